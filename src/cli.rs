@@ -1,0 +1,169 @@
+//! clap types only: the command line as design'd contract. No logic beyond value parsing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Guided installer for the observability stack of a Kubernetes cluster on a tailnet.
+#[derive(Debug, Parser)]
+#[command(name = "tailwatch", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Flags of every subcommand.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do; without a subcommand: the guided installation.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Flags of every subcommand.
+#[derive(Clone, Debug, Args)]
+pub struct GlobalArgs {
+    /// kubeconfig context to use instead of the current one
+    #[arg(long, global = true, env = "TAILWATCH_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
+    /// kubeconfig file to use instead of $KUBECONFIG or ~/.kube/config
+    #[arg(long, global = true, env = "TAILWATCH_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Namespace of the stack [default: monitoring]
+    #[arg(long, global = true, env = "TAILWATCH_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// helm program to use instead of the one on PATH
+    #[arg(long, global = true, env = "TAILWATCH_HELM", value_name = "PATH")]
+    pub helm: Option<PathBuf>,
+    /// Read the catalogue and the values files from this folder instead of the built-in ones
+    #[arg(long, global = true, env = "TAILWATCH_VALUES_DIR", value_name = "DIR")]
+    pub values_dir: Option<PathBuf>,
+    /// What stdout carries: text for people, or JSON
+    #[arg(long, global = true, env = "TAILWATCH_OUTPUT", value_enum, default_value_t = Output::Human, value_name = "FORMAT")]
+    pub output: Output,
+    /// When to colour
+    #[arg(long, global = true, env = "TAILWATCH_COLOR", value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// Say more on stderr
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Write every event and every helm call (redacted) to this file
+    #[arg(long, global = true, env = "TAILWATCH_LOG_FILE", value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+}
+
+/// What stdout carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Text for people.
+    Human,
+    /// JSON: one event a line for runs, one document otherwise.
+    Json,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Where settings come from besides environment and prompts.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SettingsArgs {
+    /// Answers file (see `tailwatch answers init`)
+    #[arg(long, short = 'f', env = "TAILWATCH_ANSWERS", value_name = "FILE")]
+    pub answers: Option<PathBuf>,
+    /// Set one answer, e.g. --set retention.logs=14d; wins over the file
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Flags of `install`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct InstallArgs {
+    /// Settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Do not ask for confirmation
+    #[arg(long, short = 'y', env = "TAILWATCH_YES")]
+    pub yes: bool,
+    /// Do not run the checks afterwards
+    #[arg(long, env = "TAILWATCH_SKIP_VERIFY")]
+    pub skip_verify: bool,
+    /// How long one wave may take, e.g. 10m
+    #[arg(long, env = "TAILWATCH_TIMEOUT", default_value = "10m", value_name = "DURATION")]
+    pub timeout: String,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Install or update the stack, wave by wave, and prove that it works
+    Install(InstallArgs),
+    /// Show what install would do and why, without changing anything
+    Plan {
+        /// Settings.
+        #[command(flatten)]
+        settings: SettingsArgs,
+        /// Show the values and objects that would change
+        #[arg(long)]
+        diff: bool,
+        /// Exit with 8 where something would change
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// Run every check that can be made before anything is changed
+    Preflight {
+        /// Settings.
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Run every check of the installed stack
+    Verify {
+        /// Settings.
+        #[command(flatten)]
+        settings: SettingsArgs,
+        /// Run only this check and what it needs (repeatable)
+        #[arg(long = "check", value_name = "ID")]
+        checks: Vec<String>,
+    },
+    /// Show what is installed: versions, health, address
+    Status,
+    /// Work with the answers file
+    Answers {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: AnswersCommand,
+    },
+    /// Print a completion script
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Subcommands of `answers`.
+#[derive(Debug, Subcommand)]
+pub enum AnswersCommand {
+    /// Print a commented template
+    Init,
+    /// Check an answers file without a cluster
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Show the effective answers and where each came from; secrets are redacted
+    Show {
+        /// Settings.
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Print the JSON Schema of the answers file
+    Schema,
+}

@@ -1,0 +1,147 @@
+//! Server-side apply of objects of ours and of charts' CRDs.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt as _;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::cluster::{Applied, Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
+use crate::stack::OwnObject;
+
+const OPERATOR_VERSION: &str = "operator.prometheus.io/version";
+/// CRDs applied side by side.
+const CRDS_AT_ONCE: usize = 4;
+
+impl Cluster {
+    /// Server-side apply of one object of ours. Fields of ours that somebody else took are taken back, but a
+    /// Namespace's fields are left to whoever set them otherwise: the conflict is an error.
+    pub async fn apply(&self, object: &OwnObject) -> Result<Applied, ClusterError> {
+        let mut manifest = object.manifest.clone();
+        if !object.secret_data.is_empty() {
+            let encoded: Map<String, Value> = object
+                .secret_data
+                .iter()
+                .map(|(key, value)| (key.clone(), STANDARD.encode(value.expose()).into()))
+                .collect();
+            manifest["data"] = Value::Object(encoded);
+        }
+        let reference = ObjectRef::of(&manifest);
+        let applied = self.apply_value(&manifest, reference.kind != "Namespace").await?;
+        if reference.kind == "Namespace" && applied == Applied::Created {
+            self.await_default_account(&reference.name).await?;
+        }
+        Ok(applied)
+    }
+
+    async fn apply_value(&self, manifest: &Value, force: bool) -> Result<Applied, ClusterError> {
+        let reference = ObjectRef::of(manifest);
+        let what = format!("cannot apply {} {}", reference.kind, reference.name);
+        let Some(api) = self.api(&reference.api_version, &reference.kind, reference.namespace.as_deref()).await? else {
+            return Err(ClusterError::Refused { what, message: "the API server does not know this kind".into() });
+        };
+        let failed = |error| ClusterError::from_kube(&what, error);
+        let before = api.get_metadata_opt(&reference.name).await.map_err(failed)?;
+        let mut parameters = PatchParams::apply(FIELD_MANAGER);
+        parameters.force = force;
+        let after = api.patch_metadata(&reference.name, &parameters, &Patch::Apply(manifest)).await.map_err(failed)?;
+        Ok(match before {
+            None => Applied::Created,
+            Some(before) if before.metadata.resource_version == after.metadata.resource_version => Applied::Unchanged,
+            Some(_) => Applied::Changed,
+        })
+    }
+
+    /// Right after a namespace is made, its `default` ServiceAccount is missing for some 100 ms, and pods are
+    /// refused until it is there.
+    async fn await_default_account(&self, namespace: &str) -> Result<(), ClusterError> {
+        let account = ObjectRef {
+            api_version: "v1".into(),
+            kind: "ServiceAccount".into(),
+            namespace: Some(namespace.to_owned()),
+            name: "default".into(),
+        };
+        let until = Instant::now() + Duration::from_secs(10);
+        while self.get(&account).await?.is_none() && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Server-side apply of CRDs, then waits until each is Established. Refuses a downgrade of the operator's
+    /// version annotation before anything is applied.
+    pub async fn apply_crds(&self, crds: &[Value], timeout: Duration) -> Result<Vec<Applied>, ClusterError> {
+        let live = self.list("apiextensions.k8s.io/v1", "CustomResourceDefinition", None, None).await?;
+        for crd in crds {
+            let name = ObjectRef::of(crd).name;
+            let standing = live.iter().find(|other| ObjectRef::of(other).name == name);
+            if let Some((live, chart)) = standing.and_then(|standing| downgrade(standing, crd)) {
+                return Err(ClusterError::CrdDowngrade { name, live, chart });
+            }
+        }
+        let applied = futures::stream::iter(crds).map(|crd| self.apply_value(crd, true)).buffered(CRDS_AT_ONCE);
+        let applied: Vec<Result<Applied, ClusterError>> = applied.collect().await;
+        let applied = applied.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let until = Instant::now() + timeout;
+        loop {
+            let Some(name) = self.first_unestablished(crds).await? else { return Ok(applied) };
+            if Instant::now() >= until {
+                return Err(ClusterError::CrdNotEstablished { name });
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn first_unestablished(&self, crds: &[Value]) -> Result<Option<String>, ClusterError> {
+        for crd in crds {
+            let reference = ObjectRef::of(crd);
+            let live = self.get(&reference).await?.unwrap_or_default();
+            if !super::readiness::has_condition(&live, "Established") {
+                return Ok(Some(reference.name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Deletes an object; `false` when it was not there.
+    pub async fn delete(&self, object: &ObjectRef) -> Result<bool, ClusterError> {
+        let Some(api) = self.api(&object.api_version, &object.kind, object.namespace.as_deref()).await? else {
+            return Ok(false);
+        };
+        match api.delete(&object.name, &DeleteParams::background()).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => {
+                Err(ClusterError::from_kube(&format!("cannot delete {} {}", object.kind, object.name), error))
+            }
+        }
+    }
+}
+
+/// (live, chart) where the live CRD is of a newer operator.
+fn downgrade(live: &Value, chart: &Value) -> Option<(String, String)> {
+    let version = |crd: &Value| {
+        let text = crd.pointer("/metadata/annotations")?.get(OPERATOR_VERSION)?.as_str()?.to_owned();
+        Some((semver::Version::parse(text.trim_start_matches('v')).ok()?, text))
+    };
+    let (live, live_text) = version(live)?;
+    let (chart, chart_text) = version(chart)?;
+    (live > chart).then_some((live_text, chart_text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_an_older_operators_crds_are_a_downgrade() {
+        let crd = |version: &str| json!({"metadata": {"annotations": {OPERATOR_VERSION: version}}});
+        assert_eq!(downgrade(&crd("0.87.0"), &crd("0.86.2")), Some(("0.87.0".into(), "0.86.2".into())));
+        assert_eq!(downgrade(&crd("0.86.2"), &crd("0.86.10")), None);
+        assert_eq!(downgrade(&json!({}), &crd("0.86.2")), None);
+    }
+}

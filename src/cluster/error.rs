@@ -1,0 +1,160 @@
+//! What can go wrong with the cluster.
+
+use std::path::PathBuf;
+
+/// A request to the cluster failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// There is no kubeconfig.
+    #[error("no kubeconfig found at {}", places.join(", "))]
+    NoKubeconfig {
+        /// Where was looked.
+        places: Vec<String>,
+    },
+    /// The kubeconfig cannot be used.
+    #[error("the kubeconfig cannot be used: {reason}")]
+    BadKubeconfig {
+        /// Why.
+        reason: String,
+    },
+    /// The kubeconfig has no such context.
+    #[error("the kubeconfig has no context {context}")]
+    UnknownContext {
+        /// What was asked.
+        context: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// Nobody answers at the API server's address.
+    #[error("the API server {server} cannot be reached: {reason}")]
+    Unreachable {
+        /// Its URL.
+        server: String,
+        /// Why.
+        reason: String,
+    },
+    /// The credentials are not accepted.
+    #[error("the API server does not accept the credentials of this context")]
+    Unauthorized,
+    /// The right is missing.
+    #[error("not allowed: {message}")]
+    Forbidden {
+        /// The API server's words.
+        message: String,
+    },
+    /// The API server refused a request.
+    #[error("{what}: {message}")]
+    Refused {
+        /// What was tried.
+        what: String,
+        /// The API server's words.
+        message: String,
+    },
+    /// Somebody else holds the lock.
+    #[error("another run holds the lock: {holder}, since {since}")]
+    Locked {
+        /// Its holder.
+        holder: String,
+        /// RFC 3339.
+        since: String,
+    },
+    /// Newer CRDs stand.
+    #[error("CRD {name} stands at operator version {live}, the chart brings {chart}")]
+    CrdDowngrade {
+        /// CRD.
+        name: String,
+        /// What stands.
+        live: String,
+        /// What the chart has.
+        chart: String,
+    },
+    /// CRDs were not established in time.
+    #[error("CRD {name} was not established in time")]
+    CrdNotEstablished {
+        /// The first of them.
+        name: String,
+    },
+    /// No pod stands behind a Service or name.
+    #[error("{target} has no ready pod")]
+    NoPod {
+        /// Service or pod.
+        target: String,
+    },
+    /// The port-forward did not carry the request.
+    #[error("{target} does not answer: {reason}")]
+    NoAnswer {
+        /// Service or pod and port.
+        target: String,
+        /// Why.
+        reason: String,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl ClusterError {
+    /// Somebody else holds the lock.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, ClusterError::Locked { .. })
+    }
+
+    /// What to do.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            ClusterError::NoKubeconfig { .. } | ClusterError::File { .. } => {
+                "name one with --kubeconfig FILE or the variable KUBECONFIG".into()
+            }
+            ClusterError::BadKubeconfig { .. } => "see whether `kubectl config view` accepts it".into(),
+            ClusterError::UnknownContext { context, known } => {
+                match crate::config::nearest(context, known.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean --context {near}?"),
+                    None => format!("it has: {}", known.join(", ")),
+                }
+            }
+            ClusterError::Unreachable { .. } => {
+                "see whether the cluster runs and this machine reaches it: `kubectl get --raw /version`".into()
+            }
+            ClusterError::Unauthorized => "log in again, or use another --context".into(),
+            ClusterError::Forbidden { .. } => {
+                "use a context with cluster-admin rights, or ask for the right above".into()
+            }
+            ClusterError::Locked { .. } => "wait for it to end; a dead run's lock is taken over after 30 s".into(),
+            ClusterError::CrdDowngrade { .. } => {
+                "ask for a chart version at least as new as what stands, with `versions:` in the answers".into()
+            }
+            ClusterError::CrdNotEstablished { name } => format!("see `kubectl describe crd {name}`"),
+            ClusterError::NoPod { .. } | ClusterError::NoAnswer { .. } => {
+                "see `tailwatch status`, and the pod's log".into()
+            }
+            ClusterError::Refused { .. } => return None,
+        })
+    }
+
+    /// From a failed request; `what` is a fragment such as "cannot list Secrets".
+    pub(super) fn from_kube(what: &str, error: kube::Error) -> ClusterError {
+        match error {
+            kube::Error::Api(status) if status.code == 401 => ClusterError::Unauthorized,
+            kube::Error::Api(status) if status.code == 403 && status.reason == "Forbidden" => {
+                ClusterError::Forbidden { message: status.message }
+            }
+            kube::Error::Api(status) => ClusterError::Refused { what: what.into(), message: status.message },
+            other => ClusterError::Refused { what: what.into(), message: innermost(&other) },
+        }
+    }
+}
+
+/// The deepest cause: "tcp connect error" tells less than "Connection refused".
+pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

@@ -1,0 +1,95 @@
+//! The cluster: client, discovery, server-side apply, watches, readiness (pure), port-forward HTTP, the lock.
+//! Must not know of helm, print or prompt.
+
+mod apply;
+mod connect;
+mod count;
+mod error;
+mod forward;
+mod lease;
+mod objects;
+mod readiness;
+mod track;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kube::core::ApiResource;
+use kube::discovery::Scope;
+use tokio::sync::RwLock;
+
+use crate::cluster::count::RequestCounts;
+
+pub use connect::contexts;
+pub use error::ClusterError;
+pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};
+pub use lease::Lease;
+pub use readiness::{Readiness, ReleaseReadiness};
+pub use track::Tracker;
+
+/// Field manager of every object we apply.
+pub const FIELD_MANAGER: &str = "tailwatch";
+
+/// Which cluster.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterTarget {
+    /// `--kubeconfig`; `None`: `$KUBECONFIG`, then `~/.kube/config`, then in-cluster.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--context`; `None`: the current one.
+    pub context: Option<String>,
+}
+
+/// How kinds are served, by (apiVersion, kind).
+type Kinds = Arc<RwLock<HashMap<(String, String), (ApiResource, Scope)>>>;
+
+/// A reachable cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster {
+    client: kube::Client,
+    counts: RequestCounts,
+    context: Option<String>,
+    version: String,
+    kinds: Kinds,
+}
+
+impl Cluster {
+    /// Context in use, when it came from a kubeconfig.
+    pub fn context(&self) -> Option<&str> {
+        self.context.as_deref()
+    }
+
+    /// `1.36.1`
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Requests so far by verb (get, list, watch, create, patch, update, delete, connect).
+    pub fn request_counts(&self) -> BTreeMap<String, u64> {
+        self.counts.by_verb()
+    }
+}
+
+/// A kind, a namespace (None: cluster-scoped), a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectRef {
+    /// e.g. `apps/v1`
+    pub api_version: String,
+    /// e.g. `Deployment`
+    pub kind: String,
+    /// Namespace, `None` for cluster-scoped kinds.
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: String,
+}
+
+/// What a server-side apply did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// The object was not there.
+    Created,
+    /// Its resourceVersion moved.
+    Changed,
+    /// Nothing changed.
+    Unchanged,
+}

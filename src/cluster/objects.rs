@@ -1,0 +1,208 @@
+//! Reading objects of any kind. Which path a kind has is asked once and remembered, but an absent kind is asked
+//! again: CRDs appear during a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::api::{Api, ListParams, PostParams};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::discovery::{ApiCapabilities, Scope, pinned_kind};
+use serde_json::Value;
+
+use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::config::Secret;
+use crate::stack::SecretData;
+
+/// Objects per page; a large cluster is read in pages.
+const PAGE: u32 = 500;
+
+impl ObjectRef {
+    /// Of an object's JSON.
+    pub fn of(object: &Value) -> ObjectRef {
+        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        ObjectRef {
+            api_version: text("/apiVersion"),
+            kind: text("/kind"),
+            namespace: object.pointer("/metadata/namespace").and_then(Value::as_str).map(str::to_owned),
+            name: text("/metadata/name"),
+        }
+    }
+}
+
+impl Cluster {
+    /// How a kind is served; `None` while the API server does not know it.
+    pub(super) async fn kind(
+        &self,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<Option<(ApiResource, Scope)>, ClusterError> {
+        let key = (api_version.to_owned(), kind.to_owned());
+        if let Some(known) = self.kinds.read().await.get(&key) {
+            return Ok(Some(known.clone()));
+        }
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        match pinned_kind(&self.client, &GroupVersionKind::gvk(group, version, kind)).await {
+            Ok((resource, ApiCapabilities { scope, .. })) => {
+                self.kinds.write().await.insert(key, (resource.clone(), scope.clone()));
+                Ok(Some((resource, scope)))
+            }
+            Err(kube::Error::Discovery(_)) => Ok(None),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(ClusterError::from_kube(&format!("cannot look up kind {kind}"), error)),
+        }
+    }
+
+    pub(super) async fn api(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<Option<Api<DynamicObject>>, ClusterError> {
+        let Some((resource, scope)) = self.kind(api_version, kind).await? else { return Ok(None) };
+        Ok(Some(match (scope, namespace) {
+            (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            _ => Api::all_with(self.client.clone(), &resource),
+        }))
+    }
+
+    /// One object, or `None`; an unknown kind is `None` too.
+    pub async fn get(&self, object: &ObjectRef) -> Result<Option<Value>, ClusterError> {
+        let Some(api) = self.api(&object.api_version, &object.kind, object.namespace.as_deref()).await? else {
+            return Ok(None);
+        };
+        let found = api.get_opt(&object.name).await;
+        let found = found
+            .map_err(|error| ClusterError::from_kube(&format!("cannot read {} {}", object.kind, object.name), error))?;
+        Ok(found.map(|object| serde_json::to_value(object).unwrap_or_default()))
+    }
+
+    /// Objects of a kind; `namespace` None: all. An unknown kind is an empty list.
+    pub async fn list(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        labels: Option<&str>,
+    ) -> Result<Vec<Value>, ClusterError> {
+        let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(Vec::new()) };
+        let mut parameters = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
+        parameters.limit = Some(PAGE);
+        let mut objects = Vec::new();
+        loop {
+            let page = api.list(&parameters).await;
+            let page = page.map_err(|error| ClusterError::from_kube(&format!("cannot list {kind} objects"), error))?;
+            parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            for mut object in page.items {
+                // Items of a list have no kind of their own.
+                object.types.get_or_insert_with(|| kube::core::TypeMeta {
+                    api_version: api_version.to_owned(),
+                    kind: kind.to_owned(),
+                });
+                objects.push(serde_json::to_value(object).unwrap_or_default());
+            }
+            if parameters.continue_token.is_none() {
+                return Ok(objects);
+            }
+        }
+    }
+
+    /// Names of the objects of a kind, by metadata only.
+    pub async fn names(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<BTreeSet<String>, ClusterError> {
+        let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(BTreeSet::new()) };
+        let mut parameters = ListParams::default().limit(PAGE);
+        let mut names = BTreeSet::new();
+        loop {
+            let page = api.list_metadata(&parameters).await;
+            let page = page.map_err(|error| ClusterError::from_kube(&format!("cannot list {kind} objects"), error))?;
+            parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            names.extend(page.items.into_iter().filter_map(|object| object.metadata.name));
+            if parameters.continue_token.is_none() {
+                return Ok(names);
+            }
+        }
+    }
+
+    /// A Secret's data, decoded; `None` when it does not exist.
+    pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<SecretData>, ClusterError> {
+        let reference = ObjectRef {
+            api_version: "v1".into(),
+            kind: "Secret".into(),
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+        };
+        let Some(secret) = self.get(&reference).await? else { return Ok(None) };
+        let data = secret.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+        let decode = |value: &Value| STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default();
+        Ok(Some(data.iter().map(|(key, value)| (key.clone(), Secret::new(decode(value)))).collect::<BTreeMap<_, _>>()))
+    }
+
+    /// Names of the IngressClasses.
+    pub async fn ingress_classes(&self) -> Result<Vec<String>, ClusterError> {
+        Ok(self.names("networking.k8s.io/v1", "IngressClass", None).await?.into_iter().collect())
+    }
+
+    /// Names of the StorageClasses, and whether each is the default.
+    pub async fn storage_classes(&self) -> Result<Vec<(String, bool)>, ClusterError> {
+        let classes = self.list("storage.k8s.io/v1", "StorageClass", None, None).await?;
+        let is_default = |class: &Value| {
+            class
+                .pointer("/metadata/annotations")
+                .and_then(|all| all.get("storageclass.kubernetes.io/is-default-class"))
+                == Some(&Value::from("true"))
+        };
+        Ok(classes.iter().map(|class| (ObjectRef::of(class).name, is_default(class))).collect())
+    }
+
+    /// `group/version` and `group/version/Kind` of everything served (for helm's `--api-versions`).
+    pub async fn api_versions(&self) -> Result<Vec<String>, ClusterError> {
+        let failed = |error| ClusterError::from_kube("cannot discover the API", error);
+        let (core, groups) = futures::try_join!(
+            self.client.list_core_api_versions_aggregated(),
+            self.client.list_api_groups_aggregated()
+        )
+        .map_err(failed)?;
+        let mut served = Vec::new();
+        for group in core.items.iter().chain(&groups.items) {
+            let name = group.metadata.as_ref().and_then(|metadata| metadata.name.clone()).unwrap_or_default();
+            for version in &group.versions {
+                let number = version.version.clone().unwrap_or_default();
+                let whole = if name.is_empty() { number } else { format!("{name}/{number}") };
+                let kinds =
+                    version.resources.iter().filter_map(|resource| resource.response_kind.as_ref()?.kind.clone());
+                served.extend(kinds.map(|kind| format!("{whole}/{kind}")));
+                served.push(whole);
+            }
+        }
+        Ok(served)
+    }
+
+    /// Whether we may do something (SelfSubjectAccessReview); `resource` is (API group, `plural` or `plural/sub`).
+    pub async fn may(&self, verb: &str, resource: (&str, &str), namespace: Option<&str>) -> Result<bool, ClusterError> {
+        let (name, subresource) = match resource.1.split_once('/') {
+            Some((name, subresource)) => (name, Some(subresource)),
+            None => (resource.1, None),
+        };
+        let attributes = ResourceAttributes {
+            verb: Some(verb.into()),
+            group: Some(resource.0.into()),
+            resource: Some(name.into()),
+            subresource: subresource.map(str::to_owned),
+            namespace: namespace.map(str::to_owned),
+            ..ResourceAttributes::default()
+        };
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() },
+            ..SelfSubjectAccessReview::default()
+        };
+        let answer = Api::all(self.client.clone()).create(&PostParams::default(), &review).await;
+        let answer = answer.map_err(|error| ClusterError::from_kube("cannot review our rights", error))?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    }
+}

@@ -1,0 +1,167 @@
+//! The run itself: lock, waves, checks, and the one `run-finished` at the end.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::check::{self, CheckContext};
+use crate::cli::GlobalArgs;
+use crate::cluster::{Cluster, Lease};
+use crate::commands::signals::Signals;
+use crate::commands::survey::Survey;
+use crate::config::Settings;
+use crate::engine::{self, EngineContext, EngineError, RunResult};
+use crate::error::{self, Error};
+use crate::event::{self, CheckResult, Event, RunOutcome, RunSummary, Verdict};
+use crate::helm::Helm;
+use crate::plan::{Plan, PlanError};
+use crate::report::{self, Mode, style::Style};
+use crate::stack;
+
+/// How to run.
+#[derive(Clone, Copy)]
+pub(super) struct ExecuteOptions<'a> {
+    pub(super) signals: &'a Signals,
+    pub(super) wave_timeout: Duration,
+    pub(super) skip_verify: bool,
+}
+
+/// What to work with.
+pub(super) struct Target {
+    pub(super) cluster: Cluster,
+    pub(super) helm: Helm,
+}
+
+/// How long a lock stays ours without a heartbeat.
+const LOCK_TTL: Duration = Duration::from_secs(30);
+
+/// Runs the surveyed plan and verifies. Returns the exit code, or the error that is rendered last.
+pub(super) async fn execute(
+    global: &GlobalArgs,
+    target: Target,
+    settings: &Settings,
+    survey: Survey,
+    options: ExecuteOptions<'_>,
+) -> Result<u8, Error> {
+    let (events, stream) = event::channel();
+    let style = Style::resolve(global);
+    let mode = Mode::resolve(global);
+    let reporter = tokio::spawn(report::drain(mode, style, stream, global.log_file.clone()));
+    let started = Instant::now();
+    let Target { cluster, helm } = target;
+    let cancel = options.signals.take_over(events.clone());
+    let context = EngineContext {
+        cluster: cluster.clone(),
+        helm,
+        events: events.clone(),
+        cancel,
+        wave_timeout: options.wave_timeout,
+    };
+    let lease = lock(&context, settings, &survey).await?;
+    events.send(Event::RunStarted {
+        command: "install".into(),
+        context: cluster.context().map(str::to_owned),
+        namespace: settings.namespace.to_string(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        steps: survey.plan.steps(),
+    });
+    let result = engine::run(&context, &survey.plan, &survey.prepared).await;
+    let checks = if result.failure.is_none() && !options.skip_verify {
+        let releases = survey.plan.releases().cloned().collect();
+        let context = CheckContext {
+            cluster: cluster.clone(),
+            settings: settings.clone(),
+            releases,
+            manifests: survey.prepared.manifests,
+        };
+        check::run(&context, &[], &events).await
+    } else {
+        Vec::new()
+    };
+    if let Some(lease) = lease {
+        lease.release().await;
+    }
+    let summary = summarize(&result, checks, started, cluster.request_counts());
+    let outcome = summary.outcome;
+    let failed = summary.checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
+    let total = summary.checks.len();
+    events.send(Event::RunFinished(summary));
+    drop((events, context));
+    let _ = reporter.await;
+    match (outcome, result.failure) {
+        (_, Some(failure)) => Err(failure.into()),
+        (RunOutcome::VerificationFailed, None) => Err(Error::Verification { failed, total }),
+        _ => Ok(error::OK),
+    }
+}
+
+/// Takes the lock where something will change, and makes sure that what was planned from still stands.
+async fn lock(context: &EngineContext, settings: &Settings, survey: &Survey) -> Result<Option<Lease>, Error> {
+    if !survey.plan.has_changes() {
+        return Ok(None);
+    }
+    let namespace = settings.namespace.as_str();
+    let failed = |source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source });
+    context.cluster.apply(&stack::namespace(settings)).await.map_err(failed)?;
+    let holder = format!("{}@{}", std::process::id(), host_name());
+    let lease = context.cluster.acquire_lease(namespace, "tailwatch", &holder, LOCK_TTL).await.map_err(failed)?;
+    unchanged_since(context, &survey.plan).await?;
+    context.cluster.apply(&stack::saved_answers_object(settings)).await.map_err(failed)?;
+    Ok(Some(lease))
+}
+
+async fn unchanged_since(context: &EngineContext, plan: &Plan) -> Result<(), Error> {
+    let mut namespaces: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for step in plan.waves.iter().flat_map(|wave| &wave.steps) {
+        namespaces.entry(&step.release.namespace).or_default().push(step);
+    }
+    for (namespace, steps) in namespaces {
+        let listed = context
+            .helm
+            .list(namespace)
+            .await
+            .map_err(|source| PlanError::Helm { what: "cannot list the releases".into(), source })?;
+        for step in steps {
+            let name = step.release.component.as_str();
+            let now = listed.iter().find(|info| info.name == name).map(|info| (info.revision, info.status));
+            if now != step.from.as_ref().map(|standing| (standing.revision, standing.status)) {
+                return Err(PlanError::Stale { release: name.to_owned() }.into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn summarize(
+    result: &RunResult,
+    checks: Vec<CheckResult>,
+    started: Instant,
+    api_requests: BTreeMap<String, u64>,
+) -> RunSummary {
+    let failed_check = checks.iter().any(|check| check.verdict == Verdict::Fail);
+    let outcome = match &result.failure {
+        Some(EngineError::Cancelled { .. }) => RunOutcome::Cancelled,
+        Some(_) => RunOutcome::Failed,
+        None if failed_check => RunOutcome::VerificationFailed,
+        None => RunOutcome::Succeeded,
+    };
+    RunSummary {
+        outcome,
+        steps: result.steps.clone(),
+        checks,
+        seconds: started.elapsed().as_secs_f64(),
+        peak_rss_kib: peak_rss_kib(),
+        api_requests,
+    }
+}
+
+/// getrusage(2): ru_maxrss is in KiB on Linux, in bytes on macOS.
+fn peak_rss_kib() -> u64 {
+    use nix::sys::resource::{UsageWho, getrusage};
+    let largest = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.max_rss());
+    let largest = u64::try_from(largest).unwrap_or(0);
+    if cfg!(target_os = "macos") { largest / 1024 } else { largest }
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown host".into())
+}

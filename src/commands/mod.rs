@@ -1,0 +1,89 @@
+//! One small file a subcommand: wiring only. Decisions live in the modules below.
+
+mod answers;
+mod connect;
+mod execute;
+mod install;
+mod plan;
+mod preflight;
+mod saved;
+mod signals;
+mod status;
+mod survey;
+mod verify;
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command, GlobalArgs, InstallArgs};
+use crate::commands::signals::Signals;
+use crate::error::{self, Error};
+use crate::report;
+
+/// Runs the command; the code is the exit code.
+pub fn run(cli: Cli) -> Result<u8, Error> {
+    let Cli { global, command } = cli;
+    match command {
+        None => drive(|signals| async move { install::guided(&global, &signals).await }),
+        Some(Command::Install(arguments)) => {
+            drive(|signals| async move { install::install(&global, &arguments, &signals).await })
+        }
+        Some(Command::Plan { settings, diff, exit_code }) => {
+            drive(|_| async move { plan::plan(&global, &settings, plan::PlanOptions { diff, exit_code }).await })
+        }
+        Some(Command::Preflight { settings }) => {
+            drive(|_| async move { preflight::preflight(&global, &settings).await })
+        }
+        Some(Command::Verify { settings, checks }) => {
+            drive(|_| async move { verify::verify(&global, &settings, &checks).await })
+        }
+        Some(Command::Status) => drive(|_| async move { status::status(&global).await }),
+        Some(Command::Answers { command }) => answers::run(&global, command),
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "tailwatch", &mut script);
+            print_bytes(&script)
+        }
+        Some(Command::Man) => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut page)
+                .map_err(|source| Error::Local { what: "render the manual page".into(), source })?;
+            print_bytes(&page)
+        }
+    }
+}
+
+fn print_bytes(bytes: &[u8]) -> Result<u8, Error> {
+    report::write_stdout(&String::from_utf8_lossy(bytes));
+    Ok(error::OK)
+}
+
+/// Runs a command's future; a signal before anything was changed ends it.
+fn drive<F: Future<Output = Result<u8, Error>>>(command: impl FnOnce(Signals) -> F) -> Result<u8, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Local { what: "start the runtime".into(), source })?;
+    let signals = Signals::default();
+    let ended = runtime.block_on(signals::interruptible(&signals, command(signals.clone())));
+    // A blocking prompt or a resolver thread must not hold the exit back.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Flags that the guided mode implies.
+fn guided_arguments() -> InstallArgs {
+    InstallArgs { timeout: "10m".into(), ..InstallArgs::default() }
+}
+
+fn settings_sources(global: &GlobalArgs, arguments: &crate::cli::SettingsArgs) -> crate::config::Sources {
+    crate::config::Sources {
+        answers: arguments.answers.clone(),
+        set: arguments.set.clone(),
+        namespace_flag: global.namespace.clone(),
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+    }
+}

@@ -1,0 +1,53 @@
+//! `tailwatch plan`: what install would do and why, without changing anything.
+
+use serde::Serialize;
+
+use crate::cli::{GlobalArgs, Output, SettingsArgs};
+use crate::commands::{connect, saved, survey::survey};
+use crate::error::{self, Error};
+use crate::event::PlannedStep;
+use crate::plan::{ValueDiff, value_diff};
+use crate::report::{self, style::Style};
+
+/// What to show.
+#[derive(Clone, Copy)]
+pub(super) struct PlanOptions {
+    pub(super) diff: bool,
+    pub(super) exit_code: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlanDocument {
+    version: u8,
+    steps: Vec<PlannedStep>,
+    notices: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff: Option<Vec<ValueDiff>>,
+}
+
+pub(super) async fn plan(global: &GlobalArgs, arguments: &SettingsArgs, options: PlanOptions) -> Result<u8, Error> {
+    let (cluster, helm) = connect::connect(global).await?;
+    let settings = saved::settings(global, arguments, &cluster).await?;
+    let survey = survey(global, &cluster, &helm, &settings).await?;
+    let diff = options.diff.then(|| value_diff(&survey.plan, &survey.observed));
+    let style = Style::resolve(global);
+    match global.output {
+        Output::Json => report::json_document(&PlanDocument {
+            version: 1,
+            steps: survey.plan.steps(),
+            notices: survey.prepared.notices,
+            diff,
+        }),
+        Output::Human => {
+            report::write_stdout(&report::plan_table(&survey.plan.steps(), &style, report::width()));
+            for change in diff.iter().flatten().filter(|change| !change.diff.is_empty()) {
+                report::write_stdout(&report::diff_text(&change.diff, &style));
+            }
+            for notice in &survey.prepared.notices {
+                report::notice(notice, &style);
+            }
+        }
+    }
+    Ok(if options.exit_code && survey.plan.has_changes() { error::CHANGES } else { error::OK })
+}

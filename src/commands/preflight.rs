@@ -1,0 +1,34 @@
+//! `tailwatch preflight`: every check that can be made before anything is changed.
+
+use serde::Serialize;
+
+use crate::check::preflight;
+use crate::cli::{GlobalArgs, Output, SettingsArgs};
+use crate::commands::{connect, saved, survey::survey};
+use crate::error::{self, Error};
+use crate::event::{CheckResult, Verdict};
+use crate::report::{self, style::Style};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PreflightDocument {
+    version: u8,
+    checks: Vec<CheckResult>,
+}
+
+pub(super) async fn preflight(global: &GlobalArgs, arguments: &SettingsArgs) -> Result<u8, Error> {
+    let (cluster, helm) = connect::connect(global).await?;
+    let settings = saved::settings(global, arguments, &cluster).await?;
+    let mut checks = preflight::run(&cluster, &settings).await?;
+    checks.push(preflight::helm_found(&helm.version().to_string(), &helm.program().display().to_string()));
+    // Fetching and rendering every chart tells the rest; what is wrong with it is an error of its own.
+    let survey = survey(global, &cluster, &helm, &settings).await?;
+    checks.push(preflight::charts_rendered(survey.plan.releases().count(), &survey.prepared.notices));
+    let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
+    let total = checks.len();
+    match global.output {
+        Output::Json => report::json_document(&PreflightDocument { version: 1, checks }),
+        Output::Human => report::write_stdout(&report::checks_table(&checks, &Style::resolve(global), report::width())),
+    }
+    if failed > 0 { Err(Error::Preflight { failed, total }) } else { Ok(error::OK) }
+}

@@ -1,0 +1,271 @@
+//! Answers collected from all sources, each with its provenance; becomes [`Settings`] when complete.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::config::rows::{ROWS, Row, Shape, environment_name, find_row};
+use crate::config::sources::SecretSource;
+use crate::config::{
+    Auth0, Charts, ComponentName, ConfigError, Grafana, Invalid, Problem, Retention, Secret, Settings, Storage,
+    Tailscale,
+};
+
+/// Where an answer comes from; the later in this list wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// The catalogue of defaults.
+    Default,
+    /// Found on this machine or in the cluster.
+    Detected,
+    /// Kept in the cluster by an earlier run.
+    Saved,
+    /// `FILE`, line.
+    File(PathBuf, usize),
+    /// The variable's name.
+    Environment(String),
+    /// A flag.
+    Flag(&'static str),
+    /// `--set`
+    Set,
+    /// Typed at a prompt.
+    Prompt,
+}
+
+impl Provenance {
+    fn rank(&self) -> u8 {
+        match self {
+            Provenance::Default => 0,
+            Provenance::Detected => 1,
+            Provenance::Saved => 2,
+            Provenance::File(..) => 3,
+            Provenance::Environment(_) => 4,
+            Provenance::Flag(_) => 5,
+            Provenance::Set => 6,
+            Provenance::Prompt => 7,
+        }
+    }
+}
+
+impl fmt::Display for Provenance {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Provenance::Default => formatter.write_str("default"),
+            Provenance::Detected => formatter.write_str("detected"),
+            Provenance::Saved => formatter.write_str("saved in the cluster"),
+            Provenance::File(path, line) => write!(formatter, "{}:{line}", path.display()),
+            Provenance::Environment(name) => formatter.write_str(name),
+            Provenance::Flag(name) => formatter.write_str(name),
+            Provenance::Set => formatter.write_str("--set"),
+            Provenance::Prompt => formatter.write_str("prompt"),
+        }
+    }
+}
+
+/// A valid answer.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    Text(String),
+    List(Vec<String>),
+    Secret(SecretSource),
+}
+
+/// One effective answer, for people; secrets show their source only.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// Key path.
+    pub key: String,
+    /// Value as text.
+    pub value: String,
+    /// Where it comes from.
+    pub from: String,
+}
+
+/// Answers so far. Every one in it is valid by itself.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    pub(super) answers: BTreeMap<&'static str, (Answer, Provenance)>,
+    pub(super) versions: BTreeMap<ComponentName, semver::Version>,
+    pub(super) values: BTreeMap<ComponentName, serde_yaml::Value>,
+    pub(super) environment: BTreeMap<String, String>,
+    pub(super) notices: Vec<String>,
+}
+
+impl Draft {
+    /// Things a person should know about the sources.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// Required answers that nobody has given.
+    pub fn missing(&self) -> Vec<&'static Row> {
+        ROWS.iter().filter(|row| row.required && !self.answers.contains_key(row.key)).collect()
+    }
+
+    /// The answer as text (lists comma-separated, secrets as their source), or the default.
+    pub fn text(&self, key: &str) -> Option<(String, Provenance)> {
+        let row = find_row(key)?;
+        match self.answers.get(key) {
+            Some((answer, from)) => Some((show(answer), from.clone())),
+            None => row.default.map(|default| (default.to_owned(), Provenance::Default)),
+        }
+    }
+
+    /// Whether anybody has answered it.
+    pub fn has(&self, key: &str) -> bool {
+        self.answers.contains_key(key)
+    }
+
+    /// Takes a text answer (lists comma-separated).
+    pub fn set(&mut self, key: &str, text: &str, from: Provenance) -> Result<(), Invalid> {
+        let row = find_row(key).ok_or_else(|| Invalid(format!("there is no answer {key}")))?;
+        let answer = match row.shape {
+            Shape::Text => Answer::Text(row.judge(text)?),
+            Shape::List => Answer::List(judge_list(row, text.split(','))?),
+            Shape::Secret => return Err(Invalid("expected { env: NAME } or { file: PATH }".into())),
+        };
+        self.insert(row, answer, from);
+        Ok(())
+    }
+
+    /// Takes a secret that was typed.
+    pub fn set_secret(&mut self, key: &str, secret: Secret<String>) {
+        if let Some(row) = find_row(key) {
+            self.insert(row, Answer::Secret(SecretSource::Typed(secret)), Provenance::Prompt);
+        }
+    }
+
+    /// The stronger source stays.
+    pub(super) fn insert(&mut self, row: &'static Row, answer: Answer, from: Provenance) {
+        if self.answers.get(row.key).is_none_or(|(_, standing)| standing.rank() <= from.rank()) {
+            self.answers.insert(row.key, (answer, from));
+        }
+    }
+
+    /// Every effective answer in template order.
+    pub fn entries(&self) -> Vec<Entry> {
+        let rows = ROWS.iter().filter_map(|row| {
+            let (value, from) = self.text(row.key)?;
+            Some(Entry { key: row.key.into(), value, from: from.to_string() })
+        });
+        let versions = self.versions.iter().map(|(name, version)| Entry {
+            key: format!("versions.{name}"),
+            value: version.to_string(),
+            from: "answers".into(),
+        });
+        let values = self.values.keys().map(|name| Entry {
+            key: format!("values.{name}"),
+            value: "(merged into the chart's values)".into(),
+            from: "answers".into(),
+        });
+        rows.chain(versions).chain(values).collect()
+    }
+
+    /// The settings, or everything that is missing or cannot be read.
+    pub fn finish(&self) -> Result<Settings, ConfigError> {
+        let missing: Vec<String> = self.missing().iter().map(|row| row.key.to_owned()).collect();
+        if !missing.is_empty() {
+            return Err(ConfigError::Missing { missing });
+        }
+        let mut problems = Vec::new();
+        let settings = Settings {
+            tailnet: self.value("tailnet")?,
+            namespace: self.value("namespace")?,
+            grafana: Grafana {
+                hostname: self.value("grafana.hostname")?,
+                anonymous_role: self.value("grafana.anonymousRole")?,
+            },
+            auth0: Auth0 {
+                issuer: self.value("auth0.issuer")?,
+                client_id: self.value("auth0.clientId")?,
+                client_secret: self.secret("auth0.clientSecret", &mut problems),
+                groups_claim: self.value("auth0.groupsClaim")?,
+                allowed_groups: self.list("auth0.allowedGroups")?,
+            },
+            retention: Retention { metrics: self.value("retention.metrics")?, logs: self.value("retention.logs")? },
+            storage: Storage {
+                class: self.optional("storage.class")?,
+                prometheus: self.value("storage.prometheus")?,
+                alertmanager: self.value("storage.alertmanager")?,
+                loki: self.value("storage.loki")?,
+                grafana: self.value("storage.grafana")?,
+            },
+            tailscale: Tailscale {
+                operator: self.value("tailscale.operator")?,
+                tags: self.list("tailscale.tags")?,
+                oauth_client_id: self.answers.get("tailscale.oauth.clientId").map(|(answer, _)| show(answer)),
+                oauth_client_secret: self.secret("tailscale.oauth.clientSecret", &mut problems),
+            },
+            versions: self.versions.clone(),
+            charts: Charts { repository: self.optional("charts.repository")? },
+            values: self.values.clone(),
+        };
+        if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Invalid { problems }) }
+    }
+
+    fn value<T: FromStr<Err = Invalid>>(&self, key: &str) -> Result<T, ConfigError> {
+        self.optional(key)?.ok_or_else(|| ConfigError::Missing { missing: vec![key.to_owned()] })
+    }
+
+    fn optional<T: FromStr<Err = Invalid>>(&self, key: &str) -> Result<Option<T>, ConfigError> {
+        let Some((text, from)) = self.text(key) else { return Ok(None) };
+        text.parse().map(Some).map_err(|invalid| problem(&from, key, &text, invalid))
+    }
+
+    fn list<T: FromStr<Err = Invalid>>(&self, key: &str) -> Result<Vec<T>, ConfigError> {
+        let Some((text, from)) = self.text(key) else { return Ok(Vec::new()) };
+        let entries: Vec<String> = match self.answers.get(key) {
+            Some((Answer::List(entries), _)) => entries.clone(),
+            _ => text.split(',').filter(|entry| !entry.is_empty()).map(str::to_owned).collect(),
+        };
+        let parse = |entry: &String| entry.parse().map_err(|invalid| problem(&from, key, entry, invalid));
+        entries.iter().map(parse).collect()
+    }
+
+    fn secret(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Secret<String>> {
+        let (Answer::Secret(source), from) = self.answers.get(key)? else { return None };
+        match source.read(&self.environment) {
+            Ok(secret) => Some(secret),
+            Err((found, expected)) => {
+                problems.push(Problem { place: from.to_string(), key: key.into(), found, expected });
+                None
+            }
+        }
+    }
+}
+
+/// Judges a list's entries; an empty list is refused.
+pub(super) fn judge_list<'a>(row: &Row, entries: impl Iterator<Item = &'a str>) -> Result<Vec<String>, Invalid> {
+    let entries: Vec<String> = entries
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+        .map(|entry| row.judge(entry))
+        .collect::<Result<_, _>>()?;
+    if entries.is_empty() {
+        return Err(Invalid(format!("expected at least one entry, such as {}", row.example)));
+    }
+    Ok(entries)
+}
+
+fn problem(from: &Provenance, key: &str, text: &str, invalid: Invalid) -> ConfigError {
+    let found = format!("{text:?}");
+    ConfigError::Invalid {
+        problems: vec![Problem { place: from.to_string(), key: key.into(), found, expected: invalid.0 }],
+    }
+}
+
+fn show(answer: &Answer) -> String {
+    match answer {
+        Answer::Text(text) => text.clone(),
+        Answer::List(entries) => entries.join(","),
+        Answer::Secret(source) => source.describe(),
+    }
+}
+
+/// Names of all variables that answer something.
+pub(super) fn environment_names() -> impl Iterator<Item = (&'static Row, String)> {
+    ROWS.iter().map(|row| (row, environment_name(row.key)))
+}

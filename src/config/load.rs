@@ -1,0 +1,376 @@
+//! Reads every source into a [`Draft`]. All problems of all sources are reported in one go.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::config::draft::{Answer, environment_names, judge_list};
+use crate::config::names::nearest;
+use crate::config::rows::{FREE, ROWS, Row, Shape, find_row};
+use crate::config::sources::SecretSource;
+use crate::config::tree::{self, Content, Flaw, Key, Node, Position};
+use crate::config::{ComponentName, ConfigError, Draft, Problem, Provenance};
+
+/// Where settings come from besides prompts.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// `--answers`
+    pub answers: Option<PathBuf>,
+    /// `--set`, each `key.path=value`
+    pub set: Vec<String>,
+    /// `--namespace`
+    pub namespace_flag: Option<String>,
+    /// The process' environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Larger files are refused unread.
+const LARGEST: u64 = 1 << 20;
+/// Flags of the command line have these twins; they answer nothing.
+const FLAG_TWINS: [&str; 12] = [
+    "TAILWATCH_ANSWERS",
+    "TAILWATCH_CONTEXT",
+    "TAILWATCH_KUBECONFIG",
+    "TAILWATCH_HELM",
+    "TAILWATCH_VALUES_DIR",
+    "TAILWATCH_OUTPUT",
+    "TAILWATCH_COLOR",
+    "TAILWATCH_LOG_FILE",
+    "TAILWATCH_YES",
+    "TAILWATCH_SKIP_VERIFY",
+    "TAILWATCH_TIMEOUT",
+    "TAILWATCH_CACHE",
+];
+
+/// Reads file, environment, flags and `--set`.
+pub fn load(sources: &Sources) -> Result<Draft, ConfigError> {
+    let draft = Draft { environment: sources.environment.clone(), ..Draft::default() };
+    let mut loader = Loader { draft, problems: Vec::new() };
+    if let Some(path) = &sources.answers {
+        let text = read(path)?;
+        loader.document(&path.display().to_string(), &text, |line| Provenance::File(path.clone(), line));
+    }
+    loader.environment(&sources.environment);
+    if let Some(namespace) = &sources.namespace_flag {
+        loader.text("--namespace", "namespace", namespace, Provenance::Flag("--namespace"));
+    }
+    for setting in &sources.set {
+        loader.setting(setting);
+    }
+    loader.end()
+}
+
+/// Adds answers that an earlier run kept in the cluster, as the weakest source but defaults.
+pub fn add_saved(draft: Draft, text: &str) -> Result<Draft, ConfigError> {
+    let mut loader = Loader { draft, problems: Vec::new() };
+    let (versions, values) = (std::mem::take(&mut loader.draft.versions), std::mem::take(&mut loader.draft.values));
+    loader.document("the answers saved in the cluster", text, |_| Provenance::Saved);
+    loader.draft.versions.extend(versions);
+    loader.draft.values.extend(values);
+    loader.end()
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let not_answers = |found: String| ConfigError::NotAnswers { path: path.to_owned(), found };
+    let facts = std::fs::metadata(path).map_err(unreadable)?;
+    if facts.is_dir() {
+        return Err(not_answers("a folder".into()));
+    }
+    if facts.len() > LARGEST {
+        return Err(not_answers(format!("{} bytes", facts.len())));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    if bytes.contains(&0) {
+        return Err(not_answers("binary data".into()));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line =
+            error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        not_answers(format!("bytes in line {line} that are no UTF-8"))
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+struct Loader {
+    draft: Draft,
+    problems: Vec<Problem>,
+}
+
+impl Loader {
+    fn end(self) -> Result<Draft, ConfigError> {
+        if self.problems.is_empty() { Ok(self.draft) } else { Err(ConfigError::Invalid { problems: self.problems }) }
+    }
+
+    fn problem(&mut self, place: &str, key: &str, found: impl Into<String>, expected: impl Into<String>) {
+        self.problems.push(Problem {
+            place: place.into(),
+            key: key.into(),
+            found: found.into(),
+            expected: expected.into(),
+        });
+    }
+
+    fn document(&mut self, file: &str, text: &str, from: impl Fn(usize) -> Provenance) {
+        let root = match tree::parse(text) {
+            Ok(Some(root)) => root,
+            Ok(None) => {
+                return self.problem(file, "", "an empty file", "expected answers such as `tailnet: tail1a2b.ts.net`");
+            }
+            Err(Flaw { at, key, found, expected }) => {
+                return self.problem(&place(file, at), &key, found, format!("expected {expected}"));
+            }
+        };
+        let Content::Map(entries) = &root.content else {
+            return self.problem(
+                &place(file, root.at),
+                "",
+                root.kind(),
+                "expected a mapping such as `tailnet: tail1a2b.ts.net`",
+            );
+        };
+        self.mapping(file, "", entries, &from);
+        self.free_form(file, entries, text);
+    }
+
+    fn mapping(&mut self, file: &str, prefix: &str, entries: &[(Key, Node)], from: &dyn Fn(usize) -> Provenance) {
+        for (key, node) in entries {
+            let path = if prefix.is_empty() { key.text.clone() } else { format!("{prefix}.{}", key.text) };
+            if FREE.contains(&path.as_str()) {
+                continue;
+            }
+            if let Some(row) = find_row(&path) {
+                self.answer(file, row, node, from(key.at.line));
+            } else if ROWS.iter().any(|row| row.key.starts_with(&format!("{path}."))) {
+                match &node.content {
+                    Content::Map(children) => self.mapping(file, &path, children, from),
+                    _ if node.is_null() => {}
+                    _ => {
+                        let example = children(&path).join(", ");
+                        self.problem(
+                            &place(file, node.at),
+                            &path,
+                            node.kind(),
+                            format!("expected a mapping with {example}"),
+                        );
+                    }
+                }
+            } else {
+                self.unknown(&place(file, key.at), prefix, &key.text);
+            }
+        }
+    }
+
+    fn unknown(&mut self, place: &str, prefix: &str, name: &str) {
+        let known = children(prefix);
+        let expected = match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("expected one of {}", known.join(", ")),
+        };
+        let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
+        self.problem(place, &path, "an unknown key", expected);
+    }
+
+    fn answer(&mut self, file: &str, row: &'static Row, node: &Node, from: Provenance) {
+        if node.is_null() {
+            return;
+        }
+        let at = place(file, node.at);
+        match (row.shape, &node.content) {
+            (Shape::Secret, _) => self.secret(&at, row, node, from),
+            (Shape::Text, Content::Scalar { text, .. }) => self.text(&at, row.key, text, from),
+            (Shape::List, Content::List(items)) => {
+                let mut entries = Vec::new();
+                for item in items {
+                    let Content::Scalar { text, .. } = &item.content else {
+                        return self.problem(
+                            &place(file, item.at),
+                            row.key,
+                            item.kind(),
+                            format!("expected a text, as in {}", row.example),
+                        );
+                    };
+                    if let Err(invalid) = row.judge(text) {
+                        return self.problem(&place(file, item.at), row.key, format!("{text:?}"), invalid.0);
+                    }
+                    entries.push(text.as_str());
+                }
+                self.list(&at, row, &entries, from);
+            }
+            (Shape::Text, _) => {
+                self.problem(&at, row.key, node.kind(), format!("expected a text such as {}", row.example))
+            }
+            (Shape::List, _) => {
+                self.problem(&at, row.key, node.kind(), format!("expected a list such as {}", row.example))
+            }
+        }
+    }
+
+    fn list(&mut self, place: &str, row: &'static Row, entries: &[&str], from: Provenance) {
+        match judge_list(row, entries.iter().copied()) {
+            Ok(entries) => self.draft.insert(row, Answer::List(entries), from),
+            Err(invalid) => self.problem(place, row.key, "an empty list", invalid.0),
+        }
+    }
+
+    fn text(&mut self, place: &str, key: &str, text: &str, from: Provenance) {
+        if let Err(invalid) = self.draft.set(key, text, from) {
+            self.problem(place, key, format!("{text:?}"), invalid.0);
+        }
+    }
+
+    /// The value is never repeated: it may be the secret itself.
+    fn secret(&mut self, place: &str, row: &'static Row, node: &Node, from: Provenance) {
+        const EXPECTED: &str = "expected { env: NAME } or { file: PATH }";
+        let Content::Map(entries) = &node.content else {
+            return self.problem(place, row.key, "a literal", format!("{EXPECTED}, never the secret itself"));
+        };
+        let source = match entries.as_slice() {
+            [(key, Node { content: Content::Scalar { text, .. }, .. })] if !text.is_empty() => {
+                match key.text.as_str() {
+                    "env" => SecretSource::Environment(text.clone()),
+                    "file" => SecretSource::File(text.into()),
+                    _ => return self.problem(place, row.key, "an unknown source", EXPECTED),
+                }
+            }
+            [] | [_] => return self.problem(place, row.key, "no source", EXPECTED),
+            _ => return self.problem(place, row.key, "more than one source", EXPECTED),
+        };
+        self.draft.insert(row, Answer::Secret(source), from);
+    }
+
+    fn environment(&mut self, environment: &BTreeMap<String, String>) {
+        for (row, name) in environment_names() {
+            let Some(text) = environment.get(&name).filter(|text| !text.is_empty()) else { continue };
+            if row.shape == Shape::Secret {
+                self.problem(&name, row.key, "a literal", "expected the secret in AUTH0_CLIENT_SECRET or in a file");
+            } else {
+                self.text(&name.clone(), row.key, text, Provenance::Environment(name));
+            }
+        }
+        let conventional = "AUTH0_CLIENT_SECRET";
+        if !self.draft.has("auth0.clientSecret") && environment.get(conventional).is_some_and(|text| !text.is_empty()) {
+            let source = Answer::Secret(SecretSource::Environment(conventional.into()));
+            if let Some(row) = find_row("auth0.clientSecret") {
+                self.draft.insert(row, source, Provenance::Environment(conventional.into()));
+            }
+        }
+        let known: Vec<String> =
+            environment_names().map(|(_, name)| name).chain(FLAG_TWINS.map(str::to_owned)).collect();
+        for name in environment.keys().filter(|name| name.starts_with("TAILWATCH_") && !known.contains(*name)) {
+            if let Some(near) =
+                nearest(name, known.iter().map(String::as_str)).filter(|_| !name.starts_with("TAILWATCH_SANDBOX"))
+            {
+                self.draft.notices.push(format!("the variable {name} answers nothing; did you mean {near}?"));
+            }
+        }
+    }
+
+    fn setting(&mut self, setting: &str) {
+        let Some((key, value)) = setting.split_once('=') else {
+            return self.problem("--set", "", format!("{setting:?}"), "expected KEY=VALUE, such as retention.logs=14d");
+        };
+        if let Some((free @ ("versions" | "values"), _)) = key.split_once('.') {
+            let nested = key.split('.').rev().fold(value.to_owned(), |inner, name| format!("{{ {name}: {inner} }}"));
+            return match tree::parse(&nested) {
+                Ok(Some(Node { content: Content::Map(entries), .. })) if free == "versions" => {
+                    self.free_form("--set", &entries, &nested)
+                }
+                _ => self.problem(
+                    "--set",
+                    key,
+                    format!("{value:?}"),
+                    "expected chart values in the answers file, below `values:`",
+                ),
+            };
+        }
+        let Some(row) = find_row(key) else {
+            let (prefix, name) = key.rsplit_once('.').unwrap_or(("", key));
+            return self.unknown("--set", prefix, name);
+        };
+        match tree::parse(value) {
+            Ok(Some(node)) if row.shape == Shape::Secret => self.secret("--set", row, &node, Provenance::Set),
+            Ok(Some(node @ Node { content: Content::List(_), .. })) => {
+                self.answer("--set", row, &node, Provenance::Set)
+            }
+            _ if row.shape == Shape::Secret => {
+                self.problem("--set", key, "a literal", "expected { env: NAME } or { file: PATH }")
+            }
+            _ => self.text("--set", key, value, Provenance::Set),
+        }
+    }
+
+    /// `versions` and `values`, by component. The text was found free of surprises before serde reads it.
+    fn free_form(&mut self, file: &str, entries: &[(Key, Node)], text: &str) {
+        for (section, node) in entries.iter().filter(|(key, _)| FREE.contains(&key.text.as_str())) {
+            let Content::Map(components) = &node.content else {
+                if !node.is_null() {
+                    self.problem(
+                        &place(file, node.at),
+                        &section.text,
+                        node.kind(),
+                        "expected a mapping by component, such as `loki:`",
+                    );
+                }
+                continue;
+            };
+            for (key, child) in components {
+                let path = format!("{}.{}", section.text, key.text);
+                let component: ComponentName = match key.text.parse() {
+                    Ok(component) => component,
+                    Err(error) => {
+                        self.problem(&place(file, key.at), &path, "an unknown component", error.to_string());
+                        continue;
+                    }
+                };
+                let at = place(file, child.at);
+                match (section.text.as_str(), &child.content) {
+                    ("versions", Content::Scalar { text, .. }) => {
+                        match semver::Version::parse(text.trim_start_matches('v')) {
+                            Ok(version) => drop(self.draft.versions.insert(component, version)),
+                            Err(_) => {
+                                self.problem(&at, &path, format!("{text:?}"), "expected a chart version such as 6.46.0")
+                            }
+                        }
+                    }
+                    ("values", Content::Map(_)) => match subtree(text, &key.text) {
+                        Some(values) => drop(self.draft.values.insert(component, values)),
+                        None => self.problem(&at, &path, "values that cannot be read", "expected chart values as YAML"),
+                    },
+                    ("versions", _) => {
+                        self.problem(&at, &path, child.kind(), "expected a chart version such as 6.46.0")
+                    }
+                    _ if child.is_null() => {}
+                    _ => self.problem(&at, &path, child.kind(), "expected a mapping of chart values"),
+                }
+            }
+        }
+    }
+}
+
+fn subtree(text: &str, component: &str) -> Option<serde_yaml::Value> {
+    let document: serde_yaml::Value = serde_yaml::from_str(text).ok()?;
+    document.get("values")?.get(component).cloned()
+}
+
+/// The keys right below a prefix.
+fn children(prefix: &str) -> Vec<String> {
+    let below = if prefix.is_empty() { String::new() } else { format!("{prefix}.") };
+    let mut names: Vec<String> = ROWS
+        .iter()
+        .filter_map(|row| row.key.strip_prefix(below.as_str()))
+        .map(|rest| rest.split('.').next().unwrap_or(rest).to_owned())
+        .collect();
+    if prefix.is_empty() {
+        names.extend(FREE.map(str::to_owned));
+    }
+    names.dedup();
+    names
+}
+
+fn place(file: &str, at: Position) -> String {
+    if file == "--set" { file.to_owned() } else { format!("{file}:{}:{}", at.line, at.column) }
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

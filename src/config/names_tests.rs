@@ -1,0 +1,71 @@
+use super::*;
+use proptest::prelude::*;
+
+fn accepted<T: FromStr<Err = Invalid> + fmt::Display>(cases: &[(&str, &str)]) {
+    for (text, expected) in cases {
+        assert_eq!(text.parse::<T>().map(|value| value.to_string()), Ok((*expected).to_owned()), "{text}");
+    }
+}
+
+fn refused<T: FromStr<Err = Invalid>>(cases: &[&str]) {
+    for text in cases {
+        assert!(text.parse::<T>().is_err(), "{text:?} was accepted");
+    }
+}
+
+#[test]
+fn tailnet_domains_are_normalized_where_they_are_unambiguous() {
+    let same = "tail1a2b.ts.net";
+    accepted::<TailnetDomain>(&[(same, same), ("tail1a2b", same), ("TAIL1A2B.ts.net.", same)]);
+    refused::<TailnetDomain>(&[
+        "",
+        "https://tail1a2b.ts.net",
+        "acme.org.github",
+        "a b.ts.net",
+        "ts.net",
+        "10.0.0.1",
+        "a_b",
+    ]);
+}
+
+#[test]
+fn issuers_keep_every_byte_but_auth0s_missing_slash() {
+    accepted::<IssuerUrl>(&[
+        ("https://acme.eu.auth0.com/", "https://acme.eu.auth0.com/"),
+        ("https://acme.eu.auth0.com", "https://acme.eu.auth0.com/"),
+        ("https://login.acme.example/realm", "https://login.acme.example/realm"),
+    ]);
+    refused::<IssuerUrl>(&[
+        "",
+        "acme.eu.auth0.com",
+        "http://acme.eu.auth0.com/",
+        "https://acme/",
+        "https://a.b/?x=1",
+        "https://u:p@a.b/",
+    ]);
+    refused::<IssuerUrl>(&["https://a.b/.well-known/openid-configuration", "https://a.b/\"\nx=1"]);
+}
+
+#[test]
+fn names_that_bite_later_are_refused() {
+    refused::<GroupsClaim>(&["groups", "roles", "https://acme.auth0.com/groups", "a\"b"]);
+    accepted::<GroupsClaim>(&[("https://acme.example/groups", "https://acme.example/groups")]);
+    refused::<TailscaleTag>(&["k8s", "tag:", "tag:1x", "tag:a b"]);
+    refused::<ChartRepository>(&["", "ftp://x", "https://user:pass@x", " https://x"]);
+    accepted::<ChartRepository>(&[("https://x.example/charts/", "https://x.example/charts"), ("./charts", "./charts")]);
+    assert!("lokii".parse::<ComponentName>().unwrap_err().0.contains("did you mean loki?"));
+    assert!("Admin".parse::<AnonymousRole>().unwrap_err().0.contains("data sources"));
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics_and_parsing_is_stable(text in "\\PC{0,80}") {
+        if let Ok(domain) = text.parse::<TailnetDomain>() {
+            prop_assert_eq!(domain.as_str().parse::<TailnetDomain>().unwrap(), domain);
+        }
+        if let Ok(issuer) = text.parse::<IssuerUrl>() {
+            prop_assert_eq!(issuer.as_str().parse::<IssuerUrl>().unwrap(), issuer);
+        }
+        let _ = (text.parse::<GroupsClaim>(), text.parse::<ChartRepository>(), text.parse::<TailscaleTag>());
+    }
+}

@@ -1,0 +1,73 @@
+//! JSON Schema (draft 2020-12) of the answers file, made from the same rows that read it.
+
+use serde_json::{Map, Value, json};
+
+use crate::config::names::COMPONENTS;
+use crate::config::rows::{ROWS, Row, Shape};
+
+/// The schema document.
+pub fn schema() -> Value {
+    let mut root = object();
+    for row in ROWS {
+        let path: Vec<&str> = row.key.split('.').collect();
+        let mut place = &mut root;
+        for parent in &path[..path.len() - 1] {
+            place = &mut place["properties"][*parent];
+            if place.is_null() {
+                *place = object();
+            }
+        }
+        place["properties"][path[path.len() - 1]] = property(row);
+    }
+    root["properties"]["versions"] =
+        by_component(json!({"type": "string"}), "chart versions other than the built-in ones");
+    root["properties"]["values"] = by_component(json!({"type": "object"}), "merged last into a chart's values");
+    root["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+    root["title"] = "tailwatch answers".into();
+    root
+}
+
+fn object() -> Value {
+    json!({"type": ["object", "null"], "additionalProperties": false, "properties": {}})
+}
+
+fn property(row: &Row) -> Value {
+    let mut property = match row.shape {
+        Shape::Text if row.key == "version" => json!({"const": 1}),
+        Shape::Text => json!({"type": ["string", "null"]}),
+        Shape::List => json!({"type": ["array", "null"], "minItems": 1, "items": {"type": "string"}}),
+        Shape::Secret => json!({
+            "oneOf": [
+                {"type": "object", "required": ["env"], "additionalProperties": false, "properties": {"env": {"type": "string"}}},
+                {"type": "object", "required": ["file"], "additionalProperties": false, "properties": {"file": {"type": "string"}}},
+            ],
+        }),
+    };
+    property["description"] = row.help.into();
+    if let (Some(default), Shape::Text) = (row.default, row.shape)
+        && row.key != "version"
+    {
+        property["default"] = default.into();
+    }
+    property
+}
+
+fn by_component(value: Value, description: &str) -> Value {
+    let properties: Map<String, Value> = COMPONENTS.iter().map(|name| ((*name).to_owned(), value.clone())).collect();
+    json!({"type": ["object", "null"], "additionalProperties": false, "description": description, "properties": properties})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_stands_in_the_schema() {
+        let schema = schema();
+        for row in ROWS {
+            let pointer = format!("/properties/{}", row.key.replace('.', "/properties/"));
+            assert_eq!(schema.pointer(&pointer).unwrap()["description"], row.help, "{}", row.key);
+        }
+        assert_eq!(schema["properties"]["auth0"]["additionalProperties"], false);
+    }
+}

@@ -1,0 +1,79 @@
+//! Where a secret is read from. The secret itself is never part of an answer.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::config::Secret;
+
+/// Source of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SecretSource {
+    /// An environment variable.
+    Environment(String),
+    /// A file; one newline at its end does not count.
+    File(PathBuf),
+    /// Typed at a prompt.
+    Typed(Secret<String>),
+}
+
+impl SecretSource {
+    /// For people; shows the source, never the secret.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            SecretSource::Environment(name) => format!("{{ env: {name} }}"),
+            SecretSource::File(path) => format!("{{ file: {} }}", path.display()),
+            SecretSource::Typed(_) => "[typed]".into(),
+        }
+    }
+
+    /// Reads it; the error is (found, expected).
+    pub(super) fn read(&self, environment: &BTreeMap<String, String>) -> Result<Secret<String>, (String, String)> {
+        let text = match self {
+            SecretSource::Environment(name) => environment.get(name).cloned().ok_or_else(|| {
+                (format!("no variable {name} in the environment"), format!("export {name} before the run"))
+            })?,
+            SecretSource::File(path) => read_file(path)?,
+            SecretSource::Typed(secret) => return Ok(secret.clone()),
+        };
+        match text {
+            empty if empty.trim().is_empty() => {
+                Err((format!("an empty secret in {}", self.describe()), "expected the client secret".into()))
+            }
+            odd if odd.chars().any(char::is_control) => Err((
+                format!("line breaks or control characters in {}", self.describe()),
+                "expected the secret alone on one line".into(),
+            )),
+            text => Ok(Secret::new(text)),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, (String, String)> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        (format!("a file {} that cannot be read ({error})", path.display()), "expected a readable text file".into())
+    })?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_come_from_variables_and_files_and_are_never_shown() {
+        let environment = BTreeMap::from([("A".to_owned(), "s3cret".to_owned()), ("E".to_owned(), " ".to_owned())]);
+        let read = |source: SecretSource| source.read(&environment);
+        assert_eq!(read(SecretSource::Environment("A".into())).unwrap().expose(), "s3cret");
+        assert!(read(SecretSource::Environment("B".into())).unwrap_err().0.contains("no variable B"));
+        assert!(read(SecretSource::Environment("E".into())).is_err());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "s3cret\n").unwrap();
+        assert_eq!(read(SecretSource::File(file.clone())).unwrap().expose(), "s3cret");
+        std::fs::write(&file, "two\nlines\n").unwrap();
+        let (found, _) = read(SecretSource::File(file)).unwrap_err();
+        assert!(!found.contains("two"), "{found}");
+        assert!(!format!("{:?}", SecretSource::Typed(Secret::new("s3cret".into()))).contains("s3cret"));
+    }
+}

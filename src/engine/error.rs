@@ -1,0 +1,137 @@
+//! How a run can fail after changes began.
+
+use std::time::Duration;
+
+use crate::cluster::ClusterError;
+use crate::error;
+use crate::helm::HelmError;
+
+/// The run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A step failed; later waves were not started.
+    #[error("{component} failed in wave {wave}")]
+    Step {
+        /// Component.
+        component: String,
+        /// Wave.
+        wave: u8,
+        /// Why.
+        #[source]
+        source: StepError,
+    },
+    /// A signal ended the run; what was running was finished or marked failed by helm.
+    #[error("interrupted in wave {wave}, the steps after it were not started")]
+    Cancelled {
+        /// Wave that was under way.
+        wave: u8,
+    },
+    /// The namespace or the lock could not be had.
+    #[error("cannot lock the stack in namespace {namespace}")]
+    Lock {
+        /// Namespace.
+        namespace: String,
+        /// Why.
+        #[source]
+        source: ClusterError,
+    },
+}
+
+/// Why one step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// An object of ours could not be applied.
+    #[error("cannot apply {object}")]
+    Object {
+        /// Kind and name.
+        object: String,
+        /// Why.
+        #[source]
+        source: ClusterError,
+    },
+    /// The chart's CRDs could not be applied.
+    #[error("cannot apply the chart's CRDs")]
+    Crds(#[source] ClusterError),
+    /// helm failed.
+    #[error("helm could not {what}")]
+    Helm {
+        /// e.g. "apply the release".
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: HelmError,
+    },
+    /// The workloads cannot be watched.
+    #[error("cannot watch the workloads")]
+    Watch(#[source] ClusterError),
+    /// A workload cannot become ready.
+    #[error("{why}")]
+    NotReady {
+        /// What cannot become ready and why.
+        why: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The wave's time is over.
+    #[error("not ready within {} s: {why}", after.as_secs())]
+    Timeout {
+        /// What is not ready and why.
+        why: String,
+        /// The wave's time.
+        after: Duration,
+    },
+    /// A signal ended the run.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl EngineError {
+    /// The documented exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            EngineError::Step { source: StepError::Cancelled, .. } | EngineError::Cancelled { .. } => {
+                error::INTERRUPTED
+            }
+            EngineError::Step { .. } => error::INSTALL,
+            EngineError::Lock { source, .. } if source.is_locked() => error::LOCKED,
+            EngineError::Lock { .. } => error::PREFLIGHT,
+        }
+    }
+
+    /// What to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            EngineError::Step { source, .. } => source.hint(),
+            EngineError::Cancelled { .. } => Some("run the same command again; it goes on from what stands".into()),
+            EngineError::Lock { source, .. } => source.hint(),
+        }
+    }
+}
+
+impl StepError {
+    /// What to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            StepError::Object { source, .. } | StepError::Crds(source) | StepError::Watch(source) => source.hint(),
+            StepError::Helm { source, .. } => source.hint(),
+            StepError::NotReady { hint, .. } => {
+                hint.clone().or_else(|| Some("mend the cause, then run the same command again".into()))
+            }
+            StepError::Timeout { .. } => Some(
+                "mend what it waits for, or give it more time with --timeout; then run the same command again".into(),
+            ),
+            StepError::Cancelled => Some("run the same command again; it goes on from what stands".into()),
+        }
+    }
+
+    /// The chain of causes, outermost first, without this error itself.
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            causes.push(error.to_string());
+            source = error.source();
+        }
+        causes
+    }
+}

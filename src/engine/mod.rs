@@ -1,0 +1,37 @@
+//! Executes a plan, wave by wave: helm applies, we wait. Sends the events of a run's steps; must not print,
+//! prompt or decide what is wanted.
+//!
+//! Guarantees: no wave starts before every step of the wave below it is ready; every started step sends exactly
+//! one `step-finished`; after a cancel or a failure no further step starts, and a running helm is waited for.
+
+mod error;
+mod prepare;
+mod run;
+mod step;
+
+pub use error::{EngineError, StepError};
+pub use prepare::{Prepared, PreparedRelease, prepare};
+pub use run::{RunResult, run};
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+use crate::event::Events;
+use crate::helm::Helm;
+
+/// What a run works with. Cheap to clone.
+#[derive(Clone)]
+pub struct EngineContext {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// helm.
+    pub helm: Helm,
+    /// Where facts go.
+    pub events: Events,
+    /// Set by the first signal.
+    pub cancel: CancellationToken,
+    /// How long one wave may take.
+    pub wave_timeout: Duration,
+}

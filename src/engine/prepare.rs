@@ -1,0 +1,106 @@
+//! Fetches and renders every chart of a plan before anything is changed, so that a broken chart, value or digest
+//! stops the run while the cluster is untouched. Changes nothing.
+
+use std::collections::BTreeMap;
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::event::ActionKind;
+use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, ReleaseRequest};
+use crate::plan::{Observed, Plan, PlanError, Step};
+use crate::stack::{CrdPolicy, Release};
+
+/// Everything helm needs, by component.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    /// One per step that changes something.
+    pub releases: BTreeMap<String, PreparedRelease>,
+    /// Objects of every release, changed or not.
+    pub manifests: BTreeMap<String, Vec<Value>>,
+    /// Things a person should know before confirming.
+    pub notices: Vec<String>,
+}
+
+/// A chart on disk and what it renders to.
+#[derive(Clone, Debug)]
+pub struct PreparedRelease {
+    /// The archive.
+    pub chart: FetchedChart,
+    /// Rendered objects.
+    pub manifest: Vec<Value>,
+    /// CRDs to apply before the release; empty unless the policy asks for it.
+    pub crds: Vec<Value>,
+}
+
+/// Fetches and renders, all charts side by side.
+pub async fn prepare(cluster: &Cluster, helm: &Helm, plan: &Plan, observed: &Observed) -> Result<Prepared, PlanError> {
+    let mut prepared = Prepared { manifests: observed.manifests.clone(), ..Prepared::default() };
+    if !plan.has_changes() {
+        return Ok(prepared);
+    }
+    let mut api_versions = cluster.api_versions().await?;
+    api_versions.extend(plan.releases().flat_map(|release| release.api_versions.iter().cloned()));
+    let capabilities = Capabilities { kube_version: cluster.version().to_owned(), api_versions };
+    let steps = plan.waves.iter().flat_map(|wave| &wave.steps).filter(|step| step.action != ActionKind::Unchanged);
+    let work = steps.map(|step| prepare_step(helm, step, &capabilities));
+    for (component, release, notices) in try_join_all(work).await? {
+        prepared.manifests.insert(component.clone(), release.manifest.clone());
+        prepared.releases.insert(component, release);
+        prepared.notices.extend(notices);
+    }
+    Ok(prepared)
+}
+
+async fn prepare_step(
+    helm: &Helm,
+    step: &Step,
+    capabilities: &Capabilities,
+) -> Result<(String, PreparedRelease, Vec<String>), PlanError> {
+    let release = &step.release;
+    let name = format!("{} {}", release.chart.name, release.chart.version);
+    let failed = |verb: &str| {
+        let what = format!("cannot {verb} chart {name}");
+        move |source: HelmError| PlanError::Helm { what, source }
+    };
+    let chart = helm.fetch(&release.chart).await.map_err(failed("fetch"))?;
+    let request = request(release, &chart);
+    let render = async { helm.template(&request, capabilities).await.map_err(failed("render")) };
+    let crds = async {
+        match release.crds {
+            CrdPolicy::ServerSideApply => helm.show_crds(&chart.path).await.map_err(failed("read the CRDs of")),
+            CrdPolicy::None | CrdPolicy::Chart => Ok(Vec::new()),
+        }
+    };
+    let (manifest, crds) = futures::try_join!(render, crds)?;
+    let notices = unexpected_kinds(release, &manifest);
+    Ok((release.component.to_string(), PreparedRelease { chart, manifest, crds }, notices))
+}
+
+/// The request that is rendered and applied.
+pub(super) fn request<'a>(release: &'a Release, chart: &'a FetchedChart) -> ReleaseRequest<'a> {
+    ReleaseRequest {
+        release: release.component.as_str(),
+        namespace: &release.namespace,
+        chart: &chart.path,
+        values: &release.values,
+    }
+}
+
+/// A vendored dependency of another version than Chart.yaml asks for is switched on without anybody asking, so
+/// kinds and counts that differ from the catalogue's are told.
+fn unexpected_kinds(release: &Release, manifest: &[Value]) -> Vec<String> {
+    let count = |kind: &str| manifest.iter().filter(|object| object["kind"] == kind).count();
+    let differing = release.expect.iter().filter(|(kind, expected)| count(kind) != **expected as usize);
+    differing
+        .map(|(kind, expected)| {
+            format!(
+                "chart {} {} renders {} {kind} objects, the catalogue expects {expected}",
+                release.chart.name,
+                release.chart.version,
+                count(kind)
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,137 @@
+//! The waves.
+
+use std::time::Instant;
+
+use futures::future::join_all;
+use tokio::time::Instant as Deadline;
+
+use crate::cluster::Tracker;
+use crate::engine::step::{StepRun, execute};
+use crate::engine::{EngineContext, EngineError, Prepared, StepError};
+use crate::event::{ActionKind, Event, StepOutcome, StepResult};
+use crate::plan::{Plan, Step, Wave};
+
+/// How a run's steps ended.
+#[derive(Debug)]
+pub struct RunResult {
+    /// Each step's end, in plan order; steps that never started are `skipped`.
+    pub steps: Vec<StepResult>,
+    /// Why it did not go through.
+    pub failure: Option<EngineError>,
+}
+
+/// Executes the plan. The caller has sent `run-started` and sends `run-finished`.
+pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> RunResult {
+    let mut result = RunResult { steps: Vec::new(), failure: None };
+    let mut namespaces: Vec<String> = plan.releases().map(|release| release.namespace.clone()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    let mut tracker: Option<Tracker> = None;
+    for wave in &plan.waves {
+        if result.failure.is_none() && context.cancel.is_cancelled() {
+            result.failure = Some(EngineError::Cancelled { wave: wave.number });
+        }
+        if result.failure.is_some() {
+            result.steps.extend(wave.steps.iter().map(|step| skip(context, step)));
+            continue;
+        }
+        if plan.has_changes() && tracker.is_none() {
+            match context.cluster.track(&namespaces).await {
+                Ok(started) => tracker = Some(started),
+                Err(source) => {
+                    let first = &wave.steps[0];
+                    result.failure = Some(failure(first, StepError::Watch(source)));
+                    result.steps.extend(wave.steps.iter().map(|step| skip(context, step)));
+                    continue;
+                }
+            }
+        }
+        run_wave(context, wave, prepared, tracker.as_ref(), &mut result).await;
+    }
+    result
+}
+
+async fn run_wave(
+    context: &EngineContext,
+    wave: &Wave,
+    prepared: &Prepared,
+    tracker: Option<&Tracker>,
+    result: &mut RunResult,
+) {
+    let started = Instant::now();
+    let deadline = Deadline::now() + context.wave_timeout;
+    context.events.send(Event::WaveStarted { wave: wave.number });
+    let steps = wave.steps.iter().map(|step| run_step(context, step, prepared, tracker.cloned(), deadline));
+    for (step, (outcome, error)) in wave.steps.iter().zip(join_all(steps).await) {
+        result.steps.push(outcome);
+        if let (Some(error), None) = (error, &result.failure) {
+            result.failure = Some(failure(step, error));
+        }
+    }
+    if result.failure.is_none() {
+        let seconds = started.elapsed().as_secs_f64();
+        context.events.send(Event::WaveFinished { wave: wave.number, seconds });
+    }
+}
+
+fn failure(step: &Step, source: StepError) -> EngineError {
+    let wave = step.release.wave;
+    match source {
+        StepError::Cancelled => EngineError::Cancelled { wave },
+        source => EngineError::Step { component: step.release.component.to_string(), wave, source },
+    }
+}
+
+async fn run_step(
+    context: &EngineContext,
+    step: &Step,
+    prepared: &Prepared,
+    tracker: Option<Tracker>,
+    deadline: Deadline,
+) -> (StepResult, Option<StepError>) {
+    let started = Instant::now();
+    let (component, wave) = (step.release.component.to_string(), step.release.wave);
+    context.events.send(Event::StepStarted { component: component.clone(), wave, action: step.action });
+    let worked = match tracker {
+        Some(tracker) => {
+            let manifest = prepared.manifests.get(&component).map_or(&[][..], Vec::as_slice);
+            let prepared = prepared.releases.get(&component);
+            execute(StepRun { context, step, prepared, manifest, tracker, deadline }).await
+        }
+        // Nothing of the plan changes anything: the checks tell whether what stands is well.
+        None => Ok(()),
+    };
+    let outcome = match (&worked, step.action) {
+        (Err(_), _) => StepOutcome::Failed,
+        (Ok(()), ActionKind::Install) => StepOutcome::Installed,
+        (Ok(()), ActionKind::Upgrade) => StepOutcome::Upgraded,
+        (Ok(()), ActionKind::Repair) => StepOutcome::Repaired,
+        (Ok(()), ActionKind::Unchanged) => StepOutcome::Unchanged,
+    };
+    let error = worked.err();
+    let seconds = started.elapsed().as_secs_f64();
+    context.events.send(Event::StepFinished {
+        component: component.clone(),
+        wave,
+        outcome,
+        seconds,
+        message: error.as_ref().map(ToString::to_string),
+        causes: error.as_ref().map(StepError::causes).unwrap_or_default(),
+        hint: error.as_ref().and_then(StepError::hint),
+    });
+    (StepResult { component, wave, outcome, seconds }, error)
+}
+
+fn skip(context: &EngineContext, step: &Step) -> StepResult {
+    let (component, wave) = (step.release.component.to_string(), step.release.wave);
+    context.events.send(Event::StepFinished {
+        component: component.clone(),
+        wave,
+        outcome: StepOutcome::Skipped,
+        seconds: 0.0,
+        message: None,
+        causes: Vec::new(),
+        hint: None,
+    });
+    StepResult { component, wave, outcome: StepOutcome::Skipped, seconds: 0.0 }
+}

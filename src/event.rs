@@ -1,0 +1,336 @@
+//! Facts about a run, as plain serde values. Owns the event and verdict types that every reporter and
+//! every consumer of `--output json` reads; must not hold display settings, handles or secrets.
+//!
+//! Guarantees: [`Event::RunStarted`] lists every step; every started step finishes exactly once; exactly one
+//! [`Event::RunFinished`] is sent, last, also on cancel. Lifecycle events are never dropped, progress may be.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+/// One line of `--output json`: an event and when it happened (RFC 3339, UTC).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stamped {
+    /// When the event was sent.
+    pub time: jiff::Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// A fact about a run. Tagged `event` in kebab-case, fields in camelCase.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// First event of a run; lists every step in the order of the waves.
+    RunStarted {
+        /// The subcommand, e.g. `install`.
+        command: String,
+        /// kubeconfig context, when known.
+        context: Option<String>,
+        /// Namespace of the stack.
+        namespace: String,
+        /// Version of tailwatch.
+        version: String,
+        /// Every step of the plan.
+        steps: Vec<PlannedStep>,
+    },
+    /// A wave begins; no step of a later wave has started.
+    WaveStarted {
+        /// Number of the wave, e.g. 30.
+        wave: u8,
+    },
+    /// A step begins.
+    StepStarted {
+        /// Component name, which is the release name too.
+        component: String,
+        /// Its wave.
+        wave: u8,
+        /// What is done.
+        action: ActionKind,
+    },
+    /// Progress within a step; may be dropped under load.
+    StepProgress {
+        /// Component name.
+        component: String,
+        /// Its wave.
+        wave: u8,
+        /// What the step is doing now.
+        phase: Phase,
+        /// Workloads that are ready.
+        ready: u32,
+        /// Workloads that are wanted.
+        desired: u32,
+        /// Why the step still waits, one sentence fragment.
+        waiting: Option<String>,
+    },
+    /// A step ended; sent exactly once for each started step.
+    StepFinished {
+        /// Component name.
+        component: String,
+        /// Its wave.
+        wave: u8,
+        /// How it ended.
+        outcome: StepOutcome,
+        /// Seconds since it started.
+        seconds: f64,
+        /// For a failure: what failed, one sentence.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        message: Option<String>,
+        /// For a failure: the chain of causes, outermost first.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        causes: Vec<String>,
+        /// For a failure: the next step for the person.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        hint: Option<String>,
+    },
+    /// Every step of a wave has finished and is ready.
+    WaveFinished {
+        /// Number of the wave.
+        wave: u8,
+        /// Seconds since it started.
+        seconds: f64,
+    },
+    /// Something a person should know that changes no outcome.
+    Notice {
+        /// One sentence.
+        message: String,
+        /// The next step, if there is one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        hint: Option<String>,
+    },
+    /// Verification starts; lists every check's id.
+    ChecksStarted {
+        /// Ids in the order of the report.
+        checks: Vec<String>,
+    },
+    /// A check has its final verdict; sent exactly once for each check.
+    CheckFinished(CheckResult),
+    /// Last event of a run.
+    RunFinished(RunSummary),
+}
+
+/// A step as the plan has it.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStep {
+    /// Component name = release name.
+    pub component: String,
+    /// Wave number.
+    pub wave: u8,
+    /// Namespace of the release.
+    pub namespace: String,
+    /// Chart name.
+    pub chart: String,
+    /// Chart version that will stand after the step.
+    pub chart_version: String,
+    /// What will be done.
+    pub action: ActionKind,
+    /// Why, one line.
+    pub reason: String,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionKind {
+    /// No release stands; it is installed.
+    Install,
+    /// The release stands with other values or another version.
+    Upgrade,
+    /// The release is pending, failed, or lacks objects.
+    Repair,
+    /// Nothing to do; no helm is run.
+    Unchanged,
+}
+
+/// What a step is doing.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The chart is fetched and rendered.
+    Fetching,
+    /// Objects of ours (namespace, Secrets, policies, CRDs) are applied.
+    Applying,
+    /// helm runs.
+    Helm,
+    /// The workloads come up.
+    Waiting,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepOutcome {
+    /// A new release stands and is ready.
+    Installed,
+    /// An existing release was changed and is ready.
+    Upgraded,
+    /// A broken release was mended and is ready.
+    Repaired,
+    /// Nothing was done.
+    Unchanged,
+    /// Not started, because an earlier wave failed or the run was cancelled.
+    Skipped,
+    /// It failed.
+    Failed,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunOutcome {
+    /// Everything asked was done and verified (or verification was skipped on request).
+    Succeeded,
+    /// The stack is installed, but a check failed (exit code 6).
+    VerificationFailed,
+    /// A step failed (exit code 5).
+    Failed,
+    /// The person or a signal ended it (exit code 130).
+    Cancelled,
+}
+
+/// One step's end, as the last event repeats it.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct StepResult {
+    /// Component name.
+    pub component: String,
+    /// Wave number.
+    pub wave: u8,
+    /// How it ended.
+    pub outcome: StepOutcome,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// Verdict of a check.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The statement is true.
+    Pass,
+    /// The statement is false, but nothing depends on it.
+    Warn,
+    /// The statement is false.
+    Fail,
+    /// Not tested; `detail` says why.
+    Skip,
+}
+
+/// A check's final verdict and what was measured.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckResult {
+    /// Stable id, e.g. `prometheus-targets-known`.
+    pub id: String,
+    /// Group of the report, e.g. `metrics`.
+    pub group: String,
+    /// A sentence that is true or false, e.g. "Prometheus knows every ServiceMonitor's target".
+    pub statement: String,
+    /// What was found.
+    pub verdict: Verdict,
+    /// What was measured, or why it was skipped.
+    pub detail: String,
+    /// The next step, for warn and fail.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hint: Option<String>,
+    /// A place to read more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub docs: Option<String>,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RunSummary {
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// Each step's end, in plan order.
+    pub steps: Vec<StepResult>,
+    /// Each check's verdict.
+    pub checks: Vec<CheckResult>,
+    /// Seconds since `run-started`.
+    pub seconds: f64,
+    /// Largest resident set of tailwatch itself, without children, in KiB.
+    pub peak_rss_kib: u64,
+    /// Requests to the API server by verb (get, list, watch, patch, create, …); helm's own are not counted.
+    pub api_requests: BTreeMap<String, u64>,
+}
+
+/// Sender half: cheap to clone; a reporter that went away never stops the work.
+#[derive(Clone, Debug)]
+pub struct Events {
+    sender: mpsc::UnboundedSender<Stamped>,
+    queued: Arc<AtomicUsize>,
+}
+
+/// Receiver half, for one reporter.
+#[derive(Debug)]
+pub struct EventStream {
+    receiver: mpsc::UnboundedReceiver<Stamped>,
+    queued: Arc<AtomicUsize>,
+}
+
+/// Progress events beyond this backlog are dropped; lifecycle events never are.
+const PROGRESS_BACKLOG: usize = 512;
+
+/// A connected pair.
+pub fn channel() -> (Events, EventStream) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let queued = Arc::new(AtomicUsize::new(0));
+    (Events { sender, queued: queued.clone() }, EventStream { receiver, queued })
+}
+
+impl Events {
+    /// Sends a fact, stamped now. A closed receiver is not an error.
+    pub fn send(&self, event: Event) {
+        if matches!(event, Event::StepProgress { .. }) && self.queued.load(Ordering::Relaxed) > PROGRESS_BACKLOG {
+            return;
+        }
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        let _ = self.sender.send(Stamped { time: jiff::Timestamp::now(), event });
+    }
+}
+
+impl EventStream {
+    /// The next event, or `None` when every sender is gone.
+    pub async fn next(&mut self) -> Option<Stamped> {
+        let stamped = self.receiver.recv().await;
+        if stamped.is_some() {
+            self.queued.fetch_sub(1, Ordering::Relaxed);
+        }
+        stamped
+    }
+}
+
+/// What stands of one component, as `status` shows it.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusRow {
+    /// Component name = release name.
+    pub component: String,
+    /// Wave number.
+    pub wave: u8,
+    /// Namespace of the release.
+    pub namespace: String,
+    /// helm's word, e.g. `deployed`; `None`: not installed.
+    pub status: Option<String>,
+    /// Chart version that stands.
+    pub chart_version: Option<String>,
+    /// Version of the application that the chart names.
+    pub app_version: Option<String>,
+    /// Revision of the release.
+    pub revision: Option<u32>,
+    /// Workloads and conditions that are ready.
+    pub ready: u32,
+    /// Workloads and conditions that are wanted.
+    pub desired: u32,
+    /// First reason that something is not ready.
+    pub waiting: Option<String>,
+}

@@ -1,0 +1,187 @@
+//! Typed calls.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::helm::child::{Call, Effect, run};
+use crate::helm::{Capabilities, Helm, HelmError, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse};
+use crate::stack::ChartSource;
+
+const READ: Duration = Duration::from_secs(60);
+const FETCH: Duration = Duration::from_secs(300);
+/// Revisions that helm keeps per release.
+const HISTORY: &str = "10";
+
+impl Helm {
+    /// Releases of a namespace in any status that is not `uninstalled` or `superseded`.
+    pub async fn list(&self, namespace: &str) -> Result<Vec<ReleaseInfo>, HelmError> {
+        // helm 3 hides pending releases without these; helm 4 knows the same flags.
+        let arguments = [
+            "list",
+            "-n",
+            namespace,
+            "-o",
+            "json",
+            "--deployed",
+            "--failed",
+            "--pending",
+            "--uninstalling",
+            "--max",
+            "0",
+        ];
+        let output = self.read(&arguments).await?;
+        parse::list(&output).map_err(|source| output_error("helm list", source))
+    }
+
+    /// The user-supplied values of a release's current revision.
+    pub async fn values(&self, release: &str, namespace: &str) -> Result<Value, HelmError> {
+        let output = self.read(&["get", "values", release, "-n", namespace, "-o", "json"]).await?;
+        match serde_json::from_slice(&output) {
+            Ok(Value::Null) => Ok(Value::Object(serde_json::Map::new())),
+            Ok(values) => Ok(values),
+            Err(error) => Err(output_error("helm get values", error.into())),
+        }
+    }
+
+    /// The objects of a release's current revision.
+    pub async fn manifest(&self, release: &str, namespace: &str) -> Result<Vec<Value>, HelmError> {
+        let output = self.read(&["get", "manifest", release, "-n", namespace]).await?;
+        parse::documents(&output).map_err(|source| output_error("helm get manifest", source))
+    }
+
+    /// Revisions with their status, oldest first.
+    pub async fn history(&self, release: &str, namespace: &str) -> Result<Vec<(u32, ReleaseStatus)>, HelmError> {
+        let output = self.read(&["history", release, "-n", namespace, "-o", "json"]).await?;
+        parse::history(&output).map_err(|source| output_error("helm history", source))
+    }
+
+    /// The chart's CRDs.
+    pub async fn show_crds(&self, chart: &Path) -> Result<Vec<Value>, HelmError> {
+        let arguments = vec!["show".into(), "crds".into(), chart.as_os_str().to_owned()];
+        let output = self.call(arguments, Effect::Reads, READ, &CancellationToken::new()).await?;
+        parse::documents(&output).map_err(|source| output_error("helm show crds", source))
+    }
+
+    /// Renders a chart; hooks, test pods and CRDs are left out.
+    pub async fn template(
+        &self,
+        request: &ReleaseRequest<'_>,
+        capabilities: &Capabilities,
+    ) -> Result<Vec<Value>, HelmError> {
+        let values = values_file(request.values)?;
+        let mut arguments = words(&["template", request.release]);
+        arguments.push(request.chart.into());
+        arguments.extend(words(&["-n", request.namespace, "--no-hooks", "--skip-tests", "-f"]));
+        arguments.push(values.path().into());
+        arguments.extend(words(&["--kube-version", &capabilities.kube_version]));
+        if !capabilities.api_versions.is_empty() {
+            arguments.extend(words(&["--api-versions", &capabilities.api_versions.join(",")]));
+        }
+        let output = self.call(arguments, Effect::Reads, READ, &CancellationToken::new()).await?;
+        parse::documents(&output).map_err(|source| output_error("helm template", source))
+    }
+
+    /// `helm upgrade --install` without waiting for workloads (hooks are waited for). On cancel the child gets
+    /// SIGTERM and is waited for; it is never killed by a dropped future.
+    pub async fn upgrade_install(
+        &self,
+        request: &ReleaseRequest<'_>,
+        timeout: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<(), HelmError> {
+        let values = values_file(request.values)?;
+        let mut arguments = words(&["upgrade", "--install", request.release]);
+        arguments.push(request.chart.into());
+        let timeout = format!("{}s", timeout.as_secs().max(1));
+        arguments.extend(words(&["-n", request.namespace, "--timeout", &timeout, "--history-max", HISTORY]));
+        // Charts whose CRDs stand in `crds/` get them from us, by server-side apply.
+        arguments.extend(words(&["--skip-crds", "-f"]));
+        arguments.push(values.path().into());
+        self.call(arguments, Effect::Mutates, READ, cancel).await.map(drop)
+    }
+
+    /// `helm rollback` to a revision.
+    pub async fn rollback(&self, release: &str, namespace: &str, revision: u32) -> Result<(), HelmError> {
+        let revision = revision.to_string();
+        let arguments = words(&["rollback", release, &revision, "-n", namespace, "--history-max", HISTORY]);
+        self.call(arguments, Effect::Mutates, READ, &CancellationToken::new()).await.map(drop)
+    }
+
+    /// `helm uninstall`, waiting until helm has deleted the release's objects from the API.
+    pub async fn uninstall(&self, release: &str, namespace: &str) -> Result<(), HelmError> {
+        let arguments = words(&["uninstall", release, "-n", namespace, "--ignore-not-found"]);
+        self.call(arguments, Effect::Mutates, READ, &CancellationToken::new()).await.map(drop)
+    }
+
+    /// `helm pull` into a folder.
+    pub(super) async fn pull(&self, source: &ChartSource, folder: &Path) -> Result<(), HelmError> {
+        let repository = source.repository.as_str();
+        let version = source.version.to_string();
+        let mut arguments = words(&["pull"]);
+        if repository.starts_with("oci://") {
+            arguments.push(format!("{repository}/{}", source.name).into());
+        } else {
+            arguments.extend(words(&[&source.name, "--repo", repository]));
+        }
+        arguments.extend(words(&["--version", &version, "-d"]));
+        arguments.push(folder.into());
+        self.call(arguments, Effect::Reads, FETCH, &CancellationToken::new()).await.map(drop)
+    }
+
+    async fn read(&self, arguments: &[&str]) -> Result<Vec<u8>, HelmError> {
+        self.call(words(arguments), Effect::Reads, READ, &CancellationToken::new()).await
+    }
+
+    async fn call(
+        &self,
+        mut arguments: Vec<OsString>,
+        effect: Effect,
+        deadline: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<u8>, HelmError> {
+        if let Some(kubeconfig) = &self.kubeconfig {
+            arguments.extend(["--kubeconfig".into(), kubeconfig.into()]);
+        }
+        if let Some(context) = &self.context {
+            arguments.extend(words(&["--kube-context", context]));
+        }
+        self.log(&arguments);
+        // The user's repositories are none of ours: index files of our pulls stay in our own folder.
+        let environment = vec![
+            ("HELM_REPOSITORY_CACHE", self.cache.join("index").into()),
+            ("HELM_REPOSITORY_CONFIG", self.cache.join("repositories.yaml").into()),
+        ];
+        run(&self.program, Call { arguments, effect, deadline, environment }, cancel).await
+    }
+
+    fn log(&self, arguments: &[OsString]) {
+        let Some(path) = &self.log_file else { return };
+        let words: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+        let line = serde_json::json!({"time": jiff::Timestamp::now(), "helm": words});
+        // The log is a help, never a reason to fail.
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let _ = file.and_then(|mut file| writeln!(file, "{line}"));
+    }
+}
+
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(Into::into).collect()
+}
+
+fn output_error(command: &str, source: Box<dyn std::error::Error + Send + Sync>) -> HelmError {
+    HelmError::Output { command: command.into(), source }
+}
+
+/// Mode 0600 by tempfile's own default; gone when dropped.
+fn values_file(values: &Value) -> Result<tempfile::NamedTempFile, HelmError> {
+    let failed = |source| HelmError::Local { what: "write the values to a temporary file".into(), source };
+    let mut file = tempfile::Builder::new().prefix("tailwatch-").suffix(".yaml").tempfile().map_err(failed)?;
+    let text = serde_yaml::to_string(values).map_err(std::io::Error::other).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(failed)?;
+    Ok(file)
+}

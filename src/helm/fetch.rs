@@ -1,0 +1,124 @@
+//! Charts on disk: fetched once, kept in the user's cache, every digest compared with the lock. A repository that is
+//! neither the catalogue's nor seen before is pinned on first use.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::helm::error::DigestChange;
+use crate::helm::{FetchedChart, Helm, HelmError};
+use crate::stack::ChartSource;
+
+const LOCK: &str = "digests.json";
+
+impl Helm {
+    /// Fetches a chart (cache, digest lock) without touching the cluster.
+    pub async fn fetch(&self, source: &ChartSource) -> Result<FetchedChart, HelmError> {
+        let file = format!("{}-{}.tgz", source.name, source.version);
+        let repository = source.repository.as_str();
+        let locked = match &source.digest {
+            Some(digest) => Some(digest.clone()),
+            None => self.pinned(source)?,
+        };
+        let folder = self.cache.join(&hex(repository.as_bytes())[..16]);
+        let kept = folder.join(&file);
+        if let (Some(locked), Ok(found)) = (&locked, digest_of(&kept))
+            && *locked == found
+            && repository.contains("://")
+            && !is_loopback(repository)
+        {
+            return Ok(FetchedChart { path: kept, digest: found });
+        }
+        let arriving = self.fresh_folder()?;
+        let arrived = if repository.contains("://") {
+            self.pull(source, arriving.path()).await?;
+            arriving.path().join(&file)
+        } else {
+            Path::new(repository).join(&file)
+        };
+        let found = digest_of(&arrived).map_err(|_| HelmError::NoArchive {
+            folder: arrived.parent().unwrap_or(Path::new(".")).to_owned(),
+            file: file.clone(),
+        })?;
+        if let Some(locked) = locked.as_ref().filter(|locked| **locked != found) {
+            return Err(HelmError::DigestChanged(Box::new(DigestChange {
+                chart: source.name.clone(),
+                version: source.version.to_string(),
+                repository: repository.to_owned(),
+                locked: locked.clone(),
+                found,
+            })));
+        }
+        keep(&arrived, &folder, &kept)?;
+        if locked.is_none() {
+            self.pin(source, &found)?;
+        }
+        Ok(FetchedChart { path: kept, digest: found })
+    }
+
+    fn fresh_folder(&self) -> Result<tempfile::TempDir, HelmError> {
+        std::fs::create_dir_all(&self.cache)
+            .and_then(|()| tempfile::tempdir_in(&self.cache))
+            .map_err(|source| HelmError::Local { what: format!("write into {}", self.cache.display()), source })
+    }
+
+    fn pinned(&self, source: &ChartSource) -> Result<Option<String>, HelmError> {
+        Ok(self.lock()?.remove(&entry(source)))
+    }
+
+    fn lock(&self) -> Result<BTreeMap<String, String>, HelmError> {
+        let path = self.cache.join(LOCK);
+        match std::fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| HelmError::Local {
+                what: format!("read the digest lock {}", path.display()),
+                source: std::io::Error::other(error),
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(source) => Err(HelmError::Local { what: format!("read {}", path.display()), source }),
+        }
+    }
+
+    /// Side-by-side runs and fetches each add their line under a file lock.
+    fn pin(&self, source: &ChartSource, digest: &str) -> Result<(), HelmError> {
+        let path = self.cache.join(LOCK);
+        let failed = |source| HelmError::Local { what: format!("write {}", path.display()), source };
+        let guard = std::fs::File::create(self.cache.join("digests.lock")).map_err(failed)?;
+        guard.lock().map_err(failed)?;
+        let mut lock = self.lock()?;
+        lock.insert(entry(source), digest.to_owned());
+        let text = serde_json::to_vec_pretty(&lock).map_err(std::io::Error::other).map_err(failed)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.cache).map_err(failed)?;
+        file.write_all(&text).map_err(failed)?;
+        file.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+}
+
+fn entry(source: &ChartSource) -> String {
+    format!("{}|{}|{}", source.repository, source.name, source.version)
+}
+
+/// A repository on this machine costs nothing to ask, and its archives change while they are worked on.
+fn is_loopback(repository: &str) -> bool {
+    repository.contains("://127.") || repository.contains("://localhost")
+}
+
+fn digest_of(path: &PathBuf) -> std::io::Result<String> {
+    Ok(hex(&std::fs::read(path)?))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
+}
+
+/// Under its final name only when it is whole.
+fn keep(arrived: &Path, folder: &Path, kept: &Path) -> Result<(), HelmError> {
+    let failed = |source| HelmError::Local { what: format!("keep the chart in {}", folder.display()), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut copy = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    copy.write_all(&std::fs::read(arrived).map_err(failed)?).map_err(failed)?;
+    copy.persist(kept).map_err(|error| failed(error.error))?;
+    Ok(())
+}

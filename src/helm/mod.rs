@@ -1,0 +1,161 @@
+//! helm as a child process, through one choke point; typed calls; output of helm 3 and helm 4; chart fetch,
+//! digest lock, cache. Must not know of the cluster module, print or prompt.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+mod calls;
+mod child;
+mod error;
+mod fetch;
+mod parse;
+
+pub use error::{DigestChange, HelmError};
+
+/// A usable helm: found, run once, new enough (3.14 or later, 4.x).
+#[derive(Clone, Debug)]
+pub struct Helm {
+    program: PathBuf,
+    version: semver::Version,
+    kubeconfig: Option<PathBuf>,
+    context: Option<String>,
+    cache: PathBuf,
+    log_file: Option<PathBuf>,
+}
+
+/// How to reach helm and the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct HelmOptions {
+    /// `--helm`; `None`: `helm` on PATH.
+    pub program: Option<PathBuf>,
+    /// `--kubeconfig`
+    pub kubeconfig: Option<PathBuf>,
+    /// `--context`
+    pub context: Option<String>,
+    /// Where fetched charts and the digest lock are kept; `None`: the user's cache folder.
+    pub cache: Option<PathBuf>,
+    /// Where every call is logged, redacted.
+    pub log_file: Option<PathBuf>,
+}
+
+/// A release as `helm list` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseInfo {
+    /// Release name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Current revision.
+    pub revision: u32,
+    /// Status of the current revision.
+    pub status: ReleaseStatus,
+    /// Chart name.
+    pub chart: String,
+    /// Chart version.
+    pub chart_version: semver::Version,
+    /// App version, may be empty.
+    pub app_version: String,
+}
+
+/// Status of a release's current revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleaseStatus {
+    /// Deployed.
+    Deployed,
+    /// Failed.
+    Failed,
+    /// A first install that never ended.
+    PendingInstall,
+    /// An upgrade that never ended.
+    PendingUpgrade,
+    /// A rollback that never ended.
+    PendingRollback,
+    /// Uninstalling.
+    Uninstalling,
+    /// Anything else helm may say.
+    Other,
+}
+
+/// A chart archive on disk whose digest was checked against the lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedChart {
+    /// The .tgz
+    pub path: PathBuf,
+    /// sha256 of the .tgz, hex.
+    pub digest: String,
+}
+
+/// What to render or apply.
+#[derive(Clone, Debug)]
+pub struct ReleaseRequest<'a> {
+    /// Release name.
+    pub release: &'a str,
+    /// Namespace.
+    pub namespace: &'a str,
+    /// Chart archive.
+    pub chart: &'a Path,
+    /// Values; written to a 0600 temporary file.
+    pub values: &'a Value,
+}
+
+/// What the live API server offers, for rendering.
+#[derive(Clone, Debug, Default)]
+pub struct Capabilities {
+    /// e.g. `1.36.1`
+    pub kube_version: String,
+    /// `group/version` and `group/version/Kind`
+    pub api_versions: Vec<String>,
+}
+
+/// The oldest helm whose flags we use.
+const OLDEST: semver::Version = semver::Version::new(3, 14, 0);
+
+impl Helm {
+    /// Finds helm, asks its version, refuses one that is too old.
+    pub async fn discover(options: HelmOptions) -> Result<Helm, HelmError> {
+        let program = options.program.clone().unwrap_or_else(|| "helm".into());
+        let call = child::Call {
+            arguments: ["version", "--template", "{{.Version}}"].map(Into::into).to_vec(),
+            effect: child::Effect::Reads,
+            deadline: Duration::from_secs(15),
+            environment: Vec::new(),
+        };
+        let answer = child::run(&program, call, &CancellationToken::new()).await.map_err(|error| match error {
+            HelmError::NotFound { .. } => HelmError::NotFound { place: options.program.clone() },
+            HelmError::Failed { stderr, .. } => HelmError::NotHelm { program: program.clone(), answer: stderr },
+            other => other,
+        })?;
+        let answer = String::from_utf8_lossy(&answer);
+        let Some(version) = parse::version(&answer) else {
+            let answer = answer.chars().take(80).collect();
+            return Err(HelmError::NotHelm { program, answer });
+        };
+        if version < OLDEST {
+            return Err(HelmError::TooOld { found: version, oldest: OLDEST });
+        }
+        let cache = options.cache.or_else(cache_folder).unwrap_or_else(|| std::env::temp_dir().join("tailwatch"));
+        let HelmOptions { kubeconfig, context, log_file, .. } = options;
+        Ok(Helm { program, version, kubeconfig, context, cache, log_file })
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Its version.
+    pub fn version(&self) -> &semver::Version {
+        &self.version
+    }
+}
+
+/// `$TAILWATCH_CACHE`, or the platform's cache folder.
+fn cache_folder() -> Option<PathBuf> {
+    use etcetera::BaseStrategy as _;
+    std::env::var_os("TAILWATCH_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| etcetera::choose_base_strategy().ok().map(|base| base.cache_dir().join("tailwatch")))
+}

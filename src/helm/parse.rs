@@ -1,0 +1,144 @@
+//! What helm 3 and helm 4 print. Pure.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::helm::{ReleaseInfo, ReleaseStatus};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Any of `v4.2.0`, `v3.19`, `v3.19.4+g7cfb6e4`, and what stands around it.
+pub(super) fn version(text: &str) -> Option<semver::Version> {
+    let word = text
+        .split_whitespace()
+        .find(|word| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'))?;
+    let word = word.trim_start_matches('v').split('+').next()?;
+    let (numbers, pre) = word.split_once('-').map_or((word, None), |(numbers, pre)| (numbers, Some(pre)));
+    let mut parts: Vec<u64> = numbers.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+    parts.resize(3, 0);
+    let mut version = semver::Version::new(parts[0], parts[1], parts[2]);
+    if let Some(pre) = pre {
+        version.pre = semver::Prerelease::new(pre).ok()?;
+    }
+    Some(version)
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    name: String,
+    namespace: String,
+    revision: Value,
+    status: String,
+    chart: String,
+    #[serde(default)]
+    app_version: String,
+}
+
+/// `helm list -o json`
+pub(super) fn list(text: &[u8]) -> Result<Vec<ReleaseInfo>, Failure> {
+    let listed: Vec<Listed> = serde_json::from_slice(text)?;
+    listed.into_iter().map(release_info).collect()
+}
+
+fn release_info(listed: Listed) -> Result<ReleaseInfo, Failure> {
+    let (chart, chart_version) =
+        split_chart(&listed.chart).ok_or_else(|| format!("{:?} is no chart with a version", listed.chart))?;
+    Ok(ReleaseInfo {
+        name: listed.name,
+        namespace: listed.namespace,
+        revision: number(&listed.revision)?,
+        status: status(&listed.status),
+        chart,
+        chart_version,
+        app_version: listed.app_version,
+    })
+}
+
+/// `kube-prometheus-stack-79.10.0-rc.1`: the version begins at the first dash after which semver reads.
+fn split_chart(text: &str) -> Option<(String, semver::Version)> {
+    text.match_indices('-').find_map(|(at, _)| {
+        let version = semver::Version::parse(&text[at + 1..]).ok()?;
+        Some((text[..at].to_owned(), version))
+    })
+}
+
+fn number(value: &Value) -> Result<u32, Failure> {
+    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    number.and_then(|number| u32::try_from(number).ok()).ok_or_else(|| format!("{value} is no revision").into())
+}
+
+fn status(text: &str) -> ReleaseStatus {
+    match text {
+        "deployed" => ReleaseStatus::Deployed,
+        "failed" => ReleaseStatus::Failed,
+        "pending-install" => ReleaseStatus::PendingInstall,
+        "pending-upgrade" => ReleaseStatus::PendingUpgrade,
+        "pending-rollback" => ReleaseStatus::PendingRollback,
+        "uninstalling" => ReleaseStatus::Uninstalling,
+        _ => ReleaseStatus::Other,
+    }
+}
+
+#[derive(Deserialize)]
+struct Revision {
+    revision: Value,
+    status: String,
+}
+
+/// `helm history -o json`
+pub(super) fn history(text: &[u8]) -> Result<Vec<(u32, ReleaseStatus)>, Failure> {
+    let revisions: Vec<Revision> = serde_json::from_slice(text)?;
+    revisions.iter().map(|entry| Ok((number(&entry.revision)?, status(&entry.status)))).collect()
+}
+
+/// A multi-document manifest; empty documents are left out.
+pub(super) fn documents(text: &[u8]) -> Result<Vec<Value>, Failure> {
+    let text = std::str::from_utf8(text)?;
+    let mut objects = Vec::new();
+    for document in serde_yaml::Deserializer::from_str(text) {
+        let value = Value::deserialize(document)?;
+        match value {
+            Value::Null => {}
+            Value::Object(map) if map.is_empty() => {}
+            object => objects.push(object),
+        }
+    }
+    Ok(objects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_leniently() {
+        for (text, expected) in [
+            ("v4.2.0", "4.2.0"),
+            ("v3.19", "3.19.0"),
+            ("v3.19.4+g7cfb6e4", "3.19.4"),
+            ("v4.0.0-beta.1", "4.0.0-beta.1"),
+            ("version v3.1.0 x", "3.1.0"),
+        ] {
+            assert_eq!(version(text).unwrap().to_string(), expected);
+        }
+        assert!(version("Usage: something").is_none());
+    }
+
+    #[test]
+    fn lists_of_both_helms_are_read() {
+        let text = br#"[{"name":"kube-prometheus-stack","namespace":"m","revision":"2","status":"pending-upgrade","chart":"kube-prometheus-stack-79.10.0","app_version":"v0.86.2"},
+            {"name":"loki","namespace":"m","revision":1,"status":"deployed","chart":"loki-6.46.0-rc.1"}]"#;
+        let releases = list(text).unwrap();
+        assert_eq!((releases[0].chart.as_str(), releases[0].revision), ("kube-prometheus-stack", 2));
+        assert_eq!(releases[0].status, ReleaseStatus::PendingUpgrade);
+        assert_eq!(releases[1].chart_version.to_string(), "6.46.0-rc.1");
+        assert!(list(b"garbage").is_err());
+    }
+
+    #[test]
+    fn manifests_are_split_and_empty_documents_left_out() {
+        let objects = documents(b"---\n# Source: x\n---\nkind: A\nn: 1\n---\nkind: B\n").unwrap();
+        assert_eq!(objects.len(), 2);
+        assert!(documents(b"kind: [").is_err());
+    }
+}

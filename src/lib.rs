@@ -1,0 +1,29 @@
+//! Tailwatch: a guided installer that gives a Kubernetes cluster on a tailnet its observability stack.
+//!
+//! What flows, in one direction only:
+//!
+//! ```text
+//! argv, answers file, env, prompts           -> Settings   (validated; secrets are a type)
+//! Settings + Catalogue (values/*.yaml, data) -> Desired    (per release: chart, values, objects of ours)
+//! Cluster + helm history                     -> Observed   (releases, owners, workloads, pending operations)
+//! Desired x Observed                         -> Plan       (waves of steps with reasons)
+//! Plan                                       -> Engine -> Events -> Reporter (bars | lines | json)
+//! installed stack                            -> Checks -> Events -> Report, exit code
+//! ```
+//!
+//! The plan that is confirmed is the value that is executed; the cluster is the truth about what is installed;
+//! verification decides the exit code.
+
+pub mod check;
+pub mod cli;
+pub mod cluster;
+pub mod commands;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod event;
+pub mod helm;
+pub mod plan;
+pub mod report;
+pub mod stack;
+pub mod wizard;

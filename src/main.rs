@@ -1,0 +1,18 @@
+//! Parse, run, render the error, exit with its code; nothing else.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tailwatch::{cli::Cli, commands, report};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let style = report::style::Style::resolve(&cli.global);
+    match commands::run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            report::failure::render(&error, &style);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

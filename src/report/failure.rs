@@ -1,0 +1,46 @@
+//! The one renderer of errors: `error:`, causes, `hint:`.
+
+use std::error::Error as _;
+
+use crate::error::Error;
+use crate::report::style::{Style, Tone};
+use crate::report::{width, wrap, write_stderr};
+
+/// Writes the error, its causes and its hint to stderr.
+pub fn render(error: &Error, style: &Style) {
+    write_stderr(&text(error, *style, width()));
+}
+
+fn text(error: &Error, style: Style, width: usize) -> String {
+    let mut lines = Vec::new();
+    let mut said = error.to_string();
+    lines.push(wrap(&format!("{} {said}", style.paint(Tone::Bad, "error:")), "       ", width));
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        // A transparent wrapper repeats its source's words.
+        if !said.contains(&words) {
+            lines.push(wrap(&format!("  because: {words}"), "           ", width));
+            said = words;
+        }
+        source = cause.source();
+    }
+    if let Some(hint) = error.hint() {
+        lines.push(wrap(&format!("{} {hint}", style.paint(Tone::Strong, "hint:")), "      ", width));
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{EngineError, StepError};
+
+    #[test]
+    fn an_error_its_causes_and_its_hint_are_each_said_once() {
+        let source = StepError::NotReady { why: "Deployment x: 0/1 pods".into(), hint: Some("look at x".into()) };
+        let error = Error::from(EngineError::Step { component: "loki".into(), wave: 32, source });
+        let expected = "error: loki failed in wave 32\n  because: Deployment x: 0/1 pods\nhint: look at x\n";
+        assert_eq!(text(&error, Style { color: false }, 80), expected);
+    }
+}

@@ -1,0 +1,140 @@
+//! Reporters: bars, lines, JSON; tables; failure rendering; style. Sees only events, the crate's error and the
+//! command line's display flags. Nothing here fails: a broken terminal or pipe only silences it.
+
+mod bars;
+pub mod failure;
+mod lines;
+pub mod style;
+mod tables;
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::cli::{GlobalArgs, Output};
+use crate::event::{Event, EventStream, RunSummary, Stamped};
+use crate::report::style::{Style, Tone};
+
+pub use tables::{checks_table, diff_text, plan_table, status_table};
+
+/// How a run is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Live bars on a terminal.
+    Bars,
+    /// One plain line a transition.
+    Lines,
+    /// One JSON event a line on stdout.
+    Json,
+    /// Nothing but the final report.
+    Quiet,
+}
+
+impl Mode {
+    /// Bars need a terminal that can redraw, and nobody else's log.
+    pub fn resolve(global: &GlobalArgs) -> Mode {
+        if global.output == Output::Json {
+            return Mode::Json;
+        }
+        Mode::for_people(global)
+    }
+
+    /// As [`Mode::resolve`], for commands whose JSON is one document at the end.
+    pub fn without_events(global: &GlobalArgs) -> Mode {
+        if global.output == Output::Json { Mode::Quiet } else { Mode::for_people(global) }
+    }
+
+    fn for_people(global: &GlobalArgs) -> Mode {
+        let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        match std::io::stderr().is_terminal() && !in_ci && !dumb {
+            _ if global.quiet => Mode::Quiet,
+            true => Mode::Bars,
+            false => Mode::Lines,
+        }
+    }
+}
+
+/// Shows events in one way.
+trait Reporter: Send {
+    fn event(&mut self, stamped: &Stamped);
+}
+
+struct Json;
+
+impl Reporter for Json {
+    fn event(&mut self, stamped: &Stamped) {
+        write_stdout(&(serde_json::to_string(stamped).unwrap_or_default() + "\n"));
+    }
+}
+
+struct Quiet;
+
+impl Reporter for Quiet {
+    fn event(&mut self, _: &Stamped) {}
+}
+
+/// Drains the stream until its end, showing each event and appending each to the log file.
+pub async fn drain(mode: Mode, style: Style, mut stream: EventStream, log_file: Option<PathBuf>) {
+    let mut reporter: Box<dyn Reporter> = match mode {
+        Mode::Bars => Box::new(bars::Bars::new(style)),
+        Mode::Lines => Box::new(lines::Lines::new(style)),
+        Mode::Json => Box::new(Json),
+        Mode::Quiet => Box::new(Quiet),
+    };
+    let mut log = log_file.and_then(|path| File::options().create(true).append(true).open(path).ok());
+    while let Some(stamped) = stream.next().await {
+        if let Some(log) = &mut log {
+            let _ = writeln!(log, "{}", serde_json::to_string(&stamped).unwrap_or_default());
+        }
+        reporter.event(&stamped);
+        if let Event::RunFinished(summary) = &stamped.event {
+            if mode != Mode::Json {
+                finish(summary, style);
+            }
+            // It is the last event, even while somebody could still send one.
+            return;
+        }
+    }
+}
+
+/// The report of a run for people: every verdict on stdout.
+fn finish(summary: &RunSummary, style: Style) {
+    if !summary.checks.is_empty() {
+        write_stdout(&checks_table(&summary.checks, &style, width()));
+    }
+}
+
+/// One sentence for a person, beside the data.
+pub fn notice(message: &str, style: &Style) {
+    write_stderr(&(wrap(&format!("{} {message}", style.paint(Tone::Doubtful, "note:")), "      ", width()) + "\n"));
+}
+
+/// Writes data; a closed pipe is not an error.
+pub fn write_stdout(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Writes talk.
+pub fn write_stderr(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// One JSON document on stdout.
+pub fn json_document(document: &impl Serialize) {
+    write_stdout(&(serde_json::to_string_pretty(document).unwrap_or_default() + "\n"));
+}
+
+/// Columns to write in: the terminal's, at most 120; 100 where there is none.
+pub fn width() -> usize {
+    console::Term::stderr().size_checked().map_or(100, |(_, columns)| usize::from(columns).clamp(40, 120))
+}
+
+/// Breaks text at spaces; the second and later lines are indented. Line breaks in the text stay.
+fn wrap(text: &str, indent: &str, width: usize) -> String {
+    let options = textwrap::Options::new(width).subsequent_indent(indent).break_words(false);
+    textwrap::fill(text, options.word_splitter(textwrap::WordSplitter::NoHyphenation))
+}

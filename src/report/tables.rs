@@ -1,0 +1,139 @@
+//! Tables for people: the plan, the verdicts, the status. No meaning is in colour or width alone.
+
+use crate::event::{ActionKind, CheckResult, PlannedStep, StatusRow, Verdict};
+use crate::report::lines::{action_words, verdict_tone, verdict_words};
+use crate::report::style::{Style, Tone};
+use crate::report::wrap;
+
+/// The plan, a line per step; a long reason goes on below.
+pub fn plan_table(steps: &[PlannedStep], style: &Style, width: usize) -> String {
+    let widest = steps.iter().map(|step| step.component.len()).max().unwrap_or_default();
+    let mut text = String::from("\n");
+    for step in steps {
+        let tone = if step.action == ActionKind::Unchanged { Tone::Faint } else { Tone::Good };
+        let action = style.paint(tone, &format!("{:<9}", action_words(step.action)));
+        let start = format!("  wave {}  {:widest$}  {:<8}  {action}  ", step.wave, step.component, step.chart_version);
+        let indent = " ".repeat(console::measure_text_width(&start));
+        text += &wrap(&format!("{start}{}", step.reason), &indent, width);
+        text.push('\n');
+    }
+    text.push('\n');
+    text
+}
+
+/// Every verdict by group, with what was measured, then how many of each.
+pub fn checks_table(checks: &[CheckResult], style: &Style, width: usize) -> String {
+    let mut text = String::new();
+    let mut group = "";
+    for check in checks {
+        if check.group != group {
+            group = &check.group;
+            text += &format!("\n{}\n", style.paint(Tone::Strong, group));
+        }
+        let verdict = style.paint(verdict_tone(check.verdict), verdict_words(check.verdict));
+        text += &wrap(&format!("  {verdict}  {}", check.statement), "        ", width);
+        text.push('\n');
+        if !check.detail.is_empty() {
+            let detail = wrap(&format!("        {}", check.detail), "        ", width);
+            text += &style.paint(if check.verdict == Verdict::Fail { Tone::Strong } else { Tone::Faint }, &detail);
+            text.push('\n');
+        }
+        if let Some(hint) = check.hint.as_ref().filter(|_| matches!(check.verdict, Verdict::Fail | Verdict::Warn)) {
+            text += &wrap(&format!("        hint: {hint}"), "              ", width);
+            text.push('\n');
+        }
+    }
+    let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
+    text += &format!(
+        "\n{} checks: {} pass, {} warn, {} fail, {} skip\n",
+        checks.len(),
+        count(Verdict::Pass),
+        count(Verdict::Warn),
+        count(Verdict::Fail),
+        count(Verdict::Skip),
+    );
+    text
+}
+
+/// What is installed, a line per component.
+pub fn status_table(rows: &[StatusRow], style: &Style, width: usize) -> String {
+    let widest = rows.iter().map(|row| row.component.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for row in rows {
+        let installed = row.status.as_deref().unwrap_or("not installed");
+        let tone = match (row.status.as_deref(), row.ready == row.desired) {
+            (Some("deployed"), true) => Tone::Good,
+            (Some("deployed"), false) => Tone::Doubtful,
+            _ => Tone::Bad,
+        };
+        let status = style.paint(tone, &format!("{installed:<13}"));
+        let version = row.chart_version.as_deref().unwrap_or("-");
+        let start = format!("  {:widest$}  {version:<8}  {status}  ", row.component);
+        let indent = " ".repeat(console::measure_text_width(&start));
+        let ready = if row.status.is_some() { format!("{}/{} ready", row.ready, row.desired) } else { String::new() };
+        let waiting = row.waiting.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        text += wrap(&format!("{start}{ready}{waiting}"), &indent, width).trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// A unified diff with its lines coloured.
+pub fn diff_text(diff: &str, style: &Style) -> String {
+    let paint = |line: &str| match line.as_bytes().first() {
+        Some(b'+') => style.paint(Tone::Good, line),
+        Some(b'-') => style.paint(Tone::Bad, line),
+        _ => line.to_owned(),
+    };
+    diff.lines().map(|line| paint(line) + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(id: &str, verdict: Verdict, hint: Option<&str>) -> CheckResult {
+        CheckResult {
+            id: id.into(),
+            group: "metrics".into(),
+            statement: "Prometheus keeps samples as long as asked".into(),
+            verdict,
+            detail: "retention is 10d, asked was 15d".into(),
+            hint: hint.map(str::to_owned),
+            docs: None,
+            seconds: 0.1,
+        }
+    }
+
+    #[test]
+    fn every_verdict_is_told_in_words_and_a_failure_with_its_hint() {
+        let checks = [check("a", Verdict::Pass, Some("never shown")), check("b", Verdict::Fail, Some("look"))];
+        insta::assert_snapshot!(checks_table(&checks, &Style { color: false }, 60), @r"
+
+        metrics
+          pass  Prometheus keeps samples as long as asked
+                retention is 10d, asked was 15d
+          FAIL  Prometheus keeps samples as long as asked
+                retention is 10d, asked was 15d
+                hint: look
+
+        2 checks: 1 pass, 0 warn, 1 fail, 0 skip
+        ");
+    }
+
+    #[test]
+    fn a_long_reason_stays_in_its_column() {
+        let step = PlannedStep {
+            component: "loki".into(),
+            wave: 32,
+            namespace: "monitoring".into(),
+            chart: "loki".into(),
+            chart_version: "6.46.0".into(),
+            action: ActionKind::Repair,
+            reason: "revision 3 was interrupted and is still pending in the cluster".into(),
+        };
+        let table = plan_table(&[step], &Style { color: false }, 60);
+        assert!(table.lines().all(|line| line.len() <= 60), "{table}");
+        assert_eq!(table.trim().lines().count(), 4, "{table}");
+    }
+}

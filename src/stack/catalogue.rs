@@ -1,0 +1,186 @@
+//! `stack.yaml` and the values files: embedded, or read from a folder. Strict: unknown keys are errors.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::config::{ChartRepository, ComponentName};
+use crate::stack::{CrdPolicy, StackError, WaitFor};
+
+/// The files that ship inside the binary.
+const EMBEDDED: [(&str, &str); 6] = [
+    ("stack.yaml", include_str!("../../values/stack.yaml")),
+    ("tailscale-operator.yaml", include_str!("../../values/tailscale-operator.yaml")),
+    ("kube-prometheus-stack.yaml", include_str!("../../values/kube-prometheus-stack.yaml")),
+    ("oauth2-proxy.yaml", include_str!("../../values/oauth2-proxy.yaml")),
+    ("loki.yaml", include_str!("../../values/loki.yaml")),
+    ("alloy.yaml", include_str!("../../values/alloy.yaml")),
+];
+
+/// The components, as data, with placeholders still in place.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    pub(super) components: Vec<Component>,
+}
+
+/// One component of the catalogue.
+#[derive(Clone, Debug)]
+pub(super) struct Component {
+    pub(super) name: ComponentName,
+    pub(super) row: Row,
+    pub(super) repository: ChartRepository,
+    pub(super) values: Value,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Document {
+    api_version: String,
+    components: Vec<Row>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) title: String,
+    pub(super) wave: u8,
+    pub(super) namespace: String,
+    pub(super) chart: String,
+    pub(super) repository: String,
+    pub(super) version: semver::Version,
+    #[serde(default)]
+    pub(super) digests: BTreeMap<String, Option<String>>,
+    pub(super) values: String,
+    pub(super) crds: CrdPolicy,
+    #[serde(default)]
+    pub(super) wait_for: Vec<WaitFor>,
+    #[serde(default)]
+    pub(super) api_versions: Vec<String>,
+    #[serde(default)]
+    pub(super) expect: BTreeMap<String, u32>,
+    #[serde(default)]
+    pub(super) when: Option<When>,
+    pub(super) docs: String,
+}
+
+/// Where a component stands if it is installed.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// Component name = release name.
+    pub name: String,
+    /// Wave number.
+    pub wave: u8,
+    /// Namespace of the release.
+    pub namespace: String,
+    /// Whether a stack may lack it.
+    pub optional: bool,
+    /// Conditions beyond the workloads.
+    pub wait_for: Vec<WaitFor>,
+}
+
+/// When an optional component is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum When {
+    /// The cluster has no IngressClass `tailscale`, or the operator there is ours.
+    TailscaleOperatorNeeded,
+}
+
+impl Catalogue {
+    /// The catalogue this binary was built with.
+    pub fn embedded() -> Result<Catalogue, StackError> {
+        Catalogue::read(|file| {
+            let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "not one of the built-in files");
+            let found = EMBEDDED.iter().find(|(name, _)| *name == file);
+            let text = found.map(|(_, text)| (*text).to_owned());
+            text.ok_or_else(|| StackError::Unreadable { path: file.into(), source: missing() })
+        })
+    }
+
+    /// The catalogue of a folder with `stack.yaml` and the values files it names.
+    pub fn from_dir(folder: &Path) -> Result<Catalogue, StackError> {
+        Catalogue::read(|file| {
+            let path = folder.join(file);
+            std::fs::read_to_string(&path).map_err(|source| StackError::Unreadable { path, source })
+        })
+    }
+
+    /// What `status` looks for when the stack's namespace is this one.
+    pub fn overview(&self, namespace: &str) -> Vec<Overview> {
+        let row = |component: &Component| Overview {
+            name: component.name.to_string(),
+            wave: component.row.wave,
+            namespace: component.row.namespace.replace("${namespace}", namespace),
+            optional: component.row.when.is_some(),
+            wait_for: component.row.wait_for.clone(),
+        };
+        self.components.iter().map(row).collect()
+    }
+
+    /// Names of the components with the default version of each, in catalogue order.
+    pub fn versions(&self) -> impl Iterator<Item = (&ComponentName, &semver::Version)> {
+        self.components.iter().map(|component| (&component.name, &component.row.version))
+    }
+
+    fn read(file: impl Fn(&str) -> Result<String, StackError>) -> Result<Catalogue, StackError> {
+        const STACK: &str = "stack.yaml";
+        let document: Document = parse(STACK, &file(STACK)?)?;
+        let wrong = |component: &str, reason: String| StackError::Component {
+            file: STACK.into(),
+            component: component.into(),
+            reason,
+        };
+        if document.api_version != "tailwatch/v1" {
+            let reason = format!("apiVersion is {}, this tailwatch reads tailwatch/v1", document.api_version);
+            return Err(wrong("(all)", reason));
+        }
+        let mut components = Vec::new();
+        for row in document.components {
+            let name = row.name.parse().map_err(|error| wrong(&row.name, format!("{error}")))?;
+            let repository = row.repository.parse().map_err(|error| wrong(&row.name, format!("{error}")))?;
+            let values = parse(&row.values, &file(&row.values)?)?;
+            components.push(Component { name, row, repository, values });
+        }
+        Ok(Catalogue { components })
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, StackError> {
+    serde_yaml::from_str(text).map_err(|source| StackError::Malformed { file: file.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_catalogue_has_every_component_in_its_wave() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let waves: Vec<_> = catalogue.components.iter().map(|c| (c.name.as_str(), c.row.wave)).collect();
+        let expected = [
+            ("tailscale-operator", 20),
+            ("kube-prometheus-stack", 30),
+            ("oauth2-proxy", 31),
+            ("loki", 32),
+            ("alloy", 33),
+        ];
+        assert_eq!(waves, expected);
+    }
+
+    #[test]
+    fn a_folder_without_the_catalogue_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Catalogue::from_dir(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("stack.yaml"), "{error}");
+    }
+
+    #[test]
+    fn unknown_keys_of_the_catalogue_are_refused_with_their_line() {
+        let error = parse::<Document>("stack.yaml", "apiVersion: tailwatch/v1\ncomponent: []\n").unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("component") && source.contains("line 2"), "{source}");
+    }
+}

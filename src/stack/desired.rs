@@ -1,0 +1,151 @@
+//! From catalogue, settings and live facts to the releases that should stand.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::config::{Quantity, RetentionPeriod, Settings};
+use crate::stack::catalogue::{Component, When};
+use crate::stack::certificate::webhook_certificate;
+use crate::stack::merge::merge;
+use crate::stack::placeholders::{Fillings, fill};
+use crate::stack::policies::network_policies;
+use crate::stack::{
+    Catalogue, ChartSource, DOOR_SECRET, GRAFANA_SECRET, LiveFacts, OwnObject, Release, SecretData, StackError,
+    TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET, objects, secrets,
+};
+
+/// The releases in wave order, with final values and our own objects.
+pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &LiveFacts) -> Result<Vec<Release>, StackError> {
+    let own = OwnSecrets {
+        door: secrets::door(settings, facts)?,
+        webhook: webhook_certificate(settings.namespace.as_str(), facts.webhook.as_ref(), facts.now)?,
+    };
+    let fillings = fillings(settings, &own);
+    let mut releases = Vec::new();
+    for component in &catalogue.components {
+        if component.row.when == Some(When::TailscaleOperatorNeeded) && !facts.install_tailscale_operator {
+            continue;
+        }
+        let objects = own_objects(component, settings, facts, &own)?;
+        releases.push(release(component, settings, &fillings, objects)?);
+    }
+    releases.sort_by_key(|release| release.wave);
+    Ok(releases)
+}
+
+struct OwnSecrets {
+    door: SecretData,
+    webhook: SecretData,
+}
+
+fn release(
+    component: &Component,
+    settings: &Settings,
+    fillings: &Fillings,
+    objects: Vec<OwnObject>,
+) -> Result<Release, StackError> {
+    let row = &component.row;
+    let mut values = fill(&row.values, &component.values, fillings)?;
+    if let Some(over) = settings.values.get(&component.name) {
+        merge(&mut values, &json!(over));
+    }
+    let namespace = fill("stack.yaml", &Value::String(row.namespace.clone()), fillings)?;
+    let version = settings.versions.get(&component.name).unwrap_or(&row.version).clone();
+    let repository = settings.charts.repository.as_ref().unwrap_or(&component.repository).clone();
+    // The catalogue's lock speaks of the catalogue's own address only.
+    let digest = row.digests.get(&version.to_string()).filter(|_| repository == component.repository);
+    Ok(Release {
+        component: component.name.clone(),
+        title: row.title.clone(),
+        wave: row.wave,
+        namespace: namespace.as_str().unwrap_or_default().to_owned(),
+        chart: ChartSource { name: row.chart.clone(), repository, version, digest: digest.cloned().flatten() },
+        values,
+        crds: row.crds,
+        api_versions: row.api_versions.clone(),
+        wait_for: row.wait_for.clone(),
+        objects,
+        docs: row.docs.clone(),
+        expect: row.expect.clone(),
+    })
+}
+
+fn own_objects(
+    component: &Component,
+    settings: &Settings,
+    facts: &LiveFacts,
+    own: &OwnSecrets,
+) -> Result<Vec<OwnObject>, StackError> {
+    let namespace = settings.namespace.as_str();
+    Ok(match component.name.as_str() {
+        "tailscale-operator" => vec![
+            objects::tailscale_namespace(),
+            objects::secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET, secrets::tailscale(settings, facts)?),
+        ],
+        "kube-prometheus-stack" => {
+            let mut objects = vec![
+                objects::namespace(settings),
+                objects::secret(namespace, GRAFANA_SECRET, secrets::grafana_admin(facts)),
+                objects::secret(namespace, WEBHOOK_SECRET, own.webhook.clone()),
+            ];
+            // Before the first pod, so that Grafana is never open to its neighbours.
+            objects.extend(network_policies(settings));
+            objects
+        }
+        "oauth2-proxy" => {
+            vec![objects::secret(namespace, DOOR_SECRET, own.door.clone()), objects::ingress(settings)]
+        }
+        _ => Vec::new(),
+    })
+}
+
+fn fillings(settings: &Settings, own: &OwnSecrets) -> Fillings {
+    let groups: Vec<&str> = settings.auth0.allowed_groups.iter().map(|group| group.as_str()).collect();
+    let authority = own.webhook.get("ca").map(|pem| STANDARD.encode(pem.expose())).unwrap_or_default();
+    let storage = &settings.storage;
+    Fillings::from([
+        ("namespace", json!(settings.namespace.as_str())),
+        ("tailnet", json!(settings.tailnet.as_str())),
+        ("grafana.hostname", json!(settings.grafana.hostname.as_str())),
+        ("grafana.fqdn", json!(settings.grafana_fqdn())),
+        ("grafana.url", json!(format!("https://{}/", settings.grafana_fqdn()))),
+        ("grafana.anonymousRole", json!(settings.grafana.anonymous_role.as_str())),
+        ("auth0.issuer", json!(settings.auth0.issuer.as_str())),
+        ("auth0.issuerHost", json!(settings.auth0.issuer.host())),
+        ("auth0.groupsClaim", json!(settings.auth0.groups_claim.as_str())),
+        ("auth0.allowedGroups", json!(groups)),
+        // A JSON list of plain strings is a TOML list of the same strings.
+        ("auth0.allowedGroupsToml", json!(json!(groups).to_string())),
+        ("retention.metrics", json!(settings.retention.metrics.to_string())),
+        ("retention.metricsSize", json!(metrics_size(&storage.prometheus))),
+        ("retention.logs", json!(settings.retention.logs.as_hours())),
+        ("retention.logsMaxAge", json!(one_hour_less(settings.retention.logs))),
+        ("storage.class", json!(storage.class.as_ref().map(|class| class.as_str()))),
+        ("storage.prometheus", json!(storage.prometheus.as_str())),
+        ("storage.alertmanager", json!(storage.alertmanager.as_str())),
+        ("storage.loki", json!(storage.loki.as_str())),
+        ("storage.grafana", json!(storage.grafana.as_str())),
+        ("webhook.caBundle", json!(authority)),
+        ("checksum.oauth2Proxy", json!(secrets::checksum(&own.door))),
+        ("secret.oauth2Proxy", json!(DOOR_SECRET)),
+        ("secret.grafanaAdmin", json!(GRAFANA_SECRET)),
+        ("clusterDomain", json!("cluster.local")),
+        ("node.controlPlaneMetrics", json!(false)),
+    ])
+}
+
+/// 90 % of the volume in whole GiB or MiB, as Prometheus writes sizes.
+fn metrics_size(volume: &Quantity) -> String {
+    const MEBI: u64 = 1 << 20;
+    let mebibytes = volume.bytes() / 10 * 9 / MEBI;
+    if mebibytes.is_multiple_of(1024) { format!("{}GiB", mebibytes / 1024) } else { format!("{mebibytes}MiB") }
+}
+
+fn one_hour_less(period: RetentionPeriod) -> String {
+    RetentionPeriod::from_seconds(period.seconds().saturating_sub(3600)).as_hours()
+}
+
+#[cfg(test)]
+#[path = "desired_tests.rs"]
+mod tests;

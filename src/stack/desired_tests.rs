@@ -1,0 +1,111 @@
+use super::*;
+use crate::config::{Secret, settings_for_tests};
+
+fn facts() -> LiveFacts {
+    LiveFacts {
+        install_tailscale_operator: false,
+        door: None,
+        grafana: None,
+        webhook: None,
+        tailscale: None,
+        now: jiff::Timestamp::from_second(1_800_000_000).unwrap(),
+    }
+}
+
+fn release<'a>(releases: &'a [Release], name: &str) -> &'a Release {
+    releases.iter().find(|release| release.component.as_str() == name).unwrap()
+}
+
+fn wanted(settings: &Settings, facts: &LiveFacts) -> Vec<Release> {
+    desired(&Catalogue::embedded().unwrap(), settings, facts).unwrap()
+}
+
+#[test]
+fn every_answer_reaches_its_value() {
+    let releases = wanted(&settings_for_tests(), &facts());
+    let waves: Vec<u8> = releases.iter().map(|release| release.wave).collect();
+    assert_eq!(waves, [30, 31, 32, 33]);
+    let stack = &release(&releases, "kube-prometheus-stack").values;
+    assert_eq!(stack["prometheus"]["prometheusSpec"]["retention"], "15d");
+    assert_eq!(stack["prometheus"]["prometheusSpec"]["retentionSize"], "45GiB");
+    assert_eq!(stack["kubeEtcd"]["enabled"], false);
+    assert_eq!(stack["grafana"]["grafana.ini"]["server"]["root_url"], "https://grafana.tail1a2b.ts.net/");
+    let claim = &stack["prometheus"]["prometheusSpec"]["storageSpec"]["volumeClaimTemplate"]["spec"];
+    assert!(claim.get("storageClassName").is_none(), "an absent class leaves no key: {claim}");
+    let door = release(&releases, "oauth2-proxy").values["config"]["configFile"].as_str().unwrap().to_owned();
+    assert!(door.contains(r#"allowed_groups = ["infra-admins","monitoring-admins"]"#), "{door}");
+    assert!(door.contains(r#"redirect_url = "https://grafana.tail1a2b.ts.net/oauth2/callback""#), "{door}");
+    assert_eq!(release(&releases, "loki").values["loki"]["limits_config"]["retention_period"], "168h");
+    let alloy = release(&releases, "alloy").values["alloy"]["configMap"]["content"].as_str().unwrap().to_owned();
+    assert!(alloy.contains("older_than          = \"167h\"") && alloy.contains("/var/log/pods/$1_$2_*/$3/*.log"));
+}
+
+#[test]
+fn the_users_values_are_merged_last() {
+    let mut settings = settings_for_tests();
+    let over =
+        serde_yaml::from_str("loki: { auth_enabled: true }\nsingleBinary: { resources: { limits: { cpu: 1 } } }");
+    settings.values.insert("loki".parse().unwrap(), over.unwrap());
+    let releases = wanted(&settings, &facts());
+    let values = &release(&releases, "loki").values;
+    assert_eq!(values["loki"]["auth_enabled"], true);
+    assert_eq!(values["loki"]["commonConfig"]["replication_factor"], 1);
+    assert_eq!(values["singleBinary"]["resources"]["limits"]["cpu"], 1);
+}
+
+#[test]
+fn the_catalogues_digest_speaks_only_of_its_own_repository() {
+    let mut settings = settings_for_tests();
+    assert!(release(&wanted(&settings, &facts()), "loki").chart.digest.is_some());
+    settings.charts.repository = Some("https://mirror.example/charts".parse().unwrap());
+    let releases = wanted(&settings, &facts());
+    assert_eq!(release(&releases, "loki").chart.digest, None);
+    assert_eq!(release(&releases, "alloy").chart.repository.as_str(), "https://mirror.example/charts");
+}
+
+#[test]
+fn secrets_are_kept_and_never_reach_values() {
+    let settings = settings_for_tests();
+    let first = wanted(&settings, &facts());
+    let data = |releases: &[Release], component: &str, secret: &str| {
+        let objects = &release(releases, component).objects;
+        objects.iter().find(|object| object.manifest["metadata"]["name"] == secret).unwrap().secret_data.clone()
+    };
+    let door = data(&first, "oauth2-proxy", DOOR_SECRET);
+    let mut later = facts();
+    later.door = Some(door.clone());
+    later.grafana = Some(data(&first, "kube-prometheus-stack", GRAFANA_SECRET));
+    later.webhook = Some(data(&first, "kube-prometheus-stack", WEBHOOK_SECRET));
+    let mut without = settings.clone();
+    without.auth0.client_secret = None;
+    let second = wanted(&without, &later);
+    assert!(data(&second, "oauth2-proxy", DOOR_SECRET) == door);
+    for (one, other) in first.iter().zip(&second) {
+        assert_eq!(one.values, other.values, "{}", one.component);
+    }
+    let everything = first.iter().map(|release| release.values.to_string()).collect::<String>();
+    assert!(!everything.contains("s3cret"), "the client secret is in a values document");
+    assert!(!format!("{first:?}").contains("s3cret"), "Debug shows the client secret");
+}
+
+#[test]
+fn a_secret_nobody_has_is_an_error_with_a_way_out() {
+    let mut settings = settings_for_tests();
+    settings.auth0.client_secret = None;
+    let error = desired(&Catalogue::embedded().unwrap(), &settings, &facts()).unwrap_err();
+    assert!(matches!(error, StackError::ClientSecretMissing { .. }));
+    assert!(error.hint().unwrap().contains("AUTH0_CLIENT_SECRET"));
+}
+
+#[test]
+fn the_operator_is_wanted_only_where_it_is_needed() {
+    let mut settings = settings_for_tests();
+    let mut facts = facts();
+    facts.install_tailscale_operator = true;
+    let catalogue = Catalogue::embedded().unwrap();
+    assert!(matches!(desired(&catalogue, &settings, &facts), Err(StackError::OperatorCredentialsMissing)));
+    settings.tailscale.oauth_client_id = Some("id".into());
+    settings.tailscale.oauth_client_secret = Some(Secret::new("s".into()));
+    let releases = desired(&catalogue, &settings, &facts).unwrap();
+    assert_eq!((releases[0].wave, releases[0].namespace.as_str()), (20, "tailscale"));
+}

@@ -1,0 +1,96 @@
+//! What can be wrong with the catalogue and the values.
+
+use std::path::PathBuf;
+
+/// Broken catalogue or values, or a secret that nobody has; exit code 3.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// A file of `--values-dir` cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{file} is not valid")]
+    Malformed {
+        /// The file.
+        file: String,
+        /// Line, key and reason.
+        #[source]
+        source: serde_yaml::Error,
+    },
+    /// A value of the catalogue is wrong.
+    #[error("{file}: component {component}: {reason}")]
+    Component {
+        /// The file.
+        file: String,
+        /// Component.
+        component: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A placeholder that nothing fills.
+    #[error("{file}: {key}: unknown placeholder ${{{name}}}")]
+    UnknownPlaceholder {
+        /// The file.
+        file: String,
+        /// Key path.
+        key: String,
+        /// Its name.
+        name: String,
+        /// The nearest known one.
+        suggestion: Option<String>,
+    },
+    /// A list, or an absent value, inside a longer text.
+    #[error("{file}: {key}: ${{{name}}} cannot stand inside a longer text")]
+    NotText {
+        /// The file.
+        file: String,
+        /// Key path.
+        key: String,
+        /// Placeholder.
+        name: String,
+    },
+    /// Neither the answers nor the cluster have the OAuth client secret.
+    #[error("auth0.clientSecret has no source, and the cluster has no Secret {secret} to keep")]
+    ClientSecretMissing {
+        /// Name of the Secret.
+        secret: &'static str,
+    },
+    /// The operator is to be installed, but nobody has its OAuth client.
+    #[error("the Tailscale operator has to be installed, but tailscale.oauth is not answered")]
+    OperatorCredentialsMissing,
+    /// The webhook certificate could not be made.
+    #[error("cannot make the webhook certificate")]
+    Certificate(#[from] rcgen::Error),
+}
+
+impl StackError {
+    /// What to do.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            StackError::Unreadable { .. } => {
+                "--values-dir needs a folder with stack.yaml and the values files it names".into()
+            }
+            StackError::Malformed { .. } | StackError::Component { .. } => {
+                "compare the file with the one that tailwatch was built with".into()
+            }
+            StackError::UnknownPlaceholder { suggestion: Some(name), .. } => format!("did you mean ${{{name}}}?"),
+            StackError::UnknownPlaceholder { .. } | StackError::NotText { .. } => {
+                "write $${…} for a literal ${…}".into()
+            }
+            StackError::ClientSecretMissing { .. } => {
+                "export AUTH0_CLIENT_SECRET, or write `clientSecret: { file: PATH }` below `auth0:` in the answers"
+                    .into()
+            }
+            StackError::OperatorCredentialsMissing => "answer tailscale.oauth.clientId and \
+                tailscale.oauth.clientSecret, or install the operator yourself and set `tailscale.operator: present`"
+                .into(),
+            StackError::Certificate(_) => return None,
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! The catalogue and what is wanted: releases as rows read from `values/`, typed placeholders filled on the
+//! parsed document, the values merge, and our own manifests. Pure: no cluster, no helm, no printing.
+
+mod catalogue;
+mod certificate;
+mod desired;
+mod error;
+mod merge;
+mod objects;
+mod placeholders;
+mod policies;
+mod secrets;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+pub use catalogue::{Catalogue, Overview};
+pub use desired::desired;
+pub use error::StackError;
+pub use objects::{namespace, saved_answers_object};
+
+use crate::config::{ChartRepository, ComponentName, Secret};
+
+/// Name of the Secret with the door's credentials.
+pub const DOOR_SECRET: &str = "oauth2-proxy-auth0";
+/// Name of the Secret with Grafana's admin password.
+pub const GRAFANA_SECRET: &str = "grafana-admin";
+/// Name of the Secret with the operator's webhook certificate; the chart fixes it.
+pub const WEBHOOK_SECRET: &str = "kube-prometheus-stack-admission";
+/// Name of the Secret with the Tailscale operator's OAuth client; the chart fixes it.
+pub const TAILSCALE_SECRET: &str = "operator-oauth";
+/// Namespace of the Tailscale operator.
+pub const TAILSCALE_NAMESPACE: &str = "tailscale";
+
+/// Name of the ConfigMap with the answers that later runs need not ask for again.
+pub const SAVED_ANSWERS: &str = "tailwatch-answers";
+/// Its key.
+pub const SAVED_ANSWERS_KEY: &str = "answers.yaml";
+
+/// A Secret's data, decoded.
+pub type SecretData = BTreeMap<String, Secret<Vec<u8>>>;
+
+/// What only the cluster knows and the wanted state depends on.
+#[derive(Clone, Debug)]
+pub struct LiveFacts {
+    /// The cluster has no IngressClass `tailscale` of somebody else.
+    pub install_tailscale_operator: bool,
+    /// Data of [`DOOR_SECRET`].
+    pub door: Option<SecretData>,
+    /// Data of [`GRAFANA_SECRET`].
+    pub grafana: Option<SecretData>,
+    /// Data of [`WEBHOOK_SECRET`].
+    pub webhook: Option<SecretData>,
+    /// Data of [`TAILSCALE_SECRET`].
+    pub tailscale: Option<SecretData>,
+    /// Now, for the certificate's age.
+    pub now: jiff::Timestamp,
+}
+
+/// A release as it should stand.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// Component, which is the release's name too.
+    pub component: ComponentName,
+    /// Human title, e.g. "Prometheus, Alertmanager, Grafana".
+    pub title: String,
+    /// Wave number; lower waves are ready before higher ones start.
+    pub wave: u8,
+    /// Namespace of the release.
+    pub namespace: String,
+    /// What to install.
+    pub chart: ChartSource,
+    /// Final values, with the user's merged last.
+    pub values: Value,
+    /// How CRDs reach the cluster.
+    pub crds: CrdPolicy,
+    /// API versions that the cluster will have once earlier waves stand (`group/version/Kind`), for rendering.
+    pub api_versions: Vec<String>,
+    /// Conditions to wait for beyond the workloads of the manifest.
+    pub wait_for: Vec<WaitFor>,
+    /// Our own objects that are applied before helm runs, in order.
+    pub objects: Vec<OwnObject>,
+    /// A page to read more.
+    pub docs: String,
+    /// Rendered kinds and how many of each are expected; a difference is a notice. Empty: not checked.
+    pub expect: BTreeMap<String, u32>,
+}
+
+/// Which chart, from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChartSource {
+    /// Chart name.
+    pub name: String,
+    /// Repository address, after the answer's override.
+    pub repository: ChartRepository,
+    /// Version.
+    pub version: semver::Version,
+    /// sha256 (hex) of the .tgz at that repository and version; `None`: pinned on first use.
+    pub digest: Option<String>,
+}
+
+/// How CRDs reach the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CrdPolicy {
+    /// The chart has none.
+    None,
+    /// From `helm show crds`, by server-side apply before the release; helm never upgrades them.
+    ServerSideApply,
+    /// They are templates of the chart, so helm upgrades them.
+    Chart,
+}
+
+/// An object whose status condition must be true.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WaitFor {
+    /// e.g. `monitoring.coreos.com/v1`
+    pub api_version: String,
+    /// e.g. `Prometheus`
+    pub kind: String,
+    /// Object name.
+    pub name: String,
+    /// Condition type that must be `True`, e.g. `Available`.
+    pub condition: String,
+}
+
+/// An object of ours, applied server-side with our field manager.
+#[derive(Clone)]
+pub struct OwnObject {
+    /// The object as JSON, without secret data.
+    pub manifest: Value,
+    /// For Secrets: data that is added at apply time, key -> bytes.
+    pub secret_data: BTreeMap<String, Secret<Vec<u8>>>,
+}
+
+impl std::fmt::Debug for OwnObject {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("OwnObject")
+            .field("kind", &self.manifest["kind"])
+            .field("name", &self.manifest["metadata"]["name"])
+            .finish()
+    }
+}

@@ -1,0 +1,71 @@
+//! Our own manifests, except the NetworkPolicies.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::config::{Settings, saved_answers};
+use crate::stack::{OwnObject, SAVED_ANSWERS, SAVED_ANSWERS_KEY, SecretData, TAILSCALE_NAMESPACE};
+
+/// Labels of every object of ours.
+pub(super) fn labels() -> Value {
+    json!({"app.kubernetes.io/managed-by": "tailwatch", "app.kubernetes.io/part-of": "tailwatch"})
+}
+
+/// An object without secret data.
+pub(super) fn plain(manifest: Value) -> OwnObject {
+    OwnObject { manifest, secret_data: BTreeMap::new() }
+}
+
+/// The stack's namespace. node-exporter and Alloy mount host paths, which Pod Security refuses below `privileged`;
+/// warn and audit stay strict so that anything else is noticed.
+pub fn namespace(settings: &Settings) -> OwnObject {
+    namespace_named(settings.namespace.as_str())
+}
+
+/// The operator's namespace; its proxies may be privileged.
+pub(super) fn tailscale_namespace() -> OwnObject {
+    namespace_named(TAILSCALE_NAMESPACE)
+}
+
+fn namespace_named(name: &str) -> OwnObject {
+    let mut labels = labels();
+    labels["pod-security.kubernetes.io/enforce"] = "privileged".into();
+    labels["pod-security.kubernetes.io/warn"] = "privileged".into();
+    labels["pod-security.kubernetes.io/audit"] = "restricted".into();
+    plain(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
+}
+
+/// The answers without secrets, for later runs.
+pub fn saved_answers_object(settings: &Settings) -> OwnObject {
+    let metadata = json!({"name": SAVED_ANSWERS, "namespace": settings.namespace.as_str(), "labels": labels()});
+    let data = json!({SAVED_ANSWERS_KEY: saved_answers(settings)});
+    plain(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}))
+}
+
+/// A Secret whose data is added when it is applied.
+pub(super) fn secret(namespace: &str, name: &str, data: SecretData) -> OwnObject {
+    let metadata = json!({"name": name, "namespace": namespace, "labels": labels()});
+    let manifest = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata});
+    OwnObject { manifest, secret_data: data }
+}
+
+/// The address on the tailnet. A default backend, since the operator ignores a rule whose host differs from the TLS
+/// host with an event only; the backend's port 80, since 443 would be proxied as https.
+pub(super) fn ingress(settings: &Settings) -> OwnObject {
+    let tags: Vec<&str> = settings.tailscale.tags.iter().map(|tag| tag.as_str()).collect();
+    let mut metadata = json!({"name": "grafana", "namespace": settings.namespace.as_str(), "labels": labels()});
+    if !tags.is_empty() {
+        metadata["annotations"] = json!({"tailscale.com/tags": tags.join(",")});
+    }
+    plain(json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": metadata,
+        "spec": {
+            "ingressClassName": "tailscale",
+            "defaultBackend": {"service": {"name": "oauth2-proxy", "port": {"number": 80}}},
+            "tls": [{"hosts": [settings.grafana.hostname.as_str()]}],
+        },
+    }))
+}

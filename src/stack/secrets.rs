@@ -1,0 +1,97 @@
+//! Secrets of ours: made once, kept on every rerun.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use crate::config::{Secret, Settings};
+use crate::stack::{DOOR_SECRET, LiveFacts, SecretData, StackError};
+
+/// `client-id`, `client-secret`, `cookie-secret`: the id from the answers, the secret from the answers or else the
+/// standing one, the cookie secret the standing one while oauth2-proxy would take it.
+pub(super) fn door(settings: &Settings, facts: &LiveFacts) -> Result<SecretData, StackError> {
+    let standing = |key: &str| facts.door.as_ref().and_then(|data| data.get(key)).cloned();
+    let client_secret = match &settings.auth0.client_secret {
+        Some(secret) => Secret::new(secret.expose().clone().into_bytes()),
+        None => standing("client-secret")
+            .filter(|secret| !secret.expose().is_empty())
+            .ok_or(StackError::ClientSecretMissing { secret: DOOR_SECRET })?,
+    };
+    let cookie_secret =
+        standing("cookie-secret").filter(|secret| is_cookie_secret(secret.expose())).unwrap_or_else(|| random_text(32));
+    Ok(SecretData::from([
+        ("client-id".to_owned(), Secret::new(settings.auth0.client_id.as_str().as_bytes().to_vec())),
+        ("client-secret".to_owned(), client_secret),
+        ("cookie-secret".to_owned(), cookie_secret),
+    ]))
+}
+
+/// `admin-user` and `admin-password`, the password random and made once.
+pub(super) fn grafana_admin(facts: &LiveFacts) -> SecretData {
+    let standing = facts.grafana.as_ref().and_then(|data| data.get("admin-password"));
+    let password = standing.filter(|password| !password.expose().is_empty()).cloned();
+    SecretData::from([
+        ("admin-user".to_owned(), Secret::new(b"admin".to_vec())),
+        ("admin-password".to_owned(), password.unwrap_or_else(|| random_text(24))),
+    ])
+}
+
+/// `client_id` and `client_secret` of the Tailscale operator.
+pub(super) fn tailscale(settings: &Settings, facts: &LiveFacts) -> Result<SecretData, StackError> {
+    let answered = settings.tailscale.oauth_client_id.as_ref().zip(settings.tailscale.oauth_client_secret.as_ref());
+    if let Some((id, secret)) = answered {
+        let bytes = |text: &str| Secret::new(text.as_bytes().to_vec());
+        return Ok(SecretData::from([
+            ("client_id".to_owned(), bytes(id)),
+            ("client_secret".to_owned(), bytes(secret.expose())),
+        ]));
+    }
+    facts.tailscale.clone().ok_or(StackError::OperatorCredentialsMissing)
+}
+
+/// Changes whenever one of the values does; tells nothing about them.
+pub(super) fn checksum(data: &SecretData) -> String {
+    let mut hash = Sha256::new();
+    for (key, value) in data {
+        hash.update(key.as_bytes());
+        hash.update([0]);
+        hash.update(Sha256::digest(value.expose()));
+    }
+    format!("{:x}", hash.finalize())
+}
+
+/// oauth2-proxy's rule (pkg/encryption/utils.go): 16, 24 or 32 bytes, as they are or as their URL-safe base64.
+fn is_cookie_secret(bytes: &[u8]) -> bool {
+    let fits = |length: usize| matches!(length, 16 | 24 | 32);
+    let text = String::from_utf8_lossy(bytes);
+    let decoded = URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
+    decoded.map_or_else(|_| fits(bytes.len()), |decoded| fits(decoded.len()) || fits(bytes.len()))
+}
+
+/// So many random bytes as URL-safe base64.
+fn random_text(bytes: usize) -> Secret<Vec<u8>> {
+    let mut buffer = vec![0_u8; bytes];
+    rand::fill(&mut buffer[..]);
+    Secret::new(URL_SAFE_NO_PAD.encode(buffer).into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookie_secrets_follow_the_proxys_rule() {
+        assert!(is_cookie_secret(random_text(32).expose()));
+        assert!(is_cookie_secret(b"0123456789abcdef"));
+        // Standard base64 of 32 bytes with + or / is taken literally: 44 bytes.
+        assert!(!is_cookie_secret(b"ab+/ab+/ab+/ab+/ab+/ab+/ab+/ab+/ab+/ab+/ab+="));
+        assert!(!is_cookie_secret(b"short"));
+    }
+
+    #[test]
+    fn the_checksum_follows_the_values() {
+        let data = |value: &str| SecretData::from([("a".to_owned(), Secret::new(value.as_bytes().to_vec()))]);
+        assert_eq!(checksum(&data("x")), checksum(&data("x")));
+        assert_ne!(checksum(&data("x")), checksum(&data("y")));
+    }
+}

@@ -1,0 +1,51 @@
+//! Questions as rows; one loop that asks, defaults, validates and goes back. Knows only the configuration: what the
+//! cluster and this machine offer comes in as [`Detected`].
+
+mod detect;
+mod prompt;
+mod questions;
+
+use std::io;
+
+pub use detect::{Detected, detect_tailnet};
+pub use prompt::{Prompt, Reply, Terminal};
+pub use questions::{Scope, ask};
+
+/// A question had no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum WizardError {
+    /// The person interrupted or chose to stop.
+    #[error("interrupted, nothing was changed")]
+    Interrupted,
+    /// The terminal broke.
+    #[error("the terminal cannot be read")]
+    Terminal(#[source] io::Error),
+}
+
+/// Asks which context to use; none to choose from leaves the choice to the kubeconfig.
+pub fn choose_context(
+    prompt: &mut dyn Prompt,
+    contexts: &[String],
+    current: Option<&str>,
+) -> Result<Option<String>, WizardError> {
+    if contexts.len() < 2 {
+        return Ok(None);
+    }
+    let default = contexts.iter().position(|name| Some(name.as_str()) == current).unwrap_or(0);
+    match prompt.choose("Cluster (kubeconfig context)", contexts, default)? {
+        Reply::Answer(name) => Ok(Some(name)),
+        Reply::Back => Err(WizardError::Interrupted),
+    }
+}
+
+/// A yes-or-no question; the default is no.
+pub fn confirm(prompt: &mut dyn Prompt, question: &str) -> Result<bool, WizardError> {
+    let judge = |text: &str| match text.to_ascii_lowercase().as_str() {
+        "y" | "yes" | "n" | "no" => Ok(()),
+        _ => Err("answer yes or no".to_owned()),
+    };
+    match prompt.text(question, Some("no"), &judge)? {
+        Reply::Answer(text) => Ok(matches!(text.to_ascii_lowercase().as_str(), "y" | "yes")),
+        Reply::Back => Ok(false),
+    }
+}

@@ -1,0 +1,337 @@
+//! The questions and the one loop that asks them.
+
+use crate::config::{Draft, Provenance, Row, Secret, find_row};
+use crate::wizard::{Detected, Prompt, Reply, WizardError};
+
+/// Which questions are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them, with what is known as defaults, and a summary at the end.
+    Everything,
+    /// Only those without which nothing can be built.
+    OnlyMissing,
+}
+
+/// How one answer is asked for.
+struct Question {
+    key: &'static str,
+    label: &'static str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    /// The Auth0 client secret.
+    ClientSecret,
+    /// One of the cluster's StorageClasses.
+    StorageClass,
+    /// Needed only where the Tailscale operator has to be installed.
+    OperatorText,
+    /// Likewise, a secret.
+    OperatorSecret,
+}
+
+const fn question(key: &'static str, label: &'static str, kind: Kind) -> Question {
+    Question { key, label, kind }
+}
+
+static QUESTIONS: [Question; 13] = [
+    question("tailnet", "Tailnet domain", Kind::Text),
+    question("grafana.hostname", "Grafana's name on the tailnet", Kind::Text),
+    question("auth0.issuer", "Auth0 issuer URL", Kind::Text),
+    question("auth0.clientId", "Auth0 client id", Kind::Text),
+    question("auth0.clientSecret", "Auth0 client secret", Kind::ClientSecret),
+    question("auth0.groupsClaim", "Groups claim", Kind::Text),
+    question("auth0.allowedGroups", "Groups that get in", Kind::Text),
+    question("retention.metrics", "Keep metrics for", Kind::Text),
+    question("retention.logs", "Keep logs for", Kind::Text),
+    question("storage.class", "StorageClass", Kind::StorageClass),
+    question("storage.prometheus", "Volume for metrics", Kind::Text),
+    question("tailscale.oauth.clientId", "Tailscale OAuth client id", Kind::OperatorText),
+    question("tailscale.oauth.clientSecret", "Tailscale OAuth client secret", Kind::OperatorSecret),
+];
+
+/// Asks, in order and with a way back, until every chosen question has a valid answer in the draft.
+pub fn ask(draft: &mut Draft, detected: &Detected, scope: Scope, prompt: &mut dyn Prompt) -> Result<(), WizardError> {
+    let chosen: Vec<&Question> =
+        QUESTIONS.iter().filter(|question| is_asked(question, draft, detected, scope)).collect();
+    if chosen.is_empty() {
+        return Ok(());
+    }
+    prompt.say("Enter takes the value in brackets, < goes back, Ctrl-C stops; nothing is changed before you agree.");
+    loop {
+        ask_each(&chosen, draft, detected, prompt)?;
+        if scope == Scope::OnlyMissing || summary(&chosen, draft, detected, prompt)? {
+            return Ok(());
+        }
+    }
+}
+
+fn is_asked(question: &Question, draft: &Draft, detected: &Detected, scope: Scope) -> bool {
+    let known = draft.has(question.key);
+    let operator_comes = !detected.ingress_classes.iter().any(|class| class == "tailscale")
+        && draft.text("tailscale.operator").is_none_or(|(mode, _)| mode != "present");
+    match question.kind {
+        Kind::ClientSecret => !known && !detected.client_secret_in_cluster,
+        Kind::OperatorSecret => operator_comes && !known,
+        Kind::OperatorText => operator_comes && (!known || scope == Scope::Everything),
+        Kind::StorageClass => {
+            let has_default = detected.storage_classes.iter().any(|(_, default)| *default);
+            let needed = !known && !has_default;
+            !detected.storage_classes.is_empty() && (needed || scope == Scope::Everything)
+        }
+        Kind::Text if scope == Scope::Everything => true,
+        Kind::Text => !known && find_row(question.key).is_some_and(|row| row.required),
+    }
+}
+
+fn ask_each(
+    chosen: &[&Question],
+    draft: &mut Draft,
+    detected: &Detected,
+    prompt: &mut dyn Prompt,
+) -> Result<(), WizardError> {
+    let mut position = 0;
+    while let Some(question) = chosen.get(position) {
+        let counter = format!("{}/{}", position + 1, chosen.len());
+        match ask_one(question, &counter, draft, detected, prompt)? {
+            Reply::Answer(_) => position += 1,
+            Reply::Back => position = position.saturating_sub(1),
+        }
+    }
+    Ok(())
+}
+
+/// What stays when the cluster's own choice is taken.
+const CLUSTER_DEFAULT: &str = "the cluster's default";
+
+fn ask_one(
+    question: &Question,
+    counter: &str,
+    draft: &mut Draft,
+    detected: &Detected,
+    prompt: &mut dyn Prompt,
+) -> Result<Reply, WizardError> {
+    let Some(row) = find_row(question.key) else { return Ok(Reply::Answer(String::new())) };
+    prompt.say(&format!("\n{counter}  {}", sentence(question, row)));
+    match question.kind {
+        Kind::ClientSecret | Kind::OperatorSecret => {
+            let reply = prompt.secret(question.label)?;
+            if let Reply::Answer(text) = &reply {
+                if text.is_empty() {
+                    prompt.say("an empty secret is never right");
+                    return ask_one(question, counter, draft, detected, prompt);
+                }
+                draft.set_secret(question.key, Secret::new(text.clone()));
+                return Ok(Reply::Answer(String::new()));
+            }
+            Ok(reply)
+        }
+        Kind::StorageClass => choose_class(question, draft, detected, prompt),
+        Kind::Text | Kind::OperatorText => {
+            let default = draft.text(question.key).map(|(text, _)| text);
+            let default = default.or_else(|| detected.tailnet.clone().filter(|_| question.key == "tailnet"));
+            let judge = |text: &str| judge(draft, question.key, text);
+            let reply = prompt.text(question.label, default.as_deref(), &judge)?;
+            if let Reply::Answer(text) = &reply {
+                // It was judged valid a moment ago.
+                let _ = draft.set(question.key, text, Provenance::Prompt);
+            }
+            Ok(reply)
+        }
+    }
+}
+
+fn sentence(question: &Question, row: &Row) -> String {
+    let help = match question.kind {
+        Kind::ClientSecret => {
+            "client secret of the same application; it goes into one Kubernetes Secret and nowhere else"
+        }
+        Kind::OperatorSecret => "secret of that OAuth client; it goes into one Kubernetes Secret and nowhere else",
+        _ => row.help,
+    };
+    if row.default.is_some() || question.kind != Kind::Text {
+        help.to_owned()
+    } else {
+        format!("{help}, e.g. {}", row.example)
+    }
+}
+
+fn judge(draft: &Draft, key: &str, text: &str) -> Result<(), String> {
+    draft.clone().set(key, text, Provenance::Prompt).map_err(|invalid| invalid.to_string())
+}
+
+fn choose_class(
+    question: &Question,
+    draft: &mut Draft,
+    detected: &Detected,
+    prompt: &mut dyn Prompt,
+) -> Result<Reply, WizardError> {
+    let default = detected.storage_classes.iter().find(|(_, default)| *default);
+    let mut options: Vec<String> = default.map(|(name, _)| format!("{CLUSTER_DEFAULT} ({name})")).into_iter().collect();
+    options.extend(detected.storage_classes.iter().map(|(name, _)| name.clone()));
+    let current = draft.text(question.key).map(|(text, _)| text);
+    let position = options.iter().position(|option| Some(option) == current.as_ref()).unwrap_or(0);
+    let reply = prompt.choose(question.label, &options, position)?;
+    if let Reply::Answer(chosen) = &reply
+        && !chosen.starts_with(CLUSTER_DEFAULT)
+    {
+        let _ = draft.set(question.key, chosen, Provenance::Prompt);
+    }
+    Ok(reply)
+}
+
+const GO_ON: &str = "go on to the plan";
+const CHANGE: &str = "change an answer";
+const STOP: &str = "stop";
+
+/// Shows every answer; `false` asks them all again.
+fn summary(
+    chosen: &[&Question],
+    draft: &mut Draft,
+    detected: &Detected,
+    prompt: &mut dyn Prompt,
+) -> Result<bool, WizardError> {
+    loop {
+        prompt.say("\nYour answers:");
+        for question in &QUESTIONS {
+            if let Some((text, from)) = draft.text(question.key) {
+                prompt.say(&format!("  {:<30} {text}  ({from})", question.label));
+            } else if question.kind == Kind::ClientSecret && detected.client_secret_in_cluster {
+                prompt.say(&format!("  {:<30} the one in the cluster is kept", question.label));
+            }
+        }
+        prompt.say("");
+        match prompt.choose("Next", &[GO_ON, CHANGE, STOP].map(str::to_owned), 0)? {
+            Reply::Answer(next) if next == GO_ON => return Ok(true),
+            Reply::Answer(next) if next == STOP => return Err(WizardError::Interrupted),
+            Reply::Back => return Ok(false),
+            Reply::Answer(_) => {
+                let labels: Vec<String> = chosen.iter().map(|question| question.label.to_owned()).collect();
+                if let Reply::Answer(label) = prompt.choose("Which", &labels, 0)?
+                    && let Some(question) = chosen.iter().find(|question| question.label == label)
+                {
+                    ask_one(question, "change", draft, detected, prompt)?;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::wizard::prompt::Judge;
+
+    /// Answers from a list; an invalid one is recorded with the reason and the next one is taken.
+    #[derive(Default)]
+    struct Scripted {
+        replies: VecDeque<&'static str>,
+        said: Vec<String>,
+        asked: Vec<String>,
+    }
+
+    impl Scripted {
+        fn next(&mut self, label: &str, default: Option<&str>) -> Result<Reply, WizardError> {
+            self.asked.push(label.to_owned());
+            Ok(match self.replies.pop_front().ok_or(WizardError::Interrupted)? {
+                "<" => Reply::Back,
+                "" => Reply::Answer(default.unwrap_or_default().to_owned()),
+                text => Reply::Answer(text.to_owned()),
+            })
+        }
+    }
+
+    impl Prompt for Scripted {
+        fn say(&mut self, text: &str) {
+            self.said.push(text.to_owned());
+        }
+
+        fn text(&mut self, label: &str, default: Option<&str>, judge: Judge<'_>) -> Result<Reply, WizardError> {
+            loop {
+                match self.next(label, default)? {
+                    Reply::Answer(text) => match judge(&text) {
+                        Ok(()) => return Ok(Reply::Answer(text)),
+                        Err(reason) => self.said.push(reason),
+                    },
+                    back @ Reply::Back => return Ok(back),
+                }
+            }
+        }
+
+        fn secret(&mut self, label: &str) -> Result<Reply, WizardError> {
+            self.next(label, None)
+        }
+
+        fn choose(&mut self, label: &str, options: &[String], default: usize) -> Result<Reply, WizardError> {
+            self.next(label, Some(&options[default]))
+        }
+    }
+
+    fn cluster() -> Detected {
+        Detected {
+            tailnet: Some("tail9.ts.net".into()),
+            storage_classes: vec![("standard".into(), true), ("fast".into(), false)],
+            ingress_classes: vec!["tailscale".into()],
+            client_secret_in_cluster: false,
+        }
+    }
+
+    fn scripted(replies: &[&'static str]) -> Scripted {
+        Scripted { replies: replies.iter().copied().collect(), ..Scripted::default() }
+    }
+
+    #[test]
+    fn defaults_a_refusal_a_step_back_and_the_summary() {
+        let mut prompt = scripted(&[
+            "not a domain",
+            "",
+            "",
+            "https://acme.eu.auth0.com/",
+            "wrong-client",
+            "<",
+            "client-1",
+            "s3cret",
+            "https://acme.example/groups",
+            "",
+            "",
+            "",
+            "fast",
+            "",
+            GO_ON,
+        ]);
+        let mut draft = Draft::default();
+        ask(&mut draft, &cluster(), Scope::Everything, &mut prompt).unwrap();
+        let settings = draft.finish().unwrap();
+        assert_eq!(settings.tailnet.as_str(), "tail9.ts.net");
+        assert_eq!(settings.auth0.client_id.as_str(), "client-1");
+        assert_eq!(settings.storage.class.unwrap().as_str(), "fast");
+        assert!(prompt.said.iter().any(|line| line.contains("expected")), "{:?}", prompt.said);
+        assert!(!prompt.said.iter().any(|line| line.contains("s3cret")), "{:?}", prompt.said);
+    }
+
+    #[test]
+    fn only_what_is_missing_is_asked() {
+        let mut draft = Draft::default();
+        for (key, text) in
+            [("tailnet", "tail1.ts.net"), ("auth0.issuer", "https://acme.eu.auth0.com/"), ("auth0.clientId", "c")]
+        {
+            draft.set(key, text, Provenance::Set).unwrap();
+        }
+        let detected = Detected { client_secret_in_cluster: true, ..cluster() };
+        let mut prompt = scripted(&["https://acme.example/groups"]);
+        ask(&mut draft, &detected, Scope::OnlyMissing, &mut prompt).unwrap();
+        assert_eq!(prompt.asked, ["Groups claim"]);
+        assert!(draft.missing().is_empty());
+    }
+
+    #[test]
+    fn a_person_who_stops_gets_nothing_installed() {
+        let mut prompt = scripted(&["tail1.ts.net"]);
+        let error = ask(&mut Draft::default(), &cluster(), Scope::Everything, &mut prompt).unwrap_err();
+        assert!(matches!(error, WizardError::Interrupted));
+    }
+}
