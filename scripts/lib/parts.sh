@@ -1,0 +1,85 @@
+# Sourced after say.sh and toolchains.sh, with $root set: builds the sandbox's parts into the user's cache, once,
+# keyed by what they are built from. Several runs may build at the same time: each builds into its own folder, and
+# the first to finish wins.
+
+parts_cache=${TAILWATCH_SANDBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tailwatch-sandbox}
+kubernetes_version=v1.36.1
+helm4_version=v4.2.0
+helm3_version=v3.19.4
+
+# part_recipe PART: lines of `binary package`, then `ldflags …`, `tags …`
+part_recipe() {
+  case "$1" in
+    kubernetes)
+      echo "kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver"
+      echo "kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager"
+      echo "kube-scheduler k8s.io/kubernetes/cmd/kube-scheduler"
+      echo "kubectl k8s.io/kubernetes/cmd/kubectl"
+      echo "etcd go.etcd.io/etcd/server/v3"
+      echo "kwok sigs.k8s.io/kwok/cmd/kwok"
+      echo "helm4 helm.sh/helm/v4/cmd/helm"
+      local package flags=""
+      # Without these the API server reports v0.0.0 and helm has no patch version.
+      for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+        flags="$flags -X $package.gitVersion=$kubernetes_version -X $package.gitMajor=1 -X $package.gitMinor=36"
+      done
+      echo "ldflags $flags -X helm.sh/helm/v4/internal/version.version=$helm4_version"
+      ;;
+    helm3)
+      echo "helm3 helm.sh/helm/v3/cmd/helm"
+      # helm 3 renders for the Kubernetes that its client library names here.
+      echo "ldflags -X helm.sh/helm/v3/internal/version.version=$helm3_version -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=34 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34"
+      ;;
+    prometheus)
+      echo "prometheus github.com/prometheus/prometheus/cmd/prometheus"
+      echo "oauth2-proxy github.com/oauth2-proxy/oauth2-proxy/v7"
+      echo "tags remove_all_sd,enable_kubernetes_sd"
+      ;;
+    operator) echo "operator github.com/prometheus-operator/prometheus-operator/cmd/operator" ;;
+    world) echo "world ." ;;
+  esac
+}
+
+part_source() {
+  if [ "$1" = world ]; then echo "$root/tests/sandbox/world"; else echo "$root/tests/sandbox/parts/$1"; fi
+}
+
+part_key() {
+  local source
+  source=$(part_source "$1")
+  {
+    go env GOOS GOARCH GOVERSION
+    part_recipe "$1"
+    if [ "$1" = world ]; then
+      (cd "$source" && find . -type f ! -name '*_test.go' | LC_ALL=C sort | while read -r file; do echo "$file"; cat "$file"; done)
+    else
+      cat "$source/go.mod" "$source/go.sum"
+    fi
+  } | digest | cut -c1-16
+}
+
+# ensure_part PART: prints the folder of its binaries.
+ensure_part() {
+  local part=$1 folder building source started recipe ldflags tags
+  folder="$parts_cache/$part-$(cd "$(part_source "$part")" && part_key "$part")"
+  if [ ! -d "$folder" ]; then
+    source=$(part_source "$part")
+    recipe=$(part_recipe "$part")
+    ldflags="-s -w $(printf '%s\n' "$recipe" | sed -n 's/^ldflags //p')"
+    tags=$(printf '%s\n' "$recipe" | sed -n 's/^tags //p')
+    mkdir -p "$parts_cache"
+    building=$(mktemp -d "$parts_cache/.building-$part-XXXXXX")
+    say "building the sandbox's part '$part' (once; later runs take it from the cache)"
+    started=$(date +%s)
+    printf '%s\n' "$recipe" | while read -r binary package; do
+      case "$binary" in ldflags | tags) continue ;; esac
+      (cd "$source" && CGO_ENABLED=0 go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$building/$binary" "$package") >&2 || exit 1
+    done || {
+      rm -rf "$building"
+      fail "the sandbox's part '$part' could not be built" "read go's message above; an unreachable module proxy is the usual cause, and running this again goes on where it stopped"
+    }
+    mv "$building" "$folder" 2>/dev/null || rm -rf "$building"
+    say "built '$part' in $(($(date +%s) - started)) s"
+  fi
+  echo "$folder"
+}

@@ -1,0 +1,30 @@
+# Sourced after say.sh: makes sure of the toolchains that a script needs.
+
+# Rust by rustup; the pinned toolchain comes with the first cargo call.
+ensure_rust() {
+  if ! command -v cargo >/dev/null 2>&1 && [ -f "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
+  command -v cargo >/dev/null 2>&1 && return 0
+  command -v curl >/dev/null 2>&1 ||
+    fail "Rust is not installed and curl, which would fetch rustup, is missing" "install rustup from https://rustup.rs, then run this again"
+  say "installing Rust by rustup"
+  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --no-modify-path >&2 ||
+    fail "rustup could not install Rust" "install it from https://rustup.rs, then run this again"
+  . "$HOME/.cargo/env"
+}
+
+# Go 1.21 or later: from there on go fetches by itself the version that go.mod asks for.
+ensure_go() {
+  if ! command -v go >/dev/null 2>&1 && [ -x /usr/local/go/bin/go ]; then PATH="$PATH:/usr/local/go/bin"; fi
+  if ! command -v go >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    say "installing Go by apt-get"
+    apt-get install -y -qq golang-go >&2 || true
+  fi
+  command -v go >/dev/null 2>&1 ||
+    fail "the sandbox is built from Go modules, and go is not installed" "install Go 1.26 or later from https://go.dev/dl/, then run this again"
+  local version
+  version=$(go env GOVERSION)
+  case "$version" in
+    go1.2[1-9]* | go1.[3-9][0-9]* | go[2-9]*) export GOTOOLCHAIN=${GOTOOLCHAIN:-auto} ;;
+    *) fail "go is $version, the sandbox needs 1.21 or later" "install Go 1.26 or later from https://go.dev/dl/, then run this again" ;;
+  esac
+}

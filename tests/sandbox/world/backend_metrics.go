@@ -1,0 +1,345 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	core "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+)
+
+const operatorApp = "kube-prometheus-stack-prometheus-operator"
+
+// operatorWanted: the real operator, with its pod's arguments. It ends while its CRDs are missing and runs without
+// some controllers when only a few are there, so it waits for all ten, as its pod would by restarting.
+func (w *world) operatorWanted(v *view) *wanted {
+	pods := v.readyPods(operatorApp)
+	if len(pods) == 0 || len(pods[0].Spec.Containers) == 0 {
+		return nil
+	}
+	pod := pods[0]
+	arguments := replaceFlags(pod.Spec.Containers[0].Args, map[string]string{
+		"web.listen-address": loopback(w.Ports.Operator),
+		"web.cert-file":      w.path("operator", "cert"), "web.key-file": w.path("operator", "key"), "web.client-ca-file": "",
+	})
+	arguments = append(arguments, "--apiserver=https://"+loopback(w.Ports.API), "--ca-file="+w.path("pki", "ca.crt"),
+		"--cert-file="+w.path("pki", "admin.crt"), "--key-file="+w.path("pki", "admin.key"))
+	return &wanted{fingerprint: hash(append(arguments, string(pod.UID))...), start: func() (running, error) {
+		if count := w.monitoringKinds(); count < 10 {
+			return nil, fmt.Errorf("%d of its 10 kinds are served", count)
+		}
+		if err := w.writeOperatorKeys(v, pod); err != nil {
+			return nil, err
+		}
+		child, err := w.processes.start(w.Sandbox, "operator", filepath.Join(w.Parts.Operator, "operator"), arguments, nil)
+		if err != nil {
+			return nil, err
+		}
+		return child, nil
+	}}
+}
+
+func (w *world) monitoringKinds() int {
+	count := 0
+	for _, version := range []string{"v1", "v1alpha1"} {
+		list, err := w.kube.Discovery().ServerResourcesForGroupVersion("monitoring.coreos.com/" + version)
+		if err != nil {
+			continue
+		}
+		for _, resource := range list.APIResources {
+			if !strings.Contains(resource.Name, "/") {
+				count++
+			}
+		}
+	}
+	return count
+}
+
+// writeOperatorKeys: the pod mounts the webhook's certificate from a Secret; without it, it could not start.
+func (w *world) writeOperatorKeys(v *view, pod *core.Pod) error {
+	for _, volume := range pod.Spec.Volumes {
+		if volume.Secret == nil {
+			continue
+		}
+		secret, err := v.secrets.Secrets(pod.Namespace).Get(volume.Secret.SecretName)
+		if err != nil {
+			return fmt.Errorf("its Secret %s is missing", volume.Secret.SecretName)
+		}
+		if err := os.MkdirAll(w.path("operator"), 0o700); err != nil {
+			return err
+		}
+		for _, key := range []string{"cert", "key"} {
+			if len(secret.Data[key]) == 0 {
+				return fmt.Errorf("Secret %s has no key %s", secret.Name, key)
+			}
+			if err := os.WriteFile(w.path("operator", key), secret.Data[key], 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// prometheusBackend is the real Prometheus with the operator's configuration.
+type prometheusBackend struct {
+	w       *world
+	current running
+	config  string
+}
+
+func (p *prometheusBackend) pod(v *view) *core.Pod {
+	for _, pod := range v.readyPods("prometheus") {
+		if container(pod, "prometheus") != nil {
+			return pod
+		}
+	}
+	return nil
+}
+
+func (p *prometheusBackend) wanted(v *view) *wanted {
+	pod := p.pod(v)
+	if pod == nil {
+		return nil
+	}
+	arguments := replaceFlags(container(pod, "prometheus").Args, map[string]string{
+		"config.file": p.w.path("prometheus", "prometheus.yaml"), "storage.tsdb.path": p.w.path("prometheus", "data"),
+		"web.listen-address": "", "web.config.file": "", "web.console.templates": "", "web.console.libraries": "",
+	})
+	arguments = append(arguments, "--web.listen-address="+loopback(p.w.Ports.Prometheus))
+	return &wanted{fingerprint: hash(append(arguments, string(pod.UID))...), start: func() (running, error) {
+		text, err := p.read(v, pod)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.write(text); err != nil {
+			return nil, err
+		}
+		child, err := p.w.processes.start(p.w.Sandbox, "prometheus", filepath.Join(p.w.Parts.Prometheus, "prometheus"), arguments, nil)
+		if err != nil {
+			return nil, err
+		}
+		p.current = child
+		return child, nil
+	}}
+}
+
+// refresh is the config-reloader's part.
+func (p *prometheusBackend) refresh(v *view) {
+	pod := p.pod(v)
+	if pod == nil {
+		return
+	}
+	text, err := p.read(v, pod)
+	if err != nil || text == p.config {
+		return
+	}
+	if p.write(text) == nil {
+		if child, ok := p.current.(*process); ok {
+			child.signal(syscall.SIGHUP)
+		}
+	}
+}
+
+func (p *prometheusBackend) write(text string) error {
+	p.config = text
+	if err := os.MkdirAll(p.w.path("prometheus"), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(p.w.path("prometheus", "prometheus.yaml"), []byte(text), 0o600)
+}
+
+// read takes the configuration and the rules from what the pod mounts.
+func (p *prometheusBackend) read(v *view, pod *core.Pod) (string, error) {
+	var packed []byte
+	for _, volume := range pod.Spec.Volumes {
+		if volume.Secret != nil {
+			if secret, err := v.secrets.Secrets(pod.Namespace).Get(volume.Secret.SecretName); err == nil && secret.Data["prometheus.yaml.gz"] != nil {
+				packed = secret.Data["prometheus.yaml.gz"]
+			}
+		}
+		if volume.ConfigMap != nil && strings.Contains(volume.ConfigMap.Name, "-rulefiles-") {
+			rules, err := v.configs.ConfigMaps(pod.Namespace).Get(volume.ConfigMap.Name)
+			if err != nil {
+				return "", fmt.Errorf("its ConfigMap %s is missing", volume.ConfigMap.Name)
+			}
+			folder := p.w.path("prometheus", "rules", volume.ConfigMap.Name)
+			if err := os.MkdirAll(folder, 0o700); err != nil {
+				return "", err
+			}
+			for file, text := range rules.Data {
+				if err := os.WriteFile(filepath.Join(folder, file), []byte(text), 0o600); err != nil {
+					return "", err
+				}
+			}
+		}
+	}
+	if packed == nil {
+		return "", fmt.Errorf("the operator has not written its configuration")
+	}
+	unpacked, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(unpacked)
+	if err != nil {
+		return "", err
+	}
+	return p.rewrite(strings.ReplaceAll(string(text), "$(SHARD)", "0"))
+}
+
+// rewrite names the sandbox's API server and credentials, sends every exchange through the loopback proxy, and makes
+// scrapes ten times as frequent where pods are fast: nothing else.
+func (p *prometheusBackend) rewrite(text string) (string, error) {
+	config := map[string]any{}
+	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
+		return "", err
+	}
+	proxy := "http://" + loopback(p.w.Ports.Scrape)
+	keys := map[string]any{"cert_file": p.w.path("pki", "admin.crt"), "key_file": p.w.path("pki", "admin.key")}
+	discovery := map[string]any{"ca_file": p.w.path("pki", "ca.crt"), "cert_file": keys["cert_file"], "key_file": keys["key_file"]}
+	section := func(value any) {
+		job, ok := value.(map[string]any)
+		if !ok {
+			return
+		}
+		delete(job, "authorization")
+		delete(job, "bearer_token_file")
+		job["proxy_url"] = proxy
+		if job["scheme"] == "https" {
+			job["tls_config"] = map[string]any{"insecure_skip_verify": true, "cert_file": keys["cert_file"], "key_file": keys["key_file"]}
+		}
+		p.hurry(job)
+		finders, _ := job["kubernetes_sd_configs"].([]any)
+		for _, value := range finders {
+			if finder, ok := value.(map[string]any); ok {
+				finder["api_server"] = "https://" + loopback(p.w.Ports.API)
+				finder["tls_config"] = discovery
+			}
+		}
+	}
+	jobs, _ := config["scrape_configs"].([]any)
+	for _, job := range jobs {
+		section(job)
+	}
+	if alerting, ok := config["alerting"].(map[string]any); ok {
+		managers, _ := alerting["alertmanagers"].([]any)
+		for _, manager := range managers {
+			section(manager)
+		}
+	}
+	if global, ok := config["global"].(map[string]any); ok {
+		p.hurry(global)
+	}
+	files, _ := config["rule_files"].([]any)
+	for index, file := range files {
+		files[index] = strings.Replace(fmt.Sprint(file), "/etc/prometheus/rules", p.w.path("prometheus", "rules"), 1)
+	}
+	rewritten, err := yaml.Marshal(config)
+	return string(rewritten), err
+}
+
+func (p *prometheusBackend) hurry(section map[string]any) {
+	if p.w.Slow {
+		return
+	}
+	for _, key := range []string{"scrape_interval", "evaluation_interval"} {
+		if _, ok := section[key]; ok {
+			section[key] = "3s"
+		}
+	}
+	if _, ok := section["scrape_timeout"]; ok {
+		section["scrape_timeout"] = "2s"
+	}
+}
+
+// proxy answers for the addresses of the simulated world: Prometheus' scrapes, oauth2-proxy's upstream and issuer.
+func (w *world) proxy(answer http.ResponseWriter, request *http.Request) {
+	address := request.Host
+	if request.Method != http.MethodConnect && request.URL.Port() == "" {
+		address = request.URL.Hostname() + ":80"
+	}
+	local, ok := w.resolve(address)
+	if !ok {
+		http.Error(answer, "nobody stands for "+address, http.StatusBadGateway)
+		return
+	}
+	if request.Method == http.MethodConnect {
+		tunnel(answer, local)
+		return
+	}
+	forward := httputil.ReverseProxy{Rewrite: func(proxied *httputil.ProxyRequest) {
+		proxied.Out.URL = &url.URL{Scheme: "http", Host: local, Path: proxied.In.URL.Path, RawPath: proxied.In.URL.RawPath, RawQuery: proxied.In.URL.RawQuery}
+		proxied.Out.Host = proxied.In.Host
+		proxied.Out.Header["X-Forwarded-For"] = proxied.In.Header["X-Forwarded-For"]
+	}}
+	forward.ServeHTTP(answer, request)
+}
+
+// exporters answer with a few plausible metrics.
+func (w *world) exporters(answer http.ResponseWriter, request *http.Request) {
+	answer.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	fmt.Fprintf(answer, "# TYPE sandbox_exporter_info gauge\nsandbox_exporter_info{address=%q,path=%q} 1\n", request.Host, request.URL.Path)
+	fmt.Fprint(answer, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1.7e9\n")
+	switch {
+	case strings.HasSuffix(request.Host, ":9100"):
+		fmt.Fprint(answer, "# TYPE node_memory_MemAvailable_bytes gauge\nnode_memory_MemAvailable_bytes 9.6e10\n# TYPE node_load1 gauge\nnode_load1 0.4\n")
+	case strings.HasSuffix(request.Host, ":8080"):
+		fmt.Fprintf(answer, "# TYPE kube_node_info gauge\n")
+		for number := range w.Nodes {
+			fmt.Fprintf(answer, "kube_node_info{node=\"node-%d\"} 1\n", number)
+		}
+	}
+}
+
+// alertmanagerWanted: a small server that keeps the alerts it is sent.
+func (w *world) alertmanagerWanted(v *view) *wanted {
+	pods := v.readyPods("alertmanager")
+	if len(pods) == 0 {
+		return nil
+	}
+	return &wanted{fingerprint: string(pods[0].UID), start: func() (running, error) {
+		var mutex sync.Mutex
+		alerts := map[string]map[string]any{}
+		mux := http.NewServeMux()
+		plain := func(text string) http.HandlerFunc {
+			return func(answer http.ResponseWriter, _ *http.Request) { fmt.Fprint(answer, text) }
+		}
+		mux.HandleFunc("GET /-/ready", plain("OK"))
+		mux.HandleFunc("GET /-/healthy", plain("OK"))
+		mux.HandleFunc("GET /metrics", plain("# TYPE alertmanager_alerts gauge\nalertmanager_alerts 1\n"))
+		mux.HandleFunc("POST /api/v2/alerts", func(_ http.ResponseWriter, request *http.Request) {
+			received := []map[string]any{}
+			_ = json.NewDecoder(request.Body).Decode(&received)
+			mutex.Lock()
+			defer mutex.Unlock()
+			for _, alert := range received {
+				alerts[fmt.Sprint(alert["labels"])] = alert
+			}
+		})
+		mux.HandleFunc("GET /api/v2/alerts", func(answer http.ResponseWriter, _ *http.Request) {
+			mutex.Lock()
+			defer mutex.Unlock()
+			list := []map[string]any{}
+			for _, alert := range alerts {
+				list = append(list, alert)
+			}
+			_ = json.NewEncoder(answer).Encode(list)
+		})
+		started, err := w.listen(w.Ports.Alertmanager, "", mux)
+		if err != nil {
+			return nil, err
+		}
+		return started, nil
+	}}
+}

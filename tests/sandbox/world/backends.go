@@ -1,0 +1,321 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	core "k8s.io/api/core/v1"
+)
+
+// backends are the processes and servers behind the simulated pods. Each takes its configuration from the objects in
+// the cluster, never from a file of its own: a wrong value of an installation shows up here as it would in a pod.
+type backends struct {
+	w       *world
+	mutex   sync.Mutex
+	keepers []*keeper
+	// always are the servers that stand for the world outside.
+	always []*server
+	issuer *issuer
+}
+
+// running is something that was started.
+type running interface {
+	running() bool
+	stop()
+}
+
+// keeper keeps one backend as the cluster wants it.
+type keeper struct {
+	name string
+	// want says what should run: nil for nothing. The same fingerprint means that what runs may stay.
+	want func(*view) *wanted
+	// refresh brings changed configuration to what runs, where that needs no restart.
+	refresh func(*view)
+
+	fingerprint string
+	current     running
+	err         error
+	retry       time.Time
+}
+
+type wanted struct {
+	fingerprint string
+	start       func() (running, error)
+}
+
+func newBackends(w *world) *backends {
+	b := &backends{w: w}
+	prometheus := &prometheusBackend{w: w}
+	logs := &lokiStore{}
+	b.keepers = []*keeper{
+		{name: "operator", want: w.operatorWanted},
+		{name: "prometheus", want: prometheus.wanted, refresh: prometheus.refresh},
+		{name: "alertmanager", want: w.alertmanagerWanted},
+		{name: "grafana", want: w.grafanaWanted},
+		{name: "oauth2-proxy", want: w.doorWanted},
+		{name: "loki", want: func(v *view) *wanted { return w.lokiWanted(v, logs) }},
+		{name: "alloy", want: w.alloyWanted},
+	}
+	return b
+}
+
+// keep looks at the cluster until the context ends.
+func (b *backends) keep(ctx context.Context) {
+	if err := b.startAlways(); err != nil {
+		log.Printf("backends: %v", err)
+	}
+	tick := time.NewTicker(150 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		b.mutex.Lock()
+		if ctx.Err() == nil {
+			for _, keeper := range b.keepers {
+				keeper.reconcile(b.w.view)
+			}
+		}
+		b.mutex.Unlock()
+	}
+}
+
+func (b *backends) startAlways() error {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	if b.always != nil {
+		return nil
+	}
+	var err error
+	if b.issuer, err = newIssuer(b.w); err != nil {
+		return err
+	}
+	exporters := http.HandlerFunc(b.w.exporters)
+	for _, row := range []struct {
+		port    int
+		keys    string
+		handler http.Handler
+	}{
+		{b.w.Ports.Scrape, "", http.HandlerFunc(b.w.proxy)},
+		{b.w.Ports.Exporters, "", exporters},
+		{b.w.Ports.ExportersTLS, "exporters", exporters},
+		{b.w.Ports.Issuer, "issuer", b.issuer},
+	} {
+		started, err := b.w.listen(row.port, row.keys, row.handler)
+		if err != nil {
+			return err
+		}
+		b.always = append(b.always, started)
+	}
+	return nil
+}
+
+func (k *keeper) reconcile(v *view) {
+	want := k.want(v)
+	if want == nil || want.fingerprint != k.fingerprint {
+		if k.current != nil {
+			k.current.stop()
+			k.current = nil
+		}
+		k.fingerprint, k.err, k.retry = "", nil, time.Time{}
+	}
+	if want == nil {
+		return
+	}
+	if k.current != nil && !k.current.running() {
+		// As a kubelet does with a container that ended.
+		log.Printf("%s ended", k.name)
+		k.current, k.retry = nil, time.Now().Add(2*time.Second)
+	}
+	if k.current == nil && time.Now().After(k.retry) {
+		k.fingerprint = want.fingerprint
+		if k.current, k.err = want.start(); k.err != nil {
+			log.Printf("%s: %v", k.name, k.err)
+			k.current, k.retry = nil, time.Now().Add(2*time.Second)
+		} else {
+			log.Printf("%s started", k.name)
+		}
+	}
+	if k.current != nil && k.refresh != nil {
+		k.refresh(v)
+	}
+}
+
+func (b *backends) stop() {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	for _, keeper := range b.keepers {
+		if keeper.current != nil {
+			keeper.current.stop()
+			keeper.current, keeper.fingerprint = nil, ""
+		}
+	}
+}
+
+func (b *backends) describe() string {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	text := ""
+	for _, keeper := range b.keepers {
+		switch {
+		case keeper.err != nil:
+			text += fmt.Sprintf("  %-24s %v\n", keeper.name, keeper.err)
+		case keeper.current != nil:
+			text += fmt.Sprintf("  %-24s runs\n", keeper.name)
+		}
+	}
+	return text
+}
+
+// server is an HTTP server on loopback.
+type server struct {
+	http  *http.Server
+	mutex sync.Mutex
+	ended bool
+	// stopping ends what works beside the server.
+	stopping context.CancelFunc
+}
+
+func (w *world) listen(port int, keys string, handler http.Handler) (*server, error) {
+	listener, err := net.Listen("tcp", loopback(port))
+	if err != nil {
+		return nil, err
+	}
+	s := &server{http: &http.Server{Handler: handler, ErrorLog: log.New(discard{}, "", 0)}}
+	go func() {
+		if keys == "" {
+			_ = s.http.Serve(listener)
+		} else {
+			_ = s.http.ServeTLS(listener, w.path("pki", keys+".crt"), w.path("pki", keys+".key"))
+		}
+		s.mutex.Lock()
+		s.ended = true
+		s.mutex.Unlock()
+	}()
+	return s, nil
+}
+
+type discard struct{}
+
+func (discard) Write(text []byte) (int, error) { return len(text), nil }
+
+func (s *server) running() bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return !s.ended
+}
+
+func (s *server) stop() {
+	if s.stopping != nil {
+		s.stopping()
+	}
+	_ = s.http.Close()
+}
+
+// resolve gives the local address of the process that stands for an address of the simulated world.
+func (w *world) resolve(address string) (string, bool) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", false
+	}
+	switch address {
+	case issuerHost + ":443":
+		return loopback(w.Ports.Issuer), true
+	case fmt.Sprintf("%s:%d", apiAddress, apiPort):
+		return loopback(w.Ports.API), true
+	}
+	if host == "localhost" || slices.ContainsFunc(w.nodeAddresses(), func(node string) bool { return node == host }) {
+		switch port {
+		case fmt.Sprint(w.Ports.Kubelet):
+			return loopback(w.Ports.Kubelet), true
+		case "10250":
+			return loopback(w.Ports.ExportersTLS), true
+		}
+	}
+	w.mutex.Lock()
+	view := w.view
+	w.mutex.Unlock()
+	if view == nil {
+		return "", false
+	}
+	found, ok := view.find(address)
+	if !ok {
+		return "", false
+	}
+	return w.local(found), true
+}
+
+func (w *world) nodeAddresses() []string {
+	addresses := []string{}
+	for number := range w.Nodes {
+		addresses = append(addresses, nodeAddress(number+1))
+	}
+	return addresses
+}
+
+// local: what no process of its own stands for is one of the simulated exporters.
+func (w *world) local(found endpoint) string {
+	ports := map[string]int{
+		"prometheus:9090": w.Ports.Prometheus, "alertmanager:9093": w.Ports.Alertmanager, "grafana:3000": w.Ports.Grafana,
+		"loki:3100": w.Ports.Loki, "alloy:12345": w.Ports.Alloy, "oauth2-proxy:4180": w.Ports.Door,
+		"oauth2-proxy:44180": w.Ports.DoorMetrics, operatorApp + ":10250": w.Ports.Operator,
+	}
+	if port, ok := ports[fmt.Sprintf("%s:%d", app(found.pod), found.port)]; ok {
+		return loopback(port)
+	}
+	return loopback(w.Ports.Exporters)
+}
+
+// configMapOf reads a key of the ConfigMap that a pod mounts.
+func (v *view) configMapOf(pod *core.Pod, key string) (string, bool) {
+	for _, volume := range pod.Spec.Volumes {
+		if volume.ConfigMap == nil {
+			continue
+		}
+		if config, err := v.configs.ConfigMaps(pod.Namespace).Get(volume.ConfigMap.Name); err == nil {
+			if text, ok := config.Data[key]; ok {
+				return text, true
+			}
+		}
+	}
+	return "", false
+}
+
+func container(pod *core.Pod, name string) *core.Container {
+	for index := range pod.Spec.Containers {
+		if pod.Spec.Containers[index].Name == name {
+			return &pod.Spec.Containers[index]
+		}
+	}
+	return nil
+}
+
+func hash(parts ...string) string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Join(parts, "\x00"))))
+}
+
+// replaceFlags changes or (for an empty value) drops `--flag=value` arguments.
+func replaceFlags(arguments []string, changes map[string]string) []string {
+	kept := []string{}
+	for _, argument := range arguments {
+		name, _, _ := strings.Cut(strings.TrimLeft(argument, "-"), "=")
+		value, changed := changes[name]
+		switch {
+		case !changed:
+			kept = append(kept, argument)
+		case value != "":
+			kept = append(kept, "--"+name+"="+value)
+		}
+	}
+	return kept
+}

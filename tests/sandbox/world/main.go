@@ -1,0 +1,316 @@
+// Command world runs the sandbox: a real control plane with simulated nodes, all on loopback, driven by
+// scripts/sandbox. `world serve` is the one process that owns a sandbox; everything else talks to it.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+var faultKinds = []string{"image-pull", "crash-loop", "never-ready", "slow-start", "unschedulable", "no-storage-class", "quota", "api-down"}
+
+func main() {
+	commands := map[string]func([]string) error{
+		"up": up, "env": env, "answers": answers, "fault": fault, "status": status, "reset": reset, "down": down, "serve": serve,
+	}
+	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: scripts/sandbox up | env | answers | fault KIND[=TARGET] on|off | status | reset | down   [--name N]")
+		os.Exit(2)
+	}
+	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+type list []string
+
+func (l *list) String() string         { return strings.Join(*l, ",") }
+func (l *list) Set(value string) error { *l = append(*l, value); return nil }
+
+func parseFault(text string) (Fault, error) {
+	kind, target, _ := strings.Cut(text, "=")
+	if !slices.Contains(faultKinds, kind) {
+		return Fault{}, fmt.Errorf("there is no fault %q; there are: %s", kind, strings.Join(faultKinds, ", "))
+	}
+	return Fault{Kind: kind, Target: target}, nil
+}
+
+func up(arguments []string) error {
+	flags := flag.NewFlagSet("up", flag.ContinueOnError)
+	name := flags.String("name", "", "name of the sandbox; random: a new one")
+	nodes := flags.Int("nodes", 3, "simulated nodes")
+	helm := flags.Int("helm", 4, "major version of helm: 4 or 3")
+	pods := flags.String("pods", "fast", "fast or slow")
+	owner := flags.Int("owner-pid", 0, "end the sandbox when this process is gone")
+	var faults list
+	flags.Var(&faults, "fault", "KIND[=TARGET] that is on from the start")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	if *helm != 3 && *helm != 4 {
+		return errors.New("--helm is 3 or 4")
+	}
+	if *pods != "fast" && *pods != "slow" {
+		return errors.New("--pods is fast or slow")
+	}
+	switch *name {
+	case "":
+		*name = "demo"
+	case "random":
+		*name = fmt.Sprintf("s%06x", rand.IntN(1<<24))
+	}
+	if s, err := load(filepath.Join(home(), *name)); err == nil && s.alive() {
+		fmt.Fprintf(os.Stderr, "sandbox %s is up already\n", *name)
+		fmt.Println(*name)
+		return nil
+	}
+	s := &Sandbox{Dir: filepath.Join(home(), *name), Settings: Settings{
+		Name: *name, Nodes: *nodes, Helm: *helm, Slow: *pods == "slow", OwnerPID: *owner,
+		Parts: Parts{
+			Kubernetes: os.Getenv("TAILWATCH_PART_KUBERNETES"), Helm3: os.Getenv("TAILWATCH_PART_HELM3"),
+			Prometheus: os.Getenv("TAILWATCH_PART_PROMETHEUS"), Operator: os.Getenv("TAILWATCH_PART_OPERATOR"),
+		},
+		Charts:     os.Getenv("TAILWATCH_STAND_IN_CHARTS"),
+		RealCharts: os.Getenv("TAILWATCH_REAL_CHARTS"),
+		Canary:     fmt.Sprintf("canary-%016x%016x", rand.Uint64(), rand.Uint64()),
+	}}
+	for _, text := range faults {
+		fault, err := parseFault(text)
+		if err != nil {
+			return err
+		}
+		s.Faults = append(s.Faults, fault)
+	}
+	if err := os.RemoveAll(s.Dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.path("log"), 0o700); err != nil {
+		return err
+	}
+	if err := s.Ports.choose(); err != nil {
+		return err
+	}
+	if err := s.save(); err != nil {
+		return err
+	}
+	return s.start()
+}
+
+// start runs the daemon in a session of its own and waits until it says that the sandbox is ready.
+func (s *Sandbox) start() error {
+	log, err := os.Create(s.path("log", "world.log"))
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	daemon := exec.Command(self, "serve", s.Dir)
+	daemon.Stdout, daemon.Stderr = log, log
+	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := daemon.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- daemon.Wait() }()
+	deadline := time.After(90 * time.Second)
+	for {
+		select {
+		case <-ended:
+			text, _ := os.ReadFile(s.path("log", "world.log"))
+			return fmt.Errorf("sandbox %s could not start:\n%s", s.Name, tail(text))
+		case <-deadline:
+			_ = daemon.Process.Signal(syscall.SIGTERM)
+			return fmt.Errorf("sandbox %s was not ready within 90 s; its logs are in %s", s.Name, s.path("log"))
+		case <-time.After(50 * time.Millisecond):
+		}
+		if _, err := os.Stat(s.path("ready")); err == nil {
+			fmt.Println(s.Name)
+			return nil
+		}
+	}
+}
+
+func tail(text []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(lines[max(0, len(lines)-15):], "\n")
+}
+
+func (s *Sandbox) pid() int {
+	text, _ := os.ReadFile(s.path("pid"))
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return pid
+}
+
+func (s *Sandbox) alive() bool {
+	response, err := s.call(http.MethodGet, "/status")
+	return err == nil && response != ""
+}
+
+// call asks the daemon over its socket.
+func (s *Sandbox) call(method, path string) (string, error) {
+	client := http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", s.path("control.sock"))
+		},
+	}}
+	request, err := http.NewRequest(method, "http://sandbox"+path, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("sandbox %s does not answer; `scripts/sandbox down --name %s` clears it away", s.Name, s.Name)
+	}
+	defer response.Body.Close()
+	var body bytes.Buffer
+	_, _ = io.Copy(&body, response.Body)
+	if response.StatusCode != http.StatusOK {
+		return "", errors.New(strings.TrimSpace(body.String()))
+	}
+	return body.String(), nil
+}
+
+func named(command string, arguments []string) (*Sandbox, *flag.FlagSet, error) {
+	flags := flag.NewFlagSet(command, flag.ContinueOnError)
+	name := flags.String("name", "", "name of the sandbox")
+	// Go's flags stop at the first word, people write them last as well.
+	words := []string{}
+	for len(arguments) > 0 {
+		if err := flags.Parse(arguments); err != nil {
+			return nil, nil, err
+		}
+		arguments = flags.Args()
+		if len(arguments) > 0 {
+			words = append(words, arguments[0])
+			arguments = arguments[1:]
+		}
+	}
+	_ = flags.Parse(append([]string{"--"}, words...))
+	s, err := find(*name)
+	return s, flags, err
+}
+
+func env(arguments []string) error {
+	s, _, err := named("env", arguments)
+	if err != nil {
+		return err
+	}
+	for _, pair := range [][2]string{
+		{"KUBECONFIG", s.path("kubeconfig")},
+		{"TAILWATCH_HELM", s.helm()},
+		{"TAILWATCH_CHART_REPOSITORY", "http://" + loopback(s.Ports.Charts)},
+		{"TAILWATCH_CACHE", s.path("cache")},
+		{"AUTH0_CLIENT_SECRET", s.Canary},
+		{"HELM_CACHE_HOME", s.path("helm", "cache")},
+		{"HELM_CONFIG_HOME", s.path("helm", "config")},
+		{"HELM_DATA_HOME", s.path("helm", "data")},
+	} {
+		fmt.Printf("export %s='%s'\n", pair[0], pair[1])
+	}
+	fmt.Printf("export PATH='%s':\"$PATH\"\n", s.path("bin"))
+	return nil
+}
+
+func answers(arguments []string) error {
+	s, _, err := named("answers", arguments)
+	if err != nil {
+		return err
+	}
+	fmt.Println(s.path("answers.yaml"))
+	return nil
+}
+
+func fault(arguments []string) error {
+	s, flags, err := named("fault", arguments)
+	if err != nil {
+		return err
+	}
+	if flags.NArg() != 2 || (flags.Arg(1) != "on" && flags.Arg(1) != "off") {
+		return fmt.Errorf("usage: scripts/sandbox fault KIND[=TARGET] on|off; KIND is one of: %s", strings.Join(faultKinds, ", "))
+	}
+	if _, err := parseFault(flags.Arg(0)); err != nil {
+		return err
+	}
+	_, err = s.call(http.MethodPost, "/fault?"+url.Values{"fault": {flags.Arg(0)}, "to": {flags.Arg(1)}}.Encode())
+	return err
+}
+
+func status(arguments []string) error {
+	for _, s := range everySandbox() {
+		text, err := s.call(http.MethodGet, "/status")
+		if err != nil {
+			text = "  dead: `scripts/sandbox down --name " + s.Name + "` clears it away\n"
+		}
+		fmt.Printf("%s\n%s", s.Name, text)
+	}
+	return nil
+}
+
+func reset(arguments []string) error {
+	s, _, err := named("reset", arguments)
+	if err != nil {
+		return err
+	}
+	_, err = s.call(http.MethodPost, "/reset")
+	return err
+}
+
+func down(arguments []string) error {
+	flags := flag.NewFlagSet("down", flag.ContinueOnError)
+	name := flags.String("name", "", "name of the sandbox")
+	all := flags.Bool("all", false, "every sandbox of this user")
+	if err := flags.Parse(arguments); err != nil {
+		return err
+	}
+	chosen := everySandbox()
+	if !*all {
+		s, err := find(*name)
+		if err != nil {
+			return err
+		}
+		chosen = []*Sandbox{s}
+	}
+	for _, s := range chosen {
+		if err := s.end(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end stops the daemon, which ends what it started, and removes the folder.
+func (s *Sandbox) end() error {
+	if s.alive() {
+		pid := s.pid()
+		_ = syscall.Kill(pid, syscall.SIGTERM)
+		for range 200 {
+			if syscall.Kill(pid, 0) != nil {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		if syscall.Kill(pid, 0) == nil {
+			return fmt.Errorf("sandbox %s (pid %d) does not end", s.Name, pid)
+		}
+	}
+	return os.RemoveAll(s.Dir)
+}

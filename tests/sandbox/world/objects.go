@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+	networking "k8s.io/api/networking/v1"
+	rbac "k8s.io/api/rbac/v1"
+	storage "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+)
+
+const (
+	provisioner  = "sandbox.tailwatch.dev/volumes"
+	defaultClass = "storageclass.kubernetes.io/is-default-class"
+)
+
+// makeObjects gives the empty cluster what a real one has before anybody installs something.
+func (w *world) makeObjects(ctx context.Context) error {
+	for number := range w.Nodes {
+		node := &core.Node{ObjectMeta: meta.ObjectMeta{
+			Name:        fmt.Sprintf("node-%d", number),
+			Annotations: map[string]string{"sandbox/address": nodeAddress(number + 1)},
+			Labels:      map[string]string{"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "kubernetes.io/hostname": fmt.Sprintf("node-%d", number)},
+		}}
+		if _, err := w.kube.CoreV1().Nodes().Create(ctx, node, meta.CreateOptions{}); err != nil {
+			return err
+		}
+	}
+	wait, reclaim, expand := storage.VolumeBindingWaitForFirstConsumer, core.PersistentVolumeReclaimDelete, true
+	class := &storage.StorageClass{
+		ObjectMeta:  meta.ObjectMeta{Name: "standard", Annotations: map[string]string{defaultClass: "true"}},
+		Provisioner: provisioner, VolumeBindingMode: &wait, ReclaimPolicy: &reclaim, AllowVolumeExpansion: &expand,
+	}
+	if _, err := w.kube.StorageV1().StorageClasses().Create(ctx, class, meta.CreateOptions{}); err != nil {
+		return err
+	}
+	ingress := &networking.IngressClass{ObjectMeta: meta.ObjectMeta{Name: "tailscale"}, Spec: networking.IngressClassSpec{Controller: "tailscale.com/ts-ingress"}}
+	if _, err := w.kube.NetworkingV1().IngressClasses().Create(ctx, ingress, meta.CreateOptions{}); err != nil {
+		return err
+	}
+	// A user who may see that there is a cluster, and nothing else.
+	role := &rbac.ClusterRoleBinding{
+		ObjectMeta: meta.ObjectMeta{Name: "sandbox-nobody"},
+		RoleRef:    rbac.RoleRef{APIGroup: rbac.GroupName, Kind: "ClusterRole", Name: "system:discovery"},
+		Subjects:   []rbac.Subject{{Kind: "User", APIGroup: rbac.GroupName, Name: "sandbox-nobody"}},
+	}
+	if _, err := w.kube.RbacV1().ClusterRoleBindings().Create(ctx, role, meta.CreateOptions{}); err != nil {
+		return err
+	}
+	if err := makeDNS(ctx, w.kube); err != nil {
+		return err
+	}
+	return w.makeAPIEndpoints(ctx)
+}
+
+// makeDNS: kube-prometheus-stack scrapes what has the label k8s-app=kube-dns.
+func makeDNS(ctx context.Context, kube *kubernetes.Clientset) error {
+	labels := map[string]string{"k8s-app": "kube-dns"}
+	one := int32(1)
+	deployment := &apps.Deployment{
+		ObjectMeta: meta.ObjectMeta{Name: "coredns", Namespace: "kube-system", Labels: labels},
+		Spec: apps.DeploymentSpec{Replicas: &one, Selector: &meta.LabelSelector{MatchLabels: labels}, Template: core.PodTemplateSpec{
+			ObjectMeta: meta.ObjectMeta{Labels: labels},
+			Spec: core.PodSpec{Containers: []core.Container{{
+				Name: "coredns", Image: "coredns", Ports: []core.ContainerPort{{Name: "metrics", ContainerPort: 9153}},
+			}}},
+		}},
+	}
+	_, err := kube.AppsV1().Deployments("kube-system").Create(ctx, deployment, meta.CreateOptions{})
+	return err
+}
+
+// makeAPIEndpoints stands in for the API server's own endpoint reconciler, which refuses loopback addresses.
+func (w *world) makeAPIEndpoints(ctx context.Context) error {
+	for {
+		if _, err := w.kube.CoreV1().Services("default").Get(ctx, "kubernetes", meta.GetOptions{}); err == nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	endpoints := &core.Endpoints{
+		ObjectMeta: meta.ObjectMeta{Name: "kubernetes", Namespace: "default"},
+		Subsets: []core.EndpointSubset{{
+			Addresses: []core.EndpointAddress{{IP: apiAddress}}, Ports: []core.EndpointPort{{Name: "https", Port: apiPort}},
+		}},
+	}
+	_, err := w.kube.CoreV1().Endpoints("default").Create(ctx, endpoints, meta.CreateOptions{})
+	return err
+}
+
+func (w *world) awaitNodes(ctx context.Context) error {
+	for range 600 {
+		ready := 0
+		for _, node := range w.view.nodes() {
+			for _, condition := range node.Status.Conditions {
+				if condition.Type == core.NodeReady && condition.Status == core.ConditionTrue {
+					ready++
+				}
+			}
+		}
+		if ready == w.Nodes {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return errors.New("the simulated nodes did not become ready within 30 s")
+}
+
+// applyClusterFaults brings the objects that faults change to what is switched on.
+func (w *world) applyClusterFaults(ctx context.Context) error {
+	_, unschedulable := w.fault("unschedulable")
+	for _, node := range w.view.nodes() {
+		patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, unschedulable)
+		if _, err := w.kube.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, patch, meta.PatchOptions{}); err != nil {
+			return err
+		}
+	}
+	_, without := w.fault("no-storage-class")
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"%t"}}}`, defaultClass, !without)
+	if _, err := w.kube.StorageV1().StorageClasses().Patch(ctx, "standard", types.MergePatchType, patch, meta.PatchOptions{}); err != nil {
+		return err
+	}
+	if _, on := w.fault("quota"); !on {
+		quotas, err := w.kube.CoreV1().ResourceQuotas("").List(ctx, meta.ListOptions{LabelSelector: "sandbox=fault"})
+		if err != nil {
+			return err
+		}
+		for _, quota := range quotas.Items {
+			if err := w.kube.CoreV1().ResourceQuotas(quota.Namespace).Delete(ctx, quota.Name, meta.DeleteOptions{}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// quotaWithoutPods lets no pod into a namespace.
+func quotaWithoutPods(namespace string) *core.ResourceQuota {
+	return &core.ResourceQuota{
+		ObjectMeta: meta.ObjectMeta{Name: "sandbox-fault", Namespace: namespace, Labels: map[string]string{"sandbox": "fault"}},
+		Spec:       core.ResourceQuotaSpec{Hard: core.ResourceList{core.ResourcePods: resource.MustParse("0")}},
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"time"
+)
+
+// authority signs everything of one sandbox; it is made anew with each.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	pem         []byte
+}
+
+func newAuthority() (*authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := template("tailwatch sandbox", nil)
+	template.IsCA, template.BasicConstraintsValid = true, true
+	template.KeyUsage |= x509.KeyUsageCertSign
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return &authority{certificate, key, encode("CERTIFICATE", der)}, nil
+}
+
+func template(name string, groups []string) *x509.Certificate {
+	serial, _ := rand.Int(rand.Reader, big.NewInt(1<<62))
+	return &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: name, Organization: groups},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(30 * 24 * time.Hour),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+}
+
+func encode(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+// issue writes FILE.crt and FILE.key.
+func (a *authority) issue(file, name string, groups []string, hosts ...string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	certificate := template(name, groups)
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			certificate.IPAddresses = append(certificate.IPAddresses, ip)
+		} else {
+			certificate.DNSNames = append(certificate.DNSNames, host)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, certificate, a.certificate, key.Public(), a.key)
+	if err != nil {
+		return err
+	}
+	private, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+".crt", encode("CERTIFICATE", der), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(file+".key", encode("EC PRIVATE KEY", private), 0o600)
+}
+
+// makeKeys fills the sandbox's pki folder.
+func (s *Sandbox) makeKeys() error {
+	if err := os.MkdirAll(s.path("pki"), 0o700); err != nil {
+		return err
+	}
+	ca, err := newAuthority()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.path("pki", "ca.crt"), ca.pem, 0o600); err != nil {
+		return err
+	}
+	for _, row := range []struct {
+		file, name string
+		groups     []string
+		hosts      []string
+	}{
+		{"apiserver", "kube-apiserver", nil, []string{"127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"}},
+		{"admin", "sandbox-admin", []string{"system:masters"}, nil},
+		{"nobody", "sandbox-nobody", nil, nil},
+		{"kubelet", "kwok", nil, []string{"127.0.0.1", "localhost"}},
+		{"service-accounts", "service-accounts", nil, nil},
+		{"issuer", issuerHost, nil, []string{issuerHost}},
+		{"exporters", "exporters", nil, []string{"127.0.0.1"}},
+	} {
+		if err := ca.issue(s.path("pki", row.file), row.name, row.groups, row.hosts...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// processes starts children that never outlive this one: on Linux the kernel ends them with the thread that started
+// them, so one thread starts them all and lives as long as the daemon.
+type processes struct {
+	requests chan func()
+}
+
+func newProcesses() *processes {
+	p := &processes{requests: make(chan func())}
+	go func() {
+		runtime.LockOSThread()
+		for request := range p.requests {
+			request()
+		}
+	}()
+	return p
+}
+
+// process is one child; its output goes to log/NAME.log.
+type process struct {
+	name  string
+	cmd   *exec.Cmd
+	ended chan struct{}
+	mutex sync.Mutex
+	err   error
+}
+
+func (p *processes) start(s *Sandbox, name, program string, arguments, environment []string) (*process, error) {
+	log, err := os.OpenFile(s.path("log", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(program, arguments...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir = s.Dir
+	cmd.Env = append([]string{"HOME=" + s.Dir, "PATH=/usr/bin:/bin", "TMPDIR=" + s.Dir}, environment...)
+	cmd.SysProcAttr = childAttributes()
+	started := make(chan error)
+	p.requests <- func() { started <- cmd.Start() }
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", name, err)
+	}
+	child := &process{name: name, cmd: cmd, ended: make(chan struct{})}
+	go func() {
+		err := cmd.Wait()
+		child.mutex.Lock()
+		child.err = err
+		child.mutex.Unlock()
+		close(child.ended)
+	}()
+	return child, nil
+}
+
+func (p *process) running() bool {
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// stop asks to end, and after some seconds insists.
+func (p *process) stop() {
+	if !p.running() {
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(4 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+}
+
+func (p *process) signal(signal syscall.Signal) {
+	if p.running() {
+		_ = p.cmd.Process.Signal(signal)
+	}
+}

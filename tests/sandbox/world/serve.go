@@ -1,0 +1,266 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// world is a running sandbox.
+type world struct {
+	*Sandbox
+	processes *processes
+	config    *rest.Config
+	kube      *kubernetes.Clientset
+	view      *view
+	backends  *backends
+	charts    map[string]chartArchive
+
+	mutex    sync.Mutex
+	children map[string]*process
+	// stopView ends everything that looks at the present control plane.
+	stopView context.CancelFunc
+}
+
+func (w *world) child(name string) *process {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return w.children[name]
+}
+
+func serve(arguments []string) error {
+	s, err := load(arguments[0])
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.path("pid"), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	w := &world{Sandbox: s, processes: newProcesses(), children: map[string]*process{}}
+	defer w.stopEverything()
+	if err := w.prepare(); err != nil {
+		return err
+	}
+	if err := w.bringUp(ctx); err != nil {
+		return err
+	}
+	if err := w.listenForCommands(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(w.path("ready"), nil, 0o600); err != nil {
+		return err
+	}
+	w.untilOwnerIsGone(ctx)
+	return nil
+}
+
+// prepare makes what outlives a reset: keys, kubeconfigs, answers, the servers that need no cluster.
+func (w *world) prepare() error {
+	if err := w.makeKeys(); err != nil {
+		return err
+	}
+	if err := w.writeKubeconfig("kubeconfig", "admin"); err != nil {
+		return err
+	}
+	if err := w.writeKubeconfig("kubeconfig-nobody", "nobody"); err != nil {
+		return err
+	}
+	var err error
+	if w.config, w.kube, err = w.client(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(w.path("answers.yaml"), []byte(w.answersFile()), 0o600); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(w.path("bin"), 0o700); err != nil {
+		return err
+	}
+	for link, target := range map[string]string{"kubectl": w.binary("kubectl"), "helm": w.helm()} {
+		if err := os.Symlink(target, w.path("bin", link)); err != nil {
+			return err
+		}
+	}
+	if err := w.serveCharts(); err != nil {
+		return err
+	}
+	w.backends = newBackends(w)
+	return w.serveEgress()
+}
+
+func (w *world) answersFile() string {
+	return `# Answers of sandbox ` + w.Name + `; the client secret is in the variable that ` + "`scripts/sandbox env`" + ` prints.
+version: 1
+tailnet: ` + tailnet + `
+auth0:
+  issuer: https://` + issuerHost + `/
+  clientId: ` + clientID + `
+  clientSecret: { env: AUTH0_CLIENT_SECRET }
+  groupsClaim: ` + groupsClaim + `
+`
+}
+
+func (w *world) bringUp(ctx context.Context) error {
+	if err := w.startPlane(ctx); err != nil {
+		return err
+	}
+	if err := w.makeObjects(ctx); err != nil {
+		return err
+	}
+	viewing, stop := context.WithCancel(context.Background())
+	w.stopView = stop
+	view, err := newView(viewing, w.kube)
+	if err != nil {
+		return err
+	}
+	w.mutex.Lock()
+	w.view = view
+	w.mutex.Unlock()
+	if err := w.applyClusterFaults(ctx); err != nil {
+		return err
+	}
+	go w.care(viewing)
+	go w.backends.keep(viewing)
+	return w.awaitNodes(ctx)
+}
+
+func (w *world) stopEverything() {
+	if w.stopView != nil {
+		w.stopView()
+	}
+	if w.backends != nil {
+		w.backends.stop()
+	}
+	for _, name := range []string{"kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"} {
+		w.child(name).stop()
+	}
+}
+
+func (p *process) String() string {
+	if p.running() {
+		return fmt.Sprintf("pid %d", p.cmd.Process.Pid)
+	}
+	return "not running"
+}
+
+func (w *world) untilOwnerIsGone(ctx context.Context) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if w.OwnerPID > 0 && syscall.Kill(w.OwnerPID, 0) != nil {
+			log.Printf("the owner (pid %d) is gone", w.OwnerPID)
+			w.stopEverything()
+			_ = os.RemoveAll(w.Dir)
+			return
+		}
+	}
+}
+
+func (w *world) listenForCommands() error {
+	listener, err := net.Listen("unix", w.path("control.sock"))
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	var one sync.Mutex
+	handle := func(path string, work func(*http.Request) error) {
+		mux.HandleFunc(path, func(answer http.ResponseWriter, request *http.Request) {
+			one.Lock()
+			defer one.Unlock()
+			if err := work(request); err != nil {
+				http.Error(answer, err.Error(), http.StatusInternalServerError)
+			}
+		})
+	}
+	mux.HandleFunc("/status", func(answer http.ResponseWriter, _ *http.Request) { fmt.Fprint(answer, w.describe()) })
+	handle("/fault", func(request *http.Request) error {
+		query := request.URL.Query()
+		fault, err := parseFault(query.Get("fault"))
+		if err != nil {
+			return err
+		}
+		return w.switchFault(request.Context(), fault, query.Get("to") == "on")
+	})
+	handle("/reset", func(*http.Request) error {
+		w.stopEverything()
+		w.Faults = nil
+		if err := w.save(); err != nil {
+			return err
+		}
+		for _, file := range []string{"audit.log", "egress.log"} {
+			_ = os.Truncate(w.path(file), 0)
+		}
+		_ = os.RemoveAll(w.path("cache"))
+		return w.bringUp(context.Background())
+	})
+	go func() { _ = http.Serve(listener, mux) }()
+	return nil
+}
+
+func (w *world) describe() string {
+	text := fmt.Sprintf("  API server     https://%s\n  charts         http://%s\n", loopback(w.Ports.API), loopback(w.Ports.Charts))
+	w.mutex.Lock()
+	names := []string{}
+	for name := range w.children {
+		names = append(names, name)
+	}
+	w.mutex.Unlock()
+	slices.Sort(names)
+	for _, name := range names {
+		text += fmt.Sprintf("  %-24s %s\n", name, w.child(name))
+	}
+	text += w.backends.describe()
+	faults := []string{}
+	for _, fault := range w.Faults {
+		faults = append(faults, strings.TrimSuffix(fault.Kind+"="+fault.Target, "="))
+	}
+	if len(faults) > 0 {
+		text += "  faults         " + strings.Join(faults, ", ") + "\n"
+	}
+	return text
+}
+
+// switchFault turns one fault on or off; off without a target ends every fault of the kind.
+func (w *world) switchFault(ctx context.Context, fault Fault, on bool) error {
+	w.Faults = slices.DeleteFunc(w.Faults, func(other Fault) bool { return other.Kind == fault.Kind })
+	if on {
+		w.Faults = append(w.Faults, fault)
+	}
+	if err := w.save(); err != nil {
+		return err
+	}
+	switch fault.Kind {
+	case "api-down":
+		if on {
+			w.child("kube-apiserver").stop()
+			return nil
+		}
+		if err := w.startAPI(); err != nil {
+			return err
+		}
+		return w.awaitAPI(ctx)
+	case "unschedulable", "no-storage-class", "quota":
+		return w.applyClusterFaults(ctx)
+	default:
+		w.child("kwok").stop()
+		return w.startKwok()
+	}
+}
