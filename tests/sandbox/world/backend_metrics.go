@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -95,7 +97,7 @@ func (w *world) writeOperatorKeys(v *view, pod *core.Pod) error {
 type prometheusBackend struct {
 	w       *world
 	current running
-	config  string
+	files   map[string]string
 }
 
 func (p *prometheusBackend) pod(v *view) *core.Pod {
@@ -118,11 +120,11 @@ func (p *prometheusBackend) wanted(v *view) *wanted {
 	})
 	arguments = append(arguments, "--web.listen-address="+loopback(p.w.Ports.Prometheus))
 	return &wanted{fingerprint: hash(append(arguments, string(pod.UID))...), start: func() (running, error) {
-		text, err := p.read(v, pod)
+		files, err := p.read(v, pod)
 		if err != nil {
 			return nil, err
 		}
-		if err := p.write(text); err != nil {
+		if err := p.write(files); err != nil {
 			return nil, err
 		}
 		child, err := p.w.processes.start(p.w.Sandbox, "prometheus", filepath.Join(p.w.Parts.Prometheus, "prometheus"), arguments, nil)
@@ -140,27 +142,40 @@ func (p *prometheusBackend) refresh(v *view) {
 	if pod == nil {
 		return
 	}
-	text, err := p.read(v, pod)
-	if err != nil || text == p.config {
+	files, err := p.read(v, pod)
+	if err != nil || maps.Equal(files, p.files) {
 		return
 	}
-	if p.write(text) == nil {
+	if p.write(files) == nil {
 		if child, ok := p.current.(*process); ok {
 			child.signal(syscall.SIGHUP)
 		}
 	}
 }
 
-func (p *prometheusBackend) write(text string) error {
-	p.config = text
-	if err := os.MkdirAll(p.w.path("prometheus"), 0o700); err != nil {
-		return err
+// write brings the folder to exactly these files: the configuration and the rules.
+func (p *prometheusBackend) write(files map[string]string) error {
+	for old := range p.files {
+		if _, kept := files[old]; !kept {
+			_ = os.Remove(p.w.path("prometheus", old))
+		}
 	}
-	return os.WriteFile(p.w.path("prometheus", "prometheus.yaml"), []byte(text), 0o600)
+	p.files = files
+	for file, text := range files {
+		place := p.w.path("prometheus", file)
+		if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(place, []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // read takes the configuration and the rules from what the pod mounts.
-func (p *prometheusBackend) read(v *view, pod *core.Pod) (string, error) {
+func (p *prometheusBackend) read(v *view, pod *core.Pod) (map[string]string, error) {
+	files := map[string]string{}
 	var packed []byte
 	for _, volume := range pod.Spec.Volumes {
 		if volume.Secret != nil {
@@ -168,34 +183,32 @@ func (p *prometheusBackend) read(v *view, pod *core.Pod) (string, error) {
 				packed = secret.Data["prometheus.yaml.gz"]
 			}
 		}
-		if volume.ConfigMap != nil && strings.Contains(volume.ConfigMap.Name, "-rulefiles-") {
-			rules, err := v.configs.ConfigMaps(pod.Namespace).Get(volume.ConfigMap.Name)
-			if err != nil {
-				return "", fmt.Errorf("its ConfigMap %s is missing", volume.ConfigMap.Name)
+		if config := volume.ConfigMap; config != nil && strings.Contains(config.Name, "-rulefiles-") {
+			rules, err := v.configs.ConfigMaps(pod.Namespace).Get(config.Name)
+			if err != nil && config.Optional != nil && *config.Optional {
+				continue
 			}
-			folder := p.w.path("prometheus", "rules", volume.ConfigMap.Name)
-			if err := os.MkdirAll(folder, 0o700); err != nil {
-				return "", err
+			if err != nil {
+				return nil, fmt.Errorf("its ConfigMap %s is missing", config.Name)
 			}
 			for file, text := range rules.Data {
-				if err := os.WriteFile(filepath.Join(folder, file), []byte(text), 0o600); err != nil {
-					return "", err
-				}
+				files[filepath.Join("rules", config.Name, file)] = text
 			}
 		}
 	}
 	if packed == nil {
-		return "", fmt.Errorf("the operator has not written its configuration")
+		return nil, errors.New("the operator has not written its configuration")
 	}
 	unpacked, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	text, err := io.ReadAll(unpacked)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return p.rewrite(strings.ReplaceAll(string(text), "$(SHARD)", "0"))
+	files["prometheus.yaml"], err = p.rewrite(strings.ReplaceAll(string(text), "$(SHARD)", "0"))
+	return files, err
 }
 
 // rewrite names the sandbox's API server and credentials, sends every exchange through the loopback proxy, and makes

@@ -216,6 +216,7 @@ func env(arguments []string) error {
 	}
 	for _, pair := range [][2]string{
 		{"KUBECONFIG", s.path("kubeconfig")},
+		{"TAILWATCH_SANDBOX_DIR", s.Dir},
 		{"TAILWATCH_HELM", s.helm()},
 		{"TAILWATCH_CHART_REPOSITORY", "http://" + loopback(s.Ports.Charts)},
 		{"TAILWATCH_CACHE", s.path("cache")},
