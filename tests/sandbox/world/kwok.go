@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
+
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // The simulated kubelets. Which stages a pod goes through follows from the pace and from the faults that are on; a
@@ -37,13 +40,15 @@ const nodeReady = `  next:
       phase: Running
 `
 
-// Addresses of a pod, and when it began.
+// Addresses of a pod, and when it began. A pod keeps the address it has: a kwok that was restarted would give another.
 const podPlace = `      {{ with NodeIPsWith .spec.nodeName }}
       hostIP: {{ index . 0 | Quote }}
       {{ end }}
+      {{ if not .status.podIP }}
       {{ with PodIPsWith .spec.nodeName ( or .spec.hostNetwork false ) ( or .metadata.uid "" ) ( or .metadata.name "" ) ( or .metadata.namespace "" ) }}
       podIP: {{ index . 0 | Quote }}
       podIPs: [ { ip: {{ index . 0 | Quote }} } ]
+      {{ end }}
       {{ end }}
       startTime: {{ $now | Quote }}
 `
@@ -163,6 +168,17 @@ func (s *Sandbox) forwards() string {
 		text += fmt.Sprintf("  - { ports: [%d], target: { address: 127.0.0.1, port: %d } }\n", row[0], row[1])
 	}
 	return text
+}
+
+// restartKwok lets changed stages take effect at once: a new kwok takes a node over only when the lease of the one
+// before it has run out.
+func (w *world) restartKwok(ctx context.Context) error {
+	w.child("kwok").stop()
+	leases := w.kube.CoordinationV1().Leases("kube-node-lease")
+	if err := leases.DeleteCollection(ctx, meta.DeleteOptions{}, meta.ListOptions{}); err != nil {
+		return err
+	}
+	return w.startKwok()
 }
 
 func (w *world) startKwok() error {

@@ -260,7 +260,6 @@ func (w *world) switchFault(ctx context.Context, fault Fault, on bool) error {
 	case "unschedulable", "no-storage-class", "quota":
 		return w.applyClusterFaults(ctx)
 	default:
-		w.child("kwok").stop()
-		return w.startKwok()
+		return w.restartKwok(ctx)
 	}
 }
