@@ -1,5 +1,6 @@
 //! Server-side apply of objects of ours and of charts' CRDs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -71,7 +72,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Server-side apply of CRDs, then waits until each is Established. Refuses a downgrade of the operator's
+    /// Server-side apply of CRDs, then waits until each is Established and its kind stands in discovery, which comes
+    /// a moment later and without which helm does not find the kind. Refuses a downgrade of the operator's
     /// version annotation before anything is applied.
     pub async fn apply_crds(&self, crds: &[Value], timeout: Duration) -> Result<Vec<Applied>, ClusterError> {
         let live = self.list("apiextensions.k8s.io/v1", "CustomResourceDefinition", None, None).await?;
@@ -87,7 +89,7 @@ impl Cluster {
         let applied = applied.into_iter().collect::<Result<Vec<_>, _>>()?;
         let until = Instant::now() + timeout;
         loop {
-            let Some(name) = self.first_unestablished(crds).await? else { return Ok(applied) };
+            let Some(name) = self.first_unserved(crds).await? else { return Ok(applied) };
             if Instant::now() >= until {
                 return Err(ClusterError::CrdNotEstablished { name });
             }
@@ -95,7 +97,7 @@ impl Cluster {
         }
     }
 
-    async fn first_unestablished(&self, crds: &[Value]) -> Result<Option<String>, ClusterError> {
+    async fn first_unserved(&self, crds: &[Value]) -> Result<Option<String>, ClusterError> {
         for crd in crds {
             let reference = ObjectRef::of(crd);
             let live = self.get(&reference).await?.unwrap_or_default();
@@ -103,7 +105,9 @@ impl Cluster {
                 return Ok(Some(reference.name));
             }
         }
-        Ok(None)
+        let served: BTreeSet<String> = self.api_versions().await?.into_iter().collect();
+        let unserved = crds.iter().find(|crd| served_kinds(crd).iter().any(|kind| !served.contains(kind)));
+        Ok(unserved.map(|crd| ObjectRef::of(crd).name))
     }
 
     /// Deletes an object; `false` when it was not there.
@@ -121,6 +125,15 @@ impl Cluster {
     }
 }
 
+/// `group/version/Kind` of each version that a CRD serves.
+fn served_kinds(crd: &Value) -> Vec<String> {
+    let text = |path: &str| crd.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let (group, kind) = (text("/spec/group"), text("/spec/names/kind"));
+    let versions = crd.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
+    let served = versions.filter(|version| version["served"] == true);
+    served.map(|version| format!("{group}/{}/{kind}", version["name"].as_str().unwrap_or_default())).collect()
+}
+
 /// (live, chart) where the live CRD is of a newer operator.
 fn downgrade(live: &Value, chart: &Value) -> Option<(String, String)> {
     let version = |crd: &Value| {
@@ -136,6 +149,13 @@ fn downgrade(live: &Value, chart: &Value) -> Option<(String, String)> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_kind_is_awaited_in_each_version_that_is_served() {
+        let versions = json!([{"name": "v1", "served": true}, {"name": "v1alpha1", "served": false}]);
+        let crd = json!({"spec": {"group": "x.example", "names": {"kind": "Thing"}, "versions": versions}});
+        assert_eq!(served_kinds(&crd), ["x.example/v1/Thing"]);
+    }
 
     #[test]
     fn only_an_older_operators_crds_are_a_downgrade() {

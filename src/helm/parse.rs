@@ -93,9 +93,9 @@ pub(super) fn history(text: &[u8]) -> Result<Vec<(u32, ReleaseStatus)>, Failure>
 
 /// A multi-document manifest; empty documents are left out.
 pub(super) fn documents(text: &[u8]) -> Result<Vec<Value>, Failure> {
-    let text = std::str::from_utf8(text)?;
+    let text = separated(std::str::from_utf8(text)?);
     let mut objects = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(text) {
+    for document in serde_yaml::Deserializer::from_str(&text) {
         let value = Value::deserialize(document)?;
         match value {
             Value::Null => {}
@@ -106,9 +106,42 @@ pub(super) fn documents(text: &[u8]) -> Result<Vec<Value>, Failure> {
     Ok(objects)
 }
 
+/// helm 3's `show crds` writes files one after another without a separator (helm v3.19 pkg/action/show.go), so that
+/// each would overwrite the one before: a top-level key that comes again begins a document of its own.
+fn separated(text: &str) -> String {
+    let mut whole = String::with_capacity(text.len());
+    let mut keys: Vec<&str> = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let key =
+            line.split_once(':').map(|(key, _)| key).filter(|_| line.starts_with(|c: char| c.is_ascii_alphabetic()));
+        if line.starts_with("---") {
+            keys.clear();
+        } else if let Some(key) = key {
+            if keys.contains(&key) {
+                whole.push_str("---\n");
+                keys.clear();
+            }
+            keys.push(key);
+        }
+        whole.push_str(line);
+    }
+    whole
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_without_a_separator_are_told_apart() {
+        let text = "apiVersion: v1\nkind: A\nspec:\n  kind: inner\napiVersion: v1\nkind: B\n---\n# note\nkind: C\napiVersion: v1\n";
+        let kinds: Vec<String> = documents(text.as_bytes())
+            .unwrap()
+            .iter()
+            .map(|object| object["kind"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(kinds, ["A", "B", "C"]);
+    }
 
     #[test]
     fn versions_are_read_leniently() {
