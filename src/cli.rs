@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::FalseyValueParser;
+use clap::{Args, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 /// Guided installer for the observability stack of a Kubernetes cluster on a tailnet.
 #[derive(Debug, Parser)]
@@ -89,14 +90,22 @@ pub struct InstallArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Do not ask for confirmation
-    #[arg(long, short = 'y', env = "TAILWATCH_YES")]
+    #[arg(long, short = 'y', env = "TAILWATCH_YES", value_parser = FalseyValueParser::new())]
     pub yes: bool,
     /// Do not run the checks afterwards
-    #[arg(long, env = "TAILWATCH_SKIP_VERIFY")]
+    #[arg(long, env = "TAILWATCH_SKIP_VERIFY", value_parser = FalseyValueParser::new())]
     pub skip_verify: bool,
     /// How long one wave may take, e.g. 10m
     #[arg(long, env = "TAILWATCH_TIMEOUT", default_value = "10m", value_name = "DURATION")]
     pub timeout: String,
+}
+
+impl InstallArgs {
+    /// The flags of the guided mode: none but their environment twins.
+    pub fn from_environment() -> Result<InstallArgs, clap::Error> {
+        let matches = InstallArgs::augment_args(clap::Command::new("tailwatch")).try_get_matches_from(["tailwatch"])?;
+        InstallArgs::from_arg_matches(&matches)
+    }
 }
 
 /// What to do.

@@ -258,6 +258,7 @@ pub struct RunSummary {
     /// Seconds since `run-started`.
     pub seconds: f64,
     /// Largest resident set of tailwatch itself, without children, in KiB.
+    #[serde(rename = "peakRssKiB")]
     pub peak_rss_kib: u64,
     /// Requests to the API server by verb (get, list, watch, patch, create, …); helm's own are not counted.
     pub api_requests: BTreeMap<String, u64>,

@@ -21,20 +21,28 @@ impl Cluster {
         let server = config.cluster_url.to_string();
         let counts = RequestCounts::default();
         let client: Client = ClientBuilder::try_from(config)
-            .map_err(|error| ClusterError::BadKubeconfig { reason: innermost(&error) })?
+            .map_err(|error| bad_kubeconfig(target, innermost(&error)))?
             .with_layer(&counts)
             .build();
         let unreachable = |reason: String| ClusterError::Unreachable { server: server.clone(), reason };
         let version = match tokio::time::timeout(PATIENCE, client.apiserver_version()).await {
             Ok(Ok(version)) => version,
-            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403) => {
-                return Err(ClusterError::from_kube("cannot read the version", kube::Error::Api(status)));
+            Ok(Err(kube::Error::Api(status))) => {
+                let told = status.message.lines().next().unwrap_or_default().chars().take(160).collect::<String>();
+                let reason = format!("it answers {}: {told}", status.code);
+                return Err(match ClusterError::from_kube("cannot read the version", kube::Error::Api(status)) {
+                    ClusterError::Refused { .. } => unreachable(reason),
+                    refused => refused,
+                });
+            }
+            Ok(Err(kube::Error::SerdeError(_))) => {
+                return Err(unreachable("what answers there is no API server".into()));
             }
             Ok(Err(kube::Error::Auth(error))) => {
-                return Err(ClusterError::BadKubeconfig { reason: innermost(&error) });
+                return Err(bad_kubeconfig(target, innermost(&error)));
             }
             Ok(Err(error)) => return Err(unreachable(innermost(&error))),
-            Err(_) => return Err(unreachable(format!("no answer within {} s", PATIENCE.as_secs()))),
+            Err(_) => return Err(unreachable(format!("no usable answer within {} s", PATIENCE.as_secs()))),
         };
         let version =
             version.git_version.trim_start_matches('v').split(['+', '-']).next().unwrap_or_default().to_owned();
@@ -67,19 +75,34 @@ async fn configuration(target: &ClusterTarget) -> Result<(Config, Option<String>
     if let Some(context) = wanted.as_ref().filter(|context| !known.contains(context)) {
         return Err(ClusterError::UnknownContext { context: context.clone(), known });
     }
+    if wanted.is_none() {
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let reason = format!("it has no current context; name one with --context, it has: {known}");
+        return Err(bad_kubeconfig(target, reason));
+    }
     let options = KubeConfigOptions { context: wanted.clone(), cluster: None, user: None };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    Ok((config.map_err(|error| ClusterError::BadKubeconfig { reason: error.to_string() })?, wanted))
+    Ok((config.map_err(|error| bad_kubeconfig(target, error.to_string()))?, wanted))
 }
 
-fn read(target: &ClusterTarget) -> Result<Kubeconfig, ClusterError> {
+/// Where a kubeconfig is looked for.
+fn places(target: &ClusterTarget) -> Vec<PathBuf> {
     let variable = std::env::var("KUBECONFIG").ok().filter(|text| !text.is_empty());
     let home = std::env::home_dir().map(|home| home.join(".kube").join("config"));
-    let places: Vec<PathBuf> = match (&target.kubeconfig, &variable) {
+    match (&target.kubeconfig, &variable) {
         (Some(file), _) => vec![file.clone()],
         (None, Some(list)) => std::env::split_paths(list).collect(),
         (None, None) => home.into_iter().collect(),
-    };
+    }
+}
+
+fn bad_kubeconfig(target: &ClusterTarget, reason: String) -> ClusterError {
+    let places: Vec<String> = places(target).iter().map(|place| place.display().to_string()).collect();
+    ClusterError::BadKubeconfig { place: places.join(", "), reason }
+}
+
+fn read(target: &ClusterTarget) -> Result<Kubeconfig, ClusterError> {
+    let places = places(target);
     if !places.iter().any(|place| place.exists()) {
         let places = places.iter().map(|place| place.display().to_string()).collect();
         return Err(ClusterError::NoKubeconfig { places });
@@ -90,6 +113,6 @@ fn read(target: &ClusterTarget) -> Result<Kubeconfig, ClusterError> {
     };
     read.map_err(|error| match error {
         KubeconfigError::ReadConfig(source, path) => ClusterError::File { path, source },
-        other => ClusterError::BadKubeconfig { reason: other.to_string() },
+        other => bad_kubeconfig(target, other.to_string()),
     })
 }

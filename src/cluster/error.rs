@@ -12,8 +12,10 @@ pub enum ClusterError {
         places: Vec<String>,
     },
     /// The kubeconfig cannot be used.
-    #[error("the kubeconfig cannot be used: {reason}")]
+    #[error("the kubeconfig {place} cannot be used: {reason}")]
     BadKubeconfig {
+        /// Its file, or its files.
+        place: String,
         /// Why.
         reason: String,
     },
@@ -125,7 +127,7 @@ impl ClusterError {
             ClusterError::Forbidden { .. } => {
                 "use a context with cluster-admin rights, or ask for the right above".into()
             }
-            ClusterError::Locked { .. } => "wait for it to end; a dead run's lock is taken over after 30 s".into(),
+            ClusterError::Locked { .. } => "wait for it to end, then run the same command again".into(),
             ClusterError::CrdDowngrade { .. } => {
                 "ask for a chart version at least as new as what stands, with `versions:` in the answers".into()
             }

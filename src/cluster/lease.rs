@@ -1,98 +1,159 @@
 //! The lock: a Lease with holder, heartbeat and takeover when stale, so that two runs never work at once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER};
+
+/// How often a holder shows that it lives; a lock lasts several of these.
+const HEARTBEATS: u32 = 4;
+/// A lock as old as this belongs to a dead run, whatever the clocks of two machines say.
+const LONG_DEAD: i64 = 300;
 
 /// A held lock; its heartbeat ends with it.
 pub struct Lease {
     api: Api<LeaseObject>,
     name: String,
+    holder: String,
     heartbeat: JoinHandle<()>,
 }
 
+/// Which lock, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseRequest<'a> {
+    /// Namespace of the Lease.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Who takes it, e.g. `4711@host`.
+    pub holder: &'a str,
+    /// How long it lasts without a heartbeat.
+    pub duration: Duration,
+}
+
 impl Cluster {
-    /// Takes the lock, or says who holds it. A lock whose heartbeat is older than its duration is taken over; of
-    /// two takers only one succeeds, by the object's resourceVersion.
+    /// Takes the lock, or says who holds it. A holder is given the time to show a heartbeat: when it does, the lock
+    /// is its; when none comes for the lock's duration, measured by our own clock, the run is dead and the lock is
+    /// taken over. Of two takers only one succeeds, by the object's resourceVersion. `lost` is cancelled when
+    /// somebody else takes the lock all the same.
     pub async fn acquire_lease(
         &self,
-        namespace: &str,
-        name: &str,
-        holder: &str,
-        duration: Duration,
+        request: LeaseRequest<'_>,
+        lost: &CancellationToken,
     ) -> Result<Lease, ClusterError> {
-        let api: Api<LeaseObject> = Api::namespaced(self.client.clone(), namespace);
-        let failed = |error| ClusterError::from_kube(&format!("cannot take the lock {name}"), error);
-        let seconds = i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
-        let now = jiff::Timestamp::now();
-        let spec = LeaseSpec {
-            holder_identity: Some(holder.to_owned()),
-            acquire_time: Some(MicroTime(now)),
-            renew_time: Some(MicroTime(now)),
-            lease_duration_seconds: Some(seconds),
-            ..LeaseSpec::default()
-        };
-        let metadata =
-            ObjectMeta { name: Some(name.to_owned()), namespace: Some(namespace.to_owned()), ..Default::default() };
-        let mut wanted = LeaseObject { metadata, spec: Some(spec) };
-        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-        let taken = match api.get_opt(name).await.map_err(failed)? {
-            None => api.create(&parameters, &wanted).await,
-            Some(standing) => {
-                if let Some(locked) = held(&standing, now) {
-                    return Err(locked);
+        let api: Api<LeaseObject> = Api::namespaced(self.client.clone(), request.namespace);
+        let failed = |error| ClusterError::from_kube(&format!("cannot take the lock {}", request.name), error);
+        let mut first: Option<(Instant, Holding)> = None;
+        loop {
+            let standing = api.get_opt(request.name).await.map_err(failed)?;
+            let now = jiff::Timestamp::now();
+            if let Some(holding) = standing.as_ref().and_then(|lease| holding(lease, now)) {
+                let (since, seen) = first.get_or_insert_with(|| (Instant::now(), holding.clone()));
+                if *seen != holding {
+                    return Err(ClusterError::Locked { holder: holding.holder, since: holding.since });
                 }
-                wanted.metadata.resource_version = standing.metadata.resource_version;
-                api.replace(name, &parameters, &wanted).await
+                if since.elapsed() < request.duration {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    continue;
+                }
             }
-        };
-        match taken {
-            Ok(_) => Ok(Lease { heartbeat: heartbeat(api.clone(), name, duration), api, name: name.to_owned() }),
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                Err(ClusterError::Locked { holder: "another run that started just now".into(), since: now.to_string() })
-            }
-            Err(error) => Err(failed(error)),
+            return match take(&api, request, standing, now).await {
+                Ok(taken) => Ok(Lease {
+                    heartbeat: tokio::spawn(beat(api.clone(), taken, request.duration / HEARTBEATS, lost.clone())),
+                    api,
+                    name: request.name.to_owned(),
+                    holder: request.holder.to_owned(),
+                }),
+                Err(kube::Error::Api(status)) if status.code == 409 => Err(ClusterError::Locked {
+                    holder: "another run that started just now".into(),
+                    since: now.to_string(),
+                }),
+                Err(error) => Err(failed(error)),
+            };
         }
     }
 }
 
-fn held(lease: &LeaseObject, now: jiff::Timestamp) -> Option<ClusterError> {
+async fn take(
+    api: &Api<LeaseObject>,
+    request: LeaseRequest<'_>,
+    standing: Option<LeaseObject>,
+    now: jiff::Timestamp,
+) -> Result<LeaseObject, kube::Error> {
+    let spec = LeaseSpec {
+        holder_identity: Some(request.holder.to_owned()),
+        acquire_time: Some(MicroTime(now)),
+        renew_time: Some(MicroTime(now)),
+        lease_duration_seconds: Some(i32::try_from(request.duration.as_secs()).unwrap_or(i32::MAX)),
+        ..LeaseSpec::default()
+    };
+    let mut metadata = ObjectMeta { name: Some(request.name.to_owned()), ..ObjectMeta::default() };
+    metadata.namespace = Some(request.namespace.to_owned());
+    metadata.resource_version = standing.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
+    let wanted = LeaseObject { metadata, spec: Some(spec) };
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+    match standing {
+        None => api.create(&parameters, &wanted).await,
+        Some(_) => api.replace(request.name, &parameters, &wanted).await,
+    }
+}
+
+/// Who holds a lock, and its last sign of life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Holding {
+    holder: String,
+    /// RFC 3339.
+    since: String,
+    renewed: jiff::Timestamp,
+}
+
+fn holding(lease: &LeaseObject, now: jiff::Timestamp) -> Option<Holding> {
     let spec = lease.spec.as_ref()?;
     let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty())?;
     let renewed = spec.renew_time.as_ref()?.0;
-    let duration = i64::from(spec.lease_duration_seconds.unwrap_or(0));
-    if now.as_second() - renewed.as_second() > duration {
-        return None;
-    }
     let since = spec.acquire_time.as_ref().map_or(renewed, |time| time.0).to_string();
-    Some(ClusterError::Locked { holder, since })
+    (now.as_second() - renewed.as_second() < LONG_DEAD).then_some(Holding { holder, since, renewed })
 }
 
-fn heartbeat(api: Api<LeaseObject>, name: &str, duration: Duration) -> JoinHandle<()> {
-    let name = name.to_owned();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(duration / 3).await;
-            let patch = json!({"spec": {"renewTime": MicroTime(jiff::Timestamp::now())}});
-            // A missed beat is made up by the next one; the lock lasts three of them.
-            let _ = api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+/// Renews the lock. A missed beat is made up by the next one; a lock that somebody else took is lost.
+async fn beat(api: Api<LeaseObject>, mut lease: LeaseObject, pause: Duration, lost: CancellationToken) {
+    let name = lease.metadata.name.clone().unwrap_or_default();
+    let holder = |lease: &LeaseObject| lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
+    let own = holder(&lease);
+    loop {
+        tokio::time::sleep(pause).await;
+        if let Some(spec) = &mut lease.spec {
+            spec.renew_time = Some(MicroTime(jiff::Timestamp::now()));
         }
-    })
+        match api.replace(&name, &PostParams::default(), &lease).await {
+            Ok(renewed) => lease = renewed,
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => match api.get_opt(&name).await {
+                Ok(Some(standing)) if holder(&standing) == own => lease = standing,
+                Ok(_) => return lost.cancel(),
+                Err(_) => {}
+            },
+            Err(_) => {}
+        }
+    }
 }
 
 impl Lease {
-    /// Lets the lock go at once.
+    /// Lets the lock go at once, if it is still ours.
     pub async fn release(self) {
         self.heartbeat.abort();
-        let patch = json!({"spec": {"holderIdentity": ""}});
+        let test = json!([
+            {"op": "test", "path": "/spec/holderIdentity", "value": self.holder},
+            {"op": "replace", "path": "/spec/holderIdentity", "value": ""},
+        ]);
+        let Ok(patch) = serde_json::from_value(test) else { return };
         // If this fails, the lock goes stale by itself.
-        let _ = self.api.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        let _ = self.api.patch(&self.name, &PatchParams::default(), &Patch::Json::<()>(patch)).await;
     }
 }
 
@@ -117,12 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn a_live_holder_is_named_and_a_stale_or_empty_one_is_not() {
+    fn a_holder_is_named_and_one_long_dead_or_none_is_not() {
         let now = jiff::Timestamp::from_second(1_000_000).unwrap();
-        assert!(
-            matches!(held(&lease("1@host", 999_980), now), Some(ClusterError::Locked { holder, .. }) if holder == "1@host")
-        );
-        assert!(held(&lease("1@host", 999_960), now).is_none());
-        assert!(held(&lease("", 999_999), now).is_none());
+        assert_eq!(holding(&lease("1@host", 999_980), now).map(|holding| holding.holder).as_deref(), Some("1@host"));
+        assert!(holding(&lease("1@host", 999_700), now).is_none());
+        assert!(holding(&lease("", 999_999), now).is_none());
     }
 }

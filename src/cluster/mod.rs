@@ -24,7 +24,7 @@ use crate::cluster::count::RequestCounts;
 pub use connect::contexts;
 pub use error::ClusterError;
 pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};
-pub use lease::Lease;
+pub use lease::{Lease, LeaseRequest};
 pub use readiness::{Readiness, ReleaseReadiness};
 pub use track::Tracker;
 

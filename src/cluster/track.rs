@@ -35,6 +35,7 @@ pub struct Tracker {
     feed: Arc<Feed>,
     watches: Arc<Mutex<Watches>>,
     changes: watch::Receiver<u64>,
+    since: jiff::Timestamp,
 }
 
 #[derive(Default)]
@@ -58,7 +59,8 @@ impl Cluster {
     pub async fn track(&self, namespaces: &[String]) -> Result<Tracker, ClusterError> {
         let (changed, changes) = watch::channel(0);
         let feed = Arc::new(Feed { seen: Mutex::default(), changed });
-        let tracker = Tracker { cluster: self.clone(), feed, watches: Arc::default(), changes };
+        let since = jiff::Timestamp::now();
+        let tracker = Tracker { cluster: self.clone(), feed, watches: Arc::default(), changes, since };
         for namespace in namespaces {
             for (api_version, kind) in WATCHED {
                 tracker.follow(api_version, kind, Some(namespace)).await?;
@@ -91,7 +93,9 @@ impl Cluster {
                 seen.insert((kind.to_owned(), part("/metadata/namespace"), part("/metadata/name")), object);
             }
         }
-        Ok(readiness::release(World { seen: &seen, now: jiff::Timestamp::now() }, manifest, wait_for, namespace))
+        // One look cannot wait: everything counts for as long as it has stood.
+        let world = World { seen: &seen, now: jiff::Timestamp::now(), since: jiff::Timestamp::UNIX_EPOCH };
+        Ok(readiness::release(world, manifest, wait_for, namespace))
     }
 }
 
@@ -114,7 +118,8 @@ impl Tracker {
     /// Readiness of a release: of the workloads, Jobs, PVCs and CRDs in its manifest and of its conditions.
     pub fn readiness(&self, manifest: &[Value], wait_for: &[WaitFor], namespace: &str) -> ReleaseReadiness {
         let seen = held(&self.feed.seen);
-        readiness::release(World { seen: &seen, now: jiff::Timestamp::now() }, manifest, wait_for, namespace)
+        let world = World { seen: &seen, now: jiff::Timestamp::now(), since: self.since };
+        readiness::release(world, manifest, wait_for, namespace)
     }
 
     /// Resolves when anything watched has changed since the last call.

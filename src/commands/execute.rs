@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::check::{self, CheckContext};
 use crate::cli::GlobalArgs;
-use crate::cluster::{Cluster, Lease};
+use crate::cluster::{Cluster, Lease, LeaseRequest};
 use crate::commands::signals::Signals;
 use crate::commands::survey::Survey;
 use crate::config::Settings;
@@ -32,7 +32,10 @@ pub(super) struct Target {
 }
 
 /// How long a lock stays ours without a heartbeat.
-const LOCK_TTL: Duration = Duration::from_secs(30);
+const LOCK_TTL: Duration = Duration::from_secs(20);
+
+/// How long the lock may take before a person is told that it does.
+const QUIET_WAIT: Duration = Duration::from_secs(3);
 
 /// Runs the surveyed plan and verifies. Returns the exit code, or the error that is rendered last.
 pub(super) async fn execute(
@@ -56,7 +59,7 @@ pub(super) async fn execute(
         cancel,
         wave_timeout: options.wave_timeout,
     };
-    let lease = lock(&context, settings, &survey).await?;
+    let lease = lock_patiently(&context, settings, &survey, &style).await?;
     events.send(Event::RunStarted {
         command: "install".into(),
         context: cluster.context().map(str::to_owned),
@@ -94,6 +97,26 @@ pub(super) async fn execute(
     }
 }
 
+/// A lock that is not had at once is told, since its holder is given time to show that it lives.
+async fn lock_patiently(
+    context: &EngineContext,
+    settings: &Settings,
+    survey: &Survey,
+    style: &Style,
+) -> Result<Option<Lease>, Error> {
+    let mut locking = std::pin::pin!(lock(context, settings, survey));
+    tokio::select! {
+        locked = &mut locking => return locked,
+        () = tokio::time::sleep(QUIET_WAIT) => {}
+    }
+    let seconds = LOCK_TTL.as_secs();
+    report::notice(
+        &format!("another run may hold the lock; waiting up to {seconds} s for a sign of life of it"),
+        style,
+    );
+    locking.await
+}
+
 /// Takes the lock where something will change, and makes sure that what was planned from still stands.
 async fn lock(context: &EngineContext, settings: &Settings, survey: &Survey) -> Result<Option<Lease>, Error> {
     if !survey.plan.has_changes() {
@@ -103,10 +126,19 @@ async fn lock(context: &EngineContext, settings: &Settings, survey: &Survey) -> 
     let failed = |source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source });
     context.cluster.apply(&stack::namespace(settings)).await.map_err(failed)?;
     let holder = format!("{}@{}", std::process::id(), host_name());
-    let lease = context.cluster.acquire_lease(namespace, "tailwatch", &holder, LOCK_TTL).await.map_err(failed)?;
-    unchanged_since(context, &survey.plan).await?;
-    context.cluster.apply(&stack::saved_answers_object(settings)).await.map_err(failed)?;
-    Ok(Some(lease))
+    let request = LeaseRequest { namespace, name: "tailwatch", holder: &holder, duration: LOCK_TTL };
+    let lease = context.cluster.acquire_lease(request, &context.cancel).await.map_err(failed)?;
+    let kept = async {
+        unchanged_since(context, &survey.plan).await?;
+        context.cluster.apply(&stack::saved_answers_object(settings)).await.map_err(failed)
+    };
+    match kept.await {
+        Ok(_) => Ok(Some(lease)),
+        Err(error) => {
+            lease.release().await;
+            Err(error)
+        }
+    }
 }
 
 async fn unchanged_since(context: &EngineContext, plan: &Plan) -> Result<(), Error> {

@@ -9,8 +9,8 @@ use crate::cluster::{self, Cluster};
 use crate::commands::execute::{ExecuteOptions, Target, execute};
 use crate::commands::signals::Signals;
 use crate::commands::survey::survey;
-use crate::commands::{connect, guided_arguments, saved, settings_sources};
-use crate::config::{self, Draft, Settings};
+use crate::commands::{connect, saved};
+use crate::config::{Draft, Settings};
 use crate::error::Error;
 use crate::event::Verdict;
 use crate::report::{self, style::Style};
@@ -50,14 +50,15 @@ pub(super) async fn guided(global: &GlobalArgs, signals: &Signals) -> Result<u8,
         global.context =
             tokio::task::block_in_place(|| wizard::choose_context(&mut prompt, &contexts, current.as_deref()))?;
     }
-    let arguments = guided_arguments();
-    let draft = config::load(&settings_sources(&global, &arguments.settings))?;
+    let arguments = InstallArgs::from_environment()
+        .map_err(|error| Error::Usage { message: error.to_string().trim().to_owned(), hint: None })?;
+    let draft = saved::judged(&global, &arguments.settings)?;
     proceed(&global, &arguments, draft, Run { scope: Scope::Everything, signals }).await
 }
 
 /// The same from answers; asks only what is missing, and only a person.
 pub(super) async fn install(global: &GlobalArgs, arguments: &InstallArgs, signals: &Signals) -> Result<u8, Error> {
-    let draft = config::load(&settings_sources(global, &arguments.settings))?;
+    let draft = saved::judged(global, &arguments.settings)?;
     if Audience::of(global) == Audience::Nobody && !arguments.yes {
         return Err(Error::Usage {
             message: "nobody can confirm the plan without a terminal".into(),
@@ -74,10 +75,6 @@ struct Run<'a> {
 
 async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run: Run<'_>) -> Result<u8, Error> {
     let wave_timeout = parse_timeout(&arguments.timeout)?;
-    if draft.missing().is_empty() {
-        // Broken answers are told before anybody is called.
-        draft.finish()?;
-    }
     let style = Style::resolve(global);
     for notice in draft.notices() {
         report::notice(notice, &style);

@@ -4,6 +4,7 @@ mod answers;
 mod connect;
 mod execute;
 mod install;
+mod manual;
 mod plan;
 mod preflight;
 mod saved;
@@ -14,7 +15,7 @@ mod verify;
 
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Command, GlobalArgs, InstallArgs};
+use crate::cli::{Cli, Command, GlobalArgs};
 use crate::commands::signals::Signals;
 use crate::error::{self, Error};
 use crate::report;
@@ -44,11 +45,8 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
             print_bytes(&script)
         }
         Some(Command::Man) => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command())
-                .render(&mut page)
-                .map_err(|source| Error::Local { what: "render the manual page".into(), source })?;
-            print_bytes(&page)
+            let failed = |source| Error::Local { what: "render the manual page".into(), source };
+            print_bytes(&manual::page().map_err(failed)?)
         }
     }
 }
@@ -66,15 +64,11 @@ fn drive<F: Future<Output = Result<u8, Error>>>(command: impl FnOnce(Signals) ->
         .build()
         .map_err(|source| Error::Local { what: "start the runtime".into(), source })?;
     let signals = Signals::default();
+    let _restored = report::SavedTerminal::remember();
     let ended = runtime.block_on(signals::interruptible(&signals, command(signals.clone())));
     // A blocking prompt or a resolver thread must not hold the exit back.
     runtime.shutdown_background();
     ended
-}
-
-/// Flags that the guided mode implies.
-fn guided_arguments() -> InstallArgs {
-    InstallArgs { timeout: "10m".into(), ..InstallArgs::default() }
 }
 
 fn settings_sources(global: &GlobalArgs, arguments: &crate::cli::SettingsArgs) -> crate::config::Sources {

@@ -27,8 +27,9 @@ struct PlanDocument {
 }
 
 pub(super) async fn plan(global: &GlobalArgs, arguments: &SettingsArgs, options: PlanOptions) -> Result<u8, Error> {
+    let draft = saved::judged(global, arguments)?;
     let (cluster, helm) = connect::connect(global).await?;
-    let settings = saved::settings(global, arguments, &cluster).await?;
+    let settings = saved::settings(draft, &cluster).await?;
     let survey = survey(global, &cluster, &helm, &settings).await?;
     let diff = options.diff.then(|| value_diff(&survey.plan, &survey.observed));
     let style = Style::resolve(global);

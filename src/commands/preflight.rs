@@ -17,8 +17,9 @@ struct PreflightDocument {
 }
 
 pub(super) async fn preflight(global: &GlobalArgs, arguments: &SettingsArgs) -> Result<u8, Error> {
+    let draft = saved::judged(global, arguments)?;
     let (cluster, helm) = connect::connect(global).await?;
-    let settings = saved::settings(global, arguments, &cluster).await?;
+    let settings = saved::settings(draft, &cluster).await?;
     let mut checks = preflight::run(&cluster, &settings).await?;
     checks.push(preflight::helm_found(&helm.version().to_string(), &helm.program().display().to_string()));
     // Fetching and rendering every chart tells the rest; what is wrong with it is an error of its own.

@@ -26,12 +26,16 @@ pub(super) async fn add(draft: Draft, cluster: &Cluster) -> Result<Draft, Error>
     })
 }
 
-/// Settings from all sources but prompts.
-pub(super) async fn settings(
-    global: &GlobalArgs,
-    arguments: &SettingsArgs,
-    cluster: &Cluster,
-) -> Result<Settings, Error> {
+/// Answers from all sources but prompts and the cluster. Broken ones are told before anybody is called.
+pub(super) fn judged(global: &GlobalArgs, arguments: &SettingsArgs) -> Result<Draft, Error> {
     let draft = config::load(&settings_sources(global, arguments))?;
+    if draft.missing().is_empty() {
+        draft.finish()?;
+    }
+    Ok(draft)
+}
+
+/// Settings from all sources but prompts.
+pub(super) async fn settings(draft: Draft, cluster: &Cluster) -> Result<Settings, Error> {
     Ok(add(draft, cluster).await?.finish()?)
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::check::{self, CheckContext};
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
-use crate::commands::{connect, survey::wanted};
+use crate::commands::{connect, saved, survey::wanted};
 use crate::error::{self, Error};
 use crate::event::{self, CheckResult, Verdict};
 use crate::helm::ReleaseStatus;
@@ -23,8 +23,9 @@ pub(super) async fn verify(global: &GlobalArgs, arguments: &SettingsArgs, only: 
         let known = suggestion.map_or_else(|| check::ids().join(", "), |id| format!("did you mean {id}?"));
         return Err(Error::Usage { message: format!("there is no check {unknown}"), hint: Some(known) });
     }
+    let draft = saved::judged(global, arguments)?;
     let (cluster, helm) = connect::connect(global).await?;
-    let settings = super::saved::settings(global, arguments, &cluster).await?;
+    let settings = saved::settings(draft, &cluster).await?;
     let releases = wanted(global, &cluster, &settings).await?;
     let observed = observe(&cluster, &helm, &releases).await?;
     let missing: Vec<&str> = releases
@@ -37,8 +38,7 @@ pub(super) async fn verify(global: &GlobalArgs, arguments: &SettingsArgs, only: 
     }
     let (events, stream) = event::channel();
     let style = Style::resolve(global);
-    let reporter =
-        tokio::spawn(report::drain(Mode::without_events(global), style, stream, global.log_file.clone()));
+    let reporter = tokio::spawn(report::drain(Mode::without_events(global), style, stream, global.log_file.clone()));
     let context = CheckContext { cluster, settings, releases, manifests: observed.manifests };
     let checks = check::run(&context, only, &events).await;
     drop(events);

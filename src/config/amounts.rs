@@ -119,7 +119,7 @@ impl FromStr for Quantity {
         }
         let amount: u64 = digits.parse().map_err(|_| expected())?;
         match amount.checked_mul(unit).ok_or_else(expected)? {
-            small if small < 1 << 30 => Err(Invalid("expected at least 1Gi".into())),
+            small if small < 1 << 30 => Err(Invalid("expected at least 1Gi, such as 50Gi".into())),
             bytes => Ok(Quantity { text: text.to_owned(), bytes }),
         }
     }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::config::error::quoted;
 use crate::config::rows::{ROWS, Row, Shape, environment_name, find_row};
 use crate::config::sources::SecretSource;
 use crate::config::{
@@ -251,7 +252,7 @@ pub(super) fn judge_list<'a>(row: &Row, entries: impl Iterator<Item = &'a str>) 
 }
 
 fn problem(from: &Provenance, key: &str, text: &str, invalid: Invalid) -> ConfigError {
-    let found = format!("{text:?}");
+    let found = quoted(text);
     ConfigError::Invalid {
         problems: vec![Problem { place: from.to_string(), key: key.into(), found, expected: invalid.0 }],
     }

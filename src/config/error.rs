@@ -52,13 +52,43 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = if self.key.is_empty() { String::new() } else { format!("{}: ", self.key) };
+        let key = if self.key.is_empty() { String::new() } else { format!("{}: ", shortened(&escaped(&self.key))) };
         write!(formatter, "{}: {key}found {}; {}", self.place, self.found, self.expected)
     }
 }
 
+/// More than these are not read.
+const MOST: usize = 6;
+
 fn list(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n       ")
+    let mut lines: Vec<String> = problems.iter().take(MOST).map(ToString::to_string).collect();
+    if problems.len() > MOST {
+        lines.push(format!("and {} more", problems.len() - MOST));
+    }
+    lines.join("\n")
+}
+
+/// A text as it was found, in quotes: without control characters, without the password of an address, and short
+/// enough to be read.
+pub(super) fn quoted(text: &str) -> String {
+    let public = match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 < at => format!("{}…{}", &text[..scheme + 3], &text[at..]),
+        _ => text.to_owned(),
+    };
+    shortened(&format!("{public:?}"))
+}
+
+fn escaped(text: &str) -> String {
+    let shown = format!("{text:?}");
+    if shown.len() == text.len() + 2 { text.to_owned() } else { shown }
+}
+
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 80;
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
 }
 
 impl ConfigError {

@@ -1,9 +1,11 @@
 //! Reads every source into a [`Draft`]. All problems of all sources are reported in one go.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::draft::{Answer, environment_names, judge_list};
+use crate::config::error::quoted;
 use crate::config::names::nearest;
 use crate::config::rows::{FREE, ROWS, Row, Shape, find_row};
 use crate::config::sources::SecretSource;
@@ -79,9 +81,14 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     if facts.len() > LARGEST {
         return Err(not_answers(format!("{} bytes", facts.len())));
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    // A device or a pipe has no length before it is read.
+    std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
     if bytes.contains(&0) {
         return Err(not_answers("binary data".into()));
+    }
+    if bytes.len() as u64 > LARGEST {
+        return Err(not_answers("more than that".into()));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let line =
@@ -190,7 +197,7 @@ impl Loader {
                         );
                     };
                     if let Err(invalid) = row.judge(text) {
-                        return self.problem(&place(file, item.at), row.key, format!("{text:?}"), invalid.0);
+                        return self.problem(&place(file, item.at), row.key, quoted(text), invalid.0);
                     }
                     entries.push(text.as_str());
                 }
@@ -214,7 +221,7 @@ impl Loader {
 
     fn text(&mut self, place: &str, key: &str, text: &str, from: Provenance) {
         if let Err(invalid) = self.draft.set(key, text, from) {
-            self.problem(place, key, format!("{text:?}"), invalid.0);
+            self.problem(place, key, quoted(text), invalid.0);
         }
     }
 
@@ -227,6 +234,9 @@ impl Loader {
         let source = match entries.as_slice() {
             [(key, Node { content: Content::Scalar { text, .. }, .. })] if !text.is_empty() => {
                 match key.text.as_str() {
+                    "env" if !is_variable_name(text) => {
+                        return self.problem(place, row.key, "a text that is no variable's name", EXPECTED);
+                    }
                     "env" => SecretSource::Environment(text.clone()),
                     "file" => SecretSource::File(text.into()),
                     _ => return self.problem(place, row.key, "an unknown source", EXPECTED),
@@ -267,7 +277,7 @@ impl Loader {
 
     fn setting(&mut self, setting: &str) {
         let Some((key, value)) = setting.split_once('=') else {
-            return self.problem("--set", "", format!("{setting:?}"), "expected KEY=VALUE, such as retention.logs=14d");
+            return self.problem("--set", "", quoted(setting), "expected KEY=VALUE, such as retention.logs=14d");
         };
         if let Some((free @ ("versions" | "values"), _)) = key.split_once('.') {
             let nested = key.split('.').rev().fold(value.to_owned(), |inner, name| format!("{{ {name}: {inner} }}"));
@@ -278,7 +288,7 @@ impl Loader {
                 _ => self.problem(
                     "--set",
                     key,
-                    format!("{value:?}"),
+                    quoted(value),
                     "expected chart values in the answers file, below `values:`",
                 ),
             };
@@ -327,9 +337,7 @@ impl Loader {
                     ("versions", Content::Scalar { text, .. }) => {
                         match semver::Version::parse(text.trim_start_matches('v')) {
                             Ok(version) => drop(self.draft.versions.insert(component, version)),
-                            Err(_) => {
-                                self.problem(&at, &path, format!("{text:?}"), "expected a chart version such as 6.46.0")
-                            }
+                            Err(_) => self.problem(&at, &path, quoted(text), "expected a chart version such as 6.46.0"),
                         }
                     }
                     ("values", Content::Map(_)) => match subtree(text, &key.text) {
@@ -345,6 +353,11 @@ impl Loader {
             }
         }
     }
+}
+
+/// What else stands there may be the secret itself.
+fn is_variable_name(text: &str) -> bool {
+    text.len() <= 60 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn subtree(text: &str, component: &str) -> Option<serde_yaml::Value> {

@@ -110,7 +110,7 @@ fn issuer_url(text: &str) -> Result<String, Invalid> {
         return invalid("expected a host name such as acme.eu.auth0.com");
     }
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return invalid("expected no user, query or fragment");
+        return invalid("expected no user, password, query or fragment");
     }
     if url.path().ends_with("/.well-known/openid-configuration") {
         return invalid("expected the issuer itself, without /.well-known/openid-configuration");

@@ -38,6 +38,7 @@ fn property(row: &Row) -> Value {
         Shape::List => json!({"type": ["array", "null"], "minItems": 1, "items": {"type": "string"}}),
         Shape::Secret => json!({
             "oneOf": [
+                {"type": "null"},
                 {"type": "object", "required": ["env"], "additionalProperties": false, "properties": {"env": {"type": "string"}}},
                 {"type": "object", "required": ["file"], "additionalProperties": false, "properties": {"file": {"type": "string"}}},
             ],

@@ -1,7 +1,11 @@
 //! YAML with positions. Stricter than YAML: one document, no anchors, aliases, merge keys or tags, no key twice,
 //! no deep nesting; what the answers file needs and nothing that could surprise or explode.
 
+use std::collections::HashMap;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use crate::config::error::quoted;
 
 /// Where a node begins; both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,24 @@ pub(super) struct Flaw {
 
 const DEEPEST: usize = 32;
 
+/// Phrase of the parser -> what was found and what was expected, in a person's words.
+const PHRASES: [(&str, &str, &str); 7] = [
+    ("simple key expect", "a line without a colon, here or just above", "`key: value`"),
+    ("tabs disallowed", "a tab", "spaces"),
+    ("quoted scalar", "a quote that is not closed", "the closing quote"),
+    ("did not find expected key", "an indentation that fits no line above", "the keys of one mapping below each other"),
+    ("illegal placement of ':'", "a colon between brackets", "every [ and { closed above"),
+    ("unknown anchor", "an alias", "the value itself"),
+    ("recursion limit", "more than 32 levels", "at most 32 levels of nesting"),
+];
+
+fn plain_words(info: &str) -> (String, String) {
+    match PHRASES.iter().find(|(phrase, ..)| info.contains(phrase)) {
+        Some((_, found, expected)) => ((*found).to_owned(), (*expected).to_owned()),
+        None => (format!("text that is no YAML ({info})"), "lines such as `key: value`".to_owned()),
+    }
+}
+
 impl Node {
     /// `null`, `~` or nothing.
     pub(super) fn is_null(&self) -> bool {
@@ -61,7 +83,7 @@ impl Node {
             Content::Scalar { .. } if self.is_null() => "nothing".into(),
             Content::Scalar { text, plain: true } if matches!(text.as_str(), "true" | "false") => text.clone(),
             Content::Scalar { text, plain: true } if text.parse::<f64>().is_ok() => format!("the number {text}"),
-            Content::Scalar { text, .. } => format!("the text {text:?}"),
+            Content::Scalar { text, .. } => format!("the text {}", quoted(text)),
         }
     }
 }
@@ -95,7 +117,8 @@ impl<'a> Reader<'a> {
             Some(Ok(pair)) => Ok(pair),
             Some(Err(error)) => {
                 let at = Position { line: error.marker().line().max(1), column: error.marker().col() + 1 };
-                Err(Flaw { at, key: String::new(), found: error.info().to_owned(), expected: "YAML".into() })
+                let (found, expected) = plain_words(error.info());
+                Err(Flaw { at, key: String::new(), found, expected })
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }
@@ -155,6 +178,7 @@ impl<'a> Reader<'a> {
 
     fn map(&mut self, key: &str) -> Result<Vec<(Key, Node)>, Flaw> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut lines: HashMap<String, usize> = HashMap::new();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
@@ -168,8 +192,8 @@ impl<'a> Reader<'a> {
             if text == "<<" {
                 return Err(flaw(span, &path, "a merge key", "the values themselves"));
             }
-            if let Some((first, _)) = entries.iter().find(|(known, _)| known.text == text) {
-                let found = format!("the key a second time (first in line {})", first.at.line);
+            if let Some(first) = lines.insert(text.clone(), position(span).line) {
+                let found = format!("the key a second time (first in line {first})");
                 return Err(flaw(span, &path, &found, "each key once"));
             }
             let (event, value_span) = self.next()?;

@@ -73,6 +73,14 @@ pub enum HelmError {
         #[source]
         source: std::io::Error,
     },
+    /// helm ended well and fetched nothing.
+    #[error("helm fetched no {file} from {repository}")]
+    NotFetched {
+        /// Address of the repository.
+        repository: String,
+        /// The archive's name.
+        file: String,
+    },
     /// The archive is not in the folder.
     #[error("the folder {} has no {file}", folder.display())]
     NoArchive {
@@ -232,12 +240,23 @@ impl HelmError {
                 "install a current helm (https://helm.sh/docs/intro/install/), or name another with --helm PATH".into()
             }
             HelmError::Known { hint, .. } => (*hint).into(),
+            HelmError::NotFetched { .. } => {
+                "see which chart versions the repository has, and `versions:` in the answers".into()
+            }
             HelmError::NoArchive { .. } => "put the archive there, or correct charts.repository".into(),
             HelmError::DigestChanged(_) => "somebody replaced the archive of a released version: find out who and \
                 why; only if that is right, remove the line from digests.json in tailwatch's cache folder"
                 .into(),
             HelmError::Silent { .. } => "see whether the cluster and the chart repository can be reached".into(),
-            HelmError::Failed { .. } | HelmError::Output { .. } | HelmError::Local { .. } => return None,
+            HelmError::Local { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
+                "restore the file, or remove it: charts are then pinned anew when they are fetched next".into()
+            }
+            HelmError::Local { .. } => {
+                "see whether you may read, write or run it; --helm PATH and the variable TAILWATCH_CACHE name other \
+                 places"
+                    .into()
+            }
+            HelmError::Failed { .. } | HelmError::Output { .. } => return None,
         })
     }
 }

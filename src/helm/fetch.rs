@@ -38,9 +38,9 @@ impl Helm {
         } else {
             Path::new(repository).join(&file)
         };
-        let found = digest_of(&arrived).map_err(|_| HelmError::NoArchive {
-            folder: arrived.parent().unwrap_or(Path::new(".")).to_owned(),
-            file: file.clone(),
+        let found = digest_of(&arrived).map_err(|_| match repository.contains("://") {
+            true => HelmError::NotFetched { repository: repository.to_owned(), file: file.clone() },
+            false => HelmError::NoArchive { folder: repository.into(), file: file.clone() },
         })?;
         if let Some(locked) = locked.as_ref().filter(|locked| **locked != found) {
             return Err(HelmError::DigestChanged(Box::new(DigestChange {
@@ -73,7 +73,7 @@ impl Helm {
         match std::fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| HelmError::Local {
                 what: format!("read the digest lock {}", path.display()),
-                source: std::io::Error::other(error),
+                source: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
             Err(source) => Err(HelmError::Local { what: format!("read {}", path.display()), source }),

@@ -125,12 +125,17 @@ impl Helm {
         };
         let answer = child::run(&program, call, &CancellationToken::new()).await.map_err(|error| match error {
             HelmError::NotFound { .. } => HelmError::NotFound { place: options.program.clone() },
-            HelmError::Failed { stderr, .. } => HelmError::NotHelm { program: program.clone(), answer: stderr },
+            HelmError::Failed { end, stderr, .. } => {
+                HelmError::NotHelm { program: program.clone(), answer: format!("{end}: {stderr}") }
+            }
             other => other,
         })?;
         let answer = String::from_utf8_lossy(&answer);
         let Some(version) = parse::version(&answer) else {
-            let answer = answer.chars().take(80).collect();
+            let answer = match answer.trim() {
+                "" => "(it said nothing)".to_owned(),
+                text => text.chars().take(80).collect(),
+            };
             return Err(HelmError::NotHelm { program, answer });
         };
         if version < OLDEST {

@@ -6,6 +6,7 @@ pub mod failure;
 mod lines;
 pub mod style;
 mod tables;
+mod terminal;
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -18,6 +19,7 @@ use crate::event::{Event, EventStream, RunSummary, Stamped};
 use crate::report::style::{Style, Tone};
 
 pub use tables::{checks_table, diff_text, plan_table, status_table};
+pub use terminal::SavedTerminal;
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -67,6 +67,9 @@ pub(super) type Seen = HashMap<(String, String, String), Value>;
 pub(super) struct World<'a> {
     pub(super) seen: &'a Seen,
     pub(super) now: jiff::Timestamp,
+    /// When somebody began to look: what stood before may have been mended a moment ago, and the next try of the
+    /// kubelet tells.
+    pub(super) since: jiff::Timestamp,
 }
 
 impl<'a> World<'a> {

@@ -17,7 +17,7 @@ pub(super) enum Cause {
 /// A container's waiting reason and from when on it is no longer a passing one.
 struct Rule {
     reason: &'static str,
-    /// Seconds since the pod was made.
+    /// Seconds for which the pod has been seen.
     seconds: i64,
     /// Restarts of the container.
     restarts: i64,
@@ -38,7 +38,7 @@ const RULES: [Rule; 5] = [
     Rule { reason: "ErrImageNeverPull", seconds: 0, restarts: 0, hint: image },
     Rule { reason: "ImagePullBackOff", seconds: 120, restarts: 0, hint: image },
     Rule { reason: "CreateContainerConfigError", seconds: 60, restarts: 0, hint: describe },
-    Rule { reason: "CrashLoopBackOff", seconds: 0, restarts: 5, hint: previous_log },
+    Rule { reason: "CrashLoopBackOff", seconds: 60, restarts: 5, hint: previous_log },
 ];
 
 fn image(place: &Place<'_>) -> String {
@@ -142,9 +142,10 @@ fn of_container(world: World<'_>, pod: &Value, status: &Value, namespace: &str) 
     })
 }
 
+/// How long a pod has been seen.
 fn age_seconds(world: World<'_>, pod: &Value) -> i64 {
     let made: Option<jiff::Timestamp> = text(pod, "/metadata/creationTimestamp").parse().ok();
-    made.map_or(0, |made| world.now.as_second() - made.as_second())
+    made.map_or(0, |made| world.now.as_second() - made.max(world.since).as_second())
 }
 
 fn pending_claims(world: World<'_>, pod: &Value, namespace: &str) -> Option<String> {

@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// When the looking began.
+const BEGINNING: &str = "2026-01-01T00:00:30Z";
+
 fn seen(objects: &[Value]) -> Seen {
     let key = |object: &Value| {
         let part = |path: &str| text(object, path).to_owned();
@@ -18,8 +21,9 @@ fn judge(objects: &[Value], manifest: &Value) -> ReleaseReadiness {
 
 fn judge_with(objects: &[Value], manifest: &[Value], wait_for: &[WaitFor]) -> ReleaseReadiness {
     let seen = seen(objects);
-    let now = "2026-01-01T00:10:00Z".parse().unwrap();
-    release(World { seen: &seen, now }, manifest, wait_for, "m")
+    let moment = |text: &str| text.parse().unwrap();
+    let (now, since) = (moment("2026-01-01T00:10:00Z"), moment(BEGINNING));
+    release(World { seen: &seen, now, since }, manifest, wait_for, "m")
 }
 
 fn object(kind: &str, name: &str, rest: Value) -> Value {
@@ -119,6 +123,26 @@ fn the_cause_is_followed_down_to_the_container() {
     assert_eq!(hint.unwrap(), "see `kubectl -n m logs p-0 -c c --previous`");
     let image = judge(&[deployment, waiting("ImagePullBackOff", 0)], &manifest);
     assert!(image.failed.unwrap().0.contains("ImagePullBackOff: because"));
+}
+
+/// A rerun after the image was pushed: the kubelet has not tried again yet.
+#[test]
+fn what_stood_before_the_run_is_given_time_to_mend() {
+    let owner = json!({"kind": "StatefulSet", "name": "loki", "uid": "uid-loki"});
+    let set = object("StatefulSet", "loki", json!({"spec": {"replicas": 1}, "status": {"observedGeneration": 2}}));
+    let old = pod(
+        owner,
+        json!({"phase": "Pending", "containerStatuses": [{"name": "c", "image": "i", "restartCount": 9,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}),
+    );
+    let manifest = json!({"kind": "StatefulSet", "metadata": {"name": "loki"}});
+    let seen = seen(&[set, old]);
+    let judged = |since: &str| {
+        let world = World { seen: &seen, now: "2026-01-01T00:10:00Z".parse().unwrap(), since: since.parse().unwrap() };
+        release(world, std::slice::from_ref(&manifest), &[], "m")
+    };
+    assert!(judged("2026-01-01T00:09:30Z").failed.is_none());
+    assert!(judged(BEGINNING).failed.is_some());
 }
 
 #[test]
