@@ -1,0 +1,207 @@
+//! Holds the house as `design.md` draws it: who may know of whom, who may talk, how large a file may be, and which
+//! names are no names. Tests inside `src` may look further.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// A module of the crate and all it may know of.
+const MAY_SEE: [(&str, &[&str]); 14] = [
+    ("main", &["cli", "commands", "report"]),
+    ("lib", &[]),
+    ("cli", &[]),
+    (
+        "commands",
+        &["cli", "error", "wizard", "report", "engine", "check", "plan", "helm", "cluster", "stack", "config", "event"],
+    ),
+    ("wizard", &["config"]),
+    ("report", &["event", "cli", "error"]),
+    // Of the crate's error only the exit codes.
+    ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "error"]),
+    ("check", &["helm", "cluster", "stack", "config", "event"]),
+    ("plan", &["helm", "cluster", "stack", "config", "event"]),
+    ("helm", &["stack", "config", "event"]),
+    ("cluster", &["stack", "config", "event"]),
+    ("stack", &["config", "event"]),
+    ("config", &[]),
+    ("event", &[]),
+];
+
+/// Gathers every module's error and maps it to an exit code.
+const ERROR_MAY_SEE: &[&str] = &["wizard", "engine", "plan", "helm", "cluster", "stack", "config"];
+/// Who prints, draws or prompts.
+const MAY_TALK: [&str; 3] = ["main", "report", "wizard"];
+const TALK: [&str; 8] =
+    ["println!", "print!(", "eprintln!", "eprint!(", "dbg!(", "indicatif", "dialoguer", "console::"];
+const NO_NAMES: [&str; 8] = ["utils", "util", "helpers", "helper", "common", "manager", "misc", "shared"];
+const LONGEST: usize = 400;
+
+/// A file of `src`: its path below it, its text.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// `config/load.rs` -> `config`
+    fn module(&self) -> &str {
+        self.path.split('/').next().unwrap_or_default().trim_end_matches(".rs")
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.ends_with("tests.rs")
+    }
+
+    /// The text without comments and without what stands behind the first test module.
+    fn code(&self) -> String {
+        let lines = self.text.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
+        let code = lines.collect::<Vec<_>>().join("\n");
+        code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned()
+    }
+
+    /// How many `super::` lead to the crate's root.
+    fn depth(&self) -> usize {
+        let folders = self.path.matches('/').count();
+        if self.path.ends_with("mod.rs") { folders } else { folders + 1 }
+    }
+}
+
+/// Names right below the crate's root that the code mentions, by `crate::…`, `tailwatch::…` or `super::…`.
+fn seen(source: &Source) -> BTreeSet<String> {
+    let code = source.code();
+    let to_root = "super::".repeat(source.depth());
+    let mut names = BTreeSet::new();
+    for marker in ["crate::", "tailwatch::", to_root.as_str()] {
+        for (at, _) in code.match_indices(marker) {
+            let part_of_a_word = code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+            if !part_of_a_word {
+                names.extend(first_names(&code[at + marker.len()..]));
+            }
+        }
+    }
+    names
+}
+
+/// `a::b` -> a; `{a::{b, c}, d}` -> a, d.
+fn first_names(path: &str) -> Vec<String> {
+    let word = |text: &str| -> String { text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect() };
+    let Some(group) = path.strip_prefix('{') else { return vec![word(path)] };
+    let mut names = Vec::new();
+    let (mut depth, mut begin) = (0_usize, 0_usize);
+    for (at, character) in group.char_indices() {
+        match character {
+            '{' => depth += 1,
+            ',' | '}' if depth == 0 => {
+                names.push(word(group[begin..at].trim()));
+                begin = at + 1;
+                if character == '}' {
+                    break;
+                }
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+/// Everything that is not as drawn.
+fn violations(sources: &[Source]) -> Vec<String> {
+    let mut table: BTreeMap<&str, &[&str]> = MAY_SEE.into_iter().collect();
+    table.insert("error", ERROR_MAY_SEE);
+    let mut found = Vec::new();
+    for source in sources {
+        let (path, module) = (&source.path, source.module());
+        let Some(allowed) = table.get(module) else {
+            found.push(format!("{path}: {module} stands in no row of this test"));
+            continue;
+        };
+        if source.text.lines().count() > LONGEST {
+            found.push(format!("{path}: more than {LONGEST} lines"));
+        }
+        if path.split('/').any(|part| NO_NAMES.contains(&part.trim_end_matches(".rs"))) {
+            found.push(format!("{path}: that is no name"));
+        }
+        if source.is_test() {
+            continue;
+        }
+        for name in seen(source).iter().filter(|name| *name != module && !allowed.contains(&name.as_str())) {
+            found.push(format!("{path}: {module} must not know of {name}"));
+        }
+        if !MAY_TALK.contains(&module) {
+            found.extend(talk(&source.code()).map(|word| format!("{path}: only report and wizard talk, not {word}")));
+        }
+    }
+    found
+}
+
+/// What prints, draws or prompts; asking whether there is a terminal is no talk.
+fn talk(code: &str) -> impl Iterator<Item = &str> {
+    let words = TALK.into_iter().filter(|word| code.contains(word));
+    let streams = ["stdout()", "stderr()", "stdin()"].into_iter().filter(|stream| {
+        code.match_indices(stream).any(|(at, _)| !code[at + stream.len()..].starts_with(".is_terminal()"))
+    });
+    words.chain(streams)
+}
+
+fn read(folder: &Path, below: &str, sources: &mut Vec<Source>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()) {
+        let path = format!("{below}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            read(&entry.path(), &format!("{path}/"), sources);
+        } else if path.ends_with(".rs") {
+            sources.push(Source { path, text: std::fs::read_to_string(entry.path()).unwrap() });
+        }
+    }
+}
+
+#[test]
+fn the_house_stands_as_drawn() {
+    let mut sources = Vec::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut sources);
+    assert!(sources.len() > 40, "the sources were not found");
+    let found = violations(&sources);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    let modules: BTreeSet<&str> = sources.iter().map(Source::module).collect();
+    for (module, _) in MAY_SEE {
+        assert!(modules.contains(module), "there is no {module} any more; mend the table");
+    }
+}
+
+/// The table notices what it is there for.
+#[test]
+fn every_kind_of_violation_is_noticed() {
+    let long = "\n".repeat(LONGEST + 1);
+    for (path, text, expected) in [
+        ("helm/calls.rs", "use crate::cluster::Cluster;", "helm must not know of cluster"),
+        ("cluster/mod.rs", "fn f() { super::helm::run() }", "cluster must not know of helm"),
+        ("cluster/track.rs", "use super::super::helm::Helm;", "cluster must not know of helm"),
+        ("report/bars.rs", "use crate::{\n    cli,\n    plan::{Plan, Step},\n};", "report must not know of plan"),
+        ("wizard/mod.rs", "use crate::{cluster::{A, B}, config};", "wizard must not know of cluster"),
+        ("config/load.rs", "fn f() -> crate::stack::Release {}", "config must not know of stack"),
+        ("check/rows.rs", "pub(in crate::engine) fn f() {}", "check must not know of engine"),
+        ("main.rs", "use tailwatch::engine;", "main must not know of engine"),
+        ("engine/run.rs", "println!(\"done\")", "not println!"),
+        ("stack/desired.rs", "std::io::stderr().write_all(b\"x\")", "not stderr()"),
+        ("commands/plan.rs", "use indicatif::ProgressBar;", "not indicatif"),
+        ("plan/helpers.rs", "", "that is no name"),
+        ("stack/utils/mod.rs", "", "that is no name"),
+        ("event.rs", &long, "more than 400 lines"),
+        ("event_tests.rs", &long, "stands in no row"),
+        ("metrics/mod.rs", "", "stands in no row"),
+    ] {
+        let found = violations(&[Source { path: path.into(), text: text.into() }]);
+        assert!(found.len() == 1 && found[0].contains(expected), "{path}: {found:?}");
+    }
+    for (path, text) in [
+        ("commands/install.rs", "let terminal = std::io::stderr().is_terminal(); use super::saved;"),
+        ("helm/calls.rs", "// println! in crate::cluster\nuse crate::stack::ChartSource;"),
+        ("report/failure.rs", "use crate::error::Error;\n#[cfg(test)]\nmod tests { use crate::engine::EngineError; }"),
+        ("cluster/readiness/pods.rs", "use super::super::Cluster;"),
+        ("config/load_tests.rs", "println!()"),
+    ] {
+        assert_eq!(violations(&[Source { path: path.into(), text: text.into() }]), Vec::<String>::new());
+    }
+}
