@@ -1,0 +1,186 @@
+//! One installed stack, one thing wrong at a time: exactly the check that speaks of it fails.
+
+use serde_json::Value;
+
+use crate::sandboxes::eventually;
+use crate::support::{Sandbox, verdicts};
+
+/// What is broken, how it is mended, and the checks that are not `pass` meanwhile.
+struct World {
+    name: &'static str,
+    break_it: fn(&Sandbox),
+    mend_it: fn(&Sandbox),
+    /// (id, verdict, part of what was measured)
+    found: &'static [(&'static str, &'static str, &'static str)],
+}
+
+const GRAFANA: &str = "kube-prometheus-stack-grafana";
+
+const WORLDS: [World; 7] = [
+    World {
+        name: "Prometheus keeps less than asked",
+        break_it: |sandbox| prometheus_keeps(sandbox, "10d"),
+        mend_it: |sandbox| prometheus_keeps(sandbox, "15d"),
+        found: &[("prometheus-retention", "fail", "it keeps 10d")],
+    },
+    World {
+        name: "Loki keeps less than asked",
+        break_it: |sandbox| loki_sets(sandbox, "loki.limits_config.retention_period=24h"),
+        mend_it: |sandbox| loki_sets(sandbox, "loki.limits_config.retention_period=168h"),
+        found: &[("loki-retention", "fail", "retention_period is 1d, asked was 168h")],
+    },
+    World {
+        name: "Loki never deletes",
+        break_it: |sandbox| loki_sets(sandbox, "loki.compactor.retention_enabled=false"),
+        mend_it: |sandbox| loki_sets(sandbox, "loki.compactor.retention_enabled=true"),
+        found: &[("loki-retention", "fail", "retention_enabled is off")],
+    },
+    World {
+        name: "Grafana asks for a login of its own",
+        break_it: |sandbox| {
+            grafana_reads(sandbox, "[auth.anonymous]\\nenabled = true", "[auth.anonymous]\\nenabled = false")
+        },
+        mend_it: |sandbox| {
+            grafana_reads(sandbox, "[auth.anonymous]\\nenabled = false", "[auth.anonymous]\\nenabled = true")
+        },
+        // Its own health calls of the data sources are closed then, too.
+        found: &[
+            ("grafana-anonymous", "fail", "asks for a login"),
+            ("grafana-reads-loki", "fail", "401"),
+            ("grafana-reads-prometheus", "fail", "401"),
+        ],
+    },
+    World {
+        name: "Grafana looks for Loki in the wrong place",
+        break_it: |sandbox| grafana_reads(sandbox, "http://loki.monitoring", "http://lokki.monitoring"),
+        mend_it: |sandbox| grafana_reads(sandbox, "http://lokki.monitoring", "http://loki.monitoring"),
+        found: &[("grafana-reads-loki", "fail", "400")],
+    },
+    World {
+        name: "the door works for another client",
+        break_it: |sandbox| door_is(sandbox, "b3RoZXItY2xpZW50"),
+        mend_it: |sandbox| door_is(sandbox, "dGFpbHdhdGNoLXNhbmRib3g="),
+        found: &[("door-redirects", "fail", "client_id is other-client"), ("door-closed", "skip", "door-redirects")],
+    },
+    World {
+        name: "the tailnet has another device of the name",
+        break_it: |sandbox| address_is(sandbox, "grafana-1.tail1a2b.ts.net"),
+        mend_it: |sandbox| address_is(sandbox, "grafana.tail1a2b.ts.net"),
+        found: &[("address-assigned", "fail", "grafana-1.tail1a2b.ts.net, expected grafana.tail1a2b.ts.net")],
+    },
+];
+
+#[test]
+fn each_wrong_value_fails_the_check_that_speaks_of_it_and_no_other() {
+    let sandbox = Sandbox::up(&[]);
+    sandbox.install(&[]).ended_with(0);
+    for world in &WORLDS {
+        (world.break_it)(&sandbox);
+        let said = sandbox.tailwatch(&["verify", "--output", "json"]).ended_with(6).json();
+        let other: Vec<_> = verdicts(&said["checks"]).into_iter().filter(|(_, verdict)| verdict != "pass").collect();
+        let mut expected: Vec<_> =
+            world.found.iter().map(|(id, verdict, _)| ((*id).to_owned(), (*verdict).to_owned())).collect();
+        expected.sort();
+        assert_eq!(other, expected, "{}: {said:#}", world.name);
+        for (id, verdict, part) in world.found {
+            let check = said["checks"].as_array().unwrap().iter().find(|check| check["id"] == *id).unwrap();
+            assert!(check["detail"].as_str().unwrap().contains(part), "{}: {check:#}", world.name);
+            assert_eq!(*verdict == "fail", check["hint"].is_string(), "{}: {check:#}", world.name);
+        }
+        (world.mend_it)(&sandbox);
+    }
+    sandbox.tailwatch(&["verify"]).ended_with(0);
+    an_object_of_ours_that_is_gone_comes_back(&sandbox);
+}
+
+/// What the run made itself and somebody took away is seen by the plan and brought back.
+fn an_object_of_ours_that_is_gone_comes_back(sandbox: &Sandbox) {
+    sandbox.kubectl(&["-n", "monitoring", "delete", "networkpolicy", "tailwatch-grafana"]);
+    sandbox.kubectl(&["-n", "monitoring", "delete", "service", "oauth2-proxy"]);
+    let planned = sandbox.tailwatch(&["plan", "--output", "json"]).ended_with(0).json();
+    let reasons: Vec<&str> =
+        planned["steps"].as_array().unwrap().iter().map(|step| step["reason"].as_str().unwrap()).collect();
+    assert!(reasons[0].contains("NetworkPolicy tailwatch-grafana is missing"), "{reasons:?}");
+    assert!(reasons[1].contains("Service oauth2-proxy is missing"), "{reasons:?}");
+    let repaired = sandbox.install(&["--output", "json"]).ended_with(0).events();
+    let outcomes: Vec<&str> = crate::support::of_kind(&repaired, "step-finished")
+        .iter()
+        .map(|step| step["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["repaired", "repaired", "unchanged", "unchanged"]);
+}
+
+fn namespaced<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    let mut all = vec!["-n", "monitoring"];
+    all.extend(arguments);
+    all
+}
+
+fn prometheus_keeps(sandbox: &Sandbox, period: &str) {
+    let patch = format!("{{\"spec\":{{\"retention\":\"{period}\"}}}}");
+    sandbox.kubectl(&namespaced(&[
+        "patch",
+        "prometheus",
+        "kube-prometheus-stack-prometheus",
+        "--type",
+        "merge",
+        "-p",
+        &patch,
+    ]));
+    rolled_out(
+        sandbox,
+        "statefulset/prometheus-kube-prometheus-stack-prometheus",
+        &format!("--storage.tsdb.retention.time={period}"),
+    );
+}
+
+fn loki_sets(sandbox: &Sandbox, value: &str) {
+    let chart = sandbox.file("charts/loki-6.46.0.tgz").display().to_string();
+    sandbox.helm(&["upgrade", "loki", &chart, "-n", "monitoring", "--reuse-values", "--set", value]).ended_with(0);
+    sandbox.kubectl(&namespaced(&["rollout", "status", "statefulset/loki", "--timeout", "60s"]));
+}
+
+/// Grafana reads its files when it starts.
+fn grafana_reads(sandbox: &Sandbox, from: &str, to: &str) {
+    let config = sandbox.get(&namespaced(&["configmap", GRAFANA])).to_string();
+    assert!(config.contains(from), "{from} is not in {config}");
+    let file = sandbox.file("grafana.json");
+    std::fs::write(&file, config.replace(from, to)).unwrap();
+    sandbox.kubectl(&["replace", "-f", &file.display().to_string()]);
+    restarted(sandbox, &format!("deployment/{GRAFANA}"));
+}
+
+fn door_is(sandbox: &Sandbox, client: &str) {
+    let patch = format!("{{\"data\":{{\"client-id\":\"{client}\"}}}}");
+    sandbox.kubectl(&namespaced(&["patch", "secret", "oauth2-proxy-auth0", "--type", "merge", "-p", &patch]));
+    restarted(sandbox, "deployment/oauth2-proxy");
+}
+
+fn address_is(sandbox: &Sandbox, host: &str) {
+    let patch = format!("{{\"status\":{{\"loadBalancer\":{{\"ingress\":[{{\"hostname\":\"{host}\"}}]}}}}}}");
+    sandbox.kubectl(&namespaced(&[
+        "patch",
+        "ingress",
+        "grafana",
+        "--subresource",
+        "status",
+        "--type",
+        "merge",
+        "-p",
+        &patch,
+    ]));
+}
+
+fn restarted(sandbox: &Sandbox, workload: &str) {
+    sandbox.kubectl(&namespaced(&["rollout", "restart", workload]));
+    sandbox.kubectl(&namespaced(&["rollout", "status", workload, "--timeout", "60s"]));
+}
+
+/// The operator has brought a changed argument into the workload, and its pods run with it.
+fn rolled_out(sandbox: &Sandbox, workload: &str, argument: &str) {
+    eventually(argument, || {
+        let live: Value = sandbox.get(&namespaced(&[workload]));
+        live["spec"]["template"].to_string().contains(argument)
+    });
+    sandbox.kubectl(&namespaced(&["rollout", "status", workload, "--timeout", "60s"]));
+}

@@ -1,0 +1,120 @@
+//! Interrupted, killed, doubled: the same command converges, and two never work at once.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::sandboxes::eventually;
+use crate::support::{Sandbox, of_kind, verdicts};
+
+/// Starts an install whose events go to a pipe, and returns once a line of them satisfies the predicate.
+fn install_until(
+    sandbox: &Sandbox,
+    is_reached: impl Fn(&serde_json::Value) -> bool,
+) -> (Child, BufReader<std::process::ChildStdout>) {
+    let answers = sandbox.answers();
+    let mut child = sandbox
+        .tailwatch_command(&["install", "--answers", &answers, "--yes", "--output", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("tailwatch runs");
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    loop {
+        let mut line = String::new();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "the run ended before it was interrupted");
+        if is_reached(&serde_json::from_str(&line).unwrap()) {
+            return (child, lines);
+        }
+    }
+}
+
+fn helm_works_on(component: &str) -> impl Fn(&serde_json::Value) -> bool {
+    move |event| event["event"] == "step-progress" && event["component"] == component && event["phase"] == "helm"
+}
+
+fn kill(signal: &str, pid: &str) {
+    let _ = Command::new("kill").args([signal, pid]).status();
+}
+
+/// helm children of a process.
+fn helm_children(pid: u32) -> Vec<String> {
+    let listed = Command::new("pgrep").args(["-P", &pid.to_string()]).output().unwrap();
+    String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn converges(sandbox: &Sandbox) {
+    let again = sandbox.install(&["--output", "json"]).ended_with(0);
+    let events = again.events();
+    let last = events.last().unwrap();
+    assert!(verdicts(&last["checks"]).values().all(|verdict| verdict == "pass"), "{last:#}");
+    assert_eq!(sandbox.releases().len(), 4);
+    let third = sandbox.install(&["--output", "json", "--skip-verify"]).ended_with(0);
+    assert!(of_kind(&third.events(), "step-finished").iter().all(|step| step["outcome"] == "unchanged"));
+}
+
+#[test]
+fn an_interrupt_ends_the_run_in_order_and_the_same_command_goes_on() {
+    let sandbox = Sandbox::up(&[]);
+    let (child, lines) = install_until(&sandbox, |event| event["event"] == "wave-started" && event["wave"] == 31);
+    kill("-INT", &child.id().to_string());
+    let events: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    let ended = { child }.wait().unwrap();
+    assert_eq!(ended.code(), Some(130));
+    let last = events.last().unwrap();
+    assert_eq!((&last["event"], &last["outcome"]), (&"run-finished".into(), &"cancelled".into()), "{events:#?}");
+    assert!(last["steps"].as_array().unwrap().iter().any(|step| step["outcome"] == "skipped"), "{last:#}");
+    converges(&sandbox);
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_that_needs_a_hand() {
+    let sandbox = Sandbox::up(&[]);
+    for component in ["kube-prometheus-stack", "loki"] {
+        let (mut child, _lines) = install_until(&sandbox, helm_works_on(component));
+        let mut helms = helm_children(child.id());
+        eventually("helm runs", || {
+            helms = helm_children(child.id());
+            !helms.is_empty() || child.try_wait().unwrap().is_some()
+        });
+        kill("-KILL", &child.id().to_string());
+        helms.iter().for_each(|pid| kill("-KILL", pid));
+        child.wait().unwrap();
+    }
+    converges(&sandbox);
+}
+
+#[test]
+fn of_two_runs_one_works_and_the_other_says_who() {
+    let sandbox = Sandbox::up(&[]);
+    let (mut first, lines) = install_until(&sandbox, |event| event["event"] == "run-started");
+    let second = sandbox.install(&[]).ended_with(7);
+    let holder = format!("{}@", first.id());
+    assert!(
+        second.stderr.contains("another run holds the lock") && second.stderr.contains(&holder),
+        "{}",
+        second.stderr
+    );
+    assert!(second.stdout.is_empty(), "{}", second.stdout);
+    let events: Vec<_> = lines.lines().map_while(Result::ok).collect();
+    assert_eq!(first.wait().unwrap().code(), Some(0), "{}", events.join("\n"));
+}
+
+/// An image that cannot be pulled: the wave's time ends the run with the reason, later waves do not start, and once the
+/// image is there the same command goes on.
+#[test]
+fn a_wave_that_does_not_come_up_ends_with_the_reason() {
+    let sandbox = Sandbox::up(&["--fault", "image-pull=loki"]);
+    let failed = sandbox.install(&["--timeout", "15s", "--output", "json"]).ended_with(5);
+    let events = failed.events();
+    let outcomes: Vec<_> =
+        of_kind(&events, "step-finished").iter().map(|step| step["outcome"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(outcomes, ["installed", "installed", "failed", "skipped"]);
+    assert_eq!(events.last().unwrap()["outcome"], "failed");
+    for part in ["loki failed in wave 32", "container loki of pod loki-0: ImagePullBackOff", "hint: "] {
+        assert!(failed.stderr.contains(part), "{part:?} is missing in:\n{}", failed.stderr);
+    }
+    sandbox.fault("image-pull", "off");
+    converges(&sandbox);
+}

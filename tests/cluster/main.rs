@@ -1,0 +1,12 @@
+//! The suites that decide: the real binary, a real helm, a real API server.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::zombie_processes)]
+
+mod broken_worlds;
+mod charts;
+mod interruption;
+mod main_job;
+mod refusals;
+mod sandboxes;
+mod support;
+mod wizard;

@@ -1,0 +1,76 @@
+//! What is told before anything is changed: exit 4, the next step, and a cluster that nobody touched.
+
+use crate::support::{Said, Sandbox};
+
+#[test]
+fn what_is_in_the_way_is_told_while_the_cluster_is_untouched() {
+    let sandbox = Sandbox::up(&[]);
+    let before = objects(&sandbox);
+
+    let nobody = sandbox.file("kubeconfig-nobody").display().to_string();
+    told(&sandbox.install(&["--kubeconfig", &nobody]), &["not allowed", "cluster-admin"]);
+    told(
+        &sandbox.install(&["--helm", "/nonexistent/helm"]),
+        &["helm was not found at /nonexistent/helm", "install helm"],
+    );
+    told(&sandbox.install(&["--context", "sandbocks"]), &["has no context sandbocks"]);
+    told(
+        &sandbox.install(&["--set", "storage.class=standart"]),
+        &["no StorageClass standart", "did you mean standard?"],
+    );
+    told(&sandbox.install(&["--set", "versions.loki=99.0.0"]), &["loki 99.0.0", "does not have this chart version"]);
+    told(&sandbox.install(&["--set", "charts.repository=http://127.0.0.1:1"]), &["refuse", "charts.repository"]);
+
+    sandbox.fault("no-storage-class", "on");
+    told(&sandbox.install(&[]), &["the cluster has no default one", "set storage.class to one of: standard"]);
+    sandbox.fault("no-storage-class", "off");
+
+    sandbox.fault("api-down", "on");
+    told(&sandbox.install(&[]), &["cannot be reached", "kubectl get --raw /version"]);
+    sandbox.fault("api-down", "off");
+
+    assert_eq!(objects(&sandbox), before);
+    assert!(sandbox.releases().is_empty());
+    let nothing = sandbox.tailwatch(&["verify", "--answers", &sandbox.answers()]).ended_with(4);
+    assert!(nothing.stderr.contains("nothing of the stack is installed"), "{}", nothing.stderr);
+    sandbox.tailwatch(&["status"]).ended_with(4);
+}
+
+/// What a run would have made first; the cluster's own root certificates come when they come.
+fn objects(sandbox: &Sandbox) -> Vec<String> {
+    let listed = sandbox.kubectl(&["get", "namespaces,secrets,configmaps,leases", "-A", "-o", "name"]);
+    listed
+        .lines()
+        .filter(|name| !name.contains("kube-root-ca.crt") && !name.contains("node-"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[track_caller]
+fn told(said: &Said, parts: &[&str]) {
+    assert_eq!(said.code, 4, "{}\n{}", said.stdout, said.stderr);
+    for part in parts {
+        assert!(said.stderr.contains(part), "{part:?} is missing in:\n{}", said.stderr);
+    }
+    assert!(said.stderr.contains("hint: "), "{}", said.stderr);
+}
+
+/// A values key that the chart does not know, and a value of the wrong type, stop the run at the render.
+#[test]
+fn a_chart_that_refuses_its_values_stops_the_run_before_the_change() {
+    let sandbox = Sandbox::up(&[]);
+    let answers = std::fs::read_to_string(sandbox.answers()).unwrap();
+    for (values, part) in [
+        ("loki: { read: { replicas: 3 } }", "cannot render chart loki 6.46.0"),
+        ("loki: { singelBinary: { replicas: 1 } }", "singelBinary"),
+        ("alloy: { controller: { tolerations: none } }", "tolerations"),
+        ("kube-prometheus-stack: { grafana: { grafana.ini: { database: { password: x } } } }", "password"),
+    ] {
+        let file = sandbox.file("broken.yaml");
+        std::fs::write(&file, format!("{answers}values:\n  {values}\n")).unwrap();
+        let said = sandbox.tailwatch(&["install", "--yes", "--answers", &file.display().to_string()]);
+        told(&said, &["cannot render chart", part]);
+    }
+    assert!(sandbox.releases().is_empty());
+    assert!(!sandbox.kubectl(&["get", "namespaces", "-o", "name"]).contains("monitoring"));
+}

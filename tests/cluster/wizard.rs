@@ -1,0 +1,133 @@
+//! The guided installation as a person drives it, in a real pseudo-terminal.
+
+use std::process::Command;
+
+use rexpect::session::{PtySession, spawn_command};
+
+use crate::support::Sandbox;
+
+/// A checks' longest wait and then some.
+const PATIENCE_MS: u64 = 180_000;
+
+fn drive(command: Command) -> PtySession {
+    spawn_command(command, Some(PATIENCE_MS)).expect("a pseudo-terminal")
+}
+
+/// Waits for a question's label, then answers.
+#[track_caller]
+fn answer(session: &mut PtySession, label: &str, text: &str) {
+    session.exp_string(label).unwrap_or_else(|error| panic!("{label}: {error}"));
+    session.send_line(text).expect("the terminal takes a line");
+}
+
+fn exit_code(session: PtySession) -> i32 {
+    match session.process().wait().expect("it ends") {
+        rexpect::process::WaitStatus::Exited(_, code) => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_person_is_led_from_questions_to_a_verified_stack() {
+    let sandbox = Sandbox::up(&[]);
+    let untouched = sandbox.changes().len();
+    a_person_who_declines_changes_nothing(&sandbox);
+    a_person_who_interrupts_leaves_nothing_behind(&sandbox);
+    let changes = sandbox.changes().split_off(untouched);
+    let ours: Vec<_> =
+        changes.iter().filter(|(agent, ..)| !agent.starts_with("kube-") && !agent.starts_with("kwok")).collect();
+    assert!(ours.iter().all(|(_, _, resource)| resource == "selfsubjectaccessreviews"), "{ours:#?}");
+    a_person_who_agrees_gets_the_stack(&sandbox);
+}
+
+fn a_person_who_declines_changes_nothing(sandbox: &Sandbox) {
+    let mut command = sandbox.tailwatch_command(&[]);
+    command.env_remove("AUTH0_CLIENT_SECRET");
+    let mut session = drive(command);
+    answer(&mut session, "Tailnet domain", "https://tail1a2b.ts.net");
+    session.exp_string("not a URL").expect("the reason");
+    answer(&mut session, "Tailnet domain", "tail1a2b");
+    answer(&mut session, "Grafana's name on the tailnet", "<");
+    session.exp_string("[tail1a2b.ts.net]").expect("the question before, with what was answered");
+    session.send_line("").unwrap();
+    answer(&mut session, "Grafana's name on the tailnet", "");
+    answer(&mut session, "Auth0 issuer URL", "https://acme.eu.auth0.com");
+    answer(&mut session, "Auth0 client id", "tailwatch-sandbox");
+    answer(&mut session, "Auth0 client secret", sandbox.variable("AUTH0_CLIENT_SECRET"));
+    answer(&mut session, "Groups claim", "groups");
+    session.exp_string("drops a claim of this name").expect("the reason");
+    answer(&mut session, "Groups claim", "https://acme.example/groups");
+    for label in ["Groups that get in", "Keep metrics for", "Keep logs for", "StorageClass", "Volume for metrics"] {
+        answer(&mut session, label, "");
+    }
+    let asked = session.exp_string("Your answers:").expect("the summary");
+    assert!(!asked.contains(sandbox.variable("AUTH0_CLIENT_SECRET")), "the secret was shown while it was typed");
+    let summary = session.exp_string("go on to the plan").expect("the choice");
+    assert!(summary.contains("https://acme.eu.auth0.com/") && summary.contains("typed"), "{summary}");
+    assert!(!summary.contains(sandbox.variable("AUTH0_CLIENT_SECRET")), "the secret was shown in the summary");
+    session.send_line("").unwrap();
+    let plan = session.exp_string("as planned?").expect("the confirmation");
+    assert!(plan.contains("wave 30") && plan.contains("wave 33") && plan.contains("not installed"), "{plan}");
+    session.send_line("").unwrap();
+    let rest = session.exp_eof().expect("the end");
+    assert!(rest.contains("declined, nothing was changed"), "{rest}");
+    assert_eq!(exit_code(session), 130);
+}
+
+fn a_person_who_interrupts_leaves_nothing_behind(sandbox: &Sandbox) {
+    for label in ["Tailnet domain", "StorageClass"] {
+        let mut command = sandbox.tailwatch_command(&[]);
+        command.env("TAILWATCH_ANSWERS", sandbox.answers());
+        let mut session = drive(command);
+        for earlier in [
+            "Tailnet domain",
+            "Grafana's name",
+            "issuer",
+            "client id",
+            "Groups claim",
+            "get in",
+            "metrics for",
+            "logs for",
+        ] {
+            if label == "Tailnet domain" {
+                break;
+            }
+            answer(&mut session, earlier, "");
+        }
+        session.exp_string(label).expect("the question");
+        session.send_control('c').unwrap();
+        let rest = session.exp_eof().expect("the end");
+        assert!(rest.contains("interrupted, nothing was changed"), "{label}: {rest}");
+        assert!(!rest.contains("\u{1b}[?25l") || rest.contains("\u{1b}[?25h"), "{label}: the cursor stays hidden");
+        assert_eq!(exit_code(session), 130, "{label}");
+    }
+}
+
+fn a_person_who_agrees_gets_the_stack(sandbox: &Sandbox) {
+    let mut command = sandbox.tailwatch_command(&[]);
+    command.env("TAILWATCH_ANSWERS", sandbox.answers());
+    let mut session = drive(command);
+    let labels = [
+        "Tailnet domain",
+        "Grafana's name",
+        "issuer",
+        "client id",
+        "Groups claim",
+        "get in",
+        "metrics for",
+        "logs for",
+        "StorageClass",
+        "Volume for metrics",
+        "go on to the plan",
+    ];
+    for label in labels {
+        answer(&mut session, label, "");
+    }
+    answer(&mut session, "as planned?", "yes");
+    let report = session.exp_eof().expect("the end");
+    for part in ["wave 30", "wave 33", "installed", "0 fail, 0 skip"] {
+        assert!(report.contains(part), "{part} is missing in:\n{report}");
+    }
+    assert_eq!(exit_code(session), 0);
+    assert_eq!(sandbox.releases().len(), 4);
+}
