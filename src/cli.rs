@@ -41,7 +41,7 @@ pub struct GlobalArgs {
     /// When to colour
     #[arg(long, global = true, env = "TAILWATCH_COLOR", value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
-    /// Say more on stderr
+    /// Say at the end of a run what it took: seconds, memory, requests to the API server
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
     /// Say nothing on stderr but errors

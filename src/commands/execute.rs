@@ -48,7 +48,7 @@ pub(super) async fn execute(
     let (events, stream) = event::channel();
     let style = Style::resolve(global);
     let mode = Mode::resolve(global);
-    let reporter = tokio::spawn(report::drain(mode, style, stream, global.log_file.clone()));
+    let reporter = tokio::spawn(report::drain(global.clone(), mode, stream));
     let started = Instant::now();
     let Target { cluster, helm } = target;
     let cancel = options.signals.take_over(events.clone());

@@ -38,7 +38,7 @@ pub(super) async fn verify(global: &GlobalArgs, arguments: &SettingsArgs, only: 
     }
     let (events, stream) = event::channel();
     let style = Style::resolve(global);
-    let reporter = tokio::spawn(report::drain(Mode::without_events(global), style, stream, global.log_file.clone()));
+    let reporter = tokio::spawn(report::drain(global.clone(), Mode::without_events(global), stream));
     let context = CheckContext { cluster, settings, releases, manifests: observed.manifests };
     let checks = check::run(&context, only, &events).await;
     drop(events);

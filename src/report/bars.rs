@@ -6,9 +6,9 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::event::{Event, PlannedStep, Stamped, Verdict};
-use crate::report::Reporter;
 use crate::report::lines::{outcome_tone, outcome_words, phase_words};
 use crate::report::style::{Style, Tone};
+use crate::report::{Reporter, width, wrap, write_stderr};
 
 const TICK: Duration = Duration::from_millis(120);
 
@@ -17,13 +17,15 @@ pub(super) struct Bars {
     all: MultiProgress,
     waves: BTreeMap<u8, ProgressBar>,
     steps: BTreeMap<String, ProgressBar>,
+    /// Why each running step still waits, below its bar.
+    reasons: BTreeMap<String, ProgressBar>,
     checks: Option<ProgressBar>,
 }
 
 impl Bars {
     pub(super) fn new(style: Style) -> Bars {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12));
-        Bars { style, all, waves: BTreeMap::new(), steps: BTreeMap::new(), checks: None }
+        Bars { style, all, waves: BTreeMap::new(), steps: BTreeMap::new(), reasons: BTreeMap::new(), checks: None }
     }
 
     fn bar(&self, template: &str, length: u64) -> ProgressBar {
@@ -60,7 +62,9 @@ fn bar_style(template: &str) -> ProgressStyle {
     style.progress_chars("=> ").tick_chars("|/-\\ ")
 }
 
-const RUNNING: &str = "  {spinner} {prefix} {bar:12} {pos}/{len} {elapsed:>3} {wide_msg}";
+const RUNNING: &str = "  {spinner} {prefix} {bar:20} {pos}/{len} {elapsed:>4}";
+/// A line of its own, so that it is legible at 80 columns.
+const REASON: &str = "        {wide_msg}";
 
 impl Reporter for Bars {
     fn event(&mut self, stamped: &Stamped) {
@@ -77,22 +81,31 @@ impl Reporter for Bars {
                     bar.reset_elapsed();
                     bar.set_style(bar_style(RUNNING));
                     bar.enable_steady_tick(TICK);
+                    let reason = self.all.insert_after(bar, ProgressBar::new(0));
+                    reason.set_style(bar_style(REASON));
+                    self.reasons.insert(component.clone(), reason);
                 }
             }
             Event::StepProgress { component, phase, ready, desired, waiting, .. } => {
                 if let Some(bar) = self.steps.get(component) {
                     bar.set_length(u64::from(*desired).max(1));
                     bar.set_position(u64::from(*ready));
-                    bar.set_message(waiting.clone().unwrap_or_else(|| phase_words(*phase).into()));
+                }
+                if let Some(reason) = self.reasons.get(component) {
+                    reason.set_message(waiting.clone().unwrap_or_else(|| phase_words(*phase).into()));
                 }
             }
-            Event::StepFinished { component, outcome, seconds, message, .. } => {
+            // Why it failed is told whole below, once the bars stand still.
+            Event::StepFinished { component, outcome, seconds, .. } => {
+                if let Some(reason) = self.reasons.remove(component) {
+                    reason.finish_and_clear();
+                    self.all.remove(&reason);
+                }
                 if let Some(bar) = self.steps.get(component) {
                     let words = self.style.paint(outcome_tone(*outcome), outcome_words(*outcome));
-                    let message = message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
                     bar.disable_steady_tick();
                     bar.set_style(bar_style("    {prefix} {wide_msg}"));
-                    bar.finish_with_message(format!("{words} {seconds:.1} s{message}"));
+                    bar.finish_with_message(format!("{words} {seconds:.1} s"));
                 }
             }
             Event::WaveFinished { wave, seconds } => {
@@ -101,7 +114,7 @@ impl Reporter for Bars {
                 }
             }
             Event::Notice { message, .. } => {
-                let _ = self.all.println(message);
+                self.all.suspend(|| write_stderr(&(wrap(message, "", width()) + "\n")));
             }
             Event::ChecksStarted { checks } => self.checks = Some(self.checks_line(checks.len())),
             Event::CheckFinished(check) => {
@@ -122,7 +135,11 @@ impl Bars {
         if let Some(checks) = self.checks.take() {
             checks.finish_and_clear();
         }
-        for bar in self.waves.values().chain(self.steps.values()) {
+        // Once only: a bar that is touched again is drawn again, over whatever was written since.
+        for wave in self.waves.values().filter(|wave| !wave.is_finished()) {
+            wave.set_message(self.style.paint(Tone::Faint, "not completed"));
+        }
+        for bar in std::mem::take(&mut self.waves).into_values().chain(std::mem::take(&mut self.steps).into_values()) {
             bar.disable_steady_tick();
             bar.abandon();
         }

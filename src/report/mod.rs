@@ -10,7 +10,7 @@ mod terminal;
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -79,27 +79,49 @@ impl Reporter for Quiet {
 }
 
 /// Drains the stream until its end, showing each event and appending each to the log file.
-pub async fn drain(mode: Mode, style: Style, mut stream: EventStream, log_file: Option<PathBuf>) {
+pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream) {
+    let style = Style::resolve(&global);
     let mut reporter: Box<dyn Reporter> = match mode {
         Mode::Bars => Box::new(bars::Bars::new(style)),
         Mode::Lines => Box::new(lines::Lines::new(style)),
         Mode::Json => Box::new(Json),
         Mode::Quiet => Box::new(Quiet),
     };
-    let mut log = log_file.and_then(|path| File::options().create(true).append(true).open(path).ok());
+    let mut log = global.log_file.as_deref().and_then(|path| open_log(path, &style));
     while let Some(stamped) = stream.next().await {
         if let Some(log) = &mut log {
             let _ = writeln!(log, "{}", serde_json::to_string(&stamped).unwrap_or_default());
         }
         reporter.event(&stamped);
         if let Event::RunFinished(summary) = &stamped.event {
+            if mode == Mode::Bars {
+                write_stderr("\n");
+            }
             if mode != Mode::Json {
                 finish(summary, style);
+            }
+            if global.verbose {
+                write_stderr(&cost(summary));
             }
             // It is the last event, even while somebody could still send one.
             return;
         }
     }
+}
+
+/// The log is a help: without it the run goes on.
+fn open_log(path: &Path, style: &Style) -> Option<File> {
+    let opened = File::options().create(true).append(true).open(path);
+    let told =
+        |error| notice(&format!("cannot write the log file {}: {error}; the run goes on", path.display()), style);
+    opened.map_err(told).ok()
+}
+
+/// `--verbose`: what the run cost.
+fn cost(summary: &RunSummary) -> String {
+    let verbs: Vec<String> = summary.api_requests.iter().map(|(verb, count)| format!("{count} {verb}")).collect();
+    let memory = summary.peak_rss_kib / 1024;
+    format!("took {:.1} s and {memory} MiB; requests to the API server: {}\n", summary.seconds, verbs.join(", "))
 }
 
 /// The report of a run for people: every verdict on stdout.

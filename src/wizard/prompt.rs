@@ -53,7 +53,10 @@ fn reply(text: String) -> Reply {
 
 impl Prompt for Terminal {
     fn say(&mut self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let columns = console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns));
+        let indent = " ".repeat(text.trim_start_matches('\n').chars().take_while(|c| *c == ' ').count().min(20));
+        let options = textwrap::Options::new(columns.clamp(40, 120)).subsequent_indent(&indent).break_words(false);
+        let _ = writeln!(std::io::stderr(), "{}", textwrap::fill(text, options));
     }
 
     fn text(&mut self, label: &str, default: Option<&str>, judge: Judge<'_>) -> Result<Reply, WizardError> {

@@ -200,6 +200,8 @@ fn summary(
                 prompt.say(&format!("  {:<30} {text}  ({from})", question.label));
             } else if question.kind == Kind::ClientSecret && detected.client_secret_in_cluster {
                 prompt.say(&format!("  {:<30} the one in the cluster is kept", question.label));
+            } else if question.kind == Kind::StorageClass {
+                prompt.say(&format!("  {:<30} {CLUSTER_DEFAULT}", question.label));
             }
         }
         prompt.say("");

@@ -27,7 +27,11 @@ fn helm_3_installs_a_verified_stack() {
 
 fn main_job(helm: &str) {
     let sandbox = Sandbox::up(&["--helm", helm]);
-    let installed = sandbox.install(&["--output", "json"]).ended_with(0);
+    let log = sandbox.file("run.log").display().to_string();
+    let installed = sandbox.install(&["--output", "json", "--log-file", &log]).ended_with(0);
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("run-finished") && log.contains(r#""helm":["upgrade""#), "{log}");
+    assert!(!log.contains(sandbox.variable("AUTH0_CLIENT_SECRET")), "the secret is in the log");
     let events = installed.events();
     the_events_tell_the_whole_run(&events);
     let expected: Vec<_> = PINNED.iter().map(|(name, _, chart)| ((*name).to_owned(), (*chart).to_owned())).collect();
