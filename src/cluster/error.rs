@@ -135,6 +135,11 @@ impl ClusterError {
             ClusterError::NoPod { .. } | ClusterError::NoAnswer { .. } => {
                 "see `tailwatch status`, and the pod's log".into()
             }
+            ClusterError::Refused { message, .. } if message.contains("conflict with") => {
+                "another field manager owns the field named above: let it go there, or install into another namespace \
+                 with --namespace"
+                    .into()
+            }
             ClusterError::Refused { .. } => return None,
         })
     }

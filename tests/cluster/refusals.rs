@@ -55,6 +55,21 @@ fn told(said: &Said, parts: &[&str]) {
     assert!(said.stderr.contains("hint: "), "{}", said.stderr);
 }
 
+/// A namespace whose Pod Security somebody else has set is not relabelled in silence.
+#[test]
+fn a_namespace_that_somebody_else_labelled_is_left_alone() {
+    let sandbox = Sandbox::up(&[]);
+    sandbox.kubectl(&["create", "namespace", "monitoring"]);
+    let label = "pod-security.kubernetes.io/enforce=restricted";
+    sandbox.kubectl(&["label", "namespace", "monitoring", label]);
+    let said = sandbox.install(&[]).ended_with(4);
+    for part in ["conflict", "pod-security.kubernetes.io/enforce", "hint: another field manager owns the field"] {
+        assert!(said.stderr.contains(part), "{part:?} is missing in:\n{}", said.stderr);
+    }
+    assert!(sandbox.releases().is_empty());
+    assert!(sandbox.kubectl(&["get", "namespace", "monitoring", "--show-labels"]).contains(label));
+}
+
 /// A values key that the chart does not know, and a value of the wrong type, stop the run at the render.
 #[test]
 fn a_chart_that_refuses_its_values_stops_the_run_before_the_change() {

@@ -9,6 +9,21 @@ use crate::support::Sandbox;
 /// A checks' longest wait and then some.
 const PATIENCE_MS: u64 = 180_000;
 
+/// The questions of a person whose answers are all there, by a part of their labels.
+const PREFILLED: [&str; 11] = [
+    "Tailnet domain",
+    "Grafana's name",
+    "issuer",
+    "client id",
+    "Groups claim",
+    "get in",
+    "metrics for",
+    "logs for",
+    "StorageClass",
+    "Volume for metrics",
+    "go on to the plan",
+];
+
 fn drive(command: Command) -> PtySession {
     spawn_command(command, Some(PATIENCE_MS)).expect("a pseudo-terminal")
 }
@@ -79,19 +94,7 @@ fn a_person_who_interrupts_leaves_nothing_behind(sandbox: &Sandbox) {
         let mut command = sandbox.tailwatch_command(&[]);
         command.env("TAILWATCH_ANSWERS", sandbox.answers());
         let mut session = drive(command);
-        for earlier in [
-            "Tailnet domain",
-            "Grafana's name",
-            "issuer",
-            "client id",
-            "Groups claim",
-            "get in",
-            "metrics for",
-            "logs for",
-        ] {
-            if label == "Tailnet domain" {
-                break;
-            }
+        for earlier in PREFILLED.iter().take_while(|earlier| **earlier != label) {
             answer(&mut session, earlier, "");
         }
         session.exp_string(label).expect("the question");
@@ -107,20 +110,7 @@ fn a_person_who_agrees_gets_the_stack(sandbox: &Sandbox) {
     let mut command = sandbox.tailwatch_command(&[]);
     command.env("TAILWATCH_ANSWERS", sandbox.answers());
     let mut session = drive(command);
-    let labels = [
-        "Tailnet domain",
-        "Grafana's name",
-        "issuer",
-        "client id",
-        "Groups claim",
-        "get in",
-        "metrics for",
-        "logs for",
-        "StorageClass",
-        "Volume for metrics",
-        "go on to the plan",
-    ];
-    for label in labels {
+    for label in PREFILLED {
         answer(&mut session, label, "");
     }
     answer(&mut session, "as planned?", "yes");
