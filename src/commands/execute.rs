@@ -25,7 +25,8 @@ pub(super) struct ExecuteOptions<'a> {
     pub(super) skip_verify: bool,
 }
 
-/// What to work with.
+/// What to work with. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Target {
     pub(super) cluster: Cluster,
     pub(super) helm: Helm,

@@ -13,6 +13,7 @@ use crate::commands::{connect, saved};
 use crate::config::{Draft, Settings};
 use crate::error::Error;
 use crate::event::Verdict;
+use crate::plan::PlanError;
 use crate::report::{self, style::Style};
 use crate::stack::DOOR_SECRET;
 use crate::wizard::{self, Detected, Scope};
@@ -68,6 +69,9 @@ pub(super) async fn install(global: &GlobalArgs, arguments: &InstallArgs, signal
     proceed(global, arguments, draft, Run { scope: Scope::OnlyMissing, signals }).await
 }
 
+/// How often it is planned afresh when what stands changes under the plan.
+const PLANS: u32 = 3;
+
 struct Run<'a> {
     scope: Scope,
     signals: &'a Signals,
@@ -87,22 +91,45 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     }
     let settings = draft.finish()?;
     preflight(&cluster, &settings, &style).await?;
-    let survey = survey(global, &cluster, &helm, &settings).await?;
+    let target = Target { cluster, helm };
+    let options = ExecuteOptions { wave_timeout, skip_verify: arguments.skip_verify, signals: run.signals };
+    let confirmed = if arguments.yes { Audience::Nobody } else { audience };
+    for _ in 1..PLANS {
+        match plan_and_execute(global, &target, &settings, confirmed, options).await {
+            // A helm that outlived its killed run may have ended in the meantime.
+            Err(Error::Plan(PlanError::Stale { release })) => {
+                report::notice(&format!("release {release} changed in the meantime; planning again"), &style);
+            }
+            ended => return ended,
+        }
+    }
+    plan_and_execute(global, &target, &settings, confirmed, options).await
+}
+
+/// The plan that is shown, and confirmed where somebody is asked, is the one that is executed.
+async fn plan_and_execute(
+    global: &GlobalArgs,
+    target: &Target,
+    settings: &Settings,
+    asked: Audience,
+    options: ExecuteOptions<'_>,
+) -> Result<u8, Error> {
+    let style = Style::resolve(global);
+    let survey = survey(global, &target.cluster, &target.helm, settings).await?;
     if global.output == Output::Human && !global.quiet {
         report::write_stderr(&report::plan_table(&survey.plan.steps(), &style, report::width()));
         for notice in &survey.prepared.notices {
             report::notice(notice, &style);
         }
     }
-    if audience == Audience::Person && !arguments.yes && survey.plan.has_changes() {
+    if asked == Audience::Person && survey.plan.has_changes() {
         let mut prompt = wizard::Terminal;
-        let question = format!("Change the cluster {}as planned?", cluster_name(&cluster));
+        let question = format!("Change the cluster {}as planned?", cluster_name(&target.cluster));
         if !tokio::task::block_in_place(|| wizard::confirm(&mut prompt, &question))? {
             return Err(Error::Declined);
         }
     }
-    let options = ExecuteOptions { wave_timeout, skip_verify: arguments.skip_verify, signals: run.signals };
-    execute(global, Target { cluster, helm }, &settings, survey, options).await
+    execute(global, target.clone(), settings, survey, options).await
 }
 
 /// What would fail later is told before the first change.
