@@ -1,9 +1,20 @@
 # Sourced after say.sh: makes sure of the toolchains that a script needs.
 
+# apt_install PACKAGE…: where that is possible without asking anybody.
+apt_install() {
+  command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ] || return 0
+  say "installing $* by apt-get"
+  apt-get install -y -qq "$@" >&2 || { apt-get update -qq >&2 && apt-get install -y -qq "$@" >&2; } || true
+}
+
 # Rust by rustup; the pinned toolchain comes with the first cargo call.
 ensure_rust() {
+  command -v cc >/dev/null 2>&1 || apt_install gcc libc6-dev
+  command -v cc >/dev/null 2>&1 ||
+    fail "a C compiler is needed to build tailwatch, and there is no cc" "install gcc or clang, then run this again"
   if ! command -v cargo >/dev/null 2>&1 && [ -f "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
   command -v cargo >/dev/null 2>&1 && return 0
+  command -v curl >/dev/null 2>&1 || apt_install curl ca-certificates
   command -v curl >/dev/null 2>&1 ||
     fail "Rust is not installed and curl, which would fetch rustup, is missing" "install rustup from https://rustup.rs, then run this again"
   say "installing Rust by rustup"
@@ -15,10 +26,7 @@ ensure_rust() {
 # Go 1.21 or later: from there on go fetches by itself the version that go.mod asks for.
 ensure_go() {
   if ! command -v go >/dev/null 2>&1 && [ -x /usr/local/go/bin/go ]; then PATH="$PATH:/usr/local/go/bin"; fi
-  if ! command -v go >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
-    say "installing Go by apt-get"
-    apt-get install -y -qq golang-go >&2 || true
-  fi
+  command -v go >/dev/null 2>&1 || apt_install golang-go
   command -v go >/dev/null 2>&1 ||
     fail "the sandbox is built from Go modules, and go is not installed" "install Go 1.26 or later from https://go.dev/dl/, then run this again"
   local version
