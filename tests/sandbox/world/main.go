@@ -88,7 +88,7 @@ func up(arguments []string) error {
 			Prometheus: os.Getenv("TAILWATCH_PART_PROMETHEUS"), Operator: os.Getenv("TAILWATCH_PART_OPERATOR"),
 		},
 		Charts:     os.Getenv("TAILWATCH_STAND_IN_CHARTS"),
-		RealCharts: os.Getenv("TAILWATCH_REAL_CHARTS"),
+		RealCharts: os.Getenv("TAILWATCH_SANDBOX_REAL_CHARTS"),
 		Canary:     fmt.Sprintf("canary-%016x%016x", rand.Uint64(), rand.Uint64()),
 	}}
 	for _, text := range faults {
