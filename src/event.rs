@@ -66,6 +66,26 @@ pub enum Event {
         desired: u32,
         /// Why the step still waits, one sentence fragment.
         waiting: Option<String>,
+        /// The same as a rule found it, where one did.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        diagnosis: Option<Box<Diagnosis>>,
+    },
+    /// A step waits longer than usual, or for something that no patience mends; sent once for each cause.
+    StepDelayed {
+        /// Component name.
+        component: String,
+        /// Its wave.
+        wave: u8,
+        /// Seconds since the step started.
+        seconds: f64,
+        /// Seconds the same step took in the last run that is known.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        usual_seconds: Option<u64>,
+        /// Why it waits, one sentence fragment.
+        waiting: String,
+        /// The same as a rule found it, where one did.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        diagnosis: Option<Box<Diagnosis>>,
     },
     /// A step ended; sent exactly once for each started step.
     StepFinished {
@@ -86,6 +106,14 @@ pub enum Event {
         /// For a failure: the next step for the person.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         hint: Option<String>,
+        /// For a failure: what a rule found.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        diagnosis: Option<Box<Diagnosis>>,
+    },
+    /// After a failed step: what else the rules find in the stack as it stands.
+    Diagnosed {
+        /// The worst first.
+        findings: Vec<Diagnosis>,
     },
     /// Every step of a wave has finished and is ready.
     WaveFinished {
@@ -131,6 +159,67 @@ pub struct PlannedStep {
     pub action: ActionKind,
     /// Why, one line.
     pub reason: String,
+    /// Seconds the same step took in the last run that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub usual_seconds: Option<u64>,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// It stays until somebody acts: a step that meets it fails now.
+    Fatal,
+    /// It may mend itself: a step that meets it fails when its time is over.
+    Deadline,
+    /// Nothing waits for it, but somebody should know.
+    Notice,
+}
+
+/// Where something is wrong.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// Release that suffers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub component: Option<String>,
+    /// Namespace, `None` for cluster-scoped objects.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub namespace: Option<String>,
+    /// Kind and name of the workload that waits, e.g. `StatefulSet loki`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub workload: Option<String>,
+    /// Kind and name of the object that cannot go on, e.g. `Pod loki-0`.
+    pub object: String,
+    /// Container of that pod.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub container: Option<String>,
+}
+
+/// Why something does not go on, as a rule found it.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Diagnosis {
+    /// Id of the rule, e.g. `image-not-found`.
+    pub rule: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong in plain words, one sentence with the object's name.
+    pub cause: String,
+    /// Where.
+    pub place: Place,
+    /// The cluster's own words, one line; empty when there are none.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub evidence: String,
+    /// Since when it has been seen.
+    pub since: jiff::Timestamp,
+    /// Last lines of the container's log, where they tell more; secrets are redacted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub log: Vec<String>,
+    /// The next step: the exact command, or the answer to change.
+    pub hint: String,
+    /// Where to read more.
+    pub docs: String,
 }
 
 /// What a step does.

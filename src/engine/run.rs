@@ -118,6 +118,7 @@ async fn run_step(
         message: error.as_ref().map(ToString::to_string),
         causes: error.as_ref().map(StepError::causes).unwrap_or_default(),
         hint: error.as_ref().and_then(StepError::hint),
+        diagnosis: None,
     });
     (StepResult { component, wave, outcome, seconds }, error)
 }
@@ -132,6 +133,7 @@ fn skip(context: &EngineContext, step: &Step) -> StepResult {
         message: None,
         causes: Vec::new(),
         hint: None,
+        diagnosis: None,
     });
     StepResult { component, wave, outcome: StepOutcome::Skipped, seconds: 0.0 }
 }

@@ -58,6 +58,7 @@ impl StepRun<'_> {
             ready: readiness.ready,
             desired: readiness.desired,
             waiting: readiness.waiting.clone(),
+            diagnosis: None,
         });
     }
 

@@ -69,6 +69,7 @@ impl Plan {
                 chart_version: step.release.chart.version.to_string(),
                 action: step.action,
                 reason: step.reason.clone(),
+                usual_seconds: None,
             })
             .collect()
     }

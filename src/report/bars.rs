@@ -116,6 +116,7 @@ impl Reporter for Bars {
             Event::Notice { message, .. } => {
                 self.all.suspend(|| write_stderr(&(wrap(message, "", width()) + "\n")));
             }
+            Event::StepDelayed { .. } | Event::Diagnosed { .. } => {}
             Event::ChecksStarted { checks } => self.checks = Some(self.checks_line(checks.len())),
             Event::CheckFinished(check) => {
                 if let Some(bar) = &self.checks {

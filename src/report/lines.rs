@@ -132,7 +132,7 @@ impl Reporter for Lines {
                 let verdict = self.style.paint(verdict_tone(check.verdict), verdict_words(check.verdict));
                 self.line(&format!("{verdict} {}: {}", check.id, check.detail));
             }
-            Event::CheckFinished(_) | Event::RunFinished(_) => {}
+            Event::StepDelayed { .. } | Event::Diagnosed { .. } | Event::CheckFinished(_) | Event::RunFinished(_) => {}
         }
     }
 }

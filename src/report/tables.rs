@@ -131,6 +131,7 @@ mod tests {
             chart_version: "6.46.0".into(),
             action: ActionKind::Repair,
             reason: "revision 3 was interrupted and is still pending in the cluster".into(),
+            usual_seconds: None,
         };
         let table = plan_table(&[step], &Style { color: false }, 60);
         assert!(table.lines().all(|line| line.len() <= 60), "{table}");
