@@ -72,22 +72,15 @@ func (b *backends) keep(ctx context.Context) {
 	if err := b.startAlways(); err != nil {
 		log.Printf("backends: %v", err)
 	}
-	tick := time.NewTicker(150 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, 150*time.Millisecond, func() {
 		b.mutex.Lock()
+		defer b.mutex.Unlock()
 		if ctx.Err() == nil {
 			for _, keeper := range b.keepers {
 				keeper.reconcile(b.w.view)
 			}
 		}
-		b.mutex.Unlock()
-	}
+	})
 }
 
 func (b *backends) startAlways() error {

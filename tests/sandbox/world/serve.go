@@ -157,21 +157,16 @@ func (p *process) String() string {
 }
 
 func (w *world) untilOwnerIsGone(ctx context.Context) {
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	ctx, gone := context.WithCancel(ctx)
+	defer gone()
+	every(ctx, 500*time.Millisecond, func() {
 		if w.OwnerPID > 0 && syscall.Kill(w.OwnerPID, 0) != nil {
 			log.Printf("the owner (pid %d) is gone", w.OwnerPID)
 			w.stopEverything()
 			_ = os.RemoveAll(w.Dir)
-			return
+			gone()
 		}
-	}
+	})
 }
 
 func (w *world) listenForCommands() error {
