@@ -231,11 +231,14 @@ func answers(arguments []string) error {
 
 func fault(arguments []string) error {
 	s, flags, err := named("fault", arguments)
-	if err != nil {
+	if flags == nil {
 		return err
 	}
 	if flags.NArg() != 2 || (flags.Arg(1) != "on" && flags.Arg(1) != "off") {
 		return fmt.Errorf("usage: scripts/sandbox fault KIND[=TARGET] on|off; KIND is one of: %s", faultUsage())
+	}
+	if err != nil {
+		return err
 	}
 	// Read here as well: a file is named from the folder of who asks.
 	fault, err := parseFault(flags.Arg(0), flags.Arg(1) == "on")
