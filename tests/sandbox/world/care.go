@@ -16,14 +16,7 @@ import (
 // care plays the controllers that a real cluster has beside Kubernetes' own: the volume provisioner and the Tailscale
 // operator.
 func (w *world) care(ctx context.Context) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, 100*time.Millisecond, func() {
 		for name, work := range map[string]func(context.Context) error{
 			"volumes": w.provision, "ingress": w.assignAddresses, "quota": w.keepQuota,
 		} {
@@ -31,7 +24,7 @@ func (w *world) care(ctx context.Context) {
 				log.Printf("%s: %v", name, err)
 			}
 		}
-	}
+	})
 }
 
 // provision makes a volume for each claim whose pod the scheduler has placed, and takes released ones away.

@@ -17,7 +17,6 @@ import (
 // Addresses that exist only inside the simulated cluster.
 const (
 	serviceRange = "10.0.0.0/24"
-	podRange     = "10.244.0.1/16"
 	// apiAddress stands for the API server in the Service `kubernetes`.
 	apiAddress = "10.1.0.1"
 	apiPort    = 6443

@@ -26,6 +26,7 @@ type world struct {
 	kube      *kubernetes.Clientset
 	view      *view
 	backends  *backends
+	kubelet   *kubelet
 	charts    map[string]chartArchive
 
 	mutex    sync.Mutex
@@ -98,6 +99,10 @@ func (w *world) prepare() error {
 		return err
 	}
 	w.backends = newBackends(w)
+	w.kubelet = newKubelet(w)
+	if _, err := w.listen(w.Ports.Kubelet, "kubelet", w.kubelet.serve()); err != nil {
+		return err
+	}
 	return w.serveEgress()
 }
 
@@ -129,7 +134,10 @@ func (w *world) bringUp(ctx context.Context) error {
 	w.mutex.Lock()
 	w.view = view
 	w.mutex.Unlock()
-	if err := w.applyClusterFaults(ctx); err != nil {
+	if err := w.applyFaults(ctx); err != nil {
+		return err
+	}
+	if err := w.kubelet.start(viewing, view); err != nil {
 		return err
 	}
 	go w.care(viewing)
@@ -157,21 +165,16 @@ func (p *process) String() string {
 }
 
 func (w *world) untilOwnerIsGone(ctx context.Context) {
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	ctx, gone := context.WithCancel(ctx)
+	defer gone()
+	every(ctx, 500*time.Millisecond, func() {
 		if w.OwnerPID > 0 && syscall.Kill(w.OwnerPID, 0) != nil {
 			log.Printf("the owner (pid %d) is gone", w.OwnerPID)
 			w.stopEverything()
 			_ = os.RemoveAll(w.Dir)
-			return
+			gone()
 		}
-	}
+	})
 }
 
 func (w *world) listenForCommands() error {
@@ -193,16 +196,16 @@ func (w *world) listenForCommands() error {
 	mux.HandleFunc("/status", func(answer http.ResponseWriter, _ *http.Request) { fmt.Fprint(answer, w.describe()) })
 	handle("/fault", func(request *http.Request) error {
 		query := request.URL.Query()
-		fault, err := parseFault(query.Get("fault"))
+		on := query.Get("to") == "on"
+		fault, err := parseFault(query.Get("fault"), on)
 		if err != nil {
 			return err
 		}
-		return w.switchFault(request.Context(), fault, query.Get("to") == "on")
+		return w.switchFault(request.Context(), fault, on)
 	})
 	handle("/reset", func(*http.Request) error {
 		w.stopEverything()
-		w.Faults = nil
-		if err := w.save(); err != nil {
+		if err := w.setFaults(nil); err != nil {
 			return err
 		}
 		for _, file := range []string{"audit.log", "egress.log"} {
@@ -229,8 +232,8 @@ func (w *world) describe() string {
 	}
 	text += w.backends.describe()
 	faults := []string{}
-	for _, fault := range w.Faults {
-		faults = append(faults, strings.TrimSuffix(fault.Kind+"="+fault.Target, "="))
+	for _, fault := range w.faults() {
+		faults = append(faults, fault.String())
 	}
 	if len(faults) > 0 {
 		text += "  faults         " + strings.Join(faults, ", ") + "\n"
@@ -240,26 +243,36 @@ func (w *world) describe() string {
 
 // switchFault turns one fault on or off; off without a target ends every fault of the kind.
 func (w *world) switchFault(ctx context.Context, fault Fault, on bool) error {
-	w.Faults = slices.DeleteFunc(w.Faults, func(other Fault) bool { return other.Kind == fault.Kind })
+	faults := without(w.faults(), fault)
 	if on {
-		w.Faults = append(w.Faults, fault)
+		faults = append(faults, fault)
 	}
-	if err := w.save(); err != nil {
+	if err := w.setFaults(faults); err != nil {
 		return err
 	}
-	switch fault.Kind {
-	case "api-down":
-		if on {
-			w.child("kube-apiserver").stop()
-			return nil
-		}
-		if err := w.startAPI(); err != nil {
-			return err
-		}
-		return w.awaitAPI(ctx)
-	case "unschedulable", "no-storage-class", "quota":
-		return w.applyClusterFaults(ctx)
-	default:
-		return w.restartKwok(ctx)
+	if fault.Kind == "api-down" {
+		return w.switchAPI(ctx, !on)
 	}
+	return w.applyFaults(ctx)
+}
+
+func (w *world) switchAPI(ctx context.Context, on bool) error {
+	if !on {
+		w.child("kube-apiserver").stop()
+		return nil
+	}
+	if err := w.startAPI(); err != nil {
+		return err
+	}
+	return w.awaitAPI(ctx)
+}
+
+// applyFaults brings the world to the faults that are on.
+func (w *world) applyFaults(ctx context.Context) error {
+	faults, err := w.podFaults()
+	if err != nil {
+		return err
+	}
+	w.kubelet.switchTo(faults)
+	return w.applyClusterFaults(ctx)
 }
