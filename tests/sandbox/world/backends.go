@@ -78,7 +78,7 @@ func (b *backends) keep(ctx context.Context) {
 		defer b.mutex.Unlock()
 		if ctx.Err() == nil {
 			for _, keeper := range b.keepers {
-				keeper.reconcile(b.w.Sandbox, b.w.view)
+				keeper.reconcile(b.w.Sandbox, b.w.view())
 			}
 		}
 	})
@@ -239,9 +239,7 @@ func (w *world) resolve(address string) (string, bool) {
 			return loopback(w.Ports.ExportersTLS), true
 		}
 	}
-	w.mutex.Lock()
-	view := w.view
-	w.mutex.Unlock()
+	view := w.view()
 	if view == nil {
 		return "", false
 	}

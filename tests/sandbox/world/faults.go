@@ -15,10 +15,27 @@ import (
 // the text of the file that a fault of the kind `pods` plays.
 type Fault struct{ Kind, Target, File, Stages string }
 
-// faultKinds and what each takes as its target.
-var faultKinds = []struct{ kind, target string }{
-	{"pods", "PREFIX@FILE"}, {"image-pull", "[PREFIX]"}, {"crash-loop", "[PREFIX]"}, {"never-ready", "[PREFIX]"}, {"slow-start", "[PREFIX]"},
-	{"unschedulable", ""}, {"no-storage-class", ""}, {"quota", "[NAMESPACE]"}, {"api-down", ""},
+// faultKinds: what each takes as its target, and whether it may be on for several at once.
+var faultKinds = []faultKind{
+	{"pods", "PREFIX@FILE", true}, {"image-pull", "[PREFIX]", true}, {"crash-loop", "[PREFIX]", true},
+	{"never-ready", "[PREFIX]", true}, {"slow-start", "[PREFIX]", true}, {"node-not-ready", "NODE", true},
+	{"unschedulable", "", false}, {"no-storage-class", "", false}, {"provisioner-silent", "", false}, {"provisioning-failed", "", false},
+	{"quota", "[NAMESPACE]", false}, {"tailscale", "https-off|no-address|host-taken|tags-refused", false},
+	{"api-down", "", false}, {"controllers-down", "", false},
+}
+
+type faultKind struct {
+	kind, target string
+	several      bool
+}
+
+func kindOf(kind string) (faultKind, bool) {
+	for _, row := range faultKinds {
+		if row.kind == kind {
+			return row, true
+		}
+	}
+	return faultKind{}, false
 }
 
 func faultUsage() string {
@@ -40,13 +57,19 @@ func faultUsage() string {
 func parseFault(text string, on bool) (Fault, error) {
 	var fault Fault
 	fault.Kind, fault.Target, _ = strings.Cut(text, "=")
-	index := slices.IndexFunc(faultKinds, func(row struct{ kind, target string }) bool { return row.kind == fault.Kind })
-	if index < 0 {
+	kind, known := kindOf(fault.Kind)
+	if !known {
 		return fault, fmt.Errorf("there is no fault %q; there are: %s", fault.Kind, faultUsage())
 	}
-	target := faultKinds[index].target
-	if on && fault.Target == "" && target != "" && !strings.HasPrefix(target, "[") {
-		return fault, fmt.Errorf("%s is to be written %s=%s", fault.Kind, fault.Kind, target)
+	malformed := fmt.Errorf("%s is to be written %s=%s", kind.kind, kind.kind, kind.target)
+	if on && fault.Target == "" && kind.target != "" && !strings.HasPrefix(kind.target, "[") {
+		return fault, malformed
+	}
+	if words := strings.Split(kind.target, "|"); on && len(words) > 1 && !slices.Contains(words, fault.Target) {
+		return fault, malformed
+	}
+	if kind.target == "" && fault.Target != "" {
+		return fault, fmt.Errorf("%s takes no target", kind.kind)
 	}
 	if fault.Kind != "pods" {
 		return fault, nil
@@ -56,7 +79,7 @@ func parseFault(text string, on bool) (Fault, error) {
 		return fault, nil
 	}
 	if fault.Target == "" || fault.File == "" {
-		return fault, fmt.Errorf("pods is to be written pods=%s", target)
+		return fault, malformed
 	}
 	content, err := os.ReadFile(fault.File)
 	if err != nil {
@@ -77,6 +100,15 @@ func (f Fault) String() string {
 		text += "@" + f.File
 	}
 	return text
+}
+
+// with adds a fault, in the place of those that it cannot be beside.
+func with(faults []Fault, fault Fault) []Fault {
+	replaced := fault
+	if kind, _ := kindOf(fault.Kind); !kind.several {
+		replaced.Target = ""
+	}
+	return append(without(faults, replaced), fault)
 }
 
 // without leaves out a fault: with a target that one, without one all of its kind.

@@ -11,10 +11,7 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/tools/record"
 )
 
 // kubelet plays the kubelets of all nodes: every pod that the scheduler places goes through its course, and pods that
@@ -26,8 +23,6 @@ type kubelet struct {
 
 	mutex   sync.Mutex
 	ctx     context.Context
-	view    *view
-	events  record.EventBroadcaster
 	players map[types.UID]*player
 	faults  podFaults
 }
@@ -42,15 +37,25 @@ func newKubelet(w *world) *kubelet {
 	return &kubelet{w: w, players: map[types.UID]*player{}}
 }
 
-// start lets the kubelet act on a new control plane until the context ends.
-func (k *kubelet) start(ctx context.Context, view *view) error {
-	events := record.NewBroadcaster(record.WithContext(ctx))
-	events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: k.w.kube.CoreV1().Events("")})
+// begin lets the kubelet act on a new control plane until the context ends.
+func (k *kubelet) begin(ctx context.Context) {
 	k.mutex.Lock()
-	k.ctx, k.view, k.events = ctx, view, events
-	k.players = map[types.UID]*player{}
-	k.mutex.Unlock()
+	defer k.mutex.Unlock()
+	k.ctx, k.players = ctx, map[types.UID]*player{}
 	k.logs.clear()
+}
+
+// watch lets the kubelet act by this view.
+func (k *kubelet) watch(view *view) error {
+	if _, err := view.nodeInformer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(before, after any) {
+			if isUp(after.(*core.Node)) && !isUp(before.(*core.Node)) {
+				k.recover(after.(*core.Node).Name)
+			}
+		},
+	}); err != nil {
+		return err
+	}
 	_, err := view.podInformer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(object any) { k.see(object.(*core.Pod)) },
 		UpdateFunc: func(_, object any) { k.see(object.(*core.Pod)) },
@@ -126,10 +131,10 @@ func (k *kubelet) switchTo(faults podFaults) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
 	k.faults = faults
-	if k.view == nil {
+	if k.w.view() == nil {
 		return
 	}
-	pods, _ := k.view.pods.List(labels.Everything())
+	pods, _ := k.w.view().pods.List(labels.Everything())
 	for _, pod := range pods {
 		known := k.players[pod.UID]
 		if known != nil && known.course != nil && known.course.id != faults.course(pod).id && !isOver(pod) {
@@ -149,6 +154,9 @@ func (k *kubelet) play(ctx context.Context, pod *core.Pod, course *course, at in
 		if !sleep(ctx, stage.wait(pod, course.pace)) {
 			return
 		}
+		if pod = k.awaitNode(ctx, pod); pod == nil {
+			return
+		}
 		if pod = k.apply(ctx, pod, stage); pod == nil || isOver(pod) {
 			return
 		}
@@ -156,6 +164,44 @@ func (k *kubelet) play(ctx context.Context, pod *core.Pod, course *course, at in
 	}
 	if isReady(pod) && ownerKind(pod) == "Job" && sleep(ctx, course.pace.untilComplete()) {
 		k.apply(ctx, pod, &completed)
+	}
+}
+
+// awaitNode holds a pod up while its node is not ready.
+func (k *kubelet) awaitNode(ctx context.Context, pod *core.Pod) *core.Pod {
+	for told := false; ; told = true {
+		if node, err := k.w.view().nodeLister.Get(pod.Spec.NodeName); err != nil || isUp(node) {
+			return pod
+		}
+		if !told && len(pod.Status.ContainerStatuses) == 0 {
+			if pod = k.apply(ctx, pod, &withoutNetwork); pod == nil {
+				return nil
+			}
+		}
+		if !sleep(ctx, 200*time.Millisecond) {
+			return nil
+		}
+	}
+}
+
+var withoutNetwork = stage{
+	Containers:     map[string]*containerEntry{"*": {Waiting: &core.ContainerStateWaiting{Reason: "ContainerCreating"}}},
+	InitContainers: map[string]*containerEntry{"*": {Waiting: &core.ContainerStateWaiting{Reason: "PodInitializing"}}},
+	Event:          eventList{{core.EventTypeWarning, "NetworkNotReady", "network is not ready: " + nodeDownMessage}},
+}
+
+// recover reports the pods of a node that is ready again as they are: while it was not, the node controller has called
+// them unready.
+func (k *kubelet) recover(node string) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	pods, _ := k.w.view().pods.List(labels.Everything())
+	for _, pod := range pods {
+		if pod.Spec.NodeName == node && len(pod.Status.ContainerStatuses) > 0 && !isOver(pod) && pod.DeletionTimestamp == nil {
+			go k.report(k.ctx, pod, func(pod *core.Pod) {
+				setConditions(&pod.Status, initialized(&pod.Status), meta.Now())
+			})
+		}
 	}
 }
 
@@ -178,26 +224,41 @@ func sleep(ctx context.Context, duration time.Duration) bool {
 	}
 }
 
-// apply brings a pod to a stage, however long the API server takes, and gives the pod as it then is: nil if it is gone.
+// apply brings a pod to a stage and gives the pod as it then is: nil if it is gone.
 func (k *kubelet) apply(ctx context.Context, pod *core.Pod, stage *stage) *core.Pod {
+	var before *core.Pod
+	now := time.Now()
+	after := k.report(ctx, pod, func(pod *core.Pod) {
+		before = pod.DeepCopy()
+		pod.Status = stage.status(pod, now)
+		k.place(pod)
+	})
+	if after != nil {
+		k.logs.write(before, after, stage, now)
+		k.record(after, stage)
+	}
+	return after
+}
+
+// report changes a pod's status, however long the API server takes.
+func (k *kubelet) report(ctx context.Context, pod *core.Pod, change func(*core.Pod)) *core.Pod {
 	for {
-		now := time.Now()
 		changed := pod.DeepCopy()
-		changed.Status = stage.status(pod, now)
-		k.place(changed)
+		change(changed)
 		after, err := k.w.kube.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, changed, meta.UpdateOptions{})
 		switch {
 		case ctx.Err() != nil || apierrors.IsNotFound(err):
 			return nil
 		case err == nil:
-			k.logs.write(pod, after, stage, now)
-			k.record(after, stage)
 			return after
 		case apierrors.IsInvalid(err):
-			log.Printf("stage %q cannot follow for pod %s/%s: %v", stage.Name, pod.Namespace, pod.Name, err)
+			log.Printf("pod %s/%s cannot become what its course says: %v", pod.Namespace, pod.Name, err)
 			return nil
 		case !apierrors.IsConflict(err):
-			log.Printf("pod %s/%s: %v", pod.Namespace, pod.Name, err)
+			// An API server that does not answer is nothing to tell.
+			if apierrors.ReasonForError(err) != meta.StatusReasonUnknown {
+				log.Printf("pod %s/%s: %v", pod.Namespace, pod.Name, err)
+			}
 			if !sleep(ctx, 500*time.Millisecond) {
 				return nil
 			}
@@ -213,7 +274,7 @@ func (k *kubelet) apply(ctx context.Context, pod *core.Pod, stage *stage) *core.
 
 // place gives a pod its addresses. It keeps the one it has.
 func (k *kubelet) place(pod *core.Pod) {
-	node := k.view.nodeAddress(pod.Spec.NodeName)
+	node := k.w.view().nodeAddress(pod.Spec.NodeName)
 	pod.Status.HostIP, pod.Status.HostIPs = node, []core.HostIP{{IP: node}}
 	if pod.Status.PodIP != "" || !hasSandbox(&pod.Status) {
 		return
@@ -246,7 +307,7 @@ func (k *kubelet) record(pod *core.Pod, stage *stage) {
 			status = each
 		}
 	}
-	recorder := k.events.NewRecorder(scheme.Scheme, core.EventSource{Component: "kubelet", Host: pod.Spec.NodeName})
+	recorder := k.w.recorder("kubelet", pod.Spec.NodeName)
 	for _, event := range stage.Event {
 		about := &core.ObjectReference{
 			APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion,

@@ -32,9 +32,7 @@ func (k *kubelet) serve() http.Handler {
 }
 
 func (k *kubelet) containerLogs(answer http.ResponseWriter, request *http.Request) {
-	k.mutex.Lock()
-	view := k.view
-	k.mutex.Unlock()
+	view := k.w.view()
 	namespace, name, container := request.PathValue("namespace"), request.PathValue("pod"), request.PathValue("container")
 	options, err := readLogOptions(request.URL.Query())
 	if err != nil {
@@ -87,6 +85,9 @@ func (k *kubelet) linesOf(pod *core.Pod, name string, previous bool) ([]logLine,
 	case status.State.Running != nil:
 		if file := k.w.backendLog(pod, name); file != "" {
 			return linesOfFile(file)
+		}
+		if lines := k.w.tailscaleLog(pod); lines != nil {
+			return lines, nil
 		}
 	}
 	return k.logs.read(pod, name, false), nil

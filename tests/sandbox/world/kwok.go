@@ -16,6 +16,7 @@ spec:
   selector:
     matchExpressions:
     - { key: '.status.conditions.[] | select( .type == "Ready" ) | .status', operator: NotIn, values: ["True"] }
+    - { key: '.metadata.annotations["` + downAnnotation + `"]', operator: DoesNotExist }
   next:
     statusTemplate: |
       {{ $now := Now }}
@@ -50,7 +51,7 @@ func (w *world) startKwok() error {
 		return err
 	}
 	return w.run("kwok", w.binary("kwok"), "--kubeconfig="+w.path("kubeconfig"), "--config="+w.path("kwok.yaml"),
-		"--manage-all-nodes", "--node-lease-duration-seconds=40", "--node-ip=10.2.0.254", "--node-name=localhost",
+		"--manage-all-nodes", "--node-lease-duration-seconds=0", "--node-ip=10.2.0.254", "--node-name=localhost",
 		fmt.Sprintf("--node-port=%d", w.Ports.Kubelet), "--server-address="+loopback(w.Ports.Kwok),
 		"--tls-cert-file="+w.path("pki", "kubelet.crt"), "--tls-private-key-file="+w.path("pki", "kubelet.key"))
 }

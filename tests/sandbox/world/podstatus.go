@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -171,6 +172,11 @@ func phase(policy core.RestartPolicy, status *core.PodStatus, initialized bool) 
 	default:
 		return core.PodRunning
 	}
+}
+
+// initialized says whether all init containers are done.
+func initialized(status *core.PodStatus) bool {
+	return !slices.ContainsFunc(status.InitContainerStatuses, func(container core.ContainerStatus) bool { return !container.Ready })
 }
 
 // setConditions derives the pod's conditions from its containers.

@@ -11,11 +11,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
 )
 
 // world is a running sandbox.
@@ -24,15 +26,18 @@ type world struct {
 	processes *processes
 	config    *rest.Config
 	kube      *kubernetes.Clientset
-	view      *view
-	backends  *backends
-	kubelet   *kubelet
-	charts    map[string]chartArchive
+	// viewed is what stands in the cluster.
+	viewed atomic.Pointer[view]
+	// events sends what the simulated components tell.
+	events   record.EventBroadcaster
+	backends *backends
+	kubelet  *kubelet
+	charts   map[string]chartArchive
 
 	mutex    sync.Mutex
 	children map[string]*process
-	// stopView ends everything that looks at the present control plane.
-	stopView context.CancelFunc
+	// stopLife ends everything that acts on the present control plane, stopView what looks at it.
+	stopLife, stopView context.CancelFunc
 }
 
 func (w *world) child(name string) *process {
@@ -118,45 +123,6 @@ auth0:
 `
 }
 
-func (w *world) bringUp(ctx context.Context) error {
-	if err := w.startPlane(ctx); err != nil {
-		return err
-	}
-	if err := w.makeObjects(ctx); err != nil {
-		return err
-	}
-	viewing, stop := context.WithCancel(context.Background())
-	w.stopView = stop
-	view, err := newView(viewing, w.kube)
-	if err != nil {
-		return err
-	}
-	w.mutex.Lock()
-	w.view = view
-	w.mutex.Unlock()
-	if err := w.applyFaults(ctx); err != nil {
-		return err
-	}
-	if err := w.kubelet.start(viewing, view); err != nil {
-		return err
-	}
-	go w.care(viewing)
-	go w.backends.keep(viewing)
-	return w.awaitNodes(ctx)
-}
-
-func (w *world) stopEverything() {
-	if w.stopView != nil {
-		w.stopView()
-	}
-	if w.backends != nil {
-		w.backends.stop()
-	}
-	for _, name := range []string{"kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"} {
-		w.child(name).stop()
-	}
-}
-
 func (p *process) String() string {
 	if p.running() {
 		return fmt.Sprintf("pid %d", p.cmd.Process.Pid)
@@ -239,40 +205,4 @@ func (w *world) describe() string {
 		text += "  faults         " + strings.Join(faults, ", ") + "\n"
 	}
 	return text
-}
-
-// switchFault turns one fault on or off; off without a target ends every fault of the kind.
-func (w *world) switchFault(ctx context.Context, fault Fault, on bool) error {
-	faults := without(w.faults(), fault)
-	if on {
-		faults = append(faults, fault)
-	}
-	if err := w.setFaults(faults); err != nil {
-		return err
-	}
-	if fault.Kind == "api-down" {
-		return w.switchAPI(ctx, !on)
-	}
-	return w.applyFaults(ctx)
-}
-
-func (w *world) switchAPI(ctx context.Context, on bool) error {
-	if !on {
-		w.child("kube-apiserver").stop()
-		return nil
-	}
-	if err := w.startAPI(); err != nil {
-		return err
-	}
-	return w.awaitAPI(ctx)
-}
-
-// applyFaults brings the world to the faults that are on.
-func (w *world) applyFaults(ctx context.Context) error {
-	faults, err := w.podFaults()
-	if err != nil {
-		return err
-	}
-	w.kubelet.switchTo(faults)
-	return w.applyClusterFaults(ctx)
 }
