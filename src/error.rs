@@ -2,8 +2,8 @@
 //! the rendering is `report::failure`'s.
 
 use crate::{
-    cluster::ClusterError, config::ConfigError, engine::EngineError, helm::HelmError, plan::PlanError,
-    stack::StackError, wizard::WizardError,
+    cluster::ClusterError, config::ConfigError, engine::EngineError, event::Diagnosis, helm::HelmError,
+    plan::PlanError, stack::StackError, wizard::WizardError,
 };
 
 /// Everything went as asked.
@@ -132,6 +132,22 @@ impl Error {
             Error::Verification { .. } => Some("read the failed rows above; `tailwatch verify` runs them again".into()),
             Error::Preflight { .. } => Some("mend the failed rows above, then run the same command again".into()),
             Error::Declined | Error::Interrupted | Error::Local { .. } => None,
+        }
+    }
+
+    /// What a rule found, where one did.
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+        match self {
+            Error::Engine(error) => error.diagnosis(),
+            _ => None,
+        }
+    }
+
+    /// What stands now and what may be done without harm, for failures after changes began.
+    pub fn safe(&self) -> Option<String> {
+        match self {
+            Error::Engine(error) => error.safe(),
+            _ => None,
         }
     }
 }

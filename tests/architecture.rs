@@ -29,7 +29,7 @@ const MAY_SEE: [(&str, &[&str]); 14] = [
 ];
 
 /// Gathers every module's error and maps it to an exit code.
-const ERROR_MAY_SEE: &[&str] = &["wizard", "engine", "plan", "helm", "cluster", "stack", "config"];
+const ERROR_MAY_SEE: &[&str] = &["wizard", "engine", "plan", "helm", "cluster", "stack", "config", "event"];
 /// Who prints, draws or prompts.
 const MAY_TALK: [&str; 3] = ["main", "report", "wizard"];
 const TALK: [&str; 8] =

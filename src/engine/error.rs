@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cluster::ClusterError;
 use crate::error;
+use crate::event::Diagnosis;
 use crate::helm::HelmError;
 
 /// The run failed.
@@ -71,6 +72,8 @@ pub enum StepError {
         why: String,
         /// What to do.
         hint: Option<String>,
+        /// What a rule found.
+        diagnosis: Option<Box<Diagnosis>>,
     },
     /// The wave's time is over.
     #[error("not ready within {} s: {why}", after.as_secs())]
@@ -79,6 +82,8 @@ pub enum StepError {
         why: String,
         /// The wave's time.
         after: Duration,
+        /// What a rule found.
+        diagnosis: Option<Box<Diagnosis>>,
     },
     /// A signal ended the run.
     #[error("interrupted")]
@@ -106,11 +111,46 @@ impl EngineError {
             EngineError::Lock { source, .. } => source.hint(),
         }
     }
+
+    /// What a rule found, where one did.
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+        match self {
+            EngineError::Step { source, .. } => source.diagnosis(),
+            EngineError::Cancelled { .. } | EngineError::Lock { .. } => None,
+        }
+    }
+
+    /// What stands now and what may be done without harm.
+    pub fn safe(&self) -> Option<String> {
+        match self {
+            // A wave starts only after every step of the waves before it was ready.
+            EngineError::Step { wave, .. } | EngineError::Cancelled { wave } => Some(format!(
+                "what waves before {wave} brought up stays as it is and goes on running, nothing of a wave after it \
+                 was started; running the same command again goes on from what stands"
+            )),
+            EngineError::Lock { .. } => Some("no release was changed".into()),
+        }
+    }
 }
 
 impl StepError {
+    /// What a rule found, where one did.
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+        match self {
+            StepError::NotReady { diagnosis, .. } | StepError::Timeout { diagnosis, .. } => diagnosis.as_deref(),
+            StepError::Object { .. }
+            | StepError::Crds(_)
+            | StepError::Helm { .. }
+            | StepError::Watch(_)
+            | StepError::Cancelled => None,
+        }
+    }
+
     /// What to do.
     pub fn hint(&self) -> Option<String> {
+        if let Some(diagnosis) = self.diagnosis() {
+            return Some(diagnosis.hint.clone());
+        }
         match self {
             StepError::Object { source, .. } | StepError::Crds(source) | StepError::Watch(source) => source.hint(),
             StepError::Helm { source, .. } => source.hint(),

@@ -154,7 +154,7 @@ impl StepRun<'_> {
                 shown = readiness;
             }
             if let Some((why, hint)) = &shown.failed {
-                return Err(StepError::NotReady { why: why.clone(), hint: hint.clone() });
+                return Err(StepError::NotReady { why: why.clone(), hint: hint.clone(), diagnosis: None });
             }
             if shown.is_ready() {
                 return Ok(());
@@ -166,7 +166,7 @@ impl StepRun<'_> {
                 () = self.context.cancel.cancelled() => return Err(StepError::Cancelled),
                 () = tokio::time::sleep_until(self.deadline) => {
                     let why = shown.waiting.unwrap_or_else(|| "nothing said why".into());
-                    return Err(StepError::Timeout { why, after: self.context.wave_timeout });
+                    return Err(StepError::Timeout { why, after: self.context.wave_timeout, diagnosis: None });
                 }
             }
         }

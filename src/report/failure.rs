@@ -38,7 +38,11 @@ mod tests {
 
     #[test]
     fn an_error_its_causes_and_its_hint_are_each_said_once() {
-        let source = StepError::NotReady { why: "Deployment x: 0/1 pods".into(), hint: Some("look at x".into()) };
+        let source = StepError::NotReady {
+            why: "Deployment x: 0/1 pods".into(),
+            hint: Some("look at x".into()),
+            diagnosis: None,
+        };
         let error = Error::from(EngineError::Step { component: "loki".into(), wave: 32, source });
         let expected = "error: loki failed in wave 32\n  because: Deployment x: 0/1 pods\nhint: look at x\n";
         assert_eq!(text(&error, Style { color: false }, 80), expected);
