@@ -154,6 +154,19 @@ impl Sandbox {
         Said::of(self.command(&program).args(arguments).output().expect("helm runs"))
     }
 
+    /// Any of kubectl, helm and `sandbox` (scripts/sandbox on this one), in a folder.
+    pub fn act(&self, words: &[&str], folder: &Path) -> Said {
+        let mut command = match words[0] {
+            "sandbox" => Command::new(script()),
+            program => self.command(&self.file("bin").join(program)),
+        };
+        command.args(&words[1..]).current_dir(folder);
+        if words[0] == "sandbox" {
+            command.args(["--name", &self.name]);
+        }
+        Said::of(command.output().unwrap_or_else(|error| panic!("{}: {error}", words[0])))
+    }
+
     /// (release, chart with version) of `helm list`, sorted.
     pub fn releases(&self) -> Vec<(String, String)> {
         let listed = self.helm(&["list", "-A", "-o", "json"]).ended_with(0).json();

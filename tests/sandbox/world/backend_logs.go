@@ -337,7 +337,7 @@ func (w *world) carryLogs(ctx context.Context, text string, components []string)
 		case <-tick.C:
 		}
 		streams := []any{}
-		pods, _ := w.view.pods.List(labels.Everything())
+		pods, _ := w.view().pods.List(labels.Everything())
 		for _, pod := range pods {
 			if !isReady(pod) {
 				continue

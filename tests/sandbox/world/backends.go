@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -72,22 +73,15 @@ func (b *backends) keep(ctx context.Context) {
 	if err := b.startAlways(); err != nil {
 		log.Printf("backends: %v", err)
 	}
-	tick := time.NewTicker(150 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, 150*time.Millisecond, func() {
 		b.mutex.Lock()
+		defer b.mutex.Unlock()
 		if ctx.Err() == nil {
 			for _, keeper := range b.keepers {
-				keeper.reconcile(b.w.view)
+				keeper.reconcile(b.w.Sandbox, b.w.view())
 			}
 		}
-		b.mutex.Unlock()
-	}
+	})
 }
 
 func (b *backends) startAlways() error {
@@ -120,7 +114,7 @@ func (b *backends) startAlways() error {
 	return nil
 }
 
-func (k *keeper) reconcile(v *view) {
+func (k *keeper) reconcile(s *Sandbox, v *view) {
 	want := k.want(v)
 	if want == nil || want.fingerprint != k.fingerprint {
 		if k.current != nil {
@@ -139,11 +133,14 @@ func (k *keeper) reconcile(v *view) {
 	}
 	if k.current == nil && time.Now().After(k.retry) {
 		k.fingerprint = want.fingerprint
+		s.turnLog(k.name)
 		if k.current, k.err = want.start(); k.err != nil {
 			log.Printf("%s: %v", k.name, k.err)
+			s.note(k.name, "error", k.err.Error())
 			k.current, k.retry = nil, time.Now().Add(2*time.Second)
 		} else {
 			log.Printf("%s started", k.name)
+			s.note(k.name, "info", "started")
 		}
 	}
 	if k.current != nil && k.refresh != nil {
@@ -242,9 +239,7 @@ func (w *world) resolve(address string) (string, bool) {
 			return loopback(w.Ports.ExportersTLS), true
 		}
 	}
-	w.mutex.Lock()
-	view := w.view
-	w.mutex.Unlock()
+	view := w.view()
 	if view == nil {
 		return "", false
 	}
@@ -274,6 +269,33 @@ func (w *world) local(found endpoint) string {
 		return loopback(port)
 	}
 	return loopback(w.Ports.Exporters)
+}
+
+// backendLog is the file with the log of the backend that stands for a container, if one does.
+func (w *world) backendLog(pod *core.Pod, container string) string {
+	name := app(pod)
+	switch {
+	case name == operatorApp && container == pod.Spec.Containers[0].Name:
+		name = "operator"
+	case name != container || !slices.ContainsFunc(w.backends.keepers, func(k *keeper) bool { return k.name == name }):
+		return ""
+	}
+	return w.path("log", name+".log")
+}
+
+// turnLog: a backend that starts begins a new log; the one before is kept beside it.
+func (s *Sandbox) turnLog(name string) {
+	_ = os.Rename(s.path("log", name+".log"), s.path("log", name+".previous.log"))
+}
+
+// note adds a line to a backend's log: those that are not processes have no other.
+func (s *Sandbox) note(name, level, message string) {
+	file, err := os.OpenFile(s.path("log", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	fmt.Fprintf(file, "ts=%s level=%s msg=%q\n", time.Now().UTC().Format(time.RFC3339Nano), level, message)
 }
 
 // configMapOf reads a key of the ConfigMap that a pod mounts.

@@ -16,14 +16,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
-
-var faultKinds = []string{"image-pull", "crash-loop", "never-ready", "slow-start", "unschedulable", "no-storage-class", "quota", "api-down"}
 
 func main() {
 	commands := map[string]func([]string) error{
@@ -43,14 +40,6 @@ type list []string
 
 func (l *list) String() string         { return strings.Join(*l, ",") }
 func (l *list) Set(value string) error { *l = append(*l, value); return nil }
-
-func parseFault(text string) (Fault, error) {
-	kind, target, _ := strings.Cut(text, "=")
-	if !slices.Contains(faultKinds, kind) {
-		return Fault{}, fmt.Errorf("there is no fault %q; there are: %s", kind, strings.Join(faultKinds, ", "))
-	}
-	return Fault{Kind: kind, Target: target}, nil
-}
 
 func up(arguments []string) error {
 	flags := flag.NewFlagSet("up", flag.ContinueOnError)
@@ -92,7 +81,7 @@ func up(arguments []string) error {
 		Canary:     fmt.Sprintf("canary-%016x%016x", rand.Uint64(), rand.Uint64()),
 	}}
 	for _, text := range faults {
-		fault, err := parseFault(text)
+		fault, err := parseFault(text, true)
 		if err != nil {
 			return err
 		}
@@ -242,16 +231,21 @@ func answers(arguments []string) error {
 
 func fault(arguments []string) error {
 	s, flags, err := named("fault", arguments)
-	if err != nil {
+	if flags == nil {
 		return err
 	}
 	if flags.NArg() != 2 || (flags.Arg(1) != "on" && flags.Arg(1) != "off") {
-		return fmt.Errorf("usage: scripts/sandbox fault KIND[=TARGET] on|off; KIND is one of: %s", strings.Join(faultKinds, ", "))
+		return fmt.Errorf("usage: scripts/sandbox fault KIND[=TARGET] on|off; KIND is one of: %s", faultUsage())
 	}
-	if _, err := parseFault(flags.Arg(0)); err != nil {
+	if err != nil {
 		return err
 	}
-	_, err = s.call(http.MethodPost, "/fault?"+url.Values{"fault": {flags.Arg(0)}, "to": {flags.Arg(1)}}.Encode())
+	// Read here as well: a file is named from the folder of who asks.
+	fault, err := parseFault(flags.Arg(0), flags.Arg(1) == "on")
+	if err != nil {
+		return err
+	}
+	_, err = s.call(http.MethodPost, "/fault?"+url.Values{"fault": {fault.String()}, "to": {flags.Arg(1)}}.Encode())
 	return err
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,15 +10,15 @@ import (
 	networking "k8s.io/api/networking/v1"
 	rbac "k8s.io/api/rbac/v1"
 	storage "k8s.io/api/storage/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 )
 
 const (
 	provisioner  = "sandbox.tailwatch.dev/volumes"
 	defaultClass = "storageclass.kubernetes.io/is-default-class"
+	// addressAnnotation tells kwok and the kubelet which address a node has.
+	addressAnnotation = "sandbox/address"
 )
 
 // makeObjects gives the empty cluster what a real one has before anybody installs something.
@@ -27,7 +26,7 @@ func (w *world) makeObjects(ctx context.Context) error {
 	for number := range w.Nodes {
 		node := &core.Node{ObjectMeta: meta.ObjectMeta{
 			Name:        fmt.Sprintf("node-%d", number),
-			Annotations: map[string]string{"sandbox/address": nodeAddress(number + 1)},
+			Annotations: map[string]string{addressAnnotation: nodeAddress(number + 1)},
 			Labels:      map[string]string{"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "kubernetes.io/hostname": fmt.Sprintf("node-%d", number)},
 		}}
 		if _, err := w.kube.CoreV1().Nodes().Create(ctx, node, meta.CreateOptions{}); err != nil {
@@ -98,62 +97,4 @@ func (w *world) makeAPIEndpoints(ctx context.Context) error {
 	}
 	_, err := w.kube.CoreV1().Endpoints("default").Create(ctx, endpoints, meta.CreateOptions{})
 	return err
-}
-
-func (w *world) awaitNodes(ctx context.Context) error {
-	for range 600 {
-		ready := 0
-		for _, node := range w.view.nodes() {
-			for _, condition := range node.Status.Conditions {
-				if condition.Type == core.NodeReady && condition.Status == core.ConditionTrue {
-					ready++
-				}
-			}
-		}
-		if ready == w.Nodes {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	return errors.New("the simulated nodes did not become ready within 30 s")
-}
-
-// applyClusterFaults brings the objects that faults change to what is switched on.
-func (w *world) applyClusterFaults(ctx context.Context) error {
-	_, unschedulable := w.fault("unschedulable")
-	for _, node := range w.view.nodes() {
-		patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, unschedulable)
-		if _, err := w.kube.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, patch, meta.PatchOptions{}); err != nil {
-			return err
-		}
-	}
-	_, without := w.fault("no-storage-class")
-	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"%t"}}}`, defaultClass, !without)
-	if _, err := w.kube.StorageV1().StorageClasses().Patch(ctx, "standard", types.MergePatchType, patch, meta.PatchOptions{}); err != nil {
-		return err
-	}
-	if _, on := w.fault("quota"); !on {
-		quotas, err := w.kube.CoreV1().ResourceQuotas("").List(ctx, meta.ListOptions{LabelSelector: "sandbox=fault"})
-		if err != nil {
-			return err
-		}
-		for _, quota := range quotas.Items {
-			if err := w.kube.CoreV1().ResourceQuotas(quota.Namespace).Delete(ctx, quota.Name, meta.DeleteOptions{}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// quotaWithoutPods lets no pod into a namespace.
-func quotaWithoutPods(namespace string) *core.ResourceQuota {
-	return &core.ResourceQuota{
-		ObjectMeta: meta.ObjectMeta{Name: "sandbox-fault", Namespace: namespace, Labels: map[string]string{"sandbox": "fault"}},
-		Spec:       core.ResourceQuotaSpec{Hard: core.ResourceList{core.ResourcePods: resource.MustParse("0")}},
-	}
 }

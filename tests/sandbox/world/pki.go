@@ -25,7 +25,7 @@ func newAuthority() (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	template := template("tailwatch sandbox", nil)
+	template := certificateOf("tailwatch sandbox", nil)
 	template.IsCA, template.BasicConstraintsValid = true, true
 	template.KeyUsage |= x509.KeyUsageCertSign
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -39,7 +39,7 @@ func newAuthority() (*authority, error) {
 	return &authority{certificate, key, encode("CERTIFICATE", der)}, nil
 }
 
-func template(name string, groups []string) *x509.Certificate {
+func certificateOf(name string, groups []string) *x509.Certificate {
 	serial, _ := rand.Int(rand.Reader, big.NewInt(1<<62))
 	return &x509.Certificate{
 		SerialNumber: serial,
@@ -61,7 +61,7 @@ func (a *authority) issue(file, name string, groups []string, hosts ...string) e
 	if err != nil {
 		return err
 	}
-	certificate := template(name, groups)
+	certificate := certificateOf(name, groups)
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
 			certificate.IPAddresses = append(certificate.IPAddresses, ip)

@@ -17,7 +17,6 @@ import (
 // Addresses that exist only inside the simulated cluster.
 const (
 	serviceRange = "10.0.0.0/24"
-	podRange     = "10.244.0.1/16"
 	// apiAddress stands for the API server in the Service `kubernetes`.
 	apiAddress = "10.1.0.1"
 	apiPort    = 6443
@@ -72,7 +71,11 @@ func (s *Sandbox) client() (*rest.Config, *kubernetes.Clientset, error) {
 
 func (w *world) binary(name string) string { return filepath.Join(w.Parts.Kubernetes, name) }
 
+// run starts a part of the control plane that does not run.
 func (w *world) run(name, program string, arguments ...string) error {
+	if w.child(name).running() {
+		return nil
+	}
 	child, err := w.processes.start(w.Sandbox, name, program, arguments, nil)
 	if err != nil {
 		return err
@@ -128,21 +131,31 @@ func (w *world) startPlane(ctx context.Context) error {
 	if err := w.awaitAPI(ctx); err != nil {
 		return err
 	}
+	if err := w.startControllers(); err != nil {
+		return err
+	}
+	return w.startKwok()
+}
+
+func (w *world) stopControllers() {
+	w.child("kube-scheduler").stop()
+	w.child("kube-controller-manager").stop()
+}
+
+func (w *world) startControllers() error {
 	kubeconfig := "--kubeconfig=" + w.path("kubeconfig")
 	if err := w.run("kube-controller-manager", w.binary("kube-controller-manager"), kubeconfig,
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", w.Ports.Controllers), "--leader-elect=false",
 		"--root-ca-file="+w.path("pki", "ca.crt"),
 		"--service-account-private-key-file="+w.path("pki", "service-accounts.key"),
 		"--use-service-account-credentials=false", "--kube-api-qps=200", "--kube-api-burst=400",
-		"--node-monitor-grace-period=10m", "--profiling=false"); err != nil {
+		// Nodes have no leases and send no heartbeats, so that ever so many cost nothing while nothing happens.
+		"--node-monitor-grace-period=10000h", "--profiling=false"); err != nil {
 		return err
 	}
-	if err := w.run("kube-scheduler", w.binary("kube-scheduler"), kubeconfig,
+	return w.run("kube-scheduler", w.binary("kube-scheduler"), kubeconfig,
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", w.Ports.Scheduler), "--leader-elect=false",
-		"--kube-api-qps=200", "--kube-api-burst=400", "--profiling=false"); err != nil {
-		return err
-	}
-	return w.startKwok()
+		"--kube-api-qps=200", "--kube-api-burst=400", "--profiling=false")
 }
 
 // awaitAPI waits for /readyz, and says which process ended where it never comes.

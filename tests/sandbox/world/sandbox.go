@@ -8,12 +8,15 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // Ports of one sandbox, all on 127.0.0.1.
 type Ports struct {
-	EtcdClient, EtcdPeer, API, Controllers, Scheduler, Kubelet, Charts  int
+	EtcdClient, EtcdPeer, API, Controllers, Scheduler, Kubelet, Kwok    int
+	Charts                                                              int
 	Scrape, Operator, Prometheus, Door, DoorMetrics                     int
 	Grafana, Loki, Alloy, Alertmanager, Issuer, Exporters, ExportersTLS int
 }
@@ -38,13 +41,12 @@ type Settings struct {
 // Parts are the folders of the built binaries.
 type Parts struct{ Kubernetes, Helm3, Prometheus, Operator string }
 
-// Fault is a switch that is on; Target narrows it to pods of that name (or, for quota, to a namespace).
-type Fault struct{ Kind, Target string }
-
 // Sandbox is a folder and its settings.
 type Sandbox struct {
 	Dir string
 	Settings
+	// faultsMutex guards Settings.Faults.
+	faultsMutex sync.Mutex
 }
 
 const (
@@ -142,7 +144,7 @@ func freePorts(count int) ([]int, error) {
 }
 
 func (p *Ports) choose() error {
-	fields := []*int{&p.EtcdClient, &p.EtcdPeer, &p.API, &p.Controllers, &p.Scheduler, &p.Kubelet, &p.Charts, &p.Scrape,
+	fields := []*int{&p.EtcdClient, &p.EtcdPeer, &p.API, &p.Controllers, &p.Scheduler, &p.Kubelet, &p.Kwok, &p.Charts, &p.Scrape,
 		&p.Operator, &p.Prometheus, &p.Door, &p.DoorMetrics, &p.Grafana, &p.Loki, &p.Alloy, &p.Alertmanager, &p.Issuer,
 		&p.Exporters, &p.ExportersTLS}
 	ports, err := freePorts(len(fields))
@@ -157,8 +159,21 @@ func (p *Ports) choose() error {
 
 func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
+func (s *Sandbox) faults() []Fault {
+	s.faultsMutex.Lock()
+	defer s.faultsMutex.Unlock()
+	return slices.Clone(s.Faults)
+}
+
+func (s *Sandbox) setFaults(faults []Fault) error {
+	s.faultsMutex.Lock()
+	defer s.faultsMutex.Unlock()
+	s.Faults = faults
+	return s.save()
+}
+
 func (s *Sandbox) fault(kind string) (Fault, bool) {
-	for _, fault := range s.Faults {
+	for _, fault := range s.faults() {
 		if fault.Kind == kind {
 			return fault, true
 		}

@@ -11,11 +11,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
 )
 
 // world is a running sandbox.
@@ -24,14 +26,18 @@ type world struct {
 	processes *processes
 	config    *rest.Config
 	kube      *kubernetes.Clientset
-	view      *view
-	backends  *backends
-	charts    map[string]chartArchive
+	// viewed is what stands in the cluster.
+	viewed atomic.Pointer[view]
+	// events sends what the simulated components tell.
+	events   record.EventBroadcaster
+	backends *backends
+	kubelet  *kubelet
+	charts   map[string]chartArchive
 
 	mutex    sync.Mutex
 	children map[string]*process
-	// stopView ends everything that looks at the present control plane.
-	stopView context.CancelFunc
+	// stopLife ends everything that acts on the present control plane, stopView what looks at it.
+	stopLife, stopView context.CancelFunc
 }
 
 func (w *world) child(name string) *process {
@@ -98,6 +104,10 @@ func (w *world) prepare() error {
 		return err
 	}
 	w.backends = newBackends(w)
+	w.kubelet = newKubelet(w)
+	if _, err := w.listen(w.Ports.Kubelet, "kubelet", w.kubelet.serve()); err != nil {
+		return err
+	}
 	return w.serveEgress()
 }
 
@@ -113,42 +123,6 @@ auth0:
 `
 }
 
-func (w *world) bringUp(ctx context.Context) error {
-	if err := w.startPlane(ctx); err != nil {
-		return err
-	}
-	if err := w.makeObjects(ctx); err != nil {
-		return err
-	}
-	viewing, stop := context.WithCancel(context.Background())
-	w.stopView = stop
-	view, err := newView(viewing, w.kube)
-	if err != nil {
-		return err
-	}
-	w.mutex.Lock()
-	w.view = view
-	w.mutex.Unlock()
-	if err := w.applyClusterFaults(ctx); err != nil {
-		return err
-	}
-	go w.care(viewing)
-	go w.backends.keep(viewing)
-	return w.awaitNodes(ctx)
-}
-
-func (w *world) stopEverything() {
-	if w.stopView != nil {
-		w.stopView()
-	}
-	if w.backends != nil {
-		w.backends.stop()
-	}
-	for _, name := range []string{"kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"} {
-		w.child(name).stop()
-	}
-}
-
 func (p *process) String() string {
 	if p.running() {
 		return fmt.Sprintf("pid %d", p.cmd.Process.Pid)
@@ -157,21 +131,16 @@ func (p *process) String() string {
 }
 
 func (w *world) untilOwnerIsGone(ctx context.Context) {
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	ctx, gone := context.WithCancel(ctx)
+	defer gone()
+	every(ctx, 500*time.Millisecond, func() {
 		if w.OwnerPID > 0 && syscall.Kill(w.OwnerPID, 0) != nil {
 			log.Printf("the owner (pid %d) is gone", w.OwnerPID)
 			w.stopEverything()
 			_ = os.RemoveAll(w.Dir)
-			return
+			gone()
 		}
-	}
+	})
 }
 
 func (w *world) listenForCommands() error {
@@ -193,16 +162,16 @@ func (w *world) listenForCommands() error {
 	mux.HandleFunc("/status", func(answer http.ResponseWriter, _ *http.Request) { fmt.Fprint(answer, w.describe()) })
 	handle("/fault", func(request *http.Request) error {
 		query := request.URL.Query()
-		fault, err := parseFault(query.Get("fault"))
+		on := query.Get("to") == "on"
+		fault, err := parseFault(query.Get("fault"), on)
 		if err != nil {
 			return err
 		}
-		return w.switchFault(request.Context(), fault, query.Get("to") == "on")
+		return w.switchFault(request.Context(), fault, on)
 	})
 	handle("/reset", func(*http.Request) error {
 		w.stopEverything()
-		w.Faults = nil
-		if err := w.save(); err != nil {
+		if err := w.setFaults(nil); err != nil {
 			return err
 		}
 		for _, file := range []string{"audit.log", "egress.log"} {
@@ -229,37 +198,11 @@ func (w *world) describe() string {
 	}
 	text += w.backends.describe()
 	faults := []string{}
-	for _, fault := range w.Faults {
-		faults = append(faults, strings.TrimSuffix(fault.Kind+"="+fault.Target, "="))
+	for _, fault := range w.faults() {
+		faults = append(faults, fault.String())
 	}
 	if len(faults) > 0 {
 		text += "  faults         " + strings.Join(faults, ", ") + "\n"
 	}
 	return text
-}
-
-// switchFault turns one fault on or off; off without a target ends every fault of the kind.
-func (w *world) switchFault(ctx context.Context, fault Fault, on bool) error {
-	w.Faults = slices.DeleteFunc(w.Faults, func(other Fault) bool { return other.Kind == fault.Kind })
-	if on {
-		w.Faults = append(w.Faults, fault)
-	}
-	if err := w.save(); err != nil {
-		return err
-	}
-	switch fault.Kind {
-	case "api-down":
-		if on {
-			w.child("kube-apiserver").stop()
-			return nil
-		}
-		if err := w.startAPI(); err != nil {
-			return err
-		}
-		return w.awaitAPI(ctx)
-	case "unschedulable", "no-storage-class", "quota":
-		return w.applyClusterFaults(ctx)
-	default:
-		return w.restartKwok(ctx)
-	}
 }

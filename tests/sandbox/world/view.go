@@ -17,35 +17,40 @@ import (
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	listers "k8s.io/client-go/listers/core/v1"
 	networkinglisters "k8s.io/client-go/listers/networking/v1"
+	"k8s.io/client-go/tools/cache"
 )
 
 // view is what stands in the cluster, fed by watches.
 type view struct {
-	pods       listers.PodLister
-	services   listers.ServiceLister
-	configs    listers.ConfigMapLister
-	secrets    listers.SecretLister
-	nodeLister listers.NodeLister
-	namespaces listers.NamespaceLister
-	claims     listers.PersistentVolumeClaimLister
-	volumes    listers.PersistentVolumeLister
-	sets       appslisters.StatefulSetLister
-	ingresses  networkinglisters.IngressLister
+	podInformer  cache.SharedIndexInformer
+	nodeInformer cache.SharedIndexInformer
+	pods         listers.PodLister
+	services     listers.ServiceLister
+	configs      listers.ConfigMapLister
+	secrets      listers.SecretLister
+	nodeLister   listers.NodeLister
+	namespaces   listers.NamespaceLister
+	claims       listers.PersistentVolumeClaimLister
+	volumes      listers.PersistentVolumeLister
+	sets         appslisters.StatefulSetLister
+	ingresses    networkinglisters.IngressLister
 }
 
 func newView(ctx context.Context, kube *kubernetes.Clientset) (*view, error) {
 	factory := informers.NewSharedInformerFactory(kube, 0)
 	v := &view{
-		pods:       factory.Core().V1().Pods().Lister(),
-		services:   factory.Core().V1().Services().Lister(),
-		configs:    factory.Core().V1().ConfigMaps().Lister(),
-		secrets:    factory.Core().V1().Secrets().Lister(),
-		nodeLister: factory.Core().V1().Nodes().Lister(),
-		namespaces: factory.Core().V1().Namespaces().Lister(),
-		claims:     factory.Core().V1().PersistentVolumeClaims().Lister(),
-		volumes:    factory.Core().V1().PersistentVolumes().Lister(),
-		sets:       factory.Apps().V1().StatefulSets().Lister(),
-		ingresses:  factory.Networking().V1().Ingresses().Lister(),
+		podInformer:  factory.Core().V1().Pods().Informer(),
+		nodeInformer: factory.Core().V1().Nodes().Informer(),
+		pods:         factory.Core().V1().Pods().Lister(),
+		services:     factory.Core().V1().Services().Lister(),
+		configs:      factory.Core().V1().ConfigMaps().Lister(),
+		secrets:      factory.Core().V1().Secrets().Lister(),
+		nodeLister:   factory.Core().V1().Nodes().Lister(),
+		namespaces:   factory.Core().V1().Namespaces().Lister(),
+		claims:       factory.Core().V1().PersistentVolumeClaims().Lister(),
+		volumes:      factory.Core().V1().PersistentVolumes().Lister(),
+		sets:         factory.Apps().V1().StatefulSets().Lister(),
+		ingresses:    factory.Networking().V1().Ingresses().Lister(),
 	}
 	factory.Start(ctx.Done())
 	for kind, synced := range factory.WaitForCacheSync(ctx.Done()) {
@@ -59,6 +64,15 @@ func newView(ctx context.Context, kube *kubernetes.Clientset) (*view, error) {
 func (v *view) nodes() []*core.Node {
 	nodes, _ := v.nodeLister.List(labels.Everything())
 	return nodes
+}
+
+// nodeAddress is empty for a node that is not known.
+func (v *view) nodeAddress(name string) string {
+	node, err := v.nodeLister.Get(name)
+	if err != nil {
+		return ""
+	}
+	return node.Annotations[addressAnnotation]
 }
 
 func (v *view) statefulSets() []*apps.StatefulSet {

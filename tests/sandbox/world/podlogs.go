@@ -1,0 +1,96 @@
+package main
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// podLogs are what the containers of simulated pods have written by their courses.
+type podLogs struct {
+	mutex      sync.Mutex
+	containers map[containerKey]*containerLog
+}
+
+type containerKey struct {
+	pod  types.UID
+	name string
+}
+
+// containerLog is what the present instance of a container wrote, and the one before it.
+type containerLog struct{ current, previous []logLine }
+
+type logLine struct {
+	at   time.Time
+	text string
+}
+
+// write adds a stage's log to the containers that the stage has entries for; one that was started anew begins anew.
+func (l *podLogs) write(before, after *core.Pod, stage *stage, at time.Time) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if l.containers == nil {
+		l.containers = map[containerKey]*containerLog{}
+	}
+	subjects := map[string]core.Container{}
+	for _, subject := range stage.subjects(after) {
+		subjects[subject.Name] = subject
+	}
+	restarts := map[string]int32{}
+	for _, status := range everyContainer(before) {
+		restarts[status.Name] = status.RestartCount
+	}
+	for _, status := range everyContainer(after) {
+		key := containerKey{after.UID, status.Name}
+		written := l.containers[key]
+		if written != nil && status.RestartCount > restarts[status.Name] {
+			written.current, written.previous = nil, written.current
+		}
+		subject, ok := subjects[status.Name]
+		if !ok || stage.Log == "" {
+			continue
+		}
+		if written == nil {
+			written = &containerLog{}
+			l.containers[key] = written
+		}
+		text := strings.TrimSuffix(rendered(stage.Log, words(after, subject, status.RestartCount)), "\n")
+		for _, line := range strings.Split(text, "\n") {
+			written.current = append(written.current, logLine{at, line})
+		}
+	}
+}
+
+// read gives the lines of a container's present or previous instance.
+func (l *podLogs) read(pod *core.Pod, container string, previous bool) []logLine {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	written := l.containers[containerKey{pod.UID, container}]
+	switch {
+	case written == nil:
+		return nil
+	case previous:
+		return written.previous
+	default:
+		return written.current
+	}
+}
+
+func (l *podLogs) forget(pod *core.Pod) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	for key := range l.containers {
+		if key.pod == pod.UID {
+			delete(l.containers, key)
+		}
+	}
+}
+
+func (l *podLogs) clear() {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.containers = nil
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	networking "k8s.io/api/networking/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// tailscaleOperator does what the Tailscale operator does once a proxy has its certificate: the hostname is the first
+// label of the TLS host on the tailnet. The fault `tailscale` says what it meets there.
+type tailscaleOperator struct {
+	w      *world
+	warned map[types.UID]*reminder
+}
+
+func (o *tailscaleOperator) work(ctx context.Context) error {
+	fault, _ := o.w.fault("tailscale")
+	for _, ingress := range o.w.view().everyIngress() {
+		class := ingress.Spec.IngressClassName
+		if class == nil || *class != "tailscale" || len(ingress.Spec.TLS) == 0 || len(ingress.Spec.TLS[0].Hosts) == 0 {
+			continue
+		}
+		label := ingress.Spec.TLS[0].Hosts[0]
+		given := ingress.Status.LoadBalancer.Ingress
+		switch fault.Target {
+		case "https-off":
+			o.warn(ingress)
+			continue
+		case "no-address", "tags-refused":
+			continue
+		case "host-taken":
+			// Who has an address keeps it.
+			if len(given) > 0 {
+				continue
+			}
+			label += "-1"
+		}
+		hostname := label + "." + tailnet
+		if len(given) > 0 && given[0].Hostname == hostname {
+			continue
+		}
+		changed := ingress.DeepCopy()
+		changed.Status.LoadBalancer.Ingress = []networking.IngressLoadBalancerIngress{{
+			Hostname: hostname, Ports: []networking.IngressPortStatus{{Port: 443, Protocol: core.ProtocolTCP}},
+		}}
+		if _, err := o.w.kube.NetworkingV1().Ingresses(ingress.Namespace).UpdateStatus(ctx, changed, meta.UpdateOptions{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *tailscaleOperator) warn(ingress *networking.Ingress) {
+	if o.warned == nil {
+		o.warned = map[types.UID]*reminder{}
+	}
+	if o.warned[ingress.UID] == nil {
+		o.warned[ingress.UID] = &reminder{}
+	}
+	if o.warned[ingress.UID].isDue(time.Now()) {
+		o.w.recorder("tailscale-operator", "").Event(ingress, core.EventTypeWarning, "HTTPSNotEnabled", "HTTPS is not enabled on the tailnet; ingress may not work")
+	}
+}
+
+// tailscaleLog is the log of an operator's pod in namespace tailscale while the tailnet refuses its tags.
+func (w *world) tailscaleLog(pod *core.Pod) []logLine {
+	if fault, _ := w.fault("tailscale"); fault.Target != "tags-refused" || pod.Namespace != "tailscale" || !strings.HasPrefix(pod.Name, "operator-") {
+		return nil
+	}
+	lines, now := []logLine{}, time.Now()
+	for _, ingress := range w.view().everyIngress() {
+		if class := ingress.Spec.IngressClassName; class != nil && *class == "tailscale" {
+			lines = append(lines, logLine{now, fmt.Sprintf(`{"level":"error","ts":%q,"msg":"Reconciler error","controller":"ingress","controllerKind":"Ingress","namespace":%q,"name":%q,"error":"failed to provision: failed to create or get API key secret: Status: 400, Message: \"requested tags [tag:k8s] are invalid or not permitted\""}`,
+				now.UTC().Format(time.RFC3339), ingress.Namespace, ingress.Name)})
+		}
+	}
+	return lines
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// volumeProvisioner makes a volume for each claim whose pod the scheduler has placed, and takes released ones away.
+type volumeProvisioner struct {
+	w      *world
+	failed map[types.UID]*reminder
+}
+
+const provisioningFailure = "rpc error: code = ResourceExhausted desc = the limit of volumes is reached"
+
+func (p *volumeProvisioner) work(ctx context.Context) error {
+	if _, silent := p.w.fault("provisioner-silent"); silent {
+		return nil
+	}
+	_, failing := p.w.fault("provisioning-failed")
+	claims, _ := p.w.view().claims.List(labels.Everything())
+	for _, claim := range claims {
+		class := claim.Spec.StorageClassName
+		placed := claim.Annotations["volume.kubernetes.io/selected-node"] != ""
+		if claim.Status.Phase != core.ClaimPending || class == nil || *class != "standard" || !placed {
+			continue
+		}
+		if failing {
+			p.fail(claim)
+		} else if err := p.provision(ctx, claim); err != nil {
+			return err
+		}
+	}
+	volumes, _ := p.w.view().volumes.List(labels.Everything())
+	for _, volume := range volumes {
+		if volume.Status.Phase == core.VolumeReleased && volume.DeletionTimestamp == nil {
+			if err := p.w.kube.CoreV1().PersistentVolumes().Delete(ctx, volume.Name, meta.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *volumeProvisioner) provision(ctx context.Context, claim *core.PersistentVolumeClaim) error {
+	name := "pvc-" + string(claim.UID)
+	if _, err := p.w.view().volumes.Get(name); err == nil {
+		return nil
+	}
+	volume := &core.PersistentVolume{
+		ObjectMeta: meta.ObjectMeta{Name: name, Annotations: map[string]string{"pv.kubernetes.io/provisioned-by": provisioner}},
+		Spec: core.PersistentVolumeSpec{
+			Capacity:                      core.ResourceList{core.ResourceStorage: claim.Spec.Resources.Requests[core.ResourceStorage]},
+			AccessModes:                   claim.Spec.AccessModes,
+			StorageClassName:              *claim.Spec.StorageClassName,
+			PersistentVolumeReclaimPolicy: core.PersistentVolumeReclaimDelete,
+			ClaimRef: &core.ObjectReference{Kind: "PersistentVolumeClaim", APIVersion: "v1", Namespace: claim.Namespace,
+				Name: claim.Name, UID: claim.UID},
+			PersistentVolumeSource: core.PersistentVolumeSource{HostPath: &core.HostPathVolumeSource{Path: "/sandbox/" + name}},
+		},
+	}
+	_, err := p.w.kube.CoreV1().PersistentVolumes().Create(ctx, volume, meta.CreateOptions{})
+	return err
+}
+
+// fail tells of a failure on the claim, again and again.
+func (p *volumeProvisioner) fail(claim *core.PersistentVolumeClaim) {
+	if p.failed == nil {
+		p.failed = map[types.UID]*reminder{}
+	}
+	if p.failed[claim.UID] == nil {
+		p.failed[claim.UID] = &reminder{}
+	}
+	if !p.failed[claim.UID].isDue(time.Now()) {
+		return
+	}
+	events := p.w.recorder(provisioner, "")
+	events.Event(claim, core.EventTypeNormal, "Provisioning", fmt.Sprintf("External provisioner is provisioning volume for claim %q", claim.Namespace+"/"+claim.Name))
+	events.Event(claim, core.EventTypeWarning, "ProvisioningFailed", fmt.Sprintf("failed to provision volume with StorageClass %q: %s", *claim.Spec.StorageClassName, provisioningFailure))
+}
