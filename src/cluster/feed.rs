@@ -17,6 +17,8 @@ const EVENTS: usize = 1000;
 pub(super) struct Feed {
     world: Mutex<World>,
     changed: watch::Sender<u64>,
+    /// Since when no watch could reach the API server.
+    away: Mutex<Option<jiff::Timestamp>>,
     /// (kind, namespace, name) of everything in the releases' manifests.
     own: BTreeSet<Key>,
 }
@@ -36,12 +38,30 @@ impl Feed {
                 (object.kind.clone(), object.namespace.clone().unwrap_or_default(), object.name.clone())
             }));
         }
-        (Feed { world: Mutex::default(), changed, own }, changes)
+        (Feed { world: Mutex::default(), changed, away: Mutex::default(), own }, changes)
     }
 
     /// The world, for a short look.
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since when the API server has not answered any watch.
+    pub(super) fn away_since(&self) -> Option<jiff::Timestamp> {
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A watch could not reach the API server.
+    pub(super) fn no_answer(&self) {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        away.get_or_insert_with(jiff::Timestamp::now);
+        drop(away);
+        self.tell();
+    }
+
+    /// The API server has answered.
+    pub(super) fn answered(&self) {
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// An older version never replaces a newer one: lists and watches race. Returns what is kept.

@@ -36,6 +36,8 @@ const WATCHED: [(&str, &str); 8] = [
     ("v1", "Event"),
 ];
 
+/// Seconds after which an API server that does not answer is told; a watch that ends is taken up again before that.
+const AWAY: i64 = 2;
 /// Logs that are kept; more of the same failure tell nothing new.
 const LOGS: usize = 24;
 /// How long the taints of the nodes are taken for true.
@@ -111,6 +113,9 @@ impl Tracker {
         let causes = held(&self.view.ledger).enter(matches, now);
         readiness.hook = causes.iter().find(|cause| release.is_of_hook(&cause.diagnosis.place)).cloned();
         readiness.cause = causes.into_iter().next();
+        if let Some(since) = self.view.feed.away_since().filter(|since| now.as_second() - since.as_second() >= AWAY) {
+            readiness.cause = Some(diagnose::no_answer(release, since));
+        }
         if let Some(cause) = readiness.cause.as_ref().filter(|_| readiness.ready < readiness.desired) {
             readiness.waiting = Some(cause.diagnosis.cause.clone());
         }
@@ -215,6 +220,9 @@ impl Follower {
         let mut events = pin!(watch_objects(api, config).backoff(Brisk::default()).into_stream());
         let mut listed = BTreeSet::new();
         while let Some(event) = events.next().await {
+            if event.is_ok() {
+                self.feed.answered();
+            }
             match event {
                 Ok(Event::Init) => listed.clear(),
                 Ok(Event::InitApply(object)) => {
@@ -230,6 +238,8 @@ impl Follower {
                     self.feed.remove(&self.kind, &object);
                     self.feed.tell();
                 }
+                Err(error) if is_forbidden(&error) => return,
+                Err(error) if is_outage(&error) => self.feed.no_answer(),
                 Err(_) => {}
             }
         }
@@ -262,6 +272,22 @@ impl Follower {
     }
 }
 
+/// What nobody may see only explains less; what must be seen is read again by `catch_up`, which tells.
+fn is_forbidden(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchStartFailed};
+    matches!(error, InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) if status.code == 403)
+}
+
+fn is_outage(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => {
+            !matches!(error, kube::Error::Api(_))
+        }
+        _ => false,
+    }
+}
+
 /// Pauses of a watch that cannot be had: an API server that restarts is met again within two seconds.
 #[derive(Default)]
 struct Brisk {
@@ -282,3 +308,7 @@ impl Backoff for Brisk {
         self.tries = 0;
     }
 }
+
+#[cfg(test)]
+#[path = "track_tests.rs"]
+mod tests;

@@ -130,6 +130,25 @@ impl Sight {
     }
 }
 
+/// The API server does not answer the watches, so that nothing else can be told.
+pub(super) fn no_answer(release: &TrackedRelease, since: jiff::Timestamp) -> Cause {
+    let place =
+        Place { component: Some(release.component.clone()), object: "API server".to_owned(), ..Place::default() };
+    let diagnosis = Diagnosis {
+        rule: "cluster-unreachable".to_owned(),
+        severity: Severity::Deadline,
+        cause: "the API server does not answer".to_owned(),
+        place,
+        evidence: String::new(),
+        since,
+        log: Vec::new(),
+        hint: "see whether `kubectl get nodes` works with the same kubeconfig and context; the run goes on by itself"
+            .to_owned(),
+        docs: "docs/diagnosis.md#cluster-unreachable".to_owned(),
+    };
+    Cause { diagnosis, counts: true }
+}
+
 /// Rows that match now in what belongs to a release.
 pub(super) fn matches(world: &World, release: &TrackedRelease, look: Look) -> Vec<Match> {
     subjects(world, release, look).iter().filter_map(first_match).collect()

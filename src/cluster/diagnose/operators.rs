@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::cluster::diagnose::subject::Level;
 use crate::cluster::diagnose::{Rule, Subject, When};
-use crate::cluster::readiness::workloads::said;
+use crate::cluster::readiness::workloads::{judge, said};
 use crate::cluster::world::{denied, mark, text};
 use crate::event::Severity;
 
@@ -83,7 +83,10 @@ fn not_reconciled(subject: &Subject<'_>) -> Option<String> {
 
 fn silent(subject: &Subject<'_>) -> Option<String> {
     let conditions = subject.object.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.is_none_or(Vec::is_empty).then(String::new)
+    // An operator that still starts is no silent one.
+    let mut deployments = subject.release.roots.iter().filter(|root| root.kind == "Deployment");
+    let runs = deployments.all(|root| judge(subject.world, root).is_ok());
+    (runs && conditions.is_none_or(Vec::is_empty)).then(String::new)
 }
 
 const HOST: &str = "/status/loadBalancer/ingress/0/hostname";
