@@ -28,8 +28,13 @@ pub struct Findings {
 }
 
 /// What explains a release that is not ready, in its namespace.
-const EXPLAINS: [(&str, &str); 4] =
-    [("apps/v1", "StatefulSet"), ("v1", "Pod"), ("v1", "PersistentVolumeClaim"), ("v1", "Event")];
+const EXPLAINS: [(&str, &str); 5] = [
+    ("apps/v1", "StatefulSet"),
+    ("v1", "Pod"),
+    ("v1", "PersistentVolumeClaim"),
+    ("v1", "Event"),
+    ("networking.k8s.io/v1", "Ingress"),
+];
 /// Objects of the whole cluster that rules know.
 const CLUSTER_WIDE: [(&str, &str); 3] = [
     ("storage.k8s.io/v1", "StorageClass"),
@@ -47,17 +52,32 @@ const PROXIES: &str = "tailscale.com/managed=true";
 /// API group of the Prometheus operator's CRDs.
 const OPERATOR_GROUP: &str = ".monitoring.coreos.com";
 
+/// (apiVersion, kind, namespace), "" for cluster-scoped kinds.
+type Kinds<'a> = BTreeSet<(&'a str, &'a str, &'a str)>;
+
+/// What explains why a release is not ready.
+fn explaining(release: &TrackedRelease) -> Kinds<'_> {
+    let mut kinds: Kinds<'_> =
+        EXPLAINS.map(|(api_version, kind)| (api_version, kind, release.namespace.as_str())).into();
+    kinds.insert(("storage.k8s.io/v1", "StorageClass", ""));
+    kinds
+}
+
 impl Cluster {
     /// Readiness of a release by one look, without following it further.
     pub async fn readiness(&self, release: &TrackedRelease) -> Result<ReleaseReadiness, ClusterError> {
         let mut world = World::default();
-        self.load(&mut world, release, Depth::Waiting).await?;
+        self.load(&mut world, kinds_of(release)).await?;
+        let readiness = readiness::count(&world, release);
+        if readiness.is_ready() {
+            return Ok(readiness);
+        }
+        // Only what is not ready is worth reading pods for: a large cluster has many.
+        self.load(&mut world, explaining(release)).await?;
         let now = jiff::Timestamp::now();
         let mut readiness = readiness::count(&world, release);
-        if readiness.ready < readiness.desired {
-            let matches = diagnose::matches(&world, release, Look { depth: Depth::Waiting, now });
-            readiness.cause = diagnose::at_once(matches, now).into_iter().next();
-        }
+        let matches = diagnose::matches(&world, release, Look { depth: Depth::Waiting, now });
+        readiness.cause = diagnose::at_once(matches, now).into_iter().next();
         if let Some(cause) = &readiness.cause {
             readiness.waiting = Some(cause.diagnosis.cause.clone());
         }
@@ -68,7 +88,8 @@ impl Cluster {
     pub async fn diagnose(&self, releases: &[TrackedRelease], redaction: &Redaction) -> Result<Findings, ClusterError> {
         let mut world = World::default();
         for release in releases {
-            self.load(&mut world, release, Depth::Everything).await?;
+            self.load(&mut world, kinds_of(release)).await?;
+            self.load(&mut world, explaining(release)).await?;
         }
         let mut releases = releases.to_vec();
         releases.push(self.surroundings(&mut world).await?);
@@ -86,13 +107,7 @@ impl Cluster {
         Ok(Findings { diagnoses, rules: diagnose::count(), objects: world.objects.len() })
     }
 
-    async fn load(&self, world: &mut World, release: &TrackedRelease, depth: Depth) -> Result<(), ClusterError> {
-        let mut kinds = kinds_of(release);
-        kinds.extend(EXPLAINS.map(|(api_version, kind)| (api_version, kind, release.namespace.as_str())));
-        kinds.insert(("storage.k8s.io/v1", "StorageClass", ""));
-        if depth == Depth::Everything {
-            kinds.insert(("networking.k8s.io/v1", "Ingress", &release.namespace));
-        }
+    async fn load(&self, world: &mut World, kinds: Kinds<'_>) -> Result<(), ClusterError> {
         let lists = kinds.into_iter().map(|(api_version, kind, place)| async move {
             let warnings = ListParams::default().fields("type=Warning");
             let parameters = if kind == "Event" { warnings } else { ListParams::default() };
