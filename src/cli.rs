@@ -142,6 +142,8 @@ pub enum Command {
     },
     /// Show what is installed: versions, health, address
     Status,
+    /// Look for what keeps the installed stack from working, and say what to do
+    Diagnose,
     /// Work with the answers file
     Answers {
         /// What to do with it.

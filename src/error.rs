@@ -2,8 +2,8 @@
 //! the rendering is `report::failure`'s.
 
 use crate::{
-    cluster::ClusterError, config::ConfigError, engine::EngineError, helm::HelmError, plan::PlanError,
-    stack::StackError, wizard::WizardError,
+    cluster::ClusterError, config::ConfigError, engine::EngineError, event::Diagnosis, helm::HelmError,
+    plan::PlanError, stack::StackError, wizard::WizardError,
 };
 
 /// Everything went as asked.
@@ -18,7 +18,7 @@ pub const ANSWERS: u8 = 3;
 pub const PREFLIGHT: u8 = 4;
 /// The install failed; the cluster was changed.
 pub const INSTALL: u8 = 5;
-/// Installed, but verification failed.
+/// Installed, but verification failed, or `diagnose` found what hinders it.
 pub const VERIFICATION: u8 = 6;
 /// Another run holds the lock.
 pub const LOCKED: u8 = 7;
@@ -72,6 +72,12 @@ pub enum Error {
         /// How many were made.
         total: usize,
     },
+    /// `diagnose` found something that hinders the stack.
+    #[error("causes that hinder the stack: {findings}")]
+    Hindered {
+        /// How many, notices not counted.
+        findings: usize,
+    },
     /// The person did not agree to the plan.
     #[error("declined, nothing was changed")]
     Declined,
@@ -113,7 +119,7 @@ impl Error {
             Error::Stack(_) => ANSWERS,
             Error::Cluster(_) | Error::Helm(_) | Error::Plan(_) | Error::Preflight { .. } => PREFLIGHT,
             Error::Engine(error) => error.exit_code(),
-            Error::Verification { .. } => VERIFICATION,
+            Error::Verification { .. } | Error::Hindered { .. } => VERIFICATION,
             Error::Declined | Error::Interrupted => INTERRUPTED,
             Error::Local { .. } => INTERNAL,
         }
@@ -131,7 +137,23 @@ impl Error {
             Error::Engine(error) => error.hint(),
             Error::Verification { .. } => Some("read the failed rows above; `tailwatch verify` runs them again".into()),
             Error::Preflight { .. } => Some("mend the failed rows above, then run the same command again".into()),
-            Error::Declined | Error::Interrupted | Error::Local { .. } => None,
+            Error::Hindered { .. } | Error::Declined | Error::Interrupted | Error::Local { .. } => None,
+        }
+    }
+
+    /// What a rule found, where one did.
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+        match self {
+            Error::Engine(error) => error.diagnosis(),
+            _ => None,
+        }
+    }
+
+    /// What stands now and what may be done without harm, for failures after changes began.
+    pub fn safe(&self) -> Option<String> {
+        match self {
+            Error::Engine(error) => error.safe(),
+            _ => None,
         }
     }
 }

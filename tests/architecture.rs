@@ -7,29 +7,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A module of the crate and all it may know of.
-const MAY_SEE: [(&str, &[&str]); 14] = [
+const MAY_SEE: [(&str, &[&str]); 15] = [
     ("main", &["cli", "commands", "report"]),
     ("lib", &[]),
     ("cli", &[]),
     (
         "commands",
-        &["cli", "error", "wizard", "report", "engine", "check", "plan", "helm", "cluster", "stack", "config", "event"],
+        &[
+            "cli", "error", "wizard", "report", "engine", "check", "plan", "helm", "cluster", "stack", "config",
+            "event", "refusal",
+        ],
     ),
     ("wizard", &["config"]),
     ("report", &["event", "cli", "error"]),
     // Of the crate's error only the exit codes.
-    ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "error"]),
+    ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "error", "refusal"]),
     ("check", &["helm", "cluster", "stack", "config", "event"]),
     ("plan", &["helm", "cluster", "stack", "config", "event"]),
-    ("helm", &["stack", "config", "event"]),
-    ("cluster", &["stack", "config", "event"]),
+    ("helm", &["stack", "config", "event", "refusal"]),
+    ("cluster", &["stack", "config", "event", "refusal"]),
     ("stack", &["config", "event"]),
     ("config", &[]),
     ("event", &[]),
+    ("refusal", &[]),
 ];
 
 /// Gathers every module's error and maps it to an exit code.
-const ERROR_MAY_SEE: &[&str] = &["wizard", "engine", "plan", "helm", "cluster", "stack", "config"];
+const ERROR_MAY_SEE: &[&str] = &["wizard", "engine", "plan", "helm", "cluster", "stack", "config", "event"];
 /// Who prints, draws or prompts.
 const MAY_TALK: [&str; 3] = ["main", "report", "wizard"];
 const TALK: [&str; 8] =

@@ -11,7 +11,7 @@ const GRAFANA: &str = "kube-prometheus-stack-grafana";
 const DOOR: &str = "oauth2-proxy";
 
 pub(super) async fn grafana_healthy(context: &CheckContext) -> Finding {
-    not_yet(context.json(GRAFANA, 80, "/api/health").await.map(|health| match health["database"].as_str() {
+    not_yet(context.json(GRAFANA, 80, "/api/health").await.map(|health: Value| match health["database"].as_str() {
         Some("ok") => Finding::Pass("its database is well".into()),
         other => Finding::NotYet(format!("its database is {}", other.unwrap_or("not reported"))),
     }))

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::check::{CheckContext, Finding, answered, not_yet};
-use crate::cluster::{ForwardTarget, ObjectRef};
+use crate::cluster::{ClusterError, ForwardTarget, ObjectRef};
 use crate::config::RetentionPeriod;
 
 /// `/ready` is 503 until the ingester has been ready for 15 s.
@@ -18,7 +18,7 @@ pub(super) async fn loki_ready(context: &CheckContext) -> Finding {
 /// `{namespace=~".+"}` over the last hour; an empty answer is an answer.
 pub(super) async fn loki_answers(context: &CheckContext) -> Finding {
     const QUERY: &str = "/loki/api/v1/query_range?query=%7Bnamespace%3D~%22.%2B%22%7D&limit=1&since=1h";
-    not_yet(context.json("loki", 3100, QUERY).await.map(|answer| {
+    not_yet(context.json("loki", 3100, QUERY).await.map(|answer: Value| {
         let streams = answer.pointer("/data/result").and_then(Value::as_array).map_or(0, Vec::len);
         match answer["status"].as_str() {
             Some("success") if streams > 0 => Finding::Pass("with log lines of the last hour".into()),
@@ -61,23 +61,39 @@ fn retention(config: &Value, wanted: &str) -> Finding {
     Finding::Pass(format!("after {found}, by the compactor"))
 }
 
-/// Each pod is asked: the Service would always show one of them.
 pub(super) async fn alloy_ready(context: &CheckContext) -> Finding {
     not_yet(judge_alloy(context).await)
 }
 
+/// Pods that are asked; that all are ready the DaemonSet knows.
+const ASKED: u32 = 3;
+
+/// Pods are asked one by one: the Service would always show one of them.
 async fn judge_alloy(context: &CheckContext) -> Result<Finding, String> {
     const LABELS: &str = "app.kubernetes.io/name=alloy,app.kubernetes.io/instance=alloy";
-    let pods = context.cluster.list("v1", "Pod", Some(context.namespace()), Some(LABELS)).await;
-    let pods = pods.map_err(|error| error.to_string())?;
-    if pods.is_empty() {
-        return Err("there is no Alloy pod".into());
+    let words = |error: ClusterError| error.to_string();
+    let reference = ObjectRef {
+        api_version: "apps/v1".into(),
+        kind: "DaemonSet".into(),
+        namespace: Some(context.namespace().to_owned()),
+        name: "alloy".into(),
+    };
+    let (set, pods) = futures::try_join!(
+        context.cluster.get(&reference),
+        context.cluster.some_pods(context.namespace(), LABELS, ASKED)
+    )
+    .map_err(words)?;
+    let set = set.ok_or("there is no DaemonSet alloy")?;
+    let count = |path: &str| set.pointer(path).and_then(Value::as_u64).unwrap_or_default();
+    let (ready, desired) = (count("/status/numberReady"), count("/status/desiredNumberScheduled"));
+    if pods.is_empty() || ready < desired {
+        return Err(format!("{ready} of {desired} pods are ready"));
     }
     let mut components = 0;
     for pod in &pods {
-        components = ask_alloy(context, &ObjectRef::of(pod).name).await?;
+        components = ask_alloy(context, pod).await?;
     }
-    Ok(Finding::Pass(format!("{} pods, {components} components each", pods.len())))
+    Ok(Finding::Pass(format!("{ready} pods; {} asked, {components} components each", pods.len())))
 }
 
 /// Number of components, all healthy.

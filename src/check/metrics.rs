@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::check::{CheckContext, Finding, answered, not_yet};
@@ -24,7 +25,7 @@ pub(super) async fn retention(context: &CheckContext) -> Finding {
 }
 
 async fn judge_retention(context: &CheckContext) -> Result<Finding, String> {
-    let information = context.json(PROMETHEUS, 9090, "/api/v1/status/runtimeinfo").await?;
+    let information: Value = context.json(PROMETHEUS, 9090, "/api/v1/status/runtimeinfo").await?;
     let found = information.pointer("/data/storageRetention").and_then(Value::as_str).unwrap_or_default();
     let wanted = context.value("kube-prometheus-stack", "/prometheus/prometheusSpec/retention");
     let wanted = wanted.and_then(Value::as_str).unwrap_or_default();
@@ -46,25 +47,37 @@ fn keeps(found: &str, wanted: &str, size: Option<&str>) -> bool {
     same_period && parts.next().is_some() == size.is_some()
 }
 
-/// A target as Prometheus shows it (`/api/v1/targets`).
+/// `/api/v1/targets`, of which a large cluster has thousands: only what is judged is kept.
+#[derive(Deserialize)]
+struct Targets {
+    data: Active,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Active {
+    active_targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Target {
-    pool: String,
-    job: String,
+    scrape_pool: String,
+    labels: Labels,
     health: String,
+    #[serde(default)]
     last_error: String,
 }
 
+#[derive(Deserialize)]
+struct Labels {
+    #[serde(default)]
+    job: String,
+}
+
 async fn targets(context: &CheckContext) -> Result<Vec<Target>, String> {
-    let answer = context.json(PROMETHEUS, 9090, "/api/v1/targets?state=active").await?;
-    let active = answer.pointer("/data/activeTargets").and_then(Value::as_array).cloned().unwrap_or_default();
-    let text = |target: &Value, path: &str| target.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let read = |target: &Value| Target {
-        pool: text(target, "/scrapePool"),
-        job: text(target, "/labels/job"),
-        health: text(target, "/health"),
-        last_error: text(target, "/lastError"),
-    };
-    Ok(active.iter().map(read).collect())
+    let answer: Targets = context.json(PROMETHEUS, 9090, "/api/v1/targets?state=active").await?;
+    Ok(answer.data.active_targets)
 }
 
 /// The scrape pools of the stack's ServiceMonitors: `serviceMonitor/<namespace>/<name>/<endpoint>`.
@@ -90,8 +103,11 @@ pub(super) async fn targets_known(context: &CheckContext) -> Finding {
 async fn judge_known(context: &CheckContext) -> Result<Finding, String> {
     let known = targets(context).await?;
     let pools = pools(context);
-    let unknown: Vec<&str> =
-        pools.iter().filter(|pool| !known.iter().any(|target| target.pool == **pool)).map(String::as_str).collect();
+    let unknown: Vec<&str> = pools
+        .iter()
+        .filter(|pool| !known.iter().any(|target| target.scrape_pool == **pool))
+        .map(String::as_str)
+        .collect();
     Ok(if pools.is_empty() {
         Finding::Fail("the releases have no ServiceMonitor".into())
     } else if unknown.is_empty() {
@@ -107,7 +123,8 @@ pub(super) async fn targets_up(context: &CheckContext) -> Finding {
 
 async fn judge_up(context: &CheckContext) -> Result<Finding, String> {
     let pools = pools(context);
-    let ours: Vec<Target> = targets(context).await?.into_iter().filter(|target| pools.contains(&target.pool)).collect();
+    let ours: Vec<Target> =
+        targets(context).await?.into_iter().filter(|target| pools.contains(&target.scrape_pool)).collect();
     Ok(describe(&ours))
 }
 
@@ -116,7 +133,7 @@ async fn judge_up(context: &CheckContext) -> Result<Finding, String> {
 fn describe(targets: &[Target]) -> Finding {
     let mut down: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
     for target in targets.iter().filter(|target| target.health != "up") {
-        let entry = down.entry(&target.job).or_insert((0, "not scraped yet"));
+        let entry = down.entry(&target.labels.job).or_insert((0, "not scraped yet"));
         entry.0 += 1;
         if !target.last_error.is_empty() {
             entry.1 = &target.last_error;
@@ -145,8 +162,8 @@ mod tests {
     #[test]
     fn what_is_down_is_named_with_its_reason() {
         let target = |job: &str, health: &str, error: &str| Target {
-            pool: String::new(),
-            job: job.into(),
+            scrape_pool: String::new(),
+            labels: Labels { job: job.into() },
             health: health.into(),
             last_error: error.into(),
         };

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, ForwardRequest, ForwardResponse, ForwardTarget};
@@ -111,7 +112,7 @@ impl CheckContext {
     }
 
     /// JSON of a 200 answer, or why there is none.
-    async fn json(&self, service: &str, port: u16, path: &str) -> Result<Value, String> {
+    async fn json<T: DeserializeOwned>(&self, service: &str, port: u16, path: &str) -> Result<T, String> {
         let response = self.get(service, port, path).await.map_err(|error| error.to_string())?;
         if response.status != 200 {
             return Err(answered(service, &response));

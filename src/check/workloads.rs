@@ -1,6 +1,7 @@
 //! Whether what was installed runs.
 
 use crate::check::{CheckContext, Finding, not_yet};
+use crate::cluster::{Readiness, TrackedRelease};
 
 /// Judges by fresh lists, as the wait after an install does.
 pub(super) async fn available(context: &CheckContext) -> Finding {
@@ -14,12 +15,13 @@ async fn judge(context: &CheckContext) -> Result<Finding, String> {
         let Some(manifest) = context.manifests.get(release.component.as_str()) else {
             return Ok(Finding::Fail(format!("release {} is not installed", release.component)));
         };
-        let found = context.cluster.readiness(manifest, &release.wait_for, &release.namespace).await.map_err(words)?;
-        if let Some((why, _)) = found.failed {
-            return Ok(Finding::Fail(why));
-        }
-        if let Some(why) = found.waiting {
-            return Ok(Finding::NotYet(why));
+        let name = release.component.as_str();
+        let tracked = TrackedRelease::new(name, &release.namespace, manifest).waiting_for(&release.wait_for);
+        let found = context.cluster.readiness(&tracked).await.map_err(words)?;
+        match found.verdict() {
+            Readiness::Failed { diagnosis } => return Ok(Finding::Fail(diagnosis.cause.clone())),
+            Readiness::Waiting { why } => return Ok(Finding::NotYet(why.to_owned())),
+            Readiness::Ready => {}
         }
         ready += found.ready;
         desired += found.desired;

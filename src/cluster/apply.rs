@@ -101,7 +101,7 @@ impl Cluster {
         for crd in crds {
             let reference = ObjectRef::of(crd);
             let live = self.get(&reference).await?.unwrap_or_default();
-            if !super::readiness::has_condition(&live, "Established") {
+            if !super::world::has_condition(&live, "Established") {
                 return Ok(Some(reference.name));
             }
         }

@@ -46,7 +46,7 @@ impl Cluster {
         };
         let version =
             version.git_version.trim_start_matches('v').split(['+', '-']).next().unwrap_or_default().to_owned();
-        Ok(Cluster { client, counts, context, version, kinds: Default::default() })
+        Ok(Cluster { client, counts, context, server, version, kinds: Default::default() })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::refusal::{self, REFUSALS, Refusal};
+
 /// A request to the cluster failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
@@ -107,6 +109,21 @@ impl ClusterError {
         matches!(self, ClusterError::Locked { .. })
     }
 
+    /// The row that knows the API server's words, and the words themselves.
+    pub fn refusal(&self) -> Option<(&'static Refusal, &str)> {
+        let message = match self {
+            ClusterError::Refused { message, .. } | ClusterError::Forbidden { message } => message,
+            _ => return None,
+        };
+        refusal::find(REFUSALS, message).map(|row| (row, message.as_str()))
+    }
+
+    /// Nobody answered, which a moment later may be different.
+    pub fn is_unreachable(&self) -> bool {
+        let known = self.refusal().is_some_and(|(row, _)| row.id == "cluster-unreachable");
+        known || matches!(self, ClusterError::Unreachable { .. })
+    }
+
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -135,12 +152,9 @@ impl ClusterError {
             ClusterError::NoPod { .. } | ClusterError::NoAnswer { .. } => {
                 "see `tailwatch status`, and the pod's log".into()
             }
-            ClusterError::Refused { message, .. } if message.contains("conflict with") => {
-                "another field manager owns the field named above: let it go there, or install into another namespace \
-                 with --namespace"
-                    .into()
+            ClusterError::Refused { message, .. } => {
+                return refusal::find(REFUSALS, message).map(|row| row.hint.into());
             }
-            ClusterError::Refused { .. } => return None,
         })
     }
 

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use serde_json::Value;
 
-use crate::cluster::readiness::has_condition;
+use crate::cluster::world::has_condition;
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
 
 /// Larger answers are refused; the largest we ask for are Prometheus' targets.

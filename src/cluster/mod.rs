@@ -4,12 +4,20 @@
 mod apply;
 mod connect;
 mod count;
+mod diagnose;
 mod error;
+mod feed;
 mod forward;
 mod lease;
+mod logs;
+mod nodes;
 mod objects;
 mod readiness;
+mod redact;
+mod slim;
+mod snapshot;
 mod track;
+mod world;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -22,11 +30,15 @@ use tokio::sync::RwLock;
 use crate::cluster::count::RequestCounts;
 
 pub use connect::contexts;
+pub use diagnose::{Cause, rule_texts};
 pub use error::ClusterError;
 pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};
 pub use lease::{Lease, LeaseRequest};
 pub use readiness::{Readiness, ReleaseReadiness};
+pub use redact::Redaction;
+pub use snapshot::Findings;
 pub use track::Tracker;
+pub use world::TrackedRelease;
 
 /// Field manager of every object we apply.
 pub const FIELD_MANAGER: &str = "tailwatch";
@@ -49,6 +61,7 @@ pub struct Cluster {
     client: kube::Client,
     counts: RequestCounts,
     context: Option<String>,
+    server: String,
     version: String,
     kinds: Kinds,
 }
@@ -57,6 +70,11 @@ impl Cluster {
     /// Context in use, when it came from a kubeconfig.
     pub fn context(&self) -> Option<&str> {
         self.context.as_deref()
+    }
+
+    /// URL of the API server.
+    pub fn server(&self) -> &str {
+        &self.server
     }
 
     /// `1.36.1`

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
-use kube::api::{Api, ListParams, PostParams};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::Resource;
+use kube::api::{Api, ListParams, ObjectMeta, PostParams};
+use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, GroupVersionKind};
 use kube::discovery::{ApiCapabilities, Scope, pinned_kind};
 use serde_json::Value;
 
@@ -60,6 +61,19 @@ impl Cluster {
         kind: &str,
         namespace: Option<&str>,
     ) -> Result<Option<Api<DynamicObject>>, ClusterError> {
+        self.api_as(api_version, kind, namespace).await
+    }
+
+    /// Access to a kind whose objects are read as `K`; `None` while the API server does not know the kind.
+    pub(super) async fn api_as<K>(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<Option<Api<K>>, ClusterError>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
         let Some((resource, scope)) = self.kind(api_version, kind).await? else { return Ok(None) };
         Ok(Some(match (scope, namespace) {
             (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(self.client.clone(), namespace, &resource),
@@ -115,16 +129,46 @@ impl Cluster {
         kind: &str,
         namespace: Option<&str>,
     ) -> Result<BTreeSet<String>, ClusterError> {
-        let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(BTreeSet::new()) };
+        let found = self.metadata(api_version, kind, namespace).await?;
+        Ok(found.into_iter().filter_map(|metadata| metadata.name).collect())
+    }
+
+    /// Names of the first pods with some labels, at most `count`.
+    pub async fn some_pods(&self, namespace: &str, labels: &str, count: u32) -> Result<Vec<String>, ClusterError> {
+        let Some(api) = self.api("v1", "Pod", Some(namespace)).await? else { return Ok(Vec::new()) };
+        let page = api.list_metadata(&ListParams::default().labels(labels).limit(count)).await;
+        let page = page.map_err(|error| ClusterError::from_kube("cannot list Pod objects", error))?;
+        Ok(page.items.into_iter().filter_map(|object| object.metadata.name).collect())
+    }
+
+    /// Annotations of every object of a kind, by name.
+    pub(super) async fn annotations(
+        &self,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<BTreeMap<String, BTreeMap<String, String>>, ClusterError> {
+        let found = self.metadata(api_version, kind, None).await?;
+        let named =
+            found.into_iter().filter_map(|metadata| Some((metadata.name?, metadata.annotations.unwrap_or_default())));
+        Ok(named.collect())
+    }
+
+    async fn metadata(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<Vec<ObjectMeta>, ClusterError> {
+        let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(Vec::new()) };
         let mut parameters = ListParams::default().limit(PAGE);
-        let mut names = BTreeSet::new();
+        let mut found = Vec::new();
         loop {
             let page = api.list_metadata(&parameters).await;
             let page = page.map_err(|error| ClusterError::from_kube(&format!("cannot list {kind} objects"), error))?;
             parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            names.extend(page.items.into_iter().filter_map(|object| object.metadata.name));
+            found.extend(page.items.into_iter().map(|object| object.metadata));
             if parameters.continue_token.is_none() {
-                return Ok(names);
+                return Ok(found);
             }
         }
     }

@@ -1,41 +1,63 @@
-//! A live view of workloads and pods, fed by one watch per kind and namespace.
+//! A live view of releases, fed by a few watches: one per kind and namespace, however many nodes or pods there are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use kube::Resource as _;
 use kube::api::{Api, ListParams};
-use kube::core::DynamicObject;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as watch_objects};
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::readiness::{self, ReleaseReadiness, Seen, World};
+use crate::cluster::diagnose::{self, Depth, Ledger, Look};
+use crate::cluster::feed::Feed;
+use crate::cluster::logs::{LogWanted, wanted_logs};
+use crate::cluster::nodes::asks_for_nodes;
+use crate::cluster::readiness::{self, ReleaseReadiness};
+use crate::cluster::redact::Redaction;
+use crate::cluster::slim::{SLIM_PAGE, Slim};
+use crate::cluster::world::{ROOTS, TrackedRelease};
 use crate::cluster::{Cluster, ClusterError};
-use crate::stack::WaitFor;
 
 /// What is watched from the start in each namespace: workloads, and what explains them.
-const WATCHED: [(&str, &str); 6] = [
+const WATCHED: [(&str, &str); 8] = [
     ("apps/v1", "Deployment"),
     ("apps/v1", "StatefulSet"),
     ("apps/v1", "DaemonSet"),
     ("batch/v1", "Job"),
     ("v1", "PersistentVolumeClaim"),
     ("v1", "Pod"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("v1", "Event"),
 ];
 
-/// Live view of the workloads, Jobs, PVCs, pods and operators' resources of some namespaces. Clones share one
-/// view; the watches end with the last of them.
+/// Seconds after which an API server that does not answer is told; a watch that ends is taken up again before that.
+const AWAY: i64 = 2;
+/// Logs that are kept; more of the same failure tell nothing new.
+const LOGS: usize = 24;
+/// How long the taints of the nodes are taken for true.
+const NODES_LAST: Duration = Duration::from_secs(10);
+
+/// Live view of some releases. Clones share one view; the watches end with the last of them.
 #[derive(Clone)]
 pub struct Tracker {
-    cluster: Cluster,
-    feed: Arc<Feed>,
-    watches: Arc<Mutex<Watches>>,
+    view: Arc<View>,
     changes: watch::Receiver<u64>,
-    since: jiff::Timestamp,
+}
+
+struct View {
+    cluster: Cluster,
+    releases: BTreeMap<String, TrackedRelease>,
+    redaction: Redaction,
+    feed: Arc<Feed>,
+    ledger: Mutex<Ledger>,
+    watches: Mutex<Watches>,
+    nodes_read: Mutex<Option<tokio::time::Instant>>,
 }
 
 #[derive(Default)]
@@ -45,81 +67,59 @@ struct Watches {
     known: BTreeSet<(String, String)>,
 }
 
-struct Feed {
-    seen: Mutex<Seen>,
-    changed: watch::Sender<u64>,
-}
-
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cluster {
-    /// Starts watching what readiness of the given namespaces needs; ends when the tracker is dropped.
-    pub async fn track(&self, namespaces: &[String]) -> Result<Tracker, ClusterError> {
-        let (changed, changes) = watch::channel(0);
-        let feed = Arc::new(Feed { seen: Mutex::default(), changed });
-        let since = jiff::Timestamp::now();
-        let tracker = Tracker { cluster: self.clone(), feed, watches: Arc::default(), changes, since };
-        for namespace in namespaces {
+    /// Starts watching what readiness and diagnosis of the releases need; ends when the tracker is dropped.
+    pub async fn track(&self, releases: Vec<TrackedRelease>, redaction: Redaction) -> Result<Tracker, ClusterError> {
+        let (feed, changes) = Feed::new(&releases);
+        let namespaces: BTreeSet<String> = releases.iter().map(|release| release.namespace.clone()).collect();
+        let releases = releases.into_iter().map(|release| (release.component.clone(), release)).collect();
+        let view = View {
+            cluster: self.clone(),
+            releases,
+            redaction,
+            feed: Arc::new(feed),
+            ledger: Mutex::default(),
+            watches: Mutex::default(),
+            nodes_read: Mutex::default(),
+        };
+        let tracker = Tracker { view: Arc::new(view), changes };
+        for namespace in &namespaces {
             for (api_version, kind) in WATCHED {
-                tracker.follow(api_version, kind, Some(namespace)).await?;
+                tracker.view.follow(api_version, kind, Some(namespace)).await?;
             }
         }
+        tracker.view.follow("storage.k8s.io/v1", "StorageClass", None).await?;
         Ok(tracker)
     }
-
-    /// Readiness of a release by one look, without following it further.
-    pub async fn readiness(
-        &self,
-        manifest: &[Value],
-        wait_for: &[WaitFor],
-        namespace: &str,
-    ) -> Result<ReleaseReadiness, ClusterError> {
-        let mut seen = Seen::new();
-        let mut kinds = kinds_of(manifest, wait_for, namespace);
-        kinds.extend([
-            ("apps/v1", "StatefulSet", namespace),
-            ("v1", "Pod", namespace),
-            ("v1", "PersistentVolumeClaim", namespace),
-        ]);
-        let lists = kinds.into_iter().map(|(api_version, kind, place)| async move {
-            let place = Some(place).filter(|place| !place.is_empty());
-            Ok::<_, ClusterError>((kind, self.list(api_version, kind, place, None).await?))
-        });
-        for (kind, objects) in futures::future::try_join_all(lists).await? {
-            for object in objects {
-                let part = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-                seen.insert((kind.to_owned(), part("/metadata/namespace"), part("/metadata/name")), object);
-            }
-        }
-        // One look cannot wait: everything counts for as long as it has stood.
-        let world = World { seen: &seen, now: jiff::Timestamp::now(), since: jiff::Timestamp::UNIX_EPOCH };
-        Ok(readiness::release(world, manifest, wait_for, namespace))
-    }
-}
-
-/// (apiVersion, kind, namespace) of everything whose readiness counts.
-fn kinds_of<'a>(
-    manifest: &'a [Value],
-    wait_for: &'a [WaitFor],
-    namespace: &'a str,
-) -> BTreeSet<(&'a str, &'a str, &'a str)> {
-    let tracked = manifest.iter().filter(|object| readiness::is_tracked(object)).map(|object| {
-        let kind = object["kind"].as_str().unwrap_or_default();
-        let known = readiness::TRACKED.iter().find(|(_, tracked)| *tracked == kind);
-        (known.map_or("", |(api_version, _)| *api_version), kind, readiness::place(object, namespace))
-    });
-    let waited = wait_for.iter().map(|wanted| (wanted.api_version.as_str(), wanted.kind.as_str(), namespace));
-    tracked.chain(waited).collect()
 }
 
 impl Tracker {
-    /// Readiness of a release: of the workloads, Jobs, PVCs and CRDs in its manifest and of its conditions.
-    pub fn readiness(&self, manifest: &[Value], wait_for: &[WaitFor], namespace: &str) -> ReleaseReadiness {
-        let seen = held(&self.feed.seen);
-        let world = World { seen: &seen, now: jiff::Timestamp::now(), since: self.since };
-        readiness::release(world, manifest, wait_for, namespace)
+    /// Readiness of a release, with the worst that a rule finds; `None` for one that is not tracked.
+    pub fn readiness(&self, component: &str) -> ReleaseReadiness {
+        let Some(release) = self.view.releases.get(component) else { return ReleaseReadiness::default() };
+        let now = jiff::Timestamp::now();
+        let (mut readiness, matches, nodes) = {
+            let world = self.view.feed.world();
+            let look = Look { depth: Depth::Waiting, now };
+            (readiness::count(&world, release), diagnose::matches(&world, release, look), asks_for_nodes(&world))
+        };
+        if nodes {
+            self.view.ask_nodes();
+        }
+        let causes = held(&self.view.ledger).enter(matches, now);
+        readiness.hook = causes.iter().find(|cause| release.is_of_hook(&cause.diagnosis.place)).cloned();
+        readiness.cause = causes.into_iter().next();
+        if let Some(since) = self.view.feed.away_since().filter(|since| now.as_second() - since.as_second() >= AWAY) {
+            readiness.cause = Some(diagnose::no_answer(release, since));
+        }
+        if let Some(cause) = readiness.cause.as_ref().filter(|_| readiness.ready < readiness.desired) {
+            readiness.waiting = Some(cause.diagnosis.cause.clone());
+        }
+        readiness
     }
 
     /// Resolves when anything watched has changed since the last call.
@@ -129,131 +129,186 @@ impl Tracker {
         }
     }
 
-    /// Reads the workloads of a manifest afresh, so that no readiness from before a change is taken for one after
+    /// Reads the workloads of a release afresh, so that no readiness from before a change is taken for one after
     /// it, and follows the kinds that only this release has.
-    pub async fn catch_up(
-        &self,
-        manifest: &[Value],
-        wait_for: &[WaitFor],
-        namespace: &str,
-    ) -> Result<(), ClusterError> {
-        let kinds = kinds_of(manifest, wait_for, namespace);
-        let lists = kinds.iter().map(|(api_version, kind, place)| async move {
-            let place = Some(*place).filter(|place| !place.is_empty());
-            self.follow(api_version, kind, place).await?;
-            let Some(api) = self.cluster.api(api_version, kind, place).await? else { return Ok(()) };
-            let list = api.list(&ListParams::default()).await;
-            let list = list.map_err(|error| ClusterError::from_kube(&format!("cannot list {kind} objects"), error))?;
-            list.items.into_iter().for_each(|object| self.feed.put(kind, object));
-            Ok::<(), ClusterError>(())
-        });
+    pub async fn catch_up(&self, component: &str) -> Result<(), ClusterError> {
+        let Some(release) = self.view.releases.get(component) else { return Ok(()) };
+        let kinds = kinds_of(release);
+        let lists = kinds.iter().map(|(api_version, kind, place)| self.view.read(api_version, kind, place));
         futures::future::try_join_all(lists).await?;
-        self.feed.tell();
+        self.view.feed.tell();
+        Ok(())
+    }
+}
+
+/// (apiVersion, kind, namespace) of everything whose readiness counts.
+pub(super) fn kinds_of(release: &TrackedRelease) -> BTreeSet<(&str, &str, &str)> {
+    let roots = release.roots.iter().map(|root| {
+        let known = ROOTS.iter().find(|(_, kind)| *kind == root.kind);
+        let api_version = known.map_or(root.api_version.as_str(), |(api_version, _)| *api_version);
+        (api_version, root.kind.as_str(), root.namespace.as_deref().unwrap_or_default())
+    });
+    let waited = release.wait_for.iter();
+    let waited = waited.map(|wanted| (wanted.api_version.as_str(), wanted.kind.as_str(), release.namespace.as_str()));
+    roots.chain(waited).collect()
+}
+
+impl View {
+    async fn read(&self, api_version: &str, kind: &str, place: &str) -> Result<(), ClusterError> {
+        let place = Some(place).filter(|place| !place.is_empty());
+        self.follow(api_version, kind, place).await?;
+        for object in self.cluster.slim_objects(api_version, kind, place, &ListParams::default()).await? {
+            self.feed.put(kind, object);
+        }
         Ok(())
     }
 
     async fn follow(&self, api_version: &str, kind: &str, namespace: Option<&str>) -> Result<(), ClusterError> {
-        let Some(api) = self.cluster.api(api_version, kind, namespace).await? else { return Ok(()) };
+        let Some(api) = self.cluster.api_as::<Slim>(api_version, kind, namespace).await? else { return Ok(()) };
         let mut watches = held(&self.watches);
         if watches.known.insert((kind.to_owned(), namespace.unwrap_or_default().to_owned())) {
-            let (feed, place) = (self.feed.clone(), namespace.unwrap_or_default().to_owned());
-            watches.tasks.spawn(follow(api, kind.to_owned(), place, feed));
+            let follower = Follower {
+                feed: self.feed.clone(),
+                cluster: self.cluster.clone(),
+                redaction: self.redaction.clone(),
+                kind: kind.to_owned(),
+                namespace: namespace.unwrap_or_default().to_owned(),
+                logs: JoinSet::new(),
+                asked: HashSet::new(),
+            };
+            watches.tasks.spawn(follower.run(api));
         }
         Ok(())
     }
-}
 
-async fn follow(api: Api<DynamicObject>, kind: String, namespace: String, feed: Arc<Feed>) {
-    // A broken watch is taken up again with back-off for as long as the tracker lives.
-    let mut events = pin!(watch_objects(api, watcher::Config::default()).default_backoff().into_stream());
-    let mut listed = BTreeSet::new();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => listed.clear(),
-            Ok(Event::InitApply(object)) => {
-                listed.extend(object.metadata.name.clone());
-                feed.put(&kind, object);
-            }
-            Ok(Event::InitDone) => feed.keep(&kind, &namespace, &listed),
-            Ok(Event::Apply(object)) => {
-                feed.put(&kind, object);
+    /// Reads the nodes' taints in the background, when they were not read a moment ago.
+    fn ask_nodes(&self) {
+        let mut read = held(&self.nodes_read);
+        if read.is_some_and(|at| at.elapsed() < NODES_LAST) {
+            return;
+        }
+        *read = Some(tokio::time::Instant::now());
+        let (cluster, feed) = (self.cluster.clone(), self.feed.clone());
+        held(&self.watches).tasks.spawn(async move {
+            if let Ok(nodes) = cluster.nodes().await {
+                feed.world().nodes = Some(nodes);
                 feed.tell();
             }
-            Ok(Event::Delete(object)) => {
-                feed.remove(&kind, &object);
-                feed.tell();
+        });
+    }
+}
+
+/// One watch, and the logs that its objects ask for.
+struct Follower {
+    feed: Arc<Feed>,
+    cluster: Cluster,
+    redaction: Redaction,
+    kind: String,
+    namespace: String,
+    /// Aborted when dropped.
+    logs: JoinSet<()>,
+    asked: HashSet<(String, String, i64)>,
+}
+
+impl Follower {
+    async fn run(mut self, api: Api<Slim>) {
+        let mut config = watcher::Config::default().page_size(SLIM_PAGE);
+        if self.kind == "Event" {
+            config = config.fields("type=Warning");
+        }
+        // A broken watch is taken up again for as long as the tracker lives.
+        let mut events = pin!(watch_objects(api, config).backoff(Brisk::default()).into_stream());
+        let mut listed = BTreeSet::new();
+        while let Some(event) = events.next().await {
+            if event.is_ok() {
+                self.feed.answered();
             }
-            Err(_) => {}
+            match event {
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(object)) => {
+                    listed.extend(object.meta().name.clone());
+                    self.put(object);
+                }
+                Ok(Event::InitDone) => self.feed.keep(&self.kind, &self.namespace, &listed),
+                Ok(Event::Apply(object)) => {
+                    self.put(object);
+                    self.feed.tell();
+                }
+                Ok(Event::Delete(object)) => {
+                    self.feed.remove(&self.kind, &object);
+                    self.feed.tell();
+                }
+                Err(error) if is_forbidden(&error) => return,
+                Err(error) if is_outage(&error) => self.feed.no_answer(),
+                Err(_) => {}
+            }
         }
     }
-}
 
-impl Feed {
-    /// An older version never replaces a newer one: lists and watches race.
-    fn put(&self, kind: &str, object: DynamicObject) {
-        let key = key(kind, &object);
-        let value = prune(kind, object);
-        let version = |value: &Value| {
-            value.pointer("/metadata/resourceVersion").and_then(Value::as_str).and_then(|text| text.parse::<u64>().ok())
-        };
-        let mut seen = held(&self.seen);
-        if seen.get(&key).is_none_or(|standing| version(standing) <= version(&value)) {
-            seen.insert(key, value);
+    fn put(&mut self, object: Slim) {
+        let Some(kept) = self.feed.put(&self.kind, object) else { return };
+        if self.kind != "Pod" {
+            return;
+        }
+        for wanted in wanted_logs(&kept) {
+            // The first ends tell the most; later ones are read ever more rarely.
+            let telling = wanted.restarts <= 3 || wanted.restarts.count_ones() == 1;
+            let ticket = (wanted.pod.clone(), wanted.container.clone(), wanted.restarts);
+            if telling && self.feed.world().logs.len() < LOGS && self.asked.insert(ticket) {
+                self.read_log(wanted);
+            }
         }
     }
 
-    fn remove(&self, kind: &str, object: &DynamicObject) {
-        held(&self.seen).remove(&key(kind, object));
-    }
-
-    fn keep(&self, kind: &str, namespace: &str, names: &BTreeSet<String>) {
-        held(&self.seen).retain(|(found, place, name), _| found != kind || place != namespace || names.contains(name));
-        self.tell();
-    }
-
-    fn tell(&self) {
-        self.changed.send_modify(|count| *count += 1);
+    fn read_log(&mut self, wanted: LogWanted) {
+        while self.logs.try_join_next().is_some() {}
+        let (cluster, feed, redaction) = (self.cluster.clone(), self.feed.clone(), self.redaction.clone());
+        self.logs.spawn(async move {
+            let lines = cluster.log_tail(&wanted, &redaction).await;
+            if !lines.is_empty() {
+                feed.put_log(wanted.key(), lines);
+            }
+        });
     }
 }
 
-fn key(kind: &str, object: &DynamicObject) -> (String, String, String) {
-    let metadata = &object.metadata;
-    (kind.to_owned(), metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+/// What nobody may see only explains less; what must be seen is read again by `catch_up`, which tells.
+fn is_forbidden(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchStartFailed};
+    matches!(error, InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
-/// Without the parts that readiness never reads; a large cluster has many pods.
-fn prune(kind: &str, mut object: DynamicObject) -> Value {
-    object.metadata.managed_fields = None;
-    object.metadata.annotations = None;
-    let mut value = serde_json::to_value(object).unwrap_or_default();
-    value["kind"] = kind.into();
-    if let Some(spec) = value.get_mut("spec").and_then(Value::as_object_mut) {
-        spec.retain(|key, _| matches!(key.as_str(), "replicas" | "updateStrategy" | "volumes" | "storageClassName"));
+fn is_outage(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => {
+            !matches!(error, kube::Error::Api(_))
+        }
+        _ => false,
     }
-    value
+}
+
+/// Pauses of a watch that cannot be had: an API server that restarts is met again within two seconds.
+#[derive(Default)]
+struct Brisk {
+    tries: u32,
+}
+
+impl Iterator for Brisk {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.tries = (self.tries + 1).min(8);
+        Some(Duration::from_millis(250) * self.tries)
+    }
+}
+
+impl Backoff for Brisk {
+    fn reset(&mut self) {
+        self.tries = 0;
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn deployment(version: &str) -> DynamicObject {
-        serde_json::from_value(serde_json::json!({
-            "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "x", "namespace": "m", "resourceVersion": version},
-            "spec": {"replicas": 1, "template": {"spec": {}}}
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn an_older_version_never_replaces_a_newer_one() {
-        let feed = Feed { seen: Mutex::default(), changed: watch::channel(0).0 };
-        feed.put("Deployment", deployment("10"));
-        feed.put("Deployment", deployment("9"));
-        let seen = held(&feed.seen);
-        let standing = seen.values().next().unwrap();
-        assert_eq!(standing["metadata"]["resourceVersion"], "10");
-        assert!(standing["spec"].get("template").is_none());
-    }
-}
+#[path = "track_tests.rs"]
+mod tests;

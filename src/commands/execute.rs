@@ -1,17 +1,20 @@
 //! The run itself: lock, waves, checks, and the one `run-finished` at the end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
 
 use crate::check::{self, CheckContext};
 use crate::cli::GlobalArgs;
-use crate::cluster::{Cluster, Lease, LeaseRequest};
+use crate::cluster::{Cluster, Lease, LeaseRequest, Redaction, TrackedRelease};
 use crate::commands::signals::Signals;
 use crate::commands::survey::Survey;
 use crate::config::Settings;
-use crate::engine::{self, EngineContext, EngineError, RunResult};
+use crate::engine::{self, EngineContext, EngineError, Journal, RunResult};
 use crate::error::{self, Error};
-use crate::event::{self, CheckResult, Event, RunOutcome, RunSummary, Verdict};
+use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary, Verdict};
 use crate::helm::Helm;
 use crate::plan::{Plan, PlanError};
 use crate::report::{self, Mode, style::Style};
@@ -35,6 +38,9 @@ pub(super) struct Target {
 /// How long a lock stays ours without a heartbeat.
 const LOCK_TTL: Duration = Duration::from_secs(20);
 
+/// How long the look at a failed stack may take.
+const DIAGNOSIS: Duration = Duration::from_secs(15);
+
 /// How long the lock may take before a person is told that it does.
 const QUIET_WAIT: Duration = Duration::from_secs(3);
 
@@ -53,22 +59,30 @@ pub(super) async fn execute(
     let started = Instant::now();
     let Target { cluster, helm } = target;
     let cancel = options.signals.take_over(events.clone());
+    let journal = Arc::new(Journal::open(cluster.server(), settings.namespace.as_str()));
     let context = EngineContext {
         cluster: cluster.clone(),
         helm,
         events: events.clone(),
         cancel,
         wave_timeout: options.wave_timeout,
+        journal: journal.clone(),
     };
     let lease = lock_patiently(&context, settings, &survey, &style).await?;
+    let steps = with_usual_seconds(survey.plan.steps(), &journal);
+    journal.begin("install", &steps);
     events.send(Event::RunStarted {
         command: "install".into(),
         context: cluster.context().map(str::to_owned),
         namespace: settings.namespace.to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
-        steps: survey.plan.steps(),
+        steps,
     });
     let result = engine::run(&context, &survey.plan, &survey.prepared).await;
+    let diagnosed = Diagnosed {
+        releases: engine::tracked(&survey.plan, &survey.prepared),
+        redaction: engine::redaction(&survey.plan),
+    };
     let checks = if result.failure.is_none() && !options.skip_verify {
         let releases = survey.plan.releases().cloned().collect();
         let context = CheckContext {
@@ -84,8 +98,19 @@ pub(super) async fn execute(
     if let Some(lease) = lease {
         lease.release().await;
     }
-    let summary = summarize(&result, checks, started, cluster.request_counts());
-    let outcome = summary.outcome;
+    let outcome = outcome(&result, &checks);
+    if matches!(outcome, RunOutcome::Failed | RunOutcome::VerificationFailed) {
+        diagnosed.tell(&cluster, &events).await;
+    }
+    journal.finish(outcome);
+    let summary = RunSummary {
+        outcome,
+        steps: result.steps,
+        checks,
+        seconds: started.elapsed().as_secs_f64(),
+        peak_rss_kib: peak_rss_kib(),
+        api_requests: cluster.request_counts(),
+    };
     let failed = summary.checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
     let total = summary.checks.len();
     events.send(Event::RunFinished(summary));
@@ -108,6 +133,7 @@ async fn lock_patiently(
     let mut locking = std::pin::pin!(lock(context, settings, survey));
     tokio::select! {
         locked = &mut locking => return locked,
+        () = context.cancel.cancelled() => return Err(Error::Interrupted),
         () = tokio::time::sleep(QUIET_WAIT) => {}
     }
     let seconds = LOCK_TTL.as_secs();
@@ -115,7 +141,11 @@ async fn lock_patiently(
         &format!("another run may hold the lock; waiting up to {seconds} s for a sign of life of it"),
         style,
     );
-    locking.await
+    // A lock that was taken in this very moment goes stale by itself.
+    tokio::select! {
+        locked = &mut locking => locked,
+        () = context.cancel.cancelled() => Err(Error::Interrupted),
+    }
 }
 
 /// Takes the lock where something will change, and makes sure that what was planned from still stands.
@@ -164,26 +194,36 @@ async fn unchanged_since(context: &EngineContext, plan: &Plan) -> Result<(), Err
     Ok(())
 }
 
-fn summarize(
-    result: &RunResult,
-    checks: Vec<CheckResult>,
-    started: Instant,
-    api_requests: BTreeMap<String, u64>,
-) -> RunSummary {
+fn outcome(result: &RunResult, checks: &[CheckResult]) -> RunOutcome {
     let failed_check = checks.iter().any(|check| check.verdict == Verdict::Fail);
-    let outcome = match &result.failure {
+    match &result.failure {
         Some(EngineError::Cancelled { .. }) => RunOutcome::Cancelled,
         Some(_) => RunOutcome::Failed,
         None if failed_check => RunOutcome::VerificationFailed,
         None => RunOutcome::Succeeded,
-    };
-    RunSummary {
-        outcome,
-        steps: result.steps.clone(),
-        checks,
-        seconds: started.elapsed().as_secs_f64(),
-        peak_rss_kib: peak_rss_kib(),
-        api_requests,
+    }
+}
+
+fn with_usual_seconds(mut steps: Vec<PlannedStep>, journal: &Journal) -> Vec<PlannedStep> {
+    for step in &mut steps {
+        step.usual_seconds = journal.usual_seconds(&step.component, step.action);
+    }
+    steps
+}
+
+/// What is looked at after a failure.
+struct Diagnosed {
+    releases: Vec<TrackedRelease>,
+    redaction: Redaction,
+}
+
+impl Diagnosed {
+    /// Tells what the rules find in the stack as it stands; a cluster that does not answer finds nothing.
+    async fn tell(&self, cluster: &Cluster, events: &Events) {
+        let found = timeout(DIAGNOSIS, cluster.diagnose(&self.releases, &self.redaction)).await;
+        if let Ok(Ok(found)) = found {
+            events.send(Event::Diagnosed { findings: found.diagnoses });
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod answers;
 mod connect;
+mod diagnose;
 mod execute;
 mod install;
 mod manual;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         Some(Command::Verify { settings, checks }) => {
             drive(|_| async move { verify::verify(&global, &settings, &checks).await })
         }
+        Some(Command::Diagnose) => drive(|_| async move { diagnose::diagnose(&global).await }),
         Some(Command::Status) => drive(|_| async move { status::status(&global).await }),
         Some(Command::Answers { command }) => answers::run(&global, command),
         Some(Command::Completions { shell }) => {

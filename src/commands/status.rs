@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use serde::Serialize;
 
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
-use crate::cluster::{Cluster, ObjectRef};
+use crate::cluster::{Cluster, ObjectRef, TrackedRelease};
 use crate::commands::{connect, settings_sources, survey::catalogue};
 use crate::error::{self, Error};
 use crate::event::StatusRow;
@@ -82,13 +82,14 @@ async fn read(cluster: &Cluster, helm: &Helm, row: &Overview, info: Option<&Rele
     }
     let what = format!("cannot read release {}", row.name);
     let manifest = helm.manifest(&row.name, &row.namespace).await.map_err(|source| PlanError::Helm { what, source })?;
-    let readiness = cluster.readiness(&manifest, &row.wait_for, &row.namespace).await?;
+    let tracked = TrackedRelease::new(&row.name, &row.namespace, &manifest).waiting_for(&row.wait_for);
+    let readiness = cluster.readiness(&tracked).await?;
     (shown.ready, shown.desired) = (readiness.ready, readiness.desired);
-    shown.waiting = readiness.failed.map(|(why, _)| why).or(readiness.waiting);
+    shown.waiting = readiness.waiting;
     Ok(shown)
 }
 
-fn words(status: ReleaseStatus) -> &'static str {
+pub(super) fn words(status: ReleaseStatus) -> &'static str {
     match status {
         ReleaseStatus::Deployed => "deployed",
         ReleaseStatus::Failed => "failed",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cluster::ClusterError;
 use crate::error;
+use crate::event::Diagnosis;
 use crate::helm::HelmError;
 
 /// The run failed.
@@ -45,18 +46,28 @@ pub enum StepError {
     Object {
         /// Kind and name.
         object: String,
+        /// What the refusal means, where a row knows it.
+        diagnosis: Option<Box<Diagnosis>>,
         /// Why.
         #[source]
         source: ClusterError,
     },
     /// The chart's CRDs could not be applied.
     #[error("cannot apply the chart's CRDs")]
-    Crds(#[source] ClusterError),
+    Crds {
+        /// What the refusal means, where a row knows it.
+        diagnosis: Option<Box<Diagnosis>>,
+        /// Why.
+        #[source]
+        source: ClusterError,
+    },
     /// helm failed.
     #[error("helm could not {what}")]
     Helm {
         /// e.g. "apply the release".
         what: &'static str,
+        /// What the refusal means, where a row knows it, or why a hook failed.
+        diagnosis: Option<Box<Diagnosis>>,
         /// Why.
         #[source]
         source: HelmError,
@@ -65,12 +76,10 @@ pub enum StepError {
     #[error("cannot watch the workloads")]
     Watch(#[source] ClusterError),
     /// A workload cannot become ready.
-    #[error("{why}")]
+    #[error("{}", diagnosis.cause)]
     NotReady {
         /// What cannot become ready and why.
-        why: String,
-        /// What to do.
-        hint: Option<String>,
+        diagnosis: Box<Diagnosis>,
     },
     /// The wave's time is over.
     #[error("not ready within {} s: {why}", after.as_secs())]
@@ -79,6 +88,8 @@ pub enum StepError {
         why: String,
         /// The wave's time.
         after: Duration,
+        /// What a rule found.
+        diagnosis: Option<Box<Diagnosis>>,
     },
     /// A signal ended the run.
     #[error("interrupted")]
@@ -106,20 +117,58 @@ impl EngineError {
             EngineError::Lock { source, .. } => source.hint(),
         }
     }
+
+    /// What a rule found, where one did.
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+        match self {
+            EngineError::Step { source, .. } => source.diagnosis(),
+            EngineError::Cancelled { .. } | EngineError::Lock { .. } => None,
+        }
+    }
+
+    /// What stands now and what may be done without harm.
+    pub fn safe(&self) -> Option<String> {
+        match self {
+            // A wave starts only after every step of the waves before it was ready.
+            EngineError::Step { wave, .. } | EngineError::Cancelled { wave } => Some(format!(
+                "what waves before {wave} brought up stays as it is and goes on running, nothing of a wave after it \
+                 was started; running the same command again goes on from what stands"
+            )),
+            EngineError::Lock { .. } => Some("no release was changed".into()),
+        }
+    }
 }
 
 impl StepError {
+    /// What a rule found, where one did.
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+        match self {
+            StepError::NotReady { diagnosis } => Some(diagnosis),
+            StepError::Timeout { diagnosis, .. }
+            | StepError::Object { diagnosis, .. }
+            | StepError::Crds { diagnosis, .. }
+            | StepError::Helm { diagnosis, .. } => diagnosis.as_deref(),
+            StepError::Watch(_) | StepError::Cancelled => None,
+        }
+    }
+
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            StepError::Object { source, .. } | StepError::Crds(source) | StepError::Watch(source) => source.hint(),
-            StepError::Helm { source, .. } => source.hint(),
-            StepError::NotReady { hint, .. } => {
-                hint.clone().or_else(|| Some("mend the cause, then run the same command again".into()))
+            StepError::NotReady { diagnosis } => Some(diagnosis.hint.clone()),
+            StepError::Object { source, .. } | StepError::Crds { source, .. } | StepError::Watch(source) => {
+                source.hint()
             }
-            StepError::Timeout { .. } => Some(
-                "mend what it waits for, or give it more time with --timeout; then run the same command again".into(),
-            ),
+            StepError::Helm { diagnosis, source, .. } => {
+                diagnosis.as_ref().map(|diagnosis| diagnosis.hint.clone()).or_else(|| source.hint())
+            }
+            StepError::Timeout { diagnosis, .. } => Some(diagnosis.as_ref().map_or_else(
+                || {
+                    "mend what it waits for, or give it more time with --timeout; then run the same command again"
+                        .into()
+                },
+                |diagnosis| diagnosis.hint.clone(),
+            )),
             StepError::Cancelled => Some("run the same command again; it goes on from what stands".into()),
         }
     }

@@ -5,14 +5,19 @@
 //! one `step-finished`; after a cancel or a failure no further step starts, and a running helm is waited for.
 
 mod error;
+mod failed;
+mod journal;
+mod patience;
 mod prepare;
 mod run;
 mod step;
 
 pub use error::{EngineError, StepError};
+pub use journal::Journal;
 pub use prepare::{Prepared, PreparedRelease, prepare};
-pub use run::{RunResult, run};
+pub use run::{RunResult, redaction, run, tracked};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -34,4 +39,6 @@ pub struct EngineContext {
     pub cancel: CancellationToken,
     /// How long one wave may take.
     pub wave_timeout: Duration,
+    /// What earlier runs took, and what this one does.
+    pub journal: Arc<Journal>,
 }

@@ -28,8 +28,10 @@ pub struct Prepared {
 pub struct PreparedRelease {
     /// The archive.
     pub chart: FetchedChart,
-    /// Rendered objects.
+    /// Rendered objects without hooks.
     pub manifest: Vec<Value>,
+    /// Hooks, which come and go by helm's hand.
+    pub hooks: Vec<Value>,
     /// CRDs to apply before the release; empty unless the policy asks for it.
     pub crds: Vec<Value>,
 }
@@ -74,8 +76,10 @@ async fn prepare_step(
         }
     };
     let (manifest, crds) = futures::try_join!(render, crds)?;
+    let is_hook = |object: &Value| object.pointer("/metadata/annotations/helm.sh~1hook").is_some();
+    let (hooks, manifest): (Vec<Value>, Vec<Value>) = manifest.into_iter().partition(is_hook);
     let notices = unexpected_kinds(release, &manifest);
-    Ok((release.component.to_string(), PreparedRelease { chart, manifest, crds }, notices))
+    Ok((release.component.to_string(), PreparedRelease { chart, manifest, hooks, crds }, notices))
 }
 
 /// The request that is rendered and applied.

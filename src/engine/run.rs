@@ -5,7 +5,8 @@ use std::time::Instant;
 use futures::future::join_all;
 use tokio::time::Instant as Deadline;
 
-use crate::cluster::Tracker;
+use crate::cluster::{Redaction, TrackedRelease, Tracker};
+use crate::engine::patience::Patience;
 use crate::engine::step::{StepRun, execute};
 use crate::engine::{EngineContext, EngineError, Prepared, StepError};
 use crate::event::{ActionKind, Event, StepOutcome, StepResult};
@@ -23,9 +24,6 @@ pub struct RunResult {
 /// Executes the plan. The caller has sent `run-started` and sends `run-finished`.
 pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> RunResult {
     let mut result = RunResult { steps: Vec::new(), failure: None };
-    let mut namespaces: Vec<String> = plan.releases().map(|release| release.namespace.clone()).collect();
-    namespaces.sort_unstable();
-    namespaces.dedup();
     let mut tracker: Option<Tracker> = None;
     for wave in &plan.waves {
         if result.failure.is_none() && context.cancel.is_cancelled() {
@@ -36,7 +34,7 @@ pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> R
             continue;
         }
         if plan.has_changes() && tracker.is_none() {
-            match context.cluster.track(&namespaces).await {
+            match context.cluster.track(tracked(plan, prepared), redaction(plan)).await {
                 Ok(started) => tracker = Some(started),
                 Err(source) => {
                     let first = &wave.steps[0];
@@ -49,6 +47,24 @@ pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> R
         run_wave(context, wave, prepared, tracker.as_ref(), &mut result).await;
     }
     result
+}
+
+/// What is watched of a plan's releases.
+pub fn tracked(plan: &Plan, prepared: &Prepared) -> Vec<TrackedRelease> {
+    let tracked = plan.releases().map(|release| {
+        let name = release.component.as_str();
+        let objects = prepared.manifests.get(name).into_iter().flatten();
+        let hooks = prepared.releases.get(name).into_iter().flat_map(|release| &release.hooks);
+        TrackedRelease::new(name, &release.namespace, objects.chain(hooks))
+            .waiting_for(&release.wait_for)
+            .with_own(release.objects.iter().map(|object| &object.manifest))
+    });
+    tracked.collect()
+}
+
+/// What must not be quoted from logs.
+pub fn redaction(plan: &Plan) -> Redaction {
+    Redaction::of(plan.releases().flat_map(|release| &release.objects).map(|object| &object.secret_data))
 }
 
 async fn run_wave(
@@ -92,11 +108,12 @@ async fn run_step(
     let started = Instant::now();
     let (component, wave) = (step.release.component.to_string(), step.release.wave);
     context.events.send(Event::StepStarted { component: component.clone(), wave, action: step.action });
+    context.journal.step_started(&component);
     let worked = match tracker {
         Some(tracker) => {
-            let manifest = prepared.manifests.get(&component).map_or(&[][..], Vec::as_slice);
             let prepared = prepared.releases.get(&component);
-            execute(StepRun { context, step, prepared, manifest, tracker, deadline }).await
+            let patience = Patience::new(context.journal.usual_seconds(&component, step.action));
+            execute(StepRun { context, step, prepared, tracker, patience, deadline }).await
         }
         // Nothing of the plan changes anything: the checks tell whether what stands is well.
         None => Ok(()),
@@ -118,9 +135,11 @@ async fn run_step(
         message: error.as_ref().map(ToString::to_string),
         causes: error.as_ref().map(StepError::causes).unwrap_or_default(),
         hint: error.as_ref().and_then(StepError::hint),
-        diagnosis: None,
+        diagnosis: error.as_ref().and_then(StepError::diagnosis).cloned().map(Box::new),
     });
-    (StepResult { component, wave, outcome, seconds }, error)
+    let result = StepResult { component, wave, outcome, seconds };
+    context.journal.step_finished(&result);
+    (result, error)
 }
 
 fn skip(context: &EngineContext, step: &Step) -> StepResult {
@@ -135,5 +154,7 @@ fn skip(context: &EngineContext, step: &Step) -> StepResult {
         hint: None,
         diagnosis: None,
     });
-    StepResult { component, wave, outcome: StepOutcome::Skipped, seconds: 0.0 }
+    let result = StepResult { component, wave, outcome: StepOutcome::Skipped, seconds: 0.0 };
+    context.journal.step_finished(&result);
+    result
 }

@@ -1,19 +1,20 @@
-//! One step: objects of ours, CRDs, helm, then the wait for readiness.
+//! One step: objects of ours, CRDs, helm, then the wait for readiness. An API server that is away for a while is
+//! waited for.
 
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable as _};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::{ReleaseReadiness, Tracker};
+use crate::cluster::{ClusterError, Tracker};
+use crate::engine::failed::{of_cluster, of_helm};
+use crate::engine::patience::Patience;
 use crate::engine::prepare::request;
 use crate::engine::{EngineContext, PreparedRelease, StepError};
 use crate::event::{Event, Phase};
-use crate::helm::ReleaseStatus;
+use crate::helm::{HelmError, ReleaseStatus};
 use crate::plan::Step;
-
-/// How long a cause may last before it is judged again.
-const REJUDGE: Duration = Duration::from_secs(5);
 
 /// What one step works with.
 pub(super) struct StepRun<'a> {
@@ -21,9 +22,8 @@ pub(super) struct StepRun<'a> {
     pub(super) step: &'a Step,
     /// What helm needs; `None` for an unchanged step, which is only waited for.
     pub(super) prepared: Option<&'a PreparedRelease>,
-    /// Objects of the release.
-    pub(super) manifest: &'a [Value],
     pub(super) tracker: Tracker,
+    pub(super) patience: Patience,
     /// When the wave's time is over.
     pub(super) deadline: Instant,
 }
@@ -38,8 +38,7 @@ pub(super) async fn execute(mut run: StepRun<'_>) -> Result<(), StepError> {
             return Err(StepError::Cancelled);
         }
         run.phase(Phase::Helm);
-        run.settle().await?;
-        run.helm(prepared).await?;
+        run.release(prepared).await?;
     }
     run.phase(Phase::Waiting);
     run.wait().await
@@ -47,30 +46,46 @@ pub(super) async fn execute(mut run: StepRun<'_>) -> Result<(), StepError> {
 
 impl StepRun<'_> {
     fn phase(&self, phase: Phase) {
-        self.progress(phase, &ReleaseReadiness::default());
-    }
-
-    fn progress(&self, phase: Phase, readiness: &ReleaseReadiness) {
         self.context.events.send(Event::StepProgress {
             component: self.step.release.component.to_string(),
             wave: self.step.release.wave,
             phase,
-            ready: readiness.ready,
-            desired: readiness.desired,
-            waiting: readiness.waiting.clone(),
+            ready: 0,
+            desired: 0,
+            waiting: None,
             diagnosis: None,
         });
     }
 
-    fn time_left(&self) -> Duration {
+    pub(super) fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Pauses between tries while the API server is away, for as long as the wave has time.
+    fn pauses(&self) -> ExponentialBuilder {
+        ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(250))
+            .with_max_delay(Duration::from_secs(2))
+            .without_max_times()
+            .with_total_delay(Some(self.time_left()))
+    }
+
+    /// Does something again for as long as nobody answers.
+    pub(super) async fn patiently<T, F>(&self, work: impl Fn() -> F) -> Result<T, ClusterError>
+    where
+        F: Future<Output = Result<T, ClusterError>>,
+    {
+        let again = |error: &ClusterError| error.is_unreachable() && !self.context.cancel.is_cancelled();
+        work.retry(self.pauses()).when(again).await
     }
 
     /// In order, since the namespace comes before what lives in it.
     async fn apply_objects(&self) -> Result<(), StepError> {
         for object in &self.step.release.objects {
-            self.context.cluster.apply(object).await.map_err(|source| StepError::Object {
+            let applied = self.patiently(|| self.context.cluster.apply(object)).await;
+            applied.map_err(|source| StepError::Object {
                 object: format!("{} {}", text(&object.manifest["kind"]), text(&object.manifest["metadata"]["name"])),
+                diagnosis: of_cluster(&self.step.release, &source),
                 source,
             })?;
         }
@@ -81,20 +96,56 @@ impl StepRun<'_> {
         if prepared.crds.is_empty() {
             return Ok(());
         }
-        self.context.cluster.apply_crds(&prepared.crds, self.time_left()).await.map_err(StepError::Crds)?;
-        Ok(())
+        let applied = self.patiently(|| self.context.cluster.apply_crds(&prepared.crds, self.time_left())).await;
+        let failed = |source| StepError::Crds { diagnosis: of_cluster(&self.step.release, &source), source };
+        applied.map(drop).map_err(failed)
+    }
+
+    /// helm, again when the API server went away under it: what it left is looked at afresh each time.
+    async fn release(&mut self, prepared: &PreparedRelease) -> Result<(), StepError> {
+        let mut standing = self.step.from.as_ref().map(|standing| standing.status);
+        loop {
+            let tried = match self.settle(standing).await {
+                Ok(()) => self.helm(prepared).await,
+                Err(error) => Err(error),
+            };
+            match tried {
+                Err(StepError::Helm { source, .. }) if self.may_come_back(&source) => {
+                    standing = self.standing_again().await?;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    fn may_come_back(&self, error: &HelmError) -> bool {
+        let away = error.refusal().is_some_and(|(row, _)| row.id == "cluster-unreachable");
+        away && !self.time_left().is_zero() && !self.context.cancel.is_cancelled()
+    }
+
+    /// How the release stands, as soon as somebody answers.
+    async fn standing_again(&self) -> Result<Option<ReleaseStatus>, StepError> {
+        let release = &self.step.release;
+        let list = || self.context.helm.list(&release.namespace);
+        let listed = list.retry(self.pauses()).when(|error| self.may_come_back(error)).await;
+        let listed = listed.map_err(|source| self.helm_failed("list the releases", source))?;
+        Ok(listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.status))
+    }
+
+    pub(super) fn helm_failed(&self, what: &'static str, source: HelmError) -> StepError {
+        StepError::Helm { what, diagnosis: of_helm(&self.step.release, &source), source }
     }
 
     /// Takes a release out of a pending state, which helm itself refuses to touch. A first install that never ended
     /// is removed (volumes stay, by the values' retention policy); anything later goes back to its last deployed
     /// revision, from which the upgrade then starts.
-    async fn settle(&self) -> Result<(), StepError> {
+    async fn settle(&self, standing: Option<ReleaseStatus>) -> Result<(), StepError> {
         let release = &self.step.release;
         let (name, namespace) = (release.component.as_str(), release.namespace.as_str());
-        let Some(standing) = &self.step.from else { return Ok(()) };
+        let Some(standing) = standing else { return Ok(()) };
         let helm = &self.context.helm;
-        let failed = |what| move |source| StepError::Helm { what, source };
-        match standing.status {
+        let failed = |what| move |source| self.helm_failed(what, source);
+        match standing {
             ReleaseStatus::Deployed | ReleaseStatus::Failed | ReleaseStatus::Other => Ok(()),
             ReleaseStatus::Uninstalling => {
                 helm.uninstall(name, namespace).await.map_err(failed("finish the interrupted removal"))
@@ -115,59 +166,44 @@ impl StepRun<'_> {
         }
     }
 
-    /// helm applies while the watches already show what comes up.
+    /// helm applies while the watches already show what comes up. A hook that cannot go on would keep helm until its
+    /// time is over, so helm is ended then.
     async fn helm(&mut self, prepared: &PreparedRelease) -> Result<(), StepError> {
         let context = self.context;
         let request = request(&self.step.release, &prepared.chart);
         let timeout = self.time_left();
-        let apply = context.helm.upgrade_install(&request, timeout, &context.cancel);
+        let cut = context.cancel.child_token();
+        let apply = context.helm.upgrade_install(&request, timeout, &cut);
         tokio::pin!(apply);
+        let mut hook = None;
         let applied = loop {
             tokio::select! {
                 applied = &mut apply => break applied,
-                () = self.tracker.changed() => {
-                    let readiness = self.readiness();
-                    self.progress(Phase::Helm, &readiness);
+                () = self.patience.next_look(&mut self.tracker) => {
+                    let readiness = self.look(Phase::Helm);
+                    hook = readiness.hook.filter(|cause| cause.is_final()).or(hook);
+                    if hook.is_some() {
+                        cut.cancel();
+                    }
                 }
             }
         };
         match applied {
             Ok(()) => Ok(()),
             Err(_) if context.cancel.is_cancelled() => Err(StepError::Cancelled),
-            Err(source) => Err(StepError::Helm { what: "apply the release", source }),
-        }
-    }
-
-    fn readiness(&self) -> ReleaseReadiness {
-        let release = &self.step.release;
-        self.tracker.readiness(self.manifest, &release.wait_for, &release.namespace)
-    }
-
-    async fn wait(&mut self) -> Result<(), StepError> {
-        let release = &self.step.release;
-        self.tracker.catch_up(self.manifest, &release.wait_for, &release.namespace).await.map_err(StepError::Watch)?;
-        let mut shown = ReleaseReadiness::default();
-        loop {
-            let readiness = self.readiness();
-            if readiness != shown {
-                self.progress(Phase::Waiting, &readiness);
-                shown = readiness;
-            }
-            if let Some((why, hint)) = &shown.failed {
-                return Err(StepError::NotReady { why: why.clone(), hint: hint.clone() });
-            }
-            if shown.is_ready() {
-                return Ok(());
-            }
-            tokio::select! {
-                () = self.tracker.changed() => {}
-                // Some causes become failures by lasting, without any object changing.
-                () = tokio::time::sleep(REJUDGE) => {}
-                () = self.context.cancel.cancelled() => return Err(StepError::Cancelled),
-                () = tokio::time::sleep_until(self.deadline) => {
-                    let why = shown.waiting.unwrap_or_else(|| "nothing said why".into());
-                    return Err(StepError::Timeout { why, after: self.context.wave_timeout });
-                }
+            Err(source) => {
+                let hook = match hook {
+                    None => self.late_hook().await,
+                    known => known,
+                };
+                Err(match hook {
+                    Some(cause) => StepError::Helm {
+                        what: "get past a hook of the chart",
+                        diagnosis: Some(Box::new(cause.diagnosis)),
+                        source,
+                    },
+                    None => self.helm_failed("apply the release", source),
+                })
             }
         }
     }

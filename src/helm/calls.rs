@@ -67,7 +67,7 @@ impl Helm {
         parse::documents(&output).map_err(|source| output_error("helm show crds", source))
     }
 
-    /// Renders a chart; hooks, test pods and CRDs are left out.
+    /// Renders a chart, hooks among its objects; test pods and CRDs are left out.
     pub async fn template(
         &self,
         request: &ReleaseRequest<'_>,
@@ -76,7 +76,7 @@ impl Helm {
         let values = values_file(request.values)?;
         let mut arguments = words(&["template", request.release]);
         arguments.push(request.chart.into());
-        arguments.extend(words(&["-n", request.namespace, "--no-hooks", "--skip-tests", "-f"]));
+        arguments.extend(words(&["-n", request.namespace, "--skip-tests", "-f"]));
         arguments.push(values.path().into());
         arguments.extend(words(&["--kube-version", &capabilities.kube_version]));
         if !capabilities.api_versions.is_empty() {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::refusal::{self, REFUSALS, Refusal};
+
 /// A helm call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HelmError {
@@ -28,12 +30,10 @@ pub enum HelmError {
         answer: String,
     },
     /// helm ended with an error whose cause is known.
-    #[error("{cause}: {stderr}")]
+    #[error("{}: {stderr}", row.cause)]
     Known {
-        /// In plain words.
-        cause: &'static str,
-        /// What to do.
-        hint: &'static str,
+        /// What it means.
+        row: &'static Refusal,
         /// End of helm's stderr.
         stderr: String,
     },
@@ -116,117 +116,117 @@ impl std::fmt::Display for DigestChange {
     }
 }
 
-/// Phrase of helm's stderr -> cause in plain words, and what to do.
-const CLASSES: [(&str, &str, &str); 15] = [
-    (
-        "another operation (install/upgrade/rollback) is in progress",
-        "another helm works on this release, or was killed while it did",
-        "if no helm is running, run the same command again: it repairs the release",
-    ),
-    (
-        "invalid ownership metadata",
-        "an object of the chart belongs to another release",
-        "remove or rename that object, or install the stack into another namespace",
-    ),
-    (
-        "cannot re-use a name that is still in use",
-        "a release of this name stands already",
-        "run the same command again; it plans from what stands",
-    ),
-    (
-        "field is immutable",
-        "a field of an existing object cannot be changed",
-        "delete that object (volumes stay), then run the same command again",
-    ),
-    (
-        "updates to statefulset spec for fields other than",
-        "a field of an existing StatefulSet cannot be changed",
-        "delete it with --cascade=orphan (volumes stay), then run the same command again",
-    ),
-    (
-        "failed calling webhook",
-        "an admission webhook could not be called",
-        "see whether the webhook's Service has ready pods and whether the API server can reach it",
-    ),
-    (
-        "denied the request",
-        "an admission webhook refused an object",
-        "read the webhook's message; the object or the policy has to change",
-    ),
-    (
-        "exceeded quota",
-        "a ResourceQuota refuses an object",
-        "raise the quota of the namespace, or lower the requests in `values:`",
-    ),
-    (
-        "is forbidden: User",
-        "this user may not do that in the cluster",
-        "ask for the right named above, or use another --context",
-    ),
-    (
-        "Kubernetes cluster unreachable",
-        "helm cannot reach the cluster",
-        "see whether `kubectl get nodes` works with the same kubeconfig and context",
-    ),
-    (
-        "timed out waiting for the condition",
-        "a hook of the chart did not end in time",
-        "look at the Jobs and pods of the namespace",
-    ),
-    (
-        "context deadline exceeded",
-        "helm's time was over",
-        "look at the Jobs and pods of the namespace, or give more time with --timeout",
-    ),
-    (
-        "execution error at",
-        "the chart refuses these values",
-        "correct the answer or the key below `values:` that the message names",
-    ),
-    (
-        "values don't meet the specifications of the schema",
-        "the chart's schema refuses these values",
-        "correct the key below `values:` that the message names",
-    ),
-    (
-        "conflict occurred while applying",
-        "another field manager owns a field of the chart's objects",
-        "see who with `kubectl get … --show-managed-fields`, and let it go there",
-    ),
+/// What only helm says; the API server's words are read by the rows that everybody shares.
+const CLASSES: &[Refusal] = &[
+    Refusal {
+        id: "release-locked",
+        phrases: &["another operation (install/upgrade/rollback) is in progress"],
+        cause: "another helm works on this release, or was killed while it did",
+        hint: "if no helm is running, run the same command again: it repairs the release",
+    },
+    Refusal {
+        id: "release-name-in-use",
+        phrases: &["cannot re-use a name that is still in use"],
+        cause: "a release of this name stands already",
+        hint: "run the same command again; it plans from what stands",
+    },
+    Refusal {
+        id: "chart-refuses-values",
+        phrases: &["execution error at"],
+        cause: "the chart refuses these values",
+        hint: "correct the answer or the key below `values:` that the message names",
+    },
+    Refusal {
+        id: "schema-refuses-values",
+        phrases: &["values don't meet the specifications of the schema"],
+        cause: "the chart's schema refuses these values",
+        hint: "correct the key below `values:` that the message names",
+    },
 ];
 
-/// Phrases about fetching.
-const FETCH_CLASSES: [(&str, &str, &str); 4] = [
-    (
-        "not found in",
-        "the repository does not have this chart version",
-        "see `versions:` in the answers and the repository's index",
-    ),
-    (
-        "no such host",
-        "the repository's host name does not resolve",
-        "see the network or proxy, or name a mirror with charts.repository",
-    ),
-    (
-        "connection refused",
-        "the repository refuses connections",
-        "see whether its address is right, or name a mirror with charts.repository",
-    ),
-    (
-        "401 Unauthorized",
-        "the repository asks for credentials",
-        "log in with `helm registry login` or `helm repo add --username`",
-    ),
+/// What goes wrong with fetching.
+const FETCHING: &[Refusal] = &[
+    Refusal {
+        id: "chart-version-missing",
+        phrases: &["not found in"],
+        cause: "the repository does not have this chart version",
+        hint: "see `versions:` in the answers and the repository's index",
+    },
+    Refusal {
+        id: "repository-unknown-host",
+        phrases: &["no such host"],
+        cause: "the repository's host name does not resolve",
+        hint: "see the network or proxy, or name a mirror with charts.repository",
+    },
+    Refusal {
+        id: "repository-unreachable",
+        phrases: &["connection refused", "i/o timeout"],
+        cause: "the repository cannot be reached",
+        hint: "see whether its address is right, or name a mirror with charts.repository",
+    },
+    Refusal {
+        id: "repository-unauthorized",
+        phrases: &["401 Unauthorized"],
+        cause: "the repository asks for credentials",
+        hint: "log in with `helm registry login` or `helm repo add --username`",
+    },
 ];
+
+/// What says least is looked for last.
+const VAGUE: &[Refusal] = &[
+    Refusal {
+        id: "hook-timeout",
+        phrases: &["timed out waiting for the condition", "BackoffLimitExceeded", "hooks failed", "hook failed"],
+        cause: "a hook of the chart failed or did not end in time",
+        hint: "look at the Jobs and pods of the namespace",
+    },
+    Refusal {
+        id: "time-over",
+        phrases: &["context deadline exceeded"],
+        cause: "helm's time was over",
+        hint: "look at the Jobs and pods of the namespace, or give more time with --timeout",
+    },
+];
+
+/// What the state of a release means, when nobody works on it.
+pub(super) const STATES: &[Refusal] = &[
+    Refusal {
+        id: "release-pending",
+        phrases: &[],
+        cause: "an interrupted run left the release half-done",
+        hint: "run `tailwatch install` again: it repairs the release",
+    },
+    Refusal {
+        id: "release-failed",
+        phrases: &[],
+        cause: "the last change of the release failed",
+        hint: "mend the cause, then run `tailwatch install` again",
+    },
+];
+
+/// Every row about helm, for the documentation.
+pub fn rows() -> impl Iterator<Item = &'static Refusal> {
+    [CLASSES, FETCHING, VAGUE, STATES].into_iter().flatten()
+}
 
 impl HelmError {
     /// Classifies a failed call.
     pub(super) fn classify(command: String, end: String, stderr: &str) -> HelmError {
         let tail = tail(stderr);
-        let class = CLASSES.iter().chain(&FETCH_CLASSES).find(|(phrase, ..)| stderr.contains(phrase));
-        match class {
-            Some((_, cause, hint)) => HelmError::Known { cause, hint, stderr: tail },
+        let fetches = command.starts_with("helm pull");
+        let tables = if fetches { [FETCHING, CLASSES, VAGUE] } else { [CLASSES, REFUSALS, VAGUE] };
+        let known = tables.into_iter().find_map(|rows| refusal::find(rows, stderr));
+        match known {
+            Some(row) => HelmError::Known { row, stderr: tail },
             None => HelmError::Failed { command, end, stderr: tail },
+        }
+    }
+
+    /// The row that knows helm's words, and the words themselves.
+    pub fn refusal(&self) -> Option<(&'static Refusal, &str)> {
+        match self {
+            HelmError::Known { row, stderr } => Some((row, stderr)),
+            _ => None,
         }
     }
 
@@ -239,7 +239,7 @@ impl HelmError {
             HelmError::TooOld { .. } | HelmError::NotHelm { .. } => {
                 "install a current helm (https://helm.sh/docs/intro/install/), or name another with --helm PATH".into()
             }
-            HelmError::Known { hint, .. } => (*hint).into(),
+            HelmError::Known { row, .. } => row.hint.into(),
             HelmError::NotFetched { .. } => {
                 "see which chart versions the repository has, and `versions:` in the answers".into()
             }

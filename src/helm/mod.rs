@@ -13,7 +13,9 @@ mod error;
 mod fetch;
 mod parse;
 
-pub use error::{DigestChange, HelmError};
+use crate::refusal::Refusal;
+
+pub use error::{DigestChange, HelmError, rows};
 
 /// A usable helm: found, run once, new enough (3.14 or later, 4.x).
 #[derive(Clone, Debug)]
@@ -77,6 +79,20 @@ pub enum ReleaseStatus {
     Uninstalling,
     /// Anything else helm may say.
     Other,
+}
+
+impl ReleaseStatus {
+    /// What it means when nobody works on the release; `None`: it is as it should be.
+    pub fn trouble(self) -> Option<&'static Refusal> {
+        match self {
+            ReleaseStatus::Deployed | ReleaseStatus::Other => None,
+            ReleaseStatus::Failed => error::STATES.get(1),
+            ReleaseStatus::PendingInstall
+            | ReleaseStatus::PendingUpgrade
+            | ReleaseStatus::PendingRollback
+            | ReleaseStatus::Uninstalling => error::STATES.first(),
+        }
+    }
 }
 
 /// A chart archive on disk whose digest was checked against the lock.

@@ -38,9 +38,13 @@ mod tests {
 
     #[test]
     fn an_error_its_causes_and_its_hint_are_each_said_once() {
-        let source = StepError::NotReady { why: "Deployment x: 0/1 pods".into(), hint: Some("look at x".into()) };
+        let source = StepError::Timeout {
+            why: "Deployment x: 0/1 pods".into(),
+            after: std::time::Duration::from_secs(60),
+            diagnosis: None,
+        };
         let error = Error::from(EngineError::Step { component: "loki".into(), wave: 32, source });
-        let expected = "error: loki failed in wave 32\n  because: Deployment x: 0/1 pods\nhint: look at x\n";
+        let expected = "error: loki failed in wave 32\n  because: not ready within 60 s: Deployment x: 0/1 pods\nhint: mend what it waits for, or give it more time with --timeout; then run the\n      same command again\n";
         assert_eq!(text(&error, Style { color: false }, 80), expected);
     }
 }

@@ -3,6 +3,7 @@
 
 mod bars;
 pub mod failure;
+mod findings;
 mod lines;
 pub mod style;
 mod tables;
@@ -18,6 +19,7 @@ use crate::cli::{GlobalArgs, Output};
 use crate::event::{Event, EventStream, RunSummary, Stamped};
 use crate::report::style::{Style, Tone};
 
+pub use findings::{Looked, findings_table};
 pub use tables::{checks_table, diff_text, plan_table, status_table};
 pub use terminal::SavedTerminal;
 

@@ -133,7 +133,7 @@ const ODD_ENDS: [(&str, &[&str]); 6] = [
     ("echo 'Error: odd thing' >&2; exit 7", &["ended with exit code 7: odd thing"]),
     ("echo '<html>not json'", &["cannot read the output of `helm list`"]),
     ("printf '\\377\\376\\000'", &["cannot read the output of `helm list`"]),
-    ("echo 'Error: Kubernetes cluster unreachable: x' >&2; exit 1", &["helm cannot reach the cluster: Kubernetes"]),
+    ("echo 'Error: Kubernetes cluster unreachable: x' >&2; exit 1", &["the API server cannot be reached: Kubernetes"]),
 ];
 
 #[tokio::test]

@@ -126,7 +126,7 @@ async fn a_broken_digest_lock_is_told_and_never_taken_for_an_empty_one() {
 const REFUSALS: [(&str, &str); 4] = [
     ("chart \"demo\" version \"1.0.0\" not found in https://x repository", "does not have this chart version"),
     ("dial tcp: lookup charts.acme.example: no such host", "host name does not resolve"),
-    ("dial tcp 127.0.0.1:1: connect: connection refused", "refuses connections"),
+    ("dial tcp 127.0.0.1:1: connect: connection refused", "the repository cannot be reached"),
     ("failed to fetch https://x : 401 Unauthorized", "asks for credentials"),
 ];
 

@@ -7,13 +7,14 @@ use std::process::{Command, Stdio};
 use crate::machine::{Machine, PROGRAM, fixture};
 
 /// Every command, as words after the program's name.
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 14] = [
     &[],
     &["install"],
     &["plan"],
     &["preflight"],
     &["verify"],
     &["status"],
+    &["diagnose"],
     &["answers"],
     &["answers", "init"],
     &["answers", "check"],

@@ -1,0 +1,185 @@
+//! Containers and pods that do not come up, whatever runs in them.
+
+use serde_json::Value;
+
+use crate::cluster::diagnose::subject::Level;
+use crate::cluster::diagnose::{Rule, Subject, When};
+use crate::cluster::world::{denied, number, text};
+use crate::event::Severity;
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "out-of-memory",
+        severity: Severity::Fatal,
+        lasts: 45,
+        repeats: 3,
+        cause: "container {container} of pod {name} needs more memory than its limit and was killed, {restarts} restarts",
+        hint: "raise its memory limit under values.{component} in the answers, then run the same command again",
+        ..on_container(When::Killed(&["OOMKilled"]))
+    },
+    Rule {
+        id: "config-missing",
+        severity: Severity::Fatal,
+        lasts: 60,
+        cause: "container {container} of pod {name} needs something that does not exist: {said}",
+        hint: "make it exist in namespace {namespace}, or correct its name under values.{component} in the answers",
+        ..on_container(When::Waiting(
+            &["CreateContainerConfigError"],
+            &["not found", "couldn't find key", "non-existent config key"],
+        ))
+    },
+    Rule {
+        id: "runs-as-root",
+        severity: Severity::Fatal,
+        lasts: 10,
+        cause: "container {container} of pod {name} must not run as root, but its image does",
+        hint: "set its securityContext.runAsUser under values.{component} in the answers, then run the same command again",
+        ..on_container(When::Waiting(&["CreateContainerConfigError"], &["runAsNonRoot", "run as root", "non-root"]))
+    },
+    Rule {
+        id: "container-cannot-start",
+        severity: Severity::Fatal,
+        lasts: 60,
+        cause: "container {container} of pod {name} cannot be started: {said}",
+        hint: "see `kubectl -n {namespace} describe pod {name}`",
+        ..on_container(When::Waiting(
+            &[
+                "CreateContainerConfigError",
+                "CreateContainerError",
+                "RunContainerError",
+                "StartError",
+                "PostStartHookError",
+            ],
+            &[],
+        ))
+    },
+    Rule {
+        id: "startup-probe-failing",
+        lasts: 60,
+        cause: "container {container} of pod {name} has not passed its startup probe",
+        hint: "see `kubectl -n {namespace} logs {name} -c {container}`",
+        ..on_container(When::Fact(startup_probe))
+    },
+    Rule {
+        id: "liveness-probe-failing",
+        severity: Severity::Fatal,
+        lasts: 60,
+        repeats: 5,
+        cause: "container {container} of pod {name} fails its liveness probe and is restarted, {restarts} restarts",
+        hint: "see `kubectl -n {namespace} logs {name} -c {container} --previous`",
+        ..on_container(When::Fact(liveness_probe))
+    },
+    Rule {
+        id: "crash-loop",
+        severity: Severity::Fatal,
+        lasts: 60,
+        repeats: 5,
+        cause: "container {container} of pod {name} ends with exit code {code} again and again, {restarts} restarts",
+        hint: "see `kubectl -n {namespace} logs {name} -c {container} --previous`",
+        ..on_container(When::Crashed)
+    },
+    Rule {
+        id: "readiness-probe-failing",
+        lasts: 60,
+        cause: "container {container} of pod {name} runs, but its readiness probe fails",
+        hint: "see `kubectl -n {namespace} logs {name} -c {container}`",
+        ..on_container(When::Fact(readiness_probe))
+    },
+    Rule {
+        id: "volume-multi-attach",
+        lasts: 30,
+        cause: "a volume of pod {name} is still attached to another node",
+        hint: "see which pod holds it with `kubectl -n {namespace} get pods -o wide`; if its node is gone for good, delete that pod with --force",
+        ..on_pod(When::Fact(multi_attach))
+    },
+    Rule {
+        id: "volume-attach-failed",
+        lasts: 30,
+        cause: "a volume of pod {name} cannot be attached to its node",
+        hint: "see the storage driver, and `kubectl -n {namespace} describe pod {name}`",
+        ..on_pod(When::Fact(attach_failed))
+    },
+    Rule {
+        id: "volume-mount-failed",
+        lasts: 30,
+        cause: "a volume of pod {name} cannot be mounted",
+        hint: "see what it names with `kubectl -n {namespace} describe pod {name}`: a missing Secret or ConfigMap, or the storage driver",
+        ..on_pod(When::Fact(mount_failed))
+    },
+    Rule {
+        id: "pod-sandbox-failed",
+        lasts: 30,
+        cause: "the node cannot give pod {name} a network",
+        hint: "see the network plugin on that node, and `kubectl -n {namespace} describe pod {name}`",
+        ..on_pod(When::Fact(sandbox_failed))
+    },
+];
+
+const fn on_container(when: When) -> Rule {
+    Rule { level: Level::Container, when, ..Rule::BLANK }
+}
+
+const fn on_pod(when: When) -> Rule {
+    Rule { level: Level::Pod, when, ..Rule::BLANK }
+}
+
+fn startup_probe(subject: &Subject<'_>) -> Option<String> {
+    probe(subject, "Startup probe failed")
+}
+
+fn readiness_probe(subject: &Subject<'_>) -> Option<String> {
+    probe(subject, "Readiness probe failed").filter(|_| subject.status().pointer("/state/running").is_some())
+}
+
+/// Only a container that has been restarted for it suffers.
+fn liveness_probe(subject: &Subject<'_>) -> Option<String> {
+    probe(subject, "Liveness probe failed").filter(|_| number(subject.status(), "/restartCount") > 0)
+}
+
+/// An event stays for an hour: it counts only while the container is not ready.
+fn probe(subject: &Subject<'_>, phrase: &str) -> Option<String> {
+    if subject.status().get("ready").and_then(Value::as_bool) == Some(true) {
+        return None;
+    }
+    warned(subject, "Unhealthy", phrase)
+}
+
+fn multi_attach(subject: &Subject<'_>) -> Option<String> {
+    creating(subject)?;
+    warned(subject, "FailedAttachVolume", "Multi-Attach")
+}
+
+fn attach_failed(subject: &Subject<'_>) -> Option<String> {
+    creating(subject)?;
+    warned(subject, "FailedAttachVolume", "")
+}
+
+fn mount_failed(subject: &Subject<'_>) -> Option<String> {
+    creating(subject)?;
+    warned(subject, "FailedMount", "")
+}
+
+fn sandbox_failed(subject: &Subject<'_>) -> Option<String> {
+    creating(subject)?;
+    warned(subject, "FailedCreatePodSandBox", "")
+}
+
+/// The pod has a node and none of its containers has begun.
+fn creating(subject: &Subject<'_>) -> Option<()> {
+    let begun = |path: &str| {
+        let statuses = subject.object.pointer(path).and_then(Value::as_array).into_iter().flatten();
+        statuses
+            .into_iter()
+            .any(|status| status.pointer("/state/running").is_some() || number(status, "/restartCount") > 0)
+    };
+    let pending =
+        text(subject.object, "/status/phase") == "Pending" && denied(subject.object, "PodScheduled").is_none();
+    (pending && !begun("/status/containerStatuses")).then_some(())
+}
+
+fn warned(subject: &Subject<'_>, reason: &str, phrase: &str) -> Option<String> {
+    let events = subject.events();
+    let warned =
+        events.iter().find(|event| text(event, "/reason") == reason && text(event, "/message").contains(phrase))?;
+    Some(text(warned, "/message").to_owned())
+}

@@ -1,0 +1,89 @@
+//! Images that do not come. The registries' own words decide, since the kubelet's reason is the same for all.
+
+use crate::cluster::diagnose::subject::Level;
+use crate::cluster::diagnose::{Rule, When};
+use crate::event::Severity;
+
+const PULL: &[&str] = &["ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed"];
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "image-rate-limited",
+        severity: Severity::Deadline,
+        lasts: 0,
+        cause: "the registry refuses to give out {image} for now: too many pulls",
+        hint: "wait, or log the nodes in to the registry, or name a mirror for the image under values.{component} in the answers",
+        ..pull(&["429", "toomanyrequests", "rate limit"])
+    },
+    Rule {
+        id: "image-wrong-architecture",
+        severity: Severity::Fatal,
+        lasts: 20,
+        cause: "image {image} does not exist for the architecture of the node of pod {name}",
+        hint: "choose a tag that has it, or keep the pod off these nodes with a nodeSelector, under values.{component} in the answers",
+        ..pull(&["no match for platform", "no matching manifest"])
+    },
+    Rule {
+        id: "image-registry-unreachable",
+        severity: Severity::Deadline,
+        lasts: 20,
+        cause: "the node of pod {name} cannot reach the registry of {image}",
+        hint: "see whether the nodes have a way out (DNS, proxy, firewall), or name a mirror for the image under values.{component} in the answers",
+        ..pull(&[
+            "no such host",
+            "i/o timeout",
+            "connection refused",
+            "x509:",
+            "TLS handshake",
+            "network is unreachable",
+            "deadline exceeded",
+        ])
+    },
+    Rule {
+        id: "image-unauthorized",
+        severity: Severity::Fatal,
+        lasts: 30,
+        cause: "the registry does not let the node of pod {name} have {image}",
+        hint: "name a pull secret or another registry for the image under values.{component} in the answers",
+        ..pull(&["401", "403", "unauthorized", "denied", "authentication required", "no basic auth", "forbidden"])
+    },
+    Rule {
+        id: "image-not-found",
+        severity: Severity::Fatal,
+        lasts: 30,
+        cause: "image {image} does not exist in its registry",
+        hint: "correct its tag or registry under values.{component} in the answers, then run the same command again",
+        ..pull(&["not found", "manifest unknown", "notfound", "name unknown", "does not exist"])
+    },
+    Rule {
+        id: "image-name-invalid",
+        severity: Severity::Fatal,
+        level: Level::Container,
+        when: When::Waiting(&["InvalidImageName"], &[]),
+        cause: "{image} is not a valid image name",
+        hint: "correct the image under values.{component} in the answers, then run the same command again",
+        ..Rule::BLANK
+    },
+    Rule {
+        id: "image-never-pulled",
+        severity: Severity::Fatal,
+        lasts: 10,
+        level: Level::Container,
+        when: When::Waiting(&["ErrImageNeverPull"], &[]),
+        cause: "image {image} is not on the node of pod {name}, and its pull policy is Never",
+        hint: "load the image on every node, or set its pullPolicy to IfNotPresent under values.{component} in the answers",
+        ..Rule::BLANK
+    },
+    Rule {
+        id: "image-pull-failing",
+        severity: Severity::Fatal,
+        lasts: 120,
+        cause: "image {image} cannot be pulled for pod {name}",
+        hint: "see `kubectl -n {namespace} describe pod {name}`; another registry can be named under values.{component} in the answers",
+        ..pull(&[])
+    },
+];
+
+const fn pull(phrases: &'static [&'static str]) -> Rule {
+    Rule { level: Level::Container, when: When::Waiting(PULL, phrases), ..Rule::BLANK }
+}

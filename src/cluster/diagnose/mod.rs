@@ -1,0 +1,198 @@
+//! Why something does not go on: rows from what the cluster shows to what it means. Pure: judged from what has been
+//! seen. A row names its cause as soon as it matches; whether it already counts is the ledger's business.
+
+mod claims;
+mod containers;
+mod images;
+mod ledger;
+mod logs;
+mod operators;
+mod refusals;
+mod scheduling;
+mod subject;
+mod when;
+mod workloads;
+
+use serde_json::Value;
+
+use crate::cluster::world::{TrackedRelease, World};
+use crate::event::{Diagnosis, Place, Severity};
+
+pub(super) use ledger::{Ledger, at_once};
+pub(super) use scheduling::asks_for_taints;
+pub(super) use subject::{Depth, Look};
+use subject::{Level, Subject, subjects};
+use when::When;
+
+/// A cause, and whether it has lasted long enough not to be a passing one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// What a rule found.
+    pub diagnosis: Diagnosis,
+    /// It has been seen for as long and as often as its rule asks.
+    pub counts: bool,
+}
+
+impl Cause {
+    /// Nothing but somebody's hand mends it.
+    pub fn is_final(&self) -> bool {
+        self.counts && self.diagnosis.severity == Severity::Fatal
+    }
+}
+
+/// One row: what is matched, when it counts, what it means, what to do.
+pub(super) struct Rule {
+    /// Stable id, kebab-case; the anchor in docs/diagnosis.md.
+    pub(super) id: &'static str,
+    level: Level,
+    when: When,
+    severity: Severity,
+    /// Seconds it must have been seen before it counts.
+    lasts: i64,
+    /// How often: restarts of the container, or repetitions of the event.
+    repeats: u32,
+    /// One sentence; `{name}` and the like are filled from the subject.
+    pub(super) cause: &'static str,
+    /// The next step, filled likewise.
+    pub(super) hint: &'static str,
+}
+
+impl Rule {
+    /// What a row leaves unsaid: it may mend itself, and counts at once.
+    const BLANK: Rule = Rule {
+        id: "",
+        level: Level::Pod,
+        when: When::Crashed,
+        severity: Severity::Deadline,
+        lasts: 0,
+        repeats: 0,
+        cause: "",
+        hint: "",
+    };
+}
+
+/// Every table, by precedence: of one object the first row that matches speaks.
+const TABLES: [&[Rule]; 8] = [
+    images::RULES,
+    logs::RULES,
+    containers::RULES,
+    scheduling::RULES,
+    claims::RULES,
+    refusals::RULES,
+    workloads::RULES,
+    operators::RULES,
+];
+
+/// Every row.
+pub(super) fn rules() -> impl Iterator<Item = &'static Rule> {
+    TABLES.into_iter().flatten()
+}
+
+/// Id, severity, cause and next step of every row, for the documentation.
+pub fn rule_texts() -> impl Iterator<Item = (&'static str, Severity, &'static str, &'static str)> {
+    rules().map(|rule| (rule.id, rule.severity, rule.cause, rule.hint))
+}
+
+/// How many rows there are.
+pub(super) fn count() -> usize {
+    rules().count()
+}
+
+/// A row that matches now.
+pub(super) struct Match {
+    /// Position of the row, which is its precedence.
+    rank: usize,
+    rule: &'static Rule,
+    place: Place,
+    cause: String,
+    hint: String,
+    evidence: String,
+    /// Restarts, or repetitions of the event.
+    count: u32,
+    /// Since when, as the object itself tells.
+    began: Option<jiff::Timestamp>,
+    log: Vec<String>,
+}
+
+/// What a row saw in a subject.
+#[derive(Debug, Default)]
+struct Sight {
+    /// The cluster's own words.
+    evidence: String,
+    count: u32,
+    began: Option<jiff::Timestamp>,
+    log: Vec<String>,
+}
+
+impl Sight {
+    fn of(evidence: &str) -> Sight {
+        Sight { evidence: evidence.to_owned(), ..Sight::default() }
+    }
+}
+
+/// The API server does not answer the watches, so that nothing else can be told.
+pub(super) fn no_answer(release: &TrackedRelease, since: jiff::Timestamp) -> Cause {
+    let place =
+        Place { component: Some(release.component.clone()), object: "API server".to_owned(), ..Place::default() };
+    let diagnosis = Diagnosis {
+        rule: "cluster-unreachable".to_owned(),
+        severity: Severity::Deadline,
+        cause: "the API server does not answer".to_owned(),
+        place,
+        evidence: String::new(),
+        since,
+        log: Vec::new(),
+        hint: "see whether `kubectl get nodes` works with the same kubeconfig and context; the run goes on by itself"
+            .to_owned(),
+        docs: "docs/diagnosis.md#cluster-unreachable".to_owned(),
+    };
+    Cause { diagnosis, counts: true }
+}
+
+/// Rows that match now in what belongs to a release.
+pub(super) fn matches(world: &World, release: &TrackedRelease, look: Look) -> Vec<Match> {
+    subjects(world, release, look).iter().filter_map(first_match).collect()
+}
+
+/// The first row that matches.
+fn first_match(subject: &Subject<'_>) -> Option<Match> {
+    let (rank, rule, sight) = rules()
+        .enumerate()
+        .filter(|(_, rule)| rule.level == subject.level)
+        .find_map(|(rank, rule)| Some((rank, rule, rule.when.sees(subject)?)))?;
+    let evidence = one_line(&sight.evidence);
+    Some(Match {
+        rank,
+        rule,
+        place: subject.place(),
+        cause: subject.fill(rule.cause, &sight),
+        hint: subject.fill(rule.hint, &sight),
+        evidence,
+        count: sight.count,
+        began: sight.began,
+        log: sight.log,
+    })
+}
+
+/// Spaces instead of line breaks, and not endless.
+fn one_line(text: &str) -> String {
+    const CHARACTERS: usize = 400;
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(CHARACTERS) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+/// Whether a text has one of the phrases, in whatever case; no phrases: any text.
+fn has_any(text: &str, phrases: &[&str]) -> bool {
+    let text = text.to_lowercase();
+    phrases.is_empty() || phrases.iter().any(|phrase| text.contains(&phrase.to_lowercase()))
+}
+
+fn time(object: &Value, path: &str) -> Option<jiff::Timestamp> {
+    super::world::text(object, path).parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! Pods that no node takes. The scheduler counts nodes by reason; the reason of most nodes speaks.
+
+use serde_json::Value;
+
+use crate::cluster::diagnose::{Rule, Subject, When, has_any};
+use crate::cluster::world::{denied, text};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "no-nodes",
+        lasts: 15,
+        cause: "the cluster has no node for pod {name}",
+        hint: "add a node; see `kubectl get nodes`",
+        ..unscheduled(&["no nodes available"])
+    },
+    Rule {
+        id: "node-not-ready",
+        lasts: 15,
+        cause: "no node takes pod {name}, because nodes are not ready: {said}",
+        hint: "see `kubectl get nodes`, and the kubelet of those that are not ready",
+        ..Rule { when: When::Fact(node_not_ready), ..Rule::BLANK }
+    },
+    Rule {
+        id: "node-cordoned",
+        lasts: 15,
+        cause: "no node takes pod {name}: nodes are cordoned",
+        hint: "let them take pods again with `kubectl uncordon NODE`; `kubectl get nodes` shows which are cordoned",
+        ..unscheduled(&["were unschedulable"])
+    },
+    Rule {
+        id: "taint-not-tolerated",
+        lasts: 15,
+        cause: "no node takes pod {name}: it does not tolerate their taints ({said})",
+        hint: "add the toleration under values.{component} in the answers, or remove the taint with `kubectl taint node NODE KEY-`",
+        ..Rule { when: When::Fact(taint), ..Rule::BLANK }
+    },
+    Rule {
+        id: "cpu-insufficient",
+        lasts: 15,
+        cause: "no node has as much CPU free as pod {name} requests",
+        hint: "lower resources.requests.cpu under values.{component} in the answers, or add a node",
+        ..unscheduled(&["Insufficient cpu"])
+    },
+    Rule {
+        id: "memory-insufficient",
+        lasts: 15,
+        cause: "no node has as much memory free as pod {name} requests",
+        hint: "lower resources.requests.memory under values.{component} in the answers, or add a node",
+        ..unscheduled(&["Insufficient memory"])
+    },
+    Rule {
+        id: "node-pods-full",
+        lasts: 15,
+        cause: "no node has room for one more pod, {name}",
+        hint: "add a node, or raise maxPods of the kubelets",
+        ..unscheduled(&["Too many pods"])
+    },
+    Rule {
+        id: "host-port-taken",
+        lasts: 15,
+        cause: "another pod has taken a host port that pod {name} needs",
+        hint: "find it with `kubectl get pods -A -o wide` on that node (node-exporter uses 9100), or choose another port under values.{component} in the answers",
+        ..unscheduled(&["free ports for the requested"])
+    },
+    Rule {
+        id: "volume-zone-conflict",
+        lasts: 15,
+        cause: "the volume of pod {name} is tied to a node or zone that cannot take the pod",
+        hint: "free room in that zone, or delete the claim if its data may go: `kubectl -n {namespace} get pvc`",
+        ..unscheduled(&[
+            "volume node affinity conflict",
+            "match PersistentVolume's node affinity",
+            "no available volume zone",
+        ])
+    },
+    Rule {
+        id: "volume-limit-reached",
+        lasts: 15,
+        cause: "no node can attach one more volume for pod {name}",
+        hint: "add a node",
+        ..unscheduled(&["exceed max volume count"])
+    },
+    Rule {
+        id: "node-affinity-unmatched",
+        lasts: 15,
+        cause: "no node matches the node selector or affinity of pod {name}",
+        hint: "correct nodeSelector or affinity under values.{component} in the answers, or label a node with `kubectl label node NODE KEY=VALUE`",
+        ..unscheduled(&["node affinity", "node selector", "Pod's node affinity/selector", "requested node name"])
+    },
+    Rule {
+        id: "pod-affinity-unmatched",
+        lasts: 15,
+        cause: "no node satisfies the rules of pod {name} about the pods beside it",
+        hint: "relax affinity or topologySpreadConstraints under values.{component} in the answers, or add a node",
+        ..unscheduled(&["pod affinity", "pod anti-affinity", "pods anti-affinity", "topology spread"])
+    },
+    Rule {
+        id: "unschedulable",
+        lasts: 15,
+        cause: "no node takes pod {name}: {said}",
+        hint: "see `kubectl -n {namespace} describe pod {name}`",
+        ..Rule { when: When::Fact(otherwise), ..Rule::BLANK }
+    },
+];
+
+const fn unscheduled(phrases: &'static [&'static str]) -> Rule {
+    Rule { when: When::Unscheduled(phrases), ..Rule::BLANK }
+}
+
+/// The reason that most nodes give: of `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated
+/// taint(s). preemption: …` it is `2 node(s) had untolerated taint(s)`. Words of scheduler 1.36.
+pub(super) fn clause(message: &str) -> &str {
+    let message = message.split(" preemption:").next().unwrap_or(message).trim_end_matches('.');
+    let reasons = message.split_once("available: ").map_or(message, |(_, reasons)| reasons);
+    let nodes = |reason: &&str| {
+        let count = reason.split(' ').next().and_then(|count| count.parse::<u32>().ok());
+        // What is said of the pod itself has no count; of equal counts the first reason.
+        std::cmp::Reverse(count.unwrap_or(u32::MAX))
+    };
+    reasons.split(", ").min_by_key(nodes).unwrap_or(reasons)
+}
+
+fn message<'a>(subject: &'a Subject<'_>) -> Option<&'a str> {
+    Some(text(denied(subject.object, "PodScheduled")?, "/message"))
+}
+
+/// Since 1.33 the scheduler does not name the taints any more: the nodes do.
+fn taints(subject: &Subject<'_>) -> Option<Vec<String>> {
+    has_any(clause(message(subject)?), &["untolerated taint", "had taint"]).then_some(())?;
+    let nodes = subject.world.nodes.as_ref()?;
+    let told = nodes.taints.iter().map(|(key, count)| format!("{key} on {count} of {} nodes", nodes.total));
+    Some(told.collect())
+}
+
+fn node_not_ready(subject: &Subject<'_>) -> Option<String> {
+    let told = taints(subject)?;
+    let unwell =
+        told.iter().any(|taint| has_any(taint, &["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]));
+    unwell.then(|| told.join(", "))
+}
+
+fn taint(subject: &Subject<'_>) -> Option<String> {
+    taints(subject).map(|told| told.join(", "))
+}
+
+/// What a claim says of itself is told there; what the nodes have to tell is asked for first.
+fn otherwise(subject: &Subject<'_>) -> Option<String> {
+    let message = message(subject)?;
+    let told_elsewhere = ["unbound immediate PersistentVolumeClaims", "persistentvolumeclaim", "untolerated taint"];
+    (!message.is_empty() && !has_any(message, &told_elsewhere)).then(|| message.to_owned())
+}
+
+/// Whether a pod is refused by taints that only the nodes can name.
+pub(in crate::cluster) fn asks_for_taints(pod: &Value) -> bool {
+    denied(pod, "PodScheduled").is_some_and(|denied| text(denied, "/message").contains("taint"))
+}

@@ -1,0 +1,217 @@
+//! What rules look at: the objects of a release and what hangs below them, each with its place.
+
+use serde_json::Value;
+
+use crate::cluster::ObjectRef;
+use crate::cluster::diagnose::Sight;
+use crate::cluster::readiness::pods::is_expected;
+use crate::cluster::readiness::workloads::judge;
+use crate::cluster::world::{TrackedRelease, World, has_condition, number, text};
+use crate::event::Place;
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cluster) enum Depth {
+    /// What hinders the release from becoming ready.
+    Waiting,
+    /// What is ready, too.
+    Everything,
+}
+
+/// How to look.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cluster) struct Look {
+    /// How much is looked at.
+    pub(in crate::cluster) depth: Depth,
+    /// When.
+    pub(in crate::cluster) now: jiff::Timestamp,
+}
+
+/// Kind of subject that a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    /// A container's status within a pod.
+    Container,
+    /// A pod.
+    Pod,
+    /// A PersistentVolumeClaim.
+    Claim,
+    /// A Deployment, StatefulSet, DaemonSet or Job.
+    Workload,
+    /// A resource that an operator reconciles.
+    Resource,
+    /// An Ingress.
+    Ingress,
+    /// A cluster-scoped object.
+    Cluster,
+}
+
+/// One thing that rules look at.
+pub(in crate::cluster) struct Subject<'a> {
+    pub(super) level: Level,
+    pub(super) world: &'a World,
+    pub(super) release: &'a TrackedRelease,
+    pub(super) now: jiff::Timestamp,
+    /// The workload that waits for it.
+    pub(super) workload: Option<&'a Value>,
+    /// The object itself; of a container: its pod.
+    pub(super) object: &'a Value,
+    /// Status of the container.
+    pub(super) container: Option<&'a Value>,
+}
+
+/// Everything of a release that rules look at.
+pub(in crate::cluster) fn subjects<'a>(world: &'a World, release: &'a TrackedRelease, look: Look) -> Vec<Subject<'a>> {
+    let mut found = Gathered { world, release, look, subjects: Vec::new() };
+    for reference in release.objects() {
+        let Some(live) = world.find(reference) else { continue };
+        match reference.kind.as_str() {
+            "Ingress" => found.add(Level::Ingress, None, live),
+            "PersistentVolumeClaim" => found.claim(None, live),
+            "CustomResourceDefinition"
+            | "StorageClass"
+            | "ValidatingWebhookConfiguration"
+            | "MutatingWebhookConfiguration" => found.add(Level::Cluster, None, live),
+            "Pod" => found.pod(None, live),
+            _ => found.workload(live, live),
+        }
+    }
+    for wanted in &release.wait_for {
+        let Some(live) = world.get(&wanted.kind, &release.namespace, &wanted.name) else { continue };
+        found.add(Level::Resource, Some(live), live);
+        for set in world.made_for(live) {
+            found.workload(live, set);
+        }
+    }
+    found.subjects
+}
+
+struct Gathered<'a> {
+    world: &'a World,
+    release: &'a TrackedRelease,
+    look: Look,
+    subjects: Vec<Subject<'a>>,
+}
+
+impl<'a> Gathered<'a> {
+    fn add(&mut self, level: Level, workload: Option<&'a Value>, object: &'a Value) {
+        let (world, release, now) = (self.world, self.release, self.look.now);
+        self.subjects.push(Subject { level, world, release, now, workload, object, container: None });
+    }
+
+    fn claim(&mut self, workload: Option<&'a Value>, claim: &'a Value) {
+        if !self.subjects.iter().any(|known| std::ptr::eq(known.object, claim)) {
+            self.add(Level::Claim, workload, claim);
+        }
+    }
+
+    /// `top` is what stands in the manifest, `live` what makes the pods.
+    fn workload(&mut self, top: &'a Value, live: &'a Value) {
+        let waits = judge(self.world, &ObjectRef::of(live)).is_err();
+        if waits {
+            self.add(Level::Workload, Some(top), live);
+        }
+        if waits || self.look.depth == Depth::Everything {
+            for pod in self.world.pods(live) {
+                self.pod(Some(top), pod);
+            }
+        }
+    }
+
+    fn pod(&mut self, workload: Option<&'a Value>, pod: &'a Value) {
+        let ready = has_condition(pod, "Ready") && is_expected(pod);
+        if (ready && self.look.depth == Depth::Waiting) || text(pod, "/status/phase") == "Succeeded" {
+            return;
+        }
+        for claim in self.world.claims_of(pod) {
+            self.claim(workload, claim);
+        }
+        let (world, release, now) = (self.world, self.release, self.look.now);
+        let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
+        let containers = statuses.iter().filter_map(|path| pod.pointer(path)?.as_array()).flatten();
+        if is_expected(pod) {
+            self.subjects.extend(containers.map(|status| Subject {
+                level: Level::Container,
+                world,
+                release,
+                now,
+                workload,
+                object: pod,
+                container: Some(status),
+            }));
+        }
+        if !ready {
+            self.add(Level::Pod, workload, pod);
+        }
+    }
+}
+
+impl Subject<'_> {
+    pub(super) fn name(&self) -> &str {
+        text(self.object, "/metadata/name")
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        text(self.object, "/metadata/namespace")
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        text(self.object, "/kind")
+    }
+
+    /// The container's status; null for other subjects.
+    pub(super) fn status(&self) -> &Value {
+        self.container.unwrap_or(&Value::Null)
+    }
+
+    pub(super) fn container_name(&self) -> &str {
+        text(self.status(), "/name")
+    }
+
+    /// Warning events about the object, the newest first; of a container: those that name it.
+    pub(super) fn events(&self) -> Vec<&Value> {
+        let mut events = self.world.events(self.kind(), self.namespace(), self.name());
+        if self.container.is_some() {
+            let own = format!("{{{}}}", self.container_name());
+            events.retain(|event| {
+                let path = text(event, "/involvedObject/fieldPath");
+                path.is_empty() || path.ends_with(&own)
+            });
+        }
+        events
+    }
+
+    /// Where it is.
+    pub(super) fn place(&self) -> Place {
+        let named = |object: &Value| format!("{} {}", text(object, "/kind"), text(object, "/metadata/name"));
+        Place {
+            component: Some(self.release.component.clone()).filter(|component| !component.is_empty()),
+            namespace: Some(self.namespace().to_owned()).filter(|namespace| !namespace.is_empty()),
+            workload: self.workload.map(named).filter(|workload| *workload != named(self.object)),
+            object: named(self.object),
+            container: self.container.map(|_| self.container_name().to_owned()),
+        }
+    }
+
+    /// Fills a row's sentence. Every placeholder of the tables is known here; a test holds them against it.
+    pub(super) fn fill(&self, sentence: &str, sight: &Sight) -> String {
+        let workload = self.workload.unwrap_or(self.object);
+        let named = format!("{} {}", text(workload, "/kind"), text(workload, "/metadata/name"));
+        let ended = ["/lastState/terminated/exitCode", "/state/terminated/exitCode"];
+        let code = ended.iter().find_map(|path| self.status().pointer(path)?.as_i64()).unwrap_or_default();
+        let pairs = [
+            ("{component}", self.release.component.clone()),
+            ("{namespace}", self.namespace().to_owned()),
+            ("{kind}", self.kind().to_owned()),
+            ("{name}", self.name().to_owned()),
+            ("{workload}", named),
+            ("{container}", self.container_name().to_owned()),
+            ("{image}", text(self.status(), "/image").to_owned()),
+            ("{restarts}", number(self.status(), "/restartCount").to_string()),
+            ("{code}", code.to_string()),
+            ("{class}", text(self.object, "/spec/storageClassName").to_owned()),
+            ("{said}", super::one_line(&sight.evidence)),
+        ];
+        pairs.iter().fold(sentence.to_owned(), |text, (key, value)| text.replace(key, value))
+    }
+}

@@ -1,0 +1,366 @@
+//! Rows: what the cluster shows, and which rule speaks.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::cluster::world::Nodes;
+
+const NOW: &str = "2026-01-01T00:10:00Z";
+
+fn now() -> jiff::Timestamp {
+    NOW.parse().unwrap()
+}
+
+/// A StatefulSet `loki` in namespace m with one pod, and a claim.
+fn world(pod: Value) -> World {
+    let mut world = World::default();
+    world.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"},
+        "spec": {"replicas": 1}, "status": {}}));
+    let mut whole = json!({"kind": "Pod", "metadata": {"name": "loki-0", "namespace": "m", "uid": "p",
+        "creationTimestamp": "2026-01-01T00:00:00Z", "ownerReferences": [{"kind": "StatefulSet", "name": "loki", "uid": "s"}]},
+        "spec": {"volumes": [{"persistentVolumeClaim": {"claimName": "storage"}}]}});
+    whole["status"] = pod;
+    world.insert(whole);
+    world.insert(json!({"kind": "StorageClass", "metadata": {"name": "fast"}, "provisioner": "x", "volumeBindingMode": "Immediate"}));
+    world
+}
+
+fn release() -> TrackedRelease {
+    let manifest = [
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "loki"}}),
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "grafana"}}),
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "hook", "annotations": {"helm.sh/hook": "pre-install"}}}),
+    ];
+    TrackedRelease::new("loki", "m", &manifest)
+}
+
+fn found(world: &World) -> Vec<Diagnosis> {
+    let matches = matches(world, &release(), Look { depth: Depth::Waiting, now: now() });
+    at_once(matches, now()).into_iter().map(|cause| cause.diagnosis).collect()
+}
+
+fn first(world: &World) -> String {
+    found(world).first().map(|found| found.rule.clone()).unwrap_or_default()
+}
+
+fn waiting(reason: &str, message: &str) -> Value {
+    json!({"phase": "Pending", "containerStatuses": [{"name": "loki", "image": "loki:1", "ready": false,
+        "state": {"waiting": {"reason": reason, "message": message}}}]})
+}
+
+fn ended(reason: &str, code: i64) -> Value {
+    json!({"phase": "Running", "containerStatuses": [{"name": "loki", "image": "loki:1", "ready": false, "restartCount": 6,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"reason": reason, "exitCode": code}}}]})
+}
+
+fn unscheduled(message: &str) -> Value {
+    json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]})
+}
+
+fn event(about: (&str, &str), reason: &str, message: &str) -> Value {
+    json!({"kind": "Event", "metadata": {"name": format!("{}.{reason}", about.1), "namespace": "m"}, "type": "Warning",
+        "involvedObject": {"kind": about.0, "name": about.1, "namespace": "m"}, "reason": reason, "message": message,
+        "lastTimestamp": "2026-01-01T00:09:00Z"})
+}
+
+#[test]
+fn a_containers_words_choose_the_rule() {
+    let pull = "failed to pull and unpack image \"docker.io/x:1\": failed to resolve reference \"docker.io/x:1\": ";
+    let rows = [
+        (waiting("ErrImagePull", &format!("{pull}docker.io/x:1: not found")), "image-not-found"),
+        (
+            waiting(
+                "ImagePullBackOff",
+                &format!("Back-off pulling image \"x\": {pull}429 Too Many Requests: toomanyrequests"),
+            ),
+            "image-rate-limited",
+        ),
+        (
+            waiting(
+                "ErrImagePull",
+                &format!("{pull}pull access denied, repository does not exist or may require authorization"),
+            ),
+            "image-unauthorized",
+        ),
+        (
+            waiting("ErrImagePull", &format!("{pull}dial tcp: lookup docker.io: no such host")),
+            "image-registry-unreachable",
+        ),
+        (waiting("ErrImagePull", "no match for platform in manifest: not found"), "image-wrong-architecture"),
+        (waiting("ImagePullBackOff", "Back-off pulling image \"x\""), "image-pull-failing"),
+        (waiting("InvalidImageName", ""), "image-name-invalid"),
+        (waiting("ErrImageNeverPull", ""), "image-never-pulled"),
+        (waiting("CreateContainerConfigError", "secret \"a\" not found"), "config-missing"),
+        (
+            waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
+            "runs-as-root",
+        ),
+        (waiting("RunContainerError", "exec: \"x\": executable file not found in $PATH"), "container-cannot-start"),
+        (ended("OOMKilled", 137), "out-of-memory"),
+        (ended("Error", 1), "crash-loop"),
+        (waiting("ContainerCreating", ""), ""),
+        (waiting("PodInitializing", ""), ""),
+    ];
+    for (status, rule) in rows {
+        assert_eq!(first(&world(status.clone())), rule, "{status}");
+    }
+}
+
+#[test]
+fn an_older_kubelet_tells_the_cause_only_in_an_event() {
+    let mut world = world(waiting("ImagePullBackOff", "Back-off pulling image \"loki:1\""));
+    world.insert(event(("Pod", "loki-0"), "Failed", "Failed to pull image \"loki:1\": manifest unknown"));
+    assert_eq!(first(&world), "image-not-found");
+}
+
+#[test]
+fn the_log_of_a_known_program_tells_more_than_its_exit_code() {
+    let rows = [
+        ("level=error msg=\"failed parsing config: /etc/loki/config.yaml\"", "loki-config-refused"),
+        ("oidc: issuer did not match the issuer returned by provider, expected", "proxy-issuer-mismatch"),
+        (
+            "invalid configuration:\n  cookie_secret must be 16, 24, or 32 bytes to create an AES cipher, but is 44",
+            "proxy-cookie-secret",
+        ),
+        (
+            "Datasource provisioning error: Only one datasource per organization can be marked as default",
+            "grafana-two-default-data-sources",
+        ),
+        ("write /var/loki/x: no space left on device", "disk-full"),
+        ("exec /usr/bin/loki: exec format error", "image-wrong-architecture"),
+        ("panic: nothing known", "crash-loop"),
+    ];
+    for (log, rule) in rows {
+        let mut world = world(ended("Error", 1));
+        let lines: Vec<String> = log.lines().map(str::to_owned).collect();
+        world.logs.insert(("m".into(), "loki-0".into(), "loki".into()), lines.clone());
+        let found = found(&world);
+        assert_eq!(found[0].rule, rule);
+        assert_eq!(found[0].log, lines);
+    }
+}
+
+#[test]
+fn the_reason_of_most_nodes_tells_why_a_pod_is_not_scheduled() {
+    let tail = ". preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.";
+    let rows = [
+        ("0/3 nodes are available: 3 Insufficient memory", "memory-insufficient"),
+        ("0/3 nodes are available: 1 Insufficient memory, 2 Insufficient cpu", "cpu-insufficient"),
+        ("0/3 nodes are available: 3 node(s) didn't have free ports for the requested pod ports", "host-port-taken"),
+        ("0/3 nodes are available: 3 node(s) were unschedulable", "node-cordoned"),
+        ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector", "node-affinity-unmatched"),
+        ("0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules", "pod-affinity-unmatched"),
+        ("0/3 nodes are available: 3 node(s) didn't match PersistentVolume's node affinity", "volume-zone-conflict"),
+        ("0/3 nodes are available: 3 node(s) exceed max volume count", "volume-limit-reached"),
+        ("0/3 nodes are available: 3 Too many pods", "node-pods-full"),
+        ("no nodes available to schedule pods", "no-nodes"),
+        ("0/3 nodes are available: 3 something new", "unschedulable"),
+        ("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims", ""),
+    ];
+    for (message, rule) in rows {
+        assert_eq!(first(&world(unscheduled(&format!("{message}{tail}")))), rule, "{message}");
+    }
+}
+
+/// The scheduler says only "untolerated taint(s)": which ones the nodes have to tell.
+#[test]
+fn a_taint_is_told_from_a_node_that_is_not_ready() {
+    let mut world = world(unscheduled("0/2 nodes are available: 2 node(s) had untolerated taint(s)."));
+    assert_eq!(first(&world), "");
+    let nodes = |key: &str| Some(Nodes { total: 2, taints: [(key.to_owned(), 2)].into() });
+    world.nodes = nodes("dedicated");
+    assert_eq!(
+        found(&world)[0].cause,
+        "no node takes pod loki-0: it does not tolerate their taints (dedicated on 2 of 2 nodes)"
+    );
+    world.nodes = nodes("node.kubernetes.io/unreachable");
+    assert_eq!(first(&world), "node-not-ready");
+}
+
+#[test]
+fn a_claim_that_waits_is_told_apart() {
+    let claim = |class: Value, status: &str| {
+        json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "storage", "namespace": "m"},
+            "spec": {"storageClassName": class}, "status": {"phase": status}})
+    };
+    let waits = || world(unscheduled("pod has unbound immediate PersistentVolumeClaims"));
+    let rows = [
+        (claim(Value::Null, "Pending"), None, "storage-class-no-default"),
+        (claim(json!("fast"), "Pending"), None, "provisioner-silent"),
+        (claim(json!("fast"), "Pending"), Some(("ProvisioningFailed", "rpc error")), "provisioning-failed"),
+        (
+            claim(json!("gone"), "Pending"),
+            Some(("ProvisioningFailed", "storageclass.storage.k8s.io \"gone\" not found")),
+            "storage-class-missing",
+        ),
+        (claim(json!("fast"), "Lost"), None, "claim-lost"),
+        (claim(json!("fast"), "Bound"), Some(("ProvisioningFailed", "was once")), ""),
+    ];
+    for (claim, told, rule) in rows {
+        let mut world = waits();
+        world.insert(claim.clone());
+        if let Some((reason, message)) = told {
+            world.insert(event(("PersistentVolumeClaim", "storage"), reason, message));
+        }
+        assert_eq!(first(&world), rule, "{claim}");
+    }
+}
+
+#[test]
+fn a_refused_creation_is_told_by_the_servers_words() {
+    let rows = [
+        (
+            "create Pod loki-0 in StatefulSet loki failed error: pods \"loki-0\" is forbidden: exceeded quota: q",
+            "quota-exceeded",
+        ),
+        ("pods \"loki-0\" is forbidden: failed quota: q: must specify limits.cpu for: loki", "quota-needs-requests"),
+        ("pods \"loki-0\" is forbidden: maximum cpu usage per Container is 1, but limit is 2", "limit-range-refused"),
+        (
+            "pods \"loki-0\" is forbidden: violates PodSecurity \"restricted:latest\": privileged",
+            "pod-security-refused",
+        ),
+        ("Internal error occurred: failed calling webhook \"a\": Post: connection refused", "webhook-unreachable"),
+        ("admission webhook \"a\" denied the request: no", "webhook-refused"),
+        (
+            "pods \"loki-0\" is forbidden: error looking up service account m/x: serviceaccount \"x\" not found",
+            "service-account-missing",
+        ),
+        ("pods \"loki-0\" is forbidden: no PriorityClass with name high was found", "priority-class-missing"),
+        ("pods \"loki-0\" is odd", "create-refused"),
+    ];
+    for (message, rule) in rows {
+        let mut world = World::default();
+        world.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"}, "spec": {"replicas": 1}, "status": {}}));
+        world.insert(event(("StatefulSet", "loki"), "FailedCreate", message));
+        assert_eq!(first(&world), rule, "{message}");
+    }
+}
+
+#[test]
+fn probes_and_volumes_are_told_by_events_only_while_the_pod_suffers() {
+    let running = |ready: bool| {
+        json!({"phase": "Running", "containerStatuses": [{"name": "loki", "ready": ready, "restartCount": 1,
+            "state": {"running": {}}}], "conditions": [{"type": "Ready", "status": if ready {"True"} else {"False"}}]})
+    };
+    for (message, rule) in [
+        ("Readiness probe failed: 503", "readiness-probe-failing"),
+        ("Liveness probe failed: timeout", "liveness-probe-failing"),
+        ("Startup probe failed: timeout", "startup-probe-failing"),
+    ] {
+        for (ready, expected) in [(false, rule), (true, "")] {
+            let mut world = world(running(ready));
+            world.insert(event(("Pod", "loki-0"), "Unhealthy", message));
+            assert_eq!(first(&world), expected, "{message}");
+        }
+    }
+    for (reason, message, rule) in [
+        ("FailedAttachVolume", "Multi-Attach error for volume \"v\"", "volume-multi-attach"),
+        ("FailedAttachVolume", "rpc error", "volume-attach-failed"),
+        ("FailedMount", "MountVolume.SetUp failed: secret \"x\" not found", "volume-mount-failed"),
+        ("FailedCreatePodSandBox", "plugin type=\"x\" failed", "pod-sandbox-failed"),
+    ] {
+        let mut creating = world(waiting("ContainerCreating", ""));
+        creating.insert(event(("Pod", "loki-0"), reason, message));
+        assert_eq!(first(&creating), rule);
+        let mut up = world(running(false));
+        up.insert(event(("Pod", "loki-0"), reason, message));
+        assert_eq!(first(&up), "", "{reason} is over");
+    }
+}
+
+#[test]
+fn a_failed_hook_is_told_with_the_log_of_its_pod_though_that_is_gone() {
+    let mut world = World::default();
+    world.insert(json!({"kind": "Job", "metadata": {"name": "hook", "namespace": "m", "annotations": {"helm.sh/hook": "pre-install"}},
+        "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit"}]}}));
+    world.logs.insert(("m".into(), "hook-x1".into(), "create".into()), vec!["no certificate".into()]);
+    let found = found(&world);
+    assert_eq!((found[0].rule.as_str(), found[0].log[0].as_str()), ("hook-failed", "no certificate"));
+    assert!(release().is_of_hook(&found[0].place));
+}
+
+#[test]
+fn an_ingress_is_told_with_the_operators_reason() {
+    let ingress = |host: &str| {
+        let address =
+            if host.is_empty() { json!({}) } else { json!({"loadBalancer": {"ingress": [{"hostname": host}]}}) };
+        json!({"kind": "Ingress", "metadata": {"name": "grafana", "namespace": "m"},
+            "spec": {"ingressClassName": "tailscale", "tls": [{"hosts": ["grafana"]}]}, "status": address})
+    };
+    let rows = [
+        ("", None, "ingress-without-address"),
+        ("", Some("HTTPSNotEnabled"), "tailnet-https-off"),
+        ("", Some("InvalidIngressBackend"), "ingress-refused"),
+        ("grafana-1.t.ts.net", Some("HTTPSNotEnabled"), "ingress-host-taken"),
+        ("grafana.t.ts.net", Some("HTTPSNotEnabled"), ""),
+    ];
+    for (host, told, rule) in rows {
+        let mut world = World::default();
+        world.insert(ingress(host));
+        if let Some(reason) = told {
+            world.insert(event(("Ingress", "grafana"), reason, "words"));
+        }
+        assert_eq!(first(&world), rule, "{host} {told:?}");
+    }
+}
+
+/// A rerun after the image was pushed: the kubelet has not tried again yet.
+#[test]
+fn what_stood_before_the_run_is_given_time_to_mend() {
+    let world = world(ended("Error", 1));
+    let mut ledger = Ledger::default();
+    let mut at = |seconds: i64| {
+        let now = now() + jiff::SignedDuration::from_secs(seconds);
+        let matches = matches(&world, &release(), Look { depth: Depth::Waiting, now });
+        ledger.enter(matches, now).first().map(Cause::is_final)
+    };
+    assert_eq!(at(0), Some(false), "named at once, but it does not count yet");
+    assert_eq!((10..60).step_by(10).filter_map(&mut at).collect::<Vec<_>>(), [false; 5]);
+    assert_eq!(at(60), Some(true));
+    assert_eq!(at(90), Some(false), "what was away for longer begins anew");
+}
+
+#[test]
+fn a_few_restarts_are_passing() {
+    let mut status = ended("Error", 1);
+    status["containerStatuses"][0]["restartCount"] = 2.into();
+    let world = world(status);
+    let mut ledger = Ledger::default();
+    for seconds in (0..600).step_by(10) {
+        let now = now() + jiff::SignedDuration::from_secs(seconds);
+        let matches = matches(&world, &release(), Look { depth: Depth::Waiting, now });
+        assert!(!ledger.enter(matches, now)[0].is_final());
+    }
+}
+
+#[test]
+fn the_tables_are_sound() {
+    let known = [
+        "component",
+        "namespace",
+        "kind",
+        "name",
+        "workload",
+        "container",
+        "image",
+        "restarts",
+        "code",
+        "class",
+        "said",
+    ];
+    let mut ids = BTreeSet::new();
+    for rule in rules() {
+        ids.insert(rule.id);
+        assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", rule.id);
+        assert!(!rule.cause.is_empty() && !rule.hint.is_empty(), "{}", rule.id);
+        for sentence in [rule.cause, rule.hint] {
+            for part in sentence.split('{').skip(1) {
+                let name = part.split('}').next().unwrap_or_default();
+                assert!(known.contains(&name) || name.contains('"'), "{}: {{{name}}}", rule.id);
+            }
+        }
+    }
+    assert!(ids.len() >= 60, "{}", ids.len());
+}

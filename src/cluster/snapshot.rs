@@ -1,0 +1,197 @@
+//! One look at releases as they stand: the same readiness and rules as the live view, without watching.
+
+use std::collections::BTreeSet;
+
+use futures::future::{join_all, try_join_all};
+use kube::api::ListParams;
+use serde_json::Value;
+
+use crate::cluster::diagnose::{self, Depth, Look};
+use crate::cluster::logs::{LogWanted, running_logs, wanted_logs};
+use crate::cluster::nodes::asks_for_nodes;
+use crate::cluster::readiness::{self, ReleaseReadiness};
+use crate::cluster::redact::Redaction;
+use crate::cluster::track::kinds_of;
+use crate::cluster::world::{TrackedRelease, World, mark, text};
+use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::event::Diagnosis;
+
+/// What the rules find.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// The worst first.
+    pub diagnoses: Vec<Diagnosis>,
+    /// How many rules looked.
+    pub rules: usize,
+    /// At how many objects.
+    pub objects: usize,
+}
+
+/// What explains a release that is not ready, in its namespace.
+const EXPLAINS: [(&str, &str); 5] = [
+    ("apps/v1", "StatefulSet"),
+    ("v1", "Pod"),
+    ("v1", "PersistentVolumeClaim"),
+    ("v1", "Event"),
+    ("networking.k8s.io/v1", "Ingress"),
+];
+/// Objects of the whole cluster that rules know.
+const CLUSTER_WIDE: [(&str, &str); 3] = [
+    ("storage.k8s.io/v1", "StorageClass"),
+    ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
+];
+/// Logs that one look reads.
+const LOGS: usize = 24;
+/// Programs whose log is read although they run: one pod in three of a kind tells as much as all.
+const TALKERS: [&str; 2] = ["alloy", "oauth2-proxy"];
+const TALKERS_READ: usize = 3;
+/// Namespace and label of the Tailscale operator's own pod, and label of the proxies it makes.
+const OPERATOR: (&str, &str) = ("tailscale", "app=operator");
+const PROXIES: &str = "tailscale.com/managed=true";
+/// API group of the Prometheus operator's CRDs.
+const OPERATOR_GROUP: &str = ".monitoring.coreos.com";
+
+/// (apiVersion, kind, namespace), "" for cluster-scoped kinds.
+type Kinds<'a> = BTreeSet<(&'a str, &'a str, &'a str)>;
+
+/// What explains why a release is not ready.
+fn explaining(release: &TrackedRelease) -> Kinds<'_> {
+    let mut kinds: Kinds<'_> =
+        EXPLAINS.map(|(api_version, kind)| (api_version, kind, release.namespace.as_str())).into();
+    kinds.insert(("storage.k8s.io/v1", "StorageClass", ""));
+    kinds
+}
+
+impl Cluster {
+    /// Readiness of a release by one look, without following it further.
+    pub async fn readiness(&self, release: &TrackedRelease) -> Result<ReleaseReadiness, ClusterError> {
+        let mut world = World::default();
+        self.load(&mut world, kinds_of(release)).await?;
+        let readiness = readiness::count(&world, release);
+        if readiness.is_ready() {
+            return Ok(readiness);
+        }
+        // Only what is not ready is worth reading pods for: a large cluster has many.
+        self.load(&mut world, explaining(release)).await?;
+        let now = jiff::Timestamp::now();
+        let mut readiness = readiness::count(&world, release);
+        let matches = diagnose::matches(&world, release, Look { depth: Depth::Waiting, now });
+        readiness.cause = diagnose::at_once(matches, now).into_iter().next();
+        if let Some(cause) = &readiness.cause {
+            readiness.waiting = Some(cause.diagnosis.cause.clone());
+        }
+        Ok(readiness)
+    }
+
+    /// What every rule finds in the releases as they stand.
+    pub async fn diagnose(&self, releases: &[TrackedRelease], redaction: &Redaction) -> Result<Findings, ClusterError> {
+        let mut world = World::default();
+        for release in releases {
+            self.load(&mut world, kinds_of(release)).await?;
+            self.load(&mut world, explaining(release)).await?;
+        }
+        let mut releases = releases.to_vec();
+        releases.push(self.surroundings(&mut world).await?);
+        for release in &mut releases {
+            self.add_crds(&mut world, release).await?;
+        }
+        if asks_for_nodes(&world) {
+            world.nodes = Some(self.nodes().await?);
+        }
+        self.read_logs(&mut world, redaction).await;
+        let now = jiff::Timestamp::now();
+        let look = Look { depth: Depth::Everything, now };
+        let matches = releases.iter().flat_map(|release| diagnose::matches(&world, release, look)).collect();
+        let diagnoses = diagnose::at_once(matches, now).into_iter().map(|cause| cause.diagnosis).collect();
+        Ok(Findings { diagnoses, rules: diagnose::count(), objects: world.objects.len() })
+    }
+
+    async fn load(&self, world: &mut World, kinds: Kinds<'_>) -> Result<(), ClusterError> {
+        let lists = kinds.into_iter().map(|(api_version, kind, place)| async move {
+            let warnings = ListParams::default().fields("type=Warning");
+            let parameters = if kind == "Event" { warnings } else { ListParams::default() };
+            self.list_slim(api_version, kind, Some(place).filter(|place| !place.is_empty()), &parameters).await
+        });
+        try_join_all(lists).await?.into_iter().flatten().for_each(|object| world.insert(object));
+        Ok(())
+    }
+
+    /// What belongs to no release but may hinder one: classes, webhooks, the Tailscale operator and its proxies.
+    async fn surroundings(&self, world: &mut World) -> Result<TrackedRelease, ClusterError> {
+        let mut around = TrackedRelease { namespace: OPERATOR.0.to_owned(), ..TrackedRelease::default() };
+        for (api_version, kind) in CLUSTER_WIDE {
+            for object in self.list_slim(api_version, kind, None, &ListParams::default()).await? {
+                self.load_services(world, &object).await?;
+                around.others.push(ObjectRef::of(&object));
+                world.insert(object);
+            }
+        }
+        let operators = ListParams::default().labels(OPERATOR.1);
+        let proxies = ListParams::default().labels(PROXIES);
+        let (operators, proxies) = futures::try_join!(
+            self.list_slim("v1", "Pod", Some(OPERATOR.0), &operators),
+            self.list_slim("v1", "Pod", None, &proxies),
+        )?;
+        for pod in operators.into_iter().chain(proxies) {
+            around.hooks.push(ObjectRef::of(&pod));
+            world.insert(pod);
+        }
+        Ok(around)
+    }
+
+    /// The Services that a webhook configuration calls, where they exist.
+    async fn load_services(&self, world: &mut World, object: &Value) -> Result<(), ClusterError> {
+        let webhooks = object.get("webhooks").and_then(Value::as_array).into_iter().flatten();
+        let services: BTreeSet<(&str, &str)> = webhooks
+            .filter_map(|webhook| webhook.pointer("/clientConfig/service"))
+            .map(|service| (text(service, "/namespace"), text(service, "/name")))
+            .collect();
+        for (namespace, name) in services {
+            let reference = ObjectRef {
+                api_version: "v1".into(),
+                kind: "Service".into(),
+                namespace: Some(namespace.to_owned()),
+                name: name.to_owned(),
+            };
+            if let Some(service) = self.get(&reference).await? {
+                world.insert(service);
+            }
+        }
+        Ok(())
+    }
+
+    /// The operator's CRDs by their metadata: whole ones are megabytes.
+    async fn add_crds(&self, world: &mut World, release: &mut TrackedRelease) -> Result<(), ClusterError> {
+        if release.wait_for.is_empty() {
+            return Ok(());
+        }
+        let (api_version, kind) = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
+        for (name, annotations) in self.annotations(api_version, kind).await? {
+            if name.ends_with(OPERATOR_GROUP) {
+                let metadata = serde_json::json!({"name": name, "annotations": annotations});
+                let crd = serde_json::json!({"apiVersion": api_version, "kind": kind, "metadata": metadata});
+                release.others.push(ObjectRef::of(&crd));
+                world.insert(crd);
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_logs(&self, world: &mut World, redaction: &Redaction) {
+        let pods: Vec<&Value> =
+            world.objects.iter().filter(|((kind, _, _), _)| kind == "Pod").map(|(_, pod)| pod).collect();
+        let mut wanted: Vec<LogWanted> = pods.iter().flat_map(|pod| wanted_logs(pod)).collect();
+        wanted.truncate(LOGS);
+        for app in TALKERS {
+            let of_app = pods.iter().filter(|pod| mark(pod, "app.kubernetes.io/name") == app);
+            wanted.extend(of_app.take(TALKERS_READ).flat_map(|pod| running_logs(pod)));
+        }
+        let around =
+            |pod: &&&Value| mark(pod, "app") == "operator" || !mark(pod, "tailscale.com/parent-resource").is_empty();
+        wanted.extend(pods.iter().filter(around).take(TALKERS_READ).flat_map(|pod| running_logs(pod)));
+        let reads = wanted.iter().map(|wanted| async { (wanted.key(), self.log_tail(wanted, redaction).await) });
+        let logs = join_all(reads).await;
+        world.logs.extend(logs);
+    }
+}

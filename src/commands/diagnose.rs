@@ -1,0 +1,166 @@
+//! `tailwatch diagnose`: every rule over the installed stack as it stands; nothing is changed.
+
+use std::collections::BTreeSet;
+
+use futures::future::try_join_all;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::{GlobalArgs, Output, SettingsArgs};
+use crate::cluster::{Cluster, Findings, Redaction, TrackedRelease};
+use crate::commands::{connect, settings_sources, survey::catalogue};
+use crate::error::{self, Error};
+use crate::event::{Diagnosis, Place, Severity};
+use crate::helm::{Helm, ReleaseInfo, ReleaseStatus};
+use crate::plan::PlanError;
+use crate::report::{self, Looked, style::Style};
+use crate::stack::{DOOR_SECRET, GRAFANA_SECRET, Overview, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DiagnoseDocument {
+    version: u8,
+    context: Option<String>,
+    namespace: String,
+    rules: usize,
+    objects: usize,
+    findings: Vec<Diagnosis>,
+}
+
+pub(super) async fn diagnose(global: &GlobalArgs) -> Result<u8, Error> {
+    let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
+    let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
+    let (cluster, helm) = connect::connect(global).await?;
+    let rows = catalogue(global)?.overview(&namespace);
+    let (releases, redaction) = tokio::try_join!(releases(&helm, &rows), redaction(&cluster, &namespace))?;
+    if releases.is_empty() {
+        return Err(PlanError::NothingInstalled { namespace }.into());
+    }
+    let tracked: Vec<TrackedRelease> = releases.iter().map(|(_, tracked)| tracked.clone()).collect();
+    let Findings { mut diagnoses, rules, objects } = cluster.diagnose(&tracked, &redaction).await?;
+    diagnoses.extend(releases.iter().filter_map(|(info, _)| of_release(info)));
+    let hindered = diagnoses.iter().filter(|found| found.severity != Severity::Notice).count();
+    match global.output {
+        Output::Json => report::json_document(&DiagnoseDocument {
+            version: 1,
+            context: cluster.context().map(str::to_owned),
+            namespace,
+            rules,
+            objects,
+            findings: diagnoses,
+        }),
+        Output::Human => {
+            let looked = Looked { rules, objects };
+            let text = report::findings_table(&diagnoses, looked, &Style::resolve(global), report::width());
+            report::write_stdout(&text);
+        }
+    }
+    if hindered > 0 { Err(Error::Hindered { findings: hindered }) } else { Ok(error::OK) }
+}
+
+/// Every release that stands, with what is looked at.
+async fn releases(helm: &Helm, rows: &[Overview]) -> Result<Vec<(ReleaseInfo, TrackedRelease)>, Error> {
+    let reading = |source| Error::from(PlanError::Helm { what: "cannot read the releases".into(), source });
+    let namespaces: BTreeSet<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
+    let lists = try_join_all(namespaces.iter().map(|namespace| helm.list(namespace))).await.map_err(reading)?;
+    let standing: Vec<ReleaseInfo> = lists.into_iter().flatten().collect();
+    let found = rows.iter().filter_map(|row| {
+        let info = standing.iter().find(|info| info.name == row.name && info.namespace == row.namespace)?;
+        Some((row, info.clone()))
+    });
+    let reads = found.map(|(row, info)| async move {
+        let manifest = helm.manifest(&row.name, &row.namespace).await?;
+        let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "grafana"}});
+        let own = (row.name == "oauth2-proxy").then_some(&ingress);
+        let tracked = TrackedRelease::new(&row.name, &row.namespace, &manifest).waiting_for(&row.wait_for);
+        Ok((info, tracked.with_own(own.into_iter())))
+    });
+    try_join_all(reads).await.map_err(reading)
+}
+
+/// Values that must not be quoted from logs.
+async fn redaction(cluster: &Cluster, namespace: &str) -> Result<Redaction, Error> {
+    let secrets = futures::try_join!(
+        cluster.secret(namespace, DOOR_SECRET),
+        cluster.secret(namespace, GRAFANA_SECRET),
+        cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
+    )?;
+    Ok(Redaction::of([secrets.0, secrets.1, secrets.2].iter().flatten()))
+}
+
+fn of_release(info: &ReleaseInfo) -> Option<Diagnosis> {
+    let row = info.status.trouble()?;
+    let place = Place {
+        component: Some(info.name.clone()),
+        namespace: Some(info.namespace.clone()),
+        object: format!("release {}", info.name),
+        ..Place::default()
+    };
+    Some(Diagnosis {
+        rule: row.id.to_owned(),
+        severity: Severity::Deadline,
+        cause: row.cause.to_owned(),
+        place,
+        evidence: format!("revision {} is {}", info.revision, words(info.status)),
+        since: jiff::Timestamp::now(),
+        log: Vec::new(),
+        hint: row.hint.to_owned(),
+        docs: format!("docs/diagnosis.md#{}", row.id),
+    })
+}
+
+fn words(status: ReleaseStatus) -> &'static str {
+    super::status::words(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use crate::cluster::rule_texts;
+    use crate::event::Severity;
+    use crate::refusal::REFUSALS;
+
+    const HEAD: &str = "# What tailwatch names, and what to do\n\n\
+        Every cause that `install` and `diagnose` name, by the id they give it. A *fatal* one ends the step that \
+        meets it, once it has lasted; one that *may mend itself* ends it when the wave's time is over; a *notice* \
+        ends nothing. Names in braces stand for what was found.\n";
+
+    fn severity_words(severity: Severity) -> &'static str {
+        match severity {
+            Severity::Fatal => "fatal",
+            Severity::Deadline => "may mend itself",
+            Severity::Notice => "notice",
+        }
+    }
+
+    fn page() -> String {
+        let refusals =
+            REFUSALS.iter().chain(crate::helm::rows()).map(|row| (row.id, Severity::Fatal, row.cause, row.hint));
+        let mut by_id: BTreeMap<&str, Vec<(Severity, &str, &str)>> = BTreeMap::new();
+        for (id, severity, cause, hint) in rule_texts().chain(refusals) {
+            by_id.entry(id).or_default().push((severity, cause, hint));
+        }
+        let mut text = HEAD.to_owned();
+        for (id, meanings) in by_id {
+            let _ = write!(text, "\n## {id}\n");
+            for (severity, cause, hint) in meanings {
+                let _ = write!(text, "\n*{}*: {cause}.\n\nNext: {hint}.\n", severity_words(severity));
+            }
+        }
+        text
+    }
+
+    /// `TAILWATCH_WRITE_DOCS=1 cargo test` writes the page anew.
+    #[test]
+    fn the_documentation_has_every_rule() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/diagnosis.md");
+        if std::env::var_os("TAILWATCH_WRITE_DOCS").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, page()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), page());
+    }
+}

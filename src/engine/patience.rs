@@ -1,0 +1,163 @@
+//! The wait of a step: looks at the release whenever something changes, tells what it sees, and knows when it has
+//! waited for longer than usual.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::cluster::{Cause, Readiness, ReleaseReadiness, Tracker};
+use crate::engine::StepError;
+use crate::engine::step::StepRun;
+use crate::event::{Diagnosis, Event, Phase};
+
+/// How long a cause may last before it is judged again without any change: some count by lasting.
+const REJUDGE: Duration = Duration::from_secs(2);
+/// Changes that come faster are looked at together.
+const BREATH: Duration = Duration::from_millis(150);
+/// Where no earlier run tells what is usual.
+const USUAL: u64 = 60;
+/// Nothing changed for this long: a watch may have died without a word, so the workloads are read afresh.
+const SILENCE: Duration = Duration::from_secs(60);
+/// What a failed hook leaves in the API arrives this much after helm has ended, at the latest.
+const ECHO: Duration = Duration::from_millis(700);
+
+/// What a step has shown and told so far.
+pub(super) struct Patience {
+    started: Instant,
+    usual_seconds: Option<u64>,
+    last_look: Instant,
+    shown: Option<(Phase, ReleaseReadiness)>,
+    told: BTreeSet<String>,
+}
+
+impl Patience {
+    /// A step begins now.
+    pub(super) fn new(usual_seconds: Option<u64>) -> Patience {
+        let now = Instant::now();
+        Patience { started: now, usual_seconds, last_look: now, shown: None, told: BTreeSet::new() }
+    }
+
+    /// Resolves when it is worth looking again.
+    pub(super) async fn next_look(&self, tracker: &mut Tracker) {
+        tokio::select! {
+            () = tracker.changed() => sleep_until(self.last_look + BREATH).await,
+            () = sleep(REJUDGE) => {}
+        }
+    }
+
+    fn is_long(&self) -> bool {
+        let usual = self.usual_seconds.map_or(USUAL, |seconds| (seconds + seconds / 2).max(15));
+        self.started.elapsed() > Duration::from_secs(usual)
+    }
+
+    /// Whether this is told for the first time.
+    fn first_time(&mut self, what: &str) -> bool {
+        self.told.insert(what.to_owned())
+    }
+}
+
+impl StepRun<'_> {
+    /// Judges the release and tells what is new.
+    pub(super) fn look(&mut self, phase: Phase) -> ReleaseReadiness {
+        let readiness = self.tracker.readiness(self.step.release.component.as_str());
+        self.patience.last_look = Instant::now();
+        let seen = (phase, readiness.clone());
+        if self.patience.shown.as_ref() != Some(&seen) {
+            self.patience.shown = Some(seen);
+            self.context.events.send(Event::StepProgress {
+                component: self.step.release.component.to_string(),
+                wave: self.step.release.wave,
+                phase,
+                ready: readiness.ready,
+                desired: readiness.desired,
+                waiting: readiness.waiting.clone(),
+                diagnosis: readiness.cause.as_ref().map(|cause| Box::new(cause.diagnosis.clone())),
+            });
+        }
+        self.tell_delay(&readiness);
+        readiness
+    }
+
+    /// Once for each cause that counts, and once for a step that takes longer than usual.
+    fn tell_delay(&mut self, readiness: &ReleaseReadiness) {
+        let Some(waiting) = readiness.waiting.clone().filter(|_| readiness.ready < readiness.desired) else { return };
+        let counted = readiness.cause.as_ref().filter(|cause| cause.counts);
+        let is_new = match counted {
+            Some(Cause { diagnosis, .. }) => {
+                let place = &diagnosis.place;
+                let workload = place.workload.as_ref().unwrap_or(&place.object);
+                self.patience.first_time(&format!("{} {workload}", diagnosis.rule))
+            }
+            None => self.patience.is_long() && self.patience.first_time("long"),
+        };
+        if is_new {
+            self.context.events.send(Event::StepDelayed {
+                component: self.step.release.component.to_string(),
+                wave: self.step.release.wave,
+                seconds: self.patience.started.elapsed().as_secs_f64(),
+                usual_seconds: self.patience.usual_seconds,
+                waiting,
+                diagnosis: readiness.cause.as_ref().map(|cause| Box::new(cause.diagnosis.clone())),
+            });
+        }
+    }
+
+    /// helm deletes a failed hook at once; the watches bring it a moment later.
+    pub(super) async fn late_hook(&mut self) -> Option<Cause> {
+        let tracker = &mut self.tracker;
+        let component = self.step.release.component.as_str();
+        let seen = async {
+            loop {
+                let hook = tracker.readiness(component).hook;
+                if let Some(hook) = hook {
+                    return hook;
+                }
+                tracker.changed().await;
+            }
+        };
+        timeout(ECHO, seen).await.ok()
+    }
+
+    /// Waits until the release is ready.
+    pub(super) async fn wait(&mut self) -> Result<(), StepError> {
+        self.catch_up().await?;
+        let mut quiet_since = Instant::now();
+        let mut shown = None;
+        loop {
+            let readiness = self.look(Phase::Waiting);
+            match readiness.verdict() {
+                Readiness::Ready => return Ok(()),
+                Readiness::Failed { diagnosis } => {
+                    return Err(StepError::NotReady { diagnosis: Box::new(diagnosis.clone()) });
+                }
+                Readiness::Waiting { .. } => {}
+            }
+            if shown.as_ref() != Some(&readiness) {
+                (shown, quiet_since) = (Some(readiness.clone()), Instant::now());
+            } else if quiet_since.elapsed() > SILENCE {
+                self.catch_up().await?;
+                quiet_since = Instant::now();
+            }
+            tokio::select! {
+                () = self.patience.next_look(&mut self.tracker) => {}
+                () = self.context.cancel.cancelled() => return Err(StepError::Cancelled),
+                () = sleep_until(self.deadline) => return Err(self.too_late(&readiness)),
+            }
+        }
+    }
+
+    async fn catch_up(&self) -> Result<(), StepError> {
+        let component = self.step.release.component.as_str();
+        self.patiently(|| self.tracker.catch_up(component)).await.map_err(StepError::Watch)
+    }
+
+    fn too_late(&self, readiness: &ReleaseReadiness) -> StepError {
+        let diagnosis: Option<&Diagnosis> = readiness.cause.as_ref().map(|cause| &cause.diagnosis);
+        StepError::Timeout {
+            why: readiness.waiting.clone().unwrap_or_else(|| "nothing said why".into()),
+            after: self.context.wave_timeout,
+            diagnosis: diagnosis.cloned().map(Box::new),
+        }
+    }
+}
