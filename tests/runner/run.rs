@@ -105,6 +105,11 @@ impl Named {
 }
 
 impl Ran {
+    /// When the step of a release began.
+    pub fn step_of(&self, component: &str) -> Option<Timestamp> {
+        self.begun.iter().find(|(_, of)| of == component).map(|(at, _)| *at)
+    }
+
     fn read(&mut self, line: &str) {
         self.stdout.push(line.to_owned());
         let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));

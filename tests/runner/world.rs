@@ -116,7 +116,7 @@ impl World {
         let symptom = fault.symptom.as_ref().and_then(|symptom| self.first(symptom, ran.started));
         keep(fault, &ran, symptom.as_ref().map(|(_, shown)| shown.as_str()));
         let mut judged = Judged::of(fault, &ran, symptom.map(|(at, _)| at.max(ran.started)));
-        judged.trouble = trouble;
+        judged.trouble = trouble.or(judged.trouble);
         judged
     }
 
@@ -124,7 +124,7 @@ impl World {
     fn shown(&self, fault: &Fault, ran: &Ran) -> Option<f64> {
         let since = match &fault.symptom {
             Some(symptom) => self.first(symptom, ran.started).map(|(at, _)| at.max(ran.started)),
-            None => ran.begun.iter().find(|(_, component)| *component == fault.component).map(|(at, _)| *at),
+            None => ran.step_of(&fault.component),
         };
         since.map(|since| Timestamp::now().duration_since(since).as_secs_f64())
     }
@@ -172,17 +172,12 @@ impl World {
     }
 
     fn roll_back(&mut self) -> Result<(), String> {
-        let mut changed = false;
         for (name, revision, status) in self.releases() {
-            let Some(before) = self.revisions.get(&name) else { continue };
-            if status != "deployed" || revision != *before {
+            let Some(before) = self.revisions.get(&name).copied() else { continue };
+            if status != "deployed" || revision != before {
                 self.act(&["helm", "rollback", &name, &before.to_string(), "-n", NAMESPACE], Path::new("."))?;
-                changed = true;
+                self.revisions.insert(name, revision + 1);
             }
-        }
-        if changed {
-            let now = self.releases();
-            self.revisions = now.into_iter().map(|(name, revision, _)| (name, revision)).collect();
         }
         Ok(())
     }
