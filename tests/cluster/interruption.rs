@@ -7,7 +7,7 @@ use crate::sandboxes::eventually;
 use crate::support::{Sandbox, of_kind, verdicts};
 
 /// Starts an install whose events go to a pipe, and returns once a line of them satisfies the predicate.
-fn install_until(
+pub fn install_until(
     sandbox: &Sandbox,
     is_reached: impl Fn(&serde_json::Value) -> bool,
 ) -> (Child, BufReader<std::process::ChildStdout>) {
