@@ -125,8 +125,8 @@ impl EngineError {
         match self {
             // A wave starts only after every step of the waves before it was ready.
             EngineError::Step { wave, .. } | EngineError::Cancelled { wave } => Some(format!(
-                "what waves before {wave} brought up stays as it is and goes on running, nothing of a wave after it \
-                 was started; running the same command again goes on from what stands"
+                "the waves before wave {wave} stand and go on running, no wave after it was started; the same command goes on \
+                 from what stands"
             )),
             EngineError::Lock { .. } => Some("no release was changed".into()),
         }
