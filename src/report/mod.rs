@@ -6,7 +6,11 @@ mod board;
 pub mod failure;
 mod findings;
 mod frame;
+#[cfg(test)]
+mod golden_tests;
 mod lines;
+#[cfg(test)]
+mod replay_tests;
 mod rows;
 mod screen;
 pub mod style;
