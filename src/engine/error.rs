@@ -123,14 +123,18 @@ impl EngineError {
     /// What stands now and what may be done without harm.
     pub fn safe(&self) -> Option<String> {
         match self {
-            // A wave starts only after every step of the waves before it was ready.
-            EngineError::Step { wave, .. } | EngineError::Cancelled { wave } => Some(format!(
-                "the waves before wave {wave} stand and go on running, no wave after it was started; the same command goes on \
-                 from what stands"
-            )),
+            EngineError::Step { wave, .. } => {
+                Some(format!("{}; the same command goes on from what stands", standing(*wave)))
+            }
+            EngineError::Cancelled { wave } => Some(standing(*wave)),
             EngineError::Lock { .. } => Some("no release was changed".into()),
         }
     }
+}
+
+/// A wave starts only after every step of the waves before it was ready.
+fn standing(wave: u8) -> String {
+    format!("the waves before wave {wave} stand and go on running, no wave after it was started")
 }
 
 impl StepError {

@@ -56,8 +56,10 @@ impl Reporter for Bars {
     }
 
     fn end(&mut self) {
+        // The verdicts are told whole below.
+        self.board.checks = None;
         let mut last = frame(&self.board, self.view());
-        // The verdicts begin with a line of their own.
+        // They begin with an empty line of their own.
         if self.board.has_failed() {
             last.push(String::new());
         }

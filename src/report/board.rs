@@ -86,10 +86,11 @@ impl Board {
                     checks.failed += usize::from(check.verdict == Verdict::Fail);
                 }
             }
-            // The verdicts are told whole below.
-            Event::RunFinished(_) => self.checks = None,
-            Event::WaveStarted { .. } | Event::WaveFinished { .. } | Event::Diagnosed { .. } | Event::Notice { .. } => {
-            }
+            Event::WaveStarted { .. }
+            | Event::WaveFinished { .. }
+            | Event::Diagnosed { .. }
+            | Event::Notice { .. }
+            | Event::RunFinished(_) => {}
         }
     }
 

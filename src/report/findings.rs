@@ -1,4 +1,4 @@
-//! What the rules found: the findings beside a failure, and the table of `tailwatch diagnose`.
+//! What the rules found: the findings beside a failure, and the table of all of them.
 
 use crate::event::{Diagnosis, Event, Severity};
 use crate::report::rows::{Block, Rows};

@@ -160,6 +160,31 @@ fn nothing_is_drawn_while_nothing_changes() {
 }
 
 #[test]
+fn verification_alone_leaves_no_bar() {
+    let events = events("good");
+    let checks = |stamped: &&Stamped| matches!(stamped.event, Event::ChecksStarted { .. } | Event::CheckFinished(_));
+    let checks: Vec<Stamped> = events.iter().filter(checks).cloned().collect();
+    let terminal = Memory::new(SIZES[0]);
+    let mut bars = Bars::new(PLAIN, Box::new(terminal.clone()));
+    replay(&mut bars, &mut checks.iter().peekable(), events[events.len() - 3].time);
+    assert_eq!(terminal.all(), "checks   [==================  ] 15/16  prometheus-targets-up");
+    bars.end();
+    assert_eq!(terminal.all(), "");
+}
+
+#[test]
+fn a_run_that_breaks_off_leaves_the_cursor_below_its_frame() {
+    let events = events("good");
+    let mut terminal = Memory::new(SIZES[0]);
+    let mut bars = Bars::new(PLAIN, Box::new(terminal.clone()));
+    replay(&mut bars, &mut events.iter().peekable(), events[0].time + SignedDuration::from_secs(30));
+    let frame = terminal.all();
+    drop(bars);
+    terminal.print("thread panicked");
+    assert_eq!(terminal.all(), format!("{frame}\nthread panicked"));
+}
+
+#[test]
 fn a_small_terminal_shows_what_runs() {
     let events = events("slow");
     let size = Size { columns: 50, rows: 5 };

@@ -109,6 +109,16 @@ impl Screen {
     }
 }
 
+impl Drop for Screen {
+    /// A panic ends no frame; what is told then must not be written over it.
+    fn drop(&mut self) {
+        if !self.drawn.is_empty() {
+            let last = std::mem::take(&mut self.drawn);
+            self.leave(&last);
+        }
+    }
+}
+
 /// Written over what stood there; erased first, a line would flicker.
 fn text(frame: &[String]) -> String {
     let lines: Vec<String> = frame.iter().map(|line| format!("{line}{ERASE_REST_OF_LINE}")).collect();
