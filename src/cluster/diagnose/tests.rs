@@ -115,6 +115,18 @@ fn an_older_kubelet_tells_the_cause_only_in_an_event() {
     assert_eq!(first(&world), "image-not-found");
 }
 
+/// The pods of a StatefulSet bear the names of those before them.
+#[test]
+fn an_event_of_an_earlier_pod_of_the_name_tells_nothing() {
+    for (uid, rule) in [("p", "volume-mount-failed"), ("earlier", "")] {
+        let mut world = world(waiting("ContainerCreating", ""));
+        let mut told = event(("Pod", "loki-0"), "FailedMount", "configmap \"x\" not found");
+        told["involvedObject"]["uid"] = uid.into();
+        world.insert(told);
+        assert_eq!(first(&world), rule);
+    }
+}
+
 #[test]
 fn the_log_of_a_known_program_tells_more_than_its_exit_code() {
     let rows = [
