@@ -141,9 +141,10 @@ impl ClusterError {
                 "see whether the cluster runs and this machine reaches it: `kubectl get --raw /version`".into()
             }
             ClusterError::Unauthorized => "log in again, or use another --context".into(),
-            ClusterError::Forbidden { .. } => {
-                "use a context with cluster-admin rights, or ask for the right above".into()
-            }
+            ClusterError::Forbidden { message } => match refusal::find(REFUSALS, message) {
+                Some(row) => row.hint.into(),
+                None => "use a context with cluster-admin rights, or ask for the right above".into(),
+            },
             ClusterError::Locked { .. } => "wait for it to end, then run the same command again".into(),
             ClusterError::CrdDowngrade { .. } => {
                 "ask for a chart version at least as new as what stands, with `versions:` in the answers".into()

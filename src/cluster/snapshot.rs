@@ -52,6 +52,29 @@ const PROXIES: &str = "tailscale.com/managed=true";
 /// API group of the Prometheus operator's CRDs.
 const OPERATOR_GROUP: &str = ".monitoring.coreos.com";
 
+/// One finding for all pods of a workload that suffer from the same.
+fn grouped(diagnoses: impl Iterator<Item = Diagnosis>) -> Vec<Diagnosis> {
+    let mut groups: Vec<(Diagnosis, usize)> = Vec::new();
+    for diagnosis in diagnoses {
+        let same = groups.iter_mut().find(|(first, _)| {
+            let place = (&first.place.workload, &first.place.container);
+            let own = (&diagnosis.place.workload, &diagnosis.place.container);
+            first.rule == diagnosis.rule && place == own && place.0.is_some()
+        });
+        match same {
+            Some((_, more)) => *more += 1,
+            None => groups.push((diagnosis, 0)),
+        }
+    }
+    let told = groups.into_iter().map(|(mut first, more)| {
+        if more > 0 {
+            first.cause += &format!(" (and {more} more of {})", first.place.workload.as_deref().unwrap_or_default());
+        }
+        first
+    });
+    told.collect()
+}
+
 /// (apiVersion, kind, namespace), "" for cluster-scoped kinds.
 type Kinds<'a> = BTreeSet<(&'a str, &'a str, &'a str)>;
 
@@ -103,8 +126,8 @@ impl Cluster {
         let now = jiff::Timestamp::now();
         let look = Look { depth: Depth::Everything, now };
         let matches = releases.iter().flat_map(|release| diagnose::matches(&world, release, look)).collect();
-        let diagnoses = diagnose::at_once(matches, now).into_iter().map(|cause| cause.diagnosis).collect();
-        Ok(Findings { diagnoses, rules: diagnose::count(), objects: world.objects.len() })
+        let diagnoses = diagnose::at_once(matches, now).into_iter().map(|cause| cause.diagnosis);
+        Ok(Findings { diagnoses: grouped(diagnoses), rules: diagnose::count(), objects: world.objects.len() })
     }
 
     async fn load(&self, world: &mut World, kinds: Kinds<'_>) -> Result<(), ClusterError> {

@@ -146,11 +146,17 @@ impl World {
         found
     }
 
-    /// Warning events about an object, the newest first.
-    pub(super) fn events<'a>(&'a self, kind: &str, namespace: &str, name: &str) -> Vec<&'a Value> {
-        let mut events = self.all("Event", namespace);
-        events
-            .retain(|event| text(event, "/involvedObject/kind") == kind && text(event, "/involvedObject/name") == name);
+    /// Warning events about an object, the newest first. The pods of a StatefulSet bear the names of those before
+    /// them, so the uid decides.
+    pub(super) fn events<'a>(&'a self, object: &Value) -> Vec<&'a Value> {
+        let part = |path: &str| text(object, path);
+        let (kind, name, uid) = (part("/kind"), part("/metadata/name"), part("/metadata/uid"));
+        let mut events = self.all("Event", part("/metadata/namespace"));
+        events.retain(|event| {
+            let about = text(event, "/involvedObject/uid");
+            let same = about.is_empty() || uid.is_empty() || about == uid;
+            same && text(event, "/involvedObject/kind") == kind && text(event, "/involvedObject/name") == name
+        });
         events.sort_by_key(|event| std::cmp::Reverse(last_seen(event)));
         events
     }

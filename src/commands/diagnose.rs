@@ -13,7 +13,7 @@ use crate::error::{self, Error};
 use crate::event::{Diagnosis, Place, Severity};
 use crate::helm::{Helm, ReleaseInfo, ReleaseStatus};
 use crate::plan::PlanError;
-use crate::report::{self, Looked, style::Style};
+use crate::report::{self, Examined, style::Style};
 use crate::stack::{DOOR_SECRET, GRAFANA_SECRET, Overview, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
 
 #[derive(Serialize)]
@@ -50,8 +50,8 @@ pub(super) async fn diagnose(global: &GlobalArgs) -> Result<u8, Error> {
             findings: diagnoses,
         }),
         Output::Human => {
-            let looked = Looked { rules, objects };
-            let text = report::findings_table(&diagnoses, looked, &Style::resolve(global), report::width());
+            let examined = Examined { rules, objects };
+            let text = report::findings_table(&diagnoses, examined, &Style::resolve(global), report::width());
             report::write_stdout(&text);
         }
     }

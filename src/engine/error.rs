@@ -129,14 +129,18 @@ impl EngineError {
     /// What stands now and what may be done without harm.
     pub fn safe(&self) -> Option<String> {
         match self {
-            // A wave starts only after every step of the waves before it was ready.
-            EngineError::Step { wave, .. } | EngineError::Cancelled { wave } => Some(format!(
-                "what waves before {wave} brought up stays as it is and goes on running, nothing of a wave after it \
-                 was started; running the same command again goes on from what stands"
-            )),
+            EngineError::Step { wave, .. } => {
+                Some(format!("{}; the same command goes on from what stands", standing(*wave)))
+            }
+            EngineError::Cancelled { wave } => Some(standing(*wave)),
             EngineError::Lock { .. } => Some("no release was changed".into()),
         }
     }
+}
+
+/// A wave starts only after every step of the waves before it was ready.
+fn standing(wave: u8) -> String {
+    format!("the waves before wave {wave} stand and go on running, no wave after it was started")
 }
 
 impl StepError {

@@ -1,50 +1,118 @@
-//! The one renderer of errors: `error:`, causes, `hint:`.
+//! The one renderer of errors: `error:`, then the rows of what a rule found, or causes and `hint:`.
 
 use std::error::Error as _;
 
 use crate::error::Error;
+use crate::event::{Diagnosis, Severity};
+use crate::report::rows::{Block, Row, Rows};
 use crate::report::style::{Style, Tone};
-use crate::report::{width, wrap, write_stderr};
+use crate::report::text::{Clock, one_line, wrap};
+use crate::report::{width, write_stderr};
 
-/// Writes the error, its causes and its hint to stderr.
+/// Writes the error, why it came to it and what to do to stderr.
 pub fn render(error: &Error, style: &Style) {
-    write_stderr(&text(error, *style, width()));
+    write_stderr(&text(error, *style, width(), &Clock::local()));
 }
 
-fn text(error: &Error, style: Style, width: usize) -> String {
-    let mut lines = Vec::new();
+pub(super) fn text(error: &Error, style: Style, width: usize, clock: &Clock) -> String {
+    let headline = wrap(&format!("{} {error}", style.paint(Tone::Bad, "error:")), "       ", width) + "\n";
+    let Some(diagnosis) = error.diagnosis() else { return headline + &causes(error, style, width) };
+    let Rows { place, since, cause, log, next, docs } = Rows::of(diagnosis, clock);
+    let what = Row::new("what", &what(error, diagnosis));
+    let safe = Row::new("safe", &error.safe().unwrap_or_default());
+    headline + &Block { style, width, indent: 2 }.text(&[what, place, since, cause, log, next, safe, docs])
+}
+
+/// What the step says of itself, without the cause and the cluster's words, which have a row of their own.
+fn what(error: &Error, diagnosis: &Diagnosis) -> String {
+    let why = error.source().map(|source| one_line(&source.to_string())).unwrap_or_default();
+    let (cause, evidence) = (one_line(&diagnosis.cause), one_line(&diagnosis.evidence));
+    let what = why.strip_suffix(&cause).or_else(|| why.strip_suffix(&evidence)).unwrap_or(&why);
+    let what = what.trim_end_matches([':', ' ']);
+    if !what.is_empty() {
+        return what.to_owned();
+    }
+    let subject = diagnosis.place.workload.as_ref().unwrap_or(&diagnosis.place.object);
+    match diagnosis.severity {
+        Severity::Fatal => format!("{subject} cannot become ready"),
+        Severity::Deadline | Severity::Notice => format!("{subject} did not become ready"),
+    }
+}
+
+fn causes(error: &Error, style: Style, width: usize) -> String {
+    let mut lines = String::new();
     let mut said = error.to_string();
-    lines.push(wrap(&format!("{} {said}", style.paint(Tone::Bad, "error:")), "       ", width));
     let mut source = error.source();
     while let Some(cause) = source {
         let words = cause.to_string();
         // A transparent wrapper repeats its source's words.
         if !said.contains(&words) {
-            lines.push(wrap(&format!("  because: {words}"), "           ", width));
+            lines += &(wrap(&format!("  because: {words}"), "           ", width) + "\n");
             said = words;
         }
         source = cause.source();
     }
-    if let Some(hint) = error.hint() {
-        lines.push(wrap(&format!("{} {hint}", style.paint(Tone::Strong, "hint:")), "      ", width));
+    for (label, words) in [("hint:", error.hint()), ("safe:", error.safe())] {
+        if let Some(words) = words {
+            lines += &(wrap(&format!("{} {words}", style.paint(Tone::Strong, label)), "      ", width) + "\n");
+        }
     }
-    lines.join("\n") + "\n"
+    lines
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::{EngineError, StepError};
+    use crate::report::findings::tests::{clock, crash_loop};
+
+    fn said(source: StepError) -> String {
+        let error = Error::from(EngineError::Step { component: "loki".into(), wave: 32, source });
+        text(&error, Style { color: false }, 80, &clock())
+    }
 
     #[test]
     fn an_error_its_causes_and_its_hint_are_each_said_once() {
-        let source = StepError::Timeout {
-            why: "Deployment x: 0/1 pods".into(),
-            after: std::time::Duration::from_secs(60),
-            diagnosis: None,
-        };
-        let error = Error::from(EngineError::Step { component: "loki".into(), wave: 32, source });
-        let expected = "error: loki failed in wave 32\n  because: not ready within 60 s: Deployment x: 0/1 pods\nhint: mend what it waits for, or give it more time with --timeout; then run the\n      same command again\n";
-        assert_eq!(text(&error, Style { color: false }, 80), expected);
+        let (why, after) = ("Deployment x: 0/1 pods".into(), std::time::Duration::from_secs(60));
+        insta::assert_snapshot!(said(StepError::Timeout { why, after, diagnosis: None }), @r"
+        error: loki failed in wave 32
+          because: not ready within 60 s: Deployment x: 0/1 pods
+        hint: mend what it waits for, or give it more time with --timeout; then run the
+              same command again
+        safe: the waves before wave 32 stand and go on running, no wave after it was
+              started; the same command goes on from what stands
+        ");
+    }
+
+    #[test]
+    fn a_finding_is_told_whole_with_the_end_of_a_log_that_cannot_harm() {
+        let finding = crash_loop();
+        let source = StepError::NotReady { diagnosis: Box::new(finding) };
+        insta::assert_snapshot!(said(source), @r#"
+        error: loki failed in wave 32
+          what    StatefulSet loki cannot become ready
+          where   namespace monitoring, StatefulSet loki, Pod loki-0, container loki
+          since   14:03:12, for 2m 5s
+          cause   container loki of Pod loki-0 ends again and again with exit code 1
+                  back-off 1m20s restarting failed container=loki pod=loki-0_monitoring
+          log     level=info msg="line 3"
+                  level=info msg="line 4"
+                  level=info msg="line 5"
+                  level=info msg="line 6"
+                  level=info msg="line 7"
+                  level=info msg="line 8"
+                  level=error caller=main.go:66 msg="error initialising"
+                  panic: invalid schema, invalid schema, invalid schema, invalid schema…
+          next    read all of it: `kubectl -n monitoring logs loki-0 -c loki --previous`
+          safe    the waves before wave 32 stand and go on running, no wave after it was
+                  started; the same command goes on from what stands
+          docs    docs/diagnosis.md#crash-loop
+        "#);
+    }
+
+    #[test]
+    fn an_error_before_any_change_has_no_rows() {
+        let error = Error::Usage { message: "wrong".into(), hint: None };
+        assert_eq!(text(&error, Style { color: false }, 80, &clock()), "error: wrong\n");
     }
 }

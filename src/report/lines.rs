@@ -1,138 +1,194 @@
 //! One plain line a transition, for logs and screen readers.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
-use crate::event::{ActionKind, Event, Phase, Stamped, StepOutcome, Verdict};
-use crate::report::style::{Style, Tone};
-use crate::report::{Reporter, write_stderr};
+use jiff::{SignedDuration, Timestamp};
 
-/// A reason that changes faster than this is not repeated.
-const QUIET_TIME: Duration = Duration::from_secs(5);
+use crate::event::{Diagnosis, Event, Phase, Severity, Stamped, Verdict};
+use crate::report::Reporter;
+use crate::report::findings::{Others, same_finding};
+use crate::report::screen::Terminal;
+use crate::report::style::Style;
+use crate::report::text::{one_line, whole};
+use crate::report::words::{INTERRUPTED, action_words, ending, phase_words, verdict_tone, verdict_words};
+
+/// A reason that changes faster than this is told once it stays.
+const QUIET_TIME: SignedDuration = SignedDuration::from_secs(5);
+/// What comes back, such as a reason that flips to and fro, is told once in this time.
+const REPEAT_TIME: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) struct Lines {
     style: Style,
-    started: Instant,
+    terminal: Box<dyn Terminal>,
+    started: Option<Timestamp>,
     versions: BTreeMap<String, String>,
-    shown: BTreeMap<String, Shown>,
+    told: BTreeMap<String, Told>,
+    others: Others,
 }
 
-struct Shown {
-    phase: Phase,
+/// What is told of a running step.
+struct Told {
     ready: u32,
-    waiting: Option<String>,
-    at: Instant,
+    at: Timestamp,
+    said: BTreeMap<String, Timestamp>,
+    /// Came too soon after the last line.
+    held: Option<String>,
+    /// Why it takes longer than usual.
+    delay: Option<Diagnosis>,
+}
+
+impl Told {
+    fn of_a_new_step(now: Timestamp) -> Told {
+        Told { ready: 0, at: now, said: BTreeMap::new(), held: None, delay: None }
+    }
+
+    /// Whether somebody should read it now.
+    fn say(&mut self, now: Timestamp, text: &str, turned: Turned) -> bool {
+        self.held = None;
+        if self.said.get(text).is_some_and(|at| now.duration_since(*at) < REPEAT_TIME) {
+            return false;
+        }
+        if turned == Turned::Little && now.duration_since(self.at) < QUIET_TIME {
+            self.held = Some(text.to_owned());
+            return false;
+        }
+        self.at = now;
+        self.said.insert(text.to_owned(), now);
+        true
+    }
+}
+
+/// How much a progress changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turned {
+    /// Another reason or phase.
+    Little,
+    /// More or fewer workloads are ready.
+    Much,
 }
 
 impl Lines {
-    pub(super) fn new(style: Style) -> Lines {
-        Lines { style, started: Instant::now(), versions: BTreeMap::new(), shown: BTreeMap::new() }
-    }
-
-    fn line(&self, text: &str) {
-        write_stderr(&format!("[{:6.1}s] {text}\n", self.started.elapsed().as_secs_f64()));
-    }
-
-    fn progress(&mut self, event: &Event) {
-        let Event::StepProgress { component, phase, ready, desired, waiting, .. } = event else { return };
-        let now = Instant::now();
-        if let Some(shown) = self.shown.get(component) {
-            let same = shown.phase == *phase && shown.ready == *ready;
-            let soon = now.duration_since(shown.at) < QUIET_TIME;
-            if same && (soon || shown.waiting == *waiting) {
-                return;
-            }
+    pub(super) fn new(style: Style, terminal: Box<dyn Terminal>) -> Lines {
+        Lines {
+            style,
+            terminal,
+            started: None,
+            versions: BTreeMap::new(),
+            told: BTreeMap::new(),
+            others: Others::default(),
         }
-        let shown = Shown { phase: *phase, ready: *ready, waiting: waiting.clone(), at: now };
-        self.shown.insert(component.clone(), shown);
+    }
+
+    /// A log that went away must not stop the run.
+    fn line(&mut self, now: Timestamp, text: &str) {
+        let elapsed = now.duration_since(*self.started.get_or_insert(now)).as_secs_f64();
+        let _ = self.terminal.write_all(format!("[{elapsed:6.1}s] {text}\n").as_bytes());
+    }
+
+    fn below(&mut self, label: &str, text: &str) {
+        let _ = self.terminal.write_all(format!("          {label}: {}\n", one_line(text)).as_bytes());
+    }
+
+    fn progress(&mut self, now: Timestamp, event: &Event) {
+        let Event::StepProgress { component, phase, ready, desired, waiting, diagnosis, .. } = event else { return };
+        let Some(told) = self.told.get_mut(component) else { return };
+        // Nothing is known yet, or nothing is left to wait for; the next event tells.
+        if *phase == Phase::Waiting && waiting.is_none() {
+            return;
+        }
+        let told_already = |delay: &Diagnosis| diagnosis.as_ref().is_some_and(|now| same_finding(delay, now));
+        if told.ready == *ready && told.delay.as_ref().is_some_and(told_already) {
+            return;
+        }
         let counts = if *desired > 0 { format!(" {ready}/{desired} ready") } else { String::new() };
-        let reason = waiting.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        self.line(&format!("{component}: {}{counts}{reason}", phase_words(*phase)));
+        let reason = waiting.as_ref().map(|why| format!(": {}", one_line(why))).unwrap_or_default();
+        let text = format!("{component}: {}{counts}{reason}", phase_words(*phase));
+        let turned = if told.ready != *ready && ready < desired { Turned::Much } else { Turned::Little };
+        if told.say(now, &text, turned) {
+            told.ready = *ready;
+            self.line(now, &text);
+        }
+    }
+
+    fn delayed(&mut self, now: Timestamp, event: &Event) {
+        let Event::StepDelayed { component, usual_seconds, waiting, diagnosis, .. } = event else { return };
+        let diagnosis = diagnosis.as_deref();
+        let usual = usual_seconds.and_then(|seconds| i64::try_from(seconds).ok());
+        let usual =
+            usual.map(|seconds| format!(" ({})", whole(SignedDuration::from_secs(seconds)))).unwrap_or_default();
+        let how = match diagnosis.map(|diagnosis| diagnosis.severity) {
+            Some(Severity::Fatal) => "cannot go on".to_owned(),
+            _ => format!("takes longer than usual{usual}"),
+        };
+        let why = diagnosis.map_or_else(|| one_line(waiting), found);
+        if let Some(told) = self.told.get_mut(component) {
+            (told.at, told.held, told.delay) = (now, None, diagnosis.cloned());
+        }
+        self.line(now, &format!("{component}: {how}: {why}"));
+        if let Some(diagnosis) = diagnosis.filter(|diagnosis| !diagnosis.hint.is_empty()) {
+            self.below("next", &diagnosis.hint);
+        }
     }
 }
 
-pub(super) fn phase_words(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Fetching => "fetching the chart",
-        Phase::Applying => "applying our objects",
-        Phase::Helm => "helm applies",
-        Phase::Waiting => "waiting",
-    }
-}
-
-pub(super) fn outcome_words(outcome: StepOutcome) -> &'static str {
-    match outcome {
-        StepOutcome::Installed => "installed",
-        StepOutcome::Upgraded => "upgraded",
-        StepOutcome::Repaired => "repaired",
-        StepOutcome::Unchanged => "unchanged",
-        StepOutcome::Skipped => "skipped",
-        StepOutcome::Failed => "failed",
-    }
-}
-
-pub(super) fn action_words(action: ActionKind) -> &'static str {
-    match action {
-        ActionKind::Install => "install",
-        ActionKind::Upgrade => "upgrade",
-        ActionKind::Repair => "repair",
-        ActionKind::Unchanged => "unchanged",
-    }
-}
-
-pub(super) fn outcome_tone(outcome: StepOutcome) -> Tone {
-    match outcome {
-        StepOutcome::Installed | StepOutcome::Upgraded | StepOutcome::Repaired => Tone::Good,
-        StepOutcome::Unchanged | StepOutcome::Skipped => Tone::Faint,
-        StepOutcome::Failed => Tone::Bad,
-    }
-}
-
-pub(super) fn verdict_tone(verdict: Verdict) -> Tone {
-    match verdict {
-        Verdict::Pass => Tone::Good,
-        Verdict::Warn => Tone::Doubtful,
-        Verdict::Fail => Tone::Bad,
-        Verdict::Skip => Tone::Faint,
-    }
-}
-
-pub(super) fn verdict_words(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Warn => "warn",
-        Verdict::Fail => "FAIL",
-        Verdict::Skip => "skip",
-    }
+fn found(diagnosis: &Diagnosis) -> String {
+    format!("{}: {}", diagnosis.rule, one_line(&diagnosis.cause))
 }
 
 impl Reporter for Lines {
     fn event(&mut self, stamped: &Stamped) {
+        let now = stamped.time;
+        self.others.apply(&stamped.event);
         match &stamped.event {
             Event::RunStarted { context, namespace, steps, .. } => {
                 self.versions = steps.iter().map(|step| (step.component.clone(), step.chart_version.clone())).collect();
                 let context = context.as_ref().map(|name| format!(", context {name}")).unwrap_or_default();
-                self.line(&format!("{} steps{context}, namespace {namespace}", steps.len()));
+                self.line(now, &format!("{} steps{context}, namespace {namespace}", steps.len()));
             }
-            Event::WaveStarted { wave } => self.line(&format!("wave {wave}")),
-            Event::StepStarted { component, action, .. } => {
+            Event::StepStarted { component, action, wave } => {
+                self.told.insert(component.clone(), Told::of_a_new_step(now));
                 let version = self.versions.get(component).cloned().unwrap_or_default();
-                self.line(&format!("{component} {version}: {}", action_words(*action)));
+                self.line(now, &format!("wave {wave}: {component} {version}: {}", action_words(*action)));
             }
-            Event::StepProgress { .. } => self.progress(&stamped.event),
+            Event::StepProgress { .. } => self.progress(now, &stamped.event),
+            Event::StepDelayed { .. } => self.delayed(now, &stamped.event),
             Event::StepFinished { component, outcome, seconds, message, .. } => {
-                let words = self.style.paint(outcome_tone(*outcome), outcome_words(*outcome));
-                let message = message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-                self.line(&format!("{component}: {words} ({seconds:.1} s){message}"));
+                self.told.remove(component);
+                let ending = ending(*outcome, *seconds, message.as_deref(), self.style);
+                let why = message.as_deref().filter(|message| *message != INTERRUPTED).map(one_line);
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                self.line(now, &format!("{component}: {ending}{why}"));
             }
-            Event::WaveFinished { wave, seconds } => self.line(&format!("wave {wave} is ready ({seconds:.1} s)")),
-            Event::Notice { message, .. } => self.line(message),
-            Event::ChecksStarted { checks } => self.line(&format!("{} checks", checks.len())),
+            Event::Notice { message, hint } => {
+                self.line(now, &one_line(message));
+                if let Some(hint) = hint {
+                    self.below("hint", hint);
+                }
+            }
+            Event::ChecksStarted { checks } => self.line(now, &format!("{} checks", checks.len())),
             Event::CheckFinished(check) if check.verdict == Verdict::Fail => {
                 let verdict = self.style.paint(verdict_tone(check.verdict), verdict_words(check.verdict));
-                self.line(&format!("{verdict} {}: {}", check.id, check.detail));
+                self.line(now, &format!("{verdict} {}: {}", check.id, one_line(&check.detail)));
             }
-            Event::StepDelayed { .. } | Event::Diagnosed { .. } | Event::CheckFinished(_) | Event::RunFinished(_) => {}
+            // A wave is told with its steps, the rest at the end.
+            Event::WaveStarted { .. } | Event::WaveFinished { .. } => {}
+            Event::CheckFinished(_) | Event::Diagnosed { .. } | Event::RunFinished(_) => {}
         }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        let due = |told: &mut Told| {
+            let text = told.held.take()?;
+            told.say(now, &text, Turned::Little).then_some(text)
+        };
+        let texts: Vec<String> = self.told.values_mut().filter_map(due).collect();
+        for text in texts {
+            self.line(now, &text);
+        }
+    }
+
+    fn end(&mut self) {
+        let others = self.others.text(self.style, self.terminal.text_width());
+        let _ = self.terminal.write_all(others.as_bytes());
     }
 }

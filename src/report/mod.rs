@@ -2,24 +2,39 @@
 //! command line's display flags. Nothing here fails: a broken terminal or pipe only silences it.
 
 mod bars;
+mod board;
 pub mod failure;
 mod findings;
+mod frame;
+#[cfg(test)]
+mod golden_tests;
 mod lines;
+#[cfg(test)]
+mod replay_tests;
+mod rows;
+mod screen;
 pub mod style;
 mod tables;
 mod terminal;
+mod text;
+mod words;
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
+use tokio::time::MissedTickBehavior;
 
 use crate::cli::{GlobalArgs, Output};
 use crate::event::{Event, EventStream, RunSummary, Stamped};
+use crate::report::screen::{Stderr, Terminal};
 use crate::report::style::{Style, Tone};
+use crate::report::text::wrap;
 
-pub use findings::{Looked, findings_table};
+pub use findings::{Examined, findings_table};
 pub use tables::{checks_table, diff_text, plan_table, status_table};
 pub use terminal::SavedTerminal;
 
@@ -64,13 +79,21 @@ impl Mode {
 /// Shows events in one way.
 trait Reporter: Send {
     fn event(&mut self, stamped: &Stamped);
+
+    /// Time goes by.
+    fn tick(&mut self, _now: Timestamp) {}
+
+    /// Nothing more comes; the terminal is left to others.
+    fn end(&mut self) {}
 }
 
-struct Json;
+struct Json<W>(W);
 
-impl Reporter for Json {
+impl<W: Write + Send> Reporter for Json<W> {
     fn event(&mut self, stamped: &Stamped) {
-        write_stdout(&(serde_json::to_string(stamped).unwrap_or_default() + "\n"));
+        let line = serde_json::to_string(stamped).unwrap_or_default() + "\n";
+        // A closed pipe is not an error.
+        let _ = self.0.write_all(line.as_bytes()).and_then(|()| self.0.flush());
     }
 }
 
@@ -80,25 +103,36 @@ impl Reporter for Quiet {
     fn event(&mut self, _: &Stamped) {}
 }
 
+/// How often elapsed times, held lines and the terminal's size are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
 /// Drains the stream until its end, showing each event and appending each to the log file.
 pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream) {
     let style = Style::resolve(&global);
     let mut reporter: Box<dyn Reporter> = match mode {
-        Mode::Bars => Box::new(bars::Bars::new(style)),
-        Mode::Lines => Box::new(lines::Lines::new(style)),
-        Mode::Json => Box::new(Json),
+        Mode::Bars => Box::new(bars::Bars::new(style, Box::new(Stderr::new()))),
+        Mode::Lines => Box::new(lines::Lines::new(style, Box::new(Stderr::new()))),
+        Mode::Json => Box::new(Json(std::io::stdout())),
         Mode::Quiet => Box::new(Quiet),
     };
     let mut log = global.log_file.as_deref().and_then(|path| open_log(path, &style));
-    while let Some(stamped) = stream.next().await {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        let stamped = tokio::select! {
+            stamped = stream.next() => stamped,
+            _ = ticks.tick() => {
+                reporter.tick(Timestamp::now());
+                continue;
+            }
+        };
+        let Some(stamped) = stamped else { return reporter.end() };
         if let Some(log) = &mut log {
             let _ = writeln!(log, "{}", serde_json::to_string(&stamped).unwrap_or_default());
         }
         reporter.event(&stamped);
         if let Event::RunFinished(summary) = &stamped.event {
-            if mode == Mode::Bars {
-                write_stderr("\n");
-            }
+            reporter.end();
             if mode != Mode::Json {
                 finish(summary, style);
             }
@@ -156,11 +190,5 @@ pub fn json_document(document: &impl Serialize) {
 
 /// Columns to write in: the terminal's, at most 120; 100 where there is none.
 pub fn width() -> usize {
-    console::Term::stderr().size_checked().map_or(100, |(_, columns)| usize::from(columns).clamp(40, 120))
-}
-
-/// Breaks text at spaces; the second and later lines are indented. Line breaks in the text stay.
-fn wrap(text: &str, indent: &str, width: usize) -> String {
-    let options = textwrap::Options::new(width).subsequent_indent(indent).break_words(false);
-    textwrap::fill(text, options.word_splitter(textwrap::WordSplitter::NoHyphenation))
+    Stderr::new().text_width()
 }

@@ -20,6 +20,7 @@ pub(super) enum Tone {
     Bad,
     Strong,
     Faint,
+    Plain,
 }
 
 impl Style {
@@ -46,6 +47,7 @@ impl Style {
             Tone::Bad => style.red().bold(),
             Tone::Strong => style.bold(),
             Tone::Faint => style.dim(),
+            Tone::Plain => style,
         };
         style.apply_to(text).to_string()
     }

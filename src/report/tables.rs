@@ -1,9 +1,9 @@
 //! Tables for people: the plan, the verdicts, the status. No meaning is in colour or width alone.
 
 use crate::event::{ActionKind, CheckResult, PlannedStep, StatusRow, Verdict};
-use crate::report::lines::{action_words, verdict_tone, verdict_words};
 use crate::report::style::{Style, Tone};
-use crate::report::wrap;
+use crate::report::text::wrap;
+use crate::report::words::{action_words, verdict_tone, verdict_words};
 
 /// The plan, a line per step; a long reason goes on below.
 pub fn plan_table(steps: &[PlannedStep], style: &Style, width: usize) -> String {

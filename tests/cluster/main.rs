@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::zombie_processes)]
 
 mod broken_worlds;
+mod causes;
 mod changes;
 mod charts;
 mod interruption;

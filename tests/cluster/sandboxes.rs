@@ -86,3 +86,125 @@ fn each_fault_is_seen_in_the_api_and_ends() {
     sandbox.fault("quota", "off");
     eventually("no quota", || sandbox.kubectl(&["-n", "monitoring", "get", "resourcequota", "-o", "name"]).is_empty());
 }
+
+const CRASHES: &str = r#"
+- name: runs
+  containers: { web: { ready: false } }
+  log: |
+    start {{ .restarts }}
+    fatal: no configuration
+- after: 200ms
+  containers: { web: { terminated: { reason: OOMKilled, exitCode: 137 } } }
+- after: 100ms
+  containers: { web: { waiting: { reason: CrashLoopBackOff } } }
+  event: { type: Warning, reason: BackOff, message: "Back-off restarting failed container {{ .container }}" }
+- after: 500ms
+  unless: { restarts: 2 }
+  containers: { web: { ready: false } }
+  next: runs
+"#;
+
+/// What a course tells is in the status, in the events and in the logs; without it the pod is a healthy one.
+#[test]
+fn a_pod_goes_through_the_course_of_a_fault() {
+    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let course = sandbox.file("course.yaml").display().to_string();
+    std::fs::write(&course, CRASHES).unwrap();
+    sandbox.fault(&format!("pods=web-@{course}"), "on");
+    sandbox.kubectl(&["create", "deployment", "web", "--image=web:1"]);
+    sandbox.kubectl(&["create", "deployment", "other", "--image=web:1"]);
+    let status = |path: &str| {
+        let pods = sandbox.get(&["pods", "-l", "app=web"]);
+        pods.pointer(&format!("/items/0/status/containerStatuses/0/{path}")).cloned().unwrap_or_default()
+    };
+    eventually("the last back-off", || {
+        status("restartCount") == 2 && status("state/waiting/reason") == "CrashLoopBackOff"
+    });
+    assert_eq!(status("lastState/terminated/reason"), "OOMKilled");
+    eventually("the event of each of them", || {
+        let events = sandbox.get(&["events", "--field-selector", "reason=BackOff"]);
+        let event = &events["items"][0];
+        event["count"] == 3
+            && event["source"]["component"] == "kubelet"
+            && event["involvedObject"]["fieldPath"] == "spec.containers{web}"
+            && event["message"] == "Back-off restarting failed container web"
+    });
+    let logs = |more: &[&str]| sandbox.kubectl(&[&["logs", "deployment/web"], more].concat());
+    assert_eq!(logs(&[]), "start 2\nfatal: no configuration\n");
+    assert_eq!(logs(&["--previous", "--tail=1"]), "fatal: no configuration\n");
+    sandbox.kubectl(&["wait", "--for=condition=Available", "deployment/other", "--timeout=30s"]);
+    assert_eq!(sandbox.kubectl(&["logs", "deployment/other"]), "");
+    sandbox.fault("pods", "off");
+    sandbox.kubectl(&["wait", "--for=condition=Available", "deployment/web", "--timeout=30s"]);
+    assert_eq!(status("restartCount"), 3);
+}
+
+#[test]
+fn nodes_volumes_and_the_tailnet_fail_as_they_are_told() {
+    let sandbox = Sandbox::up(&["--nodes", "2"]);
+    let taints = || sandbox.kubectl(&["get", "node", "node-1", "-o", "jsonpath={.spec.taints[*].effect}"]);
+    let events = |reason: &str| {
+        let wanted = format!("jsonpath={{.items[?(@.reason=='{reason}')].message}}");
+        sandbox.kubectl(&["get", "events", "-o", &wanted])
+    };
+    sandbox.fault("node-not-ready=node-1", "on");
+    eventually("the taints", || taints().contains("NoExecute"));
+    sandbox.fault("node-not-ready", "off");
+    eventually("no taints", || taints().is_empty());
+
+    sandbox.fault("provisioning-failed", "on");
+    sandbox.fault("tailscale=https-off", "on");
+    let objects = sandbox.file("objects.yaml").display().to_string();
+    std::fs::write(&objects, CLAIM_AND_INGRESS).unwrap();
+    sandbox.kubectl(&["apply", "-f", &objects]);
+    eventually("the provisioner's event", || {
+        events("ProvisioningFailed").contains("failed to provision volume with StorageClass \"standard\": rpc error:")
+    });
+    eventually("the tailnet's event", || events("HTTPSNotEnabled").contains("HTTPS is not enabled on the tailnet"));
+    let hostname = || {
+        let path = "jsonpath={.status.loadBalancer.ingress[0].hostname}";
+        sandbox.kubectl(&["get", "ingress", "web", "-o", path])
+    };
+    assert_eq!(hostname(), "");
+    sandbox.fault("tailscale=host-taken", "on");
+    eventually("the second address", || hostname() == "web-1.tail1a2b.ts.net");
+    sandbox.fault("tailscale", "off");
+    eventually("the address", || hostname() == "web.tail1a2b.ts.net");
+    sandbox.fault("provisioning-failed", "off");
+    sandbox.kubectl(&["wait", "--for=condition=Ready", "pod/web", "--timeout=30s"]);
+}
+
+const CLAIM_AND_INGRESS: &str = r#"
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: { name: web }
+spec: { accessModes: [ReadWriteOnce], resources: { requests: { storage: 1Gi } } }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: web }
+spec:
+  containers: [{ name: web, image: "web:1" }]
+  volumes: [{ name: data, persistentVolumeClaim: { claimName: web } }]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: web }
+spec:
+  ingressClassName: tailscale
+  tls: [{ hosts: [web] }]
+  defaultBackend: { service: { name: web, port: { number: 80 } } }
+"#;
+
+#[test]
+fn everything_works_again_after_an_outage() {
+    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    for (kind, deployment) in [("api-down", "first"), ("controllers-down", "second")] {
+        sandbox.fault(kind, "on");
+        std::thread::sleep(Duration::from_secs(2));
+        sandbox.fault(kind, "off");
+        sandbox.kubectl(&["create", "deployment", deployment, "--image=web:1"]);
+        let wanted = format!("deployment/{deployment}");
+        sandbox.kubectl(&["wait", "--for=condition=Available", &wanted, "--timeout=30s"]);
+    }
+}

@@ -63,9 +63,14 @@ fn sorted(mut ranked: Vec<(usize, Cause)>) -> Vec<Cause> {
 }
 
 fn cause(found: Match, since: jiff::Timestamp, counts: bool) -> Cause {
+    // What has not lasted yet may mend itself.
+    let severity = match found.rule.severity {
+        Severity::Fatal if !counts => Severity::Deadline,
+        severity => severity,
+    };
     let diagnosis = Diagnosis {
         rule: found.rule.id.to_owned(),
-        severity: found.rule.severity,
+        severity,
         cause: found.cause,
         place: found.place,
         evidence: found.evidence,

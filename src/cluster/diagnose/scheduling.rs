@@ -117,7 +117,9 @@ pub(super) fn clause(message: &str) -> &str {
         // What is said of the pod itself has no count; of equal counts the first reason.
         std::cmp::Reverse(count.unwrap_or(u32::MAX))
     };
-    reasons.split(", ").min_by_key(nodes).unwrap_or(reasons)
+    // A DaemonSet's pod is meant for one node: that the others do not match tells nothing.
+    let telling = reasons.split(", ").filter(|reason| !reason.contains("didn't satisfy plugin(s) [NodeAffinity]"));
+    telling.min_by_key(nodes).unwrap_or(reasons)
 }
 
 fn message<'a>(subject: &'a Subject<'_>) -> Option<&'a str> {

@@ -170,7 +170,7 @@ impl Subject<'_> {
 
     /// Warning events about the object, the newest first; of a container: those that name it.
     pub(super) fn events(&self) -> Vec<&Value> {
-        let mut events = self.world.events(self.kind(), self.namespace(), self.name());
+        let mut events = self.world.events(self.object);
         if self.container.is_some() {
             let own = format!("{{{}}}", self.container_name());
             events.retain(|event| {

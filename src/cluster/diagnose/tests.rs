@@ -115,6 +115,18 @@ fn an_older_kubelet_tells_the_cause_only_in_an_event() {
     assert_eq!(first(&world), "image-not-found");
 }
 
+/// The pods of a StatefulSet bear the names of those before them.
+#[test]
+fn an_event_of_an_earlier_pod_of_the_name_tells_nothing() {
+    for (uid, rule) in [("p", "volume-mount-failed"), ("earlier", "")] {
+        let mut world = world(waiting("ContainerCreating", ""));
+        let mut told = event(("Pod", "loki-0"), "FailedMount", "configmap \"x\" not found");
+        told["involvedObject"]["uid"] = uid.into();
+        world.insert(told);
+        assert_eq!(first(&world), rule);
+    }
+}
+
 #[test]
 fn the_log_of_a_known_program_tells_more_than_its_exit_code() {
     let rows = [
@@ -149,6 +161,10 @@ fn the_reason_of_most_nodes_tells_why_a_pod_is_not_scheduled() {
         ("0/3 nodes are available: 3 Insufficient memory", "memory-insufficient"),
         ("0/3 nodes are available: 1 Insufficient memory, 2 Insufficient cpu", "cpu-insufficient"),
         ("0/3 nodes are available: 3 node(s) didn't have free ports for the requested pod ports", "host-port-taken"),
+        (
+            "0/3 nodes are available: 1 node(s) didn't have free ports for the requested pod ports, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]",
+            "host-port-taken",
+        ),
         ("0/3 nodes are available: 3 node(s) were unschedulable", "node-cordoned"),
         ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector", "node-affinity-unmatched"),
         ("0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules", "pod-affinity-unmatched"),
@@ -303,6 +319,18 @@ fn an_ingress_is_told_with_the_operators_reason() {
             world.insert(event(("Ingress", "grafana"), reason, "words"));
         }
         assert_eq!(first(&world), rule, "{host} {told:?}");
+    }
+}
+
+#[test]
+fn a_pod_that_a_finalizer_holds_is_told_and_one_of_a_job_is_not() {
+    for (finalizer, rule) in [("example.com/keep", "pod-stuck-terminating"), ("batch.kubernetes.io/job-tracking", "")] {
+        let mut world = world(json!({"phase": "Running"}));
+        let mut pod = world.get("Pod", "m", "loki-0").unwrap().clone();
+        pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:10:20Z".into();
+        pod["metadata"]["finalizers"] = json!([finalizer]);
+        world.insert(pod);
+        assert_eq!(first(&world), rule, "{finalizer}");
     }
 }
 

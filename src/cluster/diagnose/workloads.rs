@@ -74,9 +74,17 @@ fn node_lost(subject: &Subject<'_>) -> Option<String> {
     Some(text(told, "/message").to_owned())
 }
 
-/// The deletion timestamp is when the grace period is over.
+/// The Job controller's own, which goes by itself.
+const JOB_FINALIZER: &str = "batch.kubernetes.io/job-tracking";
+
+/// The deletion timestamp is when the grace period is over; a finalizer of somebody else holds a pod beyond it.
 fn stuck(subject: &Subject<'_>) -> Option<String> {
     let end = time(subject.object, "/metadata/deletionTimestamp")?;
+    let finalizers = subject.object.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten();
+    let mut holding = finalizers.filter_map(Value::as_str).filter(|name| *name != JOB_FINALIZER);
+    if let Some(finalizer) = holding.next() {
+        return Some(format!("finalizer {finalizer} holds it"));
+    }
     (subject.now.as_second() - end.as_second() > GRACE).then(|| format!("it should have been gone since {end}"))
 }
 

@@ -138,6 +138,11 @@ fn an_operators_condition_counts_only_for_the_generation_it_saw() {
     };
     assert!(judge_with(&[with("True", 2)], &wanted).is_ready());
     assert!(!judge_with(&[with("True", 1)], &wanted).is_ready());
+    let mut refused = with("True", 2);
+    refused["status"]["conditions"].as_array_mut().unwrap().push(
+        json!({"type": "Reconciled", "status": "False", "reason": "ReconciliationFailed", "message": "bad version"}),
+    );
+    assert!(judge_with(&[refused], &wanted).waiting.unwrap().contains("bad version"));
     let set = json!({"kind": "StatefulSet", "metadata": {"name": "prometheus-k", "namespace": "m", "uid": "s", "ownerReferences": [{"uid": "uid-k"}]}});
     let stuck = pod(
         json!({"kind": "StatefulSet", "name": "prometheus-k", "uid": "s"}),

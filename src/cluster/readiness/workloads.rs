@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cluster::ObjectRef;
 use crate::cluster::readiness::pods::starting;
-use crate::cluster::world::{World, condition, has_condition, number, text};
+use crate::cluster::world::{World, condition, denied, has_condition, number, text};
 use crate::stack::WaitFor;
 
 /// Readiness of one object of a tracked kind.
@@ -42,6 +42,10 @@ pub(super) fn judge_condition(world: &World, wanted: &WaitFor, namespace: &str) 
     };
     if number(found, "/observedGeneration") < number(live, "/metadata/generation") {
         return Err(format!("the operator has not seen the change of {kind} {name}"));
+    }
+    // A resource that the operator refuses goes on running as it was before.
+    if let Some(refused) = denied(live, "Reconciled") {
+        return Err(format!("{kind} {name} is not reconciled: {}", said(refused)));
     }
     if text(found, "/status") == "True" {
         return Ok(());

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 )
@@ -322,6 +323,9 @@ func alloyComponents(text string) ([]string, error) {
 	return names, nil
 }
 
+// linesAtOnce is how many pods write a line in the same moment.
+const linesAtOnce = 200
+
 // carryLogs: each ready pod writes a line now and then; it arrives where the configuration sends it.
 func (w *world) carryLogs(ctx context.Context, text string, components []string) {
 	target := writeURL.FindStringSubmatch(text)
@@ -329,16 +333,13 @@ func (w *world) carryLogs(ctx context.Context, text string, components []string)
 	if target == nil || !reads {
 		return
 	}
-	for tick := time.NewTicker(2 * time.Second); ; {
-		select {
-		case <-ctx.Done():
-			tick.Stop()
-			return
-		case <-tick.C:
-		}
+	begin := 0
+	every(ctx, 2*time.Second, func() {
 		streams := []any{}
 		pods, _ := w.view().pods.List(labels.Everything())
-		for _, pod := range pods {
+		slices.SortFunc(pods, func(a, b *core.Pod) int { return strings.Compare(a.Name, b.Name) })
+		for offset := range min(len(pods), linesAtOnce) {
+			pod := pods[(begin+offset)%len(pods)]
 			if !isReady(pod) {
 				continue
 			}
@@ -346,7 +347,8 @@ func (w *world) carryLogs(ctx context.Context, text string, components []string)
 			streams = append(streams, map[string]any{"stream": stream, "values": [][]string{{strconv.FormatInt(time.Now().UnixNano(), 10), "level=info msg=\"still here\""}}})
 		}
 		body, _ := json.Marshal(map[string]any{"streams": streams})
+		begin += linesAtOnce
 		// A Loki that is not there yet is tried again with the next lines.
 		_, _, _ = w.ask(http.MethodPost, target[1], strings.NewReader(string(body)))
-	}
+	})
 }

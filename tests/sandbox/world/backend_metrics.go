@@ -98,6 +98,8 @@ type prometheusBackend struct {
 	w       *world
 	current running
 	files   map[string]string
+	// seen are the versions of what the files were made of.
+	seen string
 }
 
 func (p *prometheusBackend) pod(v *view) *core.Pod {
@@ -142,7 +144,12 @@ func (p *prometheusBackend) refresh(v *view) {
 	if pod == nil {
 		return
 	}
+	versions := v.versionsOf(pod)
+	if versions == p.seen {
+		return
+	}
 	files, err := p.read(v, pod)
+	p.seen = versions
 	if err != nil || maps.Equal(files, p.files) {
 		return
 	}
@@ -212,7 +219,7 @@ func (p *prometheusBackend) read(v *view, pod *core.Pod) (map[string]string, err
 }
 
 // rewrite names the sandbox's API server and credentials, sends every exchange through the loopback proxy, and makes
-// scrapes ten times as frequent where pods are fast: nothing else.
+// scrapes more frequent where pods are fast: nothing else.
 func (p *prometheusBackend) rewrite(text string) (string, error) {
 	config := map[string]any{}
 	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
@@ -266,15 +273,20 @@ func (p *prometheusBackend) hurry(section map[string]any) {
 	if p.w.Slow {
 		return
 	}
+	// Each node has several targets, and one machine scrapes them all.
+	interval := fmt.Sprintf("%ds", min(3+p.w.Nodes/50, 30))
 	for _, key := range []string{"scrape_interval", "evaluation_interval"} {
 		if _, ok := section[key]; ok {
-			section[key] = "3s"
+			section[key] = interval
 		}
 	}
 	if _, ok := section["scrape_timeout"]; ok {
 		section["scrape_timeout"] = "2s"
 	}
 }
+
+// towardsBackends keeps connections: thousands of targets may be one process.
+var towardsBackends = &http.Transport{MaxIdleConnsPerHost: 100}
 
 // proxy answers for the addresses of the simulated world: Prometheus' scrapes, oauth2-proxy's upstream and issuer.
 func (w *world) proxy(answer http.ResponseWriter, request *http.Request) {
@@ -291,7 +303,11 @@ func (w *world) proxy(answer http.ResponseWriter, request *http.Request) {
 		tunnel(answer, local)
 		return
 	}
-	forward := httputil.ReverseProxy{Rewrite: func(proxied *httputil.ProxyRequest) {
+	if local == loopback(w.Ports.Exporters) {
+		w.exporters(answer, request)
+		return
+	}
+	forward := httputil.ReverseProxy{Transport: towardsBackends, Rewrite: func(proxied *httputil.ProxyRequest) {
 		proxied.Out.URL = &url.URL{Scheme: "http", Host: local, Path: proxied.In.URL.Path, RawPath: proxied.In.URL.RawPath, RawQuery: proxied.In.URL.RawQuery}
 		proxied.Out.Host = proxied.In.Host
 		proxied.Out.Header["X-Forwarded-For"] = proxied.In.Header["X-Forwarded-For"]

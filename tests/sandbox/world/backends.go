@@ -73,14 +73,17 @@ func (b *backends) keep(ctx context.Context) {
 	if err := b.startAlways(); err != nil {
 		log.Printf("backends: %v", err)
 	}
+	view, seen := b.w.view(), int64(-1)
 	every(ctx, 150*time.Millisecond, func() {
 		b.mutex.Lock()
 		defer b.mutex.Unlock()
-		if ctx.Err() == nil {
-			for _, keeper := range b.keepers {
-				keeper.reconcile(b.w.Sandbox, b.w.view())
+		changes := view.changes.Load()
+		for _, keeper := range b.keepers {
+			if ctx.Err() == nil && (changes != seen || keeper.isDue()) {
+				keeper.reconcile(b.w.Sandbox, view)
 			}
 		}
+		seen = changes
 	})
 }
 
@@ -112,6 +115,14 @@ func (b *backends) startAlways() error {
 		b.always = append(b.always, started)
 	}
 	return nil
+}
+
+// isDue: there is something to do although nothing has changed in the cluster.
+func (k *keeper) isDue() bool {
+	if k.current != nil {
+		return !k.current.running()
+	}
+	return !k.retry.IsZero() && time.Now().After(k.retry)
 }
 
 func (k *keeper) reconcile(s *Sandbox, v *view) {
@@ -219,56 +230,22 @@ func (s *server) stop() {
 	_ = s.http.Close()
 }
 
-// resolve gives the local address of the process that stands for an address of the simulated world.
-func (w *world) resolve(address string) (string, bool) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return "", false
-	}
-	switch address {
-	case issuerHost + ":443":
-		return loopback(w.Ports.Issuer), true
-	case fmt.Sprintf("%s:%d", apiAddress, apiPort):
-		return loopback(w.Ports.API), true
-	}
-	if host == "localhost" || slices.ContainsFunc(w.nodeAddresses(), func(node string) bool { return node == host }) {
-		switch port {
-		case fmt.Sprint(w.Ports.Kubelet):
-			return loopback(w.Ports.Kubelet), true
-		case "10250":
-			return loopback(w.Ports.ExportersTLS), true
+// versionsOf what a pod mounts tell whether any of it has changed.
+func (v *view) versionsOf(pod *core.Pod) string {
+	versions := string(pod.UID)
+	for _, volume := range pod.Spec.Volumes {
+		if volume.ConfigMap != nil {
+			if config, err := v.configs.ConfigMaps(pod.Namespace).Get(volume.ConfigMap.Name); err == nil {
+				versions += " " + config.ResourceVersion
+			}
+		}
+		if volume.Secret != nil {
+			if secret, err := v.secrets.Secrets(pod.Namespace).Get(volume.Secret.SecretName); err == nil {
+				versions += " " + secret.ResourceVersion
+			}
 		}
 	}
-	view := w.view()
-	if view == nil {
-		return "", false
-	}
-	found, ok := view.find(address)
-	if !ok {
-		return "", false
-	}
-	return w.local(found), true
-}
-
-func (w *world) nodeAddresses() []string {
-	addresses := []string{}
-	for number := range w.Nodes {
-		addresses = append(addresses, nodeAddress(number+1))
-	}
-	return addresses
-}
-
-// local: what no process of its own stands for is one of the simulated exporters.
-func (w *world) local(found endpoint) string {
-	ports := map[string]int{
-		"prometheus:9090": w.Ports.Prometheus, "alertmanager:9093": w.Ports.Alertmanager, "grafana:3000": w.Ports.Grafana,
-		"loki:3100": w.Ports.Loki, "alloy:12345": w.Ports.Alloy, "oauth2-proxy:4180": w.Ports.Door,
-		"oauth2-proxy:44180": w.Ports.DoorMetrics, operatorApp + ":10250": w.Ports.Operator,
-	}
-	if port, ok := ports[fmt.Sprintf("%s:%d", app(found.pod), found.port)]; ok {
-		return loopback(port)
-	}
-	return loopback(w.Ports.Exporters)
+	return versions
 }
 
 // backendLog is the file with the log of the backend that stands for a container, if one does.

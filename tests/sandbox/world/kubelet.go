@@ -291,15 +291,10 @@ func (k *kubelet) record(pod *core.Pod, stage *stage) {
 	if len(stage.Event) == 0 {
 		return
 	}
-	subject, path := core.Container{}, ""
-	if subjects := stage.subjects(pod); len(subjects) > 0 {
-		subject = subjects[0]
-		path = "spec.containers{" + subject.Name + "}"
-		if container(pod, subject.Name) == nil {
-			path = "spec.initContainers{" + subject.Name + "}"
-		}
-	} else {
-		subject = pod.Spec.Containers[0]
+	subject := stage.subjects(pod)[0]
+	path := "spec.containers{" + subject.Name + "}"
+	if container(pod, subject.Name) == nil {
+		path = "spec.initContainers{" + subject.Name + "}"
 	}
 	status := core.ContainerStatus{}
 	for _, each := range everyContainer(pod) {

@@ -19,6 +19,9 @@ func (w *world) bringUp(ctx context.Context) error {
 	if err := w.makeObjects(ctx); err != nil {
 		return err
 	}
+	if err := w.startControllers(); err != nil {
+		return err
+	}
 	w.events = record.NewBroadcaster(record.WithContext(life))
 	w.events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: w.kube.CoreV1().Events("")})
 	w.kubelet.begin(life)
@@ -28,7 +31,7 @@ func (w *world) bringUp(ctx context.Context) error {
 	if err := w.look(life); err != nil {
 		return err
 	}
-	if err := w.awaitNodes(ctx); err != nil {
+	if err := w.awaitControllers(ctx); err != nil {
 		return err
 	}
 	if err := w.applyClusterFaults(ctx); err != nil {
@@ -74,10 +77,6 @@ func (w *world) recoverFromOutage(ctx context.Context) error {
 		return err
 	}
 	if err := w.awaitAPI(ctx); err != nil {
-		return err
-	}
-	w.child("kwok").stop()
-	if err := w.startKwok(); err != nil {
 		return err
 	}
 	w.stopControllers()

@@ -120,7 +120,8 @@ func (s *Sandbox) start() error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- daemon.Wait() }()
-	deadline := time.After(90 * time.Second)
+	limit := 90*time.Second + time.Duration(s.Nodes)*100*time.Millisecond
+	deadline := time.After(limit)
 	for {
 		select {
 		case <-ended:
@@ -128,7 +129,7 @@ func (s *Sandbox) start() error {
 			return fmt.Errorf("sandbox %s could not start:\n%s", s.Name, tail(text))
 		case <-deadline:
 			_ = daemon.Process.Signal(syscall.SIGTERM)
-			return fmt.Errorf("sandbox %s was not ready within 90 s; its logs are in %s", s.Name, s.path("log"))
+			return fmt.Errorf("sandbox %s was not ready within %s; its logs are in %s", s.Name, limit, s.path("log"))
 		case <-time.After(50 * time.Millisecond):
 		}
 		if _, err := os.Stat(s.path("ready")); err == nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	apps "k8s.io/api/apps/v1"
@@ -17,19 +16,12 @@ import (
 const (
 	provisioner  = "sandbox.tailwatch.dev/volumes"
 	defaultClass = "storageclass.kubernetes.io/is-default-class"
-	// addressAnnotation tells kwok and the kubelet which address a node has.
-	addressAnnotation = "sandbox/address"
 )
 
 // makeObjects gives the empty cluster what a real one has before anybody installs something.
 func (w *world) makeObjects(ctx context.Context) error {
 	for number := range w.Nodes {
-		node := &core.Node{ObjectMeta: meta.ObjectMeta{
-			Name:        fmt.Sprintf("node-%d", number),
-			Annotations: map[string]string{addressAnnotation: nodeAddress(number + 1)},
-			Labels:      map[string]string{"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "kubernetes.io/hostname": fmt.Sprintf("node-%d", number)},
-		}}
-		if _, err := w.kube.CoreV1().Nodes().Create(ctx, node, meta.CreateOptions{}); err != nil {
+		if _, err := w.kube.CoreV1().Nodes().Create(ctx, w.node(number), meta.CreateOptions{}); err != nil {
 			return err
 		}
 	}

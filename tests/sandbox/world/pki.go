@@ -102,6 +102,7 @@ func (s *Sandbox) makeKeys() error {
 	}{
 		{"apiserver", "kube-apiserver", nil, []string{"127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"}},
 		{"admin", "sandbox-admin", []string{"system:masters"}, nil},
+		{"parts", "sandbox-parts", []string{"system:masters"}, nil},
 		{"nobody", "sandbox-nobody", nil, nil},
 		{"kubelet", "kwok", nil, []string{"127.0.0.1", "localhost"}},
 		{"service-accounts", "service-accounts", nil, nil},

@@ -17,12 +17,14 @@ import (
 // Addresses that exist only inside the simulated cluster.
 const (
 	serviceRange = "10.0.0.0/24"
+	nodeRange    = "10.2.0.0/16"
 	// apiAddress stands for the API server in the Service `kubernetes`.
 	apiAddress = "10.1.0.1"
 	apiPort    = 6443
 )
 
-func nodeAddress(number int) string { return fmt.Sprintf("10.2.0.%d", number) }
+// nodeAddress of a node, counted from 0.
+func nodeAddress(number int) string { return fmt.Sprintf("10.2.%d.%d", number/250, number%250+1) }
 
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -30,6 +32,8 @@ omitStages: [RequestReceived]
 rules:
 - level: None
   userGroups: ["system:nodes", "system:serviceaccounts"]
+- level: None
+  users: ["sandbox-parts"]
 - level: Metadata
 `
 
@@ -60,11 +64,11 @@ func (s *Sandbox) writeKubeconfig(file, user string) error {
 }
 
 func (s *Sandbox) client() (*rest.Config, *kubernetes.Clientset, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", s.path("kubeconfig"))
+	config, err := clientcmd.BuildConfigFromFlags("", s.path("kubeconfig-parts"))
 	if err != nil {
 		return nil, nil, err
 	}
-	config.QPS, config.Burst = 200, 400
+	config.QPS, config.Burst = 2000, 4000
 	client, err := kubernetes.NewForConfig(config)
 	return config, client, err
 }
@@ -99,6 +103,8 @@ func (w *world) startAPI() error {
 		"--service-cluster-ip-range="+serviceRange,
 		"--endpoint-reconciler-type=none", "--advertise-address="+apiAddress,
 		"--authorization-mode=Node,RBAC", "--allow-privileged=true",
+		// New nodes are ready, see nodes.go.
+		"--disable-admission-plugins=TaintNodesByCondition",
 		"--kubelet-client-certificate="+pki("admin.crt"), "--kubelet-client-key="+pki("admin.key"),
 		"--kubelet-preferred-address-types=InternalIP",
 		"--egress-selector-config-file="+w.path("egress.yaml"),
@@ -131,9 +137,6 @@ func (w *world) startPlane(ctx context.Context) error {
 	if err := w.awaitAPI(ctx); err != nil {
 		return err
 	}
-	if err := w.startControllers(); err != nil {
-		return err
-	}
 	return w.startKwok()
 }
 
@@ -143,19 +146,25 @@ func (w *world) stopControllers() {
 }
 
 func (w *world) startControllers() error {
-	kubeconfig := "--kubeconfig=" + w.path("kubeconfig")
+	kubeconfig := "--kubeconfig=" + w.path("kubeconfig-parts")
+	batches := "0s"
+	if w.isLarge() {
+		// A DaemonSet's pods become ready one by one, and each would rewrite a list with all their addresses.
+		batches = "1s"
+	}
 	if err := w.run("kube-controller-manager", w.binary("kube-controller-manager"), kubeconfig,
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", w.Ports.Controllers), "--leader-elect=false",
 		"--root-ca-file="+w.path("pki", "ca.crt"),
 		"--service-account-private-key-file="+w.path("pki", "service-accounts.key"),
-		"--use-service-account-credentials=false", "--kube-api-qps=200", "--kube-api-burst=400",
+		"--use-service-account-credentials=false", "--kube-api-qps=2000", "--kube-api-burst=4000",
 		// Nodes have no leases and send no heartbeats, so that ever so many cost nothing while nothing happens.
-		"--node-monitor-grace-period=10000h", "--profiling=false"); err != nil {
+		"--node-monitor-grace-period=10000h", "--profiling=false",
+		"--endpoint-updates-batch-period="+batches, "--endpointslice-updates-batch-period="+batches); err != nil {
 		return err
 	}
 	return w.run("kube-scheduler", w.binary("kube-scheduler"), kubeconfig,
 		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", w.Ports.Scheduler), "--leader-elect=false",
-		"--kube-api-qps=200", "--kube-api-burst=400", "--profiling=false")
+		"--kube-api-qps=2000", "--kube-api-burst=4000", "--profiling=false")
 }
 
 // awaitAPI waits for /readyz, and says which process ended where it never comes.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -54,6 +55,9 @@ func serve(arguments []string) error {
 	if err := os.WriteFile(s.path("pid"), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600); err != nil {
 		return err
 	}
+	if s.isLarge() {
+		debug.SetGCPercent(largeGCPercent)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	w := &world{Sandbox: s, processes: newProcesses(), children: map[string]*process{}}
@@ -82,8 +86,10 @@ func (w *world) prepare() error {
 	if err := w.writeKubeconfig("kubeconfig", "admin"); err != nil {
 		return err
 	}
-	if err := w.writeKubeconfig("kubeconfig-nobody", "nobody"); err != nil {
-		return err
+	for _, user := range []string{"nobody", "parts"} {
+		if err := w.writeKubeconfig("kubeconfig-"+user, user); err != nil {
+			return err
+		}
 	}
 	var err error
 	if w.config, w.kube, err = w.client(); err != nil {

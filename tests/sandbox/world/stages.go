@@ -34,13 +34,13 @@ import (
 //   reason: Evicted                # of the pod, as is the message
 //   message: "The node was low on resource: memory."
 //   event: { type: Warning, reason: Failed, message: "…" }  # on the pod, by the kubelet; or a list of events
-//   log: "…"                       # lines that the containers with an entry write
+//   log: "…"                       # lines that the containers with an entry write, or all where none has one
 //   next: pull-fails               # the stage that follows, where it is not the one below
 // - healthy: true                  # the ordinary ready pod; without `after` it takes its ordinary time. After the last
 //                                  # stage a ready pod of a Job completes; every other pod stays as it is
 //
 // Texts are Go templates over image, container, pod, namespace, uid, node and restarts; those of an event are about the
-// first container with an entry. A course plays from a pod's first moment on. A pod that is ready when the course is
+// first of the containers that would write a log. A course plays from a pod's first moment on. A pod that is ready when the course is
 // switched on is hit only if the first stage is a healthy one: it then goes on from there.
 
 type stage struct {
@@ -209,7 +209,7 @@ func entryOf(entries map[string]*containerEntry, name string) (containerEntry, b
 	return containerEntry{}, false
 }
 
-// subjects are the containers that the stage has entries for.
+// subjects are the containers that the stage is about: those it has entries for, or all where it has none.
 func (s *stage) subjects(pod *core.Pod) []core.Container {
 	subjects := []core.Container{}
 	for _, row := range []struct {
@@ -221,6 +221,9 @@ func (s *stage) subjects(pod *core.Pod) []core.Container {
 				subjects = append(subjects, container)
 			}
 		}
+	}
+	if len(subjects) == 0 {
+		return pod.Spec.Containers
 	}
 	return subjects
 }

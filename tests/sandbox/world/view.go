@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
@@ -20,8 +21,14 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
+// Indexes of pods.
+const byApp, byAddress = "app", "address"
+
 // view is what stands in the cluster, fed by watches.
 type view struct {
+	// changes counts what happened to pods, ConfigMaps and Secrets: what backends are made of.
+	changes atomic.Int64
+
 	podInformer  cache.SharedIndexInformer
 	nodeInformer cache.SharedIndexInformer
 	pods         listers.PodLister
@@ -52,6 +59,24 @@ func newView(ctx context.Context, kube *kubernetes.Clientset) (*view, error) {
 		sets:         factory.Apps().V1().StatefulSets().Lister(),
 		ingresses:    factory.Networking().V1().Ingresses().Lister(),
 	}
+	if err := v.podInformer.AddIndexers(cache.Indexers{
+		byApp: func(object any) ([]string, error) {
+			return []string{object.(*core.Pod).Labels["app.kubernetes.io/name"]}, nil
+		},
+		byAddress: func(object any) ([]string, error) { return []string{object.(*core.Pod).Status.PodIP}, nil },
+	}); err != nil {
+		return nil, err
+	}
+	bump := cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { v.changes.Add(1) }, UpdateFunc: func(any, any) { v.changes.Add(1) }, DeleteFunc: func(any) { v.changes.Add(1) },
+	}
+	for _, informer := range []cache.SharedIndexInformer{
+		v.podInformer, factory.Core().V1().ConfigMaps().Informer(), factory.Core().V1().Secrets().Informer(),
+	} {
+		if _, err := informer.AddEventHandler(bump); err != nil {
+			return nil, err
+		}
+	}
 	factory.Start(ctx.Done())
 	for kind, synced := range factory.WaitForCacheSync(ctx.Done()) {
 		if !synced {
@@ -72,7 +97,7 @@ func (v *view) nodeAddress(name string) string {
 	if err != nil {
 		return ""
 	}
-	return node.Annotations[addressAnnotation]
+	return node.Status.Addresses[0].Address
 }
 
 func (v *view) statefulSets() []*apps.StatefulSet {
@@ -102,10 +127,18 @@ func app(pod *core.Pod) string {
 	return pod.Labels["k8s-app"]
 }
 
+func (v *view) podsBy(index, key string) []*core.Pod {
+	objects, _ := v.podInformer.GetIndexer().ByIndex(index, key)
+	pods := []*core.Pod{}
+	for _, object := range objects {
+		pods = append(pods, object.(*core.Pod))
+	}
+	return pods
+}
+
 // readyPods of an app, oldest first.
 func (v *view) readyPods(name string) []*core.Pod {
-	pods, _ := v.pods.List(labels.SelectorFromSet(labels.Set{"app.kubernetes.io/name": name}))
-	pods = slices.DeleteFunc(pods, func(pod *core.Pod) bool { return !isReady(pod) || pod.DeletionTimestamp != nil })
+	pods := slices.DeleteFunc(v.podsBy(byApp, name), func(pod *core.Pod) bool { return !isReady(pod) || pod.DeletionTimestamp != nil })
 	slices.SortFunc(pods, func(a, b *core.Pod) int { return strings.Compare(a.Name, b.Name) })
 	return pods
 }
@@ -173,9 +206,8 @@ func (v *view) find(address string) (endpoint, bool) {
 			return v.service(service, port)
 		}
 	}
-	pods, _ := v.pods.List(labels.Everything())
-	for _, pod := range pods {
-		if pod.Status.PodIP == host && isReady(pod) && declares(pod, port) {
+	for _, pod := range v.podsBy(byAddress, host) {
+		if isReady(pod) && declares(pod, port) {
 			return endpoint{pod, port}, true
 		}
 	}

@@ -1,0 +1,145 @@
+//! What a run looks like at a moment, from its events alone. Owns no drawing and no clock of its own.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::event::{Diagnosis, Event, Phase, PlannedStep, Stamped, StepOutcome, Verdict};
+use crate::report::findings::same_finding;
+
+/// A run as its events told it so far.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    /// In the order of the plan.
+    pub(super) steps: Vec<Step>,
+    pub(super) checks: Option<Checks>,
+}
+
+/// A step of the plan.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) planned: PlannedStep,
+    pub(super) state: State,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    Ahead,
+    Running(Running),
+    Ended { outcome: StepOutcome, seconds: f64, message: Option<String> },
+}
+
+/// What a running step does and waits for.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) since: Timestamp,
+    pub(super) phase: Phase,
+    /// Ready and wanted workloads, once they are known.
+    pub(super) counts: Option<(u32, u32)>,
+    pub(super) waiting: Option<String>,
+    pub(super) delay: Option<Delay>,
+}
+
+/// Why a step waits longer than usual.
+#[derive(Debug)]
+pub(super) struct Delay {
+    pub(super) waiting: String,
+    pub(super) diagnosis: Option<Box<Diagnosis>>,
+}
+
+/// How far the verification is.
+#[derive(Debug)]
+pub(super) struct Checks {
+    pub(super) total: usize,
+    pub(super) open: BTreeSet<String>,
+    pub(super) failed: usize,
+}
+
+impl Board {
+    /// Takes an event in.
+    pub(super) fn apply(&mut self, stamped: &Stamped) {
+        match &stamped.event {
+            Event::RunStarted { steps, .. } => {
+                let ahead = |planned: &PlannedStep| Step { planned: planned.clone(), state: State::Ahead };
+                self.steps = steps.iter().map(ahead).collect();
+            }
+            Event::StepStarted { component, .. } => {
+                let running =
+                    Running { since: stamped.time, phase: Phase::Applying, counts: None, waiting: None, delay: None };
+                self.enter(component, State::Running(running));
+            }
+            Event::StepProgress { component, .. } | Event::StepDelayed { component, .. } => {
+                if let Some(running) = self.running(component) {
+                    running.apply(&stamped.event);
+                }
+            }
+            Event::StepFinished { component, outcome, seconds, message, .. } => {
+                let state = State::Ended { outcome: *outcome, seconds: *seconds, message: message.clone() };
+                self.enter(component, state);
+            }
+            Event::ChecksStarted { checks } => {
+                self.checks = Some(Checks { total: checks.len(), open: checks.iter().cloned().collect(), failed: 0 });
+            }
+            Event::CheckFinished(check) => {
+                if let Some(checks) = &mut self.checks {
+                    checks.open.remove(&check.id);
+                    checks.failed += usize::from(check.verdict == Verdict::Fail);
+                }
+            }
+            Event::WaveStarted { .. }
+            | Event::WaveFinished { .. }
+            | Event::Diagnosed { .. }
+            | Event::Notice { .. }
+            | Event::RunFinished(_) => {}
+        }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.state, State::Ended { outcome: StepOutcome::Failed, .. }))
+    }
+
+    fn enter(&mut self, component: &str, state: State) {
+        if let Some(step) = self.steps.iter_mut().find(|step| step.planned.component == component) {
+            step.state = state;
+        }
+    }
+
+    fn running(&mut self, component: &str) -> Option<&mut Running> {
+        self.steps.iter_mut().find(|step| step.planned.component == component).and_then(|step| match &mut step.state {
+            State::Running(running) => Some(running),
+            State::Ahead | State::Ended { .. } => None,
+        })
+    }
+}
+
+impl Running {
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::StepProgress { phase, ready, desired, waiting, diagnosis, .. } => {
+                self.phase = *phase;
+                // A phase begins before anything is known of it; what was known still holds.
+                if *desired == 0 && waiting.is_none() {
+                    return;
+                }
+                self.counts = (*desired > 0).then_some((*ready, *desired));
+                self.waiting.clone_from(waiting);
+                if self.delay.as_ref().is_some_and(|delay| delay.is_over(waiting.as_deref(), diagnosis.as_deref())) {
+                    self.delay = None;
+                }
+            }
+            Event::StepDelayed { waiting, diagnosis, .. } => {
+                self.delay = Some(Delay { waiting: waiting.clone(), diagnosis: diagnosis.clone() });
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Delay {
+    /// Whether the step now waits for something else. Without a rule only the time is known to be too long, which
+    /// stays so.
+    fn is_over(&self, waiting: Option<&str>, diagnosis: Option<&Diagnosis>) -> bool {
+        let Some(known) = &self.diagnosis else { return false };
+        !diagnosis.is_some_and(|now| same_finding(known, now)) && waiting != Some(&self.waiting)
+    }
+}

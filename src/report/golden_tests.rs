@@ -1,0 +1,248 @@
+//! Whole runs as people see them: recorded events are replayed, with the clock that stamped them, into a terminal in
+//! memory, and what it shows at chosen moments is kept in `snapshots/`.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+
+use super::bars::Bars;
+use super::frame::Size;
+use super::lines::Lines;
+use super::replay_tests::{Memory, events, recorded, replay};
+use super::style::Style;
+use super::text::Clock;
+use super::{Json, Reporter, checks_table, failure};
+use crate::engine::{EngineError, StepError};
+use crate::error::Error;
+use crate::event::{Event, RunOutcome, Stamped, StepOutcome};
+use crate::helm::HelmError;
+use crate::refusal::{self, REFUSALS};
+
+/// A recorded run and the seconds of it that are looked at.
+const RUNS: [(&str, &[i64]); 5] = [
+    ("good", &[1, 15, 40, 62, 80]),
+    ("slow", &[15, 48, 57, 110, 170]),
+    ("image-not-found", &[36, 50]),
+    ("helm-refuses", &[20]),
+    ("claim-without-class", &[45, 60, 150]),
+];
+const SIZES: [Size; 2] = [Size { columns: 80, rows: 24 }, Size { columns: 120, rows: 40 }];
+const PLAIN: Style = Style { color: false };
+
+/// What a run ends with: the verdicts, or the error as `main` renders it.
+fn last_words(events: &[Stamped], size: Size) -> String {
+    let Event::RunFinished(summary) = &events.last().unwrap().event else { panic!("no run-finished") };
+    let now = events.last().unwrap().time;
+    match failed(events) {
+        Some(error) => failure::text(&error, PLAIN, size.columns, &Clock { now, zone: TimeZone::UTC }),
+        None => checks_table(&summary.checks, &PLAIN, size.columns),
+    }
+}
+
+/// The error that ended the run, from the event that tells of it.
+fn failed(events: &[Stamped]) -> Option<Error> {
+    events.iter().find_map(|stamped| {
+        let Event::StepFinished { component, wave, outcome: StepOutcome::Failed, message, causes, diagnosis, .. } =
+            &stamped.event
+        else {
+            return None;
+        };
+        let (why, diagnosis) = (message.clone().unwrap(), diagnosis.clone());
+        let source = match (why.strip_prefix("not ready within 120 s: "), causes.first()) {
+            (Some(why), _) => StepError::Timeout { why: why.into(), after: Duration::from_secs(120), diagnosis },
+            (None, None) => StepError::NotReady { diagnosis: diagnosis.unwrap() },
+            (None, Some(helm)) => StepError::Helm { what: "apply the release", diagnosis: None, source: known(helm) },
+        };
+        Some(EngineError::Step { component: component.clone(), wave: *wave, source }.into())
+    })
+}
+
+fn known(cause: &str) -> HelmError {
+    let (_, stderr) = cause.split_once(": ").unwrap();
+    let row = refusal::find(REFUSALS, stderr).unwrap();
+    HelmError::Known { row, stderr: stderr.into() }
+}
+
+fn snapshot(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+#[test]
+fn bars_show_a_run_at_every_moment() {
+    for (run, moments) in RUNS {
+        for size in SIZES {
+            let events = events(run);
+            let mut terminal = Memory::new(size);
+            let mut bars = Bars::new(PLAIN, Box::new(terminal.clone()));
+            let mut coming = events.iter().peekable();
+            let mut shown = String::new();
+            for seconds in moments {
+                replay(&mut bars, &mut coming, events[0].time + SignedDuration::from_secs(*seconds));
+                shown += &format!("----- after {seconds} s\n{}\n", terminal.rows().join("\n"));
+            }
+            replay(&mut bars, &mut coming, events.last().unwrap().time);
+            bars.end();
+            terminal.print(&last_words(&events, size));
+            shown += &format!("----- at the end\n{}\n", terminal.all());
+            snapshot(&format!("{run}-bars-{}x{}", size.columns, size.rows), &shown);
+        }
+    }
+}
+
+#[test]
+fn lines_tell_each_transition_once() {
+    for (run, _) in RUNS {
+        for size in SIZES {
+            let events = events(run);
+            let terminal = Memory::new(size);
+            let mut lines = Lines::new(PLAIN, Box::new(terminal.clone()));
+            replay(&mut lines, &mut events.iter().peekable(), events.last().unwrap().time);
+            lines.end();
+            let told = terminal.written() + &last_words(&events, size);
+            assert!(!told.contains('\x1b'), "{told:?}");
+            snapshot(&format!("{run}-lines-{}", size.columns), &told);
+        }
+    }
+}
+
+/// The recorded file is the golden one.
+#[test]
+fn json_is_what_was_recorded() {
+    for (run, _) in RUNS {
+        let mut json = Json(Vec::new());
+        for stamped in events(run) {
+            json.event(&stamped);
+        }
+        assert_eq!(String::from_utf8(json.0).unwrap(), recorded(run), "{run}");
+    }
+}
+
+/// Whatever a terminal makes of its lines when it is resized, nothing of the old frame stays.
+#[test]
+fn a_resized_terminal_shows_what_a_new_one_would() {
+    let [small, large] = SIZES;
+    let above = "$ tailwatch install --answers answers.yaml\nnote: what stands above stays\n";
+    for resize in [Memory::resize as fn(&Memory, Size), Memory::reflow] {
+        let events = events("slow");
+        let mut terminal = Memory::new(large);
+        terminal.print(above);
+        let mut bars = Bars::new(PLAIN, Box::new(terminal.clone()));
+        let mut coming = events.iter().peekable();
+        for (at, size) in [(40, large), (57, small), (58, large), (59, small), (90, large)] {
+            resize(&terminal, size);
+            let until = events[0].time + SignedDuration::from_secs(at);
+            replay(&mut bars, &mut coming, until);
+            let mut fresh = Memory::new(size);
+            fresh.print(above);
+            replay(&mut Bars::new(PLAIN, Box::new(fresh.clone())), &mut events.iter().peekable(), until);
+            assert_eq!(terminal.rows(), fresh.rows(), "{at} s");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_drawn_while_nothing_changes() {
+    let events = events("slow");
+    let terminal = Memory::new(SIZES[0]);
+    let mut bars = Bars::new(PLAIN, Box::new(terminal.clone()));
+    let until = events[0].time + SignedDuration::from_millis(57_500);
+    replay(&mut bars, &mut events.iter().peekable(), until);
+    let before = terminal.written().len();
+    bars.tick(until + SignedDuration::from_millis(100));
+    assert_eq!(terminal.written().len(), before);
+    bars.tick(until + SignedDuration::from_secs(1));
+    assert!(terminal.written().len() > before);
+}
+
+#[test]
+fn verification_alone_leaves_no_bar() {
+    let events = events("good");
+    let checks = |stamped: &&Stamped| matches!(stamped.event, Event::ChecksStarted { .. } | Event::CheckFinished(_));
+    let checks: Vec<Stamped> = events.iter().filter(checks).cloned().collect();
+    let terminal = Memory::new(SIZES[0]);
+    let mut bars = Bars::new(PLAIN, Box::new(terminal.clone()));
+    replay(&mut bars, &mut checks.iter().peekable(), events[events.len() - 3].time);
+    assert_eq!(terminal.all(), "checks   [==================  ] 15/16  prometheus-targets-up");
+    bars.end();
+    assert_eq!(terminal.all(), "");
+}
+
+#[test]
+fn a_run_that_breaks_off_leaves_the_cursor_below_its_frame() {
+    let events = events("good");
+    let mut terminal = Memory::new(SIZES[0]);
+    let mut bars = Bars::new(PLAIN, Box::new(terminal.clone()));
+    replay(&mut bars, &mut events.iter().peekable(), events[0].time + SignedDuration::from_secs(30));
+    let frame = terminal.all();
+    drop(bars);
+    terminal.print("thread panicked");
+    assert_eq!(terminal.all(), format!("{frame}\nthread panicked"));
+}
+
+#[test]
+fn a_small_terminal_shows_what_runs() {
+    let events = events("slow");
+    let size = Size { columns: 50, rows: 5 };
+    let terminal = Memory::new(size);
+    let mut bars = Bars::new(PLAIN, Box::new(terminal.clone()));
+    replay(&mut bars, &mut events.iter().peekable(), events[0].time + SignedDuration::from_secs(57));
+    insta::assert_snapshot!(terminal.all(), @r"
+    wave 32  loki                  6.46.0   0/1  21s…
+             ! PersistentVolumeClaim storage-loki-0
+                 still waits for the provisioner …
+               next: look whether the provisioner
+    ");
+}
+
+/// The terminal's own sixteen colours follow its theme, light or dark.
+#[test]
+fn only_the_sixteen_colours_are_used() {
+    for (run, _) in RUNS {
+        let events = events(run);
+        let terminal = Memory::new(SIZES[0]);
+        let mut bars = Bars::new(Style { color: true }, Box::new(terminal.clone()));
+        replay(&mut bars, &mut events.iter().peekable(), events.last().unwrap().time);
+        bars.end();
+        let written = terminal.written();
+        let codes = written.split("\x1b[").skip(1).filter_map(|rest| rest.split_once('m').map(|(codes, _)| codes));
+        let codes = codes.filter(|codes| codes.chars().all(|c| c.is_ascii_digit() || c == ';'));
+        let known = ["0", "1", "2", "31", "32", "33"];
+        for code in codes.flat_map(|codes| codes.split(';')) {
+            assert!(known.contains(&code), "{run}: {code}");
+        }
+        assert!(written.contains("\x1b[32m"), "{run}");
+    }
+}
+
+/// The event has no outcome of its own for it.
+#[test]
+fn an_interrupted_step_is_not_called_failed() {
+    let mut events = events("helm-refuses");
+    for stamped in &mut events {
+        match &mut stamped.event {
+            Event::StepFinished { outcome: StepOutcome::Failed, message, causes, hint, .. } => {
+                (*message, *causes, *hint) = (Some("interrupted".into()), Vec::new(), None);
+            }
+            Event::RunFinished(summary) => summary.outcome = RunOutcome::Cancelled,
+            _ => {}
+        }
+    }
+    let until = events.last().unwrap().time;
+    let terminals = [Memory::new(SIZES[0]), Memory::new(SIZES[0])];
+    let [bars, lines] = &terminals;
+    let reporters: [Box<dyn Reporter>; 2] =
+        [Box::new(Bars::new(PLAIN, Box::new(bars.clone()))), Box::new(Lines::new(PLAIN, Box::new(lines.clone())))];
+    for mut reporter in reporters {
+        replay(reporter.as_mut(), &mut events.iter().peekable(), until);
+        reporter.end();
+    }
+    assert!(bars.all().contains("loki                  6.46.0   interrupted after 0.9s\n"), "{}", bars.all());
+    assert!(lines.written().contains("] loki: interrupted after 0.9s\n"), "{}", lines.written());
+    for terminal in terminals {
+        assert!(!terminal.written().contains("failed"), "{}", terminal.written());
+    }
+}
