@@ -47,6 +47,9 @@ pub struct Fault {
     #[serde(default)]
     pub after: Vec<Vec<String>>,
     pub symptom: Option<Symptom>,
+    /// Seconds that the run is told to wait before it is a fault; no part of the time to the cause.
+    #[serde(default)]
+    pub grace: f64,
 }
 
 /// The command that has to name the fault.

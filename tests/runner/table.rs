@@ -81,7 +81,7 @@ impl Judged {
             Some(expect) => (expect.clone(), shown(&self.found)),
         };
         let seconds = self.seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}"));
-        let mut line = format!("{:<38} {expect:<28} {found:<28} {seconds:>7}", self.name);
+        let mut line = format!("{:<38} {expect:<32} {found:<32} {seconds:>7}", self.name);
         if !self.others.is_empty() {
             let _ = write!(line, "  also {}", self.others.join(", "));
         }
@@ -128,7 +128,7 @@ fn failure(ran: &Ran) -> Option<String> {
 
 /// The table with precision, recall and times below it.
 pub fn render(judged: &[Judged]) -> String {
-    let mut text = format!("{:<38} {:<28} {:<28} {:>7}\n", "fault", "expected", "found", "seconds");
+    let mut text = format!("{:<38} {:<32} {:<32} {:>7}\n", "fault", "expected", "found", "seconds");
     for one in judged {
         text.push_str(&one.line());
         text.push('\n');
