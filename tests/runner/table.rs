@@ -53,7 +53,7 @@ impl Judged {
                 .ok()?
                 .total(Unit::Second)
                 .ok()
-                .map(|seconds| seconds.max(0.0))
+                .map(|seconds| (seconds - fault.grace).max(0.0))
         });
         let mut others: Vec<String> = ran
             .named
