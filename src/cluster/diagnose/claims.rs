@@ -101,8 +101,8 @@ fn several_defaults(subject: &Subject<'_>) -> Option<String> {
     if subject.kind() != "StorageClass" {
         return None;
     }
-    let mut defaults = subject.world.all("StorageClass", "");
-    defaults.retain(|class| mark(class, "storageclass.kubernetes.io/is-default-class") == "true");
-    let names: Vec<&str> = defaults.iter().map(|class| text(class, "/metadata/name")).collect();
+    let is_default = |class: &&Value| mark(class, "storageclass.kubernetes.io/is-default-class") == "true";
+    let defaults = subject.world.all("StorageClass", "").filter(is_default);
+    let names: Vec<&str> = defaults.map(|class| text(class, "/metadata/name")).collect();
     (names.len() > 1 && names.first() == Some(&subject.name())).then(|| names.join(", "))
 }
