@@ -167,7 +167,8 @@ impl World {
             same && text(event, "/involvedObject/kind") == kind && text(event, "/involvedObject/name") == name
         };
         let mut events: Vec<&Value> = self.all("Event", part("/metadata/namespace")).filter(of_it).collect();
-        events.sort_by_key(|event| std::cmp::Reverse(last_seen(event)));
+        let version = |event: &Value| text(event, "/metadata/resourceVersion").parse::<u64>().unwrap_or_default();
+        events.sort_by_key(|event| std::cmp::Reverse((last_seen(event), version(event))));
         events
     }
 

@@ -22,7 +22,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 45,
         cause: "claim {name} asks for StorageClass {class}, which does not exist",
         hint: "set storage.class in the answers to one of `kubectl get storageclass`, delete the claim, then run the same command again",
-        ..on_claim(When::Event(&["ProvisioningFailed"], &["storageclass.storage.k8s.io"]))
+        ..on_claim(When::Fact(class_missing))
     },
     Rule {
         id: "storage-class-no-default",
@@ -50,7 +50,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "volume-resize-failed",
         cause: "the volume of claim {name} cannot grow",
         hint: "see whether StorageClass {class} has allowVolumeExpansion, and its provisioner",
-        ..on_claim(When::Event(&["VolumeResizeFailed", "FileSystemResizeFailed"], &[]))
+        ..on_claim(When::Fact(resize_failed))
     },
     Rule {
         id: "storage-class-several-defaults",
@@ -86,6 +86,10 @@ fn provisioning_failed(subject: &Subject<'_>) -> Option<String> {
     Some(text(failed, "/message").to_owned())
 }
 
+fn class_missing(subject: &Subject<'_>) -> Option<String> {
+    provisioning_failed(subject).filter(|message| message.contains("storageclass.storage.k8s.io"))
+}
+
 /// The scheduler has chosen the node, or the class does not wait for that.
 fn silent(subject: &Subject<'_>) -> Option<String> {
     let claim = pending(subject)?;
@@ -94,6 +98,13 @@ fn silent(subject: &Subject<'_>) -> Option<String> {
     let provisioner = text(class, "/provisioner");
     let waits = text(class, "/volumeBindingMode") == "WaitForFirstConsumer" && !placed;
     (!waits && provisioner != "kubernetes.io/no-provisioner").then(|| format!("provisioner {provisioner}"))
+}
+
+/// Only the newest words count: a later try may have gone well.
+fn resize_failed(subject: &Subject<'_>) -> Option<String> {
+    let events = subject.events();
+    let newest = events.first().filter(|event| text(event, "/reason").ends_with("ResizeFailed"))?;
+    Some(text(newest, "/message").to_owned())
 }
 
 /// Told once, on the first of them.
