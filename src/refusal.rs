@@ -44,7 +44,7 @@ pub const REFUSALS: &[Refusal] = &[
                reach ports 10250 and 8443 of the nodes",
     },
     Refusal {
-        id: "webhook-refused",
+        id: "admission-refused",
         phrases: &["denied the request", "denied request"],
         cause: "an admission policy refused an object",
         hint: "read its message: the object or the policy has to change",
@@ -75,13 +75,13 @@ pub const REFUSALS: &[Refusal] = &[
     },
     Refusal {
         id: "release-too-large",
-        phrases: &["must have at most 1048576 bytes", "Request entity too large", "exceeds the limit"],
+        phrases: &["1048576 bytes", "Request entity too large", "exceeds the limit"],
         cause: "the release's record is larger than a Secret may be",
         hint: "leave dashboards or rules out under `values:` in the answers",
     },
     Refusal {
         id: "annotation-too-long",
-        phrases: &["must have at most 262144 bytes"],
+        phrases: &["262144 bytes"],
         cause: "somebody applies a CRD client-side, which needs an annotation that is too long",
         hint: "apply it with `kubectl apply --server-side`, as tailwatch does",
     },

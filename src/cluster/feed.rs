@@ -138,12 +138,10 @@ impl Feed {
 }
 
 fn forget_old_events(world: &mut World) {
-    let mut events: Vec<(String, Key)> = world
-        .objects
-        .iter()
-        .filter(|((kind, _, _), _)| kind == "Event")
-        .map(|(key, event)| (last_seen(event).to_owned(), key.clone()))
-        .collect();
+    let first = ("Event".to_owned(), String::new(), String::new());
+    let events = world.objects.range(first..).take_while(|((kind, _, _), _)| kind == "Event");
+    let mut events: Vec<(String, Key)> =
+        events.map(|(key, event)| (last_seen(event).to_owned(), key.clone())).collect();
     if events.len() < EVENTS {
         return;
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER};
 
 /// How often a holder shows that it lives; a lock lasts several of these.
-const HEARTBEATS: u32 = 4;
+const HEARTBEATS: u32 = 3;
 /// A lock as old as this belongs to a dead run, whatever the clocks of two machines say.
 const LONG_DEAD: i64 = 300;
 

@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, ClusterError};
 
 /// Whether a pod waits for nodes whose taints have to be known.
 pub(super) fn asks_for_nodes(world: &World) -> bool {
-    world.objects.iter().any(|((kind, _, _), object)| kind == "Pod" && asks_for_taints(object))
+    world.everywhere("Pod").any(asks_for_taints)
 }
 
 impl Cluster {

@@ -202,8 +202,7 @@ impl Cluster {
     }
 
     async fn read_logs(&self, world: &mut World, redaction: &Redaction) {
-        let pods: Vec<&Value> =
-            world.objects.iter().filter(|((kind, _, _), _)| kind == "Pod").map(|(_, pod)| pod).collect();
+        let pods: Vec<&Value> = world.everywhere("Pod").collect();
         let mut wanted: Vec<LogWanted> = pods.iter().flat_map(|pod| wanted_logs(pod)).collect();
         wanted.truncate(LOGS);
         for app in TALKERS {

@@ -1,7 +1,8 @@
 //! What has been seen of a cluster: objects as the watches keep them, logs of containers that failed, taints of the
 //! nodes. Readiness and diagnosis are judged from this alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use serde_json::Value;
 
@@ -24,8 +25,8 @@ pub(super) struct Nodes {
 /// Everything that was seen.
 #[derive(Debug, Default)]
 pub(super) struct World {
-    /// Objects by key.
-    pub(super) objects: HashMap<Key, Value>,
+    /// Objects by key, so that those of a kind and namespace stand together.
+    pub(super) objects: BTreeMap<Key, Value>,
     /// Last lines of a container's log, by namespace, pod and container.
     pub(super) logs: HashMap<Key, Vec<String>>,
     /// The nodes, once somebody asked.
@@ -135,37 +136,45 @@ impl World {
     }
 
     /// Objects of a kind in a namespace, by name.
-    pub(super) fn all<'a>(&'a self, kind: &str, namespace: &str) -> Vec<&'a Value> {
-        let mut found: Vec<&Value> = self
-            .objects
-            .iter()
-            .filter(|((found, place, _), _)| found == kind && place == namespace)
-            .map(|(_, object)| object)
-            .collect();
-        found.sort_unstable_by_key(|object| text(object, "/metadata/name"));
-        found
+    pub(super) fn all<'a>(&'a self, kind: &'a str, namespace: &'a str) -> impl Iterator<Item = &'a Value> {
+        let first = (kind.to_owned(), namespace.to_owned(), String::new());
+        let rest = self.objects.range((Bound::Included(first), Bound::Unbounded));
+        rest.take_while(move |((found, place, _), _)| found == kind && place == namespace).map(|(_, object)| object)
+    }
+
+    /// Objects of a kind in whatever namespace.
+    pub(super) fn everywhere<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+        let first = (kind.to_owned(), String::new(), String::new());
+        let rest = self.objects.range((Bound::Included(first), Bound::Unbounded));
+        rest.take_while(move |((found, _, _), _)| found == kind).map(|(_, object)| object)
+    }
+
+    /// Names of the pods of a namespace that a Warning event is about.
+    pub(super) fn warned_pods<'a>(&'a self, namespace: &'a str) -> BTreeSet<&'a str> {
+        let events = self.all("Event", namespace);
+        let about_pods = events.filter(|event| text(event, "/involvedObject/kind") == "Pod");
+        about_pods.map(|event| text(event, "/involvedObject/name")).collect()
     }
 
     /// Warning events about an object, the newest first. The pods of a StatefulSet bear the names of those before
     /// them, so the uid decides.
-    pub(super) fn events<'a>(&'a self, object: &Value) -> Vec<&'a Value> {
+    pub(super) fn events<'a>(&'a self, object: &'a Value) -> Vec<&'a Value> {
         let part = |path: &str| text(object, path);
         let (kind, name, uid) = (part("/kind"), part("/metadata/name"), part("/metadata/uid"));
-        let mut events = self.all("Event", part("/metadata/namespace"));
-        events.retain(|event| {
+        let of_it = |event: &&Value| {
             let about = text(event, "/involvedObject/uid");
             let same = about.is_empty() || uid.is_empty() || about == uid;
             same && text(event, "/involvedObject/kind") == kind && text(event, "/involvedObject/name") == name
-        });
-        events.sort_by_key(|event| std::cmp::Reverse(last_seen(event)));
+        };
+        let mut events: Vec<&Value> = self.all("Event", part("/metadata/namespace")).filter(of_it).collect();
+        let version = |event: &Value| text(event, "/metadata/resourceVersion").parse::<u64>().unwrap_or_default();
+        events.sort_by_key(|event| std::cmp::Reverse((last_seen(event), version(event))));
         events
     }
 
     /// Pods of a workload.
-    pub(super) fn pods<'a>(&'a self, workload: &Value) -> Vec<&'a Value> {
-        let mut pods = self.all("Pod", text(workload, "/metadata/namespace"));
-        pods.retain(|pod| belongs_to(pod, workload));
-        pods
+    pub(super) fn pods<'a>(&'a self, workload: &'a Value) -> impl Iterator<Item = &'a Value> {
+        self.all("Pod", text(workload, "/metadata/namespace")).filter(|pod| belongs_to(pod, workload))
     }
 
     /// Claims that a pod mounts and that have been seen.
@@ -176,11 +185,9 @@ impl World {
     }
 
     /// StatefulSets that an operator made for its resource.
-    pub(super) fn made_for<'a>(&'a self, resource: &Value) -> Vec<&'a Value> {
+    pub(super) fn made_for<'a>(&'a self, resource: &'a Value) -> impl Iterator<Item = &'a Value> {
         let uid = text(resource, "/metadata/uid");
-        let mut sets = self.all("StatefulSet", text(resource, "/metadata/namespace"));
-        sets.retain(|set| is_owned_by(set, uid));
-        sets
+        self.all("StatefulSet", text(resource, "/metadata/namespace")).filter(move |set| is_owned_by(set, uid))
     }
 
     /// Last lines of a container's log; empty when none were read.

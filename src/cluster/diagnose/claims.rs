@@ -22,7 +22,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 45,
         cause: "claim {name} asks for StorageClass {class}, which does not exist",
         hint: "set storage.class in the answers to one of `kubectl get storageclass`, delete the claim, then run the same command again",
-        ..on_claim(When::Event(&["ProvisioningFailed"], &["storageclass.storage.k8s.io"]))
+        ..on_claim(When::Fact(class_missing))
     },
     Rule {
         id: "storage-class-no-default",
@@ -50,7 +50,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "volume-resize-failed",
         cause: "the volume of claim {name} cannot grow",
         hint: "see whether StorageClass {class} has allowVolumeExpansion, and its provisioner",
-        ..on_claim(When::Event(&["VolumeResizeFailed", "FileSystemResizeFailed"], &[]))
+        ..on_claim(When::Fact(resize_failed))
     },
     Rule {
         id: "storage-class-several-defaults",
@@ -86,6 +86,10 @@ fn provisioning_failed(subject: &Subject<'_>) -> Option<String> {
     Some(text(failed, "/message").to_owned())
 }
 
+fn class_missing(subject: &Subject<'_>) -> Option<String> {
+    provisioning_failed(subject).filter(|message| message.contains("storageclass.storage.k8s.io"))
+}
+
 /// The scheduler has chosen the node, or the class does not wait for that.
 fn silent(subject: &Subject<'_>) -> Option<String> {
     let claim = pending(subject)?;
@@ -96,13 +100,20 @@ fn silent(subject: &Subject<'_>) -> Option<String> {
     (!waits && provisioner != "kubernetes.io/no-provisioner").then(|| format!("provisioner {provisioner}"))
 }
 
+/// Only the newest words count: a later try may have gone well.
+fn resize_failed(subject: &Subject<'_>) -> Option<String> {
+    let events = subject.events();
+    let newest = events.first().filter(|event| text(event, "/reason").ends_with("ResizeFailed"))?;
+    Some(text(newest, "/message").to_owned())
+}
+
 /// Told once, on the first of them.
 fn several_defaults(subject: &Subject<'_>) -> Option<String> {
     if subject.kind() != "StorageClass" {
         return None;
     }
-    let mut defaults = subject.world.all("StorageClass", "");
-    defaults.retain(|class| mark(class, "storageclass.kubernetes.io/is-default-class") == "true");
-    let names: Vec<&str> = defaults.iter().map(|class| text(class, "/metadata/name")).collect();
+    let is_default = |class: &&Value| mark(class, "storageclass.kubernetes.io/is-default-class") == "true";
+    let defaults = subject.world.all("StorageClass", "").filter(is_default);
+    let names: Vec<&str> = defaults.map(|class| text(class, "/metadata/name")).collect();
     (names.len() > 1 && names.first() == Some(&subject.name())).then(|| names.join(", "))
 }

@@ -54,6 +54,15 @@ pub(super) const RULES: &[Rule] = &[
         ))
     },
     Rule {
+        id: "container-cannot-start",
+        severity: Severity::Fatal,
+        lasts: 60,
+        repeats: 2,
+        cause: "container {container} of pod {name} cannot be started: {said}",
+        hint: "see `kubectl -n {namespace} describe pod {name}`",
+        ..on_container(When::Killed(&["StartError", "ContainerCannotRun"]))
+    },
+    Rule {
         id: "startup-probe-failing",
         lasts: 60,
         cause: "container {container} of pod {name} has not passed its startup probe",

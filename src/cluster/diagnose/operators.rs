@@ -120,7 +120,7 @@ fn without_address(subject: &Subject<'_>) -> Option<String> {
 fn crd_too_old(subject: &Subject<'_>) -> Option<String> {
     let crd = Version::parse(mark(subject.object, "operator.prometheus.io/version")).ok()?;
     let pods = subject.world.all("Pod", &subject.release.namespace);
-    let images = pods.iter().filter_map(|pod| pod.pointer("/status/containerStatuses")?.as_array()).flatten();
+    let images = pods.filter_map(|pod| pod.pointer("/status/containerStatuses")?.as_array()).flatten();
     let tags = images.filter_map(|status| text(status, "/image").rsplit_once("/prometheus-operator:v"));
     let operator = tags.filter_map(|(_, tag)| Version::parse(tag).ok()).max()?;
     (crd < operator).then(|| format!("{crd}, the operator is {operator}"))

@@ -60,7 +60,7 @@ pub(super) const RULES: &[Rule] = &[
         ..refused(&["no PriorityClass with name"])
     },
     Rule {
-        id: "webhook-refused",
+        id: "admission-refused",
         severity: Severity::Fatal,
         lasts: 20,
         cause: "an admission policy refuses the pods of {kind} {name}",

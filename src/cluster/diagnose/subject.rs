@@ -1,12 +1,14 @@
 //! What rules look at: the objects of a release and what hangs below them, each with its place.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::cluster::ObjectRef;
 use crate::cluster::diagnose::Sight;
 use crate::cluster::readiness::pods::is_expected;
 use crate::cluster::readiness::workloads::judge;
-use crate::cluster::world::{TrackedRelease, World, has_condition, number, text};
+use crate::cluster::world::{TrackedRelease, World, denied, has_condition, number, text};
 use crate::event::Place;
 
 /// How much is looked at.
@@ -112,7 +114,10 @@ impl<'a> Gathered<'a> {
             self.add(Level::Workload, Some(top), live);
         }
         if waits || self.look.depth == Depth::Everything {
-            for pod in self.world.pods(live) {
+            let warned = self.world.warned_pods(text(live, "/metadata/namespace"));
+            let telling = |pod: &&Value| self.look.depth == Depth::Everything || is_telling(pod, &warned);
+            let pods: Vec<&'a Value> = self.world.pods(live).filter(telling).take(PODS).collect();
+            for pod in pods {
                 self.pod(Some(top), pod);
             }
         }
@@ -144,6 +149,28 @@ impl<'a> Gathered<'a> {
             self.add(Level::Pod, workload, pod);
         }
     }
+}
+
+/// Pods of one workload that are looked at: what a thousand suffer from, two hundred tell.
+const PODS: usize = 200;
+
+/// A pod that only starts tells nothing, and a large cluster has many of them.
+fn is_telling(pod: &Value, warned: &BTreeSet<&str>) -> bool {
+    let starts = |path: &str| {
+        let statuses = pod.pointer(path).and_then(Value::as_array).into_iter().flatten();
+        statuses.into_iter().all(|status| {
+            let waits = text(status, "/state/waiting/reason");
+            let fresh = number(status, "/restartCount") == 0
+                && status.pointer("/state/terminated/reason").is_none_or(|reason| reason == "Completed");
+            fresh && matches!(waits, "" | "ContainerCreating" | "PodInitializing")
+        })
+    };
+    let only_starts = matches!(text(pod, "/status/phase"), "" | "Pending" | "Running")
+        && starts("/status/initContainerStatuses")
+        && starts("/status/containerStatuses")
+        && denied(pod, "PodScheduled").is_none()
+        && pod.pointer("/metadata/deletionTimestamp").is_none();
+    !only_starts || warned.contains(text(pod, "/metadata/name"))
 }
 
 impl Subject<'_> {

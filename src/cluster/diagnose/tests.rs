@@ -97,6 +97,7 @@ fn a_containers_words_choose_the_rule() {
             waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"),
             "runs-as-root",
         ),
+        (ended("StartError", 128), "container-cannot-start"),
         (waiting("RunContainerError", "exec: \"x\": executable file not found in $PATH"), "container-cannot-start"),
         (ended("OOMKilled", 137), "out-of-memory"),
         (ended("Error", 1), "crash-loop"),
@@ -238,7 +239,7 @@ fn a_refused_creation_is_told_by_the_servers_words() {
             "pod-security-refused",
         ),
         ("Internal error occurred: failed calling webhook \"a\": Post: connection refused", "webhook-unreachable"),
-        ("admission webhook \"a\" denied the request: no", "webhook-refused"),
+        ("admission webhook \"a\" denied the request: no", "admission-refused"),
         (
             "pods \"loki-0\" is forbidden: error looking up service account m/x: serviceaccount \"x\" not found",
             "service-account-missing",
@@ -252,6 +253,27 @@ fn a_refused_creation_is_told_by_the_servers_words() {
         world.insert(event(("StatefulSet", "loki"), "FailedCreate", message));
         assert_eq!(first(&world), rule, "{message}");
     }
+}
+
+/// Events stay for an hour: the newest tells, and only while pods are lacking.
+#[test]
+fn what_was_refused_once_tells_nothing_when_something_else_is_or_nothing() {
+    let refused = |name: &str, at: &str, message: &str| {
+        let mut told = event(("StatefulSet", "loki"), "FailedCreate", message);
+        told["metadata"]["name"] = name.into();
+        told["lastTimestamp"] = at.into();
+        told
+    };
+    let world = |replicas: u32| {
+        let mut world = World::default();
+        world.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"},
+            "spec": {"replicas": 1}, "status": {"replicas": replicas}}));
+        world.insert(refused("a", "2026-01-01T00:09:00Z", "exceeded quota: q"));
+        world.insert(refused("b", "2026-01-01T00:09:30Z", "no PriorityClass with name high was found"));
+        world
+    };
+    assert_eq!(first(&world(0)), "priority-class-missing");
+    assert_eq!(first(&world(1)), "");
 }
 
 #[test]

@@ -18,8 +18,6 @@ pub(super) enum When {
     Logged(&'static [&'static str]),
     /// The log of a container of this app has a phrase, whether or not it is well.
     Says { app: &'static str, phrases: &'static [&'static str] },
-    /// A Warning event about the subject with one of these reasons and a phrase.
-    Event(&'static [&'static str], &'static [&'static str]),
     /// The scheduler's main reason has a phrase.
     Unscheduled(&'static [&'static str]),
     /// The workload's pods or claims cannot be created, and the refusal has a phrase.
@@ -51,7 +49,6 @@ impl When {
                     mark(subject.object, "app.kubernetes.io/name") == *app || mark(subject.object, "app") == *app;
                 is_app.then(|| line_with(subject, phrases)).flatten().map(|line| Sight::of(&line))
             }
-            When::Event(reasons, phrases) => event(subject, reasons, phrases),
             When::Unscheduled(phrases) => {
                 let condition = denied(subject.object, "PodScheduled")?;
                 let message = text(condition, "/message");
@@ -107,14 +104,6 @@ fn line_with(subject: &Subject<'_>, phrases: &[&str]) -> Option<String> {
     log.iter().rev().find(|line| has_any(line, phrases)).cloned()
 }
 
-fn event(subject: &Subject<'_>, reasons: &[&str], phrases: &[&str]) -> Option<Sight> {
-    let events = subject.events();
-    let event = events
-        .iter()
-        .find(|event| reasons.contains(&text(event, "/reason")) && has_any(text(event, "/message"), phrases))?;
-    Some(sight_of_event(event))
-}
-
 fn sight_of_event(event: &Value) -> Sight {
     let began = time(event, "/firstTimestamp").or_else(|| last_seen(event).parse().ok());
     Sight { evidence: text(event, "/message").to_owned(), count: times(event), began, log: Vec::new() }
@@ -134,8 +123,25 @@ fn refused(subject: &Subject<'_>, phrases: &[&str]) -> Option<Sight> {
         let began = time(failure, "/lastTransitionTime");
         return has_any(message, phrases).then(|| Sight { began, ..Sight::of(message) });
     }
-    if subject.kind() == "Deployment" {
+    if subject.kind() == "Deployment" || !lacks_pods(subject.object) {
         return None;
     }
-    event(subject, &["FailedCreate"], phrases)
+    // What was refused before may be granted by now.
+    let events = subject.events();
+    let newest = events.iter().find(|event| text(event, "/reason") == "FailedCreate")?;
+    has_any(text(newest, "/message"), phrases).then(|| sight_of_event(newest))
+}
+
+/// Fewer pods exist than are wanted.
+fn lacks_pods(workload: &Value) -> bool {
+    match text(workload, "/kind") {
+        "StatefulSet" => {
+            let wanted = workload.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+            number(workload, "/status/replicas") < wanted
+        }
+        "DaemonSet" => {
+            number(workload, "/status/currentNumberScheduled") < number(workload, "/status/desiredNumberScheduled")
+        }
+        _ => number(workload, "/status/active") == 0,
+    }
 }

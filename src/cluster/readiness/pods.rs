@@ -6,7 +6,7 @@ use crate::cluster::world::{World, denied, has_condition, text};
 
 /// What the first pod of a workload that is not ready is doing.
 pub(super) fn starting(world: &World, workload: &Value) -> Option<String> {
-    let pod = world.pods(workload).into_iter().find(|pod| is_expected(pod) && !has_condition(pod, "Ready"))?;
+    let pod = world.pods(workload).find(|pod| is_expected(pod) && !has_condition(pod, "Ready"))?;
     let name = text(pod, "/metadata/name");
     if denied(pod, "PodScheduled").is_some() {
         return Some(format!("pod {name} waits for a node"));

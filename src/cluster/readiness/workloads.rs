@@ -7,6 +7,9 @@ use crate::cluster::readiness::pods::starting;
 use crate::cluster::world::{World, condition, denied, has_condition, number, text};
 use crate::stack::WaitFor;
 
+/// Pods of a workload of which each is worth naming.
+const FEW: i64 = 3;
+
 /// Readiness of one object of a tracked kind.
 pub(in crate::cluster) fn judge(world: &World, wanted: &ObjectRef) -> Result<(), String> {
     let ObjectRef { kind, name, .. } = wanted;
@@ -30,7 +33,9 @@ pub(in crate::cluster) fn judge(world: &World, wanted: &ObjectRef) -> Result<(),
     if counts.is_ready() {
         return Ok(());
     }
-    Err(starting(world, live).unwrap_or_else(|| format!("{kind} {name}: {}", counts.describe())))
+    // Of many pods the count tells more than any one of them.
+    let one = (counts.desired <= FEW).then(|| starting(world, live)).flatten();
+    Err(one.unwrap_or_else(|| format!("{kind} {name}: {}", counts.describe())))
 }
 
 /// Readiness of a condition that an operator reports on its own resource.
@@ -51,8 +56,7 @@ pub(super) fn judge_condition(world: &World, wanted: &WaitFor, namespace: &str) 
         return Ok(());
     }
     // The operator's own StatefulSet stands in no manifest; its pods know the cause.
-    let made = world.made_for(live);
-    let why = made.first().and_then(|set| starting(world, set));
+    let why = world.made_for(live).next().and_then(|set| starting(world, set));
     Err(why.unwrap_or_else(|| format!("{kind} {name} is not {wanted}: {}", said(found))))
 }
 
