@@ -13,8 +13,9 @@ mod support;
 #[test]
 fn every_fault_is_named_and_no_passing_one_fails_a_run() {
     let faults = runner::corpus::read();
+    let began = std::time::Instant::now();
     let judged = runner::run_all(faults);
-    let table = runner::table::render(&judged);
+    let table = runner::table::render(&judged, began.elapsed());
     runner::say(&table);
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/faults.txt");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();

@@ -33,11 +33,12 @@ pub fn run_all(faults: Vec<Fault>) -> Vec<Judged> {
                 let mut world = World::up();
                 loop {
                     let Some(fault) = queue.lock().unwrap().pop() else { break };
-                    say(&format!("         {}: {}", fault.name, fault.title));
+                    say(&format!("                {}: {}", fault.name, fault.title));
                     let one = world.meet(&fault);
                     let mut judged = judged.lock().unwrap();
                     judged.push(one);
-                    say(&format!("{:>3}/{total}  {}", judged.len(), judged[judged.len() - 1].line()));
+                    let (count, last) = (judged.len(), &judged[judged.len() - 1]);
+                    say(&format!("{count:>3}/{total} {:>4.0} s  {}", last.took.as_secs_f64(), last.line()));
                 }
             });
         }

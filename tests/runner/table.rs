@@ -127,7 +127,7 @@ fn failure(ran: &Ran) -> Option<String> {
 }
 
 /// The table with precision, recall and times below it.
-pub fn render(judged: &[Judged]) -> String {
+pub fn render(judged: &[Judged], took: Duration) -> String {
     let mut text = format!("{:<38} {:<32} {:<32} {:>7}\n", "fault", "expected", "found", "seconds");
     for one in judged {
         text.push_str(&one.line());
@@ -146,10 +146,11 @@ pub fn render(judged: &[Judged]) -> String {
     let share = |part: usize, whole: usize| if whole == 0 { 1.0 } else { part as f64 / whole as f64 };
     let _ = write!(
         text,
-        "\n{} faults of {} rules, {passing} passing ones ({quiet} without a failure)\nprecision {:.2} ({right} of \
+        "\n{} faults of {} rules, {passing} passing ones ({quiet} without a failure), in {:.0} s\nprecision {:.2} ({right} of \
          {named}), recall {:.2} ({right} of {})\nseconds to the cause: median {:.1}, maximum {:.1}\n",
         lasting.len(),
         rules.len(),
+        took.as_secs_f64(),
         share(right, named),
         share(right, lasting.len()),
         lasting.len(),
