@@ -154,11 +154,11 @@ impl Sandbox {
         Said::of(self.command(&program).args(arguments).output().expect("helm runs"))
     }
 
-    /// Any of kubectl, helm and `sandbox` (scripts/sandbox on this one), in a folder.
+    /// Any program, in the sandbox's environment and a folder; `sandbox` is scripts/sandbox on this one.
     pub fn act(&self, words: &[&str], folder: &Path) -> Said {
         let mut command = match words[0] {
             "sandbox" => Command::new(script()),
-            program => self.command(&self.file("bin").join(program)),
+            program => self.command(Path::new(program)),
         };
         command.args(&words[1..]).current_dir(folder);
         if words[0] == "sandbox" {

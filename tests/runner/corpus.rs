@@ -40,12 +40,16 @@ pub struct Fault {
     /// What provokes it, after `objects`.
     #[serde(default)]
     pub before: Vec<Vec<String>>,
-    /// What ends a transient one while the run waits.
-    pub during: Option<During>,
+    /// What happens while the run waits, in this order.
+    #[serde(default)]
+    pub during: Vec<During>,
     /// What undoes it.
     #[serde(default)]
     pub after: Vec<Vec<String>>,
     pub symptom: Option<Symptom>,
+    /// Seconds that the run is told to wait before it is a fault; no part of the time to the cause.
+    #[serde(default)]
+    pub grace: f64,
 }
 
 /// The command that has to name the fault.
@@ -54,14 +58,15 @@ pub struct Fault {
 pub enum How {
     #[default]
     Install,
-    /// Run once the symptom is there.
+    /// Run once the symptom is there, where one is given.
     Diagnose,
 }
 
+/// Something that happens in the course of a run.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct During {
-    /// Seconds after the start of the run.
+    /// Seconds after the symptom; where the fault has none, after the release's step began.
     pub after: f64,
     #[serde(rename = "do")]
     pub commands: Vec<Vec<String>>,
@@ -94,7 +99,6 @@ impl Fault {
 
     fn check(&self) {
         assert_eq!(self.expect.is_none(), self.transient, "{}: either `expect` or `transient: true`", self.name);
-        assert!(self.how == How::Install || self.symptom.is_some(), "{}: diagnose waits for a symptom", self.name);
     }
 }
 

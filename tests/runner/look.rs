@@ -16,13 +16,14 @@ use kube::{Client, Config};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-const KINDS: [(&str, &str, &str); 15] = [
+const KINDS: [(&str, &str, &str); 16] = [
     ("", "v1", "Pod"),
     ("", "v1", "Event"),
     ("", "v1", "Node"),
     ("", "v1", "Namespace"),
     ("", "v1", "Secret"),
     ("", "v1", "PersistentVolumeClaim"),
+    ("storage.k8s.io", "v1", "StorageClass"),
     ("apps", "v1", "Deployment"),
     ("apps", "v1", "StatefulSet"),
     ("apps", "v1", "DaemonSet"),

@@ -33,6 +33,7 @@ pub fn run_all(faults: Vec<Fault>) -> Vec<Judged> {
                 let mut world = World::up();
                 loop {
                     let Some(fault) = queue.lock().unwrap().pop() else { break };
+                    say(&format!("         {}: {}", fault.name, fault.title));
                     let one = world.meet(&fault);
                     let mut judged = judged.lock().unwrap();
                     judged.push(one);

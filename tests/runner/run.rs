@@ -23,6 +23,8 @@ pub struct Named {
 #[derive(Debug, Default)]
 pub struct Ran {
     pub started: Timestamp,
+    /// When the step of each release began.
+    pub begun: Vec<(Timestamp, String)>,
     pub code: Option<i32>,
     /// In the order in which they were told.
     pub named: Vec<Named>,
@@ -37,13 +39,15 @@ pub struct Ran {
 pub struct Until<'a> {
     /// A rule that is waited for.
     pub rule: Option<&'a str>,
-    pub patience: Duration,
-    /// Done once, so long after the start.
-    pub during: Option<(Duration, &'a dyn Fn())>,
+    /// However little is seen.
+    pub at_most: Duration,
+    /// Asked again and again while the run goes on; says when it has gone on for long enough.
+    pub is_enough: &'a mut dyn FnMut(&Ran) -> bool,
 }
 
 /// After the rule was named: it may still be replaced by another.
 const SETTLE: Duration = Duration::from_millis(700);
+const MOMENT: Duration = Duration::from_millis(100);
 /// How long a run may take to end once it was asked to.
 const FAREWELL: Duration = Duration::from_secs(12);
 
@@ -52,24 +56,19 @@ pub fn install(mut command: Command, until: Until<'_>) -> Ran {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut ran = Ran { started: Timestamp::now(), ..Ran::default() };
     let (lines, talk) = (lines_of(&mut child), talk_of(&mut child));
-    let begun = Instant::now();
-    let mut until = until;
-    let mut end = begun + until.patience;
-    loop {
-        if until.during.as_ref().is_some_and(|(after, _)| begun.elapsed() >= *after)
-            && let Some((_, act)) = until.during.take()
-        {
-            act();
-        }
-        let next = until.during.as_ref().map_or(end, |(after, _)| end.min(begun + *after));
-        match lines.recv_timeout(next.saturating_duration_since(Instant::now())) {
+    let Until { mut rule, at_most, is_enough } = until;
+    let mut end = Instant::now() + at_most;
+    while Instant::now() < end {
+        match lines.recv_timeout(MOMENT) {
             Ok(line) => ran.read(&line),
-            Err(RecvTimeoutError::Timeout) if Instant::now() >= end => break,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        if ran.named.last().is_some_and(|named| Some(named.rule.as_str()) == until.rule) {
-            until.rule = None;
+        if is_enough(&ran) {
+            break;
+        }
+        if rule.is_some() && ran.named.iter().any(|named| Some(named.rule.as_str()) == rule) {
+            rule = None;
             end = end.min(Instant::now() + SETTLE);
         }
     }
@@ -89,7 +88,7 @@ pub fn diagnose(mut command: Command) -> Ran {
     let found = document["findings"].as_array().into_iter().flatten();
     let named = found.map(|finding| Named::of(at, "diagnose", None, finding)).collect();
     let stdout = vec![text(&output.stdout)];
-    Ran { started, code: output.status.code(), named, failures: vec![], stdout, stderr: text(&output.stderr) }
+    Ran { started, code: output.status.code(), named, stdout, stderr: text(&output.stderr), ..Ran::default() }
 }
 
 impl Named {
@@ -106,6 +105,11 @@ impl Named {
 }
 
 impl Ran {
+    /// When the step of a release began.
+    pub fn step_of(&self, component: &str) -> Option<Timestamp> {
+        self.begun.iter().find(|(_, of)| of == component).map(|(at, _)| *at)
+    }
+
     fn read(&mut self, line: &str) {
         self.stdout.push(line.to_owned());
         let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -115,6 +119,9 @@ impl Ran {
             let causes = event["causes"].as_array().into_iter().flatten().filter_map(Value::as_str);
             let message = event["message"].as_str().into_iter().chain(causes).collect::<Vec<_>>().join(": ");
             self.failures.push(format!("{}: {message}", event["component"].as_str().unwrap_or_default()));
+        }
+        if kind == "step-started" {
+            self.begun.push((at, event["component"].as_str().unwrap_or_default().to_owned()));
         }
         if event["diagnosis"].is_object() {
             self.named.push(Named::of(at, kind, Some(&event["component"]), &event["diagnosis"]));

@@ -48,7 +48,12 @@ impl Judged {
         };
         let first = |rule: &String| ran.named.iter().find(|named| named.rule == *rule).map(|named| named.at);
         let seconds = fault.expect.as_ref().and_then(first).and_then(|named| {
-            named.since(symptom.unwrap_or(ran.started)).ok()?.total(Unit::Second).ok().map(|seconds| seconds.max(0.0))
+            named
+                .since(symptom.or(ran.step_of(&fault.component)).unwrap_or(ran.started))
+                .ok()?
+                .total(Unit::Second)
+                .ok()
+                .map(|seconds| (seconds - fault.grace).max(0.0))
         });
         let mut others: Vec<String> = ran
             .named
@@ -58,7 +63,9 @@ impl Judged {
             .collect();
         others.sort();
         others.dedup();
-        Judged { found, seconds, symptom, others, trouble: None, ..Judged::unprovoked(fault, String::new()) }
+        let well = fault.expect.is_some() && fault.how == How::Install && ran.code == Some(0);
+        let trouble = well.then(|| "and yet the run ended well".to_owned());
+        Judged { found, seconds, symptom, others, trouble, ..Judged::unprovoked(fault, String::new()) }
     }
 
     /// The expected rule was named and stayed, or no failure where none was due; and the corpus did its part.
@@ -74,7 +81,7 @@ impl Judged {
             Some(expect) => (expect.clone(), shown(&self.found)),
         };
         let seconds = self.seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}"));
-        let mut line = format!("{:<38} {expect:<28} {found:<28} {seconds:>7}", self.name);
+        let mut line = format!("{:<38} {expect:<32} {found:<32} {seconds:>7}", self.name);
         if !self.others.is_empty() {
             let _ = write!(line, "  also {}", self.others.join(", "));
         }
@@ -109,18 +116,19 @@ fn found(fault: &Fault, ran: &Ran, expected: &str) -> Option<String> {
 
 /// Why a run that was to end well did not.
 fn failure(ran: &Ran) -> Option<String> {
-    let fatal = ran.named.iter().find(|named| named.severity == "fatal").map(|named| named.rule.clone());
+    let at_the_end = |named: &&Named| named.event == "step-finished";
+    let named = ran.named.iter().find(at_the_end).map(|named| named.rule.clone());
     let failed = ran.failures.first().cloned();
     let ended = (ran.code != Some(0)).then(|| {
         let told = ran.stderr.lines().find(|line| line.starts_with("error")).unwrap_or_default();
         format!("exit code {:?}: {told}", ran.code)
     });
-    fatal.or(failed).or(ended)
+    named.or(failed).or(ended)
 }
 
 /// The table with precision, recall and times below it.
 pub fn render(judged: &[Judged]) -> String {
-    let mut text = format!("{:<38} {:<28} {:<28} {:>7}\n", "fault", "expected", "found", "seconds");
+    let mut text = format!("{:<38} {:<32} {:<32} {:>7}\n", "fault", "expected", "found", "seconds");
     for one in judged {
         text.push_str(&one.line());
         text.push('\n');

@@ -14,9 +14,9 @@ use crate::runner::run::{self, Ran, Until};
 use crate::runner::table::Judged;
 use crate::support::{Said, Sandbox};
 
-/// How long a run into a lasting fault may go on without naming it.
+/// How long a run into a lasting fault may go on without naming it, once it can be seen.
 const PATIENCE: Duration = Duration::from_secs(25);
-/// How long a run through a passing one may take.
+/// How long any run may take.
 const LONG_PATIENCE: Duration = Duration::from_secs(90);
 /// How long a symptom may take that `diagnose` waits for, and a mended stack.
 const RECOVERY: Duration = Duration::from_secs(30);
@@ -100,28 +100,42 @@ impl World {
         if let Some(kubeconfig) = &fault.kubeconfig {
             command.env("KUBECONFIG", self.sandbox.file(kubeconfig));
         }
-        let wrong = std::cell::RefCell::new(None);
-        let act = || {
-            *wrong.borrow_mut() =
-                fault.during.as_ref().and_then(|during| self.act_all(&during.commands, &fault.folder).err())
+        let mut trouble = None;
+        let mut ahead = fault.during.iter();
+        let mut next = ahead.next();
+        let mut is_enough = |ran: &Ran| {
+            let shown = self.shown(fault, ran);
+            if let Some(during) = next.filter(|during| shown.is_some_and(|shown| shown >= during.after)) {
+                trouble = trouble.take().or(self.act_all(&during.commands, &fault.folder).err());
+                next = ahead.next();
+            }
+            !fault.transient && shown.is_some_and(|shown| shown > PATIENCE.as_secs_f64())
         };
-        let during = fault.during.as_ref().map(|during| (Duration::from_secs_f64(during.after), &act as &dyn Fn()));
-        let patience = if fault.transient { LONG_PATIENCE } else { PATIENCE };
-        let ran = run::install(command, Until { rule: fault.expect.as_deref(), patience, during });
+        let until = Until { rule: fault.expect.as_deref(), at_most: LONG_PATIENCE, is_enough: &mut is_enough };
+        let ran = run::install(command, until);
         let symptom = fault.symptom.as_ref().and_then(|symptom| self.first(symptom, ran.started));
         keep(fault, &ran, symptom.as_ref().map(|(_, shown)| shown.as_str()));
         let mut judged = Judged::of(fault, &ran, symptom.map(|(at, _)| at.max(ran.started)));
-        judged.trouble = wrong.into_inner();
+        judged.trouble = trouble.or(judged.trouble);
         judged
     }
 
+    /// Seconds since the symptom; where the fault has none, since the release's step began.
+    fn shown(&self, fault: &Fault, ran: &Ran) -> Option<f64> {
+        let since = match &fault.symptom {
+            Some(symptom) => self.first(symptom, ran.started).map(|(at, _)| at.max(ran.started)),
+            None => ran.step_of(&fault.component),
+        };
+        since.map(|since| Timestamp::now().duration_since(since).as_secs_f64())
+    }
+
     fn diagnose(&self, fault: &Fault) -> Judged {
-        let Some(Symptom { kind, contains }) = &fault.symptom else { unreachable!("checked when it was read") };
-        if !eventually(|| self.look.first(kind, contains).is_some()) {
+        let shown = || fault.symptom.as_ref().and_then(|Symptom { kind, contains }| self.look.first(kind, contains));
+        if fault.symptom.is_some() && !eventually(|| shown().is_some()) {
             return Judged::unprovoked(fault, "the symptom was not seen".to_owned());
         }
         let ran = run::diagnose(self.sandbox.tailwatch_command(&["diagnose", "--output", "json"]));
-        keep(fault, &ran, self.look.first(kind, contains).as_ref().map(|(_, shown)| shown.as_str()));
+        keep(fault, &ran, shown().as_ref().map(|(_, shown)| shown.as_str()));
         Judged::of(fault, &ran, Some(ran.started))
     }
 
@@ -158,17 +172,12 @@ impl World {
     }
 
     fn roll_back(&mut self) -> Result<(), String> {
-        let mut changed = false;
         for (name, revision, status) in self.releases() {
-            let Some(before) = self.revisions.get(&name) else { continue };
-            if status != "deployed" || revision != *before {
+            let Some(before) = self.revisions.get(&name).copied() else { continue };
+            if status != "deployed" || revision != before {
                 self.act(&["helm", "rollback", &name, &before.to_string(), "-n", NAMESPACE], Path::new("."))?;
-                changed = true;
+                self.revisions.insert(name, revision + 1);
             }
-        }
-        if changed {
-            let now = self.releases();
-            self.revisions = now.into_iter().map(|(name, revision, _)| (name, revision)).collect();
         }
         Ok(())
     }
@@ -236,7 +245,7 @@ impl World {
         commands.iter().try_for_each(|words| self.act(&words.iter().map(String::as_str).collect::<Vec<_>>(), folder))
     }
 
-    /// Runs a command of the corpus: kubectl and helm as they are, `sandbox` for this one.
+    /// Runs a command of the corpus.
     fn act(&self, words: &[&str], folder: &Path) -> Result<(), String> {
         let said = self.sandbox.act(words, folder);
         if said.code == 0 { Ok(()) } else { Err(format!("`{}`: {}", words.join(" "), said.stderr.trim())) }
@@ -262,10 +271,12 @@ fn install(sandbox: &Sandbox) -> Result<(), String> {
     if code == 0 { Ok(()) } else { Err(stderr) }
 }
 
-/// The sandbox's answers with values; Alloy's pods need not stay ready for 10 s before the next one is replaced.
+/// The sandbox's answers with values. The class is named, since the cluster may be without a default one; Alloy's pods
+/// need not stay ready for 10 s before the next one is replaced.
 fn write_answers(sandbox: &Sandbox, file: &str, values: Value) {
     let text = std::fs::read_to_string(sandbox.answers()).unwrap();
     let mut answers: Value = serde_yaml::from_str(&text).unwrap();
+    answers["storage"] = json!({"class": "standard"});
     let mut all = json!({"alloy": {"controller": {"minReadySeconds": 0}}});
     merge(&mut all, values);
     answers["values"] = all;

@@ -62,7 +62,7 @@ func (k *kubelet) containerLogs(answer http.ResponseWriter, request *http.Reques
 	}
 }
 
-// linesOf gives the log of a container as a kubelet finds it: that of the process which stands for it, or what its
+// linesOf gives the log of a container as a kubelet finds it: that of the process which stands for it, and what its
 // course let it write. While a container waits after an end, its log is that of the instance that ended.
 func (k *kubelet) linesOf(pod *core.Pod, name string, previous bool) ([]logLine, error) {
 	status := core.ContainerStatus{}
@@ -81,7 +81,8 @@ func (k *kubelet) linesOf(pod *core.Pod, name string, previous bool) ([]logLine,
 		return nil, fmt.Errorf("container %q in pod %q is waiting to start: %s", name, pod.Name, whyWaiting(waiting.Reason))
 	case status.State.Running != nil:
 		if file := k.w.backendLog(pod, name); file != "" {
-			return linesOfFile(file)
+			lines, err := linesOfFile(file)
+			return append(lines, k.logs.read(pod, name, false)...), err
 		}
 		if lines := k.w.tailscaleLog(pod); lines != nil {
 			return lines, nil
