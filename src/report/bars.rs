@@ -1,38 +1,102 @@
-//! Live bars: a line per component with what it waits for below, one for the checks.
+//! Live bars: a line per component with what it waits for below, one for the checks. indicatif draws each of them.
 
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
 use crate::event::{Event, Stamped};
 use crate::report::Reporter;
 use crate::report::board::Board;
+use crate::report::canvas::Canvas;
 use crate::report::findings::Others;
-use crate::report::frame::{View, fitting_frame, frame};
-use crate::report::screen::{Screen, Terminal};
+use crate::report::frame::{Line, Progress, Size, View, fitting_frame, frame};
+use crate::report::screen::Terminal;
 use crate::report::style::Style;
 use crate::report::text::{one_line, wrap};
 
 pub(super) struct Bars {
     style: Style,
-    screen: Screen,
     board: Board,
     others: Others,
     now: Timestamp,
+    canvas: Canvas,
+    all: MultiProgress,
+    /// From the top of the frame down.
+    drawn: Vec<DrawnLine>,
+}
+
+/// A line of the frame, whatever it shows at the moment.
+struct DrawnLine {
+    bar: ProgressBar,
+    template: String,
 }
 
 impl Bars {
     pub(super) fn new(style: Style, terminal: Box<dyn Terminal>) -> Bars {
-        let screen = Screen::new(terminal);
-        Bars { style, screen, board: Board::default(), others: Others::default(), now: Timestamp::now() }
+        let canvas = Canvas::new(terminal);
+        // It draws when it is told to and never by a clock of its own, so nothing has to hold it back.
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::term_like(Box::new(canvas.clone())));
+        let (board, others) = (Board::default(), Others::default());
+        Bars { style, board, others, now: Timestamp::now(), canvas, all, drawn: Vec::new() }
     }
 
     fn draw(&mut self) {
-        let view = self.view();
-        self.screen.draw(fitting_frame(&self.board, view), view.size);
+        let view = self.view(self.canvas.size());
+        self.render(fitting_frame(&self.board, view), view.size);
+        self.canvas.draw();
     }
 
-    fn view(&self) -> View {
-        View { style: self.style, now: self.now, size: self.screen.terminal().size() }
+    fn view(&self, size: Size) -> View {
+        View { style: self.style, now: self.now, size }
     }
+
+    /// Has indicatif draw the frame, unseen yet.
+    fn render(&mut self, frame: Vec<Line>, size: Size) {
+        self.canvas.begin(size);
+        for line in self.drawn.drain(frame.len().min(self.drawn.len())..) {
+            self.all.remove(&line.bar);
+        }
+        while self.drawn.len() < frame.len() {
+            self.drawn.push(DrawnLine { bar: self.all.add(ProgressBar::hidden()), template: String::new() });
+        }
+        if frame.is_empty() {
+            // The canvas never fails.
+            let _ = self.all.clear();
+        }
+        for (drawn, line) in self.drawn.iter_mut().zip(frame) {
+            drawn.show(line);
+        }
+    }
+}
+
+impl DrawnLine {
+    fn show(&mut self, line: Line) {
+        let template = template(&line);
+        if self.template != template {
+            self.bar.set_style(bar_style(&template));
+            self.template = template;
+        }
+        let Progress { done, total, .. } = line.progress.unwrap_or_default();
+        let bar = self.bar.clone().with_prefix(line.prefix).with_message(line.message);
+        // The only one of these that draws.
+        bar.update(|state| {
+            state.set_len(total);
+            state.set_pos(done);
+        });
+    }
+}
+
+fn template(line: &Line) -> String {
+    match line.progress {
+        Some(Progress { columns, .. }) => format!("{{prefix}}[{{bar:{columns}}}]  {{msg}}"),
+        None if line.prefix.is_empty() => "{msg}".to_owned(),
+        None => "{prefix}{msg}".to_owned(),
+    }
+}
+
+/// Every template is one of this file and parses.
+fn bar_style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("= ")
 }
 
 impl Reporter for Bars {
@@ -41,10 +105,10 @@ impl Reporter for Bars {
         self.board.apply(stamped);
         self.others.apply(&stamped.event);
         if let Event::Notice { message, hint } = &stamped.event {
-            let width = self.screen.terminal().text_width();
-            self.screen.above(&(wrap(&one_line(message), "", width) + "\n"));
+            let width = self.canvas.text_width();
+            self.canvas.above(&(wrap(&one_line(message), "", width) + "\n"));
             if let Some(hint) = hint {
-                self.screen.above(&(wrap(&format!("hint: {}", one_line(hint)), "      ", width) + "\n"));
+                self.canvas.above(&(wrap(&format!("hint: {}", one_line(hint)), "      ", width) + "\n"));
             }
             self.draw();
         }
@@ -58,13 +122,15 @@ impl Reporter for Bars {
     fn end(&mut self) {
         // The verdicts are told whole below.
         self.board.checks = None;
-        let mut last = frame(&self.board, self.view());
+        // What has no room on the screen stays above it.
+        let view = self.view(Size { rows: usize::MAX, ..self.canvas.size() });
+        self.render(frame(&self.board, view), view.size);
+        self.canvas.leave();
         // They begin with an empty line of their own.
         if self.board.has_failed() {
-            last.push(String::new());
+            self.canvas.above("\n");
         }
-        self.screen.leave(&last);
-        let others = self.others.text(self.style, self.screen.terminal().text_width());
-        self.screen.above(&others);
+        let others = self.others.text(self.style, self.canvas.text_width());
+        self.canvas.above(&others);
     }
 }

@@ -1,4 +1,5 @@
-//! The lines that show a run at a moment: a pure function of the board, the time and the size of the terminal.
+//! The lines that show a run at a moment: a pure function of the board, the time and the size of the terminal. How a
+//! bar looks is not known here, only how far it is and what room it has.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -23,26 +24,74 @@ pub(super) struct View {
     pub(super) size: Size,
 }
 
+/// One line; narrower than the terminal, since one that is as wide may be torn by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) prefix: String,
+    /// Between the other two.
+    pub(super) progress: Option<Progress>,
+    pub(super) message: String,
+}
+
+/// How far a bar is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) done: u64,
+    pub(super) total: u64,
+    /// Between its ends.
+    pub(super) columns: usize,
+}
+
+impl Default for Progress {
+    /// An empty one: of nothing, it would be full.
+    fn default() -> Progress {
+        Progress { done: 0, total: 1, columns: 0 }
+    }
+}
+
+impl Progress {
+    /// With its ends and what keeps it apart from the message.
+    fn width(self) -> usize {
+        self.columns + "[]  ".len()
+    }
+}
+
+impl Line {
+    fn text(message: String) -> Line {
+        Line { prefix: String::new(), progress: None, message }
+    }
+
+    /// Cut to this width; a bar is whole or not there.
+    fn fit(self, width: usize) -> Line {
+        let prefix = cut(&self.prefix, width).into_owned();
+        let room = width.saturating_sub(console::measure_text_width(&prefix));
+        let progress = self.progress.filter(|progress| progress.width() <= room);
+        let room = room - progress.map_or(0, Progress::width);
+        Line { prefix, progress, message: cut(&self.message, room).into_owned() }
+    }
+}
+
 /// `wave 30  ` stands before a component; what belongs to it stands below its name.
 const INDENT: &str = "         ";
 /// Columns between the ends of a bar, the widest first.
 const BARS: [usize; 2] = [20, 10];
 /// Columns of the longest counts, elapsed time and estimate, so that a bar does not come and go.
-const BESIDE_BAR: usize = "  10/10 ready  59m 59s".len();
+const BESIDE_BAR: usize = "10/10 ready  59m 59s".len();
 const ESTIMATE: usize = ", usually 59m 59s, some 59m 59s left".len();
 /// A notice is not cut like a reason: what is wrong and the next step must stay legible.
 const CAUSE_LINES: usize = 2;
 const HINT_LINES: usize = 3;
 
-/// Every line is narrower than the terminal.
-pub(super) fn frame(board: &Board, view: View) -> Vec<String> {
+/// All there is to show, though it be more than the terminal has rows.
+pub(super) fn frame(board: &Board, view: View) -> Vec<Line> {
     let layout = Layout::of(board, view);
     let steps = board.steps.iter().flat_map(|step| layout.step(board, step));
-    steps.chain(board.checks.as_ref().map(|checks| layout.checks(checks))).map(|line| layout.fit(&line)).collect()
+    let lines = steps.chain(board.checks.as_ref().map(|checks| layout.checks(checks)));
+    lines.map(|line| line.fit(layout.width())).collect()
 }
 
 /// As [`frame`], of no more lines than the terminal shows; what has ended goes first.
-pub(super) fn fitting_frame(board: &Board, view: View) -> Vec<String> {
+pub(super) fn fitting_frame(board: &Board, view: View) -> Vec<Line> {
     let mut lines = frame(board, view);
     let rows = view.size.rows.saturating_sub(1);
     let ended = board.steps.iter().take_while(|step| matches!(step.state, State::Ended { .. })).count();
@@ -70,31 +119,26 @@ impl Layout {
         }
     }
 
-    /// A line that is as wide as the terminal may be torn by it.
+    /// Of the widest line.
     fn width(&self) -> usize {
         self.view.size.columns.saturating_sub(1)
     }
 
-    fn fit(&self, line: &str) -> String {
-        cut(line, self.width()).trim_end().to_owned()
-    }
-
-    fn step(&self, board: &Board, step: &Step) -> Vec<String> {
-        let paint = |tone, text: &str| self.view.style.paint(tone, text);
+    fn step(&self, board: &Board, step: &Step) -> Vec<Line> {
+        let plain = |message| vec![Line { prefix: self.start(step, Tone::Plain), progress: None, message }];
         match &step.state {
             State::Ahead => {
                 let wave = step.planned.wave;
                 let before = board.steps.iter().map(|step| step.planned.wave).filter(|other| *other < wave).max();
                 let waits = before.map_or_else(String::new, |before| format!("waits for wave {before}"));
-                vec![format!("{}  {}", self.start(step, Tone::Plain), paint(Tone::Faint, &waits))]
+                plain(self.view.style.paint(Tone::Faint, &waits))
             }
             State::Ended { outcome, seconds, message } => {
-                let ending = ending(*outcome, *seconds, message.as_deref(), self.view.style);
-                vec![format!("{}  {ending}", self.start(step, Tone::Plain))]
+                plain(ending(*outcome, *seconds, message.as_deref(), self.view.style))
             }
             State::Running(running) => {
                 let mut lines = vec![self.running(step, running)];
-                lines.extend(self.reason(running));
+                lines.extend(self.reason(running).into_iter().map(Line::text));
                 lines
             }
         }
@@ -104,27 +148,38 @@ impl Layout {
         let (component, version) = (self.component, self.version);
         let component = format!("{:component$}", step.planned.component);
         let component = self.view.style.paint(tone, &component);
-        format!("wave {:<2}  {component} {:<version$}", step.planned.wave, step.planned.chart_version)
+        format!("wave {:<2}  {component} {:<version$}  ", step.planned.wave, step.planned.chart_version)
     }
 
     /// In the longest of several wordings that fits.
-    fn running(&self, step: &Step, running: &Running) -> String {
-        let mut start = self.start(step, Tone::Strong);
-        let estimates = if self.estimates { ESTIMATE } else { 0 };
-        let beside = console::measure_text_width(&start) + "  []".len() + BESIDE_BAR + estimates;
-        if let Some(columns) = BARS.into_iter().find(|columns| beside + columns <= self.width()) {
-            let (ready, desired) = running.counts.unwrap_or((0, 1));
-            start += &format!("  {}", bar(ready as usize, desired as usize, columns));
-        }
-        let counts = running.counts.map(|(ready, desired)| format!("  {ready}/{desired}")).unwrap_or_default();
-        let ready = if counts.is_empty() { "" } else { " ready" };
+    fn running(&self, step: &Step, running: &Running) -> Line {
+        let prefix = self.start(step, Tone::Strong);
+        let progress = self.progress(&prefix, running);
         let elapsed = self.view.now.duration_since(running.since);
         let usual = step.planned.usual_seconds.and_then(|seconds| i64::try_from(seconds).ok());
         let (long, short) = times(elapsed, usual.map(SignedDuration::from_secs));
-        let wordings = [format!("{counts}{ready}  {long}"), format!("{counts}  {long}"), format!("{counts}  {short}")];
-        let room = self.width().saturating_sub(console::measure_text_width(&start));
-        let wording = wordings.iter().find(|wording| wording.len() <= room).unwrap_or(&wordings[2]);
-        start + wording
+        let wordings = match running.counts {
+            Some((ready, desired)) => vec![
+                format!("{ready}/{desired} ready  {long}"),
+                format!("{ready}/{desired}  {long}"),
+                format!("{ready}/{desired}  {short}"),
+            ],
+            None => vec![long, short],
+        };
+        let taken = console::measure_text_width(&prefix) + progress.map_or(0, Progress::width);
+        let room = self.width().saturating_sub(taken);
+        let message = wordings.iter().find(|wording| wording.len() <= room).or(wordings.last());
+        let message = message.cloned().unwrap_or_default();
+        Line { prefix, progress, message }
+    }
+
+    /// Beside the longest wording there must be room for it.
+    fn progress(&self, prefix: &str, running: &Running) -> Option<Progress> {
+        let estimates = if self.estimates { ESTIMATE } else { 0 };
+        let beside = console::measure_text_width(prefix) + BESIDE_BAR + estimates;
+        let (ready, desired) = running.counts.unwrap_or((0, 1));
+        let bar = |columns| Progress { done: ready.into(), total: desired.into(), columns };
+        BARS.into_iter().map(bar).find(|bar| beside + bar.width() <= self.width())
     }
 
     /// What it waits for, on one line; with the next step below where it waits longer than usual.
@@ -157,20 +212,17 @@ impl Layout {
     }
 
     /// Which are open is what somebody wants to know who waits for the last.
-    fn checks(&self, checks: &Checks) -> String {
+    fn checks(&self, checks: &Checks) -> Line {
         let done = checks.total.saturating_sub(checks.open.len());
         let failed = match checks.failed {
             0 => String::new(),
             failed => self.view.style.paint(Tone::Bad, &format!("  {failed} failed")),
         };
         let open: Vec<&str> = checks.open.iter().map(String::as_str).collect();
-        format!("checks   {} {done}/{}{failed}  {}", bar(done, checks.total, BARS[0]), checks.total, open.join(", "))
+        let message = format!("{done}/{}{failed}  {}", checks.total, open.join(", "));
+        let progress = Progress { done: done as u64, total: checks.total.max(1) as u64, columns: BARS[0] };
+        Line { prefix: "checks   ".to_owned(), progress: Some(progress), message }
     }
-}
-
-fn bar(done: usize, total: usize, columns: usize) -> String {
-    let full = (done * columns).checked_div(total).unwrap_or(0).min(columns);
-    format!("[{:<columns$}]", "=".repeat(full))
 }
 
 /// Elapsed and expected remaining time, long and short.

@@ -166,7 +166,7 @@ fn verification_alone_leaves_no_bar() {
     let terminal = Memory::new(SIZES[0]);
     let mut bars = Bars::new(PLAIN, Box::new(terminal.clone()));
     replay(&mut bars, &mut checks.iter().peekable(), events[events.len() - 3].time);
-    assert_eq!(terminal.all(), "checks   [==================  ] 15/16  prometheus-targets-up");
+    assert_eq!(terminal.all(), "checks   [==================  ]  15/16  prometheus-targets-up");
     bars.end();
     assert_eq!(terminal.all(), "");
 }
@@ -196,6 +196,23 @@ fn a_small_terminal_shows_what_runs() {
                  still waits for the provisioner …
                next: look whether the provisioner
     ");
+}
+
+/// Down to terminals that have no room for anything.
+#[test]
+fn every_line_is_narrower_than_the_terminal() {
+    for (run, seconds) in [("slow", 57), ("good", 80)] {
+        let events = events(run);
+        let until = events[0].time + SignedDuration::from_secs(seconds);
+        for columns in [1, 2, 3, 10, 20, 31, 33, 45, 57, 70, 79] {
+            let terminal = Memory::new(Size { columns, rows: 24 });
+            let mut bars = Bars::new(Style { color: true }, Box::new(terminal.clone()));
+            replay(&mut bars, &mut events.iter().peekable(), until);
+            let rows = terminal.rows();
+            assert!(rows.iter().all(|row| row.chars().count() < columns), "{columns}: {rows:#?}");
+            assert!(columns < 3 || rows.iter().any(|row| !row.is_empty()), "{columns}");
+        }
+    }
 }
 
 /// The terminal's own sixteen colours follow its theme, light or dark.

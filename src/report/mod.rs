@@ -3,6 +3,7 @@
 
 mod bars;
 mod board;
+mod canvas;
 pub mod failure;
 mod findings;
 mod frame;

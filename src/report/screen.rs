@@ -52,9 +52,13 @@ pub(super) struct Screen {
 
 const ERASE_REST_OF_LINE: &str = "\x1b[K";
 const ERASE_BELOW: &str = "\x1b[J";
-/// A terminal that knows these shows all between them at once; any other takes no notice.
-const HOLD: &str = "\x1b[?2026h";
-const SHOW: &str = "\x1b[?2026l";
+/// From the beginning of the cursor's line on. At the top of the screen tmux takes ERASE_BELOW from a line's beginning
+/// for leaving, and keeps the old frame among the lines that have left at the top; so the line goes first.
+const ERASE_FRAME: &str = "\r\x1b[2K\x1b[C\x1b[J\r";
+/// A terminal that knows these shows all between them at once; any other takes no notice. It breaks no line either: it
+/// may be narrower by now than it said, and a frame must not grow by that.
+const HOLD: &str = "\x1b[?2026h\x1b[?7l";
+const SHOW: &str = "\x1b[?7h\x1b[?2026l";
 
 impl Screen {
     pub(super) fn new(terminal: Box<dyn Terminal>) -> Screen {
@@ -74,12 +78,12 @@ impl Screen {
             return;
         }
         // What a resize left of the old lines may be anywhere below.
-        let erase = if resized { ERASE_BELOW } else { "" };
+        let erase = if resized { ERASE_FRAME } else { "\r" };
         let up = match frame.len() {
             0 | 1 => String::new(),
             lines => format!("\x1b[{}A", lines - 1),
         };
-        self.write(&format!("{HOLD}\r{erase}{}\r{up}{SHOW}", text(&frame)));
+        self.write(&format!("{HOLD}{erase}{}\r{up}{SHOW}", text(&frame)));
         self.drawn = frame;
         self.size = size;
     }
@@ -89,16 +93,16 @@ impl Screen {
         if lines.is_empty() {
             return;
         }
-        self.write(&format!("\r{ERASE_BELOW}{}", lines.replace('\n', "\r\n")));
+        self.write(&format!("{ERASE_FRAME}{}", lines.replace('\n', "\r\n")));
         self.drawn.clear();
     }
 
     /// Leaves the last frame where it stands and goes on below it.
     pub(super) fn leave(&mut self, frame: &[String]) {
         if !frame.is_empty() {
-            self.write(&format!("{HOLD}\r{ERASE_BELOW}{}\r\n{SHOW}", text(frame)));
+            self.write(&format!("{HOLD}{ERASE_FRAME}{}\r\n{SHOW}", text(frame)));
         } else if !self.drawn.is_empty() {
-            self.write(&format!("\r{ERASE_BELOW}"));
+            self.write(ERASE_FRAME);
         }
         self.drawn.clear();
     }

@@ -58,7 +58,8 @@ pub(super) fn one_line(text: &str) -> String {
 
 /// Ends with an ellipsis where it would be wider; colours stay whole.
 pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
-    console::truncate_str(text, width, "…")
+    // Where there is no room at all there is none for the ellipsis.
+    console::truncate_str(text, width, if width == 0 { "" } else { "…" })
 }
 
 /// Breaks text at spaces; the second and later lines are indented. Line breaks in the text stay, and what stands

@@ -81,3 +81,7 @@ fn cause(found: Match, since: jiff::Timestamp, counts: bool) -> Cause {
     };
     Cause { diagnosis, counts }
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -9,12 +9,12 @@ use crate::cluster::world::Nodes;
 
 const NOW: &str = "2026-01-01T00:10:00Z";
 
-fn now() -> jiff::Timestamp {
+pub(super) fn now() -> jiff::Timestamp {
     NOW.parse().unwrap()
 }
 
 /// A StatefulSet `loki` in namespace m with one pod, and a claim.
-fn world(pod: Value) -> World {
+pub(super) fn world(pod: Value) -> World {
     let mut world = World::default();
     world.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"},
         "spec": {"replicas": 1}, "status": {}}));
@@ -27,7 +27,7 @@ fn world(pod: Value) -> World {
     world
 }
 
-fn release() -> TrackedRelease {
+pub(super) fn release() -> TrackedRelease {
     let manifest = [
         json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "loki"}}),
         json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "grafana"}}),
@@ -50,7 +50,7 @@ fn waiting(reason: &str, message: &str) -> Value {
         "state": {"waiting": {"reason": reason, "message": message}}}]})
 }
 
-fn ended(reason: &str, code: i64) -> Value {
+pub(super) fn ended(reason: &str, code: i64) -> Value {
     json!({"phase": "Running", "containerStatuses": [{"name": "loki", "image": "loki:1", "ready": false, "restartCount": 6,
         "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"reason": reason, "exitCode": code}}}]})
 }
@@ -353,35 +353,6 @@ fn a_pod_that_a_finalizer_holds_is_told_and_one_of_a_job_is_not() {
         pod["metadata"]["finalizers"] = json!([finalizer]);
         world.insert(pod);
         assert_eq!(first(&world), rule, "{finalizer}");
-    }
-}
-
-/// A rerun after the image was pushed: the kubelet has not tried again yet.
-#[test]
-fn what_stood_before_the_run_is_given_time_to_mend() {
-    let world = world(ended("Error", 1));
-    let mut ledger = Ledger::default();
-    let mut at = |seconds: i64| {
-        let now = now() + jiff::SignedDuration::from_secs(seconds);
-        let matches = matches(&world, &release(), Look { depth: Depth::Waiting, now });
-        ledger.enter(matches, now).first().map(Cause::is_final)
-    };
-    assert_eq!(at(0), Some(false), "named at once, but it does not count yet");
-    assert_eq!((10..60).step_by(10).filter_map(&mut at).collect::<Vec<_>>(), [false; 5]);
-    assert_eq!(at(60), Some(true));
-    assert_eq!(at(90), Some(false), "what was away for longer begins anew");
-}
-
-#[test]
-fn a_few_restarts_are_passing() {
-    let mut status = ended("Error", 1);
-    status["containerStatuses"][0]["restartCount"] = 2.into();
-    let world = world(status);
-    let mut ledger = Ledger::default();
-    for seconds in (0..600).step_by(10) {
-        let now = now() + jiff::SignedDuration::from_secs(seconds);
-        let matches = matches(&world, &release(), Look { depth: Depth::Waiting, now });
-        assert!(!ledger.enter(matches, now)[0].is_final());
     }
 }
 

@@ -148,7 +148,7 @@ func (w *world) stopControllers() {
 func (w *world) startControllers() error {
 	kubeconfig := "--kubeconfig=" + w.path("kubeconfig-parts")
 	batches := "0s"
-	if w.isLarge() {
+	if w.Nodes > 100 {
 		// A DaemonSet's pods become ready one by one, and each would rewrite a list with all their addresses.
 		batches = "1s"
 	}

@@ -46,9 +46,6 @@ func (p *processes) start(s *Sandbox, name, program string, arguments, environme
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = s.Dir
 	cmd.Env = append([]string{"HOME=" + s.Dir, "PATH=/usr/bin:/bin", "TMPDIR=" + s.Dir}, environment...)
-	if s.isLarge() {
-		cmd.Env = append(cmd.Env, fmt.Sprintf("GOGC=%d", largeGCPercent))
-	}
 	cmd.SysProcAttr = childAttributes()
 	started := make(chan error)
 	p.requests <- func() { started <- cmd.Start() }

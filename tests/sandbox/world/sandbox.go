@@ -63,11 +63,6 @@ func home() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("tailwatch-sandbox-%d", os.Getuid()))
 }
 
-// isLarge: there are so many nodes that less work is worth more memory.
-func (s *Sandbox) isLarge() bool { return s.Nodes > 100 }
-
-const largeGCPercent = 300
-
 func (s *Sandbox) path(parts ...string) string {
 	return filepath.Join(append([]string{s.Dir}, parts...)...)
 }

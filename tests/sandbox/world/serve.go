@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -54,9 +53,6 @@ func serve(arguments []string) error {
 	}
 	if err := os.WriteFile(s.path("pid"), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600); err != nil {
 		return err
-	}
-	if s.isLarge() {
-		debug.SetGCPercent(largeGCPercent)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()

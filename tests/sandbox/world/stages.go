@@ -40,8 +40,8 @@ import (
 //                                  # stage a ready pod of a Job completes; every other pod stays as it is
 //
 // Texts are Go templates over image, container, pod, namespace, uid, node and restarts; those of an event are about the
-// first of the containers that would write a log. A course plays from a pod's first moment on. A pod that is ready when the course is
-// switched on is hit only if the first stage is a healthy one: it then goes on from there.
+// first of the containers that would write a log. A course plays from a pod's first moment on. A pod that is ready when
+// the course is switched on is hit only if the first stage is a healthy one: it then goes on from there.
 
 type stage struct {
 	Name                       string

@@ -17,6 +17,8 @@ import (
 type tailscaleOperator struct {
 	w      *world
 	warned map[types.UID]*reminder
+	// second are those whose name was taken, so that they got it with a number; the fault's end mends them.
+	second map[types.UID]bool
 }
 
 func (o *tailscaleOperator) work(ctx context.Context) error {
@@ -34,16 +36,14 @@ func (o *tailscaleOperator) work(ctx context.Context) error {
 			continue
 		case "no-address", "tags-refused":
 			continue
-		case "host-taken":
-			// Who has an address keeps it.
-			if len(given) > 0 {
-				continue
-			}
-			label += "-1"
+		}
+		taken := fault.Target == "host-taken"
+		if len(given) > 0 && (taken || !o.second[ingress.UID]) {
+			continue
 		}
 		hostname := label + "." + tailnet
-		if len(given) > 0 && given[0].Hostname == hostname {
-			continue
+		if taken {
+			hostname = label + "-1." + tailnet
 		}
 		changed := ingress.DeepCopy()
 		changed.Status.LoadBalancer.Ingress = []networking.IngressLoadBalancerIngress{{
@@ -52,6 +52,10 @@ func (o *tailscaleOperator) work(ctx context.Context) error {
 		if _, err := o.w.kube.NetworkingV1().Ingresses(ingress.Namespace).UpdateStatus(ctx, changed, meta.UpdateOptions{}); err != nil {
 			return err
 		}
+		if o.second == nil {
+			o.second = map[types.UID]bool{}
+		}
+		o.second[ingress.UID] = taken
 	}
 	return nil
 }
