@@ -41,6 +41,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "provisioner-silent",
+        named_after: 4,
         lasts: 20,
         cause: "nothing makes the volume of claim {name}: the provisioner of StorageClass {class} is silent",
         hint: "see whether the pods of that provisioner run: `kubectl get storageclass {class}` names it",

@@ -31,6 +31,9 @@ impl Ledger {
             let seen = self.seen.entry(key).or_insert(Seen { first: now, last: now });
             seen.last = now;
             let lasted = now.as_second() - seen.first.as_second();
+            if lasted < found.rule.named_after {
+                continue;
+            }
             let counts = lasted >= found.rule.lasts && found.count >= found.rule.repeats;
             let since = found.began.map_or(seen.first, |began| began.min(seen.first));
             ranked.push((found.rank, cause(found, since, counts)));

@@ -32,3 +32,21 @@ fn a_few_restarts_are_passing() {
         assert!(!ledger.enter(matches, now)[0].is_final());
     }
 }
+
+/// Every claim waits a moment for its volume.
+#[test]
+fn what_is_absent_is_named_only_when_it_stays_away() {
+    let mut world = world(serde_json::json!({"phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "False", "message": "pod has unbound immediate PersistentVolumeClaims"}]}));
+    world
+        .insert(serde_json::json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "storage", "namespace": "m"},
+        "spec": {"storageClassName": "fast"}, "status": {"phase": "Pending"}}));
+    let mut ledger = Ledger::default();
+    let mut at = |seconds: i64| {
+        let now = now() + jiff::SignedDuration::from_secs(seconds);
+        let found = matches(&world, &release(), Look { depth: Depth::Waiting, now });
+        ledger.enter(found, now).first().map(|cause| cause.diagnosis.rule.clone())
+    };
+    assert_eq!([at(0), at(3)], [None, None]);
+    assert_eq!(at(4).as_deref(), Some("provisioner-silent"));
+}

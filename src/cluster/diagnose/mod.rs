@@ -47,6 +47,8 @@ pub(super) struct Rule {
     level: Level,
     when: When,
     severity: Severity,
+    /// Seconds it must have been seen before it is named: what is absent is normal for a moment.
+    named_after: i64,
     /// Seconds it must have been seen before it counts.
     lasts: i64,
     /// How often: restarts of the container, or repetitions of the event.
@@ -64,6 +66,7 @@ impl Rule {
         level: Level::Pod,
         when: When::Crashed,
         severity: Severity::Deadline,
+        named_after: 0,
         lasts: 0,
         repeats: 0,
         cause: "",

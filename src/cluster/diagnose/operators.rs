@@ -20,6 +20,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "operator-silent",
+        named_after: 4,
         lasts: 30,
         cause: "no operator has looked at {kind} {name}",
         hint: "see whether the operator runs and watches namespace {namespace}: `kubectl -n {namespace} logs deployment/kube-prometheus-stack-operator`",
@@ -45,6 +46,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "ingress-without-address",
+        named_after: 4,
         lasts: 60,
         cause: "Ingress {name} has no address on the tailnet yet",
         hint: "see whether the Tailscale operator runs: `kubectl -n tailscale logs deployment/operator`",
