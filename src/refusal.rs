@@ -107,7 +107,8 @@ pub const REFUSALS: &[Refusal] = &[
         id: "field-conflict",
         phrases: &["conflict occurred while applying", "conflict with", "conflicts with"],
         cause: "another field manager owns a field of an object",
-        hint: "let it go there (the words above name it), or install into another namespace with --namespace",
+        hint: "another field manager owns the field named above: let it go there, or install into another namespace with \
+               --namespace",
     },
     Refusal {
         id: "api-throttled",

@@ -113,7 +113,7 @@ fn a_wave_that_does_not_come_up_ends_with_the_reason() {
         of_kind(&events, "step-finished").iter().map(|step| step["outcome"].as_str().unwrap().to_owned()).collect();
     assert_eq!(outcomes, ["installed", "installed", "failed", "skipped"]);
     assert_eq!(events.last().unwrap()["outcome"], "failed");
-    let cause = "image docker.io/grafana/loki:3.5.7 cannot be pulled for pod loki-0";
+    let cause = "image docker.io/grafana/loki:3.5.7 does not exist in its registry";
     for part in ["loki failed in wave 32", cause, "  next    "] {
         assert!(failed.stderr.contains(part), "{part:?} is missing in:\n{}", failed.stderr);
     }
