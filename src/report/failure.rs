@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::event::{Diagnosis, Severity};
 use crate::report::rows::{Block, Row, Rows};
 use crate::report::style::{Style, Tone};
-use crate::report::text::{Clock, one_line, wrap};
+use crate::report::text::{Clock, UNBROKEN, one_line, wrap};
 use crate::report::{width, write_stderr};
 
 /// Writes the error, why it came to it and what to do to stderr.
@@ -15,7 +15,9 @@ pub fn render(error: &Error, style: &Style) {
 }
 
 pub(super) fn text(error: &Error, style: Style, width: usize, clock: &Clock) -> String {
-    let headline = wrap(&format!("{} {error}", style.paint(Tone::Bad, "error:")), "       ", width) + "\n";
+    // A path that fits on no line would leave the word alone on its own.
+    let headline = format!("{}{UNBROKEN}{error}", style.paint(Tone::Bad, "error:"));
+    let headline = wrap(&headline, "       ", width) + "\n";
     let Some(diagnosis) = error.diagnosis() else { return headline + &causes(error, style, width) };
     let Rows { place, since, cause, log, next, docs } = Rows::of(diagnosis, clock);
     let what = Row::new("what", &what(error, diagnosis));

@@ -80,7 +80,7 @@ pub(super) fn wrap(text: &str, indent: &str, width: usize) -> String {
 }
 
 /// A space at which no line is broken.
-const UNBROKEN: &str = "\u{a0}";
+pub(super) const UNBROKEN: &str = "\u{a0}";
 
 #[cfg(test)]
 mod tests {
