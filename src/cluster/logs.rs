@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::cluster::redact::Redaction;
-use crate::cluster::world::{Key, number, text};
+use crate::cluster::world::{Key, containers, crash_of, number, text};
 
 /// Enough to see why a program ended.
 const LINES: i64 = 20;
@@ -29,6 +29,18 @@ pub(super) struct LogWanted {
 }
 
 impl LogWanted {
+    /// Of a container as it runs.
+    fn of(pod: &Value, status: &Value) -> LogWanted {
+        LogWanted {
+            namespace: text(pod, "/metadata/namespace").to_owned(),
+            pod: text(pod, "/metadata/name").to_owned(),
+            container: text(status, "/name").to_owned(),
+            previous: false,
+            restarts: number(status, "/restartCount"),
+            lines: RUNNING_LINES,
+        }
+    }
+
     /// Where it is kept.
     pub(super) fn key(&self) -> Key {
         (self.namespace.clone(), self.pod.clone(), self.container.clone())
@@ -37,37 +49,20 @@ impl LogWanted {
 
 /// Containers of a pod that ended with an error and are not ready.
 pub(super) fn wanted_logs(pod: &Value) -> Vec<LogWanted> {
-    let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
-    let statuses = statuses.iter().filter_map(|path| pod.pointer(path)?.as_array()).flatten();
-    let failed = statuses.filter_map(|status| {
-        let now = status.pointer("/state/terminated");
-        let end = now.or_else(|| status.pointer("/lastState/terminated"))?;
-        let ready = status.get("ready").and_then(Value::as_bool) == Some(true);
-        (!ready && number(end, "/exitCode") != 0).then(|| LogWanted {
-            namespace: text(pod, "/metadata/namespace").to_owned(),
-            pod: text(pod, "/metadata/name").to_owned(),
-            container: text(status, "/name").to_owned(),
-            previous: now.is_none(),
-            restarts: number(status, "/restartCount"),
-            lines: LINES,
-        })
-    });
-    failed.collect()
+    let failed = containers(pod).filter(|status| crash_of(status).is_some());
+    let of_end = |status: &Value| LogWanted {
+        previous: status.pointer("/state/terminated").is_none(),
+        lines: LINES,
+        ..LogWanted::of(pod, status)
+    };
+    failed.map(of_end).collect()
 }
 
 /// Containers of a pod that is well, whose log may still tell of something.
 pub(super) fn running_logs(pod: &Value) -> Vec<LogWanted> {
     let statuses = pod.pointer("/status/containerStatuses").and_then(Value::as_array).into_iter().flatten();
     let running = statuses.filter(|status| status.pointer("/state/running").is_some());
-    let wanted = running.map(|status| LogWanted {
-        namespace: text(pod, "/metadata/namespace").to_owned(),
-        pod: text(pod, "/metadata/name").to_owned(),
-        container: text(status, "/name").to_owned(),
-        previous: false,
-        restarts: number(status, "/restartCount"),
-        lines: RUNNING_LINES,
-    });
-    wanted.collect()
+    running.map(|status| LogWanted::of(pod, status)).collect()
 }
 
 impl Cluster {

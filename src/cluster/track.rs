@@ -98,7 +98,7 @@ impl Cluster {
 }
 
 impl Tracker {
-    /// Readiness of a release, with the worst that a rule finds; `None` for one that is not tracked.
+    /// Readiness of a release, with the worst that a rule finds; empty for one that is not tracked.
     pub fn readiness(&self, component: &str) -> ReleaseReadiness {
         let Some(release) = self.view.releases.get(component) else { return ReleaseReadiness::default() };
         let now = jiff::Timestamp::now();

@@ -225,6 +225,28 @@ pub(super) fn is_owned_by(object: &Value, uid: &str) -> bool {
     owners.is_some_and(|owners| owners.iter().any(|owner| text(owner, "/uid") == uid))
 }
 
+/// Statuses of a pod's containers, those of its init containers first.
+pub(super) fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    statuses.into_iter().filter_map(|path| pod.pointer(path)?.as_array()).flatten()
+}
+
+/// Whether a container's status says that it is ready.
+pub(super) fn is_ready(status: &Value) -> bool {
+    status.get("ready").and_then(Value::as_bool) == Some(true)
+}
+
+/// How a container that is not ready ended, now or the last time.
+pub(super) fn end_of(status: &Value) -> Option<&Value> {
+    let end = status.pointer("/state/terminated").or_else(|| status.pointer("/lastState/terminated"));
+    end.filter(|_| !is_ready(status))
+}
+
+/// The same, where it ended with an error.
+pub(super) fn crash_of(status: &Value) -> Option<&Value> {
+    end_of(status).filter(|end| number(end, "/exitCode") != 0)
+}
+
 /// When an event was last seen, RFC 3339; the API has had three places for it.
 pub(super) fn last_seen(event: &Value) -> &str {
     ["/series/lastObservedTime", "/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"]

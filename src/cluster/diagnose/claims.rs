@@ -58,7 +58,9 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Notice,
         cause: "several StorageClasses are marked as default ({said}); the newest one wins",
         hint: "leave the mark on one of them, or name one with storage.class in the answers",
-        ..Rule { level: Level::Cluster, when: When::Fact(several_defaults), ..Rule::BLANK }
+        level: Level::Cluster,
+        when: When::Fact(several_defaults),
+        ..Rule::BLANK
     },
 ];
 
@@ -82,9 +84,7 @@ fn no_class(subject: &Subject<'_>) -> Option<String> {
 /// Events outlive what they tell of: only a claim that still waits suffers.
 fn provisioning_failed(subject: &Subject<'_>) -> Option<String> {
     pending(subject)?;
-    let events = subject.events();
-    let failed = events.iter().find(|event| text(event, "/reason") == "ProvisioningFailed")?;
-    Some(text(failed, "/message").to_owned())
+    subject.warned("ProvisioningFailed", "").map(str::to_owned)
 }
 
 fn class_missing(subject: &Subject<'_>) -> Option<String> {
@@ -103,8 +103,7 @@ fn silent(subject: &Subject<'_>) -> Option<String> {
 
 /// Only the newest words count: a later try may have gone well.
 fn resize_failed(subject: &Subject<'_>) -> Option<String> {
-    let events = subject.events();
-    let newest = events.first().filter(|event| text(event, "/reason").ends_with("ResizeFailed"))?;
+    let newest = subject.events().first().filter(|event| text(event, "/reason").ends_with("ResizeFailed"))?;
     Some(text(newest, "/message").to_owned())
 }
 

@@ -1,10 +1,8 @@
 //! Containers and pods that do not come up, whatever runs in them.
 
-use serde_json::Value;
-
 use crate::cluster::diagnose::subject::Level;
 use crate::cluster::diagnose::{Rule, Subject, When};
-use crate::cluster::world::{denied, number, text};
+use crate::cluster::world::{is_ready, number};
 use crate::event::Severity;
 
 pub(super) const RULES: &[Rule] = &[
@@ -99,28 +97,28 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 30,
         cause: "a volume of pod {name} is still attached to another node",
         hint: "see which pod holds it with `kubectl -n {namespace} get pods -o wide`; if its node is gone for good, delete that pod with --force",
-        ..on_pod(When::Fact(multi_attach))
+        ..stuck("FailedAttachVolume", "Multi-Attach")
     },
     Rule {
         id: "volume-attach-failed",
         lasts: 30,
         cause: "a volume of pod {name} cannot be attached to its node",
         hint: "see the storage driver, and `kubectl -n {namespace} describe pod {name}`",
-        ..on_pod(When::Fact(attach_failed))
+        ..stuck("FailedAttachVolume", "")
     },
     Rule {
         id: "volume-mount-failed",
         lasts: 30,
         cause: "a volume of pod {name} cannot be mounted",
         hint: "see what it names with `kubectl -n {namespace} describe pod {name}`: a missing Secret or ConfigMap, or the storage driver",
-        ..on_pod(When::Fact(mount_failed))
+        ..stuck("FailedMount", "")
     },
     Rule {
         id: "pod-sandbox-failed",
         lasts: 30,
         cause: "the node cannot give pod {name} a network",
         hint: "see the network plugin on that node, and `kubectl -n {namespace} describe pod {name}`",
-        ..on_pod(When::Fact(sandbox_failed))
+        ..stuck("FailedCreatePodSandBox", "")
     },
 ];
 
@@ -128,8 +126,8 @@ const fn on_container(when: When) -> Rule {
     Rule { level: Level::Container, when, ..Rule::BLANK }
 }
 
-const fn on_pod(when: When) -> Rule {
-    Rule { level: Level::Pod, when, ..Rule::BLANK }
+const fn stuck(reason: &'static str, phrase: &'static str) -> Rule {
+    Rule { when: When::Stuck(reason, phrase), ..Rule::BLANK }
 }
 
 fn startup_probe(subject: &Subject<'_>) -> Option<String> {
@@ -147,48 +145,5 @@ fn liveness_probe(subject: &Subject<'_>) -> Option<String> {
 
 /// An event stays for an hour: it counts only while the container is not ready.
 fn probe(subject: &Subject<'_>, phrase: &str) -> Option<String> {
-    if subject.status().get("ready").and_then(Value::as_bool) == Some(true) {
-        return None;
-    }
-    warned(subject, "Unhealthy", phrase)
-}
-
-fn multi_attach(subject: &Subject<'_>) -> Option<String> {
-    creating(subject)?;
-    warned(subject, "FailedAttachVolume", "Multi-Attach")
-}
-
-fn attach_failed(subject: &Subject<'_>) -> Option<String> {
-    creating(subject)?;
-    warned(subject, "FailedAttachVolume", "")
-}
-
-fn mount_failed(subject: &Subject<'_>) -> Option<String> {
-    creating(subject)?;
-    warned(subject, "FailedMount", "")
-}
-
-fn sandbox_failed(subject: &Subject<'_>) -> Option<String> {
-    creating(subject)?;
-    warned(subject, "FailedCreatePodSandBox", "")
-}
-
-/// The pod has a node and none of its containers has begun.
-fn creating(subject: &Subject<'_>) -> Option<()> {
-    let begun = |path: &str| {
-        let statuses = subject.object.pointer(path).and_then(Value::as_array).into_iter().flatten();
-        statuses
-            .into_iter()
-            .any(|status| status.pointer("/state/running").is_some() || number(status, "/restartCount") > 0)
-    };
-    let pending =
-        text(subject.object, "/status/phase") == "Pending" && denied(subject.object, "PodScheduled").is_none();
-    (pending && !begun("/status/containerStatuses")).then_some(())
-}
-
-fn warned(subject: &Subject<'_>, reason: &str, phrase: &str) -> Option<String> {
-    let events = subject.events();
-    let warned =
-        events.iter().find(|event| text(event, "/reason") == reason && text(event, "/message").contains(phrase))?;
-    Some(text(warned, "/message").to_owned())
+    subject.warned("Unhealthy", phrase).filter(|_| !is_ready(subject.status())).map(str::to_owned)
 }

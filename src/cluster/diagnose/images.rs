@@ -9,8 +9,6 @@ const PULL: &[&str] = &["ErrImagePull", "ImagePullBackOff", "RegistryUnavailable
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "image-rate-limited",
-        severity: Severity::Deadline,
-        lasts: 0,
         cause: "the registry refuses to give out {image} for now: too many pulls",
         hint: "wait, or log the nodes in to the registry, or name a mirror for the image under values.{component} in the answers",
         ..pull(&["429", "toomanyrequests", "rate limit"])
@@ -25,7 +23,6 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "image-registry-unreachable",
-        severity: Severity::Deadline,
         lasts: 20,
         cause: "the node of pod {name} cannot reach the registry of {image}",
         hint: "see whether the nodes have a way out (DNS, proxy, firewall), or name a mirror for the image under values.{component} in the answers",

@@ -34,34 +34,30 @@ impl Ledger {
             if lasted < found.rule.named_after {
                 continue;
             }
-            let counts = lasted >= found.rule.lasts && found.count >= found.rule.repeats;
-            let since = found.began.map_or(seen.first, |began| began.min(seen.first));
+            let counts = lasted >= found.rule.lasts && found.sight.count >= found.rule.repeats;
+            let since = found.sight.began.map_or(seen.first, |began| began.min(seen.first));
             ranked.push((found.rank, cause(found, since, counts)));
         }
         sorted(ranked)
     }
 }
 
-/// Everything counts that one look finds: whoever asks wants to know now.
+/// One look cannot wait: a cause counts when its object tells that it has lasted, or tells nothing of that.
 pub(in crate::cluster) fn at_once(matches: Vec<Match>, now: jiff::Timestamp) -> Vec<Cause> {
     let ranked = matches.into_iter().map(|found| {
-        let since = found.began.unwrap_or(now);
-        let old_enough = now.as_second() - since.as_second() >= found.rule.lasts || found.began.is_none();
-        (found.rank, cause(found, since, old_enough))
+        let since = found.sight.began.unwrap_or(now);
+        let counts = found.sight.began.is_none() || now.as_second() - since.as_second() >= found.rule.lasts;
+        (found.rank, cause(found, since, counts))
     });
     sorted(ranked.collect())
 }
 
 fn sorted(mut ranked: Vec<(usize, Cause)>) -> Vec<Cause> {
-    ranked.sort_by(|(left_rank, left), (right_rank, right)| {
-        let order = |rank: usize, cause: &Cause| {
-            let settled = cause.counts && cause.diagnosis.severity == Severity::Fatal;
-            (!settled, cause.diagnosis.severity == Severity::Notice, rank)
-        };
-        order(*left_rank, left)
-            .cmp(&order(*right_rank, right))
-            .then_with(|| left.diagnosis.place.object.cmp(&right.diagnosis.place.object))
-    });
+    fn order((rank, cause): &(usize, Cause)) -> (bool, bool, usize, &str) {
+        let is_notice = cause.diagnosis.severity == Severity::Notice;
+        (!cause.is_final(), is_notice, *rank, &cause.diagnosis.place.object)
+    }
+    ranked.sort_by(|left, right| order(left).cmp(&order(right)));
     ranked.into_iter().map(|(_, cause)| cause).collect()
 }
 
@@ -76,9 +72,9 @@ fn cause(found: Match, since: jiff::Timestamp, counts: bool) -> Cause {
         severity,
         cause: found.cause,
         place: found.place,
-        evidence: found.evidence,
+        evidence: found.sight.evidence,
         since,
-        log: found.log,
+        log: found.sight.log,
         hint: found.hint,
         docs: format!("docs/diagnosis.md#{}", found.rule.id),
     };

@@ -125,7 +125,9 @@ pub(super) const RULES: &[Rule] = &[
         id: "certificate-rate-limited",
         cause: "Let's Encrypt gives out no more certificates for this host name for now",
         hint: "wait until the time that the log names; do not delete and make the Ingress again, each try counts",
-        ..Rule { when: When::Fact(certificate_limit), level: Level::Container, ..Rule::BLANK }
+        level: Level::Container,
+        when: When::Fact(certificate_limit),
+        ..Rule::BLANK
     },
 ];
 

@@ -34,9 +34,9 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// Nothing but somebody's hand mends it.
+    /// Nothing but somebody's hand mends it: a cause is not called fatal before it counts.
     pub fn is_final(&self) -> bool {
-        self.counts && self.diagnosis.severity == Severity::Fatal
+        self.diagnosis.severity == Severity::Fatal
     }
 }
 
@@ -109,12 +109,7 @@ pub(super) struct Match {
     place: Place,
     cause: String,
     hint: String,
-    evidence: String,
-    /// Restarts, or repetitions of the event.
-    count: u32,
-    /// Since when, as the object itself tells.
-    began: Option<jiff::Timestamp>,
-    log: Vec<String>,
+    sight: Sight,
 }
 
 /// What a row saw in a subject.
@@ -122,7 +117,9 @@ pub(super) struct Match {
 struct Sight {
     /// The cluster's own words.
     evidence: String,
+    /// Restarts, or repetitions of the event.
     count: u32,
+    /// Since when, as the object itself tells.
     began: Option<jiff::Timestamp>,
     log: Vec<String>,
 }
@@ -159,22 +156,13 @@ pub(super) fn matches(world: &World, release: &TrackedRelease, look: Look) -> Ve
 
 /// The first row that matches.
 fn first_match(subject: &Subject<'_>) -> Option<Match> {
-    let (rank, rule, sight) = rules()
+    let (rank, rule, mut sight) = rules()
         .enumerate()
         .filter(|(_, rule)| rule.level == subject.level)
         .find_map(|(rank, rule)| Some((rank, rule, rule.when.sees(subject)?)))?;
-    let evidence = one_line(&sight.evidence);
-    Some(Match {
-        rank,
-        rule,
-        place: subject.place(),
-        cause: subject.fill(rule.cause, &sight),
-        hint: subject.fill(rule.hint, &sight),
-        evidence,
-        count: sight.count,
-        began: sight.began,
-        log: sight.log,
-    })
+    sight.evidence = one_line(&sight.evidence);
+    let [cause, hint] = [rule.cause, rule.hint].map(|sentence| subject.fill(sentence, &sight.evidence));
+    Some(Match { rank, rule, place: subject.place(), cause, hint, sight })
 }
 
 /// Spaces instead of line breaks, and not endless.

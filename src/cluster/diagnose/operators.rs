@@ -95,7 +95,7 @@ const HOST: &str = "/status/loadBalancer/ingress/0/hostname";
 
 fn warned<'a>(subject: &'a Subject<'_>) -> Option<&'a Value> {
     // An address means that whatever was wrong is mended.
-    text(subject.object, HOST).is_empty().then(|| subject.events().into_iter().next()).flatten()
+    subject.events().first().copied().filter(|_| text(subject.object, HOST).is_empty())
 }
 
 fn https_off(subject: &Subject<'_>) -> Option<String> {

@@ -18,7 +18,8 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 15,
         cause: "no node takes pod {name}, because nodes are not ready: {said}",
         hint: "see `kubectl get nodes`, and the kubelet of those that are not ready",
-        ..Rule { when: When::Fact(node_not_ready), ..Rule::BLANK }
+        when: When::Fact(node_not_ready),
+        ..Rule::BLANK
     },
     Rule {
         id: "node-cordoned",
@@ -32,7 +33,8 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 15,
         cause: "no node takes pod {name}: it does not tolerate their taints ({said})",
         hint: "add the toleration under values.{component} in the answers, or remove the taint with `kubectl taint node NODE KEY-`",
-        ..Rule { when: When::Fact(taint), ..Rule::BLANK }
+        when: When::Fact(taint),
+        ..Rule::BLANK
     },
     Rule {
         id: "cpu-insufficient",
@@ -99,7 +101,8 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 15,
         cause: "no node takes pod {name}: {said}",
         hint: "see `kubectl -n {namespace} describe pod {name}`",
-        ..Rule { when: When::Fact(otherwise), ..Rule::BLANK }
+        when: When::Fact(otherwise),
+        ..Rule::BLANK
     },
 ];
 

@@ -1,14 +1,14 @@
 //! What rules look at: the objects of a release and what hangs below them, each with its place.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::cluster::ObjectRef;
-use crate::cluster::diagnose::Sight;
 use crate::cluster::readiness::pods::is_expected;
 use crate::cluster::readiness::workloads::judge;
-use crate::cluster::world::{TrackedRelease, World, denied, has_condition, number, text};
+use crate::cluster::world::{TrackedRelease, World, containers, denied, has_condition, number, text};
 use crate::event::Place;
 
 /// How much is looked at.
@@ -60,6 +60,8 @@ pub(in crate::cluster) struct Subject<'a> {
     pub(super) object: &'a Value,
     /// Status of the container.
     pub(super) container: Option<&'a Value>,
+    /// Read when the first row asks.
+    events: OnceCell<Vec<&'a Value>>,
 }
 
 /// Everything of a release that rules look at.
@@ -96,9 +98,14 @@ struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    fn add(&mut self, level: Level, workload: Option<&'a Value>, object: &'a Value) {
+    fn subject(&self, level: Level, workload: Option<&'a Value>, object: &'a Value) -> Subject<'a> {
         let (world, release, now) = (self.world, self.release, self.look.now);
-        self.subjects.push(Subject { level, world, release, now, workload, object, container: None });
+        Subject { level, world, release, now, workload, object, container: None, events: OnceCell::new() }
+    }
+
+    fn add(&mut self, level: Level, workload: Option<&'a Value>, object: &'a Value) {
+        let subject = self.subject(level, workload, object);
+        self.subjects.push(subject);
     }
 
     fn claim(&mut self, workload: Option<&'a Value>, claim: &'a Value) {
@@ -131,19 +138,11 @@ impl<'a> Gathered<'a> {
         for claim in self.world.claims_of(pod) {
             self.claim(workload, claim);
         }
-        let (world, release, now) = (self.world, self.release, self.look.now);
-        let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
-        let containers = statuses.iter().filter_map(|path| pod.pointer(path)?.as_array()).flatten();
         if is_expected(pod) {
-            self.subjects.extend(containers.map(|status| Subject {
-                level: Level::Container,
-                world,
-                release,
-                now,
-                workload,
-                object: pod,
-                container: Some(status),
-            }));
+            for status in containers(pod) {
+                let subject = self.subject(Level::Container, workload, pod);
+                self.subjects.push(Subject { container: Some(status), ..subject });
+            }
         }
         if !ready {
             self.add(Level::Pod, workload, pod);
@@ -156,18 +155,14 @@ const PODS: usize = 200;
 
 /// A pod that only starts tells nothing, and a large cluster has many of them.
 fn is_telling(pod: &Value, warned: &BTreeSet<&str>) -> bool {
-    let starts = |path: &str| {
-        let statuses = pod.pointer(path).and_then(Value::as_array).into_iter().flatten();
-        statuses.into_iter().all(|status| {
-            let waits = text(status, "/state/waiting/reason");
-            let fresh = number(status, "/restartCount") == 0
-                && status.pointer("/state/terminated/reason").is_none_or(|reason| reason == "Completed");
-            fresh && matches!(waits, "" | "ContainerCreating" | "PodInitializing")
-        })
+    let starts = |status: &Value| {
+        let fresh = number(status, "/restartCount") == 0
+            && status.pointer("/state/terminated/reason").is_none_or(|reason| reason == "Completed");
+        let waits = text(status, "/state/waiting/reason");
+        fresh && matches!(waits, "" | "ContainerCreating" | "PodInitializing")
     };
     let only_starts = matches!(text(pod, "/status/phase"), "" | "Pending" | "Running")
-        && starts("/status/initContainerStatuses")
-        && starts("/status/containerStatuses")
+        && containers(pod).all(starts)
         && denied(pod, "PodScheduled").is_none()
         && pod.pointer("/metadata/deletionTimestamp").is_none();
     !only_starts || warned.contains(text(pod, "/metadata/name"))
@@ -196,16 +191,24 @@ impl Subject<'_> {
     }
 
     /// Warning events about the object, the newest first; of a container: those that name it.
-    pub(super) fn events(&self) -> Vec<&Value> {
-        let mut events = self.world.events(self.object);
-        if self.container.is_some() {
-            let own = format!("{{{}}}", self.container_name());
-            events.retain(|event| {
-                let path = text(event, "/involvedObject/fieldPath");
-                path.is_empty() || path.ends_with(&own)
-            });
-        }
-        events
+    pub(super) fn events(&self) -> &[&Value] {
+        self.events.get_or_init(|| {
+            let mut events = self.world.events(self.object);
+            if self.container.is_some() {
+                let own = format!("{{{}}}", self.container_name());
+                events.retain(|event| {
+                    let path = text(event, "/involvedObject/fieldPath");
+                    path.is_empty() || path.ends_with(&own)
+                });
+            }
+            events
+        })
+    }
+
+    /// The newest message of a Warning event with this reason and phrase.
+    pub(super) fn warned(&self, reason: &str, phrase: &str) -> Option<&str> {
+        let told = |event: &&&Value| text(event, "/reason") == reason && text(event, "/message").contains(phrase);
+        self.events().iter().find(told).map(|event| text(event, "/message"))
     }
 
     /// Where it is.
@@ -220,8 +223,8 @@ impl Subject<'_> {
         }
     }
 
-    /// Fills a row's sentence. Every placeholder of the tables is known here; a test holds them against it.
-    pub(super) fn fill(&self, sentence: &str, sight: &Sight) -> String {
+    /// Fills a row's sentence; `said` are the cluster's own words. Every placeholder of the tables is known here; a test holds them against it.
+    pub(super) fn fill(&self, sentence: &str, said: &str) -> String {
         let workload = self.workload.unwrap_or(self.object);
         let named = format!("{} {}", text(workload, "/kind"), text(workload, "/metadata/name"));
         let ended = ["/lastState/terminated/exitCode", "/state/terminated/exitCode"];
@@ -237,7 +240,7 @@ impl Subject<'_> {
             ("{restarts}", number(self.status(), "/restartCount").to_string()),
             ("{code}", code.to_string()),
             ("{class}", text(self.object, "/spec/storageClassName").to_owned()),
-            ("{said}", super::one_line(&sight.evidence)),
+            ("{said}", said.to_owned()),
         ];
         pairs.iter().fold(sentence.to_owned(), |text, (key, value)| text.replace(key, value))
     }

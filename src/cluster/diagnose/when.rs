@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cluster::diagnose::scheduling::clause;
 use crate::cluster::diagnose::{Sight, Subject, has_any, time};
-use crate::cluster::world::{denied, last_seen, mark, number, text};
+use crate::cluster::world::{condition, crash_of, denied, end_of, last_seen, mark, number, text};
 
 /// What a row looks for in its subject. Phrases match in whatever case; none means any text.
 pub(super) enum When {
@@ -18,6 +18,8 @@ pub(super) enum When {
     Logged(&'static [&'static str]),
     /// The log of a container of this app has a phrase, whether or not it is well.
     Says { app: &'static str, phrases: &'static [&'static str] },
+    /// None of a pod's containers has begun, and a Warning event about it has this reason and phrase.
+    Stuck(&'static str, &'static str),
     /// The scheduler's main reason has a phrase.
     Unscheduled(&'static [&'static str]),
     /// The workload's pods or claims cannot be created, and the refusal has a phrase.
@@ -32,15 +34,12 @@ impl When {
     pub(super) fn sees(&self, subject: &Subject<'_>) -> Option<Sight> {
         match self {
             When::Waiting(reasons, phrases) => waiting(subject, reasons, phrases),
-            When::Killed(reasons) => ended(subject)
+            When::Killed(reasons) => end_of(subject.status())
                 .filter(|end| reasons.contains(&text(end, "/reason")))
                 .map(|end| sight_of_end(subject, end)),
-            When::Crashed => {
-                let end = ended(subject).filter(|end| number(end, "/exitCode") != 0)?;
-                Some(sight_of_end(subject, end))
-            }
+            When::Crashed => crash_of(subject.status()).map(|end| sight_of_end(subject, end)),
             When::Logged(phrases) => {
-                let end = ended(subject).filter(|end| number(end, "/exitCode") != 0)?;
+                let end = crash_of(subject.status())?;
                 let line = line_with(subject, phrases)?;
                 Some(Sight { evidence: line, ..sight_of_end(subject, end) })
             }
@@ -48,6 +47,9 @@ impl When {
                 let is_app =
                     mark(subject.object, "app.kubernetes.io/name") == *app || mark(subject.object, "app") == *app;
                 is_app.then(|| line_with(subject, phrases)).flatten().map(|line| Sight::of(&line))
+            }
+            When::Stuck(reason, phrase) => {
+                subject.warned(reason, phrase).filter(|_| is_creating(subject.object)).map(Sight::of)
             }
             When::Unscheduled(phrases) => {
                 let condition = denied(subject.object, "PodScheduled")?;
@@ -81,15 +83,6 @@ fn waiting(subject: &Subject<'_>, reasons: &[&str], phrases: &[&str]) -> Option<
     Some(Sight { evidence: (*words).to_owned(), count, began, log: Vec::new() })
 }
 
-/// How a container that is not ready ended, now or the last time.
-fn ended<'a>(subject: &'a Subject<'_>) -> Option<&'a Value> {
-    let status = subject.status();
-    if status.get("ready").and_then(Value::as_bool) == Some(true) {
-        return None;
-    }
-    status.pointer("/state/terminated").or_else(|| status.pointer("/lastState/terminated"))
-}
-
 fn sight_of_end(subject: &Subject<'_>, end: &Value) -> Sight {
     Sight {
         evidence: text(end, "/message").to_owned(),
@@ -117,7 +110,7 @@ fn times(event: &Value) -> u32 {
 
 /// A Deployment tells it in a condition, since its ReplicaSets come and go; the others by events.
 fn refused(subject: &Subject<'_>, phrases: &[&str]) -> Option<Sight> {
-    let failure = crate::cluster::world::condition(subject.object, "ReplicaFailure");
+    let failure = condition(subject.object, "ReplicaFailure");
     if let Some(failure) = failure.filter(|failure| text(failure, "/status") == "True") {
         let message = text(failure, "/message");
         let began = time(failure, "/lastTransitionTime");
@@ -130,6 +123,16 @@ fn refused(subject: &Subject<'_>, phrases: &[&str]) -> Option<Sight> {
     let events = subject.events();
     let newest = events.iter().find(|event| text(event, "/reason") == "FailedCreate")?;
     has_any(text(newest, "/message"), phrases).then(|| sight_of_event(newest))
+}
+
+/// A pod that has a node and none of whose containers has begun.
+fn is_creating(pod: &Value) -> bool {
+    let statuses = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
+    let begun = statuses
+        .into_iter()
+        .flatten()
+        .any(|status| status.pointer("/state/running").is_some() || number(status, "/restartCount") > 0);
+    text(pod, "/status/phase") == "Pending" && denied(pod, "PodScheduled").is_none() && !begun
 }
 
 /// Fewer pods exist than are wanted.

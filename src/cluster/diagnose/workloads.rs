@@ -13,20 +13,23 @@ pub(super) const RULES: &[Rule] = &[
         id: "evicted",
         cause: "pod {name} was evicted from its node",
         hint: "free what its node lacks (see the words above), or raise the requests under values.{component} in the answers so that the pod is evicted last; `kubectl -n {namespace} delete pod {name}` clears it away",
-        ..Rule { when: When::Fact(evicted), ..Rule::BLANK }
+        when: When::Fact(evicted),
+        ..Rule::BLANK
     },
     Rule {
         id: "node-lost",
         lasts: 20,
         cause: "the node of pod {name} has stopped answering",
         hint: "see `kubectl get nodes`; the pod moves once the node is back or removed",
-        ..Rule { when: When::Fact(node_lost), ..Rule::BLANK }
+        when: When::Fact(node_lost),
+        ..Rule::BLANK
     },
     Rule {
         id: "pod-stuck-terminating",
         cause: "pod {name} does not go away",
         hint: "see its node and its finalizers: `kubectl -n {namespace} get pod {name} -o yaml`",
-        ..Rule { when: When::Fact(stuck), ..Rule::BLANK }
+        when: When::Fact(stuck),
+        ..Rule::BLANK
     },
     Rule {
         id: "hook-failed",
@@ -69,9 +72,7 @@ fn node_lost(subject: &Subject<'_>) -> Option<String> {
         return Some(text(subject.object, "/status/message").to_owned());
     }
     denied(subject.object, "Ready")?;
-    let events = subject.events();
-    let told = events.iter().find(|event| text(event, "/reason") == "NodeNotReady")?;
-    Some(text(told, "/message").to_owned())
+    subject.warned("NodeNotReady", "").map(str::to_owned)
 }
 
 /// The Job controller's own, which goes by itself.

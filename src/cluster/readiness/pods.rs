@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cluster::world::{World, denied, has_condition, text};
+use crate::cluster::world::{World, containers, denied, has_condition, is_ready, text};
 
 /// What the first pod of a workload that is not ready is doing.
 pub(super) fn starting(world: &World, workload: &Value) -> Option<String> {
@@ -11,9 +11,7 @@ pub(super) fn starting(world: &World, workload: &Value) -> Option<String> {
     if denied(pod, "PodScheduled").is_some() {
         return Some(format!("pod {name} waits for a node"));
     }
-    let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
-    let mut containers = statuses.iter().filter_map(|path| pod.pointer(path)?.as_array()).flatten();
-    let doing = containers.find_map(|status| of_container(status, name));
+    let doing = containers(pod).find_map(|status| of_container(status, name));
     Some(doing.unwrap_or_else(|| format!("pod {name} is starting")))
 }
 
@@ -25,8 +23,7 @@ pub(in crate::cluster) fn is_expected(pod: &Value) -> bool {
 fn of_container(status: &Value, pod: &str) -> Option<String> {
     let named = format!("container {} of pod {pod}", text(status, "/name"));
     if status.pointer("/state/running").is_some() {
-        let ready = status.get("ready").and_then(Value::as_bool) == Some(true);
-        return (!ready).then(|| format!("{named} runs but is not ready"));
+        return (!is_ready(status)).then(|| format!("{named} runs but is not ready"));
     }
     match text(status, "/state/waiting/reason") {
         "" | "ContainerCreating" | "PodInitializing" => None,
