@@ -1,6 +1,8 @@
 //! What the API server's refusals mean: rows from its words to a cause and the next step. helm repeats these words on
 //! its stderr, so that both ways to the cluster read the same rows. Texts of Kubernetes 1.30 to 1.36.
 
+use crate::event::{Diagnosis, Place, Severity};
+
 /// One row.
 #[derive(Debug)]
 pub struct Refusal {
@@ -12,6 +14,28 @@ pub struct Refusal {
     pub cause: &'static str,
     /// What to do.
     pub hint: &'static str,
+}
+
+impl Refusal {
+    /// As a diagnosis of a release; `words` are those that the row knew.
+    pub fn of_release(&self, component: &str, namespace: &str, words: &str) -> Diagnosis {
+        Diagnosis {
+            rule: self.id.to_owned(),
+            severity: Severity::Fatal,
+            cause: self.cause.to_owned(),
+            place: Place {
+                component: Some(component.to_owned()),
+                namespace: Some(namespace.to_owned()),
+                object: format!("release {component}"),
+                ..Place::default()
+            },
+            evidence: words.split_whitespace().collect::<Vec<_>>().join(" "),
+            since: jiff::Timestamp::now(),
+            log: Vec::new(),
+            hint: self.hint.to_owned(),
+            docs: Diagnosis::docs_of(self.id),
+        }
+    }
 }
 
 /// By precedence: a webhook that is refused by a quota is about the quota.

@@ -29,7 +29,7 @@ const MAY_SEE: [(&str, &[&str]); 15] = [
     ("stack", &["config", "event"]),
     ("config", &[]),
     ("event", &[]),
-    ("refusal", &[]),
+    ("refusal", &["event"]),
 ];
 
 /// Gathers every module's error and maps it to an exit code.

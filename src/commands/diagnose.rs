@@ -8,10 +8,10 @@ use serde_json::json;
 
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::{Cluster, Findings, Redaction, TrackedRelease};
-use crate::commands::{connect, settings_sources, survey::catalogue};
+use crate::commands::{connect, settings_sources, status::words, survey::catalogue};
 use crate::error::{self, Error};
-use crate::event::{Diagnosis, Place, Severity};
-use crate::helm::{Helm, ReleaseInfo, ReleaseStatus};
+use crate::event::{Diagnosis, Severity};
+use crate::helm::{Helm, ReleaseInfo};
 use crate::plan::PlanError;
 use crate::report::{self, Examined, style::Style};
 use crate::stack::{DOOR_SECRET, GRAFANA_SECRET, Overview, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
@@ -89,28 +89,9 @@ async fn redaction(cluster: &Cluster, namespace: &str) -> Result<Redaction, Erro
 }
 
 fn of_release(info: &ReleaseInfo) -> Option<Diagnosis> {
-    let row = info.status.trouble()?;
-    let place = Place {
-        component: Some(info.name.clone()),
-        namespace: Some(info.namespace.clone()),
-        object: format!("release {}", info.name),
-        ..Place::default()
-    };
-    Some(Diagnosis {
-        rule: row.id.to_owned(),
-        severity: Severity::Deadline,
-        cause: row.cause.to_owned(),
-        place,
-        evidence: format!("revision {} is {}", info.revision, words(info.status)),
-        since: jiff::Timestamp::now(),
-        log: Vec::new(),
-        hint: row.hint.to_owned(),
-        docs: format!("docs/diagnosis.md#{}", row.id),
-    })
-}
-
-fn words(status: ReleaseStatus) -> &'static str {
-    super::status::words(status)
+    let words = format!("revision {} is {}", info.revision, words(info.status));
+    let found = info.status.trouble()?.of_release(&info.name, &info.namespace, &words);
+    Some(Diagnosis { severity: Severity::Deadline, ..found })
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! one `step-finished`; after a cancel or a failure no further step starts, and a running helm is waited for.
 
 mod error;
-mod failed;
 mod journal;
 mod patience;
 mod prepare;

@@ -8,13 +8,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::{ClusterError, Tracker};
-use crate::engine::failed::{of_cluster, of_helm};
 use crate::engine::patience::Patience;
 use crate::engine::prepare::request;
 use crate::engine::{EngineContext, PreparedRelease, StepError};
-use crate::event::{Event, Phase};
+use crate::event::{Diagnosis, Event, Phase};
 use crate::helm::{HelmError, ReleaseStatus};
 use crate::plan::Step;
+use crate::refusal::Refusal;
 
 /// What one step works with.
 pub(super) struct StepRun<'a> {
@@ -85,7 +85,7 @@ impl StepRun<'_> {
             let applied = self.patiently(|| self.context.cluster.apply(object)).await;
             applied.map_err(|source| StepError::Object {
                 object: format!("{} {}", text(&object.manifest["kind"]), text(&object.manifest["metadata"]["name"])),
-                diagnosis: of_cluster(&self.step.release, &source),
+                diagnosis: self.refused(source.refusal()),
                 source,
             })?;
         }
@@ -97,7 +97,7 @@ impl StepRun<'_> {
             return Ok(());
         }
         let applied = self.patiently(|| self.context.cluster.apply_crds(&prepared.crds, self.time_left())).await;
-        let failed = |source| StepError::Crds { diagnosis: of_cluster(&self.step.release, &source), source };
+        let failed = |source: ClusterError| StepError::Crds { diagnosis: self.refused(source.refusal()), source };
         applied.map(drop).map_err(failed)
     }
 
@@ -132,8 +132,16 @@ impl StepRun<'_> {
         Ok(listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.status))
     }
 
+    /// What a refusal means; `None` when no row knows its words.
+    fn refused(&self, known: Option<(&'static Refusal, &str)>) -> Option<Box<Diagnosis>> {
+        let release = &self.step.release;
+        let told =
+            |(row, words): (&Refusal, &str)| row.of_release(release.component.as_str(), &release.namespace, words);
+        known.map(told).map(Box::new)
+    }
+
     pub(super) fn helm_failed(&self, what: &'static str, source: HelmError) -> StepError {
-        StepError::Helm { what, diagnosis: of_helm(&self.step.release, &source), source }
+        StepError::Helm { what, diagnosis: self.refused(source.refusal()), source }
     }
 
     /// Takes a release out of a pending state, which helm itself refuses to touch. A first install that never ended

@@ -59,3 +59,10 @@ pub struct Diagnosis {
     /// Where to read more.
     pub docs: String,
 }
+
+impl Diagnosis {
+    /// Where a rule is documented.
+    pub fn docs_of(rule: &str) -> String {
+        format!("docs/diagnosis.md#{rule}")
+    }
+}

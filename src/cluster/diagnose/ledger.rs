@@ -76,7 +76,7 @@ fn cause(found: Match, since: jiff::Timestamp, counts: bool) -> Cause {
         since,
         log: found.sight.log,
         hint: found.hint,
-        docs: format!("docs/diagnosis.md#{}", found.rule.id),
+        docs: Diagnosis::docs_of(found.rule.id),
     };
     Cause { diagnosis, counts }
 }

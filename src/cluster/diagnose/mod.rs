@@ -144,7 +144,7 @@ pub(super) fn no_answer(release: &TrackedRelease, since: jiff::Timestamp) -> Cau
         log: Vec::new(),
         hint: "see whether `kubectl get nodes` works with the same kubeconfig and context; the run goes on by itself"
             .to_owned(),
-        docs: "docs/diagnosis.md#cluster-unreachable".to_owned(),
+        docs: Diagnosis::docs_of("cluster-unreachable"),
     };
     Cause { diagnosis, counts: true }
 }
