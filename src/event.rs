@@ -5,6 +5,7 @@
 //! [`Event::RunFinished`] is sent, last, also on cancel. Lifecycle events are never dropped, progress may be.
 
 mod diagnosis;
+mod planned;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 pub use diagnosis::{Diagnosis, Place, Severity};
+pub use planned::{ActionKind, Effects, PlannedStep};
 
 /// One line of `--output json`: an event and when it happened (RFC 3339, UTC).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -145,43 +147,6 @@ pub enum Event {
     RunFinished(RunSummary),
 }
 
-/// A step as the plan has it.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct PlannedStep {
-    /// Component name = release name.
-    pub component: String,
-    /// Wave number.
-    pub wave: u8,
-    /// Namespace of the release.
-    pub namespace: String,
-    /// Chart name.
-    pub chart: String,
-    /// Chart version that will stand after the step.
-    pub chart_version: String,
-    /// What will be done.
-    pub action: ActionKind,
-    /// Why, one line.
-    pub reason: String,
-    /// Seconds the same step took in the last run that is known.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub usual_seconds: Option<u64>,
-}
-
-/// What a step does.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash)]
-#[serde(rename_all = "kebab-case")]
-pub enum ActionKind {
-    /// No release stands; it is installed.
-    Install,
-    /// The release stands with other values or another version.
-    Upgrade,
-    /// The release is pending, failed, or lacks objects.
-    Repair,
-    /// Nothing to do; no helm is run.
-    Unchanged,
-}
-
 /// What a step is doing.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
@@ -194,6 +159,10 @@ pub enum Phase {
     Helm,
     /// The workloads come up.
     Waiting,
+    /// The release goes back to its last healthy revision.
+    RollingBack,
+    /// The release and what belongs to it are taken away.
+    Removing,
 }
 
 /// How a step ended.
@@ -206,6 +175,8 @@ pub enum StepOutcome {
     Upgraded,
     /// A broken release was mended and is ready.
     Repaired,
+    /// The release was taken away.
+    Removed,
     /// Nothing was done.
     Unchanged,
     /// Not started, because an earlier wave failed or the run was cancelled.

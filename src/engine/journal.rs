@@ -179,6 +179,8 @@ mod tests {
             chart_version: "1.0.0".into(),
             action,
             reason: String::new(),
+            from_version: None,
+            effects: Default::default(),
             usual_seconds: None,
         }
     }

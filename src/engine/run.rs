@@ -124,6 +124,7 @@ async fn run_step(
         (Ok(()), ActionKind::Upgrade) => StepOutcome::Upgraded,
         (Ok(()), ActionKind::Repair) => StepOutcome::Repaired,
         (Ok(()), ActionKind::Unchanged) => StepOutcome::Unchanged,
+        (Ok(()), ActionKind::Remove) => StepOutcome::Removed,
     };
     let error = worked.err();
     let seconds = started.elapsed().as_secs_f64();

@@ -1,6 +1,6 @@
 //! From wanted and observed to a plan. Pure.
 
-use crate::event::ActionKind;
+use crate::event::{ActionKind, Effects};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::plan::difference::changed_paths;
 use crate::plan::{Observed, Plan, PlanError, Standing, Step, Wave};
@@ -16,14 +16,14 @@ pub fn build(wanted: Vec<Release>, observed: &Observed) -> Result<Plan, PlanErro
         let info = observed.releases.get(release.component.as_str());
         let (action, reason) = decide(&release, info, observed)?;
         let number = release.wave;
-        let step = Step { release, action, reason, from: info.map(Standing::from) };
+        let step = Step { release, action, reason, from: info.map(Standing::from), effects: Effects::default() };
         match waves.iter_mut().find(|wave| wave.number == number) {
             Some(wave) => wave.steps.push(step),
             None => waves.push(Wave { number, steps: vec![step] }),
         }
     }
     waves.sort_by_key(|wave| wave.number);
-    Ok(Plan { waves })
+    Ok(Plan { waves, removals: Vec::new() })
 }
 
 impl From<&ReleaseInfo> for Standing {

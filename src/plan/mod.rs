@@ -12,7 +12,7 @@ pub use describe::{ValueDiff, value_diff};
 pub use error::PlanError;
 pub use observe::{Observed, live_facts, observe};
 
-use crate::event::{ActionKind, PlannedStep};
+use crate::event::{ActionKind, Effects, PlannedStep};
 use crate::stack::Release;
 
 /// What will be done, in waves; the value that is confirmed is the value that is executed.
@@ -20,6 +20,25 @@ use crate::stack::Release;
 pub struct Plan {
     /// Waves in ascending order, each with its steps.
     pub waves: Vec<Wave>,
+    /// Releases that stand and are not wanted any more, the latest wave first; taken away after every wave stands.
+    pub removals: Vec<Removal>,
+}
+
+/// A release that is taken away.
+#[derive(Clone, Debug)]
+pub struct Removal {
+    /// Component name = release name.
+    pub component: String,
+    /// Its wave.
+    pub wave: u8,
+    /// Namespace of the release.
+    pub namespace: String,
+    /// Chart it was made from.
+    pub chart: String,
+    /// How it stands.
+    pub from: Standing,
+    /// Why, one line.
+    pub reason: String,
 }
 
 /// Steps that run side by side.
@@ -42,6 +61,8 @@ pub struct Step {
     pub reason: String,
     /// What stands now.
     pub from: Option<Standing>,
+    /// What it will do beyond the release; filled once the chart is rendered.
+    pub effects: Effects,
 }
 
 /// The release as it stands.
@@ -58,29 +79,47 @@ pub struct Standing {
 impl Plan {
     /// Steps as events and reports show them, in wave order.
     pub fn steps(&self) -> Vec<PlannedStep> {
-        self.waves
-            .iter()
-            .flat_map(|wave| &wave.steps)
-            .map(|step| PlannedStep {
-                component: step.release.component.to_string(),
-                wave: step.release.wave,
-                namespace: step.release.namespace.clone(),
-                chart: step.release.chart.name.clone(),
-                chart_version: step.release.chart.version.to_string(),
-                action: step.action,
-                reason: step.reason.clone(),
-                usual_seconds: None,
-            })
-            .collect()
+        let changes = self.waves.iter().flat_map(|wave| &wave.steps).map(|step| PlannedStep {
+            component: step.release.component.to_string(),
+            wave: step.release.wave,
+            namespace: step.release.namespace.clone(),
+            chart: step.release.chart.name.clone(),
+            chart_version: step.release.chart.version.to_string(),
+            from_version: step.from.as_ref().map(|standing| standing.chart_version.to_string()),
+            action: step.action,
+            reason: step.reason.clone(),
+            effects: step.effects.clone(),
+            usual_seconds: None,
+        });
+        changes.chain(self.removals.iter().map(Removal::step)).collect()
     }
 
     /// Whether any step changes something.
     pub fn has_changes(&self) -> bool {
-        self.waves.iter().flat_map(|wave| &wave.steps).any(|step| step.action != ActionKind::Unchanged)
+        let changes = self.waves.iter().flat_map(|wave| &wave.steps).any(|step| step.action != ActionKind::Unchanged);
+        changes || !self.removals.is_empty()
     }
 
     /// Every release of the plan, in wave order.
     pub fn releases(&self) -> impl Iterator<Item = &Release> {
         self.waves.iter().flat_map(|wave| &wave.steps).map(|step| &step.release)
+    }
+}
+
+impl Removal {
+    /// As events and reports show it.
+    pub fn step(&self) -> PlannedStep {
+        PlannedStep {
+            component: self.component.clone(),
+            wave: self.wave,
+            namespace: self.namespace.clone(),
+            chart: self.chart.clone(),
+            chart_version: self.from.chart_version.to_string(),
+            from_version: Some(self.from.chart_version.to_string()),
+            action: ActionKind::Remove,
+            reason: self.reason.clone(),
+            effects: Effects::default(),
+            usual_seconds: None,
+        }
     }
 }

@@ -131,6 +131,8 @@ mod tests {
             chart_version: "6.46.0".into(),
             action: ActionKind::Repair,
             reason: "revision 3 was interrupted and is still pending in the cluster".into(),
+            from_version: None,
+            effects: crate::event::Effects::default(),
             usual_seconds: None,
         };
         let table = plan_table(&[step], &Style { color: false }, 60);

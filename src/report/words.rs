@@ -13,6 +13,8 @@ pub(super) fn phase_words(phase: Phase) -> &'static str {
         Phase::Applying => "applying our objects",
         Phase::Helm => "helm applies",
         Phase::Waiting => "waiting",
+        Phase::RollingBack => "rolling back",
+        Phase::Removing => "removing",
     }
 }
 
@@ -22,6 +24,7 @@ pub(super) fn ending(outcome: StepOutcome, seconds: f64, message: Option<&str>, 
         StepOutcome::Installed => ("installed", Tone::Good),
         StepOutcome::Upgraded => ("upgraded", Tone::Good),
         StepOutcome::Repaired => ("repaired", Tone::Good),
+        StepOutcome::Removed => ("removed", Tone::Good),
         StepOutcome::Unchanged => ("unchanged", Tone::Faint),
         StepOutcome::Skipped => ("not started", Tone::Faint),
         // To a person that is no failure, though the outcome has no word of its own for it.
@@ -30,7 +33,7 @@ pub(super) fn ending(outcome: StepOutcome, seconds: f64, message: Option<&str>, 
     };
     let words = style.paint(tone, words);
     match outcome {
-        StepOutcome::Installed | StepOutcome::Upgraded | StepOutcome::Repaired => {
+        StepOutcome::Installed | StepOutcome::Upgraded | StepOutcome::Repaired | StepOutcome::Removed => {
             format!("{words} in {}", took(seconds))
         }
         StepOutcome::Failed => format!("{words} after {}", took(seconds)),
@@ -44,6 +47,7 @@ pub(super) fn action_words(action: ActionKind) -> &'static str {
         ActionKind::Upgrade => "upgrade",
         ActionKind::Repair => "repair",
         ActionKind::Unchanged => "unchanged",
+        ActionKind::Remove => "remove",
     }
 }
 
