@@ -133,7 +133,7 @@ pub fn helm_found(version: &str, program: &str) -> CheckResult {
 pub fn charts_rendered(count: usize, notices: &[String]) -> CheckResult {
     let verdict = if notices.is_empty() { Verdict::Pass } else { Verdict::Warn };
     let detail = if notices.is_empty() { format!("{count} charts") } else { notices.join("; ") };
-    let hint = "read what the chart brings before installing it".to_owned();
+    let hint = "read what the chart brings, and correct what it ignores below `values:`".to_owned();
     row("charts", "every chart can be fetched and renders as expected", verdict, detail, Some(hint))
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use crate::check::{self, CheckContext};
-use crate::cli::GlobalArgs;
+use crate::cli::{GlobalArgs, Output};
 use crate::cluster::{Cluster, Lease, LeaseRequest, Redaction, TrackedRelease};
 use crate::commands::signals::Signals;
 use crate::commands::survey::Survey;
@@ -78,6 +78,12 @@ pub(super) async fn execute(
         version: env!("CARGO_PKG_VERSION").into(),
         steps,
     });
+    // On a screen they stand above the confirmation.
+    if global.output == Output::Json {
+        for message in &survey.prepared.notices {
+            events.send(Event::Notice { message: message.clone(), hint: None });
+        }
+    }
     let result = engine::run(&context, &survey.plan, &survey.prepared).await;
     let diagnosed = Diagnosed {
         releases: engine::tracked(&survey.plan, &survey.prepared),

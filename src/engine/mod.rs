@@ -6,8 +6,10 @@
 
 mod error;
 mod journal;
+mod overrides;
 mod patience;
 mod prepare;
+mod probe;
 mod run;
 mod step;
 

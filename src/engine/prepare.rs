@@ -7,6 +7,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+use crate::engine::overrides::{ignored_keys, refused_values};
 use crate::event::ActionKind;
 use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, ReleaseRequest};
 use crate::plan::{Observed, Plan, PlanError, Step};
@@ -52,6 +53,13 @@ pub async fn prepare(cluster: &Cluster, helm: &Helm, plan: &Plan, observed: &Obs
         prepared.releases.insert(component, release);
         prepared.notices.extend(notices);
     }
+    // One release after the other, since each runs several helms side by side.
+    for release in plan.releases() {
+        let Some(ready) = prepared.releases.get(release.component.as_str()) else { continue };
+        let ignored = ignored_keys(helm, release, ready, &capabilities).await;
+        let what = || format!("cannot tell which values chart {} knows", release.chart.name);
+        prepared.notices.extend(ignored.map_err(|source| PlanError::Helm { what: what(), source })?);
+    }
     Ok(prepared)
 }
 
@@ -68,7 +76,13 @@ async fn prepare_step(
     };
     let chart = helm.fetch(&release.chart).await.map_err(failed("fetch"))?;
     let request = request(release, &chart);
-    let render = async { helm.template(&request, capabilities).await.map_err(failed("render")) };
+    let render = async {
+        let rendered = helm.template(&request, capabilities).await;
+        rendered.map_err(|source| match refused_values(release, &chart, &source) {
+            Some(refused) => PlanError::Values { chart: name.clone(), refused: Box::new(refused), source },
+            None => failed("render")(source),
+        })
+    };
     let crds = async {
         match release.crds {
             CrdPolicy::ServerSideApply => helm.show_crds(&chart.path).await.map_err(failed("read the CRDs of")),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::helm::schema;
 use crate::refusal::{self, REFUSALS, Refusal};
 
 /// A helm call failed.
@@ -116,6 +117,11 @@ impl std::fmt::Display for DigestChange {
     }
 }
 
+const SCHEMA_REFUSES: &str = "schema-refuses-values";
+/// How many lines of stderr are kept.
+const LINES: usize = 6;
+const SCHEMA_LINES: usize = 40;
+
 /// What only helm says; the API server's words are read by the rows that everybody shares.
 const CLASSES: &[Refusal] = &[
     Refusal {
@@ -137,7 +143,7 @@ const CLASSES: &[Refusal] = &[
         hint: "correct the answer or the key below `values:` that the message names",
     },
     Refusal {
-        id: "schema-refuses-values",
+        id: SCHEMA_REFUSES,
         phrases: &["values don't meet the specifications of the schema"],
         cause: "the chart's schema refuses these values",
         hint: "correct the key below `values:` that the message names",
@@ -212,13 +218,14 @@ pub fn rows() -> impl Iterator<Item = &'static Refusal> {
 impl HelmError {
     /// Classifies a failed call.
     pub(super) fn classify(command: String, end: String, stderr: &str) -> HelmError {
-        let tail = tail(stderr);
         let fetches = command.starts_with("helm pull");
         let tables = if fetches { [FETCHING, CLASSES, VAGUE] } else { [CLASSES, REFUSALS, VAGUE] };
         let known = tables.into_iter().find_map(|rows| refusal::find(rows, stderr));
         match known {
-            Some(row) => HelmError::Known { row, stderr: tail },
-            None => HelmError::Failed { command, end, stderr: tail },
+            // Each line names a key of its own.
+            Some(row) if row.id == SCHEMA_REFUSES => HelmError::Known { row, stderr: tail(stderr, SCHEMA_LINES) },
+            Some(row) => HelmError::Known { row, stderr: tail(stderr, LINES) },
+            None => HelmError::Failed { command, end, stderr: tail(stderr, LINES) },
         }
     }
 
@@ -227,6 +234,14 @@ impl HelmError {
         match self {
             HelmError::Known { row, stderr } => Some((row, stderr)),
             _ => None,
+        }
+    }
+
+    /// Value paths that the schema of `chart`, or of a chart packed inside it, refuses; empty for any other failure.
+    pub fn refused_paths(&self, chart: &str) -> Vec<Vec<String>> {
+        match self {
+            HelmError::Known { row, stderr } if row.id == SCHEMA_REFUSES => schema::refused_paths(stderr, chart),
+            _ => Vec::new(),
         }
     }
 
@@ -262,15 +277,14 @@ impl HelmError {
 }
 
 /// The last lines without helm's log noise, on one line each; warnings go first when there is too much.
-fn tail(stderr: &str) -> String {
-    const LINES: usize = 6;
+fn tail(stderr: &str, lines: usize) -> String {
     const CHARACTERS: usize = 1500;
     let told: Vec<&str> = stderr
         .lines()
         .map(|line| line.strip_prefix("Error: ").unwrap_or(line).trim_end())
         .filter(|line| !line.is_empty() && !line.starts_with("level=WARN") && !line.starts_with("WARNING:"))
         .collect();
-    let text = told[told.len().saturating_sub(LINES)..].join("; ");
+    let text = told[told.len().saturating_sub(lines)..].join("; ");
     match text.char_indices().nth(CHARACTERS) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None if text.is_empty() => "(helm said nothing)".into(),

@@ -7,14 +7,17 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+mod archive;
 mod calls;
 mod child;
 mod error;
 mod fetch;
 mod parse;
+mod schema;
 
 use crate::refusal::Refusal;
 
+pub use archive::default_values;
 pub use error::{DigestChange, HelmError, rows};
 
 /// A usable helm: found, run once, new enough (3.14 or later, 4.x).

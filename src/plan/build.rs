@@ -109,6 +109,7 @@ mod tests {
                 digest: None,
             },
             values: json!({"a": 1}),
+            overrides: json!({}),
             crds: CrdPolicy::None,
             api_versions: vec![],
             wait_for: vec![],

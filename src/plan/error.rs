@@ -43,6 +43,17 @@ pub enum PlanError {
     /// The cluster could not be read.
     #[error("cannot read what stands in the cluster")]
     Cluster(#[from] ClusterError),
+    /// The chart's schema refuses some values.
+    #[error("cannot render chart {chart}, whose schema refuses {}", refused.keys.join(", "))]
+    Values {
+        /// Chart and version.
+        chart: String,
+        /// Which.
+        refused: Box<RefusedValues>,
+        /// In helm's words.
+        #[source]
+        source: HelmError,
+    },
     /// helm could not read or render.
     #[error("{what}")]
     Helm {
@@ -52,6 +63,15 @@ pub enum PlanError {
         #[source]
         source: HelmError,
     },
+}
+
+/// Values that a chart's schema refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedValues {
+    /// As the answers have them or would, e.g. `values.loki.singleBinary.replicas`.
+    pub keys: Vec<String>,
+    /// What to do.
+    pub hint: String,
 }
 
 impl PlanError {
@@ -68,6 +88,7 @@ impl PlanError {
             PlanError::NothingInstalled { .. } => {
                 Some("install it with `tailwatch install`, or name its place with --namespace and --context".into())
             }
+            PlanError::Values { refused, .. } => Some(refused.hint.clone()),
             PlanError::Cluster(error) => error.hint(),
             PlanError::Helm { source, .. } => source.hint(),
         }

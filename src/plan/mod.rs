@@ -9,7 +9,7 @@ mod observe;
 
 pub use build::build;
 pub use describe::{ValueDiff, value_diff};
-pub use error::PlanError;
+pub use error::{PlanError, RefusedValues};
 pub use observe::{Observed, live_facts, observe};
 
 use crate::event::{ActionKind, Effects, PlannedStep};

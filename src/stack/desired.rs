@@ -47,9 +47,8 @@ fn release(
 ) -> Result<Release, StackError> {
     let row = &component.row;
     let mut values = fill(&row.values, &component.values, fillings)?;
-    if let Some(over) = settings.values.get(&component.name) {
-        merge(&mut values, &json!(over));
-    }
+    let overrides = settings.values.get(&component.name).map_or_else(|| json!({}), |over| json!(over));
+    merge(&mut values, &overrides);
     let namespace = fill("stack.yaml", &Value::String(row.namespace.clone()), fillings)?;
     let version = settings.versions.get(&component.name).unwrap_or(&row.version).clone();
     let repository = settings.charts.repository.as_ref().unwrap_or(&component.repository).clone();
@@ -62,6 +61,7 @@ fn release(
         namespace: namespace.as_str().unwrap_or_default().to_owned(),
         chart: ChartSource { name: row.chart.clone(), repository, version, digest: digest.cloned().flatten() },
         values,
+        overrides,
         crds: row.crds,
         api_versions: row.api_versions.clone(),
         wait_for: row.wait_for.clone(),

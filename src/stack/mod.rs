@@ -73,6 +73,8 @@ pub struct Release {
     pub chart: ChartSource,
     /// Final values, with the user's merged last.
     pub values: Value,
+    /// The user's own part of them: a mapping, empty when there is none.
+    pub overrides: Value,
     /// How CRDs reach the cluster.
     pub crds: CrdPolicy,
     /// API versions that the cluster will have once earlier waves stand (`group/version/Kind`), for rendering.

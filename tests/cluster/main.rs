@@ -6,6 +6,7 @@ mod broken_worlds;
 mod causes;
 mod changes;
 mod charts;
+mod ignored_values;
 mod interruption;
 mod main_job;
 mod refusals;

@@ -77,8 +77,11 @@ fn a_chart_that_refuses_its_values_stops_the_run_before_the_change() {
     let answers = std::fs::read_to_string(sandbox.answers()).unwrap();
     for (values, part) in [
         ("loki: { read: { replicas: 3 } }", "cannot render chart loki 6.46.0"),
-        ("loki: { singelBinary: { replicas: 1 } }", "singelBinary"),
-        ("alloy: { controller: { tolerations: none } }", "tolerations"),
+        (
+            "loki: { singelBinary: { replicas: 1 } }",
+            "hint: correct values.loki.singelBinary in the answers: did you mean singleBinary?",
+        ),
+        ("alloy: { controller: { tolerations: none } }", "schema refuses values.alloy.controller.tolerations"),
         ("kube-prometheus-stack: { grafana: { grafana.ini: { database: { password: x } } } }", "password"),
     ] {
         let file = sandbox.file("broken.yaml");

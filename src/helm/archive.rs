@@ -1,0 +1,198 @@
+//! What a chart archive knows of values: the defaults of the chart and of every chart packed inside it, as one tree.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::helm::HelmError;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Files of a chart by their path inside it, e.g. `values.yaml`, `charts/grafana/Chart.yaml`.
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// Far beyond any chart: an archive that unpacks to more is none.
+const LARGEST: u64 = 64 << 20;
+/// Charts inside charts inside charts.
+const DEEPEST: usize = 8;
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    name: String,
+    #[serde(default)]
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    alias: Option<String>,
+    /// Value paths that switch it, separated by commas.
+    condition: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+/// The values that the templates of a .tgz see when nobody overrides any: `values.yaml`, below it the values of each
+/// packed chart under its alias or name, and every path that a `condition` or a tag in `Chart.yaml` names, as null
+/// where it has no default.
+pub fn default_values(archive: &Path) -> Result<Value, HelmError> {
+    let read = || -> Result<Value, Failure> { values_of(&unpacked(std::fs::File::open(archive)?)?, 0) };
+    read().map_err(|error| HelmError::Local {
+        what: format!("read the values of chart archive {}", archive.display()),
+        source: std::io::Error::other(error),
+    })
+}
+
+/// Only what tells of values. The archive's one folder is left out of the paths.
+fn unpacked(archive: impl Read) -> Result<Files, Failure> {
+    let mut files = Files::new();
+    for entry in tar::Archive::new(GzDecoder::new(archive).take(LARGEST)).entries()? {
+        let mut entry = entry?;
+        let path: PathBuf = entry.path()?.components().skip(1).collect();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let in_charts = path.parent().is_some_and(|folder| folder.ends_with("charts"));
+        if matches!(name, "Chart.yaml" | "values.yaml") || (in_charts && name.ends_with(".tgz")) {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            files.insert(path, bytes);
+        }
+    }
+    Ok(files)
+}
+
+fn values_of(files: &Files, depth: usize) -> Result<Value, Failure> {
+    if depth > DEEPEST {
+        return Err("charts are packed inside each other without end".into());
+    }
+    let metadata: Metadata = yaml(files, "Chart.yaml")?.unwrap_or_default();
+    let mut values = yaml(files, "values.yaml")?.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    for inner in packed(files)? {
+        let name = yaml::<Metadata>(&inner, "Chart.yaml")?.unwrap_or_default().name;
+        let inner_values = values_of(&inner, depth + 1)?;
+        if let Some(global) = inner_values.get("global") {
+            add_missing(&mut values, &json!({ "global": global }));
+        }
+        let dependencies = metadata.dependencies.iter().filter(|dependency| dependency.name == name);
+        let mut keys: Vec<&str> = dependencies.map(|dependency| dependency.alias.as_deref().unwrap_or(&name)).collect();
+        if keys.is_empty() {
+            keys.push(&name);
+        }
+        for key in keys {
+            add_missing(&mut values, &json!({ key: inner_values }));
+        }
+    }
+    for dependency in &metadata.dependencies {
+        let conditions = dependency.condition.iter().flat_map(|condition| condition.split(','));
+        let tags = dependency.tags.iter().map(|tag| format!("tags.{tag}"));
+        for path in conditions.map(|path| path.trim().to_owned()).chain(tags) {
+            let nested = path.rsplit('.').fold(Value::Null, |inner, key| json!({ key: inner }));
+            add_missing(&mut values, &nested);
+        }
+    }
+    Ok(values)
+}
+
+/// The charts in `charts/`, as folders or as archives.
+fn packed(files: &Files) -> Result<Vec<Files>, Failure> {
+    let mut folders: BTreeMap<PathBuf, Files> = BTreeMap::new();
+    let mut charts = Vec::new();
+    for (path, bytes) in files {
+        let Ok(inside) = path.strip_prefix("charts") else { continue };
+        let mut rest = inside.components();
+        let Some(first) = rest.next() else { continue };
+        if rest.as_path().as_os_str().is_empty() {
+            charts.push(unpacked(bytes.as_slice())?);
+        } else {
+            let folder = folders.entry(Path::new(first.as_os_str()).to_owned()).or_default();
+            folder.insert(rest.as_path().to_owned(), bytes.clone());
+        }
+    }
+    charts.extend(folders.into_values());
+    Ok(charts)
+}
+
+fn yaml<T: serde::de::DeserializeOwned>(files: &Files, name: &str) -> Result<Option<T>, Failure> {
+    match files.get(Path::new(name)) {
+        Some(text) => Ok(serde_yaml::from_slice(text).map(Some)?),
+        None => Ok(None),
+    }
+}
+
+/// A chart's own values win over those of what it packs.
+fn add_missing(values: &mut Value, more: &Value) {
+    if values.is_null() && more.is_object() {
+        *values = Value::Object(Map::new());
+    }
+    if let (Value::Object(values), Value::Object(more)) = (values, more) {
+        for (key, value) in more {
+            match values.get_mut(key) {
+                Some(known) => add_missing(known, value),
+                None => drop(values.insert(key.clone(), value.clone())),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        for (path, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, path, *bytes).unwrap();
+        }
+        builder.into_inner().unwrap().finish().unwrap()
+    }
+
+    #[test]
+    fn charts_packed_as_folders_and_as_archives_are_known_under_their_alias_or_name() {
+        let inner = archive(&[
+            ("cache/Chart.yaml", b"name: cache\nversion: 1.0.0\n"),
+            ("cache/values.yaml", b"size: 1\nglobal: { region: x }\n"),
+        ]);
+        let chart = archive(&[
+            (
+                "top/Chart.yaml",
+                b"name: top\ndependencies:\n- { name: grafana, condition: grafana.enabled }\n- { name: cache, alias: fast, \
+                  tags: [caching] }\n- { name: cache, alias: slow, condition: 'slow.enabled, caches.enabled' }\n",
+            ),
+            ("top/values.yaml", b"grafana: { replicas: 2 }\nempty:\n"),
+            ("top/ci/values.yaml", b"never: 1\n"),
+            ("top/charts/grafana/Chart.yaml", b"name: grafana\n"),
+            ("top/charts/grafana/values.yaml", b"replicas: 1\nimage: { tag: a }\n"),
+            ("top/charts/grafana/charts/deep/Chart.yaml", b"name: deep\n"),
+            ("top/charts/grafana/charts/deep/values.yaml", b"depth: 3\n"),
+            ("top/charts/cache-1.0.0.tgz", &inner),
+        ]);
+        let values = values_of(&unpacked(chart.as_slice()).unwrap(), 0).unwrap();
+        assert_eq!(
+            values,
+            json!({
+                "grafana": {"replicas": 2, "image": {"tag": "a"}, "deep": {"depth": 3}, "enabled": null},
+                "empty": null,
+                "global": {"region": "x"},
+                "fast": {"size": 1, "global": {"region": "x"}},
+                "slow": {"size": 1, "global": {"region": "x"}, "enabled": null},
+                "caches": {"enabled": null},
+                "tags": {"caching": null},
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_no_archive_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "not a chart").unwrap();
+        let error = default_values(file.path()).unwrap_err().to_string();
+        assert!(error.contains(&file.path().display().to_string()), "{error}");
+    }
+}
