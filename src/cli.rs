@@ -95,6 +95,9 @@ pub struct InstallArgs {
     /// Do not run the checks afterwards
     #[arg(long, env = "TAILWATCH_SKIP_VERIFY", value_parser = FalseyValueParser::new())]
     pub skip_verify: bool,
+    /// Take over objects of the stack's names that stand already and are somebody else's
+    #[arg(long, env = "TAILWATCH_ADOPT", value_parser = FalseyValueParser::new())]
+    pub adopt: bool,
     /// How long one wave may take, e.g. 10m
     #[arg(long, env = "TAILWATCH_TIMEOUT", default_value = "10m", value_name = "DURATION")]
     pub timeout: String,
@@ -130,6 +133,9 @@ pub enum Command {
         /// Settings.
         #[command(flatten)]
         settings: SettingsArgs,
+        /// Judge as `install --adopt` would
+        #[arg(long, env = "TAILWATCH_ADOPT", value_parser = FalseyValueParser::new())]
+        adopt: bool,
     },
     /// Run every check of the installed stack
     Verify {

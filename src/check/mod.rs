@@ -1,6 +1,7 @@
 //! Check rows, their runner, and the checks of the installed stack. A check is a sentence that is true or false;
 //! it only reads (Loki is asked, never written to). Must not print or prompt.
 
+pub mod adoption;
 mod door;
 mod logs;
 mod metrics;

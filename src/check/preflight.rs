@@ -48,7 +48,7 @@ async fn denied_rights(cluster: &Cluster, namespace: &str) -> Result<Vec<String>
     Ok(try_join_all(asked).await?.into_iter().flatten().collect())
 }
 
-fn row(id: &str, statement: &str, verdict: Verdict, detail: String, hint: Option<String>) -> CheckResult {
+pub(super) fn row(id: &str, statement: &str, verdict: Verdict, detail: String, hint: Option<String>) -> CheckResult {
     CheckResult {
         id: id.into(),
         group: "before anything is changed".into(),

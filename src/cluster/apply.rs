@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use crate::cluster::{Applied, Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
 use crate::stack::OwnObject;
 
-const OPERATOR_VERSION: &str = "operator.prometheus.io/version";
+/// Annotation of the Prometheus operator's CRDs (prometheus-operator, `make generate-crds`).
+pub const OPERATOR_VERSION: &str = "operator.prometheus.io/version";
 /// CRDs applied side by side.
 const CRDS_AT_ONCE: usize = 4;
 

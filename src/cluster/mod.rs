@@ -12,6 +12,7 @@ mod lease;
 mod logs;
 mod nodes;
 mod objects;
+mod owners;
 mod readiness;
 mod redact;
 mod slim;
@@ -29,11 +30,13 @@ use tokio::sync::RwLock;
 
 use crate::cluster::count::RequestCounts;
 
+pub use apply::OPERATOR_VERSION;
 pub use connect::contexts;
 pub use diagnose::{Cause, rule_texts};
 pub use error::ClusterError;
 pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};
 pub use lease::{Lease, LeaseRequest};
+pub use owners::Held;
 pub use readiness::{Readiness, ReleaseReadiness};
 pub use redact::Redaction;
 pub use snapshot::Findings;

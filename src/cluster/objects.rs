@@ -129,7 +129,7 @@ impl Cluster {
         kind: &str,
         namespace: Option<&str>,
     ) -> Result<BTreeSet<String>, ClusterError> {
-        let found = self.metadata(api_version, kind, namespace).await?;
+        let found = self.metadata((api_version, kind), namespace, None).await?;
         Ok(found.into_iter().filter_map(|metadata| metadata.name).collect())
     }
 
@@ -147,20 +147,22 @@ impl Cluster {
         api_version: &str,
         kind: &str,
     ) -> Result<BTreeMap<String, BTreeMap<String, String>>, ClusterError> {
-        let found = self.metadata(api_version, kind, None).await?;
+        let found = self.metadata((api_version, kind), None, None).await?;
         let named =
             found.into_iter().filter_map(|metadata| Some((metadata.name?, metadata.annotations.unwrap_or_default())));
         Ok(named.collect())
     }
 
-    async fn metadata(
+    /// Metadata of the objects of a kind (apiVersion, kind), of those with some labels.
+    pub(super) async fn metadata(
         &self,
-        api_version: &str,
-        kind: &str,
+        (api_version, kind): (&str, &str),
         namespace: Option<&str>,
+        labels: Option<&str>,
     ) -> Result<Vec<ObjectMeta>, ClusterError> {
         let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(Vec::new()) };
-        let mut parameters = ListParams::default().limit(PAGE);
+        let mut parameters = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
+        parameters.limit = Some(PAGE);
         let mut found = Vec::new();
         loop {
             let page = api.list_metadata(&parameters).await;

@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, Journal, RunResult};
 use crate::error::{self, Error};
 use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary, Verdict};
-use crate::helm::Helm;
+use crate::helm::{Helm, Ownership};
 use crate::plan::{Plan, PlanError};
 use crate::report::{self, Mode, style::Style};
 use crate::stack;
@@ -26,6 +26,8 @@ pub(super) struct ExecuteOptions<'a> {
     pub(super) signals: &'a Signals,
     pub(super) wave_timeout: Duration,
     pub(super) skip_verify: bool,
+    /// What may be done with objects of others.
+    pub(super) ownership: Ownership,
 }
 
 /// What to work with. Cheap to clone.

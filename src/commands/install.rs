@@ -9,10 +9,10 @@ use crate::cluster::{self, Cluster};
 use crate::commands::execute::{ExecuteOptions, Target, execute};
 use crate::commands::signals::Signals;
 use crate::commands::survey::survey;
-use crate::commands::{connect, saved};
+use crate::commands::{adoption, connect, saved};
 use crate::config::{Draft, Settings};
 use crate::error::Error;
-use crate::event::Verdict;
+use crate::event::{CheckResult, Verdict};
 use crate::plan::PlanError;
 use crate::report::{self, style::Style};
 use crate::stack::DOOR_SECRET;
@@ -92,7 +92,8 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     let settings = draft.finish()?;
     preflight(&cluster, &settings, &style).await?;
     let target = Target { cluster, helm };
-    let options = ExecuteOptions { wave_timeout, skip_verify: arguments.skip_verify, signals: run.signals };
+    let ownership = adoption::consent(arguments.adopt);
+    let options = ExecuteOptions { wave_timeout, skip_verify: arguments.skip_verify, ownership, signals: run.signals };
     let confirmed = if arguments.yes { Audience::Nobody } else { audience };
     for _ in 1..PLANS {
         match plan_and_execute(global, &target, &settings, confirmed, options).await {
@@ -115,7 +116,14 @@ async fn plan_and_execute(
     options: ExecuteOptions<'_>,
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
-    let survey = survey(global, &target.cluster, &target.helm, settings).await?;
+    let mut survey = survey(global, &target.cluster, &target.helm, settings).await?;
+    let mut restarts = Vec::new();
+    // Where helm changes nothing, it meets nobody.
+    if !survey.prepared.releases.is_empty() {
+        let found = adoption::look(&target.cluster, &target.helm, &survey, options.ownership).await?;
+        refuse_failed(&found.checks, &style)?;
+        restarts = adoption::announce(&found, &mut survey);
+    }
     if global.output == Output::Human && !global.quiet {
         report::write_stderr(&report::plan_table(&survey.plan.steps(), &style, report::width()));
         for notice in &survey.prepared.notices {
@@ -124,7 +132,11 @@ async fn plan_and_execute(
     }
     if asked == Audience::Person && survey.plan.has_changes() {
         let mut prompt = wizard::Terminal;
-        let question = format!("Change the cluster {}as planned?", cluster_name(&target.cluster));
+        let replaced = match restarts.as_slice() {
+            [] => String::new(),
+            some => format!(", replacing the pods of {}", some.join(", ")),
+        };
+        let question = format!("Change the cluster {}as planned{replaced}?", cluster_name(&target.cluster));
         if !tokio::task::block_in_place(|| wizard::confirm(&mut prompt, &question))? {
             return Err(Error::Declined);
         }
@@ -134,14 +146,16 @@ async fn plan_and_execute(
 
 /// What would fail later is told before the first change.
 async fn preflight(cluster: &Cluster, settings: &Settings, style: &Style) -> Result<(), Error> {
-    let checks = check::preflight::run(cluster, settings).await?;
-    let total = checks.len();
-    let failed: Vec<_> = checks.into_iter().filter(|check| check.verdict == Verdict::Fail).collect();
+    refuse_failed(&check::preflight::run(cluster, settings).await?, style)
+}
+
+fn refuse_failed(checks: &[CheckResult], style: &Style) -> Result<(), Error> {
+    let failed: Vec<_> = checks.iter().filter(|check| check.verdict == Verdict::Fail).cloned().collect();
     if failed.is_empty() {
         return Ok(());
     }
     report::write_stderr(&report::checks_table(&failed, style, report::width()));
-    Err(Error::Preflight { failed: failed.len(), total })
+    Err(Error::Preflight { failed: failed.len(), total: checks.len() })
 }
 
 fn cluster_name(cluster: &Cluster) -> String {

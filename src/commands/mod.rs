@@ -1,5 +1,6 @@
 //! One small file a subcommand: wiring only. Decisions live in the modules below.
 
+mod adoption;
 mod answers;
 mod connect;
 mod diagnose;
@@ -32,8 +33,8 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         Some(Command::Plan { settings, diff, exit_code }) => {
             drive(|_| async move { plan::plan(&global, &settings, plan::PlanOptions { diff, exit_code }).await })
         }
-        Some(Command::Preflight { settings }) => {
-            drive(|_| async move { preflight::preflight(&global, &settings).await })
+        Some(Command::Preflight { settings, adopt }) => {
+            drive(|_| async move { preflight::preflight(&global, &settings, adoption::consent(adopt)).await })
         }
         Some(Command::Verify { settings, checks }) => {
             drive(|_| async move { verify::verify(&global, &settings, &checks).await })

@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use crate::check::preflight;
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
-use crate::commands::{connect, saved, survey::survey};
+use crate::commands::{adoption, connect, saved, survey::survey};
 use crate::error::{self, Error};
 use crate::event::{CheckResult, Verdict};
+use crate::helm::Ownership;
 use crate::report::{self, style::Style};
 
 #[derive(Serialize)]
@@ -16,7 +17,11 @@ struct PreflightDocument {
     checks: Vec<CheckResult>,
 }
 
-pub(super) async fn preflight(global: &GlobalArgs, arguments: &SettingsArgs) -> Result<u8, Error> {
+pub(super) async fn preflight(
+    global: &GlobalArgs,
+    arguments: &SettingsArgs,
+    ownership: Ownership,
+) -> Result<u8, Error> {
     let draft = saved::judged(global, arguments)?;
     let (cluster, helm) = connect::connect(global).await?;
     let settings = saved::settings(draft, &cluster).await?;
@@ -25,6 +30,7 @@ pub(super) async fn preflight(global: &GlobalArgs, arguments: &SettingsArgs) -> 
     // Fetching and rendering every chart tells the rest; what is wrong with it is an error of its own.
     let survey = survey(global, &cluster, &helm, &settings).await?;
     checks.push(preflight::charts_rendered(survey.plan.releases().count(), &survey.prepared.notices));
+    checks.extend(adoption::look(&cluster, &helm, &survey, ownership).await?.checks);
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
     let total = checks.len();
     match global.output {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::engine::overrides::{ignored_keys, refused_values};
 use crate::event::ActionKind;
-use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, ReleaseRequest};
+use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, Ownership, ReleaseRequest};
 use crate::plan::{Observed, Plan, PlanError, Step};
 use crate::stack::{CrdPolicy, Release};
 
@@ -33,6 +33,8 @@ pub struct PreparedRelease {
     pub manifest: Vec<Value>,
     /// Hooks, which come and go by helm's hand.
     pub hooks: Vec<Value>,
+    /// What helm may do with objects that stand already and are of no release or of another.
+    pub ownership: Ownership,
     /// CRDs to apply before the release; empty unless the policy asks for it.
     pub crds: Vec<Value>,
 }
@@ -93,7 +95,11 @@ async fn prepare_step(
     let is_hook = |object: &Value| object.pointer("/metadata/annotations/helm.sh~1hook").is_some();
     let (hooks, manifest): (Vec<Value>, Vec<Value>) = manifest.into_iter().partition(is_hook);
     let notices = unexpected_kinds(release, &manifest);
-    Ok((release.component.to_string(), PreparedRelease { chart, manifest, hooks, crds }, notices))
+    Ok((
+        release.component.to_string(),
+        PreparedRelease { chart, manifest, hooks, ownership: Ownership::Respect, crds },
+        notices,
+    ))
 }
 
 /// The request that is rendered and applied.
@@ -103,6 +109,7 @@ pub(super) fn request<'a>(release: &'a Release, chart: &'a FetchedChart) -> Rele
         namespace: &release.namespace,
         chart: &chart.path,
         values: &release.values,
+        ownership: Ownership::Respect,
     }
 }
 

@@ -178,7 +178,8 @@ impl StepRun<'_> {
     /// time is over, so helm is ended then.
     async fn helm(&mut self, prepared: &PreparedRelease) -> Result<(), StepError> {
         let context = self.context;
-        let request = request(&self.step.release, &prepared.chart);
+        let mut request = request(&self.step.release, &prepared.chart);
+        request.ownership = prepared.ownership;
         let timeout = self.time_left();
         let cut = context.cancel.child_token();
         let apply = context.helm.upgrade_install(&request, timeout, &cut);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::helm::child::{Call, Effect, run};
-use crate::helm::{Capabilities, Helm, HelmError, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse};
+use crate::helm::{Capabilities, Helm, HelmError, Ownership, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse};
 use crate::stack::ChartSource;
 
 const READ: Duration = Duration::from_secs(60);
@@ -20,22 +20,20 @@ const HISTORY: &str = "10";
 impl Helm {
     /// Releases of a namespace in any status that is not `uninstalled` or `superseded`.
     pub async fn list(&self, namespace: &str) -> Result<Vec<ReleaseInfo>, HelmError> {
-        // helm 3 hides pending releases without these; helm 4 knows the same flags.
-        let arguments = [
-            "list",
-            "-n",
-            namespace,
-            "-o",
-            "json",
-            "--deployed",
-            "--failed",
-            "--pending",
-            "--uninstalling",
-            "--max",
-            "0",
-        ];
-        let output = self.read(&arguments).await?;
+        let output = self.listed(&["-n", namespace]).await?;
         parse::list(&output).map_err(|source| output_error("helm list", source))
+    }
+
+    /// The same for every namespace, without those whose chart has no version that semver reads.
+    pub async fn list_everywhere(&self) -> Result<Vec<ReleaseInfo>, HelmError> {
+        let output = self.listed(&["--all-namespaces"]).await?;
+        parse::readable(&output).map_err(|source| output_error("helm list", source))
+    }
+
+    async fn listed(&self, place: &[&str]) -> Result<Vec<u8>, HelmError> {
+        // helm 3 hides pending releases without these; helm 4 knows the same flags.
+        let flags = ["-o", "json", "--deployed", "--failed", "--pending", "--uninstalling", "--max", "0"];
+        self.read(&[&["list"], place, &flags].concat()).await
     }
 
     /// The user-supplied values of a release's current revision.
@@ -99,6 +97,14 @@ impl Helm {
         arguments.push(request.chart.into());
         let timeout = format!("{}s", timeout.as_secs().max(1));
         arguments.extend(words(&["-n", request.namespace, "--timeout", &timeout, "--history-max", HISTORY]));
+        match request.ownership {
+            Ownership::Respect => {}
+            // helm 4 applies server-side, where the fields of whoever made the object would conflict.
+            Ownership::Take if self.version.major >= 4 => {
+                arguments.extend(words(&["--take-ownership", "--force-conflicts"]));
+            }
+            Ownership::Take => arguments.extend(words(&["--take-ownership"])),
+        }
         // Charts whose CRDs stand in `crds/` get them from us, by server-side apply.
         arguments.extend(words(&["--skip-crds", "-f"]));
         arguments.push(values.path().into());

@@ -118,6 +118,18 @@ pub struct ReleaseRequest<'a> {
     pub chart: &'a Path,
     /// Values; written to a 0600 temporary file.
     pub values: &'a Value,
+    /// Of what stands already; only applying asks.
+    pub ownership: Ownership,
+}
+
+/// What helm does with objects that stand already and are not of the release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ownership {
+    /// It refuses the release.
+    #[default]
+    Respect,
+    /// They become part of the release.
+    Take,
 }
 
 /// What the live API server offers, for rendering.
@@ -131,6 +143,8 @@ pub struct Capabilities {
 
 /// The oldest helm whose flags we use.
 const OLDEST: semver::Version = semver::Version::new(3, 14, 0);
+/// The oldest helm that has `--take-ownership` for upgrades and installs.
+pub const OLDEST_THAT_TAKES: semver::Version = semver::Version::new(3, 17, 0);
 
 impl Helm {
     /// Finds helm, asks its version, refuses one that is too old.

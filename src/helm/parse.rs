@@ -40,6 +40,12 @@ pub(super) fn list(text: &[u8]) -> Result<Vec<ReleaseInfo>, Failure> {
     listed.into_iter().map(release_info).collect()
 }
 
+/// The same of releases of any making, without those whose chart says no version that semver reads.
+pub(super) fn readable(text: &[u8]) -> Result<Vec<ReleaseInfo>, Failure> {
+    let listed: Vec<Listed> = serde_json::from_slice(text)?;
+    Ok(listed.into_iter().filter_map(|listed| release_info(listed).ok()).collect())
+}
+
 fn release_info(listed: Listed) -> Result<ReleaseInfo, Failure> {
     let (chart, chart_version) =
         split_chart(&listed.chart).ok_or_else(|| format!("{:?} is no chart with a version", listed.chart))?;
@@ -166,6 +172,10 @@ mod tests {
         assert_eq!(releases[0].status, ReleaseStatus::PendingUpgrade);
         assert_eq!(releases[1].chart_version.to_string(), "6.46.0-rc.1");
         assert!(list(b"garbage").is_err());
+        let odd = br#"[{"name":"a","namespace":"m","revision":"1","status":"deployed","chart":"odd-v1"},
+            {"name":"b","namespace":"n","revision":"1","status":"failed","chart":"loki-6.0.0"}]"#;
+        assert!(list(odd).is_err());
+        assert_eq!(readable(odd).unwrap()[0].name, "b");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::zombie_processes)]
 
+mod adoption;
 mod broken_worlds;
 mod causes;
 mod changes;

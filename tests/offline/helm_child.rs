@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::json;
-use tailwatch::helm::{Capabilities, Helm, HelmError, HelmOptions, ReleaseRequest};
+use tailwatch::helm::{Capabilities, Helm, HelmError, HelmOptions, Ownership, ReleaseRequest};
 use tokio_util::sync::CancellationToken;
 
 use crate::machine::Machine;
@@ -65,7 +65,7 @@ impl Lifeline {
 }
 
 fn request<'a>(chart: &'a Path, values: &'a serde_json::Value) -> ReleaseRequest<'a> {
-    ReleaseRequest { release: "demo", namespace: "monitoring", chart, values }
+    ReleaseRequest { release: "demo", namespace: "monitoring", chart, values, ownership: Ownership::Respect }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,172 @@
+//! What stands in the cluster already and would meet the stack: releases of the same charts, CRDs, objects of the
+//! same names, another Prometheus operator, data sources. Each row reads, then judges purely; it only reads.
+
+mod crds;
+mod operators;
+mod ownership;
+mod releases;
+mod sources;
+
+use serde_json::Value;
+
+pub use ownership::OWNERSHIP;
+
+use crate::cluster::{Cluster, ClusterError};
+use crate::event::CheckResult;
+use crate::helm::{Helm, HelmError, Ownership, ReleaseInfo};
+use crate::stack::Release;
+
+/// The component whose chart brings the CRDs, the operator and Grafana.
+const STACK: &str = "kube-prometheus-stack";
+
+/// What is about to be done.
+pub struct Intent<'a> {
+    /// Every release that should stand.
+    pub wanted: Vec<&'a Release>,
+    /// Those that helm is about to install or change.
+    pub incoming: Vec<Incoming<'a>>,
+    /// What may be done with objects of others.
+    pub ownership: Ownership,
+}
+
+/// A release that helm is about to install or change.
+#[derive(Clone, Copy)]
+pub struct Incoming<'a> {
+    /// What should stand.
+    pub release: &'a Release,
+    /// Rendered objects without hooks.
+    pub rendered: &'a [Value],
+    /// CRDs that are applied before it.
+    pub crds: &'a [Value],
+    /// Objects of the manifest that stands; empty for a new release.
+    pub standing: &'a [Value],
+}
+
+/// What was found.
+pub struct Findings {
+    /// One row each, in the order of the report.
+    pub checks: Vec<CheckResult>,
+    /// What will be taken over.
+    pub taken: Vec<Taken>,
+}
+
+/// An object that becomes part of a release of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Component whose release takes it; `None` for CRDs, which are applied before helm.
+    pub component: Option<String>,
+    /// Kind and name, e.g. `Deployment loki`.
+    pub object: String,
+    /// Whose it was.
+    pub owner: String,
+    /// Whether its pods are replaced.
+    pub restarts: bool,
+}
+
+/// Why the cluster could not be asked.
+#[derive(Debug)]
+pub enum Unasked {
+    /// The cluster did not answer.
+    Cluster(ClusterError),
+    /// helm could not list the releases.
+    Helm(HelmError),
+}
+
+/// Looks around.
+pub async fn run(cluster: &Cluster, helm: &Helm, intent: &Intent<'_>) -> Result<Findings, Unasked> {
+    let alive = async { helm.list_everywhere().await.map_err(Unasked::Helm) };
+    let rest = async {
+        let read = futures::try_join!(
+            crds::read(cluster, &intent.incoming),
+            ownership::read(cluster, &intent.incoming),
+            operators::read(cluster),
+            sources::read(cluster, intent),
+        );
+        read.map_err(Unasked::Cluster)
+    };
+    let (alive, (crds, met, operators, sources)) = futures::try_join!(alive, rest)?;
+    let (crds, mut taken) = crds::judge(intent, &crds, &alive);
+    let (objects, more) = ownership::judge(&met, intent.ownership, helm.version());
+    taken.extend(more);
+    let checks = vec![
+        releases::judge(&intent.wanted, &alive),
+        crds,
+        objects,
+        operators::judge(&intent.wanted, &operators),
+        sources::judge(&intent.wanted, &sources),
+    ];
+    Ok(Findings { checks, taken })
+}
+
+/// The release of a component among the wanted ones.
+fn release_of<'a>(wanted: &[&'a Release], component: &str) -> Option<&'a Release> {
+    wanted.iter().copied().find(|release| release.component.as_str() == component)
+}
+
+fn place(release: &Release) -> (&str, &str) {
+    (release.component.as_str(), &release.namespace)
+}
+
+fn is_ours(wanted: &[&Release], info: &ReleaseInfo) -> bool {
+    wanted.iter().any(|release| place(release) == (info.name.as_str(), info.namespace.as_str()))
+}
+
+#[cfg(test)]
+mod fixtures {
+    use super::*;
+    use crate::cluster::{Held, ObjectRef};
+    use crate::helm::ReleaseStatus;
+    use crate::stack::{ChartSource, CrdPolicy};
+    use serde_json::json;
+
+    pub(super) fn release(component: &str) -> Release {
+        Release {
+            component: component.parse().unwrap(),
+            title: String::new(),
+            wave: 30,
+            namespace: "monitoring".into(),
+            chart: ChartSource {
+                name: component.into(),
+                repository: "https://charts.example".parse().unwrap(),
+                version: semver::Version::new(79, 10, 0),
+                digest: None,
+            },
+            values: json!({}),
+            overrides: json!({}),
+            crds: CrdPolicy::None,
+            api_versions: vec![],
+            wait_for: vec![],
+            objects: vec![],
+            docs: String::new(),
+            expect: Default::default(),
+        }
+    }
+
+    pub(super) fn standing(name: &str, namespace: &str, chart: &str) -> ReleaseInfo {
+        ReleaseInfo {
+            name: name.into(),
+            namespace: namespace.into(),
+            revision: 1,
+            status: ReleaseStatus::Deployed,
+            chart: chart.into(),
+            chart_version: semver::Version::new(70, 1, 0),
+            app_version: String::new(),
+        }
+    }
+
+    /// With helm's marks where it is of a release.
+    pub(super) fn held(object: &Value, release: Option<(&str, &str)>, managers: &[&str]) -> Held {
+        let mut held = Held {
+            object: ObjectRef::of(object),
+            labels: Default::default(),
+            annotations: Default::default(),
+            managers: managers.iter().map(|manager| (*manager).to_owned()).collect(),
+        };
+        if let Some((name, namespace)) = release {
+            held.labels.insert("app.kubernetes.io/managed-by".into(), "Helm".into());
+            held.annotations.insert("meta.helm.sh/release-name".into(), name.into());
+            held.annotations.insert("meta.helm.sh/release-namespace".into(), namespace.into());
+        }
+        held
+    }
+}

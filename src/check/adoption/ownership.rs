@@ -1,0 +1,271 @@
+//! Objects of the names that the charts render, which stand already and are not of our releases: helm refuses a release
+//! with "invalid ownership metadata" then, unless it is told to take them over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use crate::check::adoption::{Incoming, Taken, place};
+use crate::check::preflight::row;
+use crate::cluster::{Cluster, ClusterError, Held, ObjectRef};
+use crate::event::{CheckResult, Verdict};
+use crate::helm::{OLDEST_THAT_TAKES, Ownership};
+
+/// Id of the row.
+pub const OWNERSHIP: &str = "ownership";
+/// Kinds whose pods are replaced when their template changes.
+const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
+
+/// An object of a name that a release of ours wants for itself.
+#[derive(Clone, Debug)]
+pub(super) struct Met {
+    component: String,
+    held: Held,
+    /// For workloads: as it stands, and as it will be.
+    workload: Option<(Value, Value)>,
+}
+
+/// An object that a release adds.
+struct Added<'a> {
+    incoming: &'a Incoming<'a>,
+    object: &'a Value,
+}
+
+/// (apiVersion, kind, namespace): one list of metadata each.
+type Place = (String, String, String);
+
+/// Looks up what the releases add.
+pub(super) async fn read(cluster: &Cluster, incoming: &[Incoming<'_>]) -> Result<Vec<Met>, ClusterError> {
+    let mut places: BTreeMap<Place, Vec<Added<'_>>> = BTreeMap::new();
+    for (place, added) in incoming.iter().flat_map(added) {
+        places.entry(place).or_default().push(added);
+    }
+    let lookups = places.iter().map(|((api_version, kind, namespace), added)| async move {
+        let standing = cluster.held((api_version, kind), Some(namespace)).await?;
+        let met = standing.into_iter().filter_map(|held| {
+            let added = added.iter().find(|added| name(added.object) == held.object.name)?;
+            (!held.is_part_of(place(added.incoming.release))).then_some((held, added))
+        });
+        try_join_all(met.map(|(held, added)| with_workload(cluster, held, added))).await
+    });
+    Ok(try_join_all(lookups).await?.concat())
+}
+
+/// What is rendered and does not stand in the release's manifest: of those alone helm asks whose they are.
+fn added<'a>(incoming: &'a Incoming<'a>) -> impl Iterator<Item = (Place, Added<'a>)> {
+    let place_of = |object: &Value| {
+        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let own = text("/metadata/namespace");
+        let namespace = if own.is_empty() { incoming.release.namespace.clone() } else { own };
+        (text("/apiVersion"), text("/kind"), namespace)
+    };
+    let standing: BTreeSet<(Place, &str)> =
+        incoming.standing.iter().map(|object| (place_of(object), name(object))).collect();
+    let new = incoming.rendered.iter().map(move |object| (place_of(object), Added { incoming, object }));
+    new.filter(move |(place, added)| !standing.contains(&(place.clone(), name(added.object))))
+}
+
+fn name(object: &Value) -> &str {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
+async fn with_workload(cluster: &Cluster, held: Held, added: &Added<'_>) -> Result<Met, ClusterError> {
+    let live = match WORKLOADS.contains(&held.object.kind.as_str()) {
+        true => cluster.get(&held.object).await?,
+        false => None,
+    };
+    let component = added.incoming.release.component.to_string();
+    Ok(Met { component, held, workload: live.map(|live| (live, added.object.clone())) })
+}
+
+/// `ownership`
+pub(super) fn judge(met: &[Met], ownership: Ownership, helm: &semver::Version) -> (CheckResult, Vec<Taken>) {
+    let told = |verdict, detail, hint: Option<String>| {
+        row(OWNERSHIP, "no object of the stack stands already as somebody else's", verdict, detail, hint)
+    };
+    let listed = |met: &[&Met]| met.iter().map(|met| words(met)).collect::<Vec<_>>().join("; ");
+    let all: Vec<&Met> = met.iter().collect();
+    if met.is_empty() {
+        return (told(Verdict::Pass, String::new(), None), Vec::new());
+    }
+    if ownership == Ownership::Respect {
+        let hint = "remove them, install into another namespace with --namespace, or let the stack take them over with \
+                    --adopt";
+        return (told(Verdict::Fail, listed(&all), Some(hint.into())), Vec::new());
+    }
+    if *helm < OLDEST_THAT_TAKES {
+        let hint = format!("helm {OLDEST_THAT_TAKES} or later can take them over, this one is {helm}; or remove them");
+        return (told(Verdict::Fail, listed(&all), Some(hint)), Vec::new());
+    }
+    let fixed: Vec<&Met> =
+        all.iter().copied().filter(|met| met.workload.as_ref().is_some_and(has_other_selector)).collect();
+    if !fixed.is_empty() {
+        let detail = format!("{}: its selector is another one, and cannot be changed", listed(&fixed));
+        return (told(Verdict::Fail, detail, Some("remove it; the release then makes its own".into())), Vec::new());
+    }
+    let taken: Vec<Taken> = met.iter().map(take).collect();
+    let detail = format!("taken over: {}", listed(&all));
+    let restarts: Vec<&str> = taken.iter().filter(|taken| taken.restarts).map(|taken| taken.object.as_str()).collect();
+    if restarts.is_empty() {
+        return (told(Verdict::Pass, detail, None), taken);
+    }
+    let hint = format!("this replaces the pods of {}", restarts.join(", "));
+    (told(Verdict::Warn, detail, Some(hint)), taken)
+}
+
+fn take(met: &Met) -> Taken {
+    let Held { object, .. } = &met.held;
+    Taken {
+        component: Some(met.component.clone()),
+        object: format!("{} {}", object.kind, object.name),
+        owner: met.held.owner(),
+        restarts: met.workload.as_ref().is_some_and(has_other_pods),
+    }
+}
+
+/// `ServiceAccount loki in namespace monitoring (field manager kubectl-create)`
+fn words(met: &Met) -> String {
+    let ObjectRef { kind, name, namespace, .. } = &met.held.object;
+    let place = namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+    format!("{kind} {name}{place} ({})", met.held.owner())
+}
+
+fn has_other_selector((live, wanted): &(Value, Value)) -> bool {
+    live.pointer("/spec/selector") != wanted.pointer("/spec/selector")
+}
+
+/// Whether the rendered template changes the pods. What the server fills in by itself is no difference; whatever else
+/// the live template has and ours does not, is one.
+fn has_other_pods((live, wanted): &(Value, Value)) -> bool {
+    let template = |object: &Value| object.pointer("/spec/template").cloned().unwrap_or_default();
+    let (live, wanted) = (template(live), template(wanted));
+    let marks = |template: &Value, key: &str| template.pointer("/metadata").and_then(|all| all.get(key)).cloned();
+    !is_within(&wanted, &live)
+        || ["labels", "annotations"].iter().any(|key| marks(&live, key) != marks(&wanted, key))
+        || has_more(&live["spec"], &wanted["spec"], &POD_DEFAULTS)
+        || containers(&live).zip(containers(&wanted)).any(|(live, wanted)| has_more(live, wanted, &CONTAINER_DEFAULTS))
+}
+
+/// Fields that the API server fills in (k8s.io/kubernetes pkg/apis/core/v1/defaults.go).
+const POD_DEFAULTS: [&str; 7] = [
+    "restartPolicy",
+    "dnsPolicy",
+    "schedulerName",
+    "securityContext",
+    "terminationGracePeriodSeconds",
+    "serviceAccount",
+    "enableServiceLinks",
+];
+const CONTAINER_DEFAULTS: [&str; 4] =
+    ["imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy", "resources"];
+
+fn has_more(live: &Value, wanted: &Value, defaults: &[&str]) -> bool {
+    let mut keys = live.as_object().into_iter().flatten().map(|(key, _)| key);
+    keys.any(|key| wanted.get(key).is_none() && !defaults.contains(&key.as_str()))
+}
+
+fn containers(template: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["containers", "initContainers"].into_iter().filter_map(|key| template["spec"][key].as_array());
+    lists.flatten()
+}
+
+/// Whether all that `wanted` says stands in `live`; lists entry by entry. What is empty, zero or false may be absent, as
+/// the API server leaves it out.
+fn is_within(wanted: &Value, live: &Value) -> bool {
+    match (wanted, live) {
+        (Value::Object(wanted), Value::Object(live)) => {
+            wanted.iter().all(|(key, value)| is_within(value, live.get(key).unwrap_or(&Value::Null)))
+        }
+        (Value::Array(wanted), Value::Array(live)) => {
+            wanted.len() == live.len() && wanted.iter().zip(live).all(|(wanted, live)| is_within(wanted, live))
+        }
+        (Value::Object(wanted), Value::Null) => wanted.values().all(|value| is_within(value, &Value::Null)),
+        (Value::Array(wanted), Value::Null) => wanted.is_empty(),
+        (Value::String(wanted), Value::Null) => wanted.is_empty(),
+        (Value::Number(wanted), Value::Null) => wanted.as_f64() == Some(0.0),
+        (Value::Bool(wanted), Value::Null) => !wanted,
+        (wanted, live) => wanted == live,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::adoption::fixtures::{held, release};
+    use serde_json::json;
+
+    const NEW: semver::Version = semver::Version::new(3, 19, 4);
+
+    fn role() -> Value {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "loki"}})
+    }
+
+    fn met(workload: Option<(Value, Value)>) -> Met {
+        let object = match &workload {
+            Some((live, _)) => live.clone(),
+            None => role(),
+        };
+        Met { component: "loki".into(), held: held(&object, None, &["kubectl-create"]), workload }
+    }
+
+    fn deployment(template: Value) -> Value {
+        let metadata = json!({"name": "loki", "namespace": "monitoring"});
+        let spec = json!({"selector": {"matchLabels": {"app": "loki"}}, "template": template});
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+    }
+
+    #[test]
+    fn only_what_the_manifest_does_not_have_is_asked_for() {
+        let loki = release("loki");
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "loki"}});
+        let (rendered, standing) = ([role(), account.clone()], [account]);
+        let incoming = Incoming { release: &loki, rendered: &rendered, crds: &[], standing: &standing };
+        let found: Vec<Place> = added(&incoming).map(|(place, _)| place).collect();
+        assert_eq!(found, [("rbac.authorization.k8s.io/v1".into(), "ClusterRole".into(), "monitoring".into())]);
+    }
+
+    #[test]
+    fn what_is_somebody_elses_fails_with_ways_out_and_is_taken_when_asked() {
+        let (row, taken) = judge(&[met(None)], Ownership::Respect, &NEW);
+        assert_eq!(
+            (row.verdict, row.detail.as_str()),
+            (Verdict::Fail, "ClusterRole loki (field manager kubectl-create)")
+        );
+        assert!(row.hint.unwrap().contains("--adopt") && taken.is_empty());
+        let (row, taken) = judge(&[met(None)], Ownership::Take, &NEW);
+        assert_eq!((row.verdict, taken.len(), taken[0].restarts), (Verdict::Pass, 1, false));
+        let (row, taken) = judge(&[met(None)], Ownership::Take, &semver::Version::new(3, 16, 4));
+        assert_eq!((row.verdict, taken.len()), (Verdict::Fail, 0));
+        assert!(row.hint.unwrap().starts_with("helm 3.17.0 or later"));
+        assert_eq!(judge(&[], Ownership::Respect, &NEW).0.verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_workload_is_taken_with_its_restart_announced() {
+        let wanted = json!({"metadata": {"labels": {"app": "loki"}}, "spec": {"containers": [{"image": "a", "env": [], "probe": {"delay": 0}}]}});
+        let mut same = wanted.clone();
+        same["spec"]["restartPolicy"] = "Always".into();
+        same["spec"]["containers"][0]["imagePullPolicy"] = "IfNotPresent".into();
+        same["spec"]["containers"][0].as_object_mut().unwrap().retain(|key, _| key != "env" && key != "probe");
+        let judged =
+            |live: Value| judge(&[met(Some((deployment(live), deployment(wanted.clone()))))], Ownership::Take, &NEW);
+        let (row, taken) = judged(same.clone());
+        assert_eq!((row.verdict, taken[0].restarts), (Verdict::Pass, false));
+        for (pointer, value) in [
+            ("/spec/containers/0/image", json!("b")),
+            ("/metadata/labels", json!({"app": "loki", "more": "x"})),
+            ("/spec/containers/0", json!({"image": "a", "args": ["x"]})),
+        ] {
+            let mut other = same.clone();
+            *other.pointer_mut(pointer).unwrap() = value;
+            let (row, taken) = judged(other);
+            assert_eq!((row.verdict, taken[0].restarts), (Verdict::Warn, true), "{pointer}");
+            assert_eq!(row.hint.unwrap(), "this replaces the pods of Deployment loki");
+        }
+        let mut elsewhere = deployment(same);
+        elsewhere["spec"]["selector"] = json!({"matchLabels": {"app": "other"}});
+        let (row, taken) = judge(&[met(Some((elsewhere, deployment(wanted))))], Ownership::Take, &NEW);
+        assert_eq!((row.verdict, taken.len()), (Verdict::Fail, 0));
+    }
+}
