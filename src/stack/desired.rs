@@ -47,14 +47,14 @@ fn release(
 ) -> Result<Release, StackError> {
     let row = &component.row;
     let mut values = fill(&row.values, &component.values, fillings)?;
-    if let Some(over) = settings.values.get(&component.name) {
-        merge(&mut values, &json!(over));
+    if let Some((over, _)) = component.answered_values(settings) {
+        merge(&mut values, &over);
     }
     let namespace = fill("stack.yaml", &Value::String(row.namespace.clone()), fillings)?;
-    let version = settings.versions.get(&component.name).unwrap_or(&row.version).clone();
-    let repository = settings.charts.repository.as_ref().unwrap_or(&component.repository).clone();
+    let version = component.version(settings).clone();
+    let repository = component.repository(&version, settings.charts.repository.as_ref())?;
     // The catalogue's lock speaks of the catalogue's own address only.
-    let digest = row.digests.get(&version.to_string()).filter(|_| repository == component.repository);
+    let digest = row.digests.get(&version.to_string()).filter(|_| repository == component.own_repository(&version));
     Ok(Release {
         component: component.name.clone(),
         title: row.title.clone(),

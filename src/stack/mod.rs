@@ -9,7 +9,9 @@ mod merge;
 mod objects;
 mod placeholders;
 mod policies;
+mod repositories;
 mod secrets;
+mod upgrades;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +21,8 @@ pub use catalogue::{Catalogue, Overview};
 pub use desired::desired;
 pub use error::StackError;
 pub use objects::{namespace, saved_answers_object};
+pub use repositories::ChartPlace;
+pub use upgrades::{UpgradePath, UpgradeStep, ValueChange};
 
 use crate::config::{ChartRepository, ComponentName, Secret};
 
