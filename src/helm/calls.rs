@@ -2,18 +2,19 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::helm::child::{Call, Effect, run};
+use crate::helm::fetch::is_loopback;
 use crate::helm::{Capabilities, Helm, HelmError, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse};
 use crate::stack::ChartSource;
 
 const READ: Duration = Duration::from_secs(60);
-const FETCH: Duration = Duration::from_secs(300);
+pub(super) const FETCH: Duration = Duration::from_secs(300);
 /// Revisions that helm keeps per release.
 const HISTORY: &str = "10";
 
@@ -125,6 +126,9 @@ impl Helm {
         let mut arguments = words(&["pull"]);
         if repository.starts_with("oci://") {
             arguments.push(format!("{repository}/{}", source.name).into());
+            if is_loopback(repository) {
+                arguments.push("--plain-http".into());
+            }
         } else {
             arguments.extend(words(&[&source.name, "--repo", repository]));
         }
@@ -133,11 +137,11 @@ impl Helm {
         self.call(arguments, Effect::Reads, FETCH, &CancellationToken::new()).await.map(drop)
     }
 
-    async fn read(&self, arguments: &[&str]) -> Result<Vec<u8>, HelmError> {
+    pub(super) async fn read(&self, arguments: &[&str]) -> Result<Vec<u8>, HelmError> {
         self.call(words(arguments), Effect::Reads, READ, &CancellationToken::new()).await
     }
 
-    async fn call(
+    pub(super) async fn call(
         &self,
         mut arguments: Vec<OsString>,
         effect: Effect,
@@ -153,7 +157,7 @@ impl Helm {
         self.log(&arguments);
         // The user's repositories are none of ours: index files of our pulls stay in our own folder.
         let environment = vec![
-            ("HELM_REPOSITORY_CACHE", self.cache.join("index").into()),
+            ("HELM_REPOSITORY_CACHE", index_folder(&self.cache).into()),
             ("HELM_REPOSITORY_CONFIG", self.cache.join("repositories.yaml").into()),
         ];
         run(&self.program, Call { arguments, effect, deadline, environment }, cancel).await
@@ -169,7 +173,12 @@ impl Helm {
     }
 }
 
-fn words(words: &[&str]) -> Vec<OsString> {
+/// Where helm keeps the indexes of repositories, below a cache folder of ours.
+pub(super) fn index_folder(cache: &Path) -> PathBuf {
+    cache.join("index")
+}
+
+pub(super) fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(Into::into).collect()
 }
 

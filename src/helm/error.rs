@@ -47,6 +47,14 @@ pub enum HelmError {
         /// End of helm's stderr.
         stderr: String,
     },
+    /// A registry did not tell its tags.
+    #[error("{repository} does not tell its versions: {message}")]
+    Registry {
+        /// Its address.
+        repository: String,
+        /// Why.
+        message: String,
+    },
     /// helm did not answer in time.
     #[error("`{command}` did not answer within {seconds} s")]
     Silent {
@@ -154,7 +162,7 @@ const FETCHING: &[Refusal] = &[
     },
     Refusal {
         id: "repository-unknown-host",
-        phrases: &["no such host"],
+        phrases: &["no such host", "failed to lookup address", "dns error"],
         cause: "the repository's host name does not resolve",
         hint: "see the network or proxy, or name a mirror with charts.repository",
     },
@@ -166,9 +174,15 @@ const FETCHING: &[Refusal] = &[
     },
     Refusal {
         id: "repository-unauthorized",
-        phrases: &["401 Unauthorized"],
+        phrases: &["unauthorized", "not authorized", "authentication failure"],
         cause: "the repository asks for credentials",
         hint: "log in with `helm registry login` or `helm repo add --username`",
+    },
+    Refusal {
+        id: "repository-without-index",
+        phrases: &["is not a valid chart repository"],
+        cause: "the address is no chart repository",
+        hint: "correct charts.repository; it is the address below which index.yaml lies",
     },
 ];
 
@@ -213,12 +227,20 @@ impl HelmError {
     /// Classifies a failed call.
     pub(super) fn classify(command: String, end: String, stderr: &str) -> HelmError {
         let tail = tail(stderr);
-        let fetches = command.starts_with("helm pull");
+        let fetches = command.starts_with("helm pull") || command.starts_with("helm repo");
         let tables = if fetches { [FETCHING, CLASSES, VAGUE] } else { [CLASSES, REFUSALS, VAGUE] };
         let known = tables.into_iter().find_map(|rows| refusal::find(rows, stderr));
         match known {
             Some(row) => HelmError::Known { row, stderr: tail },
             None => HelmError::Failed { command, end, stderr: tail },
+        }
+    }
+
+    /// Classifies what a registry said.
+    pub(super) fn of_registry(repository: String, message: String) -> HelmError {
+        match refusal::find(FETCHING, &message) {
+            Some(row) => HelmError::Known { row, stderr: message },
+            None => HelmError::Registry { repository, message },
         }
     }
 
@@ -254,6 +276,10 @@ impl HelmError {
             HelmError::Local { .. } => {
                 "see whether you may read, write or run it; --helm PATH and the variable TAILWATCH_CACHE name other \
                  places"
+                    .into()
+            }
+            HelmError::Registry { .. } => {
+                "see whether the address is right and the registry answers, or name another with charts.repository"
                     .into()
             }
             HelmError::Failed { .. } | HelmError::Output { .. } => return None,

@@ -12,6 +12,8 @@ mod child;
 mod error;
 mod fetch;
 mod parse;
+mod registry;
+mod versions;
 
 use crate::refusal::Refusal;
 
