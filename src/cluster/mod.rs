@@ -2,6 +2,7 @@
 //! Must not know of helm, print or prompt.
 
 mod apply;
+mod conflicts;
 mod connect;
 mod count;
 mod diagnose;

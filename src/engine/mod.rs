@@ -4,6 +4,7 @@
 //! Guarantees: no wave starts before every step of the wave below it is ready; every started step sends exactly
 //! one `step-finished`; after a cancel or a failure no further step starts, and a running helm is waited for.
 
+mod conflicts;
 mod error;
 mod journal;
 mod patience;

@@ -7,6 +7,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+use crate::engine::conflicts;
 use crate::event::ActionKind;
 use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, ReleaseRequest};
 use crate::plan::{Observed, Plan, PlanError, Step};
@@ -52,6 +53,7 @@ pub async fn prepare(cluster: &Cluster, helm: &Helm, plan: &Plan, observed: &Obs
         prepared.releases.insert(component, release);
         prepared.notices.extend(notices);
     }
+    prepared.notices.extend(conflicts::notices(cluster, &prepared.releases).await?);
     Ok(prepared)
 }
 
