@@ -6,6 +6,7 @@
 
 mod diagnosis;
 mod planned;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 
 pub use diagnosis::{Diagnosis, Place, Severity};
 pub use planned::{ActionKind, Effects, PlannedStep};
+pub use upgrade::{PathRow, UpgradeRow};
 
 /// One line of `--output json`: an event and when it happened (RFC 3339, UTC).
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -23,9 +23,15 @@ use crate::stack;
 /// How to run.
 #[derive(Clone, Copy)]
 pub(super) struct ExecuteOptions<'a> {
+    /// The subcommand, for events and journal.
+    pub(super) command: &'static str,
     pub(super) signals: &'a Signals,
     pub(super) wave_timeout: Duration,
     pub(super) skip_verify: bool,
+    /// Whether majors that were never tried are agreed to.
+    pub(super) allow_unverified: bool,
+    /// Whether nobody is asked to confirm the plan.
+    pub(super) yes: bool,
 }
 
 /// What to work with. Cheap to clone.
@@ -70,14 +76,20 @@ pub(super) async fn execute(
     };
     let lease = lock_patiently(&context, settings, &survey, &style).await?;
     let steps = with_usual_seconds(survey.plan.steps(), &journal);
-    journal.begin("install", &steps);
+    journal.begin(options.command, &steps);
     events.send(Event::RunStarted {
-        command: "install".into(),
+        command: options.command.into(),
         context: cluster.context().map(str::to_owned),
         namespace: settings.namespace.to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
         steps,
     });
+    if mode == Mode::Json {
+        // People have read them with the plan.
+        for message in survey.prepared.notices.iter().cloned() {
+            events.send(Event::Notice { message, hint: None });
+        }
+    }
     let result = engine::run(&context, &survey.plan, &survey.prepared).await;
     let diagnosed = Diagnosed {
         releases: engine::tracked(&survey.plan, &survey.prepared),

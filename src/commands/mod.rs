@@ -6,12 +6,14 @@ mod diagnose;
 mod execute;
 mod install;
 mod manual;
+mod offers;
 mod plan;
 mod preflight;
 mod saved;
 mod signals;
 mod status;
 mod survey;
+mod upgrade;
 mod verify;
 
 use clap::CommandFactory;
@@ -28,6 +30,9 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         None => drive(|signals| async move { install::guided(&global, &signals).await }),
         Some(Command::Install(arguments)) => {
             drive(|signals| async move { install::install(&global, &arguments, &signals).await })
+        }
+        Some(Command::Upgrade(arguments)) => {
+            drive(|signals| async move { upgrade::upgrade(&global, &arguments, &signals).await })
         }
         Some(Command::Plan { settings, diff, exit_code }) => {
             drive(|_| async move { plan::plan(&global, &settings, plan::PlanOptions { diff, exit_code }).await })

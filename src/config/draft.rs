@@ -139,6 +139,16 @@ impl Draft {
         }
     }
 
+    /// The chart version that is asked for, by any source.
+    pub fn version(&self, component: &ComponentName) -> Option<&semver::Version> {
+        self.versions.get(component)
+    }
+
+    /// Asks for a chart version, whatever any other source says.
+    pub fn set_version(&mut self, component: ComponentName, version: semver::Version) {
+        self.versions.insert(component, version);
+    }
+
     /// The stronger source stays.
     pub(super) fn insert(&mut self, row: &'static Row, answer: Answer, from: Provenance) {
         if self.answers.get(row.key).is_none_or(|(_, standing)| standing.rank() <= from.rank()) {

@@ -28,7 +28,7 @@ pub struct Sources {
 /// Larger files are refused unread.
 const LARGEST: u64 = 1 << 20;
 /// Flags of the command line have these twins; they answer nothing.
-const FLAG_TWINS: [&str; 12] = [
+const FLAG_TWINS: [&str; 15] = [
     "TAILWATCH_ANSWERS",
     "TAILWATCH_CONTEXT",
     "TAILWATCH_KUBECONFIG",
@@ -39,6 +39,9 @@ const FLAG_TWINS: [&str; 12] = [
     "TAILWATCH_LOG_FILE",
     "TAILWATCH_YES",
     "TAILWATCH_SKIP_VERIFY",
+    "TAILWATCH_ALLOW_UNVERIFIED",
+    "TAILWATCH_TO",
+    "TAILWATCH_LATEST",
     "TAILWATCH_TIMEOUT",
     "TAILWATCH_CACHE",
 ];

@@ -28,6 +28,12 @@ pub enum PlanError {
         /// Chart of the catalogue.
         expected: String,
     },
+    /// A major is asked for that was never tried, and nobody has said yes to that.
+    #[error("{}", versions.join("\n"))]
+    Unverified {
+        /// One sentence for each; never empty.
+        versions: Vec<String>,
+    },
     /// The releases changed between the plan and its execution.
     #[error("release {release} changed while the plan was being confirmed")]
     Stale {
@@ -64,6 +70,10 @@ impl PlanError {
             PlanError::ForeignRelease { release, namespace, .. } => Some(format!(
                 "install the stack into another namespace with --namespace, or remove that release with `helm uninstall {release} -n {namespace}`"
             )),
+            PlanError::Unverified { .. } => Some(
+                "read the chart's release notes, then add --allow-unverified; or ask for a version of an earlier major"
+                    .into(),
+            ),
             PlanError::Stale { .. } => Some("run the same command again; it plans afresh from what stands now".into()),
             PlanError::NothingInstalled { .. } => {
                 Some("install it with `tailwatch install`, or name its place with --namespace and --context".into())

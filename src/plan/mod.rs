@@ -6,11 +6,13 @@ mod describe;
 mod difference;
 mod error;
 mod observe;
+mod offers;
 
 pub use build::build;
 pub use describe::{ValueDiff, value_diff};
 pub use error::PlanError;
 pub use observe::{Observed, live_facts, observe};
+pub use offers::{Mirror, Offer, Untried, untried};
 
 use crate::event::{ActionKind, Effects, PlannedStep};
 use crate::stack::Release;

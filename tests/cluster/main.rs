@@ -11,4 +11,5 @@ mod main_job;
 mod refusals;
 mod sandboxes;
 mod support;
+mod upgrades;
 mod wizard;
