@@ -57,7 +57,7 @@ pub(super) async fn offers(
     }
     let reads = charts.into_iter().map(|(repository, charts)| async move {
         let charts: Vec<&str> = charts.into_iter().collect();
-        let what = format!("cannot list the versions of {}", charts.join(" and "));
+        let what = format!("cannot list the versions of {} in {repository}", charts.join(", "));
         let found = helm.versions(repository, &charts).await.map_err(|source| PlanError::Helm { what, source })?;
         Ok::<_, PlanError>((repository, found))
     });
