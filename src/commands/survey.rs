@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::engine::{self, Prepared};
 use crate::error::Error;
 use crate::helm::Helm;
-use crate::plan::{self, Observed, Plan};
+use crate::plan::{self, Observed, Plan, Rendered};
 use crate::stack::{self, Catalogue, Release};
 
 /// Everything that is known before the first change.
@@ -40,7 +40,12 @@ pub(super) async fn survey(
 ) -> Result<Survey, Error> {
     let releases = wanted(global, cluster, settings).await?;
     let observed = plan::observe(cluster, helm, &releases).await?;
-    let plan = plan::build(releases, &observed)?;
+    let mut plan = plan::build(releases, &observed)?;
     let prepared = engine::prepare(cluster, helm, &plan, &observed).await?;
+    let rendered = prepared.releases.iter().map(|(name, release)| {
+        let rendered = Rendered { manifest: &release.manifest, crds: &release.crds };
+        (name.as_str(), rendered)
+    });
+    plan::foresee(cluster, &mut plan, &observed, &rendered.collect()).await?;
     Ok(Survey { observed, plan, prepared })
 }

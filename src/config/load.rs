@@ -28,7 +28,7 @@ pub struct Sources {
 /// Larger files are refused unread.
 const LARGEST: u64 = 1 << 20;
 /// Flags of the command line have these twins; they answer nothing.
-const FLAG_TWINS: [&str; 12] = [
+const FLAG_TWINS: [&str; 13] = [
     "TAILWATCH_ANSWERS",
     "TAILWATCH_CONTEXT",
     "TAILWATCH_KUBECONFIG",
@@ -41,7 +41,13 @@ const FLAG_TWINS: [&str; 12] = [
     "TAILWATCH_SKIP_VERIFY",
     "TAILWATCH_TIMEOUT",
     "TAILWATCH_CACHE",
+    "TAILWATCH_STATE",
 ];
+
+/// Whether a variable answers something or stands for a flag.
+pub fn is_known_variable(name: &str) -> bool {
+    FLAG_TWINS.contains(&name) || environment_names().any(|(_, known)| known == name)
+}
 
 /// Reads file, environment, flags and `--set`.
 pub fn load(sources: &Sources) -> Result<Draft, ConfigError> {

@@ -8,6 +8,7 @@ mod error;
 mod journal;
 mod patience;
 mod prepare;
+mod rollback;
 mod run;
 mod step;
 

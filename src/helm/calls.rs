@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::helm::child::{Call, Effect, run};
 use crate::helm::{Capabilities, Helm, HelmError, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse};
-use crate::stack::ChartSource;
+use crate::stack::{ChartSource, RUN_LABEL};
 
 const READ: Duration = Duration::from_secs(60);
 const FETCH: Duration = Duration::from_secs(300);
@@ -99,6 +99,8 @@ impl Helm {
         arguments.push(request.chart.into());
         let timeout = format!("{}s", timeout.as_secs().max(1));
         arguments.extend(words(&["-n", request.namespace, "--timeout", &timeout, "--history-max", HISTORY]));
+        // Tells a later run that this revision is ours, if it never ends.
+        arguments.extend(words(&["--labels", &format!("{RUN_LABEL}={:08x}", rand::random::<u32>())]));
         // Charts whose CRDs stand in `crds/` get them from us, by server-side apply.
         arguments.extend(words(&["--skip-crds", "-f"]));
         arguments.push(values.path().into());
