@@ -35,7 +35,7 @@ pub use connect::contexts;
 pub use diagnose::{Cause, rule_texts};
 pub use error::ClusterError;
 pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};
-pub use lease::{Lease, LeaseRequest};
+pub use lease::{Lease, LeaseRequest, Witness};
 pub use readiness::{Readiness, ReleaseReadiness};
 pub use records::RevisionRecord;
 pub use redact::Redaction;

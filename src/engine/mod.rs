@@ -6,6 +6,7 @@
 
 mod error;
 mod journal;
+mod machine;
 mod patience;
 mod prepare;
 mod rollback;
@@ -14,6 +15,7 @@ mod step;
 
 pub use error::{EngineError, StepError};
 pub use journal::Journal;
+pub use machine::Machine;
 pub use prepare::{Prepared, PreparedRelease, prepare};
 pub use run::{RunResult, redaction, run, tracked};
 
@@ -41,4 +43,6 @@ pub struct EngineContext {
     pub wave_timeout: Duration,
     /// What earlier runs took, and what this one does.
     pub journal: Arc<Journal>,
+    /// What this machine knows of other runs; its lock is held for as long as this context or a helm of it lives.
+    pub machine: Arc<Machine>,
 }
