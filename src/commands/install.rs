@@ -83,8 +83,12 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     for notice in draft.notices() {
         report::notice(notice, &style);
     }
+    let told = draft.notices().len();
     let (cluster, helm) = connect::connect(global).await?;
     let mut draft = saved::add(draft, &cluster).await?;
+    for notice in draft.notices().iter().skip(told) {
+        report::notice(notice, &style);
+    }
     let audience = Audience::of(global);
     if audience == Audience::Person {
         ask(&cluster, &mut draft, run.scope).await?;

@@ -41,6 +41,7 @@ pub(super) async fn survey(
     let releases = wanted(global, cluster, settings).await?;
     let observed = plan::observe(cluster, helm, &releases).await?;
     let mut plan = plan::build(releases, &observed)?;
+    plan.removals = plan::removals(cluster, helm, &catalogue(global)?.left_out(settings)).await?;
     let prepared = engine::prepare(cluster, helm, &plan, &observed).await?;
     let rendered = prepared.releases.iter().map(|(name, release)| {
         let rendered = Rendered { manifest: &release.manifest, crds: &release.crds };

@@ -17,7 +17,7 @@ pub use describe::{StepDiff, diffs};
 pub use drift::Drifted;
 pub use error::PlanError;
 pub use foresee::{Rendered, foresee};
-pub use observe::{Begun, Observed, live_facts, observe};
+pub use observe::{Begun, Observed, live_facts, observe, removals};
 
 use crate::cluster::ObjectRef;
 

@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::cluster::{Cluster, RevisionRecord};
 use crate::config::{OperatorMode, Settings};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
-use crate::plan::PlanError;
 use crate::plan::drift::{self, Drift};
+use crate::plan::{PlanError, Removal, Standing};
 use crate::stack::{
-    DOOR_SECRET, GRAFANA_SECRET, LiveFacts, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET,
+    DOOR_SECRET, GRAFANA_SECRET, LiveFacts, Overview, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET,
 };
 
 /// What stands, for the releases of the catalogue.
@@ -123,6 +123,31 @@ fn namespaces(wanted: &[Release]) -> Vec<&str> {
 
 fn reading(release: &str, source: HelmError) -> PlanError {
     PlanError::Helm { what: format!("cannot read release {release}"), source }
+}
+
+/// Releases of ours that stand though the answers leave them out, the latest wave first.
+pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[Overview]) -> Result<Vec<Removal>, PlanError> {
+    let mut removals = Vec::new();
+    for row in left_out {
+        let listed = helm.list(&row.namespace).await;
+        let listed = listed.map_err(|source| PlanError::Helm { what: "cannot list the releases".into(), source })?;
+        let Some(info) = listed.iter().find(|info| info.name == row.name) else { continue };
+        let records = cluster.revision_records(&row.namespace).await?;
+        // What no run of ours ever touched is somebody else's.
+        if !records.iter().any(|record| record.release == row.name && record.run.is_some()) {
+            continue;
+        }
+        removals.push(Removal {
+            component: row.name.clone(),
+            wave: row.wave,
+            namespace: row.namespace.clone(),
+            chart: info.chart.clone(),
+            from: Standing::from(info),
+            reason: "the answers leave it out; its volumes stay".into(),
+        });
+    }
+    removals.sort_by_key(|removal| std::cmp::Reverse(removal.wave));
+    Ok(removals)
 }
 
 /// For each release with an operation that has not ended: who began it.
