@@ -14,6 +14,7 @@ mod logs;
 mod nodes;
 mod objects;
 mod readiness;
+mod records;
 mod redact;
 mod slim;
 mod snapshot;
@@ -30,12 +31,14 @@ use tokio::sync::RwLock;
 
 use crate::cluster::count::RequestCounts;
 
+pub use apply::operator_version;
 pub use connect::contexts;
 pub use diagnose::{Cause, rule_texts};
 pub use error::ClusterError;
 pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};
-pub use lease::{Lease, LeaseRequest};
+pub use lease::{Lease, LeaseRequest, Witness};
 pub use readiness::{Readiness, ReleaseReadiness};
+pub use records::RevisionRecord;
 pub use redact::Redaction;
 pub use snapshot::Findings;
 pub use track::Tracker;

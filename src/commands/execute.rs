@@ -12,7 +12,7 @@ use crate::cluster::{Cluster, Lease, LeaseRequest, Redaction, TrackedRelease};
 use crate::commands::signals::Signals;
 use crate::commands::survey::Survey;
 use crate::config::Settings;
-use crate::engine::{self, EngineContext, EngineError, Journal, RunResult};
+use crate::engine::{self, EngineContext, EngineError, Journal, Machine, RunResult};
 use crate::error::{self, Error};
 use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary, Verdict};
 use crate::helm::Helm;
@@ -73,6 +73,7 @@ pub(super) async fn execute(
         cancel,
         wave_timeout: options.wave_timeout,
         journal: journal.clone(),
+        machine: Arc::new(Machine::open(cluster.server(), settings.namespace.as_str())),
     };
     let lease = lock_patiently(&context, settings, &survey, &style).await?;
     let steps = with_usual_seconds(survey.plan.steps(), &journal);
@@ -169,7 +170,8 @@ async fn lock(context: &EngineContext, settings: &Settings, survey: &Survey) -> 
     let failed = |source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source });
     context.cluster.apply(&stack::namespace(settings)).await.map_err(failed)?;
     let holder = format!("{}@{}", std::process::id(), host_name());
-    let request = LeaseRequest { namespace, name: "tailwatch", holder: &holder, duration: LOCK_TTL };
+    let witness = context.machine.as_ref();
+    let request = LeaseRequest { namespace, name: "tailwatch", holder: &holder, duration: LOCK_TTL, witness };
     let lease = context.cluster.acquire_lease(request, &context.cancel).await.map_err(failed)?;
     let kept = async {
         unchanged_since(context, &survey.plan).await?;

@@ -85,9 +85,11 @@ struct Run<'a> {
 
 async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run: Run<'_>) -> Result<u8, Error> {
     let options = options("install", arguments, run.signals)?;
-    tell_notices(&draft, global);
+    tell_notices(draft.notices(), global);
+    let told = draft.notices().len();
     let (cluster, helm) = connect::connect(global).await?;
     let mut draft = saved::add(draft, &cluster).await?;
+    tell_notices(&draft.notices()[told..], global);
     if Audience::of(global) == Audience::Person {
         ask(&cluster, &mut draft, run.scope).await?;
     }
@@ -110,8 +112,8 @@ pub(super) fn options<'a>(
     })
 }
 
-pub(super) fn tell_notices(draft: &Draft, global: &GlobalArgs) {
-    for notice in draft.notices() {
+pub(super) fn tell_notices(notices: &[String], global: &GlobalArgs) {
+    for notice in notices {
         report::notice(notice, &Style::resolve(global));
     }
 }

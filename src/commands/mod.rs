@@ -88,3 +88,22 @@ fn settings_sources(global: &GlobalArgs, arguments: &crate::cli::SettingsArgs) -
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A variable that stands for a flag must not be told to answer nothing.
+    #[test]
+    fn every_flags_variable_is_known() {
+        let root = Cli::command();
+        let mut commands: Vec<&clap::Command> = vec![&root];
+        while let Some(command) = commands.pop() {
+            for variable in command.get_arguments().filter_map(|argument| argument.get_env()) {
+                let name = variable.to_string_lossy();
+                assert!(crate::config::is_known_variable(&name), "{name}");
+            }
+            commands.extend(command.get_subcommands());
+        }
+    }
+}

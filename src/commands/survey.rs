@@ -7,7 +7,7 @@ use crate::engine::{self, Prepared};
 use crate::error::Error;
 use crate::event::ActionKind;
 use crate::helm::Helm;
-use crate::plan::{self, Observed, Plan, Untried};
+use crate::plan::{self, Observed, Plan, Rendered, Untried};
 use crate::stack::{self, Catalogue, Release};
 
 /// Everything that is known before the first change.
@@ -43,9 +43,16 @@ pub(super) async fn survey(
 ) -> Result<Survey, Error> {
     let releases = wanted(global, cluster, settings).await?;
     let observed = plan::observe(cluster, helm, &releases).await?;
-    let plan = plan::build(releases, &observed)?;
-    let mut prepared = engine::prepare(cluster, helm, &plan, &observed).await?;
     let catalogue = catalogue(global)?;
+    let mut plan = plan::build(releases, &observed)?;
+    plan.removals = plan::removals(cluster, helm, &catalogue.left_out(settings)).await?;
+    plan::mark_one_way(&mut plan, &catalogue);
+    let mut prepared = engine::prepare(cluster, helm, &plan, &observed).await?;
+    let rendered = prepared.releases.iter().map(|(name, release)| {
+        let rendered = Rendered { manifest: &release.manifest, crds: &release.crds };
+        (name.as_str(), rendered)
+    });
+    plan::foresee(cluster, &mut plan, &observed, &rendered.collect()).await?;
     let untried = plan::untried(&plan, &catalogue);
     prepared.notices.extend(untried.iter().map(ToString::to_string));
     prepared.notices.extend(migrations(&catalogue, settings, &plan));
@@ -54,7 +61,7 @@ pub(super) async fn survey(
 
 /// What happens to values that were written for older charts, told only where something is done.
 fn migrations(catalogue: &Catalogue, settings: &Settings, plan: &Plan) -> Vec<String> {
-    let steps = plan.waves.iter().flat_map(|wave| &wave.steps).filter(|step| step.action != ActionKind::Unchanged);
+    let steps = plan.each_step().filter(|step| step.action != ActionKind::Unchanged);
     let mut told = catalogue.migrations(settings);
     steps.flat_map(|step| told.remove(&step.release.component).unwrap_or_default()).collect()
 }

@@ -36,7 +36,7 @@ pub(super) async fn upgrade(global: &GlobalArgs, arguments: &UpgradeArgs, signal
     if asked {
         install::somebody_confirms(global, &arguments.run)?;
     }
-    install::tell_notices(&draft, global);
+    install::tell_notices(draft.notices(), global);
     let audience = Audience::of(global);
     let (cluster, helm) = connect::connect(global).await?;
     let mut draft = saved::add(draft, &cluster).await?;

@@ -7,13 +7,16 @@
 mod conflicts;
 mod error;
 mod journal;
+mod machine;
 mod patience;
 mod prepare;
+mod rollback;
 mod run;
 mod step;
 
 pub use error::{EngineError, StepError};
 pub use journal::Journal;
+pub use machine::Machine;
 pub use prepare::{Prepared, PreparedRelease, prepare};
 pub use run::{RunResult, redaction, run, tracked};
 
@@ -41,4 +44,6 @@ pub struct EngineContext {
     pub wave_timeout: Duration,
     /// What earlier runs took, and what this one does.
     pub journal: Arc<Journal>,
+    /// What this machine knows of other runs; its lock is held for as long as this context or a helm of it lives.
+    pub machine: Arc<Machine>,
 }

@@ -8,15 +8,14 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::engine::conflicts;
-use crate::event::ActionKind;
 use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, ReleaseRequest};
-use crate::plan::{Observed, Plan, PlanError, Step};
+use crate::plan::{Observed, Plan, PlanError, Step, Work};
 use crate::stack::{CrdPolicy, Release};
 
 /// Everything helm needs, by component.
 #[derive(Clone, Debug, Default)]
 pub struct Prepared {
-    /// One per step that changes something.
+    /// One per step that helm does.
     pub releases: BTreeMap<String, PreparedRelease>,
     /// Objects of every release, changed or not.
     pub manifests: BTreeMap<String, Vec<Value>>,
@@ -40,13 +39,13 @@ pub struct PreparedRelease {
 /// Fetches and renders, all charts side by side.
 pub async fn prepare(cluster: &Cluster, helm: &Helm, plan: &Plan, observed: &Observed) -> Result<Prepared, PlanError> {
     let mut prepared = Prepared { manifests: observed.manifests.clone(), ..Prepared::default() };
-    if !plan.has_changes() {
+    if !plan.each_step().any(|step| matches!(step.work, Work::Helm)) {
         return Ok(prepared);
     }
     let mut api_versions = cluster.api_versions().await?;
     api_versions.extend(plan.releases().flat_map(|release| release.api_versions.iter().cloned()));
     let capabilities = Capabilities { kube_version: cluster.version().to_owned(), api_versions };
-    let steps = plan.waves.iter().flat_map(|wave| &wave.steps).filter(|step| step.action != ActionKind::Unchanged);
+    let steps = plan.each_step().filter(|step| matches!(step.work, Work::Helm));
     let work = steps.map(|step| prepare_step(helm, step, &capabilities));
     for (component, release, notices) in try_join_all(work).await? {
         prepared.manifests.insert(component.clone(), release.manifest.clone());

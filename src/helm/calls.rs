@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::helm::child::{Call, Effect, run};
 use crate::helm::fetch::is_loopback;
 use crate::helm::{Capabilities, Helm, HelmError, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse};
-use crate::stack::ChartSource;
+use crate::stack::{ChartSource, RUN_LABEL};
 
 const READ: Duration = Duration::from_secs(60);
 pub(super) const FETCH: Duration = Duration::from_secs(300);
@@ -100,6 +100,8 @@ impl Helm {
         arguments.push(request.chart.into());
         let timeout = format!("{}s", timeout.as_secs().max(1));
         arguments.extend(words(&["-n", request.namespace, "--timeout", &timeout, "--history-max", HISTORY]));
+        // Tells a later run that this revision is ours, if it never ends.
+        arguments.extend(words(&["--labels", &format!("{RUN_LABEL}={:08x}", rand::random::<u32>())]));
         // Charts whose CRDs stand in `crds/` get them from us, by server-side apply.
         arguments.extend(words(&["--skip-crds", "-f"]));
         arguments.push(values.path().into());

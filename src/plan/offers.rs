@@ -128,7 +128,7 @@ impl std::fmt::Display for Untried {
 
 /// The steps of a plan that go to a major which was never tried, and at which the release does not stand already.
 pub fn untried(plan: &Plan, catalogue: &Catalogue) -> Vec<Untried> {
-    let steps = plan.waves.iter().flat_map(|wave| &wave.steps).filter(|step| step.action != ActionKind::Unchanged);
+    let steps = plan.each_step().filter(|step| step.action != ActionKind::Unchanged);
     let untried = steps.filter(|step| {
         let version = &step.release.chart.version;
         let known = catalogue.path(&step.release.component).is_none_or(|path| path.knows(version));
@@ -140,6 +140,15 @@ pub fn untried(plan: &Plan, catalogue: &Catalogue) -> Vec<Untried> {
             version: step.release.chart.version.clone(),
         })
         .collect()
+}
+
+/// Marks the steps whose way leads past a version from which no rollback leads back.
+pub fn mark_one_way(plan: &mut Plan, catalogue: &Catalogue) {
+    for step in plan.waves.iter_mut().flat_map(|wave| &mut wave.steps) {
+        let Some((from, path)) = step.from.as_ref().zip(catalogue.path(&step.release.component)) else { continue };
+        let crossed = path.crossed(&from.chart_version, &step.release.chart.version);
+        step.no_way_back = crossed.filter_map(|step| step.rollback.clone()).next();
+    }
 }
 
 #[cfg(test)]

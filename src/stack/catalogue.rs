@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::{ChartRepository, ComponentName};
+use crate::config::{ChartRepository, ComponentName, LogsMode, Settings};
 use crate::stack::{CrdPolicy, StackError, UpgradePath, WaitFor};
 
 /// The files that ship inside the binary.
@@ -93,6 +93,8 @@ pub struct Overview {
 pub(super) enum When {
     /// The cluster has no IngressClass `tailscale`, or the operator there is ours.
     TailscaleOperatorNeeded,
+    /// The answers do not say `logs: none`.
+    LogsWanted,
 }
 
 impl Catalogue {
@@ -116,14 +118,15 @@ impl Catalogue {
 
     /// What `status` looks for when the stack's namespace is this one.
     pub fn overview(&self, namespace: &str) -> Vec<Overview> {
-        let row = |component: &Component| Overview {
-            name: component.name.to_string(),
-            wave: component.row.wave,
-            namespace: component.row.namespace.replace("${namespace}", namespace),
-            optional: component.row.when.is_some(),
-            wait_for: component.row.wait_for.clone(),
-        };
-        self.components.iter().map(row).collect()
+        self.components.iter().map(|component| component.overview(namespace)).collect()
+    }
+
+    /// Components that the answers leave out of the stack.
+    pub fn left_out(&self, settings: &Settings) -> Vec<Overview> {
+        let is_left_out =
+            |component: &&Component| component.row.when == Some(When::LogsWanted) && settings.logs == LogsMode::None;
+        let left_out = self.components.iter().filter(is_left_out);
+        left_out.map(|component| component.overview(settings.namespace.as_str())).collect()
     }
 
     /// Names of the components with the default version of each, in catalogue order.
@@ -152,6 +155,18 @@ impl Catalogue {
             components.push(Component { name, row, repository, values, path });
         }
         Ok(Catalogue { components })
+    }
+}
+
+impl Component {
+    fn overview(&self, namespace: &str) -> Overview {
+        Overview {
+            name: self.name.to_string(),
+            wave: self.row.wave,
+            namespace: self.row.namespace.replace("${namespace}", namespace),
+            optional: self.row.when == Some(When::TailscaleOperatorNeeded),
+            wait_for: self.row.wait_for.clone(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::config::{Quantity, RetentionPeriod, Settings};
+use crate::config::{LogsMode, Quantity, RetentionPeriod, Settings};
 use crate::stack::catalogue::{Component, When};
 use crate::stack::certificate::webhook_certificate;
 use crate::stack::merge::merge;
@@ -24,7 +24,12 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &LiveFacts) ->
     let fillings = fillings(settings, &own);
     let mut releases = Vec::new();
     for component in &catalogue.components {
-        if component.row.when == Some(When::TailscaleOperatorNeeded) && !facts.install_tailscale_operator {
+        let is_wanted = match component.row.when {
+            None => true,
+            Some(When::TailscaleOperatorNeeded) => facts.install_tailscale_operator,
+            Some(When::LogsWanted) => settings.logs == LogsMode::Install,
+        };
+        if !is_wanted {
             continue;
         }
         let objects = own_objects(component, settings, facts, &own)?;
@@ -47,6 +52,9 @@ fn release(
 ) -> Result<Release, StackError> {
     let row = &component.row;
     let mut values = fill(&row.values, &component.values, fillings)?;
+    if settings.logs == LogsMode::None {
+        drop_logs_source(&mut values);
+    }
     if let Some((over, _)) = component.answered_values(settings) {
         merge(&mut values, &over);
     }
@@ -69,6 +77,14 @@ fn release(
         docs: row.docs.clone(),
         expect: row.expect.clone(),
     })
+}
+
+/// A data source whose server does not stand would fail in everybody's face.
+fn drop_logs_source(values: &mut Value) {
+    let sources = values.pointer_mut("/grafana/datasources/datasources.yaml/datasources");
+    if let Some(Value::Array(sources)) = sources {
+        sources.retain(|source| source["type"] != "loki");
+    }
 }
 
 fn own_objects(

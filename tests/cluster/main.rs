@@ -7,6 +7,7 @@ mod causes;
 mod changes;
 mod charts;
 mod interruption;
+mod lifecycle;
 mod main_job;
 mod refusals;
 mod sandboxes;
