@@ -98,6 +98,9 @@ pub struct InstallArgs {
     /// Take over objects of the stack's names that stand already and are somebody else's
     #[arg(long, env = "TAILWATCH_ADOPT", value_parser = FalseyValueParser::new())]
     pub adopt: bool,
+    /// Agree to chart versions of a major that was never tried with this tailwatch
+    #[arg(long, env = "TAILWATCH_ALLOW_UNVERIFIED", value_parser = FalseyValueParser::new())]
+    pub allow_unverified: bool,
     /// How long one wave may take, e.g. 10m
     #[arg(long, env = "TAILWATCH_TIMEOUT", default_value = "10m", value_name = "DURATION")]
     pub timeout: String,
@@ -111,11 +114,28 @@ impl InstallArgs {
     }
 }
 
+/// Flags of `upgrade`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct UpgradeArgs {
+    /// How to run.
+    #[command(flatten)]
+    pub run: InstallArgs,
+    /// Take this version of a component, e.g. --to loki=6.55.0 (repeatable)
+    #[arg(long, env = "TAILWATCH_TO", value_delimiter = ',', value_name = "COMPONENT=VERSION")]
+    pub to: Vec<String>,
+    /// Take the newest version of every other component, of a major that was tried with this tailwatch unless
+    /// --allow-unverified is given
+    #[arg(long, env = "TAILWATCH_LATEST", value_parser = FalseyValueParser::new())]
+    pub latest: bool,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Install or update the stack, wave by wave, and prove that it works
     Install(InstallArgs),
+    /// Show newer chart versions and what they change, and upgrade to the chosen ones
+    Upgrade(UpgradeArgs),
     /// Show what install would do and why, without changing anything
     Plan {
         /// Settings.

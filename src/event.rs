@@ -6,6 +6,7 @@
 
 mod diagnosis;
 mod planned;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 pub use diagnosis::{Diagnosis, Place, Severity};
-pub use planned::{ActionKind, Effects, PlannedStep};
+pub use planned::{ActionKind, Effects, PlannedStep, Rollback};
+pub use upgrade::{PathRow, UpgradeRow};
 
 /// One line of `--output json`: an event and when it happened (RFC 3339, UTC).
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -115,6 +117,9 @@ pub enum Event {
         /// For a failure: what a rule found.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         diagnosis: Option<Box<Diagnosis>>,
+        /// For a failed upgrade or repair: whether the release went back to its last healthy revision.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        rollback: Option<Box<Rollback>>,
     },
     /// After a failed step: what else the rules find in the stack as it stands.
     Diagnosed {

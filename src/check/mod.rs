@@ -57,6 +57,8 @@ struct Row {
     statement: &'static str,
     /// Ids of the checks that must not fail before this one says anything.
     needs: &'static [&'static str],
+    /// The component that it is about, where the stack may do without that.
+    part: Option<&'static str>,
     /// Verdict where it is false: fail, or warn where nothing of the stack's own work depends on it.
     severity: Verdict,
     /// How long it may stay "not yet".
@@ -82,6 +84,11 @@ pub fn unknown(only: &[String]) -> Option<(String, Option<String>)> {
 impl CheckContext {
     fn namespace(&self) -> &str {
         self.settings.namespace.as_str()
+    }
+
+    /// Whether a component is part of the stack.
+    fn has(&self, component: &str) -> bool {
+        self.releases.iter().any(|release| release.component.as_str() == component)
     }
 
     /// A value of a release as it was wanted, by JSON pointer; the user's own `values:` are in it.

@@ -27,8 +27,8 @@ pub async fn run(context: &CheckContext, only: &[String], events: &Events) -> Ve
         let (startable, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(ready);
         waiting = rest;
         for row in startable {
-            match failed_need(row, &results) {
-                Some(need) => running.push(Box::pin(std::future::ready(skipped(row, need)))),
+            match reason_to_skip(row, context, &results) {
+                Some(why) => running.push(Box::pin(std::future::ready(skipped(row, why)))),
                 None => running.push(Box::pin(try_until(row, context))),
             }
         }
@@ -53,13 +53,16 @@ fn chosen(only: &[String]) -> Vec<&'static Row> {
     ROWS.iter().filter(|row| only.is_empty() || wanted.contains(row.id)).collect()
 }
 
-fn failed_need(row: &Row, results: &BTreeMap<String, CheckResult>) -> Option<&'static str> {
+fn reason_to_skip(row: &Row, context: &CheckContext, results: &BTreeMap<String, CheckResult>) -> Option<String> {
+    if let Some(part) = row.part.filter(|part| !context.has(part)) {
+        return Some(format!("not tested, since the answers leave {part} out"));
+    }
     let failed = |need: &&&str| results.get(**need).is_some_and(|r| matches!(r.verdict, Verdict::Fail | Verdict::Skip));
-    row.needs.iter().find(failed).copied()
+    row.needs.iter().find(failed).map(|need| format!("not tested, since {need} did not pass"))
 }
 
-fn skipped(row: &Row, need: &str) -> CheckResult {
-    result(row, Verdict::Skip, format!("not tested, since {need} did not pass"), Duration::ZERO)
+fn skipped(row: &Row, why: String) -> CheckResult {
+    result(row, Verdict::Skip, why, Duration::ZERO)
 }
 
 async fn try_until(row: &Row, context: &CheckContext) -> CheckResult {

@@ -1,12 +1,13 @@
 //! Server-side apply of objects of ours and of charts' CRDs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::discovery::Scope;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -17,6 +18,25 @@ use crate::stack::OwnObject;
 pub const OPERATOR_VERSION: &str = "operator.prometheus.io/version";
 /// CRDs applied side by side.
 const CRDS_AT_ONCE: usize = 4;
+
+/// Who applies an object, and whether it takes fields that others hold.
+#[derive(Clone, Copy)]
+pub(super) struct Hand<'a> {
+    manager: &'a str,
+    force: bool,
+}
+
+impl<'a> Hand<'a> {
+    /// Takes fields from whoever holds them.
+    pub(super) fn taking(manager: &'a str) -> Hand<'a> {
+        Hand { manager, force: true }
+    }
+
+    /// A field that somebody else holds with another value is an error.
+    fn yielding(manager: &'a str) -> Hand<'a> {
+        Hand { manager, force: false }
+    }
+}
 
 impl Cluster {
     /// Server-side apply of one object of ours. Fields of ours that somebody else took are taken back, but a
@@ -32,14 +52,37 @@ impl Cluster {
             manifest["data"] = Value::Object(encoded);
         }
         let reference = ObjectRef::of(&manifest);
-        let applied = self.apply_value(&manifest, reference.kind != "Namespace").await?;
+        let hand = if reference.kind == "Namespace" { Hand::yielding } else { Hand::taking };
+        let applied = self.apply_value(&manifest, hand(FIELD_MANAGER)).await?;
         if reference.kind == "Namespace" && applied == Applied::Created {
             self.await_default_account(&reference.name).await?;
         }
         Ok(applied)
     }
 
-    async fn apply_value(&self, manifest: &Value, force: bool) -> Result<Applied, ClusterError> {
+    /// Puts an object of a release back as its manifest has it, in helm's name, so that helm finds its own.
+    pub async fn put_back(&self, object: &Value, release: (&str, &str)) -> Result<Applied, ClusterError> {
+        let (name, namespace) = release;
+        let mut object = object.clone();
+        let reference = ObjectRef::of(&object);
+        let namespaced =
+            matches!(self.kind(&reference.api_version, &reference.kind).await?, Some((_, Scope::Namespaced)));
+        if namespaced && reference.namespace.is_none() {
+            object["metadata"]["namespace"] = namespace.into();
+        }
+        // What helm adds to every object (helm pkg/action/validate.go).
+        let marks = [
+            ("labels", "app.kubernetes.io/managed-by", "Helm"),
+            ("annotations", "meta.helm.sh/release-name", name),
+            ("annotations", "meta.helm.sh/release-namespace", namespace),
+        ];
+        for (place, key, value) in marks {
+            object["metadata"][place][key] = value.into();
+        }
+        self.apply_value(&object, Hand::taking("helm")).await
+    }
+
+    pub(super) async fn apply_value(&self, manifest: &Value, hand: Hand<'_>) -> Result<Applied, ClusterError> {
         let reference = ObjectRef::of(manifest);
         let what = format!("cannot apply {} {}", reference.kind, reference.name);
         let Some(api) = self.api(&reference.api_version, &reference.kind, reference.namespace.as_deref()).await? else {
@@ -47,8 +90,8 @@ impl Cluster {
         };
         let failed = |error| ClusterError::from_kube(&what, error);
         let before = api.get_metadata_opt(&reference.name).await.map_err(failed)?;
-        let mut parameters = PatchParams::apply(FIELD_MANAGER);
-        parameters.force = force;
+        let mut parameters = PatchParams::apply(hand.manager);
+        parameters.force = hand.force;
         let after = api.patch_metadata(&reference.name, &parameters, &Patch::Apply(manifest)).await.map_err(failed)?;
         Ok(match before {
             None => Applied::Created,
@@ -77,15 +120,15 @@ impl Cluster {
     /// a moment later and without which helm does not find the kind. Refuses a downgrade of the operator's
     /// version annotation before anything is applied.
     pub async fn apply_crds(&self, crds: &[Value], timeout: Duration) -> Result<Vec<Applied>, ClusterError> {
-        let live = self.list("apiextensions.k8s.io/v1", "CustomResourceDefinition", None, None).await?;
+        let live = self.crd_versions().await?;
         for crd in crds {
             let name = ObjectRef::of(crd).name;
-            let standing = live.iter().find(|other| ObjectRef::of(other).name == name);
-            if let Some((live, chart)) = standing.and_then(|standing| downgrade(standing, crd)) {
+            if let Some((live, chart)) = live.get(&name).and_then(|standing| downgrade(standing.as_deref(), crd)) {
                 return Err(ClusterError::CrdDowngrade { name, live, chart });
             }
         }
-        let applied = futures::stream::iter(crds).map(|crd| self.apply_value(crd, true)).buffered(CRDS_AT_ONCE);
+        let hand = Hand::taking(FIELD_MANAGER);
+        let applied = futures::stream::iter(crds).map(|crd| self.apply_value(crd, hand)).buffered(CRDS_AT_ONCE);
         let applied: Vec<Result<Applied, ClusterError>> = applied.collect().await;
         let applied = applied.into_iter().collect::<Result<Vec<_>, _>>()?;
         let until = Instant::now() + timeout;
@@ -96,6 +139,12 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Every CRD by name, with the version of the Prometheus operator that it is of, where it says so.
+    pub async fn crd_versions(&self) -> Result<BTreeMap<String, Option<String>>, ClusterError> {
+        let live = self.annotations("apiextensions.k8s.io/v1", "CustomResourceDefinition").await?;
+        Ok(live.into_iter().map(|(name, mut annotations)| (name, annotations.remove(OPERATOR_VERSION))).collect())
     }
 
     async fn first_unserved(&self, crds: &[Value]) -> Result<Option<String>, ClusterError> {
@@ -111,18 +160,50 @@ impl Cluster {
         Ok(unserved.map(|crd| ObjectRef::of(crd).name))
     }
 
-    /// Deletes an object; `false` when it was not there.
+    /// Deletes an object with what it owns; `false` when it was not there.
     pub async fn delete(&self, object: &ObjectRef) -> Result<bool, ClusterError> {
+        self.delete_with(object, &DeleteParams::background()).await
+    }
+
+    /// Deletes an object and leaves what it owns, pods and their volumes, running.
+    pub async fn delete_alone(&self, object: &ObjectRef) -> Result<bool, ClusterError> {
+        self.delete_with(object, &DeleteParams::orphan()).await
+    }
+
+    async fn delete_with(&self, object: &ObjectRef, parameters: &DeleteParams) -> Result<bool, ClusterError> {
         let Some(api) = self.api(&object.api_version, &object.kind, object.namespace.as_deref()).await? else {
             return Ok(false);
         };
-        match api.delete(&object.name, &DeleteParams::background()).await {
+        match api.delete(&object.name, parameters).await {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
             Err(error) => {
                 Err(ClusterError::from_kube(&format!("cannot delete {} {}", object.kind, object.name), error))
             }
         }
+    }
+
+    /// Resolves once an object is not there any more.
+    pub async fn until_gone(&self, object: &ObjectRef, timeout: Duration) -> Result<(), ClusterError> {
+        let until = Instant::now() + timeout;
+        while self.get(object).await?.is_some() {
+            if Instant::now() >= until {
+                let what = format!("{} {} is still there", object.kind, object.name);
+                return Err(ClusterError::Refused { what, message: "its deletion does not end".into() });
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    /// Asks for a larger volume; the storage driver grows it while pods run.
+    pub async fn grow_claim(&self, namespace: &str, name: &str, size: &str) -> Result<(), ClusterError> {
+        let what = format!("cannot grow PersistentVolumeClaim {name}");
+        let failed = |error| ClusterError::from_kube(&what, error);
+        let Some(api) = self.api("v1", "PersistentVolumeClaim", Some(namespace)).await? else { return Ok(()) };
+        let patch = serde_json::json!({"spec": {"resources": {"requests": {"storage": size}}}});
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        api.patch_metadata(name, &parameters, &Patch::Merge(&patch)).await.map(drop).map_err(failed)
     }
 }
 
@@ -135,15 +216,16 @@ fn served_kinds(crd: &Value) -> Vec<String> {
     served.map(|version| format!("{group}/{}/{kind}", version["name"].as_str().unwrap_or_default())).collect()
 }
 
+/// The version of the Prometheus operator that a CRD is of.
+pub fn operator_version(crd: &Value) -> Option<&str> {
+    crd.pointer("/metadata/annotations")?.get(OPERATOR_VERSION)?.as_str()
+}
+
 /// (live, chart) where the live CRD is of a newer operator.
-fn downgrade(live: &Value, chart: &Value) -> Option<(String, String)> {
-    let version = |crd: &Value| {
-        let text = crd.pointer("/metadata/annotations")?.get(OPERATOR_VERSION)?.as_str()?.to_owned();
-        Some((semver::Version::parse(text.trim_start_matches('v')).ok()?, text))
-    };
-    let (live, live_text) = version(live)?;
-    let (chart, chart_text) = version(chart)?;
-    (live > chart).then_some((live_text, chart_text))
+fn downgrade(live: Option<&str>, chart: &Value) -> Option<(String, String)> {
+    let version = |text: &str| semver::Version::parse(text.trim_start_matches('v')).ok();
+    let (live, chart) = (live?, operator_version(chart)?);
+    (version(live)? > version(chart)?).then(|| (live.to_owned(), chart.to_owned()))
 }
 
 #[cfg(test)]
@@ -161,8 +243,8 @@ mod tests {
     #[test]
     fn only_an_older_operators_crds_are_a_downgrade() {
         let crd = |version: &str| json!({"metadata": {"annotations": {OPERATOR_VERSION: version}}});
-        assert_eq!(downgrade(&crd("0.87.0"), &crd("0.86.2")), Some(("0.87.0".into(), "0.86.2".into())));
-        assert_eq!(downgrade(&crd("0.86.2"), &crd("0.86.10")), None);
-        assert_eq!(downgrade(&json!({}), &crd("0.86.2")), None);
+        assert_eq!(downgrade(Some("0.87.0"), &crd("0.86.2")), Some(("0.87.0".into(), "0.86.2".into())));
+        assert_eq!(downgrade(Some("0.86.2"), &crd("0.86.10")), None);
+        assert_eq!(downgrade(None, &crd("0.86.2")), None);
     }
 }

@@ -13,6 +13,8 @@ use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER};
 
 /// How often a holder shows that it lives; a lock lasts several of these.
 const HEARTBEATS: u32 = 3;
+/// Pause between two looks at a lock that somebody holds.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
 /// A lock as old as this belongs to a dead run, whatever the clocks of two machines say.
 const LONG_DEAD: i64 = 300;
 
@@ -24,8 +26,19 @@ pub struct Lease {
     heartbeat: JoinHandle<()>,
 }
 
+/// Somebody who knows what else runs on this machine.
+pub trait Witness: Sync {
+    /// Name of the machine, as far as this knowledge reaches.
+    fn identity(&self) -> &str;
+    /// Whether no other run, and no helm that one left behind, is at work here; true from then on.
+    fn is_alone(&self) -> bool;
+}
+
+/// Annotation of the lock: the witness' identity.
+const MACHINE: &str = "tailwatch/machine";
+
 /// Which lock, and for whom.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct LeaseRequest<'a> {
     /// Namespace of the Lease.
     pub namespace: &'a str,
@@ -35,12 +48,15 @@ pub struct LeaseRequest<'a> {
     pub holder: &'a str,
     /// How long it lasts without a heartbeat.
     pub duration: Duration,
+    /// Knows whether a holder of this machine is dead.
+    pub witness: &'a dyn Witness,
 }
 
 impl Cluster {
     /// Takes the lock, or says who holds it. A holder is given the time to show a heartbeat: when it does, the lock
     /// is its; when none comes for the lock's duration, measured by our own clock, the run is dead and the lock is
-    /// taken over. Of two takers only one succeeds, by the object's resourceVersion. `lost` is cancelled when
+    /// taken over. A holder of this machine is dead as soon as the witness is alone, and until then nothing is taken
+    /// over, since a helm that the dead run left behind may still be at work. Of two takers only one succeeds, by the object's resourceVersion. `lost` is cancelled when
     /// somebody else takes the lock all the same.
     pub async fn acquire_lease(
         &self,
@@ -53,15 +69,21 @@ impl Cluster {
         loop {
             let standing = api.get_opt(request.name).await.map_err(failed)?;
             let now = jiff::Timestamp::now();
+            let alone = request.witness.is_alone();
             if let Some(holding) = standing.as_ref().and_then(|lease| holding(lease, now)) {
                 let (since, seen) = first.get_or_insert_with(|| (Instant::now(), holding.clone()));
                 if *seen != holding {
                     return Err(ClusterError::Locked { holder: holding.holder, since: holding.since });
                 }
-                if since.elapsed() < request.duration {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
+                let is_here = holding.machine.as_deref() == Some(request.witness.identity());
+                let is_dead = alone && (is_here || since.elapsed() >= request.duration);
+                if !is_dead {
+                    tokio::time::sleep(LOOK_AGAIN).await;
                     continue;
                 }
+            } else if !alone {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
             }
             return match take(&api, request, standing, now).await {
                 Ok(taken) => Ok(Lease {
@@ -95,6 +117,7 @@ async fn take(
     };
     let mut metadata = ObjectMeta { name: Some(request.name.to_owned()), ..ObjectMeta::default() };
     metadata.namespace = Some(request.namespace.to_owned());
+    metadata.annotations = Some([(MACHINE.to_owned(), request.witness.identity().to_owned())].into());
     metadata.resource_version = standing.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
     let wanted = LeaseObject { metadata, spec: Some(spec) };
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
@@ -111,6 +134,7 @@ struct Holding {
     /// RFC 3339.
     since: String,
     renewed: jiff::Timestamp,
+    machine: Option<String>,
 }
 
 fn holding(lease: &LeaseObject, now: jiff::Timestamp) -> Option<Holding> {
@@ -118,7 +142,8 @@ fn holding(lease: &LeaseObject, now: jiff::Timestamp) -> Option<Holding> {
     let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty())?;
     let renewed = spec.renew_time.as_ref()?.0;
     let since = spec.acquire_time.as_ref().map_or(renewed, |time| time.0).to_string();
-    (now.as_second() - renewed.as_second() < LONG_DEAD).then_some(Holding { holder, since, renewed })
+    let machine = lease.metadata.annotations.as_ref().and_then(|annotations| annotations.get(MACHINE)).cloned();
+    (now.as_second() - renewed.as_second() < LONG_DEAD).then_some(Holding { holder, since, renewed, machine })
 }
 
 /// Renews the lock. A missed beat is made up by the next one; a lock that somebody else took is lost.

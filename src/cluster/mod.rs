@@ -2,6 +2,7 @@
 //! Must not know of helm, print or prompt.
 
 mod apply;
+mod conflicts;
 mod connect;
 mod count;
 mod diagnose;
@@ -14,6 +15,7 @@ mod nodes;
 mod objects;
 mod owners;
 mod readiness;
+mod records;
 mod redact;
 mod slim;
 mod snapshot;
@@ -30,14 +32,15 @@ use tokio::sync::RwLock;
 
 use crate::cluster::count::RequestCounts;
 
-pub use apply::OPERATOR_VERSION;
+pub use apply::{OPERATOR_VERSION, operator_version};
 pub use connect::contexts;
 pub use diagnose::{Cause, rule_texts};
 pub use error::ClusterError;
 pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};
-pub use lease::{Lease, LeaseRequest};
+pub use lease::{Lease, LeaseRequest, Witness};
 pub use owners::Held;
 pub use readiness::{Readiness, ReleaseReadiness};
+pub use records::RevisionRecord;
 pub use redact::Redaction;
 pub use snapshot::Findings;
 pub use track::Tracker;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::Resource;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
-use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, GroupVersionKind};
+use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, GroupVersionKind, TypeMeta};
 use kube::discovery::{ApiCapabilities, Scope, pinned_kind};
 use serde_json::Value;
 
@@ -18,6 +18,10 @@ use crate::stack::SecretData;
 
 /// Objects per page; a large cluster is read in pages.
 const PAGE: u32 = 500;
+/// Whole objects, dashboards among them, take memory.
+const SMALL_PAGE: u32 = 50;
+/// So few objects are asked for by name.
+const FEW: usize = 2;
 
 impl ObjectRef {
     /// Of an object's JSON.
@@ -108,16 +112,41 @@ impl Cluster {
             let page = api.list(&parameters).await;
             let page = page.map_err(|error| ClusterError::from_kube(&format!("cannot list {kind} objects"), error))?;
             parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            for mut object in page.items {
-                // Items of a list have no kind of their own.
-                object.types.get_or_insert_with(|| kube::core::TypeMeta {
-                    api_version: api_version.to_owned(),
-                    kind: kind.to_owned(),
-                });
-                objects.push(serde_json::to_value(object).unwrap_or_default());
-            }
+            objects.extend(page.items.into_iter().map(|object| whole(object, api_version, kind)));
             if parameters.continue_token.is_none() {
                 return Ok(objects);
+            }
+        }
+    }
+
+    /// Those objects of a kind that have one of the names, of lists in small pages; Secrets one by one, since helm's
+    /// records lie among them. `None`: the API server does not know the kind.
+    pub async fn find(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        names: &BTreeSet<&str>,
+    ) -> Result<Option<Vec<Value>>, ClusterError> {
+        let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(None) };
+        let failed = |error| ClusterError::from_kube(&format!("cannot read {kind} objects"), error);
+        let mut found = Vec::new();
+        let mut keep = |object: DynamicObject| found.push(whole(object, api_version, kind));
+        if names.len() <= FEW || kind == "Secret" {
+            for name in names {
+                api.get_opt(name).await.map_err(failed)?.into_iter().for_each(&mut keep);
+            }
+            return Ok(Some(found));
+        }
+        let mut parameters = ListParams::default().limit(SMALL_PAGE);
+        loop {
+            let page = api.list(&parameters).await.map_err(failed)?;
+            parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            let is_asked =
+                |object: &DynamicObject| object.metadata.name.as_deref().is_some_and(|name| names.contains(name));
+            page.items.into_iter().filter(is_asked).for_each(&mut keep);
+            if parameters.continue_token.is_none() {
+                return Ok(Some(found));
             }
         }
     }
@@ -142,7 +171,7 @@ impl Cluster {
     }
 
     /// Annotations of every object of a kind, by name.
-    pub(super) async fn annotations(
+    pub async fn annotations(
         &self,
         api_version: &str,
         kind: &str,
@@ -251,4 +280,10 @@ impl Cluster {
         let answer = answer.map_err(|error| ClusterError::from_kube("cannot review our rights", error))?;
         Ok(answer.status.is_some_and(|status| status.allowed))
     }
+}
+
+/// Items of a list have no kind of their own.
+fn whole(mut object: DynamicObject, api_version: &str, kind: &str) -> Value {
+    object.types.get_or_insert_with(|| TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() });
+    serde_json::to_value(object).unwrap_or_default()
 }

@@ -98,6 +98,11 @@ impl Cluster {
 }
 
 impl Tracker {
+    /// Watches another state of a release, with the same words hidden.
+    pub async fn instead(&self, release: TrackedRelease) -> Result<Tracker, ClusterError> {
+        self.view.cluster.track(vec![release], self.view.redaction.clone()).await
+    }
+
     /// Readiness of a release, with the worst that a rule finds; empty for one that is not tracked.
     pub fn readiness(&self, component: &str) -> ReleaseReadiness {
         let Some(release) = self.view.releases.get(component) else { return ReleaseReadiness::default() };

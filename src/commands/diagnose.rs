@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::{Cluster, Findings, Redaction, TrackedRelease};
-use crate::commands::{connect, settings_sources, status::words, survey::catalogue};
+use crate::commands::{connect, settings_sources, survey::catalogue};
 use crate::error::{self, Error};
 use crate::event::{Diagnosis, Severity};
 use crate::helm::{Helm, ReleaseInfo};
@@ -89,7 +89,7 @@ async fn redaction(cluster: &Cluster, namespace: &str) -> Result<Redaction, Erro
 }
 
 fn of_release(info: &ReleaseInfo) -> Option<Diagnosis> {
-    let words = format!("revision {} is {}", info.revision, words(info.status));
+    let words = format!("revision {} is {}", info.revision, info.status.words());
     let found = info.status.trouble()?.of_release(&info.name, &info.namespace, &words);
     Some(Diagnosis { severity: Severity::Deadline, ..found })
 }

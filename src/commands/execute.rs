@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use crate::check::{self, CheckContext};
-use crate::cli::{GlobalArgs, Output};
+use crate::cli::GlobalArgs;
 use crate::cluster::{Cluster, Lease, LeaseRequest, Redaction, TrackedRelease};
 use crate::commands::signals::Signals;
 use crate::commands::survey::Survey;
 use crate::config::Settings;
-use crate::engine::{self, EngineContext, EngineError, Journal, RunResult};
+use crate::engine::{self, EngineContext, EngineError, Journal, Machine, RunResult};
 use crate::error::{self, Error};
 use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary, Verdict};
 use crate::helm::{Helm, Ownership};
@@ -23,11 +23,17 @@ use crate::stack;
 /// How to run.
 #[derive(Clone, Copy)]
 pub(super) struct ExecuteOptions<'a> {
+    /// The subcommand, for events and journal.
+    pub(super) command: &'static str,
     pub(super) signals: &'a Signals,
     pub(super) wave_timeout: Duration,
     pub(super) skip_verify: bool,
     /// What may be done with objects of others.
     pub(super) ownership: Ownership,
+    /// Whether majors that were never tried are agreed to.
+    pub(super) allow_unverified: bool,
+    /// Whether nobody is asked to confirm the plan.
+    pub(super) yes: bool,
 }
 
 /// What to work with. Cheap to clone.
@@ -69,21 +75,22 @@ pub(super) async fn execute(
         cancel,
         wave_timeout: options.wave_timeout,
         journal: journal.clone(),
+        machine: Arc::new(Machine::open(cluster.server(), settings.namespace.as_str())),
     };
     let lease = lock_patiently(&context, settings, &survey, &style).await?;
     let steps = with_usual_seconds(survey.plan.steps(), &journal);
-    journal.begin("install", &steps);
+    journal.begin(options.command, &steps);
     events.send(Event::RunStarted {
-        command: "install".into(),
+        command: options.command.into(),
         context: cluster.context().map(str::to_owned),
         namespace: settings.namespace.to_string(),
         version: env!("CARGO_PKG_VERSION").into(),
         steps,
     });
-    // On a screen they stand above the confirmation.
-    if global.output == Output::Json {
-        for message in &survey.prepared.notices {
-            events.send(Event::Notice { message: message.clone(), hint: None });
+    if mode == Mode::Json {
+        // People have read them with the plan.
+        for message in survey.prepared.notices.iter().cloned() {
+            events.send(Event::Notice { message, hint: None });
         }
     }
     let result = engine::run(&context, &survey.plan, &survey.prepared).await;
@@ -165,7 +172,8 @@ async fn lock(context: &EngineContext, settings: &Settings, survey: &Survey) -> 
     let failed = |source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source });
     context.cluster.apply(&stack::namespace(settings)).await.map_err(failed)?;
     let holder = format!("{}@{}", std::process::id(), host_name());
-    let request = LeaseRequest { namespace, name: "tailwatch", holder: &holder, duration: LOCK_TTL };
+    let witness = context.machine.as_ref();
+    let request = LeaseRequest { namespace, name: "tailwatch", holder: &holder, duration: LOCK_TTL, witness };
     let lease = context.cluster.acquire_lease(request, &context.cancel).await.map_err(failed)?;
     let kept = async {
         unchanged_since(context, &survey.plan).await?;

@@ -13,20 +13,20 @@ use crate::commands::{adoption, connect, saved};
 use crate::config::{Draft, Settings};
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
-use crate::plan::PlanError;
+use crate::plan::{PlanError, Untried};
 use crate::report::{self, style::Style};
 use crate::stack::DOOR_SECRET;
 use crate::wizard::{self, Detected, Scope};
 
 /// Whether somebody can be asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Audience {
+pub(super) enum Audience {
     Person,
     Nobody,
 }
 
 impl Audience {
-    fn of(global: &GlobalArgs) -> Audience {
+    pub(super) fn of(global: &GlobalArgs) -> Audience {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         if terminal && global.output == Output::Human { Audience::Person } else { Audience::Nobody }
     }
@@ -60,13 +60,19 @@ pub(super) async fn guided(global: &GlobalArgs, signals: &Signals) -> Result<u8,
 /// The same from answers; asks only what is missing, and only a person.
 pub(super) async fn install(global: &GlobalArgs, arguments: &InstallArgs, signals: &Signals) -> Result<u8, Error> {
     let draft = saved::judged(global, &arguments.settings)?;
+    somebody_confirms(global, arguments)?;
+    proceed(global, arguments, draft, Run { scope: Scope::OnlyMissing, signals }).await
+}
+
+/// A person, or `--yes`.
+pub(super) fn somebody_confirms(global: &GlobalArgs, arguments: &InstallArgs) -> Result<(), Error> {
     if Audience::of(global) == Audience::Nobody && !arguments.yes {
         return Err(Error::Usage {
             message: "nobody can confirm the plan without a terminal".into(),
             hint: Some("add --yes, or look at the plan first with `tailwatch plan`".into()),
         });
     }
-    proceed(global, arguments, draft, Run { scope: Scope::OnlyMissing, signals }).await
+    Ok(())
 }
 
 /// How often it is planned afresh when what stands changes under the plan.
@@ -78,25 +84,53 @@ struct Run<'a> {
 }
 
 async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run: Run<'_>) -> Result<u8, Error> {
-    let wave_timeout = parse_timeout(&arguments.timeout)?;
-    let style = Style::resolve(global);
-    for notice in draft.notices() {
-        report::notice(notice, &style);
-    }
+    let options = options("install", arguments, run.signals)?;
+    tell_notices(draft.notices(), global);
+    let told = draft.notices().len();
     let (cluster, helm) = connect::connect(global).await?;
     let mut draft = saved::add(draft, &cluster).await?;
-    let audience = Audience::of(global);
-    if audience == Audience::Person {
+    tell_notices(&draft.notices()[told..], global);
+    if Audience::of(global) == Audience::Person {
         ask(&cluster, &mut draft, run.scope).await?;
     }
-    let settings = draft.finish()?;
-    preflight(&cluster, &settings, &style).await?;
-    let target = Target { cluster, helm };
-    let ownership = adoption::consent(arguments.adopt);
-    let options = ExecuteOptions { wave_timeout, skip_verify: arguments.skip_verify, ownership, signals: run.signals };
-    let confirmed = if arguments.yes { Audience::Nobody } else { audience };
+    carry_out(global, Target { cluster, helm }, &draft.finish()?, options).await
+}
+
+/// How to run, as the flags say.
+pub(super) fn options<'a>(
+    command: &'static str,
+    arguments: &InstallArgs,
+    signals: &'a Signals,
+) -> Result<ExecuteOptions<'a>, Error> {
+    Ok(ExecuteOptions {
+        command,
+        signals,
+        wave_timeout: parse_timeout(&arguments.timeout)?,
+        skip_verify: arguments.skip_verify,
+        ownership: adoption::consent(arguments.adopt),
+        allow_unverified: arguments.allow_unverified,
+        yes: arguments.yes,
+    })
+}
+
+pub(super) fn tell_notices(notices: &[String], global: &GlobalArgs) {
+    for notice in notices {
+        report::notice(notice, &Style::resolve(global));
+    }
+}
+
+/// From settings to a verified stack: preflight, plan, confirmation, run.
+pub(super) async fn carry_out(
+    global: &GlobalArgs,
+    target: Target,
+    settings: &Settings,
+    options: ExecuteOptions<'_>,
+) -> Result<u8, Error> {
+    let style = Style::resolve(global);
+    preflight(&target.cluster, settings, &style).await?;
+    let confirmed = if options.yes { Audience::Nobody } else { Audience::of(global) };
     for _ in 1..PLANS {
-        match plan_and_execute(global, &target, &settings, confirmed, options).await {
+        match plan_and_execute(global, &target, settings, confirmed, options).await {
             // A helm that outlived its killed run may have ended in the meantime.
             Err(Error::Plan(PlanError::Stale { release })) => {
                 report::notice(&format!("release {release} changed in the meantime; planning again"), &style);
@@ -104,7 +138,7 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
             ended => return ended,
         }
     }
-    plan_and_execute(global, &target, &settings, confirmed, options).await
+    plan_and_execute(global, &target, settings, confirmed, options).await
 }
 
 /// The plan that is shown, and confirmed where somebody is asked, is the one that is executed.
@@ -130,13 +164,13 @@ async fn plan_and_execute(
             report::notice(notice, &style);
         }
     }
+    if asked == Audience::Nobody && !options.allow_unverified && !survey.untried.is_empty() {
+        let versions = survey.untried.iter().map(ToString::to_string).collect();
+        return Err(PlanError::Unverified { versions }.into());
+    }
     if asked == Audience::Person && survey.plan.has_changes() {
         let mut prompt = wizard::Terminal;
-        let replaced = match restarts.as_slice() {
-            [] => String::new(),
-            some => format!(", replacing the pods of {}", some.join(", ")),
-        };
-        let question = format!("Change the cluster {}as planned{replaced}?", cluster_name(&target.cluster));
+        let question = question(&target.cluster, &survey.untried, &restarts);
         if !tokio::task::block_in_place(|| wizard::confirm(&mut prompt, &question))? {
             return Err(Error::Declined);
         }
@@ -162,7 +196,16 @@ fn cluster_name(cluster: &Cluster) -> String {
     cluster.context().map(|context| format!("{context} ")).unwrap_or_default()
 }
 
-async fn ask(cluster: &Cluster, draft: &mut Draft, scope: Scope) -> Result<(), Error> {
+/// What was never tried, and whose pods are replaced by taking them over, is part of what is agreed to.
+fn question(cluster: &Cluster, untried: &[Untried], taken: &[String]) -> String {
+    let named: Vec<String> = untried.iter().map(|step| format!("{} {}", step.component, step.version)).collect();
+    let risk = if named.is_empty() { String::new() } else { format!(", with {} untried", named.join(" and ")) };
+    let replaced =
+        if taken.is_empty() { String::new() } else { format!(", replacing the pods of {}", taken.join(", ")) };
+    format!("Change the cluster {}as planned{risk}{replaced}?", cluster_name(cluster))
+}
+
+pub(super) async fn ask(cluster: &Cluster, draft: &mut Draft, scope: Scope) -> Result<(), Error> {
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
     let (storage_classes, ingress_classes, secret) = tokio::try_join!(
         cluster.storage_classes(),

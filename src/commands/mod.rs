@@ -7,12 +7,14 @@ mod diagnose;
 mod execute;
 mod install;
 mod manual;
+mod offers;
 mod plan;
 mod preflight;
 mod saved;
 mod signals;
 mod status;
 mod survey;
+mod upgrade;
 mod verify;
 
 use clap::CommandFactory;
@@ -29,6 +31,9 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         None => drive(|signals| async move { install::guided(&global, &signals).await }),
         Some(Command::Install(arguments)) => {
             drive(|signals| async move { install::install(&global, &arguments, &signals).await })
+        }
+        Some(Command::Upgrade(arguments)) => {
+            drive(|signals| async move { upgrade::upgrade(&global, &arguments, &signals).await })
         }
         Some(Command::Plan { settings, diff, exit_code }) => {
             drive(|_| async move { plan::plan(&global, &settings, plan::PlanOptions { diff, exit_code }).await })
@@ -82,5 +87,24 @@ fn settings_sources(global: &GlobalArgs, arguments: &crate::cli::SettingsArgs) -
         environment: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A variable that stands for a flag must not be told to answer nothing.
+    #[test]
+    fn every_flags_variable_is_known() {
+        let root = Cli::command();
+        let mut commands: Vec<&clap::Command> = vec![&root];
+        while let Some(command) = commands.pop() {
+            for variable in command.get_arguments().filter_map(|argument| argument.get_env()) {
+                let name = variable.to_string_lossy();
+                assert!(crate::config::is_known_variable(&name), "{name}");
+            }
+            commands.extend(command.get_subcommands());
+        }
     }
 }

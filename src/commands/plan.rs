@@ -6,7 +6,7 @@ use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::commands::{connect, saved, survey::survey};
 use crate::error::{self, Error};
 use crate::event::PlannedStep;
-use crate::plan::{ValueDiff, value_diff};
+use crate::plan::{StepDiff, diffs};
 use crate::report::{self, style::Style};
 
 /// What to show.
@@ -23,7 +23,7 @@ struct PlanDocument {
     steps: Vec<PlannedStep>,
     notices: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    diff: Option<Vec<ValueDiff>>,
+    diff: Option<Vec<StepDiff>>,
 }
 
 pub(super) async fn plan(global: &GlobalArgs, arguments: &SettingsArgs, options: PlanOptions) -> Result<u8, Error> {
@@ -31,7 +31,7 @@ pub(super) async fn plan(global: &GlobalArgs, arguments: &SettingsArgs, options:
     let (cluster, helm) = connect::connect(global).await?;
     let settings = saved::settings(draft, &cluster).await?;
     let survey = survey(global, &cluster, &helm, &settings).await?;
-    let diff = options.diff.then(|| value_diff(&survey.plan, &survey.observed));
+    let diff = options.diff.then(|| diffs(&survey.plan, &survey.observed, &survey.prepared.manifests));
     let style = Style::resolve(global);
     match global.output {
         Output::Json => report::json_document(&PlanDocument {
@@ -42,8 +42,10 @@ pub(super) async fn plan(global: &GlobalArgs, arguments: &SettingsArgs, options:
         }),
         Output::Human => {
             report::write_stdout(&report::plan_table(&survey.plan.steps(), &style, report::width()));
-            for change in diff.iter().flatten().filter(|change| !change.diff.is_empty()) {
-                report::write_stdout(&report::diff_text(&change.diff, &style));
+            for step in diff.iter().flatten() {
+                for text in std::iter::once(&step.diff).chain(step.objects.iter().map(|object| &object.diff)) {
+                    report::write_stdout(&report::diff_text(text, &style));
+                }
             }
             for notice in &survey.prepared.notices {
                 report::notice(notice, &style);

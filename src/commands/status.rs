@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, ObjectRef, TrackedRelease};
 use crate::commands::{connect, settings_sources, survey::catalogue};
 use crate::error::{self, Error};
 use crate::event::StatusRow;
-use crate::helm::{Helm, ReleaseInfo, ReleaseStatus};
+use crate::helm::{Helm, ReleaseInfo};
 use crate::plan::PlanError;
 use crate::report::{self, style::Style};
 use crate::stack::Overview;
@@ -69,7 +69,7 @@ async fn read(cluster: &Cluster, helm: &Helm, row: &Overview, info: Option<&Rele
         component: row.name.clone(),
         wave: row.wave,
         namespace: row.namespace.clone(),
-        status: info.map(|info| words(info.status).to_owned()),
+        status: info.map(|info| info.status.words().to_owned()),
         chart_version: info.map(|info| info.chart_version.to_string()),
         app_version: info.map(|info| info.app_version.clone()),
         revision: info.map(|info| info.revision),
@@ -87,18 +87,6 @@ async fn read(cluster: &Cluster, helm: &Helm, row: &Overview, info: Option<&Rele
     (shown.ready, shown.desired) = (readiness.ready, readiness.desired);
     shown.waiting = readiness.waiting;
     Ok(shown)
-}
-
-pub(super) fn words(status: ReleaseStatus) -> &'static str {
-    match status {
-        ReleaseStatus::Deployed => "deployed",
-        ReleaseStatus::Failed => "failed",
-        ReleaseStatus::PendingInstall => "pending-install",
-        ReleaseStatus::PendingUpgrade => "pending-upgrade",
-        ReleaseStatus::PendingRollback => "pending-rollback",
-        ReleaseStatus::Uninstalling => "uninstalling",
-        ReleaseStatus::Other => "unknown",
-    }
 }
 
 async fn address(cluster: &Cluster, namespace: &str) -> Result<Option<String>, Error> {

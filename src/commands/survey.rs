@@ -5,8 +5,9 @@ use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::engine::{self, Prepared};
 use crate::error::Error;
+use crate::event::ActionKind;
 use crate::helm::Helm;
-use crate::plan::{self, Observed, Plan};
+use crate::plan::{self, Observed, Plan, Rendered, Untried};
 use crate::stack::{self, Catalogue, Release};
 
 /// Everything that is known before the first change.
@@ -14,6 +15,8 @@ pub(super) struct Survey {
     pub(super) observed: Observed,
     pub(super) plan: Plan,
     pub(super) prepared: Prepared,
+    /// Steps that need an explicit yes.
+    pub(super) untried: Vec<Untried>,
 }
 
 /// The catalogue of `--values-dir`, or the built-in one.
@@ -40,7 +43,25 @@ pub(super) async fn survey(
 ) -> Result<Survey, Error> {
     let releases = wanted(global, cluster, settings).await?;
     let observed = plan::observe(cluster, helm, &releases).await?;
-    let plan = plan::build(releases, &observed)?;
-    let prepared = engine::prepare(cluster, helm, &plan, &observed).await?;
-    Ok(Survey { observed, plan, prepared })
+    let catalogue = catalogue(global)?;
+    let mut plan = plan::build(releases, &observed)?;
+    plan.removals = plan::removals(cluster, helm, &catalogue.left_out(settings)).await?;
+    plan::mark_one_way(&mut plan, &catalogue);
+    let mut prepared = engine::prepare(cluster, helm, &plan, &observed).await?;
+    let rendered = prepared.releases.iter().map(|(name, release)| {
+        let rendered = Rendered { manifest: &release.manifest, crds: &release.crds };
+        (name.as_str(), rendered)
+    });
+    plan::foresee(cluster, &mut plan, &observed, &rendered.collect()).await?;
+    let untried = plan::untried(&plan, &catalogue);
+    prepared.notices.extend(untried.iter().map(ToString::to_string));
+    prepared.notices.extend(migrations(&catalogue, settings, &plan));
+    Ok(Survey { observed, plan, prepared, untried })
+}
+
+/// What happens to values that were written for older charts, told only where something is done.
+fn migrations(catalogue: &Catalogue, settings: &Settings, plan: &Plan) -> Vec<String> {
+    let steps = plan.each_step().filter(|step| step.action != ActionKind::Unchanged);
+    let mut told = catalogue.migrations(settings);
+    steps.flat_map(|step| told.remove(&step.release.component).unwrap_or_default()).collect()
 }

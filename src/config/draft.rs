@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::config::error::quoted;
-use crate::config::rows::{ROWS, Row, Shape, environment_name, find_row};
+use crate::config::rows::{ROWS, Row, Shape, find_row};
 use crate::config::sources::SecretSource;
 use crate::config::{
     Auth0, Charts, ComponentName, ConfigError, Grafana, Invalid, Problem, Retention, Secret, Settings, Storage,
@@ -93,6 +93,8 @@ pub struct Draft {
     pub(super) values: BTreeMap<ComponentName, serde_yaml::Value>,
     pub(super) environment: BTreeMap<String, String>,
     pub(super) notices: Vec<String>,
+    /// Whether an answers file was read, which then says all there is to say of `values`.
+    pub(super) from_file: bool,
 }
 
 impl Draft {
@@ -137,6 +139,16 @@ impl Draft {
         if let Some(row) = find_row(key) {
             self.insert(row, Answer::Secret(SecretSource::Typed(secret)), Provenance::Prompt);
         }
+    }
+
+    /// The chart version that is asked for, by any source.
+    pub fn version(&self, component: &ComponentName) -> Option<&semver::Version> {
+        self.versions.get(component)
+    }
+
+    /// Asks for a chart version, whatever any other source says.
+    pub fn set_version(&mut self, component: ComponentName, version: semver::Version) {
+        self.versions.insert(component, version);
     }
 
     /// The stronger source stays.
@@ -186,6 +198,7 @@ impl Draft {
                 groups_claim: self.value("auth0.groupsClaim")?,
                 allowed_groups: self.list("auth0.allowedGroups")?,
             },
+            logs: self.value("logs")?,
             retention: Retention { metrics: self.value("retention.metrics")?, logs: self.value("retention.logs")? },
             storage: Storage {
                 class: self.optional("storage.class")?,
@@ -264,9 +277,4 @@ fn show(answer: &Answer) -> String {
         Answer::List(entries) => entries.join(","),
         Answer::Secret(source) => source.describe(),
     }
-}
-
-/// Names of all variables that answer something.
-pub(super) fn environment_names() -> impl Iterator<Item = (&'static Row, String)> {
-    ROWS.iter().map(|row| (row, environment_name(row.key)))
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::draft::{Answer, environment_names, judge_list};
+use crate::config::draft::{Answer, judge_list};
 use crate::config::error::quoted;
 use crate::config::names::nearest;
 use crate::config::rows::{FREE, ROWS, Row, Shape, find_row};
 use crate::config::sources::SecretSource;
 use crate::config::tree::{self, Content, Flaw, Key, Node, Position};
+use crate::config::variables::{FLAG_TWINS, environment_names};
 use crate::config::{ComponentName, ConfigError, Draft, Problem, Provenance};
 
 /// Where settings come from besides prompts.
@@ -27,21 +28,6 @@ pub struct Sources {
 
 /// Larger files are refused unread.
 const LARGEST: u64 = 1 << 20;
-/// Flags of the command line have these twins; they answer nothing.
-const FLAG_TWINS: [&str; 12] = [
-    "TAILWATCH_ANSWERS",
-    "TAILWATCH_CONTEXT",
-    "TAILWATCH_KUBECONFIG",
-    "TAILWATCH_HELM",
-    "TAILWATCH_VALUES_DIR",
-    "TAILWATCH_OUTPUT",
-    "TAILWATCH_COLOR",
-    "TAILWATCH_LOG_FILE",
-    "TAILWATCH_YES",
-    "TAILWATCH_SKIP_VERIFY",
-    "TAILWATCH_TIMEOUT",
-    "TAILWATCH_CACHE",
-];
 
 /// Reads file, environment, flags and `--set`.
 pub fn load(sources: &Sources) -> Result<Draft, ConfigError> {
@@ -50,6 +36,7 @@ pub fn load(sources: &Sources) -> Result<Draft, ConfigError> {
     if let Some(path) = &sources.answers {
         let text = read(path)?;
         loader.document(&path.display().to_string(), &text, |line| Provenance::File(path.clone(), line));
+        loader.draft.from_file = true;
     }
     loader.environment(&sources.environment);
     if let Some(namespace) = &sources.namespace_flag {
@@ -61,12 +48,20 @@ pub fn load(sources: &Sources) -> Result<Draft, ConfigError> {
     loader.end()
 }
 
-/// Adds answers that an earlier run kept in the cluster, as the weakest source but defaults.
+/// Adds answers that an earlier run kept in the cluster, as the weakest source but defaults. Where there is an answers
+/// file, chart values of the last run that it does not repeat are dropped, and that is told.
 pub fn add_saved(draft: Draft, text: &str) -> Result<Draft, ConfigError> {
     let mut loader = Loader { draft, problems: Vec::new() };
     let (versions, values) = (std::mem::take(&mut loader.draft.versions), std::mem::take(&mut loader.draft.values));
     loader.document("the answers saved in the cluster", text, |_| Provenance::Saved);
     loader.draft.versions.extend(versions);
+    if loader.draft.from_file {
+        let kept = std::mem::take(&mut loader.draft.values);
+        for component in kept.keys().filter(|component| !values.contains_key(*component)) {
+            let dropped = format!("values.{component} of the last run is not in the answers file and is dropped");
+            loader.draft.notices.push(dropped);
+        }
+    }
     loader.draft.values.extend(values);
     loader.end()
 }

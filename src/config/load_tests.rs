@@ -114,3 +114,16 @@ fn a_misspelt_variable_is_noticed() {
     let draft = load(&Sources { environment, ..Sources::default() }).unwrap();
     assert!(draft.notices()[0].contains("did you mean TAILWATCH_TAILNET?"), "{:?}", draft.notices());
 }
+
+#[test]
+fn an_answers_file_says_all_there_is_to_say_of_values_but_not_of_versions() {
+    let saved = "versions: { loki: 6.55.0 }\nvalues: { loki: { a: 1 }, alloy: { b: 2 } }\n";
+    let mut with_file = Draft { from_file: true, ..Draft::default() };
+    with_file.values.insert("alloy".parse().unwrap(), serde_yaml::Value::Null);
+    let draft = add_saved(with_file, saved).unwrap();
+    assert_eq!(draft.versions.len(), 1, "charts are never downgraded");
+    assert_eq!(draft.values.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["alloy"]);
+    assert_eq!(draft.notices(), ["values.loki of the last run is not in the answers file and is dropped"]);
+    let without = add_saved(Draft::default(), saved).unwrap();
+    assert_eq!((without.values.len(), without.notices().len()), (2, 0));
+}

@@ -13,6 +13,7 @@ mod secret;
 mod sources;
 mod template;
 mod tree;
+mod variables;
 
 use std::collections::BTreeMap;
 
@@ -23,13 +24,14 @@ pub use load::{Sources, add_saved, load};
 pub(crate) use names::nearest;
 pub use names::{
     AnonymousRole, COMPONENTS, ChartRepository, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, Invalid,
-    IssuerUrl, Namespace, OperatorMode, StorageClassName, TailnetDomain, TailscaleTag,
+    IssuerUrl, LogsMode, Namespace, OperatorMode, StorageClassName, TailnetDomain, TailscaleTag,
 };
 pub use rows::{ROWS, Row, Shape, environment_name, find_row};
 pub use saved::saved_answers;
 pub use schema::schema;
 pub use secret::Secret;
 pub use template::template;
+pub use variables::is_known_variable;
 
 /// Everything the stack is built from. Every field is valid by its type.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub struct Settings {
     pub grafana: Grafana,
     /// The OIDC provider.
     pub auth0: Auth0,
+    /// Whether logs are collected.
+    pub logs: LogsMode,
     /// How long data is kept.
     pub retention: Retention,
     /// Volumes.

@@ -262,6 +262,37 @@ impl FromStr for OperatorMode {
     }
 }
 
+/// Whether logs are collected: Loki and Alloy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogsMode {
+    /// They are installed.
+    Install,
+    /// They are not, and are taken away where a run of ours installed them.
+    None,
+}
+
+impl FromStr for LogsMode {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "install" => Ok(LogsMode::Install),
+            "none" => Ok(LogsMode::None),
+            _ => invalid("expected install or none"),
+        }
+    }
+}
+
+impl LogsMode {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogsMode::Install => "install",
+            LogsMode::None => "none",
+        }
+    }
+}
+
 #[cfg(test)]
 #[path = "names_tests.rs"]
 mod tests;

@@ -2,8 +2,8 @@
 //! environment, prompts and `answers show` are all driven by this table.
 
 use crate::config::{
-    AnonymousRole, ChartRepository, ClientId, GroupName, GroupsClaim, Hostname, Invalid, IssuerUrl, Namespace,
-    OperatorMode, Quantity, RetentionPeriod, StorageClassName, TailnetDomain, TailscaleTag,
+    AnonymousRole, ChartRepository, ClientId, GroupName, GroupsClaim, Hostname, Invalid, IssuerUrl, LogsMode,
+    Namespace, OperatorMode, Quantity, RetentionPeriod, StorageClassName, TailnetDomain, TailscaleTag,
 };
 
 /// What an answer's value looks like.
@@ -146,6 +146,7 @@ pub static ROWS: &[Row] = &[
     )
     .or("infra-admins,monitoring-admins")
     .shaped(Shape::List),
+    row("logs", "install, or none for a stack without Loki and Alloy", "install", judged::<LogsMode>).or("install"),
     row("retention.metrics", "how long Prometheus keeps samples", "15d", judged::<RetentionPeriod>).or("15d"),
     row("retention.logs", "how long Loki keeps logs", "7d", logs_period).or("7d"),
     row(

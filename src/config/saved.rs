@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::Settings;
+use crate::config::{LogsMode, Settings};
 
 /// The answers as YAML of the answers file's format.
 pub fn saved_answers(settings: &Settings) -> String {
@@ -35,6 +35,9 @@ pub fn saved_answers(settings: &Settings) -> String {
         },
         "tailscale": { "tags": texts(settings.tailscale.tags.iter().map(|tag| tag.as_str()).collect()) },
     });
+    if settings.logs != LogsMode::Install {
+        document["logs"] = settings.logs.as_str().into();
+    }
     if let Some(class) = &storage.class {
         document["storage"]["class"] = class.as_str().into();
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cluster::ClusterError;
 use crate::error;
-use crate::event::Diagnosis;
+use crate::event::{Diagnosis, Rollback};
 use crate::helm::HelmError;
 
 /// The run failed.
@@ -17,6 +17,8 @@ pub enum EngineError {
         component: String,
         /// Wave.
         wave: u8,
+        /// What became of the release, where an earlier revision stood.
+        rollback: Option<Box<Rollback>>,
         /// Why.
         #[source]
         source: StepError,
@@ -48,6 +50,15 @@ pub enum StepError {
         object: String,
         /// What the refusal means, where a row knows it.
         diagnosis: Option<Box<Diagnosis>>,
+        /// Why.
+        #[source]
+        source: ClusterError,
+    },
+    /// Something that helm cannot change could not be made anew.
+    #[error("cannot make way for {object}")]
+    Anew {
+        /// Kind and name.
+        object: String,
         /// Why.
         #[source]
         source: ClusterError,
@@ -129,12 +140,29 @@ impl EngineError {
     /// What stands now and what may be done without harm.
     pub fn safe(&self) -> Option<String> {
         match self {
-            EngineError::Step { wave, .. } => {
-                Some(format!("{}; the same command goes on from what stands", standing(*wave)))
+            EngineError::Step { component, wave, rollback, .. } => {
+                let back = rollback.as_deref().map(|rollback| taken_back(component, rollback) + "; ");
+                let standing = standing(*wave);
+                Some(format!("{}{standing}; the same command goes on from what stands", back.unwrap_or_default()))
             }
             EngineError::Cancelled { wave } => Some(standing(*wave)),
             EngineError::Lock { .. } => Some("no release was changed".into()),
         }
+    }
+}
+
+fn taken_back(component: &str, rollback: &Rollback) -> String {
+    match rollback {
+        Rollback::Done { revision, chart_version } => {
+            format!("{component} is back at revision {revision}, chart {chart_version}, and ready")
+        }
+        Rollback::NotReady { revision, why } => {
+            format!("{component} is back at revision {revision}, which is not ready yet: {why}")
+        }
+        Rollback::Failed { revision, why } => {
+            format!("{component} could not be taken back to revision {revision}: {why}")
+        }
+        Rollback::Unsafe { why } => format!("{component} was not taken back to its earlier revision, since {why}"),
     }
 }
 
@@ -152,7 +180,7 @@ impl StepError {
             | StepError::Object { diagnosis, .. }
             | StepError::Crds { diagnosis, .. }
             | StepError::Helm { diagnosis, .. } => diagnosis.as_deref(),
-            StepError::Watch(_) | StepError::Cancelled => None,
+            StepError::Anew { .. } | StepError::Watch(_) | StepError::Cancelled => None,
         }
     }
 
@@ -160,9 +188,10 @@ impl StepError {
     pub fn hint(&self) -> Option<String> {
         match self {
             StepError::NotReady { diagnosis } => Some(diagnosis.hint.clone()),
-            StepError::Object { source, .. } | StepError::Crds { source, .. } | StepError::Watch(source) => {
-                source.hint()
-            }
+            StepError::Object { source, .. }
+            | StepError::Anew { source, .. }
+            | StepError::Crds { source, .. }
+            | StepError::Watch(source) => source.hint(),
             StepError::Helm { diagnosis, source, .. } => {
                 diagnosis.as_ref().map(|diagnosis| diagnosis.hint.clone()).or_else(|| source.hint())
             }

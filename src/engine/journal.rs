@@ -59,9 +59,8 @@ const VERSION: u8 = 1;
 impl Journal {
     /// Of a namespace of the cluster at `server`; an absent or unreadable one begins anew.
     pub fn open(server: &str, namespace: &str) -> Journal {
-        let name = Sha256::digest(format!("{server} {namespace}"));
-        let name: String = name.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let path = folder().map(|folder| folder.join(format!("journal-{name}.json")));
+        let name = target_name(server, namespace);
+        let path = state_folder().map(|folder| folder.join(format!("journal-{name}.json")));
         Journal::at(path)
     }
 
@@ -157,8 +156,14 @@ fn write(path: &Path, document: &Document) -> std::io::Result<()> {
     Ok(())
 }
 
+/// A file name's worth of a cluster and a namespace.
+pub(super) fn target_name(server: &str, namespace: &str) -> String {
+    let name = Sha256::digest(format!("{server} {namespace}"));
+    name.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// `$TAILWATCH_STATE`, or the platform's folder for state.
-fn folder() -> Option<PathBuf> {
+pub(super) fn state_folder() -> Option<PathBuf> {
     use etcetera::BaseStrategy as _;
     std::env::var_os("TAILWATCH_STATE").map(PathBuf::from).or_else(|| {
         let base = etcetera::choose_base_strategy().ok()?;

@@ -4,17 +4,21 @@
 //! Guarantees: no wave starts before every step of the wave below it is ready; every started step sends exactly
 //! one `step-finished`; after a cancel or a failure no further step starts, and a running helm is waited for.
 
+mod conflicts;
 mod error;
 mod journal;
+mod machine;
 mod overrides;
 mod patience;
 mod prepare;
 mod probe;
+mod rollback;
 mod run;
 mod step;
 
 pub use error::{EngineError, StepError};
 pub use journal::Journal;
+pub use machine::Machine;
 pub use prepare::{Prepared, PreparedRelease, prepare};
 pub use run::{RunResult, redaction, run, tracked};
 
@@ -42,4 +46,6 @@ pub struct EngineContext {
     pub wave_timeout: Duration,
     /// What earlier runs took, and what this one does.
     pub journal: Arc<Journal>,
+    /// What this machine knows of other runs; its lock is held for as long as this context or a helm of it lives.
+    pub machine: Arc<Machine>,
 }

@@ -7,16 +7,16 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+use crate::engine::conflicts;
 use crate::engine::overrides::{ignored_keys, refused_values};
-use crate::event::ActionKind;
 use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, Ownership, ReleaseRequest};
-use crate::plan::{Observed, Plan, PlanError, Step};
+use crate::plan::{Observed, Plan, PlanError, Step, Work};
 use crate::stack::{CrdPolicy, Release};
 
 /// Everything helm needs, by component.
 #[derive(Clone, Debug, Default)]
 pub struct Prepared {
-    /// One per step that changes something.
+    /// One per step that helm does.
     pub releases: BTreeMap<String, PreparedRelease>,
     /// Objects of every release, changed or not.
     pub manifests: BTreeMap<String, Vec<Value>>,
@@ -42,13 +42,13 @@ pub struct PreparedRelease {
 /// Fetches and renders, all charts side by side.
 pub async fn prepare(cluster: &Cluster, helm: &Helm, plan: &Plan, observed: &Observed) -> Result<Prepared, PlanError> {
     let mut prepared = Prepared { manifests: observed.manifests.clone(), ..Prepared::default() };
-    if !plan.has_changes() {
+    if !plan.each_step().any(|step| matches!(step.work, Work::Helm)) {
         return Ok(prepared);
     }
     let mut api_versions = cluster.api_versions().await?;
     api_versions.extend(plan.releases().flat_map(|release| release.api_versions.iter().cloned()));
     let capabilities = Capabilities { kube_version: cluster.version().to_owned(), api_versions };
-    let steps = plan.waves.iter().flat_map(|wave| &wave.steps).filter(|step| step.action != ActionKind::Unchanged);
+    let steps = plan.each_step().filter(|step| matches!(step.work, Work::Helm));
     let work = steps.map(|step| prepare_step(helm, step, &capabilities));
     for (component, release, notices) in try_join_all(work).await? {
         prepared.manifests.insert(component.clone(), release.manifest.clone());
@@ -62,6 +62,7 @@ pub async fn prepare(cluster: &Cluster, helm: &Helm, plan: &Plan, observed: &Obs
         let what = || format!("cannot tell which values chart {} knows", release.chart.name);
         prepared.notices.extend(ignored.map_err(|source| PlanError::Helm { what: what(), source })?);
     }
+    prepared.notices.extend(conflicts::notices(cluster, &prepared.releases).await?);
     Ok(prepared)
 }
 

@@ -7,9 +7,10 @@ use tokio::time::Instant as Deadline;
 
 use crate::cluster::{Redaction, TrackedRelease, Tracker};
 use crate::engine::patience::Patience;
+use crate::engine::rollback::roll_back;
 use crate::engine::step::{StepRun, execute};
 use crate::engine::{EngineContext, EngineError, Prepared, StepError};
-use crate::event::{ActionKind, Event, StepOutcome, StepResult};
+use crate::event::{ActionKind, Event, Rollback, StepOutcome, StepResult};
 use crate::plan::{Plan, Step, Wave};
 
 /// How a run's steps ended.
@@ -38,7 +39,7 @@ pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> R
                 Ok(started) => tracker = Some(started),
                 Err(source) => {
                     let first = &wave.steps[0];
-                    result.failure = Some(failure(first, StepError::Watch(source)));
+                    result.failure = Some(failure(first, StepError::Watch(source), None));
                     result.steps.extend(wave.steps.iter().map(|step| skip(context, step)));
                     continue;
                 }
@@ -80,8 +81,8 @@ async fn run_wave(
     let steps = wave.steps.iter().map(|step| run_step(context, step, prepared, tracker.cloned(), deadline));
     for (step, (outcome, error)) in wave.steps.iter().zip(join_all(steps).await) {
         result.steps.push(outcome);
-        if let (Some(error), None) = (error, &result.failure) {
-            result.failure = Some(failure(step, error));
+        if let (Some((error, rollback)), None) = (error, &result.failure) {
+            result.failure = Some(failure(step, error, rollback));
         }
     }
     if result.failure.is_none() {
@@ -90,11 +91,14 @@ async fn run_wave(
     }
 }
 
-fn failure(step: &Step, source: StepError) -> EngineError {
+fn failure(step: &Step, source: StepError, rollback: Option<Rollback>) -> EngineError {
     let wave = step.release.wave;
     match source {
         StepError::Cancelled => EngineError::Cancelled { wave },
-        source => EngineError::Step { component: step.release.component.to_string(), wave, source },
+        source => {
+            let component = step.release.component.to_string();
+            EngineError::Step { component, wave, rollback: rollback.map(Box::new), source }
+        }
     }
 }
 
@@ -104,19 +108,22 @@ async fn run_step(
     prepared: &Prepared,
     tracker: Option<Tracker>,
     deadline: Deadline,
-) -> (StepResult, Option<StepError>) {
+) -> (StepResult, Option<(StepError, Option<Rollback>)>) {
     let started = Instant::now();
     let (component, wave) = (step.release.component.to_string(), step.release.wave);
     context.events.send(Event::StepStarted { component: component.clone(), wave, action: step.action });
     context.journal.step_started(&component);
-    let worked = match tracker {
+    let (worked, rollback) = match tracker {
         Some(tracker) => {
             let prepared = prepared.releases.get(&component);
             let patience = Patience::new(context.journal.usual_seconds(&component, step.action));
-            execute(StepRun { context, step, prepared, tracker, patience, deadline }).await
+            let mut run = StepRun { context, step, prepared, tracker, patience, deadline };
+            let worked = execute(&mut run).await;
+            let rollback = if worked.is_err() { roll_back(&mut run).await } else { None };
+            (worked, rollback)
         }
         // Nothing of the plan changes anything: the checks tell whether what stands is well.
-        None => Ok(()),
+        None => (Ok(()), None),
     };
     let outcome = match (&worked, step.action) {
         (Err(_), _) => StepOutcome::Failed,
@@ -137,10 +144,11 @@ async fn run_step(
         causes: error.as_ref().map(StepError::causes).unwrap_or_default(),
         hint: error.as_ref().and_then(StepError::hint),
         diagnosis: error.as_ref().and_then(StepError::diagnosis).cloned().map(Box::new),
+        rollback: rollback.clone().map(Box::new),
     });
     let result = StepResult { component, wave, outcome, seconds };
     context.journal.step_finished(&result);
-    (result, error)
+    (result, error.map(|error| (error, rollback)))
 }
 
 fn skip(context: &EngineContext, step: &Step) -> StepResult {
@@ -154,6 +162,7 @@ fn skip(context: &EngineContext, step: &Step) -> StepResult {
         causes: Vec::new(),
         hint: None,
         diagnosis: None,
+        rollback: None,
     });
     let result = StepResult { component, wave, outcome: StepOutcome::Skipped, seconds: 0.0 };
     context.journal.step_finished(&result);

@@ -7,20 +7,20 @@ use backon::{ExponentialBuilder, Retryable as _};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::{ClusterError, Tracker};
+use crate::cluster::{ClusterError, ObjectRef, Tracker};
 use crate::engine::patience::Patience;
 use crate::engine::prepare::request;
 use crate::engine::{EngineContext, PreparedRelease, StepError};
-use crate::event::{Diagnosis, Event, Phase};
+use crate::event::{ActionKind, Diagnosis, Event, Phase};
 use crate::helm::{HelmError, ReleaseStatus};
-use crate::plan::Step;
+use crate::plan::{Anew, Drifted, Step, Work};
 use crate::refusal::Refusal;
 
 /// What one step works with.
 pub(super) struct StepRun<'a> {
     pub(super) context: &'a EngineContext,
     pub(super) step: &'a Step,
-    /// What helm needs; `None` for an unchanged step, which is only waited for.
+    /// What helm needs; `None` for a step that helm has no part in.
     pub(super) prepared: Option<&'a PreparedRelease>,
     pub(super) tracker: Tracker,
     pub(super) patience: Patience,
@@ -28,24 +28,37 @@ pub(super) struct StepRun<'a> {
     pub(super) deadline: Instant,
 }
 
-/// Brings the release to what the plan says and waits until it is ready.
-pub(super) async fn execute(mut run: StepRun<'_>) -> Result<(), StepError> {
-    if let Some(prepared) = run.prepared {
-        run.phase(Phase::Applying);
-        run.apply_objects().await?;
-        run.apply_crds(prepared).await?;
-        if run.context.cancel.is_cancelled() {
-            return Err(StepError::Cancelled);
+/// Brings the release to what the plan says, waits until it is ready and notes that it was.
+pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
+    match (&run.step.work, run.prepared) {
+        (Work::Helm, Some(prepared)) => {
+            run.phase(Phase::Applying);
+            run.apply_objects().await?;
+            run.apply_crds(prepared).await?;
+            if run.context.cancel.is_cancelled() {
+                return Err(StepError::Cancelled);
+            }
+            run.phase(Phase::Helm);
+            run.make_way().await?;
+            run.release(prepared).await?;
         }
-        run.phase(Phase::Helm);
-        run.release(prepared).await?;
+        (Work::Objects { release, .. }, _) => {
+            run.phase(Phase::Applying);
+            run.apply_objects().await?;
+            run.put_back(release).await?;
+        }
+        _ => {}
     }
     run.phase(Phase::Waiting);
-    run.wait().await
+    run.wait().await?;
+    if run.step.action != ActionKind::Unchanged {
+        run.note_healthy().await;
+    }
+    Ok(())
 }
 
 impl StepRun<'_> {
-    fn phase(&self, phase: Phase) {
+    pub(super) fn phase(&self, phase: Phase) {
         self.context.events.send(Event::StepProgress {
             component: self.step.release.component.to_string(),
             wave: self.step.release.wave,
@@ -84,12 +97,59 @@ impl StepRun<'_> {
         for object in &self.step.release.objects {
             let applied = self.patiently(|| self.context.cluster.apply(object)).await;
             applied.map_err(|source| StepError::Object {
-                object: format!("{} {}", text(&object.manifest["kind"]), text(&object.manifest["metadata"]["name"])),
+                object: words(&object.manifest),
                 diagnosis: self.refused(source.refusal()),
                 source,
             })?;
         }
         Ok(())
+    }
+
+    async fn put_back(&self, objects: &[Drifted]) -> Result<(), StepError> {
+        let release = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
+        for object in objects {
+            let applied = self.patiently(|| self.context.cluster.put_back(&object.wanted, release)).await;
+            applied.map_err(|source| StepError::Object {
+                object: words(&object.wanted),
+                diagnosis: self.refused(source.refusal()),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What helm cannot change is taken away, so that helm makes it anew, and volumes are asked to grow.
+    async fn make_way(&self) -> Result<(), StepError> {
+        let cluster = &self.context.cluster;
+        for anew in &self.step.anew {
+            let (object, done) = match anew {
+                Anew::Alone(object) => (object, self.patiently(|| cluster.delete_alone(object)).await.map(drop)),
+                Anew::Whole(object) => (object, self.patiently(|| cluster.delete(object)).await.map(drop)),
+                Anew::Claim { namespace, name, size } => {
+                    let grown = self.patiently(|| cluster.grow_claim(namespace, name, size)).await;
+                    let object = format!("the larger PersistentVolumeClaim {name}");
+                    grown.map_err(|source| StepError::Anew { object, source })?;
+                    continue;
+                }
+            };
+            let gone = match done {
+                Ok(()) => self.patiently(|| cluster.until_gone(object, self.time_left())).await,
+                failed => failed,
+            };
+            let object = format!("a new {} {}", object.kind, object.name);
+            gone.map_err(|source| StepError::Anew { object, source })?;
+        }
+        Ok(())
+    }
+
+    /// A note that cannot be written makes the next run look again, and nothing else.
+    pub(super) async fn note_healthy(&self) {
+        let release = &self.step.release;
+        let name = release.component.as_str();
+        let Ok(listed) = self.context.helm.list(&release.namespace).await else { return };
+        if let Some(info) = listed.iter().find(|info| info.name == name) {
+            let _ = self.context.cluster.note_healthy(&release.namespace, name, info.revision).await;
+        }
     }
 
     async fn apply_crds(&self, prepared: &PreparedRelease) -> Result<(), StepError> {
@@ -218,6 +278,8 @@ impl StepRun<'_> {
     }
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
+/// `Ingress grafana`
+fn words(object: &Value) -> String {
+    let object = ObjectRef::of(object);
+    format!("{} {}", object.kind, object.name)
 }

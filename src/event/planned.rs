@@ -84,3 +84,35 @@ pub enum ActionKind {
     /// The release stands and is not wanted.
     Remove,
 }
+
+/// What became of a release after its step failed.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(tag = "outcome", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Rollback {
+    /// It is back at its last healthy revision, and ready.
+    Done {
+        /// The revision whose content it has again.
+        revision: u32,
+        /// Its chart version.
+        chart_version: String,
+    },
+    /// It is back, but not ready.
+    NotReady {
+        /// The revision whose content it has again.
+        revision: u32,
+        /// What it waits for.
+        why: String,
+    },
+    /// helm could not take it back.
+    Failed {
+        /// The revision that was asked for.
+        revision: u32,
+        /// helm's words.
+        why: String,
+    },
+    /// It was left as it is, since going back would not bring back what was.
+    Unsafe {
+        /// Why.
+        why: String,
+    },
+}

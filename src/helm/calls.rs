@@ -2,18 +2,19 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::helm::child::{Call, Effect, run};
+use crate::helm::fetch::is_loopback;
 use crate::helm::{Capabilities, Helm, HelmError, Ownership, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse};
-use crate::stack::ChartSource;
+use crate::stack::{ChartSource, RUN_LABEL};
 
 const READ: Duration = Duration::from_secs(60);
-const FETCH: Duration = Duration::from_secs(300);
+pub(super) const FETCH: Duration = Duration::from_secs(300);
 /// Revisions that helm keeps per release.
 const HISTORY: &str = "10";
 
@@ -105,6 +106,8 @@ impl Helm {
             }
             Ownership::Take => arguments.extend(words(&["--take-ownership"])),
         }
+        // Tells a later run that this revision is ours, if it never ends.
+        arguments.extend(words(&["--labels", &format!("{RUN_LABEL}={:08x}", rand::random::<u32>())]));
         // Charts whose CRDs stand in `crds/` get them from us, by server-side apply.
         arguments.extend(words(&["--skip-crds", "-f"]));
         arguments.push(values.path().into());
@@ -131,6 +134,9 @@ impl Helm {
         let mut arguments = words(&["pull"]);
         if repository.starts_with("oci://") {
             arguments.push(format!("{repository}/{}", source.name).into());
+            if is_loopback(repository) {
+                arguments.push("--plain-http".into());
+            }
         } else {
             arguments.extend(words(&[&source.name, "--repo", repository]));
         }
@@ -139,11 +145,11 @@ impl Helm {
         self.call(arguments, Effect::Reads, FETCH, &CancellationToken::new()).await.map(drop)
     }
 
-    async fn read(&self, arguments: &[&str]) -> Result<Vec<u8>, HelmError> {
+    pub(super) async fn read(&self, arguments: &[&str]) -> Result<Vec<u8>, HelmError> {
         self.call(words(arguments), Effect::Reads, READ, &CancellationToken::new()).await
     }
 
-    async fn call(
+    pub(super) async fn call(
         &self,
         mut arguments: Vec<OsString>,
         effect: Effect,
@@ -159,7 +165,7 @@ impl Helm {
         self.log(&arguments);
         // The user's repositories are none of ours: index files of our pulls stay in our own folder.
         let environment = vec![
-            ("HELM_REPOSITORY_CACHE", self.cache.join("index").into()),
+            ("HELM_REPOSITORY_CACHE", index_folder(&self.cache).into()),
             ("HELM_REPOSITORY_CONFIG", self.cache.join("repositories.yaml").into()),
         ];
         run(&self.program, Call { arguments, effect, deadline, environment }, cancel).await
@@ -175,7 +181,12 @@ impl Helm {
     }
 }
 
-fn words(words: &[&str]) -> Vec<OsString> {
+/// Where helm keeps the indexes of repositories, below a cache folder of ours.
+pub(super) fn index_folder(cache: &Path) -> PathBuf {
+    cache.join("index")
+}
+
+pub(super) fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(Into::into).collect()
 }
 

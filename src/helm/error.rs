@@ -48,6 +48,14 @@ pub enum HelmError {
         /// End of helm's stderr.
         stderr: String,
     },
+    /// A registry did not tell its tags.
+    #[error("{repository} does not tell its versions: {message}")]
+    Registry {
+        /// Its address.
+        repository: String,
+        /// Why.
+        message: String,
+    },
     /// helm did not answer in time.
     #[error("`{command}` did not answer within {seconds} s")]
     Silent {
@@ -160,7 +168,7 @@ const FETCHING: &[Refusal] = &[
     },
     Refusal {
         id: "repository-unknown-host",
-        phrases: &["no such host"],
+        phrases: &["no such host", "failed to lookup address", "dns error"],
         cause: "the repository's host name does not resolve",
         hint: "see the network or proxy, or name a mirror with charts.repository",
     },
@@ -172,9 +180,15 @@ const FETCHING: &[Refusal] = &[
     },
     Refusal {
         id: "repository-unauthorized",
-        phrases: &["401 Unauthorized"],
+        phrases: &["unauthorized", "not authorized", "authentication failure"],
         cause: "the repository asks for credentials",
         hint: "log in with `helm registry login` or `helm repo add --username`",
+    },
+    Refusal {
+        id: "repository-without-index",
+        phrases: &["is not a valid chart repository"],
+        cause: "the address is no chart repository",
+        hint: "correct charts.repository; it is the address below which index.yaml lies",
     },
 ];
 
@@ -218,7 +232,7 @@ pub fn rows() -> impl Iterator<Item = &'static Refusal> {
 impl HelmError {
     /// Classifies a failed call.
     pub(super) fn classify(command: String, end: String, stderr: &str) -> HelmError {
-        let fetches = command.starts_with("helm pull");
+        let fetches = command.starts_with("helm pull") || command.starts_with("helm repo");
         let tables = if fetches { [FETCHING, CLASSES, VAGUE] } else { [CLASSES, REFUSALS, VAGUE] };
         let known = tables.into_iter().find_map(|rows| refusal::find(rows, stderr));
         match known {
@@ -226,6 +240,14 @@ impl HelmError {
             Some(row) if row.id == SCHEMA_REFUSES => HelmError::Known { row, stderr: tail(stderr, SCHEMA_LINES) },
             Some(row) => HelmError::Known { row, stderr: tail(stderr, LINES) },
             None => HelmError::Failed { command, end, stderr: tail(stderr, LINES) },
+        }
+    }
+
+    /// Classifies what a registry said.
+    pub(super) fn of_registry(repository: String, message: String) -> HelmError {
+        match refusal::find(FETCHING, &message) {
+            Some(row) => HelmError::Known { row, stderr: message },
+            None => HelmError::Registry { repository, message },
         }
     }
 
@@ -269,6 +291,10 @@ impl HelmError {
             HelmError::Local { .. } => {
                 "see whether you may read, write or run it; --helm PATH and the variable TAILWATCH_CACHE name other \
                  places"
+                    .into()
+            }
+            HelmError::Registry { .. } => {
+                "see whether the address is right and the registry answers, or name another with charts.repository"
                     .into()
             }
             HelmError::Failed { .. } | HelmError::Output { .. } => return None,

@@ -58,7 +58,7 @@ impl Helm {
         Ok(FetchedChart { path: kept, digest: found })
     }
 
-    fn fresh_folder(&self) -> Result<tempfile::TempDir, HelmError> {
+    pub(super) fn fresh_folder(&self) -> Result<tempfile::TempDir, HelmError> {
         std::fs::create_dir_all(&self.cache)
             .and_then(|()| tempfile::tempdir_in(&self.cache))
             .map_err(|source| HelmError::Local { what: format!("write into {}", self.cache.display()), source })
@@ -101,7 +101,7 @@ fn entry(source: &ChartSource) -> String {
 }
 
 /// A repository on this machine costs nothing to ask, and its archives change while they are worked on.
-fn is_loopback(repository: &str) -> bool {
+pub(super) fn is_loopback(repository: &str) -> bool {
     repository.contains("://127.") || repository.contains("://localhost")
 }
 

@@ -13,7 +13,9 @@ mod child;
 mod error;
 mod fetch;
 mod parse;
+mod registry;
 mod schema;
+mod versions;
 
 use crate::refusal::Refusal;
 
@@ -85,15 +87,36 @@ pub enum ReleaseStatus {
 }
 
 impl ReleaseStatus {
-    /// What it means when nobody works on the release; `None`: it is as it should be.
-    pub fn trouble(self) -> Option<&'static Refusal> {
+    /// Whether an operation began and has not ended.
+    pub fn is_under_way(self) -> bool {
         match self {
-            ReleaseStatus::Deployed | ReleaseStatus::Other => None,
-            ReleaseStatus::Failed => error::STATES.get(1),
             ReleaseStatus::PendingInstall
             | ReleaseStatus::PendingUpgrade
             | ReleaseStatus::PendingRollback
-            | ReleaseStatus::Uninstalling => error::STATES.first(),
+            | ReleaseStatus::Uninstalling => true,
+            ReleaseStatus::Deployed | ReleaseStatus::Failed | ReleaseStatus::Other => false,
+        }
+    }
+
+    /// helm's word.
+    pub fn words(self) -> &'static str {
+        match self {
+            ReleaseStatus::Deployed => "deployed",
+            ReleaseStatus::Failed => "failed",
+            ReleaseStatus::PendingInstall => "pending-install",
+            ReleaseStatus::PendingUpgrade => "pending-upgrade",
+            ReleaseStatus::PendingRollback => "pending-rollback",
+            ReleaseStatus::Uninstalling => "uninstalling",
+            ReleaseStatus::Other => "unknown",
+        }
+    }
+
+    /// What it means when nobody works on the release; `None`: it is as it should be.
+    pub fn trouble(self) -> Option<&'static Refusal> {
+        match self {
+            ReleaseStatus::Failed => error::STATES.get(1),
+            under_way if under_way.is_under_way() => error::STATES.first(),
+            _ => None,
         }
     }
 }

@@ -3,7 +3,8 @@
 use crate::event::{ActionKind, Effects};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::plan::difference::changed_paths;
-use crate::plan::{Observed, Plan, PlanError, Standing, Step, Wave};
+use crate::plan::observe::Begun;
+use crate::plan::{Observed, Plan, PlanError, Standing, Step, Wave, Work};
 use crate::stack::Release;
 
 /// How many changed value paths a reason names before it counts the rest.
@@ -14,9 +15,20 @@ pub fn build(wanted: Vec<Release>, observed: &Observed) -> Result<Plan, PlanErro
     let mut waves: Vec<Wave> = Vec::new();
     for release in wanted {
         let info = observed.releases.get(release.component.as_str());
-        let (action, reason) = decide(&release, info, observed)?;
+        let Decision { action, reason, work } = decide(&release, info, observed)?;
         let number = release.wave;
-        let step = Step { release, action, reason, from: info.map(Standing::from), effects: Effects::default() };
+        let last_healthy = info.and_then(|info| observed.healthy.get(&info.name).copied());
+        let step = Step {
+            release,
+            action,
+            reason,
+            work,
+            from: info.map(Standing::from),
+            last_healthy,
+            no_way_back: None,
+            effects: Effects::default(),
+            anew: Vec::new(),
+        };
         match waves.iter_mut().find(|wave| wave.number == number) {
             Some(wave) => wave.steps.push(step),
             None => waves.push(Wave { number, steps: vec![step] }),
@@ -32,18 +44,35 @@ impl From<&ReleaseInfo> for Standing {
     }
 }
 
-fn decide(
-    release: &Release,
-    info: Option<&ReleaseInfo>,
-    observed: &Observed,
-) -> Result<(ActionKind, String), PlanError> {
-    let Some(info) = info else { return Ok((ActionKind::Install, "not installed".into())) };
+/// What is done with a release, why, and how.
+struct Decision {
+    action: ActionKind,
+    reason: String,
+    work: Work,
+}
+
+impl Decision {
+    fn by_helm(action: ActionKind, reason: String) -> Result<Decision, PlanError> {
+        Ok(Decision { action, reason, work: Work::Helm })
+    }
+}
+
+fn decide(release: &Release, info: Option<&ReleaseInfo>, observed: &Observed) -> Result<Decision, PlanError> {
+    let Some(info) = info else { return Decision::by_helm(ActionKind::Install, "not installed".into()) };
     if info.chart != release.chart.name {
         return Err(PlanError::ForeignRelease {
             release: info.name.clone(),
             namespace: info.namespace.clone(),
             found: info.chart.clone(),
             expected: release.chart.name.clone(),
+        });
+    }
+    if let Some(Begun::BySomebodyElse { since }) = observed.begun.get(&info.name) {
+        return Err(PlanError::UnderWay {
+            release: info.name.clone(),
+            namespace: info.namespace.clone(),
+            status: info.status.words(),
+            since: since.clone(),
         });
     }
     if info.chart_version > release.chart.version {
@@ -54,31 +83,46 @@ fn decide(
         });
     }
     if let Some(state) = broken_state(info.status) {
-        return Ok((ActionKind::Repair, format!("revision {} is {state}", info.revision)));
+        return Decision::by_helm(ActionKind::Repair, format!("revision {} is {state}", info.revision));
     }
     if info.chart_version != release.chart.version {
-        return Ok((ActionKind::Upgrade, format!("chart {} -> {}", info.chart_version, release.chart.version)));
+        let reason = format!("chart {} -> {}", info.chart_version, release.chart.version);
+        return Decision::by_helm(ActionKind::Upgrade, reason);
     }
     let standing = observed.values.get(&info.name).unwrap_or(&serde_json::Value::Null);
     let changed = changed_paths(standing, &release.values);
     if !changed.is_empty() {
-        return Ok((ActionKind::Upgrade, format!("values changed: {}", name_some(&changed))));
+        return Decision::by_helm(ActionKind::Upgrade, format!("values changed: {}", name_some(&changed)));
     }
-    match observed.drift.get(&info.name).map(Vec::as_slice) {
-        Some(drift @ [_, ..]) => Ok((ActionKind::Repair, name_some(drift))),
-        _ => Ok((ActionKind::Unchanged, format!("chart {} stands with these values", info.chart_version))),
-    }
+    Ok(decide_as_wanted(info, observed))
 }
 
-fn broken_state(status: ReleaseStatus) -> Option<&'static str> {
+/// Chart and values are as wanted; helm would be run for nothing unless a kind is gone.
+fn decide_as_wanted(info: &ReleaseInfo, observed: &Observed) -> Decision {
+    let drift = observed.drift.get(&info.name).cloned().unwrap_or_default();
+    let reasons = [drift.manifest.reasons, drift.own.reasons].concat();
+    if !reasons.is_empty() {
+        let work = if drift.manifest.kinds_are_gone {
+            Work::Helm
+        } else {
+            Work::Objects { release: drift.manifest.objects, own: drift.own.objects }
+        };
+        return Decision { action: ActionKind::Repair, reason: name_some(&reasons), work };
+    }
+    if observed.healthy.get(&info.name) != Some(&info.revision) {
+        let reason = format!("revision {} was not seen ready yet", info.revision);
+        return Decision { action: ActionKind::Repair, reason, work: Work::Wait };
+    }
+    let reason = format!("chart {} stands with these values", info.chart_version);
+    Decision { action: ActionKind::Unchanged, reason, work: Work::Wait }
+}
+
+fn broken_state(status: ReleaseStatus) -> Option<String> {
     match status {
         ReleaseStatus::Deployed => None,
-        ReleaseStatus::Failed => Some("failed"),
-        ReleaseStatus::PendingInstall => Some("pending-install: an earlier run was interrupted"),
-        ReleaseStatus::PendingUpgrade => Some("pending-upgrade: an earlier run was interrupted"),
-        ReleaseStatus::PendingRollback => Some("pending-rollback: an earlier run was interrupted"),
-        ReleaseStatus::Uninstalling => Some("uninstalling: an earlier removal was interrupted"),
-        ReleaseStatus::Other => Some("in a state that helm does not call deployed"),
+        ReleaseStatus::Failed => Some("failed".into()),
+        ReleaseStatus::Other => Some("in a state that helm does not call deployed".into()),
+        under_way => Some(format!("{}: an earlier run was interrupted", under_way.words())),
     }
 }
 
@@ -93,6 +137,8 @@ fn name_some(items: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::drift::Drift;
+    use crate::plan::observe::ReleaseDrift;
     use crate::stack::{ChartSource, CrdPolicy};
     use serde_json::json;
 
@@ -132,7 +178,13 @@ mod tests {
         let mut observed = Observed::default();
         observed.releases.insert("loki".into(), info);
         observed.values.insert("loki".into(), json!({"a": 1}));
+        observed.healthy.insert("loki".into(), 2);
         observed
+    }
+
+    fn drift(reason: &str) -> ReleaseDrift {
+        let manifest = Drift { reasons: vec![reason.into()], ..Drift::default() };
+        ReleaseDrift { manifest, ..ReleaseDrift::default() }
     }
 
     fn decision(observed: &Observed, version: &str) -> (ActionKind, String) {
@@ -158,8 +210,36 @@ mod tests {
         deployed.values.insert("loki".into(), json!({"a": 2}));
         assert_eq!(decision(&deployed, "1.0.0"), (ActionKind::Upgrade, "values changed: a".into()));
         deployed.values.insert("loki".into(), json!({"a": 1}));
-        deployed.drift.insert("loki".into(), vec!["Ingress grafana is missing".into()]);
+        deployed.drift.insert("loki".into(), drift("Ingress grafana is missing"));
         assert_eq!(decision(&deployed, "1.0.0"), (ActionKind::Repair, "Ingress grafana is missing".into()));
+    }
+
+    #[test]
+    fn helm_is_not_run_where_it_has_nothing_to_do() {
+        let work = |observed: &Observed| {
+            let plan = build(vec![release("1.0.0")], observed).unwrap();
+            (plan.waves[0].steps[0].action, plan.waves[0].steps[0].work.clone())
+        };
+        let mut standing = observed("1.0.0", ReleaseStatus::Deployed);
+        assert!(matches!(work(&standing), (ActionKind::Unchanged, Work::Wait)));
+        standing.healthy.insert("loki".into(), 1);
+        assert!(
+            matches!(work(&standing), (ActionKind::Repair, Work::Wait)),
+            "an earlier run ended before it was ready"
+        );
+        standing.drift.insert("loki".into(), drift("Service loki is missing"));
+        assert!(matches!(work(&standing), (ActionKind::Repair, Work::Objects { .. })));
+        standing.drift.get_mut("loki").unwrap().manifest.kinds_are_gone = true;
+        assert!(matches!(work(&standing), (ActionKind::Repair, Work::Helm)), "CRDs come with the chart");
+    }
+
+    #[test]
+    fn an_operation_of_somebody_else_is_left_alone() {
+        let mut pending = observed("1.0.0", ReleaseStatus::PendingUpgrade);
+        pending.begun.insert("loki".into(), Begun::BySomebodyElse { since: "then".into() });
+        assert!(matches!(build(vec![release("1.0.0")], &pending), Err(PlanError::UnderWay { .. })));
+        pending.begun.insert("loki".into(), Begun::ByUs);
+        assert_eq!(decision(&pending, "1.0.0").0, ActionKind::Repair);
     }
 
     #[test]

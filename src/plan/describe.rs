@@ -1,38 +1,151 @@
-//! Differences in words, for `plan --diff`. Pure.
+//! Differences in words, for `plan --diff`. Pure. Data of Secrets is never shown.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
 
-use crate::plan::{Observed, Plan};
+use serde_json::{Map, Value};
 
-/// Unified diff of one release's user-supplied values.
+use crate::plan::effects::{by_key, words};
+use crate::plan::{Drifted, Observed, Plan, Step, Work};
+
+/// What changes of one release.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct ValueDiff {
+pub struct StepDiff {
     /// Component name.
     pub component: String,
-    /// Unified diff with three lines of context; empty when nothing differs.
+    /// Unified diff of the user-supplied values with three lines of context; empty when nothing differs.
+    pub diff: String,
+    /// Objects that differ.
+    pub objects: Vec<ObjectDiff>,
+}
+
+/// What changes of one object.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ObjectDiff {
+    /// Kind and name.
+    pub object: String,
+    /// Unified diff with three lines of context.
     pub diff: String,
 }
 
-/// One diff per step, in wave order. Values hold no secrets, so nothing is masked here.
-pub fn value_diff(plan: &Plan, observed: &Observed) -> Vec<ValueDiff> {
-    let empty = Value::Object(serde_json::Map::new());
-    plan.releases()
-        .map(|release| {
-            let name = release.component.to_string();
-            let old = yaml(observed.values.get(&name).unwrap_or(&empty));
-            let new = yaml(&release.values);
-            let diff = similar::TextDiff::from_lines(&old, &new)
-                .unified_diff()
-                .header(&format!("{name} values that stand"), &format!("{name} values wanted"))
-                .to_string();
-            ValueDiff { component: name, diff: if old == new { String::new() } else { diff } }
-        })
-        .collect()
+/// One per step, in wave order; `rendered` has the new manifests by component.
+pub fn diffs(plan: &Plan, observed: &Observed, rendered: &BTreeMap<String, Vec<Value>>) -> Vec<StepDiff> {
+    plan.each_step().map(|step| step_diff(step, observed, rendered)).collect()
+}
+
+fn step_diff(step: &Step, observed: &Observed, rendered: &BTreeMap<String, Vec<Value>>) -> StepDiff {
+    let component = step.release.component.to_string();
+    let empty = Value::Object(Map::new());
+    let old = observed.values.get(&component).unwrap_or(&empty);
+    let objects = match &step.work {
+        Work::Helm => {
+            let old = observed.manifests.get(&component).map(Vec::as_slice).unwrap_or_default();
+            let new = rendered.get(&component).map(Vec::as_slice).unwrap_or_default();
+            between(old, new, &step.release.namespace)
+        }
+        Work::Objects { release, own } => own.iter().chain(release).filter_map(of_drift).collect(),
+        Work::Wait => Vec::new(),
+    };
+    let diff = unified(&format!("{component} values"), &yaml(old), &yaml(&step.release.values));
+    StepDiff { component, diff, objects }
+}
+
+fn between(old: &[Value], new: &[Value], namespace: &str) -> Vec<ObjectDiff> {
+    let (old, new) = (by_key(old, namespace), by_key(new, namespace));
+    let mut keys: Vec<_> = old.keys().chain(new.keys()).copied().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let diff = |key| object_diff(words(key), old.get(&key).copied(), new.get(&key).copied());
+    keys.into_iter().filter_map(diff).collect()
+}
+
+/// Of what stands only that is shown of which the wanted object speaks.
+fn of_drift(drifted: &Drifted) -> Option<ObjectDiff> {
+    let text = |path: &str| drifted.wanted.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let name = format!("{} {}", text("/kind"), text("/metadata/name"));
+    let live = drifted.live.as_ref().map(|live| restricted(live, &drifted.wanted));
+    object_diff(name, live.as_ref(), Some(&drifted.wanted))
+}
+
+fn restricted(live: &Value, wanted: &Value) -> Value {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => {
+            let common =
+                wanted.iter().filter_map(|(key, value)| Some((key.clone(), restricted(live.get(key)?, value))));
+            Value::Object(common.collect())
+        }
+        (Value::Array(live), Value::Array(wanted)) if live.len() == wanted.len() => {
+            live.iter().zip(wanted).map(|(live, wanted)| restricted(live, wanted)).collect()
+        }
+        _ => live.clone(),
+    }
+}
+
+fn object_diff(object: String, old: Option<&Value>, new: Option<&Value>) -> Option<ObjectDiff> {
+    if old == new {
+        return None;
+    }
+    let (old, new) = masked(old, new);
+    let diff =
+        unified(&object, &old.as_ref().map(yaml).unwrap_or_default(), &new.as_ref().map(yaml).unwrap_or_default());
+    (!diff.is_empty()).then_some(ObjectDiff { object, diff })
+}
+
+/// Data of a Secret only tells whether it changes.
+fn masked(old: Option<&Value>, new: Option<&Value>) -> (Option<Value>, Option<Value>) {
+    let is_secret = |object: Option<&Value>| object.is_some_and(|object| object["kind"] == "Secret");
+    let (mut before, mut after) = (old.cloned(), new.cloned());
+    if !is_secret(old) && !is_secret(new) {
+        return (before, after);
+    }
+    for field in ["data", "stringData"] {
+        let of = |object: Option<&Value>, key: &str| object.and_then(|object| object.get(field)?.get(key)).cloned();
+        for (shown, word) in [(&mut before, "(hidden)"), (&mut after, "(hidden, another)")] {
+            let Some(Value::Object(data)) = shown.as_mut().and_then(|object| object.get_mut(field)) else { continue };
+            for (key, value) in data.iter_mut() {
+                let same = of(old, key) == of(new, key);
+                *value = if same { "(hidden)" } else { word }.into();
+            }
+        }
+    }
+    (before, after)
+}
+
+fn unified(name: &str, old: &str, new: &str) -> String {
+    if old == new {
+        return String::new();
+    }
+    let diff = similar::TextDiff::from_lines(old, new);
+    diff.unified_diff().header(&format!("{name}, as it stands"), &format!("{name}, as planned")).to_string()
 }
 
 fn yaml(value: &Value) -> String {
     match value {
         Value::Object(map) if map.is_empty() => String::new(),
         other => serde_yaml::to_string(other).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_secrets_data_is_never_shown() {
+        let secret = |value: &str| json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"k": value, "same": "c2FtZQ=="}});
+        let diff = between(&[secret("b2xk")], &[secret("bmV3")], "m").remove(0).diff;
+        assert!(diff.contains("-  k: (hidden)\n+  k: (hidden, another)"), "{diff}");
+        assert!(!diff.contains("b2xk") && !diff.contains("bmV3") && !diff.contains("c2FtZQ"), "{diff}");
+        let added = between(&[], &[secret("bmV3")], "m").remove(0).diff;
+        assert!(!added.contains("bmV3"), "{added}");
+    }
+
+    #[test]
+    fn drift_is_shown_without_what_others_added() {
+        let live =
+            json!({"kind": "Deployment", "metadata": {"name": "d", "uid": "1"}, "spec": {"replicas": 0, "x": 1}});
+        let wanted = json!({"kind": "Deployment", "metadata": {"name": "d"}, "spec": {"replicas": 2}});
+        let diff = of_drift(&Drifted { live: Some(live), wanted }).unwrap().diff;
+        assert!(diff.contains("-  replicas: 0\n+  replicas: 2") && !diff.contains("uid"), "{diff}");
     }
 }

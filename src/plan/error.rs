@@ -28,6 +28,44 @@ pub enum PlanError {
         /// Chart of the catalogue.
         expected: String,
     },
+    /// A major is asked for that was never tried, and nobody has said yes to that.
+    #[error("{}", versions.join("\n"))]
+    Unverified {
+        /// One sentence for each; never empty.
+        versions: Vec<String>,
+    },
+    /// helm in other hands began something with a release and has not ended it.
+    #[error("release {release} in namespace {namespace} is {status} since {since}, and no run of tailwatch began that")]
+    UnderWay {
+        /// Release name.
+        release: String,
+        /// Namespace.
+        namespace: String,
+        /// helm's word, e.g. `pending-upgrade`.
+        status: &'static str,
+        /// Since when, RFC 3339.
+        since: String,
+    },
+    /// A volume would have to shrink.
+    #[error("{claim} has {standing}, but {asked} is asked for; volumes never shrink")]
+    Shrink {
+        /// Kind and name of what asks for the volume.
+        claim: String,
+        /// Size that stands.
+        standing: String,
+        /// Size that is asked.
+        asked: String,
+    },
+    /// A volume cannot grow.
+    #[error("PersistentVolumeClaim {claim} cannot grow to {asked}: StorageClass {class} does not allow it")]
+    NoGrowth {
+        /// Claim.
+        claim: String,
+        /// Size that is asked.
+        asked: String,
+        /// Its class.
+        class: String,
+    },
     /// The releases changed between the plan and its execution.
     #[error("release {release} changed while the plan was being confirmed")]
     Stale {
@@ -83,6 +121,19 @@ impl PlanError {
             }
             PlanError::ForeignRelease { release, namespace, .. } => Some(format!(
                 "install the stack into another namespace with --namespace, or remove that release with `helm uninstall {release} -n {namespace}`"
+            )),
+            PlanError::Unverified { .. } => Some(
+                "read the chart's release notes, then add --allow-unverified; or ask for a version of an earlier major"
+                    .into(),
+            ),
+            PlanError::UnderWay { release, namespace, .. } => Some(format!(
+                "wait until it has ended; if whoever ran helm is gone, end it with `helm rollback {release} -n {namespace}` (or `helm uninstall`, if there is no earlier revision), then run the same command again"
+            )),
+            PlanError::Shrink { standing, .. } => {
+                Some(format!("ask for {standing} or more below `storage:` in the answers"))
+            }
+            PlanError::NoGrowth { class, .. } => Some(format!(
+                "set allowVolumeExpansion on StorageClass {class} if its driver can grow volumes, or keep the size below `storage:`"
             )),
             PlanError::Stale { .. } => Some("run the same command again; it plans afresh from what stands now".into()),
             PlanError::NothingInstalled { .. } => {

@@ -4,13 +4,24 @@
 mod build;
 mod describe;
 mod difference;
+mod drift;
+mod effects;
 mod error;
+mod foresee;
+mod immutable;
 mod observe;
+mod offers;
+mod volumes;
 
 pub use build::build;
-pub use describe::{ValueDiff, value_diff};
+pub use describe::{StepDiff, diffs};
+pub use drift::Drifted;
 pub use error::{PlanError, RefusedValues};
-pub use observe::{Observed, live_facts, observe};
+pub use foresee::{Rendered, foresee};
+pub use observe::{Begun, Observed, live_facts, observe, removals};
+pub use offers::{Mirror, Offer, Untried, mark_one_way, untried};
+
+use crate::cluster::ObjectRef;
 
 use crate::event::{ActionKind, Effects, PlannedStep};
 use crate::stack::Release;
@@ -61,8 +72,61 @@ pub struct Step {
     pub reason: String,
     /// What stands now.
     pub from: Option<Standing>,
+    /// Revision that was last seen healthy, and to which a failed step goes back.
+    pub last_healthy: Option<u32>,
+    /// Why the chart's own way leads only forward, where it does.
+    pub no_way_back: Option<String>,
+    /// How it is done.
+    pub work: Work,
     /// What it will do beyond the release; filled once the chart is rendered.
     pub effects: Effects,
+    /// What must be made anew or grown by hand for helm to succeed; filled with the effects.
+    pub anew: Vec<Anew>,
+}
+
+/// How a step is done.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// helm applies the chart, after our own objects and the chart's CRDs.
+    Helm,
+    /// These objects are put back as they were, without helm.
+    Objects {
+        /// Of the release's manifest.
+        release: Vec<Drifted>,
+        /// Of ours.
+        own: Vec<Drifted>,
+    },
+    /// Nothing is changed; the workloads are waited for.
+    Wait,
+}
+
+/// What helm cannot do by changing an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Anew {
+    /// Deleted without what it owns, so that helm makes it anew and the pods go on running meanwhile.
+    Alone(ObjectRef),
+    /// Deleted with what it owns: its pods could not be told from the new ones.
+    Whole(ObjectRef),
+    /// A claim that grows.
+    Claim {
+        /// Namespace.
+        namespace: String,
+        /// Name.
+        name: String,
+        /// The size it is to have.
+        size: String,
+    },
+}
+
+impl Step {
+    /// Why going back to an earlier revision would not bring back what was; `None`: it would.
+    pub fn one_way(&self) -> Option<String> {
+        if let Some(crd) = self.effects.crds.first() {
+            return Some(format!("its CRDs have moved on ({crd})"));
+        }
+        let object = self.effects.recreated.first().or(self.effects.growth.first());
+        object.map(|object| format!("its storage was changed ({object})")).or_else(|| self.no_way_back.clone())
+    }
 }
 
 /// The release as it stands.
@@ -79,7 +143,7 @@ pub struct Standing {
 impl Plan {
     /// Steps as events and reports show them, in wave order.
     pub fn steps(&self) -> Vec<PlannedStep> {
-        let changes = self.waves.iter().flat_map(|wave| &wave.steps).map(|step| PlannedStep {
+        let changes = self.each_step().map(|step| PlannedStep {
             component: step.release.component.to_string(),
             wave: step.release.wave,
             namespace: step.release.namespace.clone(),
@@ -96,13 +160,18 @@ impl Plan {
 
     /// Whether any step changes something.
     pub fn has_changes(&self) -> bool {
-        let changes = self.waves.iter().flat_map(|wave| &wave.steps).any(|step| step.action != ActionKind::Unchanged);
+        let changes = self.each_step().any(|step| step.action != ActionKind::Unchanged);
         changes || !self.removals.is_empty()
+    }
+
+    /// Every step, in wave order.
+    pub fn each_step(&self) -> impl Iterator<Item = &Step> {
+        self.waves.iter().flat_map(|wave| &wave.steps)
     }
 
     /// Every release of the plan, in wave order.
     pub fn releases(&self) -> impl Iterator<Item = &Release> {
-        self.waves.iter().flat_map(|wave| &wave.steps).map(|step| &step.release)
+        self.each_step().map(|step| &step.release)
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ObjectRef};
+use crate::cluster::{Cluster, RevisionRecord};
 use crate::config::{OperatorMode, Settings};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
-use crate::plan::PlanError;
-use crate::plan::difference::contains;
+use crate::plan::drift::{self, Drift};
+use crate::plan::{PlanError, Removal, Standing};
 use crate::stack::{
-    DOOR_SECRET, GRAFANA_SECRET, LiveFacts, OwnObject, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET,
+    DOOR_SECRET, GRAFANA_SECRET, LiveFacts, Overview, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET,
 };
 
 /// What stands, for the releases of the catalogue.
@@ -19,12 +19,37 @@ use crate::stack::{
 pub struct Observed {
     /// Releases by name, those of the catalogue only.
     pub releases: BTreeMap<String, ReleaseInfo>,
-    /// User-supplied values of each deployed release.
+    /// User-supplied values of each release that is deployed or failed.
     pub values: BTreeMap<String, Value>,
-    /// Objects of each deployed release's manifest.
+    /// Objects of the manifest of each release that is deployed or failed.
     pub manifests: BTreeMap<String, Vec<Value>>,
-    /// Objects that should stand but do not, or differ from ours, by release: one sentence fragment each.
-    pub drift: BTreeMap<String, Vec<String>>,
+    /// What is not as it should be, of releases whose chart and values are.
+    pub drift: BTreeMap<String, ReleaseDrift>,
+    /// Who began what never ended, of releases that are pending or being removed.
+    pub begun: BTreeMap<String, Begun>,
+    /// Revision of each release that was last seen healthy.
+    pub healthy: BTreeMap<String, u32>,
+}
+
+/// Drift of a release, and of our objects beside it.
+#[derive(Clone, Debug, Default)]
+pub struct ReleaseDrift {
+    /// Against the release's manifest.
+    pub manifest: Drift,
+    /// Against our own objects.
+    pub own: Drift,
+}
+
+/// Who began an operation that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// A run of ours, which is over: we hold the lock or will.
+    ByUs,
+    /// helm in other hands; it may still be at work.
+    BySomebodyElse {
+        /// Since when, RFC 3339.
+        since: String,
+    },
 }
 
 /// Facts that only the cluster knows and that the wanted state depends on.
@@ -52,10 +77,11 @@ pub async fn live_facts(cluster: &Cluster, settings: &Settings) -> Result<LiveFa
     })
 }
 
-/// Reads releases, their values and manifests, and looks for drift.
+/// Reads releases, their values and manifests, and looks for drift where chart and values are as wanted.
 pub async fn observe(cluster: &Cluster, helm: &Helm, wanted: &[Release]) -> Result<Observed, PlanError> {
     let releases = standing_releases(helm, wanted).await?;
-    let read = releases.values().filter(|info| info.status == ReleaseStatus::Deployed).map(|info| async {
+    let is_readable = |info: &&ReleaseInfo| matches!(info.status, ReleaseStatus::Deployed | ReleaseStatus::Failed);
+    let read = releases.values().filter(is_readable).map(|info| async {
         let (values, manifest) =
             futures::try_join!(helm.values(&info.name, &info.namespace), helm.manifest(&info.name, &info.namespace))
                 .map_err(|source| reading(&info.name, source))?;
@@ -66,21 +92,20 @@ pub async fn observe(cluster: &Cluster, helm: &Helm, wanted: &[Release]) -> Resu
         observed.values.insert(name.clone(), values);
         observed.manifests.insert(name, manifest);
     }
-    for release in wanted {
-        let name = release.component.as_str();
-        let Some(manifest) = observed.manifests.get(name) else { continue };
-        let mut drift = missing_objects(cluster, manifest, &release.namespace).await?;
-        drift.extend(differing_objects(cluster, &release.objects).await?);
-        observed.drift.insert(name.to_owned(), drift);
+    observed.begun = begun(cluster, &releases).await?;
+    for namespace in namespaces(wanted) {
+        let noted = cluster.healthy_revisions(namespace).await?;
+        let ours = noted.into_iter().filter(|(name, _)| {
+            wanted.iter().any(|release| release.component.as_str() == name && release.namespace == namespace)
+        });
+        observed.healthy.extend(ours);
     }
+    observed.drift = drift_of(cluster, wanted, &observed).await?;
     Ok(observed)
 }
 
 async fn standing_releases(helm: &Helm, wanted: &[Release]) -> Result<BTreeMap<String, ReleaseInfo>, PlanError> {
-    let mut namespaces: Vec<&str> = wanted.iter().map(|release| release.namespace.as_str()).collect();
-    namespaces.sort_unstable();
-    namespaces.dedup();
-    let lists = try_join_all(namespaces.iter().map(|namespace| helm.list(namespace)))
+    let lists = try_join_all(namespaces(wanted).into_iter().map(|namespace| helm.list(namespace)))
         .await
         .map_err(|source| PlanError::Helm { what: "cannot list the releases".into(), source })?;
     let is_wanted = |info: &ReleaseInfo| {
@@ -89,49 +114,138 @@ async fn standing_releases(helm: &Helm, wanted: &[Release]) -> Result<BTreeMap<S
     Ok(lists.into_iter().flatten().filter(is_wanted).map(|info| (info.name.clone(), info)).collect())
 }
 
+fn namespaces(wanted: &[Release]) -> Vec<&str> {
+    let mut namespaces: Vec<&str> = wanted.iter().map(|release| release.namespace.as_str()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    namespaces
+}
+
 fn reading(release: &str, source: HelmError) -> PlanError {
     PlanError::Helm { what: format!("cannot read release {release}"), source }
 }
 
-/// One list per kind tells which objects of a manifest are gone, instead of one request per object.
-async fn missing_objects(cluster: &Cluster, manifest: &[Value], namespace: &str) -> Result<Vec<String>, PlanError> {
-    let mut kinds: BTreeMap<(String, String, Option<String>), Vec<String>> = BTreeMap::new();
-    for object in manifest {
-        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let own = text("/metadata/namespace");
-        let place = (!own.is_empty() && own != namespace).then_some(own);
-        kinds.entry((text("/apiVersion"), text("/kind"), place)).or_default().push(text("/metadata/name"));
+/// Releases of ours that stand though the answers leave them out, the latest wave first.
+pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[Overview]) -> Result<Vec<Removal>, PlanError> {
+    let mut removals = Vec::new();
+    for row in left_out {
+        let listed = helm.list(&row.namespace).await;
+        let listed = listed.map_err(|source| PlanError::Helm { what: "cannot list the releases".into(), source })?;
+        let Some(info) = listed.iter().find(|info| info.name == row.name) else { continue };
+        let records = cluster.revision_records(&row.namespace).await?;
+        // What no run of ours ever touched is somebody else's.
+        if !records.iter().any(|record| record.release == row.name && record.run.is_some()) {
+            continue;
+        }
+        removals.push(Removal {
+            component: row.name.clone(),
+            wave: row.wave,
+            namespace: row.namespace.clone(),
+            chart: info.chart.clone(),
+            from: Standing::from(info),
+            reason: "the answers leave it out; its volumes stay".into(),
+        });
     }
-    let lookups = kinds.iter().map(|((api_version, kind, place), names)| async move {
-        let live = cluster.names(api_version, kind, place.as_deref().or(Some(namespace))).await?;
-        let gone = names.iter().filter(|name| !live.contains(*name)).map(|name| format!("{kind} {name} is missing"));
-        Ok::<_, PlanError>(gone.collect::<Vec<_>>())
-    });
-    Ok(try_join_all(lookups).await?.concat())
+    removals.sort_by_key(|removal| std::cmp::Reverse(removal.wave));
+    Ok(removals)
 }
 
-async fn differing_objects(cluster: &Cluster, objects: &[OwnObject]) -> Result<Vec<String>, PlanError> {
-    let lookups = objects.iter().map(|object| async move {
-        let reference = ObjectRef::of(&object.manifest);
-        let live = cluster.get(&reference).await?;
-        Ok::<_, PlanError>(difference(&reference, live.as_ref(), object))
-    });
-    join_all(lookups).await.into_iter().filter_map(Result::transpose).collect()
-}
-
-fn difference(reference: &ObjectRef, live: Option<&Value>, wanted: &OwnObject) -> Option<String> {
-    let name = format!("{} {}", reference.kind, reference.name);
-    let Some(live) = live else { return Some(format!("{name} is missing")) };
-    if !contains(live, &wanted.manifest) {
-        return Some(format!("{name} differs from ours"));
+/// For each release with an operation that has not ended: who began it.
+async fn begun(
+    cluster: &Cluster,
+    releases: &BTreeMap<String, ReleaseInfo>,
+) -> Result<BTreeMap<String, Begun>, PlanError> {
+    let mut begun = BTreeMap::new();
+    for info in releases.values().filter(|info| info.status.is_under_way()) {
+        let records = cluster.revision_records(&info.namespace).await?;
+        let records: Vec<_> = records.into_iter().filter(|record| record.release == info.name).collect();
+        begun.insert(info.name.clone(), whose(&records, info));
     }
-    let same_data = wanted.secret_data.iter().all(|(key, value)| {
-        live.pointer("/data").and_then(|data| data.get(key)).and_then(Value::as_str) == Some(&encode(value.expose()))
-    });
-    (!same_data).then(|| format!("{name} has other data"))
+    Ok(begun)
 }
 
-fn encode(bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
+/// helm hands labels down from a revision to the next, so a mark that the revision before has too says nothing of
+/// who began this one; rollbacks and removals take no label of their own. Without records as Secrets nothing can be
+/// told, and the release is taken for ours.
+fn whose(records: &[RevisionRecord], info: &ReleaseInfo) -> Begun {
+    let Some(last) = records.iter().find(|record| record.revision == info.revision) else { return Begun::ByUs };
+    let before = records.iter().filter(|record| record.revision < info.revision).max_by_key(|record| record.revision);
+    let inherits = matches!(info.status, ReleaseStatus::PendingRollback | ReleaseStatus::Uninstalling);
+    let is_ours = match (&last.run, before.map(|record| &record.run)) {
+        (None, _) => false,
+        (Some(_), _) if inherits => true,
+        (mark @ Some(_), Some(earlier)) => mark != earlier,
+        (Some(_), None) => true,
+    };
+    if is_ours { Begun::ByUs } else { Begun::BySomebodyElse { since: last.since.clone() } }
+}
+
+async fn drift_of(
+    cluster: &Cluster,
+    wanted: &[Release],
+    observed: &Observed,
+) -> Result<BTreeMap<String, ReleaseDrift>, PlanError> {
+    let compared = wanted.iter().filter(|release| observed.stands_as_wanted(release)).map(|release| async {
+        let name = release.component.to_string();
+        let manifest = observed.manifests.get(&name).map(Vec::as_slice).unwrap_or_default();
+        let (manifest, own) = futures::try_join!(
+            drift::of_manifest(cluster, manifest, &release.namespace),
+            drift::of_own_objects(cluster, &release.objects)
+        )?;
+        Ok::<_, PlanError>((name, ReleaseDrift { manifest, own }))
+    });
+    Ok(try_join_all(compared).await?.into_iter().collect())
+}
+
+impl Observed {
+    /// Whether the release is deployed with the wanted chart and values.
+    pub(super) fn stands_as_wanted(&self, release: &Release) -> bool {
+        let name = release.component.as_str();
+        self.releases.get(name).is_some_and(|info| {
+            info.status == ReleaseStatus::Deployed
+                && info.chart == release.chart.name
+                && info.chart_version == release.chart.version
+                && self.values.get(name) == Some(&release.values)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(revision: u32, run: Option<&str>) -> RevisionRecord {
+        RevisionRecord {
+            release: "loki".into(),
+            revision,
+            status: String::new(),
+            run: run.map(str::to_owned),
+            since: "2026-11-25T01:00:00Z".into(),
+        }
+    }
+
+    fn judged(status: ReleaseStatus, records: &[RevisionRecord]) -> bool {
+        let info = ReleaseInfo {
+            name: "loki".into(),
+            namespace: "monitoring".into(),
+            revision: 2,
+            status,
+            chart: "loki".into(),
+            chart_version: "1.0.0".parse().unwrap(),
+            app_version: String::new(),
+        };
+        whose(records, &info) == Begun::ByUs
+    }
+
+    #[test]
+    fn an_interrupted_revision_of_ours_has_a_mark_of_its_own() {
+        use ReleaseStatus::{PendingRollback, PendingUpgrade, Uninstalling};
+        assert!(judged(PendingUpgrade, &[record(1, Some("a")), record(2, Some("b"))]));
+        assert!(judged(PendingUpgrade, &[record(2, Some("a"))]), "the first revision that is kept");
+        assert!(!judged(PendingUpgrade, &[record(1, Some("a")), record(2, Some("a"))]), "handed down by helm");
+        assert!(!judged(PendingUpgrade, &[record(1, Some("a")), record(2, None)]));
+        assert!(judged(PendingRollback, &[record(1, Some("a")), record(2, Some("a"))]));
+        assert!(!judged(Uninstalling, &[record(2, None)]));
+        assert!(judged(PendingUpgrade, &[]), "helm keeps its records elsewhere");
+    }
 }

@@ -69,7 +69,7 @@ mod tests {
     use crate::report::findings::tests::{clock, crash_loop};
 
     fn said(source: StepError) -> String {
-        let error = Error::from(EngineError::Step { component: "loki".into(), wave: 32, source });
+        let error = Error::from(EngineError::Step { component: "loki".into(), wave: 32, rollback: None, source });
         text(&error, Style { color: false }, 80, &clock())
     }
 

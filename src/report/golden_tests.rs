@@ -54,7 +54,7 @@ fn failed(events: &[Stamped]) -> Option<Error> {
             (None, None) => StepError::NotReady { diagnosis: diagnosis.unwrap() },
             (None, Some(helm)) => StepError::Helm { what: "apply the release", diagnosis: None, source: known(helm) },
         };
-        Some(EngineError::Step { component: component.clone(), wave: *wave, source }.into())
+        Some(EngineError::Step { component: component.clone(), wave: *wave, rollback: None, source }.into())
     })
 }
 

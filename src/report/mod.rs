@@ -18,6 +18,7 @@ pub mod style;
 mod tables;
 mod terminal;
 mod text;
+mod upgrades;
 mod words;
 
 use std::fs::File;
@@ -38,6 +39,7 @@ use crate::report::text::wrap;
 pub use findings::{Examined, findings_table};
 pub use tables::{checks_table, diff_text, plan_table, status_table};
 pub use terminal::SavedTerminal;
+pub use upgrades::upgrade_table;
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

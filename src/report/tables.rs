@@ -16,9 +16,50 @@ pub fn plan_table(steps: &[PlannedStep], style: &Style, width: usize) -> String 
         let indent = " ".repeat(console::measure_text_width(&start));
         text += &wrap(&format!("{start}{}", step.reason), &indent, width);
         text.push('\n');
+        for line in effect_lines(step) {
+            let line = wrap(&format!("{EFFECT}{line}"), "               ", width);
+            text += &style.paint(Tone::Faint, &line);
+            text.push('\n');
+        }
     }
     text.push('\n');
     text
+}
+
+const EFFECT: &str = "             ";
+
+/// What a step will do, a line for each kind of effect; what restarts or is made anew is named whole, the many objects
+/// are counted.
+fn effect_lines(step: &PlannedStep) -> Vec<String> {
+    let effects = &step.effects;
+    let counts = [
+        (effects.added.len(), "new"),
+        (effects.changed.len(), "changed"),
+        (effects.removed.len(), "removed"),
+        (effects.crds.len(), "CRDs"),
+    ];
+    let counted: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| if what == "CRDs" { format!("{count} CRDs") } else { format!("{count} {what}") })
+        .collect();
+    let mut lines = Vec::new();
+    if !counted.is_empty() {
+        lines.push(format!("objects: {}", counted.join(", ")));
+    }
+    if let Some(crd) = effects.crds.first().filter(|crd| crd.contains(" -> ")) {
+        let versions = crd.split_once(' ').map_or("", |(_, versions)| versions);
+        lines.push(format!("CRDs: {versions}"));
+    }
+    let named = [
+        ("restarts", &effects.restarts),
+        ("made anew, pods and data stay", &effects.recreated),
+        ("grows", &effects.growth),
+        ("images", &effects.images),
+    ];
+    let named = named.into_iter().filter(|(_, entries)| !entries.is_empty());
+    lines.extend(named.map(|(label, entries)| format!("{label}: {}", entries.join(", "))));
+    lines
 }
 
 /// Every verdict by group, with what was measured, then how many of each.
@@ -138,5 +179,28 @@ mod tests {
         let table = plan_table(&[step], &Style { color: false }, 60);
         assert!(table.lines().all(|line| line.len() <= 60), "{table}");
         assert_eq!(table.trim().lines().count(), 4, "{table}");
+    }
+
+    #[test]
+    fn what_a_step_will_do_stands_below_it() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let step = PlannedStep {
+            component: "loki".into(),
+            wave: 32,
+            namespace: "monitoring".into(),
+            chart: "loki".into(),
+            chart_version: "6.55.0".into(),
+            from_version: Some("6.46.0".into()),
+            action: ActionKind::Upgrade,
+            reason: "chart 6.46.0 -> 6.55.0".into(),
+            effects: crate::event::Effects {
+                changed: texts(&["ConfigMap loki", "StatefulSet loki"]),
+                restarts: texts(&["StatefulSet loki"]),
+                images: texts(&["docker.io/grafana/loki 3.5.7 -> 3.6.7"]),
+                ..Default::default()
+            },
+            usual_seconds: None,
+        };
+        insta::assert_snapshot!(plan_table(&[step], &Style { color: false }, 80));
     }
 }

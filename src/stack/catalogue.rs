@@ -6,17 +6,22 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::{ChartRepository, ComponentName};
-use crate::stack::{CrdPolicy, StackError, WaitFor};
+use crate::config::{ChartRepository, ComponentName, LogsMode, Settings};
+use crate::stack::{CrdPolicy, StackError, UpgradePath, WaitFor};
 
 /// The files that ship inside the binary.
-const EMBEDDED: [(&str, &str); 6] = [
+const EMBEDDED: [(&str, &str); 11] = [
     ("stack.yaml", include_str!("../../values/stack.yaml")),
     ("tailscale-operator.yaml", include_str!("../../values/tailscale-operator.yaml")),
     ("kube-prometheus-stack.yaml", include_str!("../../values/kube-prometheus-stack.yaml")),
     ("oauth2-proxy.yaml", include_str!("../../values/oauth2-proxy.yaml")),
     ("loki.yaml", include_str!("../../values/loki.yaml")),
     ("alloy.yaml", include_str!("../../values/alloy.yaml")),
+    ("upgrades/tailscale-operator.yaml", include_str!("../../values/upgrades/tailscale-operator.yaml")),
+    ("upgrades/kube-prometheus-stack.yaml", include_str!("../../values/upgrades/kube-prometheus-stack.yaml")),
+    ("upgrades/oauth2-proxy.yaml", include_str!("../../values/upgrades/oauth2-proxy.yaml")),
+    ("upgrades/loki.yaml", include_str!("../../values/upgrades/loki.yaml")),
+    ("upgrades/alloy.yaml", include_str!("../../values/upgrades/alloy.yaml")),
 ];
 
 /// The components, as data, with placeholders still in place.
@@ -32,6 +37,7 @@ pub(super) struct Component {
     pub(super) row: Row,
     pub(super) repository: ChartRepository,
     pub(super) values: Value,
+    pub(super) path: UpgradePath,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,6 +93,8 @@ pub struct Overview {
 pub(super) enum When {
     /// The cluster has no IngressClass `tailscale`, or the operator there is ours.
     TailscaleOperatorNeeded,
+    /// The answers do not say `logs: none`.
+    LogsWanted,
 }
 
 impl Catalogue {
@@ -110,14 +118,15 @@ impl Catalogue {
 
     /// What `status` looks for when the stack's namespace is this one.
     pub fn overview(&self, namespace: &str) -> Vec<Overview> {
-        let row = |component: &Component| Overview {
-            name: component.name.to_string(),
-            wave: component.row.wave,
-            namespace: component.row.namespace.replace("${namespace}", namespace),
-            optional: component.row.when.is_some(),
-            wait_for: component.row.wait_for.clone(),
-        };
-        self.components.iter().map(row).collect()
+        self.components.iter().map(|component| component.overview(namespace)).collect()
+    }
+
+    /// Components that the answers leave out of the stack.
+    pub fn left_out(&self, settings: &Settings) -> Vec<Overview> {
+        let is_left_out =
+            |component: &&Component| component.row.when == Some(When::LogsWanted) && settings.logs == LogsMode::None;
+        let left_out = self.components.iter().filter(is_left_out);
+        left_out.map(|component| component.overview(settings.namespace.as_str())).collect()
     }
 
     /// Names of the components with the default version of each, in catalogue order.
@@ -142,13 +151,42 @@ impl Catalogue {
             let name = row.name.parse().map_err(|error| wrong(&row.name, format!("{error}")))?;
             let repository = row.repository.parse().map_err(|error| wrong(&row.name, format!("{error}")))?;
             let values = parse(&row.values, &file(&row.values)?)?;
-            components.push(Component { name, row, repository, values });
+            let path = upgrade_path(&name, &row.version, &file)?;
+            components.push(Component { name, row, repository, values, path });
         }
         Ok(Catalogue { components })
     }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, StackError> {
+impl Component {
+    fn overview(&self, namespace: &str) -> Overview {
+        Overview {
+            name: self.name.to_string(),
+            wave: self.row.wave,
+            namespace: self.row.namespace.replace("${namespace}", namespace),
+            optional: self.row.when == Some(When::TailscaleOperatorNeeded),
+            wait_for: self.row.wait_for.clone(),
+        }
+    }
+}
+
+/// A folder need not have one: then only the majors up to the catalogue's own are known, without any step.
+fn upgrade_path(
+    component: &ComponentName,
+    version: &semver::Version,
+    file: &impl Fn(&str) -> Result<String, StackError>,
+) -> Result<UpgradePath, StackError> {
+    let name = format!("upgrades/{component}.yaml");
+    match file(&name) {
+        Ok(text) => UpgradePath::read(&name, component, &text),
+        Err(StackError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(UpgradePath { verified: version.major, steps: Vec::new() })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn parse<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, StackError> {
     serde_yaml::from_str(text).map_err(|source| StackError::Malformed { file: file.into(), source })
 }
 

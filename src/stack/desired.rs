@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::config::{Quantity, RetentionPeriod, Settings};
+use crate::config::{LogsMode, Quantity, RetentionPeriod, Settings};
 use crate::stack::catalogue::{Component, When};
 use crate::stack::certificate::webhook_certificate;
 use crate::stack::merge::merge;
@@ -24,7 +24,12 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &LiveFacts) ->
     let fillings = fillings(settings, &own);
     let mut releases = Vec::new();
     for component in &catalogue.components {
-        if component.row.when == Some(When::TailscaleOperatorNeeded) && !facts.install_tailscale_operator {
+        let is_wanted = match component.row.when {
+            None => true,
+            Some(When::TailscaleOperatorNeeded) => facts.install_tailscale_operator,
+            Some(When::LogsWanted) => settings.logs == LogsMode::Install,
+        };
+        if !is_wanted {
             continue;
         }
         let objects = own_objects(component, settings, facts, &own)?;
@@ -47,13 +52,16 @@ fn release(
 ) -> Result<Release, StackError> {
     let row = &component.row;
     let mut values = fill(&row.values, &component.values, fillings)?;
-    let overrides = settings.values.get(&component.name).map_or_else(|| json!({}), |over| json!(over));
+    if settings.logs == LogsMode::None {
+        drop_logs_source(&mut values);
+    }
+    let overrides = component.answered_values(settings).map_or_else(|| json!({}), |(over, _)| over);
     merge(&mut values, &overrides);
     let namespace = fill("stack.yaml", &Value::String(row.namespace.clone()), fillings)?;
-    let version = settings.versions.get(&component.name).unwrap_or(&row.version).clone();
-    let repository = settings.charts.repository.as_ref().unwrap_or(&component.repository).clone();
+    let version = component.version(settings).clone();
+    let repository = component.repository(&version, settings.charts.repository.as_ref())?;
     // The catalogue's lock speaks of the catalogue's own address only.
-    let digest = row.digests.get(&version.to_string()).filter(|_| repository == component.repository);
+    let digest = row.digests.get(&version.to_string()).filter(|_| repository == component.own_repository(&version));
     Ok(Release {
         component: component.name.clone(),
         title: row.title.clone(),
@@ -69,6 +77,14 @@ fn release(
         docs: row.docs.clone(),
         expect: row.expect.clone(),
     })
+}
+
+/// A data source whose server does not stand would fail in everybody's face.
+fn drop_logs_source(values: &mut Value) {
+    let sources = values.pointer_mut("/grafana/datasources/datasources.yaml/datasources");
+    if let Some(Value::Array(sources)) = sources {
+        sources.retain(|source| source["type"] != "loki");
+    }
 }
 
 fn own_objects(

@@ -64,6 +64,18 @@ pub enum StackError {
     /// The operator is to be installed, but nobody has its OAuth client.
     #[error("the Tailscale operator has to be installed, but tailscale.oauth is not answered")]
     OperatorCredentialsMissing,
+    /// The chart left that repository before this version.
+    #[error("{component} {version} of {repository} is another product under the same name")]
+    OtherProduct {
+        /// Component.
+        component: String,
+        /// Version.
+        version: semver::Version,
+        /// The answer `charts.repository`.
+        repository: String,
+        /// Where the version is.
+        moved_to: String,
+    },
     /// The webhook certificate could not be made.
     #[error("cannot make the webhook certificate")]
     Certificate(#[from] rcgen::Error),
@@ -90,6 +102,9 @@ impl StackError {
             StackError::OperatorCredentialsMissing => "answer tailscale.oauth.clientId and \
                 tailscale.oauth.clientSecret, or install the operator yourself and set `tailscale.operator: present`"
                 .into(),
+            StackError::OtherProduct { component, moved_to, .. } => {
+                format!("leave charts.repository out, or name a mirror that has {component} of {moved_to}")
+            }
             StackError::Certificate(_) => return None,
         })
     }

@@ -9,7 +9,9 @@ mod merge;
 mod objects;
 mod placeholders;
 mod policies;
+mod repositories;
 mod secrets;
+mod upgrades;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +20,9 @@ use serde_json::Value;
 pub use catalogue::{Catalogue, Overview};
 pub use desired::desired;
 pub use error::StackError;
-pub use objects::{namespace, saved_answers_object};
+pub use objects::{healthy_revision_note, namespace, saved_answers_object};
+pub use repositories::ChartPlace;
+pub use upgrades::{UpgradePath, UpgradeStep, ValueChange};
 
 use crate::config::{ChartRepository, ComponentName, Secret};
 
@@ -35,7 +39,11 @@ pub const TAILSCALE_NAMESPACE: &str = "tailscale";
 
 /// Name of the ConfigMap with the answers that later runs need not ask for again.
 pub const SAVED_ANSWERS: &str = "tailwatch-answers";
-/// Its key.
+/// Name of the ConfigMap that tells which revision of each release was last seen healthy.
+pub const REVISIONS: &str = "tailwatch-revisions";
+/// The label by which each helm call of ours marks the revision it makes; helm hands it down to later revisions.
+pub const RUN_LABEL: &str = "tailwatch-run";
+/// Key of the answers in [`SAVED_ANSWERS`].
 pub const SAVED_ANSWERS_KEY: &str = "answers.yaml";
 
 /// A Secret's data, decoded.

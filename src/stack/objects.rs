@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::config::{Settings, saved_answers};
-use crate::stack::{OwnObject, SAVED_ANSWERS, SAVED_ANSWERS_KEY, SecretData, TAILSCALE_NAMESPACE};
+use crate::stack::{OwnObject, REVISIONS, SAVED_ANSWERS, SAVED_ANSWERS_KEY, SecretData, TAILSCALE_NAMESPACE};
 
 /// Labels of every object of ours.
 pub(super) fn labels() -> Value {
@@ -34,6 +34,17 @@ fn namespace_named(name: &str) -> OwnObject {
     labels["pod-security.kubernetes.io/warn"] = "privileged".into();
     labels["pod-security.kubernetes.io/audit"] = "restricted".into();
     plain(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
+}
+
+/// One line of the note that tells which revision of each release was last seen healthy.
+pub fn healthy_revision_note(namespace: &str, release: &str, revision: u32) -> Value {
+    let metadata = json!({"name": REVISIONS, "namespace": namespace, "labels": labels()});
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {release: revision.to_string()},
+    })
 }
 
 /// The answers without secrets, for later runs.

@@ -4,12 +4,16 @@
 mod detect;
 mod prompt;
 mod questions;
+#[cfg(test)]
+mod scripted;
+mod upgrades;
 
 use std::io;
 
 pub use detect::{Detected, detect_tailnet};
 pub use prompt::{Prompt, Reply, Terminal};
 pub use questions::{Scope, ask};
+pub use upgrades::{Trust, UpgradeChoice, choose_upgrades};
 
 /// A question had no answer.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use dialoguer::theme::SimpleTheme;
-use dialoguer::{Input, Password, Select};
+use dialoguer::{Input, MultiSelect, Password, Select};
 
 use crate::wizard::WizardError;
 
@@ -33,6 +33,8 @@ pub trait Prompt {
     fn secret(&mut self, label: &str) -> Result<Reply, WizardError>;
     /// One of some; the answer is its text.
     fn choose(&mut self, label: &str, options: &[String], default: usize) -> Result<Reply, WizardError>;
+    /// Any number of some, each with whether it is chosen at first; the answer is their places, `None` is "back".
+    fn choose_some(&mut self, label: &str, options: &[(String, bool)]) -> Result<Option<Vec<usize>>, WizardError>;
 }
 
 /// The terminal, by dialoguer, on stderr.
@@ -80,5 +82,10 @@ impl Prompt for Terminal {
             Some(index) => Reply::Answer(options[index].clone()),
             None => Reply::Back,
         })
+    }
+
+    fn choose_some(&mut self, label: &str, options: &[(String, bool)]) -> Result<Option<Vec<usize>>, WizardError> {
+        let asked = MultiSelect::with_theme(&SimpleTheme).with_prompt(label).items_checked(options.iter().cloned());
+        asked.interact_opt().map_err(failed)
     }
 }

@@ -223,55 +223,8 @@ fn summary(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-
     use super::*;
-    use crate::wizard::prompt::Judge;
-
-    /// Answers from a list; an invalid one is recorded with the reason and the next one is taken.
-    #[derive(Default)]
-    struct Scripted {
-        replies: VecDeque<&'static str>,
-        said: Vec<String>,
-        asked: Vec<String>,
-    }
-
-    impl Scripted {
-        fn next(&mut self, label: &str, default: Option<&str>) -> Result<Reply, WizardError> {
-            self.asked.push(label.to_owned());
-            Ok(match self.replies.pop_front().ok_or(WizardError::Interrupted)? {
-                "<" => Reply::Back,
-                "" => Reply::Answer(default.unwrap_or_default().to_owned()),
-                text => Reply::Answer(text.to_owned()),
-            })
-        }
-    }
-
-    impl Prompt for Scripted {
-        fn say(&mut self, text: &str) {
-            self.said.push(text.to_owned());
-        }
-
-        fn text(&mut self, label: &str, default: Option<&str>, judge: Judge<'_>) -> Result<Reply, WizardError> {
-            loop {
-                match self.next(label, default)? {
-                    Reply::Answer(text) => match judge(&text) {
-                        Ok(()) => return Ok(Reply::Answer(text)),
-                        Err(reason) => self.said.push(reason),
-                    },
-                    back @ Reply::Back => return Ok(back),
-                }
-            }
-        }
-
-        fn secret(&mut self, label: &str) -> Result<Reply, WizardError> {
-            self.next(label, None)
-        }
-
-        fn choose(&mut self, label: &str, options: &[String], default: usize) -> Result<Reply, WizardError> {
-            self.next(label, Some(&options[default]))
-        }
-    }
+    use crate::wizard::scripted::scripted;
 
     fn cluster() -> Detected {
         Detected {
@@ -280,10 +233,6 @@ mod tests {
             ingress_classes: vec!["tailscale".into()],
             client_secret_in_cluster: false,
         }
-    }
-
-    fn scripted(replies: &[&'static str]) -> Scripted {
-        Scripted { replies: replies.iter().copied().collect(), ..Scripted::default() }
     }
 
     #[test]

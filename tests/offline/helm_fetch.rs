@@ -92,7 +92,7 @@ async fn a_remote_archive_is_pulled_once_and_a_local_one_every_time() {
     }
     let pulls = std::fs::read_to_string(machine.path("pulls")).unwrap();
     assert!(pulls.contains("pull demo --repo https://charts.acme.example --version 1.0.0 -d "), "{pulls}");
-    assert!(pulls.contains("pull oci://127.0.0.1:5000/charts/demo --version 1.0.0 -d "), "{pulls}");
+    assert!(pulls.contains("pull oci://127.0.0.1:5000/charts/demo --plain-http --version 1.0.0 -d "), "{pulls}");
     machine.file("served", "two");
     let error = helm.fetch(&source("oci://127.0.0.1:5000/charts", None)).await.unwrap_err();
     assert!(matches!(error, HelmError::DigestChanged(_)), "{error}");

@@ -9,6 +9,7 @@ mod answers_rows;
 mod good_answers;
 mod helm_child;
 mod helm_fetch;
+mod helm_versions;
 mod interruption;
 mod machine;
 mod refusals;

@@ -16,6 +16,15 @@ pub struct Server {
 impl Server {
     /// Serves until the test process ends.
     pub fn start(answers: Answers) -> Server {
+        Server::serving(answers, None)
+    }
+
+    /// The same, to whoever sends this as its credentials; anybody else is asked for them.
+    pub fn guarded(answers: Answers, pass: &'static str) -> Server {
+        Server::serving(answers, Some(pass))
+    }
+
+    fn serving(answers: Answers, pass: Option<&'static str>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -23,7 +32,7 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let memory = Arc::clone(&memory);
-                std::thread::spawn(move || serve(stream, answers, &memory));
+                std::thread::spawn(move || serve(stream, (answers, pass), &memory));
             }
         });
         Server { address, asked }
@@ -39,17 +48,22 @@ impl Server {
     }
 }
 
-fn serve(stream: TcpStream, answers: Answers, memory: &Mutex<Vec<String>>) -> Option<()> {
+fn serve(stream: TcpStream, (answers, pass): (Answers, Option<&str>), memory: &Mutex<Vec<String>>) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first).ok()?;
-    reader.by_ref().lines().map_while(Result::ok).find(String::is_empty);
+    let headers: Vec<String> =
+        reader.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
     let mut words = first.split_whitespace();
     let (method, path) = (words.next()?, words.next()?);
     memory.lock().unwrap().push(format!("{method} {path}"));
-    let (status, body) = answers(path);
+    let passes = pass
+        .is_none_or(|pass| headers.iter().any(|line| line.split_once(": ").is_some_and(|(_, value)| value == pass)));
+    let (status, body) =
+        if passes { answers(path) } else { (401, r#"{"errors": [{"code": "UNAUTHORIZED", "message": "m"}]}"#.into()) };
+    let challenge = if passes { "" } else { "WWW-Authenticate: Basic realm=\"test\"\r\n" };
     let head = format!(
-        "HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\n{challenge}Content-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
     reader.into_inner().write_all(format!("{head}{body}").as_bytes()).ok()

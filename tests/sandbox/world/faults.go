@@ -11,7 +11,7 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// Fault is a switch that is on. Target narrows it to pods whose name begins so (for quota: to a namespace). Stages is
+// Fault is a switch that is on. Target narrows it to pods whose name, or whose image, begins so (for quota: to a namespace). Stages is
 // the text of the file that a fault of the kind `pods` plays.
 type Fault struct{ Kind, Target, File, Stages string }
 
@@ -175,9 +175,19 @@ func (s *Sandbox) podFaults() (podFaults, error) {
 // course of a pod. What names no pods hits all but those of the cluster itself.
 func (f podFaults) course(pod *core.Pod) *course {
 	for _, row := range f.rows {
-		if (row.prefix != "" && strings.HasPrefix(pod.Name, row.prefix)) || (row.prefix == "" && pod.Namespace != "kube-system") {
+		if row.hits(pod) {
 			return row.course
 		}
 	}
 	return f.healthy
+}
+
+// hits: what has a slash in it is an image, which pods of another version do not have.
+func (f podFault) hits(pod *core.Pod) bool {
+	if strings.Contains(f.prefix, "/") {
+		return slices.ContainsFunc(pod.Spec.Containers, func(container core.Container) bool {
+			return strings.HasPrefix(container.Image, f.prefix)
+		})
+	}
+	return (f.prefix != "" && strings.HasPrefix(pod.Name, f.prefix)) || (f.prefix == "" && pod.Namespace != "kube-system")
 }

@@ -27,6 +27,12 @@ func (p *volumeProvisioner) work(ctx context.Context) error {
 	_, failing := p.w.fault("provisioning-failed")
 	claims, _ := p.w.view().claims.List(labels.Everything())
 	for _, claim := range claims {
+		if claim.Status.Phase == core.ClaimBound {
+			if err := p.grow(ctx, claim); err != nil {
+				return err
+			}
+			continue
+		}
 		class := claim.Spec.StorageClassName
 		placed := claim.Annotations["volume.kubernetes.io/selected-node"] != ""
 		if claim.Status.Phase != core.ClaimPending || class == nil || *class != "standard" || !placed {
@@ -67,6 +73,22 @@ func (p *volumeProvisioner) provision(ctx context.Context, claim *core.Persisten
 		},
 	}
 	_, err := p.w.kube.CoreV1().PersistentVolumes().Create(ctx, volume, meta.CreateOptions{})
+	return err
+}
+
+// grow makes a volume as large as its claim asks, as a driver does that grows volumes while they are in use.
+func (p *volumeProvisioner) grow(ctx context.Context, claim *core.PersistentVolumeClaim) error {
+	asked, has := claim.Spec.Resources.Requests[core.ResourceStorage], claim.Status.Capacity[core.ResourceStorage]
+	if asked.Cmp(has) <= 0 {
+		return nil
+	}
+	size := fmt.Sprintf("%q", asked.String())
+	patch := []byte(`{"spec":{"capacity":{"storage":` + size + `}}}`)
+	if _, err := p.w.kube.CoreV1().PersistentVolumes().Patch(ctx, claim.Spec.VolumeName, types.MergePatchType, patch, meta.PatchOptions{}); err != nil {
+		return err
+	}
+	patch = []byte(`{"status":{"capacity":{"storage":` + size + `}}}`)
+	_, err := p.w.kube.CoreV1().PersistentVolumeClaims(claim.Namespace).Patch(ctx, claim.Name, types.MergePatchType, patch, meta.PatchOptions{}, "status")
 	return err
 }
 

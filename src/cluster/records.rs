@@ -1,0 +1,62 @@
+//! The records that helm keeps of its releases, as far as their labels tell: which revision is in which state, and
+//! which run of ours began it. And our own note of which revision was last seen healthy.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::cluster::apply::Hand;
+use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::stack::{RUN_LABEL, healthy_revision_note};
+
+/// One revision of a release, from the labels of helm's Secret (helm pkg/storage/driver/secrets.go).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevisionRecord {
+    /// Release name.
+    pub release: String,
+    /// Revision number.
+    pub revision: u32,
+    /// helm's word, e.g. `pending-upgrade`.
+    pub status: String,
+    /// The run of ours that made it, or the one before it: helm hands labels down.
+    pub run: Option<String>,
+    /// When it was last written, RFC 3339.
+    pub since: String,
+}
+
+impl Cluster {
+    /// Every revision that helm keeps as a Secret in a namespace; empty where helm keeps them elsewhere.
+    pub async fn revision_records(&self, namespace: &str) -> Result<Vec<RevisionRecord>, ClusterError> {
+        let found = self.metadata(("v1", "Secret"), Some(namespace), Some("owner=helm")).await?;
+        let record = |metadata: kube::api::ObjectMeta| {
+            let labels = metadata.labels.unwrap_or_default();
+            let seconds = labels.get("modifiedAt").or_else(|| labels.get("createdAt"));
+            let since = seconds.and_then(|text| jiff::Timestamp::from_second(text.parse().ok()?).ok());
+            Some(RevisionRecord {
+                release: labels.get("name")?.clone(),
+                revision: labels.get("version")?.parse().ok()?,
+                status: labels.get("status")?.clone(),
+                run: labels.get(RUN_LABEL).cloned(),
+                since: since.map_or_else(|| "an unknown time".into(), |time| time.to_string()),
+            })
+        };
+        Ok(found.into_iter().filter_map(record).collect())
+    }
+
+    /// Release -> revision that was last seen healthy, from our own note.
+    pub async fn healthy_revisions(&self, namespace: &str) -> Result<BTreeMap<String, u32>, ClusterError> {
+        let note = ObjectRef::of(&healthy_revision_note(namespace, "", 0));
+        let kept = self.get(&note).await?.unwrap_or_default();
+        let data = kept.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+        let number = |value: &Value| value.as_str()?.parse().ok();
+        Ok(data.iter().filter_map(|(release, value)| Some((release.clone(), number(value)?))).collect())
+    }
+
+    /// Notes that a revision was seen healthy. Each release's line has a field manager of its own, so that one does
+    /// not take the others' away.
+    pub async fn note_healthy(&self, namespace: &str, release: &str, revision: u32) -> Result<(), ClusterError> {
+        let manager = format!("tailwatch-{release}");
+        let note = healthy_revision_note(namespace, release, revision);
+        self.apply_value(&note, Hand::taking(&manager)).await.map(drop)
+    }
+}

@@ -1,0 +1,66 @@
+//! The way back: a release whose step failed returns to the revision that was last seen healthy, where that brings
+//! back what was.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::cluster::TrackedRelease;
+use crate::engine::StepError;
+use crate::engine::step::StepRun;
+use crate::event::{Phase, Rollback};
+use crate::plan::Work;
+
+/// How long the earlier revision may take to become ready, whatever is left of the wave's time.
+const READY: Duration = Duration::from_secs(180);
+
+/// Takes the release back after a failure. `None`: there is no way back to speak of, since nothing stood before, helm
+/// had no part in the step, or a signal ended it.
+pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
+    let (step, context) = (run.step, run.context);
+    if context.cancel.is_cancelled() || !matches!(step.work, Work::Helm) {
+        return None;
+    }
+    let (name, namespace) = (step.release.component.as_str(), step.release.namespace.as_str());
+    let revision = step.last_healthy?;
+    let history = context.helm.history(name, namespace).await.ok()?;
+    let (newest, _) = history.last()?;
+    // helm never came to it: what was healthy stands.
+    if *newest == revision || !history.iter().any(|(number, _)| *number == revision) {
+        return None;
+    }
+    if let Some(why) = step.one_way() {
+        return Some(Rollback::Unsafe { why });
+    }
+    run.phase(Phase::RollingBack);
+    if let Err(error) = context.helm.rollback(name, namespace, revision).await {
+        return Some(Rollback::Failed { revision, why: error.to_string() });
+    }
+    run.deadline = run.deadline.max(Instant::now() + READY);
+    Some(match wait_for_what_was(run).await {
+        Ok(()) => {
+            run.note_healthy().await;
+            let chart_version = standing_version(run).await.unwrap_or_else(|| "unknown".into());
+            Rollback::Done { revision, chart_version }
+        }
+        Err(StepError::Timeout { why, .. }) => Rollback::NotReady { revision, why },
+        Err(error) => Rollback::NotReady { revision, why: error.to_string() },
+    })
+}
+
+/// Waits for the objects of the revision that stands again, which are not those that were just waited for.
+async fn wait_for_what_was(run: &mut StepRun<'_>) -> Result<(), StepError> {
+    let (release, context) = (&run.step.release, run.context);
+    let (name, namespace) = (release.component.as_str(), release.namespace.as_str());
+    let manifest = context.helm.manifest(name, namespace).await;
+    let manifest = manifest.map_err(|source| run.helm_failed("read the revision that stands again", source))?;
+    let tracked = TrackedRelease::new(name, namespace, &manifest).waiting_for(&release.wait_for);
+    run.tracker = run.tracker.instead(tracked).await.map_err(StepError::Watch)?;
+    run.wait().await
+}
+
+async fn standing_version(run: &StepRun<'_>) -> Option<String> {
+    let release = &run.step.release;
+    let listed = run.context.helm.list(&release.namespace).await.ok()?;
+    listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.chart_version.to_string())
+}

@@ -1,0 +1,129 @@
+//! Tags of charts in an OCI registry. helm itself lists none; oci-client speaks the distribution API, the
+//! credentials are those of `helm registry login` and, where there are none, docker's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use docker_credential::{DockerCredential, get_credential, get_credential_from_reader};
+use futures::future::try_join_all;
+use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::errors::{OciDistributionError, OciErrorCode};
+use oci_client::secrets::RegistryAuth;
+use oci_client::{Client, Reference};
+use semver::Version;
+
+use crate::helm::HelmError;
+use crate::helm::fetch::is_loopback;
+
+/// Tags per page; a registry may give fewer.
+const PAGE: usize = 1000;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Versions of each chart below `place`, which is the address without `oci://`, in no order.
+pub(super) async fn tags(
+    place: &str,
+    charts: &[&str],
+    config: &Option<PathBuf>,
+) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
+    let (host, folder) = place.split_once('/').unwrap_or((place, ""));
+    let auth = credentials(host.to_owned(), config.clone()).await;
+    let client = client(host).map_err(|error| refused(place, &error))?;
+    let lists = charts.iter().map(|chart| {
+        let repository = format!("{folder}/{chart}").trim_start_matches('/').to_owned();
+        let reference = Reference::with_tag(host.to_owned(), repository, "latest".into());
+        let (client, auth) = (&client, &auth);
+        async move {
+            let tags = all_tags(client, &reference, auth).await.map_err(|error| refused(place, &error))?;
+            Ok::<_, HelmError>(((*chart).to_owned(), tags.iter().filter_map(|tag| version(tag)).collect()))
+        }
+    });
+    let lists = tokio::time::timeout(PATIENCE, try_join_all(lists)).await;
+    let lists =
+        lists.map_err(|_| HelmError::Silent { command: format!("oci://{place}"), seconds: PATIENCE.as_secs() })?;
+    Ok(lists?.into_iter().collect())
+}
+
+/// A tag cannot hold the `+` of build metadata, so helm writes `_` there (helm pkg/registry).
+fn version(tag: &str) -> Option<Version> {
+    Version::parse(&tag.replace('_', "+")).ok()
+}
+
+/// A registry on this machine speaks plain HTTP, as docker has it too; helm is told the same when it pulls.
+fn client(host: &str) -> Result<Client, OciDistributionError> {
+    // The crate leaves the choice to the program. An error says that it was made before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let plain = if is_loopback(&format!("oci://{host}")) { vec![host.to_owned()] } else { Vec::new() };
+    Client::try_from(ClientConfig { protocol: ClientProtocol::HttpsExcept(plain), ..ClientConfig::default() })
+}
+
+/// Page by page, until one brings nothing new: a registry may ignore the page's size, or where it begins.
+async fn all_tags(
+    client: &Client,
+    reference: &Reference,
+    auth: &RegistryAuth,
+) -> Result<BTreeSet<String>, OciDistributionError> {
+    let (mut tags, mut last) = (BTreeSet::new(), None);
+    loop {
+        let page = match client.list_tags(reference, auth, Some(PAGE), last.as_deref()).await {
+            Ok(page) => page.tags,
+            Err(error) if is_absent(&error) => return Ok(tags),
+            Err(error) => return Err(error),
+        };
+        let before = tags.len();
+        last = page.last().cloned();
+        tags.extend(page);
+        if tags.len() == before {
+            return Ok(tags);
+        }
+    }
+}
+
+/// The registry has no such chart.
+fn is_absent(error: &OciDistributionError) -> bool {
+    match error {
+        OciDistributionError::ServerError { code, .. } => *code == 404,
+        OciDistributionError::RegistryError { envelope, .. } => {
+            envelope.errors.iter().any(|error| matches!(error.code, OciErrorCode::NameUnknown | OciErrorCode::NotFound))
+        }
+        _ => false,
+    }
+}
+
+/// A credential helper may be asked, which blocks.
+async fn credentials(host: String, config: Option<PathBuf>) -> RegistryAuth {
+    let of_file = |path: &Path, host: &str| {
+        let file = std::fs::File::open(path).ok()?;
+        get_credential_from_reader(file, host).ok()
+    };
+    let found = tokio::task::spawn_blocking(move || {
+        config.and_then(|path| of_file(&path, &host)).or_else(|| get_credential(&host).ok())
+    });
+    match found.await.ok().flatten() {
+        Some(DockerCredential::UsernamePassword(user, password)) => RegistryAuth::Basic(user, password),
+        Some(DockerCredential::IdentityToken(token)) => RegistryAuth::Bearer(token),
+        None => RegistryAuth::Anonymous,
+    }
+}
+
+/// With the whole chain of causes, since the outermost says the least.
+fn refused(place: &str, error: &OciDistributionError) -> HelmError {
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    HelmError::of_registry(format!("oci://{place}"), words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_a_version_with_an_underscore_for_the_plus() {
+        assert_eq!(version("6.46.0_build.1").unwrap().to_string(), "6.46.0+build.1");
+        assert!(version("latest").is_none() && version("sha256-0123.sig").is_none());
+    }
+}

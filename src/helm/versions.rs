@@ -1,0 +1,137 @@
+//! Which versions of charts a repository has: an index by helm, which downloads it with its own proxy and CA handling;
+//! a folder by the names of its archives; an OCI registry by its tags.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use semver::Version;
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::ChartRepository;
+use crate::helm::child::Effect;
+use crate::helm::{Helm, HelmError, calls, registry};
+
+/// The name of the repository in a configuration that has no other.
+const NAME: &str = "charts";
+
+/// Of an index only what is asked for. <https://helm.sh/docs/topics/chart_repository/#the-index-file>
+#[derive(Deserialize)]
+struct Index {
+    #[serde(default)]
+    entries: BTreeMap<String, Vec<Entry>>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    version: String,
+    #[serde(default)]
+    deprecated: bool,
+}
+
+impl Helm {
+    /// Every version of each chart, the newest first, pre-releases among them; deprecated ones are left out, and so
+    /// is what is no semantic version. A chart that the repository does not have has an empty list.
+    pub async fn versions(
+        &self,
+        repository: &ChartRepository,
+        charts: &[&str],
+    ) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
+        let mut found = match repository.as_str().split_once("://") {
+            Some(("oci", place)) => registry::tags(place, charts, &self.registry_config().await).await?,
+            Some(_) => self.indexed(repository, charts).await?,
+            None => archived(Path::new(repository.as_str()), charts)?,
+        };
+        for versions in found.values_mut() {
+            versions.sort_by(|one, other| other.cmp(one));
+            versions.dedup();
+        }
+        Ok(found)
+    }
+
+    /// `helm repo add` in a folder of its own, so that the user's repositories stay as they are, then the index that
+    /// helm has downloaded. `helm search repo` would not tell which versions are deprecated.
+    async fn indexed(
+        &self,
+        repository: &ChartRepository,
+        charts: &[&str],
+    ) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
+        let folder = self.fresh_folder()?;
+        let alone = Helm { cache: folder.path().to_owned(), ..self.clone() };
+        let arguments = calls::words(&["repo", "add", NAME, repository.as_str()]);
+        alone.call(arguments, Effect::Reads, calls::FETCH, &CancellationToken::new()).await?;
+        // helm's own name for it, in 3 and 4: helmpath.CacheIndexFile.
+        let path = calls::index_folder(&alone.cache).join(format!("{NAME}-index.yaml"));
+        let charts: Vec<String> = charts.iter().map(|chart| (*chart).to_owned()).collect();
+        // A large repository's index takes a second to read.
+        let read = tokio::task::spawn_blocking(move || {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|source| HelmError::Local { what: format!("read {}", path.display()), source })?;
+            of_index(&text, &charts)
+        });
+        read.await.map_err(|error| HelmError::Local { what: "read the index".into(), source: error.into() })?
+    }
+
+    /// The file with the credentials of `helm registry login`; helm knows best where it is.
+    async fn registry_config(&self) -> Option<std::path::PathBuf> {
+        let said = self.read(&["env", "HELM_REGISTRY_CONFIG"]).await.ok()?;
+        let path = String::from_utf8(said).ok()?;
+        Some(path.trim().into()).filter(|path: &std::path::PathBuf| path.is_file())
+    }
+}
+
+fn of_index(text: &str, charts: &[String]) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
+    let index: Index = serde_yaml::from_str(text)
+        .map_err(|error| HelmError::Output { command: "helm repo add".into(), source: error.into() })?;
+    let versions = |chart: &String| {
+        let entries = index.entries.get(chart).into_iter().flatten().filter(|entry| !entry.deprecated);
+        (chart.clone(), entries.filter_map(|entry| Version::parse(&entry.version).ok()).collect())
+    };
+    Ok(charts.iter().map(versions).collect())
+}
+
+/// `NAME-VERSION.tgz`
+fn archived(folder: &Path, charts: &[&str]) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
+    let failed = |source| HelmError::Local { what: format!("read the folder {}", folder.display()), source };
+    let entries = std::fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let files: Vec<String> = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let version = |file: &String, chart: &str| {
+        let rest = file.strip_prefix(chart)?.strip_prefix('-')?.strip_suffix(".tgz")?;
+        Version::parse(rest).ok()
+    };
+    let versions = |chart: &&str| ((*chart).to_owned(), files.iter().filter_map(|file| version(file, chart)).collect());
+    Ok(charts.iter().map(versions).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(versions: &[Version]) -> Vec<String> {
+        versions.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_index_tells_versions_and_what_is_deprecated() {
+        let text = "apiVersion: v1\nentries:\n  loki:\n  - { version: 6.46.0, urls: [a.tgz] }\n  \
+                    - { version: 2.0.0, deprecated: true }\n  - { version: latest }\n  loki-stack:\n  - version: 9.9.9\n";
+        let found = of_index(text, &["loki".into(), "alloy".into()]).unwrap();
+        assert_eq!(texts(&found["loki"]), ["6.46.0"]);
+        assert!(found["alloy"].is_empty() && found.len() == 2);
+        assert!(of_index("entries: [", &[]).is_err());
+    }
+
+    #[test]
+    fn a_folder_tells_the_versions_of_its_archives() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["loki-6.46.0.tgz", "loki-6.46.0.tgz.prov", "loki-stack-2.0.0.tgz", "loki-7.0.0-rc.1.tgz", "x"] {
+            std::fs::write(folder.path().join(file), "").unwrap();
+        }
+        let mut found = archived(folder.path(), &["loki", "alloy"]).unwrap();
+        found.get_mut("loki").unwrap().sort();
+        assert_eq!(texts(&found["loki"]), ["6.46.0", "7.0.0-rc.1"]);
+        assert!(found["alloy"].is_empty());
+        let error = archived(&folder.path().join("gone"), &["loki"]).unwrap_err();
+        assert!(error.to_string().contains("gone"), "{error}");
+    }
+}

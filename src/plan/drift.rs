@@ -1,0 +1,182 @@
+//! What differs, in the cluster, from what a release's manifest and our own objects say. Reads only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::{join_all, try_join_all};
+use serde_json::{Map, Value};
+
+use crate::cluster::{Cluster, ObjectRef};
+use crate::plan::PlanError;
+use crate::plan::difference::{Absent, drift};
+use crate::stack::OwnObject;
+
+/// What is not as it should be of one release.
+#[derive(Clone, Debug, Default)]
+pub struct Drift {
+    /// A sentence fragment each, e.g. `Deployment oauth2-proxy differs at spec.replicas`.
+    pub reasons: Vec<String>,
+    /// Objects that are to be put back.
+    pub objects: Vec<Drifted>,
+    /// Whether a kind of the manifest is not served any more, so that only the chart's CRDs bring it back.
+    pub kinds_are_gone: bool,
+}
+
+/// An object that is not as it should be.
+#[derive(Clone, Debug)]
+pub struct Drifted {
+    /// As it stands; `None`: it does not.
+    pub live: Option<Value>,
+    /// As it should stand; Secrets of ours without their data.
+    pub wanted: Value,
+}
+
+/// (apiVersion, kind, namespace)
+type Shelf<'a> = (&'a str, &'a str, Option<&'a str>);
+
+/// Compares a release's manifest with what stands. One list per kind, not one request per object.
+pub async fn of_manifest(cluster: &Cluster, manifest: &[Value], namespace: &str) -> Result<Drift, PlanError> {
+    let mut shelves: BTreeMap<Shelf, Vec<&Value>> = BTreeMap::new();
+    for object in manifest {
+        let text = |path: &str| object.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let place = text("/metadata/namespace").unwrap_or(namespace);
+        let shelf = (text("/apiVersion").unwrap_or_default(), text("/kind").unwrap_or_default(), Some(place));
+        shelves.entry(shelf).or_default().push(object);
+    }
+    let compared = shelves.into_iter().map(|(shelf, wanted)| of_kind(cluster, shelf, wanted));
+    let mut drift = Drift::default();
+    for found in try_join_all(compared).await? {
+        drift.reasons.extend(found.reasons);
+        drift.objects.extend(found.objects);
+        drift.kinds_are_gone |= found.kinds_are_gone;
+    }
+    Ok(drift)
+}
+
+async fn of_kind(cluster: &Cluster, shelf: Shelf<'_>, wanted: Vec<&Value>) -> Result<Drift, PlanError> {
+    let (api_version, kind, namespace) = shelf;
+    let names: BTreeSet<&str> = wanted.iter().map(|object| name(object)).collect();
+    let mut found = Drift::default();
+    let Some(live) = cluster.find(api_version, kind, namespace, &names).await? else {
+        found.kinds_are_gone = true;
+        found.reasons.push(format!("the API server does not serve {kind} of {api_version} any more"));
+        return Ok(found);
+    };
+    for object in wanted {
+        let live = live.iter().find(|live| name(live) == name(object));
+        if let Some(reason) = difference(live, object) {
+            found.reasons.push(format!("{kind} {} {reason}", name(object)));
+            found.objects.push(Drifted { live: live.cloned(), wanted: object.clone() });
+        }
+    }
+    Ok(found)
+}
+
+fn name(object: &Value) -> &str {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Kinds of which only existence is judged: the API server or a controller rewrites what they say.
+const ONLY_EXISTENCE: [&str; 3] = ["CustomResourceDefinition", "PersistentVolumeClaim", "Job"];
+
+/// How a live object differs from the manifest's; `None`: it does not.
+fn difference(live: Option<&Value>, wanted: &Value) -> Option<String> {
+    let Some(live) = live else { return Some("is missing".into()) };
+    let kind = wanted["kind"].as_str().unwrap_or_default();
+    if ONLY_EXISTENCE.contains(&kind) {
+        return None;
+    }
+    let mut wanted = wanted.clone();
+    let body = wanted.as_object_mut()?;
+    body.remove("status");
+    if kind == "Secret" {
+        encode_texts(body);
+    }
+    if body.contains_key("aggregationRule") {
+        body.remove("rules");
+    }
+    let absent = if is_built_in(&wanted) { Absent::Differs } else { Absent::Pruned };
+    drift(live, &wanted, absent).map(|path| format!("differs at {path}"))
+}
+
+/// `stringData` is never shown by the API server; it becomes `data`.
+fn encode_texts(secret: &mut Map<String, Value>) {
+    let Some(Value::Object(texts)) = secret.remove("stringData") else { return };
+    let data = secret.entry("data").or_insert_with(|| Value::Object(Map::new()));
+    for (key, text) in texts {
+        data[key] = encode(text.as_str().unwrap_or_default().as_bytes()).into();
+    }
+}
+
+/// Groups of Kubernetes itself: `apps/v1`, `v1`, `rbac.authorization.k8s.io/v1`.
+fn is_built_in(object: &Value) -> bool {
+    let api_version = object["apiVersion"].as_str().unwrap_or_default();
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    !group.contains('.') || group.ends_with(".k8s.io")
+}
+
+/// Compares our own objects with what stands; kinds are taken to be served.
+pub async fn of_own_objects(cluster: &Cluster, objects: &[OwnObject]) -> Result<Drift, PlanError> {
+    let lookups = objects.iter().map(|object| async move {
+        let reference = ObjectRef::of(&object.manifest);
+        let live = cluster.get(&reference).await?;
+        let reason = own_difference(&reference, live.as_ref(), object);
+        Ok::<_, PlanError>(reason.map(|reason| (reason, Drifted { live, wanted: object.manifest.clone() })))
+    });
+    let found = join_all(lookups).await.into_iter().filter_map(Result::transpose);
+    let (reasons, objects) = found.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    Ok(Drift { reasons, objects, kinds_are_gone: false })
+}
+
+fn own_difference(reference: &ObjectRef, live: Option<&Value>, wanted: &OwnObject) -> Option<String> {
+    let name = format!("{} {}", reference.kind, reference.name);
+    let Some(live) = live else { return Some(format!("{name} is missing")) };
+    if drift(live, &wanted.manifest, Absent::Differs).is_some() {
+        return Some(format!("{name} differs from ours"));
+    }
+    let same_data = wanted.secret_data.iter().all(|(key, value)| {
+        live.pointer("/data").and_then(|data| data.get(key)).and_then(Value::as_str) == Some(&encode(value.expose()))
+    });
+    (!same_data).then(|| format!("{name} has other data"))
+}
+
+fn encode(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_changed_object_is_told_with_the_place_of_the_change() {
+        let wanted = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 2}});
+        let live = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 0, "paused": false}});
+        assert_eq!(difference(Some(&live), &wanted), Some("differs at spec.replicas".into()));
+        assert_eq!(difference(None, &wanted), Some("is missing".into()));
+        assert_eq!(difference(Some(&wanted), &wanted), None);
+    }
+
+    #[test]
+    fn what_the_api_server_rewrites_is_no_drift() {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"a": "b"}, "data": {"c": "ZA=="}});
+        assert_eq!(
+            difference(
+                Some(&json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "Yg==", "c": "ZA=="}})),
+                &secret
+            ),
+            None
+        );
+        assert!(
+            difference(Some(&json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "Yg=="}})), &secret).is_some()
+        );
+        let rule = json!({"apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "spec": {"unknown": 1, "retention": "15d"}});
+        let pruned =
+            json!({"apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "spec": {"retention": "15d"}});
+        assert_eq!(difference(Some(&pruned), &rule), None);
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "aggregationRule": {"x": 1}, "rules": []});
+        let filled = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "aggregationRule": {"x": 1}, "rules": [1]});
+        assert_eq!(difference(Some(&filled), &role), None);
+    }
+}

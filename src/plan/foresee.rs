@@ -1,0 +1,94 @@
+//! Fills in what each step of a plan will do, once its chart is rendered. Reads only.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, ObjectRef};
+use crate::event::ActionKind;
+use crate::plan::effects::{self, by_key, words};
+use crate::plan::volumes::{Claim, growth};
+use crate::plan::{Observed, Plan, PlanError, Step, Work, drift, immutable};
+
+/// What a step's chart was rendered to.
+#[derive(Clone, Copy, Debug)]
+pub struct Rendered<'a> {
+    /// Objects without hooks.
+    pub manifest: &'a [Value],
+    /// CRDs that are applied before helm.
+    pub crds: &'a [Value],
+}
+
+/// Predicts the effects of every step that changes something, and finds what must be made anew. An error is a change
+/// that cannot be made at all.
+pub async fn foresee(
+    cluster: &Cluster,
+    plan: &mut Plan,
+    observed: &Observed,
+    rendered: &BTreeMap<&str, Rendered<'_>>,
+) -> Result<(), PlanError> {
+    let with_crds = rendered.values().any(|rendered| !rendered.crds.is_empty());
+    let live_crds = if with_crds { cluster.crd_versions().await? } else { BTreeMap::new() };
+    let claims = if plan.has_changes() { claims(cluster, plan).await? } else { Vec::new() };
+    for step in plan.waves.iter_mut().flat_map(|wave| &mut wave.steps) {
+        match (&step.work, rendered.get(step.release.component.as_str())) {
+            (Work::Helm, Some(rendered)) => {
+                by_helm(step, observed, *rendered, &claims)?;
+                step.effects.crds = effects::crds(rendered.crds, &live_crds);
+                if step.action != ActionKind::Install {
+                    let own = drift::of_own_objects(cluster, &step.release.objects).await?;
+                    let own = effects::of_drift(&own.objects);
+                    step.effects.added.extend(own.added);
+                    step.effects.changed.extend(own.changed);
+                }
+            }
+            (Work::Objects { release, own }, _) => step.effects = effects::of_drift(&[&own[..], release].concat()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn by_helm(step: &mut Step, observed: &Observed, rendered: Rendered<'_>, claims: &[Claim]) -> Result<(), PlanError> {
+    let namespace = step.release.namespace.as_str();
+    let old = observed.manifests.get(step.release.component.as_str()).map(Vec::as_slice).unwrap_or_default();
+    step.effects = effects::between(old, rendered.manifest, namespace);
+    let (before, after) = (by_key(old, namespace), by_key(rendered.manifest, namespace));
+    for (key, new) in after {
+        let Some(old) = before.get(&key) else { continue };
+        for (claim, told) in growth(old, new, claims)? {
+            step.anew.push(claim);
+            step.effects.growth.push(told);
+        }
+        if let Some((way, field)) = immutable::anew(old, new, namespace) {
+            step.anew.push(way);
+            step.effects.recreated.push(format!("{} ({field})", words(key)));
+        }
+    }
+    Ok(())
+}
+
+/// The claims in the plan's namespaces, each with its class.
+async fn claims(cluster: &Cluster, plan: &Plan) -> Result<Vec<Claim>, PlanError> {
+    let mut namespaces: Vec<&str> = plan.releases().map(|release| release.namespace.as_str()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    let classes = cluster.list("storage.k8s.io/v1", "StorageClass", None, None).await?;
+    let may_grow = |class: &str| {
+        classes.iter().any(|known| ObjectRef::of(known).name == class && known["allowVolumeExpansion"] == true)
+    };
+    let mut claims = Vec::new();
+    for namespace in namespaces {
+        for claim in cluster.list("v1", "PersistentVolumeClaim", Some(namespace), None).await? {
+            let text = |path: &str| claim.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let class = text("/spec/storageClassName");
+            claims.push(Claim {
+                namespace: namespace.to_owned(),
+                name: text("/metadata/name"),
+                size: text("/spec/resources/requests/storage"),
+                class: (class.clone(), may_grow(&class)),
+            });
+        }
+    }
+    Ok(claims)
+}

@@ -1,0 +1,226 @@
+//! What is known of the way from one chart version to another: `upgrades/<component>.yaml` beside the values files.
+//! Strict: unknown keys are errors. Pure.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::config::{ChartRepository, ComponentName};
+use crate::stack::StackError;
+use crate::stack::catalogue::parse;
+
+/// What is known of the versions of a component's chart.
+#[derive(Clone, Debug)]
+pub struct UpgradePath {
+    /// The highest major whose path is known; a higher one was never tried.
+    pub verified: u64,
+    /// Steps in ascending order of [`UpgradeStep::to`].
+    pub steps: Vec<UpgradeStep>,
+}
+
+/// What changes at a version.
+#[derive(Clone, Debug)]
+pub struct UpgradeStep {
+    /// The first version on the other side.
+    pub to: semver::Version,
+    /// What changes, one sentence.
+    pub what: String,
+    /// Whether the chart's CRDs change.
+    pub crds: bool,
+    /// What becomes of values that somebody may have written.
+    pub values: Vec<ValueChange>,
+    /// Where the chart is taken from, from this version on.
+    pub repository: Option<ChartRepository>,
+    /// Why a rollback past this step is not safe.
+    pub rollback: Option<String>,
+    /// A page to read more.
+    pub docs: String,
+}
+
+/// What becomes of a key of the chart's values. Keys are paths with dots, `monitoring.rules.alerting`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueChange {
+    /// The same value stands below another key.
+    Renamed {
+        /// Old key.
+        from: String,
+        /// New key.
+        to: String,
+    },
+    /// The chart does not know it any more, and no other key has the same meaning.
+    Removed {
+        /// Old key.
+        key: String,
+        /// What to do instead.
+        instead: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    component: String,
+    verified: u64,
+    steps: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    to: semver::Version,
+    what: String,
+    #[serde(default)]
+    crds: bool,
+    #[serde(default)]
+    values: Vec<Change>,
+    #[serde(default)]
+    repository: Option<String>,
+    #[serde(default)]
+    rollback: Option<String>,
+    docs: String,
+}
+
+/// Either `rename` alone, or `removed` with `instead`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    rename: Option<Rename>,
+    removed: Option<String>,
+    instead: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rename {
+    from: String,
+    to: String,
+}
+
+impl UpgradePath {
+    /// Reads a file; it must be the component's own.
+    pub(super) fn read(file: &str, component: &ComponentName, text: &str) -> Result<UpgradePath, StackError> {
+        let document: Document = parse(file, text)?;
+        let wrong =
+            |reason: String| StackError::Component { file: file.to_owned(), component: component.to_string(), reason };
+        if document.component != component.as_str() {
+            return Err(wrong(format!("the file speaks of component {}", document.component)));
+        }
+        let steps: Vec<UpgradeStep> =
+            document.steps.into_iter().map(UpgradeStep::from_row).collect::<Result<_, _>>().map_err(wrong)?;
+        if let Some(pair) = steps.windows(2).find(|pair| pair[0].to >= pair[1].to) {
+            return Err(wrong(format!("step {} must come before step {}", pair[1].to, pair[0].to)));
+        }
+        Ok(UpgradePath { verified: document.verified, steps })
+    }
+
+    /// The steps between two versions, in order.
+    pub fn crossed<'a>(
+        &'a self,
+        from: &'a semver::Version,
+        to: &'a semver::Version,
+    ) -> impl Iterator<Item = &'a UpgradeStep> {
+        self.steps.iter().filter(move |step| *from < step.to && step.to <= *to)
+    }
+
+    /// Whether the way to this version is known.
+    pub fn knows(&self, version: &semver::Version) -> bool {
+        version.major <= self.verified
+    }
+
+    /// Brings values that somebody wrote for an older chart to a version: renames keys that stand, and tells each
+    /// rename and each key that the chart does not know any more. What is told begins with the key.
+    pub(super) fn migrate(&self, values: &mut Value, version: &semver::Version) -> Vec<String> {
+        let changes = self.steps.iter().filter(|step| step.to <= *version);
+        let changes = changes.flat_map(|step| step.values.iter().map(move |change| (&step.to, change)));
+        changes.filter_map(|(to, change)| change.apply(values, to)).collect()
+    }
+}
+
+impl UpgradeStep {
+    fn from_row(row: Row) -> Result<UpgradeStep, String> {
+        let of_step = |reason: String| format!("step {}: {reason}", row.to);
+        let repository = row.repository.map(|address| address.parse().map_err(|invalid| of_step(format!("{invalid}"))));
+        let values = row.values.into_iter().map(|change| change.read().map_err(of_step));
+        Ok(UpgradeStep {
+            values: values.collect::<Result<_, _>>()?,
+            repository: repository.transpose()?,
+            to: row.to,
+            what: row.what,
+            crds: row.crds,
+            rollback: row.rollback,
+            docs: row.docs,
+        })
+    }
+}
+
+impl Change {
+    fn read(self) -> Result<ValueChange, String> {
+        match self {
+            Change { rename: Some(Rename { from, to }), removed: None, instead: None } => {
+                Ok(ValueChange::Renamed { from, to })
+            }
+            Change { rename: None, removed: Some(key), instead: Some(instead) } => {
+                Ok(ValueChange::Removed { key, instead })
+            }
+            _ => Err("expected { rename: { from: KEY, to: KEY } } or { removed: KEY, instead: TEXT }".into()),
+        }
+    }
+}
+
+impl ValueChange {
+    /// What it says, for people.
+    pub fn words(&self) -> String {
+        match self {
+            ValueChange::Renamed { from, to } => format!("{from} is called {to}"),
+            ValueChange::Removed { key, instead } => format!("{key} is gone; {instead}"),
+        }
+    }
+
+    fn apply(&self, values: &mut Value, version: &semver::Version) -> Option<String> {
+        match self {
+            ValueChange::Renamed { from, to } => {
+                let taken = take(values, from)?;
+                if find(values, to).is_some() {
+                    return Some(format!("{from} is called {to} since {version} and is left out, since {to} is there"));
+                }
+                put(values, to, taken);
+                Some(format!("{from} is called {to} since {version}, and is taken as that"))
+            }
+            // It stays: a chart that refuses it says so before anything is changed, and one that does not ignores it.
+            ValueChange::Removed { key, instead } => {
+                find(values, key).map(|_| format!("{key} means nothing to the chart since {version}; {instead}"))
+            }
+        }
+    }
+}
+
+fn find<'a>(values: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(values, |value, key| value.get(key))
+}
+
+/// Takes the value away, and the mappings above it that are empty then.
+fn take(values: &mut Value, path: &str) -> Option<Value> {
+    let map = values.as_object_mut()?;
+    let Some((key, rest)) = path.split_once('.') else { return map.remove(path) };
+    let below = map.get_mut(key)?;
+    let taken = take(below, rest)?;
+    if below.as_object().is_some_and(Map::is_empty) {
+        map.remove(key);
+    }
+    Some(taken)
+}
+
+/// Makes the mappings that are missing; what is no mapping gives way.
+fn put(values: &mut Value, path: &str, value: Value) {
+    if !values.is_object() {
+        *values = Value::Object(Map::new());
+    }
+    let Some(map) = values.as_object_mut() else { return };
+    match path.split_once('.') {
+        None => drop(map.insert(path.to_owned(), value)),
+        Some((key, rest)) => put(map.entry(key).or_insert(Value::Null), rest, value),
+    }
+}
+
+#[cfg(test)]
+#[path = "upgrades_tests.rs"]
+mod tests;
