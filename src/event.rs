@@ -5,6 +5,7 @@
 //! [`Event::RunFinished`] is sent, last, also on cancel. Lifecycle events are never dropped, progress may be.
 
 mod diagnosis;
+mod kept;
 mod planned;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 pub use diagnosis::{Diagnosis, Place, Severity};
+pub use kept::Kept;
 pub use planned::{ActionKind, Effects, PlannedStep};
 
 /// One line of `--output json`: an event and when it happened (RFC 3339, UTC).
@@ -143,6 +145,11 @@ pub enum Event {
     },
     /// A check has its final verdict; sent exactly once for each check.
     CheckFinished(CheckResult),
+    /// Before the end of an uninstall: what stays in the cluster, and why.
+    Kept {
+        /// By namespace and kind.
+        objects: Vec<Kept>,
+    },
     /// Last event of a run.
     RunFinished(RunSummary),
 }

@@ -3,6 +3,7 @@
 
 mod apply;
 mod connect;
+mod contents;
 mod count;
 mod diagnose;
 mod error;
@@ -30,6 +31,7 @@ use tokio::sync::RwLock;
 use crate::cluster::count::RequestCounts;
 
 pub use connect::contexts;
+pub use contents::Found;
 pub use diagnose::{Cause, rule_texts};
 pub use error::ClusterError;
 pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};

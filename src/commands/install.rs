@@ -20,13 +20,13 @@ use crate::wizard::{self, Detected, Scope};
 
 /// Whether somebody can be asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Audience {
+pub(super) enum Audience {
     Person,
     Nobody,
 }
 
 impl Audience {
-    fn of(global: &GlobalArgs) -> Audience {
+    pub(super) fn of(global: &GlobalArgs) -> Audience {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         if terminal && global.output == Output::Human { Audience::Person } else { Audience::Nobody }
     }
@@ -70,7 +70,7 @@ pub(super) async fn install(global: &GlobalArgs, arguments: &InstallArgs, signal
 }
 
 /// How often it is planned afresh when what stands changes under the plan.
-const PLANS: u32 = 3;
+pub(super) const PLANS: u32 = 3;
 
 struct Run<'a> {
     scope: Scope,
@@ -144,7 +144,7 @@ async fn preflight(cluster: &Cluster, settings: &Settings, style: &Style) -> Res
     Err(Error::Preflight { failed: failed.len(), total })
 }
 
-fn cluster_name(cluster: &Cluster) -> String {
+pub(super) fn cluster_name(cluster: &Cluster) -> String {
     cluster.context().map(|context| format!("{context} ")).unwrap_or_default()
 }
 
@@ -168,7 +168,7 @@ async fn ask(cluster: &Cluster, draft: &mut Draft, scope: Scope) -> Result<(), E
 }
 
 /// `10m`, `1h30m`, `90s`
-fn parse_timeout(text: &str) -> Result<Duration, Error> {
+pub(super) fn parse_timeout(text: &str) -> Result<Duration, Error> {
     let parsed: Result<jiff::SignedDuration, _> = text.parse();
     match parsed.ok().and_then(|duration| Duration::try_from(duration).ok()) {
         Some(duration) if duration >= Duration::from_secs(10) => Ok(duration),

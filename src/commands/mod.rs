@@ -5,13 +5,16 @@ mod connect;
 mod diagnose;
 mod execute;
 mod install;
+mod lock;
 mod manual;
 mod plan;
 mod preflight;
 mod saved;
 mod signals;
+mod spent;
 mod status;
 mod survey;
+mod uninstall;
 mod verify;
 
 use clap::CommandFactory;
@@ -28,6 +31,9 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         None => drive(|signals| async move { install::guided(&global, &signals).await }),
         Some(Command::Install(arguments)) => {
             drive(|signals| async move { install::install(&global, &arguments, &signals).await })
+        }
+        Some(Command::Uninstall(arguments)) => {
+            drive(|signals| async move { uninstall::uninstall(&global, &arguments, &signals).await })
         }
         Some(Command::Plan { settings, diff, exit_code }) => {
             drive(|_| async move { plan::plan(&global, &settings, plan::PlanOptions { diff, exit_code }).await })

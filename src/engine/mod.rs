@@ -4,15 +4,21 @@
 //! Guarantees: no wave starts before every step of the wave below it is ready; every started step sends exactly
 //! one `step-finished`; after a cancel or a failure no further step starts, and a running helm is waited for.
 
+mod ended;
 mod error;
 mod journal;
+mod outage;
+mod own_objects;
 mod patience;
 mod prepare;
+mod remove;
 mod run;
 mod step;
+mod vanish;
 
 pub use error::{EngineError, StepError};
 pub use journal::Journal;
+pub use own_objects::uninstall;
 pub use prepare::{Prepared, PreparedRelease, prepare};
 pub use run::{RunResult, redaction, run, tracked};
 

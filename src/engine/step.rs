@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable as _};
+use backon::Retryable as _;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::{ClusterError, Tracker};
+use crate::engine::outage::Outage;
 use crate::engine::patience::Patience;
 use crate::engine::prepare::request;
 use crate::engine::{EngineContext, PreparedRelease, StepError};
@@ -61,13 +62,8 @@ impl StepRun<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Pauses between tries while the API server is away, for as long as the wave has time.
-    fn pauses(&self) -> ExponentialBuilder {
-        ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(250))
-            .with_max_delay(Duration::from_secs(2))
-            .without_max_times()
-            .with_total_delay(Some(self.time_left()))
+    fn outage(&self) -> Outage<'_> {
+        Outage { cancel: &self.context.cancel, deadline: self.deadline }
     }
 
     /// Does something again for as long as nobody answers.
@@ -75,8 +71,7 @@ impl StepRun<'_> {
     where
         F: Future<Output = Result<T, ClusterError>>,
     {
-        let again = |error: &ClusterError| error.is_unreachable() && !self.context.cancel.is_cancelled();
-        work.retry(self.pauses()).when(again).await
+        self.outage().patiently(work).await
     }
 
     /// In order, since the namespace comes before what lives in it.
@@ -127,7 +122,7 @@ impl StepRun<'_> {
     async fn standing_again(&self) -> Result<Option<ReleaseStatus>, StepError> {
         let release = &self.step.release;
         let list = || self.context.helm.list(&release.namespace);
-        let listed = list.retry(self.pauses()).when(|error| self.may_come_back(error)).await;
+        let listed = list.retry(self.outage().pauses()).when(|error| self.may_come_back(error)).await;
         let listed = listed.map_err(|source| self.helm_failed("list the releases", source))?;
         Ok(listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.status))
     }

@@ -82,7 +82,8 @@ fn broken_state(status: ReleaseStatus) -> Option<&'static str> {
     }
 }
 
-fn name_some(items: &[String]) -> String {
+/// The first of them, and how many more there are.
+pub(super) fn name_some(items: &[String]) -> String {
     let named = items.iter().take(NAMED_PATHS).map(String::as_str).collect::<Vec<_>>().join(", ");
     match items.len().saturating_sub(NAMED_PATHS) {
         0 => named,

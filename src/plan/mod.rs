@@ -1,16 +1,24 @@
 //! Observed state, the plan and its description. [`build`] is pure; [`observe`] only reads. Must not change
 //! anything, print or prompt.
 
+mod belongings;
 mod build;
 mod describe;
 mod difference;
 mod error;
 mod observe;
+mod outsiders;
+mod place;
+mod uninstall;
+mod whose;
 
+pub use belongings::{Asked, Belongings, Ground, NamespaceEnd, belongings};
 pub use build::build;
 pub use describe::{ValueDiff, value_diff};
 pub use error::PlanError;
 pub use observe::{Observed, live_facts, observe};
+pub use outsiders::{KubeletService, in_words, kubelet_left, kubelet_service, operator_users};
+pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, uninstall};
 
 use crate::event::{ActionKind, Effects, PlannedStep};
 use crate::stack::Release;

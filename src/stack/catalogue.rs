@@ -75,6 +75,8 @@ pub struct Overview {
     pub wave: u8,
     /// Namespace of the release.
     pub namespace: String,
+    /// Chart it is made from.
+    pub chart: String,
     /// Whether a stack may lack it.
     pub optional: bool,
     /// Conditions beyond the workloads.
@@ -114,6 +116,7 @@ impl Catalogue {
             name: component.name.to_string(),
             wave: component.row.wave,
             namespace: component.row.namespace.replace("${namespace}", namespace),
+            chart: component.row.chart.clone(),
             optional: component.row.when.is_some(),
             wait_for: component.row.wait_for.clone(),
         };

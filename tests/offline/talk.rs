@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 use crate::machine::{Machine, PROGRAM, fixture};
 
 /// Every command, as words after the program's name.
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 15] = [
     &[],
     &["install"],
+    &["uninstall"],
     &["plan"],
     &["preflight"],
     &["verify"],
