@@ -106,6 +106,23 @@ pub struct InstallArgs {
     pub timeout: String,
 }
 
+/// Flags of `uninstall`.
+#[derive(Clone, Debug, Args)]
+pub struct UninstallArgs {
+    /// Delete the volumes with metrics, logs and dashboards, the Secrets and the kept answers, too
+    #[arg(long, env = "TAILWATCH_DELETE_DATA", value_parser = FalseyValueParser::new())]
+    pub delete_data: bool,
+    /// Delete the CRDs of monitoring.coreos.com, too, except those that others need
+    #[arg(long, env = "TAILWATCH_DELETE_CRDS", value_parser = FalseyValueParser::new())]
+    pub delete_crds: bool,
+    /// Do not ask for confirmation
+    #[arg(long, short = 'y', env = "TAILWATCH_YES", value_parser = FalseyValueParser::new())]
+    pub yes: bool,
+    /// How long one wave may take, e.g. 10m
+    #[arg(long, env = "TAILWATCH_TIMEOUT", default_value = "10m", value_name = "DURATION")]
+    pub timeout: String,
+}
+
 impl InstallArgs {
     /// The flags of the guided mode: none but their environment twins.
     pub fn from_environment() -> Result<InstallArgs, clap::Error> {
@@ -136,6 +153,8 @@ pub enum Command {
     Install(InstallArgs),
     /// Show newer chart versions and what they change, and upgrade to the chosen ones
     Upgrade(UpgradeArgs),
+    /// Remove the stack, last wave first; data and CRDs stay unless asked
+    Uninstall(UninstallArgs),
     /// Show what install would do and why, without changing anything
     Plan {
         /// Settings.

@@ -16,7 +16,7 @@ pub const USAGE: u8 = 2;
 pub const ANSWERS: u8 = 3;
 /// Something outside is in the way; nothing was changed.
 pub const PREFLIGHT: u8 = 4;
-/// The install failed; the cluster was changed.
+/// The install or removal failed; the cluster was changed.
 pub const INSTALL: u8 = 5;
 /// Installed, but verification failed, or `diagnose` found what hinders it.
 pub const VERIFICATION: u8 = 6;

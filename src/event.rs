@@ -5,6 +5,7 @@
 //! [`Event::RunFinished`] is sent, last, also on cancel. Lifecycle events are never dropped, progress may be.
 
 mod diagnosis;
+mod kept;
 mod planned;
 mod upgrade;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 pub use diagnosis::{Diagnosis, Place, Severity};
+pub use kept::Kept;
 pub use planned::{ActionKind, Effects, PlannedStep, Rollback};
 pub use upgrade::{PathRow, UpgradeRow};
 
@@ -148,6 +150,11 @@ pub enum Event {
     },
     /// A check has its final verdict; sent exactly once for each check.
     CheckFinished(CheckResult),
+    /// Before the end of an uninstall: what stays in the cluster, and why.
+    Kept {
+        /// By namespace and kind.
+        objects: Vec<Kept>,
+    },
     /// Last event of a run.
     RunFinished(RunSummary),
 }

@@ -6,16 +6,19 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::discovery::Scope;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::cluster::{Applied, Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
-use crate::stack::OwnObject;
+use crate::stack::{MADE_BY_US, OwnObject};
 
 /// Annotation of the Prometheus operator's CRDs (prometheus-operator, `make generate-crds`).
 pub const OPERATOR_VERSION: &str = "operator.prometheus.io/version";
+/// Field manager of the mark in a namespace that we made.
+const ORIGIN: &str = "tailwatch-origin";
 /// CRDs applied side by side.
 const CRDS_AT_ONCE: usize = 4;
 
@@ -52,12 +55,41 @@ impl Cluster {
             manifest["data"] = Value::Object(encoded);
         }
         let reference = ObjectRef::of(&manifest);
-        let hand = if reference.kind == "Namespace" { Hand::yielding } else { Hand::taking };
-        let applied = self.apply_value(&manifest, hand(FIELD_MANAGER)).await?;
-        if reference.kind == "Namespace" && applied == Applied::Created {
-            self.await_default_account(&reference.name).await?;
+        if reference.kind != "Namespace" {
+            return self.apply_value(&manifest, Hand::taking(FIELD_MANAGER)).await;
         }
-        Ok(applied)
+        let created = self.create_namespace(&reference).await?;
+        let applied = self.apply_value(&manifest, Hand::yielding(FIELD_MANAGER)).await?;
+        if !created {
+            return Ok(applied);
+        }
+        self.await_default_account(&reference.name).await?;
+        Ok(Applied::Created)
+    }
+
+    /// Makes a namespace that is not there and writes into it that it is ours; `false`: it was there. The mark has a
+    /// field manager of its own, so that no later apply drops it and no namespace of somebody else ever gets it.
+    async fn create_namespace(&self, reference: &ObjectRef) -> Result<bool, ClusterError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let failed = |error| ClusterError::from_kube(&format!("cannot make namespace {}", reference.name), error);
+        if api.get_metadata_opt(&reference.name).await.map_err(failed)?.is_some() {
+            return Ok(false);
+        }
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(reference.name.clone());
+        namespace.metadata.annotations = Some([(MADE_BY_US.to_owned(), "true".to_owned())].into());
+        let parameters = PostParams { field_manager: Some(ORIGIN.into()), ..PostParams::default() };
+        match api.create(&parameters, &namespace).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Takes every field of ours off an object that stays; what others set stays too.
+    pub async fn withdraw(&self, object: &ObjectRef) -> Result<(), ClusterError> {
+        let bare = json!({"apiVersion": object.api_version, "kind": object.kind, "metadata": {"name": object.name}});
+        self.apply_value(&bare, Hand::yielding(FIELD_MANAGER)).await.map(drop)
     }
 
     /// Puts an object of a release back as its manifest has it, in helm's name, so that helm finds its own.
@@ -201,7 +233,7 @@ impl Cluster {
         let what = format!("cannot grow PersistentVolumeClaim {name}");
         let failed = |error| ClusterError::from_kube(&what, error);
         let Some(api) = self.api("v1", "PersistentVolumeClaim", Some(namespace)).await? else { return Ok(()) };
-        let patch = serde_json::json!({"spec": {"resources": {"requests": {"storage": size}}}});
+        let patch = json!({"spec": {"resources": {"requests": {"storage": size}}}});
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         api.patch_metadata(name, &parameters, &Patch::Merge(&patch)).await.map(drop).map_err(failed)
     }
@@ -231,7 +263,6 @@ fn downgrade(live: Option<&str>, chart: &Value) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_kind_is_awaited_in_each_version_that_is_served() {

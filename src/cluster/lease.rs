@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -179,6 +179,28 @@ impl Lease {
         let Ok(patch) = serde_json::from_value(test) else { return };
         // If this fails, the lock goes stale by itself.
         let _ = self.api.patch(&self.name, &PatchParams::default(), &Patch::Json::<()>(patch)).await;
+    }
+}
+
+impl Lease {
+    /// Deletes the lock together with letting it go, if it is still ours: nothing is left to lock.
+    pub async fn delete(self) -> Result<(), ClusterError> {
+        self.heartbeat.abort();
+        let failed = |error| ClusterError::from_kube(&format!("cannot delete the lock {}", self.name), error);
+        loop {
+            let Some(standing) = self.api.get_opt(&self.name).await.map_err(failed)? else { return Ok(()) };
+            if standing.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref()) != Some(&self.holder) {
+                return Ok(());
+            }
+            let seen =
+                Preconditions { resource_version: standing.metadata.resource_version, uid: standing.metadata.uid };
+            match self.api.delete(&self.name, &DeleteParams::default().preconditions(seen)).await {
+                // The last heartbeat came in between.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+                ended => return ended.map(drop).map_err(failed),
+            }
+        }
     }
 }
 

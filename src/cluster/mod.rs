@@ -4,6 +4,7 @@
 mod apply;
 mod conflicts;
 mod connect;
+mod contents;
 mod count;
 mod diagnose;
 mod error;
@@ -34,6 +35,7 @@ use crate::cluster::count::RequestCounts;
 
 pub use apply::{OPERATOR_VERSION, operator_version};
 pub use connect::contexts;
+pub use contents::Found;
 pub use diagnose::{Cause, rule_texts};
 pub use error::ClusterError;
 pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};

@@ -12,12 +12,12 @@ use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, GroupVersionK
 use kube::discovery::{ApiCapabilities, Scope, pinned_kind};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, contents};
 use crate::config::Secret;
 use crate::stack::SecretData;
 
 /// Objects per page; a large cluster is read in pages.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 /// Whole objects, dashboards among them, take memory.
 const SMALL_PAGE: u32 = 50;
 /// So few objects are asked for by name.
@@ -190,18 +190,8 @@ impl Cluster {
         labels: Option<&str>,
     ) -> Result<Vec<ObjectMeta>, ClusterError> {
         let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(Vec::new()) };
-        let mut parameters = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
-        parameters.limit = Some(PAGE);
-        let mut found = Vec::new();
-        loop {
-            let page = api.list_metadata(&parameters).await;
-            let page = page.map_err(|error| ClusterError::from_kube(&format!("cannot list {kind} objects"), error))?;
-            parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            found.extend(page.items.into_iter().map(|object| object.metadata));
-            if parameters.continue_token.is_none() {
-                return Ok(found);
-            }
-        }
+        let found = contents::metadata(&api, labels).await;
+        found.map_err(|error| ClusterError::from_kube(&format!("cannot list {kind} objects"), error))
     }
 
     /// A Secret's data, decoded; `None` when it does not exist.

@@ -1,6 +1,5 @@
 //! The run itself: lock, waves, checks, and the one `run-finished` at the end.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,15 +7,16 @@ use tokio::time::timeout;
 
 use crate::check::{self, CheckContext};
 use crate::cli::GlobalArgs;
-use crate::cluster::{Cluster, Lease, LeaseRequest, Redaction, TrackedRelease};
+use crate::cluster::{Cluster, Lease, Redaction, TrackedRelease};
 use crate::commands::signals::Signals;
 use crate::commands::survey::Survey;
+use crate::commands::{lock, spent};
 use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, Journal, Machine, RunResult};
 use crate::error::{self, Error};
 use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary, Verdict};
 use crate::helm::{Helm, Ownership};
-use crate::plan::{Plan, PlanError};
+use crate::plan::Plan;
 use crate::report::{self, Mode, style::Style};
 use crate::stack;
 
@@ -43,14 +43,8 @@ pub(super) struct Target {
     pub(super) helm: Helm,
 }
 
-/// How long a lock stays ours without a heartbeat.
-const LOCK_TTL: Duration = Duration::from_secs(20);
-
 /// How long the look at a failed stack may take.
 const DIAGNOSIS: Duration = Duration::from_secs(15);
-
-/// How long the lock may take before a person is told that it does.
-const QUIET_WAIT: Duration = Duration::from_secs(3);
 
 /// Runs the surveyed plan and verifies. Returns the exit code, or the error that is rendered last.
 pub(super) async fn execute(
@@ -77,7 +71,7 @@ pub(super) async fn execute(
         journal: journal.clone(),
         machine: Arc::new(Machine::open(cluster.server(), settings.namespace.as_str())),
     };
-    let lease = lock_patiently(&context, settings, &survey, &style).await?;
+    let lease = lock::patiently(&context, &style, lock(&context, settings, &survey)).await?;
     let steps = with_usual_seconds(survey.plan.steps(), &journal);
     journal.begin(options.command, &steps);
     events.send(Event::RunStarted {
@@ -118,14 +112,7 @@ pub(super) async fn execute(
         diagnosed.tell(&cluster, &events).await;
     }
     journal.finish(outcome);
-    let summary = RunSummary {
-        outcome,
-        steps: result.steps,
-        checks,
-        seconds: started.elapsed().as_secs_f64(),
-        peak_rss_kib: peak_rss_kib(),
-        api_requests: cluster.request_counts(),
-    };
+    let summary = RunSummary { outcome, steps: result.steps, checks, ..spent::so_far(started, &cluster) };
     let failed = summary.checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
     let total = summary.checks.len();
     events.send(Event::RunFinished(summary));
@@ -138,31 +125,6 @@ pub(super) async fn execute(
     }
 }
 
-/// A lock that is not had at once is told, since its holder is given time to show that it lives.
-async fn lock_patiently(
-    context: &EngineContext,
-    settings: &Settings,
-    survey: &Survey,
-    style: &Style,
-) -> Result<Option<Lease>, Error> {
-    let mut locking = std::pin::pin!(lock(context, settings, survey));
-    tokio::select! {
-        locked = &mut locking => return locked,
-        () = context.cancel.cancelled() => return Err(Error::Interrupted),
-        () = tokio::time::sleep(QUIET_WAIT) => {}
-    }
-    let seconds = LOCK_TTL.as_secs();
-    report::notice(
-        &format!("another run may hold the lock; waiting up to {seconds} s for a sign of life of it"),
-        style,
-    );
-    // A lock that was taken in this very moment goes stale by itself.
-    tokio::select! {
-        locked = &mut locking => locked,
-        () = context.cancel.cancelled() => Err(Error::Interrupted),
-    }
-}
-
 /// Takes the lock where something will change, and makes sure that what was planned from still stands.
 async fn lock(context: &EngineContext, settings: &Settings, survey: &Survey) -> Result<Option<Lease>, Error> {
     if !survey.plan.has_changes() {
@@ -171,10 +133,7 @@ async fn lock(context: &EngineContext, settings: &Settings, survey: &Survey) -> 
     let namespace = settings.namespace.as_str();
     let failed = |source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source });
     context.cluster.apply(&stack::namespace(settings)).await.map_err(failed)?;
-    let holder = format!("{}@{}", std::process::id(), host_name());
-    let witness = context.machine.as_ref();
-    let request = LeaseRequest { namespace, name: "tailwatch", holder: &holder, duration: LOCK_TTL, witness };
-    let lease = context.cluster.acquire_lease(request, &context.cancel).await.map_err(failed)?;
+    let lease = lock::take(context, namespace).await?;
     let kept = async {
         unchanged_since(context, &survey.plan).await?;
         context.cluster.apply(&stack::saved_answers_object(settings)).await.map_err(failed)
@@ -189,38 +148,26 @@ async fn lock(context: &EngineContext, settings: &Settings, survey: &Survey) -> 
 }
 
 async fn unchanged_since(context: &EngineContext, plan: &Plan) -> Result<(), Error> {
-    let mut namespaces: BTreeMap<&str, Vec<_>> = BTreeMap::new();
-    for step in plan.waves.iter().flat_map(|wave| &wave.steps) {
-        namespaces.entry(&step.release.namespace).or_default().push(step);
-    }
-    for (namespace, steps) in namespaces {
-        let listed = context
-            .helm
-            .list(namespace)
-            .await
-            .map_err(|source| PlanError::Helm { what: "cannot list the releases".into(), source })?;
-        for step in steps {
-            let name = step.release.component.as_str();
-            let now = listed.iter().find(|info| info.name == name).map(|info| (info.revision, info.status));
-            if now != step.from.as_ref().map(|standing| (standing.revision, standing.status)) {
-                return Err(PlanError::Stale { release: name.to_owned() }.into());
-            }
-        }
-    }
-    Ok(())
+    let steps = plan.waves.iter().flat_map(|wave| &wave.steps);
+    let planned = steps.map(|step| lock::Planned {
+        namespace: &step.release.namespace,
+        release: step.release.component.as_str(),
+        from: step.from.as_ref(),
+    });
+    lock::unchanged_since(&context.helm, planned).await
 }
 
 fn outcome(result: &RunResult, checks: &[CheckResult]) -> RunOutcome {
     let failed_check = checks.iter().any(|check| check.verdict == Verdict::Fail);
     match &result.failure {
-        Some(EngineError::Cancelled { .. }) => RunOutcome::Cancelled,
+        Some(failure) if failure.is_cancelled() => RunOutcome::Cancelled,
         Some(_) => RunOutcome::Failed,
         None if failed_check => RunOutcome::VerificationFailed,
         None => RunOutcome::Succeeded,
     }
 }
 
-fn with_usual_seconds(mut steps: Vec<PlannedStep>, journal: &Journal) -> Vec<PlannedStep> {
+pub(super) fn with_usual_seconds(mut steps: Vec<PlannedStep>, journal: &Journal) -> Vec<PlannedStep> {
     for step in &mut steps {
         step.usual_seconds = journal.usual_seconds(&step.component, step.action);
     }
@@ -241,16 +188,4 @@ impl Diagnosed {
             events.send(Event::Diagnosed { findings: found.diagnoses });
         }
     }
-}
-
-/// getrusage(2): ru_maxrss is in KiB on Linux, in bytes on macOS.
-fn peak_rss_kib() -> u64 {
-    use nix::sys::resource::{UsageWho, getrusage};
-    let largest = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.max_rss());
-    let largest = u64::try_from(largest).unwrap_or(0);
-    if cfg!(target_os = "macos") { largest / 1024 } else { largest }
-}
-
-fn host_name() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown host".into())
 }

@@ -76,7 +76,7 @@ pub(super) fn somebody_confirms(global: &GlobalArgs, arguments: &InstallArgs) ->
 }
 
 /// How often it is planned afresh when what stands changes under the plan.
-const PLANS: u32 = 3;
+pub(super) const PLANS: u32 = 3;
 
 struct Run<'a> {
     scope: Scope,
@@ -192,7 +192,7 @@ fn refuse_failed(checks: &[CheckResult], style: &Style) -> Result<(), Error> {
     Err(Error::Preflight { failed: failed.len(), total: checks.len() })
 }
 
-fn cluster_name(cluster: &Cluster) -> String {
+pub(super) fn cluster_name(cluster: &Cluster) -> String {
     cluster.context().map(|context| format!("{context} ")).unwrap_or_default()
 }
 
@@ -225,7 +225,7 @@ pub(super) async fn ask(cluster: &Cluster, draft: &mut Draft, scope: Scope) -> R
 }
 
 /// `10m`, `1h30m`, `90s`
-fn parse_timeout(text: &str) -> Result<Duration, Error> {
+pub(super) fn parse_timeout(text: &str) -> Result<Duration, Error> {
     let parsed: Result<jiff::SignedDuration, _> = text.parse();
     match parsed.ok().and_then(|duration| Duration::try_from(duration).ok()) {
         Some(duration) if duration >= Duration::from_secs(10) => Ok(duration),

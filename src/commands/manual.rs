@@ -14,7 +14,7 @@ const EXIT_CODES: [(u8, &str); 10] = [
     (error::USAGE, "wrong command line"),
     (error::ANSWERS, "the answers are invalid or incomplete"),
     (error::PREFLIGHT, "something outside is in the way; nothing was changed"),
-    (error::INSTALL, "the install failed; the cluster was changed"),
+    (error::INSTALL, "the install or removal failed; the cluster was changed"),
     (error::VERIFICATION, "installed, but verification failed, or diagnose found what hinders the stack"),
     (error::LOCKED, "another run holds the lock"),
     (error::CHANGES, "plan --exit-code found changes"),

@@ -6,14 +6,17 @@ mod connect;
 mod diagnose;
 mod execute;
 mod install;
+mod lock;
 mod manual;
 mod offers;
 mod plan;
 mod preflight;
 mod saved;
 mod signals;
+mod spent;
 mod status;
 mod survey;
+mod uninstall;
 mod upgrade;
 mod verify;
 
@@ -34,6 +37,9 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
         }
         Some(Command::Upgrade(arguments)) => {
             drive(|signals| async move { upgrade::upgrade(&global, &arguments, &signals).await })
+        }
+        Some(Command::Uninstall(arguments)) => {
+            drive(|signals| async move { uninstall::uninstall(&global, &arguments, &signals).await })
         }
         Some(Command::Plan { settings, diff, exit_code }) => {
             drive(|_| async move { plan::plan(&global, &settings, plan::PlanOptions { diff, exit_code }).await })

@@ -3,7 +3,7 @@
 use crate::config::rows::{ROWS, Row, environment_name};
 
 /// Flags of the command line have these twins; they answer nothing.
-pub(super) const FLAG_TWINS: [&str; 17] = [
+pub(super) const FLAG_TWINS: [&str; 19] = [
     "TAILWATCH_ANSWERS",
     "TAILWATCH_CONTEXT",
     "TAILWATCH_KUBECONFIG",
@@ -15,6 +15,8 @@ pub(super) const FLAG_TWINS: [&str; 17] = [
     "TAILWATCH_YES",
     "TAILWATCH_SKIP_VERIFY",
     "TAILWATCH_ADOPT",
+    "TAILWATCH_DELETE_DATA",
+    "TAILWATCH_DELETE_CRDS",
     "TAILWATCH_ALLOW_UNVERIFIED",
     "TAILWATCH_TO",
     "TAILWATCH_LATEST",

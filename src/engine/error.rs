@@ -29,6 +29,23 @@ pub enum EngineError {
         /// Wave that was under way.
         wave: u8,
     },
+    /// A removal failed; nothing after it was removed.
+    #[error("{component} could not be removed")]
+    Removal {
+        /// Component.
+        component: String,
+        /// Wave.
+        wave: u8,
+        /// Why.
+        #[source]
+        source: StepError,
+    },
+    /// A signal ended a removal.
+    #[error("interrupted while {component} was being removed, nothing after it was removed")]
+    RemovalCancelled {
+        /// Component that was under way or next.
+        component: String,
+    },
     /// The namespace or the lock could not be had.
     #[error("cannot lock the stack in namespace {namespace}")]
     Lock {
@@ -102,6 +119,34 @@ pub enum StepError {
         /// What a rule found.
         diagnosis: Option<Box<Diagnosis>>,
     },
+    /// An object could not be deleted.
+    #[error("cannot delete {object}")]
+    Delete {
+        /// Kind and name.
+        object: String,
+        /// Why.
+        #[source]
+        source: ClusterError,
+    },
+    /// What stands cannot be read.
+    #[error("cannot look at what is left")]
+    Look(#[source] ClusterError),
+    /// Others have come to need what was to be removed.
+    #[error("others need it: {users}")]
+    Needed {
+        /// Some of them.
+        users: String,
+    },
+    /// The wave's time is over and something is still there.
+    #[error("not gone within {} s: {why}", after.as_secs())]
+    NotGone {
+        /// What is there and why.
+        why: String,
+        /// The wave's time.
+        after: Duration,
+        /// What lets it go, where that is known.
+        hint: Option<String>,
+    },
     /// A signal ended the run.
     #[error("interrupted")]
     Cancelled,
@@ -111,20 +156,26 @@ impl EngineError {
     /// The documented exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            EngineError::Step { source: StepError::Cancelled, .. } | EngineError::Cancelled { .. } => {
-                error::INTERRUPTED
-            }
-            EngineError::Step { .. } => error::INSTALL,
+            EngineError::Step { source: StepError::Cancelled, .. } => error::INTERRUPTED,
+            EngineError::Cancelled { .. } | EngineError::RemovalCancelled { .. } => error::INTERRUPTED,
+            EngineError::Step { .. } | EngineError::Removal { .. } => error::INSTALL,
             EngineError::Lock { source, .. } if source.is_locked() => error::LOCKED,
             EngineError::Lock { .. } => error::PREFLIGHT,
         }
     }
 
+    /// Whether a signal ended the run.
+    pub fn is_cancelled(&self) -> bool {
+        self.exit_code() == error::INTERRUPTED
+    }
+
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            EngineError::Step { source, .. } => source.hint(),
-            EngineError::Cancelled { .. } => Some("run the same command again; it goes on from what stands".into()),
+            EngineError::Step { source, .. } | EngineError::Removal { source, .. } => source.hint(),
+            EngineError::Cancelled { .. } | EngineError::RemovalCancelled { .. } => {
+                Some("run the same command again; it goes on from what stands".into())
+            }
             EngineError::Lock { source, .. } => source.hint(),
         }
     }
@@ -132,8 +183,8 @@ impl EngineError {
     /// What a rule found, where one did.
     pub fn diagnosis(&self) -> Option<&Diagnosis> {
         match self {
-            EngineError::Step { source, .. } => source.diagnosis(),
-            EngineError::Cancelled { .. } | EngineError::Lock { .. } => None,
+            EngineError::Step { source, .. } | EngineError::Removal { source, .. } => source.diagnosis(),
+            EngineError::Cancelled { .. } | EngineError::RemovalCancelled { .. } | EngineError::Lock { .. } => None,
         }
     }
 
@@ -146,6 +197,9 @@ impl EngineError {
                 Some(format!("{}{standing}; the same command goes on from what stands", back.unwrap_or_default()))
             }
             EngineError::Cancelled { wave } => Some(standing(*wave)),
+            EngineError::Removal { .. } | EngineError::RemovalCancelled { .. } => {
+                Some("what is told as removed is gone, all else stands; the same command goes on from there".into())
+            }
             EngineError::Lock { .. } => Some("no release was changed".into()),
         }
     }
@@ -180,7 +234,13 @@ impl StepError {
             | StepError::Object { diagnosis, .. }
             | StepError::Crds { diagnosis, .. }
             | StepError::Helm { diagnosis, .. } => diagnosis.as_deref(),
-            StepError::Anew { .. } | StepError::Watch(_) | StepError::Cancelled => None,
+            StepError::Anew { .. }
+            | StepError::Watch(_)
+            | StepError::Delete { .. }
+            | StepError::Look(_)
+            | StepError::Needed { .. }
+            | StepError::NotGone { .. }
+            | StepError::Cancelled => None,
         }
     }
 
@@ -191,7 +251,13 @@ impl StepError {
             StepError::Object { source, .. }
             | StepError::Anew { source, .. }
             | StepError::Crds { source, .. }
-            | StepError::Watch(source) => source.hint(),
+            | StepError::Delete { source, .. }
+            | StepError::Watch(source)
+            | StepError::Look(source) => source.hint(),
+            StepError::Needed { .. } => Some("run the same command again; it plans from what stands".into()),
+            StepError::NotGone { hint, .. } => Some(hint.clone().unwrap_or_else(|| {
+                "mend what holds it, or give it more time with --timeout; then run the same command again".into()
+            })),
             StepError::Helm { diagnosis, source, .. } => {
                 diagnosis.as_ref().map(|diagnosis| diagnosis.hint.clone()).or_else(|| source.hint())
             }

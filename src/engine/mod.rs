@@ -5,20 +5,26 @@
 //! one `step-finished`; after a cancel or a failure no further step starts, and a running helm is waited for.
 
 mod conflicts;
+mod ended;
 mod error;
 mod journal;
 mod machine;
+mod outage;
 mod overrides;
+mod own_objects;
 mod patience;
 mod prepare;
 mod probe;
+mod remove;
 mod rollback;
 mod run;
 mod step;
+mod vanish;
 
 pub use error::{EngineError, StepError};
 pub use journal::Journal;
 pub use machine::Machine;
+pub use own_objects::uninstall;
 pub use prepare::{Prepared, PreparedRelease, prepare};
 pub use run::{RunResult, redaction, run, tracked};
 

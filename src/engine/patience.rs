@@ -46,6 +46,12 @@ impl Patience {
         }
     }
 
+    /// Seconds so far and the usual ones, once, when the step begins to take longer than usual.
+    pub(super) fn longer_than_usual(&mut self) -> Option<(f64, Option<u64>)> {
+        let is_new = self.is_long() && self.first_time("long");
+        is_new.then(|| (self.started.elapsed().as_secs_f64(), self.usual_seconds))
+    }
+
     fn is_long(&self) -> bool {
         let usual = self.usual_seconds.map_or(USUAL, |seconds| (seconds + seconds / 2).max(15));
         self.started.elapsed() > Duration::from_secs(usual)

@@ -6,7 +6,9 @@ use futures::future::join_all;
 use tokio::time::Instant as Deadline;
 
 use crate::cluster::{Redaction, TrackedRelease, Tracker};
+use crate::engine::ended::Ended;
 use crate::engine::patience::Patience;
+use crate::engine::remove::run_removals;
 use crate::engine::rollback::roll_back;
 use crate::engine::step::{StepRun, execute};
 use crate::engine::{EngineContext, EngineError, Prepared, StepError};
@@ -47,6 +49,7 @@ pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> R
         }
         run_wave(context, wave, prepared, tracker.as_ref(), &mut result).await;
     }
+    run_removals(context, &plan.removals, &mut result).await;
     result
 }
 
@@ -135,36 +138,10 @@ async fn run_step(
     };
     let error = worked.err();
     let seconds = started.elapsed().as_secs_f64();
-    context.events.send(Event::StepFinished {
-        component: component.clone(),
-        wave,
-        outcome,
-        seconds,
-        message: error.as_ref().map(ToString::to_string),
-        causes: error.as_ref().map(StepError::causes).unwrap_or_default(),
-        hint: error.as_ref().and_then(StepError::hint),
-        diagnosis: error.as_ref().and_then(StepError::diagnosis).cloned().map(Box::new),
-        rollback: rollback.clone().map(Box::new),
-    });
-    let result = StepResult { component, wave, outcome, seconds };
-    context.journal.step_finished(&result);
-    (result, error.map(|error| (error, rollback)))
+    let ended = Ended { component, wave, outcome, seconds, rollback: rollback.clone() };
+    (ended.tell(context, error.as_ref()), error.map(|error| (error, rollback)))
 }
 
 fn skip(context: &EngineContext, step: &Step) -> StepResult {
-    let (component, wave) = (step.release.component.to_string(), step.release.wave);
-    context.events.send(Event::StepFinished {
-        component: component.clone(),
-        wave,
-        outcome: StepOutcome::Skipped,
-        seconds: 0.0,
-        message: None,
-        causes: Vec::new(),
-        hint: None,
-        diagnosis: None,
-        rollback: None,
-    });
-    let result = StepResult { component, wave, outcome: StepOutcome::Skipped, seconds: 0.0 };
-    context.journal.step_finished(&result);
-    result
+    Ended::skipped(step.release.component.as_str(), step.release.wave).tell(context, None)
 }

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable as _};
+use backon::Retryable as _;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::{ClusterError, ObjectRef, Tracker};
+use crate::engine::outage::Outage;
 use crate::engine::patience::Patience;
 use crate::engine::prepare::request;
 use crate::engine::{EngineContext, PreparedRelease, StepError};
@@ -15,6 +16,9 @@ use crate::event::{ActionKind, Diagnosis, Event, Phase};
 use crate::helm::{HelmError, ReleaseStatus};
 use crate::plan::{Anew, Drifted, Step, Work};
 use crate::refusal::Refusal;
+
+/// The revision of a release that was never seen healthy.
+const NEVER: u32 = 0;
 
 /// What one step works with.
 pub(super) struct StepRun<'a> {
@@ -33,6 +37,10 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
     match (&run.step.work, run.prepared) {
         (Work::Helm, Some(prepared)) => {
             run.phase(Phase::Applying);
+            if run.step.action == ActionKind::Install && run.step.last_healthy.is_some() {
+                // It speaks of a release that is gone, whose revisions are counted anew.
+                run.note(NEVER).await;
+            }
             run.apply_objects().await?;
             run.apply_crds(prepared).await?;
             if run.context.cancel.is_cancelled() {
@@ -74,13 +82,8 @@ impl StepRun<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Pauses between tries while the API server is away, for as long as the wave has time.
-    fn pauses(&self) -> ExponentialBuilder {
-        ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(250))
-            .with_max_delay(Duration::from_secs(2))
-            .without_max_times()
-            .with_total_delay(Some(self.time_left()))
+    fn outage(&self) -> Outage<'_> {
+        Outage { cancel: &self.context.cancel, deadline: self.deadline }
     }
 
     /// Does something again for as long as nobody answers.
@@ -88,8 +91,7 @@ impl StepRun<'_> {
     where
         F: Future<Output = Result<T, ClusterError>>,
     {
-        let again = |error: &ClusterError| error.is_unreachable() && !self.context.cancel.is_cancelled();
-        work.retry(self.pauses()).when(again).await
+        self.outage().patiently(work).await
     }
 
     /// In order, since the namespace comes before what lives in it.
@@ -148,8 +150,13 @@ impl StepRun<'_> {
         let name = release.component.as_str();
         let Ok(listed) = self.context.helm.list(&release.namespace).await else { return };
         if let Some(info) = listed.iter().find(|info| info.name == name) {
-            let _ = self.context.cluster.note_healthy(&release.namespace, name, info.revision).await;
+            self.note(info.revision).await;
         }
+    }
+
+    async fn note(&self, revision: u32) {
+        let release = &self.step.release;
+        let _ = self.context.cluster.note_healthy(&release.namespace, release.component.as_str(), revision).await;
     }
 
     async fn apply_crds(&self, prepared: &PreparedRelease) -> Result<(), StepError> {
@@ -187,7 +194,7 @@ impl StepRun<'_> {
     async fn standing_again(&self) -> Result<Option<ReleaseStatus>, StepError> {
         let release = &self.step.release;
         let list = || self.context.helm.list(&release.namespace);
-        let listed = list.retry(self.pauses()).when(|error| self.may_come_back(error)).await;
+        let listed = list.retry(self.outage().pauses()).when(|error| self.may_come_back(error)).await;
         let listed = listed.map_err(|source| self.helm_failed("list the releases", source))?;
         Ok(listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.status))
     }

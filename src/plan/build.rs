@@ -17,7 +17,7 @@ pub fn build(wanted: Vec<Release>, observed: &Observed) -> Result<Plan, PlanErro
         let info = observed.releases.get(release.component.as_str());
         let Decision { action, reason, work } = decide(&release, info, observed)?;
         let number = release.wave;
-        let last_healthy = info.and_then(|info| observed.healthy.get(&info.name).copied());
+        let last_healthy = observed.healthy.get(release.component.as_str()).copied();
         let step = Step {
             release,
             action,
@@ -126,7 +126,8 @@ fn broken_state(status: ReleaseStatus) -> Option<String> {
     }
 }
 
-fn name_some(items: &[String]) -> String {
+/// The first of them, and how many more there are.
+pub(super) fn name_some(items: &[String]) -> String {
     let named = items.iter().take(NAMED_PATHS).map(String::as_str).collect::<Vec<_>>().join(", ");
     match items.len().saturating_sub(NAMED_PATHS) {
         0 => named,

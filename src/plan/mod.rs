@@ -1,6 +1,7 @@
 //! Observed state, the plan and its description. [`build`] is pure; [`observe`] only reads. Must not change
 //! anything, print or prompt.
 
+mod belongings;
 mod build;
 mod describe;
 mod difference;
@@ -11,8 +12,13 @@ mod foresee;
 mod immutable;
 mod observe;
 mod offers;
+mod outsiders;
+mod place;
+mod uninstall;
 mod volumes;
+mod whose;
 
+pub use belongings::{Asked, Belongings, Ground, NamespaceEnd, belongings};
 pub use build::build;
 pub use describe::{StepDiff, diffs};
 pub use drift::Drifted;
@@ -20,6 +26,8 @@ pub use error::{PlanError, RefusedValues};
 pub use foresee::{Rendered, foresee};
 pub use observe::{Begun, Observed, live_facts, observe, removals};
 pub use offers::{Mirror, Offer, Untried, mark_one_way, untried};
+pub use outsiders::{KubeletService, in_words, kubelet_left, kubelet_service, operator_users};
+pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, uninstall};
 
 use crate::cluster::ObjectRef;
 

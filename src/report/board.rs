@@ -90,6 +90,7 @@ impl Board {
             | Event::WaveFinished { .. }
             | Event::Diagnosed { .. }
             | Event::Notice { .. }
+            | Event::Kept { .. }
             | Event::RunFinished(_) => {}
         }
     }

@@ -129,7 +129,8 @@ impl Layout {
         match &step.state {
             State::Ahead => {
                 let wave = step.planned.wave;
-                let before = board.steps.iter().map(|step| step.planned.wave).filter(|other| *other < wave).max();
+                // A removal goes down the waves, so that the plan's order tells.
+                let before = board.steps.iter().map(|step| step.planned.wave).take_while(|other| *other != wave).last();
                 let waits = before.map_or_else(String::new, |before| format!("waits for wave {before}"));
                 plain(self.view.style.paint(Tone::Faint, &waits))
             }

@@ -12,7 +12,7 @@ use super::lines::Lines;
 use super::replay_tests::{Memory, events, recorded, replay};
 use super::style::Style;
 use super::text::Clock;
-use super::{Json, Reporter, checks_table, failure};
+use super::{Json, Reporter, checks_table, failure, kept_table};
 use crate::engine::{EngineError, StepError};
 use crate::error::Error;
 use crate::event::{Event, RunOutcome, Stamped, StepOutcome};
@@ -20,12 +20,13 @@ use crate::helm::HelmError;
 use crate::refusal::{self, REFUSALS};
 
 /// A recorded run and the seconds of it that are looked at.
-const RUNS: [(&str, &[i64]); 5] = [
+const RUNS: [(&str, &[i64]); 6] = [
     ("good", &[1, 15, 40, 62, 80]),
     ("slow", &[15, 48, 57, 110, 170]),
     ("image-not-found", &[36, 50]),
     ("helm-refuses", &[20]),
     ("claim-without-class", &[45, 60, 150]),
+    ("uninstall", &[3, 7, 12]),
 ];
 const SIZES: [Size; 2] = [Size { columns: 80, rows: 24 }, Size { columns: 120, rows: 40 }];
 const PLAIN: Style = Style { color: false };
@@ -34,7 +35,12 @@ const PLAIN: Style = Style { color: false };
 fn last_words(events: &[Stamped], size: Size) -> String {
     let Event::RunFinished(summary) = &events.last().unwrap().event else { panic!("no run-finished") };
     let now = events.last().unwrap().time;
+    let kept = events.iter().find_map(|stamped| match &stamped.event {
+        Event::Kept { objects } => Some(kept_table(objects, &PLAIN, size.columns)),
+        _ => None,
+    });
     match failed(events) {
+        None if kept.is_some() => kept.unwrap(),
         Some(error) => failure::text(&error, PLAIN, size.columns, &Clock { now, zone: TimeZone::UTC }),
         None => checks_table(&summary.checks, &PLAIN, size.columns),
     }

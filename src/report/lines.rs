@@ -148,7 +148,8 @@ impl Reporter for Lines {
             Event::StepStarted { component, action, wave } => {
                 self.told.insert(component.clone(), Told::of_a_new_step(now));
                 let version = self.versions.get(component).cloned().unwrap_or_default();
-                self.line(now, &format!("wave {wave}: {component} {version}: {}", action_words(*action)));
+                let what = format!("{component} {version}");
+                self.line(now, &format!("wave {wave}: {}: {}", what.trim_end(), action_words(*action)));
             }
             Event::StepProgress { .. } => self.progress(now, &stamped.event),
             Event::StepDelayed { .. } => self.delayed(now, &stamped.event),
@@ -172,7 +173,7 @@ impl Reporter for Lines {
             }
             // A wave is told with its steps, the rest at the end.
             Event::WaveStarted { .. } | Event::WaveFinished { .. } => {}
-            Event::CheckFinished(_) | Event::Diagnosed { .. } | Event::RunFinished(_) => {}
+            Event::CheckFinished(_) | Event::Diagnosed { .. } | Event::Kept { .. } | Event::RunFinished(_) => {}
         }
     }
 

@@ -9,6 +9,7 @@ mod findings;
 mod frame;
 #[cfg(test)]
 mod golden_tests;
+mod kept;
 mod lines;
 #[cfg(test)]
 mod replay_tests;
@@ -37,6 +38,7 @@ use crate::report::style::{Style, Tone};
 use crate::report::text::wrap;
 
 pub use findings::{Examined, findings_table};
+pub use kept::{kept_table, removal_table};
 pub use tables::{checks_table, diff_text, plan_table, status_table};
 pub use terminal::SavedTerminal;
 pub use upgrades::upgrade_table;

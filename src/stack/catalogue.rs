@@ -81,6 +81,8 @@ pub struct Overview {
     pub wave: u8,
     /// Namespace of the release.
     pub namespace: String,
+    /// Chart it is made from.
+    pub chart: String,
     /// Whether a stack may lack it.
     pub optional: bool,
     /// Conditions beyond the workloads.
@@ -164,6 +166,7 @@ impl Component {
             name: self.name.to_string(),
             wave: self.row.wave,
             namespace: self.row.namespace.replace("${namespace}", namespace),
+            chart: self.row.chart.clone(),
             optional: self.row.when == Some(When::TailscaleOperatorNeeded),
             wait_for: self.row.wait_for.clone(),
         }

@@ -37,6 +37,13 @@ pub const TAILSCALE_SECRET: &str = "operator-oauth";
 /// Namespace of the Tailscale operator.
 pub const TAILSCALE_NAMESPACE: &str = "tailscale";
 
+/// Label that every object of ours has.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Its value, and the name of the lock.
+pub const TAILWATCH: &str = "tailwatch";
+/// Annotation of a namespace that we made.
+pub const MADE_BY_US: &str = "tailwatch.dev/created";
+
 /// Name of the ConfigMap with the answers that later runs need not ask for again.
 pub const SAVED_ANSWERS: &str = "tailwatch-answers";
 /// Name of the ConfigMap that tells which revision of each release was last seen healthy.

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::config::{Settings, saved_answers};
-use crate::stack::{OwnObject, REVISIONS, SAVED_ANSWERS, SAVED_ANSWERS_KEY, SecretData, TAILSCALE_NAMESPACE};
+use crate::stack::{
+    MANAGED_BY, OwnObject, REVISIONS, SAVED_ANSWERS, SAVED_ANSWERS_KEY, SecretData, TAILSCALE_NAMESPACE, TAILWATCH,
+};
 
 /// Labels of every object of ours.
 pub(super) fn labels() -> Value {
-    json!({"app.kubernetes.io/managed-by": "tailwatch", "app.kubernetes.io/part-of": "tailwatch"})
+    json!({MANAGED_BY: TAILWATCH, "app.kubernetes.io/part-of": TAILWATCH})
 }
 
 /// An object without secret data.

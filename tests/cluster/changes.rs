@@ -7,18 +7,18 @@ use crate::support::{Sandbox, of_kind};
 const LATER: [(&str, &str); 4] =
     [("kube-prometheus-stack", "88.5.3"), ("oauth2-proxy", "10.8.0"), ("loki", "6.55.0"), ("alloy", "1.11.1")];
 
-fn outcomes(events: &[Value]) -> Vec<&str> {
+pub fn outcomes(events: &[Value]) -> Vec<&str> {
     of_kind(events, "step-finished").iter().map(|step| step["outcome"].as_str().unwrap()).collect()
 }
 
 /// (name, uid) of the volumes' claims.
-fn claims(sandbox: &Sandbox) -> Vec<(String, String)> {
+pub fn claims(sandbox: &Sandbox) -> Vec<(String, String)> {
     let listed = sandbox.get(&["-n", "monitoring", "persistentvolumeclaims"]);
     let text = |claim: &Value, key: &str| claim["metadata"][key].as_str().unwrap().to_owned();
     listed["items"].as_array().unwrap().iter().map(|claim| (text(claim, "name"), text(claim, "uid"))).collect()
 }
 
-fn secret(sandbox: &Sandbox, name: &str, key: &str) -> String {
+pub fn secret(sandbox: &Sandbox, name: &str, key: &str) -> String {
     sandbox.get(&["-n", "monitoring", "secret", name])["data"][key].as_str().unwrap().to_owned()
 }
 

@@ -24,18 +24,18 @@ const PREFILLED: [&str; 11] = [
     "go on to the plan",
 ];
 
-fn drive(command: Command) -> PtySession {
+pub fn drive(command: Command) -> PtySession {
     spawn_command(command, Some(PATIENCE_MS)).expect("a pseudo-terminal")
 }
 
 /// Waits for a question's label, then answers.
 #[track_caller]
-fn answer(session: &mut PtySession, label: &str, text: &str) {
+pub fn answer(session: &mut PtySession, label: &str, text: &str) {
     session.exp_string(label).unwrap_or_else(|error| panic!("{label}: {error}"));
     session.send_line(text).expect("the terminal takes a line");
 }
 
-fn exit_code(session: PtySession) -> i32 {
+pub fn exit_code(session: PtySession) -> i32 {
     match session.process().wait().expect("it ends") {
         rexpect::process::WaitStatus::Exited(_, code) => code,
         other => panic!("{other:?}"),

@@ -146,7 +146,7 @@ fn a_helm_that_cannot_be_used_is_told_before_anything_is_changed() {
 fn a_wrong_command_line_is_usage_and_names_what_to_write() {
     let machine = machine();
     let answers = answers();
-    let rows: [(&[&str], &[&str]); 12] = [
+    let rows: [(&[&str], &[&str]); 14] = [
         (&[], &["the guided installation needs a terminal", "tailwatch install --answers answers.yaml --yes"]),
         (&["install", "-f", &answers], &["nobody can confirm the plan without a terminal", "--yes", "tailwatch plan"]),
         (&["--output", "json"], &["the guided installation needs a terminal"]),
@@ -154,6 +154,8 @@ fn a_wrong_command_line_is_usage_and_names_what_to_write() {
         (&["instal"], &["unrecognized subcommand 'instal'", "'install'"]),
         (&["install", "--yes", "-f", &answers, "--timeout", "soon"], &["--timeout soon", "10m, 90s or 1h"]),
         (&["install", "--yes", "-f", &answers, "--timeout", "1s"], &["--timeout 1s", "at least 10 s"]),
+        (&["uninstall"], &["nobody can confirm the removal without a terminal", "--yes", "--delete-data"]),
+        (&["uninstall", "--yes", "--timeout", "soon"], &["--timeout soon", "10m, 90s or 1h"]),
         (&["verify", "--check", "grafana-loggin"], &["there is no check grafana-loggin"]),
         (&["status", "--output", "yaml"], &["invalid value 'yaml'", "human, json"]),
         (&["status", "-v", "-q"], &["cannot be used with"]),

@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 use crate::machine::{Machine, PROGRAM, fixture};
 
 /// Every command, as words after the program's name.
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &[],
     &["install"],
     &["upgrade"],
+    &["uninstall"],
     &["plan"],
     &["preflight"],
     &["verify"],

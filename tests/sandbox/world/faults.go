@@ -20,7 +20,7 @@ var faultKinds = []faultKind{
 	{"pods", "PREFIX@FILE", true}, {"image-pull", "[PREFIX]", true}, {"crash-loop", "[PREFIX]", true},
 	{"never-ready", "[PREFIX]", true}, {"slow-start", "[PREFIX]", true}, {"node-not-ready", "NODE", true},
 	{"unschedulable", "", false}, {"no-storage-class", "", false}, {"provisioner-silent", "", false}, {"provisioning-failed", "", false},
-	{"quota", "[NAMESPACE]", false}, {"tailscale", "https-off|no-address|host-taken|tags-refused", false},
+	{"quota", "[NAMESPACE]", false}, {"tailscale", "https-off|no-address|host-taken|tags-refused|operator-away", false},
 	{"api-down", "", false}, {"controllers-down", "", false},
 }
 

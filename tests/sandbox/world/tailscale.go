@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
+
+// tailscaleFinalizer is on everything that the operator serves (cmd/k8s-operator/sts.go of Tailscale).
+const tailscaleFinalizer = "tailscale.com/finalizer"
 
 // tailscaleOperator does what the Tailscale operator does once a proxy has its certificate: the hostname is the first
 // label of the TLS host on the tailnet. The fault `tailscale` says what it meets there.
@@ -27,6 +31,12 @@ func (o *tailscaleOperator) work(ctx context.Context) error {
 		class := ingress.Spec.IngressClassName
 		if class == nil || *class != "tailscale" || len(ingress.Spec.TLS) == 0 || len(ingress.Spec.TLS[0].Hosts) == 0 {
 			continue
+		}
+		if fault.Target == "operator-away" {
+			continue
+		}
+		if ended, err := o.holdOrLetGo(ctx, ingress); ended || err != nil {
+			return err
 		}
 		label := ingress.Spec.TLS[0].Hosts[0]
 		given := ingress.Status.LoadBalancer.Ingress
@@ -58,6 +68,27 @@ func (o *tailscaleOperator) work(ctx context.Context) error {
 		o.second[ingress.UID] = taken
 	}
 	return nil
+}
+
+// holdOrLetGo keeps the operator's finalizer on what it serves, and takes it off what is being deleted; without the
+// operator, whose IngressClass goes with it, nobody does. It tells whether it changed the object.
+func (o *tailscaleOperator) holdOrLetGo(ctx context.Context, ingress *networking.Ingress) (bool, error) {
+	held := slices.Contains(ingress.Finalizers, tailscaleFinalizer)
+	leaving := ingress.DeletionTimestamp != nil
+	if held != leaving {
+		return leaving, nil
+	}
+	if _, err := o.w.kube.NetworkingV1().IngressClasses().Get(ctx, "tailscale", meta.GetOptions{}); err != nil {
+		return leaving, nil
+	}
+	changed := ingress.DeepCopy()
+	if leaving {
+		changed.Finalizers = slices.DeleteFunc(changed.Finalizers, func(name string) bool { return name == tailscaleFinalizer })
+	} else {
+		changed.Finalizers = append(changed.Finalizers, tailscaleFinalizer)
+	}
+	_, err := o.w.kube.NetworkingV1().Ingresses(ingress.Namespace).Update(ctx, changed, meta.UpdateOptions{})
+	return true, err
 }
 
 func (o *tailscaleOperator) warn(ingress *networking.Ingress) {

@@ -1,0 +1,81 @@
+//! The lock that every run that changes something holds, and what must still be so once it is held.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::cluster::{Lease, LeaseRequest};
+use crate::engine::{EngineContext, EngineError};
+use crate::error::Error;
+use crate::helm::Helm;
+use crate::plan::{PlanError, Standing};
+use crate::report::{self, style::Style};
+use crate::stack::TAILWATCH;
+
+/// How long a lock stays ours without a heartbeat.
+const LOCK_TTL: Duration = Duration::from_secs(20);
+/// How long the lock may take before a person is told that it does.
+const QUIET_WAIT: Duration = Duration::from_secs(3);
+
+/// A release as a plan found it.
+pub(super) struct Planned<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) release: &'a str,
+    /// `None`: it did not stand.
+    pub(super) from: Option<&'a Standing>,
+}
+
+/// Takes the lock of a namespace that stands.
+pub(super) async fn take(context: &EngineContext, namespace: &str) -> Result<Lease, Error> {
+    let holder = format!("{}@{}", std::process::id(), host_name());
+    let witness = context.machine.as_ref();
+    let request = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, witness };
+    let taken = context.cluster.acquire_lease(request, &context.cancel).await;
+    taken.map_err(|source| EngineError::Lock { namespace: namespace.to_owned(), source }.into())
+}
+
+/// A lock that is not had at once is told, since its holder is given time to show that it lives.
+pub(super) async fn patiently<T>(
+    context: &EngineContext,
+    style: &Style,
+    locking: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut locking = std::pin::pin!(locking);
+    tokio::select! {
+        locked = &mut locking => return locked,
+        () = context.cancel.cancelled() => return Err(Error::Interrupted),
+        () = tokio::time::sleep(QUIET_WAIT) => {}
+    }
+    let seconds = LOCK_TTL.as_secs();
+    report::notice(
+        &format!("another run may hold the lock; waiting up to {seconds} s for a sign of life of it"),
+        style,
+    );
+    // A lock that was taken in this very moment goes stale by itself.
+    tokio::select! {
+        locked = &mut locking => locked,
+        () = context.cancel.cancelled() => Err(Error::Interrupted),
+    }
+}
+
+/// An error where a release is not as it was planned from.
+pub(super) async fn unchanged_since<'a>(helm: &Helm, planned: impl Iterator<Item = Planned<'a>>) -> Result<(), Error> {
+    let mut namespaces: BTreeMap<&str, Vec<Planned<'_>>> = BTreeMap::new();
+    for release in planned {
+        namespaces.entry(release.namespace).or_default().push(release);
+    }
+    for (namespace, planned) in namespaces {
+        let listed = helm.list(namespace).await;
+        let listed = listed.map_err(|source| PlanError::Helm { what: "cannot list the releases".into(), source })?;
+        for Planned { release, from, .. } in planned {
+            let now = listed.iter().find(|info| info.name == release).map(|info| (info.revision, info.status));
+            if now != from.map(|standing| (standing.revision, standing.status)) {
+                return Err(PlanError::Stale { release: release.to_owned() }.into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown host".into())
+}

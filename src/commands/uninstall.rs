@@ -1,0 +1,187 @@
+//! `tailwatch uninstall`: the plan, the question, the removal in reverse, and what stays and why.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::cli::{GlobalArgs, Output, SettingsArgs, UninstallArgs};
+use crate::cluster::{Lease, ObjectRef};
+use crate::commands::execute::{Target, with_usual_seconds};
+use crate::commands::install::{Audience, PLANS, cluster_name, parse_timeout};
+use crate::commands::signals::Signals;
+use crate::commands::survey::catalogue;
+use crate::commands::{connect, lock, settings_sources, spent};
+use crate::engine::{self, EngineContext, Journal, Machine, RunResult};
+use crate::error::{self, Error};
+use crate::event::{self, Event, Kept, RunOutcome, RunSummary};
+use crate::plan::{self, Asked, PlanError, Uninstall};
+use crate::report::{self, Mode, style::Style};
+use crate::stack::Overview;
+use crate::wizard;
+
+/// How to run.
+struct Run<'a> {
+    global: &'a GlobalArgs,
+    signals: &'a Signals,
+    style: Style,
+    wave_timeout: Duration,
+    /// Who is asked.
+    asked: Audience,
+}
+
+/// Needs no answers: what stands in the cluster tells what there is to remove.
+pub(super) async fn uninstall(global: &GlobalArgs, arguments: &UninstallArgs, signals: &Signals) -> Result<u8, Error> {
+    let wave_timeout = parse_timeout(&arguments.timeout)?;
+    let audience = Audience::of(global);
+    if audience == Audience::Nobody && !arguments.yes {
+        return Err(Error::Usage {
+            message: "nobody can confirm the removal without a terminal".into(),
+            hint: Some("add --yes; without --delete-data volumes, Secrets and answers stay".into()),
+        });
+    }
+    let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
+    let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
+    let (cluster, helm) = connect::connect(global).await?;
+    let rows = catalogue(global)?.overview(&namespace);
+    let target = Target { cluster, helm };
+    let asked = Asked { data: arguments.delete_data, crds: arguments.delete_crds };
+    let confirmed = if arguments.yes { Audience::Nobody } else { audience };
+    let run = Run { global, signals, style: Style::resolve(global), wave_timeout, asked: confirmed };
+    for _ in 1..PLANS {
+        match run.plan_and_execute(&target, (&namespace, &rows), asked).await {
+            Err(Error::Plan(PlanError::Stale { release })) => {
+                report::notice(&format!("release {release} changed in the meantime; planning again"), &run.style);
+            }
+            ended => return ended,
+        }
+    }
+    run.plan_and_execute(&target, (&namespace, &rows), asked).await
+}
+
+impl Run<'_> {
+    async fn plan_and_execute(
+        &self,
+        target: &Target,
+        (namespace, rows): (&str, &[Overview]),
+        asked: Asked,
+    ) -> Result<u8, Error> {
+        let plan = plan::uninstall(&target.cluster, &target.helm, (namespace, rows.to_vec()), asked).await?;
+        if !plan.has_work() && plan.belongings.kept.is_empty() {
+            return Err(PlanError::NothingInstalled { namespace: namespace.to_owned() }.into());
+        }
+        let is_human = self.global.output == Output::Human;
+        if is_human && !self.global.quiet && plan.has_work() {
+            let (going, staying, width) = (plan.going(), plan.kept(&plan.belongings), report::width());
+            report::write_stderr(&report::plan_table(&plan.steps(), &self.style, width));
+            report::write_stderr(&report::removal_table(&going, &staying, &self.style, width));
+        }
+        if self.asked == Audience::Person && plan.has_work() {
+            let question = question(&plan, &cluster_name(&target.cluster));
+            if !tokio::task::block_in_place(|| wizard::confirm(&mut wizard::Terminal, &question))? {
+                return Err(Error::Declined);
+            }
+        }
+        self.execute(target.clone(), &plan).await
+    }
+
+    async fn execute(&self, target: Target, plan: &Uninstall) -> Result<u8, Error> {
+        let (events, stream) = event::channel();
+        let mode = Mode::resolve(self.global);
+        let reporter = tokio::spawn(report::drain(self.global.clone(), mode, stream));
+        let started = Instant::now();
+        let Target { cluster, helm } = target;
+        let namespace = plan.ground.namespace.as_str();
+        let cancel = self.signals.take_over(events.clone());
+        let journal = Arc::new(Journal::open(cluster.server(), namespace));
+        let context = EngineContext {
+            cluster: cluster.clone(),
+            helm,
+            events: events.clone(),
+            cancel,
+            wave_timeout: self.wave_timeout,
+            journal: journal.clone(),
+            machine: Arc::new(Machine::open(cluster.server(), namespace)),
+        };
+        let lease = lock::patiently(&context, &self.style, lock(&context, plan)).await?;
+        let steps = with_usual_seconds(plan.steps(), &journal);
+        journal.begin("uninstall", &steps);
+        events.send(Event::RunStarted {
+            command: "uninstall".into(),
+            context: cluster.context().map(str::to_owned),
+            namespace: namespace.to_owned(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            steps,
+        });
+        let RunResult { steps, failure } = engine::uninstall(&context, plan, lease).await;
+        let outcome = match &failure {
+            Some(failure) if failure.is_cancelled() => RunOutcome::Cancelled,
+            Some(_) => RunOutcome::Failed,
+            None => RunOutcome::Succeeded,
+        };
+        journal.finish(outcome);
+        let kept = match failure {
+            // More stays than is meant to.
+            Some(_) => None,
+            None => what_stays(&context, plan).await,
+        };
+        if let Some(kept) = &kept {
+            events.send(Event::Kept { objects: kept.clone() });
+        }
+        events.send(Event::RunFinished(RunSummary { outcome, steps, ..spent::so_far(started, &cluster) }));
+        drop((events, context));
+        let _ = reporter.await;
+        if let Some(kept) = kept.filter(|_| self.global.output == Output::Human) {
+            report::write_stdout(&report::kept_table(&kept, &self.style, report::width()));
+        }
+        failure.map_or(Ok(error::OK), |failure| Err(failure.into()))
+    }
+}
+
+/// Looked at anew; a cluster that does not answer any more is told.
+async fn what_stays(context: &EngineContext, plan: &Uninstall) -> Option<Vec<Kept>> {
+    match plan::belongings(&context.cluster, &plan.ground).await {
+        Ok(belongings) => Some(plan.kept(&belongings)),
+        Err(error) => {
+            let message = format!("everything planned is removed, but what stays cannot be looked at: {error}");
+            context.events.send(Event::Notice { message, hint: error.hint() });
+            None
+        }
+    }
+}
+
+/// Takes the lock where something will change. A namespace that has gone, or is going, can hold none, and needs none:
+/// no install works in it.
+async fn lock(context: &EngineContext, plan: &Uninstall) -> Result<Option<Lease>, Error> {
+    let namespace = plan.ground.namespace.as_str();
+    let reference =
+        ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: namespace.to_owned() };
+    let standing = context.cluster.get(&reference).await?;
+    let stays = standing.is_some_and(|found| found.pointer("/metadata/deletionTimestamp").is_none());
+    if !plan.has_work() || !stays {
+        return Ok(None);
+    }
+    let lease = lock::take(context, namespace).await?;
+    let planned = plan.removals.iter().map(|removal| lock::Planned {
+        namespace: &removal.namespace,
+        release: &removal.component,
+        from: Some(&removal.from),
+    });
+    match lock::unchanged_since(&context.helm, planned).await {
+        Ok(()) => Ok(Some(lease)),
+        Err(error) => {
+            lease.release().await;
+            Err(error)
+        }
+    }
+}
+
+/// Names what cannot be had back.
+fn question(plan: &Uninstall, cluster: &str) -> String {
+    let namespace = &plan.ground.namespace;
+    match (plan.lost_claims(), plan.ground.asked.data) {
+        (0, false) => format!("Remove the stack in namespace {namespace} from the cluster {cluster}as planned?"),
+        (claims, _) => format!(
+            "Remove the stack in namespace {namespace} from the cluster {cluster}and DELETE ITS DATA for ever \
+             ({claims} volumes with metrics, logs and dashboards)?"
+        ),
+    }
+}

@@ -1,0 +1,40 @@
+//! The end of a step, told once: to whoever listens and to the journal.
+
+use crate::engine::{EngineContext, StepError};
+use crate::event::{Event, Rollback, StepOutcome, StepResult};
+
+/// How a step ended.
+pub(super) struct Ended {
+    pub(super) component: String,
+    pub(super) wave: u8,
+    pub(super) outcome: StepOutcome,
+    pub(super) seconds: f64,
+    /// What became of the release after a failure, where an earlier revision stood.
+    pub(super) rollback: Option<Rollback>,
+}
+
+impl Ended {
+    /// One that was not started.
+    pub(super) fn skipped(component: &str, wave: u8) -> Ended {
+        Ended { component: component.to_owned(), wave, outcome: StepOutcome::Skipped, seconds: 0.0, rollback: None }
+    }
+
+    /// Tells it, with what failed.
+    pub(super) fn tell(self, context: &EngineContext, error: Option<&StepError>) -> StepResult {
+        let Ended { component, wave, outcome, seconds, rollback } = self;
+        context.events.send(Event::StepFinished {
+            component: component.clone(),
+            wave,
+            outcome,
+            seconds,
+            message: error.map(ToString::to_string),
+            causes: error.map(StepError::causes).unwrap_or_default(),
+            hint: error.and_then(StepError::hint),
+            diagnosis: error.and_then(StepError::diagnosis).cloned().map(Box::new),
+            rollback: rollback.map(Box::new),
+        });
+        let result = StepResult { component, wave, outcome, seconds };
+        context.journal.step_finished(&result);
+        result
+    }
+}

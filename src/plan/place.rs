@@ -1,0 +1,288 @@
+//! What becomes of one namespace and of what is in it. Pure.
+
+use crate::cluster::{Found, ObjectRef};
+use crate::event::Kept;
+use crate::plan::belongings::{Ground, NamespaceEnd};
+use crate::plan::build::name_some;
+use crate::plan::outsiders::in_words;
+use crate::plan::whose::{Whose, is_of_a_workload, is_record, release_of, whose};
+use crate::stack::{MADE_BY_US, MANAGED_BY, SAVED_ANSWERS, TAILSCALE_NAMESPACE, TAILWATCH, WEBHOOK_SECRET};
+
+const DELETE_DATA: Option<&str> = Some("--delete-data");
+const OPERATOR_STAYS: &str = "the Tailscale operator stays";
+/// Foreign objects that are named one by one; of more a list tells nothing.
+const NAMED: usize = 20;
+
+/// A namespace and what is in it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    pub(super) namespace: Found,
+    pub(super) contents: Vec<Found>,
+    /// (claim, pod that mounts it)
+    pub(super) claims_in_use: Vec<(String, String)>,
+}
+
+/// What becomes of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PlaceVerdict {
+    pub(super) going: Vec<Found>,
+    pub(super) end: Option<NamespaceEnd>,
+    pub(super) kept: Vec<Kept>,
+}
+
+enum Fate {
+    Goes,
+    /// Why, and what removes it.
+    Stays(String, Option<&'static str>),
+    /// Unless the namespace goes: the same.
+    StaysWithNamespace(&'static str, Option<&'static str>),
+    Foreign,
+    OfNoConcern,
+}
+
+/// As the last word of an uninstall tells it.
+pub(super) fn kept(found: &Found, reason: &str, removal: Option<&str>) -> Kept {
+    let ObjectRef { kind, namespace, name, .. } = found.reference();
+    Kept { kind, namespace, name, reason: reason.to_owned(), removal: removal.map(str::to_owned) }
+}
+
+impl Place {
+    pub(super) fn verdict(&self, ground: &Ground) -> PlaceVerdict {
+        let mut verdict = PlaceVerdict::default();
+        let (mut foreign, mut with_namespace) = (Vec::new(), Vec::new());
+        for found in &self.contents {
+            match self.fate(found, ground) {
+                Fate::Goes => verdict.going.push(found.clone()),
+                Fate::Stays(reason, removal) => verdict.kept.push(kept(found, &reason, removal)),
+                Fate::StaysWithNamespace(reason, removal) => with_namespace.push(kept(found, reason, removal)),
+                Fate::Foreign => foreign.push(found),
+                Fate::OfNoConcern => {}
+            }
+        }
+        let mut hindrances: Vec<String> = foreign.iter().map(|found| in_words_here(found)).collect();
+        hindrances.extend(verdict.kept.iter().map(|kept| format!("{} {}", kept.kind, kept.name)));
+        let is_ours = self.is_made_by_us() || !with_namespace.is_empty() || !verdict.kept.is_empty();
+        if is_ours && foreign.len() <= NAMED {
+            verdict.kept.extend(foreign.iter().map(|found| kept(found, "not tailwatch's", None)));
+        }
+        verdict.end = self.end(&hindrances, ground);
+        if !matches!(verdict.end, Some(NamespaceEnd::Delete(_))) {
+            verdict.kept.extend(with_namespace);
+            verdict.kept.extend(self.stays(&hindrances, ground));
+        }
+        verdict
+    }
+
+    fn fate(&self, found: &Found, ground: &Ground) -> Fate {
+        let uses_operator = found.namespace() == TAILSCALE_NAMESPACE && ground.operator_stays;
+        match whose(found, &ground.rows) {
+            Whose::Ours if uses_operator => Fate::Stays(OPERATOR_STAYS.into(), None),
+            Whose::Ours => own_fate(found, ground),
+            Whose::Claim(_) => self.claim_fate(found, ground),
+            Whose::Release(component) if is_record(found) || self.stands(&component, ground) => Fate::OfNoConcern,
+            Whose::Release(_) => Fate::StaysWithNamespace("its chart asks helm to keep it", DELETE_DATA),
+            Whose::TailscaleOperator if uses_operator => Fate::OfNoConcern,
+            Whose::TailscaleOperator => Fate::StaysWithNamespace("state of the Tailscale operator", DELETE_DATA),
+            Whose::Nobody => Fate::OfNoConcern,
+            Whose::Foreign => Fate::Foreign,
+        }
+    }
+
+    /// A claim that a pod of somebody else mounts stays; one that its owner takes along goes, whatever was asked.
+    fn claim_fate(&self, found: &Found, ground: &Ground) -> Fate {
+        let mut users = self.claims_in_use.iter().filter(|(claim, _)| claim == found.name()).filter_map(|(_, pod)| {
+            let pod = self.contents.iter().find(|found| found.kind == "Pod" && found.name() == pod)?;
+            (!pod.is_leaving() && !is_of_a_workload(pod, &ground.rows)).then_some(pod.name())
+        });
+        match users.next() {
+            Some(pod) => Fate::Stays(format!("Pod {pod}, which is not tailwatch's, mounts it"), None),
+            None if ground.asked.data || found.owners().next().is_some() => Fate::Goes,
+            None => Fate::Stays("data".into(), DELETE_DATA),
+        }
+    }
+
+    /// Whether helm still knows the release.
+    fn stands(&self, component: &str, ground: &Ground) -> bool {
+        self.contents.iter().any(|found| is_record(found) && release_of(found, &ground.rows) == Some(component))
+    }
+
+    fn is_made_by_us(&self) -> bool {
+        !self.namespace.annotation(MADE_BY_US).is_empty()
+    }
+
+    fn operator_stays(&self, ground: &Ground) -> bool {
+        self.namespace.name() == TAILSCALE_NAMESPACE && ground.operator_stays
+    }
+
+    fn end(&self, hindrances: &[String], ground: &Ground) -> Option<NamespaceEnd> {
+        let reference = self.namespace.reference();
+        if self.operator_stays(ground) {
+            return None;
+        }
+        if self.is_made_by_us() {
+            let goes = self.namespace.is_leaving() || ground.asked.data && hindrances.is_empty();
+            return goes.then_some(NamespaceEnd::Delete(reference));
+        }
+        (self.namespace.label(MANAGED_BY) == TAILWATCH).then_some(NamespaceEnd::Withdraw(reference))
+    }
+
+    /// Why the namespace itself stays, where it is ours.
+    fn stays(&self, hindrances: &[String], ground: &Ground) -> Option<Kept> {
+        let labelled = self.namespace.label(MANAGED_BY) == TAILWATCH;
+        let (reason, removal) = match self.is_made_by_us() {
+            _ if self.operator_stays(ground) => (OPERATOR_STAYS.to_owned(), None),
+            true if ground.asked.data => (format!("it has {}", name_some(hindrances)), None),
+            true => ("it has what stays".to_owned(), DELETE_DATA),
+            false if labelled => ("nothing says that tailwatch made it".to_owned(), None),
+            false => return None,
+        };
+        Some(kept(&self.namespace, &reason, removal))
+    }
+}
+
+fn own_fate(found: &Found, ground: &Ground) -> Fate {
+    match (found.kind.as_str(), found.name()) {
+        _ if ground.asked.data => Fate::Goes,
+        // Made anew by every install that finds none.
+        ("Secret", WEBHOOK_SECRET) => Fate::Goes,
+        ("Secret", _) => Fate::Stays("credentials, which the next install takes again".into(), DELETE_DATA),
+        ("ConfigMap", SAVED_ANSWERS) => Fate::Stays("answers for the next install".into(), DELETE_DATA),
+        _ => Fate::Goes,
+    }
+}
+
+/// Without the namespace, which is told beside it.
+fn in_words_here(found: &Found) -> String {
+    in_words(&ObjectRef { namespace: None, ..found.reference() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::belongings::Asked;
+    use crate::stack::{Catalogue, DOOR_SECRET};
+    use serde_json::{Value, json};
+
+    const KEEP: Asked = Asked { data: false, crds: false };
+    const DELETE: Asked = Asked { data: true, crds: false };
+
+    fn ground(asked: Asked) -> Ground {
+        let rows = Catalogue::embedded().unwrap().overview("m");
+        Ground { namespace: "m".into(), rows, asked, operator_stays: false }
+    }
+
+    fn found(kind: &str, name: &str, labels: Value) -> Found {
+        Found::of(
+            &json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "m", "labels": labels}}),
+        )
+    }
+
+    fn ours() -> Value {
+        json!({"app.kubernetes.io/managed-by": "tailwatch"})
+    }
+
+    fn loki() -> Value {
+        json!({"app.kubernetes.io/instance": "loki"})
+    }
+
+    /// The stack's namespace after its releases have gone.
+    fn place(more: Vec<Found>) -> Place {
+        let metadata = json!({"name": "m", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
+        let mut contents = vec![
+            found("ConfigMap", "kube-root-ca.crt", json!({})),
+            found("ConfigMap", SAVED_ANSWERS, ours()),
+            found("Secret", DOOR_SECRET, ours()),
+            found("Secret", WEBHOOK_SECRET, ours()),
+            found("NetworkPolicy", "tailwatch-loki", ours()),
+            found("PersistentVolumeClaim", "storage-loki-0", loki()),
+        ];
+        contents.extend(more);
+        let namespace = Found::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+        Place { namespace, contents, claims_in_use: vec![("storage-loki-0".into(), "reader".into())] }
+    }
+
+    fn names(objects: &[Found]) -> Vec<&str> {
+        objects.iter().map(Found::name).collect()
+    }
+
+    fn kept_names(verdict: &PlaceVerdict) -> Vec<(&str, bool)> {
+        verdict.kept.iter().map(|kept| (kept.name.as_str(), kept.removal.is_some())).collect()
+    }
+
+    #[test]
+    fn data_secrets_and_answers_stay_unless_asked() {
+        let verdict = place(vec![]).verdict(&ground(KEEP));
+        assert_eq!(names(&verdict.going), [WEBHOOK_SECRET, "tailwatch-loki"]);
+        let expected = [(SAVED_ANSWERS, true), (DOOR_SECRET, true), ("storage-loki-0", true), ("m", true)];
+        assert_eq!(kept_names(&verdict), expected);
+        assert_eq!(verdict.end, None);
+        let verdict = place(vec![]).verdict(&ground(DELETE));
+        assert_eq!(verdict.going.len(), 5);
+        assert!(verdict.kept.is_empty() && matches!(verdict.end, Some(NamespaceEnd::Delete(_))), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_namespace_with_something_foreign_stays_and_says_what() {
+        let notes = found("ConfigMap", "notes", json!({}));
+        let verdict = place(vec![notes]).verdict(&ground(DELETE));
+        assert_eq!(verdict.end, None);
+        assert_eq!(kept_names(&verdict), [("notes", false), ("m", false)]);
+        assert_eq!(verdict.kept[1].reason, "it has ConfigMap notes");
+    }
+
+    #[test]
+    fn a_namespace_that_was_there_loses_our_labels_only() {
+        let mut place = place(vec![found("ConfigMap", "notes", json!({}))]);
+        place.namespace = found("Namespace", "m", ours());
+        for asked in [KEEP, DELETE] {
+            assert!(matches!(place.verdict(&ground(asked)).end, Some(NamespaceEnd::Withdraw(_))));
+        }
+        place.namespace = found("Namespace", "m", json!({}));
+        assert_eq!(place.verdict(&ground(DELETE)).end, None);
+    }
+
+    #[test]
+    fn a_claim_that_somebody_else_mounts_stays() {
+        let reader = found("Pod", "reader", json!({"app": "shop"}));
+        let verdict = place(vec![reader]).verdict(&ground(DELETE));
+        assert!(!names(&verdict.going).contains(&"storage-loki-0"));
+        assert_eq!(verdict.kept[0].reason, "Pod reader, which is not tailwatch's, mounts it");
+        let own = found("Pod", "reader", loki());
+        assert!(names(&place(vec![own]).verdict(&ground(DELETE)).going).contains(&"storage-loki-0"));
+    }
+
+    #[test]
+    fn objects_of_a_standing_release_are_left_to_helm() {
+        let marks = json!({"meta.helm.sh/release-name": "loki", "meta.helm.sh/release-namespace": "m"});
+        let object = Found::of(
+            &json!({"kind": "Service", "metadata": {"name": "loki", "namespace": "m", "annotations": marks}}),
+        );
+        let record = found("Secret", "sh.helm.release.v1.loki.v1", json!({"owner": "helm", "name": "loki"}));
+        let standing = place(vec![object.clone(), record]).verdict(&ground(KEEP));
+        assert!(!kept_names(&standing).iter().any(|(name, _)| *name == "loki"));
+        let orphaned = place(vec![object]).verdict(&ground(KEEP));
+        assert!(kept_names(&orphaned).contains(&("loki", true)));
+    }
+
+    #[test]
+    fn the_tailscale_operators_namespace_stays_as_long_as_it_does() {
+        let metadata = json!({"name": "tailscale", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
+        let namespace = Found::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+        let secret = |name: &str, labels: Value| {
+            Found::of(
+                &json!({"kind": "Secret", "metadata": {"name": name, "namespace": "tailscale", "labels": labels}}),
+            )
+        };
+        let contents = vec![secret("operator-oauth", ours()), secret("operator", json!({}))];
+        let place = Place { namespace, contents, ..Place::default() };
+        let stays = Ground { operator_stays: true, ..ground(DELETE) };
+        let verdict = place.verdict(&stays);
+        assert!(verdict.going.is_empty() && verdict.end.is_none(), "{verdict:?}");
+        assert_eq!(kept_names(&verdict), [("operator-oauth", false), ("tailscale", false)]);
+        let goes = place.verdict(&ground(DELETE));
+        assert_eq!(names(&goes.going), ["operator-oauth"]);
+        assert!(goes.kept.is_empty() && goes.end.is_some(), "{goes:?}");
+        let default = place.verdict(&ground(KEEP));
+        assert_eq!(kept_names(&default), [("operator-oauth", true), ("operator", true), ("tailscale", true)]);
+    }
+}
