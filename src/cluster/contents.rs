@@ -124,7 +124,7 @@ impl Cluster {
             }
         }
         let lists = stream::iter(&kinds).map(|resource| self.found_of(resource, Some(namespace)));
-        Ok(lists.buffer_unordered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
+        Ok(lists.buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
     }
 
     /// Every object of an API group's kinds, in all namespaces; a group that is not served has none.
@@ -138,7 +138,7 @@ impl Cluster {
         let kinds = discovered.resources_by_stability();
         let lists = kinds.iter().filter(|(_, capabilities)| capabilities.supports_operation(verbs::LIST));
         let lists = stream::iter(lists).map(|(resource, _)| self.found_of(resource, None));
-        Ok(lists.buffer_unordered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
+        Ok(lists.buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
     }
 
     /// (claim, pod) of a namespace: which pods mount which claims.

@@ -103,7 +103,7 @@ impl Vanishing {
         let lists = lists.map(|(api_version, kind, place)| async move {
             cluster.found(&api_version, &kind, place.as_deref()).await
         });
-        Ok(lists.buffer_unordered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
+        Ok(lists.buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
     }
 }
 

@@ -60,6 +60,7 @@ impl Place {
             }
         }
         let mut hindrances: Vec<String> = foreign.iter().map(|found| in_words_here(found)).collect();
+        hindrances.sort_unstable();
         hindrances.extend(verdict.kept.iter().map(|kept| format!("{} {}", kept.kind, kept.name)));
         let is_ours = self.is_made_by_us() || !with_namespace.is_empty() || !verdict.kept.is_empty();
         if is_ours && foreign.len() <= NAMED {
@@ -84,6 +85,7 @@ impl Place {
             Whose::TailscaleOperator if uses_operator => Fate::OfNoConcern,
             Whose::TailscaleOperator => Fate::StaysWithNamespace("state of the Tailscale operator", DELETE_DATA),
             Whose::Nobody => Fate::OfNoConcern,
+            Whose::Foreign if self.is_of_a_service(found) => Fate::OfNoConcern,
             Whose::Foreign => Fate::Foreign,
         }
     }
@@ -99,6 +101,12 @@ impl Place {
             None if ground.asked.data || found.owners().next().is_some() => Fate::Goes,
             None => Fate::Stays("data".into(), DELETE_DATA),
         }
+    }
+
+    /// Endpoints go with the Service of their name, whosever it is.
+    fn is_of_a_service(&self, found: &Found) -> bool {
+        let is_it = |other: &Found| other.kind == "Service" && other.name() == found.name();
+        found.kind == "Endpoints" && self.contents.iter().any(is_it)
     }
 
     /// Whether helm still knows the release.
@@ -260,6 +268,9 @@ mod tests {
         let record = found("Secret", "sh.helm.release.v1.loki.v1", json!({"owner": "helm", "name": "loki"}));
         let standing = place(vec![object.clone(), record]).verdict(&ground(KEEP));
         assert!(!kept_names(&standing).iter().any(|(name, _)| *name == "loki"));
+        let endpoints = found("Endpoints", "loki", json!({}));
+        let with_endpoints = place(vec![object.clone(), endpoints]).verdict(&ground(KEEP));
+        assert!(with_endpoints.kept.iter().all(|kept| kept.kind != "Endpoints"));
         let orphaned = place(vec![object]).verdict(&ground(KEEP));
         assert!(kept_names(&orphaned).contains(&("loki", true)));
     }

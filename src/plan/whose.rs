@@ -39,7 +39,7 @@ pub(super) enum Whose {
 /// Judges an object of a namespace; `rows` are the stack's releases that are ours.
 pub(super) fn whose(found: &Found, rows: &[Overview]) -> Whose {
     let is_furniture = FURNITURE.iter().any(|(kind, names)| found.kind == *kind && names.contains(&found.name()));
-    if is_furniture {
+    if is_furniture || is_of_a_service(found) {
         return Whose::Nobody;
     }
     let is_the_lock = found.kind == "Lease" && found.name() == TAILWATCH;
@@ -59,6 +59,14 @@ pub(super) fn whose(found: &Found, rows: &[Overview]) -> Whose {
         None if found.namespace() == TAILSCALE_NAMESPACE && is_state => Whose::TailscaleOperator,
         None => Whose::Foreign,
     }
+}
+
+/// Endpoints that their controller makes for a Service, and deletes after it; they name no owner. The mark came with
+/// Kubernetes 1.33, the annotation is older.
+fn is_of_a_service(found: &Found) -> bool {
+    let marked = !found.label("endpoints.kubernetes.io/managed-by").is_empty()
+        || !found.annotation("endpoints.kubernetes.io/last-change-trigger-time").is_empty();
+    found.kind == "Endpoints" && marked
 }
 
 /// The component whose data a claim keeps. Charts mark their own claims; those of StatefulSets carry the selector's
@@ -164,6 +172,9 @@ mod tests {
         assert_eq!(judged("ServiceAccount", json!({"name": "shop"})), Whose::Foreign);
         let owned = json!({"name": "x-1", "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "x", "uid": "1"}]});
         assert_eq!(judged("Pod", owned), Whose::Nobody);
+        let made = json!({"name": "x", "labels": {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}});
+        assert_eq!(judged("Endpoints", made), Whose::Nobody);
+        assert_eq!(judged("Endpoints", json!({"name": "x"})), Whose::Foreign);
         let leaving = json!({"name": "x", "deletionTimestamp": "2026-01-01T00:00:00Z"});
         assert_eq!(judged("ConfigMap", leaving), Whose::Nobody);
     }

@@ -109,6 +109,9 @@ fn data_outlives_an_uninstall_and_everything_goes_when_asked() {
 
     let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
     assert_eq!(names(&kept(&events)), ["Directory /var/lib/alloy"]);
+    // The plan said so while the releases still stood.
+    let foreseen = events[0]["steps"].as_array().unwrap().last().unwrap()["effects"]["removed"].clone();
+    assert!(foreseen.as_array().unwrap().contains(&"Namespace monitoring".into()), "{foreseen:#}");
     nothing_is_left(&before, &sandbox);
     uninstall(&sandbox, &EVERYTHING).ended_with(4);
 }
