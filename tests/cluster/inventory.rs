@@ -11,7 +11,7 @@ use crate::support::Sandbox;
 /// Kinds that are left out.
 const LEFT_OUT: [&str; 3] = ["events", "events.events.k8s.io", "componentstatuses"];
 /// What differs between two runs that did the same: it is chosen at random, or tells when and by whom.
-const ACCIDENTAL: [&str; 30] = [
+const ACCIDENTAL: [&str; 31] = [
     "uid",
     "resourceVersion",
     "generation",
@@ -39,6 +39,7 @@ const ACCIDENTAL: [&str; 30] = [
     "endpoints.kubernetes.io/last-change-trigger-time",
     "volume.kubernetes.io/selected-node",
     "prometheus-operator-input-hash",
+    "prometheus-operator-validated",
     "tailwatch/secret-sha",
     "holderIdentity",
     "modifiedAt",
