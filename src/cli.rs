@@ -104,6 +104,12 @@ pub struct InstallArgs {
     /// How long one wave may take, e.g. 10m
     #[arg(long, env = "TAILWATCH_TIMEOUT", default_value = "10m", value_name = "DURATION")]
     pub timeout: String,
+    /// How long to wait where another run holds the lock, e.g. 15m; otherwise it ends at once
+    #[arg(long, env = "TAILWATCH_LOCK_TIMEOUT", default_value = "0s", value_name = "DURATION")]
+    pub lock_timeout: String,
+    /// Ask for the client secret again, though the cluster keeps one
+    #[arg(long, env = "TAILWATCH_ASK_SECRETS", value_parser = FalseyValueParser::new())]
+    pub ask_secrets: bool,
 }
 
 /// Flags of `uninstall`.
@@ -121,6 +127,9 @@ pub struct UninstallArgs {
     /// How long one wave may take, e.g. 10m
     #[arg(long, env = "TAILWATCH_TIMEOUT", default_value = "10m", value_name = "DURATION")]
     pub timeout: String,
+    /// How long to wait where another run holds the lock, e.g. 15m; otherwise it ends at once
+    #[arg(long, env = "TAILWATCH_LOCK_TIMEOUT", default_value = "0s", value_name = "DURATION")]
+    pub lock_timeout: String,
 }
 
 impl InstallArgs {

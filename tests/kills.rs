@@ -68,6 +68,36 @@ fn killed_at_any_moment_the_same_command_converges() {
     assert!(tally.wrong.is_empty() && tally.converged == kills, "{}", tally.wrong.join("\n"));
 }
 
+/// Each pair has something to change, so both want the lock.
+#[test]
+fn of_two_started_at_once_exactly_one_works() {
+    let pairs = std::env::var("TAILWATCH_PAIRS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let sandbox = Sandbox::up(&[]);
+    let answers = sandbox.answers();
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+    for pair in 0..pairs {
+        let change = format!("retention.logs={}d", 10 + pair);
+        let arguments = ["install", "--answers", &answers, "--yes", "--skip-verify", "--set", &change];
+        let start = || {
+            let mut command = sandbox.tailwatch_command(&arguments);
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
+        let mut codes = both.each_ref().map(|output| output.status.code());
+        codes.sort_unstable();
+        let said = both.each_ref().map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
+        assert_eq!(codes, [Some(0), Some(7)], "{pair}: {}\n---\n{}", said[0], said[1]);
+        assert!(said.iter().any(|said| said.contains("another run holds the lock")), "{said:?}");
+        let history = sandbox.helm(&["history", "loki", "-n", "monitoring", "-o", "json"]).ended_with(0).json();
+        assert_eq!(
+            history.as_array().unwrap().len().min(10),
+            (pair + 2).min(10),
+            "each pair makes one revision: {history}"
+        );
+    }
+    say(&format!("{pairs} pairs: one worked, the other said so"));
+}
+
 fn work(tally: &Mutex<Tally>, mut random: u64) {
     let sandbox = Sandbox::up(&[]);
     let install = learn(&sandbox, "install", Vec::new());

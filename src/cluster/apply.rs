@@ -197,6 +197,21 @@ impl Cluster {
         self.delete_with(object, &DeleteParams::background()).await
     }
 
+    /// Deletes an object that was made at a moment or later, and leaves an older one alone.
+    pub async fn delete_if_since(
+        &self,
+        object: &ObjectRef,
+        moment: Option<jiff::Timestamp>,
+    ) -> Result<bool, ClusterError> {
+        let live = self.get(object).await?.unwrap_or_default();
+        let made = live.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
+        let made: Option<jiff::Timestamp> = made.and_then(|text| text.parse().ok());
+        match (made, moment) {
+            (Some(made), Some(moment)) if made >= moment => self.delete(object).await,
+            _ => Ok(false),
+        }
+    }
+
     /// Deletes an object and leaves what it owns, pods and their volumes, running.
     pub async fn delete_alone(&self, object: &ObjectRef) -> Result<bool, ClusterError> {
         self.delete_with(object, &DeleteParams::orphan()).await

@@ -22,6 +22,23 @@ pub struct RevisionRecord {
     pub run: Option<String>,
     /// When it was last written, RFC 3339.
     pub since: String,
+    /// When it was made.
+    pub created: Option<jiff::Timestamp>,
+    /// Name of the Secret.
+    name: String,
+    namespace: String,
+}
+
+impl RevisionRecord {
+    /// The Secret that helm keeps it in.
+    pub fn secret(&self) -> ObjectRef {
+        ObjectRef {
+            api_version: "v1".into(),
+            kind: "Secret".into(),
+            namespace: Some(self.namespace.clone()),
+            name: self.name.clone(),
+        }
+    }
 }
 
 impl Cluster {
@@ -38,6 +55,9 @@ impl Cluster {
                 status: labels.get("status")?.clone(),
                 run: labels.get(RUN_LABEL).cloned(),
                 since: since.map_or_else(|| "an unknown time".into(), |time| time.to_string()),
+                created: metadata.creation_timestamp.map(|time| time.0),
+                name: metadata.name?,
+                namespace: namespace.to_owned(),
             })
         };
         Ok(found.into_iter().filter_map(record).collect())
@@ -58,5 +78,22 @@ impl Cluster {
         let manager = format!("tailwatch-{release}");
         let note = healthy_revision_note(namespace, release, revision);
         self.apply_value(&note, Hand::taking(&manager)).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+impl RevisionRecord {
+    /// One for tests: revision and mark are what is judged.
+    pub(crate) fn for_tests(revision: u32, run: Option<&str>) -> RevisionRecord {
+        RevisionRecord {
+            release: "loki".into(),
+            revision,
+            status: String::new(),
+            run: run.map(str::to_owned),
+            since: "2026-11-25T01:00:00Z".into(),
+            created: None,
+            name: format!("sh.helm.release.v1.loki.v{revision}"),
+            namespace: "monitoring".into(),
+        }
     }
 }

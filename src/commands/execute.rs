@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use crate::check::{self, CheckContext};
 use crate::cli::GlobalArgs;
 use crate::cluster::{Cluster, Lease, Redaction, TrackedRelease};
+use crate::commands::lock::Waiting;
 use crate::commands::signals::Signals;
 use crate::commands::survey::Survey;
 use crate::commands::{lock, spent};
@@ -27,6 +28,8 @@ pub(super) struct ExecuteOptions<'a> {
     pub(super) command: &'static str,
     pub(super) signals: &'a Signals,
     pub(super) wave_timeout: Duration,
+    /// How long to wait for a lock that another run holds.
+    pub(super) lock_timeout: Duration,
     pub(super) skip_verify: bool,
     /// What may be done with objects of others.
     pub(super) ownership: Ownership,
@@ -71,7 +74,8 @@ pub(super) async fn execute(
         journal: journal.clone(),
         machine: Arc::new(Machine::open(cluster.server(), settings.namespace.as_str())),
     };
-    let lease = lock::patiently(&context, &style, lock(&context, settings, &survey)).await?;
+    let waiting = Waiting { timeout: options.lock_timeout, style: &style };
+    let lease = lock::patiently(&context, &style, lock(&context, settings, &survey, waiting)).await?;
     let steps = with_usual_seconds(survey.plan.steps(), &journal);
     journal.begin(options.command, &steps);
     events.send(Event::RunStarted {
@@ -126,14 +130,19 @@ pub(super) async fn execute(
 }
 
 /// Takes the lock where something will change, and makes sure that what was planned from still stands.
-async fn lock(context: &EngineContext, settings: &Settings, survey: &Survey) -> Result<Option<Lease>, Error> {
+async fn lock(
+    context: &EngineContext,
+    settings: &Settings,
+    survey: &Survey,
+    waiting: Waiting<'_>,
+) -> Result<Option<Lease>, Error> {
     if !survey.plan.has_changes() {
         return Ok(None);
     }
     let namespace = settings.namespace.as_str();
     let failed = |source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source });
     context.cluster.apply(&stack::namespace(settings)).await.map_err(failed)?;
-    let lease = lock::take(context, namespace).await?;
+    let lease = lock::take(context, namespace, waiting).await?;
     let kept = async {
         unchanged_since(context, &survey.plan).await?;
         context.cluster.apply(&stack::saved_answers_object(settings)).await.map_err(failed)

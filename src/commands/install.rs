@@ -66,6 +66,12 @@ pub(super) async fn install(global: &GlobalArgs, arguments: &InstallArgs, signal
 
 /// A person, or `--yes`.
 pub(super) fn somebody_confirms(global: &GlobalArgs, arguments: &InstallArgs) -> Result<(), Error> {
+    if Audience::of(global) == Audience::Nobody && arguments.ask_secrets {
+        return Err(Error::Usage {
+            message: "nobody can be asked for a secret without a terminal".into(),
+            hint: Some("leave --ask-secrets out, and give the secret in AUTH0_CLIENT_SECRET or in a file".into()),
+        });
+    }
     if Audience::of(global) == Audience::Nobody && !arguments.yes {
         return Err(Error::Usage {
             message: "nobody can confirm the plan without a terminal".into(),
@@ -91,7 +97,7 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     let mut draft = saved::add(draft, &cluster).await?;
     tell_notices(&draft.notices()[told..], global);
     if Audience::of(global) == Audience::Person {
-        ask(&cluster, &mut draft, run.scope).await?;
+        ask(&cluster, &mut draft, run.scope, Secrets::of(arguments)).await?;
     }
     carry_out(global, Target { cluster, helm }, &draft.finish()?, options).await
 }
@@ -106,6 +112,7 @@ pub(super) fn options<'a>(
         command,
         signals,
         wave_timeout: parse_timeout(&arguments.timeout)?,
+        lock_timeout: parse_lock_timeout(&arguments.lock_timeout)?,
         skip_verify: arguments.skip_verify,
         ownership: adoption::consent(arguments.adopt),
         allow_unverified: arguments.allow_unverified,
@@ -205,7 +212,20 @@ fn question(cluster: &Cluster, untried: &[Untried], taken: &[String]) -> String 
     format!("Change the cluster {}as planned{risk}{replaced}?", cluster_name(cluster))
 }
 
-pub(super) async fn ask(cluster: &Cluster, draft: &mut Draft, scope: Scope) -> Result<(), Error> {
+/// Whether a secret that the cluster keeps is asked for again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    Keep,
+    AskAgain,
+}
+
+impl Secrets {
+    pub(super) fn of(arguments: &InstallArgs) -> Secrets {
+        if arguments.ask_secrets { Secrets::AskAgain } else { Secrets::Keep }
+    }
+}
+
+pub(super) async fn ask(cluster: &Cluster, draft: &mut Draft, scope: Scope, secrets: Secrets) -> Result<(), Error> {
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
     let (storage_classes, ingress_classes, secret) = tokio::try_join!(
         cluster.storage_classes(),
@@ -217,7 +237,7 @@ pub(super) async fn ask(cluster: &Cluster, draft: &mut Draft, scope: Scope) -> R
             tailnet: wizard::detect_tailnet(),
             storage_classes,
             ingress_classes,
-            client_secret_in_cluster: secret.is_some(),
+            client_secret_in_cluster: secret.is_some() && secrets == Secrets::Keep,
         };
         wizard::ask(draft, &detected, scope, &mut wizard::Terminal)
     })?;
@@ -226,14 +246,23 @@ pub(super) async fn ask(cluster: &Cluster, draft: &mut Draft, scope: Scope) -> R
 
 /// `10m`, `1h30m`, `90s`
 pub(super) fn parse_timeout(text: &str) -> Result<Duration, Error> {
-    let parsed: Result<jiff::SignedDuration, _> = text.parse();
-    match parsed.ok().and_then(|duration| Duration::try_from(duration).ok()) {
-        Some(duration) if duration >= Duration::from_secs(10) => Ok(duration),
-        _ => Err(Error::Usage {
-            message: format!("--timeout {text} is not a duration of at least 10 s"),
-            hint: Some("write it like 10m, 90s or 1h".into()),
-        }),
-    }
+    duration(text).filter(|duration| *duration >= Duration::from_secs(10)).ok_or_else(|| Error::Usage {
+        message: format!("--timeout {text} is not a duration of at least 10 s"),
+        hint: Some("write it like 10m, 90s or 1h".into()),
+    })
+}
+
+/// Likewise, and `0s`.
+pub(super) fn parse_lock_timeout(text: &str) -> Result<Duration, Error> {
+    duration(text).ok_or_else(|| Error::Usage {
+        message: format!("--lock-timeout {text} is no duration"),
+        hint: Some("write it like 15m, 90s or 0s".into()),
+    })
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let parsed: jiff::SignedDuration = text.parse().ok()?;
+    Duration::try_from(parsed).ok()
 }
 
 #[cfg(test)]
@@ -247,5 +276,7 @@ mod tests {
         for wrong in ["", "10", "ten minutes", "-5m", "1s"] {
             assert!(matches!(parse_timeout(wrong), Err(Error::Usage { .. })), "{wrong}");
         }
+        assert_eq!(parse_lock_timeout("0s").unwrap(), Duration::ZERO);
+        assert!(parse_lock_timeout("soon").is_err());
     }
 }

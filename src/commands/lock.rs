@@ -1,7 +1,7 @@
 //! The lock that every run that changes something holds, and what must still be so once it is held.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cluster::{Lease, LeaseRequest};
 use crate::engine::{EngineContext, EngineError};
@@ -13,8 +13,17 @@ use crate::stack::TAILWATCH;
 
 /// How long a lock stays ours without a heartbeat.
 const LOCK_TTL: Duration = Duration::from_secs(20);
+/// Pause between two tries while another run holds the lock.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long the lock may take before a person is told that it does.
 const QUIET_WAIT: Duration = Duration::from_secs(3);
+
+/// How long to wait for a lock that another run holds, and how that is told.
+#[derive(Clone, Copy)]
+pub(super) struct Waiting<'a> {
+    pub(super) timeout: Duration,
+    pub(super) style: &'a Style,
+}
 
 /// A release as a plan found it.
 pub(super) struct Planned<'a> {
@@ -24,13 +33,28 @@ pub(super) struct Planned<'a> {
     pub(super) from: Option<&'a Standing>,
 }
 
-/// Takes the lock of a namespace that stands.
-pub(super) async fn take(context: &EngineContext, namespace: &str) -> Result<Lease, Error> {
+/// Takes the lock of a namespace that stands; where another run holds it, tries again for so long.
+pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Waiting<'_>) -> Result<Lease, Error> {
     let holder = format!("{}@{}", std::process::id(), host_name());
     let witness = context.machine.as_ref();
     let request = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, witness };
-    let taken = context.cluster.acquire_lease(request, &context.cancel).await;
-    taken.map_err(|source| EngineError::Lock { namespace: namespace.to_owned(), source }.into())
+    let until = Instant::now() + waiting.timeout;
+    let mut told = false;
+    loop {
+        match context.cluster.acquire_lease(request, &context.cancel).await {
+            Err(error) if error.is_locked() && Instant::now() < until => {
+                if !told {
+                    let seconds = waiting.timeout.as_secs();
+                    report::notice(&format!("{error}; waiting for its end, up to {seconds} s"), waiting.style);
+                    told = true;
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+            taken => {
+                return taken.map_err(|source| EngineError::Lock { namespace: namespace.to_owned(), source }.into());
+            }
+        }
+    }
 }
 
 /// A lock that is not had at once is told, since its holder is given time to show that it lives.

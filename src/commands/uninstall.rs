@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::cli::{GlobalArgs, Output, SettingsArgs, UninstallArgs};
 use crate::cluster::{Lease, ObjectRef};
 use crate::commands::execute::{Target, with_usual_seconds};
-use crate::commands::install::{Audience, PLANS, cluster_name, parse_timeout};
+use crate::commands::install::{Audience, PLANS, cluster_name, parse_lock_timeout, parse_timeout};
+use crate::commands::lock::Waiting;
 use crate::commands::signals::Signals;
 use crate::commands::survey::catalogue;
 use crate::commands::{connect, lock, settings_sources, spent};
@@ -24,6 +25,7 @@ struct Run<'a> {
     signals: &'a Signals,
     style: Style,
     wave_timeout: Duration,
+    lock_timeout: Duration,
     /// Who is asked.
     asked: Audience,
 }
@@ -31,6 +33,7 @@ struct Run<'a> {
 /// Needs no answers: what stands in the cluster tells what there is to remove.
 pub(super) async fn uninstall(global: &GlobalArgs, arguments: &UninstallArgs, signals: &Signals) -> Result<u8, Error> {
     let wave_timeout = parse_timeout(&arguments.timeout)?;
+    let lock_timeout = parse_lock_timeout(&arguments.lock_timeout)?;
     let audience = Audience::of(global);
     if audience == Audience::Nobody && !arguments.yes {
         return Err(Error::Usage {
@@ -45,7 +48,7 @@ pub(super) async fn uninstall(global: &GlobalArgs, arguments: &UninstallArgs, si
     let target = Target { cluster, helm };
     let asked = Asked { data: arguments.delete_data, crds: arguments.delete_crds };
     let confirmed = if arguments.yes { Audience::Nobody } else { audience };
-    let run = Run { global, signals, style: Style::resolve(global), wave_timeout, asked: confirmed };
+    let run = Run { global, signals, style: Style::resolve(global), wave_timeout, lock_timeout, asked: confirmed };
     for _ in 1..PLANS {
         match run.plan_and_execute(&target, (&namespace, &rows), asked).await {
             Err(Error::Plan(PlanError::Stale { release })) => {
@@ -101,7 +104,8 @@ impl Run<'_> {
             journal: journal.clone(),
             machine: Arc::new(Machine::open(cluster.server(), namespace)),
         };
-        let lease = lock::patiently(&context, &self.style, lock(&context, plan)).await?;
+        let waiting = Waiting { timeout: self.lock_timeout, style: &self.style };
+        let lease = lock::patiently(&context, &self.style, lock(&context, plan, waiting)).await?;
         let steps = with_usual_seconds(plan.steps(), &journal);
         journal.begin("uninstall", &steps);
         events.send(Event::RunStarted {
@@ -150,7 +154,7 @@ async fn what_stays(context: &EngineContext, plan: &Uninstall) -> Option<Vec<Kep
 
 /// Takes the lock where something will change. A namespace that has gone, or is going, can hold none, and needs none:
 /// no install works in it.
-async fn lock(context: &EngineContext, plan: &Uninstall) -> Result<Option<Lease>, Error> {
+async fn lock(context: &EngineContext, plan: &Uninstall, waiting: Waiting<'_>) -> Result<Option<Lease>, Error> {
     let namespace = plan.ground.namespace.as_str();
     let reference =
         ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: namespace.to_owned() };
@@ -159,7 +163,7 @@ async fn lock(context: &EngineContext, plan: &Uninstall) -> Result<Option<Lease>
     if !plan.has_work() || !stays {
         return Ok(None);
     }
-    let lease = lock::take(context, namespace).await?;
+    let lease = lock::take(context, namespace, waiting).await?;
     let planned = plan.removals.iter().map(|removal| lock::Planned {
         namespace: &removal.namespace,
         release: &removal.component,

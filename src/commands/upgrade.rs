@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::{GlobalArgs, Output, UpgradeArgs};
 use crate::commands::execute::Target;
-use crate::commands::install::{self, Audience};
+use crate::commands::install::{self, Audience, Secrets};
 use crate::commands::offers::{self, Versions};
 use crate::commands::signals::Signals;
 use crate::commands::survey::catalogue;
@@ -67,7 +67,7 @@ pub(super) async fn upgrade(global: &GlobalArgs, arguments: &UpgradeArgs, signal
     tell_what_the_file_asks(&draft, &chosen, arguments, &style);
     ask_for(&mut draft, &catalogue, &standing, chosen);
     if audience == Audience::Person {
-        install::ask(&cluster, &mut draft, Scope::OnlyMissing).await?;
+        install::ask(&cluster, &mut draft, Scope::OnlyMissing, Secrets::of(&arguments.run)).await?;
     }
     install::carry_out(global, Target { cluster, helm }, &draft.finish()?, options).await
 }

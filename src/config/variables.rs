@@ -3,7 +3,7 @@
 use crate::config::rows::{ROWS, Row, environment_name};
 
 /// Flags of the command line have these twins; they answer nothing.
-pub(super) const FLAG_TWINS: [&str; 19] = [
+pub(super) const FLAG_TWINS: [&str; 21] = [
     "TAILWATCH_ANSWERS",
     "TAILWATCH_CONTEXT",
     "TAILWATCH_KUBECONFIG",
@@ -21,6 +21,8 @@ pub(super) const FLAG_TWINS: [&str; 19] = [
     "TAILWATCH_TO",
     "TAILWATCH_LATEST",
     "TAILWATCH_TIMEOUT",
+    "TAILWATCH_LOCK_TIMEOUT",
+    "TAILWATCH_ASK_SECRETS",
     "TAILWATCH_CACHE",
     "TAILWATCH_STATE",
 ];

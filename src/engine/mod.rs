@@ -18,6 +18,7 @@ mod probe;
 mod remove;
 mod rollback;
 mod run;
+mod settle;
 mod step;
 mod vanish;
 

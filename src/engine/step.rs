@@ -172,7 +172,7 @@ impl StepRun<'_> {
     async fn release(&mut self, prepared: &PreparedRelease) -> Result<(), StepError> {
         let mut standing = self.step.from.as_ref().map(|standing| standing.status);
         loop {
-            let tried = match self.settle(standing).await {
+            let tried = match self.settle(standing, prepared).await {
                 Ok(()) => self.helm(prepared).await,
                 Err(error) => Err(error),
             };
@@ -209,36 +209,6 @@ impl StepRun<'_> {
 
     pub(super) fn helm_failed(&self, what: &'static str, source: HelmError) -> StepError {
         StepError::Helm { what, diagnosis: self.refused(source.refusal()), source }
-    }
-
-    /// Takes a release out of a pending state, which helm itself refuses to touch. A first install that never ended
-    /// is removed (volumes stay, by the values' retention policy); anything later goes back to its last deployed
-    /// revision, from which the upgrade then starts.
-    async fn settle(&self, standing: Option<ReleaseStatus>) -> Result<(), StepError> {
-        let release = &self.step.release;
-        let (name, namespace) = (release.component.as_str(), release.namespace.as_str());
-        let Some(standing) = standing else { return Ok(()) };
-        let helm = &self.context.helm;
-        let failed = |what| move |source| self.helm_failed(what, source);
-        match standing {
-            ReleaseStatus::Deployed | ReleaseStatus::Failed | ReleaseStatus::Other => Ok(()),
-            ReleaseStatus::Uninstalling => {
-                helm.uninstall(name, namespace).await.map_err(failed("finish the interrupted removal"))
-            }
-            ReleaseStatus::PendingInstall | ReleaseStatus::PendingUpgrade | ReleaseStatus::PendingRollback => {
-                let history = helm.history(name, namespace).await.map_err(failed("read the release's history"))?;
-                let deployed = history.iter().rev().find(|(_, status)| *status == ReleaseStatus::Deployed);
-                match deployed {
-                    Some((revision, _)) => helm
-                        .rollback(name, namespace, *revision)
-                        .await
-                        .map_err(failed("roll the interrupted revision back")),
-                    None => {
-                        helm.uninstall(name, namespace).await.map_err(failed("remove the interrupted first revision"))
-                    }
-                }
-            }
-        }
     }
 
     /// helm applies while the watches already show what comes up. A hook that cannot go on would keep helm until its

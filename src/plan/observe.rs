@@ -9,6 +9,7 @@ use crate::cluster::{Cluster, RevisionRecord};
 use crate::config::{OperatorMode, Settings};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
 use crate::plan::drift::{self, Drift};
+use crate::plan::uninstall::tailscale_is_ours;
 use crate::plan::{PlanError, Removal, Standing};
 use crate::stack::{
     DOOR_SECRET, GRAFANA_SECRET, LiveFacts, Overview, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET,
@@ -62,10 +63,11 @@ pub async fn live_facts(cluster: &Cluster, settings: &Settings) -> Result<LiveFa
         cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
         cluster.ingress_classes(),
     )?;
+    let operator_is_ours = tailscale_is_ours(cluster).await?;
     let install_tailscale_operator = match settings.tailscale.operator {
         OperatorMode::Install => true,
         OperatorMode::Present => false,
-        OperatorMode::Auto => !classes.iter().any(|class| class == "tailscale") || tailscale.is_some(),
+        OperatorMode::Auto => !classes.iter().any(|class| class == "tailscale") || operator_is_ours,
     };
     Ok(LiveFacts {
         install_tailscale_operator,
@@ -215,13 +217,7 @@ mod tests {
     use super::*;
 
     fn record(revision: u32, run: Option<&str>) -> RevisionRecord {
-        RevisionRecord {
-            release: "loki".into(),
-            revision,
-            status: String::new(),
-            run: run.map(str::to_owned),
-            since: "2026-11-25T01:00:00Z".into(),
-        }
+        RevisionRecord::for_tests(revision, run)
     }
 
     fn judged(status: ReleaseStatus, records: &[RevisionRecord]) -> bool {

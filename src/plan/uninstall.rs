@@ -169,7 +169,7 @@ async fn standing(helm: &Helm, rows: &[Overview]) -> Result<Vec<ReleaseInfo>, Pl
 
 /// Tailscale's own instructions make a release of the same name in the same namespace: only our Secret, or our mark in
 /// the namespace, tells that it is ours.
-async fn tailscale_is_ours(cluster: &Cluster) -> Result<bool, PlanError> {
+pub(super) async fn tailscale_is_ours(cluster: &Cluster) -> Result<bool, PlanError> {
     let object = |kind: &str, namespace: Option<&str>, name: &str| ObjectRef {
         api_version: "v1".into(),
         kind: kind.into(),

@@ -11,7 +11,7 @@ use crate::support::Sandbox;
 /// Kinds that are left out.
 const LEFT_OUT: [&str; 3] = ["events", "events.events.k8s.io", "componentstatuses"];
 /// What differs between two runs that did the same: it is chosen at random, or tells when and by whom.
-const ACCIDENTAL: [&str; 31] = [
+const ACCIDENTAL: [&str; 35] = [
     "uid",
     "resourceVersion",
     "generation",
@@ -38,6 +38,10 @@ const ACCIDENTAL: [&str; 31] = [
     "deprecated.daemonset.template.generation",
     "endpoints.kubernetes.io/last-change-trigger-time",
     "volume.kubernetes.io/selected-node",
+    "volume.kubernetes.io/storage-provisioner",
+    "volume.beta.kubernetes.io/storage-provisioner",
+    "pv.kubernetes.io/bind-completed",
+    "pv.kubernetes.io/bound-by-controller",
     "prometheus-operator-input-hash",
     "prometheus-operator-validated",
     "tailwatch/secret-sha",
