@@ -11,13 +11,16 @@ use crate::cluster::count::RequestCounts;
 use crate::cluster::error::innermost;
 use crate::cluster::{Cluster, ClusterError, ClusterTarget};
 
+const USER_AGENT: &str = concat!("tailwatch/", env!("CARGO_PKG_VERSION"));
 /// How long the API server may take for its first answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Cluster {
     /// Reads the kubeconfig and asks the API server for its version, so that every later error is about the work.
     pub async fn connect(target: &ClusterTarget) -> Result<Cluster, ClusterError> {
-        let (config, context) = configuration(target).await?;
+        let (mut config, context) = configuration(target).await?;
+        // So that an audit log tells who it was.
+        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
         let server = config.cluster_url.to_string();
         let counts = RequestCounts::default();
         let client: Client = ClientBuilder::try_from(config)

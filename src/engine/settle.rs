@@ -2,73 +2,86 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use crate::cluster::{ObjectRef, RevisionRecord};
 use crate::engine::step::StepRun;
 use crate::engine::{PreparedRelease, StepError};
 use crate::helm::ReleaseStatus;
 
 impl StepRun<'_> {
-    /// Takes a release out of a pending state. A later revision goes back to the last deployed one, from which the
-    /// upgrade then starts; of a first one only helm's record goes, so that helm takes up what it left.
+    /// Takes a release out of a pending state: helm's record of what never ended goes, so that helm sees the revision
+    /// before it, or none, and takes up what stands. A rollback or a removal first would replace pods for nothing, and
+    /// `helm uninstall` would delete what an interrupted install had taken over from others, too.
     pub(super) async fn settle(
         &self,
         standing: Option<ReleaseStatus>,
         prepared: &PreparedRelease,
     ) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
-        let Some(standing) = standing else { return Ok(()) };
-        let helm = &self.context.helm;
-        let failed = |what| move |source| self.helm_failed(what, source);
         match standing {
-            ReleaseStatus::Deployed | ReleaseStatus::Failed | ReleaseStatus::Other => Ok(()),
-            ReleaseStatus::Uninstalling => {
-                helm.uninstall(name, namespace).await.map_err(failed("finish the interrupted removal"))
+            Some(ReleaseStatus::Uninstalling) => {
+                let removed = self.context.helm.uninstall(name, namespace).await;
+                removed.map_err(|source| self.helm_failed("finish the interrupted removal", source))
             }
-            ReleaseStatus::PendingInstall | ReleaseStatus::PendingUpgrade | ReleaseStatus::PendingRollback => {
-                let history = helm.history(name, namespace).await.map_err(failed("read the release's history"))?;
-                let deployed = history.iter().rev().find(|(_, status)| *status == ReleaseStatus::Deployed);
-                match deployed {
-                    Some((revision, _)) => helm
-                        .rollback(name, namespace, *revision)
-                        .await
-                        .map_err(failed("roll the interrupted revision back")),
-                    None => self.forget_first(prepared).await,
-                }
-            }
+            Some(standing) if standing.is_under_way() => self.forget_pending(prepared).await,
+            _ => Ok(()),
         }
     }
 
-    /// Objects that the interrupted install made stand with helm's marks of this release, so that the next install
-    /// takes them up; `helm uninstall` would delete what it had taken over from others, too. What this run does not
-    /// render any more goes with the record.
-    async fn forget_first(&self, prepared: &PreparedRelease) -> Result<(), StepError> {
+    async fn forget_pending(&self, prepared: &PreparedRelease) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
-        let (cluster, helm) = (&self.context.cluster, &self.context.helm);
+        let cluster = &self.context.cluster;
         let records = self.patiently(|| cluster.revision_records(namespace)).await.map_err(StepError::Watch)?;
-        let records: Vec<RevisionRecord> = records.into_iter().filter(|record| record.release == name).collect();
-        let Some(first) = records.iter().min_by_key(|record| record.revision) else {
-            // helm keeps its records elsewhere.
-            let removed = helm.uninstall(name, namespace).await;
-            return removed.map_err(|source| self.helm_failed("remove the interrupted first revision", source));
-        };
-        let left = helm.manifest(name, namespace).await;
-        let left = left.map_err(|source| self.helm_failed("read what was interrupted", source))?;
-        let place = |object: &serde_json::Value| {
-            let ObjectRef { kind, namespace: own, name, .. } = ObjectRef::of(object);
-            (kind, own.unwrap_or_else(|| namespace.to_owned()), name)
-        };
-        let wanted: BTreeSet<_> = prepared.manifest.iter().map(place).collect();
-        for stray in left.iter().filter(|object| !wanted.contains(&place(object))) {
-            let stray = ObjectRef { namespace: Some(place(stray).1), ..ObjectRef::of(stray) };
-            let gone = self.patiently(|| cluster.delete_if_since(&stray, first.created)).await;
-            gone.map_err(|source| StepError::Anew { object: format!("{} {}", stray.kind, stray.name), source })?;
+        let is_pending = |record: &RevisionRecord| record.release == name && record.status.starts_with("pending-");
+        let pending: Vec<RevisionRecord> = records.into_iter().filter(is_pending).collect();
+        if pending.is_empty() {
+            return self.undo_by_helm().await;
         }
-        for record in &records {
+        for record in &pending {
+            self.delete_strays(record, prepared).await?;
             let secret = record.secret();
             let forgotten = self.patiently(|| cluster.delete(&secret)).await;
             let object = format!("a new record of release {name}");
             forgotten.map_err(|source| StepError::Anew { object, source })?;
         }
         Ok(())
+    }
+
+    /// Objects that the interrupted operation made and this run does not render any more; older ones are not its own.
+    async fn delete_strays(&self, record: &RevisionRecord, prepared: &PreparedRelease) -> Result<(), StepError> {
+        let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
+        let left = self.context.helm.manifest_of(name, namespace, record.revision).await;
+        let left = left.map_err(|source| self.helm_failed("read what was interrupted", source))?;
+        let place = |object: &Value| {
+            let ObjectRef { kind, namespace: own, name, .. } = ObjectRef::of(object);
+            (kind, own.unwrap_or_else(|| namespace.to_owned()), name)
+        };
+        let wanted: BTreeSet<_> = prepared.manifest.iter().map(place).collect();
+        for stray in left.iter().filter(|object| !wanted.contains(&place(object))) {
+            let stray = ObjectRef { namespace: Some(place(stray).1), ..ObjectRef::of(stray) };
+            let gone = self.patiently(|| self.context.cluster.delete_if_since(&stray, record.created)).await;
+            gone.map_err(|source| StepError::Anew { object: format!("{} {}", stray.kind, stray.name), source })?;
+        }
+        Ok(())
+    }
+
+    /// Where helm keeps its records elsewhere, only helm itself takes them back.
+    async fn undo_by_helm(&self) -> Result<(), StepError> {
+        let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
+        let helm = &self.context.helm;
+        let failed = |what| move |source| self.helm_failed(what, source);
+        let history = helm.history(name, namespace).await.map_err(failed("read the release's history"))?;
+        let deployed = history.iter().rev().find(|(_, status)| *status == ReleaseStatus::Deployed);
+        match deployed {
+            Some((revision, _)) => {
+                let back = helm.rollback(name, namespace, *revision).await;
+                back.map_err(failed("roll the interrupted revision back"))
+            }
+            None => {
+                let removed = helm.uninstall(name, namespace).await;
+                removed.map_err(failed("remove the interrupted first revision"))
+            }
+        }
     }
 }

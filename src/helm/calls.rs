@@ -53,6 +53,13 @@ impl Helm {
         parse::documents(&output).map_err(|source| output_error("helm get manifest", source))
     }
 
+    /// The objects of one revision of a release.
+    pub async fn manifest_of(&self, release: &str, namespace: &str, revision: u32) -> Result<Vec<Value>, HelmError> {
+        let revision = revision.to_string();
+        let output = self.read(&["get", "manifest", release, "-n", namespace, "--revision", &revision]).await?;
+        parse::documents(&output).map_err(|source| output_error("helm get manifest", source))
+    }
+
     /// Revisions with their status, oldest first.
     pub async fn history(&self, release: &str, namespace: &str) -> Result<Vec<(u32, ReleaseStatus)>, HelmError> {
         let output = self.read(&["history", release, "-n", namespace, "-o", "json"]).await?;

@@ -22,6 +22,11 @@ pub fn secret(sandbox: &Sandbox, name: &str, key: &str) -> String {
     sandbox.get(&["-n", "monitoring", "secret", name])["data"][key].as_str().unwrap().to_owned()
 }
 
+fn saved_answers(sandbox: &Sandbox) -> Value {
+    let kept = sandbox.get(&["-n", "monitoring", "configmap", "tailwatch-answers"]);
+    serde_yaml::from_str(kept["data"]["answers.yaml"].as_str().unwrap()).unwrap()
+}
+
 fn operator_version_of_the_crds(sandbox: &Sandbox) -> String {
     let crd = sandbox.get(&["crd", "prometheuses.monitoring.coreos.com"]);
     crd["metadata"]["annotations"]["operator.prometheus.io/version"].as_str().unwrap().to_owned()
@@ -39,6 +44,8 @@ fn newer_charts_keep_data_and_secrets_and_older_ones_are_refused() {
     assert_eq!(claims_before.len(), 4, "{claims_before:?}");
     assert_eq!(operator_version_of_the_crds(&sandbox), "0.86.2");
 
+    let answers_before = saved_answers(&sandbox);
+    let untouched = sandbox.changes().len();
     let settings: Vec<String> = LATER.iter().map(|(name, version)| format!("versions.{name}={version}")).collect();
     let mut arguments = vec!["--output", "json"];
     arguments.extend(settings.iter().flat_map(|setting| ["--set", setting.as_str()]));
@@ -49,6 +56,16 @@ fn newer_charts_keep_data_and_secrets_and_older_ones_are_refused() {
     expected.sort();
     assert_eq!(sandbox.releases(), expected);
     assert_eq!(operator_version_of_the_crds(&sandbox), "0.93.1");
+    let changes = sandbox.changes().split_off(untouched);
+    let at = |agent: &str, resource: &str| {
+        let is_it = |(by, _, what): &(String, String, String)| by.starts_with(agent) && what == resource;
+        (changes.iter().position(is_it).unwrap(), changes.iter().rposition(is_it).unwrap())
+    };
+    let (crds, deployments) = (at("tailwatch", "customresourcedefinitions"), at("Helm", "deployments"));
+    assert!(crds.1 < deployments.0, "the CRDs come before the operator: {crds:?}, {deployments:?}");
+    let mut answers = saved_answers(&sandbox);
+    assert_eq!(answers.as_object_mut().unwrap().remove("versions").unwrap().as_object().unwrap().len(), LATER.len());
+    assert_eq!(answers, answers_before);
     assert_eq!(claims(&sandbox), claims_before);
     assert_eq!(secret(&sandbox, "oauth2-proxy-auth0", "cookie-secret"), cookie);
     assert_eq!(secret(&sandbox, "grafana-admin", "admin-password"), password);

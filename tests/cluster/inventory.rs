@@ -11,7 +11,7 @@ use crate::support::Sandbox;
 /// Kinds that are left out.
 const LEFT_OUT: [&str; 3] = ["events", "events.events.k8s.io", "componentstatuses"];
 /// What differs between two runs that did the same: it is chosen at random, or tells when and by whom.
-const ACCIDENTAL: [&str; 35] = [
+const ACCIDENTAL: [&str; 37] = [
     "uid",
     "resourceVersion",
     "generation",
@@ -35,6 +35,8 @@ const ACCIDENTAL: [&str; 35] = [
     "pod-template-hash",
     "controller-revision-hash",
     "deployment.kubernetes.io/revision",
+    "deployment.kubernetes.io/revision-history",
+    "pod-template-generation",
     "deprecated.daemonset.template.generation",
     "endpoints.kubernetes.io/last-change-trigger-time",
     "volume.kubernetes.io/selected-node",

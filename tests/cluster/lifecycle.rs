@@ -159,6 +159,30 @@ fn a_way_that_leads_only_forward_is_not_gone_back() {
 }
 
 #[test]
+fn logs_are_left_out_and_come_back_with_their_volume() {
+    let sandbox = Sandbox::up(&[]);
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+    let claim = |sandbox: &Sandbox| sandbox.get(&["-n", "monitoring", "pvc/storage-loki-0"])["metadata"]["uid"].clone();
+    let before = claim(&sandbox);
+    let without = ["install", "--yes", "--output", "json", "--set", "logs=none"];
+    let events = sandbox.tailwatch(&without).ended_with(0).events();
+    let outcomes: Vec<_> = of_kind(&events, "step-finished")
+        .iter()
+        .map(|step| format!("{} {}", step["component"].as_str().unwrap(), step["outcome"].as_str().unwrap()))
+        .collect();
+    let expected = ["kube-prometheus-stack upgraded", "oauth2-proxy unchanged", "alloy removed", "loki removed"];
+    assert_eq!(outcomes, expected);
+    let skipped =
+        events.last().unwrap()["checks"].as_array().unwrap().iter().filter(|check| check["verdict"] == "skip");
+    assert_eq!(skipped.count(), 5);
+    // The answers that were kept leave them out, too.
+    let again = sandbox.tailwatch(&["plan", "--exit-code", "--output", "json"]).ended_with(0).json();
+    assert_eq!(again["steps"].as_array().unwrap().len(), 2, "{again:#}");
+    sandbox.tailwatch(&["install", "--yes", "--set", "logs=install"]).ended_with(0);
+    assert_eq!(claim(&sandbox), before);
+}
+
+#[test]
 fn volumes_grow_with_their_data_and_never_shrink() {
     let sandbox = Sandbox::up(&[]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
