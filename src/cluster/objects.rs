@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::Resource;
 use kube::api::{Api, ListParams, ObjectMeta, PostParams};
@@ -22,6 +23,10 @@ pub(super) const PAGE: u32 = 500;
 const SMALL_PAGE: u32 = 50;
 /// So few objects are asked for by name.
 const FEW: usize = 2;
+/// So many of a kind that stands for the whole cluster, of which others may have any number.
+const FEW_OF_ALL: usize = 20;
+/// Objects that are asked for side by side.
+const AT_ONCE: usize = 4;
 
 impl ObjectRef {
     /// Of an object's JSON.
@@ -132,10 +137,11 @@ impl Cluster {
         let failed = |error| ClusterError::from_kube(&format!("cannot read {kind} objects"), error);
         let mut found = Vec::new();
         let mut keep = |object: DynamicObject| found.push(whole(object, api_version, kind));
-        if names.len() <= FEW || kind == "Secret" {
-            for name in names {
-                api.get_opt(name).await.map_err(failed)?.into_iter().for_each(&mut keep);
-            }
+        let is_everywhere = matches!(self.kind(api_version, kind).await?, Some((_, Scope::Cluster)));
+        if names.len() <= FEW || kind == "Secret" || (is_everywhere && names.len() <= FEW_OF_ALL) {
+            let each = futures::stream::iter(names).map(|name| api.get_opt(name)).buffered(AT_ONCE);
+            let each: Vec<Option<DynamicObject>> = each.try_collect().await.map_err(failed)?;
+            each.into_iter().flatten().for_each(&mut keep);
             return Ok(Some(found));
         }
         let mut parameters = ListParams::default().limit(SMALL_PAGE);

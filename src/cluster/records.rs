@@ -1,5 +1,5 @@
 //! The records that helm keeps of its releases, as far as their labels tell: which revision is in which state, and
-//! which run of ours began it. And our own note of which revision was last seen healthy.
+//! which run of ours began it. And our own notes beside them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cluster::apply::Hand;
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
-use crate::stack::{RUN_LABEL, healthy_revision_note};
+use crate::stack::{RUN_LABEL, note_on_releases};
 
 /// One revision of a release, from the labels of helm's Secret (helm pkg/storage/driver/secrets.go).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,20 +63,17 @@ impl Cluster {
         Ok(found.into_iter().filter_map(record).collect())
     }
 
-    /// Release -> revision that was last seen healthy, from our own note.
-    pub async fn healthy_revisions(&self, namespace: &str) -> Result<BTreeMap<String, u32>, ClusterError> {
-        let note = ObjectRef::of(&healthy_revision_note(namespace, "", 0));
-        let kept = self.get(&note).await?.unwrap_or_default();
+    /// Our notes on the releases of a namespace, by key.
+    pub async fn notes(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterError> {
+        let kept = self.get(&ObjectRef::of(&note_on_releases(namespace, "", ""))).await?.unwrap_or_default();
         let data = kept.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
-        let number = |value: &Value| value.as_str()?.parse().ok();
-        Ok(data.iter().filter_map(|(release, value)| Some((release.clone(), number(value)?))).collect())
+        Ok(data.into_iter().filter_map(|(key, text)| Some((key, text.as_str()?.to_owned()))).collect())
     }
 
-    /// Notes that a revision was seen healthy. Each release's line has a field manager of its own, so that one does
-    /// not take the others' away.
-    pub async fn note_healthy(&self, namespace: &str, release: &str, revision: u32) -> Result<(), ClusterError> {
-        let manager = format!("tailwatch-{release}");
-        let note = healthy_revision_note(namespace, release, revision);
+    /// Writes one of them. Each has a field manager of its own, so that one does not take the others away.
+    pub async fn note(&self, namespace: &str, key: &str, text: &str) -> Result<(), ClusterError> {
+        let manager = format!("tailwatch-{key}");
+        let note = note_on_releases(namespace, key, text);
         self.apply_value(&note, Hand::taking(&manager)).await.map(drop)
     }
 }

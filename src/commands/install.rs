@@ -13,6 +13,7 @@ use crate::commands::{adoption, connect, saved};
 use crate::config::{Draft, Settings};
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
+use crate::helm::Ownership;
 use crate::plan::{PlanError, Untried};
 use crate::report::{self, style::Style};
 use crate::stack::DOOR_SECRET;
@@ -158,6 +159,10 @@ async fn plan_and_execute(
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
     let mut survey = survey(global, &target.cluster, &target.helm, settings).await?;
+    let strangers = survey.strangers();
+    if options.ownership == Ownership::Respect && !strangers.is_empty() {
+        return Err(PlanError::Strangers { releases: strangers }.into());
+    }
     let mut restarts = Vec::new();
     // Where helm changes nothing, it meets nobody.
     if !survey.prepared.releases.is_empty() {

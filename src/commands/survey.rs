@@ -19,6 +19,14 @@ pub(super) struct Survey {
     pub(super) untried: Vec<Untried>,
 }
 
+impl Survey {
+    /// Releases that stand under our names and that no run of ours ever touched.
+    pub(super) fn strangers(&self) -> Vec<String> {
+        let named = self.observed.strangers.iter().filter_map(|name| self.observed.releases.get(name));
+        named.map(|info| format!("release {} in namespace {}", info.name, info.namespace)).collect()
+    }
+}
+
 /// The catalogue of `--values-dir`, or the built-in one.
 pub(super) fn catalogue(global: &GlobalArgs) -> Result<Catalogue, Error> {
     Ok(match &global.values_dir {
@@ -56,7 +64,11 @@ pub(super) async fn survey(
     let untried = plan::untried(&plan, &catalogue);
     prepared.notices.extend(untried.iter().map(ToString::to_string));
     prepared.notices.extend(migrations(&catalogue, settings, &plan));
-    Ok(Survey { observed, plan, prepared, untried })
+    let mut survey = Survey { observed, plan, prepared, untried };
+    let strangers = survey.strangers().into_iter();
+    let told = strangers.map(|name| format!("{name} was made by no run of tailwatch; --adopt takes it over"));
+    survey.prepared.notices.extend(told);
+    Ok(survey)
 }
 
 /// What happens to values that were written for older charts, told only where something is done.

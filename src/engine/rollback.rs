@@ -9,7 +9,7 @@ use crate::cluster::TrackedRelease;
 use crate::engine::StepError;
 use crate::engine::step::StepRun;
 use crate::event::{Phase, Rollback};
-use crate::plan::Work;
+use crate::plan::{Work, rollback_key};
 
 /// How long the earlier revision may take to become ready, whatever is left of the wave's time.
 const READY: Duration = Duration::from_secs(180);
@@ -22,7 +22,7 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
         return None;
     }
     let (name, namespace) = (step.release.component.as_str(), step.release.namespace.as_str());
-    let revision = step.last_healthy?;
+    let revision = step.last_healthy.as_ref()?.revision;
     let history = context.helm.history(name, namespace).await.ok()?;
     let (newest, _) = history.last()?;
     // helm never came to it: what was healthy stands.
@@ -33,6 +33,11 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
         return Some(Rollback::Unsafe { why });
     }
     run.phase(Phase::RollingBack);
+    // So that a later run knows this rollback for ours, if it never ends.
+    let noted = context.cluster.note(namespace, &rollback_key(name), &(newest + 1).to_string()).await;
+    if let Err(error) = noted {
+        return Some(Rollback::Failed { revision, why: error.to_string() });
+    }
     if let Err(error) = context.helm.rollback(name, namespace, revision).await {
         return Some(Rollback::Failed { revision, why: error.to_string() });
     }

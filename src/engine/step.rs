@@ -14,11 +14,13 @@ use crate::engine::prepare::request;
 use crate::engine::{EngineContext, PreparedRelease, StepError};
 use crate::event::{ActionKind, Diagnosis, Event, Phase};
 use crate::helm::{HelmError, ReleaseStatus};
-use crate::plan::{Anew, Drifted, Step, Work};
+use crate::plan::{Anew, Drifted, Healthy, Step, Work};
 use crate::refusal::Refusal;
 
-/// The revision of a release that was never seen healthy.
-const NEVER: u32 = 0;
+/// The note on a release that was never seen healthy.
+const NEVER: &str = "0";
+/// From here on helm applies server-side, and fields that somebody else set are in its way.
+const SERVER_SIDE: u64 = 4;
 
 /// What one step works with.
 pub(super) struct StepRun<'a> {
@@ -47,6 +49,9 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
                 return Err(StepError::Cancelled);
             }
             run.phase(Phase::Helm);
+            if run.context.helm.version().major >= SERVER_SIDE {
+                run.put_back(&run.step.in_the_way).await?;
+            }
             run.make_way().await?;
             run.release(prepared).await?;
         }
@@ -150,13 +155,13 @@ impl StepRun<'_> {
         let name = release.component.as_str();
         let Ok(listed) = self.context.helm.list(&release.namespace).await else { return };
         if let Some(info) = listed.iter().find(|info| info.name == name) {
-            self.note(info.revision).await;
+            self.note(&Healthy::write(info.revision, &info.chart_version)).await;
         }
     }
 
-    async fn note(&self, revision: u32) {
+    async fn note(&self, text: &str) {
         let release = &self.step.release;
-        let _ = self.context.cluster.note_healthy(&release.namespace, release.component.as_str(), revision).await;
+        let _ = self.context.cluster.note(&release.namespace, release.component.as_str(), text).await;
     }
 
     async fn apply_crds(&self, prepared: &PreparedRelease) -> Result<(), StepError> {

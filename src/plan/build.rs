@@ -4,7 +4,7 @@ use crate::event::{ActionKind, Effects};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::plan::difference::changed_paths;
 use crate::plan::observe::Begun;
-use crate::plan::{Observed, Plan, PlanError, Standing, Step, Wave, Work};
+use crate::plan::{Drifted, Observed, Plan, PlanError, Standing, Step, Wave, Work};
 use crate::stack::Release;
 
 /// How many changed value paths a reason names before it counts the rest.
@@ -17,7 +17,10 @@ pub fn build(wanted: Vec<Release>, observed: &Observed) -> Result<Plan, PlanErro
         let info = observed.releases.get(release.component.as_str());
         let Decision { action, reason, work } = decide(&release, info, observed)?;
         let number = release.wave;
-        let last_healthy = observed.healthy.get(release.component.as_str()).copied();
+        let last_healthy = observed.healthy.get(release.component.as_str()).cloned();
+        let drifted = observed.drift.get(release.component.as_str()).map(|drift| drift.manifest.objects.clone());
+        let is_in_the_way = |object: &Drifted| object.live.is_some();
+        let in_the_way = drifted.unwrap_or_default().into_iter().filter(is_in_the_way).collect();
         let step = Step {
             release,
             action,
@@ -26,6 +29,7 @@ pub fn build(wanted: Vec<Release>, observed: &Observed) -> Result<Plan, PlanErro
             from: info.map(Standing::from),
             last_healthy,
             no_way_back: None,
+            in_the_way,
             effects: Effects::default(),
             anew: Vec::new(),
         };
@@ -109,7 +113,7 @@ fn decide_as_wanted(info: &ReleaseInfo, observed: &Observed) -> Decision {
         };
         return Decision { action: ActionKind::Repair, reason: name_some(&reasons), work };
     }
-    if observed.healthy.get(&info.name) != Some(&info.revision) {
+    if observed.healthy.get(&info.name).map(|healthy| healthy.revision) != Some(info.revision) {
         let reason = format!("revision {} was not seen ready yet", info.revision);
         return Decision { action: ActionKind::Repair, reason, work: Work::Wait };
     }
@@ -138,6 +142,7 @@ pub(super) fn name_some(items: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Healthy;
     use crate::plan::drift::Drift;
     use crate::plan::observe::ReleaseDrift;
     use crate::stack::{ChartSource, CrdPolicy};
@@ -179,7 +184,7 @@ mod tests {
         let mut observed = Observed::default();
         observed.releases.insert("loki".into(), info);
         observed.values.insert("loki".into(), json!({"a": 1}));
-        observed.healthy.insert("loki".into(), 2);
+        observed.healthy.insert("loki".into(), Healthy::read("2").unwrap());
         observed
     }
 
@@ -223,7 +228,7 @@ mod tests {
         };
         let mut standing = observed("1.0.0", ReleaseStatus::Deployed);
         assert!(matches!(work(&standing), (ActionKind::Unchanged, Work::Wait)));
-        standing.healthy.insert("loki".into(), 1);
+        standing.healthy.insert("loki".into(), Healthy::read("1").unwrap());
         assert!(
             matches!(work(&standing), (ActionKind::Repair, Work::Wait)),
             "an earlier run ended before it was ready"

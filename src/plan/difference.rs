@@ -14,7 +14,7 @@ pub fn changed_paths(from: &Value, to: &Value) -> Vec<String> {
 
 fn collect(path: String, from: &Value, to: &Value, paths: &mut Vec<String>) {
     let (Value::Object(old), Value::Object(new)) = (from, to) else {
-        if from != to {
+        if !same_value(from, to) {
             paths.push(if path.is_empty() { "(all)".into() } else { path });
         }
         return;
@@ -22,6 +22,21 @@ fn collect(path: String, from: &Value, to: &Value, paths: &mut Vec<String>) {
     for key in new.keys().chain(old.keys().filter(|key| !new.contains_key(*key))) {
         let child = below(&path, key);
         collect(child, old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null), paths);
+    }
+}
+
+/// Equal, where a number may be written in another way: helm gives `1.0` back as `1`.
+fn same_value(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_value(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(key, value)| other.get(key).is_some_and(|other| same_value(value, other)))
+        }
+        _ => one == other,
     }
 }
 
@@ -46,15 +61,17 @@ pub fn drift(live: &Value, wanted: &Value, absent: Absent) -> Option<String> {
 
 fn first_drift(path: String, live: &Value, wanted: &Value, absent: Absent) -> Option<String> {
     match (live, wanted) {
+        // A key without a value asks for nothing (`annotations:` of a template that has none).
+        (_, Value::Null) => None,
         (Value::Object(live), Value::Object(wanted)) => wanted.iter().find_map(|(key, value)| match live.get(key) {
             Some(found) => first_drift(below(&path, key), found, value, absent),
             None if absent == Absent::Pruned || is_empty(value) => None,
             None => Some(below(&path, key)),
         }),
         (Value::Array(live), Value::Array(wanted)) => match names_of(wanted) {
-            Some(names) => names.iter().zip(wanted).find_map(|(name, value)| {
-                let path = format!("{path}[{name}]");
-                match live.iter().find(|item| item["name"] == **name) {
+            Some((key, names)) => names.iter().zip(wanted).find_map(|(name, value)| {
+                let path = format!("{path}[{}]", name.as_str().map_or_else(|| name.to_string(), str::to_owned));
+                match live.iter().find(|item| item[key] == **name) {
                     Some(found) => first_drift(path, found, value, absent),
                     None => Some(path),
                 }
@@ -70,13 +87,17 @@ fn first_drift(path: String, live: &Value, wanted: &Value, absent: Absent) -> Op
     }
 }
 
-/// The names of a list whose entries the API server tells apart by name (containers, variables, volumes): others may
-/// add to it.
-fn names_of(items: &[Value]) -> Option<Vec<&str>> {
-    let names: Vec<&str> = items.iter().map(|item| item.get("name")?.as_str()).collect::<Option<_>>()?;
-    // A volume may be mounted twice, so mounts of one name are told apart by their order.
-    let distinct: BTreeSet<&str> = names.iter().copied().collect();
-    (!names.is_empty() && distinct.len() == names.len()).then_some(names)
+/// Keys by which the API server tells the entries of a list apart, to which others may add (the merge keys of
+/// k8s.io/api: containers, variables and volumes, mounts, ports).
+const MERGE_KEYS: [&str; 4] = ["name", "mountPath", "containerPort", "port"];
+
+/// The first of them that every entry has, each with another value, and these values.
+fn names_of(items: &[Value]) -> Option<(&'static str, Vec<&Value>)> {
+    MERGE_KEYS.into_iter().find_map(|key| {
+        let names: Vec<&Value> = items.iter().map(|item| item.get(key)).collect::<Option<_>>()?;
+        let distinct: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
+        (!names.is_empty() && distinct.len() == names.len()).then_some((key, names))
+    })
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -134,6 +155,7 @@ mod tests {
         let to = json!({"a": {"b": 2, "new": 1}, "list": [1, 2], "same": "x"});
         assert_eq!(changed_paths(&from, &to), ["a.b", "a.new", "a.gone", "list"]);
         assert!(changed_paths(&from, &from).is_empty());
+        assert!(changed_paths(&json!({"a": [1.0], "b": 1e6}), &json!({"a": [1], "b": 1_000_000})).is_empty());
     }
 
     fn differs(live: Value, wanted: Value) -> Option<String> {
@@ -144,8 +166,12 @@ mod tests {
     fn live_objects_may_have_more_but_not_less() {
         let live = json!({"spec": {"ports": [{"port": 1, "protocol": "TCP"}], "type": "x"}, "status": {}});
         assert_eq!(differs(live.clone(), json!({"spec": {"ports": [{"port": 1}]}})), None);
-        assert_eq!(differs(live.clone(), json!({"spec": {"ports": [{"port": 2}]}})), Some("spec.ports[0].port".into()));
+        assert_eq!(differs(live.clone(), json!({"spec": {"ports": [{"port": 2}]}})), Some("spec.ports[2]".into()));
         assert_eq!(differs(live.clone(), json!({"spec": {"ports": [{"port": 1}, {}]}})), Some("spec.ports".into()));
+        assert_eq!(
+            differs(json!({"metadata": {"annotations": {"by": "helm"}}}), json!({"metadata": {"annotations": null}})),
+            None
+        );
         assert_eq!(differs(live.clone(), json!({"spec": {"class": "y"}})), Some("spec.class".into()));
         assert_eq!(drift(&live, &json!({"spec": {"class": "y"}}), Absent::Pruned), None);
     }
@@ -168,5 +194,8 @@ mod tests {
         assert_eq!(differs(live, json!({"containers": [{"name": "gone"}]})), Some("containers[gone]".into()));
         let mounts = json!({"mounts": [{"name": "config", "path": "/a"}, {"name": "config", "path": "/b"}]});
         assert_eq!(differs(mounts.clone(), mounts), None, "one volume, mounted twice");
+        let mount =
+            |paths: &[&str]| paths.iter().map(|path| json!({"name": "config", "mountPath": path})).collect::<Value>();
+        assert_eq!(differs(mount(&["/a", "/mine", "/b"]), mount(&["/a", "/b"])), None, "somebody added a mount");
     }
 }

@@ -133,7 +133,8 @@ fn operator_program(deployment: &Value) -> Option<(&Value, &Value)> {
 fn pod_fields(resource: &Value) -> Value {
     let mut spec = resource["spec"].clone();
     if let Some(fields) = spec.as_object_mut() {
-        fields.retain(|name, _| !name.ends_with("Selector") && !NO_PART_OF_THE_PODS.contains(&name.as_str()));
+        let selects_objects = |name: &str| name.ends_with("Selector") && name != "nodeSelector";
+        fields.retain(|name, _| !selects_objects(name) && !NO_PART_OF_THE_PODS.contains(&name.as_str()));
     }
     spec
 }

@@ -46,6 +46,12 @@ pub enum PlanError {
         /// Since when, RFC 3339.
         since: String,
     },
+    /// Releases of our names stand that no run of ours ever touched.
+    #[error("{}: of that name and chart, but no run of tailwatch made it", releases.join(", "))]
+    Strangers {
+        /// `release loki in namespace monitoring`; never empty.
+        releases: Vec<String>,
+    },
     /// A volume would have to shrink.
     #[error("{claim} has {standing}, but {asked} is asked for; volumes never shrink")]
     Shrink {
@@ -129,6 +135,10 @@ impl PlanError {
             PlanError::UnderWay { release, namespace, .. } => Some(format!(
                 "wait until it has ended; if whoever ran helm is gone, end it with `helm rollback {release} -n {namespace}` (or `helm uninstall`, if there is no earlier revision), then run the same command again"
             )),
+            PlanError::Strangers { .. } => Some(
+                "look at what would change with `tailwatch plan --diff`; --adopt takes it over, --namespace names another place"
+                    .into(),
+            ),
             PlanError::Shrink { standing, .. } => {
                 Some(format!("ask for {standing} or more below `storage:` in the answers"))
             }

@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, ObjectRef};
 use crate::event::ActionKind;
 use crate::plan::effects::{self, by_key, words};
 use crate::plan::volumes::{Claim, growth};
-use crate::plan::{Observed, Plan, PlanError, Step, Work, drift, immutable};
+use crate::plan::{Anew, Observed, Plan, PlanError, Step, Work, drift, immutable};
 
 /// What a step's chart was rendered to.
 #[derive(Clone, Copy, Debug)]
@@ -51,18 +51,24 @@ pub async fn foresee(
 
 fn by_helm(step: &mut Step, observed: &Observed, rendered: Rendered<'_>, claims: &[Claim]) -> Result<(), PlanError> {
     let namespace = step.release.namespace.as_str();
+    let claims: Vec<Claim> = claims.iter().filter(|claim| claim.namespace == namespace).cloned().collect();
     let old = observed.manifests.get(step.release.component.as_str()).map(Vec::as_slice).unwrap_or_default();
     step.effects = effects::between(old, rendered.manifest, namespace);
     let (before, after) = (by_key(old, namespace), by_key(rendered.manifest, namespace));
     for (key, new) in after {
-        let Some(old) = before.get(&key) else { continue };
-        for (claim, told) in growth(old, new, claims)? {
+        let old = before.get(&key).copied();
+        for (claim, told) in growth(old.unwrap_or(&Value::Null), new, &claims)? {
             step.anew.push(claim);
             step.effects.growth.push(told);
         }
-        if let Some((way, field)) = immutable::anew(old, new, namespace) {
+        if let Some((way, field)) = old.and_then(|old| immutable::anew(old, new, namespace)) {
+            let object = words(key);
+            match way {
+                Anew::Whole(_) if !step.effects.restarts.contains(&object) => step.effects.restarts.push(object),
+                Anew::Whole(_) => {}
+                _ => step.effects.recreated.push(format!("{object} ({field})")),
+            }
             step.anew.push(way);
-            step.effects.recreated.push(format!("{} ({field})", words(key)));
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ mod effects;
 mod error;
 mod foresee;
 mod immutable;
+mod notes;
 mod observe;
 mod offers;
 mod outsiders;
@@ -24,6 +25,7 @@ pub use describe::{StepDiff, diffs};
 pub use drift::Drifted;
 pub use error::{PlanError, RefusedValues};
 pub use foresee::{Rendered, foresee};
+pub use notes::{Healthy, rollback_key};
 pub use observe::{Begun, Observed, live_facts, observe, removals};
 pub use offers::{Mirror, Offer, Untried, mark_one_way, untried};
 pub use outsiders::{KubeletService, in_words, kubelet_left, kubelet_service, operator_users};
@@ -81,9 +83,11 @@ pub struct Step {
     /// What stands now.
     pub from: Option<Standing>,
     /// Revision that was last seen healthy, and to which a failed step goes back.
-    pub last_healthy: Option<u32>,
+    pub last_healthy: Option<Healthy>,
     /// Why the chart's own way leads only forward, where it does.
     pub no_way_back: Option<String>,
+    /// Objects of the release that somebody changed and that stand in the way of helm's own apply; put back before it.
+    pub in_the_way: Vec<Drifted>,
     /// How it is done.
     pub work: Work,
     /// What it will do beyond the release; filled once the chart is rendered.

@@ -8,7 +8,9 @@ use serde_json::Value;
 use crate::cluster::{Cluster, RevisionRecord};
 use crate::config::{OperatorMode, Settings};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
+use crate::plan::difference::changed_paths;
 use crate::plan::drift::{self, Drift};
+use crate::plan::notes::{Healthy, rollback_key};
 use crate::plan::uninstall::tailscale_is_ours;
 use crate::plan::{PlanError, Removal, Standing};
 use crate::stack::{
@@ -20,16 +22,18 @@ use crate::stack::{
 pub struct Observed {
     /// Releases by name, those of the catalogue only.
     pub releases: BTreeMap<String, ReleaseInfo>,
-    /// User-supplied values of each release that is deployed or failed.
+    /// User-supplied values of each release that is deployed.
     pub values: BTreeMap<String, Value>,
-    /// Objects of the manifest of each release that is deployed or failed.
+    /// Objects of the last deployed revision of each release.
     pub manifests: BTreeMap<String, Vec<Value>>,
-    /// What is not as it should be, of releases whose chart and values are.
+    /// What is not as it should be, of releases that are deployed.
     pub drift: BTreeMap<String, ReleaseDrift>,
+    /// Releases that stand though no run of ours ever touched them.
+    pub strangers: Vec<String>,
     /// Who began what never ended, of releases that are pending or being removed.
     pub begun: BTreeMap<String, Begun>,
     /// Revision of each release that was last seen healthy.
-    pub healthy: BTreeMap<String, u32>,
+    pub healthy: BTreeMap<String, Healthy>,
 }
 
 /// Drift of a release, and of our objects beside it.
@@ -79,31 +83,51 @@ pub async fn live_facts(cluster: &Cluster, settings: &Settings) -> Result<LiveFa
     })
 }
 
-/// Reads releases, their values and manifests, and looks for drift where chart and values are as wanted.
+/// Reads releases, their values and manifests, and looks for drift.
 pub async fn observe(cluster: &Cluster, helm: &Helm, wanted: &[Release]) -> Result<Observed, PlanError> {
     let releases = standing_releases(helm, wanted).await?;
-    let is_readable = |info: &&ReleaseInfo| matches!(info.status, ReleaseStatus::Deployed | ReleaseStatus::Failed);
-    let read = releases.values().filter(is_readable).map(|info| async {
-        let (values, manifest) =
-            futures::try_join!(helm.values(&info.name, &info.namespace), helm.manifest(&info.name, &info.namespace))
-                .map_err(|source| reading(&info.name, source))?;
+    let read = releases.values().map(|info| async {
+        let (values, manifest) = read_release(helm, info).await.map_err(|source| reading(&info.name, source))?;
         Ok::<_, PlanError>((info.name.clone(), values, manifest))
     });
     let mut observed = Observed { releases: releases.clone(), ..Observed::default() };
     for (name, values, manifest) in try_join_all(read).await? {
-        observed.values.insert(name.clone(), values);
+        observed.values.extend(values.map(|values| (name.clone(), values)));
         observed.manifests.insert(name, manifest);
     }
-    observed.begun = begun(cluster, &releases).await?;
     for namespace in namespaces(wanted) {
-        let noted = cluster.healthy_revisions(namespace).await?;
-        let ours = noted.into_iter().filter(|(name, _)| {
-            wanted.iter().any(|release| release.component.as_str() == name && release.namespace == namespace)
-        });
-        observed.healthy.extend(ours);
+        let (notes, records) = futures::try_join!(cluster.notes(namespace), cluster.revision_records(namespace))?;
+        for info in releases.values().filter(|info| info.namespace == namespace) {
+            let healthy = notes.get(&info.name).and_then(|text| Healthy::read(text));
+            observed.healthy.extend(healthy.map(|healthy| (info.name.clone(), healthy)));
+            let own: Vec<RevisionRecord> =
+                records.iter().filter(|record| record.release == info.name).cloned().collect();
+            if info.status.is_under_way() {
+                let rollback = notes.get(&rollback_key(&info.name)).and_then(|text| text.parse().ok());
+                observed.begun.insert(info.name.clone(), whose(&own, info, rollback));
+            }
+            if !own.is_empty() && own.iter().all(|record| record.run.is_none()) {
+                observed.strangers.push(info.name.clone());
+            }
+        }
     }
     observed.drift = drift_of(cluster, wanted, &observed).await?;
     Ok(observed)
+}
+
+/// Values of a deployed release, and the manifest of its last deployed revision; a release that never was deployed has
+/// none that could be relied on.
+async fn read_release(helm: &Helm, info: &ReleaseInfo) -> Result<(Option<Value>, Vec<Value>), HelmError> {
+    let (name, namespace) = (info.name.as_str(), info.namespace.as_str());
+    if info.status == ReleaseStatus::Deployed {
+        let (values, manifest) = futures::try_join!(helm.values(name, namespace), helm.manifest(name, namespace))?;
+        return Ok((Some(values), manifest));
+    }
+    let history = helm.history(name, namespace).await?;
+    match history.iter().rev().find(|(_, status)| *status == ReleaseStatus::Deployed) {
+        Some((revision, _)) => Ok((None, helm.manifest_of(name, namespace, *revision).await?)),
+        None => Ok((None, Vec::new())),
+    }
 }
 
 async fn standing_releases(helm: &Helm, wanted: &[Release]) -> Result<BTreeMap<String, ReleaseInfo>, PlanError> {
@@ -152,32 +176,17 @@ pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[Overview]) -> 
     Ok(removals)
 }
 
-/// For each release with an operation that has not ended: who began it.
-async fn begun(
-    cluster: &Cluster,
-    releases: &BTreeMap<String, ReleaseInfo>,
-) -> Result<BTreeMap<String, Begun>, PlanError> {
-    let mut begun = BTreeMap::new();
-    for info in releases.values().filter(|info| info.status.is_under_way()) {
-        let records = cluster.revision_records(&info.namespace).await?;
-        let records: Vec<_> = records.into_iter().filter(|record| record.release == info.name).collect();
-        begun.insert(info.name.clone(), whose(&records, info));
-    }
-    Ok(begun)
-}
-
 /// helm hands labels down from a revision to the next, so a mark that the revision before has too says nothing of
-/// who began this one; rollbacks and removals take no label of their own. Without records as Secrets nothing can be
-/// told, and the release is taken for ours.
-fn whose(records: &[RevisionRecord], info: &ReleaseInfo) -> Begun {
+/// who began this one; a rollback of ours is noted before it begins. A removal is taken for ours: it ends the same in
+/// whoever's hands. Without records as Secrets nothing can be told, and the release is taken for ours.
+fn whose(records: &[RevisionRecord], info: &ReleaseInfo, rollback: Option<u32>) -> Begun {
     let Some(last) = records.iter().find(|record| record.revision == info.revision) else { return Begun::ByUs };
     let before = records.iter().filter(|record| record.revision < info.revision).max_by_key(|record| record.revision);
-    let inherits = matches!(info.status, ReleaseStatus::PendingRollback | ReleaseStatus::Uninstalling);
-    let is_ours = match (&last.run, before.map(|record| &record.run)) {
-        (None, _) => false,
-        (Some(_), _) if inherits => true,
-        (mark @ Some(_), Some(earlier)) => mark != earlier,
-        (Some(_), None) => true,
+    let is_ours = match (info.status, &last.run, before.map(|record| &record.run)) {
+        (_, None, _) => false,
+        (ReleaseStatus::PendingRollback, ..) => rollback == Some(info.revision),
+        (ReleaseStatus::Uninstalling, Some(_), _) | (_, Some(_), None) => true,
+        (_, mark @ Some(_), Some(earlier)) => mark != earlier,
     };
     if is_ours { Begun::ByUs } else { Begun::BySomebodyElse { since: last.since.clone() } }
 }
@@ -187,13 +196,18 @@ async fn drift_of(
     wanted: &[Release],
     observed: &Observed,
 ) -> Result<BTreeMap<String, ReleaseDrift>, PlanError> {
-    let compared = wanted.iter().filter(|release| observed.stands_as_wanted(release)).map(|release| async {
+    let is_deployed = |release: &&Release| observed.values.contains_key(release.component.as_str());
+    let compared = wanted.iter().filter(is_deployed).map(|release| async {
         let name = release.component.to_string();
         let manifest = observed.manifests.get(&name).map(Vec::as_slice).unwrap_or_default();
-        let (manifest, own) = futures::try_join!(
-            drift::of_manifest(cluster, manifest, &release.namespace),
-            drift::of_own_objects(cluster, &release.objects)
-        )?;
+        let own = async {
+            match observed.stands_as_wanted(release) {
+                true => drift::of_own_objects(cluster, &release.objects).await,
+                // They are applied in any case.
+                false => Ok(Drift::default()),
+            }
+        };
+        let (manifest, own) = futures::try_join!(drift::of_manifest(cluster, manifest, &release.namespace), own)?;
         Ok::<_, PlanError>((name, ReleaseDrift { manifest, own }))
     });
     Ok(try_join_all(compared).await?.into_iter().collect())
@@ -207,7 +221,7 @@ impl Observed {
             info.status == ReleaseStatus::Deployed
                 && info.chart == release.chart.name
                 && info.chart_version == release.chart.version
-                && self.values.get(name) == Some(&release.values)
+                && self.values.get(name).is_some_and(|values| changed_paths(values, &release.values).is_empty())
         })
     }
 }
@@ -220,7 +234,7 @@ mod tests {
         RevisionRecord::for_tests(revision, run)
     }
 
-    fn judged(status: ReleaseStatus, records: &[RevisionRecord]) -> bool {
+    fn judged(status: ReleaseStatus, records: &[RevisionRecord], rollback: Option<u32>) -> bool {
         let info = ReleaseInfo {
             name: "loki".into(),
             namespace: "monitoring".into(),
@@ -230,18 +244,19 @@ mod tests {
             chart_version: "1.0.0".parse().unwrap(),
             app_version: String::new(),
         };
-        whose(records, &info) == Begun::ByUs
+        whose(records, &info, rollback) == Begun::ByUs
     }
 
     #[test]
     fn an_interrupted_revision_of_ours_has_a_mark_of_its_own() {
         use ReleaseStatus::{PendingRollback, PendingUpgrade, Uninstalling};
-        assert!(judged(PendingUpgrade, &[record(1, Some("a")), record(2, Some("b"))]));
-        assert!(judged(PendingUpgrade, &[record(2, Some("a"))]), "the first revision that is kept");
-        assert!(!judged(PendingUpgrade, &[record(1, Some("a")), record(2, Some("a"))]), "handed down by helm");
-        assert!(!judged(PendingUpgrade, &[record(1, Some("a")), record(2, None)]));
-        assert!(judged(PendingRollback, &[record(1, Some("a")), record(2, Some("a"))]));
-        assert!(!judged(Uninstalling, &[record(2, None)]));
-        assert!(judged(PendingUpgrade, &[]), "helm keeps its records elsewhere");
+        assert!(judged(PendingUpgrade, &[record(1, Some("a")), record(2, Some("b"))], None));
+        assert!(judged(PendingUpgrade, &[record(2, Some("a"))], None), "the first revision that is kept");
+        assert!(!judged(PendingUpgrade, &[record(1, Some("a")), record(2, Some("a"))], None), "handed down by helm");
+        assert!(!judged(PendingUpgrade, &[record(1, Some("a")), record(2, None)], None));
+        assert!(judged(PendingRollback, &[record(1, Some("a")), record(2, Some("a"))], Some(2)));
+        assert!(!judged(PendingRollback, &[record(1, Some("a")), record(2, Some("a"))], Some(1)), "an earlier one");
+        assert!(!judged(Uninstalling, &[record(2, None)], None));
+        assert!(judged(PendingUpgrade, &[], None), "helm keeps its records elsewhere");
     }
 }

@@ -5,7 +5,7 @@ use semver::Version;
 use crate::config::ComponentName;
 use crate::event::{ActionKind, PathRow, UpgradeRow};
 use crate::plan::Plan;
-use crate::stack::{Catalogue, UpgradePath, UpgradeStep};
+use crate::stack::{Catalogue, CrdPolicy, UpgradePath, UpgradeStep};
 
 /// What the repositories offer of one installed component.
 #[derive(Clone, Debug)]
@@ -142,12 +142,20 @@ pub fn untried(plan: &Plan, catalogue: &Catalogue) -> Vec<Untried> {
         .collect()
 }
 
-/// Marks the steps whose way leads past a version from which no rollback leads back.
+/// Marks the steps whose way from what was last healthy leads past a version from which no rollback leads back.
 pub fn mark_one_way(plan: &mut Plan, catalogue: &Catalogue) {
     for step in plan.waves.iter_mut().flat_map(|wave| &mut wave.steps) {
-        let Some((from, path)) = step.from.as_ref().zip(catalogue.path(&step.release.component)) else { continue };
-        let crossed = path.crossed(&from.chart_version, &step.release.chart.version);
-        step.no_way_back = crossed.filter_map(|step| step.rollback.clone()).next();
+        let target = &step.release.chart.version;
+        let healthy = step.last_healthy.as_ref().and_then(|healthy| healthy.chart_version.as_ref());
+        let Some(from) = healthy.filter(|from| *from != target) else { continue };
+        let moved = format!("its CRDs have moved on since chart {from}");
+        let crossed = catalogue.path(&step.release.component).map(|path| path.crossed(from, target));
+        let reasons = crossed
+            .into_iter()
+            .flatten()
+            .filter_map(|step| step.rollback.clone().or_else(|| step.crds.then(|| moved.clone())));
+        let of_chart = (step.release.crds == CrdPolicy::Chart).then(|| moved.clone());
+        step.no_way_back = reasons.chain(of_chart).next();
     }
 }
 

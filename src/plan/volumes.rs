@@ -16,19 +16,39 @@ pub(super) struct Claim {
     pub(super) class: (String, bool),
 }
 
-/// What asks for volumes: how its claims' names begin, and their size.
+/// What asks for volumes: how its claims are named, and their size.
 struct Template {
-    prefix: String,
+    names: Names,
     size: Value,
 }
 
-/// The claims that grow with an object, each with its size before.
+#[derive(PartialEq)]
+enum Names {
+    /// This, then a pod's number.
+    Numbered(String),
+    /// This one, of the chart's own.
+    One(String),
+}
+
+impl Names {
+    fn fit(&self, claim: &str) -> bool {
+        match self {
+            Names::One(name) => claim == name,
+            Names::Numbered(prefix) => claim
+                .strip_prefix(prefix.as_str())
+                .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())),
+        }
+    }
+}
+
+/// The claims in a release's namespace that grow with an object, each with its size before. What stood before may be
+/// `null`: claims that an uninstall left grow, too.
 pub(super) fn growth(old: &Value, new: &Value, claims: &[Claim]) -> Result<Vec<(Anew, String)>, PlanError> {
     let before = templates(old);
     let mut growing = Vec::new();
     for template in templates(new) {
         let Some(asked) = amount(&template.size) else { continue };
-        let standing = before.iter().find(|other| other.prefix == template.prefix).map(|other| &other.size);
+        let standing = before.iter().find(|other| other.names == template.names).map(|other| &other.size);
         if let Some(standing) = standing.filter(|size| amount(size).is_some_and(|size| size > asked)) {
             let text = |path: &str| new.pointer(path).and_then(Value::as_str).unwrap_or_default();
             return Err(PlanError::Shrink {
@@ -38,8 +58,7 @@ pub(super) fn growth(old: &Value, new: &Value, claims: &[Claim]) -> Result<Vec<(
             });
         }
         let is_small = |claim: &&Claim| {
-            claim.name.starts_with(&template.prefix)
-                && amount(&claim.size.clone().into()).is_some_and(|size| size < asked)
+            template.names.fit(&claim.name) && amount(&claim.size.clone().into()).is_some_and(|size| size < asked)
         };
         for claim in claims.iter().filter(is_small) {
             let size = words(&template.size);
@@ -68,19 +87,23 @@ fn templates(object: &Value) -> Vec<Template> {
         let claim = object.pointer("/spec/storage/volumeClaimTemplate")?;
         let template = claim.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned);
         let template = template.unwrap_or_else(|| format!("{set}-db"));
-        Some(Template { prefix: format!("{template}-{set}-"), size: size(claim)? })
+        Some(Template { names: Names::Numbered(format!("{template}-{set}-")), size: size(claim)? })
     };
     match object["kind"].as_str() {
         Some("StatefulSet") => {
             let claims = object.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array).into_iter().flatten();
             let template = |claim: &Value| {
                 let template = claim.pointer("/metadata/name")?.as_str()?;
-                Some(Template { prefix: format!("{template}-{name}-"), size: size(claim)? })
+                Some(Template { names: Names::Numbered(format!("{template}-{name}-")), size: size(claim)? })
             };
             claims.filter_map(template).collect()
         }
         Some("Prometheus") => of_operator(format!("prometheus-{name}")).into_iter().collect(),
         Some("Alertmanager") => of_operator(format!("alertmanager-{name}")).into_iter().collect(),
+        Some("PersistentVolumeClaim") => {
+            let template = |size| Template { names: Names::One(name.to_owned()), size };
+            size(object).map(template).into_iter().collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -114,6 +137,16 @@ mod tests {
         assert!(matches!(growth(&set("50Gi"), &set("10Gi"), &[]), Err(PlanError::Shrink { .. })));
         let stiff = [claim("storage-loki-0", "50Gi", false)];
         assert!(matches!(growth(&set("50Gi"), &set("60Gi"), &stiff), Err(PlanError::NoGrowth { .. })));
+    }
+
+    #[test]
+    fn only_a_templates_own_claims_grow_also_those_that_were_left() {
+        let claims = [claim("storage-loki-0", "50Gi", true), claim("storage-loki-backup-0", "1Gi", true)];
+        assert_eq!(growth(&Value::Null, &set("60Gi"), &claims).unwrap().len(), 1);
+        assert!(growth(&Value::Null, &set("10Gi"), &claims).unwrap().is_empty());
+        let own = |size: &str| json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "grafana"}, "spec": {"resources": {"requests": {"storage": size}}}});
+        assert_eq!(growth(&own("10Gi"), &own("12Gi"), &[claim("grafana", "10Gi", true)]).unwrap().len(), 1);
+        assert!(matches!(growth(&own("10Gi"), &own("2Gi"), &[]), Err(PlanError::Shrink { .. })));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use serde_json::Value;
 pub use catalogue::{Catalogue, Overview};
 pub use desired::desired;
 pub use error::StackError;
-pub use objects::{healthy_revision_note, namespace, saved_answers_object};
+pub use objects::{namespace, note_on_releases, saved_answers_object};
 pub use repositories::ChartPlace;
 pub use upgrades::{UpgradePath, UpgradeStep, ValueChange};
 
@@ -46,7 +46,7 @@ pub const MADE_BY_US: &str = "tailwatch.dev/created";
 
 /// Name of the ConfigMap with the answers that later runs need not ask for again.
 pub const SAVED_ANSWERS: &str = "tailwatch-answers";
-/// Name of the ConfigMap that tells which revision of each release was last seen healthy.
+/// Name of the ConfigMap with our notes on releases: which revision of each was last seen healthy.
 pub const REVISIONS: &str = "tailwatch-revisions";
 /// The label by which each helm call of ours marks the revision it makes; helm hands it down to later revisions.
 pub const RUN_LABEL: &str = "tailwatch-run";

@@ -38,14 +38,14 @@ fn namespace_named(name: &str) -> OwnObject {
     plain(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
 }
 
-/// One line of the note that tells which revision of each release was last seen healthy.
-pub fn healthy_revision_note(namespace: &str, release: &str, revision: u32) -> Value {
+/// One line of the notes on releases: which revision was last seen healthy, which rollback is under way.
+pub fn note_on_releases(namespace: &str, key: &str, text: &str) -> Value {
     let metadata = json!({"name": REVISIONS, "namespace": namespace, "labels": labels()});
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata,
-        "data": {release: revision.to_string()},
+        "data": {key: text},
     })
 }
 
