@@ -107,7 +107,8 @@ fn an_object_of_ours_that_is_gone_comes_back(sandbox: &Sandbox) {
         .iter()
         .map(|step| step["outcome"].as_str().unwrap())
         .collect();
-    assert_eq!(outcomes, ["repaired", "repaired", "unchanged", "unchanged"]);
+    // The worlds above were made and mended by helm in other hands: no run of ours has seen that revision of Loki ready.
+    assert_eq!(outcomes, ["repaired", "repaired", "repaired", "unchanged"]);
 }
 
 fn namespaced<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
