@@ -20,7 +20,7 @@ pub const PREFLIGHT: u8 = 4;
 pub const INSTALL: u8 = 5;
 /// Installed, but verification failed, or `diagnose` found what hinders it.
 pub const VERIFICATION: u8 = 6;
-/// Another run holds the lock.
+/// Another run holds the lock, or took it.
 pub const LOCKED: u8 = 7;
 /// `plan --exit-code` found changes.
 pub const CHANGES: u8 = 8;

@@ -1,5 +1,6 @@
 //! The lock: a Lease with holder, heartbeat and takeover when stale, so that two runs never work at once.
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
@@ -15,8 +16,6 @@ use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER};
 const HEARTBEATS: u32 = 3;
 /// Pause between two looks at a lock that somebody holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
-/// A lock as old as this belongs to a dead run, whatever the clocks of two machines say.
-const LONG_DEAD: i64 = 300;
 
 /// A held lock; its heartbeat ends with it.
 pub struct Lease {
@@ -24,13 +23,15 @@ pub struct Lease {
     name: String,
     holder: String,
     heartbeat: JoinHandle<()>,
+    taken: Arc<OnceLock<String>>,
 }
 
 /// Somebody who knows what else runs on this machine.
 pub trait Witness: Sync {
     /// Name of the machine, as far as this knowledge reaches.
     fn identity(&self) -> &str;
-    /// Whether no other run, and no helm that one left behind, is at work here; true from then on.
+    /// Whether no other run, and no helm that one left behind, is at work here, as far as it can be known; true from
+    /// then on. Asked before the identity, which tells of no other run where nothing can be known.
     fn is_alone(&self) -> bool;
 }
 
@@ -48,6 +49,9 @@ pub struct LeaseRequest<'a> {
     pub holder: &'a str,
     /// How long it lasts without a heartbeat.
     pub duration: Duration,
+    /// How long to wait for the end of what else is at work on this machine and shows no sign of life; at least the
+    /// duration, in which a living run shows one.
+    pub patience: Duration,
     /// Knows whether a holder of this machine is dead.
     pub witness: &'a dyn Witness,
 }
@@ -55,9 +59,10 @@ pub struct LeaseRequest<'a> {
 impl Cluster {
     /// Takes the lock, or says who holds it. A holder is given the time to show a heartbeat: when it does, the lock
     /// is its; when none comes for the lock's duration, measured by our own clock, the run is dead and the lock is
-    /// taken over. A holder of this machine is dead as soon as the witness is alone, and until then nothing is taken
-    /// over, since a helm that the dead run left behind may still be at work. Of two takers only one succeeds, by the object's resourceVersion. `lost` is cancelled when
-    /// somebody else takes the lock all the same.
+    /// taken over. The clock of another machine is never judged by ours. A holder of this machine is dead as soon as the
+    /// witness is alone, and until then nothing is taken over, since a helm that the dead run left behind may still be
+    /// at work; after the request's patience that is said instead. Of two takers only one succeeds, by the object's
+    /// resourceVersion. `lost` is cancelled when somebody else takes the lock all the same.
     pub async fn acquire_lease(
         &self,
         request: LeaseRequest<'_>,
@@ -65,12 +70,16 @@ impl Cluster {
     ) -> Result<Lease, ClusterError> {
         let api: Api<LeaseObject> = Api::namespaced(self.client.clone(), request.namespace);
         let failed = |error| ClusterError::from_kube(&format!("cannot take the lock {}", request.name), error);
+        let (started, began) = (Instant::now(), jiff::Timestamp::now());
         let mut first: Option<(Instant, Holding)> = None;
         loop {
             let standing = api.get_opt(request.name).await.map_err(failed)?;
-            let now = jiff::Timestamp::now();
             let alone = request.witness.is_alone();
-            if let Some(holding) = standing.as_ref().and_then(|lease| holding(lease, now)) {
+            let holding = standing.as_ref().and_then(holding);
+            if !alone && started.elapsed() >= request.patience.max(request.duration) {
+                return Err(left_behind(holding, began));
+            }
+            if let Some(holding) = holding {
                 let (since, seen) = first.get_or_insert_with(|| (Instant::now(), holding.clone()));
                 if *seen != holding {
                     return Err(ClusterError::Locked { holder: holding.holder, since: holding.since });
@@ -85,13 +94,9 @@ impl Cluster {
                 tokio::time::sleep(LOOK_AGAIN).await;
                 continue;
             }
+            let now = jiff::Timestamp::now();
             return match take(&api, request, standing, now).await {
-                Ok(taken) => Ok(Lease {
-                    heartbeat: tokio::spawn(beat(api.clone(), taken, request.duration / HEARTBEATS, lost.clone())),
-                    api,
-                    name: request.name.to_owned(),
-                    holder: request.holder.to_owned(),
-                }),
+                Ok(lease) => Ok(held(api, (request, lease), lost)),
                 Err(kube::Error::Api(status)) if status.code == 409 => Err(ClusterError::Locked {
                     holder: "another run that started just now".into(),
                     since: now.to_string(),
@@ -100,6 +105,29 @@ impl Cluster {
             };
         }
     }
+}
+
+/// A lock that was taken, with its heartbeat.
+fn held(api: Api<LeaseObject>, (request, lease): (LeaseRequest<'_>, LeaseObject), lost: &CancellationToken) -> Lease {
+    let taken = Arc::new(OnceLock::new());
+    let loss = Loss { taken: taken.clone(), cancel: lost.clone() };
+    Lease {
+        heartbeat: tokio::spawn(beat(api.clone(), lease, request.duration / HEARTBEATS, loss)),
+        api,
+        name: request.name.to_owned(),
+        holder: request.holder.to_owned(),
+        taken,
+    }
+}
+
+/// No heartbeat came, and yet something of this machine is still at work.
+fn left_behind(holding: Option<Holding>, began: jiff::Timestamp) -> ClusterError {
+    let (run, since) = match holding {
+        Some(Holding { holder, since, .. }) => (format!(" ({holder})"), since),
+        None => (String::new(), began.to_string()),
+    };
+    let holder = format!("the helm that an earlier run of this machine{run} left behind is still at work");
+    ClusterError::Locked { holder, since }
 }
 
 async fn take(
@@ -133,21 +161,37 @@ struct Holding {
     holder: String,
     /// RFC 3339.
     since: String,
-    renewed: jiff::Timestamp,
+    renewed: Option<jiff::Timestamp>,
     machine: Option<String>,
 }
 
-fn holding(lease: &LeaseObject, now: jiff::Timestamp) -> Option<Holding> {
+fn holding(lease: &LeaseObject) -> Option<Holding> {
     let spec = lease.spec.as_ref()?;
     let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty())?;
-    let renewed = spec.renew_time.as_ref()?.0;
-    let since = spec.acquire_time.as_ref().map_or(renewed, |time| time.0).to_string();
+    let renewed = spec.renew_time.as_ref().map(|time| time.0);
+    let since = spec.acquire_time.as_ref().map(|time| time.0).or(renewed);
+    let since = since.map_or_else(|| "an unknown time".into(), |time| time.to_string());
     let machine = lease.metadata.annotations.as_ref().and_then(|annotations| annotations.get(MACHINE)).cloned();
-    (now.as_second() - renewed.as_second() < LONG_DEAD).then_some(Holding { holder, since, renewed, machine })
+    Some(Holding { holder, since, renewed, machine })
+}
+
+/// Where it is told that the lock is no longer ours.
+struct Loss {
+    taken: Arc<OnceLock<String>>,
+    cancel: CancellationToken,
+}
+
+impl Loss {
+    fn tell(&self, holder: Option<String>) {
+        let holder = holder.filter(|holder| !holder.is_empty());
+        let how = holder.map_or_else(|| "somebody let it go".into(), |holder| format!("{holder} holds it now"));
+        let _ = self.taken.set(how);
+        self.cancel.cancel();
+    }
 }
 
 /// Renews the lock. A missed beat is made up by the next one; a lock that somebody else took is lost.
-async fn beat(api: Api<LeaseObject>, mut lease: LeaseObject, pause: Duration, lost: CancellationToken) {
+async fn beat(api: Api<LeaseObject>, mut lease: LeaseObject, pause: Duration, loss: Loss) {
     let name = lease.metadata.name.clone().unwrap_or_default();
     let holder = |lease: &LeaseObject| lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
     let own = holder(&lease);
@@ -160,7 +204,7 @@ async fn beat(api: Api<LeaseObject>, mut lease: LeaseObject, pause: Duration, lo
             Ok(renewed) => lease = renewed,
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => match api.get_opt(&name).await {
                 Ok(Some(standing)) if holder(&standing) == own => lease = standing,
-                Ok(_) => return lost.cancel(),
+                Ok(standing) => return loss.tell(standing.as_ref().and_then(holder)),
                 Err(_) => {}
             },
             Err(_) => {}
@@ -169,6 +213,11 @@ async fn beat(api: Api<LeaseObject>, mut lease: LeaseObject, pause: Duration, lo
 }
 
 impl Lease {
+    /// What became of the lock where it is no longer ours, e.g. `4711@host holds it now`.
+    pub fn lost(&self) -> Option<&str> {
+        self.taken.get().map(String::as_str)
+    }
+
     /// Lets the lock go at once, if it is still ours.
     pub async fn release(self) {
         self.heartbeat.abort();
@@ -225,10 +274,23 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_is_named_and_one_long_dead_or_none_is_not() {
-        let now = jiff::Timestamp::from_second(1_000_000).unwrap();
-        assert_eq!(holding(&lease("1@host", 999_980), now).map(|holding| holding.holder).as_deref(), Some("1@host"));
-        assert!(holding(&lease("1@host", 999_700), now).is_none());
-        assert!(holding(&lease("", 999_999), now).is_none());
+    fn a_holder_holds_whatever_its_clock_says() {
+        let holder = |lease: &LeaseObject| holding(lease).map(|holding| holding.holder);
+        for renewed in [0, 1_000_000, 99_999_999_999] {
+            assert_eq!(holder(&lease("1@host", renewed)).as_deref(), Some("1@host"));
+        }
+        let mut without_time = lease("1@host", 0);
+        without_time.spec.as_mut().unwrap().renew_time = None;
+        assert_eq!(holder(&without_time).as_deref(), Some("1@host"));
+        assert_eq!(holder(&lease("", 1_000_000)), None);
+    }
+
+    #[test]
+    fn what_a_dead_run_left_behind_is_said_as_what_it_is() {
+        let began = jiff::Timestamp::from_second(1_000_000).unwrap();
+        let said = left_behind(holding(&lease("1@host", 7)), began).to_string();
+        let expected = "the helm that an earlier run of this machine (1@host) left behind is still at work";
+        assert!(said.contains(expected) && said.ends_with("since 1970-01-01T00:00:07Z"), "{said}");
+        assert!(left_behind(None, began).to_string().contains("of this machine left behind"));
     }
 }

@@ -65,14 +65,15 @@ pub(super) async fn execute(
     let Target { cluster, helm } = target;
     let cancel = options.signals.take_over(events.clone());
     let journal = Arc::new(Journal::open(cluster.server(), settings.namespace.as_str()));
+    let machine = Arc::new(Machine::open(cluster.server(), settings.namespace.as_str()));
     let context = EngineContext {
         cluster: cluster.clone(),
-        helm,
+        helm: helm.holding(machine.lock()),
         events: events.clone(),
         cancel,
         wave_timeout: options.wave_timeout,
         journal: journal.clone(),
-        machine: Arc::new(Machine::open(cluster.server(), settings.namespace.as_str())),
+        machine,
     };
     let waiting = Waiting { timeout: options.lock_timeout, style: &style };
     let lease = lock::patiently(&context, &style, lock(&context, settings, &survey, waiting)).await?;
@@ -91,7 +92,7 @@ pub(super) async fn execute(
             events.send(Event::Notice { message, hint: None });
         }
     }
-    let result = engine::run(&context, &survey.plan, &survey.prepared).await;
+    let mut result = engine::run(&context, &survey.plan, &survey.prepared).await;
     let diagnosed = Diagnosed {
         releases: engine::tracked(&survey.plan, &survey.prepared),
         redaction: engine::redaction(&survey.plan),
@@ -109,6 +110,7 @@ pub(super) async fn execute(
         Vec::new()
     };
     if let Some(lease) = lease {
+        result.note_loss(&lease);
         lease.release().await;
     }
     let outcome = outcome(&result, &checks);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::cluster::{Lease, LeaseRequest};
+use crate::cluster::{Lease, LeaseRequest, Witness as _};
 use crate::engine::{EngineContext, EngineError};
 use crate::error::Error;
 use crate::helm::Helm;
@@ -37,7 +37,8 @@ pub(super) struct Planned<'a> {
 pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Waiting<'_>) -> Result<Lease, Error> {
     let holder = format!("{}@{}", std::process::id(), host_name());
     let witness = context.machine.as_ref();
-    let request = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, witness };
+    let patience = context.wave_timeout;
+    let request = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, patience, witness };
     let until = Instant::now() + waiting.timeout;
     let mut told = false;
     loop {
@@ -69,11 +70,16 @@ pub(super) async fn patiently<T>(
         () = context.cancel.cancelled() => return Err(Error::Interrupted),
         () = tokio::time::sleep(QUIET_WAIT) => {}
     }
-    let seconds = LOCK_TTL.as_secs();
-    report::notice(
-        &format!("another run may hold the lock; waiting up to {seconds} s for a sign of life of it"),
-        style,
-    );
+    let message = if context.machine.is_alone() {
+        let seconds = LOCK_TTL.as_secs();
+        format!("another run may hold the lock; waiting up to {seconds} s for a sign of life of it")
+    } else {
+        let seconds = context.wave_timeout.as_secs();
+        format!(
+            "an earlier run of this machine, or the helm that it left behind, is at work; waiting up to {seconds} s for its end"
+        )
+    };
+    report::notice(&message, style);
     // A lock that was taken in this very moment goes stale by itself.
     tokio::select! {
         locked = &mut locking => locked,

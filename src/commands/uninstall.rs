@@ -68,7 +68,7 @@ impl Run<'_> {
         asked: Asked,
     ) -> Result<u8, Error> {
         let plan = plan::uninstall(&target.cluster, &target.helm, (namespace, rows.to_vec()), asked).await?;
-        if !plan.has_work() && plan.belongings.kept.is_empty() {
+        if !plan.has_work() && plan.belongings.kept.is_empty() && plan.beside.is_empty() {
             return Err(PlanError::NothingInstalled { namespace: namespace.to_owned() }.into());
         }
         let is_human = self.global.output == Output::Human;
@@ -95,14 +95,15 @@ impl Run<'_> {
         let namespace = plan.ground.namespace.as_str();
         let cancel = self.signals.take_over(events.clone());
         let journal = Arc::new(Journal::open(cluster.server(), namespace));
+        let machine = Arc::new(Machine::open(cluster.server(), namespace));
         let context = EngineContext {
             cluster: cluster.clone(),
-            helm,
+            helm: helm.holding(machine.lock()),
             events: events.clone(),
             cancel,
             wave_timeout: self.wave_timeout,
             journal: journal.clone(),
-            machine: Arc::new(Machine::open(cluster.server(), namespace)),
+            machine,
         };
         let waiting = Waiting { timeout: self.lock_timeout, style: &self.style };
         let lease = lock::patiently(&context, &self.style, lock(&context, plan, waiting)).await?;

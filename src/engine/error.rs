@@ -46,6 +46,12 @@ pub enum EngineError {
         /// Component that was under way or next.
         component: String,
     },
+    /// The lock went to somebody else under the run.
+    #[error("the lock was lost in the middle of the run: {how}")]
+    LockLost {
+        /// What became of it, e.g. `4711@host holds it now`.
+        how: String,
+    },
     /// The namespace or the lock could not be had.
     #[error("cannot lock the stack in namespace {namespace}")]
     Lock {
@@ -159,14 +165,15 @@ impl EngineError {
             EngineError::Step { source: StepError::Cancelled, .. } => error::INTERRUPTED,
             EngineError::Cancelled { .. } | EngineError::RemovalCancelled { .. } => error::INTERRUPTED,
             EngineError::Step { .. } | EngineError::Removal { .. } => error::INSTALL,
+            EngineError::LockLost { .. } => error::LOCKED,
             EngineError::Lock { source, .. } if source.is_locked() => error::LOCKED,
             EngineError::Lock { .. } => error::PREFLIGHT,
         }
     }
 
-    /// Whether a signal ended the run.
+    /// Whether a signal, or the loss of the lock, ended the run.
     pub fn is_cancelled(&self) -> bool {
-        self.exit_code() == error::INTERRUPTED
+        self.exit_code() == error::INTERRUPTED || matches!(self, EngineError::LockLost { .. })
     }
 
     /// What to do.
@@ -176,6 +183,9 @@ impl EngineError {
             EngineError::Cancelled { .. } | EngineError::RemovalCancelled { .. } => {
                 Some("run the same command again; it goes on from what stands".into())
             }
+            EngineError::LockLost { .. } => {
+                Some("see who works on the stack and wait for its end, then run the same command again".into())
+            }
             EngineError::Lock { source, .. } => source.hint(),
         }
     }
@@ -184,7 +194,10 @@ impl EngineError {
     pub fn diagnosis(&self) -> Option<&Diagnosis> {
         match self {
             EngineError::Step { source, .. } | EngineError::Removal { source, .. } => source.diagnosis(),
-            EngineError::Cancelled { .. } | EngineError::RemovalCancelled { .. } | EngineError::Lock { .. } => None,
+            EngineError::Cancelled { .. }
+            | EngineError::RemovalCancelled { .. }
+            | EngineError::LockLost { .. }
+            | EngineError::Lock { .. } => None,
         }
     }
 
@@ -199,6 +212,9 @@ impl EngineError {
             EngineError::Cancelled { wave } => Some(standing(*wave)),
             EngineError::Removal { .. } | EngineError::RemovalCancelled { .. } => {
                 Some("what is told as removed is gone, all else stands; the same command goes on from there".into())
+            }
+            EngineError::LockLost { .. } => {
+                Some("no further step was started; the same command goes on from what stands".into())
             }
             EngineError::Lock { .. } => Some("no release was changed".into()),
         }

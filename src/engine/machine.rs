@@ -1,11 +1,9 @@
 //! What this machine knows of runs: a file lock that a run holds together with every helm it started, so that a run
 //! that was killed is known to be dead, and its helm to have ended, without waiting for the cluster's lock to go stale.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use crate::cluster::Witness;
 use crate::engine::journal::{state_folder, target_name};
@@ -13,39 +11,59 @@ use crate::engine::journal::{state_folder, target_name};
 /// The runs of this machine on one namespace of one cluster.
 #[derive(Debug)]
 pub struct Machine {
-    path: Option<PathBuf>,
+    file: Option<Arc<File>>,
     identity: String,
-    held: Mutex<Option<File>>,
+    /// An identity that no other run has, once the file turned out to take no lock.
+    nameless: OnceLock<String>,
 }
 
 impl Machine {
     /// Of a namespace of the cluster at `server`.
     pub fn open(server: &str, namespace: &str) -> Machine {
-        let folder = state_folder();
-        let path = folder.as_ref().map(|folder| folder.join(format!("run-{}.lock", target_name(server, namespace))));
-        let identity = folder.as_deref().and_then(identity);
-        // Without a folder to write to nothing can be known, so this machine is like no other.
-        let (path, identity) = identity.map_or((None, random_name()), |identity| (path, identity));
-        Machine { path, identity, held: Mutex::new(None) }
+        let name = format!("run-{}.lock", target_name(server, namespace));
+        state_folder().and_then(|folder| Machine::within(&folder, &name)).unwrap_or_else(Machine::unknown)
+    }
+
+    /// `None` where the folder cannot be written to.
+    fn within(folder: &Path, name: &str) -> Option<Machine> {
+        let identity = identity(folder)?;
+        let file = File::options().create(true).read(true).append(true).open(folder.join(name)).ok()?;
+        Some(Machine { file: Some(Arc::new(file)), identity, nameless: OnceLock::new() })
+    }
+
+    /// Where nothing can be known, this machine is like no other.
+    fn unknown() -> Machine {
+        Machine { file: None, identity: random_name(), nameless: OnceLock::new() }
+    }
+
+    /// What a child must hold to count as this run's after its end: the lock is of the open file and of whoever has it
+    /// (flock(2)).
+    pub fn lock(&self) -> Option<Arc<File>> {
+        self.file.clone()
+    }
+
+    /// What an attempt to lock tells.
+    fn judge(&self, attempt: Result<(), TryLockError>) -> bool {
+        match attempt {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => false,
+            // A file system without locks: nothing is known of other runs, so no identity may tell of one.
+            Err(TryLockError::Error(_)) => {
+                self.nameless.get_or_init(random_name);
+                true
+            }
+        }
     }
 }
 
 impl Witness for Machine {
     fn identity(&self) -> &str {
-        &self.identity
+        self.nameless.get().unwrap_or(&self.identity)
     }
 
     fn is_alone(&self) -> bool {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(path) = self.path.as_ref().filter(|_| held.is_none()) else { return true };
-        let Ok(file) = File::options().create(true).append(true).open(path) else { return true };
-        if file.try_lock().is_err() {
-            return false;
-        }
-        // Children keep the descriptor, and so the lock, for as long as they live.
-        let _ = fcntl(&file, FcntlArg::F_SETFD(FdFlag::empty()));
-        *held = Some(file);
-        true
+        // A lock that is held is not taken from oneself.
+        self.file.as_ref().is_none_or(|file| self.judge(file.try_lock()))
     }
 }
 
@@ -72,30 +90,69 @@ fn random_name() -> String {
 mod tests {
     use super::*;
 
+    use std::process::{Child, Command, Stdio};
+
     fn machine(folder: &Path) -> Machine {
-        let identity = identity(folder).unwrap();
-        Machine { path: Some(folder.join("run.lock")), identity, held: Mutex::new(None) }
+        Machine::within(folder, "run.lock").unwrap()
+    }
+
+    fn sleep(stdin: Stdio) -> Child {
+        Command::new("sleep").arg("60").stdin(stdin).spawn().unwrap()
+    }
+
+    fn end(mut child: Child) {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// A child of another test has everything open until it becomes its program.
+    fn becomes_alone(machine: &Machine) -> bool {
+        (0..100).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            machine.is_alone()
+        })
     }
 
     #[test]
-    fn a_child_that_outlives_its_run_keeps_the_lock() {
+    fn a_child_that_was_given_the_lock_keeps_it() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (machine(folder.path()), machine(folder.path()));
         assert_eq!(first.identity(), second.identity());
         assert!(first.is_alone() && first.is_alone(), "a lock that is held is not taken from oneself");
         assert!(!second.is_alone());
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let child = sleep(first.lock().unwrap().try_clone().unwrap().into());
         drop(first);
         assert!(!second.is_alone(), "the child is still there");
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(second.is_alone());
+        end(child);
+        assert!(becomes_alone(&second));
+    }
+
+    #[test]
+    fn a_child_that_was_not_given_the_lock_does_not_keep_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (machine(folder.path()), machine(folder.path()));
+        assert!(first.is_alone());
+        let child = sleep(Stdio::null());
+        assert!(!second.is_alone());
+        drop(first);
+        assert!(becomes_alone(&second));
+        end(child);
     }
 
     #[test]
     fn a_machine_that_keeps_nothing_is_like_no_other() {
-        let machine = || Machine { path: None, identity: random_name(), held: Mutex::new(None) };
-        assert!(machine().is_alone());
-        assert_ne!(machine().identity(), machine().identity());
+        assert!(Machine::unknown().is_alone());
+        assert_ne!(Machine::unknown().identity(), Machine::unknown().identity());
+    }
+
+    #[test]
+    fn without_locks_nothing_is_known_and_nothing_is_taken_over_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (machine(folder.path()), machine(folder.path()));
+        assert!(!first.judge(Err(TryLockError::WouldBlock)));
+        assert_eq!(first.identity(), second.identity());
+        assert!(first.judge(Err(TryLockError::Error(std::io::ErrorKind::Unsupported.into()))));
+        assert_ne!(first.identity(), second.identity());
+        assert_eq!(first.identity(), first.identity());
     }
 }

@@ -17,11 +17,13 @@ use crate::plan::{Belongings, NamespaceEnd, OWN_OBJECTS, OWN_WAVE, Uninstall, be
 /// in any case, and goes itself when all went well.
 pub async fn uninstall(context: &EngineContext, plan: &Uninstall, mut lease: Option<Lease>) -> RunResult {
     let mut result = RunResult { steps: Vec::new(), failure: None };
-    run_removals(context, &plan.removals, &mut result).await;
+    let place = Some(plan.ground.namespace.as_str());
+    run_removals(context, (&plan.removals, place), &mut result).await;
     if plan.belongings.has_work() {
         run_own_step(context, plan, &mut lease, &mut result).await;
     }
     if let Some(lease) = lease {
+        result.note_loss(&lease);
         lease.release().await;
     }
     result

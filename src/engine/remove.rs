@@ -24,8 +24,13 @@ use crate::stack::{MANAGED_BY, Overview, TAILWATCH};
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
-/// Takes releases away, wave by wave in their order; after a failure or a signal nothing more.
-pub(super) async fn run_removals(context: &EngineContext, removals: &[Removal], result: &mut RunResult) {
+/// Takes releases away, wave by wave in their order; after a failure or a signal nothing more. With them the namespace
+/// of the stack, where all of it goes.
+pub(super) async fn run_removals(
+    context: &EngineContext,
+    (removals, stack): (&[Removal], Option<&str>),
+    result: &mut RunResult,
+) {
     for wave in removals.chunk_by(|one, other| one.wave == other.wave) {
         let number = wave[0].wave;
         if result.failure.is_none() && context.cancel.is_cancelled() {
@@ -40,7 +45,7 @@ pub(super) async fn run_removals(context: &EngineContext, removals: &[Removal], 
         context.events.send(Event::WaveStarted { wave: number });
         let steps = wave.iter().map(|removal| {
             let what = (removal.component.as_str(), number);
-            removal_step(context, what, async |run: &mut Removing<'_>| run.release(removal).await)
+            removal_step(context, what, async |run: &mut Removing<'_>| run.release(removal, stack).await)
         });
         for (step, failure) in join_all(steps).await {
             result.steps.push(step);
@@ -100,9 +105,14 @@ pub(super) struct Removing<'a> {
 
 impl Removing<'_> {
     /// The release with what belongs to it. Each part is looked for afresh, so that an interrupted removal goes on.
-    async fn release(&mut self, removal: &Removal) -> Result<(), StepError> {
+    async fn release(&mut self, removal: &Removal, stack: Option<&str>) -> Result<(), StepError> {
         if removal.component == "tailscale-operator" {
-            self.refuse_where_needed(removal).await?;
+            self.refuse_where_needed(removal, stack.unwrap_or_default()).await?;
+            // Where the door went before without its address, that still waits for the operator.
+            if let Some(stack) = stack {
+                self.ingress(stack).await?;
+                self.show(None);
+            }
         }
         if removal.component == "oauth2-proxy" {
             self.ingress(&removal.namespace).await?;
@@ -125,8 +135,9 @@ impl Removing<'_> {
         Ok(())
     }
 
-    /// Without the operator those that it serves would lose their addresses, or hang in its finalizer.
-    async fn refuse_where_needed(&self, removal: &Removal) -> Result<(), StepError> {
+    /// Without the operator those that it serves would lose their addresses, or hang in its finalizer. What is ours in
+    /// the stack's namespace goes itself.
+    async fn refuse_where_needed(&self, removal: &Removal, stack: &str) -> Result<(), StepError> {
         let row = Overview {
             name: removal.component.clone(),
             wave: removal.wave,
@@ -136,7 +147,7 @@ impl Removing<'_> {
             wait_for: Vec::new(),
         };
         let row = std::slice::from_ref(&row);
-        let users = || operator_users(&self.context.cluster, "", row);
+        let users = || operator_users(&self.context.cluster, stack, row);
         let users = self.outage().patiently(users).await.map_err(StepError::Look)?;
         match users.first() {
             Some(user) => Err(StepError::Needed { users: format!("{}, {} in all", in_words(user), users.len()) }),

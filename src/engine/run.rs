@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures::future::join_all;
 use tokio::time::Instant as Deadline;
 
-use crate::cluster::{Redaction, TrackedRelease, Tracker};
+use crate::cluster::{Lease, Redaction, TrackedRelease, Tracker};
 use crate::engine::ended::Ended;
 use crate::engine::patience::Patience;
 use crate::engine::remove::run_removals;
@@ -22,6 +22,18 @@ pub struct RunResult {
     pub steps: Vec<StepResult>,
     /// Why it did not go through.
     pub failure: Option<EngineError>,
+}
+
+impl RunResult {
+    /// A run that ended because its lock was lost says so; to be asked before the lock is let go.
+    pub fn note_loss(&mut self, lease: &Lease) {
+        let interrupted = self.failure.take_if(|failure| failure.is_cancelled());
+        self.failure = match (interrupted, lease.lost()) {
+            (Some(_), Some(how)) => Some(EngineError::LockLost { how: how.to_owned() }),
+            (Some(failure), None) => Some(failure),
+            (None, _) => self.failure.take(),
+        };
+    }
 }
 
 /// Executes the plan. The caller has sent `run-started` and sends `run-finished`.
@@ -49,7 +61,7 @@ pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> R
         }
         run_wave(context, wave, prepared, tracker.as_ref(), &mut result).await;
     }
-    run_removals(context, &plan.removals, &mut result).await;
+    run_removals(context, (&plan.removals, None), &mut result).await;
     result
 }
 

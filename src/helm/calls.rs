@@ -175,7 +175,8 @@ impl Helm {
             ("HELM_REPOSITORY_CACHE", index_folder(&self.cache).into()),
             ("HELM_REPOSITORY_CONFIG", self.cache.join("repositories.yaml").into()),
         ];
-        run(&self.program, Call { arguments, effect, deadline, environment }, cancel).await
+        let held = self.held.clone().filter(|_| effect == Effect::Mutates);
+        run(&self.program, Call { arguments, effect, deadline, environment, held }, cancel).await
     }
 
     fn log(&self, arguments: &[OsString]) {

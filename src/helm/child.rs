@@ -1,9 +1,11 @@
-//! The one choke point for child processes: own process group, no stdin, captured output, SIGTERM then wait. A
-//! mutating helm is never killed by a dropped future: it runs in a task of its own.
+//! The one choke point for child processes: own process group, nothing to read on stdin, captured output, SIGTERM then
+//! wait. A mutating helm is never killed by a dropped future: it runs in a task of its own.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -30,6 +32,9 @@ pub(super) struct Call {
     pub(super) deadline: Duration,
     /// Variables beside those that helm may inherit.
     pub(super) environment: Vec<(&'static str, OsString)>,
+    /// A file that the child holds open: its stdin, which helm never reads since all values come from files, so that
+    /// nothing it starts itself gets the file.
+    pub(super) held: Option<Arc<File>>,
 }
 
 /// Runs it and returns stdout.
@@ -66,10 +71,12 @@ pub(super) async fn run(program: &Path, call: Call, cancel: &CancellationToken) 
 }
 
 fn spawn(program: &Path, call: &Call) -> Result<Child, HelmError> {
+    let held = call.held.as_deref().map(File::try_clone).transpose();
+    let held = held.map_err(|source| HelmError::Local { what: "hand the lock to helm".into(), source })?;
     let mut command = Command::new(program);
     command
         .args(&call.arguments)
-        .stdin(Stdio::null())
+        .stdin(held.map_or_else(Stdio::null, Stdio::from))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)

@@ -1,7 +1,9 @@
 //! helm as a child process, through one choke point; typed calls; output of helm 3 and helm 4; chart fetch,
 //! digest lock, cache. Must not know of the cluster module, print or prompt.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -31,6 +33,7 @@ pub struct Helm {
     context: Option<String>,
     cache: PathBuf,
     log_file: Option<PathBuf>,
+    held: Option<Arc<File>>,
 }
 
 /// How to reach helm and the cluster.
@@ -178,6 +181,7 @@ impl Helm {
             effect: child::Effect::Reads,
             deadline: Duration::from_secs(15),
             environment: Vec::new(),
+            held: None,
         };
         let answer = child::run(&program, call, &CancellationToken::new()).await.map_err(|error| match error {
             HelmError::NotFound { .. } => HelmError::NotFound { place: options.program.clone() },
@@ -199,7 +203,14 @@ impl Helm {
         }
         let cache = options.cache.or_else(cache_folder).unwrap_or_else(|| std::env::temp_dir().join("tailwatch"));
         let HelmOptions { kubeconfig, context, log_file, .. } = options;
-        Ok(Helm { program, version, kubeconfig, context, cache, log_file })
+        Ok(Helm { program, version, kubeconfig, context, cache, log_file, held: None })
+    }
+
+    /// The same helm, which holds a file open for as long as a call works that changes the cluster, even when this
+    /// process has ended.
+    #[must_use]
+    pub fn holding(self, file: Option<Arc<File>>) -> Helm {
+        Helm { held: file, ..self }
     }
 
     /// The program.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, Found, ObjectRef};
+use crate::cluster::{Cluster, Found, ObjectRef, RevisionRecord};
 use crate::event::{ActionKind, Effects, Kept, PlannedStep};
 use crate::helm::{Helm, ReleaseInfo, ReleaseStatus};
 use crate::plan::belongings::{Asked, Belongings, Ground, NamespaceEnd, belongings};
@@ -132,6 +132,15 @@ pub async fn uninstall(
         }
         _ => true,
     });
+    let foreign = foreign(cluster, &ground.rows, &standing).await?;
+    ground.rows.retain(|row| {
+        let is_foreign = foreign.contains(&row.name);
+        if is_foreign {
+            let removal = Some(format!("helm uninstall {} -n {}", row.name, row.namespace));
+            beside.push(Kept { removal, ..release_kept(row, "no run of tailwatch made it") });
+        }
+        !is_foreign
+    });
     if !tailscale_is_ours(cluster).await? {
         ground.rows.retain(|row| row.namespace != TAILSCALE_NAMESPACE || row.namespace == ground.namespace);
     }
@@ -154,6 +163,29 @@ pub async fn uninstall(
     }
     let belongings = belongings(cluster, &ground).await?;
     Ok(Uninstall { ground, removals, belongings, beside, doomed })
+}
+
+/// Names of the releases that stand and that no run of ours ever touched: others install the same charts by the same
+/// names. Where helm keeps no records as Secrets nothing can be told, and a release is taken for ours.
+async fn foreign(
+    cluster: &Cluster,
+    rows: &[Overview],
+    standing: &[ReleaseInfo],
+) -> Result<BTreeSet<String>, PlanError> {
+    let rows: Vec<&Overview> = rows.iter().filter(|row| standing.iter().any(|info| is_of(info, row))).collect();
+    let namespaces: BTreeSet<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
+    let mut foreign = BTreeSet::new();
+    for namespace in namespaces {
+        let records = cluster.revision_records(namespace).await?;
+        let here = rows.iter().filter(|row| row.namespace == namespace);
+        foreign.extend(here.filter(|row| !may_be_ours(&records, &row.name)).map(|row| row.name.clone()));
+    }
+    Ok(foreign)
+}
+
+fn may_be_ours(records: &[RevisionRecord], release: &str) -> bool {
+    let mut of_it = records.iter().filter(|record| record.release == release).peekable();
+    of_it.peek().is_none() || of_it.any(|record| record.run.is_some())
 }
 
 fn is_of(info: &ReleaseInfo, row: &Overview) -> bool {
@@ -277,6 +309,14 @@ mod tests {
         assert_eq!(order, [("alloy", 33), ("kube-prometheus-stack", 30), ("tailscale-operator", 20)]);
         assert_eq!(removals[0].reason, "an interrupted removal goes on");
         assert_eq!(removals[1].reason, "revision 3 stands");
+    }
+
+    #[test]
+    fn only_a_release_that_a_run_of_ours_touched_is_taken_for_ours() {
+        let record = RevisionRecord::for_tests;
+        assert!(may_be_ours(&[record(1, None), record(2, Some("a"))], "loki"));
+        assert!(!may_be_ours(&[record(1, None), record(2, None)], "loki"));
+        assert!(may_be_ours(&[record(1, None)], "alloy"), "helm keeps its records elsewhere");
     }
 
     #[test]

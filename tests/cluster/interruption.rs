@@ -1,6 +1,7 @@
 //! Interrupted, killed, doubled: the same command converges, and two never work at once.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::sandboxes::eventually;
@@ -15,7 +16,7 @@ pub fn install_until(
     let mut child = sandbox
         .tailwatch_command(&["install", "--answers", &answers, "--yes", "--output", "json"])
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("tailwatch runs");
     let mut lines = BufReader::new(child.stdout.take().unwrap());
@@ -100,6 +101,44 @@ fn of_two_runs_one_works_and_the_other_says_who() {
     assert!(second.stdout.is_empty(), "{}", second.stdout);
     let events: Vec<_> = lines.lines().map_while(Result::ok).collect();
     assert_eq!(first.wait().unwrap().code(), Some(0), "{}", events.join("\n"));
+
+    // A helm that a dead run left behind is waited for, but not for ever, and is said as what it is.
+    let left_behind = std::fs::File::open(machine_lock(&sandbox)).unwrap();
+    left_behind.lock().unwrap();
+    let waiting = sandbox.tailwatch(&["uninstall", "--yes", "--timeout", "1s"]).ended_with(7);
+    let said = waiting.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in
+        ["or the helm that it left behind, is at work", "an earlier run of this machine left behind is still at"]
+    {
+        assert!(said.contains(part), "{part:?} is missing in:\n{said}");
+    }
+    assert_eq!(sandbox.releases().len(), 4);
+    drop(left_behind);
+    sandbox.tailwatch(&["uninstall", "--yes"]).ended_with(0);
+}
+
+/// The file by which runs of this machine know of each other.
+fn machine_lock(sandbox: &Sandbox) -> PathBuf {
+    let folder = std::fs::read_dir(sandbox.file("home/.local/state/tailwatch")).unwrap();
+    let mut files = folder.map(|entry| entry.unwrap().path());
+    files.find(|path| path.extension().is_some_and(|extension| extension == "lock")).expect("a lock file")
+}
+
+/// Gives the lock of a run that works to somebody else; returns how the run ends, and what it says.
+fn robbed(
+    sandbox: &Sandbox,
+    (mut child, lines): (Child, BufReader<std::process::ChildStdout>),
+) -> (Option<i32>, String) {
+    let patch = |holder: &str| {
+        let patch = format!("{{\"spec\":{{\"holderIdentity\":\"{holder}\"}}}}");
+        sandbox.kubectl(&["-n", "monitoring", "patch", "lease", "tailwatch", "--type", "merge", "-p", &patch]);
+    };
+    patch("1@elsewhere");
+    lines.lines().map_while(Result::ok).for_each(drop);
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    patch("");
+    (child.wait().unwrap().code(), said)
 }
 
 /// An image that cannot be pulled: the wave's time ends the run with the reason, later waves do not start, and once the
@@ -117,6 +156,12 @@ fn a_wave_that_does_not_come_up_ends_with_the_reason() {
     for part in ["loki failed in wave 32", cause, "  next    "] {
         assert!(failed.stderr.contains(part), "{part:?} is missing in:\n{}", failed.stderr);
     }
+
+    // A run whose lock somebody takes while it waits ends with that, and is not called interrupted.
+    let waits = |event: &serde_json::Value| event["event"] == "step-progress" && event["component"] == "loki";
+    let (code, said) = robbed(&sandbox, install_until(&sandbox, waits));
+    assert_eq!(code, Some(7), "{said}");
+    assert!(said.contains("the lock was lost in the middle of the run: 1@elsewhere holds it now"), "{said}");
     sandbox.fault("image-pull", "off");
     converges(&sandbox);
 }

@@ -11,7 +11,7 @@ use crate::support::Sandbox;
 /// Kinds that are left out.
 const LEFT_OUT: [&str; 3] = ["events", "events.events.k8s.io", "componentstatuses"];
 /// What differs between two runs that did the same: it is chosen at random, or tells when and by whom.
-const ACCIDENTAL: [&str; 37] = [
+const ACCIDENTAL: [&str; 38] = [
     "uid",
     "resourceVersion",
     "generation",
@@ -47,6 +47,7 @@ const ACCIDENTAL: [&str; 37] = [
     "prometheus-operator-input-hash",
     "prometheus-operator-validated",
     "tailwatch/secret-sha",
+    "tailwatch-run",
     "holderIdentity",
     "modifiedAt",
 ];

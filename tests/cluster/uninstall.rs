@@ -213,6 +213,7 @@ fn a_namespace_that_was_there_stays_as_it_was() {
     let sandbox = Sandbox::up(&["--nodes", "1"]);
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     sandbox.kubectl(&["label", "namespace", "monitoring", "team=x"]);
+    a_release_of_somebody_else_survives(&sandbox);
     let labels = |sandbox: &Sandbox| sandbox.get(&["namespace", "monitoring"])["metadata"]["labels"].clone();
     let before = (Inventory::of(&sandbox), labels(&sandbox));
     sandbox.install(&["--skip-verify"]).ended_with(0);
@@ -222,6 +223,22 @@ fn a_namespace_that_was_there_stays_as_it_was() {
     assert!(!kept(&events).contains(&namespace), "our labels are off, so that nothing of ours is left: {events:#?}");
     assert_eq!(labels(&sandbox), before.1);
     nothing_is_left(&before.0, &sandbox);
+}
+
+/// Of a name, a namespace and a chart as ours have them.
+fn a_release_of_somebody_else_survives(sandbox: &Sandbox) {
+    let chart = sandbox.file("charts/loki-6.46.0.tgz").display().to_string();
+    sandbox.helm(&["install", "loki", &chart, "-n", "monitoring"]).ended_with(0);
+    let standing = (sandbox.releases(), claims(sandbox));
+    let said = uninstall(sandbox, &["--delete-data", "--yes"]).ended_with(0);
+    let told = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let expected = "Release in namespace monitoring: loki no run of tailwatch made it; \
+                    `helm uninstall loki -n monitoring` removes it";
+    assert!(told.contains(expected), "{told}");
+    assert_eq!((sandbox.releases(), claims(sandbox)), standing);
+    assert_eq!(sandbox.releases().len(), 1);
+    sandbox.helm(&["uninstall", "loki", "-n", "monitoring"]).ended_with(0);
+    sandbox.kubectl(&["-n", "monitoring", "delete", "pvc", "--all"]);
 }
 
 /// Starts an uninstall of everything, and ends it by a signal once a line of its events satisfies the predicate;
@@ -316,4 +333,10 @@ spec: { ingressClassName: tailscale, defaultBackend: { service: { name: web, por
     assert_eq!(outcomes(&events), ["removed"; 2]);
     assert!(kept(&events).is_empty(), "{events:#?}");
     nothing_is_left(&before, &sandbox);
+
+    // Without the door our own Ingress is no reason to keep the operator.
+    sandbox.install(&["--set", "tailscale.oauth.clientId=k", "--set", &source, "--skip-verify"]).ended_with(0);
+    sandbox.helm(&["uninstall", "oauth2-proxy", "-n", "monitoring"]).ended_with(0);
+    uninstall(&sandbox, &["--yes"]).ended_with(0);
+    assert!(sandbox.releases().is_empty(), "{:?}", sandbox.releases());
 }

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -90,7 +91,10 @@ async fn a_mutating_helm_ends_by_itself_even_when_nobody_waits_any_more() {
     // Opened for both, it blocks nobody here, whether or not the script still reads.
     let mut gate = OpenOptions::new().read(true).write(true).open(machine.path("gate")).unwrap();
     let script = "exec 3> \"$home/lifeline\"\necho started >&3\nread line < \"$home/gate\"\necho ended >&3";
-    let helm = helm(&machine, script).await;
+    let open = || OpenOptions::new().create(true).append(true).open(machine.path("lock")).unwrap();
+    let (lock, other) = (open(), open());
+    lock.lock().unwrap();
+    let helm = helm(&machine, script).await.holding(Some(Arc::new(lock)));
     let call = tokio::spawn(async move {
         let values = json!({});
         let request = request(Path::new("demo.tgz"), &values);
@@ -99,6 +103,7 @@ async fn a_mutating_helm_ends_by_itself_even_when_nobody_waits_any_more() {
     lifeline.says("started");
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
+    assert!(other.try_lock().is_err(), "helm keeps the lock of the run that started it");
     gate.write_all(b"go\n").unwrap();
     lifeline.says("ended");
     lifeline.ends();
