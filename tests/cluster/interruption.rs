@@ -105,7 +105,7 @@ fn of_two_runs_one_works_and_the_other_says_who() {
     // A helm that a dead run left behind is waited for, but not for ever, and is said as what it is.
     let left_behind = std::fs::File::open(machine_lock(&sandbox)).unwrap();
     left_behind.lock().unwrap();
-    let waiting = sandbox.tailwatch(&["uninstall", "--yes", "--timeout", "1s"]).ended_with(7);
+    let waiting = sandbox.tailwatch(&["uninstall", "--yes", "--timeout", "10s"]).ended_with(7);
     let said = waiting.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in
         ["or the helm that it left behind, is at work", "an earlier run of this machine left behind is still at"]

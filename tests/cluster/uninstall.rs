@@ -228,7 +228,11 @@ fn a_namespace_that_was_there_stays_as_it_was() {
 /// Of a name, a namespace and a chart as ours have them.
 fn a_release_of_somebody_else_survives(sandbox: &Sandbox) {
     let chart = sandbox.file("charts/loki-6.46.0.tgz").display().to_string();
-    sandbox.helm(&["install", "loki", &chart, "-n", "monitoring"]).ended_with(0);
+    let values = "deploymentMode=SingleBinary,loki.storage.type=filesystem,loki.useTestSchema=true,\
+                  singleBinary.replicas=1,read.replicas=0,write.replicas=0,backend.replicas=0,gateway.enabled=false,\
+                  chunksCache.enabled=false,resultsCache.enabled=false,lokiCanary.enabled=false,test.enabled=false";
+    sandbox.helm(&["install", "loki", &chart, "-n", "monitoring", "--set", values]).ended_with(0);
+    eventually("it has a claim", || claims(sandbox).len() == 1);
     let standing = (sandbox.releases(), claims(sandbox));
     let said = uninstall(sandbox, &["--delete-data", "--yes"]).ended_with(0);
     let told = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -239,6 +243,9 @@ fn a_release_of_somebody_else_survives(sandbox: &Sandbox) {
     assert_eq!(sandbox.releases().len(), 1);
     sandbox.helm(&["uninstall", "loki", "-n", "monitoring"]).ended_with(0);
     sandbox.kubectl(&["-n", "monitoring", "delete", "pvc", "--all"]);
+    eventually("its volume has gone", || {
+        sandbox.kubectl(&["-n", "monitoring", "get", "pv,pods", "-o", "name"]).is_empty()
+    });
 }
 
 /// Starts an uninstall of everything, and ends it by a signal once a line of its events satisfies the predicate;
