@@ -70,6 +70,11 @@ impl Found {
         self.metadata.annotations.as_ref().and_then(|all| all.get(key)).map_or("", String::as_str)
     }
 
+    /// Keys of its annotations.
+    pub fn annotations(&self) -> impl Iterator<Item = &str> {
+        self.metadata.annotations.iter().flatten().map(|(key, _)| key.as_str())
+    }
+
     /// Uids of its owners, with which it goes.
     pub fn owners(&self) -> impl Iterator<Item = &str> {
         self.metadata.owner_references.iter().flatten().map(|owner| owner.uid.as_str())
@@ -139,6 +144,11 @@ impl Cluster {
         let lists = kinds.iter().filter(|(_, capabilities)| capabilities.supports_operation(verbs::LIST));
         let lists = stream::iter(lists).map(|(resource, _)| self.found_of(resource, None));
         Ok(lists.buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
+    }
+
+    /// Services of type LoadBalancer, of every namespace, without most of their labels and annotations.
+    pub async fn load_balancers(&self) -> Result<Vec<Value>, ClusterError> {
+        self.list_slim("v1", "Service", None, &ListParams::default().fields("spec.type=LoadBalancer")).await
     }
 
     /// (claim, pod) of a namespace: which pods mount which claims.

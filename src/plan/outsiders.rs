@@ -1,5 +1,7 @@
 //! Who else needs what an uninstall would take away. Reads only; an object that nobody else needs has no user.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, Found, ObjectRef};
@@ -78,35 +80,37 @@ pub async fn operator_users(
     namespace: &str,
     rows: &[Overview],
 ) -> Result<Vec<ObjectRef>, ClusterError> {
-    let (ingresses, services, resources) = futures::try_join!(
+    let (ingresses, services, balancers, resources) = futures::try_join!(
         cluster.list("networking.k8s.io/v1", "Ingress", None, None),
-        cluster.list("v1", "Service", None, None),
+        cluster.found("v1", "Service", None),
+        cluster.load_balancers(),
         cluster.of_group(TAILSCALE_GROUP),
     )?;
-    let served = ingresses.iter().chain(&services).filter(|object| is_served(object, namespace));
+    let of_ours = |found: &Found| found.namespace() == namespace && found.label(MANAGED_BY) == TAILWATCH;
+    let ingresses = ingresses.iter().filter(|object| !of_ours(&Found::of(object)) && is_ingress_of_the_class(object));
+    let mut users: Vec<ObjectRef> = ingresses.map(ObjectRef::of).collect();
+    let marked = services.iter().filter(|found| is_marked(found)).map(Found::reference);
+    let of_the_class = balancers.iter().filter(|object| is_service_of_the_class(object)).map(ObjectRef::of);
+    let services: BTreeSet<ObjectRef> = marked.chain(of_the_class).collect();
+    // What the operator makes for its proxies is no user of it.
+    users.extend(services.into_iter().filter(|service| service.namespace.as_deref() != Some(TAILSCALE_NAMESPACE)));
     let resources = resources.iter().filter(|found| release_of(found, rows).is_none() && !found.is_leaving());
-    Ok(served.map(ObjectRef::of).chain(resources.map(Found::reference)).collect())
+    users.extend(resources.map(Found::reference));
+    Ok(users)
 }
 
-fn is_served(object: &Value, namespace: &str) -> bool {
-    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
-    let found = Found::of(object);
-    if found.namespace() == namespace && found.label(MANAGED_BY) == TAILWATCH {
-        return false;
-    }
-    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten();
-    let is_marked =
-        annotations.clone().any(|(key, _)| key.split_once('/').is_some_and(|(group, _)| group == TAILSCALE_GROUP));
-    let of_class =
-        annotations.into_iter().any(|(key, value)| key == "kubernetes.io/ingress.class" && value == TAILSCALE_CLASS);
-    match found.kind.as_str() {
-        "Ingress" => text("/spec/ingressClassName") == TAILSCALE_CLASS || of_class,
-        // What the operator makes for its proxies is no user of it.
-        _ => {
-            found.namespace() != TAILSCALE_NAMESPACE
-                && (is_marked || text("/spec/loadBalancerClass") == TAILSCALE_CLASS)
-        }
-    }
+fn is_ingress_of_the_class(ingress: &Value) -> bool {
+    let class = ingress.pointer("/spec/ingressClassName").and_then(Value::as_str);
+    class == Some(TAILSCALE_CLASS) || Found::of(ingress).annotation("kubernetes.io/ingress.class") == TAILSCALE_CLASS
+}
+
+fn is_service_of_the_class(service: &Value) -> bool {
+    service.pointer("/spec/loadBalancerClass").and_then(Value::as_str) == Some(TAILSCALE_CLASS)
+}
+
+/// Whether an annotation asks the operator for something.
+fn is_marked(found: &Found) -> bool {
+    found.annotations().any(|key| key.split_once('/').is_some_and(|(group, _)| group == TAILSCALE_GROUP))
 }
 
 /// `Ingress web in namespace shop`
@@ -149,21 +153,19 @@ mod tests {
 
     #[test]
     fn whoever_the_tailscale_operator_serves_is_seen() {
-        let ingress = |namespace: &str, class: &str, labels: Value| {
-            json!({"kind": "Ingress", "metadata": {"name": "x", "namespace": namespace, "labels": labels},
-                "spec": {"ingressClassName": class}})
+        let ingress = |metadata: Value, class: &str| {
+            is_ingress_of_the_class(
+                &json!({"kind": "Ingress", "metadata": metadata, "spec": {"ingressClassName": class}}),
+            )
         };
-        let ours = json!({"app.kubernetes.io/managed-by": "tailwatch"});
-        assert!(!is_served(&ingress("m", "tailscale", ours.clone()), "m"));
-        assert!(is_served(&ingress("m", "tailscale", json!({})), "m"));
-        assert!(is_served(&ingress("other-stack", "tailscale", ours), "m"));
-        assert!(!is_served(&ingress("shop", "nginx", json!({})), "m"));
-        let service = |annotations: Value, class: Value| {
-            json!({"kind": "Service", "metadata": {"name": "x", "namespace": "shop", "annotations": annotations},
-                "spec": {"loadBalancerClass": class}})
-        };
-        assert!(is_served(&service(json!({"tailscale.com/expose": "true"}), Value::Null), "m"));
-        assert!(is_served(&service(json!({}), "tailscale".into()), "m"));
-        assert!(!is_served(&service(json!({"example.com/expose": "true"}), Value::Null), "m"));
+        assert!(ingress(json!({"name": "x"}), "tailscale"));
+        assert!(ingress(json!({"annotations": {"kubernetes.io/ingress.class": "tailscale"}}), ""));
+        assert!(!ingress(json!({"name": "x"}), "nginx"));
+        let service = |class: Value| is_service_of_the_class(&json!({"spec": {"loadBalancerClass": class}}));
+        assert!(service("tailscale".into()));
+        assert!(!service("other".into()) && !service(Value::Null));
+        let marked = |key: &str| is_marked(&Found::of(&json!({"metadata": {"annotations": {key: "true"}}})));
+        assert!(marked("tailscale.com/expose"));
+        assert!(!marked("example.com/expose"));
     }
 }
