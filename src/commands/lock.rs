@@ -74,7 +74,7 @@ pub(super) async fn patiently<T>(
         let seconds = LOCK_TTL.as_secs();
         format!("another run may hold the lock; waiting up to {seconds} s for a sign of life of it")
     } else {
-        let seconds = context.wave_timeout.as_secs();
+        let seconds = context.wave_timeout.max(LOCK_TTL).as_secs();
         format!(
             "an earlier run of this machine, or the helm that it left behind, is at work; waiting up to {seconds} s for its end"
         )
