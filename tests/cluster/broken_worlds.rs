@@ -1,5 +1,7 @@
 //! One installed stack, one thing wrong at a time: exactly the check that speaks of it fails.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::sandboxes::eventually;
@@ -173,6 +175,8 @@ fn address_is(sandbox: &Sandbox, host: &str) {
 }
 
 fn restarted(sandbox: &Sandbox, workload: &str) {
+    // kubectl stamps a restart with the second and refuses another one in the same.
+    std::thread::sleep(Duration::from_millis(1100));
     sandbox.kubectl(&namespaced(&["rollout", "restart", workload]));
     sandbox.kubectl(&namespaced(&["rollout", "status", workload, "--timeout", "60s"]));
 }
