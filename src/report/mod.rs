@@ -20,6 +20,7 @@ mod tables;
 mod terminal;
 mod text;
 mod upgrades;
+mod verdicts;
 mod words;
 
 use std::fs::File;
@@ -39,9 +40,10 @@ use crate::report::text::wrap;
 
 pub use findings::{Examined, findings_table};
 pub use kept::{kept_table, removal_table};
-pub use tables::{checks_table, diff_text, plan_table, status_table};
+pub use tables::{diff_text, plan_table, status_table};
 pub use terminal::SavedTerminal;
 pub use upgrades::upgrade_table;
+pub use verdicts::checks_table;
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
