@@ -13,7 +13,6 @@ const LONGEST: usize = 120;
 
 /// How it went, in words and as their tone.
 pub(super) fn headline(facts: &Facts) -> (Tone, String) {
-    let checks = &facts.checks;
     match &facts.ending {
         Ending::Interrupted(failure) => {
             let rest = failure.message.strip_prefix(INTERRUPTED).unwrap_or_default().to_owned();
@@ -21,7 +20,7 @@ pub(super) fn headline(facts: &Facts) -> (Tone, String) {
             (Tone::Doubtful, format!("Interrupted{rest}{}", made(facts)))
         }
         Ending::Failed(failure) => (Tone::Bad, format!("Failed: {}", said(failure))),
-        Ending::ChecksFailed => (Tone::Bad, failed(facts.command, checks)),
+        Ending::ChecksFailed => (Tone::Bad, failed(facts, &judged(facts))),
         Ending::Fine => fine(facts),
     }
 }
@@ -37,15 +36,21 @@ fn made(facts: &Facts) -> String {
     if facts.asked.is_empty() { String::new() } else { format!("; {made} of {} checks were made", facts.asked.len()) }
 }
 
-fn failed(command: &str, checks: &[CheckResult]) -> String {
+/// The checks of the stack; those that are made before anything is changed only where no others were.
+fn judged(facts: &Facts) -> Vec<CheckResult> {
+    let of_the_stack = |check: &&CheckResult| facts.asked.is_empty() || facts.asked.contains(&check.id);
+    facts.checks.iter().filter(of_the_stack).cloned().collect()
+}
+
+fn failed(facts: &Facts, checks: &[CheckResult]) -> String {
     let (failed, total) = (count(checks, Verdict::Fail), checks.len());
     let broken = path::broken(checks);
     let first = checks.iter().filter(|check| check.verdict == Verdict::Fail);
     let first = first.min_by_key(|check| broken.first().is_some_and(|hop| check.hop != Some(*hop)));
     let why = first.map_or_else(String::new, untrue);
     let hops: Vec<String> = broken.into_iter().map(|hop| hop.between()).collect();
-    let word = match (command, hops.is_empty()) {
-        ("preflight", _) => "Not ready".into(),
+    let word = match (facts.asked.is_empty() && facts.command != "verify", hops.is_empty()) {
+        (true, _) => "Not ready".into(),
         (_, true) => "Broken".into(),
         (_, false) => format!("Broken {}", hops.join(" and ")),
     };
@@ -64,9 +69,9 @@ fn untrue(check: &CheckResult) -> String {
 }
 
 fn fine(facts: &Facts) -> (Tone, String) {
-    let checks = &facts.checks;
+    let checks = judged(facts);
     let (passed, warned, skipped) =
-        (count(checks, Verdict::Pass), count(checks, Verdict::Warn), count(checks, Verdict::Skip));
+        (count(&checks, Verdict::Pass), count(&checks, Verdict::Warn), count(&checks, Verdict::Skip));
     let mut counts = format!("{passed} of {} checks passed", checks.len());
     if warned > 0 {
         counts += &format!(", {warned} with a warning");
@@ -130,6 +135,18 @@ mod tests {
         let told = "Ready: 0 of 1 checks passed, 1 with a warning, nothing was changed";
         assert_eq!(headline(&warned), (Tone::Doubtful, told.into()));
         assert_eq!(said_of(&facts("install", &[], Ending::Fine)), "Nothing was to do");
+    }
+
+    #[test]
+    fn an_install_is_judged_by_the_checks_of_the_stack_once_they_were_made() {
+        let before = check("rights", "before anything is changed", Verdict::Fail);
+        let refused = said_of(&facts("install", std::slice::from_ref(&before), Ending::ChecksFailed));
+        assert!(refused.starts_with("Not ready: it is not true that Prometheus keeps"), "{refused}");
+        let passed = CheckResult { verdict: Verdict::Pass, ..before };
+        let mut installed = facts("install", &[passed, check("a", "logs", Verdict::Fail)], Ending::ChecksFailed);
+        installed.asked = vec!["a".into()];
+        let said = said_of(&installed);
+        assert!(said.starts_with("Broken: ") && said.ends_with("; 1 of 1 checks failed"), "{said}");
     }
 
     #[test]
