@@ -50,6 +50,13 @@ pub struct GlobalArgs {
     /// Write every event and every helm call (redacted) to this file
     #[arg(long, global = true, env = "TAILWATCH_LOG_FILE", value_name = "FILE")]
     pub log_file: Option<PathBuf>,
+    /// Write every check and every wave as JUnit XML to this file at the end of verify, preflight, install, upgrade or
+    /// the guided installation, however it ends
+    #[arg(long, global = true, env = "TAILWATCH_JUNIT", value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Likewise one page for a browser, with the data path as a picture, the verdicts, the versions and the timeline
+    #[arg(long, global = true, env = "TAILWATCH_HTML", value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// What stdout carries.

@@ -5,6 +5,7 @@
 //! [`Event::RunFinished`] is sent, last, also on cancel. Lifecycle events are never dropped, progress may be.
 
 mod diagnosis;
+mod hop;
 mod kept;
 mod planned;
 mod upgrade;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 pub use diagnosis::{Diagnosis, Place, Severity};
+pub use hop::Hop;
 pub use kept::Kept;
 pub use planned::{ActionKind, Effects, PlannedStep, Rollback};
 pub use upgrade::{PathRow, UpgradeRow};
@@ -247,6 +249,9 @@ pub struct CheckResult {
     pub id: String,
     /// Group of the report, e.g. `metrics`.
     pub group: String,
+    /// The hop of the data path that it speaks of, where it speaks of one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hop: Option<Hop>,
     /// A sentence that is true or false, e.g. "Prometheus knows every ServiceMonitor's target".
     pub statement: String,
     /// What was found.

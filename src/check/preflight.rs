@@ -52,6 +52,7 @@ pub(super) fn row(id: &str, statement: &str, verdict: Verdict, detail: String, h
     CheckResult {
         id: id.into(),
         group: "before anything is changed".into(),
+        hop: None,
         statement: statement.into(),
         verdict,
         detail,

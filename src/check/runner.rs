@@ -86,6 +86,7 @@ fn result(row: &Row, verdict: Verdict, detail: String, took: Duration) -> CheckR
     CheckResult {
         id: row.id.into(),
         group: row.group.into(),
+        hop: None,
         statement: row.statement.into(),
         verdict,
         detail,

@@ -18,7 +18,7 @@ use crate::error::{self, Error};
 use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary, Verdict};
 use crate::helm::{Helm, Ownership};
 use crate::plan::Plan;
-use crate::report::{self, Mode, style::Style};
+use crate::report::{self, Mode, Record, style::Style};
 use crate::stack;
 
 /// How to run.
@@ -27,6 +27,8 @@ pub(super) struct ExecuteOptions<'a> {
     /// The subcommand, for events and journal.
     pub(super) command: &'static str,
     pub(super) signals: &'a Signals,
+    /// What the reports in files will tell.
+    pub(super) record: &'a Record,
     pub(super) wave_timeout: Duration,
     /// How long to wait for a lock that another run holds.
     pub(super) lock_timeout: Duration,
@@ -60,7 +62,7 @@ pub(super) async fn execute(
     let (events, stream) = event::channel();
     let style = Style::resolve(global);
     let mode = Mode::resolve(global);
-    let reporter = tokio::spawn(report::drain(global.clone(), mode, stream));
+    let reporter = tokio::spawn(report::drain(global.clone(), mode, stream, options.record.clone()));
     let started = Instant::now();
     let Target { cluster, helm } = target;
     let cancel = options.signals.take_over(events.clone());

@@ -9,13 +9,13 @@ use crate::cluster::{self, Cluster};
 use crate::commands::execute::{ExecuteOptions, Target, execute};
 use crate::commands::signals::Signals;
 use crate::commands::survey::survey;
-use crate::commands::{adoption, connect, saved};
+use crate::commands::{adoption, connect, reports, saved};
 use crate::config::{Draft, Settings};
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
 use crate::helm::Ownership;
 use crate::plan::{PlanError, Untried};
-use crate::report::{self, style::Style};
+use crate::report::{self, Record, style::Style};
 use crate::stack::DOOR_SECRET;
 use crate::wizard::{self, Detected, Scope};
 
@@ -34,7 +34,7 @@ impl Audience {
 }
 
 /// The guided installation; without a terminal it never prompts.
-pub(super) async fn guided(global: &GlobalArgs, signals: &Signals) -> Result<u8, Error> {
+pub(super) async fn guided(global: &GlobalArgs, signals: &Signals, record: &Record) -> Result<u8, Error> {
     if Audience::of(global) == Audience::Nobody {
         return Err(Error::Usage {
             message: "the guided installation needs a terminal".into(),
@@ -55,14 +55,19 @@ pub(super) async fn guided(global: &GlobalArgs, signals: &Signals) -> Result<u8,
     let arguments = InstallArgs::from_environment()
         .map_err(|error| Error::Usage { message: error.to_string().trim().to_owned(), hint: None })?;
     let draft = saved::judged(&global, &arguments.settings)?;
-    proceed(&global, &arguments, draft, Run { scope: Scope::Everything, signals }).await
+    proceed(&global, &arguments, draft, Run { scope: Scope::Everything, signals, record }).await
 }
 
 /// The same from answers; asks only what is missing, and only a person.
-pub(super) async fn install(global: &GlobalArgs, arguments: &InstallArgs, signals: &Signals) -> Result<u8, Error> {
+pub(super) async fn install(
+    global: &GlobalArgs,
+    arguments: &InstallArgs,
+    signals: &Signals,
+    record: &Record,
+) -> Result<u8, Error> {
     let draft = saved::judged(global, &arguments.settings)?;
     somebody_confirms(global, arguments)?;
-    proceed(global, arguments, draft, Run { scope: Scope::OnlyMissing, signals }).await
+    proceed(global, arguments, draft, Run { scope: Scope::OnlyMissing, signals, record }).await
 }
 
 /// A person, or `--yes`.
@@ -88,10 +93,11 @@ pub(super) const PLANS: u32 = 3;
 struct Run<'a> {
     scope: Scope,
     signals: &'a Signals,
+    record: &'a Record,
 }
 
 async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run: Run<'_>) -> Result<u8, Error> {
-    let options = options("install", arguments, run.signals)?;
+    let options = options("install", arguments, (run.signals, run.record))?;
     tell_notices(draft.notices(), global);
     let told = draft.notices().len();
     let (cluster, helm) = connect::connect(global).await?;
@@ -107,11 +113,12 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
 pub(super) fn options<'a>(
     command: &'static str,
     arguments: &InstallArgs,
-    signals: &'a Signals,
+    (signals, record): (&'a Signals, &'a Record),
 ) -> Result<ExecuteOptions<'a>, Error> {
     Ok(ExecuteOptions {
         command,
         signals,
+        record,
         wave_timeout: parse_timeout(&arguments.timeout)?,
         lock_timeout: parse_lock_timeout(&arguments.lock_timeout)?,
         skip_verify: arguments.skip_verify,
@@ -135,7 +142,9 @@ pub(super) async fn carry_out(
     options: ExecuteOptions<'_>,
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
-    preflight(&target.cluster, settings, &style).await?;
+    reports::note_surroundings(options.record, &target.cluster, &target.helm, settings);
+    let checks = check::preflight::run(&target.cluster, settings).await?;
+    refuse_failed(&checks, &style, options.record)?;
     let confirmed = if options.yes { Audience::Nobody } else { Audience::of(global) };
     for _ in 1..PLANS {
         match plan_and_execute(global, &target, settings, confirmed, options).await {
@@ -159,6 +168,7 @@ async fn plan_and_execute(
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
     let mut survey = survey(global, &target.cluster, &target.helm, settings).await?;
+    reports::note_planned(options.record, &survey);
     let strangers = survey.strangers();
     if options.ownership == Ownership::Respect && !strangers.is_empty() {
         return Err(PlanError::Strangers { releases: strangers }.into());
@@ -167,7 +177,7 @@ async fn plan_and_execute(
     // Where helm changes nothing, it meets nobody.
     if !survey.prepared.releases.is_empty() {
         let found = adoption::look(&target.cluster, &target.helm, &survey, options.ownership).await?;
-        refuse_failed(&found.checks, &style)?;
+        refuse_failed(&found.checks, &style, options.record)?;
         restarts = adoption::announce(&found, &mut survey);
     }
     if global.output == Output::Human && !global.quiet {
@@ -191,11 +201,8 @@ async fn plan_and_execute(
 }
 
 /// What would fail later is told before the first change.
-async fn preflight(cluster: &Cluster, settings: &Settings, style: &Style) -> Result<(), Error> {
-    refuse_failed(&check::preflight::run(cluster, settings).await?, style)
-}
-
-fn refuse_failed(checks: &[CheckResult], style: &Style) -> Result<(), Error> {
+fn refuse_failed(checks: &[CheckResult], style: &Style, record: &Record) -> Result<(), Error> {
+    record.checks(checks);
     let failed: Vec<_> = checks.iter().filter(|check| check.verdict == Verdict::Fail).cloned().collect();
     if failed.is_empty() {
         return Ok(());

@@ -11,6 +11,7 @@ mod manual;
 mod offers;
 mod plan;
 mod preflight;
+mod reports;
 mod saved;
 mod signals;
 mod spent;
@@ -25,18 +26,32 @@ use clap::CommandFactory;
 use crate::cli::{Cli, Command, GlobalArgs};
 use crate::commands::signals::Signals;
 use crate::error::{self, Error};
-use crate::report;
+use crate::report::{self, Files, Record, style::Style};
 
-/// Runs the command; the code is the exit code.
+/// Runs the command and writes its reports; the code is the exit code.
 pub fn run(cli: Cli) -> Result<u8, Error> {
     let Cli { global, command } = cli;
+    let Some(name) = reports::writer(command.as_ref()) else {
+        reports::refuse_flags(&global)?;
+        return dispatch(global, command, &Record::new("tailwatch"));
+    };
+    let files = Files::open(&global)?;
+    let style = Style::resolve(&global);
+    let record = Record::new(name);
+    let ended = dispatch(global, command, &record);
+    record.conclude(&ended);
+    files.write(&record, &style);
+    ended
+}
+
+fn dispatch(global: GlobalArgs, command: Option<Command>, record: &Record) -> Result<u8, Error> {
     match command {
-        None => drive(|signals| async move { install::guided(&global, &signals).await }),
+        None => drive(|signals| async move { install::guided(&global, &signals, record).await }),
         Some(Command::Install(arguments)) => {
-            drive(|signals| async move { install::install(&global, &arguments, &signals).await })
+            drive(|signals| async move { install::install(&global, &arguments, &signals, record).await })
         }
         Some(Command::Upgrade(arguments)) => {
-            drive(|signals| async move { upgrade::upgrade(&global, &arguments, &signals).await })
+            drive(|signals| async move { upgrade::upgrade(&global, &arguments, &signals, record).await })
         }
         Some(Command::Uninstall(arguments)) => {
             drive(|signals| async move { uninstall::uninstall(&global, &arguments, &signals).await })
@@ -45,10 +60,10 @@ pub fn run(cli: Cli) -> Result<u8, Error> {
             drive(|_| async move { plan::plan(&global, &settings, plan::PlanOptions { diff, exit_code }).await })
         }
         Some(Command::Preflight { settings, adopt }) => {
-            drive(|_| async move { preflight::preflight(&global, &settings, adoption::consent(adopt)).await })
+            drive(|_| async move { preflight::preflight(&global, &settings, adoption::consent(adopt), record).await })
         }
         Some(Command::Verify { settings, checks }) => {
-            drive(|_| async move { verify::verify(&global, &settings, &checks).await })
+            drive(|_| async move { verify::verify(&global, &settings, &checks, record).await })
         }
         Some(Command::Diagnose) => drive(|_| async move { diagnose::diagnose(&global).await }),
         Some(Command::Status) => drive(|_| async move { status::status(&global).await }),

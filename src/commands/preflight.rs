@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use crate::check::preflight;
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
-use crate::commands::{adoption, connect, saved, survey::survey};
+use crate::commands::{adoption, connect, reports, saved, survey::survey};
 use crate::error::{self, Error};
 use crate::event::{CheckResult, Verdict};
 use crate::helm::Ownership;
-use crate::report::{self, style::Style};
+use crate::report::{self, Record, style::Style};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,16 +21,21 @@ pub(super) async fn preflight(
     global: &GlobalArgs,
     arguments: &SettingsArgs,
     ownership: Ownership,
+    record: &Record,
 ) -> Result<u8, Error> {
     let draft = saved::judged(global, arguments)?;
     let (cluster, helm) = connect::connect(global).await?;
     let settings = saved::settings(draft, &cluster).await?;
+    reports::note_surroundings(record, &cluster, &helm, &settings);
     let mut checks = preflight::run(&cluster, &settings).await?;
     checks.push(preflight::helm_found(&helm.version().to_string(), &helm.program().display().to_string()));
+    record.checks(&checks);
     // Fetching and rendering every chart tells the rest; what is wrong with it is an error of its own.
     let survey = survey(global, &cluster, &helm, &settings).await?;
+    reports::note_planned(record, &survey);
     checks.push(preflight::charts_rendered(survey.plan.releases().count(), &survey.prepared.notices));
     checks.extend(adoption::look(&cluster, &helm, &survey, ownership).await?.checks);
+    record.checks(&checks);
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
     let total = checks.len();
     match global.output {

@@ -15,7 +15,7 @@ use crate::engine::{self, EngineContext, Journal, Machine, RunResult};
 use crate::error::{self, Error};
 use crate::event::{self, Event, Kept, RunOutcome, RunSummary};
 use crate::plan::{self, Asked, PlanError, Uninstall};
-use crate::report::{self, Mode, style::Style};
+use crate::report::{self, Mode, Record, style::Style};
 use crate::stack::Overview;
 use crate::wizard;
 
@@ -89,7 +89,7 @@ impl Run<'_> {
     async fn execute(&self, target: Target, plan: &Uninstall) -> Result<u8, Error> {
         let (events, stream) = event::channel();
         let mode = Mode::resolve(self.global);
-        let reporter = tokio::spawn(report::drain(self.global.clone(), mode, stream));
+        let reporter = tokio::spawn(report::drain(self.global.clone(), mode, stream, Record::new("uninstall")));
         let started = Instant::now();
         let Target { cluster, helm } = target;
         let namespace = plan.ground.namespace.as_str();

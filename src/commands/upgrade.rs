@@ -15,7 +15,7 @@ use crate::config::Draft;
 use crate::error::{self, Error};
 use crate::event::UpgradeRow;
 use crate::plan::{Offer, PlanError};
-use crate::report::{self, style::Style};
+use crate::report::{self, Record, style::Style};
 use crate::stack::Catalogue;
 use crate::wizard::{self, Scope, Trust, UpgradeChoice};
 
@@ -28,9 +28,14 @@ struct UpgradeDocument {
     components: Vec<UpgradeRow>,
 }
 
-pub(super) async fn upgrade(global: &GlobalArgs, arguments: &UpgradeArgs, signals: &Signals) -> Result<u8, Error> {
+pub(super) async fn upgrade(
+    global: &GlobalArgs,
+    arguments: &UpgradeArgs,
+    signals: &Signals,
+    record: &Record,
+) -> Result<u8, Error> {
     let named = named_versions(&arguments.to)?;
-    let options = install::options("upgrade", &arguments.run, signals)?;
+    let options = install::options("upgrade", &arguments.run, (signals, record))?;
     let draft = saved::judged(global, &arguments.run.settings)?;
     let asked = arguments.latest || !named.is_empty();
     if asked {

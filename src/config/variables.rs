@@ -3,7 +3,7 @@
 use crate::config::rows::{ROWS, Row, environment_name};
 
 /// Flags of the command line have these twins; they answer nothing.
-pub(super) const FLAG_TWINS: [&str; 21] = [
+pub(super) const FLAG_TWINS: [&str; 23] = [
     "TAILWATCH_ANSWERS",
     "TAILWATCH_CONTEXT",
     "TAILWATCH_KUBECONFIG",
@@ -12,6 +12,8 @@ pub(super) const FLAG_TWINS: [&str; 21] = [
     "TAILWATCH_OUTPUT",
     "TAILWATCH_COLOR",
     "TAILWATCH_LOG_FILE",
+    "TAILWATCH_JUNIT",
+    "TAILWATCH_HTML",
     "TAILWATCH_YES",
     "TAILWATCH_SKIP_VERIFY",
     "TAILWATCH_ADOPT",

@@ -23,6 +23,8 @@ const DEEPEST: usize = 8;
 #[derive(Default, Deserialize)]
 struct Metadata {
     name: String,
+    #[serde(default, rename = "appVersion")]
+    app_version: Option<Value>,
     #[serde(default)]
     dependencies: Vec<Dependency>,
 }
@@ -46,6 +48,16 @@ pub fn default_values(archive: &Path) -> Result<Value, HelmError> {
         what: format!("read the values of chart archive {}", archive.display()),
         source: std::io::Error::other(error),
     })
+}
+
+/// Version of the application that a .tgz says it brings; it may be written as a number.
+pub fn app_version(archive: &Path) -> Option<String> {
+    let files = unpacked(std::fs::File::open(archive).ok()?).ok()?;
+    match yaml::<Metadata>(&files, "Chart.yaml").ok()??.app_version? {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// Only what tells of values. The archive's one folder is left out of the paths.
@@ -151,6 +163,22 @@ mod tests {
             builder.append_data(&mut header, path, *bytes).unwrap();
         }
         builder.into_inner().unwrap().finish().unwrap()
+    }
+
+    #[test]
+    fn the_version_of_the_application_is_text_or_a_number_and_never_that_of_a_packed_chart() {
+        let folder = tempfile::tempdir().unwrap();
+        for (version, expected) in
+            [("appVersion: v0.86.2\n", Some("v0.86.2")), ("appVersion: 3.5\n", Some("3.5")), ("", None)]
+        {
+            let metadata = format!("name: top\n{version}");
+            let inner: &[u8] = b"name: grafana\nappVersion: 12.0.0\n";
+            let chart = archive(&[("top/Chart.yaml", metadata.as_bytes()), ("top/charts/grafana/Chart.yaml", inner)]);
+            let path = folder.path().join("top.tgz");
+            std::fs::write(&path, chart).unwrap();
+            assert_eq!(app_version(&path).as_deref(), expected);
+        }
+        assert_eq!(app_version(&folder.path().join("gone.tgz")), None);
     }
 
     #[test]

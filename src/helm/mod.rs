@@ -21,7 +21,7 @@ mod versions;
 
 use crate::refusal::Refusal;
 
-pub use archive::default_values;
+pub use archive::{app_version, default_values};
 pub use error::{DigestChange, HelmError, rows};
 
 /// A usable helm: found, run once, new enough (3.14 or later, 4.x).

@@ -41,19 +41,26 @@ fn what(error: &Error, diagnosis: &Diagnosis) -> String {
     }
 }
 
-fn causes(error: &Error, style: Style, width: usize) -> String {
-    let mut lines = String::new();
+/// The causes, outermost first, each said once.
+pub(super) fn chain(error: &Error) -> Vec<String> {
+    let mut causes = Vec::new();
     let mut said = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let words = cause.to_string();
         // A transparent wrapper repeats its source's words.
         if !said.contains(&words) {
-            lines += &(wrap(&format!("  because: {words}"), "           ", width) + "\n");
+            causes.push(words.clone());
             said = words;
         }
         source = cause.source();
     }
+    causes
+}
+
+fn causes(error: &Error, style: Style, width: usize) -> String {
+    let because = |cause: &String| wrap(&format!("  because: {cause}"), "           ", width) + "\n";
+    let mut lines: String = chain(error).iter().map(because).collect();
     for (label, words) in [("hint:", error.hint()), ("safe:", error.safe())] {
         if let Some(words) = words {
             lines += &(wrap(&format!("{} {words}", style.paint(Tone::Strong, label)), "      ", width) + "\n");

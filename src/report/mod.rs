@@ -1,16 +1,24 @@
-//! Reporters: bars, lines, JSON; tables; failure rendering; style. Sees only events, the crate's error and the
+//! Reporters: bars, lines, JSON; tables; reports in files; failure rendering; style. Sees only events, the crate's error and the
 //! command line's display flags. Nothing here fails: a broken terminal or pipe only silences it.
 
 mod bars;
 mod board;
 mod canvas;
 pub mod failure;
+mod files;
 mod findings;
 mod frame;
 #[cfg(test)]
 mod golden_tests;
+mod headline;
+mod html;
+mod junit;
 mod kept;
 mod lines;
+mod path;
+mod record;
+#[cfg(test)]
+mod record_tests;
 #[cfg(test)]
 mod replay_tests;
 mod rows;
@@ -20,6 +28,7 @@ mod tables;
 mod terminal;
 mod text;
 mod upgrades;
+mod verdicts;
 mod words;
 
 use std::fs::File;
@@ -37,11 +46,14 @@ use crate::report::screen::{Stderr, Terminal};
 use crate::report::style::{Style, Tone};
 use crate::report::text::wrap;
 
+pub use files::Files;
 pub use findings::{Examined, findings_table};
 pub use kept::{kept_table, removal_table};
-pub use tables::{checks_table, diff_text, plan_table, status_table};
+pub use record::{Component, ComponentState, Record, Surroundings};
+pub use tables::{diff_text, plan_table, status_table};
 pub use terminal::SavedTerminal;
 pub use upgrades::upgrade_table;
+pub use verdicts::checks_table;
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +123,8 @@ impl Reporter for Quiet {
 /// How often elapsed times, held lines and the terminal's size are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Drains the stream until its end, showing each event and appending each to the log file.
-pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream) {
+/// Drains the stream until its end, showing and recording each event and appending each to the log file.
+pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream, record: Record) {
     let style = Style::resolve(&global);
     let mut reporter: Box<dyn Reporter> = match mode {
         Mode::Bars => Box::new(bars::Bars::new(style, Box::new(Stderr::new()))),
@@ -135,6 +147,7 @@ pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream) {
         if let Some(log) = &mut log {
             let _ = writeln!(log, "{}", serde_json::to_string(&stamped).unwrap_or_default());
         }
+        record.event(&stamped);
         reporter.event(&stamped);
         if let Event::RunFinished(summary) = &stamped.event {
             reporter.end();

@@ -1,9 +1,9 @@
-//! Tables for people: the plan, the verdicts, the status. No meaning is in colour or width alone.
+//! Tables for people: the plan, the status, a difference. No meaning is in colour or width alone.
 
-use crate::event::{ActionKind, CheckResult, PlannedStep, StatusRow, Verdict};
+use crate::event::{ActionKind, PlannedStep, StatusRow};
 use crate::report::style::{Style, Tone};
 use crate::report::text::wrap;
-use crate::report::words::{action_words, verdict_tone, verdict_words};
+use crate::report::words::action_words;
 
 /// The plan, a line per step; a long reason goes on below.
 pub fn plan_table(steps: &[PlannedStep], style: &Style, width: usize) -> String {
@@ -62,40 +62,6 @@ fn effect_lines(step: &PlannedStep) -> Vec<String> {
     lines
 }
 
-/// Every verdict by group, with what was measured, then how many of each.
-pub fn checks_table(checks: &[CheckResult], style: &Style, width: usize) -> String {
-    let mut text = String::new();
-    let mut group = "";
-    for check in checks {
-        if check.group != group {
-            group = &check.group;
-            text += &format!("\n{}\n", style.paint(Tone::Strong, group));
-        }
-        let verdict = style.paint(verdict_tone(check.verdict), verdict_words(check.verdict));
-        text += &wrap(&format!("  {verdict}  {}", check.statement), "        ", width);
-        text.push('\n');
-        if !check.detail.is_empty() {
-            let detail = wrap(&format!("        {}", check.detail), "        ", width);
-            text += &style.paint(if check.verdict == Verdict::Fail { Tone::Strong } else { Tone::Faint }, &detail);
-            text.push('\n');
-        }
-        if let Some(hint) = check.hint.as_ref().filter(|_| matches!(check.verdict, Verdict::Fail | Verdict::Warn)) {
-            text += &wrap(&format!("        hint: {hint}"), "              ", width);
-            text.push('\n');
-        }
-    }
-    let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
-    text += &format!(
-        "\n{} checks: {} pass, {} warn, {} fail, {} skip\n",
-        checks.len(),
-        count(Verdict::Pass),
-        count(Verdict::Warn),
-        count(Verdict::Fail),
-        count(Verdict::Skip),
-    );
-    text
-}
-
 /// What is installed, a line per component.
 pub fn status_table(rows: &[StatusRow], style: &Style, width: usize) -> String {
     let widest = rows.iter().map(|row| row.component.len()).max().unwrap_or_default();
@@ -132,35 +98,6 @@ pub fn diff_text(diff: &str, style: &Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(id: &str, verdict: Verdict, hint: Option<&str>) -> CheckResult {
-        CheckResult {
-            id: id.into(),
-            group: "metrics".into(),
-            statement: "Prometheus keeps samples as long as asked".into(),
-            verdict,
-            detail: "retention is 10d, asked was 15d".into(),
-            hint: hint.map(str::to_owned),
-            docs: None,
-            seconds: 0.1,
-        }
-    }
-
-    #[test]
-    fn every_verdict_is_told_in_words_and_a_failure_with_its_hint() {
-        let checks = [check("a", Verdict::Pass, Some("never shown")), check("b", Verdict::Fail, Some("look"))];
-        insta::assert_snapshot!(checks_table(&checks, &Style { color: false }, 60), @r"
-
-        metrics
-          pass  Prometheus keeps samples as long as asked
-                retention is 10d, asked was 15d
-          FAIL  Prometheus keeps samples as long as asked
-                retention is 10d, asked was 15d
-                hint: look
-
-        2 checks: 1 pass, 0 warn, 1 fail, 0 skip
-        ");
-    }
 
     #[test]
     fn a_long_reason_stays_in_its_column() {

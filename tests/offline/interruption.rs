@@ -19,6 +19,8 @@ fn a_signal_while_the_cluster_is_asked_ends_the_command() {
         let mut child = Command::new(PROGRAM)
             .args(["install", "--yes", "--answers"])
             .arg(fixture("answers/v1/least.yaml"))
+            .arg("--html")
+            .arg(machine.path("page.html"))
             .env_clear()
             .env("HOME", machine.home())
             .env("PATH", machine.path("bin"))
@@ -34,6 +36,8 @@ fn a_signal_while_the_cluster_is_asked_ends_the_command() {
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         assert_eq!(code, Some(130), "{signal}: {stderr}");
         assert_eq!(stderr, "error: interrupted, nothing was changed\n", "{signal}");
+        let page = std::fs::read_to_string(machine.path("page.html")).unwrap();
+        assert!(page.contains("Interrupted, nothing was changed"), "{signal}");
         drop(connection);
     }
 }

@@ -13,5 +13,6 @@ mod helm_versions;
 mod interruption;
 mod machine;
 mod refusals;
+mod reports;
 mod server;
 mod talk;

@@ -1,0 +1,136 @@
+//! The reports that are written into files: whether they can be is told before anything is changed, and they are
+//! there whole or not at all.
+
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::cli::GlobalArgs;
+use crate::error::Error;
+use crate::report::record::Record;
+use crate::report::style::Style;
+use crate::report::{html, junit, notice};
+
+/// Where reports go.
+#[derive(Clone, Debug)]
+pub struct Files {
+    junit: Option<PathBuf>,
+    html: Option<PathBuf>,
+}
+
+impl Files {
+    /// The files of `--junit` and `--html`, once it is certain that they can be written.
+    pub fn open(global: &GlobalArgs) -> Result<Files, Error> {
+        let open = |flag: &str, path: &Option<PathBuf>| -> Result<Option<PathBuf>, Error> {
+            let Some(path) = path else { return Ok(None) };
+            let target = target(path).and_then(|target| beside(&target).map(|_| target));
+            let unwritable = |error| Error::Usage {
+                message: format!("{flag} {} cannot be written: {error}", path.display()),
+                hint: Some("name a file in a folder that exists and can be written to".into()),
+            };
+            target.map(Some).map_err(unwritable)
+        };
+        let files = Files { junit: open("--junit", &global.junit)?, html: open("--html", &global.html)? };
+        if files.junit.is_some() && files.junit == files.html {
+            return Err(Error::Usage {
+                message: "--junit and --html name the same file".into(),
+                hint: Some("name two files".into()),
+            });
+        }
+        Ok(files)
+    }
+
+    /// Writes what was recorded. A file that cannot be written any more is told and changes no outcome.
+    pub fn write(&self, record: &Record, style: &Style) {
+        let facts = record.facts();
+        let junit = || junit::document(&facts).map_err(io::Error::other);
+        let page = || Ok(html::page(&facts));
+        for (path, document) in [(&self.junit, &junit as Document<'_>), (&self.html, &page)] {
+            let Some(path) = path else { continue };
+            if let Err(error) = document().and_then(|text| replace(path, &text)) {
+                notice(&format!("the report {} cannot be written: {error}", path.display()), style);
+            }
+        }
+    }
+}
+
+/// Makes a report's text.
+type Document<'a> = &'a dyn Fn() -> io::Result<String>;
+
+/// The file itself where the path is a link to it, so that the link stays.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    match path.canonicalize() {
+        Ok(standing) if standing.is_file() => Ok(standing),
+        Ok(_) => Err(io::Error::other("it is no regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+            Ok(folder(path).canonicalize()?.join(name))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file that goes away unless it takes the place of the target. Others may read it, as far as the umask lets them.
+fn beside(target: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".tailwatch-").permissions(Permissions::from_mode(0o666)).tempfile_in(folder(target))
+}
+
+fn replace(target: &Path, text: &str) -> io::Result<()> {
+    let mut file = beside(target)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(target)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    fn open(arguments: &[&str]) -> Result<Files, Error> {
+        let line = ["tailwatch", "verify"].iter().chain(arguments);
+        Files::open(&crate::cli::Cli::try_parse_from(line).unwrap().global)
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_a_wrong_command_line_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for (name, reason) in [("gone/report.xml", "No such file"), ("", "no regular file")] {
+            let error = open(&["--junit", &path(name)]).unwrap_err();
+            assert_eq!(error.exit_code(), crate::error::USAGE);
+            let said = error.to_string();
+            assert!(said.contains(&path(name)) && said.contains(reason), "{said}");
+        }
+        let said = open(&["--html", "/dev/null"]).unwrap_err().to_string();
+        assert_eq!(said, "--html /dev/null cannot be written: it is no regular file");
+        assert!(open(&["--html", &path("x"), "--junit", &path("x")]).is_err());
+    }
+
+    #[test]
+    fn a_report_is_written_whole_and_nothing_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.xml");
+        let link = folder.path().join("link.xml");
+        std::fs::write(&path, "old").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let page = folder.path().join("page.html");
+        let arguments = ["--junit", link.to_str().unwrap(), "--html", page.to_str().unwrap()];
+        let files = open(&arguments).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        assert!(!page.exists(), "it is made at the end");
+        files.write(&Record::new("verify"), &Style { color: false });
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("<?xml"));
+        assert!(std::fs::read_to_string(&page).unwrap().starts_with("<!DOCTYPE html>"));
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+}

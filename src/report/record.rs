@@ -1,0 +1,222 @@
+//! What a report in a file tells of a run: gathered from the same events as the screen, and from the command where no
+//! event has it. Holds what was redacted already and nothing else.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::error::{Error, INTERRUPTED};
+use crate::event::{ActionKind, CheckResult, Event, PlannedStep, Stamped, StepOutcome};
+use crate::report::failure::chain;
+
+/// A run as it is remembered. Cheap to clone; every clone writes into the same.
+#[derive(Clone, Debug)]
+pub struct Record(Arc<Mutex<Facts>>);
+
+/// Where a run works and with what.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// kubeconfig context, when known.
+    pub context: Option<String>,
+    /// Namespace of the stack.
+    pub namespace: String,
+    /// Address of Grafana.
+    pub address: String,
+    /// Version of Kubernetes.
+    pub kubernetes: String,
+    /// Version of helm.
+    pub helm: String,
+}
+
+/// A component of the stack and its versions.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// Component name = release name.
+    pub name: String,
+    /// Version of its chart.
+    pub chart_version: String,
+    /// Version of the application that the chart names, when known.
+    pub app_version: Option<String>,
+    /// What is known of its release before a step of it ends.
+    pub state: ComponentState,
+}
+
+/// What is known of a release.
+#[derive(Clone, Debug)]
+pub enum ComponentState {
+    /// helm's word for it, e.g. `deployed`.
+    Stands(String),
+    /// What the plan would do.
+    Planned(ActionKind),
+}
+
+/// How the command ended.
+#[derive(Clone, Debug)]
+pub(super) enum Ending {
+    /// As asked.
+    Fine,
+    /// Checks failed; their rows tell.
+    ChecksFailed,
+    /// The person or a signal ended it.
+    Interrupted(Failure),
+    /// With an error.
+    Failed(Failure),
+}
+
+/// Why something failed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Failure {
+    pub(super) message: String,
+    /// Outermost first.
+    pub(super) causes: Vec<String>,
+    pub(super) next: Option<String>,
+}
+
+impl Failure {
+    fn of(error: &Error) -> Failure {
+        let next = error.diagnosis().map(|found| found.hint.clone()).or_else(|| error.hint());
+        Failure { message: error.to_string(), causes: chain(error), next }
+    }
+}
+
+/// A step, as planned and as it went.
+#[derive(Clone, Debug)]
+pub(super) struct StepFacts {
+    pub(super) planned: PlannedStep,
+    pub(super) started: Option<Timestamp>,
+    pub(super) ended: Option<StepEnd>,
+}
+
+/// How a step ended.
+#[derive(Clone, Debug)]
+pub(super) struct StepEnd {
+    pub(super) outcome: StepOutcome,
+    pub(super) seconds: f64,
+    pub(super) failure: Failure,
+}
+
+/// Everything that is remembered.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    pub(super) command: &'static str,
+    pub(super) begun: Timestamp,
+    pub(super) ended: Timestamp,
+    pub(super) surroundings: Option<Surroundings>,
+    pub(super) components: Vec<Component>,
+    pub(super) steps: Vec<StepFacts>,
+    pub(super) checks: Vec<CheckResult>,
+    /// Ids of the checks that were started, in the order of the report.
+    pub(super) asked: Vec<String>,
+    pub(super) ending: Ending,
+}
+
+impl Facts {
+    /// A later verdict of the same check takes the place of the earlier one.
+    pub(super) fn check(&mut self, result: &CheckResult) {
+        match self.checks.iter_mut().find(|check| check.id == result.id) {
+            Some(check) => check.clone_from(result),
+            None => self.checks.push(result.clone()),
+        }
+    }
+
+    fn step(&mut self, component: &str) -> Option<&mut StepFacts> {
+        self.steps.iter_mut().find(|step| step.planned.component == component)
+    }
+
+    pub(super) fn apply(&mut self, stamped: &Stamped) {
+        match &stamped.event {
+            Event::RunStarted { steps, .. } => {
+                let facts = |planned: &PlannedStep| StepFacts { planned: planned.clone(), started: None, ended: None };
+                self.steps = steps.iter().map(facts).collect();
+            }
+            Event::StepStarted { component, .. } => {
+                if let Some(step) = self.step(component) {
+                    step.started = Some(stamped.time);
+                }
+            }
+            Event::StepFinished { component, outcome, seconds, message, causes, hint, diagnosis, .. } => {
+                let found = diagnosis.as_ref();
+                let mut causes = causes.clone();
+                if let Some(cause) = found.map(|found| &found.cause).filter(|cause| !causes.contains(cause)) {
+                    causes.push(cause.clone());
+                }
+                let next = found.map(|found| found.hint.clone()).or_else(|| hint.clone());
+                let failure = Failure { message: message.clone().unwrap_or_default(), causes, next };
+                if let Some(step) = self.step(component) {
+                    step.ended = Some(StepEnd { outcome: *outcome, seconds: *seconds, failure });
+                }
+            }
+            Event::ChecksStarted { checks } => self.asked.clone_from(checks),
+            Event::CheckFinished(result) => self.check(result),
+            _ => {}
+        }
+    }
+
+    /// What could be told before the change, then the checks of the stack in the order of their rows.
+    pub(super) fn ordered_checks(&self) -> Vec<CheckResult> {
+        let mut checks = self.checks.clone();
+        checks.sort_by_key(|check| self.asked.iter().position(|id| *id == check.id));
+        checks
+    }
+
+    pub(super) fn failed_step(&self) -> Option<(&StepFacts, &StepEnd)> {
+        let ended = self.steps.iter().filter_map(|step| Some((step, step.ended.as_ref()?)));
+        ended.into_iter().find(|(_, end)| end.outcome == StepOutcome::Failed)
+    }
+}
+
+impl Record {
+    /// Of this subcommand, from now on.
+    pub fn new(command: &'static str) -> Record {
+        let now = Timestamp::now();
+        Record(Arc::new(Mutex::new(Facts {
+            command,
+            begun: now,
+            ended: now,
+            surroundings: None,
+            components: Vec::new(),
+            steps: Vec::new(),
+            checks: Vec::new(),
+            asked: Vec::new(),
+            ending: Ending::Fine,
+        })))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Facts)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Where the run works.
+    pub fn surroundings(&self, surroundings: Surroundings) {
+        self.change(|facts| facts.surroundings = Some(surroundings));
+    }
+
+    /// What the stack is made of.
+    pub fn components(&self, components: Vec<Component>) {
+        self.change(|facts| facts.components = components);
+    }
+
+    /// Verdicts that no event tells.
+    pub fn checks(&self, checks: &[CheckResult]) {
+        self.change(|facts| checks.iter().for_each(|check| facts.check(check)));
+    }
+
+    /// How the command ended.
+    pub fn conclude(&self, ended: &Result<u8, Error>) {
+        let ending = match ended {
+            Ok(_) => Ending::Fine,
+            Err(Error::Verification { .. } | Error::Preflight { .. }) => Ending::ChecksFailed,
+            Err(error) if error.exit_code() == INTERRUPTED => Ending::Interrupted(Failure::of(error)),
+            Err(error) => Ending::Failed(Failure::of(error)),
+        };
+        self.change(|facts| (facts.ending, facts.ended) = (ending, Timestamp::now()));
+    }
+
+    pub(super) fn event(&self, stamped: &Stamped) {
+        self.change(|facts| facts.apply(stamped));
+    }
+
+    pub(super) fn facts(&self) -> Facts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
