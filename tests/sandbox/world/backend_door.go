@@ -2,13 +2,9 @@ package main
 
 import (
 	"bufio"
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,8 +15,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// doorWanted: the real oauth2-proxy, with its pod's arguments, ConfigMap and Secret; the issuer and the upstream are
-// reached through the loopback proxy.
+// doorWanted: the real oauth2-proxy, with its pod's arguments, ConfigMap and Secret; the issuer is reached through the
+// loopback proxy, the upstream as door_upstream.go tells.
 func (w *world) doorWanted(v *view) *wanted {
 	pods := v.readyPods("oauth2-proxy")
 	if len(pods) == 0 {
@@ -52,57 +48,20 @@ func (w *world) doorWanted(v *view) *wanted {
 	proxy := "http://" + loopback(w.Ports.Scrape)
 	environment = append(environment, "HTTP_PROXY="+proxy, "HTTPS_PROXY="+proxy, "SSL_CERT_FILE="+w.path("pki", "ca.crt"))
 	return &wanted{fingerprint: fingerprint, start: func() (running, error) {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		config, upstream, err := w.withUpstreamHere(text)
+		if err != nil {
 			return nil, err
 		}
+		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+			return nil, err
+		}
+		w.upstream.Store(upstream)
 		child, err := w.processes.start(w.Sandbox, "oauth2-proxy", filepath.Join(w.Parts.Prometheus, "oauth2-proxy"), arguments, environment)
 		if err != nil {
 			return nil, err
 		}
 		return child, nil
 	}}
-}
-
-// issuer stands for the Auth0 tenant: discovery and keys. What it does not model it refuses loudly.
-type issuer struct {
-	mux *http.ServeMux
-	key *rsa.PrivateKey
-}
-
-func newIssuer(_ *world) (*issuer, error) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, err
-	}
-	i := &issuer{mux: http.NewServeMux(), key: key}
-	base := "https://" + issuerHost
-	i.json("/.well-known/openid-configuration", map[string]any{
-		"issuer": base + "/", "authorization_endpoint": base + "/authorize", "token_endpoint": base + "/oauth/token",
-		"userinfo_endpoint": base + "/userinfo", "jwks_uri": base + "/.well-known/jwks.json",
-		"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
-		"id_token_signing_alg_values_supported": []string{"RS256"}, "code_challenge_methods_supported": []string{"S256"},
-		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},
-	})
-	number := func(n *big.Int) string { return base64.RawURLEncoding.EncodeToString(n.Bytes()) }
-	i.json("/.well-known/jwks.json", map[string]any{"keys": []map[string]any{{
-		"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "sandbox", "n": number(key.N), "e": number(big.NewInt(int64(key.E))),
-	}}})
-	return i, nil
-}
-
-func (i *issuer) json(path string, value any) {
-	i.mux.HandleFunc("GET "+path, func(answer http.ResponseWriter, _ *http.Request) {
-		answer.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(answer).Encode(value)
-	})
-}
-
-func (i *issuer) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
-	if _, pattern := i.mux.Handler(request); pattern == "" {
-		http.Error(answer, "the sandbox's issuer does not model "+request.URL.Path, http.StatusNotImplemented)
-		return
-	}
-	i.mux.ServeHTTP(answer, request)
 }
 
 // grafanaWanted: a small server that reads the installed grafana.ini and data sources and answers as the documented

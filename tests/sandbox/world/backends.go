@@ -94,7 +94,7 @@ func (b *backends) startAlways() error {
 		return nil
 	}
 	var err error
-	if b.issuer, err = newIssuer(b.w); err != nil {
+	if b.issuer, err = newIssuer(b.w.Canary, func() string { fault, _ := b.w.fault("issuer"); return fault.Target }); err != nil {
 		return err
 	}
 	exporters := http.HandlerFunc(b.w.exporters)
@@ -104,9 +104,10 @@ func (b *backends) startAlways() error {
 		handler http.Handler
 	}{
 		{b.w.Ports.Scrape, "", http.HandlerFunc(b.w.proxy)},
+		{b.w.Ports.Upstream, "", http.HandlerFunc(b.w.serveUpstream)},
+		{b.w.Ports.Outside, "", http.HandlerFunc(b.w.outsideProxy)},
 		{b.w.Ports.Exporters, "", exporters},
 		{b.w.Ports.ExportersTLS, "exporters", exporters},
-		{b.w.Ports.Issuer, "issuer", b.issuer},
 	} {
 		started, err := b.w.listen(row.port, row.keys, row.handler)
 		if err != nil {
@@ -114,7 +115,9 @@ func (b *backends) startAlways() error {
 		}
 		b.always = append(b.always, started)
 	}
-	return nil
+	outside, err := b.w.listenOutside(b.issuer)
+	b.always = append(b.always, outside...)
+	return err
 }
 
 // isDue: there is something to do although nothing has changed in the cluster.
@@ -199,7 +202,7 @@ func (w *world) listen(port int, keys string, handler http.Handler) (*server, er
 	if err != nil {
 		return nil, err
 	}
-	s := &server{http: &http.Server{Handler: handler, ErrorLog: log.New(discard{}, "", 0)}}
+	s := &server{http: &http.Server{Handler: handler, ErrorLog: discardLog}}
 	go func() {
 		if keys == "" {
 			_ = s.http.Serve(listener)
@@ -212,6 +215,8 @@ func (w *world) listen(port int, keys string, handler http.Handler) (*server, er
 	}()
 	return s, nil
 }
+
+var discardLog = log.New(discard{}, "", 0)
 
 type discard struct{}
 

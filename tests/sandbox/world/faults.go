@@ -20,9 +20,14 @@ var faultKinds = []faultKind{
 	{"pods", "PREFIX@FILE", true}, {"image-pull", "[PREFIX]", true}, {"crash-loop", "[PREFIX]", true},
 	{"never-ready", "[PREFIX]", true}, {"slow-start", "[PREFIX]", true}, {"node-not-ready", "NODE", true},
 	{"unschedulable", "", false}, {"no-storage-class", "", false}, {"provisioner-silent", "", false}, {"provisioning-failed", "", false},
-	{"quota", "[NAMESPACE]", false}, {"tailscale", "https-off|no-address|host-taken|tags-refused|operator-away", false},
+	{"quota", "[NAMESPACE]", false}, {"tailscale", "https-off|no-address|host-taken|tags-refused|operator-away|certificate-expired|certificate-foreign|not-joined", false},
+	{"issuer", issuerFaults, false},
 	{"api-down", "", false}, {"controllers-down", "", false},
 }
+
+// issuerFaults are what can be wrong with an Auth0 tenant and the application there.
+const issuerFaults = "gone|silent|not-found|html|other-issuer|no-slash|no-pkce|no-rs256|no-code|keys-gone|keys-empty|client-unknown|" +
+	"callback-refused|secret-other|no-groups|certificate-untrusted|certificate-expired"
 
 type faultKind struct {
 	kind, target string

@@ -55,12 +55,18 @@ func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// issue writes FILE.crt and FILE.key.
-func (a *authority) issue(file, name string, groups []string, hosts ...string) error {
+// sign makes a key and the certificate for it.
+func (a *authority) sign(template *x509.Certificate) ([]byte, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
+	return der, key, err
+}
+
+// issue writes FILE.crt and FILE.key.
+func (a *authority) issue(file, name string, groups []string, hosts ...string) error {
 	certificate := certificateOf(name, groups)
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
@@ -69,7 +75,7 @@ func (a *authority) issue(file, name string, groups []string, hosts ...string) e
 			certificate.DNSNames = append(certificate.DNSNames, host)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, certificate, a.certificate, key.Public(), a.key)
+	der, key, err := a.sign(certificate)
 	if err != nil {
 		return err
 	}
@@ -83,17 +89,17 @@ func (a *authority) issue(file, name string, groups []string, hosts ...string) e
 	return os.WriteFile(file+".key", encode("EC PRIVATE KEY", private), 0o600)
 }
 
-// makeKeys fills the sandbox's pki folder.
-func (s *Sandbox) makeKeys() error {
+// makeKeys fills the sandbox's pki folder, and gives the authority that signed it all.
+func (s *Sandbox) makeKeys() (*authority, error) {
 	if err := os.MkdirAll(s.path("pki"), 0o700); err != nil {
-		return err
+		return nil, err
 	}
 	ca, err := newAuthority()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := os.WriteFile(s.path("pki", "ca.crt"), ca.pem, 0o600); err != nil {
-		return err
+		return nil, err
 	}
 	for _, row := range []struct {
 		file, name string
@@ -106,12 +112,11 @@ func (s *Sandbox) makeKeys() error {
 		{"nobody", "sandbox-nobody", nil, nil},
 		{"kubelet", "kwok", nil, []string{"127.0.0.1", "localhost"}},
 		{"service-accounts", "service-accounts", nil, nil},
-		{"issuer", issuerHost, nil, []string{issuerHost}},
 		{"exporters", "exporters", nil, []string{"127.0.0.1"}},
 	} {
 		if err := ca.issue(s.path("pki", row.file), row.name, row.groups, row.hosts...); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return ca, nil
 }

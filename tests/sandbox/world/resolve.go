@@ -13,7 +13,8 @@ func (w *world) resolve(address string) (string, bool) {
 	}
 	switch address {
 	case issuerHost + ":443":
-		return loopback(w.Ports.Issuer), true
+		fault, _ := w.fault("issuer")
+		return loopback(w.Ports.Issuer), fault.Target != "gone"
 	case fmt.Sprintf("%s:%d", apiAddress, apiPort):
 		return loopback(w.Ports.API), true
 	}

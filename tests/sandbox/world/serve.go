@@ -6,6 +6,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"slices"
@@ -33,6 +34,9 @@ type world struct {
 	backends *backends
 	kubelet  *kubelet
 	charts   map[string]chartArchive
+	outside  *outside
+	// upstream is oauth2-proxy's.
+	upstream atomic.Pointer[url.URL]
 
 	mutex    sync.Mutex
 	children map[string]*process
@@ -76,7 +80,11 @@ func serve(arguments []string) error {
 
 // prepare makes what outlives a reset: keys, kubeconfigs, answers, the servers that need no cluster.
 func (w *world) prepare() error {
-	if err := w.makeKeys(); err != nil {
+	authority, err := w.makeKeys()
+	if err != nil {
+		return err
+	}
+	if w.outside, err = newOutside(authority); err != nil {
 		return err
 	}
 	if err := w.writeKubeconfig("kubeconfig", "admin"); err != nil {
@@ -87,7 +95,6 @@ func (w *world) prepare() error {
 			return err
 		}
 	}
-	var err error
 	if w.config, w.kube, err = w.client(); err != nil {
 		return err
 	}
