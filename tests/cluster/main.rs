@@ -4,6 +4,7 @@
 
 mod adoption;
 mod broken_worlds;
+mod browser;
 mod causes;
 mod changes;
 mod charts;
@@ -14,6 +15,7 @@ mod lifecycle;
 mod main_job;
 mod refusals;
 mod sandboxes;
+mod sign_in;
 mod support;
 mod uninstall;
 mod upgrades;

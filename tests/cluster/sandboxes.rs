@@ -208,3 +208,42 @@ fn everything_works_again_after_an_outage() {
         sandbox.kubectl(&["wait", "--for=condition=Available", &wanted, "--timeout=30s"]);
     }
 }
+
+/// Exit codes of curl: the server's certificate is not trusted, and the proxy does not lead there.
+const NOT_TRUSTED: i32 = 60;
+const LEADS_NOWHERE: i32 = 56;
+
+#[test]
+fn a_machine_outside_reaches_the_issuer_and_the_tailnet_and_nothing_else() {
+    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let objects = sandbox.file("objects.yaml").display().to_string();
+    std::fs::write(&objects, CLAIM_AND_INGRESS).unwrap();
+    sandbox.kubectl(&["apply", "-f", &objects]);
+    let asked = |url: &str| {
+        let mut curl = sandbox.command(Path::new("curl"));
+        curl.args(["--silent", "--max-time", "10", "--output", "/dev/null", "--write-out", "%{http_code}", url]);
+        let output = curl.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (issuer, web) = ("https://acme.eu.auth0.com/.well-known/openid-configuration", "https://web.tail1a2b.ts.net/");
+    // Nobody is behind the Ingress, but its name and certificate are there.
+    eventually("the tailnet", || asked(web) == (0, "502".into()));
+    for (fault, url, code) in [
+        ("issuer=certificate-untrusted", issuer, NOT_TRUSTED),
+        ("issuer=certificate-expired", issuer, NOT_TRUSTED),
+        ("issuer=gone", issuer, LEADS_NOWHERE),
+        ("tailscale=certificate-foreign", web, NOT_TRUSTED),
+        ("tailscale=certificate-expired", web, NOT_TRUSTED),
+        ("tailscale=not-joined", web, LEADS_NOWHERE),
+    ] {
+        assert_eq!(asked(url).0, 0, "before {fault}");
+        sandbox.fault(fault, "on");
+        assert_eq!(asked(url).0, code, "{fault}");
+        sandbox.fault(fault.split('=').next().unwrap(), "off");
+    }
+    for elsewhere in
+        ["https://10.0.0.1/", "https://other.tail1a2b.ts.net/", "https://auth0.com/", "https://example.com/"]
+    {
+        assert_eq!(asked(elsewhere).0, LEADS_NOWHERE, "{elsewhere}");
+    }
+}

@@ -103,7 +103,8 @@ impl Sandbox {
         sandbox_command(&["fault", kind, to, "--name", &self.name]);
     }
 
-    fn command(&self, program: &Path) -> Command {
+    /// Any program, in the environment of the sandbox alone.
+    pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         let path = std::env::var("PATH").unwrap_or_default();
         command.env_clear().envs(&self.environment).env("HOME", self.file("home")).env("TERM", "xterm-256color");
