@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	core "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -49,7 +50,7 @@ func (w *world) doorWanted(v *view) *wanted {
 		"http-address": loopback(w.Ports.Door), "metrics-address": loopback(w.Ports.DoorMetrics), "https-address": "", "config": file,
 	})
 	fingerprint := hash(append(append(arguments, environment...), text, string(pod.UID))...)
-	proxy := "http://" + loopback(w.Ports.Scrape)
+	proxy := w.proxyFor(pod)
 	environment = append(environment, "HTTP_PROXY="+proxy, "HTTPS_PROXY="+proxy, "SSL_CERT_FILE="+w.path("pki", "ca.crt"))
 	return &wanted{fingerprint: fingerprint, start: func() (running, error) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -117,7 +118,7 @@ func (w *world) grafanaWanted(v *view) *wanted {
 	provisioned, _ := v.configMapOf(pod, "datasources.yaml")
 	// Data sources are read at start only: without the sidecar a change reaches Grafana by a new pod.
 	return &wanted{fingerprint: string(pod.UID), start: func() (running, error) {
-		grafana, err := newGrafana(w, ini, provisioned)
+		grafana, err := newGrafana(w, pod, ini, provisioned)
 		if err != nil {
 			return nil, err
 		}
@@ -136,13 +137,14 @@ type dataSource struct {
 
 type grafana struct {
 	w         *world
+	pod       *core.Pod
 	anonymous bool
 	sources   map[string]dataSource
 }
 
-func newGrafana(w *world, ini, provisioned string) (*grafana, error) {
+func newGrafana(w *world, pod *core.Pod, ini, provisioned string) (*grafana, error) {
 	settings := readINI(ini)
-	g := &grafana{w: w, sources: map[string]dataSource{}}
+	g := &grafana{w: w, pod: pod, sources: map[string]dataSource{}}
 	g.anonymous = settings["auth.anonymous.enabled"] == "true" && settings["auth.anonymous.org_name"] == "Main Org."
 	var file struct{ Datasources []dataSource }
 	if err := yaml.Unmarshal([]byte(provisioned), &file); err != nil {
@@ -209,7 +211,7 @@ func (g *grafana) health(answer http.ResponseWriter, uid string) {
 		writeJSON(answer, http.StatusNotFound, map[string]any{"message": "plugin has no health check"})
 		return
 	}
-	status, body, err := g.w.ask(http.MethodGet, source.URL+query, nil)
+	status, body, err := g.w.ask(g.pod, request{method: http.MethodGet, address: source.URL + query})
 	switch {
 	case err != nil:
 		writeJSON(answer, http.StatusBadRequest, map[string]any{"status": "ERROR", "message": err.Error()})
@@ -226,16 +228,24 @@ func writeJSON(answer http.ResponseWriter, status int, value any) {
 	_ = json.NewEncoder(answer).Encode(value)
 }
 
-// ask makes one request inside the simulated world.
-func (w *world) ask(method, address string, body io.Reader) (int, string, error) {
-	proxy, _ := url.Parse("http://" + loopback(w.Ports.Scrape))
+// request is one that a pod makes inside the simulated world.
+type request struct {
+	method, address, body, tenant string
+}
+
+// ask makes a request from a pod.
+func (w *world) ask(from *core.Pod, asked request) (int, string, error) {
+	proxy, _ := url.Parse(w.proxyFor(from))
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{Proxy: http.ProxyURL(proxy), DisableKeepAlives: true}}
-	request, err := http.NewRequest(method, address, body)
+	made, err := http.NewRequest(asked.method, asked.address, strings.NewReader(asked.body))
 	if err != nil {
 		return 0, "", err
 	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := client.Do(request)
+	made.Header.Set("Content-Type", "application/json")
+	if asked.tenant != "" {
+		made.Header.Set("X-Scope-OrgID", asked.tenant)
+	}
+	response, err := client.Do(made)
 	if err != nil {
 		return 0, "", err
 	}

@@ -214,18 +214,18 @@ func (p *prometheusBackend) read(v *view, pod *core.Pod) (map[string]string, err
 	if err != nil {
 		return nil, err
 	}
-	files["prometheus.yaml"], err = p.rewrite(strings.ReplaceAll(string(text), "$(SHARD)", "0"))
+	files["prometheus.yaml"], err = p.rewrite(pod, strings.ReplaceAll(string(text), "$(SHARD)", "0"))
 	return files, err
 }
 
 // rewrite names the sandbox's API server and credentials, sends every exchange through the loopback proxy, and makes
 // scrapes more frequent where pods are fast: nothing else.
-func (p *prometheusBackend) rewrite(text string) (string, error) {
+func (p *prometheusBackend) rewrite(pod *core.Pod, text string) (string, error) {
 	config := map[string]any{}
 	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
 		return "", err
 	}
-	proxy := "http://" + loopback(p.w.Ports.Scrape)
+	proxy := p.w.proxyFor(pod)
 	keys := map[string]any{"cert_file": p.w.path("pki", "admin.crt"), "key_file": p.w.path("pki", "admin.key")}
 	discovery := map[string]any{"ca_file": p.w.path("pki", "ca.crt"), "cert_file": keys["cert_file"], "key_file": keys["key_file"]}
 	section := func(value any) {
@@ -297,6 +297,10 @@ func (w *world) proxy(answer http.ResponseWriter, request *http.Request) {
 	local, ok := w.resolve(address)
 	if !ok {
 		http.Error(answer, "nobody stands for "+address, http.StatusBadGateway)
+		return
+	}
+	if w.holdsBack(request, address) {
+		http.Error(answer, "a NetworkPolicy refuses "+address, http.StatusGatewayTimeout)
 		return
 	}
 	if request.Method == http.MethodConnect {

@@ -25,6 +25,7 @@ type backends struct {
 	// always are the servers that stand for the world outside.
 	always []*server
 	issuer *issuer
+	alloy  *alloyFleet
 }
 
 // running is something that was started.
@@ -53,7 +54,7 @@ type wanted struct {
 }
 
 func newBackends(w *world) *backends {
-	b := &backends{w: w}
+	b := &backends{w: w, alloy: newAlloyFleet(w)}
 	prometheus := &prometheusBackend{w: w}
 	logs := &lokiStore{}
 	b.keepers = []*keeper{
@@ -63,7 +64,7 @@ func newBackends(w *world) *backends {
 		{name: "grafana", want: w.grafanaWanted},
 		{name: "oauth2-proxy", want: w.doorWanted},
 		{name: "loki", want: func(v *view) *wanted { return w.lokiWanted(v, logs) }},
-		{name: "alloy", want: w.alloyWanted},
+		{name: "alloy", want: b.alloy.wanted, refresh: func(v *view) { _ = b.alloy.sync(v) }},
 	}
 	return b
 }

@@ -17,6 +17,8 @@ type Fault struct{ Kind, Target, File, Stages string }
 
 // faultKinds: what each takes as its target, and whether it may be on for several at once.
 var faultKinds = []faultKind{
+	{"network", "policies-ignored", false},
+	{"logs", "lost-before-alloy|lost-in-alloy|twice|read-only|lost-in-loki|wrong-labels|late", false},
 	{"pods", "PREFIX@FILE", true}, {"image-pull", "[PREFIX]", true}, {"crash-loop", "[PREFIX]", true},
 	{"never-ready", "[PREFIX]", true}, {"slow-start", "[PREFIX]", true}, {"node-not-ready", "NODE", true},
 	{"unschedulable", "", false}, {"no-storage-class", "", false}, {"provisioner-silent", "", false}, {"provisioning-failed", "", false},
@@ -65,7 +67,7 @@ func parseFault(text string, on bool) (Fault, error) {
 	if on && fault.Target == "" && kind.target != "" && !strings.HasPrefix(kind.target, "[") {
 		return fault, malformed
 	}
-	if words := strings.Split(kind.target, "|"); on && len(words) > 1 && !slices.Contains(words, fault.Target) {
+	if words := strings.Split(kind.target, "|"); on && strings.ToLower(kind.target) == kind.target && kind.target != "" && !slices.Contains(words, fault.Target) {
 		return fault, malformed
 	}
 	if kind.target == "" && fault.Target != "" {

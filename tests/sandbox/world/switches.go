@@ -44,6 +44,8 @@ func (w *world) applyFaults(ctx context.Context, kind string, on bool) error {
 	case "unschedulable", "node-not-ready", "no-storage-class", "quota":
 		return w.applyClusterFaults(ctx)
 	default:
+		// Backends are looked at again: some are made otherwise by a fault.
+		w.view().changes.Add(1)
 		return w.applyPodFaults()
 	}
 }
