@@ -33,6 +33,8 @@ type alloy struct {
 type readFile struct {
 	pod   types.UID
 	lines int
+	// held: a line has been read and waits until loki.write takes more.
+	held bool
 }
 
 // written is what one loki.write has done, and what it is to send.
@@ -59,20 +61,32 @@ const (
 // late is how much later lines come with the fault `logs=late`.
 const late = 20 * time.Second
 
-// take reads lines of a file, if a source of the configuration does, and says whether one does.
-func (a *alloy) take(file logFile, lines []logLine) bool {
+// take reads lines of a file, if a source of the configuration does, and says how many it has read. While a batch is
+// tried again each reader gets no further than one line.
+func (a *alloy) take(file logFile, lines []logLine) int {
 	readers := a.pipeline.readers(file, a.pod.Spec.NodeName)
 	fault, _ := a.fleet.w.fault("logs")
-	if fault.Target == "lost-before-alloy" {
-		return len(readers) > 0
+	switch {
+	case len(readers) == 0:
+		return 0
+	case fault.Target == "lost-before-alloy":
+		return len(lines)
 	}
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
+	blocked := a.isBlocked()
+	if blocked {
+		lines = lines[:1]
+	}
 	for source, labels := range readers {
 		key := [2]string{source, file.path()}
 		if a.files[key] == nil {
 			a.files[key] = &readFile{pod: file.pod.UID}
 		}
+		if a.files[key].held {
+			return 0
+		}
+		a.files[key].held = blocked
 		a.files[key].lines += len(lines)
 		if fault.Target == "lost-in-alloy" {
 			continue
@@ -83,7 +97,7 @@ func (a *alloy) take(file logFile, lines []logLine) bool {
 			}
 		}
 	}
-	return len(readers) > 0
+	return len(lines)
 }
 
 func (a *alloy) enqueue(arrived delivery, fault string) {
@@ -108,10 +122,8 @@ func (a *alloy) enqueue(arrived delivery, fault string) {
 	}
 }
 
-// isBlocked: what is tried again holds up the readers.
+// isBlocked: what is being sent holds up the readers.
 func (a *alloy) isBlocked() bool {
-	a.mutex.Lock()
-	defer a.mutex.Unlock()
 	for _, write := range a.writes {
 		if write.sending {
 			return true
@@ -164,6 +176,9 @@ func (a *alloy) send(write *written, batch []queued) {
 		a.mutex.Lock()
 		defer a.mutex.Unlock()
 		write.sending = false
+		for _, file := range a.files {
+			file.held = false
+		}
 	}()
 	wait := leastBackoff
 	for try := 0; ; try++ {

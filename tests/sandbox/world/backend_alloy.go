@@ -155,9 +155,6 @@ func (f *alloyFleet) read() {
 			found = everyFile
 		}
 		for _, file := range found {
-			if instance.isBlocked() {
-				break
-			}
 			f.readOn(instance, file)
 		}
 		instance.forget(pods)
@@ -170,8 +167,8 @@ func (f *alloyFleet) readOn(instance *alloy, file logFile) {
 	lines := f.w.kubelet.logs.read(file.pod, file.container, false)
 	place := [2]string{instance.pod.Spec.NodeName, file.path()}
 	from := min(f.positions[place], len(lines))
-	if from < len(lines) && instance.take(file, lines[from:]) {
-		f.positions[place] = len(lines)
+	if from < len(lines) {
+		f.positions[place] = from + instance.take(file, lines[from:])
 	}
 }
 
@@ -193,7 +190,7 @@ func (f *alloyFleet) breathe() {
 	for offset := range min(len(pods), linesAtOnce) {
 		pod := pods[(f.begin+offset)%len(pods)]
 		instance := byNode[pod.Spec.NodeName]
-		if instance != nil && isReady(pod) && !isScripted(pod) && !instance.isBlocked() {
+		if instance != nil && isReady(pod) && !isScripted(pod) {
 			name := pod.Spec.Containers[0].Name
 			file := logFile{pod, name, statusOf(pod.Status.ContainerStatuses, name).RestartCount}
 			instance.take(file, []logLine{{time.Now(), `level=info msg="still here"`}})

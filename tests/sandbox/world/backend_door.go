@@ -17,7 +17,6 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	"sigs.k8s.io/yaml"
 )
 
 // doorWanted: the real oauth2-proxy, with its pod's arguments, ConfigMap and Secret; the issuer and the upstream are
@@ -35,13 +34,9 @@ func (w *world) doorWanted(v *view) *wanted {
 	}
 	environment := []string{}
 	for _, variable := range main.Env {
-		value := variable.Value
-		if from := variable.ValueFrom; from != nil && from.SecretKeyRef != nil {
-			secret, err := v.secrets.Secrets(pod.Namespace).Get(from.SecretKeyRef.Name)
-			if err != nil || secret.Data[from.SecretKeyRef.Key] == nil {
-				return nil
-			}
-			value = string(secret.Data[from.SecretKeyRef.Key])
+		value, err := v.valueOf(pod, variable)
+		if err != nil {
+			return nil
 		}
 		environment = append(environment, variable.Name+"="+value)
 	}
@@ -49,16 +44,32 @@ func (w *world) doorWanted(v *view) *wanted {
 	arguments := replaceFlags(main.Args, map[string]string{
 		"http-address": loopback(w.Ports.Door), "metrics-address": loopback(w.Ports.DoorMetrics), "https-address": "", "config": file,
 	})
-	fingerprint := hash(append(append(arguments, environment...), text, string(pod.UID))...)
+	fault, _ := w.fault("door")
+	arguments, text = spoiled(fault.Target, arguments, text)
+	fingerprint := hash(append(append(arguments, environment...), text, string(pod.UID), fault.Target)...)
 	proxy := w.proxyFor(pod)
 	environment = append(environment, "HTTP_PROXY="+proxy, "HTTPS_PROXY="+proxy, "SSL_CERT_FILE="+w.path("pki", "ca.crt"))
 	return &wanted{fingerprint: fingerprint, start: func() (running, error) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			return nil, err
 		}
+		var before *server
+		if fault.Target == "trusts-headers" {
+			inner, err := freePorts(1)
+			if err != nil {
+				return nil, err
+			}
+			arguments = replaceFlags(arguments, map[string]string{"http-address": loopback(inner[0])})
+			if before, err = w.listen(w.Ports.Door, "", trusting(loopback(inner[0]), loopback(w.Ports.Grafana))); err != nil {
+				return nil, err
+			}
+		}
 		child, err := w.processes.start(w.Sandbox, "oauth2-proxy", filepath.Join(w.Parts.Prometheus, "oauth2-proxy"), arguments, environment)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case before != nil:
+			return both{before, child}, nil
 		}
 		return child, nil
 	}}
@@ -130,37 +141,21 @@ func (w *world) grafanaWanted(v *view) *wanted {
 	}}
 }
 
-type dataSource struct {
-	Name, UID, Type, URL string
-	IsDefault            bool
-}
-
-type grafana struct {
-	w         *world
-	pod       *core.Pod
-	anonymous bool
-	sources   map[string]dataSource
-}
-
-func newGrafana(w *world, pod *core.Pod, ini, provisioned string) (*grafana, error) {
-	settings := readINI(ini)
-	g := &grafana{w: w, pod: pod, sources: map[string]dataSource{}}
-	g.anonymous = settings["auth.anonymous.enabled"] == "true" && settings["auth.anonymous.org_name"] == "Main Org."
-	var file struct{ Datasources []dataSource }
-	if err := yaml.Unmarshal([]byte(provisioned), &file); err != nil {
-		return nil, fmt.Errorf("datasources.yaml: %w", err)
+// valueOf a variable of a pod's container.
+func (v *view) valueOf(pod *core.Pod, variable core.EnvVar) (string, error) {
+	if variable.ValueFrom == nil || variable.ValueFrom.SecretKeyRef == nil {
+		return variable.Value, nil
 	}
-	defaults := 0
-	for _, source := range file.Datasources {
-		if source.IsDefault {
-			defaults++
-		}
-		g.sources[source.UID] = source
+	from := variable.ValueFrom.SecretKeyRef
+	secret, err := v.secrets.Secrets(pod.Namespace).Get(from.Name)
+	if err != nil {
+		return "", err
 	}
-	if defaults > 1 {
-		return nil, fmt.Errorf("datasource provisioning error: only one datasource per organization can be marked as default")
+	value, ok := secret.Data[from.Key]
+	if !ok {
+		return "", fmt.Errorf("Secret %s has no key %s", from.Name, from.Key)
 	}
-	return g, nil
+	return string(value), nil
 }
 
 // readINI gives `section.key` -> value.
@@ -178,50 +173,6 @@ func readINI(text string) map[string]string {
 	return settings
 }
 
-func (g *grafana) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
-	path := request.URL.Path
-	switch {
-	case path == "/api/health":
-		writeJSON(answer, http.StatusOK, map[string]any{"database": "ok"})
-	case path == "/metrics":
-		fmt.Fprint(answer, "# TYPE grafana_build_info gauge\ngrafana_build_info{version=\"sandbox\"} 1\n")
-	case !g.anonymous:
-		writeJSON(answer, http.StatusUnauthorized, map[string]any{"message": "Unauthorized", "statusCode": 401})
-	case path == "/":
-		fmt.Fprint(answer, "<html><title>Grafana</title><p>The sandbox's Grafana has an API and no pages.</p></html>")
-	case path == "/api/org":
-		writeJSON(answer, http.StatusOK, map[string]any{"id": 1, "name": "Main Org."})
-	case strings.HasPrefix(path, "/api/datasources/uid/") && strings.HasSuffix(path, "/health"):
-		g.health(answer, strings.TrimSuffix(strings.TrimPrefix(path, "/api/datasources/uid/"), "/health"))
-	default:
-		writeJSON(answer, http.StatusNotImplemented, map[string]any{"message": "the sandbox's Grafana does not model " + path})
-	}
-}
-
-// health asks the data source's backend at its configured URL, as Grafana does.
-func (g *grafana) health(answer http.ResponseWriter, uid string) {
-	source, ok := g.sources[uid]
-	if !ok {
-		writeJSON(answer, http.StatusNotFound, map[string]any{"message": "Data source not found"})
-		return
-	}
-	queries := map[string]string{"prometheus": "/api/v1/query?query=1%2B1", "loki": "/loki/api/v1/query?query=vector(1)%2Bvector(1)"}
-	query, ok := queries[source.Type]
-	if !ok {
-		writeJSON(answer, http.StatusNotFound, map[string]any{"message": "plugin has no health check"})
-		return
-	}
-	status, body, err := g.w.ask(g.pod, request{method: http.MethodGet, address: source.URL + query})
-	switch {
-	case err != nil:
-		writeJSON(answer, http.StatusBadRequest, map[string]any{"status": "ERROR", "message": err.Error()})
-	case status != http.StatusOK:
-		writeJSON(answer, http.StatusBadRequest, map[string]any{"status": "ERROR", "message": fmt.Sprintf("%d: %s", status, body)})
-	default:
-		writeJSON(answer, http.StatusOK, map[string]any{"status": "OK", "message": "Successfully queried the " + source.Name + " API."})
-	}
-}
-
 func writeJSON(answer http.ResponseWriter, status int, value any) {
 	answer.Header().Set("Content-Type", "application/json")
 	answer.WriteHeader(status)
@@ -230,7 +181,9 @@ func writeJSON(answer http.ResponseWriter, status int, value any) {
 
 // request is one that a pod makes inside the simulated world.
 type request struct {
-	method, address, body, tenant string
+	method, address, body string
+	// tenant is Loki's, kind the content's: JSON where it is not said.
+	tenant, kind string
 }
 
 // ask makes a request from a pod.
@@ -241,7 +194,10 @@ func (w *world) ask(from *core.Pod, asked request) (int, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	made.Header.Set("Content-Type", "application/json")
+	if asked.kind == "" {
+		asked.kind = "application/json"
+	}
+	made.Header.Set("Content-Type", asked.kind)
 	if asked.tenant != "" {
 		made.Header.Set("X-Scope-OrgID", asked.tenant)
 	}

@@ -88,6 +88,20 @@ func (b *backends) keep(ctx context.Context) {
 	})
 }
 
+// adapt brings the backends to the faults that are on, and waits until the door stands again where it is rebuilt.
+func (b *backends) adapt(ctx context.Context) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	view := b.w.view()
+	for _, keeper := range b.keepers {
+		before := keeper.fingerprint
+		keeper.reconcile(b.w.Sandbox, view)
+		if keeper.name == "oauth2-proxy" && keeper.fingerprint != before && keeper.current != nil {
+			b.w.awaitDoor(ctx)
+		}
+	}
+}
+
 func (b *backends) startAlways() error {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()

@@ -35,6 +35,9 @@ func (w *world) serveEgress() error {
 			return
 		}
 		local, ok := w.resolve(request.Host)
+		if fault, _ := w.fault("metrics"); fault.Target == "webhook-away" && local == loopback(w.Ports.Operator) {
+			ok = false
+		}
 		if !ok {
 			record(request.Host, "refused")
 			http.Error(answer, "nobody stands for "+request.Host, http.StatusBadGateway)

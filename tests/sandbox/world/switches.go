@@ -43,9 +43,10 @@ func (w *world) applyFaults(ctx context.Context, kind string, on bool) error {
 		return w.startControllers()
 	case "unschedulable", "node-not-ready", "no-storage-class", "quota":
 		return w.applyClusterFaults(ctx)
+	case "network", "logs", "metrics", "grafana", "door":
+		w.backends.adapt(ctx)
+		return nil
 	default:
-		// Backends are looked at again: some are made otherwise by a fault.
-		w.view().changes.Add(1)
 		return w.applyPodFaults()
 	}
 }
