@@ -26,6 +26,7 @@ type backends struct {
 	always []*server
 	issuer *issuer
 	alloy  *alloyFleet
+	logs   *lokiStore
 }
 
 // running is something that was started.
@@ -54,16 +55,15 @@ type wanted struct {
 }
 
 func newBackends(w *world) *backends {
-	b := &backends{w: w, alloy: newAlloyFleet(w)}
+	b := &backends{w: w, alloy: newAlloyFleet(w), logs: &lokiStore{}}
 	prometheus := &prometheusBackend{w: w}
-	logs := &lokiStore{}
 	b.keepers = []*keeper{
 		{name: "operator", want: w.operatorWanted},
 		{name: "prometheus", want: prometheus.wanted, refresh: prometheus.refresh},
 		{name: "alertmanager", want: w.alertmanagerWanted},
 		{name: "grafana", want: w.grafanaWanted},
 		{name: "oauth2-proxy", want: w.doorWanted},
-		{name: "loki", want: func(v *view) *wanted { return w.lokiWanted(v, logs) }},
+		{name: "loki", want: func(v *view) *wanted { return w.lokiWanted(v, b.logs) }},
 		{name: "alloy", want: b.alloy.wanted, refresh: func(v *view) { _ = b.alloy.sync(v) }},
 	}
 	return b
@@ -183,6 +183,8 @@ func (b *backends) stop() {
 			keeper.current, keeper.fingerprint = nil, ""
 		}
 	}
+	// The volume goes with the cluster.
+	b.logs.clear()
 }
 
 func (b *backends) describe() string {

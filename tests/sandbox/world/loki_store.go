@@ -81,6 +81,12 @@ func (s *lokiStore) receive(labels map[string]string, entry entry, lost bool) er
 	return nil
 }
 
+func (s *lokiStore) clear() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.streams, s.received, s.discarded = nil, 0, nil
+}
+
 // isSame: of two such lines in a stream Loki keeps one.
 func (e entry) isSame(other entry) bool {
 	return e.at.Equal(other.at) && e.line == other.line && maps.Equal(e.metadata, other.metadata)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/version"
 )
 
 // scriptOf gives the script of a container whose command is a shell with one: of a pod that is meant to end, since
@@ -28,11 +29,26 @@ func isScripted(pod *core.Pod) bool {
 	})
 }
 
-// withoutShell are parts of the names of images that have no shell to run a script.
-var withoutShell = []string{"distroless", "oauth2-proxy", "kube-state-metrics", "prometheus-operator", "node-exporter", "tailscale/k8s-operator"}
+// withoutShell are parts of the names of images that have no shell to run a script, withoutWget of those whose shell
+// has no wget beside it.
+var (
+	withoutShell = []string{"distroless", "oauth2-proxy", "kube-state-metrics", "prometheus-operator", "tailscale/k8s-operator"}
+	withoutWget  = []string{"grafana/alloy"}
+)
+
+// lokiWithoutShell is the first version whose image has none.
+var lokiWithoutShell = version.MustParseGeneric("3.5.8")
 
 func hasShell(container core.Container) bool {
-	return !slices.ContainsFunc(withoutShell, func(part string) bool { return strings.Contains(container.Image, part) })
+	if _, tag, ok := strings.Cut(container.Image, "grafana/loki:"); ok {
+		number, err := version.ParseGeneric(tag)
+		return err == nil && number.LessThan(lokiWithoutShell)
+	}
+	return !isAmong(withoutShell, container)
+}
+
+func isAmong(parts []string, container core.Container) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(container.Image, part) })
 }
 
 // again is how long the kubelet waits before it starts a container anew that has failed.
@@ -77,8 +93,9 @@ func (k *kubelet) runScript(ctx context.Context, pod *core.Pod, container core.C
 			container.Command[0] + `": executable file not found in $PATH`}
 	}
 	interpreter := shell{
-		print: func(line string) { k.logs.add(pod, container.Name, line) },
-		get:   func(ctx context.Context, request wgetRequest) (string, error) { return k.w.getFrom(ctx, pod, request) },
+		withoutWget: isAmong(withoutWget, container),
+		print:       func(line string) { k.logs.add(pod, container.Name, line) },
+		get:         func(ctx context.Context, request wgetRequest) (string, error) { return k.w.getFrom(ctx, pod, request) },
 	}
 	return &core.ContainerStateTerminated{ExitCode: interpreter.run(ctx, script)}
 }

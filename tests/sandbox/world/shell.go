@@ -140,6 +140,8 @@ func word(text string) (string, string, error) {
 type shell struct {
 	print func(line string)
 	get   func(ctx context.Context, request wgetRequest) (string, error)
+	// withoutWget: the image has none.
+	withoutWget bool
 }
 
 // run gives the exit code of a script; a context that ends kills it.
@@ -192,6 +194,10 @@ func (s shell) execute(ctx context.Context, step step) int32 {
 		}
 		sleep(ctx, duration)
 	case "wget":
+		if s.withoutWget {
+			print("sh: wget: not found")
+			return notUnderstood
+		}
 		return s.wget(ctx, arguments, print)
 	}
 	return 0
