@@ -23,6 +23,8 @@ type alloyFleet struct {
 	w         *world
 	mutex     sync.Mutex
 	instances map[types.UID]*alloy
+	// refused are the pods whose configuration was, with the reason that has been told.
+	refused map[types.UID]string
 	// positions lie on the nodes, by node and file: they outlive the pods.
 	positions map[[2]string]int
 	// begin is where those of the running pods are that next say that they are still there.
@@ -32,7 +34,9 @@ type alloyFleet struct {
 	reading sync.Mutex
 }
 
-func newAlloyFleet(w *world) *alloyFleet { return &alloyFleet{w: w, positions: map[[2]string]int{}} }
+func newAlloyFleet(w *world) *alloyFleet {
+	return &alloyFleet{w: w, refused: map[types.UID]string{}, positions: map[[2]string]int{}}
+}
 
 func (f *alloyFleet) wanted(v *view) *wanted {
 	if len(v.readyPods("alloy")) == 0 {
@@ -72,7 +76,7 @@ func (f *alloyFleet) sync(v *view) error {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	ready := map[types.UID]bool{}
-	var refused error
+	var failure error
 	for _, pod := range v.readyPods("alloy") {
 		ready[pod.UID] = true
 		if f.instances[pod.UID] != nil {
@@ -80,8 +84,11 @@ func (f *alloyFleet) sync(v *view) error {
 		}
 		instance, err := f.start(v, pod)
 		if err != nil {
-			refused = err
-			f.w.note("alloy", "error", err.Error())
+			failure = err
+			if f.refused[pod.UID] != err.Error() {
+				f.w.note("alloy", "error", err.Error())
+				f.refused[pod.UID] = err.Error()
+			}
 			continue
 		}
 		f.instances[pod.UID] = instance
@@ -92,7 +99,7 @@ func (f *alloyFleet) sync(v *view) error {
 			delete(f.instances, uid)
 		}
 	}
-	return refused
+	return failure
 }
 
 func (f *alloyFleet) start(v *view, pod *core.Pod) (*alloy, error) {
