@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/yaml"
+	core "k8s.io/api/core/v1"
 )
 
 // doorWanted: the real oauth2-proxy, with its pod's arguments, ConfigMap and Secret; the issuer is reached through the
@@ -30,13 +30,9 @@ func (w *world) doorWanted(v *view) *wanted {
 	}
 	environment := []string{}
 	for _, variable := range main.Env {
-		value := variable.Value
-		if from := variable.ValueFrom; from != nil && from.SecretKeyRef != nil {
-			secret, err := v.secrets.Secrets(pod.Namespace).Get(from.SecretKeyRef.Name)
-			if err != nil || secret.Data[from.SecretKeyRef.Key] == nil {
-				return nil
-			}
-			value = string(secret.Data[from.SecretKeyRef.Key])
+		value, err := v.valueOf(pod, variable)
+		if err != nil {
+			return nil
 		}
 		environment = append(environment, variable.Name+"="+value)
 	}
@@ -44,8 +40,10 @@ func (w *world) doorWanted(v *view) *wanted {
 	arguments := replaceFlags(main.Args, map[string]string{
 		"http-address": loopback(w.Ports.Door), "metrics-address": loopback(w.Ports.DoorMetrics), "https-address": "", "config": file,
 	})
-	fingerprint := hash(append(append(arguments, environment...), text, string(pod.UID))...)
-	proxy := "http://" + loopback(w.Ports.Scrape)
+	fault, _ := w.fault("door")
+	arguments, text = spoiled(fault.Target, arguments, text)
+	fingerprint := hash(append(append(arguments, environment...), text, string(pod.UID), fault.Target)...)
+	proxy := w.proxyFor(pod)
 	environment = append(environment, "HTTP_PROXY="+proxy, "HTTPS_PROXY="+proxy, "SSL_CERT_FILE="+w.path("pki", "ca.crt"))
 	return &wanted{fingerprint: fingerprint, start: func() (running, error) {
 		config, upstream, err := w.withUpstreamHere(text)
@@ -56,9 +54,23 @@ func (w *world) doorWanted(v *view) *wanted {
 			return nil, err
 		}
 		w.upstream.Store(upstream)
+		var before *server
+		if fault.Target == "trusts-headers" {
+			inner, err := freePorts(1)
+			if err != nil {
+				return nil, err
+			}
+			arguments = replaceFlags(arguments, map[string]string{"http-address": loopback(inner[0])})
+			if before, err = w.listen(w.Ports.Door, "", trusting(loopback(inner[0]), loopback(w.Ports.Grafana))); err != nil {
+				return nil, err
+			}
+		}
 		child, err := w.processes.start(w.Sandbox, "oauth2-proxy", filepath.Join(w.Parts.Prometheus, "oauth2-proxy"), arguments, environment)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case before != nil:
+			return both{before, child}, nil
 		}
 		return child, nil
 	}}
@@ -76,7 +88,7 @@ func (w *world) grafanaWanted(v *view) *wanted {
 	provisioned, _ := v.configMapOf(pod, "datasources.yaml")
 	// Data sources are read at start only: without the sidecar a change reaches Grafana by a new pod.
 	return &wanted{fingerprint: string(pod.UID), start: func() (running, error) {
-		grafana, err := newGrafana(w, ini, provisioned)
+		grafana, err := newGrafana(w, pod, ini, provisioned)
 		if err != nil {
 			return nil, err
 		}
@@ -88,36 +100,21 @@ func (w *world) grafanaWanted(v *view) *wanted {
 	}}
 }
 
-type dataSource struct {
-	Name, UID, Type, URL string
-	IsDefault            bool
-}
-
-type grafana struct {
-	w         *world
-	anonymous bool
-	sources   map[string]dataSource
-}
-
-func newGrafana(w *world, ini, provisioned string) (*grafana, error) {
-	settings := readINI(ini)
-	g := &grafana{w: w, sources: map[string]dataSource{}}
-	g.anonymous = settings["auth.anonymous.enabled"] == "true" && settings["auth.anonymous.org_name"] == "Main Org."
-	var file struct{ Datasources []dataSource }
-	if err := yaml.Unmarshal([]byte(provisioned), &file); err != nil {
-		return nil, fmt.Errorf("datasources.yaml: %w", err)
+// valueOf a variable of a pod's container.
+func (v *view) valueOf(pod *core.Pod, variable core.EnvVar) (string, error) {
+	if variable.ValueFrom == nil || variable.ValueFrom.SecretKeyRef == nil {
+		return variable.Value, nil
 	}
-	defaults := 0
-	for _, source := range file.Datasources {
-		if source.IsDefault {
-			defaults++
-		}
-		g.sources[source.UID] = source
+	from := variable.ValueFrom.SecretKeyRef
+	secret, err := v.secrets.Secrets(pod.Namespace).Get(from.Name)
+	if err != nil {
+		return "", err
 	}
-	if defaults > 1 {
-		return nil, fmt.Errorf("datasource provisioning error: only one datasource per organization can be marked as default")
+	value, ok := secret.Data[from.Key]
+	if !ok {
+		return "", fmt.Errorf("Secret %s has no key %s", from.Name, from.Key)
 	}
-	return g, nil
+	return string(value), nil
 }
 
 // readINI gives `section.key` -> value.
@@ -135,66 +132,35 @@ func readINI(text string) map[string]string {
 	return settings
 }
 
-func (g *grafana) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
-	path := request.URL.Path
-	switch {
-	case path == "/api/health":
-		writeJSON(answer, http.StatusOK, map[string]any{"database": "ok"})
-	case path == "/metrics":
-		fmt.Fprint(answer, "# TYPE grafana_build_info gauge\ngrafana_build_info{version=\"sandbox\"} 1\n")
-	case !g.anonymous:
-		writeJSON(answer, http.StatusUnauthorized, map[string]any{"message": "Unauthorized", "statusCode": 401})
-	case path == "/":
-		fmt.Fprint(answer, "<html><title>Grafana</title><p>The sandbox's Grafana has an API and no pages.</p></html>")
-	case path == "/api/org":
-		writeJSON(answer, http.StatusOK, map[string]any{"id": 1, "name": "Main Org."})
-	case strings.HasPrefix(path, "/api/datasources/uid/") && strings.HasSuffix(path, "/health"):
-		g.health(answer, strings.TrimSuffix(strings.TrimPrefix(path, "/api/datasources/uid/"), "/health"))
-	default:
-		writeJSON(answer, http.StatusNotImplemented, map[string]any{"message": "the sandbox's Grafana does not model " + path})
-	}
-}
-
-// health asks the data source's backend at its configured URL, as Grafana does.
-func (g *grafana) health(answer http.ResponseWriter, uid string) {
-	source, ok := g.sources[uid]
-	if !ok {
-		writeJSON(answer, http.StatusNotFound, map[string]any{"message": "Data source not found"})
-		return
-	}
-	queries := map[string]string{"prometheus": "/api/v1/query?query=1%2B1", "loki": "/loki/api/v1/query?query=vector(1)%2Bvector(1)"}
-	query, ok := queries[source.Type]
-	if !ok {
-		writeJSON(answer, http.StatusNotFound, map[string]any{"message": "plugin has no health check"})
-		return
-	}
-	status, body, err := g.w.ask(http.MethodGet, source.URL+query, nil)
-	switch {
-	case err != nil:
-		writeJSON(answer, http.StatusBadRequest, map[string]any{"status": "ERROR", "message": err.Error()})
-	case status != http.StatusOK:
-		writeJSON(answer, http.StatusBadRequest, map[string]any{"status": "ERROR", "message": fmt.Sprintf("%d: %s", status, body)})
-	default:
-		writeJSON(answer, http.StatusOK, map[string]any{"status": "OK", "message": "Successfully queried the " + source.Name + " API."})
-	}
-}
-
 func writeJSON(answer http.ResponseWriter, status int, value any) {
 	answer.Header().Set("Content-Type", "application/json")
 	answer.WriteHeader(status)
 	_ = json.NewEncoder(answer).Encode(value)
 }
 
-// ask makes one request inside the simulated world.
-func (w *world) ask(method, address string, body io.Reader) (int, string, error) {
-	proxy, _ := url.Parse("http://" + loopback(w.Ports.Scrape))
+// request is one that a pod makes inside the simulated world.
+type request struct {
+	method, address, body string
+	// tenant is Loki's, kind the content's: JSON where it is not said.
+	tenant, kind string
+}
+
+// ask makes a request from a pod.
+func (w *world) ask(from *core.Pod, asked request) (int, string, error) {
+	proxy, _ := url.Parse(w.proxyFor(from))
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{Proxy: http.ProxyURL(proxy), DisableKeepAlives: true}}
-	request, err := http.NewRequest(method, address, body)
+	made, err := http.NewRequest(asked.method, asked.address, strings.NewReader(asked.body))
 	if err != nil {
 		return 0, "", err
 	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := client.Do(request)
+	if asked.kind == "" {
+		asked.kind = "application/json"
+	}
+	made.Header.Set("Content-Type", asked.kind)
+	if asked.tenant != "" {
+		made.Header.Set("X-Scope-OrgID", asked.tenant)
+	}
+	response, err := client.Do(made)
 	if err != nil {
 		return 0, "", err
 	}

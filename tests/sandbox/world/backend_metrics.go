@@ -1,20 +1,16 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"syscall"
 
 	core "k8s.io/api/core/v1"
@@ -144,7 +140,8 @@ func (p *prometheusBackend) refresh(v *view) {
 	if pod == nil {
 		return
 	}
-	versions := v.versionsOf(pod)
+	fault, _ := p.w.fault("metrics")
+	versions := v.versionsOf(pod) + " " + fault.Target
 	if versions == p.seen {
 		return
 	}
@@ -183,13 +180,7 @@ func (p *prometheusBackend) write(files map[string]string) error {
 // read takes the configuration and the rules from what the pod mounts.
 func (p *prometheusBackend) read(v *view, pod *core.Pod) (map[string]string, error) {
 	files := map[string]string{}
-	var packed []byte
 	for _, volume := range pod.Spec.Volumes {
-		if volume.Secret != nil {
-			if secret, err := v.secrets.Secrets(pod.Namespace).Get(volume.Secret.SecretName); err == nil && secret.Data["prometheus.yaml.gz"] != nil {
-				packed = secret.Data["prometheus.yaml.gz"]
-			}
-		}
 		if config := volume.ConfigMap; config != nil && strings.Contains(config.Name, "-rulefiles-") {
 			rules, err := v.configs.ConfigMaps(pod.Namespace).Get(config.Name)
 			if err != nil && config.Optional != nil && *config.Optional {
@@ -203,29 +194,23 @@ func (p *prometheusBackend) read(v *view, pod *core.Pod) (map[string]string, err
 			}
 		}
 	}
-	if packed == nil {
+	text := v.packed(pod, "prometheus.yaml.gz")
+	if text == "" {
 		return nil, errors.New("the operator has not written its configuration")
 	}
-	unpacked, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(unpacked)
-	if err != nil {
-		return nil, err
-	}
-	files["prometheus.yaml"], err = p.rewrite(strings.ReplaceAll(string(text), "$(SHARD)", "0"))
+	var err error
+	files["prometheus.yaml"], err = p.rewrite(pod, strings.ReplaceAll(text, "$(SHARD)", "0"))
 	return files, err
 }
 
 // rewrite names the sandbox's API server and credentials, sends every exchange through the loopback proxy, and makes
 // scrapes more frequent where pods are fast: nothing else.
-func (p *prometheusBackend) rewrite(text string) (string, error) {
+func (p *prometheusBackend) rewrite(pod *core.Pod, text string) (string, error) {
 	config := map[string]any{}
 	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
 		return "", err
 	}
-	proxy := "http://" + loopback(p.w.Ports.Scrape)
+	proxy := p.w.proxyFor(pod)
 	keys := map[string]any{"cert_file": p.w.path("pki", "admin.crt"), "key_file": p.w.path("pki", "admin.key")}
 	discovery := map[string]any{"ca_file": p.w.path("pki", "ca.crt"), "cert_file": keys["cert_file"], "key_file": keys["key_file"]}
 	section := func(value any) {
@@ -249,6 +234,17 @@ func (p *prometheusBackend) rewrite(text string) (string, error) {
 		}
 	}
 	jobs, _ := config["scrape_configs"].([]any)
+	fault, _ := p.w.fault("metrics")
+	switch fault.Target {
+	case "target-missing":
+		jobs = slices.DeleteFunc(jobs, func(value any) bool {
+			name, _ := dig(value, "job_name").(string)
+			return strings.HasPrefix(name, "serviceMonitor/") && strings.Contains(name, "kube-state-metrics")
+		})
+		config["scrape_configs"] = jobs
+	case "no-alertmanager":
+		delete(config, "alerting")
+	}
 	for _, job := range jobs {
 		section(job)
 	}
@@ -299,6 +295,10 @@ func (w *world) proxy(answer http.ResponseWriter, request *http.Request) {
 		http.Error(answer, "nobody stands for "+address, http.StatusBadGateway)
 		return
 	}
+	if w.holdsBack(request, address) {
+		http.Error(answer, "a NetworkPolicy refuses "+address, http.StatusGatewayTimeout)
+		return
+	}
 	if request.Method == http.MethodConnect {
 		tunnel(answer, local)
 		return
@@ -329,46 +329,4 @@ func (w *world) exporters(answer http.ResponseWriter, request *http.Request) {
 			fmt.Fprintf(answer, "kube_node_info{node=\"node-%d\"} 1\n", number)
 		}
 	}
-}
-
-// alertmanagerWanted: a small server that keeps the alerts it is sent.
-func (w *world) alertmanagerWanted(v *view) *wanted {
-	pods := v.readyPods("alertmanager")
-	if len(pods) == 0 {
-		return nil
-	}
-	return &wanted{fingerprint: string(pods[0].UID), start: func() (running, error) {
-		var mutex sync.Mutex
-		alerts := map[string]map[string]any{}
-		mux := http.NewServeMux()
-		plain := func(text string) http.HandlerFunc {
-			return func(answer http.ResponseWriter, _ *http.Request) { fmt.Fprint(answer, text) }
-		}
-		mux.HandleFunc("GET /-/ready", plain("OK"))
-		mux.HandleFunc("GET /-/healthy", plain("OK"))
-		mux.HandleFunc("GET /metrics", plain("# TYPE alertmanager_alerts gauge\nalertmanager_alerts 1\n"))
-		mux.HandleFunc("POST /api/v2/alerts", func(_ http.ResponseWriter, request *http.Request) {
-			received := []map[string]any{}
-			_ = json.NewDecoder(request.Body).Decode(&received)
-			mutex.Lock()
-			defer mutex.Unlock()
-			for _, alert := range received {
-				alerts[fmt.Sprint(alert["labels"])] = alert
-			}
-		})
-		mux.HandleFunc("GET /api/v2/alerts", func(answer http.ResponseWriter, _ *http.Request) {
-			mutex.Lock()
-			defer mutex.Unlock()
-			list := []map[string]any{}
-			for _, alert := range alerts {
-				list = append(list, alert)
-			}
-			_ = json.NewEncoder(answer).Encode(list)
-		})
-		started, err := w.listen(w.Ports.Alertmanager, "", mux)
-		if err != nil {
-			return nil, err
-		}
-		return started, nil
-	}}
 }

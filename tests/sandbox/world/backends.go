@@ -25,6 +25,8 @@ type backends struct {
 	// always are the servers that stand for the world outside.
 	always []*server
 	issuer *issuer
+	alloy  *alloyFleet
+	logs   *lokiStore
 }
 
 // running is something that was started.
@@ -53,17 +55,16 @@ type wanted struct {
 }
 
 func newBackends(w *world) *backends {
-	b := &backends{w: w}
+	b := &backends{w: w, alloy: newAlloyFleet(w), logs: &lokiStore{}}
 	prometheus := &prometheusBackend{w: w}
-	logs := &lokiStore{}
 	b.keepers = []*keeper{
 		{name: "operator", want: w.operatorWanted},
 		{name: "prometheus", want: prometheus.wanted, refresh: prometheus.refresh},
 		{name: "alertmanager", want: w.alertmanagerWanted},
 		{name: "grafana", want: w.grafanaWanted},
 		{name: "oauth2-proxy", want: w.doorWanted},
-		{name: "loki", want: func(v *view) *wanted { return w.lokiWanted(v, logs) }},
-		{name: "alloy", want: w.alloyWanted},
+		{name: "loki", want: func(v *view) *wanted { return w.lokiWanted(v, b.logs) }},
+		{name: "alloy", want: b.alloy.wanted, refresh: func(v *view) { _ = b.alloy.sync(v) }},
 	}
 	return b
 }
@@ -85,6 +86,20 @@ func (b *backends) keep(ctx context.Context) {
 		}
 		seen = changes
 	})
+}
+
+// adapt brings the backends to the faults that are on, and waits until the door stands again where it is rebuilt.
+func (b *backends) adapt(ctx context.Context) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	view := b.w.view()
+	for _, keeper := range b.keepers {
+		before := keeper.fingerprint
+		keeper.reconcile(b.w.Sandbox, view)
+		if keeper.name == "oauth2-proxy" && keeper.fingerprint != before && keeper.current != nil {
+			b.w.awaitDoor(ctx)
+		}
+	}
 }
 
 func (b *backends) startAlways() error {
@@ -171,6 +186,8 @@ func (b *backends) stop() {
 			keeper.current, keeper.fingerprint = nil, ""
 		}
 	}
+	// The volume goes with the cluster.
+	b.logs.clear()
 }
 
 func (b *backends) describe() string {

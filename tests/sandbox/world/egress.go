@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -35,20 +36,41 @@ func (w *world) serveEgress() error {
 			return
 		}
 		local, ok := w.resolve(request.Host)
+		// The API server keeps its connections to a webhook.
+		ctx, stop := context.WithCancel(request.Context())
+		defer stop()
+		if local == loopback(w.Ports.Operator) {
+			ok = ok && !w.isWebhookAway()
+			go every(ctx, 50*time.Millisecond, func() {
+				if w.isWebhookAway() {
+					stop()
+				}
+			})
+		}
 		if !ok {
 			record(request.Host, "refused")
 			http.Error(answer, "nobody stands for "+request.Host, http.StatusBadGateway)
 			return
 		}
 		record(request.Host, local)
-		tunnel(answer, local)
+		tunnelUntil(ctx, answer, local)
 	})
 	go func() { _ = http.Serve(listener, handler) }()
 	return nil
 }
 
+func (w *world) isWebhookAway() bool {
+	fault, _ := w.fault("metrics")
+	return fault.Target == "webhook-away"
+}
+
 // tunnel joins a CONNECT request with a local address.
 func tunnel(answer http.ResponseWriter, local string) {
+	tunnelUntil(context.Background(), answer, local)
+}
+
+// tunnelUntil cuts the tunnel when the context ends.
+func tunnelUntil(ctx context.Context, answer http.ResponseWriter, local string) {
 	upstream, err := net.DialTimeout("tcp", local, 3*time.Second)
 	if err != nil {
 		http.Error(answer, err.Error(), http.StatusBadGateway)
@@ -64,5 +86,8 @@ func tunnel(answer http.ResponseWriter, local string) {
 	done := make(chan struct{}, 2)
 	go func() { _, _ = io.Copy(upstream, buffered); done <- struct{}{} }()
 	go func() { _, _ = io.Copy(client, upstream); done <- struct{}{} }()
-	<-done
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }

@@ -17,6 +17,11 @@ type Fault struct{ Kind, Target, File, Stages string }
 
 // faultKinds: what each takes as its target, and whether it may be on for several at once.
 var faultKinds = []faultKind{
+	{"network", "policies-ignored", false},
+	{"metrics", "target-missing|no-alertmanager|webhook-away|alertmanager-deaf", false},
+	{"door", "wrong-client|wrong-redirect|trusts-headers|admits-all|no-pkce|wrong-issuer", false},
+	{"grafana", "two-defaults|no-default|loki-wrong|anonymous-off|login-form|root-url|no-dashboards|role-admin", false},
+	{"logs", "lost-before-alloy|lost-in-alloy|twice|read-only|lost-in-loki|wrong-labels|late", false},
 	{"pods", "PREFIX@FILE", true}, {"image-pull", "[PREFIX]", true}, {"crash-loop", "[PREFIX]", true},
 	{"never-ready", "[PREFIX]", true}, {"slow-start", "[PREFIX]", true}, {"node-not-ready", "NODE", true},
 	{"unschedulable", "", false}, {"no-storage-class", "", false}, {"provisioner-silent", "", false}, {"provisioning-failed", "", false},
@@ -70,7 +75,7 @@ func parseFault(text string, on bool) (Fault, error) {
 	if on && fault.Target == "" && kind.target != "" && !strings.HasPrefix(kind.target, "[") {
 		return fault, malformed
 	}
-	if words := strings.Split(kind.target, "|"); on && len(words) > 1 && !slices.Contains(words, fault.Target) {
+	if words := strings.Split(kind.target, "|"); on && strings.ToLower(kind.target) == kind.target && kind.target != "" && !slices.Contains(words, fault.Target) {
 		return fault, malformed
 	}
 	if kind.target == "" && fault.Target != "" {

@@ -162,7 +162,10 @@ func (k *kubelet) play(ctx context.Context, pod *core.Pod, course *course, at in
 		}
 		at = course.following(at, pod)
 	}
-	if isReady(pod) && ownerKind(pod) == "Job" && sleep(ctx, course.pace.untilComplete()) {
+	switch {
+	case isReady(pod) && isScripted(pod):
+		k.runScripts(ctx, pod, &stage{Healthy: true})
+	case isReady(pod) && ownerKind(pod) == "Job" && sleep(ctx, course.pace.untilComplete()):
 		k.apply(ctx, pod, &completed)
 	}
 }

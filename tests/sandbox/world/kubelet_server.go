@@ -19,6 +19,7 @@ import (
 func (k *kubelet) serve() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", k.containerLogs)
+	mux.HandleFunc("/portForward/{namespace}/{pod}", k.portForward)
 	mux.Handle("/", &httputil.ReverseProxy{
 		Rewrite: func(request *httputil.ProxyRequest) {
 			request.SetURL(&url.URL{Scheme: "http", Host: loopback(k.w.Ports.Kwok)})

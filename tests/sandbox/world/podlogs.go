@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,9 +34,6 @@ type logLine struct {
 func (l *podLogs) write(before, after *core.Pod, stage *stage, at time.Time) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	if l.containers == nil {
-		l.containers = map[containerKey]*containerLog{}
-	}
 	subjects := map[string]core.Container{}
 	for _, subject := range stage.subjects(after) {
 		subjects[subject.Name] = subject
@@ -53,15 +52,37 @@ func (l *podLogs) write(before, after *core.Pod, stage *stage, at time.Time) {
 		if !ok || stage.Log == "" {
 			continue
 		}
-		if written == nil {
-			written = &containerLog{}
-			l.containers[key] = written
-		}
+		written = l.of(key)
 		text := strings.TrimSuffix(rendered(stage.Log, words(after, subject, status.RestartCount)), "\n")
 		for _, line := range strings.Split(text, "\n") {
 			written.current = append(written.current, logLine{at, line})
 		}
 	}
+}
+
+// add adds a line to what the present instance of a container has written.
+func (l *podLogs) add(pod *core.Pod, container, line string) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	written := l.of(containerKey{pod.UID, container})
+	written.current = append(written.current, logLine{time.Now(), line})
+}
+
+func (l *podLogs) of(key containerKey) *containerLog {
+	if l.containers == nil {
+		l.containers = map[containerKey]*containerLog{}
+	}
+	if l.containers[key] == nil {
+		l.containers[key] = &containerLog{}
+	}
+	return l.containers[key]
+}
+
+// written are the containers that have written something.
+func (l *podLogs) written() []containerKey {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return slices.Collect(maps.Keys(l.containers))
 }
 
 // read gives the lines of a container's present or previous instance.

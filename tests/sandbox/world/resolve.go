@@ -48,7 +48,7 @@ func (w *world) isNodeAddress(host string) bool {
 func (w *world) local(found endpoint) string {
 	ports := map[string]int{
 		"prometheus:9090": w.Ports.Prometheus, "alertmanager:9093": w.Ports.Alertmanager, "grafana:3000": w.Ports.Grafana,
-		"loki:3100": w.Ports.Loki, "alloy:12345": w.Ports.Alloy, "oauth2-proxy:4180": w.Ports.Door,
+		"loki:3100": w.Ports.Loki, "alloy:12345": w.backends.alloy.port(found.pod), "oauth2-proxy:4180": w.Ports.Door,
 		"oauth2-proxy:44180": w.Ports.DoorMetrics, operatorApp + ":10250": w.Ports.Operator,
 	}
 	if port, ok := ports[fmt.Sprintf("%s:%d", app(found.pod), found.port)]; ok {

@@ -37,7 +37,8 @@ import (
 //   log: "…"                       # lines that the containers with an entry write, or all where none has one
 //   next: pull-fails               # the stage that follows, where it is not the one below
 // - healthy: true                  # the ordinary ready pod; without `after` it takes its ordinary time. After the last
-//                                  # stage a ready pod of a Job completes; every other pod stays as it is
+//                                  # stage a ready pod of a Job completes, once its script has ended where its command
+//                                  # is `sh -c` (see shell.go); every other pod stays as it is
 //
 // Texts are Go templates over image, container, pod, namespace, uid, node and restarts; those of an event are about the
 // first of the containers that would write a log. A course plays from a pod's first moment on. A pod that is ready when

@@ -43,6 +43,9 @@ func (w *world) applyFaults(ctx context.Context, kind string, on bool) error {
 		return w.startControllers()
 	case "unschedulable", "node-not-ready", "no-storage-class", "quota":
 		return w.applyClusterFaults(ctx)
+	case "network", "logs", "metrics", "grafana", "door":
+		w.backends.adapt(ctx)
+		return nil
 	default:
 		return w.applyPodFaults()
 	}

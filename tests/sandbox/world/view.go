@@ -41,6 +41,7 @@ type view struct {
 	volumes      listers.PersistentVolumeLister
 	sets         appslisters.StatefulSetLister
 	ingresses    networkinglisters.IngressLister
+	policies     networkinglisters.NetworkPolicyLister
 }
 
 func newView(ctx context.Context, kube *kubernetes.Clientset) (*view, error) {
@@ -58,6 +59,7 @@ func newView(ctx context.Context, kube *kubernetes.Clientset) (*view, error) {
 		volumes:      factory.Core().V1().PersistentVolumes().Lister(),
 		sets:         factory.Apps().V1().StatefulSets().Lister(),
 		ingresses:    factory.Networking().V1().Ingresses().Lister(),
+		policies:     factory.Networking().V1().NetworkPolicies().Lister(),
 	}
 	if err := v.podInformer.AddIndexers(cache.Indexers{
 		byApp: func(object any) ([]string, error) {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// The fault `door`: each as if somebody had changed how the running oauth2-proxy is configured.
+
+// spoiled gives arguments and configuration as the fault has them. Arguments win over the environment and the file.
+func spoiled(fault string, arguments []string, text string) ([]string, string) {
+	without := func(key string) string {
+		return regexp.MustCompile(`(?m)^`+key+`\s*=.*$`).ReplaceAllString(text, "")
+	}
+	switch fault {
+	case "wrong-client":
+		return append(arguments, "--client-id=somebody-else"), text
+	case "wrong-redirect":
+		return append(arguments, "--redirect-url=https://grafana-1."+tailnet+"/oauth2/callback"), text
+	case "wrong-issuer":
+		const other = "https://other.eu.auth0.com"
+		return append(arguments, "--skip-oidc-discovery=true", "--oidc-issuer-url="+other+"/", "--login-url="+other+"/authorize",
+			"--redeem-url="+other+"/oauth/token", "--oidc-jwks-url="+other+"/.well-known/jwks.json"), text
+	case "no-pkce":
+		return replaceFlags(arguments, map[string]string{"code-challenge-method": ""}), without("code_challenge_method")
+	case "admits-all":
+		return replaceFlags(arguments, map[string]string{"allowed-group": ""}), without("allowed_groups")
+	}
+	return arguments, text
+}
+
+// forged are the headers by which the fault `door=trusts-headers` takes a request for one that has signed in.
+var forged = []string{"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups"}
+
+// trusting is a door before the door: it believes what a request says of who sends it.
+func trusting(door, grafana string) http.Handler {
+	towards := func(address string) http.Handler {
+		return &httputil.ReverseProxy{Rewrite: func(proxied *httputil.ProxyRequest) {
+			proxied.SetURL(&url.URL{Scheme: "http", Host: address})
+			proxied.Out.Host = proxied.In.Host
+			for name, values := range proxied.In.Header {
+				if strings.HasPrefix(name, "X-Forwarded-") {
+					proxied.Out.Header[name] = values
+				}
+			}
+		}}
+	}
+	inside, outside := towards(grafana), towards(door)
+	return http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+		for _, name := range forged {
+			if request.Header.Get(name) != "" {
+				inside.ServeHTTP(answer, request)
+				return
+			}
+		}
+		outside.ServeHTTP(answer, request)
+	})
+}
+
+// awaitDoor waits until the door answers, for as long as it takes to start.
+func (w *world) awaitDoor(ctx context.Context) {
+	for range 100 {
+		answer, err := http.Get("http://" + loopback(w.Ports.Door) + "/ping")
+		if err == nil {
+			answer.Body.Close()
+		}
+		if (err == nil && answer.StatusCode == http.StatusOK) || !sleep(ctx, 50*time.Millisecond) {
+			return
+		}
+	}
+}
+
+// both run and end together.
+type both struct{ first, second running }
+
+func (b both) running() bool { return b.first.running() && b.second.running() }
+
+func (b both) stop() {
+	b.first.stop()
+	b.second.stop()
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The sandbox's shell: `echo`, `sleep`, `wget`, `true`, `false` and `exit`, joined by `;`, `&&`, `||` and line ends,
+// words with quotes, output sent to /dev/null. What else a shell can it refuses before it runs anything.
+
+// step is one command; it runs after the one before by the operator between them.
+type step struct {
+	after string
+	words []string
+	// quiet: its output goes to /dev/null.
+	quiet bool
+}
+
+// exitCode of what a shell does not find or does not understand.
+const notUnderstood = 127
+
+// parseScript reads a script, or says what of it the sandbox's shell does not understand.
+func parseScript(text string) ([]step, error) {
+	tokens, err := tokens(text)
+	if err != nil {
+		return nil, err
+	}
+	steps, current := []step{}, step{after: ";"}
+	finish := func(operator string) error {
+		switch {
+		case len(current.words) > 0:
+			steps = append(steps, current)
+		case operator == "&&" || operator == "||" || current.after != ";":
+			return fmt.Errorf("syntax error: there is no command beside %q", operator)
+		}
+		current = step{after: operator}
+		return nil
+	}
+	for _, token := range tokens {
+		switch {
+		case token.operator == "quiet":
+			current.quiet = true
+		case token.operator != "":
+			if err := finish(token.operator); err != nil {
+				return nil, err
+			}
+		default:
+			current.words = append(current.words, token.word)
+		}
+	}
+	if err := finish(";"); err != nil {
+		return nil, err
+	}
+	for _, step := range steps {
+		if !slices.Contains([]string{"echo", "sleep", "wget", "true", "false", "exit"}, step.words[0]) {
+			return nil, fmt.Errorf("%s: not found", step.words[0])
+		}
+	}
+	return steps, nil
+}
+
+// token is a word, or an operator: `;`, `&&`, `||`, or `quiet` for a redirection to /dev/null.
+type token struct{ word, operator string }
+
+// silencers are the redirections that the shell knows, longest first.
+var silencers = []string{">/dev/null 2>&1", "> /dev/null 2>&1", ">/dev/null", "> /dev/null", "2>/dev/null", "2>&1"}
+
+func tokens(text string) ([]token, error) {
+	found := []token{}
+	for text = strings.TrimLeft(text, " \t"); text != ""; text = strings.TrimLeft(text, " \t") {
+		if silencer := slices.IndexFunc(silencers, func(known string) bool { return strings.HasPrefix(text, known) }); silencer >= 0 {
+			text = text[len(silencers[silencer]):]
+			if strings.HasPrefix(silencers[silencer], ">") {
+				found = append(found, token{operator: "quiet"})
+			}
+			continue
+		}
+		operator := ""
+		for _, known := range []string{"&&", "||", ";", "\n"} {
+			if strings.HasPrefix(text, known) {
+				operator = known
+				break
+			}
+		}
+		if operator != "" {
+			text = text[len(operator):]
+			found = append(found, token{operator: strings.Replace(operator, "\n", ";", 1)})
+			continue
+		}
+		word, rest, err := word(text)
+		if err != nil {
+			return nil, err
+		}
+		found, text = append(found, token{word: word}), rest
+	}
+	return found, nil
+}
+
+// word reads one word from the beginning, without its quotes.
+func word(text string) (string, string, error) {
+	var word strings.Builder
+	quote := byte(0)
+	for index := 0; index < len(text); index++ {
+		character := text[index]
+		switch {
+		case quote == 0 && (character == ' ' || character == '\t' || character == '\n' || character == ';' ||
+			strings.HasPrefix(text[index:], "&&") || strings.HasPrefix(text[index:], "||")):
+			return word.String(), text[index:], nil
+		case quote == 0 && (character == '\'' || character == '"'):
+			quote = character
+		case character == quote:
+			quote = 0
+		case character == '\\' && quote != '\'' && index+1 < len(text):
+			index++
+			// In double quotes it only hides what would mean something there.
+			if quote == '"' && !strings.ContainsRune("\"\\$`", rune(text[index])) {
+				word.WriteByte('\\')
+			}
+			word.WriteByte(text[index])
+		case quote != '\'' && (character == '$' || character == '`'):
+			return "", "", fmt.Errorf("syntax error: the sandbox's shell expands nothing, near %q", text[index:])
+		case quote == 0 && strings.ContainsRune("|&<>(){}*?[#~!", rune(character)):
+			return "", "", fmt.Errorf("syntax error: the sandbox's shell does not know %q, near %q", character, text[index:])
+		default:
+			word.WriteByte(character)
+		}
+	}
+	if quote != 0 {
+		return "", "", errors.New("syntax error: unterminated quoted string")
+	}
+	return word.String(), "", nil
+}
+
+// shell runs scripts: print takes each line that they write, get makes a request as wget would.
+type shell struct {
+	print func(line string)
+	get   func(ctx context.Context, request wgetRequest) (string, error)
+	// withoutWget: the image has none.
+	withoutWget bool
+}
+
+// run gives the exit code of a script; a context that ends kills it.
+func (s shell) run(ctx context.Context, script string) int32 {
+	steps, err := parseScript(script)
+	if err != nil {
+		s.print("sh: " + err.Error())
+		return notUnderstood
+	}
+	status := int32(0)
+	for _, step := range steps {
+		if ctx.Err() != nil {
+			return 137
+		}
+		if (step.after == "&&" && status != 0) || (step.after == "||" && status == 0) {
+			continue
+		}
+		if step.words[0] == "exit" {
+			if len(step.words) == 1 {
+				return status
+			}
+			code, err := strconv.ParseUint(step.words[1], 10, 8)
+			if err != nil {
+				s.print("sh: exit: Illegal number: " + step.words[1])
+				return 2
+			}
+			return int32(code)
+		}
+		status = s.execute(ctx, step)
+	}
+	return status
+}
+
+func (s shell) execute(ctx context.Context, step step) int32 {
+	print := s.print
+	if step.quiet {
+		print = func(string) {}
+	}
+	arguments := step.words[1:]
+	switch step.words[0] {
+	case "echo":
+		print(strings.Join(arguments, " "))
+	case "false":
+		return 1
+	case "sleep":
+		duration, err := sleepTime(arguments)
+		if err != nil {
+			print("sleep: " + err.Error())
+			return 1
+		}
+		sleep(ctx, duration)
+	case "wget":
+		if s.withoutWget {
+			print("sh: wget: not found")
+			return notUnderstood
+		}
+		return s.wget(ctx, arguments, print)
+	}
+	return 0
+}
+
+// sleepTime adds up `1`, `0.5`, `2m`, as busybox does.
+func sleepTime(arguments []string) (time.Duration, error) {
+	if len(arguments) == 0 {
+		return 0, errors.New("missing operand")
+	}
+	total := time.Duration(0)
+	for _, argument := range arguments {
+		if !strings.ContainsAny(argument, "smhd") {
+			argument += "s"
+		}
+		if days, ok := strings.CutSuffix(argument, "d"); ok {
+			count, err := strconv.Atoi(days)
+			if err != nil {
+				return 0, fmt.Errorf("invalid number %q", argument)
+			}
+			argument = fmt.Sprintf("%dh", 24*count)
+		}
+		duration, err := time.ParseDuration(argument)
+		if err != nil || duration < 0 {
+			return 0, fmt.Errorf("invalid number %q", argument)
+		}
+		total += duration
+	}
+	return total, nil
+}
