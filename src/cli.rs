@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Guided installer for the observability stack of a Kubernetes cluster on a tailnet.
 #[derive(Debug, Parser)]
@@ -139,12 +139,10 @@ pub struct UninstallArgs {
     pub lock_timeout: String,
 }
 
-impl InstallArgs {
-    /// The flags of the guided mode: none but their environment twins.
-    pub fn from_environment() -> Result<InstallArgs, clap::Error> {
-        let matches = InstallArgs::augment_args(clap::Command::new("tailwatch")).try_get_matches_from(["tailwatch"])?;
-        InstallArgs::from_arg_matches(&matches)
-    }
+/// The flags of the guided mode: none but their environment twins.
+pub fn from_environment<T: Args>() -> Result<T, clap::Error> {
+    let matches = T::augment_args(clap::Command::new("tailwatch")).try_get_matches_from(["tailwatch"])?;
+    T::from_arg_matches(&matches)
 }
 
 /// Flags of `upgrade`.
@@ -160,6 +158,48 @@ pub struct UpgradeArgs {
     /// --allow-unverified is given
     #[arg(long, env = "TAILWATCH_LATEST", value_parser = FalseyValueParser::new())]
     pub latest: bool,
+}
+
+/// Flags of `verify`.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// Settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Run only this check and what it needs (repeatable)
+    #[arg(long = "check", value_name = "ID")]
+    pub checks: Vec<String>,
+    /// Whether and how somebody signs in.
+    #[command(flatten)]
+    pub login: LoginArgs,
+}
+
+/// How somebody signs in.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct LoginArgs {
+    /// Sign in, too, and tell whether you would be let in, and if not, why; the token is kept nowhere
+    #[arg(
+        long = "login",
+        env = "TAILWATCH_LOGIN",
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "browser",
+        value_name = "WAY"
+    )]
+    pub way: Option<LoginWay>,
+    /// Port for --login; http://127.0.0.1:PORT/callback must be among the application's Allowed Callback URLs
+    #[arg(long = "login-port", env = "TAILWATCH_LOGIN_PORT", default_value_t = 4181, value_name = "PORT")]
+    pub port: u16,
+}
+
+/// How to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LoginWay {
+    /// In the browser of this machine.
+    Browser,
+    /// Anywhere, with a code to type, where the issuer allows the device flow.
+    Device,
 }
 
 /// What to do.
@@ -193,14 +233,7 @@ pub enum Command {
         adopt: bool,
     },
     /// Run every check of the installed stack
-    Verify {
-        /// Settings.
-        #[command(flatten)]
-        settings: SettingsArgs,
-        /// Run only this check and what it needs (repeatable)
-        #[arg(long = "check", value_name = "ID")]
-        checks: Vec<String>,
-    },
+    Verify(VerifyArgs),
     /// Show what is installed: versions, health, address
     Status,
     /// Look for what keeps the installed stack from working, and say what to do

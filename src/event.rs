@@ -8,6 +8,7 @@ mod diagnosis;
 mod hop;
 mod kept;
 mod planned;
+mod sign_in;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use diagnosis::{Diagnosis, Place, Severity};
 pub use hop::Hop;
 pub use kept::Kept;
 pub use planned::{ActionKind, Effects, PlannedStep, Rollback};
+pub use sign_in::SignIn;
 pub use upgrade::{PathRow, UpgradeRow};
 
 /// One line of `--output json`: an event and when it happened (RFC 3339, UTC).

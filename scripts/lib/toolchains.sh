@@ -36,3 +36,18 @@ ensure_go() {
     *) fail "go is $version, the sandbox needs 1.21 or later" "install Go 1.26 or later from https://go.dev/dl/, then run this again" ;;
   esac
 }
+
+# Chromium, or Chrome: what drives it finds either by name.
+ensure_chromium() {
+  has_chromium || apt_install chromium
+  has_chromium ||
+    fail "a headless Chromium is needed, and there is neither chromium nor google-chrome" "install Debian's package chromium, or Chrome, then run this again"
+}
+
+has_chromium() {
+  local program
+  for program in chromium chromium-browser google-chrome google-chrome-stable headless_shell; do
+    if command -v "$program" >/dev/null 2>&1; then return 0; fi
+  done
+  return 1
+}

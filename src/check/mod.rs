@@ -3,6 +3,7 @@
 
 pub mod adoption;
 mod door;
+pub mod login;
 mod logs;
 mod metrics;
 pub mod preflight;

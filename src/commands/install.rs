@@ -4,12 +4,12 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use crate::check;
-use crate::cli::{GlobalArgs, InstallArgs, Output};
+use crate::cli::{self, GlobalArgs, InstallArgs, Output};
 use crate::cluster::{self, Cluster};
 use crate::commands::execute::{ExecuteOptions, Target, execute};
 use crate::commands::signals::Signals;
 use crate::commands::survey::survey;
-use crate::commands::{adoption, connect, reports, saved};
+use crate::commands::{adoption, connect, reports, saved, sign_in};
 use crate::config::{Draft, Settings};
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
@@ -52,10 +52,14 @@ pub(super) async fn guided(global: &GlobalArgs, signals: &Signals, record: &Reco
         global.context =
             tokio::task::block_in_place(|| wizard::choose_context(&mut prompt, &contexts, current.as_deref()))?;
     }
-    let arguments = InstallArgs::from_environment()
-        .map_err(|error| Error::Usage { message: error.to_string().trim().to_owned(), hint: None })?;
+    let arguments: InstallArgs = twins()?;
     let draft = saved::judged(&global, &arguments.settings)?;
     proceed(&global, &arguments, draft, Run { scope: Scope::Everything, signals, record }).await
+}
+
+/// What the environment says of flags that the guided mode has none of.
+fn twins<T: clap::Args>() -> Result<T, Error> {
+    cli::from_environment().map_err(|error| Error::Usage { message: error.to_string().trim().to_owned(), hint: None })
 }
 
 /// The same from answers; asks only what is missing, and only a person.
@@ -106,7 +110,13 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     if Audience::of(global) == Audience::Person {
         ask(&cluster, &mut draft, run.scope, Secrets::of(arguments)).await?;
     }
-    carry_out(global, Target { cluster, helm }, &draft.finish()?, options).await
+    let settings = draft.finish()?;
+    let code = carry_out(global, Target { cluster: cluster.clone(), helm }, &settings, options).await?;
+    if run.scope == Scope::Everything && !options.skip_verify && !options.yes {
+        let walk = sign_in::Walk { global, cluster: &cluster, settings: &settings, record: run.record };
+        return walk.offer(twins()?, run.signals).await;
+    }
+    Ok(code)
 }
 
 /// How to run, as the flags say.

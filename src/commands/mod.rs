@@ -13,6 +13,7 @@ mod plan;
 mod preflight;
 mod reports;
 mod saved;
+mod sign_in;
 mod signals;
 mod spent;
 mod status;
@@ -62,9 +63,7 @@ fn dispatch(global: GlobalArgs, command: Option<Command>, record: &Record) -> Re
         Some(Command::Preflight { settings, adopt }) => {
             drive(|_| async move { preflight::preflight(&global, &settings, adoption::consent(adopt), record).await })
         }
-        Some(Command::Verify { settings, checks }) => {
-            drive(|_| async move { verify::verify(&global, &settings, &checks, record).await })
-        }
+        Some(Command::Verify(arguments)) => drive(|_| async move { verify::verify(&global, &arguments, record).await }),
         Some(Command::Diagnose) => drive(|_| async move { diagnose::diagnose(&global).await }),
         Some(Command::Status) => drive(|_| async move { status::status(&global).await }),
         Some(Command::Answers { command }) => answers::run(&global, command),

@@ -16,7 +16,7 @@ pub(super) fn writer(command: Option<&Command>) -> Option<&'static str> {
         None | Some(Command::Install(_)) => Some("install"),
         Some(Command::Upgrade(_)) => Some("upgrade"),
         Some(Command::Preflight { .. }) => Some("preflight"),
-        Some(Command::Verify { .. }) => Some("verify"),
+        Some(Command::Verify(_)) => Some("verify"),
         Some(_) => None,
     }
 }

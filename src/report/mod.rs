@@ -12,6 +12,7 @@ mod frame;
 mod golden_tests;
 mod headline;
 mod html;
+mod invitation;
 mod junit;
 mod kept;
 mod lines;
@@ -48,6 +49,7 @@ use crate::report::text::wrap;
 
 pub use files::Files;
 pub use findings::{Examined, findings_table};
+pub use invitation::invitation;
 pub use kept::{kept_table, removal_table};
 pub use record::{Component, ComponentState, Record, Surroundings};
 pub use tables::{diff_text, plan_table, status_table};
@@ -83,14 +85,18 @@ impl Mode {
     }
 
     fn for_people(global: &GlobalArgs) -> Mode {
-        let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        match std::io::stderr().is_terminal() && !in_ci && !dumb {
+        match std::io::stderr().is_terminal() && !in_ci() && !dumb {
             _ if global.quiet => Mode::Quiet,
             true => Mode::Bars,
             false => Mode::Lines,
         }
     }
+}
+
+/// Whether a pipeline runs this, and nobody looks.
+pub fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
 
 /// Shows events in one way.

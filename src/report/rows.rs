@@ -21,6 +21,11 @@ impl Row {
     pub(super) fn new(label: &'static str, text: &str) -> Row {
         Row { label, texts: vec![one_line(text)], fit: Fit::Wrapped }
     }
+
+    /// Each line of the text is one of its own, as code wants to be copied.
+    pub(super) fn of_lines(label: &'static str, text: &str) -> Row {
+        Row { label, texts: text.lines().map(one_line).collect(), fit: Fit::Wrapped }
+    }
 }
 
 /// Lines of a container's log that are shown.

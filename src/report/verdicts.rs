@@ -83,7 +83,7 @@ fn told_whole(check: &CheckResult, detail: &str) -> Vec<Row> {
     vec![
         Row::new("found", detail),
         Row::new("broken", &hop.unwrap_or_default()),
-        Row::new("hint", check.hint.as_deref().unwrap_or_default()),
+        Row::of_lines("hint", check.hint.as_deref().unwrap_or_default()),
         Row::new("docs", check.docs.as_deref().unwrap_or_default()),
     ]
 }
@@ -152,6 +152,15 @@ pub(super) mod tests {
     #[test]
     fn verdicts_stand_by_their_path_at_120_columns() {
         insta::assert_snapshot!(table(120));
+    }
+
+    #[test]
+    fn lines_of_a_hint_that_are_to_be_copied_stay_lines() {
+        let mut groups = check("login-groups", "sign-in", Verdict::Fail);
+        groups.hint = Some("add this:\nexports.go = () => {\n};".into());
+        let table = checks_table(&[groups], &Style { color: false }, 80);
+        let lines: Vec<&str> = table.lines().map(str::trim).collect();
+        assert!(lines.contains(&"exports.go = () => {") && lines.contains(&"};"), "{table}");
     }
 
     #[test]

@@ -108,13 +108,18 @@ fn a_person_who_interrupts_leaves_nothing_behind(sandbox: &Sandbox) {
 
 fn a_person_who_agrees_gets_the_stack(sandbox: &Sandbox) {
     let mut command = sandbox.tailwatch_command(&[]);
-    command.env("TAILWATCH_ANSWERS", sandbox.answers());
+    command.env("TAILWATCH_ANSWERS", sandbox.answers()).env("TAILWATCH_LOGIN_PORT", crate::sign_in::free_port());
     let mut session = drive(command);
     for label in PREFILLED {
         answer(&mut session, label, "");
     }
     answer(&mut session, "as planned?", "yes");
-    let report = session.exp_eof().expect("the end");
+    let report = session.exp_string("Sign in now").expect("the offer");
+    session.send_line("yes").unwrap();
+    session.exp_string("Ctrl-C ends the wait").expect("the invitation");
+    session.send_control('c').unwrap();
+    let left = session.exp_eof().expect("the end");
+    assert!(left.contains("verify --login` begins it again"), "{left}");
     for part in ["wave 30", "wave 33", "installed", "0 fail, 0 skip"] {
         assert!(report.contains(part), "{part} is missing in:\n{report}");
     }

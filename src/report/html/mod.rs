@@ -161,7 +161,13 @@ fn verdict(check: &CheckResult) -> Markup {
                     p.found { span.label { "hop " } (hop.title()) }
                 }
                 @if let Some(hint) = &check.hint {
-                    p { span.label { "hint " } (prose(hint)) }
+                    p {
+                        span.label { "hint " }
+                        @for (at, line) in hint.lines().enumerate() {
+                            @if at > 0 { br; }
+                            (prose(line))
+                        }
+                    }
                 }
                 @if let Some(docs) = &check.docs {
                     p { span.label { "docs " } (link(docs)) }

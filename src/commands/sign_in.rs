@@ -1,0 +1,152 @@
+//! The sign-in walk: the client's secret, the invitation, the browser; `verify --login` and the end of the guided
+//! installation.
+
+use std::io::IsTerminal as _;
+
+use crate::check::login::{self, Loopback, Way};
+use crate::cli::{GlobalArgs, LoginArgs, LoginWay};
+use crate::cluster::Cluster;
+use crate::commands::signals::Signals;
+use crate::config::{Secret, Settings};
+use crate::error::{self, Error};
+use crate::event::{self, CheckResult, Event, SignIn, Verdict};
+use crate::report::{self, Mode, Record, style::Style};
+use crate::stack::{DOOR_SECRET, StackError};
+use crate::wizard::{self, WizardError};
+
+/// The way that is asked for; takes the port where it needs one.
+pub(super) async fn way(asked: LoginWay, port: u16) -> Result<Way, Error> {
+    match asked {
+        LoginWay::Device => Ok(Way::Device),
+        LoginWay::Browser => Loopback::bind(port).await.map(Way::Browser).map_err(|error| Error::Usage {
+            message: format!("cannot listen on 127.0.0.1:{port} for the browser: {error}"),
+            hint: Some(login::port_taken_hint(port)),
+        }),
+    }
+}
+
+/// Where somebody signs in, and what is written down of it.
+pub(super) struct Walk<'a> {
+    pub(super) global: &'a GlobalArgs,
+    pub(super) cluster: &'a Cluster,
+    pub(super) settings: &'a Settings,
+    pub(super) record: &'a Record,
+}
+
+impl Walk<'_> {
+    /// Invites somebody to sign in and returns the verdicts.
+    pub(super) async fn begin(&self, way: Way) -> Result<Vec<CheckResult>, Error> {
+        let secret = client_secret(self.cluster, self.settings).await?;
+        let style = Style::resolve(self.global);
+        let invite = |sign_in: &SignIn| {
+            report::invitation(sign_in, &style);
+            if let SignIn::Browser { address, .. } = sign_in {
+                open_browser(address);
+            }
+        };
+        let checks = login::walk(self.settings, &secret, way, invite).await;
+        self.write_down(&checks).await;
+        Ok(checks)
+    }
+
+    /// After a verified installation: offers the walk. Only its verdicts change how the command ends; to leave it in
+    /// the middle is no failure.
+    pub(super) async fn offer(&self, login: LoginArgs, signals: &Signals) -> Result<u8, Error> {
+        let question = "Sign in now to see whether you would be let in?";
+        match tokio::task::block_in_place(|| wizard::confirm(&mut wizard::Terminal, question)) {
+            Ok(true) => {}
+            Ok(false) | Err(WizardError::Interrupted) => return Ok(error::OK),
+            Err(error) => return Err(error.into()),
+        }
+        let style = Style::resolve(self.global);
+        let way = match way(login.way.unwrap_or(LoginWay::Browser), login.port).await {
+            Ok(way) => way,
+            Err(error) => {
+                report::notice(&error.to_string(), &style);
+                report::notice("`tailwatch verify --login --login-port PORT` signs in through another port", &style);
+                return Ok(error::OK);
+            }
+        };
+        let checks = tokio::select! {
+            checks = self.begin(way) => checks?,
+            () = signals.cancelled() => {
+                report::notice("the sign-in was left; `tailwatch verify --login` begins it again", &style);
+                return Ok(error::OK);
+            }
+        };
+        report::write_stdout(&report::checks_table(&checks, &style, report::width()));
+        verdict(&checks)
+    }
+
+    /// The verdicts belong into the log file and the reports as those of all checks; the table shows them.
+    async fn write_down(&self, checks: &[CheckResult]) {
+        let (events, stream) = event::channel();
+        for check in checks {
+            events.send(Event::CheckFinished(check.clone()));
+        }
+        drop(events);
+        report::drain(self.global.clone(), Mode::Quiet, stream, self.record.clone()).await;
+    }
+}
+
+/// The exit code of these checks.
+pub(super) fn verdict(checks: &[CheckResult]) -> Result<u8, Error> {
+    let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
+    if failed > 0 { Err(Error::Verification { failed, total: checks.len() }) } else { Ok(error::OK) }
+}
+
+/// The answers' secret, else the one that oauth2-proxy uses.
+async fn client_secret(cluster: &Cluster, settings: &Settings) -> Result<Secret<String>, Error> {
+    if let Some(secret) = &settings.auth0.client_secret {
+        return Ok(secret.clone());
+    }
+    let kept = cluster.secret(settings.namespace.as_str(), DOOR_SECRET).await?;
+    let secret = kept.as_ref().and_then(|data| data.get("client-secret"));
+    let text = secret.and_then(|secret| String::from_utf8(secret.expose().clone()).ok());
+    let missing = || StackError::ClientSecretMissing { secret: DOOR_SECRET }.into();
+    text.filter(|text| !text.is_empty()).map(Secret::new).ok_or_else(missing)
+}
+
+/// Only where a person sees it, and only a graphical one: `xdg-open` would start a text browser in this terminal.
+fn open_browser(address: &str) {
+    let screen = cfg!(target_os = "macos") || screen(|name| std::env::var(name).ok());
+    if std::io::stderr().is_terminal() && !report::in_ci() && screen {
+        // The address was printed; whoever has no browser opens it elsewhere.
+        let _ = open::that_detached(address);
+    }
+}
+
+/// A `BROWSER` that is empty or `none` wants none, whatever screen there is.
+fn screen(variable: impl Fn(&str) -> Option<String>) -> bool {
+    match variable("BROWSER").as_deref() {
+        Some("" | "none") => false,
+        Some(_) => true,
+        None => ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"]
+            .into_iter()
+            .any(|name| variable(name).is_some_and(|value| !value.is_empty())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_opened_where_it_can_be_seen_and_is_wanted() {
+        for (browser, display, opened) in [
+            (None, None, false),
+            (None, Some(""), false),
+            (None, Some(":0"), true),
+            (Some("firefox"), None, true),
+            (Some(""), Some(":0"), false),
+            (Some("none"), Some(":0"), false),
+        ] {
+            let variable = |name: &str| match name {
+                "BROWSER" => browser.map(str::to_owned),
+                "DISPLAY" => display.map(str::to_owned),
+                _ => None,
+            };
+            assert_eq!(screen(variable), opened, "{browser:?} {display:?}");
+        }
+    }
+}
