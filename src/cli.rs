@@ -172,6 +172,15 @@ pub struct VerifyArgs {
     /// Whether and how somebody signs in.
     #[command(flatten)]
     pub login: LoginArgs,
+    /// Leave out this check and what needs it (repeatable)
+    #[arg(long = "skip-check", value_name = "ID")]
+    pub skipped: Vec<String>,
+    /// How long a check may wait for what is not true yet, e.g. 10s; otherwise each has its own time
+    #[arg(long, env = "TAILWATCH_WITHIN", value_name = "DURATION")]
+    pub within: Option<String>,
+    /// On how many nodes a pod writes a line that is then looked for in Loki
+    #[arg(long, env = "TAILWATCH_PROBE_NODES", default_value_t = 10, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub probe_nodes: u16,
 }
 
 /// How somebody signs in.

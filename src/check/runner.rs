@@ -7,91 +7,139 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 
-use crate::check::rows::ROWS;
-use crate::check::{CheckContext, Finding, Row};
+use crate::check::row::{Finding, Row, State};
 use crate::event::{CheckResult, Event, Events, Verdict};
 
 /// Pause between two tries of a check that is not true yet.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(500);
 
-/// Runs the stack checks (`only`: these ids and what they need; empty: all), sends `checks-started` and a
-/// `check-finished` for each, and returns the results in the order of the report.
-pub async fn run(context: &CheckContext, only: &[String], events: &Events) -> Vec<CheckResult> {
-    let mut waiting: Vec<&'static Row> = chosen(only);
-    events.send(Event::ChecksStarted { checks: waiting.iter().map(|row| row.id.to_owned()).collect() });
+/// On a large cluster a sample of the nodes tells whether logs flow.
+const NODES: usize = 10;
+
+impl Default for Selection {
+    fn default() -> Selection {
+        Selection { only: Vec::new(), skipped: Vec::new(), because: "as asked", patience: None, nodes: NODES }
+    }
+}
+
+/// What rows look at, as far as the runner has to know.
+pub(super) trait Subject: Sync {
+    /// What `NAMESPACE` in a hint stands for.
+    fn namespace(&self) -> &str;
+
+    /// Whether a component is part of the stack.
+    fn has(&self, component: &str) -> bool;
+
+    /// Which checks are made.
+    fn selection(&self) -> &Selection;
+}
+
+/// Which checks are made, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// These ids and what they need; empty: all.
+    pub only: Vec<String>,
+    /// Not these.
+    pub skipped: Vec<String>,
+    /// Why not these, as it follows "not tested, ".
+    pub because: &'static str,
+    /// The longest that a check may stay "not yet"; `None`: each check's own deadline.
+    pub patience: Option<Duration>,
+    /// On how many nodes at most a pod writes a line.
+    pub nodes: usize,
+}
+
+/// Runs the rows, sends `checks-started` and a `check-finished` for each, and returns the results in the order of the
+/// report.
+pub(super) async fn run<C: Subject>(
+    rows: &[&'static Row<C>],
+    context: &C,
+    events: Option<&Events>,
+) -> Vec<CheckResult> {
+    let mut waiting: Vec<&'static Row<C>> = chosen(rows, &context.selection().only);
+    let tell = |event: Event| events.into_iter().for_each(|events| events.send(event.clone()));
+    tell(Event::ChecksStarted { checks: waiting.iter().map(|row| row.id.to_owned()).collect() });
     let order: Vec<&str> = waiting.iter().map(|row| row.id).collect();
     let mut results: BTreeMap<String, CheckResult> = BTreeMap::new();
     let mut running: FuturesUnordered<BoxFuture<'_, CheckResult>> = FuturesUnordered::new();
     loop {
-        let ready = |row: &&Row| row.needs.iter().all(|need| results.contains_key(*need));
+        let ready =
+            |row: &&'static Row<C>| row.needs.iter().all(|need| results.contains_key(*need) || !order.contains(need));
         let (startable, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(ready);
         waiting = rest;
         for row in startable {
             match reason_to_skip(row, context, &results) {
-                Some(why) => running.push(Box::pin(std::future::ready(skipped(row, why)))),
+                Some(why) => {
+                    running.push(Box::pin(std::future::ready(result(row, Finding::skip(why), Duration::ZERO))))
+                }
                 None => running.push(Box::pin(try_until(row, context))),
             }
         }
         let Some(mut result) = running.next().await else { break };
         result.hint = result.hint.map(|hint| hint.replace("NAMESPACE", context.namespace()));
-        events.send(Event::CheckFinished(result.clone()));
+        tell(Event::CheckFinished(result.clone()));
         results.insert(result.id.clone(), result);
     }
     order.iter().filter_map(|id| results.remove(*id)).collect()
 }
 
 /// The rows asked for and what they need, in the order of the report.
-fn chosen(only: &[String]) -> Vec<&'static Row> {
+fn chosen<C>(rows: &[&'static Row<C>], only: &[String]) -> Vec<&'static Row<C>> {
     let mut wanted: BTreeSet<&str> = only.iter().map(String::as_str).collect();
     let mut size = 0;
     while wanted.len() > size {
         size = wanted.len();
         let needs: Vec<&str> =
-            ROWS.iter().filter(|row| wanted.contains(row.id)).flat_map(|row| row.needs.iter().copied()).collect();
+            rows.iter().filter(|row| wanted.contains(row.id)).flat_map(|row| row.needs.iter().copied()).collect();
         wanted.extend(needs);
     }
-    ROWS.iter().filter(|row| only.is_empty() || wanted.contains(row.id)).collect()
+    rows.iter().copied().filter(|row| only.is_empty() || wanted.contains(row.id)).collect()
 }
 
-fn reason_to_skip(row: &Row, context: &CheckContext, results: &BTreeMap<String, CheckResult>) -> Option<String> {
+fn reason_to_skip<C: Subject>(row: &Row<C>, context: &C, results: &BTreeMap<String, CheckResult>) -> Option<String> {
     if let Some(part) = row.part.filter(|part| !context.has(part)) {
         return Some(format!("not tested, since the answers leave {part} out"));
+    }
+    if context.selection().skipped.iter().any(|id| id == row.id) {
+        return Some(format!("not tested, {}", context.selection().because));
     }
     let failed = |need: &&&str| results.get(**need).is_some_and(|r| matches!(r.verdict, Verdict::Fail | Verdict::Skip));
     row.needs.iter().find(failed).map(|need| format!("not tested, since {need} did not pass"))
 }
 
-fn skipped(row: &Row, why: String) -> CheckResult {
-    result(row, Verdict::Skip, why, Duration::ZERO)
-}
-
-async fn try_until(row: &Row, context: &CheckContext) -> CheckResult {
+async fn try_until<C: Subject>(row: &Row<C>, context: &C) -> CheckResult {
     let started = Instant::now();
+    let deadline = context.selection().patience.map_or(row.deadline, |patience| row.deadline.min(patience));
     loop {
-        let (verdict, detail) = match (row.run)(context).await {
-            Finding::Pass(detail) => (Verdict::Pass, detail),
-            Finding::Fail(detail) => (row.severity, detail),
-            Finding::NotYet(_) if started.elapsed() + PAUSE < row.deadline => {
+        let mut finding = (row.run)(context).await;
+        if finding.state == State::NotYet {
+            if started.elapsed() + PAUSE < deadline {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            Finding::NotYet(detail) => (row.severity, format!("{detail}, for {} s", row.deadline.as_secs())),
-        };
-        return result(row, verdict, detail, started.elapsed());
+            finding.detail = format!("{}, for {} s", finding.detail, started.elapsed().as_secs());
+        }
+        return result(row, finding, started.elapsed());
     }
 }
 
-fn result(row: &Row, verdict: Verdict, detail: String, took: Duration) -> CheckResult {
+fn result<C>(row: &Row<C>, finding: Finding, took: Duration) -> CheckResult {
+    let verdict = match finding.state {
+        State::Pass => Verdict::Pass,
+        State::Warn => Verdict::Warn,
+        State::Skip => Verdict::Skip,
+        State::Fail | State::NotYet => row.severity,
+    };
     let needs_help = matches!(verdict, Verdict::Fail | Verdict::Warn);
     CheckResult {
         id: row.id.into(),
         group: row.group.into(),
-        hop: None,
         statement: row.statement.into(),
         verdict,
-        detail,
-        hint: needs_help.then(|| row.hint.to_owned()),
-        docs: row.docs.filter(|_| needs_help).map(str::to_owned),
+        detail: finding.detail,
+        hop: finding.hop.or(row.hop),
+        hint: needs_help.then(|| finding.hint.unwrap_or_else(|| row.hint.to_owned())),
+        docs: needs_help.then(|| row.docs()),
         seconds: took.as_secs_f64(),
     }
 }
@@ -99,10 +147,11 @@ fn result(row: &Row, verdict: Verdict, detail: String, took: Duration) -> CheckR
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::stack;
 
     #[test]
     fn a_chosen_check_brings_what_it_needs() {
-        let ids: Vec<_> = chosen(&["grafana-reads-loki".into()]).iter().map(|row| row.id).collect();
-        assert_eq!(ids, ["grafana-healthy", "grafana-reads-loki", "loki-ready"]);
+        let ids: Vec<_> = chosen(&stack::rows(), &["grafana-reads-loki".into()]).iter().map(|row| row.id).collect();
+        assert_eq!(ids, ["loki-ready", "grafana-healthy", "grafana-anonymous", "grafana-reads-loki"]);
     }
 }

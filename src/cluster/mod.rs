@@ -21,6 +21,7 @@ mod redact;
 mod slim;
 mod snapshot;
 mod track;
+mod trial;
 mod world;
 
 use std::collections::{BTreeMap, HashMap};

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::check::{self, CheckContext};
+use crate::check::Selection;
+use crate::check::stack::{self as stack_checks, Installed, StackContext};
 use crate::cli::GlobalArgs;
 use crate::cluster::{Cluster, Lease, Redaction, TrackedRelease};
 use crate::commands::lock::Waiting;
@@ -101,21 +102,20 @@ pub(super) async fn execute(
     };
     let checks = if result.failure.is_none() && !options.skip_verify {
         let releases = survey.plan.releases().cloned().collect();
-        let context = CheckContext {
-            cluster: cluster.clone(),
-            settings: settings.clone(),
-            releases,
-            manifests: survey.prepared.manifests,
-        };
-        check::run(&context, &[], &events).await
+        let installed = Installed { releases, manifests: survey.prepared.manifests };
+        let selection = if survey.plan.has_changes() { Selection::default() } else { stack_checks::unchanged() };
+        let looked_at = StackContext::new(cluster.clone(), settings.clone(), installed, selection);
+        stack_checks::run(&looked_at, &events, &context.cancel).await
     } else {
-        Vec::new()
+        Some(Vec::new())
     };
+    let interrupted = checks.is_none();
+    let checks = checks.unwrap_or_default();
     if let Some(lease) = lease {
         result.note_loss(&lease);
         lease.release().await;
     }
-    let outcome = outcome(&result, &checks);
+    let outcome = if interrupted { RunOutcome::Cancelled } else { outcome(&result, &checks) };
     if matches!(outcome, RunOutcome::Failed | RunOutcome::VerificationFailed) {
         diagnosed.tell(&cluster, &events).await;
     }
@@ -129,6 +129,7 @@ pub(super) async fn execute(
     match (outcome, result.failure) {
         (_, Some(failure)) => Err(failure.into()),
         (RunOutcome::VerificationFailed, None) => Err(Error::Verification { failed, total }),
+        (RunOutcome::Cancelled, None) => Err(Error::Interrupted),
         _ => Ok(error::OK),
     }
 }

@@ -91,6 +91,9 @@ pub(super) fn somebody_confirms(global: &GlobalArgs, arguments: &InstallArgs) ->
     Ok(())
 }
 
+/// Whose work depends on what the identity provider answers.
+const DOOR: &str = "oauth2-proxy";
+
 /// How often it is planned afresh when what stands changes under the plan.
 pub(super) const PLANS: u32 = 3;
 
@@ -190,6 +193,12 @@ async fn plan_and_execute(
         refuse_failed(&found.checks, &style, options.record)?;
         restarts = adoption::announce(&found, &mut survey);
     }
+    if survey.changes(DOOR) {
+        let checks = check::identity::run(&target.cluster, settings).await?;
+        refuse_failed(&checks, &style, options.record)?;
+        let doubtful = checks.iter().filter(|check| check.verdict == Verdict::Warn);
+        survey.prepared.notices.extend(doubtful.map(|check| format!("{}: {}", check.group, check.detail)));
+    }
     if global.output == Output::Human && !global.quiet {
         report::write_stderr(&report::plan_table(&survey.plan.steps(), &style, report::width()));
         for notice in &survey.prepared.notices {
@@ -282,7 +291,7 @@ pub(super) fn parse_lock_timeout(text: &str) -> Result<Duration, Error> {
     })
 }
 
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let parsed: jiff::SignedDuration = text.parse().ok()?;
     Duration::try_from(parsed).ok()
 }

@@ -63,7 +63,9 @@ fn dispatch(global: GlobalArgs, command: Option<Command>, record: &Record) -> Re
         Some(Command::Preflight { settings, adopt }) => {
             drive(|_| async move { preflight::preflight(&global, &settings, adoption::consent(adopt), record).await })
         }
-        Some(Command::Verify(arguments)) => drive(|_| async move { verify::verify(&global, &arguments, record).await }),
+        Some(Command::Verify(arguments)) => {
+            drive(|signals| async move { verify::Verification { signals, record }.run(&global, &arguments).await })
+        }
         Some(Command::Diagnose) => drive(|_| async move { diagnose::diagnose(&global).await }),
         Some(Command::Status) => drive(|_| async move { status::status(&global).await }),
         Some(Command::Answers { command }) => answers::run(&global, command),

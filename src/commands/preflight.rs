@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::check::preflight;
+use crate::check::{identity, preflight};
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::commands::{adoption, connect, reports, saved, survey::survey};
 use crate::error::{self, Error};
@@ -27,8 +27,10 @@ pub(super) async fn preflight(
     let (cluster, helm) = connect::connect(global).await?;
     let settings = saved::settings(draft, &cluster).await?;
     reports::note_surroundings(record, &cluster, &helm, &settings);
-    let mut checks = preflight::run(&cluster, &settings).await?;
+    let (mut checks, provider) =
+        tokio::try_join!(preflight::run(&cluster, &settings), identity::run(&cluster, &settings))?;
     checks.push(preflight::helm_found(&helm.version().to_string(), &helm.program().display().to_string()));
+    checks.extend(provider);
     record.checks(&checks);
     // Fetching and rendering every chart tells the rest; what is wrong with it is an error of its own.
     let survey = survey(global, &cluster, &helm, &settings).await?;

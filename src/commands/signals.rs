@@ -20,9 +20,14 @@ pub(super) struct Signals {
 
 impl Signals {
     /// From here on a signal cancels the returned token instead of ending the command.
-    pub(super) fn take_over(&self, events: Events) -> CancellationToken {
+    pub(super) fn hold(&self) -> CancellationToken {
         self.working.store(true, Ordering::SeqCst);
-        let cancel = self.cancel.clone();
+        self.cancel.clone()
+    }
+
+    /// Likewise, and it is told that helm ends its release first.
+    pub(super) fn take_over(&self, events: Events) -> CancellationToken {
+        let cancel = self.hold();
         tokio::spawn(async move {
             cancel.cancelled().await;
             let message = "stopping: no further step starts; helm ends its release first, so that nothing is half-done";

@@ -7,7 +7,7 @@ use crate::engine::{self, Prepared};
 use crate::error::Error;
 use crate::event::ActionKind;
 use crate::helm::Helm;
-use crate::plan::{self, Observed, Plan, Rendered, Untried};
+use crate::plan::{self, Observed, Plan, Rendered, Untried, Work};
 use crate::stack::{self, Catalogue, Release};
 
 /// Everything that is known before the first change.
@@ -24,6 +24,12 @@ impl Survey {
     pub(super) fn strangers(&self) -> Vec<String> {
         let named = self.observed.strangers.iter().filter_map(|name| self.observed.releases.get(name));
         named.map(|info| format!("release {} in namespace {}", info.name, info.namespace)).collect()
+    }
+
+    /// Whether helm will install or change this component.
+    pub(super) fn changes(&self, component: &str) -> bool {
+        let mut steps = self.plan.each_step().filter(|step| step.release.component.as_str() == component);
+        steps.any(|step| matches!(step.work, Work::Helm))
     }
 }
 

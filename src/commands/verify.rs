@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
-use crate::check::{self, CheckContext};
+use crate::check::stack::{self, Installed, StackContext};
+use crate::check::{Selection, login};
 use crate::cli::{GlobalArgs, Output, VerifyArgs};
+use crate::commands::install::duration;
+use crate::commands::signals::Signals;
 use crate::commands::{connect, reports, saved, sign_in, survey::wanted};
 use crate::error::Error;
 use crate::event::{self, CheckResult};
@@ -18,39 +21,54 @@ struct VerifyDocument {
     checks: Vec<CheckResult>,
 }
 
-pub(super) async fn verify(global: &GlobalArgs, arguments: &VerifyArgs, record: &Record) -> Result<u8, Error> {
-    refuse_unknown(&arguments.checks)?;
-    // A port that is taken is told before the checks take their time.
-    let way = match arguments.login.way {
-        Some(way) => Some(sign_in::way(way, arguments.login.port).await?),
-        None => None,
-    };
-    let draft = saved::judged(global, &arguments.settings)?;
-    let (cluster, helm) = connect::connect(global).await?;
-    let settings = saved::settings(draft, &cluster).await?;
-    reports::note_surroundings(record, &cluster, &helm, &settings);
-    let releases = wanted(global, &cluster, &settings).await?;
-    let observed = observe(&cluster, &helm, &releases).await?;
-    reports::note_standing(record, &observed, &releases);
-    let missing: Vec<&str> = releases
-        .iter()
-        .map(|release| release.component.as_str())
-        .filter(|name| observed.releases.get(*name).is_none_or(|info| info.status != ReleaseStatus::Deployed))
-        .collect();
-    if missing.len() == releases.len() {
-        return Err(PlanError::NothingInstalled { namespace: settings.namespace.to_string() }.into());
+/// One `verify`.
+pub(super) struct Verification<'a> {
+    pub(super) signals: Signals,
+    pub(super) record: &'a Record,
+}
+
+impl Verification<'_> {
+    pub(super) async fn run(&self, global: &GlobalArgs, arguments: &VerifyArgs) -> Result<u8, Error> {
+        let selection = selection(arguments)?;
+        // A port that is taken is told before the checks take their time.
+        let way = match arguments.login.way {
+            Some(way) => Some(sign_in::way(way, arguments.login.port).await?),
+            None => None,
+        };
+        let draft = saved::judged(global, &arguments.settings)?;
+        let (cluster, helm) = connect::connect(global).await?;
+        let settings = saved::settings(draft, &cluster).await?;
+        reports::note_surroundings(self.record, &cluster, &helm, &settings);
+        let releases = wanted(global, &cluster, &settings).await?;
+        let observed = observe(&cluster, &helm, &releases).await?;
+        reports::note_standing(self.record, &observed, &releases);
+        let stands = |name: &str| observed.releases.get(name).is_some_and(|one| one.status == ReleaseStatus::Deployed);
+        if !releases.iter().any(|release| stands(release.component.as_str())) {
+            return Err(PlanError::NothingInstalled { namespace: settings.namespace.to_string() }.into());
+        }
+        let (events, stream) = event::channel();
+        let mode = Mode::without_events(global);
+        let reporter = tokio::spawn(report::drain(global.clone(), mode, stream, self.record.clone()));
+        let cancel = self.signals.hold();
+        let installed = Installed { releases, manifests: observed.manifests };
+        let context = StackContext::new(cluster.clone(), settings.clone(), installed, selection);
+        let checks = stack::run(&context, &events, &cancel).await;
+        drop(events);
+        let _ = reporter.await;
+        let Some(mut checks) = checks else { return Err(Error::Interrupted) };
+        if let Some(way) = way {
+            let walk = sign_in::Walk { global, cluster: &cluster, settings: &settings, record: self.record };
+            checks.extend(tokio::select! {
+                walked = walk.begin(way) => walked?,
+                () = cancel.cancelled() => return Err(Error::Interrupted),
+            });
+        }
+        tell(global, checks)
     }
-    let (events, stream) = event::channel();
+}
+
+fn tell(global: &GlobalArgs, checks: Vec<CheckResult>) -> Result<u8, Error> {
     let style = Style::resolve(global);
-    let reporter = tokio::spawn(report::drain(global.clone(), Mode::without_events(global), stream, record.clone()));
-    let context = CheckContext { cluster, settings, releases, manifests: observed.manifests };
-    let mut checks = check::run(&context, &arguments.checks, &events).await;
-    drop(events);
-    let _ = reporter.await;
-    if let Some(way) = way {
-        let walk = sign_in::Walk { global, cluster: &context.cluster, settings: &context.settings, record };
-        checks.extend(walk.begin(way).await?);
-    }
     let ended = sign_in::verdict(&checks);
     match global.output {
         Output::Json => report::json_document(&VerifyDocument { version: 1, checks }),
@@ -59,12 +77,28 @@ pub(super) async fn verify(global: &GlobalArgs, arguments: &VerifyArgs, record: 
     ended
 }
 
-fn refuse_unknown(only: &[String]) -> Result<(), Error> {
-    let Some((unknown, suggestion)) = check::unknown(only) else { return Ok(()) };
-    let hint = match suggestion {
-        _ if check::login::ids().contains(&unknown.as_str()) => "add --login, which makes these rows".to_owned(),
-        Some(id) => format!("did you mean {id}?"),
-        None => check::ids().join(", "),
-    };
-    Err(Error::Usage { message: format!("there is no check {unknown}"), hint: Some(hint) })
+fn selection(arguments: &VerifyArgs) -> Result<Selection, Error> {
+    for named in [&arguments.checks, &arguments.skipped] {
+        if let Some((unknown, suggestion)) = stack::unknown(named) {
+            let known = match suggestion {
+                _ if login::ids().contains(&unknown.as_str()) => "add --login, which makes these rows".to_owned(),
+                Some(id) => format!("did you mean {id}?"),
+                None => stack::ids().join(", "),
+            };
+            return Err(Error::Usage { message: format!("there is no check {unknown}"), hint: Some(known) });
+        }
+    }
+    let patience = arguments.within.as_deref().map(|text| {
+        duration(text).ok_or_else(|| Error::Usage {
+            message: format!("--within {text} is no duration"),
+            hint: Some("write e.g. 10s".into()),
+        })
+    });
+    Ok(Selection {
+        only: arguments.checks.clone(),
+        skipped: arguments.skipped.clone(),
+        patience: patience.transpose()?,
+        nodes: arguments.probe_nodes.into(),
+        ..Selection::default()
+    })
 }

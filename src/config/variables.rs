@@ -3,7 +3,7 @@
 use crate::config::rows::{ROWS, Row, environment_name};
 
 /// Flags of the command line have these twins; they answer nothing.
-pub(super) const FLAG_TWINS: [&str; 25] = [
+pub(super) const FLAG_TWINS: [&str; 27] = [
     "TAILWATCH_ANSWERS",
     "TAILWATCH_CONTEXT",
     "TAILWATCH_KUBECONFIG",
@@ -25,6 +25,8 @@ pub(super) const FLAG_TWINS: [&str; 25] = [
     "TAILWATCH_TIMEOUT",
     "TAILWATCH_LOCK_TIMEOUT",
     "TAILWATCH_ASK_SECRETS",
+    "TAILWATCH_WITHIN",
+    "TAILWATCH_PROBE_NODES",
     "TAILWATCH_LOGIN",
     "TAILWATCH_LOGIN_PORT",
     "TAILWATCH_CACHE",

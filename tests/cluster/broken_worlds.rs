@@ -18,7 +18,7 @@ struct World {
 
 const GRAFANA: &str = "kube-prometheus-stack-grafana";
 
-const WORLDS: [World; 7] = [
+const WORLDS: [World; 9] = [
     World {
         name: "Prometheus keeps less than asked",
         break_it: |sandbox| prometheus_keeps(sandbox, "10d"),
@@ -45,30 +45,57 @@ const WORLDS: [World; 7] = [
         mend_it: |sandbox| {
             grafana_reads(sandbox, "[auth.anonymous]\\nenabled = false", "[auth.anonymous]\\nenabled = true")
         },
-        // Its own health calls of the data sources are closed then, too.
         found: &[
             ("grafana-anonymous", "fail", "asks for a login"),
-            ("grafana-reads-loki", "fail", "401"),
-            ("grafana-reads-prometheus", "fail", "401"),
+            ("grafana-dashboards", "skip", "grafana-anonymous"),
+            ("grafana-reads-loki", "skip", "grafana-anonymous"),
+            ("grafana-reads-prometheus", "skip", "grafana-anonymous"),
+            ("grafana-role", "skip", "grafana-anonymous"),
+            ("logs-in-grafana", "skip", "grafana-reads-loki"),
         ],
     },
     World {
         name: "Grafana looks for Loki in the wrong place",
         break_it: |sandbox| grafana_reads(sandbox, "http://loki.monitoring", "http://lokki.monitoring"),
         mend_it: |sandbox| grafana_reads(sandbox, "http://lokki.monitoring", "http://loki.monitoring"),
-        found: &[("grafana-reads-loki", "fail", "400")],
+        found: &[("grafana-reads-loki", "fail", "400"), ("logs-in-grafana", "skip", "grafana-reads-loki")],
     },
     World {
         name: "the door works for another client",
         break_it: |sandbox| door_is(sandbox, "b3RoZXItY2xpZW50"),
         mend_it: |sandbox| door_is(sandbox, "dGFpbHdhdGNoLXNhbmRib3g="),
-        found: &[("door-redirects", "fail", "client_id is other-client"), ("door-closed", "skip", "door-redirects")],
+        found: &[
+            ("door-redirects", "fail", "client_id is other-client"),
+            ("door-from-tailnet", "skip", "door-redirects"),
+        ],
+    },
+    World {
+        name: "the door lets in everybody whom the issuer knows",
+        break_it: |sandbox| door_reads(sandbox, "allowed_groups =", "#allowed_groups ="),
+        mend_it: |sandbox| door_reads(sandbox, "#allowed_groups =", "allowed_groups ="),
+        found: &[("door-configured", "fail", "it has `#allowed_groups = [")],
+    },
+    World {
+        name: "the door has a way around it",
+        break_it: |sandbox| door_takes(sandbox, "--skip-auth-route=^/api/"),
+        mend_it: |sandbox| {
+            sandbox.kubectl(&namespaced(&["rollout", "undo", "deployment/oauth2-proxy"]));
+            sandbox.kubectl(&namespaced(&["rollout", "status", "deployment/oauth2-proxy", "--timeout", "60s"]));
+        },
+        found: &[
+            ("door-closed", "fail", "/api/org is answered without a session"),
+            ("door-configured", "fail", "--skip-auth-route=^/api/"),
+            ("door-unforgeable", "skip", "door-closed"),
+        ],
     },
     World {
         name: "the tailnet has another device of the name",
         break_it: |sandbox| address_is(sandbox, "grafana-1.tail1a2b.ts.net"),
         mend_it: |sandbox| address_is(sandbox, "grafana.tail1a2b.ts.net"),
-        found: &[("address-assigned", "fail", "grafana-1.tail1a2b.ts.net, expected grafana.tail1a2b.ts.net")],
+        found: &[
+            ("address-assigned", "fail", "grafana-1.tail1a2b.ts.net, expected grafana.tail1a2b.ts.net"),
+            ("door-from-tailnet", "skip", "address-assigned"),
+        ],
     },
 ];
 
@@ -78,7 +105,7 @@ fn each_wrong_value_fails_the_check_that_speaks_of_it_and_no_other() {
     sandbox.install(&[]).ended_with(0);
     for world in &WORLDS {
         (world.break_it)(&sandbox);
-        let said = sandbox.tailwatch(&["verify", "--output", "json"]).ended_with(6).json();
+        let said = sandbox.tailwatch(&["verify", "--within", "10s", "--output", "json"]).ended_with(6).json();
         let other: Vec<_> = verdicts(&said["checks"]).into_iter().filter(|(_, verdict)| verdict != "pass").collect();
         let mut expected: Vec<_> =
             world.found.iter().map(|(id, verdict, _)| ((*id).to_owned(), (*verdict).to_owned())).collect();
@@ -143,14 +170,29 @@ fn loki_sets(sandbox: &Sandbox, value: &str) {
     sandbox.kubectl(&namespaced(&["rollout", "status", "statefulset/loki", "--timeout", "60s"]));
 }
 
-/// Grafana reads its files when it starts.
 fn grafana_reads(sandbox: &Sandbox, from: &str, to: &str) {
-    let config = sandbox.get(&namespaced(&["configmap", GRAFANA])).to_string();
+    reads(sandbox, GRAFANA, (from, to));
+}
+
+fn door_reads(sandbox: &Sandbox, from: &str, to: &str) {
+    reads(sandbox, "oauth2-proxy", (from, to));
+}
+
+/// Both read their files when they start.
+fn reads(sandbox: &Sandbox, name: &str, (from, to): (&str, &str)) {
+    let config = sandbox.get(&namespaced(&["configmap", name])).to_string();
     assert!(config.contains(from), "{from} is not in {config}");
-    let file = sandbox.file("grafana.json");
+    let file = sandbox.file("config.json");
     std::fs::write(&file, config.replace(from, to)).unwrap();
     sandbox.kubectl(&["replace", "-f", &file.display().to_string()]);
-    restarted(sandbox, &format!("deployment/{GRAFANA}"));
+    restarted(sandbox, &format!("deployment/{name}"));
+}
+
+fn door_takes(sandbox: &Sandbox, argument: &str) {
+    let path = "/spec/template/spec/containers/0/args/-";
+    let patch = format!("[{{\"op\":\"add\",\"path\":\"{path}\",\"value\":\"{argument}\"}}]");
+    sandbox.kubectl(&namespaced(&["patch", "deployment", "oauth2-proxy", "--type", "json", "-p", &patch]));
+    sandbox.kubectl(&namespaced(&["rollout", "status", "deployment/oauth2-proxy", "--timeout", "60s"]));
 }
 
 fn door_is(sandbox: &Sandbox, client: &str) {

@@ -86,7 +86,7 @@ fn the_events_tell_the_whole_run(events: &[Value]) {
         assert!(position("step-finished", lower) < position("wave-finished", lower));
     }
     let verdicts = verdicts(&last["checks"]);
-    assert!(verdicts.len() >= 16 && verdicts.values().all(|verdict| verdict == "pass"), "{verdicts:#?}");
+    assert!(verdicts.len() >= 38 && verdicts.values().all(|verdict| verdict == "pass"), "{verdicts:#?}");
     let announced = of_kind(events, "checks-started")[0]["checks"].as_array().unwrap().len();
     assert_eq!((announced, of_kind(events, "check-finished").len()), (verdicts.len(), verdicts.len()));
 }

@@ -37,7 +37,7 @@ fn what_is_in_the_way_is_told_while_the_cluster_is_untouched() {
 }
 
 /// What a run would have made first; the cluster's own root certificates come when they come.
-fn objects(sandbox: &Sandbox) -> Vec<String> {
+pub fn objects(sandbox: &Sandbox) -> Vec<String> {
     let listed = sandbox.kubectl(&["get", "namespaces,secrets,configmaps,leases", "-A", "-o", "name"]);
     listed
         .lines()

@@ -52,7 +52,7 @@ fn newer_versions_are_listed_chosen_and_taken() {
     assert!(told.iter().any(|notice| notice["message"].as_str().unwrap().contains("kubectl-annotate")), "{told:#?}");
     let last = all.last().unwrap();
     let verdicts = verdicts(&last["checks"]);
-    assert!(verdicts.len() >= 16 && verdicts.values().all(|verdict| verdict == "pass"), "{verdicts:#?}");
+    assert!(verdicts.len() >= 38 && verdicts.values().all(|verdict| verdict == "pass"), "{verdicts:#?}");
     let crd = sandbox.get(&["crd", "prometheuses.monitoring.coreos.com"]);
     assert_eq!(crd["metadata"]["annotations"]["operator.prometheus.io/version"], "0.93.1");
 

@@ -1,0 +1,200 @@
+//! What the answers say of the identity provider, proven by asking it before anything is installed. This machine asks,
+//! while it is the cluster that needs the answers: that it does not get through proves nothing and is only a warning.
+
+mod application;
+mod discovery;
+
+use reqwest::{Client, RequestBuilder, Url};
+use tokio::sync::OnceCell;
+
+use crate::check::row::{Finding, Row};
+use crate::check::runner::{self, Selection, Subject};
+use crate::check::web;
+use crate::cluster::{Cluster, ClusterError};
+use crate::config::{Secret, Settings};
+use crate::event::CheckResult;
+use crate::stack::DOOR_SECRET;
+
+use application::Reaction;
+use discovery::Document;
+
+const GROUP: &str = "identity provider";
+/// Redirects that are followed, as oauth2-proxy follows them.
+const HOPS: usize = 5;
+
+/// What the rows look at.
+pub(super) struct Identity {
+    settings: Settings,
+    /// The client's secret: as answered, or else as the cluster keeps it.
+    secret: Option<Secret<String>>,
+    web: Result<Client, String>,
+    selection: Selection,
+    document: OnceCell<Result<Document, Unanswered>>,
+    reaction: OnceCell<Result<Reaction, Unanswered>>,
+}
+
+/// Asks the identity provider; `cluster` only for a secret that is kept there.
+pub async fn run(cluster: &Cluster, settings: &Settings) -> Result<Vec<CheckResult>, ClusterError> {
+    let identity = Identity {
+        settings: settings.clone(),
+        secret: secret(cluster, settings).await?,
+        web: web::client(),
+        selection: Selection::default(),
+        document: OnceCell::new(),
+        reaction: OnceCell::new(),
+    };
+    Ok(runner::run(&rows(), &identity, None).await)
+}
+
+async fn secret(cluster: &Cluster, settings: &Settings) -> Result<Option<Secret<String>>, ClusterError> {
+    if settings.auth0.client_secret.is_some() {
+        return Ok(settings.auth0.client_secret.clone());
+    }
+    let kept = cluster.secret(settings.namespace.as_str(), DOOR_SECRET).await?.unwrap_or_default();
+    let text = kept.get("client-secret").and_then(|bytes| String::from_utf8(bytes.expose().clone()).ok());
+    Ok(text.filter(|text| !text.is_empty()).map(Secret::new))
+}
+
+pub(super) fn rows() -> Vec<&'static Row<Identity>> {
+    discovery::ROWS.iter().chain(application::ROWS).collect()
+}
+
+impl Subject for Identity {
+    fn namespace(&self) -> &str {
+        self.settings.namespace.as_str()
+    }
+
+    fn has(&self, _component: &str) -> bool {
+        true
+    }
+
+    fn selection(&self) -> &Selection {
+        &self.selection
+    }
+}
+
+/// Why there is nothing to judge.
+#[derive(Clone, Debug)]
+enum Unanswered {
+    /// This machine did not get through.
+    Away(String),
+    /// Whoever answered is not who was meant, or answered something else.
+    Wrong(String),
+}
+
+impl Unanswered {
+    fn finding(&self) -> Finding {
+        match self {
+            Unanswered::Away(why) => Finding::warn(format!(
+                "it could not be asked from this machine: {why}; nothing about the identity provider was proven"
+            ))
+            .hinting(
+                "a host that does not exist is most often a wrong tenant or region in auth0.issuer; behind a proxy set \
+                 HTTPS_PROXY; where only the cluster reaches the identity provider, go on",
+            ),
+            Unanswered::Wrong(what) => Finding::fail(what),
+        }
+    }
+}
+
+/// An answer, whatever it says.
+#[derive(Clone, Debug)]
+struct Said {
+    status: u16,
+    location: Option<Url>,
+    body: String,
+}
+
+impl Said {
+    /// `404: Not Found`
+    fn in_words(&self) -> String {
+        const SHOWN: usize = 120;
+        let text = without_markup(&self.body);
+        let text: String = text.chars().take(SHOWN).collect();
+        if text.is_empty() { self.status.to_string() } else { format!("{}: {text}", self.status) }
+    }
+}
+
+/// The text of a page, in one line.
+fn without_markup(page: &str) -> String {
+    let mut text = String::new();
+    for (at, part) in page.split('<').enumerate() {
+        let shown = if at == 0 { part } else { part.split_once('>').map_or("", |(_, shown)| shown) };
+        text.push_str(shown);
+        text.push(' ');
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl Identity {
+    /// One request, built with the client that the environment allows for.
+    async fn ask(&self, build: impl FnOnce(&Client) -> RequestBuilder) -> Result<Said, Unanswered> {
+        let client = self.web.as_ref().map_err(|why| Unanswered::Away(why.clone()))?;
+        let response = build(client).send().await.map_err(in_words)?;
+        let status = response.status().as_u16();
+        let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+        let location = location.and_then(|text| response.url().join(text).ok());
+        Ok(Said { status, location, body: response.text().await.map_err(in_words)? })
+    }
+
+    /// The answer to a GET at the end of its redirects.
+    async fn get(&self, mut url: Url) -> Result<Said, Unanswered> {
+        for _ in 0..HOPS {
+            let said = self.ask(|client| client.get(url.clone())).await?;
+            match said.location.clone().filter(|_| (300..400).contains(&said.status)) {
+                Some(next) if next.scheme() == "https" => url = next,
+                _ => return Ok(said),
+            }
+        }
+        Err(Unanswered::Wrong(format!("{url} leads from one address to the next without an end")))
+    }
+}
+
+fn in_words(error: reqwest::Error) -> Unanswered {
+    if let Some(trouble) = web::certificate_trouble(&error) {
+        return Unanswered::Wrong(trouble);
+    }
+    if error.is_timeout() {
+        return Unanswered::Away(format!("it does not answer within {} s", web::PATIENCE.as_secs()));
+    }
+    Unanswered::Away(web::words(&error.without_url()))
+}
+
+/// An address of the document, which must not be asked in the open.
+fn endpoint(name: &str, text: &str) -> Result<Url, Unanswered> {
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "https");
+    url.ok_or_else(|| Unanswered::Wrong(format!("the {name} of its document is {text:?}, expected an https URL")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::row::State;
+
+    #[test]
+    fn ids_are_unique_and_needs_stand_before() {
+        let rows = rows();
+        for (at, row) in rows.iter().enumerate() {
+            let before: Vec<_> = rows[..at].iter().map(|row| row.id).collect();
+            assert!(!before.contains(&row.id), "{} twice", row.id);
+            assert!(row.needs.iter().all(|need| before.contains(need)), "{}", row.id);
+            assert!(!row.hint.is_empty(), "{} has no hint", row.id);
+        }
+    }
+
+    #[test]
+    fn who_does_not_get_through_has_proven_nothing() {
+        assert_eq!(Unanswered::Away("no route".into()).finding().state, State::Warn);
+        assert_eq!(Unanswered::Wrong("404".into()).finding().state, State::Fail);
+        assert!(endpoint("token_endpoint", "http://acme.example/token").is_err());
+        assert!(endpoint("token_endpoint", "").is_err());
+        assert!(endpoint("token_endpoint", "https://acme.example/token").is_ok());
+    }
+
+    #[test]
+    fn a_page_is_told_by_its_text() {
+        let page = "<html><title>Oops</title>\n<p class=\"a\">Unknown\n client</p></html>";
+        let said = Said { status: 403, location: None, body: page.into() };
+        assert_eq!(said.in_words(), "403: Oops Unknown client");
+    }
+}

@@ -1,0 +1,174 @@
+//! What stands before the door and behind it: Grafana's name on the tailnet, its certificate, and the network around
+//! Grafana.
+
+use serde_json::Value;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::check::row::{Finding, Row, not_yet};
+use crate::check::runner::Subject as _;
+use crate::check::stack::dashboards::GRAFANA;
+use crate::check::stack::door::GROUP;
+use crate::check::stack::probe::{Errand, ended, trouble};
+use crate::check::stack::{StackContext, written_name};
+use crate::check::web;
+use crate::cluster::{ClusterError, ObjectRef};
+use crate::event::Hop;
+
+/// Certificates of the tailnet last 90 days and are renewed with 30 left (tailscale, ipn/ipnlocal/cert.go).
+const RENEWED_BY: i64 = 14;
+/// Last part of the name of the probe that knocks at Grafana.
+const INTRUDER: &str = "intruder";
+
+pub(super) const ROWS: &[Row<StackContext>] = &[
+    Row::new("grafana-guarded", GROUP, "a pod that is neither oauth2-proxy nor Prometheus does not reach Grafana", |context| {
+        Box::pin(guarded(context))
+    })
+    .needs(&["grafana-healthy"])
+    .within(60)
+    .at(Hop::DoorGrafana)
+    .hint("whoever reaches Grafana's port is in: use a network plugin that enforces NetworkPolicies (Calico, Cilium, …), and see `kubectl -n NAMESPACE get networkpolicies`"),
+    Row::new("address-assigned", GROUP, "the tailnet has given Grafana its address", |context| {
+        Box::pin(address(context))
+    })
+    .within(60)
+    .at(Hop::BrowserTailnet)
+    .hint("see `kubectl -n NAMESPACE describe ingress grafana`: MagicDNS and HTTPS certificates must be on in the tailnet, and no other device may have the name"),
+    Row::new("door-from-tailnet", GROUP, "Grafana's address answers over the tailnet with a valid certificate", |context| {
+        Box::pin(from_tailnet(context))
+    })
+    .needs(&["address-assigned", "door-redirects"])
+    .within(60)
+    .at(Hop::BrowserTailnet)
+    .hint("see the log of the Ingress' proxy: `kubectl -n tailscale logs -l tailscale.com/parent-resource=grafana`"),
+];
+
+/// `wget` of BusyBox gives up after `-T` seconds; a policy that is enforced drops the packets, some plugins refuse.
+async fn guarded(context: &StackContext) -> Finding {
+    not_yet(judge_guard(context).await)
+}
+
+async fn judge_guard(context: &StackContext) -> Result<Finding, String> {
+    let words = |error: ClusterError| error.to_string();
+    match context.intruder.get_or_try_init(|| knock_from_inside(context)).await {
+        Ok(()) => {}
+        Err(ClusterError::Forbidden { message }) => return Ok(Finding::skip(format!("not allowed here: {message}"))),
+        Err(error) => return Err(error.to_string()),
+    }
+    let pods = context.probes.pods(&context.cluster, context.namespace()).await.map_err(words)?;
+    let ours = |pod: &&Value| written_name(pod).contains(INTRUDER);
+    let Some(pod) = pods.iter().find(ours) else { return Err("no pod was made".into()) };
+    let log = context.cluster.log_of(context.namespace(), &written_name(pod)).await.map_err(words)?;
+    Ok(match ended(pod) {
+        None => Finding::not_yet(trouble(pod)),
+        Some(_) if log.contains(REACHED) => Finding::fail(
+            "a pod with no business there reached it: the network plugin of this cluster does not enforce NetworkPolicies, or another policy allows it",
+        ),
+        Some(_) if log.contains("bad address") => Finding::skip("the probe pod could not resolve the Service's name"),
+        Some(0) if log.contains(TURNED_AWAY) => Finding::pass("a probe pod was turned away"),
+        Some(code) => Finding::fail(format!("the probe pod ended with exit code {code}: {}", log.trim())),
+    })
+}
+
+const REACHED: &str = "reached";
+const TURNED_AWAY: &str = "turned away";
+
+async fn knock_from_inside(context: &StackContext) -> Result<(), ClusterError> {
+    let grafana = ObjectRef {
+        api_version: "apps/v1".into(),
+        kind: "Deployment".into(),
+        namespace: Some(context.namespace().to_owned()),
+        name: GRAFANA.into(),
+    };
+    let deployment = context.cluster.get(&grafana).await?.unwrap_or_default();
+    let spec = &deployment["spec"]["template"]["spec"];
+    // Of its containers the one that is Grafana: the sidecars have no wget.
+    let containers: Vec<Value> = spec["containers"].as_array().cloned().unwrap_or_default();
+    let own: Vec<Value> = containers.into_iter().filter(|container| container["name"] == "grafana").collect();
+    let like = serde_json::json!({"containers": own, "imagePullSecrets": spec.get("imagePullSecrets")});
+    let url = format!("http://{GRAFANA}.{}.svc:80/api/health", context.namespace());
+    let script = format!("wget -q -T 2 -O /dev/null {url} 2>&1 && echo {REACHED} || echo {TURNED_AWAY}");
+    let errand =
+        Errand { name: INTRUDER.into(), node: None, command: vec!["sh".into(), "-c".into(), script], like: &like };
+    context.probes.send(&context.cluster, context.namespace(), &[errand]).await
+}
+
+/// A stale device of the same name makes it `grafana-1`, and then the issuer refuses the callback.
+async fn address(context: &StackContext) -> Finding {
+    let reference = ObjectRef {
+        api_version: "networking.k8s.io/v1".into(),
+        kind: "Ingress".into(),
+        namespace: Some(context.namespace().to_owned()),
+        name: "grafana".into(),
+    };
+    let expected = context.settings.grafana_fqdn();
+    match context.cluster.get(&reference).await {
+        Err(error) => Finding::not_yet(error.to_string()),
+        Ok(None) => Finding::fail("there is no Ingress grafana"),
+        Ok(Some(ingress)) => match ingress.pointer("/status/loadBalancer/ingress/0/hostname").and_then(Value::as_str) {
+            Some(found) if found == expected => Finding::pass(format!("https://{expected}/")),
+            Some(found) => Finding::fail(format!("the tailnet calls it {found}, expected {expected}")).hinting(
+                "another device has the name: remove it in the tailnet's admin console, then delete the Ingress' proxy so that it registers again",
+            ),
+            None => Finding::not_yet("the Tailscale operator has not assigned it"),
+        },
+    }
+}
+
+async fn from_tailnet(context: &StackContext) -> Finding {
+    let client = match web::client() {
+        Ok(client) => client,
+        Err(why) => return Finding::skip(why),
+    };
+    let url = format!("https://{}/", context.settings.grafana_fqdn());
+    match client.get(&url).send().await {
+        Ok(response) => judge_answer(&response, &context.settings.auth0.issuer.host()),
+        Err(error) => match web::certificate_trouble(&error) {
+            Some(trouble) => Finding::fail(trouble),
+            None if error.is_timeout() => Finding::not_yet(format!("{url} does not answer")),
+            None => Finding::skip(
+                "this machine is not on the tailnet, or does not resolve its names; the door was asked through a port-forward",
+            ),
+        },
+    }
+}
+
+fn judge_answer(response: &reqwest::Response, issuer: &str) -> Finding {
+    let location = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let host = url::Url::parse(location).ok().and_then(|url| url.host_str().map(str::to_owned));
+    if response.status() != 302 || host.as_deref() != Some(issuer) {
+        return Finding::not_yet(format!(
+            "it answers {}, expected was the way to {issuer}",
+            response.status().as_u16()
+        ));
+    }
+    let shown = response.extensions().get::<reqwest::tls::TlsInfo>().and_then(reqwest::tls::TlsInfo::peer_certificate);
+    match shown.and_then(days_left) {
+        Some(days) if days < RENEWED_BY => Finding::warn(format!("its certificate ends in {days} days"))
+            .hinting("the tailnet's proxy renews it with 30 days left: see its log for what keeps it from that"),
+        Some(days) => Finding::pass(format!("through the Ingress; its certificate is valid for {days} days")),
+        None => Finding::pass("through the Ingress"),
+    }
+}
+
+/// Whole days until a certificate (DER) ends.
+fn days_left(certificate: &[u8]) -> Option<i64> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let seconds = certificate.validity().not_after.timestamp() - jiff::Timestamp::now().as_second();
+    Some(seconds / (24 * 60 * 60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_left_are_whole_days() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(vec!["grafana.t.ts.net".into()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2020, 2, 1);
+        let certificate = parameters.self_signed(&key).unwrap();
+        assert!(days_left(certificate.der()).unwrap() < -365);
+        assert_eq!(days_left(b"no certificate"), None);
+    }
+}
