@@ -13,4 +13,11 @@ mod runner;
 pub mod stack;
 mod web;
 
+use serde_json::Value;
+
 pub use runner::Selection;
+
+/// `metadata.name`
+fn name_of(object: &Value) -> &str {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}

@@ -4,15 +4,15 @@
 use std::error::Error;
 use std::time::Duration;
 
-/// How long one exchange may take.
+/// How long one exchange may take, unless somebody is known to need longer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A client that follows no redirect and keeps the certificates that it was shown.
-pub(super) fn client() -> Result<reqwest::Client, String> {
+/// A client that gives one exchange so long, follows no redirect and keeps the certificates that it was shown.
+pub(super) fn client(patience: Duration) -> Result<reqwest::Client, String> {
     // The crate leaves the choice to the program. An error says that it was made before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
-        .timeout(PATIENCE)
+        .timeout(patience)
         .redirect(reqwest::redirect::Policy::none())
         .tls_info(true)
         .user_agent(concat!("tailwatch/", env!("CARGO_PKG_VERSION")))

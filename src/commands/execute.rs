@@ -12,11 +12,12 @@ use crate::cluster::{Cluster, Lease, Redaction, TrackedRelease};
 use crate::commands::lock::Waiting;
 use crate::commands::signals::Signals;
 use crate::commands::survey::Survey;
+use crate::commands::verify::verdict;
 use crate::commands::{lock, spent};
 use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, Journal, Machine, RunResult};
-use crate::error::{self, Error};
-use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary, Verdict};
+use crate::error::Error;
+use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary};
 use crate::helm::{Helm, Ownership};
 use crate::plan::Plan;
 use crate::report::{self, Mode, Record, style::Style};
@@ -109,28 +110,25 @@ pub(super) async fn execute(
     } else {
         Some(Vec::new())
     };
-    let interrupted = checks.is_none();
-    let checks = checks.unwrap_or_default();
     if let Some(lease) = lease {
         result.note_loss(&lease);
         lease.release().await;
     }
-    let outcome = if interrupted { RunOutcome::Cancelled } else { outcome(&result, &checks) };
+    let outcome = outcome(&result, checks.as_deref());
+    let checks = checks.unwrap_or_default();
+    let verified = verdict(&checks);
     if matches!(outcome, RunOutcome::Failed | RunOutcome::VerificationFailed) {
         diagnosed.tell(&cluster, &events).await;
     }
     journal.finish(outcome);
     let summary = RunSummary { outcome, steps: result.steps, checks, ..spent::so_far(started, &cluster) };
-    let failed = summary.checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
-    let total = summary.checks.len();
     events.send(Event::RunFinished(summary));
     drop((events, context));
     let _ = reporter.await;
     match (outcome, result.failure) {
         (_, Some(failure)) => Err(failure.into()),
-        (RunOutcome::VerificationFailed, None) => Err(Error::Verification { failed, total }),
         (RunOutcome::Cancelled, None) => Err(Error::Interrupted),
-        _ => Ok(error::OK),
+        (_, None) => verified,
     }
 }
 
@@ -171,13 +169,14 @@ async fn unchanged_since(context: &EngineContext, plan: &Plan) -> Result<(), Err
     lock::unchanged_since(&context.helm, planned).await
 }
 
-fn outcome(result: &RunResult, checks: &[CheckResult]) -> RunOutcome {
-    let failed_check = checks.iter().any(|check| check.verdict == Verdict::Fail);
-    match &result.failure {
-        Some(failure) if failure.is_cancelled() => RunOutcome::Cancelled,
-        Some(_) => RunOutcome::Failed,
-        None if failed_check => RunOutcome::VerificationFailed,
-        None => RunOutcome::Succeeded,
+/// `checks`: `None` where they were interrupted.
+fn outcome(result: &RunResult, checks: Option<&[CheckResult]>) -> RunOutcome {
+    match (&result.failure, checks) {
+        (Some(failure), _) if failure.is_cancelled() => RunOutcome::Cancelled,
+        (Some(_), _) => RunOutcome::Failed,
+        (None, None) => RunOutcome::Cancelled,
+        (None, Some(checks)) if verdict(checks).is_err() => RunOutcome::VerificationFailed,
+        (None, Some(_)) => RunOutcome::Succeeded,
     }
 }
 

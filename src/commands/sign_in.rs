@@ -3,13 +3,15 @@
 
 use std::io::IsTerminal as _;
 
+use crate::check::identity::client_secret;
 use crate::check::login::{self, Loopback, Way};
 use crate::cli::{GlobalArgs, LoginArgs, LoginWay};
 use crate::cluster::Cluster;
 use crate::commands::signals::Signals;
-use crate::config::{Secret, Settings};
+use crate::commands::verify::verdict;
+use crate::config::Settings;
 use crate::error::{self, Error};
-use crate::event::{self, CheckResult, Event, SignIn, Verdict};
+use crate::event::{self, CheckResult, Event, SignIn};
 use crate::report::{self, Mode, Record, style::Style};
 use crate::stack::{DOOR_SECRET, StackError};
 use crate::wizard::{self, WizardError};
@@ -37,6 +39,7 @@ impl Walk<'_> {
     /// Invites somebody to sign in and returns the verdicts.
     pub(super) async fn begin(&self, way: Way) -> Result<Vec<CheckResult>, Error> {
         let secret = client_secret(self.cluster, self.settings).await?;
+        let secret = secret.ok_or(StackError::ClientSecretMissing { secret: DOOR_SECRET })?;
         let style = Style::resolve(self.global);
         let invite = |sign_in: &SignIn| {
             report::invitation(sign_in, &style);
@@ -67,9 +70,10 @@ impl Walk<'_> {
                 return Ok(error::OK);
             }
         };
+        let cancel = signals.hold();
         let checks = tokio::select! {
             checks = self.begin(way) => checks?,
-            () = signals.cancelled() => {
+            () = cancel.cancelled() => {
                 report::notice("the sign-in was left; `tailwatch verify --login` begins it again", &style);
                 return Ok(error::OK);
             }
@@ -87,24 +91,6 @@ impl Walk<'_> {
         drop(events);
         report::drain(self.global.clone(), Mode::Quiet, stream, self.record.clone()).await;
     }
-}
-
-/// The exit code of these checks.
-pub(super) fn verdict(checks: &[CheckResult]) -> Result<u8, Error> {
-    let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
-    if failed > 0 { Err(Error::Verification { failed, total: checks.len() }) } else { Ok(error::OK) }
-}
-
-/// The answers' secret, else the one that oauth2-proxy uses.
-async fn client_secret(cluster: &Cluster, settings: &Settings) -> Result<Secret<String>, Error> {
-    if let Some(secret) = &settings.auth0.client_secret {
-        return Ok(secret.clone());
-    }
-    let kept = cluster.secret(settings.namespace.as_str(), DOOR_SECRET).await?;
-    let secret = kept.as_ref().and_then(|data| data.get("client-secret"));
-    let text = secret.and_then(|secret| String::from_utf8(secret.expose().clone()).ok());
-    let missing = || StackError::ClientSecretMissing { secret: DOOR_SECRET }.into();
-    text.filter(|text| !text.is_empty()).map(Secret::new).ok_or_else(missing)
 }
 
 /// Only where a person sees it, and only a graphical one: `xdg-open` would start a text browser in this terminal.

@@ -35,11 +35,6 @@ impl Signals {
         });
         self.cancel.clone()
     }
-
-    /// Ends at the first signal after [`Signals::take_over`].
-    pub(super) async fn cancelled(&self) {
-        self.cancel.cancelled().await;
-    }
 }
 
 /// Runs a command until it ends or is interrupted.

@@ -8,8 +8,8 @@ use crate::cli::{GlobalArgs, Output, VerifyArgs};
 use crate::commands::install::duration;
 use crate::commands::signals::Signals;
 use crate::commands::{connect, reports, saved, sign_in, survey::wanted};
-use crate::error::Error;
-use crate::event::{self, CheckResult};
+use crate::error::{self, Error};
+use crate::event::{self, CheckResult, Verdict};
 use crate::helm::ReleaseStatus;
 use crate::plan::{PlanError, observe};
 use crate::report::{self, Mode, Record, style::Style};
@@ -69,12 +69,18 @@ impl Verification<'_> {
 
 fn tell(global: &GlobalArgs, checks: Vec<CheckResult>) -> Result<u8, Error> {
     let style = Style::resolve(global);
-    let ended = sign_in::verdict(&checks);
+    let ended = verdict(&checks);
     match global.output {
         Output::Json => report::json_document(&VerifyDocument { version: 1, checks }),
         Output::Human => report::write_stdout(&report::checks_table(&checks, &style, report::width())),
     }
     ended
+}
+
+/// The exit code of these checks.
+pub(super) fn verdict(checks: &[CheckResult]) -> Result<u8, Error> {
+    let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
+    if failed > 0 { Err(Error::Verification { failed, total: checks.len() }) } else { Ok(error::OK) }
 }
 
 fn selection(arguments: &VerifyArgs) -> Result<Selection, Error> {

@@ -7,6 +7,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::check::adoption::{Incoming, Taken, place};
+use crate::check::name_of;
 use crate::check::preflight::row;
 use crate::cluster::{Cluster, ClusterError, Held, ObjectRef};
 use crate::event::{CheckResult, Verdict};
@@ -44,7 +45,7 @@ pub(super) async fn read(cluster: &Cluster, incoming: &[Incoming<'_>]) -> Result
     let lookups = places.iter().map(|((api_version, kind, namespace), added)| async move {
         let standing = cluster.held((api_version, kind), Some(namespace)).await?;
         let met = standing.into_iter().filter_map(|held| {
-            let added = added.iter().find(|added| name(added.object) == held.object.name)?;
+            let added = added.iter().find(|added| name_of(added.object) == held.object.name)?;
             (!held.is_part_of(place(added.incoming.release))).then_some((held, added))
         });
         try_join_all(met.map(|(held, added)| with_workload(cluster, held, added))).await
@@ -61,13 +62,9 @@ fn added<'a>(incoming: &'a Incoming<'a>) -> impl Iterator<Item = (Place, Added<'
         (text("/apiVersion"), text("/kind"), namespace)
     };
     let standing: BTreeSet<(Place, &str)> =
-        incoming.standing.iter().map(|object| (place_of(object), name(object))).collect();
+        incoming.standing.iter().map(|object| (place_of(object), name_of(object))).collect();
     let new = incoming.rendered.iter().map(move |object| (place_of(object), Added { incoming, object }));
-    new.filter(move |(place, added)| !standing.contains(&(place.clone(), name(added.object))))
-}
-
-fn name(object: &Value) -> &str {
-    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+    new.filter(move |(place, added)| !standing.contains(&(place.clone(), name_of(added.object))))
 }
 
 async fn with_workload(cluster: &Cluster, held: Held, added: &Added<'_>) -> Result<Met, ClusterError> {

@@ -25,7 +25,6 @@ const HOPS: usize = 5;
 /// What the rows look at.
 pub(super) struct Identity {
     settings: Settings,
-    /// The client's secret: as answered, or else as the cluster keeps it.
     secret: Option<Secret<String>>,
     web: Result<Client, String>,
     selection: Selection,
@@ -37,8 +36,8 @@ pub(super) struct Identity {
 pub async fn run(cluster: &Cluster, settings: &Settings) -> Result<Vec<CheckResult>, ClusterError> {
     let identity = Identity {
         settings: settings.clone(),
-        secret: secret(cluster, settings).await?,
-        web: web::client(),
+        secret: client_secret(cluster, settings).await?,
+        web: web::client(web::PATIENCE),
         selection: Selection::default(),
         document: OnceCell::new(),
         reaction: OnceCell::new(),
@@ -46,7 +45,8 @@ pub async fn run(cluster: &Cluster, settings: &Settings) -> Result<Vec<CheckResu
     Ok(runner::run(&rows(), &identity, None).await)
 }
 
-async fn secret(cluster: &Cluster, settings: &Settings) -> Result<Option<Secret<String>>, ClusterError> {
+/// The client's secret: the answers', else the one that oauth2-proxy uses.
+pub async fn client_secret(cluster: &Cluster, settings: &Settings) -> Result<Option<Secret<String>>, ClusterError> {
     if settings.auth0.client_secret.is_some() {
         return Ok(settings.auth0.client_secret.clone());
     }

@@ -10,6 +10,7 @@ use crate::check::login::claims::Claims;
 use crate::check::login::loopback::{Caller, Loopback};
 use crate::check::login::provider::{self, Client, Expected, Provider, SCOPES};
 use crate::check::login::{LoginError, PATIENCE};
+use crate::check::web::words;
 use crate::event::SignIn;
 
 /// The claims, or why there are none; and the browser, once it came back, which waits for its page.
@@ -84,7 +85,7 @@ impl Begun {
             let what = "exchange the code";
             let request = client
                 .exchange_code(AuthorizationCode::new(code.to_owned()))
-                .map_err(|error| LoginError::Provider { what, why: provider::words(&error) })?
+                .map_err(|error| LoginError::Provider { what, why: words(&error) })?
                 .set_pkce_verifier(PkceCodeVerifier::new(self.verifier.secret().clone()));
             match request.request_async(&|request| self.provider.send(request)).await {
                 Ok(answer) => return Ok(answer),
@@ -96,7 +97,7 @@ impl Begun {
                     }
                     refused.get_or_insert(refusal);
                 }
-                Err(error) => return Err(LoginError::Provider { what, why: provider::words(&error) }),
+                Err(error) => return Err(LoginError::Provider { what, why: words(&error) }),
             }
         }
         Err(refused.unwrap_or_else(|| LoginError::Refused("it takes no client secret".into())))

@@ -7,6 +7,7 @@ use tokio::time::{sleep, timeout};
 use crate::check::login::claims::Claims;
 use crate::check::login::provider::{self, Client, Expected, SCOPES};
 use crate::check::login::{LoginError, PATIENCE};
+use crate::check::web::words;
 use crate::event::SignIn;
 
 const WHAT: &str = "begin the device flow";
@@ -23,19 +24,19 @@ pub(super) async fn walk(client: &Client<'_>, invite: impl FnOnce(&SignIn)) -> R
     let begun: CoreDeviceAuthorizationResponse = match request.request_async(&|it| provider.send(it)).await {
         Ok(begun) => begun,
         Err(RequestTokenError::ServerResponse(answer)) => return Err(provider::refusal(&answer)),
-        Err(error) => return Err(LoginError::Provider { what: WHAT, why: provider::words(&error) }),
+        Err(error) => return Err(LoginError::Provider { what: WHAT, why: words(&error) }),
     };
     invite(&SignIn::Device { address: begun.verification_uri().to_string(), code: begun.user_code().secret().clone() });
     let request = asked
         .exchange_device_access_token(&begun)
-        .map_err(|error| LoginError::Provider { what: WHAT, why: provider::words(&error) })?;
+        .map_err(|error| LoginError::Provider { what: WHAT, why: words(&error) })?;
     let send = |it| provider.send(it);
     let nobody = || LoginError::Nobody { callback: None };
     // An issuer may let the code live for longer than somebody waits here, or for less.
     let answer = timeout(PATIENCE, request.request_async(&send, sleep, None)).await.map_err(|_| nobody())?;
     let answer: CoreTokenResponse = answer.map_err(|error| match error {
         RequestTokenError::ServerResponse(answer) => refusal(&answer),
-        error => LoginError::Provider { what: "wait for the device flow", why: provider::words(&error) },
+        error => LoginError::Provider { what: "wait for the device flow", why: words(&error) },
     })?;
     let claim = client.settings.auth0.groups_claim.as_str();
     provider.claims(&answer, Expected::AnyNonce, claim).await

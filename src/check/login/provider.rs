@@ -1,6 +1,5 @@
 //! The issuer, by the crate openidconnect: discovery, code and token exchange, verification, userinfo.
 
-use std::error::Error;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -21,6 +20,7 @@ use serde_json::{Map, Value};
 
 use crate::check::login::LoginError;
 use crate::check::login::claims::Claims;
+use crate::check::web::{self, words};
 use crate::config::{Secret, Settings};
 
 /// As the configuration of oauth2-proxy has them: the groups come without a scope of their own.
@@ -78,7 +78,7 @@ impl Client<'_> {
     /// Reads the discovery document, which must be the asked issuer's, and its keys.
     pub(super) async fn discover(&self) -> Result<Provider, LoginError> {
         let what = "read the discovery document";
-        let http = http().map_err(|error| LoginError::Provider { what, why: words(&error) })?;
+        let http = web::client(EXCHANGE).map_err(|why| LoginError::Provider { what, why })?;
         let issuer = IssuerUrl::new(self.settings.auth0.issuer.to_string())
             .map_err(|error| LoginError::Provider { what, why: words(&error) })?;
         let asked = Metadata::discover_async(issuer, &|request| send(&http, request)).await;
@@ -196,27 +196,6 @@ pub(super) fn told(error: &str, description: Option<&str>) -> String {
         Some(description) => format!("{error} ({description})"),
         None => error.to_owned(),
     }
-}
-
-/// An error with the whole chain of causes, since the outermost says the least.
-pub(super) fn words(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_words = cause.to_string();
-        if !words.ends_with(&cause_words) {
-            words = format!("{words}: {cause_words}");
-        }
-        source = cause.source();
-    }
-    words
-}
-
-/// Roots of the system, proxies of the environment; redirects are not followed, since an issuer's endpoints have none.
-fn http() -> Result<reqwest::Client, reqwest::Error> {
-    // The crate leaves the choice to the program. An error says that it was made before.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(EXCHANGE).build()
 }
 
 async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {

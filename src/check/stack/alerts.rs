@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::check::row::{Finding, Row, not_yet};
 use crate::check::stack::metrics::PROMETHEUS;
 use crate::check::stack::{StackContext, answered, read};
-use crate::cluster::ForwardTarget;
 use crate::event::Hop;
 
 const ALERTMANAGER: &str = "kube-prometheus-stack-alertmanager";
@@ -90,12 +89,7 @@ async fn post(
         "annotations": {"summary": "made by `tailwatch verify` to see that Alertmanager takes alerts; it ends by itself"},
         "startsAt": starts.to_string(), "endsAt": ends.to_string(),
     }]);
-    let target = ForwardTarget::Service { name: ALERTMANAGER.into(), port: 9093 };
-    let mut request = context.request(target, "/api/v2/alerts");
-    request.method = http::Method::POST;
-    request.headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
-    request.body = Some(alert.to_string());
-    let response = context.exchange(request).await.map_err(|error| error.to_string())?;
+    let response = context.post((ALERTMANAGER, 9093), "/api/v2/alerts", &alert).await?;
     if response.status == 200 { Ok(()) } else { Err(answered("Alertmanager", &response)) }
 }
 
@@ -107,8 +101,7 @@ enum Wanted {
 
 async fn seen(context: &StackContext, mark: &str, wanted: Wanted) -> Result<(), String> {
     for _ in 0..20 {
-        let target = ForwardTarget::Service { name: ALERTMANAGER.into(), port: 9093 };
-        let response = context.exchange(context.request(target, "/api/v2/alerts")).await;
+        let response = context.get(ALERTMANAGER, 9093, "/api/v2/alerts").await;
         let all: Vec<Value> = read("Alertmanager", &response.map_err(|error| error.to_string())?)?;
         let is_there = all.iter().any(|alert| alert.pointer("/labels/run") == Some(&Value::from(mark)));
         if is_there == (wanted == Wanted::There) {

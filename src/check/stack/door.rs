@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::check::name_of;
 use crate::check::row::{Finding, Row, not_yet};
-use crate::check::runner::Subject as _;
 use crate::check::stack::{StackContext, answered, some_of};
-use crate::cluster::{ForwardResponse, ForwardTarget, ObjectRef};
+use crate::cluster::{ForwardResponse, ForwardTarget};
 use crate::event::Hop;
 
 const DOOR: &str = "oauth2-proxy";
@@ -138,22 +138,16 @@ const CONFIG_FILE: &str = "oauth2_proxy.cfg";
 const ARGUMENTS: &str = "/spec/template/spec/containers/0/args";
 
 async fn judge_configuration(context: &StackContext) -> Result<Finding, String> {
-    let live = |api_version: &str, kind: &str| ObjectRef {
-        api_version: api_version.into(),
-        kind: kind.into(),
-        namespace: Some(context.namespace().to_owned()),
-        name: DOOR.into(),
-    };
-    let (config, deployment) = (live("v1", "ConfigMap"), live("apps/v1", "Deployment"));
-    let (config, deployment) = futures::try_join!(context.cluster.get(&config), context.cluster.get(&deployment))
-        .map_err(|error| error.to_string())?;
+    let (config, deployment) =
+        futures::try_join!(context.live("v1", "ConfigMap", DOOR), context.live("apps/v1", "Deployment", DOOR))
+            .map_err(|error| error.to_string())?;
     let found = config.as_ref().and_then(|config| config["data"][CONFIG_FILE].as_str()).unwrap_or_default();
     let wanted = context.value(DOOR, "/config/configFile").and_then(Value::as_str).unwrap_or_default();
     if let Some(difference) = first_difference(found, wanted) {
         return Ok(Finding::fail(difference));
     }
     let installed = context.objects("Deployment");
-    let installed = installed.iter().find(|(_, object)| object["metadata"]["name"] == DOOR).map(|(_, object)| *object);
+    let installed = installed.iter().find(|(_, object)| name_of(object) == DOOR).map(|(_, object)| *object);
     let arguments = |object: Option<&Value>| -> Vec<String> {
         let given = object.and_then(|object| object.pointer(ARGUMENTS)).and_then(Value::as_array);
         given.into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::check::row::{Finding, Row, not_yet};
 use crate::check::runner::Subject as _;
 use crate::check::stack::{StackContext, answered, read, round_trip};
-use crate::cluster::{ClusterError, ForwardTarget, ObjectRef};
+use crate::cluster::{ClusterError, ForwardTarget};
 use crate::config::RetentionPeriod;
 use crate::event::Hop;
 
@@ -105,11 +105,7 @@ async fn judge_keeping(context: &StackContext) -> Result<Finding, String> {
     let mark = format!("direct-{:08x}", rand::random::<u32>());
     let now = jiff::Timestamp::now().as_nanosecond().to_string();
     let stream = json!({"stream": {"app": "tailwatch-verify"}, "values": [[now, format!("tailwatch-verify {mark}")]]});
-    let mut request = context.request(ForwardTarget::Service { name: LOKI.into(), port: 3100 }, "/loki/api/v1/push");
-    request.method = http::Method::POST;
-    request.headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
-    request.body = Some(json!({"streams": [stream]}).to_string());
-    let response = context.exchange(request).await.map_err(|error| error.to_string())?;
+    let response = context.post((LOKI, 3100), "/loki/api/v1/push", &json!({"streams": [stream]})).await?;
     if response.status != 204 {
         return Err(answered("Loki", &response));
     }
@@ -202,13 +198,7 @@ async fn judge_alloy(context: &StackContext) -> Result<Finding, String> {
 }
 
 pub(super) async fn daemon_set(context: &StackContext) -> Result<Option<Value>, ClusterError> {
-    let reference = ObjectRef {
-        api_version: "apps/v1".into(),
-        kind: "DaemonSet".into(),
-        namespace: Some(context.namespace().to_owned()),
-        name: "alloy".into(),
-    };
-    context.cluster.get(&reference).await
+    context.live("apps/v1", "DaemonSet", "alloy").await
 }
 
 /// GET of an Alloy pod's own HTTP server.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::check::name_of;
 use crate::check::row::{Finding, Row, not_yet};
 use crate::check::runner::Subject as _;
 use crate::check::stack::{StackContext, answered, some_of, targets};
@@ -111,8 +112,7 @@ async fn judge_rules(context: &StackContext) -> Result<Finding, String> {
         .into_iter()
         .map(|(namespace, rule)| {
             let groups = rule.pointer("/spec/groups").and_then(Value::as_array).into_iter().flatten();
-            let name = rule.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-            let file = format!("{namespace}-{name}-");
+            let file = format!("{namespace}-{}-", name_of(rule));
             (file, groups.filter_map(|group| group["name"].as_str().map(str::to_owned)).collect())
         })
         .collect();

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::check::row::Row;
 use crate::check::runner::{self, Selection, Subject};
-use crate::cluster::{Cluster, ClusterError, ForwardRequest, ForwardResponse, ForwardTarget};
+use crate::cluster::{Cluster, ClusterError, ForwardRequest, ForwardResponse, ForwardTarget, ObjectRef};
 use crate::config::{Settings, nearest};
 use crate::event::{CheckResult, Event, Events};
 use crate::stack::Release;
@@ -179,6 +179,26 @@ impl StackContext {
         }
     }
 
+    /// POST of JSON through the port-forward of a Service.
+    async fn post(&self, (service, port): (&str, u16), path: &str, body: &Value) -> Result<ForwardResponse, String> {
+        let mut request = self.request(ForwardTarget::Service { name: service.into(), port }, path);
+        request.method = http::Method::POST;
+        request.headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        request.body = Some(body.to_string());
+        self.exchange(request).await.map_err(|error| error.to_string())
+    }
+
+    /// An object of the stack's namespace as it stands.
+    async fn live(&self, api_version: &str, kind: &str, name: &str) -> Result<Option<Value>, ClusterError> {
+        let reference = ObjectRef {
+            api_version: api_version.into(),
+            kind: kind.into(),
+            namespace: Some(self.namespace().to_owned()),
+            name: name.into(),
+        };
+        self.cluster.get(&reference).await
+    }
+
     async fn exchange(&self, request: ForwardRequest) -> Result<ForwardResponse, ClusterError> {
         self.cluster.forward(&request).await
     }
@@ -206,11 +226,6 @@ fn answered(service: &str, response: &ForwardResponse) -> String {
         "" => format!("{service} answers {}", response.status),
         text => format!("{service} answers {}: {text}", response.status),
     }
-}
-
-/// `metadata.name`
-fn written_name(object: &Value) -> String {
-    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// A few of many, for a sentence.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::check::name_of;
 use crate::check::row::{Finding, not_yet};
 use crate::check::runner::Subject as _;
 use crate::check::stack::dashboards::GRAFANA;
@@ -70,7 +71,7 @@ async fn judge_written(context: &StackContext, nodes: &[String]) -> Result<Findi
             silent.push(format!("node {node}: no pod was made"));
             continue;
         };
-        let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let name = name_of(pod);
         if context.cluster.log_of(context.namespace(), name).await?.contains(&line(context)) {
             writers.push(Writer { node: node.clone(), pod: name.to_owned() });
         } else {

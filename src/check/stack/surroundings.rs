@@ -4,14 +4,15 @@
 use serde_json::Value;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::check::name_of;
 use crate::check::row::{Finding, Row, not_yet};
 use crate::check::runner::Subject as _;
+use crate::check::stack::StackContext;
 use crate::check::stack::dashboards::GRAFANA;
 use crate::check::stack::door::GROUP;
 use crate::check::stack::probe::{Errand, ended, trouble};
-use crate::check::stack::{StackContext, written_name};
 use crate::check::web;
-use crate::cluster::{ClusterError, ObjectRef};
+use crate::cluster::ClusterError;
 use crate::event::Hop;
 
 /// Certificates of the tailnet last 90 days and are renewed with 30 left (tailscale, ipn/ipnlocal/cert.go).
@@ -55,9 +56,9 @@ async fn judge_guard(context: &StackContext) -> Result<Finding, String> {
         Err(error) => return Err(error.to_string()),
     }
     let pods = context.probes.pods(&context.cluster, context.namespace()).await.map_err(words)?;
-    let ours = |pod: &&Value| written_name(pod).contains(INTRUDER);
+    let ours = |pod: &&Value| name_of(pod).contains(INTRUDER);
     let Some(pod) = pods.iter().find(ours) else { return Err("no pod was made".into()) };
-    let log = context.cluster.log_of(context.namespace(), &written_name(pod)).await.map_err(words)?;
+    let log = context.cluster.log_of(context.namespace(), name_of(pod)).await.map_err(words)?;
     Ok(match ended(pod) {
         None => Finding::not_yet(trouble(pod)),
         Some(_) if log.contains(REACHED) => Finding::fail(
@@ -73,13 +74,7 @@ const REACHED: &str = "reached";
 const TURNED_AWAY: &str = "turned away";
 
 async fn knock_from_inside(context: &StackContext) -> Result<(), ClusterError> {
-    let grafana = ObjectRef {
-        api_version: "apps/v1".into(),
-        kind: "Deployment".into(),
-        namespace: Some(context.namespace().to_owned()),
-        name: GRAFANA.into(),
-    };
-    let deployment = context.cluster.get(&grafana).await?.unwrap_or_default();
+    let deployment = context.live("apps/v1", "Deployment", GRAFANA).await?.unwrap_or_default();
     let spec = &deployment["spec"]["template"]["spec"];
     // Of its containers the one that is Grafana: the sidecars have no wget.
     let containers: Vec<Value> = spec["containers"].as_array().cloned().unwrap_or_default();
@@ -94,14 +89,8 @@ async fn knock_from_inside(context: &StackContext) -> Result<(), ClusterError> {
 
 /// A stale device of the same name makes it `grafana-1`, and then the issuer refuses the callback.
 async fn address(context: &StackContext) -> Finding {
-    let reference = ObjectRef {
-        api_version: "networking.k8s.io/v1".into(),
-        kind: "Ingress".into(),
-        namespace: Some(context.namespace().to_owned()),
-        name: "grafana".into(),
-    };
     let expected = context.settings.grafana_fqdn();
-    match context.cluster.get(&reference).await {
+    match context.live("networking.k8s.io/v1", "Ingress", "grafana").await {
         Err(error) => Finding::not_yet(error.to_string()),
         Ok(None) => Finding::fail("there is no Ingress grafana"),
         Ok(Some(ingress)) => match ingress.pointer("/status/loadBalancer/ingress/0/hostname").and_then(Value::as_str) {
@@ -115,7 +104,7 @@ async fn address(context: &StackContext) -> Finding {
 }
 
 async fn from_tailnet(context: &StackContext) -> Finding {
-    let client = match web::client() {
+    let client = match web::client(web::PATIENCE) {
         Ok(client) => client,
         Err(why) => return Finding::skip(why),
     };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::check::name_of;
 use crate::check::row::{Finding, not_yet};
 use crate::check::stack::metrics::{PROMETHEUS, query};
 use crate::check::stack::{StackContext, some_of};
@@ -200,22 +201,17 @@ async fn compute(context: &StackContext) -> Result<Expected, ClusterError> {
     for kind in ["ServiceMonitor", "PodMonitor"] {
         let names: BTreeMap<String, BTreeSet<String>> =
             context.objects(kind).into_iter().fold(BTreeMap::new(), |mut names, (namespace, object)| {
-                let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-                names.entry(namespace.to_owned()).or_insert_with(BTreeSet::new).insert(name.to_owned());
+                names.entry(namespace.to_owned()).or_insert_with(BTreeSet::new).insert(name_of(object).to_owned());
                 names
             });
         for (namespace, names) in names {
             let live = context.cluster.list("monitoring.coreos.com/v1", kind, Some(&namespace), None).await?;
-            for monitor in live.iter().filter(|one| named(one).is_some_and(|name| names.contains(name))) {
+            for monitor in live.iter().filter(|one| names.contains(name_of(one))) {
                 expected.extend(pools(context, monitor, (kind, &namespace)).await?);
             }
         }
     }
     Ok(expected)
-}
-
-fn named(object: &Value) -> Option<&str> {
-    object.pointer("/metadata/name").and_then(Value::as_str)
 }
 
 /// The pools of one monitor. A Service without a ready address brings none: nothing stands that could be scraped.
@@ -238,7 +234,7 @@ async fn pools(
             services(context, place, &labels).await?
         };
         for (index, endpoint) in endpoints.iter().enumerate() {
-            let pool = format!("{prefix}/{namespace}/{}/{index}", named(monitor).unwrap_or_default());
+            let pool = format!("{prefix}/{namespace}/{}/{index}", name_of(monitor));
             let port = endpoint["port"].as_str();
             let found = addresses
                 .iter()
@@ -292,7 +288,7 @@ async fn services(context: &StackContext, namespace: Option<&str>, labels: &str)
     let services = context.cluster.list("v1", "Service", namespace, Some(labels)).await?;
     let mut addresses = Vec::new();
     for service in &services {
-        let of_service = format!("kubernetes.io/service-name={}", named(service).unwrap_or_default());
+        let of_service = format!("kubernetes.io/service-name={}", name_of(service));
         let place = service.pointer("/metadata/namespace").and_then(Value::as_str);
         let slices = context.cluster.list("discovery.k8s.io/v1", "EndpointSlice", place, Some(&of_service)).await?;
         addresses.extend(slices.iter().flat_map(slice));
@@ -322,7 +318,7 @@ fn pods(pods: &[Value]) -> Vec<Address> {
             let ports = containers.flat_map(|one| one["ports"].as_array().into_iter().flatten());
             Some(Address {
                 address: pod.pointer("/status/podIP").and_then(Value::as_str)?.to_owned(),
-                name: named(pod)?.to_owned(),
+                name: name_of(pod).to_owned(),
                 ports: ports.filter_map(|port| port["name"].as_str().map(str::to_owned)).collect(),
             })
         })

@@ -15,11 +15,11 @@ import (
 
 // Ports of one sandbox, all on 127.0.0.1.
 type Ports struct {
-	EtcdClient, EtcdPeer, API, Controllers, Scheduler, Kubelet, Kwok    int
-	Charts                                                              int
-	Scrape, Operator, Prometheus, Door, DoorMetrics, Upstream           int
-	Grafana, Loki, Alloy, Alertmanager, Issuer, Exporters, ExportersTLS int
-	Outside, Tailnet                                                    int
+	EtcdClient, EtcdPeer, API, Controllers, Scheduler, Kubelet, Kwok int
+	Charts                                                           int
+	Scrape, Operator, Prometheus, Door, DoorMetrics, Upstream        int
+	Grafana, Loki, Alertmanager, Issuer, Exporters, ExportersTLS     int
+	Outside, Tailnet                                                 int
 }
 
 // Settings of one sandbox, kept in its folder so that every command finds them.
@@ -146,7 +146,7 @@ func freePorts(count int) ([]int, error) {
 
 func (p *Ports) choose() error {
 	fields := []*int{&p.EtcdClient, &p.EtcdPeer, &p.API, &p.Controllers, &p.Scheduler, &p.Kubelet, &p.Kwok, &p.Charts, &p.Scrape,
-		&p.Operator, &p.Prometheus, &p.Door, &p.DoorMetrics, &p.Grafana, &p.Loki, &p.Alloy, &p.Alertmanager, &p.Issuer,
+		&p.Operator, &p.Prometheus, &p.Door, &p.DoorMetrics, &p.Grafana, &p.Loki, &p.Alertmanager, &p.Issuer,
 		&p.Exporters, &p.ExportersTLS, &p.Upstream, &p.Outside, &p.Tailnet}
 	ports, err := freePorts(len(fields))
 	if err != nil {
