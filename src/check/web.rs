@@ -2,22 +2,102 @@
 //! (HTTPS_PROXY, NO_PROXY), trusting what the system or SSL_CERT_FILE trusts.
 
 use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls_platform_verifier::Verifier;
 
 /// How long one exchange may take, unless somebody is known to need longer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A client that gives one exchange so long, follows no redirect and keeps the certificates that it was shown.
+/// A client that gives one exchange so long, and follows no redirect.
 pub(super) fn client(patience: Duration) -> Result<reqwest::Client, String> {
     // The crate leaves the choice to the program. An error says that it was made before.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    builder(patience).build().map_err(|error| words(&error))
+}
+
+fn builder(patience: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .timeout(patience)
         .redirect(reqwest::redirect::Policy::none())
-        .tls_info(true)
         .user_agent(concat!("tailwatch/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| words(&error))
+}
+
+/// The certificate that the last server showed and that was believed. A proxy that is itself spoken to by TLS shows its
+/// own before it joins with the server.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shown(Arc<Mutex<Option<CertificateDer<'static>>>>);
+
+impl Shown {
+    /// The certificate, in DER.
+    pub(super) fn certificate(&self) -> Option<CertificateDer<'static>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Such a client that tells which certificate it was shown: reqwest's own TlsInfo knows none that came through the
+/// tunnel of a proxy.
+pub(super) fn attentive_client(patience: Duration) -> Result<(reqwest::Client, Shown), String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let shown = Shown::default();
+    let verifier =
+        Attentive { usual: Verifier::new(provider.clone()).map_err(|error| words(&error))?, shown: shown.clone() };
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| words(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    let client = builder(patience).tls_backend_preconfigured(tls).build().map_err(|error| words(&error))?;
+    Ok((client, shown))
+}
+
+/// The verifier that reqwest uses by itself, which decides alone, and a note of what it believed.
+#[derive(Debug)]
+struct Attentive {
+    usual: Verifier,
+    shown: Shown,
+}
+
+impl ServerCertVerifier for Attentive {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        *self.shown.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.clone().into_owned());
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.usual.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.usual.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.usual.supported_verify_schemes()
+    }
 }
 
 /// Why a certificate was not believed, where that is what went wrong.

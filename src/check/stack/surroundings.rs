@@ -104,13 +104,16 @@ async fn address(context: &StackContext) -> Finding {
 }
 
 async fn from_tailnet(context: &StackContext) -> Finding {
-    let client = match web::client(web::PATIENCE) {
-        Ok(client) => client,
+    let (client, shown) = match web::attentive_client(web::PATIENCE) {
+        Ok(both) => both,
         Err(why) => return Finding::skip(why),
     };
     let url = format!("https://{}/", context.settings.grafana_fqdn());
     match client.get(&url).send().await {
-        Ok(response) => judge_answer(&response, &context.settings.auth0.issuer.host()),
+        Ok(response) => match judge_answer(&response, &context.settings.auth0.issuer.host()) {
+            Ok(()) => judge_certificate(shown.certificate().and_then(|der| days_left(&der))),
+            Err(why) => Finding::not_yet(why),
+        },
         Err(error) => match web::certificate_trouble(&error) {
             Some(trouble) => Finding::fail(trouble),
             None if error.is_timeout() => Finding::not_yet(format!("{url} does not answer")),
@@ -121,17 +124,17 @@ async fn from_tailnet(context: &StackContext) -> Finding {
     }
 }
 
-fn judge_answer(response: &reqwest::Response, issuer: &str) -> Finding {
+fn judge_answer(response: &reqwest::Response, issuer: &str) -> Result<(), String> {
     let location = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let host = url::Url::parse(location).ok().and_then(|url| url.host_str().map(str::to_owned));
-    if response.status() != 302 || host.as_deref() != Some(issuer) {
-        return Finding::not_yet(format!(
-            "it answers {}, expected was the way to {issuer}",
-            response.status().as_u16()
-        ));
+    if response.status() == 302 && host.as_deref() == Some(issuer) {
+        return Ok(());
     }
-    let shown = response.extensions().get::<reqwest::tls::TlsInfo>().and_then(reqwest::tls::TlsInfo::peer_certificate);
-    match shown.and_then(days_left) {
+    Err(format!("it answers {}, expected was the way to {issuer}", response.status().as_u16()))
+}
+
+fn judge_certificate(days_left: Option<i64>) -> Finding {
+    match days_left {
         Some(days) if days < RENEWED_BY => Finding::warn(format!("its certificate ends in {days} days"))
             .hinting("the tailnet's proxy renews it with 30 days left: see its log for what keeps it from that"),
         Some(days) => Finding::pass(format!("through the Ingress; its certificate is valid for {days} days")),
@@ -149,6 +152,7 @@ fn days_left(certificate: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::row::State;
 
     #[test]
     fn days_left_are_whole_days() {
@@ -159,5 +163,12 @@ mod tests {
         let certificate = parameters.self_signed(&key).unwrap();
         assert!(days_left(certificate.der()).unwrap() < -365);
         assert_eq!(days_left(b"no certificate"), None);
+    }
+
+    #[test]
+    fn a_certificate_that_should_have_been_renewed_long_ago_is_a_warning() {
+        assert_eq!(judge_certificate(Some(13)).state, State::Warn);
+        assert_eq!(judge_certificate(Some(14)).detail, "through the Ingress; its certificate is valid for 14 days");
+        assert_eq!(judge_certificate(None).state, State::Pass);
     }
 }

@@ -27,8 +27,8 @@ func newOutside(own *authority) (*outside, error) {
 	return &outside{own: own, foreign: foreign, issued: map[string]*tls.Certificate{}}, err
 }
 
-// certificate for a host: wrong is `certificate-expired`, `certificate-untrusted`, `certificate-foreign`, or something
-// that has nothing to do with certificates.
+// certificate for a host: wrong is `certificate-expired`, `certificate-ends`, `certificate-untrusted`,
+// `certificate-foreign`, or something that has nothing to do with certificates.
 func (o *outside) certificate(host, wrong string) (*tls.Certificate, error) {
 	signer, ends := o.own, time.Now().Add(certificateDays*day)
 	switch wrong {
@@ -36,6 +36,9 @@ func (o *outside) certificate(host, wrong string) (*tls.Certificate, error) {
 		signer = o.foreign
 	case "certificate-expired":
 		ends = time.Now().Add(-day)
+	case "certificate-ends":
+		// Some hours more, so that these are the whole days that are left, however long the test takes.
+		ends = time.Now().Add(5*day + 6*time.Hour)
 	default:
 		wrong = ""
 	}
