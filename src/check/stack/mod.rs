@@ -6,6 +6,7 @@ mod dashboards;
 mod door;
 mod logs;
 mod metrics;
+mod monitors;
 mod probe;
 mod recent;
 mod round_trip;
@@ -44,7 +45,7 @@ pub struct StackContext {
     installed: Installed,
     selection: Selection,
     targets: Recent<Vec<Target>>,
-    expected: Recent<targets::Expected>,
+    expected: Recent<monitors::Expected>,
     probes: Probes,
     /// Nodes to which probes were sent that write a line.
     nodes: OnceCell<Vec<String>>,
@@ -230,9 +231,13 @@ fn answered(service: &str, response: &ForwardResponse) -> String {
 
 /// A few of many, for a sentence.
 fn some_of<T: AsRef<str>>(all: &[T]) -> String {
-    const SHOWN: usize = 5;
-    let shown: Vec<&str> = all.iter().take(SHOWN).map(AsRef::as_ref).collect();
-    match all.len().saturating_sub(SHOWN) {
+    first_of(all, 5)
+}
+
+/// The first so many, and how many more there are.
+fn first_of<T: AsRef<str>>(all: &[T], count: usize) -> String {
+    let shown: Vec<&str> = all.iter().take(count).map(AsRef::as_ref).collect();
+    match all.len().saturating_sub(count) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }

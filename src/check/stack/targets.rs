@@ -1,15 +1,14 @@
-//! Which targets Prometheus should have, computed from the live monitors, and what it says of them.
+//! What Prometheus says of the targets that it should have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::check::name_of;
 use crate::check::row::{Finding, not_yet};
 use crate::check::stack::metrics::{PROMETHEUS, query};
-use crate::check::stack::{StackContext, some_of};
-use crate::cluster::ClusterError;
+use crate::check::stack::monitors::{Expected, expected};
+use crate::check::stack::{StackContext, first_of, some_of};
 
 /// `/api/v1/targets`, of which a large cluster has thousands: only what is judged is kept.
 #[derive(Deserialize)]
@@ -53,9 +52,6 @@ impl Target {
         url.and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned())).unwrap_or_default()
     }
 }
-
-/// Address -> what stands there, of each scrape pool.
-pub(super) type Expected = BTreeMap<String, BTreeMap<String, String>>;
 
 pub(super) async fn known(context: &StackContext) -> Finding {
     not_yet(judge_known(context).await)
@@ -102,7 +98,7 @@ fn monitor(pool: &str) -> String {
 }
 
 /// A target that was never scraped says nothing yet; one that is down may be a node that reboots, so it is tried
-/// again until the deadline. A monitor without a single target that answers is a failure, one of many a warning.
+/// again until the deadline. Then a single one is a failure: what it would tell is in no graph and in no alert.
 pub(super) async fn up(context: &StackContext) -> Finding {
     not_yet(judge_up(context).await)
 }
@@ -110,23 +106,34 @@ pub(super) async fn up(context: &StackContext) -> Finding {
 async fn judge_up(context: &StackContext) -> Result<Finding, String> {
     let (expected, found) = futures::try_join!(expected(context), targets(context))?;
     let ours: Vec<&Target> = found.iter().filter(|target| expected.contains_key(&target.scrape_pool)).collect();
-    Ok(describe(&ours))
+    Ok(describe(&expected, &ours))
 }
 
-fn describe(targets: &[&Target]) -> Finding {
-    let mut down: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
-    for target in targets.iter().filter(|target| target.health != "up") {
-        let entry = down.entry(&target.labels.job).or_insert((0, "not scraped yet"));
-        entry.0 += 1;
-        if !target.last_error.is_empty() {
-            entry.1 = &target.last_error;
+/// Targets of a job that are named with their reason.
+const NAMED: usize = 3;
+
+/// Job by job: how many of how many are down, and the first of them.
+fn describe(expected: &Expected, targets: &[&Target]) -> Finding {
+    let mut jobs: BTreeMap<&str, (usize, Vec<String>)> = BTreeMap::new();
+    for target in targets {
+        let (all, down) = jobs.entry(&target.labels.job).or_default();
+        *all += 1;
+        if target.health != "up" {
+            let stands = expected.get(&target.scrape_pool).and_then(|pool| pool.get(&target.host()));
+            let why = if target.last_error.is_empty() { "not scraped yet" } else { &target.last_error };
+            down.push(format!("{}: {why}", stands.unwrap_or(&target.labels.instance)));
         }
     }
-    if down.is_empty() {
-        return Finding::pass(format!("{} of {}", targets.len(), targets.len()));
+    let words: Vec<String> = jobs
+        .iter()
+        .filter(|(_, (_, down))| !down.is_empty())
+        .map(|(job, (all, down))| format!("{job}: {} of {all} down ({})", down.len(), first_of(down, NAMED)))
+        .collect();
+    if words.is_empty() {
+        Finding::pass(format!("{} of {}", targets.len(), targets.len()))
+    } else {
+        Finding::not_yet(some_of(&words))
     }
-    let words: Vec<String> = down.iter().map(|(job, (count, why))| format!("{job}: {count} down ({why})")).collect();
-    Finding::not_yet(some_of(&words))
 }
 
 /// `timestamp(up)` is when the last scrape began; each job has an interval of its own.
@@ -182,7 +189,7 @@ fn seconds(text: &str) -> f64 {
     parsed.map_or(f64::MAX / 4.0, |duration| duration.as_secs_f64())
 }
 
-async fn targets(context: &StackContext) -> Result<std::sync::Arc<Vec<Target>>, String> {
+async fn targets(context: &StackContext) -> Result<Arc<Vec<Target>>, String> {
     let ask = async {
         let answer: Targets = context.json(PROMETHEUS, 9090, "/api/v1/targets?state=active").await?;
         Ok::<_, String>(answer.data.active_targets)
@@ -190,145 +197,9 @@ async fn targets(context: &StackContext) -> Result<std::sync::Arc<Vec<Target>>, 
     context.targets.or_ask(ask).await
 }
 
-/// What the live monitors of the stack's releases select: the ready addresses of the Services of each ServiceMonitor,
-/// the running pods of each PodMonitor.
-async fn expected(context: &StackContext) -> Result<std::sync::Arc<Expected>, String> {
-    context.expected.or_ask(async { compute(context).await.map_err(|error| error.to_string()) }).await
-}
-
-async fn compute(context: &StackContext) -> Result<Expected, ClusterError> {
-    let mut expected = Expected::new();
-    for kind in ["ServiceMonitor", "PodMonitor"] {
-        let names: BTreeMap<String, BTreeSet<String>> =
-            context.objects(kind).into_iter().fold(BTreeMap::new(), |mut names, (namespace, object)| {
-                names.entry(namespace.to_owned()).or_insert_with(BTreeSet::new).insert(name_of(object).to_owned());
-                names
-            });
-        for (namespace, names) in names {
-            let live = context.cluster.list("monitoring.coreos.com/v1", kind, Some(&namespace), None).await?;
-            for monitor in live.iter().filter(|one| names.contains(name_of(one))) {
-                expected.extend(pools(context, monitor, (kind, &namespace)).await?);
-            }
-        }
-    }
-    Ok(expected)
-}
-
-/// The pools of one monitor. A Service without a ready address brings none: nothing stands that could be scraped.
-async fn pools(
-    context: &StackContext,
-    monitor: &Value,
-    (kind, namespace): (&str, &str),
-) -> Result<Expected, ClusterError> {
-    let is_of_pods = kind == "PodMonitor";
-    let (prefix, endpoints) =
-        if is_of_pods { ("podMonitor", "/spec/podMetricsEndpoints") } else { ("serviceMonitor", "/spec/endpoints") };
-    let endpoints = monitor.pointer(endpoints).and_then(Value::as_array).cloned().unwrap_or_default();
-    let labels = selector(&monitor["spec"]["selector"]);
-    let mut pools = Expected::new();
-    for place in places(monitor, namespace) {
-        let place = place.as_deref();
-        let addresses = if is_of_pods {
-            pods(&context.cluster.list("v1", "Pod", place, Some(&labels)).await?)
-        } else {
-            services(context, place, &labels).await?
-        };
-        for (index, endpoint) in endpoints.iter().enumerate() {
-            let pool = format!("{prefix}/{namespace}/{}/{index}", name_of(monitor));
-            let port = endpoint["port"].as_str();
-            let found = addresses
-                .iter()
-                .filter(|address| port.is_none() || address.ports.iter().any(|name| Some(name.as_str()) == port));
-            pools.entry(pool).or_default().extend(found.map(|found| (found.address.clone(), found.name.clone())));
-        }
-    }
-    pools.retain(|_, addresses| !addresses.is_empty());
-    Ok(pools)
-}
-
-/// The namespaces a monitor looks in; `None`: all.
-fn places(monitor: &Value, own: &str) -> Vec<Option<String>> {
-    let chosen = &monitor["spec"]["namespaceSelector"];
-    if chosen["any"] == true {
-        return vec![None];
-    }
-    let named: Vec<Option<String>> =
-        chosen["matchNames"].as_array().into_iter().flatten().map(|name| name.as_str().map(str::to_owned)).collect();
-    if named.is_empty() { vec![Some(own.to_owned())] } else { named }
-}
-
-/// A label selector as the API takes it in a query.
-fn selector(selector: &Value) -> String {
-    let labels = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut terms: Vec<String> =
-        labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
-    for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
-        let key = expression["key"].as_str().unwrap_or_default();
-        let values: Vec<&str> =
-            expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        terms.push(match expression["operator"].as_str().unwrap_or_default() {
-            "In" => format!("{key} in ({})", values.join(",")),
-            "NotIn" => format!("{key} notin ({})", values.join(",")),
-            "DoesNotExist" => format!("!{key}"),
-            _ => key.to_owned(),
-        });
-    }
-    terms.join(",")
-}
-
-/// Something that can be scraped.
-struct Address {
-    address: String,
-    name: String,
-    ports: Vec<String>,
-}
-
-/// Ready addresses of the Services with some labels, from their EndpointSlices.
-async fn services(context: &StackContext, namespace: Option<&str>, labels: &str) -> Result<Vec<Address>, ClusterError> {
-    let services = context.cluster.list("v1", "Service", namespace, Some(labels)).await?;
-    let mut addresses = Vec::new();
-    for service in &services {
-        let of_service = format!("kubernetes.io/service-name={}", name_of(service));
-        let place = service.pointer("/metadata/namespace").and_then(Value::as_str);
-        let slices = context.cluster.list("discovery.k8s.io/v1", "EndpointSlice", place, Some(&of_service)).await?;
-        addresses.extend(slices.iter().flat_map(slice));
-    }
-    Ok(addresses)
-}
-
-fn slice(slice: &Value) -> Vec<Address> {
-    let ports = slice["ports"].as_array().into_iter().flatten();
-    let ports: Vec<String> = ports.filter_map(|port| port["name"].as_str().map(str::to_owned)).collect();
-    let endpoints = slice["endpoints"].as_array().into_iter().flatten();
-    endpoints
-        .filter(|endpoint| endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false)))
-        .filter_map(|endpoint| {
-            let address = endpoint["addresses"][0].as_str()?.to_owned();
-            let name = endpoint.pointer("/targetRef/name").and_then(Value::as_str).unwrap_or(&address).to_owned();
-            Some(Address { address, name, ports: ports.clone() })
-        })
-        .collect()
-}
-
-fn pods(pods: &[Value]) -> Vec<Address> {
-    let running = pods.iter().filter(|pod| pod.pointer("/status/phase") == Some(&Value::from("Running")));
-    running
-        .filter_map(|pod| {
-            let containers = pod.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
-            let ports = containers.flat_map(|one| one["ports"].as_array().into_iter().flatten());
-            Some(Address {
-                address: pod.pointer("/status/podIP").and_then(Value::as_str)?.to_owned(),
-                name: name_of(pod).to_owned(),
-                ports: ports.filter_map(|port| port["name"].as_str().map(str::to_owned)).collect(),
-            })
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn target(pool: &str, host: &str, health: &str, error: &str) -> Target {
         Target {
@@ -363,9 +234,30 @@ mod tests {
             target("s/m/b/0", "2", "down", "refused"),
             target("s/m/c/0", "3", "unknown", ""),
         );
+        let describe = |targets: &[&Target]| describe(&Expected::new(), targets);
         assert_eq!(describe(&[&a]), Finding::pass("1 of 1"));
-        assert_eq!(describe(&[&a, &b, &b]), Finding::not_yet("b: 2 down (refused)"));
-        assert_eq!(describe(&[&c]), Finding::not_yet("c: 1 down (not scraped yet)"));
+        assert_eq!(describe(&[&a, &b, &b]), Finding::not_yet("b: 2 of 2 down (2: refused, 2: refused)"));
+        assert_eq!(describe(&[&c]), Finding::not_yet("c: 1 of 1 down (3: not scraped yet)"));
+    }
+
+    #[test]
+    fn a_job_tells_how_many_are_down_of_how_many_and_names_three() {
+        const POOL: &str = "serviceMonitor/monitoring/node-exporter/0";
+        let names = (0..10).map(|number| (format!("10.0.0.{number}"), format!("exporter-{number}"))).collect();
+        let expected = Expected::from([(POOL.to_owned(), names)]);
+        let with_down = |count: usize| {
+            let health = |number: usize| if number < count { ("down", "no route to host") } else { ("up", "") };
+            let targets: Vec<Target> = (0..10)
+                .map(|number| target(POOL, &format!("10.0.0.{number}"), health(number).0, health(number).1))
+                .collect();
+            describe(&expected, &targets.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(with_down(1), Finding::not_yet("node-exporter: 1 of 10 down (exporter-0: no route to host)"));
+        assert_eq!(
+            with_down(5).detail,
+            "node-exporter: 5 of 10 down (exporter-0: no route to host, exporter-1: no route to host, \
+             exporter-2: no route to host and 2 more)"
+        );
     }
 
     #[test]
@@ -375,22 +267,5 @@ mod tests {
         assert_eq!(judge_ages(&intervals, &ages(29.0, 110.0)).detail, "the oldest of 2 jobs is 110 s old");
         assert_eq!(judge_ages(&intervals, &ages(31.0, 1.0)).detail, "loki: 31 s old, scraped every 15 s");
         assert_eq!(judge_ages(&intervals, &BTreeMap::new()).detail, "loki: no sample, oauth2-proxy: no sample");
-    }
-
-    #[test]
-    fn selectors_are_written_as_the_api_reads_them() {
-        let found = selector(&json!({"matchLabels": {"app": "loki"}, "matchExpressions": [
-            {"key": "variant", "operator": "NotIn", "values": ["headless"]},
-            {"key": "x", "operator": "Exists"}, {"key": "y", "operator": "DoesNotExist"}]}));
-        assert_eq!(found, "app=loki,variant notin (headless),x,!y");
-    }
-
-    #[test]
-    fn addresses_that_are_not_ready_are_not_expected() {
-        let found = slice(&json!({"ports": [{"name": "http"}], "endpoints": [
-            {"addresses": ["10.0.0.1"], "conditions": {"ready": true}, "targetRef": {"name": "loki-0"}},
-            {"addresses": ["10.0.0.2"], "conditions": {"ready": false}}]}));
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].name.as_str(), found[0].ports.as_slice()), ("loki-0", &["http".to_owned()][..]));
     }
 }
