@@ -7,18 +7,36 @@ use serde_json::Value;
 use crate::sandboxes::eventually;
 use crate::support::{Sandbox, verdicts};
 
+/// (id, verdict, part of what was measured) of a check that does not pass.
+type Found = (&'static str, &'static str, &'static str);
+
 /// What is broken, how it is mended, and the checks that are not `pass` meanwhile.
 struct World {
     name: &'static str,
     break_it: fn(&Sandbox),
     mend_it: fn(&Sandbox),
-    /// (id, verdict, part of what was measured)
-    found: &'static [(&'static str, &'static str, &'static str)],
+    found: &'static [Found],
 }
 
 const GRAFANA: &str = "kube-prometheus-stack-grafana";
+const PROMETHEUS: &str = "http://kube-prometheus-stack-prometheus.monitoring";
+const GROUPS: &str = "/groups";
+/// The end of a line and the begin of the next, as they stand in JSON.
+const ISSUER: &str = "auth0.com/\\\"\\noidc_groups";
+const COOKIE: &str = "cookie-secret";
 
-const WORLDS: [World; 9] = [
+/// oauth2-proxy does not start: nothing can be asked of it, and Prometheus is not answered either.
+const DOOR_AWAY: [Found; 7] = [
+    ("door-healthy", "fail", ""),
+    ("door-redirects", "skip", "door-healthy"),
+    ("door-closed", "skip", "door-healthy"),
+    ("door-unforgeable", "skip", "door-closed"),
+    ("door-from-tailnet", "skip", "door-redirects"),
+    ("prometheus-targets-up", "fail", "oauth2-proxy: 2 of 2 down"),
+    ("prometheus-samples-fresh", "skip", "prometheus-targets-up"),
+];
+
+const WORLDS: [World; 13] = [
     World {
         name: "Prometheus keeps less than asked",
         break_it: |sandbox| prometheus_keeps(sandbox, "10d"),
@@ -61,9 +79,15 @@ const WORLDS: [World; 9] = [
         found: &[("grafana-reads-loki", "fail", "400"), ("logs-in-grafana", "skip", "grafana-reads-loki")],
     },
     World {
+        name: "Grafana looks for Prometheus in the wrong place",
+        break_it: |sandbox| grafana_reads(sandbox, PROMETHEUS, "http://promotheus.monitoring"),
+        mend_it: |sandbox| grafana_reads(sandbox, "http://promotheus.monitoring", PROMETHEUS),
+        found: &[("grafana-reads-prometheus", "fail", "400")],
+    },
+    World {
         name: "the door works for another client",
-        break_it: |sandbox| door_is(sandbox, "b3RoZXItY2xpZW50"),
-        mend_it: |sandbox| door_is(sandbox, "dGFpbHdhdGNoLXNhbmRib3g="),
+        break_it: |sandbox| door_keeps(sandbox, "client-id", "b3RoZXItY2xpZW50"),
+        mend_it: |sandbox| door_keeps(sandbox, "client-id", "dGFpbHdhdGNoLXNhbmRib3g="),
         found: &[
             ("door-redirects", "fail", "client_id is other-client"),
             ("door-from-tailnet", "skip", "door-redirects"),
@@ -74,6 +98,37 @@ const WORLDS: [World; 9] = [
         break_it: |sandbox| door_reads(sandbox, "allowed_groups =", "#allowed_groups ="),
         mend_it: |sandbox| door_reads(sandbox, "#allowed_groups =", "allowed_groups ="),
         found: &[("door-configured", "fail", "it has `#allowed_groups = [")],
+    },
+    World {
+        name: "the door looks for groups in another claim",
+        break_it: |sandbox| door_reads(sandbox, GROUPS, "/roles"),
+        mend_it: |sandbox| door_reads(sandbox, "/roles", GROUPS),
+        found: &[("door-configured", "fail", "it has `oidc_groups_claim = \"https://acme.example/roles\"`")],
+    },
+    World {
+        name: "the door's issuer has lost its slash",
+        break_it: |sandbox| door_reads(sandbox, ISSUER, "auth0.com\\\"\\noidc_groups"),
+        mend_it: |sandbox| door_reads(sandbox, "auth0.com\\\"\\noidc_groups", ISSUER),
+        found: &[
+            DOOR_AWAY[0],
+            DOOR_AWAY[1],
+            DOOR_AWAY[2],
+            DOOR_AWAY[3],
+            DOOR_AWAY[4],
+            DOOR_AWAY[5],
+            DOOR_AWAY[6],
+            ("door-configured", "fail", "it has `oidc_issuer_url = \"https://acme.eu.auth0.com\"`"),
+        ],
+    },
+    World {
+        name: "the door's cookie secret has a length that AES does not take",
+        break_it: |sandbox| {
+            let secret = sandbox.get(&namespaced(&["secret", "oauth2-proxy-auth0"]));
+            std::fs::write(sandbox.file(COOKIE), secret["data"][COOKIE].as_str().unwrap()).unwrap();
+            door_keeps(sandbox, COOKIE, "c2hvcnQ=");
+        },
+        mend_it: |sandbox| door_keeps(sandbox, COOKIE, &std::fs::read_to_string(sandbox.file(COOKIE)).unwrap()),
+        found: &DOOR_AWAY,
     },
     World {
         name: "the door has a way around it",
@@ -195,8 +250,9 @@ fn door_takes(sandbox: &Sandbox, argument: &str) {
     sandbox.kubectl(&namespaced(&["rollout", "status", "deployment/oauth2-proxy", "--timeout", "60s"]));
 }
 
-fn door_is(sandbox: &Sandbox, client: &str) {
-    let patch = format!("{{\"data\":{{\"client-id\":\"{client}\"}}}}");
+/// Its Secret, of which it reads the keys when it starts; in base64.
+fn door_keeps(sandbox: &Sandbox, key: &str, value: &str) {
+    let patch = format!("{{\"data\":{{\"{key}\":\"{value}\"}}}}");
     sandbox.kubectl(&namespaced(&["patch", "secret", "oauth2-proxy-auth0", "--type", "merge", "-p", &patch]));
     restarted(sandbox, "deployment/oauth2-proxy");
 }
