@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::browser::Browser;
 use crate::sandboxes::eventually;
 use crate::support::{Sandbox, verdicts};
 
@@ -36,7 +37,7 @@ const DOOR_AWAY: [Found; 7] = [
     ("prometheus-samples-fresh", "skip", "prometheus-targets-up"),
 ];
 
-const WORLDS: [World; 13] = [
+const WORLDS: [World; 14] = [
     World {
         name: "Prometheus keeps less than asked",
         break_it: |sandbox| prometheus_keeps(sandbox, "10d"),
@@ -131,12 +132,21 @@ const WORLDS: [World; 13] = [
         found: &DOOR_AWAY,
     },
     World {
+        name: "the door lets in another group, by a variable that wins over its file",
+        break_it: |sandbox| {
+            let variable = "OAUTH2_PROXY_ALLOWED_GROUPS=staff";
+            sandbox.kubectl(&namespaced(&["set", "env", "deployment/oauth2-proxy", variable]));
+            sandbox.kubectl(&namespaced(&["rollout", "status", "deployment/oauth2-proxy", "--timeout", "60s"]));
+            let lets_in = |who| Browser::new(sandbox).open_as(who, "https://grafana.tail1a2b.ts.net/").status == 200;
+            eventually("an outsider is let in", || lets_in("outsider@acme.example"));
+        },
+        mend_it: door_undone,
+        found: &[("door-configured", "fail", "variable OAUTH2_PROXY_ALLOWED_GROUPS")],
+    },
+    World {
         name: "the door has a way around it",
         break_it: |sandbox| door_takes(sandbox, "--skip-auth-route=^/api/"),
-        mend_it: |sandbox| {
-            sandbox.kubectl(&namespaced(&["rollout", "undo", "deployment/oauth2-proxy"]));
-            sandbox.kubectl(&namespaced(&["rollout", "status", "deployment/oauth2-proxy", "--timeout", "60s"]));
-        },
+        mend_it: door_undone,
         found: &[
             ("door-closed", "fail", "/api/org is answered without a session"),
             ("door-configured", "fail", "--skip-auth-route=^/api/"),
@@ -247,6 +257,12 @@ fn door_takes(sandbox: &Sandbox, argument: &str) {
     let path = "/spec/template/spec/containers/0/args/-";
     let patch = format!("[{{\"op\":\"add\",\"path\":\"{path}\",\"value\":\"{argument}\"}}]");
     sandbox.kubectl(&namespaced(&["patch", "deployment", "oauth2-proxy", "--type", "json", "-p", &patch]));
+    sandbox.kubectl(&namespaced(&["rollout", "status", "deployment/oauth2-proxy", "--timeout", "60s"]));
+}
+
+/// The Deployment as it was before its last change.
+fn door_undone(sandbox: &Sandbox) {
+    sandbox.kubectl(&namespaced(&["rollout", "undo", "deployment/oauth2-proxy"]));
     sandbox.kubectl(&namespaced(&["rollout", "status", "deployment/oauth2-proxy", "--timeout", "60s"]));
 }
 

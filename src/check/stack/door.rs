@@ -135,7 +135,7 @@ async fn configured(context: &StackContext) -> Finding {
 
 /// The file of the chart's ConfigMap (oauth2-proxy's chart, templates/configmap.yaml).
 const CONFIG_FILE: &str = "oauth2_proxy.cfg";
-const ARGUMENTS: &str = "/spec/template/spec/containers/0/args";
+const CONTAINER: &str = "/spec/template/spec/containers/0";
 
 async fn judge_configuration(context: &StackContext) -> Result<Finding, String> {
     let (config, deployment) =
@@ -148,17 +148,44 @@ async fn judge_configuration(context: &StackContext) -> Result<Finding, String> 
     }
     let installed = context.objects("Deployment");
     let installed = installed.iter().find(|(_, object)| name_of(object) == DOOR).map(|(_, object)| *object);
-    let arguments = |object: Option<&Value>| -> Vec<String> {
-        let given = object.and_then(|object| object.pointer(ARGUMENTS)).and_then(Value::as_array);
-        given.into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
-    };
-    let (found, wanted) = (arguments(deployment.as_ref()), arguments(installed));
-    let more: Vec<&String> = found.iter().filter(|argument| !wanted.contains(argument)).collect();
+    let container = |object: Option<&Value>| object.and_then(|object| object.pointer(CONTAINER)).cloned();
+    let more =
+        additions(&container(deployment.as_ref()).unwrap_or_default(), &container(installed).unwrap_or_default());
     Ok(if more.is_empty() {
         Finding::pass("")
     } else {
-        Finding::fail(format!("its Deployment has more arguments: {}", some_of(&more)))
+        Finding::fail(format!("its Deployment has more than was asked for: {}", some_of(&more)))
     })
+}
+
+/// What a container has that wins over the configuration file, and that another does not have: arguments, and the names
+/// of variables, whose values may be secret. What the API server adds by itself does not count.
+fn additions(found: &Value, wanted: &Value) -> Vec<String> {
+    let entries = |container: &Value, list: &str| container[list].as_array().cloned().unwrap_or_default();
+    let more = |list: &str, key: fn(&Value) -> String| -> Vec<Value> {
+        let known: Vec<String> = entries(wanted, list).iter().map(key).collect();
+        entries(found, list).into_iter().filter(|entry| !known.contains(&key(entry))).collect()
+    };
+    let source = |entry: &Value| {
+        let name = ["secretRef", "configMapRef"].iter().find_map(|kind| entry[*kind]["name"].as_str());
+        format!("variables of {}", name.unwrap_or_default())
+    };
+    let arguments = more("args", Value::to_string).into_iter().filter_map(|entry| entry.as_str().map(str::to_owned));
+    let variables = more("env", variable).into_iter().map(|entry| format!("variable {}", name_in(&entry)));
+    let sources = more("envFrom", Value::to_string).into_iter().map(|entry| source(&entry));
+    arguments.chain(variables).chain(sources).collect()
+}
+
+fn name_in(entry: &Value) -> &str {
+    entry["name"].as_str().unwrap_or_default()
+}
+
+/// A variable as it is compared: an empty value may be left out, and a reference to a field is given its version.
+fn variable(entry: &Value) -> String {
+    let from = &entry["valueFrom"];
+    let value = entry["value"].as_str().unwrap_or_default();
+    let place = |kind: &str| [&from[kind]["name"], &from[kind]["key"]].map(ToString::to_string).concat();
+    [name_in(entry), value, &place("secretKeyRef"), &place("configMapKeyRef")].join("\n")
 }
 
 /// The first line that is in only one of two configurations; blank lines do not count.
@@ -236,6 +263,7 @@ async fn judge_forgeries(context: &StackContext) -> Result<Finding, String> {
 mod tests {
     use super::*;
     use crate::check::row::State;
+    use serde_json::json;
 
     #[test]
     fn a_configuration_that_differs_is_told_by_its_line() {
@@ -246,6 +274,22 @@ mod tests {
         assert_eq!(first_difference("cookie_secure = true", wanted).unwrap(), "it lacks `allowed_groups = [ \"a\" ]`");
         let more = first_difference(&format!("{wanted}skip_auth_routes = [ \"/\" ]"), wanted).unwrap();
         assert_eq!(more, "it has `skip_auth_routes = [ \"/\" ]`, which was not asked for");
+    }
+
+    #[test]
+    fn whatever_wins_over_the_configuration_file_is_named_without_its_value() {
+        let id = json!({"name": "ID", "valueFrom": {"secretKeyRef": {"name": "auth0", "key": "client-id"}}});
+        let pod = |version: Option<&str>| json!({"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name", "apiVersion": version}}});
+        let wanted = json!({"args": ["--a"], "env": [id, pod(None), {"name": "EMPTY", "value": ""}]});
+        let same = json!({"args": ["--a"], "env": [id, pod(Some("v1")), {"name": "EMPTY"}]});
+        assert_eq!(additions(&same, &wanted), Vec::<String>::new());
+        let more = json!({"args": ["--a", "--skip-auth-route=/"],
+            "env": [{"name": "ID", "value": "other"}, pod(Some("v1")), {"name": "GROUPS", "value": "x"}],
+            "envFrom": [{"secretRef": {"name": "more"}}]});
+        assert_eq!(
+            additions(&more, &wanted),
+            ["--skip-auth-route=/", "variable ID", "variable GROUPS", "variables of more"]
+        );
     }
 
     #[test]
