@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::check::row::Row;
-use crate::check::{identity, stack};
+use crate::check::{ground, identity, stack};
 use crate::event::Verdict;
 
 /// The rows' part of the page.
@@ -16,11 +16,11 @@ fn section<C>(row: &Row<C>) -> String {
         Verdict::Warn => "a warning",
         _ => "a failure",
     };
-    let mut facts = vec![format!(
-        "Path: {}. What is false is {severity}, after {} s in which it may become true.",
-        row.group,
-        row.deadline.as_secs()
-    )];
+    let time = match row.deadline.as_secs() {
+        0 => String::new(),
+        seconds => format!(", after {seconds} s in which it may become true"),
+    };
+    let mut facts = vec![format!("Path: {}. What is false is {severity}{time}.", row.group)];
     if let Some(hop) = row.hop {
         facts.push(format!("It speaks of the hop {}.", hop.title()));
     }
@@ -37,14 +37,18 @@ fn section<C>(row: &Row<C>) -> String {
 const HEAD: &str = "# What tailwatch checks\n\nEvery check, by the id that `--check` and `--skip-check` take. \
     `verify` makes them, and so does the end of an install.\n";
 
-const IDENTITY: &str = "\n# What is asked before anything is changed\n\nOf the identity provider, by `preflight`, and by an \
-    install or upgrade that is to install or change oauth2-proxy.\n";
+const GROUND: &str = "\n# What is asked before anything is changed\n\nOf the cluster and this machine, by `preflight`, and by an \
+    install or upgrade that changes a release.\n";
+
+const IDENTITY: &str = "\nOf the identity provider, by `preflight`, and by an install or upgrade that is to install or \
+    change oauth2-proxy.\n";
 
 /// Written anew with TAILWATCH_WRITE_DOCS=1.
 #[test]
 fn the_page_of_the_checks_is_what_the_rows_say() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/checks.md");
-    let page = format!("{HEAD}{}{IDENTITY}{}", sections(&stack::rows()), sections(&identity::rows()));
+    let before = format!("{GROUND}{}{IDENTITY}{}", sections(&ground::rows()), sections(&identity::rows()));
+    let page = format!("{HEAD}{}{before}", sections(&stack::rows()));
     if std::env::var_os("TAILWATCH_WRITE_DOCS").is_some() {
         std::fs::write(&path, &page).unwrap();
     }

@@ -3,6 +3,7 @@
 //! Must not print or prompt.
 
 pub mod adoption;
+pub mod ground;
 pub mod identity;
 pub mod login;
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! Rows that can be judged before anything is changed.
 
-use futures::future::try_join_all;
-
 use crate::cluster::{Cluster, ClusterError};
 use crate::config::{OperatorMode, Settings, nearest};
 use crate::event::{CheckResult, Verdict};
@@ -10,42 +8,19 @@ use crate::stack::{TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
 /// The oldest Kubernetes that every chart of the catalogue takes (kube-prometheus-stack: >=1.25.0-0).
 const OLDEST: (u64, u64) = (1, 25);
 
-/// What the run needs to do: (verb, (API group, resource)).
-const RIGHTS: [(&str, (&str, &str)); 9] = [
-    ("create", ("", "namespaces")),
-    ("patch", ("", "secrets")),
-    ("create", ("", "pods/portforward")),
-    ("create", ("apps", "deployments")),
-    ("create", ("coordination.k8s.io", "leases")),
-    ("create", ("networking.k8s.io", "networkpolicies")),
-    ("create", ("rbac.authorization.k8s.io", "clusterroles")),
-    ("patch", ("apiextensions.k8s.io", "customresourcedefinitions")),
-    ("create", ("admissionregistration.k8s.io", "validatingwebhookconfigurations")),
-];
-
 /// Judges the cluster against the settings; reads only.
 pub async fn run(cluster: &Cluster, settings: &Settings) -> Result<Vec<CheckResult>, ClusterError> {
-    let (classes, ingress_classes, operator_secret, denied) = futures::try_join!(
+    let (classes, ingress_classes, operator_secret) = futures::try_join!(
         cluster.storage_classes(),
         cluster.ingress_classes(),
         cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
-        denied_rights(cluster, settings.namespace.as_str()),
     )?;
     let credentials = operator_secret.is_some() || settings.tailscale.oauth_client_secret.is_some();
     Ok(vec![
         version(cluster.version()),
-        rights(&denied),
         storage(&classes, settings.storage.class.as_ref().map(|class| class.as_str())),
         ingress(ingress_classes.iter().any(|class| class == "tailscale"), settings.tailscale.operator, credentials),
     ])
-}
-
-async fn denied_rights(cluster: &Cluster, namespace: &str) -> Result<Vec<String>, ClusterError> {
-    let asked = RIGHTS.iter().map(|(verb, (group, resource))| async move {
-        let allowed = cluster.may(verb, (group, resource), Some(namespace)).await?;
-        Ok::<_, ClusterError>((!allowed).then(|| format!("{verb} {resource}")))
-    });
-    Ok(try_join_all(asked).await?.into_iter().flatten().collect())
 }
 
 pub(super) fn row(id: &str, statement: &str, verdict: Verdict, detail: String, hint: Option<String>) -> CheckResult {
@@ -71,13 +46,6 @@ fn version(found: &str) -> CheckResult {
     };
     let hint = format!("upgrade the cluster to Kubernetes {}.{} or later", OLDEST.0, OLDEST.1);
     row("kubernetes-version", "Kubernetes is new enough for every chart", verdict, found.to_owned(), Some(hint))
-}
-
-fn rights(denied: &[String]) -> CheckResult {
-    let verdict = if denied.is_empty() { Verdict::Pass } else { Verdict::Fail };
-    let detail = if denied.is_empty() { String::new() } else { format!("not allowed to {}", denied.join(", ")) };
-    let hint = "use a context with cluster-admin rights, or ask for the rights above".to_owned();
-    row("rights", "this context may make what the stack is made of", verdict, detail, Some(hint))
 }
 
 fn storage(classes: &[(String, bool)], asked: Option<&str>) -> CheckResult {

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::Resource;
-use kube::api::{Api, ListParams, ObjectMeta, PostParams};
+use kube::api::{Api, ListParams, ObjectMeta};
 use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, GroupVersionKind, TypeMeta};
 use kube::discovery::{ApiCapabilities, Scope, pinned_kind};
 use serde_json::Value;
@@ -252,29 +251,6 @@ impl Cluster {
             }
         }
         Ok(served)
-    }
-
-    /// Whether we may do something (SelfSubjectAccessReview); `resource` is (API group, `plural` or `plural/sub`).
-    pub async fn may(&self, verb: &str, resource: (&str, &str), namespace: Option<&str>) -> Result<bool, ClusterError> {
-        let (name, subresource) = match resource.1.split_once('/') {
-            Some((name, subresource)) => (name, Some(subresource)),
-            None => (resource.1, None),
-        };
-        let attributes = ResourceAttributes {
-            verb: Some(verb.into()),
-            group: Some(resource.0.into()),
-            resource: Some(name.into()),
-            subresource: subresource.map(str::to_owned),
-            namespace: namespace.map(str::to_owned),
-            ..ResourceAttributes::default()
-        };
-        let review = SelfSubjectAccessReview {
-            spec: SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() },
-            ..SelfSubjectAccessReview::default()
-        };
-        let answer = Api::all(self.client.clone()).create(&PostParams::default(), &review).await;
-        let answer = answer.map_err(|error| ClusterError::from_kube("cannot review our rights", error))?;
-        Ok(answer.status.is_some_and(|status| status.allowed))
     }
 }
 

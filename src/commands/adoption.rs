@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::adoption::{self, Findings, Incoming, Intent, Unasked};
+use crate::check::adoption::{self, Findings, Intent, Unasked};
 use crate::cluster::Cluster;
 use crate::commands::survey::Survey;
 use crate::error::Error;
@@ -22,13 +22,7 @@ pub(super) async fn look(
     survey: &Survey,
     ownership: Ownership,
 ) -> Result<Findings, Error> {
-    let incoming = survey.plan.releases().filter_map(|release| {
-        let name = release.component.as_str();
-        let prepared = survey.prepared.releases.get(name)?;
-        let standing = survey.observed.manifests.get(name).map(Vec::as_slice).unwrap_or_default();
-        Some(Incoming { release, rendered: &prepared.manifest, crds: &prepared.crds, standing })
-    });
-    let intent = Intent { wanted: survey.plan.releases().collect(), incoming: incoming.collect(), ownership };
+    let intent = Intent { wanted: survey.plan.releases().collect(), incoming: survey.incoming(), ownership };
     adoption::run(cluster, helm, &intent).await.map_err(|error| match error {
         Unasked::Cluster(source) => Error::Cluster(source),
         Unasked::Helm(source) => {

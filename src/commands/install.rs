@@ -4,12 +4,13 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use crate::check;
+use crate::check::ground::{Machine, Proof};
 use crate::cli::{self, GlobalArgs, InstallArgs, Output};
 use crate::cluster::{self, Cluster};
 use crate::commands::execute::{ExecuteOptions, Target, execute};
 use crate::commands::signals::Signals;
-use crate::commands::survey::survey;
-use crate::commands::{adoption, connect, reports, saved, sign_in};
+use crate::commands::survey::{Survey, survey};
+use crate::commands::{adoption, connect, ground, reports, saved, sign_in};
 use crate::config::{Draft, Settings};
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
@@ -189,15 +190,16 @@ async fn plan_and_execute(
     let mut restarts = Vec::new();
     // Where helm changes nothing, it meets nobody.
     if !survey.prepared.releases.is_empty() {
-        let found = adoption::look(&target.cluster, &target.helm, &survey, options.ownership).await?;
-        refuse_failed(&found.checks, &style, options.record)?;
+        let proof = if options.skip_verify { Proof::None } else { Proof::Checks };
+        let (found, ground, identity) = tokio::try_join!(
+            adoption::look(&target.cluster, &target.helm, &survey, options.ownership),
+            ground::look(&target.cluster, settings, &survey, proof),
+            asked_of_the_provider(target, settings, &survey),
+        )?;
+        refuse_failed(&[&ground[..], &found.checks, &identity].concat(), &style, options.record)?;
+        let doubtful = ground.iter().chain(&identity).filter(|check| check.verdict == Verdict::Warn);
+        survey.prepared.notices.extend(doubtful.map(in_the_plan));
         restarts = adoption::announce(&found, &mut survey);
-    }
-    if survey.changes(DOOR) {
-        let checks = check::identity::run(&target.cluster, settings).await?;
-        refuse_failed(&checks, &style, options.record)?;
-        let doubtful = checks.iter().filter(|check| check.verdict == Verdict::Warn);
-        survey.prepared.notices.extend(doubtful.map(|check| format!("{}: {}", check.group, check.detail)));
     }
     if global.output == Output::Human && !global.quiet {
         report::write_stderr(&report::plan_table(&survey.plan.steps(), &style, report::width()));
@@ -217,6 +219,24 @@ async fn plan_and_execute(
         }
     }
     execute(global, target.clone(), settings, survey, options).await
+}
+
+/// Where the door stays as it is, nobody is asked.
+async fn asked_of_the_provider(
+    target: &Target,
+    settings: &Settings,
+    survey: &Survey,
+) -> Result<Vec<CheckResult>, Error> {
+    if !survey.changes(DOOR) {
+        return Ok(Vec::new());
+    }
+    Ok(check::identity::run(&target.cluster, settings).await?)
+}
+
+/// A doubt, as a notice of the plan.
+fn in_the_plan(check: &CheckResult) -> String {
+    let topic = if check.group == check::identity::GROUP { &check.group } else { &check.id };
+    format!("{topic}: {}", check.detail)
 }
 
 /// What would fail later is told before the first change.
@@ -263,9 +283,10 @@ pub(super) async fn ask(cluster: &Cluster, draft: &mut Draft, scope: Scope, secr
         cluster.ingress_classes(),
         cluster.secret(&namespace, DOOR_SECRET)
     )?;
+    let machine = Machine::read().await;
     tokio::task::block_in_place(|| {
         let detected = Detected {
-            tailnet: wizard::detect_tailnet(),
+            tailnet: machine.map(|machine| machine.suffix),
             storage_classes,
             ingress_classes,
             client_secret_in_cluster: secret.is_some() && secrets == Secrets::Keep,

@@ -5,6 +5,7 @@ mod answers;
 mod connect;
 mod diagnose;
 mod execute;
+mod ground;
 mod install;
 mod lock;
 mod manual;

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::check::ground::Proof;
 use crate::check::{identity, preflight};
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
-use crate::commands::{adoption, connect, reports, saved, survey::survey};
+use crate::commands::{adoption, connect, ground, reports, saved, survey::survey};
 use crate::error::{self, Error};
 use crate::event::{CheckResult, Verdict};
 use crate::helm::Ownership;
@@ -36,7 +37,12 @@ pub(super) async fn preflight(
     let survey = survey(global, &cluster, &helm, &settings).await?;
     reports::note_planned(record, &survey);
     checks.push(preflight::charts_rendered(survey.plan.releases().count(), &survey.prepared.notices));
-    checks.extend(adoption::look(&cluster, &helm, &survey, ownership).await?.checks);
+    let (found, ground) = tokio::try_join!(
+        adoption::look(&cluster, &helm, &survey, ownership),
+        ground::look(&cluster, &settings, &survey, Proof::Checks),
+    )?;
+    checks.extend(ground);
+    checks.extend(found.checks);
     record.checks(&checks);
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
     let total = checks.len();

@@ -1,5 +1,6 @@
 //! From settings to a prepared plan: facts, wanted releases, what stands, the plan, rendered charts. Reads only.
 
+use crate::check::adoption::Incoming;
 use crate::cli::GlobalArgs;
 use crate::cluster::Cluster;
 use crate::config::Settings;
@@ -7,7 +8,7 @@ use crate::engine::{self, Prepared};
 use crate::error::Error;
 use crate::event::ActionKind;
 use crate::helm::Helm;
-use crate::plan::{self, Observed, Plan, Rendered, Untried, Work};
+use crate::plan::{self, Anew, Observed, Plan, Rendered, Untried, Work};
 use crate::stack::{self, Catalogue, Release};
 
 /// Everything that is known before the first change.
@@ -24,6 +25,28 @@ impl Survey {
     pub(super) fn strangers(&self) -> Vec<String> {
         let named = self.observed.strangers.iter().filter_map(|name| self.observed.releases.get(name));
         named.map(|info| format!("release {} in namespace {}", info.name, info.namespace)).collect()
+    }
+
+    /// The releases that helm will install or change.
+    pub(super) fn incoming(&self) -> Vec<Incoming<'_>> {
+        let incoming = self.plan.releases().filter_map(|release| {
+            let name = release.component.as_str();
+            let prepared = self.prepared.releases.get(name)?;
+            let standing = self.observed.manifests.get(name).map(Vec::as_slice).unwrap_or_default();
+            let (rendered, hooks, crds) = (&prepared.manifest, &prepared.hooks, &prepared.crds);
+            Some(Incoming { release, rendered, hooks, crds, standing })
+        });
+        incoming.collect()
+    }
+
+    /// Namespaces in which a claim will grow.
+    pub(super) fn growing(&self) -> Vec<&str> {
+        let anew = self.plan.each_step().flat_map(|step| &step.anew);
+        let claims = anew.filter_map(|anew| match anew {
+            Anew::Claim { namespace, .. } => Some(namespace.as_str()),
+            Anew::Alone(_) | Anew::Whole(_) => None,
+        });
+        claims.collect()
     }
 
     /// Whether helm will install or change this component.

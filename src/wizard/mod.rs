@@ -10,7 +10,7 @@ mod upgrades;
 
 use std::io;
 
-pub use detect::{Detected, detect_tailnet};
+pub use detect::Detected;
 pub use prompt::{Prompt, Reply, Terminal};
 pub use questions::{Scope, ask};
 pub use upgrades::{Trust, UpgradeChoice, choose_upgrades};

@@ -92,7 +92,7 @@ fn a_single_wrong_fact_of_the_identity_provider_is_named_before_the_first_object
 fn install_stops_likewise(sandbox: &Sandbox) {
     sandbox.fault("issuer=secret-other", "on");
     let said = sandbox.install(&[]).ended_with(4);
-    for part in ["the client secret is the application's", "copy the Client Secret", "1 of 9"] {
+    for part in ["the client secret is the application's", "copy the Client Secret", "1 of 18"] {
         assert!(said.stderr.contains(part), "{part:?} is missing in:\n{}", said.stderr);
     }
     assert!(!said.stderr.contains(sandbox.variable("AUTH0_CLIENT_SECRET")), "{}", said.stderr);

@@ -9,6 +9,7 @@ mod causes;
 mod changes;
 mod charts;
 mod faulty_worlds;
+mod ground;
 mod identity;
 mod ignored_values;
 mod interruption;

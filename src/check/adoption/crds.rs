@@ -150,7 +150,7 @@ mod tests {
     fn judged(live: Held, alive: &[ReleaseInfo], ownership: Ownership) -> (Verdict, String, usize) {
         let stack = release(STACK);
         let crds = [crd()];
-        let incoming = Incoming { release: &stack, rendered: &[], crds: &crds, standing: &[] };
+        let incoming = Incoming { release: &stack, rendered: &[], hooks: &[], crds: &crds, standing: &[] };
         let intent = Intent { wanted: vec![&stack], incoming: vec![incoming], ownership };
         let (row, taken) = judge(&intent, &[live], alive);
         (row.verdict, row.detail, taken.len())

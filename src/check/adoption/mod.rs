@@ -36,10 +36,20 @@ pub struct Incoming<'a> {
     pub release: &'a Release,
     /// Rendered objects without hooks.
     pub rendered: &'a [Value],
+    /// Rendered hooks.
+    pub hooks: &'a [Value],
     /// CRDs that are applied before it.
     pub crds: &'a [Value],
     /// Objects of the manifest that stands; empty for a new release.
     pub standing: &'a [Value],
+}
+
+impl<'a> Incoming<'a> {
+    /// Every object that is made of it, hooks and our own objects among them; not its CRDs.
+    pub(super) fn everything(&self) -> impl Iterator<Item = &'a Value> {
+        let own = self.release.objects.iter().map(|object| &object.manifest);
+        self.rendered.iter().chain(self.hooks).chain(own)
+    }
 }
 
 /// What was found.
@@ -112,14 +122,14 @@ fn is_ours(wanted: &[&Release], info: &ReleaseInfo) -> bool {
 }
 
 #[cfg(test)]
-mod fixtures {
+pub(super) mod fixtures {
     use super::*;
     use crate::cluster::{Held, ObjectRef};
     use crate::helm::ReleaseStatus;
     use crate::stack::{ChartSource, CrdPolicy};
     use serde_json::json;
 
-    pub(super) fn release(component: &str) -> Release {
+    pub(in crate::check) fn release(component: &str) -> Release {
         Release {
             component: component.parse().unwrap(),
             title: String::new(),

@@ -217,7 +217,7 @@ mod tests {
         let loki = release("loki");
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "loki"}});
         let (rendered, standing) = ([role(), account.clone()], [account]);
-        let incoming = Incoming { release: &loki, rendered: &rendered, crds: &[], standing: &standing };
+        let incoming = Incoming { release: &loki, rendered: &rendered, hooks: &[], crds: &[], standing: &standing };
         let found: Vec<Place> = added(&incoming).map(|(place, _)| place).collect();
         assert_eq!(found, [("rbac.authorization.k8s.io/v1".into(), "ClusterRole".into(), "monitoring".into())]);
     }

@@ -18,7 +18,8 @@ use crate::stack::DOOR_SECRET;
 use application::Reaction;
 use discovery::Document;
 
-const GROUP: &str = "identity provider";
+/// Group of its rows.
+pub const GROUP: &str = "identity provider";
 /// Redirects that are followed, as oauth2-proxy follows them.
 const HOPS: usize = 5;
 

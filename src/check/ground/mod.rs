@@ -1,0 +1,150 @@
+//! The ground that a plan stands on: whether this context may do what the plan does, whether the ports of the nodes are
+//! free, whether the quotas leave room, and what is known of the tailnet. Everything is read first, then judged.
+
+mod ports;
+mod quotas;
+mod rights;
+mod tailnet;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::check::adoption::Incoming;
+use crate::check::row::{Finding, Row};
+use crate::check::runner::{self, Selection, Subject};
+use crate::cluster::{Cluster, ClusterError, Resource};
+use crate::config::Settings;
+use crate::event::CheckResult;
+
+pub use tailnet::Machine;
+
+const GROUP: &str = "before anything is changed";
+
+/// What is about to be done.
+pub struct Intent<'a> {
+    /// The answers.
+    pub settings: &'a Settings,
+    /// The releases that helm is about to install or change.
+    pub incoming: Vec<Incoming<'a>>,
+    /// Claims that grow: namespace of each.
+    pub growing: Vec<&'a str>,
+    /// Whether the stack is verified afterwards.
+    pub proof: Proof,
+    /// What this machine knows of its own tailnet.
+    pub machine: Option<&'a Machine>,
+}
+
+/// What comes after the waves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Every check of the stack.
+    Checks,
+    /// Nothing.
+    None,
+}
+
+/// What was read.
+pub(super) struct Ground {
+    namespace: String,
+    selection: Selection,
+    rights: rights::Rights,
+    ports: ports::Ports,
+    quotas: quotas::Quotas,
+    tailnet: tailnet::Tailnet,
+}
+
+const ROWS: &[Row<Ground>] = &[
+    Row::new("rights", GROUP, "this context may do everything that the plan does", |ground: &Ground| {
+        known(rights::judge(&ground.rights))
+    })
+    .within(0)
+    .hint("use a context with cluster-admin rights, or have somebody who has them grant what is named above"),
+    Row::new("host-ports", GROUP, "the ports of the nodes that the stack needs are free", |ground: &Ground| {
+        known(ports::judge(&ground.ports))
+    })
+    .within(0)
+    .hint("take the other pod away, or give this one another port under `values:`"),
+    Row::new("quotas", GROUP, "the ResourceQuotas leave room for the stack", |ground: &Ground| {
+        known(quotas::judge(&ground.quotas))
+    })
+    .within(0)
+    .hint("raise the quota (`kubectl -n NAMESPACE describe quota`), or lower replicas and requests under `values:`"),
+    Row::new("tailnet", GROUP, "the tailnet has the asked name, and gives certificates", |ground: &Ground| {
+        known(tailnet::judge(&ground.tailnet))
+    })
+    .within(0)
+    .hint("compare the answer tailnet with the DNS page of the Tailscale admin console"),
+];
+
+/// Looks at the ground of a plan; reads and dry runs only.
+pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResult>, ClusterError> {
+    let kinds = kinds(cluster, &intent.incoming).await?;
+    let (rights, ports, quotas, tailnet) = futures::try_join!(
+        rights::read(cluster, intent, &kinds),
+        ports::read(cluster, &intent.incoming),
+        quotas::read(cluster, &intent.incoming, &kinds),
+        tailnet::read(cluster, intent),
+    )?;
+    let namespace = intent.settings.namespace.as_str().to_owned();
+    let ground = Ground { namespace, selection: Selection::default(), rights, ports, quotas, tailnet };
+    Ok(runner::run(&rows(), &ground, None).await)
+}
+
+pub(super) fn rows() -> Vec<&'static Row<Ground>> {
+    ROWS.iter().collect()
+}
+
+/// How the kinds of the releases are called, by (apiVersion, kind); those that only their CRDs bring are among them.
+type Kinds = BTreeMap<(String, String), Resource>;
+
+async fn kinds(cluster: &Cluster, incoming: &[Incoming<'_>]) -> Result<Kinds, ClusterError> {
+    let objects = incoming.iter().flat_map(Incoming::everything);
+    let mut asked: Vec<(String, String)> = objects.map(kind_of).collect();
+    asked.sort();
+    asked.dedup();
+    let mut known = cluster.resources(asked.iter().cloned()).await?;
+    let brought = incoming.iter().flat_map(|incoming| incoming.crds.iter().chain(incoming.rendered));
+    let brought: Vec<(String, Resource)> =
+        brought.filter(|object| object["kind"] == "CustomResourceDefinition").filter_map(Resource::of_crd).collect();
+    for key in asked {
+        let group = key.0.split_once('/').map_or("", |(group, _)| group);
+        let crd = brought.iter().find(|(kind, resource)| *kind == key.1 && resource.group == group);
+        if let Some((_, resource)) = crd {
+            known.entry(key).or_insert_with(|| resource.clone());
+        }
+    }
+    Ok(known)
+}
+
+fn kind_of(object: &Value) -> (String, String) {
+    let text = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
+    (text("apiVersion"), text("kind"))
+}
+
+/// Where an object of a release stands.
+fn namespace_of<'a>(object: &'a Value, incoming: &Incoming<'a>) -> &'a str {
+    let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
+    named.filter(|name| !name.is_empty()).unwrap_or(&incoming.release.namespace)
+}
+
+/// What is read already needs no time.
+fn known(finding: Finding) -> futures::future::BoxFuture<'static, Finding> {
+    Box::pin(std::future::ready(finding))
+}
+
+impl Subject for Ground {
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn has(&self, _component: &str) -> bool {
+        true
+    }
+
+    fn selection(&self) -> &Selection {
+        &self.selection
+    }
+}
