@@ -1,7 +1,7 @@
 //! The fault corpus: each folder of tests/faults is provoked on an installed stack, the real binary runs into it, and
 //! what it names is held against what was to be named. Times are told, never judged.
 //!
-//! `TAILWATCH_FAULTS=name,name` runs these, `TAILWATCH_FAULTS=all` every one, and without it every sixth one runs.
+//! `TAILWATCH_FAULTS=name,name` runs these, `TAILWATCH_FAULTS=all` every one, and without it every tenth one runs.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 

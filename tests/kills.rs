@@ -1,8 +1,8 @@
 //! kill -9 at random moments of installs and upgrades, of tailwatch and of its helm: the same command then converges,
 //! with no question and no hand, to the state that an undisturbed run ends in.
 //!
-//! `TAILWATCH_KILLS=100` kills so often (four times without it), on `TAILWATCH_KILLS_SANDBOXES` sandboxes side by side
-//! (two without it). Each kill is told with its moment; a moment comes again with the same `TAILWATCH_KILLS_SEED`.
+//! `TAILWATCH_KILLS=100` kills so often (twice without it), on `TAILWATCH_KILLS_SANDBOXES` sandboxes side by side
+//! (one without it). Each kill is told with its moment; a moment comes again with the same `TAILWATCH_KILLS_SEED`.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -52,8 +52,8 @@ struct Tally {
 fn killed_at_any_moment_the_same_command_converges() {
     let number =
         |name: &str, default: usize| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let kills = number("TAILWATCH_KILLS", 4);
-    let sandboxes = number("TAILWATCH_KILLS_SANDBOXES", 2);
+    let kills = number("TAILWATCH_KILLS", 2);
+    let sandboxes = number("TAILWATCH_KILLS_SANDBOXES", 1);
     let seed = number("TAILWATCH_KILLS_SEED", std::process::id() as usize) as u64;
     say(&format!("{kills} kills, seed {seed}"));
     let tally = Mutex::new(Tally { left: kills, ..Tally::default() });
