@@ -83,8 +83,6 @@ func (g *grafana) running() (map[string]string, []dataSource) {
 	settings, sources := maps.Clone(g.settings), slices.Clone(g.sources)
 	fault, _ := g.w.fault("grafana")
 	switch fault.Target {
-	case "anonymous-off":
-		settings["auth.anonymous.enabled"] = "false"
 	case "role-admin":
 		settings["auth.anonymous.org_role"] = "Admin"
 	case "login-form":

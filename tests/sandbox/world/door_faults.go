@@ -28,8 +28,6 @@ func spoiled(fault string, arguments []string, text string) ([]string, string) {
 			"--redeem-url="+other+"/oauth/token", "--oidc-jwks-url="+other+"/.well-known/jwks.json"), text
 	case "no-pkce":
 		return replaceFlags(arguments, map[string]string{"code-challenge-method": ""}), without("code_challenge_method")
-	case "admits-all":
-		return replaceFlags(arguments, map[string]string{"allowed-group": ""}), without("allowed_groups")
 	}
 	return arguments, text
 }

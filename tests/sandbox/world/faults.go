@@ -19,8 +19,8 @@ type Fault struct{ Kind, Target, File, Stages string }
 var faultKinds = []faultKind{
 	{"network", "policies-ignored", false},
 	{"metrics", "target-missing|no-alertmanager|webhook-away|alertmanager-deaf", false},
-	{"door", "wrong-client|wrong-redirect|trusts-headers|admits-all|no-pkce|wrong-issuer", false},
-	{"grafana", "two-defaults|no-default|loki-wrong|anonymous-off|login-form|root-url|no-dashboards|role-admin", false},
+	{"door", "wrong-client|wrong-redirect|trusts-headers|no-pkce|wrong-issuer", false},
+	{"grafana", "two-defaults|no-default|loki-wrong|login-form|root-url|no-dashboards|role-admin", false},
 	{"logs", "lost-before-alloy|lost-in-alloy|twice|read-only|lost-in-loki|wrong-labels|late", false},
 	{"pods", "PREFIX@FILE", true}, {"image-pull", "[PREFIX]", true}, {"crash-loop", "[PREFIX]", true},
 	{"never-ready", "[PREFIX]", true}, {"slow-start", "[PREFIX]", true}, {"node-not-ready", "NODE", true},
