@@ -5,6 +5,7 @@
 pub mod adoption;
 pub mod ground;
 pub mod identity;
+mod known;
 pub mod login;
 #[cfg(test)]
 mod manual_tests;

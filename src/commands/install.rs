@@ -157,7 +157,7 @@ pub(super) async fn carry_out(
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
     reports::note_surroundings(options.record, &target.cluster, &target.helm, settings);
-    let checks = check::preflight::run(&target.cluster, settings).await?;
+    let checks = check::preflight::run(&target.cluster, &target.helm, settings).await?;
     refuse_failed(&checks, &style, options.record)?;
     let confirmed = if options.yes { Audience::Nobody } else { Audience::of(global) };
     for _ in 1..PLANS {

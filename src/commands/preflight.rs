@@ -29,14 +29,13 @@ pub(super) async fn preflight(
     let settings = saved::settings(draft, &cluster).await?;
     reports::note_surroundings(record, &cluster, &helm, &settings);
     let (mut checks, provider) =
-        tokio::try_join!(preflight::run(&cluster, &settings), identity::run(&cluster, &settings))?;
-    checks.push(preflight::helm_found(&helm.version().to_string(), &helm.program().display().to_string()));
+        tokio::try_join!(preflight::run(&cluster, &helm, &settings), identity::run(&cluster, &settings))?;
     checks.extend(provider);
     record.checks(&checks);
     // Fetching and rendering every chart tells the rest; what is wrong with it is an error of its own.
     let survey = survey(global, &cluster, &helm, &settings).await?;
     reports::note_planned(record, &survey);
-    checks.push(preflight::charts_rendered(survey.plan.releases().count(), &survey.prepared.notices));
+    checks.extend(preflight::charts_rendered(survey.plan.releases().count(), &survey.prepared.notices).await);
     let (found, ground) = tokio::try_join!(
         adoption::look(&cluster, &helm, &survey, ownership),
         ground::look(&cluster, &settings, &survey, Proof::Checks),

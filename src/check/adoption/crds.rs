@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::adoption::{Incoming, Intent, STACK, Taken, place, release_of};
-use crate::check::preflight::row;
+use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held, OPERATOR_VERSION, ObjectRef};
-use crate::event::{CheckResult, Verdict};
 use crate::helm::{Ownership, ReleaseInfo};
 
 /// Charts that bring them. helm marks what comes from `crds/` with nothing but its field manager.
@@ -32,9 +31,7 @@ pub(super) async fn read(cluster: &Cluster, incoming: &[Incoming<'_>]) -> Result
 }
 
 /// `foreign-crds`
-pub(super) fn judge(intent: &Intent<'_>, live: &[Held], alive: &[ReleaseInfo]) -> (CheckResult, Vec<Taken>) {
-    let statement = "the CRDs of the Prometheus operator are nobody else's, and not newer";
-    let told = |verdict, detail, hint| row("foreign-crds", statement, verdict, detail, hint);
+pub(super) fn judge(intent: &Intent<'_>, live: &[Held], alive: &[ReleaseInfo]) -> (Finding, Vec<Taken>) {
     let applied: BTreeMap<String, Option<semver::Version>> = intent
         .incoming
         .iter()
@@ -54,7 +51,7 @@ pub(super) fn judge(intent: &Intent<'_>, live: &[Held], alive: &[ReleaseInfo]) -
             let detail = format!("{} is of operator {found}, the chart brings {brought}", crd.object.name);
             let hint = "ask for a chart that is at least as new, with `versions: { kube-prometheus-stack: … }` in the \
                         answers; CRDs are never downgraded";
-            return (told(Verdict::Fail, detail, Some(hint.into())), Vec::new());
+            return (Finding::fail(detail).hinting(hint), Vec::new());
         }
     }
     let mut owners: BTreeMap<Owner, Vec<&Held>> = BTreeMap::new();
@@ -67,7 +64,7 @@ pub(super) fn judge(intent: &Intent<'_>, live: &[Held], alive: &[ReleaseInfo]) -
     if foreign && intent.ownership == Ownership::Respect {
         let hint = "let the stack take them over with --adopt (no pod restarts, and whoever brought them may change \
                     them back), remove that owner and leave the CRDs, or use another cluster";
-        return (told(Verdict::Fail, words, Some(hint.into())), Vec::new());
+        return (Finding::fail(words).hinting(hint), Vec::new());
     }
     let taken = owners.iter().filter_map(|(owner, crds)| match owner {
         Owner::Alive(owner) => Some((owner, crds)),
@@ -77,7 +74,7 @@ pub(super) fn judge(intent: &Intent<'_>, live: &[Held], alive: &[ReleaseInfo]) -
         let object = format!("{} CRDs of the Prometheus operator", crds.len());
         Taken { component: None, object, owner: owner.clone(), restarts: false }
     });
-    (told(Verdict::Pass, words, None), taken.collect())
+    (Finding::pass(words), taken.collect())
 }
 
 fn owner(crd: &Held, ours: Option<(&str, &str)>, alive: &[ReleaseInfo]) -> Owner {
@@ -131,6 +128,7 @@ fn version(text: Option<&str>) -> Option<semver::Version> {
 mod tests {
     use super::*;
     use crate::check::adoption::fixtures::{held, release, standing};
+    use crate::check::row::State;
     use serde_json::{Value, json};
 
     const NAME: &str = "probes.monitoring.coreos.com";
@@ -147,20 +145,20 @@ mod tests {
         held
     }
 
-    fn judged(live: Held, alive: &[ReleaseInfo], ownership: Ownership) -> (Verdict, String, usize) {
+    fn judged(live: Held, alive: &[ReleaseInfo], ownership: Ownership) -> (State, String, usize) {
         let stack = release(STACK);
         let crds = [crd()];
         let incoming = Incoming { release: &stack, rendered: &[], hooks: &[], crds: &crds, standing: &[] };
         let intent = Intent { wanted: vec![&stack], incoming: vec![incoming], ownership };
         let (row, taken) = judge(&intent, &[live], alive);
-        (row.verdict, row.detail, taken.len())
+        (row.state, row.detail, taken.len())
     }
 
     #[test]
     fn newer_ones_are_refused_whosever_they_are() {
         for ownership in [Ownership::Respect, Ownership::Take] {
             let (verdict, detail, _) = judged(live("0.87.0", None, &["tailwatch"]), &[], ownership);
-            assert_eq!(verdict, Verdict::Fail);
+            assert_eq!(verdict, State::Fail);
             assert_eq!(detail, "probes.monitoring.coreos.com is of operator 0.87.0, the chart brings 0.86.2");
         }
     }
@@ -177,7 +175,7 @@ mod tests {
             (live("0.80.0", None, &["kubectl-client-side-apply"]), &prom),
         ] {
             let (verdict, detail, taken) = judged(crd.clone(), alive, Ownership::Respect);
-            assert_eq!((verdict, taken), (Verdict::Pass, 0), "{crd:?}: {detail}");
+            assert_eq!((verdict, taken), (State::Pass, 0), "{crd:?}: {detail}");
         }
         let (_, detail, _) = judged(live("0.80.0", None, &["kubectl-create"]), &[], Ownership::Respect);
         assert_eq!(detail, "1 CRDs were left by field manager kubectl-create (operator 0.80.0) and are taken over");
@@ -192,10 +190,10 @@ mod tests {
             (live("0.80.0", None, &["argocd-controller"]), "field manager argocd-controller"),
         ] {
             let (verdict, detail, taken) = judged(crd.clone(), &prom, Ownership::Respect);
-            assert_eq!((verdict, taken), (Verdict::Fail, 0));
+            assert_eq!((verdict, taken), (State::Fail, 0));
             assert_eq!(detail, format!("1 CRDs are of {owner} (operator 0.80.0)"));
             let (verdict, _, taken) = judged(crd, &prom, Ownership::Take);
-            assert_eq!((verdict, taken), (Verdict::Pass, 1));
+            assert_eq!((verdict, taken), (State::Pass, 1));
         }
     }
 }

@@ -11,6 +11,8 @@ use serde_json::Value;
 
 pub use ownership::OWNERSHIP;
 
+use crate::check::known::{GROUP, Known};
+use crate::check::row::Row;
 use crate::cluster::{Cluster, ClusterError};
 use crate::event::CheckResult;
 use crate::helm::{Helm, HelmError, Ownership, ReleaseInfo};
@@ -18,6 +20,41 @@ use crate::stack::Release;
 
 /// The component whose chart brings the CRDs, the operator and Grafana.
 const STACK: &str = "kube-prometheus-stack";
+
+pub(super) const ROWS: &[Row<Known>] = &[
+    Row::new("foreign-release", GROUP, "no other release of these charts meets the stack", |known: &Known| {
+        known.told("foreign-release")
+    })
+    .within(0)
+    .warns()
+    .hint("remove the other release, or see that the two do not meet, or use another cluster"),
+    Row::new(
+        "foreign-crds",
+        GROUP,
+        "the CRDs of the Prometheus operator are nobody else's, and not newer",
+        |known: &Known| known.told("foreign-crds"),
+    )
+    .within(0)
+    .hint("let the stack take them over with --adopt, or use another cluster; newer ones need a newer chart"),
+    Row::new(OWNERSHIP, GROUP, "no object of the stack stands already as somebody else's", |known: &Known| {
+        known.told(OWNERSHIP)
+    })
+    .within(0)
+    .hint("remove them, or let the stack take them over with --adopt (helm 3.17 or later)"),
+    Row::new(
+        "prometheus-operators",
+        GROUP,
+        "no other Prometheus operator works on the same namespaces",
+        |known: &Known| known.told("prometheus-operators"),
+    )
+    .within(0)
+    .hint("give the other one --deny-namespaces=NAMESPACE, or remove it"),
+    Row::new("default-data-source", GROUP, "Grafana finds no default data source but ours", |known: &Known| {
+        known.told("default-data-source")
+    })
+    .within(0)
+    .hint("write `isDefault: false` there, or remove its label"),
+];
 
 /// What is about to be done.
 pub struct Intent<'a> {
@@ -98,14 +135,15 @@ pub async fn run(cluster: &Cluster, helm: &Helm, intent: &Intent<'_>) -> Result<
     let (crds, mut taken) = crds::judge(intent, &crds, &alive);
     let (objects, more) = ownership::judge(&met, intent.ownership, helm.version());
     taken.extend(more);
-    let checks = vec![
-        releases::judge(&intent.wanted, &alive),
-        crds,
-        objects,
-        operators::judge(&intent.wanted, &operators),
-        sources::judge(&intent.wanted, &sources),
+    let findings = [
+        ("foreign-release", releases::judge(&intent.wanted, &alive)),
+        ("foreign-crds", crds),
+        (OWNERSHIP, objects),
+        ("prometheus-operators", operators::judge(&intent.wanted, &operators)),
+        ("default-data-source", sources::judge(&intent.wanted, &sources)),
     ];
-    Ok(Findings { checks, taken })
+    let namespace = release_of(&intent.wanted, STACK).map_or("", |stack| &stack.namespace);
+    Ok(Findings { checks: Known::new(namespace, findings).run(ROWS).await, taken })
 }
 
 /// The release of a component among the wanted ones.

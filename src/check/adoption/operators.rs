@@ -3,9 +3,8 @@
 use serde_json::Value;
 
 use crate::check::adoption::{STACK, place, release_of};
-use crate::check::preflight::row;
+use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held};
-use crate::event::{CheckResult, Verdict};
 use crate::stack::Release;
 
 /// A Deployment that runs the operator.
@@ -68,11 +67,8 @@ fn leaves_alone(arguments: &[String], namespace: &str) -> bool {
 }
 
 /// `prometheus-operators`
-pub(super) fn judge(wanted: &[&Release], operators: &[Operator]) -> CheckResult {
-    let told = |verdict, detail, hint| {
-        row("prometheus-operators", "no other Prometheus operator works on the same namespaces", verdict, detail, hint)
-    };
-    let Some(ours) = release_of(wanted, STACK) else { return told(Verdict::Pass, String::new(), None) };
+pub(super) fn judge(wanted: &[&Release], operators: &[Operator]) -> Finding {
+    let Some(ours) = release_of(wanted, STACK) else { return Finding::pass("") };
     let foreign: Vec<&Operator> =
         operators.iter().filter(|operator| operator.held.release() != Some(place(ours))).collect();
     let words = |operator: &&Operator| {
@@ -90,10 +86,10 @@ pub(super) fn judge(wanted: &[&Release], operators: &[Operator]) -> CheckResult 
             ours.namespace
         );
         let detail = format!("{}: watches namespace {} too", listed(&meets), ours.namespace);
-        return told(Verdict::Fail, detail, Some(hint));
+        return Finding::fail(detail).hinting(hint);
     }
     if foreign.is_empty() {
-        return told(Verdict::Pass, String::new(), None);
+        return Finding::pass("");
     }
     let denied = ours.values.pointer("/prometheusOperator/denyNamespaces").and_then(Value::as_array);
     let is_left_alone = |operator: &&Operator| {
@@ -101,19 +97,20 @@ pub(super) fn judge(wanted: &[&Release], operators: &[Operator]) -> CheckResult 
         denied.is_some_and(|denied| denied.iter().any(|name| name == namespace))
     };
     if foreign.iter().all(is_left_alone) {
-        return told(Verdict::Pass, format!("{}: each leaves the other's namespace alone", listed(&foreign)), None);
+        return Finding::pass(format!("{}: each leaves the other's namespace alone", listed(&foreign)));
     }
     let detail =
         format!("{}: leaves namespace {} alone, but ours watches every other", listed(&foreign), ours.namespace);
     let hint =
         "name its namespaces under values.kube-prometheus-stack.prometheusOperator.denyNamespaces in the answers";
-    told(Verdict::Warn, detail, Some(hint.into()))
+    Finding::warn(detail).hinting(hint)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::check::adoption::fixtures::{held, release};
+    use crate::check::row::State;
     use serde_json::json;
 
     fn operator(namespace: &str, release: Option<(&str, &str)>, arguments: &[&str]) -> Operator {
@@ -123,12 +120,12 @@ mod tests {
         Operator { held: held(&object, release, &["helm"]), arguments }
     }
 
-    fn judged(operator: Operator) -> (Verdict, String) {
+    fn judged(operator: Operator) -> (State, String) {
         let mut stack = release(STACK);
         stack.values = json!({"prometheusOperator": {"denyNamespaces": ["apart"]}});
         let row = judge(&[&stack], &[operator]);
-        assert_eq!(row.hint.is_some(), row.verdict != Verdict::Pass);
-        (row.verdict, row.detail)
+        assert_eq!(row.hint.is_some(), row.state != State::Pass);
+        (row.state, row.detail)
     }
 
     #[test]
@@ -137,17 +134,17 @@ mod tests {
         for arguments in [&[][..], &["--namespaces=a,monitoring"], &["--namespaces", "monitoring"], &["--namespaces="]]
         {
             let (verdict, detail) = judged(operator("metrics", prom, arguments));
-            assert_eq!(verdict, Verdict::Fail, "{arguments:?}");
+            assert_eq!(verdict, State::Fail, "{arguments:?}");
             assert!(
                 detail.contains("prom-operator in namespace metrics (release prom in namespace metrics)"),
                 "{detail}"
             );
         }
         for arguments in [&["--namespaces=metrics"][..], &["-deny-namespaces", "monitoring"]] {
-            assert_eq!(judged(operator("metrics", prom, arguments)).0, Verdict::Warn, "{arguments:?}");
-            assert_eq!(judged(operator("apart", prom, arguments)).0, Verdict::Pass, "{arguments:?}");
+            assert_eq!(judged(operator("metrics", prom, arguments)).0, State::Warn, "{arguments:?}");
+            assert_eq!(judged(operator("apart", prom, arguments)).0, State::Pass, "{arguments:?}");
         }
-        assert_eq!(judged(operator("monitoring", Some((STACK, "monitoring")), &[])).0, Verdict::Pass);
+        assert_eq!(judged(operator("monitoring", Some((STACK, "monitoring")), &[])).0, State::Pass);
     }
 
     #[test]

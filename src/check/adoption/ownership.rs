@@ -8,9 +8,8 @@ use serde_json::Value;
 
 use crate::check::adoption::{Incoming, Taken, place};
 use crate::check::name_of;
-use crate::check::preflight::row;
+use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held, ObjectRef};
-use crate::event::{CheckResult, Verdict};
 use crate::helm::{OLDEST_THAT_TAKES, Ownership};
 
 /// Id of the row.
@@ -77,38 +76,35 @@ async fn with_workload(cluster: &Cluster, held: Held, added: &Added<'_>) -> Resu
 }
 
 /// `ownership`
-pub(super) fn judge(met: &[Met], ownership: Ownership, helm: &semver::Version) -> (CheckResult, Vec<Taken>) {
-    let told = |verdict, detail, hint: Option<String>| {
-        row(OWNERSHIP, "no object of the stack stands already as somebody else's", verdict, detail, hint)
-    };
+pub(super) fn judge(met: &[Met], ownership: Ownership, helm: &semver::Version) -> (Finding, Vec<Taken>) {
     let listed = |met: &[&Met]| met.iter().map(|met| words(met)).collect::<Vec<_>>().join("; ");
     let all: Vec<&Met> = met.iter().collect();
     if met.is_empty() {
-        return (told(Verdict::Pass, String::new(), None), Vec::new());
+        return (Finding::pass(""), Vec::new());
     }
     if ownership == Ownership::Respect {
         let hint = "remove them, install into another namespace with --namespace, or let the stack take them over with \
                     --adopt";
-        return (told(Verdict::Fail, listed(&all), Some(hint.into())), Vec::new());
+        return (Finding::fail(listed(&all)).hinting(hint), Vec::new());
     }
     if *helm < OLDEST_THAT_TAKES {
         let hint = format!("helm {OLDEST_THAT_TAKES} or later can take them over, this one is {helm}; or remove them");
-        return (told(Verdict::Fail, listed(&all), Some(hint)), Vec::new());
+        return (Finding::fail(listed(&all)).hinting(hint), Vec::new());
     }
     let fixed: Vec<&Met> =
         all.iter().copied().filter(|met| met.workload.as_ref().is_some_and(has_other_selector)).collect();
     if !fixed.is_empty() {
         let detail = format!("{}: its selector is another one, and cannot be changed", listed(&fixed));
-        return (told(Verdict::Fail, detail, Some("remove it; the release then makes its own".into())), Vec::new());
+        return (Finding::fail(detail).hinting("remove it; the release then makes its own"), Vec::new());
     }
     let taken: Vec<Taken> = met.iter().map(take).collect();
     let detail = format!("taken over: {}", listed(&all));
     let restarts: Vec<&str> = taken.iter().filter(|taken| taken.restarts).map(|taken| taken.object.as_str()).collect();
     if restarts.is_empty() {
-        return (told(Verdict::Pass, detail, None), taken);
+        return (Finding::pass(detail), taken);
     }
     let hint = format!("this replaces the pods of {}", restarts.join(", "));
-    (told(Verdict::Warn, detail, Some(hint)), taken)
+    (Finding::warn(detail).hinting(hint), taken)
 }
 
 fn take(met: &Met) -> Taken {
@@ -190,6 +186,7 @@ fn is_within(wanted: &Value, live: &Value) -> bool {
 mod tests {
     use super::*;
     use crate::check::adoption::fixtures::{held, release};
+    use crate::check::row::State;
     use serde_json::json;
 
     const NEW: semver::Version = semver::Version::new(3, 19, 4);
@@ -225,17 +222,14 @@ mod tests {
     #[test]
     fn what_is_somebody_elses_fails_with_ways_out_and_is_taken_when_asked() {
         let (row, taken) = judge(&[met(None)], Ownership::Respect, &NEW);
-        assert_eq!(
-            (row.verdict, row.detail.as_str()),
-            (Verdict::Fail, "ClusterRole loki (field manager kubectl-create)")
-        );
+        assert_eq!((row.state, row.detail.as_str()), (State::Fail, "ClusterRole loki (field manager kubectl-create)"));
         assert!(row.hint.unwrap().contains("--adopt") && taken.is_empty());
         let (row, taken) = judge(&[met(None)], Ownership::Take, &NEW);
-        assert_eq!((row.verdict, taken.len(), taken[0].restarts), (Verdict::Pass, 1, false));
+        assert_eq!((row.state, taken.len(), taken[0].restarts), (State::Pass, 1, false));
         let (row, taken) = judge(&[met(None)], Ownership::Take, &semver::Version::new(3, 16, 4));
-        assert_eq!((row.verdict, taken.len()), (Verdict::Fail, 0));
+        assert_eq!((row.state, taken.len()), (State::Fail, 0));
         assert!(row.hint.unwrap().starts_with("helm 3.17.0 or later"));
-        assert_eq!(judge(&[], Ownership::Respect, &NEW).0.verdict, Verdict::Pass);
+        assert_eq!(judge(&[], Ownership::Respect, &NEW).0.state, State::Pass);
     }
 
     #[test]
@@ -248,7 +242,7 @@ mod tests {
         let judged =
             |live: Value| judge(&[met(Some((deployment(live), deployment(wanted.clone()))))], Ownership::Take, &NEW);
         let (row, taken) = judged(same.clone());
-        assert_eq!((row.verdict, taken[0].restarts), (Verdict::Pass, false));
+        assert_eq!((row.state, taken[0].restarts), (State::Pass, false));
         for (pointer, value) in [
             ("/spec/containers/0/image", json!("b")),
             ("/metadata/labels", json!({"app": "loki", "more": "x"})),
@@ -257,12 +251,12 @@ mod tests {
             let mut other = same.clone();
             *other.pointer_mut(pointer).unwrap() = value;
             let (row, taken) = judged(other);
-            assert_eq!((row.verdict, taken[0].restarts), (Verdict::Warn, true), "{pointer}");
+            assert_eq!((row.state, taken[0].restarts), (State::Warn, true), "{pointer}");
             assert_eq!(row.hint.unwrap(), "this replaces the pods of Deployment loki");
         }
         let mut elsewhere = deployment(same);
         elsewhere["spec"]["selector"] = json!({"matchLabels": {"app": "other"}});
         let (row, taken) = judge(&[met(Some((elsewhere, deployment(wanted))))], Ownership::Take, &NEW);
-        assert_eq!((row.verdict, taken.len()), (Verdict::Fail, 0));
+        assert_eq!((row.state, taken.len()), (State::Fail, 0));
     }
 }

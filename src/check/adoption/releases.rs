@@ -1,8 +1,7 @@
 //! Releases of the same charts, under other names or in other namespaces.
 
 use crate::check::adoption::is_ours;
-use crate::check::preflight::row;
-use crate::event::{CheckResult, Verdict};
+use crate::check::row::Finding;
 use crate::helm::ReleaseInfo;
 use crate::stack::Release;
 
@@ -17,7 +16,7 @@ const CONSEQUENCES: [(&str, &str); 3] = [
 ];
 
 /// `foreign-release`
-pub(super) fn judge(wanted: &[&Release], alive: &[ReleaseInfo]) -> CheckResult {
+pub(super) fn judge(wanted: &[&Release], alive: &[ReleaseInfo]) -> Finding {
     let of_our_charts = |info: &&ReleaseInfo| wanted.iter().any(|release| release.chart.name == info.chart);
     let foreign: Vec<&ReleaseInfo> = alive.iter().filter(of_our_charts).filter(|info| !is_ours(wanted, info)).collect();
     let told = |info: &&ReleaseInfo| {
@@ -32,21 +31,21 @@ pub(super) fn judge(wanted: &[&Release], alive: &[ReleaseInfo]) -> CheckResult {
         )
     };
     let meets = foreign.iter().find(|info| CONSEQUENCES.iter().any(|(chart, _)| *chart == info.chart));
-    let hint = meets.map(|info| {
-        format!(
+    let detail = foreign.iter().map(told).collect::<Vec<_>>().join("; ");
+    match meets {
+        None => Finding::pass(detail),
+        Some(info) => Finding::warn(detail).hinting(format!(
             "remove it with `helm uninstall {} -n {}`, or see that the two do not meet, or use another cluster",
             info.name, info.namespace
-        )
-    });
-    let verdict = if meets.is_some() { Verdict::Warn } else { Verdict::Pass };
-    let detail = foreign.iter().map(told).collect::<Vec<_>>().join("; ");
-    row("foreign-release", "no other release of these charts meets the stack", verdict, detail, hint)
+        )),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::check::adoption::fixtures::{release, standing};
+    use crate::check::row::State;
 
     #[test]
     fn another_release_of_a_chart_is_told_with_what_it_does_to_ours() {
@@ -55,13 +54,13 @@ mod tests {
         let ours = standing("loki", "monitoring", "loki");
         let judged = |more: ReleaseInfo| judge(&wanted, &[ours.clone(), standing("web", "x", "nginx"), more]);
         let harmless = judged(standing("logs", "other", "loki"));
-        assert_eq!(harmless.verdict, Verdict::Pass);
+        assert_eq!(harmless.state, State::Pass);
         assert_eq!(harmless.detail, "release logs in namespace other is of chart loki 70.1.0");
         let meets = judged(standing("kube-prometheus-stack", "other", "kube-prometheus-stack"));
-        assert_eq!(meets.verdict, Verdict::Warn);
+        assert_eq!(meets.state, State::Warn);
         assert!(meets.detail.contains("port 9100"), "{}", meets.detail);
         assert!(meets.hint.unwrap().contains("helm uninstall kube-prometheus-stack -n other"));
         let own = judged(standing("kube-prometheus-stack", "monitoring", "kube-prometheus-stack"));
-        assert_eq!((own.verdict, own.detail.as_str()), (Verdict::Pass, ""));
+        assert_eq!((own.state, own.detail.as_str()), (State::Pass, ""));
     }
 }

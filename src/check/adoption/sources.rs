@@ -4,9 +4,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::check::adoption::{Intent, STACK, release_of};
-use crate::check::preflight::row;
+use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
-use crate::event::{CheckResult, Verdict};
 use crate::stack::Release;
 
 const SIDECAR: &str = "/grafana/sidecar/datasources";
@@ -128,17 +127,13 @@ fn defaults(object: &Value) -> Vec<Source> {
 }
 
 /// `default-data-source`
-pub(super) fn judge(wanted: &[&Release], sources: &[Source]) -> CheckResult {
-    let told = |verdict, detail: String, hint: Option<&str>| {
-        let statement = "Grafana finds no default data source but ours";
-        row("default-data-source", statement, verdict, detail, hint.map(str::to_owned))
-    };
+pub(super) fn judge(wanted: &[&Release], sources: &[Source]) -> Finding {
     let is_off = release_of(wanted, STACK).is_none_or(|stack| scope(stack) == Scope::Off);
     if is_off {
-        return told(Verdict::Pass, "the sidecar that looks for them is off".into(), None);
+        return Finding::pass("the sidecar that looks for them is off");
     }
     if sources.is_empty() {
-        return told(Verdict::Pass, String::new(), None);
+        return Finding::pass("");
     }
     let words = |source: &Source| {
         let ObjectRef { kind, name, namespace, .. } = &source.object;
@@ -148,13 +143,14 @@ pub(super) fn judge(wanted: &[&Release], sources: &[Source]) -> CheckResult {
     let detail = sources.iter().map(words).collect::<Vec<_>>().join("; ");
     let hint = "write `isDefault: false` there, remove its label, leave `grafana.sidecar.datasources.enabled: false` \
                 below values.kube-prometheus-stack, or, where it is the chart's own, set isDefaultDatasource: false there";
-    told(Verdict::Fail, detail, Some(hint))
+    Finding::fail(detail).hinting(hint)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::check::adoption::fixtures::release;
+    use crate::check::row::State;
     use serde_json::json;
 
     fn stack(sidecar: Value) -> Release {
@@ -187,13 +183,13 @@ mod tests {
         let found = [defaults(&map), defaults(&secret)].concat();
         let (on, off) = (stack(json!({})), stack(json!({"enabled": false})));
         let row = judge(&[&on], &found);
-        assert_eq!(row.verdict, Verdict::Fail);
+        assert_eq!(row.state, State::Fail);
         assert_eq!(
             row.detail,
             "ConfigMap m in namespace n has Mine as a default one; Secret s in namespace n has Mine as a default one"
         );
-        assert_eq!(judge(&[&on], &[]).verdict, Verdict::Pass);
+        assert_eq!(judge(&[&on], &[]).state, State::Pass);
         let row = judge(&[&off], &[]);
-        assert_eq!((row.verdict, row.detail.as_str()), (Verdict::Pass, "the sidecar that looks for them is off"));
+        assert_eq!((row.state, row.detail.as_str()), (State::Pass, "the sidecar that looks for them is off"));
     }
 }

@@ -13,15 +13,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::check::adoption::Incoming;
-use crate::check::row::{Finding, Row};
-use crate::check::runner::{self, Selection, Subject};
+use crate::check::known::{GROUP, Known};
+use crate::check::row::Row;
 use crate::cluster::{Cluster, ClusterError, Resource};
 use crate::config::Settings;
 use crate::event::CheckResult;
 
 pub use tailnet::Machine;
-
-const GROUP: &str = "before anything is changed";
 
 /// What is about to be done.
 pub struct Intent<'a> {
@@ -46,34 +44,24 @@ pub enum Proof {
     None,
 }
 
-/// What was read.
-pub(super) struct Ground {
-    namespace: String,
-    selection: Selection,
-    rights: rights::Rights,
-    ports: ports::Ports,
-    quotas: quotas::Quotas,
-    tailnet: tailnet::Tailnet,
-}
-
-const ROWS: &[Row<Ground>] = &[
-    Row::new("rights", GROUP, "this context may do everything that the plan does", |ground: &Ground| {
-        known(rights::judge(&ground.rights))
+pub(super) const ROWS: &[Row<Known>] = &[
+    Row::new("rights", GROUP, "this context may do everything that the plan does", |known: &Known| {
+        known.told("rights")
     })
     .within(0)
     .hint("use a context with cluster-admin rights, or have somebody who has them grant what is named above"),
-    Row::new("host-ports", GROUP, "the ports of the nodes that the stack needs are free", |ground: &Ground| {
-        known(ports::judge(&ground.ports))
+    Row::new("host-ports", GROUP, "the ports of the nodes that the stack needs are free", |known: &Known| {
+        known.told("host-ports")
     })
     .within(0)
     .hint("take the other pod away, or give this one another port under `values:`"),
-    Row::new("quotas", GROUP, "the ResourceQuotas leave room for the stack", |ground: &Ground| {
-        known(quotas::judge(&ground.quotas))
-    })
-    .within(0)
-    .hint("raise the quota (`kubectl -n NAMESPACE describe quota`), or lower replicas and requests under `values:`"),
-    Row::new("tailnet", GROUP, "the tailnet has the asked name, and gives certificates", |ground: &Ground| {
-        known(tailnet::judge(&ground.tailnet))
+    Row::new("quotas", GROUP, "the ResourceQuotas leave room for the stack", |known: &Known| known.told("quotas"))
+        .within(0)
+        .hint(
+            "raise the quota (`kubectl -n NAMESPACE describe quota`), or lower replicas and requests under `values:`",
+        ),
+    Row::new("tailnet", GROUP, "the tailnet has the asked name, and gives certificates", |known: &Known| {
+        known.told("tailnet")
     })
     .within(0)
     .hint("compare the answer tailnet with the DNS page of the Tailscale admin console"),
@@ -88,13 +76,13 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
         quotas::read(cluster, &intent.incoming, &kinds),
         tailnet::read(cluster, intent),
     )?;
-    let namespace = intent.settings.namespace.as_str().to_owned();
-    let ground = Ground { namespace, selection: Selection::default(), rights, ports, quotas, tailnet };
-    Ok(runner::run(&rows(), &ground, None).await)
-}
-
-pub(super) fn rows() -> Vec<&'static Row<Ground>> {
-    ROWS.iter().collect()
+    let findings = [
+        ("rights", rights::judge(&rights)),
+        ("host-ports", ports::judge(&ports)),
+        ("quotas", quotas::judge(&quotas)),
+        ("tailnet", tailnet::judge(&tailnet)),
+    ];
+    Ok(Known::new(intent.settings.namespace.as_str(), findings).run(ROWS).await)
 }
 
 /// How the kinds of the releases are called, by (apiVersion, kind); those that only their CRDs bring are among them.
@@ -128,23 +116,4 @@ fn kind_of(object: &Value) -> (String, String) {
 fn namespace_of<'a>(object: &'a Value, incoming: &Incoming<'a>) -> &'a str {
     let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
     named.filter(|name| !name.is_empty()).unwrap_or(&incoming.release.namespace)
-}
-
-/// What is read already needs no time.
-fn known(finding: Finding) -> futures::future::BoxFuture<'static, Finding> {
-    Box::pin(std::future::ready(finding))
-}
-
-impl Subject for Ground {
-    fn namespace(&self) -> &str {
-        &self.namespace
-    }
-
-    fn has(&self, _component: &str) -> bool {
-        true
-    }
-
-    fn selection(&self) -> &Selection {
-        &self.selection
-    }
 }
