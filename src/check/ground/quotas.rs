@@ -244,7 +244,8 @@ fn copies(object: &Value, nodes: usize) -> u64 {
     }
 }
 
-/// Whether no taint and no label keeps it from a node that runs Linux pods.
+/// Whether no label and no taint keeps it from a node that runs Linux pods; a taint NoExecute that somebody made is too
+/// rare to be looked for.
 fn is_on_every_node(daemon_set: &Value) -> bool {
     let template = &daemon_set["spec"]["template"]["spec"];
     let selected = template["nodeSelector"].as_object().into_iter().flatten();

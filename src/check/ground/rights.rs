@@ -45,10 +45,14 @@ const OF_THE_RUN: [Rule; 11] = [
 
 /// What the checks do afterwards. A port-forward over a WebSocket is a GET, and newer API servers ask for `create` too
 /// (Kubernetes, AuthorizePodWebsocketUpgradeCreatePermission).
-const OF_THE_CHECKS: [Rule; 3] = [
+const OF_THE_CHECKS: [Rule; 7] = [
     ("", "pods/portforward", &["get", "create"]),
+    ("", "services", &["get", "list"]),
+    ("discovery.k8s.io", "endpointslices", &["list"]),
     ("batch", "jobs", &["get", "list", "create", "delete"]),
     ("monitoring.coreos.com", "prometheusrules", &["create"]),
+    ("monitoring.coreos.com", "servicemonitors", &["list"]),
+    ("monitoring.coreos.com", "podmonitors", &["list"]),
 ];
 
 /// What was asked, and what is not allowed.
@@ -98,6 +102,10 @@ fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Right> {
             let crds = cluster_wide("apiextensions.k8s.io", "customresourcedefinitions");
             add(&mut needed, &crds, None, &["get", "list", "create", "patch"]);
         }
+        let waited = incoming.release.wait_for.iter().map(|wait| (wait.api_version.clone(), wait.kind.clone()));
+        for resource in waited.filter_map(|kind| kinds.get(&kind)) {
+            add(&mut needed, resource, Some(namespace), &["list", "watch"]);
+        }
         let own = incoming.release.objects.iter().map(|object| &object.manifest);
         for (objects, verbs) in [
             (incoming.rendered.iter().collect::<Vec<_>>(), OF_RELEASES),
@@ -114,6 +122,7 @@ fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Right> {
     }
     OF_THE_RUN.into_iter().for_each(|rule| add_rule(&mut needed, rule, stack));
     if intent.proof == Proof::Checks {
+        add(&mut needed, &cluster_wide("", "nodes"), None, &["list"]);
         OF_THE_CHECKS.into_iter().for_each(|rule| add_rule(&mut needed, rule, stack));
     }
     for namespace in &intent.growing {
