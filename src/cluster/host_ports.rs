@@ -1,7 +1,7 @@
 //! Ports of the nodes that pods hold. Of a large cluster's pods only these are kept.
 
 use kube::api::ListParams;
-use kube::core::Request;
+use kube::core::{ObjectList, Request};
 use serde::Deserialize;
 
 use crate::cluster::slim::SLIM_PAGE;
@@ -24,19 +24,7 @@ pub struct HostPort {
     pub owner: Option<(String, String)>,
 }
 
-#[derive(Deserialize)]
-struct Page {
-    metadata: PageMetadata,
-    items: Vec<Pod>,
-}
-
-#[derive(Deserialize)]
-struct PageMetadata {
-    #[serde(rename = "continue")]
-    next: Option<String>,
-}
-
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Pod {
     metadata: Metadata,
     spec: Spec,
@@ -44,7 +32,7 @@ struct Pod {
     status: Status,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
     name: String,
@@ -54,7 +42,7 @@ struct Metadata {
     owner_references: Vec<Owner>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Owner {
     kind: String,
     name: String,
@@ -62,20 +50,20 @@ struct Owner {
     controller: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec {
     node_name: Option<String>,
     containers: Vec<Container>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Container {
     #[serde(default)]
     ports: Vec<Port>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Port {
     host_port: Option<u16>,
@@ -83,7 +71,7 @@ struct Port {
     protocol: String,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 struct Status {
     #[serde(default)]
     phase: String,
@@ -103,14 +91,14 @@ impl Cluster {
             let page = self.page_of_pods(&parameters).await;
             let page = page.map_err(|error| ClusterError::from_kube("cannot list Pod objects", error))?;
             held.extend(page.items.into_iter().flat_map(holds));
-            parameters.continue_token = page.metadata.next.filter(|token| !token.is_empty());
+            parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if parameters.continue_token.is_none() {
                 return Ok(held);
             }
         }
     }
 
-    async fn page_of_pods(&self, parameters: &ListParams) -> Result<Page, kube::Error> {
+    async fn page_of_pods(&self, parameters: &ListParams) -> Result<ObjectList<Pod>, kube::Error> {
         let request = Request::new("/api/v1/pods").list(parameters).map_err(kube::Error::BuildRequest)?;
         self.client.request(request).await
     }

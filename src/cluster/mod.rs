@@ -7,6 +7,7 @@ mod connect;
 mod contents;
 mod count;
 mod diagnose;
+mod discovery;
 mod error;
 mod feed;
 mod forward;

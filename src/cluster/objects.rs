@@ -229,29 +229,6 @@ impl Cluster {
         };
         Ok(classes.iter().map(|class| (ObjectRef::of(class).name, is_default(class))).collect())
     }
-
-    /// `group/version` and `group/version/Kind` of everything served (for helm's `--api-versions`).
-    pub async fn api_versions(&self) -> Result<Vec<String>, ClusterError> {
-        let failed = |error| ClusterError::from_kube("cannot discover the API", error);
-        let (core, groups) = futures::try_join!(
-            self.client.list_core_api_versions_aggregated(),
-            self.client.list_api_groups_aggregated()
-        )
-        .map_err(failed)?;
-        let mut served = Vec::new();
-        for group in core.items.iter().chain(&groups.items) {
-            let name = group.metadata.as_ref().and_then(|metadata| metadata.name.clone()).unwrap_or_default();
-            for version in &group.versions {
-                let number = version.version.clone().unwrap_or_default();
-                let whole = if name.is_empty() { number } else { format!("{name}/{number}") };
-                let kinds =
-                    version.resources.iter().filter_map(|resource| resource.response_kind.as_ref()?.kind.clone());
-                served.extend(kinds.map(|kind| format!("{whole}/{kind}")));
-                served.push(whole);
-            }
-        }
-        Ok(served)
-    }
 }
 
 /// Items of a list have no kind of their own.

@@ -1,11 +1,9 @@
 //! What this context may do, as the API server says.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::{Api, PostParams};
-use kube::discovery::Scope;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError};
@@ -44,33 +42,19 @@ impl fmt::Display for Resource {
 }
 
 impl Resource {
-    /// What a CRD will be served as.
-    pub fn of_crd(crd: &Value) -> Option<(String, Resource)> {
-        let text = |path: &str| crd.pointer(path).and_then(Value::as_str);
-        let resource = Resource {
-            group: text("/spec/group")?.to_owned(),
-            plural: text("/spec/names/plural")?.to_owned(),
-            is_namespaced: text("/spec/scope") == Some("Namespaced"),
-        };
-        Some((text("/spec/names/kind")?.to_owned(), resource))
+    /// What a CRD will be served as: (apiVersion, kind) and how that is called, in each version.
+    pub fn of_crd(crd: &Value) -> Vec<((String, String), Resource)> {
+        let text = |path: &str| crd.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (group, kind) = (text("/spec/group"), text("/spec/names/kind"));
+        let is_namespaced = text("/spec/scope") == "Namespaced";
+        let resource = Resource { group: group.clone(), plural: text("/spec/names/plural"), is_namespaced };
+        let versions = crd.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
+        let names = versions.filter_map(|version| version["name"].as_str());
+        names.map(|version| ((format!("{group}/{version}"), kind.clone()), resource.clone())).collect()
     }
 }
 
 impl Cluster {
-    /// How the kinds (apiVersion, kind) are called; those that the API server does not know are left out.
-    pub async fn resources(
-        &self,
-        kinds: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<BTreeMap<(String, String), Resource>, ClusterError> {
-        let mut known = BTreeMap::new();
-        for key in kinds {
-            let Some((resource, scope)) = self.kind(&key.0, &key.1).await? else { continue };
-            let is_namespaced = scope == Scope::Namespaced;
-            known.insert(key, Resource { group: resource.group, plural: resource.plural, is_namespaced });
-        }
-        Ok(known)
-    }
-
     /// Whether we may do something (SelfSubjectAccessReview).
     pub async fn may(&self, right: &Right) -> Result<bool, ClusterError> {
         let plural = right.resource.plural.as_str();

@@ -87,6 +87,12 @@ impl<'a> Incoming<'a> {
         let own = self.release.objects.iter().map(|object| &object.manifest);
         self.rendered.iter().chain(self.hooks).chain(own)
     }
+
+    /// Where an object of it stands: in the release's namespace, unless it names one.
+    pub(super) fn namespace_of<'b>(&'b self, object: &'b Value) -> &'b str {
+        let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
+        named.filter(|name| !name.is_empty()).unwrap_or(&self.release.namespace)
+    }
 }
 
 /// What was found.

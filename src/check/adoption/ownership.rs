@@ -56,9 +56,7 @@ pub(super) async fn read(cluster: &Cluster, incoming: &[Incoming<'_>]) -> Result
 fn added<'a>(incoming: &'a Incoming<'a>) -> impl Iterator<Item = (Place, Added<'a>)> {
     let place_of = |object: &Value| {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let own = text("/metadata/namespace");
-        let namespace = if own.is_empty() { incoming.release.namespace.clone() } else { own };
-        (text("/apiVersion"), text("/kind"), namespace)
+        (text("/apiVersion"), text("/kind"), incoming.namespace_of(object).to_owned())
     };
     let standing: BTreeSet<(Place, &str)> =
         incoming.standing.iter().map(|object| (place_of(object), name_of(object))).collect();

@@ -85,23 +85,15 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
     Ok(Known::new(intent.settings.namespace.as_str(), findings).run(ROWS).await)
 }
 
-/// How the kinds of the releases are called, by (apiVersion, kind); those that only their CRDs bring are among them.
+/// How kinds are called, by (apiVersion, kind); those that only the releases' CRDs bring are among them.
 type Kinds = BTreeMap<(String, String), Resource>;
 
 async fn kinds(cluster: &Cluster, incoming: &[Incoming<'_>]) -> Result<Kinds, ClusterError> {
-    let objects = incoming.iter().flat_map(Incoming::everything);
-    let mut asked: Vec<(String, String)> = objects.map(kind_of).collect();
-    asked.sort();
-    asked.dedup();
-    let mut known = cluster.resources(asked.iter().cloned()).await?;
+    let mut known = cluster.resources().await?;
     let brought = incoming.iter().flat_map(|incoming| incoming.crds.iter().chain(incoming.rendered));
-    let brought: Vec<(String, Resource)> =
-        brought.filter(|object| object["kind"] == "CustomResourceDefinition").filter_map(Resource::of_crd).collect();
-    for key in asked {
-        let group = key.0.split_once('/').map_or("", |(group, _)| group);
-        let crd = brought.iter().find(|(kind, resource)| *kind == key.1 && resource.group == group);
-        if let Some((_, resource)) = crd {
-            known.entry(key).or_insert_with(|| resource.clone());
+    for crd in brought.filter(|object| object["kind"] == "CustomResourceDefinition") {
+        for (kind, resource) in Resource::of_crd(crd) {
+            known.entry(kind).or_insert(resource);
         }
     }
     Ok(known)
@@ -110,10 +102,4 @@ async fn kinds(cluster: &Cluster, incoming: &[Incoming<'_>]) -> Result<Kinds, Cl
 fn kind_of(object: &Value) -> (String, String) {
     let text = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
     (text("apiVersion"), text("kind"))
-}
-
-/// Where an object of a release stands.
-fn namespace_of<'a>(object: &'a Value, incoming: &Incoming<'a>) -> &'a str {
-    let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
-    named.filter(|name| !name.is_empty()).unwrap_or(&incoming.release.namespace)
 }

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::check::adoption::Incoming;
-use crate::check::ground::namespace_of;
-use crate::check::name_of;
 use crate::check::row::Finding;
+use crate::check::{first_of, name_of};
 use crate::cluster::{Cluster, ClusterError, HostPort};
 
 /// Pods that a finding names.
@@ -51,7 +50,7 @@ pub(super) fn wanted(incoming: &Incoming<'_>) -> Vec<Wanted> {
                 let number = number.or_else(|| port["containerPort"].as_u64().filter(|_| is_on_host))?;
                 Some(Wanted {
                     component: incoming.release.component.to_string(),
-                    namespace: namespace_of(set, incoming).to_owned(),
+                    namespace: incoming.namespace_of(set).to_owned(),
                     daemon_set: name_of(set).to_owned(),
                     port: u16::try_from(number).ok()?,
                     protocol: port["protocol"].as_str().unwrap_or("TCP").to_owned(),
@@ -119,12 +118,9 @@ fn in_words(wanted: &Wanted, held: &[HostPort]) -> String {
             holders.push(name);
         }
     }
-    let more = holders.len().saturating_sub(NAMED);
-    let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
-    holders.truncate(NAMED);
     let Wanted { daemon_set, port, protocol, .. } = wanted;
     format!(
-        "{protocol} port {port} of DaemonSet {daemon_set} is held on {nodes} by {}{rest}, so its pods would wait there for ever",
-        holders.join(", ")
+        "{protocol} port {port} of DaemonSet {daemon_set} is held on {nodes} by {}, so its pods would wait there for ever",
+        first_of(&holders, NAMED)
     )
 }

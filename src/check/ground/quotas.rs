@@ -7,9 +7,9 @@ use kube_quantity::ParsedQuantity;
 use serde_json::Value;
 
 use crate::check::adoption::Incoming;
-use crate::check::ground::{Kinds, kind_of, namespace_of};
-use crate::check::name_of;
+use crate::check::ground::{Kinds, kind_of};
 use crate::check::row::Finding;
+use crate::check::{first_of, name_of};
 use crate::cluster::{Cluster, ClusterError};
 
 /// Containers that a finding names.
@@ -126,15 +126,12 @@ fn unspoken(quota: &Value, place: &Place<'_>, incoming: &[Incoming<'_>]) -> Vec<
         let silent: Vec<String> = incoming
             .iter()
             .flat_map(|incoming| incoming.rendered.iter().map(move |object| (incoming, object)))
-            .filter(|(incoming, object)| namespace_of(object, incoming) == place.namespace)
+            .filter(|(incoming, object)| incoming.namespace_of(object) == place.namespace)
             .flat_map(|(_, object)| silent_containers(object, name))
             .collect();
-        let more = silent.len().saturating_sub(NAMED);
-        let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
-        let named = silent.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
         (!silent.is_empty()).then(|| {
             let (quota, namespace) = (name_of(quota), place.namespace);
-            format!("ResourceQuota {quota} of namespace {namespace} wants {name} of every container, and {named}{rest} say nothing of it")
+            format!("ResourceQuota {quota} of namespace {namespace} wants {name} of every container, and {} say nothing of it", first_of(&silent, NAMED))
         })
     });
     told.collect()
@@ -189,7 +186,7 @@ fn add(amounts: &mut Amounts, name: &str, more: ParsedQuantity) {
 /// What the objects of a release take in a namespace.
 fn amounts(objects: &[Value], place: &Place<'_>, incoming: &Incoming<'_>) -> Amounts {
     let mut amounts = Amounts::new();
-    for object in objects.iter().filter(|object| namespace_of(object, incoming) == place.namespace) {
+    for object in objects.iter().filter(|object| incoming.namespace_of(object) == place.namespace) {
         if let Some(resource) = place.kinds.get(&kind_of(object)).filter(|resource| resource.is_namespaced) {
             count(&mut amounts, &resource.to_string(), 1);
         }

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use crate::check::adoption::Incoming;
-use crate::check::ground::{Intent, Kinds, Proof, kind_of, namespace_of};
+use crate::check::ground::{Intent, Kinds, Proof, kind_of};
 use crate::check::name_of;
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Resource, Right};
@@ -114,7 +114,7 @@ fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Right> {
         ] {
             for object in objects {
                 if let Some(resource) = kinds.get(&kind_of(object)) {
-                    let place = resource.is_namespaced.then(|| namespace_of(object, incoming));
+                    let place = resource.is_namespaced.then(|| incoming.namespace_of(object));
                     add(&mut needed, resource, place, verbs);
                 }
             }

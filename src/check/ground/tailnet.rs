@@ -67,7 +67,7 @@ pub(super) struct Tailnet {
     pub(super) served: Vec<(String, String)>,
 }
 
-/// Nothing is asked where the door stays as it is.
+/// Names on the tailnet that the cluster's Ingresses have; this machine was asked before.
 pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>) -> Result<Tailnet, ClusterError> {
     let (asked, address) = (intent.settings.tailnet.as_str().to_owned(), intent.settings.grafana_fqdn());
     let own = format!("{}/grafana", intent.settings.namespace);

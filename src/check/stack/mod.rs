@@ -23,6 +23,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use crate::check::first_of;
 use crate::check::row::Row;
 use crate::check::runner::{self, Selection, Subject};
 use crate::cluster::{Cluster, ClusterError, ForwardRequest, ForwardResponse, ForwardTarget, ObjectRef};
@@ -232,15 +233,6 @@ fn answered(service: &str, response: &ForwardResponse) -> String {
 /// A few of many, for a sentence.
 fn some_of<T: AsRef<str>>(all: &[T]) -> String {
     first_of(all, 5)
-}
-
-/// The first so many, and how many more there are.
-fn first_of<T: AsRef<str>>(all: &[T], count: usize) -> String {
-    let shown: Vec<&str> = all.iter().take(count).map(AsRef::as_ref).collect();
-    match all.len().saturating_sub(count) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
 }
 
 #[cfg(test)]

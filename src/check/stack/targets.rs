@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::check::first_of;
 use crate::check::row::{Finding, not_yet};
 use crate::check::stack::metrics::{PROMETHEUS, query};
 use crate::check::stack::monitors::{Expected, expected};
-use crate::check::stack::{StackContext, first_of, some_of};
+use crate::check::stack::{StackContext, some_of};
 
 /// `/api/v1/targets`, of which a large cluster has thousands: only what is judged is kept.
 #[derive(Deserialize)]
