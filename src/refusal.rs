@@ -166,8 +166,17 @@ pub const REFUSALS: &[Refusal] = &[
 
 /// The first row that knows a text.
 pub fn find<'a>(rows: &'a [Refusal], text: &str) -> Option<&'a Refusal> {
+    rows.iter().find(|row| says(text, row.phrases))
+}
+
+/// Whether any of the phrases is in a text, in whatever case. A number is one only as a word of its own: a status code
+/// is neither part of a port nor of a digest.
+pub fn says(text: &str, phrases: &[&str]) -> bool {
     let text = text.to_lowercase();
-    rows.iter().find(|row| row.phrases.iter().any(|phrase| text.contains(&phrase.to_lowercase())))
+    phrases.iter().any(|phrase| match phrase.parse::<u16>() {
+        Ok(_) => text.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word == *phrase),
+        Err(_) => text.contains(&phrase.to_lowercase()),
+    })
 }
 
 #[cfg(test)]
@@ -191,6 +200,11 @@ mod tests {
                 Some("webhook-unreachable"),
             ),
             ("secrets is forbidden: User \"x\" cannot list resource \"secrets\"", Some("access-refused")),
+            (
+                "Get \"https://127.0.0.1:24297/api/v1\": dial tcp 127.0.0.1:24297: connect: connection refused",
+                Some("cluster-unreachable"),
+            ),
+            ("the server answered with 429", Some("api-throttled")),
             ("the sky is blue", None),
         ];
         for (text, id) in rows {

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::cluster::world::{TrackedRelease, World};
 use crate::event::{Diagnosis, Place, Severity};
+use crate::refusal;
 
 pub(super) use ledger::{Ledger, at_once};
 pub(super) use scheduling::asks_for_taints;
@@ -177,8 +178,7 @@ fn one_line(text: &str) -> String {
 
 /// Whether a text has one of the phrases, in whatever case; no phrases: any text.
 fn has_any(text: &str, phrases: &[&str]) -> bool {
-    let text = text.to_lowercase();
-    phrases.is_empty() || phrases.iter().any(|phrase| text.contains(&phrase.to_lowercase()))
+    phrases.is_empty() || refusal::says(text, phrases)
 }
 
 fn time(object: &Value, path: &str) -> Option<jiff::Timestamp> {

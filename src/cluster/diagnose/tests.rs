@@ -70,6 +70,8 @@ fn a_containers_words_choose_the_rule() {
     let pull = "failed to pull and unpack image \"docker.io/x:1\": failed to resolve reference \"docker.io/x:1\": ";
     let rows = [
         (waiting("ErrImagePull", &format!("{pull}docker.io/x:1: not found")), "image-not-found"),
+        // Digits of a digest are no status.
+        (waiting("ErrImagePull", &format!("{pull}docker.io/x@sha256:4290401ab403: not found")), "image-not-found"),
         (
             waiting(
                 "ImagePullBackOff",
