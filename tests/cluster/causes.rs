@@ -53,13 +53,14 @@ fn an_api_server_that_goes_away_under_helm_is_waited_for() {
 
 const CRASHES: &str = r#"
 - name: ends
-  unless: { restarts: 4 }
   after: 300ms
   containers: { "*": { terminated: { reason: Error, exitCode: 3 } } }
   log: "level=error msg=\"client_secret=SECRET is wrong\""
-- name: backs-off
+- after: 300ms
+  containers: { "*": { waiting: { reason: CrashLoopBackOff, message: back-off } } }
+- unless: { restarts: 4 }
   after: 300ms
-  containers: { "*": { waiting: { reason: CrashLoopBackOff, message: back-off }, restarts: +1 } }
+  containers: { "*": { running: {}, ready: false } }
   next: ends
 "#;
 
