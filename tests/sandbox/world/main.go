@@ -254,7 +254,11 @@ func fault(arguments []string) error {
 }
 
 func status(arguments []string) error {
-	for _, s := range everySandbox() {
+	every := everySandbox()
+	if len(every) == 0 {
+		fmt.Fprintln(os.Stderr, "no sandbox is up")
+	}
+	for _, s := range every {
 		text, err := s.call(http.MethodGet, "/status")
 		if err != nil {
 			text = "  dead: `scripts/sandbox down --name " + s.Name + "` clears it away\n"
