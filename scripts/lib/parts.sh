@@ -58,7 +58,7 @@ part_key() {
   } | digest | cut -c1-16
 }
 
-# ensure_part PART: prints the folder of its binaries.
+# ensure_part PART: prints the folder of its binaries. To be called in a subshell: what it had begun goes with that.
 ensure_part() {
   local part=$1 folder building source started recipe ldflags tags
   folder="$parts_cache/$part-$(cd "$(part_source "$part")" && part_key "$part")"
@@ -69,16 +69,20 @@ ensure_part() {
     tags=$(printf '%s\n' "$recipe" | sed -n 's/^tags //p')
     mkdir -p "$parts_cache"
     building=$(mktemp -d "$parts_cache/.building-$part-XXXXXX")
+    trap "rm -rf $(printf %q "$building")" EXIT
     say "building the sandbox's part '$part' (once; later runs take it from the cache)"
     started=$(date +%s)
+    # In one go, so that one core compiles while the other links.
+    (cd "$source" && printf '%s\n' "$recipe" | sed '/^ldflags /d; /^tags /d; s/^[^ ]* //' |
+      CGO_ENABLED=0 xargs go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$building/") >&2 ||
+      fail "the sandbox's part '$part' could not be built" "read go's message above; an unreachable module proxy is the usual cause, and running this again goes on where it stopped"
     printf '%s\n' "$recipe" | while read -r binary package; do
       case "$binary" in ldflags | tags) continue ;; esac
-      (cd "$source" && CGO_ENABLED=0 go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$building/$binary" "$package") >&2 || exit 1
-    done || {
-      rm -rf "$building"
-      fail "the sandbox's part '$part' could not be built" "read go's message above; an unreachable module proxy is the usual cause, and running this again goes on where it stopped"
-    }
-    mv "$building" "$folder" 2>/dev/null || rm -rf "$building"
+      # go names a program after its package's path, without the major version.
+      package=$(printf '%s' "$package" | sed 's|/v[0-9][0-9]*$||; s|.*/||')
+      case "$package" in . | "$binary") ;; *) mv "$building/$package" "$building/$binary" ;; esac
+    done
+    [ -d "$folder" ] || mv "$building" "$folder"
     say "built '$part' in $(($(date +%s) - started)) s"
   fi
   echo "$folder"
