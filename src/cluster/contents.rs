@@ -70,6 +70,11 @@ impl Found {
         self.metadata.annotations.as_ref().and_then(|all| all.get(key)).map_or("", String::as_str)
     }
 
+    /// Whether its chart asks helm to leave it when the release goes.
+    pub fn is_kept(&self) -> bool {
+        self.annotation("helm.sh/resource-policy") == "keep"
+    }
+
     /// Keys of its annotations.
     pub fn annotations(&self) -> impl Iterator<Item = &str> {
         self.metadata.annotations.iter().flatten().map(|(key, _)| key.as_str())

@@ -15,7 +15,13 @@ pub(super) async fn look(
     proof: Proof,
 ) -> Result<Vec<CheckResult>, Error> {
     let machine = Machine::read().await;
-    let intent =
-        Intent { settings, incoming: survey.incoming(), growing: survey.growing(), proof, machine: machine.as_ref() };
+    let intent = Intent {
+        settings,
+        incoming: survey.incoming(),
+        outgoing: survey.outgoing(),
+        growing: survey.growing(),
+        proof,
+        machine: machine.as_ref(),
+    };
     Ok(ground::run(cluster, &intent).await?)
 }

@@ -188,9 +188,12 @@ async fn plan_and_execute(
         return Err(PlanError::Strangers { releases: strangers }.into());
     }
     let mut restarts = Vec::new();
-    // Where helm changes nothing, it meets nobody.
-    if !survey.prepared.releases.is_empty() {
-        let proof = if options.skip_verify { Proof::None } else { Proof::Checks };
+    let proof = if options.skip_verify { Proof::None } else { Proof::Checks };
+    // Where helm makes and changes nothing, it meets nobody.
+    if survey.prepared.releases.is_empty() && !survey.plan.removals.is_empty() {
+        let ground = ground::look(&target.cluster, settings, &survey, proof).await?;
+        refuse_failed(&ground, &style, options.record)?;
+    } else if !survey.prepared.releases.is_empty() {
         let (found, ground, identity) = tokio::try_join!(
             adoption::look(&target.cluster, &target.helm, &survey, options.ownership),
             ground::look(&target.cluster, settings, &survey, proof),

@@ -28,6 +28,7 @@ pub use machine::Machine;
 pub use own_objects::uninstall;
 pub use prepare::{Prepared, PreparedRelease, prepare};
 pub use run::{RunResult, redaction, run, tracked};
+pub use vanish::DEPENDENTS;
 
 use std::sync::Arc;
 use std::time::Duration;

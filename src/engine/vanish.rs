@@ -11,8 +11,9 @@ use crate::cluster::{Cluster, ClusterError, Found, ObjectRef};
 /// Lists that run side by side.
 const LISTS_AT_ONCE: usize = 6;
 
-/// What the objects of a chart own: what controllers and operators make for them in the release's namespace.
-const DEPENDENTS: [(&str, &str); 9] = [
+/// (apiVersion, kind) of what the objects of a chart own: what controllers and operators make for them in the release's
+/// namespace.
+pub const DEPENDENTS: [(&str, &str); 9] = [
     ("apps/v1", "ReplicaSet"),
     ("apps/v1", "StatefulSet"),
     ("apps/v1", "ControllerRevision"),
@@ -57,7 +58,7 @@ impl Vanishing {
         let mut names: BTreeMap<Kind, BTreeSet<String>> = BTreeMap::new();
         for object in manifest {
             let ObjectRef { api_version, kind, namespace: own, name } = ObjectRef::of(object);
-            if Found::of(object).annotation("helm.sh/resource-policy") == "keep" {
+            if Found::of(object).is_kept() {
                 continue;
             }
             let place = own.filter(|own| !own.is_empty()).unwrap_or_else(|| namespace.to_owned());

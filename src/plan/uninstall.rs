@@ -246,7 +246,7 @@ fn release_kept(row: &Overview, reason: &str) -> Kept {
 }
 
 /// The objects of each release. One that goes away under the look has none.
-async fn manifests(helm: &Helm, removals: &[Removal]) -> Vec<Vec<Value>> {
+pub async fn manifests(helm: &Helm, removals: &[Removal]) -> Vec<Vec<Value>> {
     let reads = removals.iter().map(|removal| helm.manifest(&removal.component, &removal.namespace));
     join_all(reads).await.into_iter().map(Result::unwrap_or_default).collect()
 }
@@ -254,7 +254,7 @@ async fn manifests(helm: &Helm, removals: &[Removal]) -> Vec<Vec<Value>> {
 /// Claims of a release that its chart does not ask helm to keep.
 fn doomed_claims(manifest: &[Value]) -> impl Iterator<Item = ObjectRef> {
     let claims = manifest.iter().filter(|object| object["kind"] == CLAIM);
-    claims.filter(|claim| Found::of(claim).annotation("helm.sh/resource-policy") != "keep").map(ObjectRef::of)
+    claims.filter(|claim| !Found::of(claim).is_kept()).map(ObjectRef::of)
 }
 
 /// Folders on the nodes that pods of a release made and keep their state in.

@@ -30,6 +30,16 @@ fn the_rights_that_are_named_are_those_that_an_install_needs() {
 
     ground(&sandbox, "rights", &["--kubeconfig", &nobody], 0);
     sandbox.install(&["--kubeconfig", &nobody]).ended_with(0);
+
+    // What goes needs rights as well.
+    sandbox.kubectl(&["delete", "clusterrolebinding", "makes"]);
+    let without_logs = ["--kubeconfig", &nobody, "--set", "logs=none"];
+    let missing = ground(&sandbox, "rights", &without_logs, 4);
+    let detail = missing["detail"].as_str().unwrap();
+    assert!(detail.contains("delete") && detail.contains("statefulsets.apps"), "{detail}");
+    grant(&sandbox, "removes", &rules(detail));
+    sandbox.install(&without_logs).ended_with(0);
+    assert_eq!(sandbox.releases().len(), 2, "{:?}", sandbox.releases());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde_json::Value;
 pub use ownership::OWNERSHIP;
 
 use crate::check::known::{GROUP, Known};
+use crate::check::namespace_of;
 use crate::check::row::Row;
 use crate::cluster::{Cluster, ClusterError};
 use crate::event::CheckResult;
@@ -88,10 +89,9 @@ impl<'a> Incoming<'a> {
         self.rendered.iter().chain(self.hooks).chain(own)
     }
 
-    /// Where an object of it stands: in the release's namespace, unless it names one.
+    /// Where an object of it stands.
     pub(super) fn namespace_of<'b>(&'b self, object: &'b Value) -> &'b str {
-        let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
-        named.filter(|name| !name.is_empty()).unwrap_or(&self.release.namespace)
+        namespace_of(object, &self.release.namespace)
     }
 }
 

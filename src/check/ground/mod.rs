@@ -27,12 +27,24 @@ pub struct Intent<'a> {
     pub settings: &'a Settings,
     /// The releases that helm is about to install or change.
     pub incoming: Vec<Incoming<'a>>,
+    /// The releases that go.
+    pub outgoing: Vec<Outgoing<'a>>,
     /// Claims that grow: namespace of each.
     pub growing: Vec<&'a str>,
     /// Whether the stack is verified afterwards.
     pub proof: Proof,
     /// What this machine knows of its own tailnet.
     pub machine: Option<&'a Machine>,
+}
+
+/// A release that is about to go.
+pub struct Outgoing<'a> {
+    /// Namespace of the release.
+    pub namespace: &'a str,
+    /// Objects of the manifest that stands.
+    pub objects: &'a [Value],
+    /// (apiVersion, kind) of what else in the namespace is looked at until all of it has gone.
+    pub dependents: &'a [(&'a str, &'a str)],
 }
 
 /// What comes after the waves.

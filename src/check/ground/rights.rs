@@ -6,10 +6,10 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use crate::check::adoption::Incoming;
-use crate::check::ground::{Intent, Kinds, Proof, kind_of};
-use crate::check::name_of;
+use crate::check::ground::{Intent, Kinds, Outgoing, Proof, kind_of};
 use crate::check::row::Finding;
-use crate::cluster::{Cluster, ClusterError, Resource, Right};
+use crate::check::{name_of, namespace_of};
+use crate::cluster::{Cluster, ClusterError, Found, Resource, Right};
 
 /// Reviews that are asked for side by side.
 const AT_ONCE: usize = 8;
@@ -25,6 +25,8 @@ const RECORDS: Rule = ("", "secrets", &["get", "list", "create", "update", "dele
 const OF_RELEASES: &[&str] = &["get", "create", "patch", "delete"];
 /// helm waits for its hooks.
 const OF_HOOKS: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+/// What has gone is known by a look at all of its kind.
+const OF_REMOVALS: &[&str] = &["list", "delete"];
 /// Server-side apply of what is not there needs `create` beside `patch`.
 const APPLIED: &[&str] = &["get", "create", "patch"];
 
@@ -120,6 +122,10 @@ fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Right> {
             }
         }
     }
+    for outgoing in &intent.outgoing {
+        add_rule(&mut needed, RECORDS, outgoing.namespace);
+        add_removal(&mut needed, outgoing, kinds);
+    }
     OF_THE_RUN.into_iter().for_each(|rule| add_rule(&mut needed, rule, stack));
     if intent.proof == Proof::Checks {
         add(&mut needed, &cluster_wide("", "nodes"), None, &["list"]);
@@ -129,6 +135,18 @@ fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Right> {
         add_rule(&mut needed, ("", "persistentvolumeclaims", &["patch"]), namespace);
     }
     needed
+}
+
+fn add_removal(needed: &mut BTreeSet<Right>, outgoing: &Outgoing<'_>, kinds: &Kinds) {
+    let owned = outgoing.dependents.iter().map(|(version, kind)| ((*version).to_owned(), (*kind).to_owned()));
+    for resource in owned.filter_map(|kind| kinds.get(&kind)) {
+        add(needed, resource, Some(outgoing.namespace), &["list"]);
+    }
+    for object in outgoing.objects.iter().filter(|object| !Found::of(object).is_kept()) {
+        let Some(resource) = kinds.get(&kind_of(object)) else { continue };
+        let place = resource.is_namespaced.then(|| namespace_of(object, outgoing.namespace));
+        add(needed, resource, place, OF_REMOVALS);
+    }
 }
 
 fn cluster_wide(group: &str, plural: &str) -> Resource {

@@ -139,7 +139,14 @@ fn the_rights_are_those_of_the_rendered_objects() {
     let needed = |proof: Proof| {
         let rendered = [loki(), role.clone()];
         let incoming = Incoming { release: &stack, rendered: &rendered, hooks: &[], crds: &[], standing: &[] };
-        let intent = Intent { settings: &settings, incoming: vec![incoming], growing: vec![], proof, machine: None };
+        let intent = Intent {
+            settings: &settings,
+            incoming: vec![incoming],
+            outgoing: vec![],
+            growing: vec![],
+            proof,
+            machine: None,
+        };
         rights::needed_for_tests(&intent, &kinds_of_tests())
     };
     let all = needed(Proof::Checks);
@@ -155,6 +162,30 @@ fn the_rights_are_those_of_the_rendered_objects() {
     }
     assert!(!all.iter().any(|found| found.contains("daemonsets") && found.contains("create")), "{all:#?}");
     assert!(!needed(Proof::None).iter().any(|found| found.contains("portforward") || found == "list nodes"));
+}
+
+/// A release that goes: its objects are deleted, but what its chart keeps, and what they own is looked at.
+#[test]
+fn the_rights_of_a_removal_are_those_of_what_stands() {
+    let kept = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "kept", "annotations": {"helm.sh/resource-policy": "keep"}}});
+    let settings = crate::config::settings_for_tests();
+    let objects = [loki(), kept];
+    let outgoing = Outgoing { namespace: "monitoring", objects: &objects, dependents: &[("v1", "Service")] };
+    let intent = Intent {
+        settings: &settings,
+        incoming: vec![],
+        outgoing: vec![outgoing],
+        growing: vec![],
+        proof: Proof::None,
+        machine: None,
+    };
+    let needed = rights::needed_for_tests(&intent, &kinds_of_tests());
+    for right in ["delete statefulsets.apps", "list statefulsets.apps", "list services", "delete secrets"] {
+        let right = format!("{right} in namespace monitoring");
+        assert!(needed.contains(&right), "{right} is missing in {needed:#?}");
+    }
+    assert!(!needed.contains(&"delete services in namespace monitoring".to_owned()), "{needed:#?}");
 }
 
 #[test]
