@@ -10,7 +10,8 @@ helm3_version=v3.19.4
 # part_recipe PART: lines of `binary package`, then `ldflags …`, `tags …`
 part_recipe() {
   case "$1" in
-    kubernetes)
+    # In one module: what most of them need is compiled once. helm 3 keeps the libraries that it was released with.
+    programs)
       echo "kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver"
       echo "kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager"
       echo "kube-scheduler k8s.io/kubernetes/cmd/kube-scheduler"
@@ -18,6 +19,10 @@ part_recipe() {
       echo "etcd go.etcd.io/etcd/server/v3"
       echo "kwok sigs.k8s.io/kwok/cmd/kwok"
       echo "helm4 helm.sh/helm/v4/cmd/helm"
+      echo "prometheus github.com/prometheus/prometheus/cmd/prometheus"
+      echo "oauth2-proxy github.com/oauth2-proxy/oauth2-proxy/v7"
+      echo "operator github.com/prometheus-operator/prometheus-operator/cmd/operator"
+      echo "tags remove_all_sd,enable_kubernetes_sd"
       local package flags=""
       # Without these the API server reports v0.0.0 and helm has no patch version.
       for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
@@ -30,12 +35,6 @@ part_recipe() {
       # helm 3 renders for the Kubernetes that its client library names here.
       echo "ldflags -X helm.sh/helm/v3/internal/version.version=$helm3_version -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=34 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34"
       ;;
-    prometheus)
-      echo "prometheus github.com/prometheus/prometheus/cmd/prometheus"
-      echo "oauth2-proxy github.com/oauth2-proxy/oauth2-proxy/v7"
-      echo "tags remove_all_sd,enable_kubernetes_sd"
-      ;;
-    operator) echo "operator github.com/prometheus-operator/prometheus-operator/cmd/operator" ;;
     world) echo "world ." ;;
   esac
 }

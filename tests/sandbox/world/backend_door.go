@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -65,7 +64,7 @@ func (w *world) doorWanted(v *view) *wanted {
 				return nil, err
 			}
 		}
-		child, err := w.processes.start(w.Sandbox, "oauth2-proxy", filepath.Join(w.Parts.Prometheus, "oauth2-proxy"), arguments, environment)
+		child, err := w.processes.start(w.Sandbox, "oauth2-proxy", w.binary("oauth2-proxy"), arguments, environment)
 		switch {
 		case err != nil:
 			return nil, err

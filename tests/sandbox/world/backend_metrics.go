@@ -40,7 +40,7 @@ func (w *world) operatorWanted(v *view) *wanted {
 		if err := w.writeOperatorKeys(v, pod); err != nil {
 			return nil, err
 		}
-		child, err := w.processes.start(w.Sandbox, "operator", filepath.Join(w.Parts.Operator, "operator"), arguments, nil)
+		child, err := w.processes.start(w.Sandbox, "operator", w.binary("operator"), arguments, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +125,7 @@ func (p *prometheusBackend) wanted(v *view) *wanted {
 		if err := p.write(files); err != nil {
 			return nil, err
 		}
-		child, err := p.w.processes.start(p.w.Sandbox, "prometheus", filepath.Join(p.w.Parts.Prometheus, "prometheus"), arguments, nil)
+		child, err := p.w.processes.start(p.w.Sandbox, "prometheus", p.w.binary("prometheus"), arguments, nil)
 		if err != nil {
 			return nil, err
 		}

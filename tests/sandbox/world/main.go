@@ -73,8 +73,7 @@ func up(arguments []string) error {
 	s := &Sandbox{Dir: filepath.Join(home(), *name), Settings: Settings{
 		Name: *name, Nodes: *nodes, Helm: *helm, Slow: *pods == "slow", OwnerPID: *owner,
 		Parts: Parts{
-			Kubernetes: os.Getenv("TAILWATCH_PART_KUBERNETES"), Helm3: os.Getenv("TAILWATCH_PART_HELM3"),
-			Prometheus: os.Getenv("TAILWATCH_PART_PROMETHEUS"), Operator: os.Getenv("TAILWATCH_PART_OPERATOR"),
+			Programs: os.Getenv("TAILWATCH_PART_PROGRAMS"), Helm3: os.Getenv("TAILWATCH_PART_HELM3"),
 		},
 		Charts:     os.Getenv("TAILWATCH_STAND_IN_CHARTS"),
 		RealCharts: os.Getenv("TAILWATCH_SANDBOX_REAL_CHARTS"),

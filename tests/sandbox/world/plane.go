@@ -73,7 +73,7 @@ func (s *Sandbox) client() (*rest.Config, *kubernetes.Clientset, error) {
 	return config, client, err
 }
 
-func (w *world) binary(name string) string { return filepath.Join(w.Parts.Kubernetes, name) }
+func (w *world) binary(name string) string { return filepath.Join(w.Parts.Programs, name) }
 
 // run starts a part of the control plane that does not run.
 func (w *world) run(name, program string, arguments ...string) error {

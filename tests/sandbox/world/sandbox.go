@@ -40,7 +40,7 @@ type Settings struct {
 }
 
 // Parts are the folders of the built binaries.
-type Parts struct{ Kubernetes, Helm3, Prometheus, Operator string }
+type Parts struct{ Programs, Helm3 string }
 
 // Sandbox is a folder and its settings.
 type Sandbox struct {
@@ -187,5 +187,5 @@ func (s *Sandbox) helm() string {
 	if s.Helm == 3 {
 		return filepath.Join(s.Parts.Helm3, "helm3")
 	}
-	return filepath.Join(s.Parts.Kubernetes, "helm4")
+	return filepath.Join(s.Parts.Programs, "helm4")
 }
