@@ -166,17 +166,22 @@ pub const REFUSALS: &[Refusal] = &[
 
 /// The first row that knows a text.
 pub fn find<'a>(rows: &'a [Refusal], text: &str) -> Option<&'a Refusal> {
-    rows.iter().find(|row| says(text, row.phrases))
+    let text = text.to_lowercase();
+    rows.iter().find(|row| row.phrases.iter().any(|phrase| has(&text, phrase)))
 }
 
-/// Whether any of the phrases is in a text, in whatever case. A number is one only as a word of its own: a status code
-/// is neither part of a port nor of a digest.
+/// Whether any of the phrases is in a text, in whatever case.
 pub fn says(text: &str, phrases: &[&str]) -> bool {
     let text = text.to_lowercase();
-    phrases.iter().any(|phrase| match phrase.parse::<u16>() {
-        Ok(_) => text.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word == *phrase),
-        Err(_) => text.contains(&phrase.to_lowercase()),
-    })
+    phrases.iter().any(|phrase| has(&text, phrase))
+}
+
+/// A number is one only as a word of its own: a status code is neither part of a port nor of a digest.
+fn has(lower_case: &str, phrase: &str) -> bool {
+    match phrase.parse::<u16>() {
+        Ok(_) => lower_case.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word == phrase),
+        Err(_) => lower_case.contains(&phrase.to_lowercase()),
+    }
 }
 
 #[cfg(test)]
