@@ -1,24 +1,33 @@
-//! Whether what is surveyed may be made and can stand where it is to stand.
+//! Whether what is surveyed may be made and can stand where it is to stand, and what goes may be taken away.
 
-use crate::check::ground::{self, Intent, Machine, Proof};
+use crate::check::ground::{self, Intent, Machine, Outgoing, Proof};
 use crate::cluster::Cluster;
 use crate::commands::survey::Survey;
 use crate::config::Settings;
+use crate::engine;
 use crate::error::Error;
 use crate::event::CheckResult;
+use crate::helm::Helm;
+use crate::plan;
 
 /// Looks at the ground of what is surveyed.
 pub(super) async fn look(
-    cluster: &Cluster,
+    (cluster, helm): (&Cluster, &Helm),
     settings: &Settings,
     survey: &Survey,
     proof: Proof,
 ) -> Result<Vec<CheckResult>, Error> {
-    let machine = Machine::read().await;
+    let removals = &survey.plan.removals;
+    let (machine, leaving) = tokio::join!(Machine::read(), plan::manifests(helm, removals));
+    let outgoing = removals.iter().zip(&leaving).map(|(removal, objects)| Outgoing {
+        namespace: &removal.namespace,
+        objects,
+        dependents: &engine::DEPENDENTS,
+    });
     let intent = Intent {
         settings,
         incoming: survey.incoming(),
-        outgoing: survey.outgoing(),
+        outgoing: outgoing.collect(),
         growing: survey.growing(),
         proof,
         machine: machine.as_ref(),

@@ -38,7 +38,7 @@ pub(super) async fn preflight(
     checks.extend(preflight::charts_rendered(survey.plan.releases().count(), &survey.prepared.notices).await);
     let (found, ground) = tokio::try_join!(
         adoption::look(&cluster, &helm, &survey, ownership),
-        ground::look(&cluster, &settings, &survey, Proof::Checks),
+        ground::look((&cluster, &helm), &settings, &survey, Proof::Checks),
     )?;
     checks.extend(ground);
     checks.extend(found.checks);

@@ -1,9 +1,6 @@
 //! From settings to a prepared plan: facts, wanted releases, what stands, the plan, rendered charts. Reads only.
 
-use serde_json::Value;
-
 use crate::check::adoption::Incoming;
-use crate::check::ground::Outgoing;
 use crate::cli::GlobalArgs;
 use crate::cluster::Cluster;
 use crate::config::Settings;
@@ -21,8 +18,6 @@ pub(super) struct Survey {
     pub(super) prepared: Prepared,
     /// Steps that need an explicit yes.
     pub(super) untried: Vec<Untried>,
-    /// Objects of each release that goes, in the order of the plan's removals.
-    leaving: Vec<Vec<Value>>,
 }
 
 impl Survey {
@@ -42,17 +37,6 @@ impl Survey {
             Some(Incoming { release, rendered, hooks, crds, standing })
         });
         incoming.collect()
-    }
-
-    /// The releases that go.
-    pub(super) fn outgoing(&self) -> Vec<Outgoing<'_>> {
-        let removals = self.plan.removals.iter().zip(&self.leaving);
-        let outgoing = removals.map(|(removal, objects)| Outgoing {
-            namespace: &removal.namespace,
-            objects,
-            dependents: &engine::DEPENDENTS,
-        });
-        outgoing.collect()
     }
 
     /// Namespaces in which a claim will grow.
@@ -99,7 +83,6 @@ pub(super) async fn survey(
     let catalogue = catalogue(global)?;
     let mut plan = plan::build(releases, &observed)?;
     plan.removals = plan::removals(cluster, helm, &catalogue.left_out(settings)).await?;
-    let leaving = plan::manifests(helm, &plan.removals).await;
     plan::mark_one_way(&mut plan, &catalogue);
     let mut prepared = engine::prepare(cluster, helm, &plan, &observed).await?;
     let rendered = prepared.releases.iter().map(|(name, release)| {
@@ -110,7 +93,7 @@ pub(super) async fn survey(
     let untried = plan::untried(&plan, &catalogue);
     prepared.notices.extend(untried.iter().map(ToString::to_string));
     prepared.notices.extend(migrations(&catalogue, settings, &plan));
-    let mut survey = Survey { observed, plan, prepared, untried, leaving };
+    let mut survey = Survey { observed, plan, prepared, untried };
     let strangers = survey.strangers().into_iter();
     let told = strangers.map(|name| format!("{name} was made by no run of tailwatch; --adopt takes it over"));
     survey.prepared.notices.extend(told);
