@@ -55,12 +55,9 @@ func (w *world) doorWanted(v *view) *wanted {
 		w.upstream.Store(upstream)
 		var before *server
 		if fault.Target == "trusts-headers" {
-			inner, err := freePorts(1)
-			if err != nil {
-				return nil, err
-			}
-			arguments = replaceFlags(arguments, map[string]string{"http-address": loopback(inner[0])})
-			if before, err = w.listen(w.Ports.Door, "", trusting(loopback(inner[0]), loopback(w.Ports.Grafana))); err != nil {
+			inner := loopback(w.Ports.DoorBehind)
+			arguments = replaceFlags(arguments, map[string]string{"http-address": inner})
+			if before, err = w.listen(w.Ports.Door, "", trusting(inner, loopback(w.Ports.Grafana))); err != nil {
 				return nil, err
 			}
 		}

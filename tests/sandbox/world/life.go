@@ -97,10 +97,8 @@ func (w *world) stopEverything() {
 	if w.stopLife != nil {
 		w.stopLife()
 	}
+	w.processes.kill()
 	if w.backends != nil {
 		w.backends.stop()
-	}
-	for _, name := range []string{"kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"} {
-		w.child(name).stop()
 	}
 }

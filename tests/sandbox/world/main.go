@@ -89,13 +89,7 @@ func up(arguments []string) error {
 	if err := os.RemoveAll(s.Dir); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(s.path("log"), 0o700); err != nil {
-		return err
-	}
-	if err := s.Ports.choose(); err != nil {
-		return err
-	}
-	if err := s.save(); err != nil {
+	if err := s.claim(); err != nil {
 		return err
 	}
 	return s.start()

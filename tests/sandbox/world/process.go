@@ -14,6 +14,8 @@ import (
 // them, so one thread starts them all and lives as long as the daemon.
 type processes struct {
 	requests chan func()
+	// running holds each *process that has not ended.
+	running sync.Map
 }
 
 func newProcesses() *processes {
@@ -53,14 +55,28 @@ func (p *processes) start(s *Sandbox, name, program string, arguments, environme
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)
 	}
 	child := &process{name: name, cmd: cmd, ended: make(chan struct{})}
+	p.running.Store(child, nil)
 	go func() {
 		err := cmd.Wait()
+		p.running.Delete(child)
 		child.mutex.Lock()
 		child.err = err
 		child.mutex.Unlock()
 		close(child.ended)
 	}()
 	return child, nil
+}
+
+// kill ends all children at once, for when nothing of what they hold is needed any more.
+func (p *processes) kill() {
+	p.running.Range(func(child, _ any) bool {
+		_ = child.(*process).cmd.Process.Kill()
+		return true
+	})
+	p.running.Range(func(child, _ any) bool {
+		<-child.(*process).ended
+		return true
+	})
 }
 
 func (p *process) running() bool {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // Ports of one sandbox, all on 127.0.0.1.
@@ -20,6 +21,8 @@ type Ports struct {
 	Scrape, Operator, Prometheus, Door, DoorMetrics, Upstream        int
 	Grafana, Loki, Alertmanager, Issuer, Exporters, ExportersTLS     int
 	Outside, Tailnet                                                 int
+	// DoorBehind: where oauth2-proxy listens while a fault stands in front of it.
+	DoorBehind int
 }
 
 // Settings of one sandbox, kept in its folder so that every command finds them.
@@ -73,7 +76,11 @@ func (s *Sandbox) save() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.path("settings.json"), text, 0o600)
+	// Others read it at any time.
+	if err := os.WriteFile(s.path("settings.new"), text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(s.path("settings.new"), s.path("settings.json"))
 }
 
 func load(dir string) (*Sandbox, error) {
@@ -119,9 +126,40 @@ func everySandbox() []*Sandbox {
 	return all
 }
 
+// claim gives the sandbox ports of its own and keeps them in its folder. A port is another's as long as that one's
+// folder is there: many are listened on only once a stack is installed, and not while a fault is on.
+func (s *Sandbox) claim() error {
+	if err := os.MkdirAll(s.path("log"), 0o700); err != nil {
+		return err
+	}
+	lock, err := os.Open(home())
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	taken := map[int]bool{}
+	for _, other := range everySandbox() {
+		for _, port := range other.Ports.fields() {
+			taken[*port] = true
+		}
+	}
+	fields := s.Ports.fields()
+	ports, err := freePorts(len(fields), taken)
+	if err != nil {
+		return err
+	}
+	for index, field := range fields {
+		*field = ports[index]
+	}
+	return s.save()
+}
+
 // freePorts picks ports below the range from which the system takes ports for outgoing connections, so that none
-// is taken between this look and its use by anything but another sandbox that starts in the same moment.
-func freePorts(count int) ([]int, error) {
+// is taken between this look and its use by anything but another sandbox.
+func freePorts(count int, taken map[int]bool) ([]int, error) {
 	ports := []int{}
 	held := []net.Listener{}
 	defer func() {
@@ -134,6 +172,9 @@ func freePorts(count int) ([]int, error) {
 			return nil, errors.New("no free ports between 20000 and 32000")
 		}
 		port := 20000 + rand.IntN(12000)
+		if taken[port] {
+			continue
+		}
 		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			continue
@@ -144,18 +185,10 @@ func freePorts(count int) ([]int, error) {
 	return ports, nil
 }
 
-func (p *Ports) choose() error {
-	fields := []*int{&p.EtcdClient, &p.EtcdPeer, &p.API, &p.Controllers, &p.Scheduler, &p.Kubelet, &p.Kwok, &p.Charts, &p.Scrape,
+func (p *Ports) fields() []*int {
+	return []*int{&p.EtcdClient, &p.EtcdPeer, &p.API, &p.Controllers, &p.Scheduler, &p.Kubelet, &p.Kwok, &p.Charts, &p.Scrape,
 		&p.Operator, &p.Prometheus, &p.Door, &p.DoorMetrics, &p.Grafana, &p.Loki, &p.Alertmanager, &p.Issuer,
-		&p.Exporters, &p.ExportersTLS, &p.Upstream, &p.Outside, &p.Tailnet}
-	ports, err := freePorts(len(fields))
-	if err != nil {
-		return err
-	}
-	for index, field := range fields {
-		*field = ports[index]
-	}
-	return nil
+		&p.Exporters, &p.ExportersTLS, &p.Upstream, &p.Outside, &p.Tailnet, &p.DoorBehind}
 }
 
 func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
