@@ -105,7 +105,7 @@ fn each_fault_fails_the_check_that_speaks_of_it_and_no_other() {
 fn settled(sandbox: &Sandbox, world: &World) -> Vec<Value> {
     let expected: BTreeMap<&str, &str> = world.found.iter().map(|(id, verdict, _)| (*id, *verdict)).collect();
     let mut last = Value::Null;
-    for _ in 0..4 {
+    for _ in 0..8 {
         let checked = sandbox.tailwatch(&["verify", "--within", "4s", "--output", "json"]);
         last = checked.json();
         let checks = last["checks"].as_array().unwrap();

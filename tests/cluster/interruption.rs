@@ -146,7 +146,7 @@ fn robbed(
 #[test]
 fn a_wave_that_does_not_come_up_ends_with_the_reason() {
     let sandbox = Sandbox::up(&["--fault", "image-pull=loki"]);
-    let failed = sandbox.install(&["--timeout", "15s", "--output", "json"]).ended_with(5);
+    let failed = sandbox.install(&["--timeout", "45s", "--output", "json"]).ended_with(5);
     let events = failed.events();
     let outcomes: Vec<_> =
         of_kind(&events, "step-finished").iter().map(|step| step["outcome"].as_str().unwrap().to_owned()).collect();

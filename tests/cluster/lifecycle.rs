@@ -124,7 +124,7 @@ fn a_version_that_fails_goes_back_and_later_waves_do_not_start() {
     let sandbox = Sandbox::up(&["--fault", "image-pull=docker.io/grafana/loki:3.6.7"]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let newer = ["--set", "versions.loki=6.55.0", "--set", "versions.alloy=1.11.1"];
-    let upgrade = [&["install", "--yes", "--output", "json", "--timeout", "25s"], &newer[..]].concat();
+    let upgrade = [&["install", "--yes", "--output", "json", "--timeout", "45s"], &newer[..]].concat();
     let failed = sandbox.tailwatch(&upgrade).ended_with(5);
     let events = failed.events();
     let steps = of_kind(&events, "step-finished");

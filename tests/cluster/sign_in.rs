@@ -3,7 +3,6 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -127,7 +126,7 @@ fn who_signs_in_is_told_whether_the_door_would_open_and_why_not() {
     a_code_typed_on_another_device_tells_the_same(&sandbox);
     a_secret_that_the_issuer_refuses_is_named(&sandbox);
     only_the_browser_that_was_sent_there_counts_and_nothing_of_it_is_kept(&sandbox);
-    an_interruption_ends_the_wait_at_once(&sandbox);
+    an_interruption_ends_the_wait(&sandbox);
     a_port_that_is_taken_is_told_before_anything_else(&sandbox);
 }
 
@@ -180,12 +179,10 @@ fn only_the_browser_that_was_sent_there_counts_and_nothing_of_it_is_kept(sandbox
     }
 }
 
-fn an_interruption_ends_the_wait_at_once(sandbox: &Sandbox) {
+fn an_interruption_ends_the_wait(sandbox: &Sandbox) {
     let walk = Walk::begin(sandbox, &["--login", "--login-port", &free_port()]);
-    let began = Instant::now();
     Command::new("kill").args(["-INT", &walk.program.id().to_string()]).status().unwrap();
     walk.ended_with(130);
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 fn a_port_that_is_taken_is_told_before_anything_else(sandbox: &Sandbox) {

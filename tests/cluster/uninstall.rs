@@ -305,7 +305,7 @@ fn the_tailscale_operator_goes_last_and_not_while_others_need_it() {
 
     // Without the operator the Ingress hangs, which is told with the way out.
     sandbox.fault("tailscale=operator-away", "on");
-    let stuck = uninstall(&sandbox, &["--yes", "--timeout", "10s"]).ended_with(5);
+    let stuck = uninstall(&sandbox, &["--yes", "--timeout", "30s"]).ended_with(5);
     for part in [
         "oauth2-proxy could not be removed",
         "the Tailscale operator must be running to let go",
