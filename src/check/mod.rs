@@ -24,12 +24,6 @@ fn name_of(object: &Value) -> &str {
     object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Where an object of a release stands: in the release's namespace, unless it names one.
-fn namespace_of<'a>(object: &'a Value, release: &'a str) -> &'a str {
-    let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
-    named.filter(|name| !name.is_empty()).unwrap_or(release)
-}
-
 /// The first so many, and how many more there are.
 fn first_of<T: AsRef<str>>(all: &[T], count: usize) -> String {
     let shown: Vec<&str> = all.iter().take(count).map(AsRef::as_ref).collect();

@@ -45,6 +45,7 @@ pub use error::ClusterError;
 pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};
 pub use host_ports::HostPort;
 pub use lease::{Lease, LeaseRequest, Witness};
+pub use objects::namespace_of;
 pub use owners::Held;
 pub use readiness::{Readiness, ReleaseReadiness};
 pub use records::RevisionRecord;

@@ -27,6 +27,12 @@ const FEW_OF_ALL: usize = 20;
 /// Objects that are asked for side by side.
 const AT_ONCE: usize = 4;
 
+/// Where an object of a release stands: in the release's namespace, unless it names one.
+pub fn namespace_of<'a>(object: &'a Value, release: &'a str) -> &'a str {
+    let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
+    named.filter(|name| !name.is_empty()).unwrap_or(release)
+}
+
 impl ObjectRef {
     /// Of an object's JSON.
     pub fn of(object: &Value) -> ObjectRef {

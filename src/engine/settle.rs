@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::cluster::{ObjectRef, RevisionRecord};
+use crate::cluster::{ObjectRef, RevisionRecord, namespace_of};
 use crate::engine::step::StepRun;
 use crate::engine::{PreparedRelease, StepError};
 use crate::helm::ReleaseStatus;
@@ -54,8 +54,8 @@ impl StepRun<'_> {
         let left = self.context.helm.manifest_of(name, namespace, record.revision).await;
         let left = left.map_err(|source| self.helm_failed("read what was interrupted", source))?;
         let place = |object: &Value| {
-            let ObjectRef { kind, namespace: own, name, .. } = ObjectRef::of(object);
-            (kind, own.unwrap_or_else(|| namespace.to_owned()), name)
+            let ObjectRef { kind, name, .. } = ObjectRef::of(object);
+            (kind, namespace_of(object, namespace).to_owned(), name)
         };
         let wanted: BTreeSet<_> = prepared.manifest.iter().map(place).collect();
         for stray in left.iter().filter(|object| !wanted.contains(&place(object))) {

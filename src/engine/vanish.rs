@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, Found, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, Found, ObjectRef, namespace_of};
 
 /// Lists that run side by side.
 const LISTS_AT_ONCE: usize = 6;
@@ -57,11 +57,11 @@ impl Vanishing {
     ) -> Result<Vanishing, ClusterError> {
         let mut names: BTreeMap<Kind, BTreeSet<String>> = BTreeMap::new();
         for object in manifest {
-            let ObjectRef { api_version, kind, namespace: own, name } = ObjectRef::of(object);
+            let ObjectRef { api_version, kind, name, .. } = ObjectRef::of(object);
             if Found::of(object).is_kept() {
                 continue;
             }
-            let place = own.filter(|own| !own.is_empty()).unwrap_or_else(|| namespace.to_owned());
+            let place = namespace_of(object, namespace).to_owned();
             names.entry((api_version, kind, Some(place))).or_default().insert(name);
         }
         let mut vanishing = Vanishing { kinds: names.keys().cloned().collect(), uids: HashSet::new() };

@@ -10,6 +10,7 @@ use crate::report::findings::{Others, same_finding};
 use crate::report::screen::Terminal;
 use crate::report::style::Style;
 use crate::report::text::{one_line, whole};
+use crate::report::verdicts::how_many;
 use crate::report::words::{INTERRUPTED, action_words, ending, phase_words, verdict_tone, verdict_words};
 
 /// A reason that changes faster than this is told once it stays.
@@ -166,7 +167,7 @@ impl Reporter for Lines {
                     self.below("hint", hint);
                 }
             }
-            Event::ChecksStarted { checks } => self.line(now, &format!("{} checks", checks.len())),
+            Event::ChecksStarted { checks } => self.line(now, &how_many(checks.len())),
             Event::CheckFinished(check) if check.verdict == Verdict::Fail => {
                 let verdict = self.style.paint(verdict_tone(check.verdict), verdict_words(check.verdict));
                 self.line(now, &format!("{verdict} {}: {}", check.id, one_line(&check.detail)));

@@ -41,14 +41,19 @@ pub fn checks_table(checks: &[CheckResult], style: &Style, width: usize) -> Stri
         }
     }
     text += &format!(
-        "\n{} checks: {} pass, {} warn, {} fail, {} skip\n",
-        checks.len(),
+        "\n{}: {} pass, {} warn, {} fail, {} skip\n",
+        how_many(checks.len()),
         count(checks, Verdict::Pass),
         count(checks, Verdict::Warn),
         count(checks, Verdict::Fail),
         count(checks, Verdict::Skip),
     );
     text
+}
+
+/// `1 check`, `38 checks`
+pub(super) fn how_many(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "check" } else { "checks" })
 }
 
 fn check_text(check: &CheckResult, style: Style, width: usize) -> String {
@@ -161,6 +166,12 @@ pub(super) mod tests {
         let table = checks_table(&[groups], &Style { color: false }, 80);
         let lines: Vec<&str> = table.lines().map(str::trim).collect();
         assert!(lines.contains(&"exports.go = () => {") && lines.contains(&"};"), "{table}");
+    }
+
+    #[test]
+    fn one_check_is_one_check() {
+        let table = checks_table(&[check("prometheus-ready", "metrics", Verdict::Pass)], &Style { color: false }, 80);
+        assert!(table.ends_with("\n1 check: 1 pass, 0 warn, 0 fail, 0 skip\n"), "{table}");
     }
 
     #[test]

@@ -12,9 +12,8 @@ use serde_json::Value;
 pub use ownership::OWNERSHIP;
 
 use crate::check::known::{GROUP, Known};
-use crate::check::namespace_of;
 use crate::check::row::Row;
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, namespace_of};
 use crate::event::CheckResult;
 use crate::helm::{Helm, HelmError, Ownership, ReleaseInfo};
 use crate::stack::Release;

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::check::adoption::Incoming;
 use crate::check::ground::{Intent, Kinds, Outgoing, Proof, kind_of};
+use crate::check::name_of;
 use crate::check::row::Finding;
-use crate::check::{name_of, namespace_of};
-use crate::cluster::{Cluster, ClusterError, Found, Resource, Right};
+use crate::cluster::{Cluster, ClusterError, Found, Resource, Right, namespace_of};
 
 /// Reviews that are asked for side by side.
 const AT_ONCE: usize = 8;
