@@ -7,18 +7,19 @@ use serde_json::Value;
 use crate::sandboxes::eventually;
 use crate::support::Sandbox;
 
-const KILLS: u64 = 6;
+/// At random moments.
+const KILLS: usize = 20;
+/// Milliseconds; an undisturbed verification takes about as long.
+const LONGEST: u64 = 4000;
 
 #[test]
 fn a_verification_that_is_killed_or_interrupted_leaves_nothing_once_the_next_has_run() {
     let sandbox = Sandbox::up(&["--nodes", "2"]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
-    for kill in 0..KILLS {
-        let mut verification = sandbox.tailwatch_command(&["verify"]).spawn().unwrap();
-        eventually("a probe", || !probes(&sandbox).is_empty());
-        std::thread::sleep(Duration::from_millis(300 * kill));
-        verification.kill().unwrap();
-        verification.wait().unwrap();
+    kill_once(&sandbox, || eventually("a probe", || !probes(&sandbox).is_empty()));
+    assert!(!probes(&sandbox).is_empty(), "nothing is left to be cleared away");
+    for _ in 0..KILLS {
+        kill_once(&sandbox, || std::thread::sleep(Duration::from_millis(rand::random_range(0..LONGEST))));
     }
     sandbox.tailwatch(&["verify"]).ended_with(0);
     assert_eq!(probes(&sandbox), Vec::<Value>::new());
@@ -28,6 +29,13 @@ fn a_verification_that_is_killed_or_interrupted_leaves_nothing_once_the_next_has
     sandbox.command("kill".as_ref()).args(["-INT", &interrupted.id().to_string()]).status().unwrap();
     assert_eq!(interrupted.wait().unwrap().code(), Some(130));
     assert_eq!(probes(&sandbox), Vec::<Value>::new());
+}
+
+fn kill_once(sandbox: &Sandbox, wait: impl FnOnce()) {
+    let mut verification = sandbox.tailwatch_command(&["verify"]).spawn().unwrap();
+    wait();
+    verification.kill().unwrap();
+    verification.wait().unwrap();
 }
 
 /// Everything with the label of a verification's own objects.

@@ -218,10 +218,3 @@ pub fn verdicts(checks: &Value) -> BTreeMap<String, String> {
     let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
     checks.as_array().into_iter().flatten().map(|check| (text(check, "id"), text(check, "verdict"))).collect()
 }
-
-/// The broken worlds that are asked for: with `TAILWATCH_WORLDS=all` every one, otherwise every second one, so that the
-/// whole suite stays below forty minutes.
-pub fn chosen<T>(worlds: &[T]) -> impl Iterator<Item = &T> {
-    let all = std::env::var("TAILWATCH_WORLDS").is_ok_and(|asked| asked == "all");
-    worlds.iter().step_by(if all { 1 } else { 2 })
-}
