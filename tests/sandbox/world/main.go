@@ -113,7 +113,7 @@ func (s *Sandbox) start() error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- daemon.Wait() }()
-	limit := 90*time.Second + time.Duration(s.Nodes)*100*time.Millisecond
+	limit := 3*time.Minute + time.Duration(s.Nodes)*200*time.Millisecond
 	deadline := time.After(limit)
 	for {
 		select {
