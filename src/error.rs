@@ -1,9 +1,10 @@
 //! The crate's error and its exit codes. One place maps errors to codes; the text is each error's own,
-//! the rendering is `report::failure`'s.
+//! the rendering is `report::failure`'s. Whether the cluster was changed is no error's to say: [`CommandError`] adds it
+//! from the record of the run's writes.
 
 use crate::{
     cluster::ClusterError, config::ConfigError, engine::EngineError, event::Diagnosis, helm::HelmError,
-    plan::PlanError, stack::StackError, wizard::WizardError,
+    plan::PlanError, stack::StackError, wizard::WizardError, writes::ClusterState,
 };
 
 /// Everything went as asked.
@@ -44,16 +45,16 @@ pub enum Error {
     /// The catalogue or the values are broken.
     #[error(transparent)]
     Stack(#[from] StackError),
-    /// The cluster cannot be used; nothing was changed.
+    /// The cluster cannot be used.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// helm cannot be used; nothing was changed.
+    /// helm cannot be used.
     #[error(transparent)]
     Helm(#[from] HelmError),
-    /// No plan can be made; nothing was changed.
+    /// No plan can be made.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The run failed after changes began.
+    /// The run failed while the plan was executed.
     #[error(transparent)]
     Engine(Box<EngineError>),
     /// Checks failed.
@@ -64,8 +65,8 @@ pub enum Error {
         /// How many ran.
         total: usize,
     },
-    /// A preflight check failed; nothing was changed.
-    #[error("{failed} of {total} checks failed, nothing was changed")]
+    /// A preflight check failed.
+    #[error("{failed} of {total} checks failed")]
     Preflight {
         /// How many failed.
         failed: usize,
@@ -79,11 +80,17 @@ pub enum Error {
         findings: usize,
     },
     /// The person did not agree to the plan.
-    #[error("declined, nothing was changed")]
+    #[error("declined")]
     Declined,
-    /// The person or a signal ended it before anything was changed.
-    #[error("interrupted, nothing was changed")]
+    /// The person or a signal ended it.
+    #[error("interrupted")]
     Interrupted,
+    /// The person or a signal ended the checks of the stack.
+    #[error("interrupted during the verification")]
+    InterruptedChecks {
+        /// What they were made for.
+        of: Checked,
+    },
     /// A local failure.
     #[error("cannot {what}")]
     Local {
@@ -93,6 +100,84 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// What the checks of the stack are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// The end of an install whose releases are all ready.
+    Install,
+    /// `verify`, which makes nothing but the objects of its checks.
+    Standing,
+}
+
+/// How a command failed: its error, and whether the run had written to the cluster by then.
+#[derive(Debug)]
+pub struct CommandError {
+    /// Why.
+    pub error: Error,
+    /// What is recorded of the run's writes.
+    pub cluster: ClusterState,
+}
+
+impl std::fmt::Display for CommandError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(formatter)?;
+        formatter.write_str(match (&self.error, self.cluster) {
+            (Error::InterruptedChecks { of: Checked::Install }, ClusterState::Changed) => {
+                "; the stack is installed, but not verified"
+            }
+            (Error::InterruptedChecks { of: Checked::Standing }, ClusterState::Changed) => {
+                "; only the objects of its checks were created"
+            }
+            (Error::Interrupted | Error::Declined | Error::Preflight { .. }, ClusterState::Changed) => {
+                "; the cluster was changed"
+            }
+            (
+                Error::Interrupted | Error::InterruptedChecks { .. } | Error::Declined | Error::Preflight { .. },
+                ClusterState::Unchanged,
+            ) => ", nothing was changed",
+            _ => "",
+        })
+    }
+}
+
+impl std::error::Error for CommandError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl CommandError {
+    /// The documented exit code: 4 says that nothing was changed, so that a run which has written ends with 5 instead.
+    pub fn exit_code(&self) -> u8 {
+        match (self.error.exit_code(), self.cluster) {
+            (PREFLIGHT, ClusterState::Changed) => INSTALL,
+            (code, _) => code,
+        }
+    }
+
+    /// The next step for the person, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match (&self.error, self.cluster) {
+            (Error::Interrupted | Error::Declined, ClusterState::Changed) => {
+                Some("run the same command again; it goes on from what is installed".into())
+            }
+            _ => self.error.hint(),
+        }
+    }
+
+    /// What a rule found, where one did.
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+        self.error.diagnosis()
+    }
+
+    /// What is installed now and what may be done without harm, for failures after the first write.
+    pub fn safe(&self) -> Option<String> {
+        let changed = self.error.exit_code() == PREFLIGHT && self.cluster == ClusterState::Changed;
+        let written = || "the run had written to the cluster; the same command goes on from what is installed".into();
+        self.error.safe().or_else(|| changed.then(written))
+    }
 }
 
 impl From<EngineError> for Error {
@@ -111,7 +196,7 @@ impl From<WizardError> for Error {
 }
 
 impl Error {
-    /// The documented exit code.
+    /// The exit code where nothing was written.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage { .. } => USAGE,
@@ -120,7 +205,7 @@ impl Error {
             Error::Cluster(_) | Error::Helm(_) | Error::Plan(_) | Error::Preflight { .. } => PREFLIGHT,
             Error::Engine(error) => error.exit_code(),
             Error::Verification { .. } | Error::Hindered { .. } => VERIFICATION,
-            Error::Declined | Error::Interrupted => INTERRUPTED,
+            Error::Declined | Error::Interrupted | Error::InterruptedChecks { .. } => INTERRUPTED,
             Error::Local { .. } => INTERNAL,
         }
     }
@@ -137,23 +222,50 @@ impl Error {
             Error::Engine(error) => error.hint(),
             Error::Verification { .. } => Some("read the failed rows above; `tailwatch verify` runs them again".into()),
             Error::Preflight { .. } => Some("mend the failed rows above, then run the same command again".into()),
+            Error::InterruptedChecks { .. } => {
+                Some("`tailwatch verify` makes the checks again, and removes what interrupted ones left".into())
+            }
             Error::Hindered { .. } | Error::Declined | Error::Interrupted | Error::Local { .. } => None,
         }
     }
 
-    /// What a rule found, where one did.
-    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+    fn diagnosis(&self) -> Option<&Diagnosis> {
         match self {
             Error::Engine(error) => error.diagnosis(),
             _ => None,
         }
     }
 
-    /// What stands now and what may be done without harm, for failures after changes began.
-    pub fn safe(&self) -> Option<String> {
+    fn safe(&self) -> Option<String> {
         match self {
             Error::Engine(error) => error.safe(),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_4_is_only_for_runs_that_wrote_nothing() {
+        let unreachable = || ClusterError::Unreachable { server: "https://x".into(), reason: "refused".into() };
+        let locked = || ClusterError::Locked { holder: "1@x".into(), since: "now".into() };
+        let lock = |source| Error::from(EngineError::Lock { namespace: "m".into(), source });
+        for (error, unchanged, changed) in [
+            (Error::Cluster(unreachable()), PREFLIGHT, INSTALL),
+            (Error::Plan(PlanError::Stale { release: "loki".into() }), PREFLIGHT, INSTALL),
+            (Error::Preflight { failed: 1, total: 2 }, PREFLIGHT, INSTALL),
+            (lock(unreachable()), PREFLIGHT, INSTALL),
+            (lock(locked()), LOCKED, LOCKED),
+            (Error::Interrupted, INTERRUPTED, INTERRUPTED),
+            (Error::Declined, INTERRUPTED, INTERRUPTED),
+        ] {
+            let code = |error, cluster| CommandError { error, cluster }.exit_code();
+            assert_eq!(error.exit_code(), unchanged, "{error}");
+            let text = error.to_string();
+            assert_eq!(code(error, ClusterState::Changed), changed, "{text}");
         }
     }
 }

@@ -28,3 +28,4 @@ pub mod refusal;
 pub mod report;
 pub mod stack;
 pub mod wizard;
+pub mod writes;

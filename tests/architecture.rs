@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A module of the crate and all it may know of.
-const MAY_SEE: [(&str, &[&str]); 15] = [
+const MAY_SEE: [(&str, &[&str]); 16] = [
     ("main", &["cli", "commands", "report"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -15,7 +15,7 @@ const MAY_SEE: [(&str, &[&str]); 15] = [
         "commands",
         &[
             "cli", "error", "wizard", "report", "engine", "check", "plan", "helm", "cluster", "stack", "config",
-            "event", "refusal",
+            "event", "refusal", "writes",
         ],
     ),
     ("wizard", &["config"]),
@@ -24,16 +24,17 @@ const MAY_SEE: [(&str, &[&str]); 15] = [
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "error", "refusal"]),
     ("check", &["helm", "cluster", "stack", "config", "event"]),
     ("plan", &["helm", "cluster", "stack", "config", "event"]),
-    ("helm", &["stack", "config", "event", "refusal"]),
-    ("cluster", &["stack", "config", "event", "refusal"]),
+    ("helm", &["stack", "config", "event", "refusal", "writes"]),
+    ("cluster", &["stack", "config", "event", "refusal", "writes"]),
     ("stack", &["config", "event"]),
     ("config", &[]),
     ("event", &[]),
     ("refusal", &["event"]),
+    ("writes", &[]),
 ];
 
 /// Gathers every module's error and maps it to an exit code.
-const ERROR_MAY_SEE: &[&str] = &["wizard", "engine", "plan", "helm", "cluster", "stack", "config", "event"];
+const ERROR_MAY_SEE: &[&str] = &["wizard", "engine", "plan", "helm", "cluster", "stack", "config", "event", "writes"];
 /// Who prints, draws or prompts.
 const MAY_TALK: [&str; 3] = ["main", "report", "wizard"];
 const TALK: [&str; 8] =

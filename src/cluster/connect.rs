@@ -22,7 +22,7 @@ impl Cluster {
         // So that an audit log tells who it was.
         config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
         let server = config.cluster_url.to_string();
-        let counts = RequestCounts::default();
+        let counts = RequestCounts::recording(target.writes.clone());
         let client: Client = ClientBuilder::try_from(config)
             .map_err(|error| bad_kubeconfig(target, innermost(&error)))?
             .with_layer(&counts)

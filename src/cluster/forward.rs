@@ -102,6 +102,9 @@ impl Cluster {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let connection = tokio::spawn(connection);
+        if !request.method.is_safe() {
+            self.counts.writes().begin();
+        }
         let answered = async {
             let response = sender.send_request(build(request)?).await.map_err(broken)?;
             let status = response.status().as_u16();

@@ -36,6 +36,7 @@ use kube::discovery::Scope;
 use tokio::sync::RwLock;
 
 use crate::cluster::count::RequestCounts;
+use crate::writes::Writes;
 
 pub use apply::{OPERATOR_VERSION, operator_version};
 pub use connect::contexts;
@@ -65,6 +66,8 @@ pub struct ClusterTarget {
     pub kubeconfig: Option<PathBuf>,
     /// `--context`; `None`: the current one.
     pub context: Option<String>,
+    /// Where the client records what it writes.
+    pub writes: Writes,
 }
 
 /// How kinds are served, by (apiVersion, kind).

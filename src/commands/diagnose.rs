@@ -15,6 +15,7 @@ use crate::helm::{Helm, ReleaseInfo};
 use crate::plan::PlanError;
 use crate::report::{self, Examined, style::Style};
 use crate::stack::{DOOR_SECRET, GRAFANA_SECRET, Overview, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
+use crate::writes::Writes;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,10 +28,10 @@ struct DiagnoseDocument {
     findings: Vec<Diagnosis>,
 }
 
-pub(super) async fn diagnose(global: &GlobalArgs) -> Result<u8, Error> {
+pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8, Error> {
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let (cluster, helm) = connect::connect(global).await?;
+    let (cluster, helm) = connect::connect(global, writes).await?;
     let rows = catalogue(global)?.overview(&namespace);
     let (releases, redaction) = tokio::try_join!(releases(&helm, &rows), redaction(&cluster, &namespace))?;
     if releases.is_empty() {

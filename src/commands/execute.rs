@@ -16,7 +16,7 @@ use crate::commands::verify::verdict;
 use crate::commands::{lock, spent};
 use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, Journal, Machine, RunResult};
-use crate::error::Error;
+use crate::error::{Checked, Error};
 use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary};
 use crate::helm::{Helm, Ownership};
 use crate::plan::Plan;
@@ -127,7 +127,7 @@ pub(super) async fn execute(
     let _ = reporter.await;
     match (outcome, result.failure) {
         (_, Some(failure)) => Err(failure.into()),
-        (RunOutcome::Cancelled, None) => Err(Error::Interrupted),
+        (RunOutcome::Cancelled, None) => Err(Error::InterruptedChecks { of: Checked::Install }),
         (_, None) => verified,
     }
 }

@@ -108,7 +108,7 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     let options = options("install", arguments, (run.signals, run.record))?;
     tell_notices(draft.notices(), global);
     let told = draft.notices().len();
-    let (cluster, helm) = connect::connect(global).await?;
+    let (cluster, helm) = connect::connect(global, run.signals.writes()).await?;
     let mut draft = saved::add(draft, &cluster).await?;
     tell_notices(&draft.notices()[told..], global);
     if Audience::of(global) == Audience::Person {

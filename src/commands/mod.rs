@@ -27,48 +27,67 @@ use clap::CommandFactory;
 
 use crate::cli::{Cli, Command, GlobalArgs};
 use crate::commands::signals::Signals;
-use crate::error::{self, Error};
+use crate::error::{self, CommandError, Error};
 use crate::report::{self, Files, Record, style::Style};
+use crate::writes::Writes;
 
 /// Runs the command and writes its reports; the code is the exit code.
-pub fn run(cli: Cli) -> Result<u8, Error> {
+pub fn run(cli: Cli) -> Result<u8, CommandError> {
     let Cli { global, command } = cli;
+    let writes = Writes::default();
+    let told = |error| CommandError { error, cluster: writes.state() };
     let Some(name) = reports::writer(command.as_ref()) else {
-        reports::refuse_flags(&global)?;
-        return dispatch(global, command, &Record::new("tailwatch"));
+        reports::refuse_flags(&global).map_err(told)?;
+        return dispatch(global, command, Run { record: &Record::new("tailwatch"), writes: &writes }).map_err(told);
     };
-    let files = Files::open(&global)?;
+    let files = Files::open(&global).map_err(told)?;
     let style = Style::resolve(&global);
     let record = Record::new(name);
-    let ended = dispatch(global, command, &record);
+    let ended = dispatch(global, command, Run { record: &record, writes: &writes }).map_err(told);
     record.conclude(&ended);
     files.write(&record, &style);
     ended
 }
 
-fn dispatch(global: GlobalArgs, command: Option<Command>, record: &Record) -> Result<u8, Error> {
+/// What is recorded of a run.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    record: &'a Record,
+    writes: &'a Writes,
+}
+
+fn dispatch(global: GlobalArgs, command: Option<Command>, run: Run<'_>) -> Result<u8, Error> {
+    let Run { record, writes } = run;
     match command {
-        None => drive(|signals| async move { install::guided(&global, &signals, record).await }),
+        None => drive(writes, |signals| async move { install::guided(&global, &signals, record).await }),
         Some(Command::Install(arguments)) => {
-            drive(|signals| async move { install::install(&global, &arguments, &signals, record).await })
+            drive(writes, |signals| async move { install::install(&global, &arguments, &signals, record).await })
         }
         Some(Command::Upgrade(arguments)) => {
-            drive(|signals| async move { upgrade::upgrade(&global, &arguments, &signals, record).await })
+            drive(writes, |signals| async move { upgrade::upgrade(&global, &arguments, &signals, record).await })
         }
         Some(Command::Uninstall(arguments)) => {
-            drive(|signals| async move { uninstall::uninstall(&global, &arguments, &signals).await })
+            drive(writes, |signals| async move { uninstall::uninstall(&global, &arguments, &signals).await })
         }
-        Some(Command::Plan { settings, diff, exit_code }) => {
-            drive(|_| async move { plan::plan(&global, &settings, plan::PlanOptions { diff, exit_code }).await })
-        }
-        Some(Command::Preflight { settings, adopt }) => {
-            drive(|_| async move { preflight::preflight(&global, &settings, adoption::consent(adopt), record).await })
-        }
+        Some(Command::Plan { settings, diff, exit_code }) => drive(writes, |signals| async move {
+            plan::plan(&global, &settings, plan::PlanOptions { diff, exit_code }, signals.writes()).await
+        }),
+        Some(Command::Preflight { settings, adopt }) => drive(writes, |signals| async move {
+            let noted = (record, signals.writes());
+            preflight::preflight(&global, &settings, adoption::consent(adopt), noted).await
+        }),
         Some(Command::Verify(arguments)) => {
-            drive(|signals| async move { verify::Verification { signals, record }.run(&global, &arguments).await })
+            drive(
+                writes,
+                |signals| async move { verify::Verification { signals, record }.run(&global, &arguments).await },
+            )
         }
-        Some(Command::Diagnose) => drive(|_| async move { diagnose::diagnose(&global).await }),
-        Some(Command::Status) => drive(|_| async move { status::status(&global).await }),
+        Some(Command::Diagnose) => {
+            drive(writes, |signals| async move { diagnose::diagnose(&global, signals.writes()).await })
+        }
+        Some(Command::Status) => {
+            drive(writes, |signals| async move { status::status(&global, signals.writes()).await })
+        }
         Some(Command::Answers { command }) => answers::run(&global, command),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -88,13 +107,16 @@ fn print_bytes(bytes: &[u8]) -> Result<u8, Error> {
 }
 
 /// Runs a command's future; a signal before anything was changed ends it.
-fn drive<F: Future<Output = Result<u8, Error>>>(command: impl FnOnce(Signals) -> F) -> Result<u8, Error> {
+fn drive<F: Future<Output = Result<u8, Error>>>(
+    writes: &Writes,
+    command: impl FnOnce(Signals) -> F,
+) -> Result<u8, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|source| Error::Local { what: "start the runtime".into(), source })?;
-    let signals = Signals::default();
+    let signals = Signals::new(writes.clone());
     let _restored = report::SavedTerminal::remember();
     let ended = runtime.block_on(signals::interruptible(&signals, command(signals.clone())));
     // A blocking prompt or a resolver thread must not hold the exit back.

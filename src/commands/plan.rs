@@ -8,6 +8,7 @@ use crate::error::{self, Error};
 use crate::event::PlannedStep;
 use crate::plan::{StepDiff, diffs};
 use crate::report::{self, style::Style};
+use crate::writes::Writes;
 
 /// What to show.
 #[derive(Clone, Copy)]
@@ -26,9 +27,14 @@ struct PlanDocument {
     diff: Option<Vec<StepDiff>>,
 }
 
-pub(super) async fn plan(global: &GlobalArgs, arguments: &SettingsArgs, options: PlanOptions) -> Result<u8, Error> {
+pub(super) async fn plan(
+    global: &GlobalArgs,
+    arguments: &SettingsArgs,
+    options: PlanOptions,
+    writes: &Writes,
+) -> Result<u8, Error> {
     let draft = saved::judged(global, arguments)?;
-    let (cluster, helm) = connect::connect(global).await?;
+    let (cluster, helm) = connect::connect(global, writes).await?;
     let settings = saved::settings(draft, &cluster).await?;
     let survey = survey(global, &cluster, &helm, &settings).await?;
     let diff = options.diff.then(|| diffs(&survey.plan, &survey.observed, &survey.prepared.manifests));

@@ -10,6 +10,7 @@ use crate::error::{self, Error};
 use crate::event::{CheckResult, Verdict};
 use crate::helm::Ownership;
 use crate::report::{self, Record, style::Style};
+use crate::writes::Writes;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,10 +23,10 @@ pub(super) async fn preflight(
     global: &GlobalArgs,
     arguments: &SettingsArgs,
     ownership: Ownership,
-    record: &Record,
+    (record, writes): (&Record, &Writes),
 ) -> Result<u8, Error> {
     let draft = saved::judged(global, arguments)?;
-    let (cluster, helm) = connect::connect(global).await?;
+    let (cluster, helm) = connect::connect(global, writes).await?;
     let settings = saved::settings(draft, &cluster).await?;
     reports::note_surroundings(record, &cluster, &helm, &settings);
     let (mut checks, provider) =

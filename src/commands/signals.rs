@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::event::{Event, Events};
+use crate::writes::Writes;
 
 /// Shared by the command and the loop that listens. Cheap to clone.
 #[derive(Clone, Default)]
@@ -16,9 +17,20 @@ pub(super) struct Signals {
     cancel: CancellationToken,
     /// Set once the cluster may have been changed.
     working: Arc<AtomicBool>,
+    writes: Writes,
 }
 
 impl Signals {
+    /// For a run whose writes are recorded there.
+    pub(super) fn new(writes: Writes) -> Signals {
+        Signals { writes, ..Signals::default() }
+    }
+
+    /// Where the run records its writes.
+    pub(super) fn writes(&self) -> &Writes {
+        &self.writes
+    }
+
     /// From here on a signal cancels the returned token instead of ending the command.
     pub(super) fn hold(&self) -> CancellationToken {
         self.working.store(true, Ordering::SeqCst);

@@ -14,6 +14,7 @@ use crate::helm::{Helm, ReleaseInfo};
 use crate::plan::PlanError;
 use crate::report::{self, style::Style};
 use crate::stack::Overview;
+use crate::writes::Writes;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,10 +26,10 @@ struct StatusDocument {
     releases: Vec<StatusRow>,
 }
 
-pub(super) async fn status(global: &GlobalArgs) -> Result<u8, Error> {
+pub(super) async fn status(global: &GlobalArgs, writes: &Writes) -> Result<u8, Error> {
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let (cluster, helm) = connect::connect(global).await?;
+    let (cluster, helm) = connect::connect(global, writes).await?;
     let rows = catalogue(global)?.overview(&namespace);
     let (releases, address) = tokio::try_join!(releases(&cluster, &helm, &rows), address(&cluster, &namespace))?;
     let nothing = releases.iter().all(|row| row.status.is_none());

@@ -43,7 +43,7 @@ pub(super) async fn upgrade(
     }
     install::tell_notices(draft.notices(), global);
     let audience = Audience::of(global);
-    let (cluster, helm) = connect::connect(global).await?;
+    let (cluster, helm) = connect::connect(global, signals.writes()).await?;
     let mut draft = saved::add(draft, &cluster).await?;
     let catalogue = catalogue(global)?;
     let standing = offers::standing(&helm, &catalogue, &draft).await?;

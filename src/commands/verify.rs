@@ -8,7 +8,7 @@ use crate::cli::{GlobalArgs, Output, VerifyArgs};
 use crate::commands::install::duration;
 use crate::commands::signals::Signals;
 use crate::commands::{connect, reports, saved, sign_in, survey::wanted};
-use crate::error::{self, Error};
+use crate::error::{self, Checked, Error};
 use crate::event::{self, CheckResult, Verdict};
 use crate::helm::ReleaseStatus;
 use crate::plan::{PlanError, observe};
@@ -36,7 +36,7 @@ impl Verification<'_> {
             None => None,
         };
         let draft = saved::judged(global, &arguments.settings)?;
-        let (cluster, helm) = connect::connect(global).await?;
+        let (cluster, helm) = connect::connect(global, self.signals.writes()).await?;
         let settings = saved::settings(draft, &cluster).await?;
         reports::note_surroundings(self.record, &cluster, &helm, &settings);
         let releases = wanted(global, &cluster, &settings).await?;
@@ -55,12 +55,12 @@ impl Verification<'_> {
         let checks = stack::run(&context, &events, &cancel).await;
         drop(events);
         let _ = reporter.await;
-        let Some(mut checks) = checks else { return Err(Error::Interrupted) };
+        let Some(mut checks) = checks else { return Err(Error::InterruptedChecks { of: Checked::Standing }) };
         if let Some(way) = way {
             let walk = sign_in::Walk { global, cluster: &cluster, settings: &settings, record: self.record };
             checks.extend(tokio::select! {
                 walked = walk.begin(way) => walked?,
-                () = cancel.cancelled() => return Err(Error::Interrupted),
+                () = cancel.cancelled() => return Err(Error::InterruptedChecks { of: Checked::Standing }),
             });
         }
         tell(global, checks)

@@ -176,6 +176,9 @@ impl Helm {
             ("HELM_REPOSITORY_CONFIG", self.cache.join("repositories.yaml").into()),
         ];
         let held = self.held.clone().filter(|_| effect == Effect::Mutates);
+        if effect == Effect::Mutates {
+            self.writes.begin();
+        }
         run(&self.program, Call { arguments, effect, deadline, environment, held }, cancel).await
     }
 

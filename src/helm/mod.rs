@@ -20,6 +20,7 @@ mod schema;
 mod versions;
 
 use crate::refusal::Refusal;
+use crate::writes::Writes;
 
 pub use archive::{app_version, default_values};
 pub use error::{DigestChange, HelmError, rows};
@@ -34,6 +35,7 @@ pub struct Helm {
     cache: PathBuf,
     log_file: Option<PathBuf>,
     held: Option<Arc<File>>,
+    writes: Writes,
 }
 
 /// How to reach helm and the cluster.
@@ -49,6 +51,8 @@ pub struct HelmOptions {
     pub cache: Option<PathBuf>,
     /// Where every call is logged, redacted.
     pub log_file: Option<PathBuf>,
+    /// Where every call that changes the cluster is recorded before it starts.
+    pub writes: Writes,
 }
 
 /// A release as `helm list` shows it.
@@ -202,8 +206,8 @@ impl Helm {
             return Err(HelmError::TooOld { found: version, oldest: OLDEST });
         }
         let cache = options.cache.or_else(cache_folder).unwrap_or_else(|| std::env::temp_dir().join("tailwatch"));
-        let HelmOptions { kubeconfig, context, log_file, .. } = options;
-        Ok(Helm { program, version, kubeconfig, context, cache, log_file, held: None })
+        let HelmOptions { kubeconfig, context, log_file, writes, .. } = options;
+        Ok(Helm { program, version, kubeconfig, context, cache, log_file, held: None, writes })
     }
 
     /// The same helm, which holds a file open for as long as a call works that changes the cluster, even when this

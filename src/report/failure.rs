@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use crate::error::Error;
+use crate::error::CommandError;
 use crate::event::{Diagnosis, Severity};
 use crate::report::rows::{Block, Row, Rows};
 use crate::report::style::{Style, Tone};
@@ -10,11 +10,11 @@ use crate::report::text::{Clock, UNBROKEN, one_line, wrap};
 use crate::report::{width, write_stderr};
 
 /// Writes the error, why it came to it and what to do to stderr.
-pub fn render(error: &Error, style: &Style) {
+pub fn render(error: &CommandError, style: &Style) {
     write_stderr(&text(error, *style, width(), &Clock::local()));
 }
 
-pub(super) fn text(error: &Error, style: Style, width: usize, clock: &Clock) -> String {
+pub(super) fn text(error: &CommandError, style: Style, width: usize, clock: &Clock) -> String {
     // A path that fits on no line would leave the word alone on its own.
     let headline = format!("{}{UNBROKEN}{error}", style.paint(Tone::Bad, "error:"));
     let headline = wrap(&headline, "       ", width) + "\n";
@@ -26,7 +26,7 @@ pub(super) fn text(error: &Error, style: Style, width: usize, clock: &Clock) -> 
 }
 
 /// What the step says of itself, without the cause and the cluster's words, which have a row of their own.
-fn what(error: &Error, diagnosis: &Diagnosis) -> String {
+fn what(error: &CommandError, diagnosis: &Diagnosis) -> String {
     let why = error.source().map(|source| one_line(&source.to_string())).unwrap_or_default();
     let (cause, evidence) = (one_line(&diagnosis.cause), one_line(&diagnosis.evidence));
     let what = why.strip_suffix(&cause).or_else(|| why.strip_suffix(&evidence)).unwrap_or(&why);
@@ -42,7 +42,7 @@ fn what(error: &Error, diagnosis: &Diagnosis) -> String {
 }
 
 /// The causes, outermost first, each said once.
-pub(super) fn chain(error: &Error) -> Vec<String> {
+pub(super) fn chain(error: &CommandError) -> Vec<String> {
     let mut causes = Vec::new();
     let mut said = error.to_string();
     let mut source = error.source();
@@ -58,7 +58,7 @@ pub(super) fn chain(error: &Error) -> Vec<String> {
     causes
 }
 
-fn causes(error: &Error, style: Style, width: usize) -> String {
+fn causes(error: &CommandError, style: Style, width: usize) -> String {
     let because = |cause: &String| wrap(&format!("  because: {cause}"), "           ", width) + "\n";
     let mut lines: String = chain(error).iter().map(because).collect();
     for (label, words) in [("hint:", error.hint()), ("safe:", error.safe())] {
@@ -73,11 +73,17 @@ fn causes(error: &Error, style: Style, width: usize) -> String {
 mod tests {
     use super::*;
     use crate::engine::{EngineError, StepError};
+    use crate::error::{Checked, Error};
     use crate::report::findings::tests::{clock, crash_loop};
+    use crate::writes::ClusterState;
 
     fn said(source: StepError) -> String {
         let error = Error::from(EngineError::Step { component: "loki".into(), wave: 32, rollback: None, source });
-        text(&error, Style { color: false }, 80, &clock())
+        told(error, ClusterState::Changed)
+    }
+
+    fn told(error: Error, cluster: ClusterState) -> String {
+        text(&CommandError { error, cluster }, Style { color: false }, 80, &clock())
     }
 
     #[test]
@@ -122,6 +128,34 @@ mod tests {
     #[test]
     fn an_error_before_any_change_has_no_rows() {
         let error = Error::Usage { message: "wrong".into(), hint: None };
-        assert_eq!(text(&error, Style { color: false }, 80, &clock()), "error: wrong\n");
+        assert_eq!(told(error, ClusterState::Unchanged), "error: wrong\n");
+    }
+
+    #[test]
+    fn whether_the_cluster_was_changed_is_told_from_the_record_of_writes() {
+        use ClusterState::{Changed, Unchanged};
+        let checks = |of| Error::InterruptedChecks { of };
+        let first_line = |error, cluster| told(error, cluster).lines().next().unwrap_or_default().to_owned();
+        for (error, cluster, expected) in [
+            (Error::Interrupted, Unchanged, "error: interrupted, nothing was changed"),
+            (Error::Interrupted, Changed, "error: interrupted; the cluster was changed"),
+            (Error::Declined, Unchanged, "error: declined, nothing was changed"),
+            (Error::Declined, Changed, "error: declined; the cluster was changed"),
+            (Error::Preflight { failed: 1, total: 2 }, Unchanged, "error: 1 of 2 checks failed, nothing was changed"),
+            (Error::Preflight { failed: 1, total: 2 }, Changed, "error: 1 of 2 checks failed; the cluster was changed"),
+            (
+                checks(Checked::Install),
+                Changed,
+                "error: interrupted during the verification; the stack is installed, but not",
+            ),
+            (
+                checks(Checked::Standing),
+                Changed,
+                "error: interrupted during the verification; only the objects of its checks were",
+            ),
+            (checks(Checked::Standing), Unchanged, "error: interrupted during the verification, nothing was changed"),
+        ] {
+            assert_eq!(first_line(error, cluster), expected);
+        }
     }
 }

@@ -14,10 +14,11 @@ use super::style::Style;
 use super::text::Clock;
 use super::{Json, Reporter, checks_table, failure, kept_table};
 use crate::engine::{EngineError, StepError};
-use crate::error::Error;
+use crate::error::CommandError;
 use crate::event::{Event, RunOutcome, Stamped, StepOutcome};
 use crate::helm::HelmError;
 use crate::refusal::{self, REFUSALS};
+use crate::writes::ClusterState;
 
 /// A recorded run and the seconds of it that are looked at.
 const RUNS: [(&str, &[i64]); 6] = [
@@ -47,7 +48,7 @@ fn last_words(events: &[Stamped], size: Size) -> String {
 }
 
 /// The error that ended the run, from the event that tells of it.
-fn failed(events: &[Stamped]) -> Option<Error> {
+fn failed(events: &[Stamped]) -> Option<CommandError> {
     events.iter().find_map(|stamped| {
         let Event::StepFinished { component, wave, outcome: StepOutcome::Failed, message, causes, diagnosis, .. } =
             &stamped.event
@@ -60,7 +61,8 @@ fn failed(events: &[Stamped]) -> Option<Error> {
             (None, None) => StepError::NotReady { diagnosis: diagnosis.unwrap() },
             (None, Some(helm)) => StepError::Helm { what: "apply the release", diagnosis: None, source: known(helm) },
         };
-        Some(EngineError::Step { component: component.clone(), wave: *wave, rollback: None, source }.into())
+        let error = EngineError::Step { component: component.clone(), wave: *wave, rollback: None, source }.into();
+        Some(CommandError { error, cluster: ClusterState::Changed })
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::error::{Error, INTERRUPTED};
+use crate::error::{CommandError, Error, INTERRUPTED};
 use crate::event::{ActionKind, CheckResult, Event, PlannedStep, Stamped, StepOutcome};
 use crate::report::failure::chain;
 
@@ -73,7 +73,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    fn of(error: &Error) -> Failure {
+    fn of(error: &CommandError) -> Failure {
         let next = error.diagnosis().map(|found| found.hint.clone()).or_else(|| error.hint());
         Failure { message: error.to_string(), causes: chain(error), next }
     }
@@ -202,10 +202,12 @@ impl Record {
     }
 
     /// How the command ended.
-    pub fn conclude(&self, ended: &Result<u8, Error>) {
+    pub fn conclude(&self, ended: &Result<u8, CommandError>) {
         let ending = match ended {
             Ok(_) => Ending::Fine,
-            Err(Error::Verification { .. } | Error::Preflight { .. }) => Ending::ChecksFailed,
+            Err(CommandError { error: Error::Verification { .. } | Error::Preflight { .. }, .. }) => {
+                Ending::ChecksFailed
+            }
             Err(error) if error.exit_code() == INTERRUPTED => Ending::Interrupted(Failure::of(error)),
             Err(error) => Ending::Failed(Failure::of(error)),
         };

@@ -19,7 +19,7 @@ pub use upgrades::{Trust, UpgradeChoice, choose_upgrades};
 #[derive(Debug, thiserror::Error)]
 pub enum WizardError {
     /// The person interrupted or chose to stop.
-    #[error("interrupted, nothing was changed")]
+    #[error("interrupted")]
     Interrupted,
     /// The terminal broke.
     #[error("the terminal cannot be read")]
