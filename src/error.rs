@@ -115,7 +115,7 @@ pub enum Checked {
 #[derive(Debug)]
 pub struct CommandError {
     /// Why.
-    pub error: Error,
+    pub error: Box<Error>,
     /// What is recorded of the run's writes.
     pub cluster: ClusterState,
 }
@@ -123,7 +123,7 @@ pub struct CommandError {
 impl std::fmt::Display for CommandError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.error.fmt(formatter)?;
-        formatter.write_str(match (&self.error, self.cluster) {
+        formatter.write_str(match (&*self.error, self.cluster) {
             (Error::InterruptedChecks { of: Checked::Install }, ClusterState::Changed) => {
                 "; the stack is installed, but not verified"
             }
@@ -149,6 +149,11 @@ impl std::error::Error for CommandError {
 }
 
 impl CommandError {
+    /// Of a command that ended with this error.
+    pub fn new(error: Error, cluster: ClusterState) -> CommandError {
+        CommandError { error: Box::new(error), cluster }
+    }
+
     /// The documented exit code: 4 says that nothing was changed, so that a run which has written ends with 5 instead.
     pub fn exit_code(&self) -> u8 {
         match (self.error.exit_code(), self.cluster) {
@@ -159,7 +164,7 @@ impl CommandError {
 
     /// The next step for the person, where there is one.
     pub fn hint(&self) -> Option<String> {
-        match (&self.error, self.cluster) {
+        match (&*self.error, self.cluster) {
             (Error::Interrupted | Error::Declined, ClusterState::Changed) => {
                 Some("run the same command again; it goes on from what is installed".into())
             }
@@ -262,7 +267,7 @@ mod tests {
             (Error::Interrupted, INTERRUPTED, INTERRUPTED),
             (Error::Declined, INTERRUPTED, INTERRUPTED),
         ] {
-            let code = |error, cluster| CommandError { error, cluster }.exit_code();
+            let code = |error, cluster| CommandError::new(error, cluster).exit_code();
             assert_eq!(error.exit_code(), unchanged, "{error}");
             let text = error.to_string();
             assert_eq!(code(error, ClusterState::Changed), changed, "{text}");

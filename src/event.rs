@@ -111,7 +111,7 @@ pub enum Event {
         outcome: StepOutcome,
         /// Seconds since it started.
         seconds: f64,
-        /// For a failure: what failed, one sentence.
+        /// For a failure: what failed, one sentence; absent for a step that was cancelled.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         message: Option<String>,
         /// For a failure: the chain of causes, outermost first.
@@ -199,6 +199,8 @@ pub enum StepOutcome {
     Skipped,
     /// It failed.
     Failed,
+    /// A signal, or the loss of the lock, ended it before it was done.
+    Cancelled,
 }
 
 /// How a run ended.

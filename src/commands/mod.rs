@@ -35,7 +35,7 @@ use crate::writes::Writes;
 pub fn run(cli: Cli) -> Result<u8, CommandError> {
     let Cli { global, command } = cli;
     let writes = Writes::default();
-    let told = |error| CommandError { error, cluster: writes.state() };
+    let told = |error| CommandError::new(error, writes.state());
     let Some(name) = reports::writer(command.as_ref()) else {
         reports::refuse_flags(&global).map_err(told)?;
         return dispatch(global, command, Run { record: &Record::new("tailwatch"), writes: &writes }).map_err(told);

@@ -1,7 +1,20 @@
 //! The end of a step, told once: to whoever listens and to the journal.
 
 use crate::engine::{EngineContext, StepError};
-use crate::event::{Event, Rollback, StepOutcome, StepResult};
+use crate::event::{ActionKind, Event, Rollback, StepOutcome, StepResult};
+
+/// The outcome of a step of this action.
+pub(super) fn outcome(worked: &Result<(), StepError>, action: ActionKind) -> StepOutcome {
+    match (worked, action) {
+        (Err(StepError::Cancelled), _) => StepOutcome::Cancelled,
+        (Err(_), _) => StepOutcome::Failed,
+        (Ok(()), ActionKind::Install) => StepOutcome::Installed,
+        (Ok(()), ActionKind::Upgrade) => StepOutcome::Upgraded,
+        (Ok(()), ActionKind::Repair) => StepOutcome::Repaired,
+        (Ok(()), ActionKind::Unchanged) => StepOutcome::Unchanged,
+        (Ok(()), ActionKind::Remove) => StepOutcome::Removed,
+    }
+}
 
 /// How a step ended.
 pub(super) struct Ended {
@@ -19,9 +32,10 @@ impl Ended {
         Ended { component: component.to_owned(), wave, outcome: StepOutcome::Skipped, seconds: 0.0, rollback: None }
     }
 
-    /// Tells it, with what failed.
+    /// Tells it, with what failed; that it was cancelled is told by the outcome alone.
     pub(super) fn tell(self, context: &EngineContext, error: Option<&StepError>) -> StepResult {
         let Ended { component, wave, outcome, seconds, rollback } = self;
+        let error = error.filter(|error| !matches!(error, StepError::Cancelled));
         context.events.send(Event::StepFinished {
             component: component.clone(),
             wave,

@@ -107,7 +107,8 @@ impl Journal {
             let Some(entry) = entry_of(document, &result.component) else { return };
             entry.outcome = Some(result.outcome);
             let action = entry.action;
-            let went_well = !matches!(result.outcome, StepOutcome::Failed | StepOutcome::Skipped);
+            let went_well =
+                !matches!(result.outcome, StepOutcome::Failed | StepOutcome::Cancelled | StepOutcome::Skipped);
             if went_well && action != ActionKind::Unchanged {
                 let usual = document.usual.entry(result.component.clone()).or_default();
                 usual.insert(key(action), whole_seconds(result.seconds));
@@ -202,14 +203,15 @@ mod tests {
         journal.begin("install", &[planned("loki", ActionKind::Install), planned("alloy", ActionKind::Upgrade)]);
         journal.step_started("loki");
         journal.step_finished(&result("loki", StepOutcome::Installed));
-        journal.step_finished(&result("alloy", StepOutcome::Failed));
-        journal.finish(RunOutcome::Failed);
+        journal.step_finished(&result("alloy", StepOutcome::Cancelled));
+        journal.finish(RunOutcome::Cancelled);
         let next = Journal::at(Some(path));
         assert_eq!(next.usual_seconds("loki", ActionKind::Install), Some(12));
         assert_eq!(next.usual_seconds("loki", ActionKind::Upgrade), None);
         assert_eq!(next.usual_seconds("alloy", ActionKind::Upgrade), None);
         let run = next.document.lock().unwrap().run.clone().unwrap();
-        assert_eq!(run.outcome, Some(RunOutcome::Failed));
+        assert_eq!(run.outcome, Some(RunOutcome::Cancelled));
+        assert_eq!(run.steps[1].outcome, Some(StepOutcome::Cancelled));
         assert!(run.steps[0].started.is_some() && run.steps[1].started.is_none());
     }
 

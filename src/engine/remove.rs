@@ -9,13 +9,13 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::cluster::{ClusterError, Found, ObjectRef};
-use crate::engine::ended::Ended;
+use crate::engine::ended::{self, Ended};
 use crate::engine::outage::Outage;
 use crate::engine::patience::Patience;
 use crate::engine::run::RunResult;
 use crate::engine::vanish::{Reason, Vanishing, reason};
 use crate::engine::{EngineContext, EngineError, StepError};
-use crate::event::{ActionKind, Event, Phase, StepOutcome, StepResult};
+use crate::event::{ActionKind, Event, Phase, StepResult};
 use crate::helm::HelmError;
 use crate::plan::{Removal, in_words, kubelet_left, kubelet_service, operator_users};
 use crate::stack::{MANAGED_BY, Overview, TAILWATCH};
@@ -76,7 +76,7 @@ pub(super) async fn removal_step(
     };
     run.show(None);
     let worked = work(&mut run).await;
-    let outcome = if worked.is_ok() { StepOutcome::Removed } else { StepOutcome::Failed };
+    let outcome = ended::outcome(&worked, ActionKind::Remove);
     let ended = Ended {
         component: component.to_owned(),
         wave,

@@ -6,13 +6,13 @@ use futures::future::join_all;
 use tokio::time::Instant as Deadline;
 
 use crate::cluster::{Lease, Redaction, TrackedRelease, Tracker};
-use crate::engine::ended::Ended;
+use crate::engine::ended::{self, Ended};
 use crate::engine::patience::Patience;
 use crate::engine::remove::run_removals;
 use crate::engine::rollback::roll_back;
 use crate::engine::step::{StepRun, execute};
 use crate::engine::{EngineContext, EngineError, Prepared, StepError};
-use crate::event::{ActionKind, Event, Rollback, StepOutcome, StepResult};
+use crate::event::{Event, Rollback, StepResult};
 use crate::plan::{Plan, Step, Wave};
 
 /// How a run's steps ended.
@@ -25,14 +25,18 @@ pub struct RunResult {
 }
 
 impl RunResult {
-    /// A run that ended because its lock was lost says so; to be asked before the lock is let go.
+    /// A run whose lock was lost says so, in its steps or during the verification that follows them, unless a step had
+    /// failed by itself; to be asked before the lock is let go.
     pub fn note_loss(&mut self, lease: &Lease) {
-        let interrupted = self.failure.take_if(|failure| failure.is_cancelled());
-        self.failure = match (interrupted, lease.lost()) {
-            (Some(_), Some(how)) => Some(EngineError::LockLost { how: how.to_owned() }),
-            (Some(failure), None) => Some(failure),
-            (None, _) => self.failure.take(),
-        };
+        self.note_lost(lease.lost());
+    }
+
+    /// `lost`: what became of the lock, where it is not ours any more.
+    fn note_lost(&mut self, lost: Option<&str>) {
+        let Some(how) = lost else { return };
+        if self.failure.as_ref().is_none_or(EngineError::is_cancelled) {
+            self.failure = Some(EngineError::LockLost { how: how.to_owned() });
+        }
     }
 }
 
@@ -140,14 +144,7 @@ async fn run_step(
         // Nothing of the plan changes anything: the checks tell whether what stands is well.
         None => (Ok(()), None),
     };
-    let outcome = match (&worked, step.action) {
-        (Err(_), _) => StepOutcome::Failed,
-        (Ok(()), ActionKind::Install) => StepOutcome::Installed,
-        (Ok(()), ActionKind::Upgrade) => StepOutcome::Upgraded,
-        (Ok(()), ActionKind::Repair) => StepOutcome::Repaired,
-        (Ok(()), ActionKind::Unchanged) => StepOutcome::Unchanged,
-        (Ok(()), ActionKind::Remove) => StepOutcome::Removed,
-    };
+    let outcome = ended::outcome(&worked, step.action);
     let error = worked.err();
     let seconds = started.elapsed().as_secs_f64();
     let ended = Ended { component, wave, outcome, seconds, rollback: rollback.clone() };
@@ -156,4 +153,31 @@ async fn run_step(
 
 fn skip(context: &EngineContext, step: &Step) -> StepResult {
     Ended::skipped(step.release.component.as_str(), step.release.wave).tell(context, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error;
+
+    #[test]
+    fn a_lost_lock_is_why_a_run_ends_unless_a_step_failed_by_itself() {
+        let failed = || EngineError::Step {
+            component: "loki".into(),
+            wave: 32,
+            rollback: None,
+            source: StepError::Needed { users: "x".into() },
+        };
+        let code = |failure: Option<EngineError>, lost| {
+            let mut result = RunResult { steps: Vec::new(), failure };
+            result.note_lost(lost);
+            result.failure.map(|failure| failure.exit_code())
+        };
+        let lost = Some("1@elsewhere holds it now");
+        assert_eq!(code(None, None), None);
+        assert_eq!(code(None, lost), Some(error::LOCKED), "during the verification");
+        assert_eq!(code(Some(EngineError::Cancelled { wave: 32 }), lost), Some(error::LOCKED));
+        assert_eq!(code(Some(EngineError::Cancelled { wave: 32 }), None), Some(error::INTERRUPTED));
+        assert_eq!(code(Some(failed()), lost), Some(error::INSTALL));
+    }
 }

@@ -26,7 +26,7 @@ pub(super) struct Step {
 pub(super) enum State {
     Ahead,
     Running(Running),
-    Ended { outcome: StepOutcome, seconds: f64, message: Option<String> },
+    Ended { outcome: StepOutcome, seconds: f64 },
 }
 
 /// What a running step does and waits for.
@@ -73,8 +73,8 @@ impl Board {
                     running.apply(&stamped.event);
                 }
             }
-            Event::StepFinished { component, outcome, seconds, message, .. } => {
-                let state = State::Ended { outcome: *outcome, seconds: *seconds, message: message.clone() };
+            Event::StepFinished { component, outcome, seconds, .. } => {
+                let state = State::Ended { outcome: *outcome, seconds: *seconds };
                 self.enter(component, state);
             }
             Event::ChecksStarted { checks } => {

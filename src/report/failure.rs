@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn told(error: Error, cluster: ClusterState) -> String {
-        text(&CommandError { error, cluster }, Style { color: false }, 80, &clock())
+        text(&CommandError::new(error, cluster), Style { color: false }, 80, &clock())
     }
 
     #[test]

@@ -134,9 +134,7 @@ impl Layout {
                 let waits = before.map_or_else(String::new, |before| format!("waits for wave {before}"));
                 plain(self.view.style.paint(Tone::Faint, &waits))
             }
-            State::Ended { outcome, seconds, message } => {
-                plain(ending(*outcome, *seconds, message.as_deref(), self.view.style))
-            }
+            State::Ended { outcome, seconds } => plain(ending(*outcome, *seconds, self.view.style)),
             State::Running(running) => {
                 let mut lines = vec![self.running(step, running)];
                 lines.extend(self.reason(running).into_iter().map(Line::text));

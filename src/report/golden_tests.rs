@@ -12,9 +12,9 @@ use super::lines::Lines;
 use super::replay_tests::{Memory, events, recorded, replay};
 use super::style::Style;
 use super::text::Clock;
-use super::{Json, Reporter, checks_table, failure, kept_table};
+use super::{Json, Record, Reporter, checks_table, failure, html, junit, kept_table};
 use crate::engine::{EngineError, StepError};
-use crate::error::CommandError;
+use crate::error::{CommandError, Error};
 use crate::event::{Event, RunOutcome, Stamped, StepOutcome};
 use crate::helm::HelmError;
 use crate::refusal::{self, REFUSALS};
@@ -62,7 +62,7 @@ fn failed(events: &[Stamped]) -> Option<CommandError> {
             (None, Some(helm)) => StepError::Helm { what: "apply the release", diagnosis: None, source: known(helm) },
         };
         let error = EngineError::Step { component: component.clone(), wave: *wave, rollback: None, source }.into();
-        Some(CommandError { error, cluster: ClusterState::Changed })
+        Some(CommandError::new(error, ClusterState::Changed))
     })
 }
 
@@ -243,16 +243,20 @@ fn only_the_sixteen_colours_are_used() {
     }
 }
 
-/// The event has no outcome of its own for it.
 #[test]
-fn an_interrupted_step_is_not_called_failed() {
+fn a_cancelled_step_is_not_called_failed() {
     let mut events = events("helm-refuses");
     for stamped in &mut events {
         match &mut stamped.event {
-            Event::StepFinished { outcome: StepOutcome::Failed, message, causes, hint, .. } => {
-                (*message, *causes, *hint) = (Some("interrupted".into()), Vec::new(), None);
+            Event::StepFinished { outcome, message, causes, hint, .. } if *outcome == StepOutcome::Failed => {
+                (*outcome, *message, *causes, *hint) = (StepOutcome::Cancelled, None, Vec::new(), None);
             }
-            Event::RunFinished(summary) => summary.outcome = RunOutcome::Cancelled,
+            Event::RunFinished(summary) => {
+                summary.outcome = RunOutcome::Cancelled;
+                summary.steps.iter_mut().filter(|step| step.outcome == StepOutcome::Failed).for_each(|step| {
+                    step.outcome = StepOutcome::Cancelled;
+                });
+            }
             _ => {}
         }
     }
@@ -265,9 +269,21 @@ fn an_interrupted_step_is_not_called_failed() {
         replay(reporter.as_mut(), &mut events.iter().peekable(), until);
         reporter.end();
     }
-    assert!(bars.all().contains("loki                  6.46.0   interrupted after 0.9s\n"), "{}", bars.all());
-    assert!(lines.written().contains("] loki: interrupted after 0.9s\n"), "{}", lines.written());
+    assert!(bars.all().contains("loki                  6.46.0   cancelled after 0.9s\n"), "{}", bars.all());
+    assert!(lines.written().contains("] loki: cancelled after 0.9s\n"), "{}", lines.written());
     for terminal in terminals {
         assert!(!terminal.written().contains("failed"), "{}", terminal.written());
     }
+    let mut json = Json(Vec::new());
+    events.iter().for_each(|stamped| json.event(stamped));
+    let json = String::from_utf8(json.0).unwrap();
+    assert!(json.contains(r#""component":"loki","wave":32,"outcome":"cancelled""#), "{json}");
+
+    let record = Record::new("install");
+    events.iter().for_each(|stamped| record.event(stamped));
+    record.conclude(&Err(CommandError::new(Error::Interrupted, ClusterState::Changed)));
+    let facts = record.facts();
+    let (junit, page) = (junit::document(&facts).unwrap(), html::page(&facts));
+    assert!(junit.contains(r#"<skipped message="cancelled"/>"#), "{junit}");
+    assert!(page.contains("cancelled after 0.9s") && page.contains("Interrupted; the cluster was changed"), "{page}");
 }

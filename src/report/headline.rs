@@ -6,7 +6,6 @@ use crate::report::record::{Ending, Facts, Failure};
 use crate::report::style::Tone;
 use crate::report::text::{cut, one_line};
 use crate::report::verdicts::count;
-use crate::report::words::INTERRUPTED;
 
 /// Columns of what was found that the sentence repeats.
 const LONGEST: usize = 120;
@@ -14,11 +13,7 @@ const LONGEST: usize = 120;
 /// How it went, in words and as their tone.
 pub(super) fn headline(facts: &Facts) -> (Tone, String) {
     match &facts.ending {
-        Ending::Interrupted(failure) => {
-            let rest = failure.message.strip_prefix(INTERRUPTED).unwrap_or_default().to_owned();
-            let rest = if rest.is_empty() { format!(": {}", said(failure)) } else { rest };
-            (Tone::Doubtful, format!("Interrupted{rest}{}", made(facts)))
-        }
+        Ending::Interrupted(failure) => (Tone::Doubtful, format!("{}{}", sentence(&said(failure)), made(facts))),
         Ending::Failed(failure) => (Tone::Bad, format!("Failed: {}", said(failure))),
         Ending::ChecksFailed => (Tone::Bad, failed(facts, &judged(facts))),
         Ending::Fine => fine(facts),
@@ -29,6 +24,12 @@ pub(super) fn headline(facts: &Facts) -> (Tone, String) {
 fn said(failure: &Failure) -> String {
     let cause = failure.causes.last().filter(|cause| !failure.message.contains(*cause));
     one_line(&cause.map_or_else(|| failure.message.clone(), |cause| format!("{}: {cause}", failure.message)))
+}
+
+/// With a capital letter.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn made(facts: &Facts) -> String {

@@ -92,6 +92,7 @@ fn step(step: &StepFacts) -> TestCase {
         None => skipped("not finished"),
         Some(end) => match end.outcome {
             StepOutcome::Skipped => skipped("not started"),
+            StepOutcome::Cancelled => skipped("cancelled"),
             StepOutcome::Failed => failed(&end.failure),
             _ => TestCaseStatus::success(),
         },

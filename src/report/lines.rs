@@ -11,7 +11,7 @@ use crate::report::screen::Terminal;
 use crate::report::style::Style;
 use crate::report::text::{one_line, whole};
 use crate::report::verdicts::how_many;
-use crate::report::words::{INTERRUPTED, action_words, ending, phase_words, verdict_tone, verdict_words};
+use crate::report::words::{action_words, ending, phase_words, verdict_tone, verdict_words};
 
 /// A reason that changes faster than this is told once it stays.
 const QUIET_TIME: SignedDuration = SignedDuration::from_secs(5);
@@ -156,9 +156,8 @@ impl Reporter for Lines {
             Event::StepDelayed { .. } => self.delayed(now, &stamped.event),
             Event::StepFinished { component, outcome, seconds, message, .. } => {
                 self.told.remove(component);
-                let ending = ending(*outcome, *seconds, message.as_deref(), self.style);
-                let why = message.as_deref().filter(|message| *message != INTERRUPTED).map(one_line);
-                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                let ending = ending(*outcome, *seconds, self.style);
+                let why = message.as_deref().map(|why| format!(": {}", one_line(why))).unwrap_or_default();
                 self.line(now, &format!("{component}: {ending}{why}"));
             }
             Event::Notice { message, hint } => {

@@ -205,7 +205,7 @@ impl Record {
     pub fn conclude(&self, ended: &Result<u8, CommandError>) {
         let ending = match ended {
             Ok(_) => Ending::Fine,
-            Err(CommandError { error: Error::Verification { .. } | Error::Preflight { .. }, .. }) => {
+            Err(error) if matches!(*error.error, Error::Verification { .. } | Error::Preflight { .. }) => {
                 Ending::ChecksFailed
             }
             Err(error) if error.exit_code() == INTERRUPTED => Ending::Interrupted(Failure::of(error)),

@@ -4,9 +4,6 @@ use crate::event::{ActionKind, Phase, Severity, StepOutcome, Verdict};
 use crate::report::style::{Style, Tone};
 use crate::report::text::took;
 
-/// How the engine calls a step that a signal ended.
-pub(super) const INTERRUPTED: &str = "interrupted";
-
 pub(super) fn phase_words(phase: Phase) -> &'static str {
     match phase {
         Phase::Fetching => "fetching the chart",
@@ -19,7 +16,7 @@ pub(super) fn phase_words(phase: Phase) -> &'static str {
 }
 
 /// How a step ended and how long it took, e.g. `installed in 13s`.
-pub(super) fn ending(outcome: StepOutcome, seconds: f64, message: Option<&str>, style: Style) -> String {
+pub(super) fn ending(outcome: StepOutcome, seconds: f64, style: Style) -> String {
     let (words, tone) = match outcome {
         StepOutcome::Installed => ("installed", Tone::Good),
         StepOutcome::Upgraded => ("upgraded", Tone::Good),
@@ -27,16 +24,15 @@ pub(super) fn ending(outcome: StepOutcome, seconds: f64, message: Option<&str>, 
         StepOutcome::Removed => ("removed", Tone::Good),
         StepOutcome::Unchanged => ("unchanged", Tone::Faint),
         StepOutcome::Skipped => ("not started", Tone::Faint),
-        // To a person that is no failure, though the outcome has no word of its own for it.
-        StepOutcome::Failed if message == Some(INTERRUPTED) => (INTERRUPTED, Tone::Doubtful),
         StepOutcome::Failed => ("failed", Tone::Bad),
+        StepOutcome::Cancelled => ("cancelled", Tone::Doubtful),
     };
     let words = style.paint(tone, words);
     match outcome {
         StepOutcome::Installed | StepOutcome::Upgraded | StepOutcome::Repaired | StepOutcome::Removed => {
             format!("{words} in {}", took(seconds))
         }
-        StepOutcome::Failed => format!("{words} after {}", took(seconds)),
+        StepOutcome::Failed | StepOutcome::Cancelled => format!("{words} after {}", took(seconds)),
         StepOutcome::Unchanged | StepOutcome::Skipped => words,
     }
 }

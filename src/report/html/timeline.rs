@@ -8,7 +8,7 @@ use crate::report::html::tone_class;
 use crate::report::record::{Component, ComponentState, Facts, StepEnd, StepFacts};
 use crate::report::style::{Style, Tone};
 use crate::report::text::{took, whole};
-use crate::report::words::{INTERRUPTED, action_words, ending};
+use crate::report::words::{action_words, ending};
 
 /// A line a component.
 pub(super) fn versions(facts: &Facts) -> Markup {
@@ -57,7 +57,7 @@ fn state(component: &Component, facts: &Facts) -> String {
 
 fn outcome(step: &StepFacts) -> String {
     match &step.ended {
-        Some(end) => ending(end.outcome, end.seconds, Some(&end.failure.message), Style { color: false }),
+        Some(end) => ending(end.outcome, end.seconds, Style { color: false }),
         None if step.started.is_some() => "not finished".into(),
         None => "not started".into(),
     }
@@ -111,7 +111,7 @@ fn bar(step: &StepFacts, facts: &Facts, (begin, length): (Timestamp, f64)) -> Ma
 
 fn tone(end: Option<&StepEnd>) -> Tone {
     match end {
-        Some(end) if end.failure.message == INTERRUPTED => Tone::Doubtful,
+        Some(StepEnd { outcome: StepOutcome::Cancelled, .. }) => Tone::Doubtful,
         Some(StepEnd { outcome: StepOutcome::Failed, .. }) => Tone::Bad,
         Some(StepEnd { outcome: StepOutcome::Unchanged | StepOutcome::Skipped, .. }) => Tone::Faint,
         Some(_) => Tone::Good,
