@@ -24,6 +24,7 @@ pub mod error;
 pub mod event;
 pub mod helm;
 pub mod plan;
+pub mod process;
 pub mod refusal;
 pub mod report;
 pub mod stack;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A module of the crate and all it may know of.
-const MAY_SEE: [(&str, &[&str]); 16] = [
+const MAY_SEE: [(&str, &[&str]); 17] = [
     ("main", &["cli", "commands", "report"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -15,17 +15,19 @@ const MAY_SEE: [(&str, &[&str]); 16] = [
         "commands",
         &[
             "cli", "error", "wizard", "report", "engine", "check", "plan", "helm", "cluster", "stack", "config",
-            "event", "refusal", "writes",
+            "event", "process", "refusal", "writes",
         ],
     ),
     ("wizard", &["config"]),
     ("report", &["event", "cli", "error"]),
     // Of the crate's error only the exit codes.
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "error", "refusal"]),
-    ("check", &["helm", "cluster", "stack", "config", "event"]),
+    ("check", &["helm", "cluster", "process", "stack", "config", "event"]),
     ("plan", &["helm", "cluster", "stack", "config", "event"]),
-    ("helm", &["stack", "config", "event", "refusal", "writes"]),
+    ("helm", &["process", "stack", "config", "event", "refusal", "writes"]),
     ("cluster", &["stack", "config", "event", "refusal", "writes"]),
+    // Starts every child, and knows nothing of what it is.
+    ("process", &[]),
     ("stack", &["config", "event"]),
     ("config", &[]),
     ("event", &[]),
@@ -39,6 +41,8 @@ const ERROR_MAY_SEE: &[&str] = &["wizard", "engine", "plan", "helm", "cluster", 
 const MAY_TALK: [&str; 3] = ["main", "report", "wizard"];
 const TALK: [&str; 8] =
     ["println!", "print!(", "eprintln!", "eprint!(", "dbg!(", "indicatif", "dialoguer", "console::"];
+/// How a child could be started beside `process`; `clap::Command` starts none.
+const STARTS: [&str; 4] = ["process::Command", "tokio::process", "open::that", "open::with"];
 const NO_NAMES: [&str; 8] = ["utils", "util", "helpers", "helper", "common", "manager", "misc", "shared"];
 const LONGEST: usize = 400;
 
@@ -135,11 +139,23 @@ fn violations(sources: &[Source]) -> Vec<String> {
         for name in seen(source).iter().filter(|name| *name != module && !allowed.contains(&name.as_str())) {
             found.push(format!("{path}: {module} must not know of {name}"));
         }
+        if module != "process" {
+            let code = source.code();
+            found.extend(starts(&code).map(|word| format!("{path}: only process starts children, not {word}")));
+        }
         if !MAY_TALK.contains(&module) {
             found.extend(talk(&source.code()).map(|word| format!("{path}: only report and wizard talk, not {word}")));
         }
     }
     found
+}
+
+/// What starts a child.
+fn starts(code: &str) -> impl Iterator<Item = &'static str> {
+    let mut made = code.match_indices("Command::new").map(|(at, _)| &code[..at]);
+    let is_made = made.any(|before| !before.ends_with("clap::"));
+    let words = STARTS.into_iter().filter(|word| code.contains(word));
+    words.chain(is_made.then_some("Command::new"))
 }
 
 /// What prints, draws or prompts; asking whether there is a terminal is no talk.
@@ -191,6 +207,11 @@ fn every_kind_of_violation_is_noticed() {
         ("engine/run.rs", "println!(\"done\")", "not println!"),
         ("stack/desired.rs", "std::io::stderr().write_all(b\"x\")", "not stderr()"),
         ("commands/plan.rs", "use indicatif::ProgressBar;", "not indicatif"),
+        ("helm/child.rs", "use tokio::process::Child;", "only process starts children, not tokio::process"),
+        ("check/web.rs", "fn f() { Command::new(\"curl\") }", "only process starts children, not Command::new"),
+        ("plan/build.rs", "use std::process::Command;", "only process starts children, not process::Command"),
+        ("commands/sign_in.rs", "open::that_detached(address)", "only process starts children, not open::that"),
+        ("process/mod.rs", "use crate::helm::Helm;", "process must not know of helm"),
         ("plan/helpers.rs", "", "that is no name"),
         ("stack/utils/mod.rs", "", "that is no name"),
         ("event.rs", &long, "more than 400 lines"),
@@ -206,6 +227,8 @@ fn every_kind_of_violation_is_noticed() {
         ("report/failure.rs", "use crate::error::Error;\n#[cfg(test)]\nmod tests { use crate::engine::EngineError; }"),
         ("cluster/readiness/pods.rs", "use super::super::Cluster;"),
         ("config/load_tests.rs", "println!()"),
+        ("process/mod.rs", "use std::process::Command; tokio::process::Command::from(command)"),
+        ("cli.rs", "clap::Command::new(\"tailwatch\")"),
     ] {
         assert_eq!(violations(&[Source { path: path.into(), text: text.into() }]), Vec::<String>::new());
     }

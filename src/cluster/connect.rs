@@ -1,5 +1,6 @@
 //! From a kubeconfig to a client that has answered once; every way in which that fails is told apart.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -83,9 +84,19 @@ async fn configuration(target: &ClusterTarget) -> Result<(Config, Option<String>
         let reason = format!("it has no current context; name one with --context, it has: {known}");
         return Err(bad_kubeconfig(target, reason));
     }
+    let mut kubeconfig = kubeconfig;
+    withhold(&mut kubeconfig, &target.withheld);
     let options = KubeConfigOptions { context: wanted.clone(), cluster: None, user: None };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
     Ok((config.map_err(|error| bad_kubeconfig(target, error.to_string()))?, wanted))
+}
+
+/// Exec plugins are started by the client, with our environment but these variables.
+fn withhold(kubeconfig: &mut Kubeconfig, names: &BTreeSet<String>) {
+    let users = kubeconfig.auth_infos.iter_mut().filter_map(|user| user.auth_info.as_mut());
+    for plugin in users.filter_map(|user| user.exec.as_mut()) {
+        plugin.drop_env.get_or_insert_default().extend(names.iter().cloned());
+    }
 }
 
 /// Where a kubeconfig is looked for.

@@ -27,7 +27,7 @@ mod track;
 mod trial;
 mod world;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -68,6 +68,8 @@ pub struct ClusterTarget {
     pub context: Option<String>,
     /// Where the client records what it writes.
     pub writes: Writes,
+    /// Variables of our environment that no exec plugin may get.
+    pub withheld: BTreeSet<String>,
 }
 
 /// How kinds are served, by (apiVersion, kind).

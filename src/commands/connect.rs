@@ -1,19 +1,36 @@
 //! Reaches the cluster and helm side by side; nothing is changed.
 
-use crate::cli::GlobalArgs;
+use crate::cli::{self, GlobalArgs, SettingsArgs};
 use crate::cluster::{Cluster, ClusterTarget};
+use crate::commands::settings_sources;
+use crate::config::{self, Draft};
 use crate::error::Error;
 use crate::helm::{Helm, HelmOptions};
+use crate::process::Environment;
 use crate::writes::Writes;
 
-/// Which cluster the flags name.
-pub(super) fn target(global: &GlobalArgs) -> ClusterTarget {
-    ClusterTarget { kubeconfig: global.kubeconfig.clone(), context: global.context.clone(), ..ClusterTarget::default() }
+/// Which cluster the flags name, and which variables no child gets that is started on the way to it.
+pub(super) fn target(global: &GlobalArgs, environment: &Environment) -> ClusterTarget {
+    let (kubeconfig, context) = (global.kubeconfig.clone(), global.context.clone());
+    ClusterTarget { kubeconfig, context, withheld: environment.withheld(), ..ClusterTarget::default() }
+}
+
+/// What every child gets of our environment, as far as the answers of this machine tell. A command that takes no
+/// answers file still keeps back what the file that `TAILWATCH_ANSWERS` names has as secrets.
+pub(super) fn environment(global: &GlobalArgs, draft: &Draft) -> Environment {
+    let twin: SettingsArgs = cli::from_environment().unwrap_or_default();
+    let environment = Environment::without(draft.secret_variables());
+    // A pipe can be read only once, by the command that it answers.
+    match twin.answers.as_ref().is_some_and(|path| path.is_file()) {
+        true => environment.and_without(config::secret_variables(&settings_sources(global, &twin))),
+        false => environment,
+    }
 }
 
 /// A reachable cluster and a usable helm, which both record what they write.
-pub(super) async fn connect(global: &GlobalArgs, writes: &Writes) -> Result<(Cluster, Helm), Error> {
-    let target = ClusterTarget { writes: writes.clone(), ..target(global) };
+pub(super) async fn connect(global: &GlobalArgs, draft: &Draft, writes: &Writes) -> Result<(Cluster, Helm), Error> {
+    let environment = environment(global, draft);
+    let target = ClusterTarget { writes: writes.clone(), ..target(global, &environment) };
     let options = HelmOptions {
         program: global.helm.clone(),
         kubeconfig: global.kubeconfig.clone(),
@@ -21,6 +38,7 @@ pub(super) async fn connect(global: &GlobalArgs, writes: &Writes) -> Result<(Clu
         cache: None,
         log_file: global.log_file.clone(),
         writes: writes.clone(),
+        environment,
     };
     let (cluster, helm) = tokio::join!(Cluster::connect(&target), Helm::discover(options));
     Ok((cluster?, helm?))

@@ -18,7 +18,7 @@ pub(super) async fn look(
     proof: Proof,
 ) -> Result<Vec<CheckResult>, Error> {
     let removals = &survey.plan.removals;
-    let (machine, leaving) = tokio::join!(Machine::read(), plan::manifests(helm, removals));
+    let (machine, leaving) = tokio::join!(Machine::read(helm.environment()), plan::manifests(helm, removals));
     let outgoing = removals.iter().zip(&leaving).map(|(removal, objects)| Outgoing {
         namespace: &removal.namespace,
         objects,

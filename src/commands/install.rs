@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
 use crate::helm::Ownership;
 use crate::plan::{PlanError, Untried};
+use crate::process::Environment;
 use crate::report::{self, Record, style::Style};
 use crate::stack::DOOR_SECRET;
 use crate::wizard::{self, Detected, Scope};
@@ -48,7 +49,7 @@ pub(super) async fn guided(global: &GlobalArgs, signals: &Signals, record: &Reco
     }
     let mut global = global.clone();
     if global.context.is_none() {
-        let (contexts, current) = cluster::contexts(&connect::target(&global))?;
+        let (contexts, current) = cluster::contexts(&connect::target(&global, &Environment::default()))?;
         let mut prompt = wizard::Terminal;
         global.context =
             tokio::task::block_in_place(|| wizard::choose_context(&mut prompt, &contexts, current.as_deref()))?;
@@ -108,16 +109,18 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     let options = options("install", arguments, (run.signals, run.record))?;
     tell_notices(draft.notices(), global);
     let told = draft.notices().len();
-    let (cluster, helm) = connect::connect(global, run.signals.writes()).await?;
+    let (cluster, helm) = connect::connect(global, &draft, run.signals.writes()).await?;
     let mut draft = saved::add(draft, &cluster).await?;
     tell_notices(&draft.notices()[told..], global);
     if Audience::of(global) == Audience::Person {
-        ask(&cluster, &mut draft, run.scope, Secrets::of(arguments)).await?;
+        ask((&cluster, helm.environment()), &mut draft, run.scope, Secrets::of(arguments)).await?;
     }
     let settings = draft.finish()?;
+    let environment = helm.environment().clone();
     let code = carry_out(global, Target { cluster: cluster.clone(), helm }, &settings, options).await?;
     if run.scope == Scope::Everything && !options.skip_verify && !options.yes {
-        let walk = sign_in::Walk { global, cluster: &cluster, settings: &settings, record: run.record };
+        let (record, environment) = (run.record, &environment);
+        let walk = sign_in::Walk { global, cluster: &cluster, settings: &settings, record, environment };
         return walk.offer(twins()?, run.signals).await;
     }
     Ok(code)
@@ -282,14 +285,19 @@ impl Secrets {
     }
 }
 
-pub(super) async fn ask(cluster: &Cluster, draft: &mut Draft, scope: Scope, secrets: Secrets) -> Result<(), Error> {
+pub(super) async fn ask(
+    (cluster, environment): (&Cluster, &Environment),
+    draft: &mut Draft,
+    scope: Scope,
+    secrets: Secrets,
+) -> Result<(), Error> {
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
     let (storage_classes, ingress_classes, secret) = tokio::try_join!(
         cluster.storage_classes(),
         cluster.ingress_classes(),
         cluster.secret(&namespace, DOOR_SECRET)
     )?;
-    let machine = Machine::read().await;
+    let machine = Machine::read(environment).await;
     tokio::task::block_in_place(|| {
         let detected = Detected {
             tailnet: machine.map(|machine| machine.suffix),

@@ -34,7 +34,7 @@ pub(super) async fn plan(
     writes: &Writes,
 ) -> Result<u8, Error> {
     let draft = saved::judged(global, arguments)?;
-    let (cluster, helm) = connect::connect(global, writes).await?;
+    let (cluster, helm) = connect::connect(global, &draft, writes).await?;
     let settings = saved::settings(draft, &cluster).await?;
     let survey = survey(global, &cluster, &helm, &settings).await?;
     let diff = options.diff.then(|| diffs(&survey.plan, &survey.observed, &survey.prepared.manifests));

@@ -26,7 +26,7 @@ pub(super) async fn preflight(
     (record, writes): (&Record, &Writes),
 ) -> Result<u8, Error> {
     let draft = saved::judged(global, arguments)?;
-    let (cluster, helm) = connect::connect(global, writes).await?;
+    let (cluster, helm) = connect::connect(global, &draft, writes).await?;
     let settings = saved::settings(draft, &cluster).await?;
     reports::note_surroundings(record, &cluster, &helm, &settings);
     let (mut checks, provider) =

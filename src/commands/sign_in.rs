@@ -12,6 +12,7 @@ use crate::commands::verify::verdict;
 use crate::config::Settings;
 use crate::error::{self, Error};
 use crate::event::{self, CheckResult, Event, SignIn};
+use crate::process::{self, Environment};
 use crate::report::{self, Mode, Record, style::Style};
 use crate::stack::{DOOR_SECRET, StackError};
 use crate::wizard::{self, WizardError};
@@ -33,6 +34,8 @@ pub(super) struct Walk<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) settings: &'a Settings,
     pub(super) record: &'a Record,
+    /// What the browser gets of ours.
+    pub(super) environment: &'a Environment,
 }
 
 impl Walk<'_> {
@@ -44,7 +47,7 @@ impl Walk<'_> {
         let invite = |sign_in: &SignIn| {
             report::invitation(sign_in, &style);
             if let SignIn::Browser { address, .. } = sign_in {
-                open_browser(address);
+                open_browser(address, self.environment);
             }
         };
         let checks = login::walk(self.settings, &secret, way, invite).await;
@@ -94,11 +97,12 @@ impl Walk<'_> {
 }
 
 /// Only where a person sees it, and only a graphical one: `xdg-open` would start a text browser in this terminal.
-fn open_browser(address: &str) {
+fn open_browser(address: &str, environment: &Environment) {
     let screen = cfg!(target_os = "macos") || screen(|name| std::env::var(name).ok());
     if std::io::stderr().is_terminal() && !report::in_ci() && screen {
+        let (address, environment) = (address.to_owned(), environment.clone());
         // The address was printed; whoever has no browser opens it elsewhere.
-        let _ = open::that_detached(address);
+        tokio::spawn(async move { process::open(&address, &environment).await });
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn uninstall(global: &GlobalArgs, arguments: &UninstallArgs, si
     }
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let (cluster, helm) = connect::connect(global, signals.writes()).await?;
+    let (cluster, helm) = connect::connect(global, &draft, signals.writes()).await?;
     let rows = catalogue(global)?.overview(&namespace);
     let target = Target { cluster, helm };
     let asked = Asked { data: arguments.delete_data, crds: arguments.delete_crds };

@@ -43,7 +43,7 @@ pub(super) async fn upgrade(
     }
     install::tell_notices(draft.notices(), global);
     let audience = Audience::of(global);
-    let (cluster, helm) = connect::connect(global, signals.writes()).await?;
+    let (cluster, helm) = connect::connect(global, &draft, signals.writes()).await?;
     let mut draft = saved::add(draft, &cluster).await?;
     let catalogue = catalogue(global)?;
     let standing = offers::standing(&helm, &catalogue, &draft).await?;
@@ -72,7 +72,8 @@ pub(super) async fn upgrade(
     tell_what_the_file_asks(&draft, &chosen, arguments, &style);
     ask_for(&mut draft, &catalogue, &standing, chosen);
     if audience == Audience::Person {
-        install::ask(&cluster, &mut draft, Scope::OnlyMissing, Secrets::of(&arguments.run)).await?;
+        install::ask((&cluster, helm.environment()), &mut draft, Scope::OnlyMissing, Secrets::of(&arguments.run))
+            .await?;
     }
     install::carry_out(global, Target { cluster, helm }, &draft.finish()?, options).await
 }

@@ -36,7 +36,7 @@ impl Verification<'_> {
             None => None,
         };
         let draft = saved::judged(global, &arguments.settings)?;
-        let (cluster, helm) = connect::connect(global, self.signals.writes()).await?;
+        let (cluster, helm) = connect::connect(global, &draft, self.signals.writes()).await?;
         let settings = saved::settings(draft, &cluster).await?;
         reports::note_surroundings(self.record, &cluster, &helm, &settings);
         let releases = wanted(global, &cluster, &settings).await?;
@@ -57,7 +57,13 @@ impl Verification<'_> {
         let _ = reporter.await;
         let Some(mut checks) = checks else { return Err(Error::InterruptedChecks { of: Checked::Standing }) };
         if let Some(way) = way {
-            let walk = sign_in::Walk { global, cluster: &cluster, settings: &settings, record: self.record };
+            let walk = sign_in::Walk {
+                global,
+                cluster: &cluster,
+                settings: &settings,
+                record: self.record,
+                environment: helm.environment(),
+            };
             checks.extend(tokio::select! {
                 walked = walk.begin(way) => walked?,
                 () = cancel.cancelled() => return Err(Error::InterruptedChecks { of: Checked::Standing }),

@@ -1,6 +1,6 @@
 //! Answers collected from all sources, each with its provenance; becomes [`Settings`] when complete.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -93,6 +93,8 @@ pub struct Draft {
     pub(super) values: BTreeMap<ComponentName, serde_yaml::Value>,
     pub(super) environment: BTreeMap<String, String>,
     pub(super) notices: Vec<String>,
+    /// Variables that any source names as holding a secret, whether or not a stronger source names another.
+    pub(super) secret_variables: BTreeSet<String>,
     /// Whether an answers file was read, which then says all there is to say of `values`.
     pub(super) from_file: bool,
 }
@@ -101,6 +103,11 @@ impl Draft {
     /// Things a person should know about the sources.
     pub fn notices(&self) -> &[String] {
         &self.notices
+    }
+
+    /// Names of all variables of the environment that the answers name as sources of secrets.
+    pub fn secret_variables(&self) -> BTreeSet<String> {
+        self.secret_variables.clone()
     }
 
     /// Required answers that nobody has given.
@@ -153,6 +160,9 @@ impl Draft {
 
     /// The stronger source stays.
     pub(super) fn insert(&mut self, row: &'static Row, answer: Answer, from: Provenance) {
+        if let Answer::Secret(SecretSource::Environment(name)) = &answer {
+            self.secret_variables.insert(name.clone());
+        }
         if self.answers.get(row.key).is_none_or(|(_, standing)| standing.rank() <= from.rank()) {
             self.answers.insert(row.key, (answer, from));
         }

@@ -1,6 +1,6 @@
 //! Reads every source into a [`Draft`]. All problems of all sources are reported in one go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,15 @@ const LARGEST: u64 = 1 << 20;
 
 /// Reads file, environment, flags and `--set`.
 pub fn load(sources: &Sources) -> Result<Draft, ConfigError> {
+    read_sources(sources)?.end()
+}
+
+/// Names of the variables that the sources name as holding a secret; what cannot be read names none.
+pub fn secret_variables(sources: &Sources) -> BTreeSet<String> {
+    read_sources(sources).map(|loader| loader.draft.secret_variables()).unwrap_or_default()
+}
+
+fn read_sources(sources: &Sources) -> Result<Loader, ConfigError> {
     let draft = Draft { environment: sources.environment.clone(), ..Draft::default() };
     let mut loader = Loader { draft, problems: Vec::new() };
     if let Some(path) = &sources.answers {
@@ -45,7 +54,7 @@ pub fn load(sources: &Sources) -> Result<Draft, ConfigError> {
     for setting in &sources.set {
         loader.setting(setting);
     }
-    loader.end()
+    Ok(loader)
 }
 
 /// Adds answers that an earlier run kept in the cluster, as the weakest source but defaults. Where there is an answers

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 pub use amounts::{Quantity, RetentionPeriod};
 pub use draft::{Draft, Entry, Provenance};
 pub use error::{ConfigError, Problem};
-pub use load::{Sources, add_saved, load};
+pub use load::{Sources, add_saved, load, secret_variables};
 pub(crate) use names::nearest;
 pub use names::{
     AnonymousRole, COMPONENTS, ChartRepository, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, Invalid,

@@ -171,7 +171,7 @@ impl Helm {
         }
         self.log(&arguments);
         // The user's repositories are none of ours: index files of our pulls stay in our own folder.
-        let environment = vec![
+        let added = vec![
             ("HELM_REPOSITORY_CACHE", index_folder(&self.cache).into()),
             ("HELM_REPOSITORY_CONFIG", self.cache.join("repositories.yaml").into()),
         ];
@@ -179,7 +179,8 @@ impl Helm {
         if effect == Effect::Mutates {
             self.writes.begin();
         }
-        run(&self.program, Call { arguments, effect, deadline, environment, held }, cancel).await
+        let environment = self.environment.clone();
+        run(&self.program, Call { arguments, effect, deadline, environment, added, held }, cancel).await
     }
 
     fn log(&self, arguments: &[OsString]) {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 mod archive;
 mod calls;
 mod child;
+mod credentials;
 mod error;
 mod fetch;
 mod parse;
@@ -19,6 +20,7 @@ mod registry;
 mod schema;
 mod versions;
 
+use crate::process::Environment;
 use crate::refusal::Refusal;
 use crate::writes::Writes;
 
@@ -34,6 +36,7 @@ pub struct Helm {
     context: Option<String>,
     cache: PathBuf,
     log_file: Option<PathBuf>,
+    environment: Environment,
     held: Option<Arc<File>>,
     writes: Writes,
 }
@@ -53,6 +56,8 @@ pub struct HelmOptions {
     pub log_file: Option<PathBuf>,
     /// Where every call that changes the cluster is recorded before it starts.
     pub writes: Writes,
+    /// What helm gets of our environment.
+    pub environment: Environment,
 }
 
 /// A release as `helm list` shows it.
@@ -184,7 +189,8 @@ impl Helm {
             arguments: ["version", "--template", "{{.Version}}"].map(Into::into).to_vec(),
             effect: child::Effect::Reads,
             deadline: Duration::from_secs(15),
-            environment: Vec::new(),
+            environment: options.environment.clone(),
+            added: Vec::new(),
             held: None,
         };
         let answer = child::run(&program, call, &CancellationToken::new()).await.map_err(|error| match error {
@@ -206,8 +212,8 @@ impl Helm {
             return Err(HelmError::TooOld { found: version, oldest: OLDEST });
         }
         let cache = options.cache.or_else(cache_folder).unwrap_or_else(|| std::env::temp_dir().join("tailwatch"));
-        let HelmOptions { kubeconfig, context, log_file, writes, .. } = options;
-        Ok(Helm { program, version, kubeconfig, context, cache, log_file, held: None, writes })
+        let HelmOptions { kubeconfig, context, log_file, environment, writes, .. } = options;
+        Ok(Helm { program, version, kubeconfig, context, cache, log_file, environment, held: None, writes })
     }
 
     /// The same helm, which holds a file open for as long as a call works that changes the cluster, even when this
@@ -215,6 +221,17 @@ impl Helm {
     #[must_use]
     pub fn holding(self, file: Option<Arc<File>>) -> Helm {
         Helm { held: file, ..self }
+    }
+
+    /// The same helm, which gets none of these variables either: the answers name them as sources of secrets.
+    #[must_use]
+    pub fn without(self, names: impl IntoIterator<Item = String>) -> Helm {
+        Helm { environment: self.environment.and_without(names), ..self }
+    }
+
+    /// What every child of this run gets of our environment.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
     }
 
     /// The program.

@@ -2,10 +2,9 @@
 //! credentials are those of `helm registry login` and, where there are none, docker's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use docker_credential::{DockerCredential, get_credential, get_credential_from_reader};
 use futures::future::try_join_all;
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
@@ -13,8 +12,9 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use semver::Version;
 
-use crate::helm::HelmError;
 use crate::helm::fetch::is_loopback;
+use crate::helm::{HelmError, credentials};
+use crate::process::Environment;
 
 /// Tags per page; a registry may give fewer.
 const PAGE: usize = 1000;
@@ -24,10 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) async fn tags(
     place: &str,
     charts: &[&str],
-    config: &Option<PathBuf>,
+    (config, environment): (Option<&Path>, &Environment),
 ) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
     let (host, folder) = place.split_once('/').unwrap_or((place, ""));
-    let auth = credentials(host.to_owned(), config.clone()).await;
+    let auth = credentials::of_host(host, config, environment).await;
     let client = client(host).map_err(|error| refused(place, &error))?;
     let lists = charts.iter().map(|chart| {
         let repository = format!("{folder}/{chart}").trim_start_matches('/').to_owned();
@@ -87,22 +87,6 @@ fn is_absent(error: &OciDistributionError) -> bool {
             envelope.errors.iter().any(|error| matches!(error.code, OciErrorCode::NameUnknown | OciErrorCode::NotFound))
         }
         _ => false,
-    }
-}
-
-/// A credential helper may be asked, which blocks.
-async fn credentials(host: String, config: Option<PathBuf>) -> RegistryAuth {
-    let of_file = |path: &Path, host: &str| {
-        let file = std::fs::File::open(path).ok()?;
-        get_credential_from_reader(file, host).ok()
-    };
-    let found = tokio::task::spawn_blocking(move || {
-        config.and_then(|path| of_file(&path, &host)).or_else(|| get_credential(&host).ok())
-    });
-    match found.await.ok().flatten() {
-        Some(DockerCredential::UsernamePassword(user, password)) => RegistryAuth::Basic(user, password),
-        Some(DockerCredential::IdentityToken(token)) => RegistryAuth::Bearer(token),
-        None => RegistryAuth::Anonymous,
     }
 }
 

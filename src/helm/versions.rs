@@ -38,7 +38,10 @@ impl Helm {
         charts: &[&str],
     ) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
         let mut found = match repository.as_str().split_once("://") {
-            Some(("oci", place)) => registry::tags(place, charts, &self.registry_config().await).await?,
+            Some(("oci", place)) => {
+                let config = self.registry_config().await;
+                registry::tags(place, charts, (config.as_deref(), &self.environment)).await?
+            }
             Some(_) => self.indexed(repository, charts).await?,
             None => archived(Path::new(repository.as_str()), charts)?,
         };

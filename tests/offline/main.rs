@@ -6,6 +6,7 @@
 
 mod answers;
 mod answers_rows;
+mod children;
 mod good_answers;
 mod helm_child;
 mod helm_fetch;

@@ -4,15 +4,18 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
 
 use crate::check::ground::Intent;
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError};
 use crate::config::nearest;
+use crate::process::{self, Call, Ending, Environment, Input};
 
 /// A local daemon answers at once or not at all.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Far more than the status of a large tailnet takes.
+const LARGEST: usize = 64 << 20;
 /// Class of the Ingresses that the Tailscale operator serves.
 const CLASS: &str = "tailscale";
 
@@ -31,10 +34,18 @@ pub struct Machine {
 
 impl Machine {
     /// Asks `tailscale status --json`; `None` where this machine is on no tailnet.
-    pub async fn read() -> Option<Machine> {
-        let mut command = Command::new("tailscale");
-        command.args(["status", "--json"]).stdin(std::process::Stdio::null()).kill_on_drop(true);
-        let output = tokio::time::timeout(PATIENCE, command.output()).await.ok()?.ok()?;
+    pub async fn read(environment: &Environment) -> Option<Machine> {
+        let call = Call {
+            program: "tailscale".into(),
+            arguments: vec!["status".into(), "--json".into()],
+            environment: environment.clone(),
+            removed: Vec::new(),
+            added: Vec::new(),
+            input: Input::Nothing,
+            largest: LARGEST,
+            ending: Ending::Killed { after: PATIENCE },
+        };
+        let output = process::run(call, &CancellationToken::new()).await.ok()?;
         Machine::of(&serde_json::from_slice(&output.stdout).ok()?)
     }
 

@@ -1,0 +1,91 @@
+//! Credentials of registries, as docker's and helm's configuration files have them. Credential helpers are started by
+//! us, so that they get the environment that every child gets.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use docker_credential::{DockerCredential, get_credential_from_reader};
+use oci_client::secrets::RegistryAuth;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::process::{self, Call, Ending, Environment, Input};
+
+/// A helper may ask its cloud.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A helper's answer is one small document.
+const LARGEST: usize = 1 << 20;
+
+/// Keys of a configuration file that name helpers (docker cli, cli/config/configfile).
+const HELPERS: &str = "credHelpers";
+const STORE: &str = "credsStore";
+
+/// What a helper answers to `get` (docker-credential-helpers, credentials/credentials.go).
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    username: String,
+    secret: String,
+}
+
+/// The user name that means that the secret is an identity token.
+const TOKEN: &str = "<token>";
+
+/// Of a registry's host: helm's own file first, then docker's. Nothing usable is no credentials, as with docker.
+pub(super) async fn of_host(host: &str, config: Option<&Path>, environment: &Environment) -> RegistryAuth {
+    for path in config.map(Path::to_owned).into_iter().chain(docker_config()) {
+        if let Some(found) = of_file(&path, host, environment).await {
+            return found;
+        }
+    }
+    RegistryAuth::Anonymous
+}
+
+/// `$DOCKER_CONFIG`, or `~/.docker`.
+fn docker_config() -> Option<PathBuf> {
+    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| std::env::home_dir().map(|home| home.join(".docker")));
+    folder.map(|folder| folder.join("config.json"))
+}
+
+/// In docker's order: the host's own helper, what the file itself has, the helper of all hosts.
+async fn of_file(path: &Path, host: &str, environment: &Environment) -> Option<RegistryAuth> {
+    let mut document: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let file = document.as_object_mut()?;
+    let named = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned));
+    let (helpers, store) = (file.remove(HELPERS), named(file.remove(STORE)));
+    let own = named(helpers.and_then(|helpers| helpers.get(host).cloned()));
+    if let Some(helper) = own.filter(|name| !name.is_empty()) {
+        return ask(&helper, host, environment).await;
+    }
+    match get_credential_from_reader(document.to_string().as_bytes(), host) {
+        Ok(DockerCredential::UsernamePassword(user, password)) => Some(RegistryAuth::Basic(user, password)),
+        Ok(DockerCredential::IdentityToken(token)) => Some(RegistryAuth::Bearer(token)),
+        Err(_) => ask(&store.filter(|name| !name.is_empty())?, host, environment).await,
+    }
+}
+
+/// `docker-credential-NAME get`, with the host on stdin.
+async fn ask(helper: &str, host: &str, environment: &Environment) -> Option<RegistryAuth> {
+    let call = Call {
+        program: OsString::from(format!("docker-credential-{helper}")),
+        arguments: vec!["get".into()],
+        environment: environment.clone(),
+        removed: Vec::new(),
+        added: Vec::new(),
+        input: Input::Text(host.as_bytes().to_vec()),
+        largest: LARGEST,
+        ending: Ending::Killed { after: PATIENCE },
+    };
+    let output = process::run(call, &CancellationToken::new()).await.ok()?;
+    if !output.status.success() {
+        return None;
+    }
+    let answer: Answer = serde_json::from_slice(&output.stdout).ok()?;
+    Some(match answer.username.as_str() {
+        TOKEN => RegistryAuth::Bearer(answer.secret),
+        _ => RegistryAuth::Basic(answer.username, answer.secret),
+    })
+}

@@ -1,0 +1,71 @@
+//! What a child writes, within limits: the beginning of stdout, the end of stderr. Both are read to their end, so that
+//! no child ever waits for us.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Child;
+use tokio_util::sync::CancellationToken;
+
+use crate::process::Output;
+
+/// Bytes of stderr that are kept.
+const STDERR: usize = 256 << 10;
+const CHUNK: usize = 32 << 10;
+
+/// Feeds the child, reads what it writes and waits for its end. `overflow` is cancelled when stdout is larger than is
+/// kept.
+pub(super) async fn collect(
+    mut child: Child,
+    input: Option<Vec<u8>>,
+    largest: usize,
+    overflow: CancellationToken,
+) -> io::Result<Output> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let (Some(mut stdin), Some(text)) = (stdin, input) {
+            // Whoever does not read it says why by its end.
+            let _ = stdin.write_all(&text).await;
+        }
+        Ok(())
+    };
+    let head = head(stdout, largest, &overflow);
+    let ((), stdout, stderr, status) = tokio::try_join!(feed, head, tail(stderr), child.wait())?;
+    Ok(Output { status, stdout, stderr })
+}
+
+async fn head(
+    from: Option<impl AsyncRead + Unpin>,
+    largest: usize,
+    overflow: &CancellationToken,
+) -> io::Result<Vec<u8>> {
+    let (mut kept, Some(mut from)) = (Vec::new(), from) else { return Ok(Vec::new()) };
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = from.read(&mut chunk).await?;
+        if read == 0 {
+            return Ok(kept);
+        }
+        let room = largest.saturating_sub(kept.len());
+        kept.extend_from_slice(&chunk[..read.min(room)]);
+        if read > room {
+            overflow.cancel();
+        }
+    }
+}
+
+async fn tail(from: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let (mut kept, Some(mut from)) = (Vec::new(), from) else { return Ok(Vec::new()) };
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = from.read(&mut chunk).await?;
+        if read == 0 {
+            let surplus = kept.len().saturating_sub(STDERR);
+            return Ok(kept.split_off(surplus));
+        }
+        kept.extend_from_slice(&chunk[..read]);
+        if kept.len() > 2 * STDERR {
+            kept.drain(..kept.len() - STDERR);
+        }
+    }
+}
