@@ -11,7 +11,7 @@ use crate::commands::offers::{self, Versions};
 use crate::commands::signals::Signals;
 use crate::commands::survey::catalogue;
 use crate::commands::{connect, saved};
-use crate::config::Draft;
+use crate::config::{Draft, Provenance};
 use crate::error::{self, Error};
 use crate::event::UpgradeRow;
 use crate::plan::{Offer, PlanError};
@@ -193,8 +193,10 @@ fn ask_for(draft: &mut Draft, catalogue: &Catalogue, standing: &Versions, chosen
     for (component, default) in catalogue.versions() {
         let stands = standing.get(component).filter(|version| *version != default);
         let kept = stands.filter(|_| draft.version(component).is_none());
-        if let Some(version) = chosen.get(component).or(kept) {
-            draft.set_version(component.clone(), version.clone());
+        match (chosen.get(component), kept) {
+            (Some(version), _) => draft.set_version(component.clone(), version.clone(), Provenance::Flag("upgrade")),
+            (None, Some(version)) => draft.set_version(component.clone(), version.clone(), Provenance::Detected),
+            (None, None) => {}
         }
     }
 }

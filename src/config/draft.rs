@@ -89,8 +89,8 @@ pub struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     pub(super) answers: BTreeMap<&'static str, (Answer, Provenance)>,
-    pub(super) versions: BTreeMap<ComponentName, semver::Version>,
-    pub(super) values: BTreeMap<ComponentName, serde_yaml::Value>,
+    pub(super) versions: BTreeMap<ComponentName, (semver::Version, Provenance)>,
+    pub(super) values: BTreeMap<ComponentName, (serde_yaml::Value, Provenance)>,
     pub(super) environment: BTreeMap<String, String>,
     pub(super) notices: Vec<String>,
     /// Variables that any source names as holding a secret, whether or not a stronger source names another.
@@ -150,12 +150,12 @@ impl Draft {
 
     /// The chart version that is asked for, by any source.
     pub fn version(&self, component: &ComponentName) -> Option<&semver::Version> {
-        self.versions.get(component)
+        self.versions.get(component).map(|(version, _)| version)
     }
 
     /// Asks for a chart version, whatever any other source says.
-    pub fn set_version(&mut self, component: ComponentName, version: semver::Version) {
-        self.versions.insert(component, version);
+    pub fn set_version(&mut self, component: ComponentName, version: semver::Version, from: Provenance) {
+        self.versions.insert(component, (version, from));
     }
 
     /// The stronger source stays.
@@ -174,15 +174,15 @@ impl Draft {
             let (value, from) = self.text(row.key)?;
             Some(Entry { key: row.key.into(), value, from: from.to_string() })
         });
-        let versions = self.versions.iter().map(|(name, version)| Entry {
+        let versions = self.versions.iter().map(|(name, (version, from))| Entry {
             key: format!("versions.{name}"),
             value: version.to_string(),
-            from: "answers".into(),
+            from: from.to_string(),
         });
-        let values = self.values.keys().map(|name| Entry {
+        let values = self.values.iter().map(|(name, (_, from))| Entry {
             key: format!("values.{name}"),
             value: "(merged into the chart's values)".into(),
-            from: "answers".into(),
+            from: from.to_string(),
         });
         rows.chain(versions).chain(values).collect()
     }
@@ -223,9 +223,9 @@ impl Draft {
                 oauth_client_id: self.answers.get("tailscale.oauth.clientId").map(|(answer, _)| show(answer)),
                 oauth_client_secret: self.secret("tailscale.oauth.clientSecret", &mut problems),
             },
-            versions: self.versions.clone(),
+            versions: answered(&self.versions),
             charts: Charts { repository: self.optional("charts.repository")? },
-            values: self.values.clone(),
+            values: answered(&self.values),
         };
         if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Invalid { problems }) }
     }
@@ -259,6 +259,22 @@ impl Draft {
             }
         }
     }
+}
+
+/// Keeps the stronger source, as [`Draft::insert`] does.
+pub(super) fn insert_free<T>(
+    entries: &mut BTreeMap<ComponentName, (T, Provenance)>,
+    component: ComponentName,
+    value: T,
+    from: Provenance,
+) {
+    if entries.get(&component).is_none_or(|(_, standing)| standing.rank() <= from.rank()) {
+        entries.insert(component, (value, from));
+    }
+}
+
+fn answered<T: Clone>(entries: &BTreeMap<ComponentName, (T, Provenance)>) -> BTreeMap<ComponentName, T> {
+    entries.iter().map(|(component, (value, _))| (component.clone(), value.clone())).collect()
 }
 
 /// Judges a list's entries; an empty list is refused.

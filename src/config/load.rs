@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::draft::{Answer, judge_list};
+use crate::config::draft::{Answer, insert_free, judge_list};
 use crate::config::error::quoted;
 use crate::config::names::nearest;
 use crate::config::rows::{FREE, ROWS, Row, Shape, find_row};
@@ -61,17 +61,17 @@ fn read_sources(sources: &Sources) -> Result<Loader, ConfigError> {
 /// file, chart values of the last run that it does not repeat are dropped, and that is told.
 pub fn add_saved(draft: Draft, text: &str) -> Result<Draft, ConfigError> {
     let mut loader = Loader { draft, problems: Vec::new() };
-    let (versions, values) = (std::mem::take(&mut loader.draft.versions), std::mem::take(&mut loader.draft.values));
     loader.document("the answers saved in the cluster", text, |_| Provenance::Saved);
-    loader.draft.versions.extend(versions);
     if loader.draft.from_file {
-        let kept = std::mem::take(&mut loader.draft.values);
-        for component in kept.keys().filter(|component| !values.contains_key(*component)) {
+        let is_saved = |(_, from): &(_, Provenance)| *from == Provenance::Saved;
+        let saved: Vec<ComponentName> =
+            loader.draft.values.iter().filter(|(_, entry)| is_saved(entry)).map(|(name, _)| name.clone()).collect();
+        for component in saved {
+            loader.draft.values.remove(&component);
             let dropped = format!("values.{component} of the last run is not in the answers file and is dropped");
             loader.draft.notices.push(dropped);
         }
     }
-    loader.draft.values.extend(values);
     loader.end()
 }
 
@@ -140,7 +140,7 @@ impl Loader {
             );
         };
         self.mapping(file, "", entries, &from);
-        self.free_form(file, entries, text);
+        self.free_form(file, entries, text, &from);
     }
 
     fn mapping(&mut self, file: &str, prefix: &str, entries: &[(Key, Node)], from: &dyn Fn(usize) -> Provenance) {
@@ -287,7 +287,7 @@ impl Loader {
             let nested = key.split('.').rev().fold(value.to_owned(), |inner, name| format!("{{ {name}: {inner} }}"));
             return match tree::parse(&nested) {
                 Ok(Some(Node { content: Content::Map(entries), .. })) if free == "versions" => {
-                    self.free_form("--set", &entries, &nested)
+                    self.free_form("--set", &entries, &nested, &|_| Provenance::Set)
                 }
                 _ => self.problem(
                     "--set",
@@ -314,7 +314,7 @@ impl Loader {
     }
 
     /// `versions` and `values`, by component. The text was found free of surprises before serde reads it.
-    fn free_form(&mut self, file: &str, entries: &[(Key, Node)], text: &str) {
+    fn free_form(&mut self, file: &str, entries: &[(Key, Node)], text: &str, from: &dyn Fn(usize) -> Provenance) {
         for (section, node) in entries.iter().filter(|(key, _)| FREE.contains(&key.text.as_str())) {
             let Content::Map(components) = &node.content else {
                 if !node.is_null() {
@@ -340,12 +340,14 @@ impl Loader {
                 match (section.text.as_str(), &child.content) {
                     ("versions", Content::Scalar { text, .. }) => {
                         match semver::Version::parse(text.trim_start_matches('v')) {
-                            Ok(version) => drop(self.draft.versions.insert(component, version)),
+                            Ok(version) => {
+                                insert_free(&mut self.draft.versions, component, version, from(key.at.line));
+                            }
                             Err(_) => self.problem(&at, &path, quoted(text), "expected a chart version such as 6.46.0"),
                         }
                     }
                     ("values", Content::Map(_)) => match subtree(text, &key.text) {
-                        Some(values) => drop(self.draft.values.insert(component, values)),
+                        Some(values) => insert_free(&mut self.draft.values, component, values, from(key.at.line)),
                         None => self.problem(&at, &path, "values that cannot be read", "expected chart values as YAML"),
                     },
                     ("versions", _) => {

@@ -119,11 +119,41 @@ fn a_misspelt_variable_is_noticed() {
 fn an_answers_file_says_all_there_is_to_say_of_values_but_not_of_versions() {
     let saved = "versions: { loki: 6.55.0 }\nvalues: { loki: { a: 1 }, alloy: { b: 2 } }\n";
     let mut with_file = Draft { from_file: true, ..Draft::default() };
-    with_file.values.insert("alloy".parse().unwrap(), serde_yaml::Value::Null);
+    with_file.values.insert("alloy".parse().unwrap(), (serde_yaml::Value::Null, Provenance::Set));
     let draft = add_saved(with_file, saved).unwrap();
     assert_eq!(draft.versions.len(), 1, "charts are never downgraded");
     assert_eq!(draft.values.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["alloy"]);
     assert_eq!(draft.notices(), ["values.loki of the last run is not in the answers file and is dropped"]);
     let without = add_saved(Draft::default(), saved).unwrap();
     assert_eq!((without.values.len(), without.notices().len()), (2, 0));
+}
+
+#[test]
+fn versions_and_values_tell_their_own_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.yaml");
+    std::fs::write(&file, "versions:\n  loki: 6.46.0\n  alloy: 1.3.0\nvalues:\n  loki: { a: 1 }\n").unwrap();
+    let set = vec!["versions.loki=6.55.0".into()];
+    let draft = load(&Sources { answers: Some(file.clone()), set, ..Sources::default() }).unwrap();
+    let saved = "versions: { loki: 6.1.0, oauth2-proxy: 10.7.0 }\nvalues: { loki: { a: 2 }, alloy: { b: 2 } }\n";
+    let entries = |draft: &Draft| -> Vec<String> {
+        let free = draft
+            .entries()
+            .into_iter()
+            .filter(|entry| FREE.iter().any(|section| entry.key.starts_with(&format!("{section}."))));
+        free.map(|entry| format!("{} {}", entry.key, entry.from)).collect()
+    };
+    let line = |number: usize| format!("{}:{number}", file.display());
+    let kept = "saved in the cluster";
+    assert_eq!(
+        entries(&add_saved(draft, saved).unwrap()),
+        [
+            format!("versions.alloy {}", line(3)),
+            "versions.loki --set".into(),
+            format!("versions.oauth2-proxy {kept}"),
+            format!("values.loki {}", line(5)),
+        ]
+    );
+    let alone = add_saved(Draft::default(), saved).unwrap();
+    assert_eq!(entries(&alone).iter().filter(|entry| entry.ends_with(kept)).count(), 4);
 }

@@ -249,6 +249,17 @@ pub enum OperatorMode {
     Present,
 }
 
+impl OperatorMode {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OperatorMode::Auto => "auto",
+            OperatorMode::Install => "install",
+            OperatorMode::Present => "present",
+        }
+    }
+}
+
 impl FromStr for OperatorMode {
     type Err = Invalid;
 

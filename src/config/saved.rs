@@ -3,46 +3,16 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{LogsMode, Settings};
+use crate::config::rows::ROWS;
+use crate::config::{LogsMode, OperatorMode, Settings};
 
 /// The answers as YAML of the answers file's format.
 pub fn saved_answers(settings: &Settings) -> String {
-    let texts = |entries: Vec<&str>| json!(entries);
-    let auth0 = &settings.auth0;
-    let storage = &settings.storage;
-    let mut document = json!({
-        "version": 1,
-        "tailnet": settings.tailnet.as_str(),
-        "grafana": {
-            "hostname": settings.grafana.hostname.as_str(),
-            "anonymousRole": settings.grafana.anonymous_role.as_str(),
-        },
-        "auth0": {
-            "issuer": auth0.issuer.as_str(),
-            "clientId": auth0.client_id.as_str(),
-            "groupsClaim": auth0.groups_claim.as_str(),
-            "allowedGroups": texts(auth0.allowed_groups.iter().map(|group| group.as_str()).collect()),
-        },
-        "retention": {
-            "metrics": settings.retention.metrics.to_string(),
-            "logs": settings.retention.logs.to_string(),
-        },
-        "storage": {
-            "prometheus": storage.prometheus.as_str(),
-            "alertmanager": storage.alertmanager.as_str(),
-            "loki": storage.loki.as_str(),
-            "grafana": storage.grafana.as_str(),
-        },
-        "tailscale": { "tags": texts(settings.tailscale.tags.iter().map(|tag| tag.as_str()).collect()) },
-    });
-    if settings.logs != LogsMode::Install {
-        document["logs"] = settings.logs.as_str().into();
-    }
-    if let Some(class) = &storage.class {
-        document["storage"]["class"] = class.as_str().into();
-    }
-    if let Some(repository) = &settings.charts.repository {
-        document["charts"] = json!({"repository": repository.as_str()});
+    let mut document = json!({"version": 1});
+    for row in ROWS {
+        if let Some(value) = answer(settings, row.key) {
+            *at(&mut document, row.key) = value;
+        }
     }
     let versions: Map<String, Value> =
         settings.versions.iter().map(|(name, version)| (name.to_string(), version.to_string().into())).collect();
@@ -57,18 +27,92 @@ pub fn saved_answers(settings: &Settings) -> String {
     serde_yaml::to_string(&document).unwrap_or_default()
 }
 
+/// The place of a key path, made where it is missing.
+fn at<'a>(document: &'a mut Value, key: &str) -> &'a mut Value {
+    key.split('.').fold(document, |place, name| &mut place[name])
+}
+
+/// What is kept of a row. `None`: unset, a default that is not written, the namespace (which is where they are kept) or
+/// a source of a secret.
+fn answer(settings: &Settings, key: &str) -> Option<Value> {
+    let texts = |entries: Vec<&str>| json!(entries);
+    let Settings { tailnet, grafana, auth0, logs, retention, storage, tailscale, charts, .. } = settings;
+    let text = match key {
+        "tailnet" => tailnet.as_str(),
+        "grafana.hostname" => grafana.hostname.as_str(),
+        "grafana.anonymousRole" => grafana.anonymous_role.as_str(),
+        "auth0.issuer" => auth0.issuer.as_str(),
+        "auth0.clientId" => auth0.client_id.as_str(),
+        "auth0.groupsClaim" => auth0.groups_claim.as_str(),
+        "auth0.allowedGroups" => return Some(texts(auth0.allowed_groups.iter().map(|one| one.as_str()).collect())),
+        "logs" if *logs != LogsMode::Install => logs.as_str(),
+        "retention.metrics" => return Some(retention.metrics.to_string().into()),
+        "retention.logs" => return Some(retention.logs.to_string().into()),
+        "storage.class" => storage.class.as_ref()?.as_str(),
+        "storage.prometheus" => storage.prometheus.as_str(),
+        "storage.alertmanager" => storage.alertmanager.as_str(),
+        "storage.loki" => storage.loki.as_str(),
+        "storage.grafana" => storage.grafana.as_str(),
+        "tailscale.operator" if tailscale.operator != OperatorMode::Auto => tailscale.operator.as_str(),
+        "tailscale.tags" => return Some(texts(tailscale.tags.iter().map(|tag| tag.as_str()).collect())),
+        "tailscale.oauth.clientId" => tailscale.oauth_client_id.as_deref()?,
+        "charts.repository" => charts.repository.as_ref()?.as_str(),
+        _ => return None,
+    };
+    Some(text.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Draft, add_saved, settings_for_tests};
+    use crate::config::rows::Shape;
+    use crate::config::{Draft, Provenance, add_saved, settings_for_tests};
 
     #[test]
-    fn what_is_saved_builds_the_same_settings_and_holds_no_secret() {
-        let settings = settings_for_tests();
-        let text = saved_answers(&settings);
+    fn saved_answers_hold_no_secret() {
+        let text = saved_answers(&settings_for_tests());
         assert!(!text.contains("s3cret") && !text.contains("clientSecret"), "{text}");
-        let again = add_saved(Draft::default(), &text).unwrap().finish().unwrap();
-        assert_eq!(again.grafana_fqdn(), settings.grafana_fqdn());
-        assert_eq!(saved_answers(&again), text);
+    }
+
+    /// An answer that differs from the default, so that one that is not kept is seen.
+    fn unusual(key: &str, example: &'static str, default: Option<&str>) -> &'static str {
+        match key {
+            "grafana.hostname" => "dashboards",
+            "grafana.anonymousRole" => "Viewer",
+            "auth0.allowedGroups" => "one,two",
+            "logs" => "none",
+            "retention.metrics" => "30d",
+            "retention.logs" => "14d",
+            "storage.prometheus" | "storage.loki" => "60Gi",
+            "storage.alertmanager" => "3Gi",
+            "storage.grafana" => "11Gi",
+            "tailscale.operator" => "install",
+            "tailscale.tags" => "tag:a,tag:b",
+            _ => {
+                assert!(default.is_none_or(|default| default != example), "{key}: name an unusual answer here");
+                example
+            }
+        }
+    }
+
+    #[test]
+    fn every_answer_but_namespace_and_secrets_survives_being_saved() {
+        let kept = ROWS.iter().filter(|row| row.shape != Shape::Secret && !matches!(row.key, "version" | "namespace"));
+        let kept: Vec<_> = kept.collect();
+        let mut draft = Draft::default();
+        for row in &kept {
+            draft.set(row.key, unusual(row.key, row.example, row.default), Provenance::Set).unwrap();
+        }
+        let loki: crate::config::ComponentName = "loki".parse().unwrap();
+        draft.set_version(loki.clone(), "6.55.0".parse().unwrap(), Provenance::Set);
+        draft.values.insert(loki, (serde_yaml::from_str("{ a: { b: [1] } }").unwrap(), Provenance::Set));
+        let settings = draft.finish().unwrap();
+        let again = add_saved(Draft::default(), &saved_answers(&settings)).unwrap();
+        for row in kept {
+            let text = |draft: &Draft| draft.text(row.key).map(|(text, _)| text);
+            assert_eq!(text(&again), text(&draft), "{}", row.key);
+        }
+        let again = again.finish().unwrap();
+        assert_eq!((again.versions, again.values), (settings.versions, settings.values));
     }
 }

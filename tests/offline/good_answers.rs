@@ -85,7 +85,7 @@ fn show_tells_where_each_answer_came_from_and_never_a_secret() {
         ("storage.loki", "70Gi", "--set".into()),
         ("auth0.allowedGroups", "infra-admins,monitoring-admins", format!("{full}:13")),
         ("auth0.clientSecret", "{ env: AUTH0_CLIENT_SECRET }", format!("{full}:11")),
-        ("versions.loki", "6.46.0", "answers".into()),
+        ("versions.loki", "6.46.0", format!("{full}:29")),
     ];
     let human = machine.run(&arguments).ended_with(0).stdout;
     for (key, value, from) in &expected {
