@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::cluster::{holds_quantity, same_quantity};
+
 /// Paths (`a.b[0].c`) at which two documents differ, in document order; a mapping is entered, anything else is
 /// compared whole.
 pub fn changed_paths(from: &Value, to: &Value) -> Vec<String> {
@@ -54,36 +56,63 @@ pub enum Absent {
 }
 
 /// The first path at which a live object does not say what the wanted one says; what the server or others added is
-/// ignored. Written in another way is the same: quantities (`1000m` is `1`), and an empty value for none.
+/// ignored. Written in another way is the same: a quantity where the field is one (`1000m` is `1`), a number (`1.0` is
+/// `1`), and an empty value for none. Both begin at the same place of an object.
 pub fn drift(live: &Value, wanted: &Value, absent: Absent) -> Option<String> {
-    first_drift(String::new(), live, wanted, absent)
+    first_drift(&mut Place::default(), live, wanted, absent)
 }
 
-fn first_drift(path: String, live: &Value, wanted: &Value, absent: Absent) -> Option<String> {
+/// A place in a document: as people read it, and the keys that lead to it.
+#[derive(Default)]
+struct Place<'a> {
+    path: String,
+    keys: Vec<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    fn key<T>(&mut self, key: &'a str, at: impl FnOnce(&mut Place<'a>) -> T) -> T {
+        let before = std::mem::take(&mut self.path);
+        self.path = below(&before, key);
+        self.keys.push(key);
+        let found = at(self);
+        self.keys.pop();
+        self.path = before;
+        found
+    }
+
+    fn entry<T>(&mut self, name: &str, at: impl FnOnce(&mut Place<'a>) -> T) -> T {
+        let before = self.path.len();
+        self.path += &format!("[{name}]");
+        let found = at(self);
+        self.path.truncate(before);
+        found
+    }
+}
+
+fn first_drift<'a>(place: &mut Place<'a>, live: &Value, wanted: &'a Value, absent: Absent) -> Option<String> {
     match (live, wanted) {
         // A key without a value asks for nothing (`annotations:` of a template that has none).
         (_, Value::Null) => None,
         (Value::Object(live), Value::Object(wanted)) => wanted.iter().find_map(|(key, value)| match live.get(key) {
-            Some(found) => first_drift(below(&path, key), found, value, absent),
+            Some(found) => place.key(key, |place| first_drift(place, found, value, absent)),
             None if absent == Absent::Pruned || is_empty(value) => None,
-            None => Some(below(&path, key)),
+            None => Some(below(&place.path, key)),
         }),
         (Value::Array(live), Value::Array(wanted)) => match names_of(wanted) {
             Some((key, names)) => names.iter().zip(wanted).find_map(|(name, value)| {
-                let path = format!("{path}[{}]", name.as_str().map_or_else(|| name.to_string(), str::to_owned));
-                match live.iter().find(|item| item[key] == **name) {
-                    Some(found) => first_drift(path, found, value, absent),
-                    None => Some(path),
-                }
+                let text = name.as_str().map_or_else(|| name.to_string(), str::to_owned);
+                let found = live.iter().find(|item| item[key] == **name);
+                place.entry(&text, |place| match found {
+                    Some(found) => first_drift(place, found, value, absent),
+                    None => Some(place.path.clone()),
+                })
             }),
-            None if live.len() != wanted.len() => Some(path),
-            None => live
-                .iter()
-                .zip(wanted)
-                .enumerate()
-                .find_map(|(index, (found, value))| first_drift(format!("{path}[{index}]"), found, value, absent)),
+            None if live.len() != wanted.len() => Some(place.path.clone()),
+            None => live.iter().zip(wanted).enumerate().find_map(|(index, (found, value))| {
+                place.entry(&index.to_string(), |place| first_drift(place, found, value, absent))
+            }),
         },
-        _ => (!same_scalar(live, wanted)).then_some(path),
+        _ => (!same_scalar(&place.keys, live, wanted)).then(|| place.path.clone()),
     }
 }
 
@@ -111,37 +140,10 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn same_scalar(live: &Value, wanted: &Value) -> bool {
-    if live == wanted || (is_empty(live) && is_empty(wanted)) {
-        return true;
-    }
-    matches!((amount(live), amount(wanted)), (Some(live), Some(wanted)) if live == wanted)
-}
-
-/// Suffixes of apimachinery's resource.Quantity, as powers of ten and of two.
-const UNITS: [(&str, f64); 14] = [
-    ("Ki", 1024.0),
-    ("Mi", 1_048_576.0),
-    ("Gi", 1_073_741_824.0),
-    ("Ti", 1_099_511_627_776.0),
-    ("Pi", 1_125_899_906_842_624.0),
-    ("n", 1e-9),
-    ("u", 1e-6),
-    ("m", 1e-3),
-    ("k", 1e3),
-    ("M", 1e6),
-    ("G", 1e9),
-    ("T", 1e12),
-    ("P", 1e15),
-    ("", 1.0),
-];
-
-/// A number, or a text that is a quantity.
-pub fn amount(value: &Value) -> Option<f64> {
-    let Some(text) = value.as_str() else { return value.as_f64() };
-    let (digits, unit) = UNITS.iter().find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))?;
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    digits.parse::<f64>().ok().filter(|_| plain).map(|number| number * unit)
+fn same_scalar(keys: &[&str], live: &Value, wanted: &Value) -> bool {
+    same_value(live, wanted)
+        || (is_empty(live) && is_empty(wanted))
+        || (holds_quantity(keys) && same_quantity(live, wanted))
 }
 
 #[cfg(test)]
@@ -178,11 +180,31 @@ mod tests {
 
     #[test]
     fn what_is_written_in_another_way_is_the_same() {
-        let live = json!({"cpu": "1", "memory": "1Gi", "half": "500m", "port": 80});
-        let wanted = json!({"cpu": "1000m", "memory": "1024Mi", "half": 0.5, "port": 80, "labels": {}, "env": null});
-        assert_eq!(differs(live.clone(), wanted), None);
-        assert_eq!(differs(live.clone(), json!({"cpu": "2"})), Some("cpu".into()));
-        assert_eq!(differs(live, json!({"memory": "G"})), Some("memory".into()));
+        let limits = |limits: Value| json!({"spec": {"containers": [{"name": "a", "resources": {"limits": limits}}]}});
+        let live = limits(json!({"cpu": "1", "memory": "1Gi", "half": "500m", "nvidia.com/gpu": "1"}));
+        let wanted = json!({"cpu": "1000m", "memory": "1024Mi", "half": 0.5, "nvidia.com/gpu": 1});
+        assert_eq!(differs(live.clone(), limits(wanted)), None);
+        let path = |key: &str| Some(format!("spec.containers[a].resources.limits.{key}"));
+        assert_eq!(differs(live.clone(), limits(json!({"cpu": "2"}))), path("cpu"));
+        assert_eq!(differs(live, limits(json!({"memory": "G"}))), path("memory"));
+        assert_eq!(differs(json!({"port": 80}), json!({"port": 80.0, "labels": {}, "env": null})), None);
+    }
+
+    #[test]
+    fn text_that_only_looks_like_a_quantity_is_text() {
+        for (live, wanted) in [("1.1", "1.10"), ("1", "1000m"), ("1Gi", "1024Mi"), ("1k", "1000"), ("1e3", "1000")] {
+            let places: [fn(&str) -> Value; 6] = [
+                |text| json!({"kind": "ConfigMap", "data": {"version": text}}),
+                |text| json!({"kind": "ConfigMap", "data": {"limits": text, "cpu": "1"}}),
+                |text| json!({"metadata": {"annotations": {"cpu": text}}}),
+                |text| json!({"metadata": {"labels": {"storage": text}}}),
+                |text| json!({"spec": {"containers": [{"name": "a", "env": [{"name": "b", "value": text}]}]}}),
+                |text| json!({"spec": {"containers": [{"name": "a", "args": ["--cpu", text]}]}}),
+            ];
+            for place in places {
+                assert!(differs(place(live), place(wanted)).is_some(), "{}", place(wanted));
+            }
+        }
     }
 
     #[test]

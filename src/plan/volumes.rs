@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::plan::difference::amount;
+use crate::cluster::quantity;
 use crate::plan::{Anew, PlanError};
 
 /// A claim as it stands.
@@ -47,9 +47,9 @@ pub(super) fn growth(old: &Value, new: &Value, claims: &[Claim]) -> Result<Vec<(
     let before = templates(old);
     let mut growing = Vec::new();
     for template in templates(new) {
-        let Some(asked) = amount(&template.size) else { continue };
+        let Some(asked) = quantity(&template.size) else { continue };
         let standing = before.iter().find(|other| other.names == template.names).map(|other| &other.size);
-        if let Some(standing) = standing.filter(|size| amount(size).is_some_and(|size| size > asked)) {
+        if let Some(standing) = standing.filter(|size| quantity(size).is_some_and(|size| size > asked)) {
             let text = |path: &str| new.pointer(path).and_then(Value::as_str).unwrap_or_default();
             return Err(PlanError::Shrink {
                 claim: format!("{} {}", text("/kind"), text("/metadata/name")),
@@ -58,7 +58,7 @@ pub(super) fn growth(old: &Value, new: &Value, claims: &[Claim]) -> Result<Vec<(
             });
         }
         let is_small = |claim: &&Claim| {
-            template.names.fit(&claim.name) && amount(&claim.size.clone().into()).is_some_and(|size| size < asked)
+            template.names.fit(&claim.name) && quantity(&claim.size.clone().into()).is_some_and(|size| size < asked)
         };
         for claim in claims.iter().filter(is_small) {
             let size = words(&template.size);

@@ -10,7 +10,7 @@ use crate::check::adoption::Incoming;
 use crate::check::ground::{Kinds, kind_of};
 use crate::check::row::Finding;
 use crate::check::{first_of, name_of};
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, quantity};
 
 /// Containers that a finding names.
 const NAMED: usize = 3;
@@ -165,14 +165,6 @@ fn said(container: &Value, name: &str) -> Option<ParsedQuantity> {
     let own = resources[side].get(resource);
     let limit = || resources["limits"].get(resource).filter(|_| side == "requests");
     own.or_else(limit).and_then(quantity)
-}
-
-fn quantity(value: &Value) -> Option<ParsedQuantity> {
-    match value {
-        Value::String(text) => ParsedQuantity::try_from(text.as_str()).ok(),
-        Value::Number(number) => ParsedQuantity::try_from(number.to_string()).ok(),
-        _ => None,
-    }
 }
 
 fn add(amounts: &mut Amounts, name: &str, more: ParsedQuantity) {
