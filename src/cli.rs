@@ -1,9 +1,10 @@
 //! clap types only: the command line as design'd contract. No logic beyond value parsing.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// Guided installer for the observability stack of a Kubernetes cluster on a tailnet.
 #[derive(Debug, Parser)]
@@ -145,6 +146,22 @@ pub fn from_environment<T: Args>() -> Result<T, clap::Error> {
     T::from_arg_matches(&matches)
 }
 
+/// The command that a line asks for whose output is one JSON event a line, whatever else is wrong with the line.
+pub fn streaming_command(line: impl IntoIterator<Item = OsString>) -> Option<&'static str> {
+    let line: Vec<OsString> = line.into_iter().collect();
+    let matches = Cli::command().ignore_errors(true).try_get_matches_from(&line).ok()?;
+    let command = match matches.subcommand_name() {
+        None | Some("install") => "install",
+        Some("upgrade") => "upgrade",
+        Some("uninstall") => "uninstall",
+        Some(_) => return None,
+    };
+    let output = matches.try_get_one::<Output>("output").ok().flatten();
+    // clap reads nothing behind a flag that lacks its value.
+    let is_named = line.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
+    (is_named || output.is_some_and(|output| *output == Output::Json)).then_some(command)
+}
+
 /// Flags of `upgrade`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct UpgradeArgs {
@@ -280,4 +297,26 @@ pub enum AnswersCommand {
     },
     /// Print the JSON Schema of the answers file
     Schema,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_line_still_tells_which_command_streams_events() {
+        for (line, expected) in [
+            ("install --output json --nonsense", Some("install")),
+            ("install --nonsense --output=json", Some("install")),
+            ("--output json uninstall --lock-timeout", Some("uninstall")),
+            ("uninstall --lock-timeout --output json", Some("uninstall")),
+            ("upgrade --output json --to", Some("upgrade")),
+            ("install --nonsense", None),
+            ("install --output yaml", None),
+            ("verify --output json --nonsense", None),
+        ] {
+            let words = std::iter::once("tailwatch").chain(line.split(' ')).map(OsString::from);
+            assert_eq!(streaming_command(words), expected, "{line}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The crate's error and its exit codes. One place maps errors to codes; the text is each error's own,
+//! The crate's error. One place maps errors to exit codes; the text is each error's own,
 //! the rendering is `report::failure`'s. Whether the cluster was changed is no error's to say: [`CommandError`] adds it
 //! from the record of the run's writes.
 
@@ -7,26 +7,9 @@ use crate::{
     plan::PlanError, stack::StackError, wizard::WizardError, writes::ClusterState,
 };
 
-/// Everything went as asked.
-pub const OK: u8 = 0;
-/// A bug or an unexpected local failure.
-pub const INTERNAL: u8 = 1;
-/// Wrong command line.
-pub const USAGE: u8 = 2;
-/// The answers are invalid or incomplete.
-pub const ANSWERS: u8 = 3;
-/// Something outside is in the way; nothing was changed.
-pub const PREFLIGHT: u8 = 4;
-/// The install or removal failed; the cluster was changed.
-pub const INSTALL: u8 = 5;
-/// Installed, but verification failed, or `diagnose` found what hinders it.
-pub const VERIFICATION: u8 = 6;
-/// Another run holds the lock, or took it.
-pub const LOCKED: u8 = 7;
-/// `plan --exit-code` found changes.
-pub const CHANGES: u8 = 8;
-/// Interrupted by the person or a signal.
-pub const INTERRUPTED: u8 = 130;
+pub use crate::exit_code::{
+    ANSWERS, CHANGES, INSTALL, INTERNAL, INTERRUPTED, LOCKED, OK, PREFLIGHT, USAGE, VERIFICATION,
+};
 
 /// Any failure a command can end with.
 #[derive(Debug, thiserror::Error)]

@@ -9,9 +9,9 @@ mod hop;
 mod kept;
 mod planned;
 mod sign_in;
+mod summary;
 mod upgrade;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,6 +23,7 @@ pub use hop::Hop;
 pub use kept::Kept;
 pub use planned::{ActionKind, Effects, PlannedStep, Rollback};
 pub use sign_in::SignIn;
+pub use summary::{RunError, RunOutcome, RunSummary};
 pub use upgrade::{PathRow, UpgradeRow};
 
 /// One line of `--output json`: an event and when it happened (RFC 3339, UTC).
@@ -35,6 +36,13 @@ pub struct Stamped {
     pub event: Event,
 }
 
+impl Stamped {
+    /// An event of this moment.
+    pub fn now(event: Event) -> Stamped {
+        Stamped { time: jiff::Timestamp::now(), event }
+    }
+}
+
 /// A fact about a run. Tagged `event` in kebab-case, fields in camelCase.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -45,11 +53,11 @@ pub enum Event {
         command: String,
         /// kubeconfig context, when known.
         context: Option<String>,
-        /// Namespace of the stack.
-        namespace: String,
+        /// Namespace of the stack; `None` where the run ended before it was known.
+        namespace: Option<String>,
         /// Version of tailwatch.
         version: String,
-        /// Every step of the plan.
+        /// Every step of the plan; empty where the run ended before one was executed.
         steps: Vec<PlannedStep>,
     },
     /// A wave begins; no step of a later wave has started.
@@ -203,20 +211,6 @@ pub enum StepOutcome {
     Cancelled,
 }
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum RunOutcome {
-    /// Everything asked was done and verified (or verification was skipped on request).
-    Succeeded,
-    /// The stack is installed, but a check failed (exit code 6).
-    VerificationFailed,
-    /// A step failed (exit code 5).
-    Failed,
-    /// The person or a signal ended it (exit code 130).
-    Cancelled,
-}
-
 /// One step's end, as the last event repeats it.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -272,25 +266,6 @@ pub struct CheckResult {
     pub seconds: f64,
 }
 
-/// The end of a run.
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct RunSummary {
-    /// How it ended.
-    pub outcome: RunOutcome,
-    /// Each step's end, in plan order.
-    pub steps: Vec<StepResult>,
-    /// Each check's verdict.
-    pub checks: Vec<CheckResult>,
-    /// Seconds since `run-started`.
-    pub seconds: f64,
-    /// Largest resident set of tailwatch itself, without children, in KiB.
-    #[serde(rename = "peakRssKiB")]
-    pub peak_rss_kib: u64,
-    /// Requests to the API server by verb (get, list, watch, patch, create, …); helm's own are not counted.
-    pub api_requests: BTreeMap<String, u64>,
-}
-
 /// Sender half: cheap to clone; a reporter that went away never stops the work.
 #[derive(Clone, Debug)]
 pub struct Events {
@@ -322,7 +297,7 @@ impl Events {
             return;
         }
         self.queued.fetch_add(1, Ordering::Relaxed);
-        let _ = self.sender.send(Stamped { time: jiff::Timestamp::now(), event });
+        let _ = self.sender.send(Stamped::now(event));
     }
 }
 

@@ -22,6 +22,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod exit_code;
 pub mod helm;
 pub mod plan;
 pub mod process;

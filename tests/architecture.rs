@@ -7,21 +7,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A module of the crate and all it may know of.
-const MAY_SEE: [(&str, &[&str]); 17] = [
+const MAY_SEE: [(&str, &[&str]); 18] = [
     ("main", &["cli", "commands", "report"]),
     ("lib", &[]),
     ("cli", &[]),
     (
         "commands",
         &[
-            "cli", "error", "wizard", "report", "engine", "check", "plan", "helm", "cluster", "stack", "config",
-            "event", "process", "refusal", "writes",
+            "cli",
+            "error",
+            "wizard",
+            "report",
+            "engine",
+            "check",
+            "plan",
+            "helm",
+            "cluster",
+            "stack",
+            "config",
+            "event",
+            "process",
+            "refusal",
+            "writes",
+            "exit_code",
         ],
     ),
     ("wizard", &["config"]),
     ("report", &["event", "cli", "error"]),
-    // Of the crate's error only the exit codes.
-    ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "error", "refusal"]),
+    ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "refusal", "exit_code"]),
     ("check", &["helm", "cluster", "process", "stack", "config", "event"]),
     ("plan", &["helm", "cluster", "stack", "config", "event"]),
     ("helm", &["process", "stack", "config", "event", "refusal", "writes"]),
@@ -30,13 +43,15 @@ const MAY_SEE: [(&str, &[&str]); 17] = [
     ("process", &[]),
     ("stack", &["config", "event"]),
     ("config", &[]),
-    ("event", &[]),
+    ("event", &["exit_code"]),
     ("refusal", &["event"]),
     ("writes", &[]),
+    ("exit_code", &[]),
 ];
 
 /// Gathers every module's error and maps it to an exit code.
-const ERROR_MAY_SEE: &[&str] = &["wizard", "engine", "plan", "helm", "cluster", "stack", "config", "event", "writes"];
+const ERROR_MAY_SEE: &[&str] =
+    &["wizard", "engine", "plan", "helm", "cluster", "stack", "config", "event", "writes", "exit_code"];
 /// Who prints, draws or prompts.
 const MAY_TALK: [&str; 3] = ["main", "report", "wizard"];
 const TALK: [&str; 8] =

@@ -13,10 +13,10 @@ use crate::commands::lock::Waiting;
 use crate::commands::signals::Signals;
 use crate::commands::survey::Survey;
 use crate::commands::verify::verdict;
-use crate::commands::{lock, spent};
+use crate::commands::{ending, lock};
 use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, Journal, Machine, RunResult};
-use crate::error::{Checked, Error};
+use crate::error::{Checked, CommandError, Error};
 use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary};
 use crate::helm::{Helm, Ownership};
 use crate::plan::Plan;
@@ -80,13 +80,17 @@ pub(super) async fn execute(
         machine,
     };
     let waiting = Waiting { timeout: options.lock_timeout, style: &style };
-    let lease = lock::patiently(&context, &style, lock(&context, settings, &survey, waiting)).await?;
+    let locked = lock::patiently(&context, &style, lock(&context, settings, &survey, waiting)).await;
+    let lease = match locked {
+        Ok(lease) => lease,
+        Err(error) => return Err(ending::left(reporter, error).await),
+    };
     let steps = with_usual_seconds(survey.plan.steps(), &journal);
     journal.begin(options.command, &steps);
     events.send(Event::RunStarted {
         command: options.command.into(),
         context: cluster.context().map(str::to_owned),
-        namespace: settings.namespace.to_string(),
+        namespace: Some(settings.namespace.to_string()),
         version: env!("CARGO_PKG_VERSION").into(),
         steps,
     });
@@ -114,22 +118,19 @@ pub(super) async fn execute(
         result.note_loss(&lease);
         lease.release().await;
     }
-    let outcome = outcome(&result, checks.as_deref());
-    let checks = checks.unwrap_or_default();
-    let verified = verdict(&checks);
-    if matches!(outcome, RunOutcome::Failed | RunOutcome::VerificationFailed) {
+    let RunResult { steps, failure } = result;
+    let writes = options.signals.writes();
+    let ended = ended(failure, checks.as_deref()).map_err(|error| CommandError::new(error, writes.state()));
+    let took = (started, &cluster);
+    let summary = RunSummary { steps, checks: checks.unwrap_or_default(), ..ending::summary(&ended, took, writes) };
+    if matches!(summary.outcome, RunOutcome::Failed | RunOutcome::VerificationFailed) {
         diagnosed.tell(&cluster, &events).await;
     }
-    journal.finish(outcome);
-    let summary = RunSummary { outcome, steps: result.steps, checks, ..spent::so_far(started, &cluster) };
+    journal.finish(summary.outcome);
     events.send(Event::RunFinished(summary));
     drop((events, context));
     let _ = reporter.await;
-    match (outcome, result.failure) {
-        (_, Some(failure)) => Err(failure.into()),
-        (RunOutcome::Cancelled, None) => Err(Error::InterruptedChecks { of: Checked::Install }),
-        (_, None) => verified,
-    }
+    ended.map_err(|error| *error.error)
 }
 
 /// Takes the lock where something will change, and makes sure that what was planned from still stands.
@@ -170,13 +171,11 @@ async fn unchanged_since(context: &EngineContext, plan: &Plan) -> Result<(), Err
 }
 
 /// `checks`: `None` where they were interrupted.
-fn outcome(result: &RunResult, checks: Option<&[CheckResult]>) -> RunOutcome {
-    match (&result.failure, checks) {
-        (Some(failure), _) if failure.is_cancelled() => RunOutcome::Cancelled,
-        (Some(_), _) => RunOutcome::Failed,
-        (None, None) => RunOutcome::Cancelled,
-        (None, Some(checks)) if verdict(checks).is_err() => RunOutcome::VerificationFailed,
-        (None, Some(_)) => RunOutcome::Succeeded,
+fn ended(failure: Option<EngineError>, checks: Option<&[CheckResult]>) -> Result<u8, Error> {
+    match (failure, checks) {
+        (Some(failure), _) => Err(failure.into()),
+        (None, None) => Err(Error::InterruptedChecks { of: Checked::Install }),
+        (None, Some(checks)) => verdict(checks),
     }
 }
 

@@ -5,21 +5,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::Cli;
-use crate::error;
-
-/// The exit codes of `crate::error`.
-const EXIT_CODES: [(u8, &str); 10] = [
-    (error::OK, "everything went as asked"),
-    (error::INTERNAL, "a bug or an unexpected local failure"),
-    (error::USAGE, "wrong command line"),
-    (error::ANSWERS, "the answers are invalid or incomplete"),
-    (error::PREFLIGHT, "something outside is in the way; nothing was changed"),
-    (error::INSTALL, "the install or removal failed; the cluster was changed"),
-    (error::VERIFICATION, "installed, but verification failed, or diagnose found what hinders the stack"),
-    (error::LOCKED, "another run holds the lock"),
-    (error::CHANGES, "plan --exit-code found changes"),
-    (error::INTERRUPTED, "interrupted"),
-];
+use crate::exit_code;
 
 /// The page in roff.
 pub(super) fn page() -> std::io::Result<Vec<u8>> {
@@ -33,8 +19,8 @@ pub(super) fn page() -> std::io::Result<Vec<u8>> {
     root.build();
     commands(&root, "tailwatch", &mut roff);
     roff.control("SH", ["EXIT STATUS"]);
-    for (code, meaning) in EXIT_CODES {
-        roff.control("TP", []).text([bold(code.to_string())]).text([roman(meaning)]);
+    for row in &exit_code::ALL {
+        roff.control("TP", []).text([bold(row.code.to_string())]).text([roman(row.meaning.replace('`', ""))]);
     }
     roff.to_writer(&mut page)?;
     Ok(page)

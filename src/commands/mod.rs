@@ -4,6 +4,7 @@ mod adoption;
 mod answers;
 mod connect;
 mod diagnose;
+mod ending;
 mod execute;
 mod ground;
 mod install;
@@ -16,36 +17,56 @@ mod reports;
 mod saved;
 mod sign_in;
 mod signals;
-mod spent;
 mod status;
 mod survey;
 mod uninstall;
 mod upgrade;
 mod verify;
 
+use std::ffi::OsString;
+use std::time::Instant;
+
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Command, GlobalArgs};
+use crate::cli::{self, Cli, Command, GlobalArgs};
 use crate::commands::signals::Signals;
 use crate::error::{self, CommandError, Error};
 use crate::report::{self, Files, Record, style::Style};
 use crate::writes::Writes;
 
-/// Runs the command and writes its reports; the code is the exit code.
+/// Runs the command, sends the last event where its run did not, and writes its reports; the code is the exit code.
 pub fn run(cli: Cli) -> Result<u8, CommandError> {
+    let started = Instant::now();
     let Cli { global, command } = cli;
     let writes = Writes::default();
-    let told = |error| CommandError::new(error, writes.state());
-    let Some(name) = reports::writer(command.as_ref()) else {
-        reports::refuse_flags(&global).map_err(told)?;
-        return dispatch(global, command, Run { record: &Record::new("tailwatch"), writes: &writes }).map_err(told);
-    };
-    let files = Files::open(&global).map_err(told)?;
-    let style = Style::resolve(&global);
-    let record = Record::new(name);
-    let ended = dispatch(global, command, Run { record: &record, writes: &writes }).map_err(told);
-    record.conclude(&ended);
-    files.write(&record, &style);
+    let streams = ending::streams(command.as_ref());
+    let record = Record::new(reports::writer(command.as_ref()).or(streams).unwrap_or("tailwatch"));
+    let ended = with_reports(&global, command, Run { record: &record, writes: &writes });
+    if let Some(command) = streams {
+        ending::Early { global: &global, command, started }.finish(&ended, &record);
+    }
+    ended
+}
+
+/// What clap refused of a command line, with the events that its command ends with; the code is the exit code.
+pub fn refuse(refusal: &clap::Error, arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    if let Some(command) = cli::streaming_command(arguments).filter(|_| refusal.use_stderr()) {
+        ending::refused(command, refusal);
+    }
+    u8::try_from(refusal.exit_code()).unwrap_or(error::USAGE)
+}
+
+fn with_reports(global: &GlobalArgs, command: Option<Command>, run: Run<'_>) -> Result<u8, CommandError> {
+    let told = |error| CommandError::new(error, run.writes.state());
+    if reports::writer(command.as_ref()).is_none() {
+        reports::refuse_flags(global).map_err(told)?;
+        return dispatch(global.clone(), command, run).map_err(told);
+    }
+    let files = Files::open(global).map_err(told)?;
+    let style = Style::resolve(global);
+    let ended = dispatch(global.clone(), command, run).map_err(told);
+    run.record.conclude(&ended);
+    files.write(run.record, &style);
     ended
 }
 
@@ -67,7 +88,7 @@ fn dispatch(global: GlobalArgs, command: Option<Command>, run: Run<'_>) -> Resul
             drive(writes, |signals| async move { upgrade::upgrade(&global, &arguments, &signals, record).await })
         }
         Some(Command::Uninstall(arguments)) => {
-            drive(writes, |signals| async move { uninstall::uninstall(&global, &arguments, &signals).await })
+            drive(writes, |signals| async move { uninstall::uninstall(&global, &arguments, &signals, record).await })
         }
         Some(Command::Plan { settings, diff, exit_code }) => drive(writes, |signals| async move {
             plan::plan(&global, &settings, plan::PlanOptions { diff, exit_code }, signals.writes()).await

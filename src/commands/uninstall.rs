@@ -10,10 +10,10 @@ use crate::commands::install::{Audience, PLANS, cluster_name, parse_lock_timeout
 use crate::commands::lock::Waiting;
 use crate::commands::signals::Signals;
 use crate::commands::survey::catalogue;
-use crate::commands::{connect, lock, settings_sources, spent};
+use crate::commands::{connect, ending, lock, settings_sources};
 use crate::engine::{self, EngineContext, Journal, Machine, RunResult};
-use crate::error::{self, Error};
-use crate::event::{self, Event, Kept, RunOutcome, RunSummary};
+use crate::error::{self, CommandError, Error};
+use crate::event::{self, Event, Kept, RunSummary};
 use crate::plan::{self, Asked, PlanError, Uninstall};
 use crate::report::{self, Mode, Record, style::Style};
 use crate::stack::Overview;
@@ -23,6 +23,7 @@ use crate::wizard;
 struct Run<'a> {
     global: &'a GlobalArgs,
     signals: &'a Signals,
+    record: &'a Record,
     style: Style,
     wave_timeout: Duration,
     lock_timeout: Duration,
@@ -31,7 +32,12 @@ struct Run<'a> {
 }
 
 /// Needs no answers: what stands in the cluster tells what there is to remove.
-pub(super) async fn uninstall(global: &GlobalArgs, arguments: &UninstallArgs, signals: &Signals) -> Result<u8, Error> {
+pub(super) async fn uninstall(
+    global: &GlobalArgs,
+    arguments: &UninstallArgs,
+    signals: &Signals,
+    record: &Record,
+) -> Result<u8, Error> {
     let wave_timeout = parse_timeout(&arguments.timeout)?;
     let lock_timeout = parse_lock_timeout(&arguments.lock_timeout)?;
     let audience = Audience::of(global);
@@ -44,11 +50,13 @@ pub(super) async fn uninstall(global: &GlobalArgs, arguments: &UninstallArgs, si
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
     let (cluster, helm) = connect::connect(global, &draft, signals.writes()).await?;
+    record.place(cluster.context(), &namespace);
     let rows = catalogue(global)?.overview(&namespace);
     let target = Target { cluster, helm };
     let asked = Asked { data: arguments.delete_data, crds: arguments.delete_crds };
     let confirmed = if arguments.yes { Audience::Nobody } else { audience };
-    let run = Run { global, signals, style: Style::resolve(global), wave_timeout, lock_timeout, asked: confirmed };
+    let style = Style::resolve(global);
+    let run = Run { global, signals, record, style, wave_timeout, lock_timeout, asked: confirmed };
     for _ in 1..PLANS {
         match run.plan_and_execute(&target, (&namespace, &rows), asked).await {
             Err(Error::Plan(PlanError::Stale { release })) => {
@@ -89,7 +97,7 @@ impl Run<'_> {
     async fn execute(&self, target: Target, plan: &Uninstall) -> Result<u8, Error> {
         let (events, stream) = event::channel();
         let mode = Mode::resolve(self.global);
-        let reporter = tokio::spawn(report::drain(self.global.clone(), mode, stream, Record::new("uninstall")));
+        let reporter = tokio::spawn(report::drain(self.global.clone(), mode, stream, self.record.clone()));
         let started = Instant::now();
         let Target { cluster, helm } = target;
         let namespace = plan.ground.namespace.as_str();
@@ -106,38 +114,41 @@ impl Run<'_> {
             machine,
         };
         let waiting = Waiting { timeout: self.lock_timeout, style: &self.style };
-        let lease = lock::patiently(&context, &self.style, lock(&context, plan, waiting)).await?;
+        let locked = lock::patiently(&context, &self.style, lock(&context, plan, waiting)).await;
+        let lease = match locked {
+            Ok(lease) => lease,
+            Err(error) => return Err(ending::left(reporter, error).await),
+        };
         let steps = with_usual_seconds(plan.steps(), &journal);
         journal.begin("uninstall", &steps);
         events.send(Event::RunStarted {
             command: "uninstall".into(),
             context: cluster.context().map(str::to_owned),
-            namespace: namespace.to_owned(),
+            namespace: Some(namespace.to_owned()),
             version: env!("CARGO_PKG_VERSION").into(),
             steps,
         });
         let RunResult { steps, failure } = engine::uninstall(&context, plan, lease).await;
-        let outcome = match &failure {
-            Some(failure) if failure.is_cancelled() => RunOutcome::Cancelled,
-            Some(_) => RunOutcome::Failed,
-            None => RunOutcome::Succeeded,
-        };
-        journal.finish(outcome);
-        let kept = match failure {
+        let writes = self.signals.writes();
+        let ended = failure.map_or(Ok(error::OK), |failure| Err(failure.into()));
+        let ended = ended.map_err(|error| CommandError::new(error, writes.state()));
+        let kept = match ended {
             // More stays than is meant to.
-            Some(_) => None,
-            None => what_stays(&context, plan).await,
+            Err(_) => None,
+            Ok(_) => what_stays(&context, plan).await,
         };
         if let Some(kept) = &kept {
             events.send(Event::Kept { objects: kept.clone() });
         }
-        events.send(Event::RunFinished(RunSummary { outcome, steps, ..spent::so_far(started, &cluster) }));
+        let summary = RunSummary { steps, ..ending::summary(&ended, (started, &cluster), writes) };
+        journal.finish(summary.outcome);
+        events.send(Event::RunFinished(summary));
         drop((events, context));
         let _ = reporter.await;
         if let Some(kept) = kept.filter(|_| self.global.output == Output::Human) {
             report::write_stdout(&report::kept_table(&kept, &self.style, report::width()));
         }
-        failure.map_or(Ok(error::OK), |failure| Err(failure.into()))
+        ended.map_err(|error| *error.error)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::cluster::ClusterError;
-use crate::error;
 use crate::event::{Diagnosis, Rollback};
+use crate::exit_code;
 use crate::helm::HelmError;
 
 /// The run failed.
@@ -162,18 +162,18 @@ impl EngineError {
     /// The documented exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
-            EngineError::Step { source: StepError::Cancelled, .. } => error::INTERRUPTED,
-            EngineError::Cancelled { .. } | EngineError::RemovalCancelled { .. } => error::INTERRUPTED,
-            EngineError::Step { .. } | EngineError::Removal { .. } => error::INSTALL,
-            EngineError::LockLost { .. } => error::LOCKED,
-            EngineError::Lock { source, .. } if source.is_locked() => error::LOCKED,
-            EngineError::Lock { .. } => error::PREFLIGHT,
+            EngineError::Step { source: StepError::Cancelled, .. } => exit_code::INTERRUPTED,
+            EngineError::Cancelled { .. } | EngineError::RemovalCancelled { .. } => exit_code::INTERRUPTED,
+            EngineError::Step { .. } | EngineError::Removal { .. } => exit_code::INSTALL,
+            EngineError::LockLost { .. } => exit_code::LOCKED,
+            EngineError::Lock { source, .. } if source.is_locked() => exit_code::LOCKED,
+            EngineError::Lock { .. } => exit_code::PREFLIGHT,
         }
     }
 
     /// Whether a signal, or the loss of the lock, ended the run.
     pub fn is_cancelled(&self) -> bool {
-        self.exit_code() == error::INTERRUPTED || matches!(self, EngineError::LockLost { .. })
+        self.exit_code() == exit_code::INTERRUPTED || matches!(self, EngineError::LockLost { .. })
     }
 
     /// What to do.

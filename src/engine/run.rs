@@ -158,7 +158,7 @@ fn skip(context: &EngineContext, step: &Step) -> StepResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error;
+    use crate::exit_code;
 
     #[test]
     fn a_lost_lock_is_why_a_run_ends_unless_a_step_failed_by_itself() {
@@ -175,9 +175,9 @@ mod tests {
         };
         let lost = Some("1@elsewhere holds it now");
         assert_eq!(code(None, None), None);
-        assert_eq!(code(None, lost), Some(error::LOCKED), "during the verification");
-        assert_eq!(code(Some(EngineError::Cancelled { wave: 32 }), lost), Some(error::LOCKED));
-        assert_eq!(code(Some(EngineError::Cancelled { wave: 32 }), None), Some(error::INTERRUPTED));
-        assert_eq!(code(Some(failed()), lost), Some(error::INSTALL));
+        assert_eq!(code(None, lost), Some(exit_code::LOCKED), "during the verification");
+        assert_eq!(code(Some(EngineError::Cancelled { wave: 32 }), lost), Some(exit_code::LOCKED));
+        assert_eq!(code(Some(EngineError::Cancelled { wave: 32 }), None), Some(exit_code::INTERRUPTED));
+        assert_eq!(code(Some(failed()), lost), Some(exit_code::INSTALL));
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use crate::error::CommandError;
-use crate::event::{Diagnosis, Severity};
+use crate::event::{Diagnosis, RunError, Severity};
 use crate::report::rows::{Block, Row, Rows};
 use crate::report::style::{Style, Tone};
 use crate::report::text::{Clock, UNBROKEN, one_line, wrap};
@@ -23,6 +23,16 @@ pub(super) fn text(error: &CommandError, style: Style, width: usize, clock: &Clo
     let what = Row::new("what", &what(error, diagnosis));
     let safe = Row::new("safe", &error.safe().unwrap_or_default());
     headline + &Block { style, width, indent: 2 }.text(&[what, place, since, cause, log, next, safe, docs])
+}
+
+/// The same as a fact.
+pub fn fact(error: &CommandError) -> RunError {
+    RunError {
+        message: error.to_string(),
+        causes: chain(error),
+        hint: error.diagnosis().map(|found| found.hint.clone()).or_else(|| error.hint()),
+        exit_code: error.exit_code(),
+    }
 }
 
 /// What the step says of itself, without the cause and the cluster's words, which have a row of their own.

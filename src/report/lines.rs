@@ -144,7 +144,8 @@ impl Reporter for Lines {
             Event::RunStarted { context, namespace, steps, .. } => {
                 self.versions = steps.iter().map(|step| (step.component.clone(), step.chart_version.clone())).collect();
                 let context = context.as_ref().map(|name| format!(", context {name}")).unwrap_or_default();
-                self.line(now, &format!("{} steps{context}, namespace {namespace}", steps.len()));
+                let namespace = namespace.as_ref().map(|name| format!(", namespace {name}")).unwrap_or_default();
+                self.line(now, &format!("{} steps{context}{namespace}", steps.len()));
             }
             Event::StepStarted { component, action, wave } => {
                 self.told.insert(component.clone(), Told::of_a_new_step(now));

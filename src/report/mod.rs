@@ -169,6 +169,18 @@ pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream, reco
     }
 }
 
+/// Writes events of this moment to stdout, one JSON object a line, and to a log file. Needs no runtime.
+pub fn write_events(log: Option<&Path>, events: impl IntoIterator<Item = Event>) {
+    let mut json = Json(std::io::stdout());
+    let mut log = log.and_then(|path| File::options().create(true).append(true).open(path).ok());
+    for stamped in events.into_iter().map(Stamped::now) {
+        json.event(&stamped);
+        if let Some(log) = &mut log {
+            let _ = writeln!(log, "{}", serde_json::to_string(&stamped).unwrap_or_default());
+        }
+    }
+}
+
 /// The log is a help: without it the run goes on.
 fn open_log(path: &Path, style: &Style) -> Option<File> {
     let opened = File::options().create(true).append(true).open(path);

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use crate::error::{CommandError, Error, INTERRUPTED};
-use crate::event::{ActionKind, CheckResult, Event, PlannedStep, Stamped, StepOutcome};
-use crate::report::failure::chain;
+use crate::event::{ActionKind, CheckResult, Event, PlannedStep, RunError, Stamped, StepOutcome};
+use crate::report::failure::fact;
 
 /// A run as it is remembered. Cheap to clone; every clone writes into the same.
 #[derive(Clone, Debug)]
@@ -74,8 +74,8 @@ pub(super) struct Failure {
 
 impl Failure {
     fn of(error: &CommandError) -> Failure {
-        let next = error.diagnosis().map(|found| found.hint.clone()).or_else(|| error.hint());
-        Failure { message: error.to_string(), causes: chain(error), next }
+        let RunError { message, causes, hint, .. } = fact(error);
+        Failure { message, causes, next: hint }
     }
 }
 
@@ -107,6 +107,10 @@ pub(super) struct Facts {
     pub(super) checks: Vec<CheckResult>,
     /// Ids of the checks that were started, in the order of the report.
     pub(super) asked: Vec<String>,
+    /// Whether the run has sent its last event.
+    finished: bool,
+    /// Context and namespace.
+    place: Option<(Option<String>, String)>,
     pub(super) ending: Ending,
 }
 
@@ -148,6 +152,7 @@ impl Facts {
             }
             Event::ChecksStarted { checks } => self.asked.clone_from(checks),
             Event::CheckFinished(result) => self.check(result),
+            Event::RunFinished(_) => self.finished = true,
             _ => {}
         }
     }
@@ -178,6 +183,8 @@ impl Record {
             steps: Vec::new(),
             checks: Vec::new(),
             asked: Vec::new(),
+            finished: false,
+            place: None,
             ending: Ending::Fine,
         })))
     }
@@ -188,6 +195,7 @@ impl Record {
 
     /// Where the run works.
     pub fn surroundings(&self, surroundings: Surroundings) {
+        self.place(surroundings.context.as_deref(), &surroundings.namespace);
         self.change(|facts| facts.surroundings = Some(surroundings));
     }
 
@@ -212,6 +220,26 @@ impl Record {
             Err(error) => Ending::Failed(Failure::of(error)),
         };
         self.change(|facts| (facts.ending, facts.ended) = (ending, Timestamp::now()));
+    }
+
+    /// Whether the run has sent its last event.
+    pub fn is_finished(&self) -> bool {
+        self.facts().finished
+    }
+
+    /// The context, when known, and the namespace of the stack.
+    pub fn place(&self, context: Option<&str>, namespace: &str) {
+        self.change(|facts| facts.place = Some((context.map(str::to_owned), namespace.to_owned())));
+    }
+
+    /// The same, once the run has found it out.
+    pub fn place_known(&self) -> Option<(Option<String>, String)> {
+        self.facts().place
+    }
+
+    /// Every verdict so far.
+    pub fn checks_so_far(&self) -> Vec<CheckResult> {
+        self.facts().ordered_checks()
     }
 
     pub(super) fn event(&self, stamped: &Stamped) {

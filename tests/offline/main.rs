@@ -15,5 +15,6 @@ mod interruption;
 mod machine;
 mod refusals;
 mod reports;
+mod run_events;
 mod server;
 mod talk;
