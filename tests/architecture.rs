@@ -58,6 +58,9 @@ const TALK: [&str; 8] =
     ["println!", "print!(", "eprintln!", "eprint!(", "dbg!(", "indicatif", "dialoguer", "console::"];
 /// How a child could be started beside `process`; `clap::Command` starts none.
 const STARTS: [&str; 4] = ["process::Command", "tokio::process", "open::that", "open::with"];
+/// A client secret is bound to its issuer and client id; code that needs one asks for the type that holds all three.
+const MAY_READ_CLIENT_SECRETS: [&str; 2] = ["config/", "stack/oauth_clients.rs"];
+const CLIENT_SECRETS: [&str; 2] = [".client_secret", "oauth_client_secret"];
 const NO_NAMES: [&str; 8] = ["utils", "util", "helpers", "helper", "common", "manager", "misc", "shared"];
 const LONGEST: usize = 400;
 
@@ -158,6 +161,10 @@ fn violations(sources: &[Source]) -> Vec<String> {
             let code = source.code();
             found.extend(starts(&code).map(|word| format!("{path}: only process starts children, not {word}")));
         }
+        if !MAY_READ_CLIENT_SECRETS.iter().any(|place| path.starts_with(place)) {
+            let fields = CLIENT_SECRETS.into_iter().filter(|field| source.code().contains(field));
+            found.extend(fields.map(|field| format!("{path}: only stack::OidcClient and OperatorClient read {field}")));
+        }
         if !MAY_TALK.contains(&module) {
             found.extend(talk(&source.code()).map(|word| format!("{path}: only report and wizard talk, not {word}")));
         }
@@ -223,6 +230,7 @@ fn every_kind_of_violation_is_noticed() {
         ("stack/desired.rs", "std::io::stderr().write_all(b\"x\")", "not stderr()"),
         ("commands/plan.rs", "use indicatif::ProgressBar;", "not indicatif"),
         ("helm/child.rs", "use tokio::process::Child;", "only process starts children, not tokio::process"),
+        ("check/login/mod.rs", "fn f() { settings.auth0.client_secret }", "OidcClient"),
         ("check/web.rs", "fn f() { Command::new(\"curl\") }", "only process starts children, not Command::new"),
         ("plan/build.rs", "use std::process::Command;", "only process starts children, not process::Command"),
         ("commands/sign_in.rs", "open::that_detached(address)", "only process starts children, not open::that"),

@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::config::{OperatorMode, Settings, nearest};
 use crate::event::CheckResult;
 use crate::helm::Helm;
-use crate::stack::{TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
+use crate::stack::{OperatorClient, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
 
 /// The oldest Kubernetes that every chart of the catalogue takes (kube-prometheus-stack: >=1.25.0-0).
 const OLDEST: (u64, u64) = (1, 25);
@@ -45,7 +45,7 @@ pub async fn run(cluster: &Cluster, helm: &Helm, settings: &Settings) -> Result<
         cluster.ingress_classes(),
         cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
     )?;
-    let credentials = operator_secret.is_some() || settings.tailscale.oauth_client_secret.is_some();
+    let credentials = OperatorClient::resolve(&settings.tailscale, operator_secret.as_ref()).is_ok();
     let has_class = ingress_classes.iter().any(|class| class == "tailscale");
     // A helm that is missing or too old has ended the command before.
     let helm = Finding::pass(format!("{}, {}", helm.version(), helm.program().display()));

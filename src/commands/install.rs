@@ -18,7 +18,7 @@ use crate::helm::Ownership;
 use crate::plan::{PlanError, Untried};
 use crate::process::Environment;
 use crate::report::{self, Record, style::Style};
-use crate::stack::DOOR_SECRET;
+use crate::stack::{self, DOOR_SECRET, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
 use crate::wizard::{self, Detected, Scope};
 
 /// Whether somebody can be asked.
@@ -239,7 +239,8 @@ async fn asked_of_the_provider(
     if !survey.changes(DOOR) {
         return Ok(Vec::new());
     }
-    Ok(check::identity::run(&target.cluster, settings).await?)
+    let client = check::identity::client(&target.cluster, settings).await?;
+    Ok(check::identity::run(settings, client.ok()).await)
 }
 
 /// A doubt, as a notice of the plan.
@@ -292,18 +293,21 @@ pub(super) async fn ask(
     secrets: Secrets,
 ) -> Result<(), Error> {
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let (storage_classes, ingress_classes, secret) = tokio::try_join!(
+    let (storage_classes, ingress_classes, client, operator) = tokio::try_join!(
         cluster.storage_classes(),
         cluster.ingress_classes(),
-        cluster.secret(&namespace, DOOR_SECRET)
+        cluster.secret(&namespace, DOOR_SECRET),
+        cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
     )?;
     let machine = Machine::read(environment).await;
+    let keep = secrets == Secrets::Keep;
     tokio::task::block_in_place(|| {
         let detected = Detected {
             tailnet: machine.map(|machine| machine.suffix),
             storage_classes,
             ingress_classes,
-            client_secret_in_cluster: secret.is_some() && secrets == Secrets::Keep,
+            kept_oidc_client: client.filter(|_| keep).as_ref().and_then(stack::kept_oidc_client),
+            kept_operator_client: operator.filter(|_| keep).as_ref().and_then(stack::kept_operator_client),
         };
         wizard::ask(draft, &detected, scope, &mut wizard::Terminal)
     })?;

@@ -29,9 +29,9 @@ pub(super) async fn preflight(
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
     let settings = saved::settings(draft, &cluster).await?;
     reports::note_surroundings(record, &cluster, &helm, &settings);
-    let (mut checks, provider) =
-        tokio::try_join!(preflight::run(&cluster, &helm, &settings), identity::run(&cluster, &settings))?;
-    checks.extend(provider);
+    let (mut checks, client) =
+        tokio::try_join!(preflight::run(&cluster, &helm, &settings), identity::client(&cluster, &settings))?;
+    checks.extend(identity::run(&settings, client.ok()).await);
     record.checks(&checks);
     // Fetching and rendering every chart tells the rest; what is wrong with it is an error of its own.
     let survey = survey(global, &cluster, &helm, &settings).await?;

@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal as _;
 
-use crate::check::identity::client_secret;
+use crate::check::identity;
 use crate::check::login::{self, Loopback, Way};
 use crate::cli::{GlobalArgs, LoginArgs, LoginWay};
 use crate::cluster::Cluster;
@@ -14,7 +14,6 @@ use crate::error::{self, Error};
 use crate::event::{self, CheckResult, Event, SignIn};
 use crate::process::{self, Environment};
 use crate::report::{self, Mode, Record, style::Style};
-use crate::stack::{DOOR_SECRET, StackError};
 use crate::wizard::{self, WizardError};
 
 /// The way that is asked for; takes the port where it needs one.
@@ -41,8 +40,7 @@ pub(super) struct Walk<'a> {
 impl Walk<'_> {
     /// Invites somebody to sign in and returns the verdicts.
     pub(super) async fn begin(&self, way: Way) -> Result<Vec<CheckResult>, Error> {
-        let secret = client_secret(self.cluster, self.settings).await?;
-        let secret = secret.ok_or(StackError::ClientSecretMissing { secret: DOOR_SECRET })?;
+        let client = identity::client(self.cluster, self.settings).await??;
         let style = Style::resolve(self.global);
         let invite = |sign_in: &SignIn| {
             report::invitation(sign_in, &style);
@@ -50,7 +48,7 @@ impl Walk<'_> {
                 open_browser(address, self.environment);
             }
         };
-        let checks = login::walk(self.settings, &secret, way, invite).await;
+        let checks = login::walk(self.settings, &client, way, invite).await;
         self.write_down(&checks).await;
         Ok(checks)
     }

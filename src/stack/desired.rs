@@ -11,8 +11,8 @@ use crate::stack::merge::merge;
 use crate::stack::placeholders::{Fillings, fill};
 use crate::stack::policies::network_policies;
 use crate::stack::{
-    Catalogue, ChartSource, DOOR_SECRET, GRAFANA_SECRET, LiveFacts, OwnObject, Release, SecretData, StackError,
-    TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET, objects, secrets,
+    Catalogue, ChartSource, DOOR_SECRET, GRAFANA_SECRET, LiveFacts, OperatorClient, OwnObject, Release, SecretData,
+    StackError, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET, objects, secrets,
 };
 
 /// The releases in wave order, with final values and our own objects.
@@ -95,10 +95,13 @@ fn own_objects(
 ) -> Result<Vec<OwnObject>, StackError> {
     let namespace = settings.namespace.as_str();
     Ok(match component.name.as_str() {
-        "tailscale-operator" => vec![
-            objects::tailscale_namespace(),
-            objects::secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET, secrets::tailscale(settings, facts)?),
-        ],
+        "tailscale-operator" => {
+            let operator = OperatorClient::resolve(&settings.tailscale, facts.tailscale.as_ref())?;
+            vec![
+                objects::tailscale_namespace(),
+                objects::secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET, operator.data()),
+            ]
+        }
         "kube-prometheus-stack" => {
             let mut objects = vec![
                 objects::namespace(settings),

@@ -103,7 +103,7 @@ fn the_operator_is_wanted_only_where_it_is_needed() {
     let mut facts = facts();
     facts.install_tailscale_operator = true;
     let catalogue = Catalogue::embedded().unwrap();
-    assert!(matches!(desired(&catalogue, &settings, &facts), Err(StackError::OperatorCredentialsMissing)));
+    assert!(matches!(desired(&catalogue, &settings, &facts), Err(StackError::OperatorCredentialsMissing { .. })));
     settings.tailscale.oauth_client_id = Some("id".into());
     settings.tailscale.oauth_client_secret = Some(Secret::new("s".into()));
     let releases = desired(&catalogue, &settings, &facts).unwrap();

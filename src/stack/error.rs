@@ -55,15 +55,18 @@ pub enum StackError {
         /// Placeholder.
         name: String,
     },
-    /// Neither the answers nor the cluster have the OAuth client secret.
-    #[error("auth0.clientSecret has no source, and the cluster has no Secret {secret} to keep")]
+    /// Neither the answers nor the cluster have the OAuth client secret of this issuer and client id.
+    #[error("auth0.clientSecret has no source: {reason}")]
     ClientSecretMissing {
-        /// Name of the Secret.
-        secret: &'static str,
+        /// Why none of the cluster's is used; never a secret.
+        reason: String,
     },
-    /// The operator is to be installed, but nobody has its OAuth client.
-    #[error("the Tailscale operator has to be installed, but tailscale.oauth is not answered")]
-    OperatorCredentialsMissing,
+    /// The operator is to be installed, and its OAuth client is missing.
+    #[error("the Tailscale operator has to be installed, but {reason}")]
+    OperatorCredentialsMissing {
+        /// What is missing; never a secret.
+        reason: String,
+    },
     /// The chart left that repository before this version.
     #[error("{component} {version} of {repository} is another product under the same name")]
     OtherProduct {
@@ -96,10 +99,12 @@ impl StackError {
                 "write $${…} for a literal ${…}".into()
             }
             StackError::ClientSecretMissing { .. } => {
-                "export AUTH0_CLIENT_SECRET, or write `clientSecret: { file: PATH }` below `auth0:` in the answers"
+                "export AUTH0_CLIENT_SECRET, write `clientSecret: { file: PATH }` \
+                below `auth0:` in the answers, or add --ask-secrets on a terminal; a kept secret is sent to no other \
+                issuer and used for no other client id"
                     .into()
             }
-            StackError::OperatorCredentialsMissing => "answer tailscale.oauth.clientId and \
+            StackError::OperatorCredentialsMissing { .. } => "answer tailscale.oauth.clientId and \
                 tailscale.oauth.clientSecret, or install the operator yourself and set `tailscale.operator: present`"
                 .into(),
             StackError::OtherProduct { component, moved_to, .. } => {

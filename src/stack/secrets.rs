@@ -5,25 +5,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Secret, Settings};
-use crate::stack::{DOOR_SECRET, LiveFacts, SecretData, StackError};
+use crate::stack::{LiveFacts, OidcClient, SecretData, StackError};
 
-/// `client-id`, `client-secret`, `cookie-secret`: the id from the answers, the secret from the answers or else the
-/// standing one, the cookie secret the standing one while oauth2-proxy would take it.
+/// The OIDC client, and `cookie-secret`: the standing one while oauth2-proxy would take it.
 pub(super) fn door(settings: &Settings, facts: &LiveFacts) -> Result<SecretData, StackError> {
-    let standing = |key: &str| facts.door.as_ref().and_then(|data| data.get(key)).cloned();
-    let client_secret = match &settings.auth0.client_secret {
-        Some(secret) => Secret::new(secret.expose().clone().into_bytes()),
-        None => standing("client-secret")
-            .filter(|secret| !secret.expose().is_empty())
-            .ok_or(StackError::ClientSecretMissing { secret: DOOR_SECRET })?,
-    };
-    let cookie_secret =
-        standing("cookie-secret").filter(|secret| is_cookie_secret(secret.expose())).unwrap_or_else(|| random_text(32));
-    Ok(SecretData::from([
-        ("client-id".to_owned(), Secret::new(settings.auth0.client_id.as_str().as_bytes().to_vec())),
-        ("client-secret".to_owned(), client_secret),
-        ("cookie-secret".to_owned(), cookie_secret),
-    ]))
+    let mut data = OidcClient::resolve(&settings.auth0, facts.door.as_ref())?.data();
+    let standing = facts.door.as_ref().and_then(|data| data.get("cookie-secret")).cloned();
+    let cookie_secret = standing.filter(|secret| is_cookie_secret(secret.expose())).unwrap_or_else(|| random_text(32));
+    data.insert("cookie-secret".to_owned(), cookie_secret);
+    Ok(data)
 }
 
 /// `admin-user` and `admin-password`, the password random and made once.
@@ -34,19 +24,6 @@ pub(super) fn grafana_admin(facts: &LiveFacts) -> SecretData {
         ("admin-user".to_owned(), Secret::new(b"admin".to_vec())),
         ("admin-password".to_owned(), password.unwrap_or_else(|| random_text(24))),
     ])
-}
-
-/// `client_id` and `client_secret` of the Tailscale operator.
-pub(super) fn tailscale(settings: &Settings, facts: &LiveFacts) -> Result<SecretData, StackError> {
-    let answered = settings.tailscale.oauth_client_id.as_ref().zip(settings.tailscale.oauth_client_secret.as_ref());
-    if let Some((id, secret)) = answered {
-        let bytes = |text: &str| Secret::new(text.as_bytes().to_vec());
-        return Ok(SecretData::from([
-            ("client_id".to_owned(), bytes(id)),
-            ("client_secret".to_owned(), bytes(secret.expose())),
-        ]));
-    }
-    facts.tailscale.clone().ok_or(StackError::OperatorCredentialsMissing)
 }
 
 /// Changes whenever one of the values does; tells nothing about them.

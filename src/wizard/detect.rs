@@ -1,5 +1,7 @@
 //! What this machine and the cluster can tell, so that a person need not.
 
+use crate::config::Draft;
+
 /// What was found before the first question.
 #[derive(Clone, Debug, Default)]
 pub struct Detected {
@@ -9,6 +11,23 @@ pub struct Detected {
     pub storage_classes: Vec<(String, bool)>,
     /// IngressClasses.
     pub ingress_classes: Vec<String>,
-    /// An earlier run left a client secret that is kept.
-    pub client_secret_in_cluster: bool,
+    /// Issuer and client id of the client secret that the cluster keeps.
+    pub kept_oidc_client: Option<(String, String)>,
+    /// Client id of the Tailscale operator's OAuth secret that the cluster keeps.
+    pub kept_operator_client: Option<String>,
+}
+
+impl Detected {
+    /// Whether the kept client secret is the one of the issuer and client id that the draft has.
+    pub(super) fn keeps_client_secret(&self, draft: &Draft) -> bool {
+        let answered = |key: &str| draft.text(key).map(|(text, _)| text);
+        let asked = answered("auth0.issuer").zip(answered("auth0.clientId"));
+        asked.is_some() && asked == self.kept_oidc_client
+    }
+
+    /// Whether the kept secret of the Tailscale operator is the one of the client id that the draft has, if it has one.
+    pub(super) fn keeps_operator_secret(&self, draft: &Draft) -> bool {
+        let asked = draft.text("tailscale.oauth.clientId").map(|(text, _)| text);
+        self.kept_operator_client.is_some() && asked.is_none_or(|asked| Some(asked) == self.kept_operator_client)
+    }
 }

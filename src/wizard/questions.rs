@@ -73,9 +73,14 @@ fn is_asked(question: &Question, draft: &Draft, detected: &Detected, scope: Scop
     let operator_comes = !detected.ingress_classes.iter().any(|class| class == "tailscale")
         && draft.text("tailscale.operator").is_none_or(|(mode, _)| mode != "present");
     match question.kind {
-        Kind::ClientSecret => !known && !detected.client_secret_in_cluster,
-        Kind::OperatorSecret => operator_comes && !known,
-        Kind::OperatorText => operator_comes && (!known || scope == Scope::Everything),
+        Kind::ClientSecret => !known && (scope == Scope::Everything || !is_kept(question, draft, detected)),
+        Kind::OperatorSecret => {
+            operator_comes && !known && (scope == Scope::Everything || !is_kept(question, draft, detected))
+        }
+        Kind::OperatorText => {
+            let needed = !known && !detected.keeps_operator_secret(draft);
+            operator_comes && (needed || scope == Scope::Everything)
+        }
         Kind::StorageClass => {
             let has_default = detected.storage_classes.iter().any(|(_, default)| *default);
             let needed = !known && !has_default;
@@ -86,19 +91,29 @@ fn is_asked(question: &Question, draft: &Draft, detected: &Detected, scope: Scop
     }
 }
 
+/// Whether the cluster keeps the secret for what has been answered so far.
+fn is_kept(question: &Question, draft: &Draft, detected: &Detected) -> bool {
+    match question.kind {
+        Kind::ClientSecret => detected.keeps_client_secret(draft),
+        Kind::OperatorSecret => detected.keeps_operator_secret(draft),
+        Kind::Text | Kind::StorageClass | Kind::OperatorText => false,
+    }
+}
+
 fn ask_each(
     chosen: &[&Question],
     draft: &mut Draft,
     detected: &Detected,
     prompt: &mut dyn Prompt,
 ) -> Result<(), WizardError> {
-    let mut position = 0;
+    let (mut position, mut goes_back) = (0, false);
     while let Some(question) = chosen.get(position) {
         let counter = format!("{}/{}", position + 1, chosen.len());
-        match ask_one(question, &counter, draft, detected, prompt)? {
-            Reply::Answer(_) => position += 1,
-            Reply::Back => position = position.saturating_sub(1),
+        // Which secret is kept depends on the issuer and client id that were answered just before.
+        if !is_kept(question, draft, detected) || draft.has(question.key) {
+            goes_back = matches!(ask_one(question, &counter, draft, detected, prompt)?, Reply::Back);
         }
+        position = if goes_back { position.saturating_sub(1) } else { position + 1 };
     }
     Ok(())
 }
@@ -198,7 +213,7 @@ fn summary(
         for question in &QUESTIONS {
             if let Some((text, from)) = draft.text(question.key) {
                 prompt.say(&format!("  {:<30} {text}  ({from})", question.label));
-            } else if question.kind == Kind::ClientSecret && detected.client_secret_in_cluster {
+            } else if is_kept(question, draft, detected) {
                 prompt.say(&format!("  {:<30} the one in the cluster is kept", question.label));
             } else if question.kind == Kind::StorageClass {
                 prompt.say(&format!("  {:<30} {CLUSTER_DEFAULT}", question.label));
@@ -231,7 +246,8 @@ mod tests {
             tailnet: Some("tail9.ts.net".into()),
             storage_classes: vec![("standard".into(), true), ("fast".into(), false)],
             ingress_classes: vec!["tailscale".into()],
-            client_secret_in_cluster: false,
+            kept_oidc_client: None,
+            kept_operator_client: None,
         }
     }
 
@@ -272,11 +288,66 @@ mod tests {
         {
             draft.set(key, text, Provenance::Set).unwrap();
         }
-        let detected = Detected { client_secret_in_cluster: true, ..cluster() };
+        let kept_oidc_client = Some(("https://acme.eu.auth0.com/".to_owned(), "c".to_owned()));
+        let detected = Detected { kept_oidc_client, ..cluster() };
         let mut prompt = scripted(&["https://acme.example/groups"]);
         ask(&mut draft, &detected, Scope::OnlyMissing, &mut prompt).unwrap();
         assert_eq!(prompt.asked, ["Groups claim"]);
         assert!(draft.missing().is_empty());
+    }
+
+    #[test]
+    fn a_kept_secret_is_asked_for_again_for_another_issuer_or_client_only() {
+        let kept = Detected {
+            kept_oidc_client: Some(("https://acme.eu.auth0.com/".into(), "c".into())),
+            kept_operator_client: Some("k1".into()),
+            ingress_classes: Vec::new(),
+            ..cluster()
+        };
+        let none = Detected { kept_oidc_client: None, kept_operator_client: None, ..kept.clone() };
+        for (detected, set, asked) in [
+            (&kept, &[][..], &[][..]),
+            (&kept, &[("auth0.issuer", "https://other.eu.auth0.com/")], &["Auth0 client secret"]),
+            (&kept, &[("auth0.clientId", "d")], &["Auth0 client secret"]),
+            (&kept, &[("tailscale.oauth.clientId", "k1")], &[]),
+            (&kept, &[("tailscale.oauth.clientId", "k2")], &["Tailscale OAuth client secret"]),
+            (&none, &[], &["Auth0 client secret", "Tailscale OAuth client id", "Tailscale OAuth client secret"]),
+        ] {
+            let mut draft = Draft::default();
+            for (key, text) in [
+                ("tailnet", "tail1.ts.net"),
+                ("auth0.issuer", "https://acme.eu.auth0.com/"),
+                ("auth0.clientId", "c"),
+                ("auth0.groupsClaim", "https://acme.example/groups"),
+            ]
+            .iter()
+            .chain(set)
+            {
+                draft.set(key, text, Provenance::Set).unwrap();
+            }
+            let mut prompt = scripted(&["given", "given", "given"]);
+            ask(&mut draft, detected, Scope::OnlyMissing, &mut prompt).unwrap();
+            assert_eq!(prompt.asked, asked, "{set:?}");
+        }
+    }
+
+    #[test]
+    fn a_guided_run_asks_for_the_secret_once_another_client_is_named() {
+        let kept_oidc_client = Some(("https://acme.eu.auth0.com/".into(), "c".into()));
+        let detected = Detected { kept_oidc_client, ..cluster() };
+        // At the claim, a step back leads over the secret that is not asked for.
+        let same = ["", "", "", "c", "<", "c"];
+        let other = ["", "", "", "d", "given"];
+        for (replies, secret_asked) in [(&same[..], false), (&other, true)] {
+            let mut draft = Draft::default();
+            draft.set("auth0.issuer", "https://acme.eu.auth0.com/", Provenance::Saved).unwrap();
+            let rest = ["https://acme.example/groups", "", "", "", "", "", GO_ON];
+            let mut prompt = scripted(&[replies, &rest].concat());
+            ask(&mut draft, &detected, Scope::Everything, &mut prompt).unwrap();
+            assert_eq!(prompt.asked.iter().any(|label| label == "Auth0 client secret"), secret_asked);
+            assert_eq!(draft.has("auth0.clientSecret"), secret_asked);
+            assert!(draft.missing().is_empty());
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::check::identity::discovery::{DISCOVERY, unproven};
 use crate::check::identity::{GROUP, Identity, Said, Unanswered, endpoint};
 use crate::check::row::{Finding, Row};
+use crate::stack::OidcClient;
 
 const KNOWN: &str = "client-known";
 
@@ -140,12 +141,12 @@ impl Identity {
     }
 
     /// An exchange of a code that nobody gave out, as oauth2-proxy would make it.
-    async fn exchange(&self, secret: &str, method: Method) -> Result<Said, Unanswered> {
+    async fn exchange(&self, client: &OidcClient, method: Method) -> Result<Said, Unanswered> {
         let document = self.document().await.as_ref().map_err(Clone::clone)?;
         let url = endpoint("token_endpoint", &document.token_endpoint)?;
         let callback = self.settings.callback_url();
-        let id = self.settings.auth0.client_id.as_str();
-        self.ask(|client| method.authenticate(client.post(url), &[("redirect_uri", &callback)], (id, secret))).await
+        let proof = (client.id().as_str(), client.secret().expose().as_str());
+        self.ask(|web| method.authenticate(web.post(url), &[("redirect_uri", &callback)], proof)).await
     }
 }
 
@@ -248,12 +249,12 @@ async fn secret(identity: &Identity) -> Finding {
     if identity.document().await.is_err() {
         return unproven();
     }
-    let Some(secret) = &identity.secret else {
-        return Finding::skip("not tested, since neither the answers nor the cluster have the secret");
+    let Some(client) = &identity.client else {
+        return Finding::skip("not tested, since there is no client secret that may be sent to this issuer");
     };
-    let mut said = identity.exchange(secret.expose(), Method::Header).await;
+    let mut said = identity.exchange(client, Method::Header).await;
     if said.as_ref().is_ok_and(|said| judge_exchange(said) == Verdict::Wrong) {
-        said = identity.exchange(secret.expose(), Method::Form).await;
+        said = identity.exchange(client, Method::Form).await;
     }
     match said.as_ref().map(|said| (said.status, judge_exchange(said))) {
         Err(unanswered) => unanswered.finding(),

@@ -11,9 +11,9 @@ use crate::check::row::{Finding, Row};
 use crate::check::runner::{self, Selection, Subject};
 use crate::check::web;
 use crate::cluster::{Cluster, ClusterError};
-use crate::config::{Secret, Settings};
+use crate::config::Settings;
 use crate::event::CheckResult;
-use crate::stack::DOOR_SECRET;
+use crate::stack::{DOOR_SECRET, OidcClient, StackError};
 
 use application::Reaction;
 use discovery::Document;
@@ -26,34 +26,32 @@ const HOPS: usize = 5;
 /// What the rows look at.
 pub(super) struct Identity {
     settings: Settings,
-    secret: Option<Secret<String>>,
+    /// `None` where it is given nowhere, or may not be sent to this issuer.
+    client: Option<OidcClient>,
     web: Result<Client, String>,
     selection: Selection,
     document: OnceCell<Result<Document, Unanswered>>,
     reaction: OnceCell<Result<Reaction, Unanswered>>,
 }
 
-/// Asks the identity provider; `cluster` only for a secret that is kept there.
-pub async fn run(cluster: &Cluster, settings: &Settings) -> Result<Vec<CheckResult>, ClusterError> {
+/// Asks the identity provider. Without a client nothing that needs its secret is asked.
+pub async fn run(settings: &Settings, client: Option<OidcClient>) -> Vec<CheckResult> {
     let identity = Identity {
         settings: settings.clone(),
-        secret: client_secret(cluster, settings).await?,
+        client,
         web: web::client(web::PATIENCE),
         selection: Selection::default(),
         document: OnceCell::new(),
         reaction: OnceCell::new(),
     };
-    Ok(runner::run(&rows(), &identity, None).await)
+    runner::run(&rows(), &identity, None).await
 }
 
-/// The client's secret: the answers', else the one that oauth2-proxy uses.
-pub async fn client_secret(cluster: &Cluster, settings: &Settings) -> Result<Option<Secret<String>>, ClusterError> {
-    if settings.auth0.client_secret.is_some() {
-        return Ok(settings.auth0.client_secret.clone());
-    }
-    let kept = cluster.secret(settings.namespace.as_str(), DOOR_SECRET).await?.unwrap_or_default();
-    let text = kept.get("client-secret").and_then(|bytes| String::from_utf8(bytes.expose().clone()).ok());
-    Ok(text.filter(|text| !text.is_empty()).map(Secret::new))
+/// The client of the answers with its secret: the answers', else the one that the cluster keeps for this issuer and
+/// client id.
+pub async fn client(cluster: &Cluster, settings: &Settings) -> Result<Result<OidcClient, StackError>, ClusterError> {
+    let kept = cluster.secret(settings.namespace.as_str(), DOOR_SECRET).await?;
+    Ok(OidcClient::resolve(&settings.auth0, kept.as_ref()))
 }
 
 pub(super) fn rows() -> Vec<&'static Row<Identity>> {

@@ -12,8 +12,9 @@ mod provider;
 
 use std::time::{Duration, Instant};
 
-use crate::config::{Secret, Settings};
+use crate::config::Settings;
 use crate::event::{CheckResult, SignIn};
+use crate::stack::OidcClient;
 
 pub use error::{LoginError, port_taken_hint};
 pub use judge::ids;
@@ -33,14 +34,9 @@ pub enum Way {
 
 /// Lets somebody sign in (`invite` is called once with where) and tells by a verdict for each row whether oauth2-proxy
 /// would let that person in. Ends within [`PATIENCE`] and a few requests.
-pub async fn walk(
-    settings: &Settings,
-    client_secret: &Secret<String>,
-    way: Way,
-    invite: impl FnOnce(&SignIn),
-) -> Vec<CheckResult> {
+pub async fn walk(settings: &Settings, oidc: &OidcClient, way: Way, invite: impl FnOnce(&SignIn)) -> Vec<CheckResult> {
     let started = Instant::now();
-    let client = provider::Client { settings, secret: client_secret };
+    let client = provider::Client { settings, oidc };
     match way {
         Way::Device => match device::walk(&client, invite).await {
             Ok(claims) => judge::judged(&claims, settings, started.elapsed()),

@@ -21,7 +21,8 @@ use serde_json::{Map, Value};
 use crate::check::login::LoginError;
 use crate::check::login::claims::Claims;
 use crate::check::web::{self, words};
-use crate::config::{Secret, Settings};
+use crate::config::Settings;
+use crate::stack;
 
 /// As the configuration of oauth2-proxy has them: the groups come without a scope of their own.
 pub(super) const SCOPES: [&str; 2] = ["profile", "email"];
@@ -31,7 +32,8 @@ const EXCHANGE: Duration = Duration::from_secs(20);
 /// Who asks for a sign-in.
 pub(super) struct Client<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) secret: &'a Secret<String>,
+    /// Who asks, and the only issuer that is asked.
+    pub(super) oidc: &'a stack::OidcClient,
 }
 
 /// What the crate leaves out of the discovery document.
@@ -79,15 +81,15 @@ impl Client<'_> {
     pub(super) async fn discover(&self) -> Result<Provider, LoginError> {
         let what = "read the discovery document";
         let http = web::client(EXCHANGE).map_err(|why| LoginError::Provider { what, why })?;
-        let issuer = IssuerUrl::new(self.settings.auth0.issuer.to_string())
+        let issuer = IssuerUrl::new(self.oidc.issuer().to_string())
             .map_err(|error| LoginError::Provider { what, why: words(&error) })?;
         let asked = Metadata::discover_async(issuer, &|request| send(&http, request)).await;
         let metadata = asked.map_err(|error| match error {
             DiscoveryError::Validation(why) => LoginError::Issuer(why),
             other => LoginError::Provider { what, why: words(&other) },
         })?;
-        let client_id = ClientId::new(self.settings.auth0.client_id.to_string());
-        Ok(Provider { metadata, client_id, secret: ClientSecret::new(self.secret.expose().clone()), http })
+        let client_id = ClientId::new(self.oidc.id().to_string());
+        Ok(Provider { metadata, client_id, secret: ClientSecret::new(self.oidc.secret().expose().clone()), http })
     }
 }
 
