@@ -10,6 +10,9 @@ use kube::{Client, Config};
 
 use crate::cluster::count::RequestCounts;
 use crate::cluster::error::innermost;
+use crate::cluster::fence::Fence;
+use crate::cluster::silence::Answers;
+use crate::cluster::time_limit::TimeLimits;
 use crate::cluster::{Cluster, ClusterError, ClusterTarget};
 
 const USER_AGENT: &str = concat!("tailwatch/", env!("CARGO_PKG_VERSION"));
@@ -24,9 +27,11 @@ impl Cluster {
         config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
         let server = config.cluster_url.to_string();
         let counts = RequestCounts::recording(target.writes.clone());
+        let (fence, answers) = (Fence::default(), Answers::default());
         let client: Client = ClientBuilder::try_from(config)
             .map_err(|error| bad_kubeconfig(target, innermost(&error)))?
             .with_layer(&counts)
+            .with_layer(&TimeLimits::new(&server, &fence, &answers))
             .build();
         let unreachable = |reason: String| ClusterError::Unreachable { server: server.clone(), reason };
         let version = match tokio::time::timeout(PATIENCE, client.apiserver_version()).await {
@@ -50,7 +55,7 @@ impl Cluster {
         };
         let version =
             version.git_version.trim_start_matches('v').split(['+', '-']).next().unwrap_or_default().to_owned();
-        Ok(Cluster { client, counts, context, server, version, kinds: Default::default() })
+        Ok(Cluster { client, counts, context, server, version, kinds: Default::default(), fence, answers })
     }
 }
 

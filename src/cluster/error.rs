@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cluster::time_limit::{Fenced, NoAnswer};
 use crate::refusal::{self, REFUSALS, Refusal};
 
 /// A request to the cluster failed.
@@ -37,6 +38,23 @@ pub enum ClusterError {
         /// Why.
         reason: String,
     },
+    /// It accepted a request, or the connection, and did not answer in time.
+    #[error("the API server {server} did not answer within {seconds} s")]
+    Silent {
+        /// Its URL.
+        server: String,
+        /// The limit of the request, or the time that the step had.
+        seconds: u64,
+    },
+    /// A change was held back.
+    #[error("the lock could not be renewed for {seconds} s, so nothing more is changed")]
+    Unrenewed {
+        /// Since the last renewal.
+        seconds: u64,
+    },
+    /// A signal ended the run while the request was under way.
+    #[error("interrupted")]
+    Interrupted,
     /// The credentials are not accepted.
     #[error("the API server does not accept the credentials of this context")]
     Unauthorized,
@@ -121,7 +139,8 @@ impl ClusterError {
     /// Nobody answered, which a moment later may be different.
     pub fn is_unreachable(&self) -> bool {
         let known = self.refusal().is_some_and(|(row, _)| row.id == "cluster-unreachable");
-        known || matches!(self, ClusterError::Unreachable { .. })
+        use ClusterError::{Silent, Unreachable, Unrenewed};
+        known || matches!(self, Unreachable { .. } | Silent { .. } | Unrenewed { .. })
     }
 
     /// What to do.
@@ -140,6 +159,10 @@ impl ClusterError {
             ClusterError::Unreachable { .. } => {
                 "see whether the cluster runs and this machine reaches it: `kubectl get --raw /version`".into()
             }
+            ClusterError::Silent { .. } | ClusterError::Unrenewed { .. } => {
+                "see why it does not answer: `kubectl get --raw /readyz`; then run the same command again".into()
+            }
+            ClusterError::Interrupted => "run the same command again; it goes on from what stands".into(),
             ClusterError::Unauthorized => "log in again, or use another --context".into(),
             ClusterError::Forbidden { message } => match refusal::find(REFUSALS, message) {
                 Some(row) => row.hint.into(),
@@ -161,6 +184,12 @@ impl ClusterError {
 
     /// From a failed request; `what` is a fragment such as "cannot list Secrets".
     pub(super) fn from_kube(what: &str, error: kube::Error) -> ClusterError {
+        if let Some(NoAnswer { server, after }) = cause(&error) {
+            return ClusterError::Silent { server: server.to_string(), seconds: after.as_secs() };
+        }
+        if let Some(Fenced { since }) = cause(&error) {
+            return ClusterError::Unrenewed { seconds: since.as_secs() };
+        }
         match error {
             kube::Error::Api(status) if status.code == 401 => ClusterError::Unauthorized,
             kube::Error::Api(status) if status.code == 403 && status.reason == "Forbidden" => {
@@ -170,6 +199,11 @@ impl ClusterError {
             other => ClusterError::Refused { what: what.into(), message: innermost(&other) },
         }
     }
+}
+
+/// The cause of a type, wherever it is in the chain.
+fn cause<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref::<E>())
 }
 
 /// The deepest cause: "tcp connect error" tells less than "Connection refused".

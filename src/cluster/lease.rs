@@ -1,21 +1,27 @@
 //! The lock: a Lease with holder, heartbeat and takeover when stale, so that two runs never work at once.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::json;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::fence::Fence;
+use crate::cluster::heartbeat::{Heartbeat, Loss};
+use crate::cluster::silence::Answers;
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER};
 
 /// How often a holder shows that it lives; a lock lasts several of these.
 const HEARTBEATS: u32 = 3;
 /// Pause between two looks at a lock that somebody holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
+/// How long letting the lock go may take; otherwise it goes stale by itself.
+const LETTING_GO: Duration = Duration::from_secs(1);
 
 /// A held lock; its heartbeat ends with it.
 pub struct Lease {
@@ -24,6 +30,8 @@ pub struct Lease {
     holder: String,
     heartbeat: JoinHandle<()>,
     taken: Arc<OnceLock<String>>,
+    fence: Fence,
+    answers: Answers,
 }
 
 /// Somebody who knows what else runs on this machine.
@@ -45,7 +53,7 @@ pub struct LeaseRequest<'a> {
     pub namespace: &'a str,
     /// Its name.
     pub name: &'a str,
-    /// Who takes it, e.g. `4711@host`.
+    /// Who takes it, unlike any other run, e.g. `4711@host/9f3c2a11`.
     pub holder: &'a str,
     /// How long it lasts without a heartbeat.
     pub duration: Duration,
@@ -85,7 +93,8 @@ impl Cluster {
                     return Err(ClusterError::Locked { holder: holding.holder, since: holding.since });
                 }
                 let is_here = holding.machine.as_deref() == Some(request.witness.identity());
-                let is_dead = alone && (is_here || since.elapsed() >= request.duration);
+                let silence = if is_here { one_heartbeat(request.duration) } else { request.duration };
+                let is_dead = alone && since.elapsed() >= silence;
                 if !is_dead {
                     tokio::time::sleep(LOOK_AGAIN).await;
                     continue;
@@ -95,8 +104,12 @@ impl Cluster {
                 continue;
             }
             let now = jiff::Timestamp::now();
+            let sent = self.fence.now();
             return match take(&api, request, standing, now).await {
-                Ok(lease) => Ok(held(api, (request, lease), lost)),
+                Ok(lease) => {
+                    self.fence.hold(request.duration, sent);
+                    Ok(held((api, self), (request, lease), lost))
+                }
                 Err(kube::Error::Api(status)) if status.code == 409 => Err(ClusterError::Locked {
                     holder: "another run that started just now".into(),
                     since: now.to_string(),
@@ -107,16 +120,29 @@ impl Cluster {
     }
 }
 
+/// How long a holder that lives stays without a heartbeat, with some time for its request.
+fn one_heartbeat(duration: Duration) -> Duration {
+    duration / HEARTBEATS + duration / 10
+}
+
 /// A lock that was taken, with its heartbeat.
-fn held(api: Api<LeaseObject>, (request, lease): (LeaseRequest<'_>, LeaseObject), lost: &CancellationToken) -> Lease {
+fn held(
+    (api, cluster): (Api<LeaseObject>, &Cluster),
+    (request, lease): (LeaseRequest<'_>, LeaseObject),
+    lost: &CancellationToken,
+) -> Lease {
     let taken = Arc::new(OnceLock::new());
     let loss = Loss { taken: taken.clone(), cancel: lost.clone() };
+    let pause = request.duration / HEARTBEATS;
+    let heartbeat = Heartbeat { api: api.clone(), lease, pause, fence: cluster.fence.clone(), loss };
     Lease {
-        heartbeat: tokio::spawn(beat(api.clone(), lease, request.duration / HEARTBEATS, loss)),
+        heartbeat: tokio::spawn(heartbeat.run()),
         api,
         name: request.name.to_owned(),
         holder: request.holder.to_owned(),
         taken,
+        fence: cluster.fence.clone(),
+        answers: cluster.answers.clone(),
     }
 }
 
@@ -175,43 +201,6 @@ fn holding(lease: &LeaseObject) -> Option<Holding> {
     Some(Holding { holder, since, renewed, machine })
 }
 
-/// Where it is told that the lock is no longer ours.
-struct Loss {
-    taken: Arc<OnceLock<String>>,
-    cancel: CancellationToken,
-}
-
-impl Loss {
-    fn tell(&self, holder: Option<String>) {
-        let holder = holder.filter(|holder| !holder.is_empty());
-        let how = holder.map_or_else(|| "somebody let it go".into(), |holder| format!("{holder} holds it now"));
-        let _ = self.taken.set(how);
-        self.cancel.cancel();
-    }
-}
-
-/// Renews the lock. A missed beat is made up by the next one; a lock that somebody else took is lost.
-async fn beat(api: Api<LeaseObject>, mut lease: LeaseObject, pause: Duration, loss: Loss) {
-    let name = lease.metadata.name.clone().unwrap_or_default();
-    let holder = |lease: &LeaseObject| lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
-    let own = holder(&lease);
-    loop {
-        tokio::time::sleep(pause).await;
-        if let Some(spec) = &mut lease.spec {
-            spec.renew_time = Some(MicroTime(jiff::Timestamp::now()));
-        }
-        match api.replace(&name, &PostParams::default(), &lease).await {
-            Ok(renewed) => lease = renewed,
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => match api.get_opt(&name).await {
-                Ok(Some(standing)) if holder(&standing) == own => lease = standing,
-                Ok(standing) => return loss.tell(standing.as_ref().and_then(holder)),
-                Err(_) => {}
-            },
-            Err(_) => {}
-        }
-    }
-}
-
 impl Lease {
     /// What became of the lock where it is no longer ours, e.g. `4711@host holds it now`.
     pub fn lost(&self) -> Option<&str> {
@@ -221,13 +210,38 @@ impl Lease {
     /// Lets the lock go at once, if it is still ours.
     pub async fn release(self) {
         self.heartbeat.abort();
+        self.letting_go().now().await;
+    }
+
+    /// How to let it go for whoever does not own it.
+    pub fn letting_go(&self) -> LettingGo {
+        let Lease { api, name, holder, answers, .. } = self;
+        LettingGo { api: api.clone(), name: name.clone(), holder: holder.clone(), answers: answers.clone() }
+    }
+}
+
+/// Lets a lock go, apart from its owner.
+#[derive(Clone)]
+pub struct LettingGo {
+    api: Api<LeaseObject>,
+    name: String,
+    holder: String,
+    answers: Answers,
+}
+
+impl LettingGo {
+    /// Lets it go if it is still ours; where the API server does not answer at once, the lock goes stale by itself.
+    pub async fn now(&self) {
         let test = json!([
             {"op": "test", "path": "/spec/holderIdentity", "value": self.holder},
             {"op": "replace", "path": "/spec/holderIdentity", "value": ""},
         ]);
         let Ok(patch) = serde_json::from_value(test) else { return };
-        // If this fails, the lock goes stale by itself.
-        let _ = self.api.patch(&self.name, &PatchParams::default(), &Patch::Json::<()>(patch)).await;
+        let (parameters, patch) = (PatchParams::default(), Patch::Json::<()>(patch));
+        // One that is silent would only keep the person waiting.
+        if self.answers.silent_since().is_none() {
+            let _ = timeout(LETTING_GO, self.api.patch(&self.name, &parameters, &patch)).await;
+        }
     }
 }
 
@@ -256,8 +270,13 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.heartbeat.abort();
+        self.fence.leave();
     }
 }
+
+#[cfg(test)]
+#[path = "lease_tests.rs"]
+mod behaviour;
 
 #[cfg(test)]
 mod tests {

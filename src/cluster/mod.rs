@@ -10,7 +10,9 @@ mod diagnose;
 mod discovery;
 mod error;
 mod feed;
+mod fence;
 mod forward;
+mod heartbeat;
 mod host_ports;
 mod lease;
 mod logs;
@@ -22,8 +24,10 @@ mod readiness;
 mod records;
 mod redact;
 mod rights;
+mod silence;
 mod slim;
 mod snapshot;
+mod time_limit;
 mod track;
 mod trial;
 mod world;
@@ -31,12 +35,14 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::core::ApiResource;
 use kube::discovery::Scope;
 use tokio::sync::RwLock;
 
 use crate::cluster::count::RequestCounts;
+use crate::cluster::silence::Answers;
 use crate::writes::Writes;
 
 pub use apply::{OPERATOR_VERSION, operator_version};
@@ -44,9 +50,10 @@ pub use connect::contexts;
 pub use contents::Found;
 pub use diagnose::{Cause, rule_texts};
 pub use error::ClusterError;
+pub use fence::Fence;
 pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};
 pub use host_ports::HostPort;
-pub use lease::{Lease, LeaseRequest, Witness};
+pub use lease::{Lease, LeaseRequest, LettingGo, Witness};
 pub use objects::namespace_of;
 pub use owners::Held;
 pub use quantity::{holds_quantity, quantity, same_quantity};
@@ -86,6 +93,8 @@ pub struct Cluster {
     server: String,
     version: String,
     kinds: Kinds,
+    fence: Fence,
+    answers: Answers,
 }
 
 impl Cluster {
@@ -102,6 +111,29 @@ impl Cluster {
     /// `1.36.1`
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// What keeps a run without its lock from changing anything.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
+    }
+
+    /// Since when the API server has answered nothing; `None` where it did, or nothing was asked.
+    pub fn silent_since(&self) -> Option<jiff::Timestamp> {
+        self.answers.silent_since()
+    }
+
+    /// Whether the API server answers within a time.
+    pub async fn answers_within(&self, limit: Duration) -> bool {
+        matches!(
+            tokio::time::timeout(limit, self.client.apiserver_version()).await,
+            Ok(Ok(_) | Err(kube::Error::Api(_)))
+        )
+    }
+
+    /// That it did not answer for so long.
+    pub fn silent(&self, after: Duration) -> ClusterError {
+        ClusterError::Silent { server: self.server.clone(), seconds: after.as_secs() }
     }
 
     /// Requests so far by verb (get, list, watch, create, patch, update, delete, connect).

@@ -118,7 +118,8 @@ impl Tracker {
         let causes = held(&self.view.ledger).enter(matches, now);
         readiness.hook = causes.iter().find(|cause| release.is_of_hook(&cause.diagnosis.place)).cloned();
         readiness.cause = causes.into_iter().next();
-        if let Some(since) = self.view.feed.away_since().filter(|since| now.as_second() - since.as_second() >= AWAY) {
+        let away = self.view.feed.away_since().into_iter().chain(self.view.cluster.silent_since()).min();
+        if let Some(since) = away.filter(|since| now.as_second() - since.as_second() >= AWAY) {
             readiness.cause = Some(diagnose::no_answer(release, since));
         }
         if let Some(cause) = readiness.cause.as_ref().filter(|_| readiness.ready < readiness.desired) {

@@ -72,6 +72,8 @@ impl Server {
             server: "https://test".into(),
             version: "1.36.1".into(),
             kinds: Default::default(),
+            fence: Default::default(),
+            answers: Default::default(),
         }
     }
 }

@@ -35,7 +35,8 @@ pub(super) struct Planned<'a> {
 
 /// Takes the lock of a namespace that stands; where another run holds it, tries again for so long.
 pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Waiting<'_>) -> Result<Lease, Error> {
-    let holder = format!("{}@{}", std::process::id(), host_name());
+    // In containers every run may be 1@ci; no two are the same all the same.
+    let holder = format!("{}@{}/{:08x}", std::process::id(), host_name(), rand::random::<u32>());
     let witness = context.machine.as_ref();
     let patience = context.wave_timeout;
     let request = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, patience, witness };

@@ -2,8 +2,11 @@
 //! that was killed is known to be dead, and its helm to have ended, without waiting for the cluster's lock to go stale.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+
+use sha2::{Digest as _, Sha256};
 
 use crate::cluster::Witness;
 use crate::engine::journal::{state_folder, target_name};
@@ -26,7 +29,7 @@ impl Machine {
 
     /// `None` where the folder cannot be written to.
     fn within(folder: &Path, name: &str) -> Option<Machine> {
-        let identity = identity(folder)?;
+        let identity = format!("{}{}", identity(folder)?, running_system());
         let file = File::options().create(true).read(true).append(true).open(folder.join(name)).ok()?;
         Some(Machine { file: Some(Arc::new(file)), identity, nameless: OnceLock::new() })
     }
@@ -80,6 +83,24 @@ fn identity(folder: &Path) -> Option<String> {
     // Of two runs that begin at once, the first names the folder.
     let _ = file.persist_noclobber(&path);
     read().map(|name| name.trim().to_owned())
+}
+
+/// Which boot of which machine, and which container on it: a state folder that was copied with a disk, an image or a
+/// cache names another one. Linux: random/boot_id of proc(5), machine-id(5), and the inodes of the namespaces(7) in which
+/// process ids and mounts are the same. Elsewhere the host's name.
+fn running_system() -> String {
+    let text = |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    let inode = |path: &str| std::fs::metadata(path).ok().map(|facts| facts.ino().to_string());
+    let parts = [
+        text("/proc/sys/kernel/random/boot_id"),
+        text("/etc/machine-id"),
+        inode("/proc/self/ns/pid"),
+        inode("/proc/self/ns/mnt"),
+        nix::unistd::gethostname().ok().map(|name| name.to_string_lossy().into_owned()),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let digest = Sha256::digest(parts.join("\n"));
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn random_name() -> String {

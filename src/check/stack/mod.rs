@@ -38,6 +38,8 @@ use targets::Target;
 
 /// How long one exchange with a component may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the API server may take to answer after a signal.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// What the checks look at.
 pub struct StackContext {
@@ -81,7 +83,15 @@ pub async fn run(context: &StackContext, events: &Events, cancel: &CancellationT
             None
         }
     };
-    if let Err(error) = context.probes.clear(&context.cluster, context.namespace()).await {
+    // Whoever interrupts it waits for no API server that does not answer.
+    let is_left = checks.is_none() && !context.cluster.answers_within(ANSWER).await;
+    let cleared = async {
+        if is_left {
+            return Err(context.cluster.silent(ANSWER));
+        }
+        context.probes.clear(&context.cluster, context.namespace()).await
+    };
+    if let Err(error) = cleared.await {
         let message = format!(
             "the probe pods of this verification could not be removed; the cluster removes them in minutes: {error}"
         );

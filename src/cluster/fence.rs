@@ -1,0 +1,127 @@
+//! The fence of a run: no request that changes something is sent once the lock was not renewed for two thirds of its
+//! life, since another run may take it soon. It opens again with the next renewal, which succeeds only while the lock is
+//! still this run's.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+/// Shared by the client, the lock's heartbeat and the engine. Cheap to clone; open until a lock is held.
+#[derive(Clone, Debug)]
+pub struct Fence {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    held: Mutex<Option<Held>>,
+    /// Time since an arbitrary moment, which goes on while the machine sleeps.
+    clock: fn() -> Duration,
+    renew: Notify,
+}
+
+/// A lock that is held.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    renewed: Duration,
+    limit: Duration,
+}
+
+impl Default for Fence {
+    fn default() -> Fence {
+        Fence::with_clock(clock)
+    }
+}
+
+impl Fence {
+    /// One that measures with another clock.
+    pub(super) fn with_clock(clock: fn() -> Duration) -> Fence {
+        Fence { inner: Arc::new(Inner { held: Mutex::default(), clock, renew: Notify::new() }) }
+    }
+
+    /// The clock's time, for [`Fence::renewed`].
+    pub(super) fn now(&self) -> Duration {
+        (self.inner.clock)()
+    }
+
+    /// A lock of this life was taken by a request that was sent at `sent`.
+    pub(super) fn hold(&self, life: Duration, sent: Duration) {
+        *self.held() = Some(Held { renewed: sent, limit: life * 2 / 3 });
+    }
+
+    /// It was renewed by a request that was sent at `sent`: the API server counts from then at the earliest.
+    pub(super) fn renewed(&self, sent: Duration) {
+        if let Some(held) = self.held().as_mut() {
+            held.renewed = sent;
+        }
+    }
+
+    /// No lock is held any more.
+    pub(super) fn leave(&self) {
+        *self.held() = None;
+    }
+
+    /// How long the lock has not been renewed, where that is too long to change anything.
+    pub fn closed_for(&self) -> Option<Duration> {
+        let held = (*self.held())?;
+        let age = self.now().saturating_sub(held.renewed);
+        let closed = (age >= held.limit).then_some(age);
+        if closed.is_some() {
+            // A machine that slept has missed heartbeats, and the timer of the next one slept as well.
+            self.inner.renew.notify_one();
+        }
+        closed
+    }
+
+    /// Resolves when the lock should be renewed without waiting for the next heartbeat.
+    pub(super) async fn wants_renewal(&self) {
+        self.inner.renew.notified().await;
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Option<Held>> {
+        self.inner.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// clock_gettime(2): CLOCK_BOOTTIME counts the time that a Linux machine sleeps; elsewhere CLOCK_MONOTONIC, which does so
+/// on macOS.
+fn clock() -> Duration {
+    #[cfg(target_os = "linux")]
+    const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_BOOTTIME;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_MONOTONIC;
+    nix::time::clock_gettime(CLOCK).map(Duration::from).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fence_closes_after_two_thirds_of_the_life_and_opens_with_a_renewal() {
+        static NOW: Mutex<Duration> = Mutex::new(Duration::ZERO);
+        let fence = Fence::with_clock(|| *NOW.lock().unwrap());
+        let at = |seconds: u64| *NOW.lock().unwrap() = Duration::from_secs(seconds);
+        assert_eq!(fence.closed_for(), None, "without a lock there is nothing to lose");
+        at(100);
+        fence.hold(Duration::from_secs(30), fence.now());
+        at(119);
+        assert_eq!(fence.closed_for(), None);
+        // As after the sleep of a laptop: no timer has fired meanwhile.
+        at(4000);
+        assert_eq!(fence.closed_for(), Some(Duration::from_secs(3900)));
+        fence.renewed(fence.now());
+        assert_eq!(fence.closed_for(), None);
+        at(4021);
+        assert!(fence.closed_for().is_some());
+        fence.leave();
+        assert_eq!(fence.closed_for(), None);
+    }
+
+    #[test]
+    fn the_clock_goes_forward() {
+        let before = clock();
+        assert!(before > Duration::ZERO && clock() >= before);
+    }
+}
