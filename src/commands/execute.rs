@@ -124,7 +124,7 @@ pub(super) async fn execute(
     let took = (started, &cluster);
     let summary = RunSummary { steps, checks: checks.unwrap_or_default(), ..ending::summary(&ended, took, writes) };
     if matches!(summary.outcome, RunOutcome::Failed | RunOutcome::VerificationFailed) {
-        diagnosed.tell(&cluster, &events).await;
+        diagnosed.tell(&context, &events).await;
     }
     journal.finish(summary.outcome);
     events.send(Event::RunFinished(summary));
@@ -194,8 +194,12 @@ struct Diagnosed {
 
 impl Diagnosed {
     /// Tells what the rules find in the stack as it stands; a cluster that does not answer finds nothing.
-    async fn tell(&self, cluster: &Cluster, events: &Events) {
-        let found = timeout(DIAGNOSIS, cluster.diagnose(&self.releases, &self.redaction)).await;
+    async fn tell(&self, context: &EngineContext, events: &Events) {
+        let look = timeout(DIAGNOSIS, context.cluster.diagnose(&self.releases, &self.redaction));
+        let found = tokio::select! {
+            found = look => found,
+            () = context.cancel.cancelled() => return,
+        };
         if let Ok(Ok(found)) = found {
             events.send(Event::Diagnosed { findings: found.diagnoses });
         }

@@ -154,7 +154,11 @@ impl Run<'_> {
 
 /// Looked at anew; a cluster that does not answer any more is told.
 async fn what_stays(context: &EngineContext, plan: &Uninstall) -> Option<Vec<Kept>> {
-    match plan::belongings(&context.cluster, &plan.ground).await {
+    let looked = tokio::select! {
+        looked = plan::belongings(&context.cluster, &plan.ground) => looked,
+        () = context.cancel.cancelled() => return None,
+    };
+    match looked {
         Ok(belongings) => Some(plan.kept(&belongings)),
         Err(error) => {
             let message = format!("everything planned is removed, but what stays cannot be looked at: {error}");

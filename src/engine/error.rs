@@ -242,6 +242,19 @@ fn standing(wave: u8) -> String {
 }
 
 impl StepError {
+    /// A request that a signal ended has ended the step.
+    pub(super) fn or_cancelled(self) -> StepError {
+        match self {
+            StepError::Object { source: ClusterError::Interrupted, .. }
+            | StepError::Anew { source: ClusterError::Interrupted, .. }
+            | StepError::Crds { source: ClusterError::Interrupted, .. }
+            | StepError::Delete { source: ClusterError::Interrupted, .. }
+            | StepError::Watch(ClusterError::Interrupted)
+            | StepError::Look(ClusterError::Interrupted) => StepError::Cancelled,
+            other => other,
+        }
+    }
+
     /// What a rule found, where one did.
     pub fn diagnosis(&self) -> Option<&Diagnosis> {
         match self {

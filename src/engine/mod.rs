@@ -9,6 +9,7 @@ mod ended;
 mod error;
 mod journal;
 mod machine;
+mod mutation;
 mod outage;
 mod overrides;
 mod own_objects;
@@ -35,7 +36,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ClusterError};
 use crate::event::Events;
 use crate::helm::Helm;
 
@@ -56,4 +57,12 @@ pub struct EngineContext {
     pub journal: Arc<Journal>,
     /// What this machine knows of other runs; its lock is held for as long as this context or a helm of it lives.
     pub machine: Arc<Machine>,
+}
+
+impl EngineContext {
+    /// Why nothing may be changed for now.
+    fn unrenewed(&self) -> ClusterError {
+        let since = self.cluster.fence().closed_for().unwrap_or_default();
+        ClusterError::Unrenewed { seconds: since.as_secs() }
+    }
 }

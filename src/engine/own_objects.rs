@@ -60,7 +60,7 @@ async fn clear(run: &mut Removing<'_>, plan: &Uninstall, lease: &mut Option<Leas
         match end {
             NamespaceEnd::Delete(namespace) => {
                 if namespace.name == plan.ground.namespace {
-                    give_up(lease).await?;
+                    give_up(run, lease).await?;
                 }
                 delete_namespace(run, &namespace).await?;
             }
@@ -76,7 +76,7 @@ async fn clear(run: &mut Removing<'_>, plan: &Uninstall, lease: &mut Option<Leas
             }
         }
     }
-    give_up(lease).await
+    give_up(run, lease).await
 }
 
 async fn look(run: &Removing<'_>, plan: &Uninstall) -> Result<Belongings, StepError> {
@@ -85,9 +85,11 @@ async fn look(run: &Removing<'_>, plan: &Uninstall) -> Result<Belongings, StepEr
 }
 
 /// The lock goes with what it guards.
-async fn give_up(lease: &mut Option<Lease>) -> Result<(), StepError> {
+async fn give_up(run: &Removing<'_>, lease: &mut Option<Lease>) -> Result<(), StepError> {
     let Some(lease) = lease.take() else { return Ok(()) };
-    lease.delete().await.map_err(|source| StepError::Delete { object: "the lock".into(), source })
+    let deleted = run.outage().attentively(lease.delete()).await?;
+    let deleted = deleted.unwrap_or_else(|| Err(run.outage().too_late(run.context.wave_timeout)));
+    deleted.map_err(|source| StepError::Delete { object: "the lock".into(), source })
 }
 
 async fn delete_namespace(run: &mut Removing<'_>, namespace: &ObjectRef) -> Result<(), StepError> {

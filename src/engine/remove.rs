@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant as Start};
 
-use backon::Retryable as _;
 use futures::future::join_all;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::cluster::{ClusterError, Found, ObjectRef};
 use crate::engine::ended::{self, Ended};
+use crate::engine::mutation::Mutation;
 use crate::engine::outage::Outage;
 use crate::engine::patience::Patience;
 use crate::engine::run::RunResult;
@@ -23,6 +23,8 @@ use crate::stack::{MANAGED_BY, Overview, TAILWATCH};
 /// Pauses between two looks at what is still there.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// Pause between two tries of helm.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Takes releases away, wave by wave in their order; after a failure or a signal nothing more. With them the namespace
 /// of the stack, where all of it goes.
@@ -75,7 +77,7 @@ pub(super) async fn removal_step(
         shown: None,
     };
     run.show(None);
-    let worked = work(&mut run).await;
+    let worked = work(&mut run).await.map_err(StepError::or_cancelled);
     let outcome = ended::outcome(&worked, ActionKind::Remove);
     let ended = Ended {
         component: component.to_owned(),
@@ -124,15 +126,28 @@ impl Removing<'_> {
         self.go_on()?;
         // What the Ingress waited for is over.
         self.show(None);
-        let uninstall = || self.context.helm.uninstall(&removal.component, &removal.namespace);
-        let away = |error: &HelmError| error.refusal().is_some_and(|(row, _)| row.id == "cluster-unreachable");
-        let removed = uninstall.retry(self.outage().pauses()).when(away).await;
-        removed.map_err(|source| helm_failed("remove the release", removal, source))?;
+        self.uninstall(removal).await?;
         self.until_gone(vanishing).await?;
         if removal.component == "kube-prometheus-stack" {
             self.kubelet_service(&manifest).await?;
         }
         Ok(())
+    }
+
+    /// helm, again when the API server went away under it.
+    async fn uninstall(&self, removal: &Removal) -> Result<(), StepError> {
+        let outage = self.outage();
+        loop {
+            outage.renewed().await?;
+            let mutation = Mutation::new(self.context, outage.time_left());
+            let removed = self.context.helm.uninstall(&removal.component, &removal.namespace, mutation.limits());
+            let Err(source) = mutation.watch(removed).await else { return Ok(()) };
+            self.go_on()?;
+            if !(mutation.was_fenced() || source.is_unreachable()) || outage.time_left().is_zero() {
+                return Err(helm_failed("remove the release", removal, source));
+            }
+            outage.attentively(sleep(AGAIN)).await?;
+        }
     }
 
     /// Without the operator those that it serves would lose their addresses, or hang in its finalizer. What is ours in
@@ -186,8 +201,7 @@ impl Removing<'_> {
                 Err(error) => Err(error),
             },
         };
-        let away = |error: &HelmError| error.refusal().is_some_and(|(row, _)| row.id == "cluster-unreachable");
-        let manifest = read.retry(self.outage().pauses()).when(away).await;
+        let manifest = self.outage().read_by_helm(read).await?;
         manifest.map_err(|source| helm_failed("read the release", removal, source))
     }
 
@@ -216,14 +230,15 @@ impl Removing<'_> {
     }
 
     pub(super) fn outage(&self) -> Outage<'_> {
-        Outage { cancel: &self.context.cancel, deadline: self.deadline }
+        Outage { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline }
     }
 
     /// Waits until the last of them is gone, and says all the while for what.
     pub(super) async fn until_gone(&mut self, mut vanishing: Vanishing) -> Result<(), StepError> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let remaining = match vanishing.remaining(&self.context.cluster).await {
+            let remaining = self.outage().attentively(vanishing.remaining(&self.context.cluster)).await?;
+            let remaining = match remaining.unwrap_or_else(|| Err(self.outage().too_late(self.context.wave_timeout))) {
                 Ok(remaining) => remaining,
                 Err(error) if error.is_unreachable() => {
                     let why = "the API server does not answer".to_owned();
@@ -234,7 +249,7 @@ impl Removing<'_> {
             };
             let Some(mut reason) = reason(&remaining) else { return Ok(()) };
             if let Some(namespace) = remaining.iter().find(|found| found.kind == "Namespace") {
-                self.add_what_holds(namespace, &mut reason).await;
+                self.outage().attentively(self.add_what_holds(namespace, &mut reason)).await?;
             }
             self.pause(&reason, pause).await?;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);

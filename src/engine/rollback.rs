@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::cluster::TrackedRelease;
 use crate::engine::StepError;
+use crate::engine::mutation::Mutation;
 use crate::engine::step::StepRun;
 use crate::event::{Phase, Rollback};
 use crate::plan::{Work, rollback_key};
@@ -23,7 +24,9 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     }
     let (name, namespace) = (step.release.component.as_str(), step.release.namespace.as_str());
     let revision = step.last_healthy.as_ref()?.revision;
-    let history = context.helm.history(name, namespace).await.ok()?;
+    // The wave's time may be over, and the way back has its own.
+    run.deadline = run.deadline.max(Instant::now() + READY);
+    let history = run.outage().attentively(context.helm.history(name, namespace)).await.ok()??.ok()?;
     let (newest, _) = history.last()?;
     // helm never came to it: what was healthy stands.
     if *newest == revision || !history.iter().any(|(number, _)| *number == revision) {
@@ -34,12 +37,18 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     }
     run.phase(Phase::RollingBack);
     // So that a later run knows this rollback for ours, if it never ends.
-    let noted = context.cluster.note(namespace, &rollback_key(name), &(newest + 1).to_string()).await;
-    if let Err(error) = noted {
-        return Some(Rollback::Failed { revision, why: error.to_string() });
+    let (key, next) = (rollback_key(name), (newest + 1).to_string());
+    let failed = |why: String| Some(Rollback::Failed { revision, why });
+    if let Err(error) = run.patiently(|| context.cluster.note(namespace, &key, &next)).await {
+        return failed(error.to_string());
     }
-    if let Err(error) = context.helm.rollback(name, namespace, revision).await {
-        return Some(Rollback::Failed { revision, why: error.to_string() });
+    if let Err(error) = run.outage().renewed().await {
+        return failed(error.to_string());
+    }
+    let mutation = Mutation::new(context, run.time_left());
+    let back = mutation.watch(context.helm.rollback((name, namespace), revision, mutation.limits())).await;
+    if let Err(error) = back {
+        return failed(error.to_string());
     }
     run.deadline = run.deadline.max(Instant::now() + READY);
     Some(match wait_for_what_was(run).await {
@@ -57,15 +66,15 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
 async fn wait_for_what_was(run: &mut StepRun<'_>) -> Result<(), StepError> {
     let (release, context) = (&run.step.release, run.context);
     let (name, namespace) = (release.component.as_str(), release.namespace.as_str());
-    let manifest = context.helm.manifest(name, namespace).await;
+    let manifest = run.outage().read_by_helm(|| context.helm.manifest(name, namespace)).await?;
     let manifest = manifest.map_err(|source| run.helm_failed("read the revision that stands again", source))?;
     let tracked = TrackedRelease::new(name, namespace, &manifest).waiting_for(&release.wait_for);
-    run.tracker = run.tracker.instead(tracked).await.map_err(StepError::Watch)?;
+    run.tracker = run.patiently(|| run.tracker.instead(tracked.clone())).await.map_err(StepError::Watch)?;
     run.wait().await
 }
 
 async fn standing_version(run: &StepRun<'_>) -> Option<String> {
     let release = &run.step.release;
-    let listed = run.context.helm.list(&release.namespace).await.ok()?;
+    let listed = run.outage().attentively(run.context.helm.list(&release.namespace)).await.ok()??.ok()?;
     listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.chart_version.to_string())
 }

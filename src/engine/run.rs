@@ -7,6 +7,7 @@ use tokio::time::Instant as Deadline;
 
 use crate::cluster::{Lease, Redaction, TrackedRelease, Tracker};
 use crate::engine::ended::{self, Ended};
+use crate::engine::outage::Outage;
 use crate::engine::patience::Patience;
 use crate::engine::remove::run_removals;
 use crate::engine::rollback::roll_back;
@@ -53,11 +54,13 @@ pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> R
             continue;
         }
         if plan.has_changes() && tracker.is_none() {
-            match context.cluster.track(tracked(plan, prepared), redaction(plan)).await {
+            let deadline = Deadline::now() + context.wave_timeout;
+            let outage = Outage { cluster: &context.cluster, cancel: &context.cancel, deadline };
+            match outage.patiently(|| context.cluster.track(tracked(plan, prepared), redaction(plan))).await {
                 Ok(started) => tracker = Some(started),
                 Err(source) => {
                     let first = &wave.steps[0];
-                    result.failure = Some(failure(first, StepError::Watch(source), None));
+                    result.failure = Some(failure(first, StepError::Watch(source).or_cancelled(), None));
                     result.steps.extend(wave.steps.iter().map(|step| skip(context, step)));
                     continue;
                 }
@@ -137,7 +140,7 @@ async fn run_step(
             let prepared = prepared.releases.get(&component);
             let patience = Patience::new(context.journal.usual_seconds(&component, step.action));
             let mut run = StepRun { context, step, prepared, tracker, patience, deadline };
-            let worked = execute(&mut run).await;
+            let worked = execute(&mut run).await.map_err(StepError::or_cancelled);
             let rollback = if worked.is_err() { roll_back(&mut run).await } else { None };
             (worked, rollback)
         }

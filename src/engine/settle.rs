@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::cluster::{ObjectRef, RevisionRecord, namespace_of};
+use crate::engine::mutation::Mutation;
 use crate::engine::step::StepRun;
 use crate::engine::{PreparedRelease, StepError};
-use crate::helm::ReleaseStatus;
+use crate::helm::{HelmError, ReleaseStatus};
 
 impl StepRun<'_> {
     /// Takes a release out of a pending state: helm's record of what never ended goes, so that helm sees the revision
@@ -18,12 +19,8 @@ impl StepRun<'_> {
         standing: Option<ReleaseStatus>,
         prepared: &PreparedRelease,
     ) -> Result<(), StepError> {
-        let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         match standing {
-            Some(ReleaseStatus::Uninstalling) => {
-                let removed = self.context.helm.uninstall(name, namespace).await;
-                removed.map_err(|source| self.helm_failed("finish the interrupted removal", source))
-            }
+            Some(ReleaseStatus::Uninstalling) => self.uninstall("finish the interrupted removal").await,
             Some(standing) if standing.is_under_way() => self.forget_pending(prepared).await,
             _ => Ok(()),
         }
@@ -51,7 +48,8 @@ impl StepRun<'_> {
     /// Objects that the interrupted operation made and this run does not render any more; older ones are not its own.
     async fn delete_strays(&self, record: &RevisionRecord, prepared: &PreparedRelease) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
-        let left = self.context.helm.manifest_of(name, namespace, record.revision).await;
+        let read = || self.context.helm.manifest_of(name, namespace, record.revision);
+        let left = self.outage().read_by_helm(read).await?;
         let left = left.map_err(|source| self.helm_failed("read what was interrupted", source))?;
         let place = |object: &Value| {
             let ObjectRef { kind, name, .. } = ObjectRef::of(object);
@@ -70,18 +68,35 @@ impl StepRun<'_> {
     async fn undo_by_helm(&self) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         let helm = &self.context.helm;
-        let failed = |what| move |source| self.helm_failed(what, source);
-        let history = helm.history(name, namespace).await.map_err(failed("read the release's history"))?;
+        let history = self.outage().read_by_helm(|| helm.history(name, namespace)).await?;
+        let history = history.map_err(|source| self.helm_failed("read the release's history", source))?;
         let deployed = history.iter().rev().find(|(_, status)| *status == ReleaseStatus::Deployed);
         match deployed {
             Some((revision, _)) => {
-                let back = helm.rollback(name, namespace, *revision).await;
-                back.map_err(failed("roll the interrupted revision back"))
+                self.outage().renewed().await?;
+                let mutation = Mutation::new(self.context, self.time_left());
+                let back = helm.rollback((name, namespace), *revision, mutation.limits());
+                let back = mutation.watch(back).await;
+                back.map_err(|source| self.ended_by(&mutation, "roll the interrupted revision back", source))
             }
-            None => {
-                let removed = helm.uninstall(name, namespace).await;
-                removed.map_err(failed("remove the interrupted first revision"))
-            }
+            None => self.uninstall("remove the interrupted first revision").await,
+        }
+    }
+
+    async fn uninstall(&self, what: &'static str) -> Result<(), StepError> {
+        let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
+        self.outage().renewed().await?;
+        let mutation = Mutation::new(self.context, self.time_left());
+        let removed = mutation.watch(self.context.helm.uninstall(name, namespace, mutation.limits())).await;
+        removed.map_err(|source| self.ended_by(&mutation, what, source))
+    }
+
+    /// Why helm failed: a signal and the lock come before what helm says of its end.
+    fn ended_by(&self, mutation: &Mutation<'_>, what: &'static str, source: HelmError) -> StepError {
+        match source {
+            _ if self.context.cancel.is_cancelled() => StepError::Cancelled,
+            _ if mutation.was_fenced() => StepError::Watch(self.context.unrenewed()),
+            source => self.helm_failed(what, source),
         }
     }
 }

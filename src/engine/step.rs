@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use backon::Retryable as _;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::{ClusterError, ObjectRef, Tracker};
+use crate::engine::mutation::Mutation;
 use crate::engine::outage::Outage;
 use crate::engine::patience::Patience;
 use crate::engine::prepare::request;
@@ -87,8 +87,8 @@ impl StepRun<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    fn outage(&self) -> Outage<'_> {
-        Outage { cancel: &self.context.cancel, deadline: self.deadline }
+    pub(super) fn outage(&self) -> Outage<'_> {
+        Outage { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline }
     }
 
     /// Does something again for as long as nobody answers.
@@ -153,7 +153,9 @@ impl StepRun<'_> {
     pub(super) async fn note_healthy(&self) {
         let release = &self.step.release;
         let name = release.component.as_str();
-        let Ok(listed) = self.context.helm.list(&release.namespace).await else { return };
+        let Ok(Some(Ok(listed))) = self.outage().attentively(self.context.helm.list(&release.namespace)).await else {
+            return;
+        };
         if let Some(info) = listed.iter().find(|info| info.name == name) {
             self.note(&Healthy::write(info.revision, &info.chart_version)).await;
         }
@@ -161,7 +163,8 @@ impl StepRun<'_> {
 
     async fn note(&self, text: &str) {
         let release = &self.step.release;
-        let _ = self.context.cluster.note(&release.namespace, release.component.as_str(), text).await;
+        let noted = self.context.cluster.note(&release.namespace, release.component.as_str(), text);
+        let _ = self.outage().attentively(noted).await;
     }
 
     async fn apply_crds(&self, prepared: &PreparedRelease) -> Result<(), StepError> {
@@ -185,21 +188,24 @@ impl StepRun<'_> {
                 Err(StepError::Helm { source, .. }) if self.may_come_back(&source) => {
                     standing = self.standing_again().await?;
                 }
+                Err(StepError::Watch(ClusterError::Unrenewed { .. })) if !self.time_left().is_zero() => {
+                    self.outage().renewed().await?;
+                    standing = self.standing_again().await?;
+                }
                 ended => return ended,
             }
         }
     }
 
     fn may_come_back(&self, error: &HelmError) -> bool {
-        let away = error.refusal().is_some_and(|(row, _)| row.id == "cluster-unreachable");
-        away && !self.time_left().is_zero() && !self.context.cancel.is_cancelled()
+        error.is_unreachable() && !self.time_left().is_zero() && !self.context.cancel.is_cancelled()
     }
 
     /// How the release stands, as soon as somebody answers.
     async fn standing_again(&self) -> Result<Option<ReleaseStatus>, StepError> {
         let release = &self.step.release;
         let list = || self.context.helm.list(&release.namespace);
-        let listed = list.retry(self.outage().pauses()).when(|error| self.may_come_back(error)).await;
+        let listed = self.outage().read_by_helm(list).await?;
         let listed = listed.map_err(|source| self.helm_failed("list the releases", source))?;
         Ok(listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.status))
     }
@@ -222,9 +228,9 @@ impl StepRun<'_> {
         let context = self.context;
         let mut request = request(&self.step.release, &prepared.chart);
         request.ownership = prepared.ownership;
-        let timeout = self.time_left();
-        let cut = context.cancel.child_token();
-        let apply = context.helm.upgrade_install(&request, timeout, &cut);
+        self.outage().renewed().await?;
+        let mutation = Mutation::new(context, self.time_left());
+        let apply = mutation.watch(context.helm.upgrade_install(&request, mutation.limits()));
         tokio::pin!(apply);
         let mut hook = None;
         let applied = loop {
@@ -234,7 +240,7 @@ impl StepRun<'_> {
                     let readiness = self.look(Phase::Helm);
                     hook = readiness.hook.filter(|cause| cause.is_final()).or(hook);
                     if hook.is_some() {
-                        cut.cancel();
+                        mutation.limits().cancel.cancel();
                     }
                 }
             }
@@ -242,6 +248,7 @@ impl StepRun<'_> {
         match applied {
             Ok(()) => Ok(()),
             Err(_) if context.cancel.is_cancelled() => Err(StepError::Cancelled),
+            Err(_) if mutation.was_fenced() => Err(StepError::Watch(context.unrenewed())),
             Err(source) => {
                 let hook = match hook {
                     None => self.late_hook().await,

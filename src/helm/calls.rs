@@ -10,11 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::helm::child::{Call, Effect, run};
 use crate::helm::fetch::is_loopback;
-use crate::helm::{Capabilities, Helm, HelmError, Ownership, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse};
+use crate::helm::{
+    Capabilities, Helm, HelmError, Limits, Ownership, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse,
+};
 use crate::stack::{ChartSource, RUN_LABEL};
 
 const READ: Duration = Duration::from_secs(60);
 pub(super) const FETCH: Duration = Duration::from_secs(300);
+/// How long helm may take beyond its own `--timeout`, to write down that it failed.
+const OVERTIME: Duration = Duration::from_secs(5);
 /// Revisions that helm keeps per release.
 const HISTORY: &str = "10";
 
@@ -92,19 +96,12 @@ impl Helm {
         parse::documents(&output).map_err(|source| output_error("helm template", source))
     }
 
-    /// `helm upgrade --install` without waiting for workloads (hooks are waited for). On cancel the child gets
-    /// SIGTERM and is waited for; it is never killed by a dropped future.
-    pub async fn upgrade_install(
-        &self,
-        request: &ReleaseRequest<'_>,
-        timeout: Duration,
-        cancel: &CancellationToken,
-    ) -> Result<(), HelmError> {
+    /// `helm upgrade --install` without waiting for workloads (hooks are waited for).
+    pub async fn upgrade_install(&self, request: &ReleaseRequest<'_>, limits: &Limits) -> Result<(), HelmError> {
         let values = values_file(request.values)?;
         let mut arguments = words(&["upgrade", "--install", request.release]);
         arguments.push(request.chart.into());
-        let timeout = format!("{}s", timeout.as_secs().max(1));
-        arguments.extend(words(&["-n", request.namespace, "--timeout", &timeout, "--history-max", HISTORY]));
+        arguments.extend(words(&["-n", request.namespace, "--history-max", HISTORY]));
         match request.ownership {
             Ownership::Respect => {}
             // helm 4 applies server-side, where the fields of whoever made the object would conflict.
@@ -118,20 +115,33 @@ impl Helm {
         // Charts whose CRDs stand in `crds/` get them from us, by server-side apply.
         arguments.extend(words(&["--skip-crds", "-f"]));
         arguments.push(values.path().into());
-        self.call(arguments, Effect::Mutates, READ, cancel).await.map(drop)
+        self.change(arguments, limits).await
     }
 
     /// `helm rollback` to a revision.
-    pub async fn rollback(&self, release: &str, namespace: &str, revision: u32) -> Result<(), HelmError> {
+    pub async fn rollback(
+        &self,
+        (release, namespace): (&str, &str),
+        revision: u32,
+        limits: &Limits,
+    ) -> Result<(), HelmError> {
         let revision = revision.to_string();
         let arguments = words(&["rollback", release, &revision, "-n", namespace, "--history-max", HISTORY]);
-        self.call(arguments, Effect::Mutates, READ, &CancellationToken::new()).await.map(drop)
+        self.change(arguments, limits).await
     }
 
     /// `helm uninstall`, waiting until helm has deleted the release's objects from the API.
-    pub async fn uninstall(&self, release: &str, namespace: &str) -> Result<(), HelmError> {
+    pub async fn uninstall(&self, release: &str, namespace: &str, limits: &Limits) -> Result<(), HelmError> {
         let arguments = words(&["uninstall", release, "-n", namespace, "--ignore-not-found"]);
-        self.call(arguments, Effect::Mutates, READ, &CancellationToken::new()).await.map(drop)
+        self.change(arguments, limits).await
+    }
+
+    /// helm's own `--timeout` is for each hook, so that the call as a whole has a limit of ours a little beyond.
+    async fn change(&self, mut arguments: Vec<OsString>, limits: &Limits) -> Result<(), HelmError> {
+        let Limits { timeout, cancel, kill } = limits;
+        arguments.extend(words(&["--timeout", &format!("{}s", timeout.as_secs().max(1))]));
+        let deadline = timeout.saturating_add(OVERTIME);
+        self.call(arguments, Effect::Mutates(kill.clone()), deadline, cancel).await.map(drop)
     }
 
     /// `helm pull` into a folder.
@@ -175,12 +185,14 @@ impl Helm {
             ("HELM_REPOSITORY_CACHE", index_folder(&self.cache).into()),
             ("HELM_REPOSITORY_CONFIG", self.cache.join("repositories.yaml").into()),
         ];
-        let held = self.held.clone().filter(|_| effect == Effect::Mutates);
-        if effect == Effect::Mutates {
+        let changes = matches!(effect, Effect::Mutates(_));
+        let held = self.held.clone().filter(|_| changes);
+        if changes {
             self.writes.begin();
         }
+        let children = self.children.clone();
         let environment = self.environment.clone();
-        run(&self.program, Call { arguments, effect, deadline, environment, added, held }, cancel).await
+        run(&self.program, Call { arguments, effect, deadline, children, environment, added, held }, cancel).await
     }
 
     fn log(&self, arguments: &[OsString]) {

@@ -10,26 +10,28 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::helm::HelmError;
-use crate::process::{self, Ending, Environment, Input, ProcessError};
+use crate::process::{self, Children, Ending, Environment, Input, ProcessError};
 
 /// More than `helm list` of every namespace or a rendered chart ever takes.
 const LARGEST: usize = 256 << 20;
 
 /// Whether a call changes the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Effect {
-    /// May be killed at any time; has a deadline.
+    /// May be killed at any time.
     Reads,
-    /// Must end by itself or by SIGTERM.
-    Mutates,
+    /// Ends by itself or by SIGTERM; is killed long after that, or at once where this is cancelled.
+    Mutates(CancellationToken),
 }
 
 /// A call that is ready to run.
 pub(super) struct Call {
     pub(super) arguments: Vec<OsString>,
     pub(super) effect: Effect,
-    /// For reading calls.
+    /// How long it may take.
     pub(super) deadline: Duration,
+    /// Where a call that changes the cluster stands while it runs.
+    pub(super) children: Children,
     /// What helm gets of our environment.
     pub(super) environment: Environment,
     /// Variables besides those that helm may inherit.
@@ -43,7 +45,16 @@ pub(super) async fn run(program: &Path, call: Call, cancel: &CancellationToken) 
     let command = describe(&call.arguments);
     let ending = match call.effect {
         Effect::Reads => Ending::Killed { after: call.deadline },
-        Effect::Mutates => Ending::Asked,
+        Effect::Mutates(kill) => {
+            let words = call.arguments.iter().map(|argument| argument.to_string_lossy());
+            let words: Vec<_> = words.filter(|word| !word.starts_with('-')).take(2).collect();
+            Ending::Asked {
+                after: call.deadline,
+                kill,
+                children: call.children,
+                label: format!("helm {}", words.join(" ")),
+            }
+        }
     };
     let call = process::Call {
         program: program.into(),

@@ -267,6 +267,12 @@ impl HelmError {
         }
     }
 
+    /// Nobody answered helm, which a moment later may be different.
+    pub fn is_unreachable(&self) -> bool {
+        let known = self.refusal().is_some_and(|(row, _)| row.id == "cluster-unreachable");
+        known || matches!(self, HelmError::Silent { .. })
+    }
+
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         Some(match self {

@@ -20,7 +20,7 @@ mod registry;
 mod schema;
 mod versions;
 
-use crate::process::Environment;
+use crate::process::{Children, Environment};
 use crate::refusal::Refusal;
 use crate::writes::Writes;
 
@@ -39,6 +39,7 @@ pub struct Helm {
     environment: Environment,
     held: Option<Arc<File>>,
     writes: Writes,
+    children: Children,
 }
 
 /// How to reach helm and the cluster.
@@ -58,6 +59,18 @@ pub struct HelmOptions {
     pub writes: Writes,
     /// What helm gets of our environment.
     pub environment: Environment,
+}
+
+/// Limits of a call that changes the cluster. helm is never killed by a dropped future; it is asked to end by SIGTERM
+/// first, upon which it marks its release as failed.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// helm's `--timeout`; soon after it, helm is asked to end.
+    pub timeout: Duration,
+    /// Asks helm to end.
+    pub cancel: CancellationToken,
+    /// Once it was asked: kills it without waiting for what it would still do.
+    pub kill: CancellationToken,
 }
 
 /// A release as `helm list` shows it.
@@ -189,6 +202,7 @@ impl Helm {
             arguments: ["version", "--template", "{{.Version}}"].map(Into::into).to_vec(),
             effect: child::Effect::Reads,
             deadline: Duration::from_secs(15),
+            children: Children::default(),
             environment: options.environment.clone(),
             added: Vec::new(),
             held: None,
@@ -213,7 +227,18 @@ impl Helm {
         }
         let cache = options.cache.or_else(cache_folder).unwrap_or_else(|| std::env::temp_dir().join("tailwatch"));
         let HelmOptions { kubeconfig, context, log_file, environment, writes, .. } = options;
-        Ok(Helm { program, version, kubeconfig, context, cache, log_file, environment, held: None, writes })
+        Ok(Helm {
+            program,
+            version,
+            kubeconfig,
+            context,
+            cache,
+            log_file,
+            environment,
+            held: None,
+            writes,
+            children: Children::default(),
+        })
     }
 
     /// The same helm, which holds a file open for as long as a call works that changes the cluster, even when this
@@ -227,6 +252,11 @@ impl Helm {
     #[must_use]
     pub fn without(self, names: impl IntoIterator<Item = String>) -> Helm {
         Helm { environment: self.environment.and_without(names), ..self }
+    }
+
+    /// The calls that change the cluster and run now.
+    pub fn children(&self) -> &Children {
+        &self.children
     }
 
     /// What every child of this run gets of our environment.

@@ -3,6 +3,7 @@
 
 mod browser;
 mod capture;
+mod children;
 mod environment;
 
 use std::ffi::OsString;
@@ -16,9 +17,12 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::Child;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use browser::open;
+pub use children::{Children, Running};
 pub use environment::Environment;
 
 /// What a child reads.
@@ -34,17 +38,31 @@ pub enum Input {
 }
 
 /// How a child may be ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Ending {
     /// SIGKILL to its whole group at the deadline, for too much output, and where the caller goes away.
     Killed {
         /// How long it may take.
         after: Duration,
     },
-    /// Only by itself or by SIGTERM, which a cancel sends; then it is waited for, and where the caller goes away it
-    /// runs to its end.
-    Asked,
+    /// By itself, or by SIGTERM, which a cancel or the end of its time sends. Where it has not ended [`GRACE`] later, or
+    /// once `kill` is cancelled after that, its group gets SIGKILL. Where the caller goes away it runs on.
+    Asked {
+        /// How long it may take.
+        after: Duration,
+        /// There is no use in waiting for what it does upon SIGTERM.
+        kill: CancellationToken,
+        /// Where it stands while it runs.
+        children: Children,
+        /// What it does, e.g. `helm upgrade loki`.
+        label: String,
+    },
 }
+
+/// How long a child may take to end upon SIGTERM: helm marks its release as failed.
+pub const GRACE: Duration = Duration::from_secs(15);
+/// How long what a killed child left open may keep us.
+const LEFT_OPEN: Duration = Duration::from_secs(2);
 
 /// A child to run.
 #[derive(Clone, Debug)]
@@ -121,29 +139,58 @@ pub async fn run(call: Call, cancel: &CancellationToken) -> Result<Output, Proce
         Input::Text(text) => Some(text),
         Input::Nothing | Input::Held(_) => None,
     };
-    let mut waiting = tokio::spawn(capture::collect(child, input, call.largest, overflow.clone()));
-    let (guard, after) = match call.ending {
-        Ending::Killed { after } => (KillOnDrop { group }, Some(after)),
-        Ending::Asked => (KillOnDrop { group: None }, None),
+    let collected = capture::collect(child, input, call.largest, overflow.clone());
+    let (guard, entry, after) = match &call.ending {
+        Ending::Killed { after } => (KillOnDrop { group }, None, *after),
+        Ending::Asked { after, children, label, .. } => {
+            (KillOnDrop { group: None }, Some(children.enter(group, label.clone())), *after)
+        }
     };
-    let (is_killed, largest) = (after.is_some(), call.largest);
+    let mut waiting = tokio::spawn(async move {
+        let output = collected.await;
+        drop(entry);
+        output
+    });
+    let (is_killed, largest) = (matches!(call.ending, Ending::Killed { .. }), call.largest);
+    let mut is_late = false;
     let ended = tokio::select! {
         ended = &mut waiting => ended,
-        () = cancel.cancelled() => {
-            signal(group, Signal::SIGTERM);
-            (&mut waiting).await
-        }
+        () = cancel.cancelled() => end(group, &mut waiting, &call.ending).await?,
         () = overflow.cancelled(), if is_killed => return Err(ProcessError::TooLarge { largest }),
-        () = tokio::time::sleep(after.unwrap_or_default()), if is_killed => {
-            return Err(ProcessError::Silent { after: after.unwrap_or_default() });
+        () = sleep(after) => {
+            is_late = true;
+            end(group, &mut waiting, &call.ending).await?
         }
     };
     guard.disarm();
+    if is_late {
+        return Err(ProcessError::Silent { after });
+    }
     let output = ended.map_err(io::Error::other).flatten().map_err(local)?;
     if overflow.is_cancelled() && is_killed {
         return Err(ProcessError::TooLarge { largest });
     }
     Ok(output)
+}
+
+type Waiting = JoinHandle<io::Result<Output>>;
+
+/// Ends a child as its ending says, and waits for it.
+async fn end(
+    group: Option<Pid>,
+    waiting: &mut Waiting,
+    ending: &Ending,
+) -> Result<Result<io::Result<Output>, JoinError>, ProcessError> {
+    if let Ending::Asked { kill, .. } = ending {
+        signal(group, Signal::SIGTERM);
+        tokio::select! {
+            ended = &mut *waiting => return Ok(ended),
+            () = kill.cancelled() => {}
+            () = sleep(GRACE) => {}
+        }
+    }
+    signal(group, Signal::SIGKILL);
+    timeout(LEFT_OPEN, waiting).await.map_err(|_| ProcessError::Silent { after: LEFT_OPEN })
 }
 
 fn spawn(call: &Call) -> Result<Child, ProcessError> {
@@ -201,70 +248,4 @@ fn signal(group: Option<Pid>, signal: Signal) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shell(script: &str, input: Input) -> Call {
-        Call {
-            program: "/bin/sh".into(),
-            arguments: vec!["-c".into(), script.into()],
-            environment: Environment::default(),
-            removed: Vec::new(),
-            added: Vec::new(),
-            input,
-            largest: 1000,
-            ending: Ending::Killed { after: Duration::from_secs(60) },
-        }
-    }
-
-    async fn output(call: Call) -> Result<String, ProcessError> {
-        let output = run(call, &CancellationToken::new()).await?;
-        Ok(String::from_utf8(output.stdout).unwrap())
-    }
-
-    #[tokio::test]
-    async fn a_child_reads_what_it_is_given_and_no_more() {
-        let text = Input::Text(b"registry.example".to_vec());
-        assert_eq!(output(shell("cat; echo .", text)).await.unwrap(), "registry.example.\n");
-        assert_eq!(output(shell("cat; echo .", Input::Nothing)).await.unwrap(), ".\n");
-        let unread = Input::Text(vec![b'x'; 1 << 20]);
-        assert_eq!(output(shell("echo .", unread)).await.unwrap(), ".\n");
-    }
-
-    #[tokio::test]
-    async fn its_environment_is_ours_without_what_is_withheld_and_removed() {
-        let mut call = shell("env", Input::Nothing);
-        call.largest = 1 << 20;
-        call.environment = Environment::without(["CARGO_PKG_NAME".to_owned()]);
-        call.removed = vec!["CARGO_PKG_VERSION".into()];
-        call.added = vec![("MADE_FOR_IT", "yes".into())];
-        let seen = output(call).await.unwrap();
-        let has = |name: &str| seen.lines().any(|line| line.starts_with(&format!("{name}=")));
-        assert!(has("CARGO_MANIFEST_DIR") && has("MADE_FOR_IT"), "{seen}");
-        assert!(!has("CARGO_PKG_NAME") && !has("CARGO_PKG_VERSION"), "{seen}");
-    }
-
-    #[tokio::test]
-    async fn an_endless_child_is_killed_and_one_that_must_end_by_itself_is_read_to_its_end() {
-        let endless = output(shell("while :; do echo yes; done", Input::Nothing)).await;
-        assert!(matches!(endless, Err(ProcessError::TooLarge { largest: 1000 })), "{endless:?}");
-        let mut long = shell("i=0; while [ $i -lt 1000 ]; do echo 1234567890; i=$((i+1)); done", Input::Nothing);
-        long.ending = Ending::Asked;
-        assert_eq!(output(long).await.unwrap().len(), 1000);
-    }
-
-    #[tokio::test]
-    async fn of_stderr_the_end_is_kept() {
-        let script = "i=0; while [ $i -lt 40000 ]; do echo 'a line of very many that it says'; i=$((i+1)); done >&2; echo last >&2";
-        let said = run(shell(script, Input::Nothing), &CancellationToken::new()).await.unwrap().stderr;
-        assert!(said.ends_with(b"last\n") && said.len() <= 256 << 10, "{}", said.len());
-    }
-
-    #[tokio::test]
-    async fn what_is_not_there_is_told_apart() {
-        let missing = Call { program: "/nowhere/helm".into(), ..shell("", Input::Nothing) };
-        assert!(matches!(output(missing).await, Err(ProcessError::NotFound { .. })));
-        let folder = Call { program: "/".into(), ..shell("", Input::Nothing) };
-        assert!(matches!(output(folder).await, Err(ProcessError::Local { .. })));
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::json;
-use tailwatch::helm::{Capabilities, Helm, HelmError, HelmOptions, Ownership, ReleaseRequest};
+use tailwatch::helm::{Capabilities, Helm, HelmError, HelmOptions, Limits, Ownership, ReleaseRequest};
 use tokio_util::sync::CancellationToken;
 
 use crate::machine::Machine;
@@ -64,6 +64,10 @@ impl Lifeline {
     }
 }
 
+fn limits(cancel: &CancellationToken) -> Limits {
+    Limits { timeout: Duration::from_secs(60), cancel: cancel.clone(), kill: CancellationToken::new() }
+}
+
 fn request<'a>(chart: &'a Path, values: &'a serde_json::Value) -> ReleaseRequest<'a> {
     ReleaseRequest { release: "demo", namespace: "monitoring", chart, values, ownership: Ownership::Respect }
 }
@@ -97,7 +101,7 @@ async fn a_mutating_helm_ends_by_itself_even_when_nobody_waits_any_more() {
     let call = tokio::spawn(async move {
         let values = json!({});
         let request = request(Path::new("demo.tgz"), &values);
-        helm.upgrade_install(&request, Duration::from_secs(60), &CancellationToken::new()).await
+        helm.upgrade_install(&request, &limits(&CancellationToken::new())).await
     });
     lifeline.says("started");
     call.abort();
@@ -120,7 +124,7 @@ async fn a_cancelled_helm_gets_sigterm_and_is_waited_for() {
     let cancelled = cancel.clone();
     let call = tokio::spawn(async move {
         let values = json!({});
-        helm.upgrade_install(&request(Path::new("demo.tgz"), &values), Duration::from_secs(60), &cancelled).await
+        helm.upgrade_install(&request(Path::new("demo.tgz"), &values), &limits(&cancelled)).await
     });
     lifeline.says("started");
     cancel.cancel();
@@ -128,6 +132,27 @@ async fn a_cancelled_helm_gets_sigterm_and_is_waited_for() {
     let error = call.await.unwrap().unwrap_err();
     assert!(error.to_string().ends_with("ended with exit code 1: release marked failed"), "{error}");
     lifeline.ends();
+}
+
+/// helm has no time limit of its own for a request: a hung API server would keep it for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_helm_that_hangs_is_asked_to_end_and_killed_where_it_has_nobody_to_tell() {
+    let machine = Machine::new();
+    // Only the name of the release tells what it does: deaf to SIGTERM, it never ends by itself.
+    let helm = helm(&machine, "trap '' TERM\n(trap '' TERM; sleep 100) &\nwait; sleep 100").await;
+    let values = json!({});
+    let limits = Limits { timeout: Duration::ZERO, cancel: CancellationToken::new(), kill: CancellationToken::new() };
+    limits.cancel.cancel();
+    limits.kill.cancel();
+    let ends = [
+        helm.upgrade_install(&request(Path::new("demo.tgz"), &values), &limits).await.unwrap_err(),
+        helm.rollback(("demo", "monitoring"), 1, &limits).await.unwrap_err(),
+        helm.uninstall("demo", "monitoring", &limits).await.unwrap_err(),
+    ];
+    for end in ends {
+        assert!(end.to_string().contains("signal 9"), "{end}");
+    }
+    assert!(helm.children().running().is_empty());
 }
 
 /// The shell, what is said.

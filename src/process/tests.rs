@@ -1,0 +1,110 @@
+use super::*;
+
+fn shell(script: &str, input: Input) -> Call {
+    Call {
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".into(), script.into()],
+        environment: Environment::default(),
+        removed: Vec::new(),
+        added: Vec::new(),
+        input,
+        largest: 1000,
+        ending: Ending::Killed { after: Duration::from_secs(60) },
+    }
+}
+
+async fn output(call: Call) -> Result<String, ProcessError> {
+    let output = run(call, &CancellationToken::new()).await?;
+    Ok(String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn a_child_reads_what_it_is_given_and_no_more() {
+    let text = Input::Text(b"registry.example".to_vec());
+    assert_eq!(output(shell("cat; echo .", text)).await.unwrap(), "registry.example.\n");
+    assert_eq!(output(shell("cat; echo .", Input::Nothing)).await.unwrap(), ".\n");
+    let unread = Input::Text(vec![b'x'; 1 << 20]);
+    assert_eq!(output(shell("echo .", unread)).await.unwrap(), ".\n");
+}
+
+#[tokio::test]
+async fn its_environment_is_ours_without_what_is_withheld_and_removed() {
+    let mut call = shell("env", Input::Nothing);
+    call.largest = 1 << 20;
+    call.environment = Environment::without(["CARGO_PKG_NAME".to_owned()]);
+    call.removed = vec!["CARGO_PKG_VERSION".into()];
+    call.added = vec![("MADE_FOR_IT", "yes".into())];
+    let seen = output(call).await.unwrap();
+    let has = |name: &str| seen.lines().any(|line| line.starts_with(&format!("{name}=")));
+    assert!(has("CARGO_MANIFEST_DIR") && has("MADE_FOR_IT"), "{seen}");
+    assert!(!has("CARGO_PKG_NAME") && !has("CARGO_PKG_VERSION"), "{seen}");
+}
+
+#[tokio::test]
+async fn an_endless_child_is_killed_and_one_that_must_end_by_itself_is_read_to_its_end() {
+    let endless = output(shell("while :; do echo yes; done", Input::Nothing)).await;
+    assert!(matches!(endless, Err(ProcessError::TooLarge { largest: 1000 })), "{endless:?}");
+    let mut long = shell("i=0; while [ $i -lt 1000 ]; do echo 1234567890; i=$((i+1)); done", Input::Nothing);
+    long.ending = asked(Duration::from_secs(60), &CancellationToken::new());
+    assert_eq!(output(long).await.unwrap().len(), 1000);
+}
+
+fn asked(after: Duration, kill: &CancellationToken) -> Ending {
+    Ending::Asked { after, kill: kill.clone(), children: Children::default(), label: "sh".into() }
+}
+
+#[tokio::test]
+async fn a_child_that_ignores_sigterm_is_killed_with_its_group_once_that_is_allowed() {
+    let (cancel, kill) = (CancellationToken::new(), CancellationToken::new());
+    let mut deaf = shell("trap '' TERM; (trap '' TERM; sleep 100) & wait", Input::Nothing);
+    let children = Children::default();
+    deaf.ending = Ending::Asked {
+        after: Duration::from_secs(60),
+        kill: kill.clone(),
+        children: children.clone(),
+        label: "deaf".into(),
+    };
+    let running = tokio::spawn(async move {
+        let output = run(deaf, &cancel.clone()).await;
+        (output, cancel)
+    });
+    while children.running().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(children.running()[0].label, "deaf");
+    // It was not asked to end yet: being allowed to kill it ends nothing.
+    kill.cancel();
+    assert!(!running.is_finished());
+    assert_eq!(children.kill(), ["deaf"]);
+    let (output, _) = running.await.unwrap();
+    assert!(!output.unwrap().status.success());
+    assert!(children.running().is_empty());
+}
+
+#[tokio::test]
+async fn the_end_of_its_time_ends_a_child_that_is_asked() {
+    let kill = CancellationToken::new();
+    kill.cancel();
+    let mut deaf = shell("trap '' TERM; while :; do sleep 0.1; done", Input::Nothing);
+    deaf.ending = asked(Duration::from_millis(300), &kill);
+    assert!(matches!(output(deaf).await, Err(ProcessError::Silent { .. })));
+    let mut polite = shell("trap 'exit 3' TERM; while :; do sleep 0.1; done", Input::Nothing);
+    polite.ending = asked(Duration::from_millis(300), &CancellationToken::new());
+    assert!(matches!(output(polite).await, Err(ProcessError::Silent { .. })));
+}
+
+#[tokio::test]
+async fn of_stderr_the_end_is_kept() {
+    let script =
+        "i=0; while [ $i -lt 40000 ]; do echo 'a line of very many that it says'; i=$((i+1)); done >&2; echo last >&2";
+    let said = run(shell(script, Input::Nothing), &CancellationToken::new()).await.unwrap().stderr;
+    assert!(said.ends_with(b"last\n") && said.len() <= 256 << 10, "{}", said.len());
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_apart() {
+    let missing = Call { program: "/nowhere/helm".into(), ..shell("", Input::Nothing) };
+    assert!(matches!(output(missing).await, Err(ProcessError::NotFound { .. })));
+    let folder = Call { program: "/".into(), ..shell("", Input::Nothing) };
+    assert!(matches!(output(folder).await, Err(ProcessError::Local { .. })));
+}
