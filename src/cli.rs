@@ -146,20 +146,22 @@ pub fn from_environment<T: Args>() -> Result<T, clap::Error> {
     T::from_arg_matches(&matches)
 }
 
-/// The command that a line asks for whose output is one JSON event a line, whatever else is wrong with the line.
+/// The command that a line asks for whose output is one JSON event a line, whatever is wrong with the line: clap reads
+/// nothing behind the first thing that it refuses.
 pub fn streaming_command(line: impl IntoIterator<Item = OsString>) -> Option<&'static str> {
-    let line: Vec<OsString> = line.into_iter().collect();
-    let matches = Cli::command().ignore_errors(true).try_get_matches_from(&line).ok()?;
-    let command = match matches.subcommand_name() {
+    let line: Vec<OsString> = line.into_iter().skip(1).collect();
+    let root = Cli::command();
+    let named = line.iter().find_map(|word| root.find_subcommand(word)).map(clap::Command::get_name);
+    let command = match named {
         None | Some("install") => "install",
         Some("upgrade") => "upgrade",
         Some("uninstall") => "uninstall",
         Some(_) => return None,
     };
-    let output = matches.try_get_one::<Output>("output").ok().flatten();
-    // clap reads nothing behind a flag that lacks its value.
-    let is_named = line.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
-    (is_named || output.is_some_and(|output| *output == Output::Json)).then_some(command)
+    let is_flag = |word: &OsString| word == "--output" || word.to_string_lossy().starts_with("--output=");
+    let is_named = line.contains(&"--output=json".into()) || line.windows(2).any(|pair| pair == ["--output", "json"]);
+    let by_environment = || std::env::var_os("TAILWATCH_OUTPUT").is_some_and(|format| format == "json");
+    (is_named || (!line.iter().any(is_flag) && by_environment())).then_some(command)
 }
 
 /// Flags of `upgrade`.
@@ -314,6 +316,8 @@ mod tests {
             ("install --nonsense", None),
             ("install --output yaml", None),
             ("verify --output json --nonsense", None),
+            ("--nonsense uninstall --output json", Some("uninstall")),
+            ("--nonsense --output json", Some("install")),
         ] {
             let words = std::iter::once("tailwatch").chain(line.split(' ')).map(OsString::from);
             assert_eq!(streaming_command(words), expected, "{line}");
