@@ -45,7 +45,7 @@ pub struct GlobalArgs {
     /// Say at the end of a run what it took: seconds, memory, requests to the API server
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Say nothing on stderr but errors
+    /// Say nothing on stderr but errors, and ask nothing: what changes the cluster then needs --yes
     #[arg(short, long, global = true)]
     pub quiet: bool,
     /// Write every event and every helm call (redacted) to this file
@@ -152,11 +152,11 @@ pub fn streaming_command(line: impl IntoIterator<Item = OsString>) -> Option<&'s
     let line: Vec<OsString> = line.into_iter().skip(1).collect();
     let root = Cli::command();
     let named = line.iter().find_map(|word| root.find_subcommand(word)).map(clap::Command::get_name);
-    let command = match named {
-        None | Some("install") => "install",
-        Some("upgrade") => "upgrade",
-        Some("uninstall") => "uninstall",
-        Some(_) => return None,
+    let command = match named? {
+        "install" => "install",
+        "upgrade" => "upgrade",
+        "uninstall" => "uninstall",
+        _ => return None,
     };
     let is_flag = |word: &OsString| word == "--output" || word.to_string_lossy().starts_with("--output=");
     let is_named = line.contains(&"--output=json".into()) || line.windows(2).any(|pair| pair == ["--output", "json"]);
@@ -317,7 +317,7 @@ mod tests {
             ("install --output yaml", None),
             ("verify --output json --nonsense", None),
             ("--nonsense uninstall --output json", Some("uninstall")),
-            ("--nonsense --output json", Some("install")),
+            ("--nonsense --output json", None),
         ] {
             let words = std::iter::once("tailwatch").chain(line.split(' ')).map(OsString::from);
             assert_eq!(streaming_command(words), expected, "{line}");

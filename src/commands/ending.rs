@@ -16,10 +16,11 @@ use crate::writes::{ClusterState, Writes};
 /// The name of a command whose JSON is one event a line.
 pub(super) fn streams(command: Option<&Command>) -> Option<&'static str> {
     match command {
-        None | Some(Command::Install(_)) => Some("install"),
+        Some(Command::Install(_)) => Some("install"),
         Some(Command::Upgrade(_)) => Some("upgrade"),
         Some(Command::Uninstall(_)) => Some("uninstall"),
-        Some(_) => None,
+        // The guided installation needs a person, who reads no JSON.
+        None | Some(_) => None,
     }
 }
 

@@ -1,12 +1,12 @@
 //! `tailwatch` and `tailwatch install`: answers, plan, confirmation, run, verification.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use crate::check;
 use crate::check::ground::{Machine, Proof};
 use crate::cli::{self, GlobalArgs, InstallArgs, Output};
 use crate::cluster::{self, Cluster};
+use crate::commands::audience::Audience;
 use crate::commands::execute::{ExecuteOptions, Target, execute};
 use crate::commands::signals::Signals;
 use crate::commands::survey::{Survey, survey};
@@ -21,25 +21,12 @@ use crate::report::{self, Record, style::Style};
 use crate::stack::{self, DOOR_SECRET, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
 use crate::wizard::{self, Detected, Scope};
 
-/// Whether somebody can be asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Audience {
-    Person,
-    Nobody,
-}
-
-impl Audience {
-    pub(super) fn of(global: &GlobalArgs) -> Audience {
-        let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        if terminal && global.output == Output::Human { Audience::Person } else { Audience::Nobody }
-    }
-}
-
 /// The guided installation; without a terminal it never prompts.
 pub(super) async fn guided(global: &GlobalArgs, signals: &Signals, record: &Record) -> Result<u8, Error> {
     if Audience::of(global) == Audience::Nobody {
+        let why = if global.quiet { "asks its questions, so --quiet must be left out" } else { "needs a terminal" };
         return Err(Error::Usage {
-            message: "the guided installation needs a terminal".into(),
+            message: format!("the guided installation {why}"),
             hint: Some(
                 "write the answers with `tailwatch answers init > answers.yaml`, then run \
                  `tailwatch install --answers answers.yaml --yes`"
@@ -79,16 +66,12 @@ pub(super) async fn install(
 /// A person, or `--yes`.
 pub(super) fn somebody_confirms(global: &GlobalArgs, arguments: &InstallArgs) -> Result<(), Error> {
     if Audience::of(global) == Audience::Nobody && arguments.ask_secrets {
-        return Err(Error::Usage {
-            message: "nobody can be asked for a secret without a terminal".into(),
-            hint: Some("leave --ask-secrets out, and give the secret in AUTH0_CLIENT_SECRET or in a file".into()),
-        });
+        let hint = "leave --ask-secrets out, and give the secret in AUTH0_CLIENT_SECRET or in a file";
+        return Err(Audience::refused(global, "nobody can be asked for a secret", hint));
     }
     if Audience::of(global) == Audience::Nobody && !arguments.yes {
-        return Err(Error::Usage {
-            message: "nobody can confirm the plan without a terminal".into(),
-            hint: Some("add --yes, or look at the plan first with `tailwatch plan`".into()),
-        });
+        let hint = "add --yes, or look at the plan first with `tailwatch plan`";
+        return Err(Audience::refused(global, "nobody can confirm the plan", hint));
     }
     Ok(())
 }

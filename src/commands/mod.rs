@@ -2,6 +2,7 @@
 
 mod adoption;
 mod answers;
+mod audience;
 mod connect;
 mod diagnose;
 mod ending;
@@ -57,14 +58,14 @@ pub fn refuse(refusal: &clap::Error, arguments: impl IntoIterator<Item = OsStrin
 }
 
 fn with_reports(global: &GlobalArgs, command: Option<Command>, run: Run<'_>) -> Result<u8, CommandError> {
-    let told = |error| CommandError::new(error, run.writes.state());
+    let failed = |error| CommandError::new(error, run.writes.state());
     if reports::writer(command.as_ref()).is_none() {
-        reports::refuse_flags(global).map_err(told)?;
-        return dispatch(global.clone(), command, run).map_err(told);
+        reports::refuse_flags(global).map_err(failed)?;
+        return dispatch(global.clone(), command, run).map_err(failed);
     }
-    let files = Files::open(global).map_err(told)?;
+    let files = Files::open(global).map_err(failed)?;
     let style = Style::resolve(global);
-    let ended = dispatch(global.clone(), command, run).map_err(told);
+    let ended = dispatch(global.clone(), command, run).map_err(failed);
     run.record.conclude(&ended);
     files.write(run.record, &style);
     ended

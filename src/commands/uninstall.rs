@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::cli::{GlobalArgs, Output, SettingsArgs, UninstallArgs};
 use crate::cluster::{Lease, ObjectRef};
+use crate::commands::audience::Audience;
 use crate::commands::execute::{Target, with_usual_seconds};
-use crate::commands::install::{Audience, PLANS, cluster_name, parse_lock_timeout, parse_timeout};
+use crate::commands::install::{PLANS, cluster_name, parse_lock_timeout, parse_timeout};
 use crate::commands::lock::Waiting;
 use crate::commands::signals::Signals;
 use crate::commands::survey::catalogue;
@@ -42,10 +43,8 @@ pub(super) async fn uninstall(
     let lock_timeout = parse_lock_timeout(&arguments.lock_timeout)?;
     let audience = Audience::of(global);
     if audience == Audience::Nobody && !arguments.yes {
-        return Err(Error::Usage {
-            message: "nobody can confirm the removal without a terminal".into(),
-            hint: Some("add --yes; without --delete-data volumes, Secrets and answers stay".into()),
-        });
+        let hint = "add --yes; without --delete-data volumes, Secrets and answers stay";
+        return Err(Audience::refused(global, "nobody can confirm the removal", hint));
     }
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);

@@ -5,8 +5,9 @@ use semver::Version;
 use serde::Serialize;
 
 use crate::cli::{GlobalArgs, Output, UpgradeArgs};
+use crate::commands::audience::Audience;
 use crate::commands::execute::Target;
-use crate::commands::install::{self, Audience, Secrets};
+use crate::commands::install::{self, Secrets};
 use crate::commands::offers::{self, Versions};
 use crate::commands::signals::Signals;
 use crate::commands::survey::catalogue;

@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn told(error: Error, cluster: ClusterState) -> String {
-        text(&CommandError::new(error, cluster), Style { color: false }, 80, &clock())
+        text(&CommandError::new(error, cluster), Style { color: false, quiet: false }, 80, &clock())
     }
 
     #[test]

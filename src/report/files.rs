@@ -12,7 +12,7 @@ use crate::cli::GlobalArgs;
 use crate::error::Error;
 use crate::report::record::Record;
 use crate::report::style::Style;
-use crate::report::{html, junit, notice};
+use crate::report::{html, junit, problem};
 
 /// Where reports go.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ impl Files {
         for (path, document) in [(&self.junit, &junit as Document<'_>), (&self.html, &page)] {
             let Some(path) = path else { continue };
             if let Err(error) = document().and_then(|text| replace(path, &text)) {
-                notice(&format!("the report {} cannot be written: {error}", path.display()), style);
+                problem(&format!("the report {} cannot be written: {error}", path.display()), style);
             }
         }
     }
@@ -127,7 +127,7 @@ mod tests {
         let files = open(&arguments).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
         assert!(!page.exists(), "it is made at the end");
-        files.write(&Record::new("verify"), &Style { color: false });
+        files.write(&Record::new("verify"), &Style { color: false, quiet: false });
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("<?xml"));
         assert!(std::fs::read_to_string(&page).unwrap().starts_with("<!DOCTYPE html>"));
         assert!(link.is_symlink());

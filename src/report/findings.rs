@@ -132,7 +132,7 @@ pub(super) mod tests {
     }
 
     fn said(findings: &[Diagnosis]) -> String {
-        let block = Block { style: Style { color: false }, width: 80, indent: 4 };
+        let block = Block { style: Style { color: false, quiet: false }, width: 80, indent: 4 };
         table(findings, Examined { rules: 31, objects: 204 }, &block, &clock())
     }
 
@@ -184,9 +184,9 @@ pub(super) mod tests {
         let later = Diagnosis { since: clock().now, ..crash_loop() };
         others.failures.push(crash_loop());
         others.apply(&Event::Diagnosed { findings: vec![later.clone()] });
-        assert_eq!(others.text(Style { color: false }, 80), "");
+        assert_eq!(others.text(Style { color: false, quiet: false }, 80), "");
         others.apply(&Event::Diagnosed { findings: vec![later, node()] });
-        let told = others.text(Style { color: false }, 80);
+        let told = others.text(Style { color: false, quiet: false }, 80);
         assert_eq!(told, "also found:\n  node-pressure: Node node-1 runs out of disk; next: free space on it\n\n");
     }
 }

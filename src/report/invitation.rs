@@ -40,11 +40,11 @@ mod tests {
     fn an_address_is_not_torn_apart_and_moves_no_cursor() {
         let address = format!("https://acme.eu.auth0.com/authorize?state={}", "x".repeat(120));
         let sign_in = SignIn::Browser { address: address.clone(), callback: "http://127.0.0.1:4181/callback".into() };
-        let shown = text(&sign_in, &Style { color: false }, 60);
+        let shown = text(&sign_in, &Style { color: false, quiet: false }, 60);
         assert!(shown.lines().any(|line| line.trim() == address), "{shown}");
         assert!(shown.contains("http://127.0.0.1:4181/callback"), "{shown}");
         let sign_in = SignIn::Device { address: "https://a.example/\u{1b}[2J".into(), code: "AB\nCD".into() };
-        let shown = text(&sign_in, &Style { color: false }, 60);
+        let shown = text(&sign_in, &Style { color: false, quiet: false }, 60);
         assert!(shown.lines().any(|line| line == "  AB CD") && !shown.contains('\u{1b}'), "{shown:?}");
     }
 }

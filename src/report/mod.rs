@@ -185,7 +185,7 @@ pub fn write_events(log: Option<&Path>, events: impl IntoIterator<Item = Event>)
 fn open_log(path: &Path, style: &Style) -> Option<File> {
     let opened = File::options().create(true).append(true).open(path);
     let told =
-        |error| notice(&format!("cannot write the log file {}: {error}; the run goes on", path.display()), style);
+        |error| problem(&format!("cannot write the log file {}: {error}; the run goes on", path.display()), style);
     opened.map_err(told).ok()
 }
 
@@ -203,8 +203,15 @@ fn finish(summary: &RunSummary, style: Style) {
     }
 }
 
-/// One sentence for a person, beside the data.
+/// One sentence for a person, beside the data; none with `--quiet`.
 pub fn notice(message: &str, style: &Style) {
+    if !style.quiet {
+        problem(message, style);
+    }
+}
+
+/// What went wrong without changing the outcome, with `--quiet`, too.
+fn problem(message: &str, style: &Style) {
     write_stderr(&(wrap(&format!("{} {message}", style.paint(Tone::Doubtful, "note:")), "      ", width()) + "\n"));
 }
 

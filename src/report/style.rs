@@ -10,6 +10,8 @@ use crate::cli::{ColorChoice, GlobalArgs};
 pub struct Style {
     /// Whether to colour.
     pub color: bool,
+    /// Whether notices are left out.
+    pub quiet: bool,
 }
 
 /// What a piece of text means.
@@ -24,7 +26,7 @@ pub(super) enum Tone {
 }
 
 impl Style {
-    /// From `--color`, NO_COLOR, TERM and whether both streams are terminals.
+    /// From `--color`, `--quiet`, NO_COLOR, TERM and whether both streams are terminals.
     pub fn resolve(global: &GlobalArgs) -> Style {
         let color = match global.color {
             ColorChoice::Always => true,
@@ -36,7 +38,7 @@ impl Style {
                 wanted && !dumb && std::io::stderr().is_terminal() && std::io::stdout().is_terminal()
             }
         };
-        Style { color }
+        Style { color, quiet: global.quiet }
     }
 
     pub(super) fn paint(self, tone: Tone, text: &str) -> String {

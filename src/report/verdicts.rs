@@ -144,7 +144,7 @@ pub(super) mod tests {
     }
 
     fn table(width: usize) -> String {
-        let table = checks_table(&mixed(), &Style { color: false }, width);
+        let table = checks_table(&mixed(), &Style { color: false, quiet: false }, width);
         assert!(table.lines().all(|line| console::measure_text_width(line) <= width), "{table}");
         table
     }
@@ -163,14 +163,18 @@ pub(super) mod tests {
     fn lines_of_a_hint_that_are_to_be_copied_stay_lines() {
         let mut groups = check("login-groups", "sign-in", Verdict::Fail);
         groups.hint = Some("add this:\nexports.go = () => {\n};".into());
-        let table = checks_table(&[groups], &Style { color: false }, 80);
+        let table = checks_table(&[groups], &Style { color: false, quiet: false }, 80);
         let lines: Vec<&str> = table.lines().map(str::trim).collect();
         assert!(lines.contains(&"exports.go = () => {") && lines.contains(&"};"), "{table}");
     }
 
     #[test]
     fn one_check_is_one_check() {
-        let table = checks_table(&[check("prometheus-ready", "metrics", Verdict::Pass)], &Style { color: false }, 80);
+        let table = checks_table(
+            &[check("prometheus-ready", "metrics", Verdict::Pass)],
+            &Style { color: false, quiet: false },
+            80,
+        );
         assert!(table.ends_with("\n1 check: 1 pass, 0 warn, 0 fail, 0 skip\n"), "{table}");
     }
 

@@ -180,3 +180,38 @@ fn colour_is_for_terminals_that_want_it() {
         assert_eq!(seen.contains('\u{1b}'), colored, "{seen:?}");
     }
 }
+
+/// `-q` does not show the plan, so it must not ask for an answer to it either.
+#[test]
+fn quiet_asks_nothing_on_a_terminal() {
+    let machine = Machine::new();
+    let least = fixture("answers/v1/least.yaml").display().to_string();
+    let rows: [(&[&str], &str); 4] = [
+        (&["-q"], "--quiet must be left out"),
+        (&["install", "-q", "--answers", &least], "nobody can confirm the plan with --quiet"),
+        (&["upgrade", "-q", "--latest"], "nobody can confirm the plan with --quiet"),
+        (&["uninstall", "-q"], "nobody can confirm the removal with --quiet"),
+    ];
+    for (arguments, expected) in rows {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).env_clear().env("HOME", machine.home()).env("PATH", machine.path("bin"));
+        let mut session = rexpect::session::spawn_command(command, Some(30_000)).unwrap();
+        let seen = session.exp_eof().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(seen.contains(expected), "{arguments:?}: {seen}");
+        assert_eq!(exit_code(session), 2, "{arguments:?}");
+    }
+    // A note is no error.
+    let (note, noted) = ("TAILWATCH_RETENTION_LOG", |arguments: &[&str]| {
+        let machine = Machine::new().with("TAILWATCH_RETENTION_LOG", "7d");
+        machine.run(&[&["install", "--yes", "--answers", &least], arguments].concat()).ended_with(4).stderr
+    });
+    assert!(noted(&[]).contains(note), "{}", noted(&[]));
+    assert!(!noted(&["-q"]).contains(note) && noted(&["-q"]).contains("no kubeconfig"), "{}", noted(&["-q"]));
+}
+
+fn exit_code(session: rexpect::session::PtySession) -> i32 {
+    match session.process().wait().unwrap() {
+        rexpect::process::WaitStatus::Exited(_, code) => code,
+        other => panic!("{other:?}"),
+    }
+}
