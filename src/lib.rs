@@ -26,6 +26,7 @@ pub mod exit_code;
 pub mod helm;
 pub mod plan;
 pub mod process;
+pub mod proxy;
 pub mod refusal;
 pub mod report;
 pub mod stack;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A module of the crate and all it may know of.
-const MAY_SEE: [(&str, &[&str]); 18] = [
+const MAY_SEE: [(&str, &[&str]); 19] = [
     ("main", &["cli", "commands", "report"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -35,14 +35,15 @@ const MAY_SEE: [(&str, &[&str]); 18] = [
     ("wizard", &["config"]),
     ("report", &["event", "cli", "error"]),
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "refusal", "exit_code"]),
-    ("check", &["helm", "cluster", "process", "stack", "config", "event"]),
+    ("check", &["helm", "cluster", "process", "proxy", "stack", "config", "event"]),
     ("plan", &["helm", "cluster", "stack", "config", "event"]),
     ("helm", &["process", "stack", "config", "event", "refusal", "writes"]),
-    ("cluster", &["stack", "config", "event", "refusal", "writes"]),
+    ("cluster", &["process", "proxy", "stack", "config", "event", "refusal", "writes"]),
     // Starts every child, and knows nothing of what it is.
     ("process", &[]),
     ("stack", &["config", "event"]),
     ("config", &[]),
+    ("proxy", &[]),
     ("event", &["exit_code"]),
     ("refusal", &["event"]),
     ("writes", &[]),

@@ -21,6 +21,8 @@ pub enum ClusterError {
         place: String,
         /// Why.
         reason: String,
+        /// What to do.
+        next: String,
     },
     /// The kubeconfig has no such context.
     #[error("the kubeconfig has no context {context}")]
@@ -149,7 +151,7 @@ impl ClusterError {
             ClusterError::NoKubeconfig { .. } | ClusterError::File { .. } => {
                 "name one with --kubeconfig FILE or the variable KUBECONFIG".into()
             }
-            ClusterError::BadKubeconfig { .. } => "see whether `kubectl config view` accepts it".into(),
+            ClusterError::BadKubeconfig { next, .. } => next.clone(),
             ClusterError::UnknownContext { context, known } => {
                 match crate::config::nearest(context, known.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean --context {near}?"),

@@ -104,6 +104,7 @@ impl Server {
             client: Client::new(service, "m"),
             counts: RequestCounts::default(),
             context: None,
+            snapshot: crate::cluster::KubeconfigSnapshot::none(),
             server: "https://test".into(),
             version: "1.36.1".into(),
             kinds: Default::default(),

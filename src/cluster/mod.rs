@@ -43,6 +43,7 @@ use tokio::sync::RwLock;
 
 use crate::cluster::count::RequestCounts;
 use crate::cluster::silence::Answers;
+use crate::config::Secret;
 use crate::writes::Writes;
 
 pub use apply::{OPERATOR_VERSION, operator_version};
@@ -84,12 +85,30 @@ pub struct ClusterTarget {
 /// How kinds are served, by (apiVersion, kind).
 type Kinds = Arc<RwLock<HashMap<(String, String), (ApiResource, Scope)>>>;
 
+/// A kubeconfig with one context, cluster and user: the server, proxy, trust and credentials that the client uses.
+/// Paths are absolute; what is a file or an exec plugin stays one, so that credentials can rotate.
+#[derive(Clone, Debug)]
+pub struct KubeconfigSnapshot {
+    /// The name of its context.
+    pub context: String,
+    /// The kubeconfig in JSON, which is YAML.
+    pub document: Secret<String>,
+}
+
+#[cfg(test)]
+impl KubeconfigSnapshot {
+    fn none() -> KubeconfigSnapshot {
+        KubeconfigSnapshot { context: String::new(), document: Secret::new(String::new()) }
+    }
+}
+
 /// A reachable cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
     client: kube::Client,
     counts: RequestCounts,
     context: Option<String>,
+    snapshot: KubeconfigSnapshot,
     server: String,
     version: String,
     kinds: Kinds,
@@ -101,6 +120,11 @@ impl Cluster {
     /// Context in use, when it came from a kubeconfig.
     pub fn context(&self) -> Option<&str> {
         self.context.as_deref()
+    }
+
+    /// What makes another program, such as helm, reach this cluster as this user.
+    pub fn kubeconfig(&self) -> &KubeconfigSnapshot {
+        &self.snapshot
     }
 
     /// URL of the API server.

@@ -1,0 +1,228 @@
+//! Finds, reads and merges kubeconfig files by kubectl's rules; entries keep every field of the file, known or not.
+//! Source: client-go tools/clientcmd, loader.go (v0.36), and Kubernetes docs "Organizing Cluster Access Using kubeconfig
+//! Files".
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::cluster::connect::entries;
+use crate::cluster::{ClusterError, ClusterTarget};
+
+/// Bytes of a kubeconfig that are read; certificates of some hundred clusters fit.
+const LARGEST: u64 = 16 << 20;
+
+/// The files of `$KUBECONFIG`, or one file, as one: for each name the first file that has it counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kubeconfig {
+    pub(super) clusters: Vec<Entry>,
+    pub(super) users: Vec<Entry>,
+    pub(super) contexts: Vec<Entry>,
+    /// `current-context`; may be empty.
+    pub(super) current: String,
+    /// Files that were read.
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// A named cluster, user or context.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    /// As in the file, but with absolute paths.
+    pub(super) value: Map<String, Value>,
+    /// Where it is from.
+    pub(super) file: PathBuf,
+}
+
+impl Entry {
+    /// Its known fields.
+    pub(super) fn typed<T: DeserializeOwned>(&self) -> Result<T, ClusterError> {
+        serde_json::from_value(Value::Object(self.value.clone()))
+            .map_err(|error| bad(&self.file, error.to_string(), "correct the field"))
+    }
+}
+
+/// The entry of that name.
+pub(super) fn find<'a>(entries: &'a [Entry], name: &str) -> Option<&'a Entry> {
+    entries.iter().find(|entry| entry.name == name)
+}
+
+impl Kubeconfig {
+    /// Names of the contexts in order of the files.
+    pub(super) fn context_names(&self) -> Vec<String> {
+        self.contexts.iter().map(|context| context.name.clone()).collect()
+    }
+
+    /// The files, for messages.
+    pub(super) fn place(&self) -> String {
+        self.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn merge(&mut self, next: Kubeconfig) {
+        let append = |into: &mut Vec<Entry>, from: Vec<Entry>| {
+            let known: BTreeSet<String> = into.iter().map(|entry| entry.name.clone()).collect();
+            into.extend(from.into_iter().filter(|entry| !known.contains(&entry.name)));
+        };
+        append(&mut self.clusters, next.clusters);
+        append(&mut self.users, next.users);
+        append(&mut self.contexts, next.contexts);
+        if self.current.is_empty() {
+            self.current = next.current;
+        }
+        self.files.extend(next.files);
+    }
+}
+
+/// What the flags and the environment name.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    files: Vec<PathBuf>,
+    /// `--kubeconfig`, which must exist.
+    is_explicit: bool,
+}
+
+impl Places {
+    /// `--kubeconfig` alone, else the files of `$KUBECONFIG` without empty ones and repetitions, else
+    /// `$HOME/.kube/config`. Without HOME that is a relative path, as for kubectl.
+    pub(super) fn of(target: &ClusterTarget) -> Places {
+        let given = target.kubeconfig.as_ref().filter(|file| !file.as_os_str().is_empty());
+        if let Some(file) = given {
+            return Places { files: vec![file.clone()], is_explicit: true };
+        }
+        let list = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty());
+        let files = match list {
+            Some(list) => {
+                let mut seen = BTreeSet::new();
+                let files = std::env::split_paths(&list).filter(|file| !file.as_os_str().is_empty());
+                files.filter(|file| seen.insert(file.clone())).collect()
+            }
+            None => {
+                let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+                vec![home.join(".kube").join("config")]
+            }
+        };
+        Places { files, is_explicit: false }
+    }
+
+    /// Whether `--kubeconfig` named it.
+    pub(super) fn is_explicit(&self) -> bool {
+        self.is_explicit
+    }
+
+    /// Reads and merges them; files that do not exist are left out. `None`: there is no file at all.
+    pub(super) fn read(&self) -> Result<Option<Kubeconfig>, ClusterError> {
+        let mut merged: Option<Kubeconfig> = None;
+        for file in &self.files {
+            let text = match read(file) {
+                Ok(text) => text,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(ClusterError::File { path: file.clone(), source }),
+            };
+            merged.get_or_insert_default().merge(parse(file, &text)?);
+        }
+        Ok(merged)
+    }
+
+    /// That none of them exists.
+    pub(super) fn missing(&self) -> ClusterError {
+        ClusterError::NoKubeconfig { places: self.files.iter().map(|file| file.display().to_string()).collect() }
+    }
+}
+
+fn bad(file: &Path, reason: impl Into<String>, next: impl Into<String>) -> ClusterError {
+    ClusterError::BadKubeconfig { place: file.display().to_string(), reason: reason.into(), next: next.into() }
+}
+
+fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    std::fs::File::open(file)?.take(LARGEST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LARGEST {
+        return Err(std::io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
+    }
+    Ok(text)
+}
+
+/// One file; an empty one is an empty kubeconfig.
+pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Kubeconfig, ClusterError> {
+    let text = decoded(bytes).ok_or_else(|| bad(file, "it is no text", "name the kubeconfig itself"))?;
+    let mut document = match json(&text) {
+        Ok(Value::Null) => return Ok(Kubeconfig { files: vec![file.to_owned()], ..Kubeconfig::default() }),
+        Ok(document @ Value::Object(_)) => document,
+        Ok(_) => return Err(bad(file, "it is no mapping", "name a kubeconfig: it begins with `apiVersion: v1`")),
+        Err(reason) => return Err(bad(file, reason, "correct the line")),
+    };
+    let known: entries::Document = serde_path_to_error::deserialize(&document).map_err(|error| {
+        let reason = format!("{}: {}", error.path(), error.inner());
+        bad(file, reason, "write the value with the type that kubectl expects there; quote a text")
+    })?;
+    known.check().map_err(|reason| bad(file, reason, "name a kubeconfig: `apiVersion: v1`, `kind: Config`"))?;
+    let folder = std::path::absolute(file).ok().and_then(|file| file.parent().map(Path::to_owned));
+    let folder = folder.unwrap_or_default();
+    let mut entries = |list: &str, key: &str| -> Result<Vec<Entry>, ClusterError> {
+        let mut found: Vec<Entry> = Vec::new();
+        for mut item in document.get_mut(list).and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default() {
+            let name = item.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+            if found.iter().any(|entry| entry.name == name) {
+                return Err(bad(file, format!("{list} has the name {name} twice"), "rename or remove one of them"));
+            }
+            let value = item.get_mut(key).map(Value::take).and_then(|value| match value {
+                Value::Object(value) => Some(value),
+                _ => None,
+            });
+            let mut value = value.unwrap_or_default();
+            make_absolute(&mut value, &folder);
+            found.push(Entry { name, value, file: file.to_owned() });
+        }
+        Ok(found)
+    };
+    Ok(Kubeconfig {
+        clusters: entries("clusters", "cluster")?,
+        users: entries("users", "user")?,
+        contexts: entries("contexts", "context")?,
+        current: known.current_context,
+        files: vec![file.to_owned()],
+    })
+}
+
+/// Paths of a cluster or user, relative to its file's folder; an exec command only when it has a slash
+/// (GetClusterFileReferences and GetAuthInfoFileReferences of loader.go).
+fn make_absolute(value: &mut Map<String, Value>, folder: &Path) {
+    let absolute = |value: &mut Value| {
+        if let Some(path) = value.as_str().filter(|path| !path.is_empty() && !Path::new(path).is_absolute()) {
+            *value = folder.join(path).display().to_string().into();
+        }
+    };
+    for key in ["certificate-authority", "client-certificate", "client-key", "tokenFile"] {
+        value.get_mut(key).into_iter().for_each(absolute);
+    }
+    if let Some(command) = value.get_mut("exec").and_then(|exec| exec.get_mut("command"))
+        && command.as_str().is_some_and(|command| command.contains('/'))
+    {
+        absolute(command);
+    }
+}
+
+/// UTF-8 or UTF-16, with or without a byte order mark, as YAML allows.
+fn decoded(bytes: &[u8]) -> Option<String> {
+    let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        String::from_utf16(&units).ok()
+    };
+    match bytes {
+        [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
+        _ => String::from_utf8(bytes.to_vec()).ok(),
+    }
+}
+
+/// YAML or JSON as JSON; the error has the line.
+fn json(text: &str) -> Result<Value, String> {
+    if let Ok(document) = serde_json::from_str(text) {
+        return Ok(document);
+    }
+    serde_yaml::from_str(text).map_err(|error| error.to_string())
+}
