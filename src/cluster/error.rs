@@ -57,6 +57,18 @@ pub enum ClusterError {
     /// A signal ended the run while the request was under way.
     #[error("interrupted")]
     Interrupted,
+    /// The address leads to another cluster than at the beginning of the run.
+    #[error(
+        "{server} leads to another cluster than at the beginning of this run: the UID of its namespace kube-system is {found}, it was {expected}"
+    )]
+    OtherCluster {
+        /// The address.
+        server: String,
+        /// The UID at the beginning.
+        expected: String,
+        /// The UID now, or why there is none.
+        found: String,
+    },
     /// The credentials are not accepted.
     #[error("the API server does not accept the credentials of this context")]
     Unauthorized,
@@ -165,6 +177,11 @@ impl ClusterError {
                 "see why it does not answer: `kubectl get --raw /readyz`; then run the same command again".into()
             }
             ClusterError::Interrupted => "run the same command again; it goes on from what stands".into(),
+            ClusterError::OtherCluster { .. } => {
+                "lead the address (a tunnel, a proxy, an entry of the hosts file) to the cluster that is meant, then run the \
+                 same command again"
+                    .into()
+            }
             ClusterError::Unauthorized => "log in again, or use another --context".into(),
             ClusterError::Forbidden { message } => match refusal::find(REFUSALS, message) {
                 Some(row) => row.hint.into(),

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::fence::Fence;
 use crate::cluster::heartbeat::{Heartbeat, Loss};
 use crate::cluster::silence::Answers;
-use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER};
+use crate::cluster::{Cluster, ClusterError, ClusterIdentity, FIELD_MANAGER};
 
 /// How often a holder shows that it lives; a lock lasts several of these.
 const HEARTBEATS: u32 = 3;
@@ -45,6 +45,8 @@ pub trait Witness: Sync {
 
 /// Annotation of the lock: the witness' identity.
 const MACHINE: &str = "tailwatch/machine";
+/// Annotation of the lock: what the cluster is known by.
+const CLUSTER: &str = "tailwatch/cluster";
 
 /// Which lock, and for whom.
 #[derive(Clone, Copy)]
@@ -105,7 +107,7 @@ impl Cluster {
             }
             let now = jiff::Timestamp::now();
             let sent = self.fence.now();
-            return match take(&api, request, standing, now).await {
+            return match take(&api, (request, &self.identity), standing, now).await {
                 Ok(lease) => {
                     self.fence.hold(request.duration, sent);
                     Ok(held((api, self), (request, lease), lost))
@@ -158,7 +160,7 @@ fn left_behind(holding: Option<Holding>, began: jiff::Timestamp) -> ClusterError
 
 async fn take(
     api: &Api<LeaseObject>,
-    request: LeaseRequest<'_>,
+    (request, cluster): (LeaseRequest<'_>, &ClusterIdentity),
     standing: Option<LeaseObject>,
     now: jiff::Timestamp,
 ) -> Result<LeaseObject, kube::Error> {
@@ -171,7 +173,8 @@ async fn take(
     };
     let mut metadata = ObjectMeta { name: Some(request.name.to_owned()), ..ObjectMeta::default() };
     metadata.namespace = Some(request.namespace.to_owned());
-    metadata.annotations = Some([(MACHINE.to_owned(), request.witness.identity().to_owned())].into());
+    let known_by = [(MACHINE, request.witness.identity().to_owned()), (CLUSTER, cluster.to_string())];
+    metadata.annotations = Some(known_by.map(|(key, value)| (key.to_owned(), value)).into());
     metadata.resource_version = standing.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
     let wanted = LeaseObject { metadata, spec: Some(spec) };
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };

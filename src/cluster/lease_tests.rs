@@ -110,6 +110,8 @@ impl Server {
             kinds: Default::default(),
             fence,
             answers,
+            identity: crate::cluster::ClusterIdentity::Uid("u1".into()),
+            probe: crate::cluster::identity::Probe::new(kube::Config::new(http::Uri::from_static("https://test"))),
         }
     }
 }

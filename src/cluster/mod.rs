@@ -14,6 +14,7 @@ mod fence;
 mod forward;
 mod heartbeat;
 mod host_ports;
+mod identity;
 mod lease;
 mod logs;
 mod nodes;
@@ -42,6 +43,7 @@ use kube::discovery::Scope;
 use tokio::sync::RwLock;
 
 use crate::cluster::count::RequestCounts;
+use crate::cluster::identity::Probe;
 use crate::cluster::silence::Answers;
 use crate::config::Secret;
 use crate::writes::Writes;
@@ -54,12 +56,13 @@ pub use error::ClusterError;
 pub use fence::Fence;
 pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};
 pub use host_ports::HostPort;
+pub use identity::ClusterIdentity;
 pub use lease::{Lease, LeaseRequest, LettingGo, Witness};
 pub use objects::namespace_of;
 pub use owners::Held;
 pub use quantity::{holds_quantity, quantity, same_quantity};
 pub use readiness::{Readiness, ReleaseReadiness};
-pub use records::RevisionRecord;
+pub use records::{RevisionRecord, is_ours, standing};
 pub use redact::Redaction;
 pub use rights::{Resource, Right};
 pub use snapshot::Findings;
@@ -114,6 +117,8 @@ pub struct Cluster {
     kinds: Kinds,
     fence: Fence,
     answers: Answers,
+    identity: ClusterIdentity,
+    probe: Probe,
 }
 
 impl Cluster {

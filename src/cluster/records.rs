@@ -1,15 +1,20 @@
 //! The records that helm keeps of its releases, as far as their labels tell: which revision is in which state, and
 //! which run of ours began it. And our own notes beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::cluster::apply::Hand;
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
-use crate::stack::{RUN_LABEL, note_on_releases};
+use crate::stack::{HelmDriver, RUN_LABEL, note_on_releases};
 
-/// One revision of a release, from the labels of helm's Secret (helm pkg/storage/driver/secrets.go).
+/// What the name of every record begins with (helm pkg/storage, makeKey).
+const PREFIX: &str = "sh.helm.release.v1.";
+/// Status of a release that `helm uninstall --keep-history` took away.
+const UNINSTALLED: &str = "uninstalled";
+
+/// One revision of a release, from the labels of helm's record (helm pkg/storage/driver, secrets.go and cfgmaps.go).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevisionRecord {
     /// Release name.
@@ -24,28 +29,44 @@ pub struct RevisionRecord {
     pub since: String,
     /// When it was made.
     pub created: Option<jiff::Timestamp>,
-    /// Name of the Secret.
-    name: String,
-    namespace: String,
+    /// The object that helm keeps it in.
+    object: ObjectRef,
 }
 
 impl RevisionRecord {
-    /// The Secret that helm keeps it in.
-    pub fn secret(&self) -> ObjectRef {
-        ObjectRef {
-            api_version: "v1".into(),
-            kind: "Secret".into(),
-            namespace: Some(self.namespace.clone()),
-            name: self.name.clone(),
-        }
+    /// The Secret or ConfigMap that helm keeps it in.
+    pub fn object(&self) -> ObjectRef {
+        self.object.clone()
     }
 }
 
+/// Whether any run of ours touched the release.
+pub fn is_ours(records: &[RevisionRecord], release: &str) -> bool {
+    records.iter().any(|record| record.release == release && record.run.is_some())
+}
+
+/// Releases of which these records say that they stand: the last revision was not taken away.
+pub fn standing(records: &[RevisionRecord]) -> BTreeSet<&str> {
+    let mut last: BTreeMap<&str, &RevisionRecord> = BTreeMap::new();
+    for record in records {
+        let known = last.entry(&record.release).or_insert(record);
+        if known.revision < record.revision {
+            *known = record;
+        }
+    }
+    last.into_iter().filter(|(_, record)| record.status != UNINSTALLED).map(|(name, _)| name).collect()
+}
+
 impl Cluster {
-    /// Every revision that helm keeps as a Secret in a namespace; empty where helm keeps them elsewhere.
-    pub async fn revision_records(&self, namespace: &str) -> Result<Vec<RevisionRecord>, ClusterError> {
-        let found = self.metadata(("v1", "Secret"), Some(namespace), Some("owner=helm")).await?;
+    /// Every revision that helm keeps in a namespace with this driver.
+    pub async fn revision_records(
+        &self,
+        namespace: &str,
+        driver: HelmDriver,
+    ) -> Result<Vec<RevisionRecord>, ClusterError> {
+        let found = self.metadata(("v1", driver.kind()), Some(namespace), Some("owner=helm")).await?;
         let record = |metadata: kube::api::ObjectMeta| {
+            let name = metadata.name.filter(|name| name.starts_with(PREFIX))?;
             let labels = metadata.labels.unwrap_or_default();
             let seconds = labels.get("modifiedAt").or_else(|| labels.get("createdAt"));
             let since = seconds.and_then(|text| jiff::Timestamp::from_second(text.parse().ok()?).ok());
@@ -56,8 +77,12 @@ impl Cluster {
                 run: labels.get(RUN_LABEL).cloned(),
                 since: since.map_or_else(|| "an unknown time".into(), |time| time.to_string()),
                 created: metadata.creation_timestamp.map(|time| time.0),
-                name: metadata.name?,
-                namespace: namespace.to_owned(),
+                object: ObjectRef {
+                    api_version: "v1".into(),
+                    kind: driver.kind().into(),
+                    namespace: Some(namespace.to_owned()),
+                    name,
+                },
             })
         };
         Ok(found.into_iter().filter_map(record).collect())
@@ -89,8 +114,42 @@ impl RevisionRecord {
             run: run.map(str::to_owned),
             since: "2026-11-25T01:00:00Z".into(),
             created: None,
-            name: format!("sh.helm.release.v1.loki.v{revision}"),
-            namespace: "monitoring".into(),
+            object: ObjectRef {
+                api_version: "v1".into(),
+                kind: "Secret".into(),
+                namespace: Some("monitoring".into()),
+                name: format!("{PREFIX}loki.v{revision}"),
+            },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_release_that_a_run_of_ours_touched_is_ours() {
+        let record = RevisionRecord::for_tests;
+        assert!(is_ours(&[record(1, None), record(2, Some("a"))], "loki"));
+        assert!(!is_ours(&[record(1, None), record(2, None)], "loki"));
+        assert!(!is_ours(&[record(1, Some("a"))], "alloy"));
+    }
+
+    #[test]
+    fn a_release_stands_unless_its_last_revision_was_taken_away() {
+        let record = |release: &str, revision: u32, status: &str| RevisionRecord {
+            release: release.into(),
+            status: status.into(),
+            ..RevisionRecord::for_tests(revision, None)
+        };
+        let records = [
+            record("loki", 2, "uninstalled"),
+            record("loki", 1, "superseded"),
+            record("alloy", 1, "uninstalled"),
+            record("alloy", 2, "deployed"),
+            record("oauth2-proxy", 1, "pending-install"),
+        ];
+        assert_eq!(standing(&records).into_iter().collect::<Vec<_>>(), ["alloy", "oauth2-proxy"]);
     }
 }

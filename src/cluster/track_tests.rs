@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::*;
+use crate::cluster::ClusterIdentity;
 use crate::cluster::count::RequestCounts;
+use crate::cluster::identity::Probe;
 
 /// Answers of a small API server: how a kind is served, its lists, its watches. `watch` is asked with the kind and
 /// how many watches of it have been there before.
@@ -75,6 +77,8 @@ impl Server {
             kinds: Default::default(),
             fence: Default::default(),
             answers: Default::default(),
+            identity: ClusterIdentity::Uid("u1".into()),
+            probe: Probe::new(kube::Config::new(http::Uri::from_static("https://test"))),
         }
     }
 }

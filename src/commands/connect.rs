@@ -1,12 +1,15 @@
 //! Reaches the cluster and helm side by side; nothing is changed.
 
+use std::path::PathBuf;
+
 use crate::cli::{self, GlobalArgs, SettingsArgs};
-use crate::cluster::{Cluster, ClusterTarget};
+use crate::cluster::{Cluster, ClusterTarget, KubeconfigSnapshot};
 use crate::commands::settings_sources;
 use crate::config::{self, Draft};
+use crate::engine;
 use crate::error::Error;
-use crate::helm::{Helm, HelmOptions};
-use crate::process::Environment;
+use crate::helm::{self, Helm, HelmOptions, HelmProgram};
+use crate::process::{ClusterAccess, Environment};
 use crate::writes::Writes;
 
 /// Which cluster the flags name, and which variables no child gets that is started on the way to it.
@@ -27,19 +30,35 @@ pub(super) fn environment(global: &GlobalArgs, draft: &Draft) -> Environment {
     }
 }
 
-/// A reachable cluster and a usable helm, which both record what they write.
+/// A reachable cluster and a usable helm on the very same one, which both record what they write.
 pub(super) async fn connect(global: &GlobalArgs, draft: &Draft, writes: &Writes) -> Result<(Cluster, Helm), Error> {
+    let driver = helm::driver()?;
     let environment = environment(global, draft);
     let target = ClusterTarget { writes: writes.clone(), ..target(global, &environment) };
     let options = HelmOptions {
         program: global.helm.clone(),
-        kubeconfig: global.kubeconfig.clone(),
-        context: global.context.clone(),
+        driver,
         cache: None,
         log_file: global.log_file.clone(),
         writes: writes.clone(),
         environment,
     };
-    let (cluster, helm) = tokio::join!(Cluster::connect(&target), Helm::discover(options));
-    Ok((cluster?, helm?))
+    let (cluster, program) = tokio::join!(Cluster::connect(&target), HelmProgram::discover(options));
+    let (cluster, program) = (cluster?, program?);
+    let access = access(&cluster)?;
+    Ok((cluster, program.on(access)))
+}
+
+/// What every helm of this run gets, written once.
+fn access(cluster: &Cluster) -> Result<ClusterAccess, Error> {
+    let failed = |source| Error::Local { what: "write the kubeconfig that helm gets".into(), source };
+    let KubeconfigSnapshot { context, document } = cluster.kubeconfig();
+    ClusterAccess::write(document.expose(), context, &run_folders()).map_err(failed)
+}
+
+/// Where a run may keep what only it needs: in memory first, where the system has such a place.
+fn run_folders() -> Vec<PathBuf> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("tailwatch"));
+    let state = engine::state_folder().map(|folder| folder.join("runs"));
+    runtime.into_iter().chain(state).chain([std::env::temp_dir()]).collect()
 }

@@ -1,7 +1,5 @@
 //! `tailwatch diagnose`: every rule over the installed stack as it stands; nothing is changed.
 
-use std::collections::BTreeSet;
-
 use futures::future::try_join_all;
 use serde::Serialize;
 use serde_json::json;
@@ -12,7 +10,7 @@ use crate::commands::{connect, settings_sources, survey::catalogue};
 use crate::error::{self, Error};
 use crate::event::{Diagnosis, Severity};
 use crate::helm::{Helm, ReleaseInfo};
-use crate::plan::PlanError;
+use crate::plan::{self, PlanError};
 use crate::report::{self, Examined, style::Style};
 use crate::stack::{DOOR_SECRET, GRAFANA_SECRET, Overview, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
 use crate::writes::Writes;
@@ -33,7 +31,7 @@ pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8,
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
     let rows = catalogue(global)?.overview(&namespace);
-    let (releases, redaction) = tokio::try_join!(releases(&helm, &rows), redaction(&cluster, &namespace))?;
+    let (releases, redaction) = tokio::try_join!(releases((&cluster, &helm), &rows), redaction(&cluster, &namespace))?;
     if releases.is_empty() {
         return Err(PlanError::NothingInstalled { namespace }.into());
     }
@@ -60,11 +58,13 @@ pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8,
 }
 
 /// Every release that stands, with what is looked at.
-async fn releases(helm: &Helm, rows: &[Overview]) -> Result<Vec<(ReleaseInfo, TrackedRelease)>, Error> {
+async fn releases(
+    (cluster, helm): (&Cluster, &Helm),
+    rows: &[Overview],
+) -> Result<Vec<(ReleaseInfo, TrackedRelease)>, Error> {
     let reading = |source| Error::from(PlanError::Helm { what: "cannot read the releases".into(), source });
-    let namespaces: BTreeSet<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
-    let lists = try_join_all(namespaces.iter().map(|namespace| helm.list(namespace))).await.map_err(reading)?;
-    let standing: Vec<ReleaseInfo> = lists.into_iter().flatten().collect();
+    let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
+    let standing = plan::standing_releases(cluster, helm, named).await?;
     let found = rows.iter().filter_map(|row| {
         let info = standing.iter().find(|info| info.name == row.name && info.namespace == row.namespace)?;
         Some((row, info.clone()))

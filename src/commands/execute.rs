@@ -68,8 +68,8 @@ pub(super) async fn execute(
     let started = Instant::now();
     let Target { cluster, helm } = target;
     let cancel = options.signals.take_over(events.clone());
-    let journal = Arc::new(Journal::open(cluster.server(), settings.namespace.as_str()));
-    let machine = Arc::new(Machine::open(cluster.server(), settings.namespace.as_str()));
+    let journal = Arc::new(Journal::open(cluster.identity(), settings.namespace.as_str()));
+    let machine = Arc::new(Machine::open(cluster.identity(), settings.namespace.as_str()));
     let context = EngineContext {
         cluster: cluster.clone(),
         helm: helm.holding(machine.lock()),

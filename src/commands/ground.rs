@@ -29,6 +29,7 @@ pub(super) async fn look(
         incoming: survey.incoming(),
         outgoing: outgoing.collect(),
         growing: survey.growing(),
+        driver: helm.driver(),
         proof,
         machine: machine.as_ref(),
     };

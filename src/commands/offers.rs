@@ -5,23 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 use semver::Version;
 
+use crate::cluster::Cluster;
 use crate::config::{ChartRepository, ComponentName, Draft};
 use crate::error::Error;
 use crate::helm::{Helm, ReleaseInfo};
-use crate::plan::{Mirror, Offer, PlanError};
+use crate::plan::{self, Mirror, Offer, PlanError};
 use crate::stack::{Catalogue, ChartPlace};
 
 /// Version by component.
 pub(super) type Versions = BTreeMap<ComponentName, Version>;
 
 /// The releases of the stack that stand.
-pub(super) async fn standing(helm: &Helm, catalogue: &Catalogue, draft: &Draft) -> Result<Versions, Error> {
+pub(super) async fn standing(
+    (cluster, helm): (&Cluster, &Helm),
+    catalogue: &Catalogue,
+    draft: &Draft,
+) -> Result<Versions, Error> {
     let namespace = namespace(draft);
     let rows = catalogue.overview(&namespace);
-    let places: BTreeSet<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
-    let listing = |source| PlanError::Helm { what: "cannot list the releases".into(), source };
-    let lists = try_join_all(places.iter().map(|place| helm.list(place))).await.map_err(listing)?;
-    let releases: Vec<ReleaseInfo> = lists.into_iter().flatten().collect();
+    let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
+    let releases = plan::standing_releases(cluster, helm, named).await?;
     let found: Versions = rows
         .iter()
         .filter_map(|row| {

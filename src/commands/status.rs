@@ -11,7 +11,7 @@ use crate::commands::{connect, settings_sources, survey::catalogue};
 use crate::error::{self, Error};
 use crate::event::StatusRow;
 use crate::helm::{Helm, ReleaseInfo};
-use crate::plan::PlanError;
+use crate::plan::{self, PlanError};
 use crate::report::{self, style::Style};
 use crate::stack::Overview;
 use crate::writes::Writes;
@@ -51,13 +51,10 @@ pub(super) async fn status(global: &GlobalArgs, writes: &Writes) -> Result<u8, E
 }
 
 async fn releases(cluster: &Cluster, helm: &Helm, rows: &[Overview]) -> Result<Vec<StatusRow>, Error> {
-    let mut namespaces: Vec<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
-    namespaces.sort_unstable();
-    namespaces.dedup();
-    let reading = |source| PlanError::Helm { what: "cannot list the releases".into(), source };
-    let lists = try_join_all(namespaces.iter().map(|namespace| helm.list(namespace))).await.map_err(reading)?;
+    let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
+    let listed = plan::standing_releases(cluster, helm, named).await?;
     let standing: BTreeMap<(&str, &str), &ReleaseInfo> =
-        lists.iter().flatten().map(|info| ((info.namespace.as_str(), info.name.as_str()), info)).collect();
+        listed.iter().map(|info| ((info.namespace.as_str(), info.name.as_str()), info)).collect();
     let shown = rows.iter().filter_map(|row| {
         let info = standing.get(&(row.namespace.as_str(), row.name.as_str())).copied();
         (info.is_some() || !row.optional).then_some((row, info))

@@ -101,8 +101,8 @@ impl Run<'_> {
         let Target { cluster, helm } = target;
         let namespace = plan.ground.namespace.as_str();
         let cancel = self.signals.take_over(events.clone());
-        let journal = Arc::new(Journal::open(cluster.server(), namespace));
-        let machine = Arc::new(Machine::open(cluster.server(), namespace));
+        let journal = Arc::new(Journal::open(cluster.identity(), namespace));
+        let machine = Arc::new(Machine::open(cluster.identity(), namespace));
         let context = EngineContext {
             cluster: cluster.clone(),
             helm: helm.holding(machine.lock()),

@@ -47,7 +47,7 @@ pub(super) async fn upgrade(
     let (cluster, helm) = connect::connect(global, &draft, signals.writes()).await?;
     let mut draft = saved::add(draft, &cluster).await?;
     let catalogue = catalogue(global)?;
-    let standing = offers::standing(&helm, &catalogue, &draft).await?;
+    let standing = offers::standing((&cluster, &helm), &catalogue, &draft).await?;
     let offers = offers::offers(&helm, &catalogue, &draft, looked_at(&standing, &named, arguments)).await?;
     let mut chosen = named_and_offered(&offers, named, &draft)?;
     if arguments.latest {

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cluster::ClusterIdentity;
 use crate::event::{ActionKind, PlannedStep, RunOutcome, StepOutcome, StepResult};
 
 /// The file, version 1.
@@ -27,6 +28,9 @@ struct Document {
 #[serde(rename_all = "camelCase")]
 struct Run {
     command: String,
+    /// What the cluster is known by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
     started: jiff::Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     outcome: Option<RunOutcome>,
@@ -51,24 +55,30 @@ struct Entry {
 #[derive(Debug)]
 pub struct Journal {
     path: Option<PathBuf>,
+    cluster: Option<String>,
     document: Mutex<Document>,
 }
 
 const VERSION: u8 = 1;
 
 impl Journal {
-    /// Of a namespace of the cluster at `server`; an absent or unreadable one begins anew.
-    pub fn open(server: &str, namespace: &str) -> Journal {
-        let name = target_name(server, namespace);
+    /// Of a namespace of a cluster; an absent or unreadable one begins anew.
+    pub fn open(cluster: &ClusterIdentity, namespace: &str) -> Journal {
+        let name = target_name(cluster, namespace);
         let path = state_folder().map(|folder| folder.join(format!("journal-{name}.json")));
-        Journal::at(path)
+        Journal { cluster: Some(cluster.to_string()), ..Journal::at(path) }
     }
 
     fn at(path: Option<PathBuf>) -> Journal {
         let read = path.as_deref().and_then(|path| std::fs::read(path).ok());
         let document = read.and_then(|text| serde_json::from_slice::<Document>(&text).ok());
         let document = document.filter(|document| document.version == VERSION);
-        Journal { path, document: Mutex::new(document.unwrap_or(Document { version: VERSION, ..Document::default() })) }
+        let cluster = None;
+        Journal {
+            path,
+            cluster,
+            document: Mutex::new(document.unwrap_or(Document { version: VERSION, ..Document::default() })),
+        }
     }
 
     /// Seconds that this took the last time it went well.
@@ -88,7 +98,8 @@ impl Journal {
             outcome: None,
         };
         let steps = steps.iter().map(entry).collect();
-        let run = Run { command: command.to_owned(), started: jiff::Timestamp::now(), outcome: None, steps };
+        let (command, cluster) = (command.to_owned(), self.cluster.clone());
+        let run = Run { command, cluster, started: jiff::Timestamp::now(), outcome: None, steps };
         self.change(|document| document.run = Some(run));
     }
 
@@ -158,13 +169,13 @@ fn write(path: &Path, document: &Document) -> std::io::Result<()> {
 }
 
 /// A file name's worth of a cluster and a namespace.
-pub(super) fn target_name(server: &str, namespace: &str) -> String {
-    let name = Sha256::digest(format!("{server} {namespace}"));
+pub(super) fn target_name(cluster: &ClusterIdentity, namespace: &str) -> String {
+    let name = Sha256::digest(format!("{cluster} {namespace}"));
     name.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `$TAILWATCH_STATE`, or the platform's folder for state.
-pub(super) fn state_folder() -> Option<PathBuf> {
+pub fn state_folder() -> Option<PathBuf> {
     use etcetera::BaseStrategy as _;
     std::env::var_os("TAILWATCH_STATE").map(PathBuf::from).or_else(|| {
         let base = etcetera::choose_base_strategy().ok()?;

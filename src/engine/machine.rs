@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::cluster::Witness;
+use crate::cluster::{ClusterIdentity, Witness};
 use crate::engine::journal::{state_folder, target_name};
 
 /// The runs of this machine on one namespace of one cluster.
@@ -21,9 +21,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Of a namespace of the cluster at `server`.
-    pub fn open(server: &str, namespace: &str) -> Machine {
-        let name = format!("run-{}.lock", target_name(server, namespace));
+    /// Of a namespace of a cluster.
+    pub fn open(cluster: &ClusterIdentity, namespace: &str) -> Machine {
+        let name = format!("run-{}.lock", target_name(cluster, namespace));
         state_folder().and_then(|folder| Machine::within(&folder, &name)).unwrap_or_else(Machine::unknown)
     }
 

@@ -24,7 +24,7 @@ mod step;
 mod vanish;
 
 pub use error::{EngineError, StepError};
-pub use journal::Journal;
+pub use journal::{Journal, state_folder};
 pub use machine::Machine;
 pub use own_objects::uninstall;
 pub use prepare::{Prepared, PreparedRelease, prepare};

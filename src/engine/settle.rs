@@ -29,7 +29,10 @@ impl StepRun<'_> {
     async fn forget_pending(&self, prepared: &PreparedRelease) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         let cluster = &self.context.cluster;
-        let records = self.patiently(|| cluster.revision_records(namespace)).await.map_err(StepError::Watch)?;
+        let records = self
+            .patiently(|| cluster.revision_records(namespace, self.context.helm.driver()))
+            .await
+            .map_err(StepError::Watch)?;
         let is_pending = |record: &RevisionRecord| record.release == name && record.status.starts_with("pending-");
         let pending: Vec<RevisionRecord> = records.into_iter().filter(is_pending).collect();
         if pending.is_empty() {
@@ -37,8 +40,8 @@ impl StepRun<'_> {
         }
         for record in &pending {
             self.delete_strays(record, prepared).await?;
-            let secret = record.secret();
-            let forgotten = self.patiently(|| cluster.delete(&secret)).await;
+            let kept = record.object();
+            let forgotten = self.patiently(|| cluster.delete(&kept)).await;
             let object = format!("a new record of release {name}");
             forgotten.map_err(|source| StepError::Anew { object, source })?;
         }

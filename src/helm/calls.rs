@@ -13,12 +13,14 @@ use crate::helm::fetch::is_loopback;
 use crate::helm::{
     Capabilities, Helm, HelmError, Limits, Ownership, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse,
 };
-use crate::stack::{ChartSource, RUN_LABEL};
+use crate::stack::{ChartSource, HelmDriver, RUN_LABEL};
 
 const READ: Duration = Duration::from_secs(60);
 pub(super) const FETCH: Duration = Duration::from_secs(300);
 /// How long helm may take beyond its own `--timeout`, to write down that it failed.
 const OVERTIME: Duration = Duration::from_secs(5);
+/// How long it may still be at work after that, at the most.
+const REST: Duration = Duration::from_secs(120);
 /// Revisions that helm keeps per release.
 const HISTORY: &str = "10";
 
@@ -173,26 +175,25 @@ impl Helm {
         deadline: Duration,
         cancel: &CancellationToken,
     ) -> Result<Vec<u8>, HelmError> {
-        if let Some(kubeconfig) = &self.kubeconfig {
-            arguments.extend(["--kubeconfig".into(), kubeconfig.into()]);
-        }
-        if let Some(context) = &self.context {
-            arguments.extend(words(&["--kube-context", context]));
-        }
+        arguments.extend(["--kubeconfig".into(), self.access.path().into()]);
+        arguments.extend(words(&["--kube-context", self.access.context()]));
         self.log(&arguments);
         // The user's repositories are none of ours: index files of our pulls stay in our own folder.
         let added = vec![
             ("HELM_REPOSITORY_CACHE", index_folder(&self.cache).into()),
             ("HELM_REPOSITORY_CONFIG", self.cache.join("repositories.yaml").into()),
+            (HelmDriver::VARIABLE, self.driver.name().into()),
         ];
         let changes = matches!(effect, Effect::Mutates(_));
         let held = self.held.clone().filter(|_| changes);
+        let need = changes.then(|| self.access.needed_for(deadline + REST));
         if changes {
             self.writes.begin();
         }
         let children = self.children.clone();
         let environment = self.environment.clone();
-        run(&self.program, Call { arguments, effect, deadline, children, environment, added, held }, cancel).await
+        let call = Call { arguments, effect, deadline, children, environment, added, need, held };
+        run(&self.program, call, cancel).await
     }
 
     fn log(&self, arguments: &[OsString]) {

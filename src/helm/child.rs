@@ -1,6 +1,6 @@
 //! helm as a child: which of its calls may be killed, and what its end means.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::helm::HelmError;
-use crate::process::{self, Children, Ending, Environment, Input, ProcessError};
+use crate::process::{self, Children, Ending, Environment, Input, Need, ProcessError};
 
 /// More than `helm list` of every namespace or a rendered chart ever takes.
 const LARGEST: usize = 256 << 20;
@@ -36,6 +36,8 @@ pub(super) struct Call {
     pub(super) environment: Environment,
     /// Variables besides those that helm may inherit.
     pub(super) added: Vec<(&'static str, OsString)>,
+    /// The kubeconfig that it must find until it has ended.
+    pub(super) need: Option<Need>,
     /// A file that helm holds open: its stdin, which it never reads since all values come from files.
     pub(super) held: Option<Arc<File>>,
 }
@@ -60,17 +62,27 @@ pub(super) async fn run(program: &Path, call: Call, cancel: &CancellationToken) 
         program: program.into(),
         arguments: call.arguments,
         environment: call.environment,
-        removed: Vec::new(),
+        removed: std::env::vars_os().map(|(name, _)| name).filter(|name| leads_astray(name)).collect(),
         added: call.added,
         input: call.held.map_or(Input::Nothing, Input::Held),
         largest: LARGEST,
         ending,
+        need: call.need,
     };
     let output = process::run(call, cancel).await.map_err(|error| failed(error, program, &command))?;
     if output.status.success() {
         return Ok(output.stdout);
     }
     Err(HelmError::classify(command, end(output.status), &String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Variables that would lead helm to another cluster or namespace than its flags, or change what it writes:
+/// `HELM_KUBE*` are CONTEXT, TOKEN, ASUSER, ASGROUPS, APISERVER, CAFILE, INSECURE_SKIP_TLS_VERIFY and TLS_SERVER_NAME in
+/// helm 3 and 4 (pkg/cli/environment.go); `KUBERNETES_MASTER` is client-go's default of a server (clientcmd).
+fn leads_astray(name: &OsStr) -> bool {
+    const NAMES: [&str; 5] = ["KUBECONFIG", "KUBERNETES_MASTER", "HELM_NAMESPACE", "HELM_DEBUG", "HELM_COLOR"];
+    let name = name.to_string_lossy();
+    name.starts_with("HELM_KUBE") || NAMES.contains(&name.as_ref())
 }
 
 fn failed(error: ProcessError, program: &Path, command: &str) -> HelmError {

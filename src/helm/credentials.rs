@@ -78,6 +78,7 @@ async fn ask(helper: &str, host: &str, environment: &Environment) -> Option<Regi
         input: Input::Text(host.as_bytes().to_vec()),
         largest: LARGEST,
         ending: Ending::Killed { after: PATIENCE },
+        need: None,
     };
     let output = process::run(call, &CancellationToken::new()).await.ok()?;
     if !output.status.success() {

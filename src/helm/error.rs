@@ -22,6 +22,12 @@ pub enum HelmError {
         /// The oldest that works.
         oldest: semver::Version,
     },
+    /// `HELM_DRIVER` names no storage in the cluster.
+    #[error("HELM_DRIVER is {found:?}, with which helm keeps no records of its releases in the cluster")]
+    Driver {
+        /// The variable's text.
+        found: String,
+    },
     /// The program answers like no helm.
     #[error("{} does not answer like helm: {answer}", program.display())]
     NotHelm {
@@ -278,6 +284,9 @@ impl HelmError {
         Some(match self {
             HelmError::NotFound { .. } => {
                 "install helm 3.14 or later (https://helm.sh/docs/intro/install/), or name it with --helm PATH".into()
+            }
+            HelmError::Driver { .. } => {
+                "unset HELM_DRIVER, or set it to secret or configmap, as whoever installed the stack did".into()
             }
             HelmError::TooOld { .. } | HelmError::NotHelm { .. } => {
                 "install a current helm (https://helm.sh/docs/intro/install/), or name another with --helm PATH".into()

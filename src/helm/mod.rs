@@ -20,20 +20,29 @@ mod registry;
 mod schema;
 mod versions;
 
-use crate::process::{Children, Environment};
+use crate::process::{Children, ClusterAccess, Environment};
 use crate::refusal::Refusal;
+use crate::stack::HelmDriver;
 use crate::writes::Writes;
 
 pub use archive::{app_version, default_values};
 pub use error::{DigestChange, HelmError, rows};
 
-/// A usable helm: found, run once, new enough (3.14 or later, 4.x).
+/// A usable helm: found, run once, new enough (3.14 or later, 4.x). Calls no cluster yet.
+#[derive(Debug)]
+pub struct HelmProgram {
+    program: PathBuf,
+    version: semver::Version,
+    options: HelmOptions,
+}
+
+/// helm on one cluster: every call gets the kubeconfig of the run, and no variable that could name another cluster.
 #[derive(Clone, Debug)]
 pub struct Helm {
     program: PathBuf,
     version: semver::Version,
-    kubeconfig: Option<PathBuf>,
-    context: Option<String>,
+    access: ClusterAccess,
+    driver: HelmDriver,
     cache: PathBuf,
     log_file: Option<PathBuf>,
     environment: Environment,
@@ -42,15 +51,13 @@ pub struct Helm {
     children: Children,
 }
 
-/// How to reach helm and the cluster.
+/// How to reach helm.
 #[derive(Clone, Debug, Default)]
 pub struct HelmOptions {
     /// `--helm`; `None`: `helm` on PATH.
     pub program: Option<PathBuf>,
-    /// `--kubeconfig`
-    pub kubeconfig: Option<PathBuf>,
-    /// `--context`
-    pub context: Option<String>,
+    /// Where it keeps the records of its releases.
+    pub driver: HelmDriver,
     /// Where fetched charts and the digest lock are kept; `None`: the user's cache folder.
     pub cache: Option<PathBuf>,
     /// Where every call is logged, redacted.
@@ -194,9 +201,9 @@ const OLDEST: semver::Version = semver::Version::new(3, 14, 0);
 /// The oldest helm that has `--take-ownership` for upgrades and installs.
 pub const OLDEST_THAT_TAKES: semver::Version = semver::Version::new(3, 17, 0);
 
-impl Helm {
+impl HelmProgram {
     /// Finds helm, asks its version, refuses one that is too old.
-    pub async fn discover(options: HelmOptions) -> Result<Helm, HelmError> {
+    pub async fn discover(options: HelmOptions) -> Result<HelmProgram, HelmError> {
         let program = options.program.clone().unwrap_or_else(|| "helm".into());
         let call = child::Call {
             arguments: ["version", "--template", "{{.Version}}"].map(Into::into).to_vec(),
@@ -205,6 +212,7 @@ impl Helm {
             children: Children::default(),
             environment: options.environment.clone(),
             added: Vec::new(),
+            need: None,
             held: None,
         };
         let answer = child::run(&program, call, &CancellationToken::new()).await.map_err(|error| match error {
@@ -225,22 +233,32 @@ impl Helm {
         if version < OLDEST {
             return Err(HelmError::TooOld { found: version, oldest: OLDEST });
         }
-        let cache = options.cache.or_else(cache_folder).unwrap_or_else(|| std::env::temp_dir().join("tailwatch"));
-        let HelmOptions { kubeconfig, context, log_file, environment, writes, .. } = options;
-        Ok(Helm {
-            program,
-            version,
-            kubeconfig,
-            context,
-            cache,
-            log_file,
-            environment,
-            held: None,
-            writes,
-            children: Children::default(),
-        })
+        Ok(HelmProgram { program, version, options })
     }
 
+    /// helm on the cluster that this leads to.
+    pub fn on(self, access: ClusterAccess) -> Helm {
+        let HelmProgram { program, version, options } = self;
+        let HelmOptions { driver, log_file, environment, writes, .. } = options;
+        let cache = options.cache.or_else(cache_folder).unwrap_or_else(|| std::env::temp_dir().join("tailwatch"));
+        let children = Children::default();
+        Helm { program, version, access, driver, cache, log_file, environment, held: None, writes, children }
+    }
+
+    /// Its version.
+    pub fn version(&self) -> &semver::Version {
+        &self.version
+    }
+}
+
+/// The driver that the environment names; one that keeps no records in the cluster is refused, since nothing could be
+/// told of what stands.
+pub fn driver() -> Result<HelmDriver, HelmError> {
+    let found = std::env::var_os(HelmDriver::VARIABLE).unwrap_or_default().to_string_lossy().into_owned();
+    HelmDriver::of(&found).ok_or(HelmError::Driver { found })
+}
+
+impl Helm {
     /// The same helm, which holds a file open for as long as a call works that changes the cluster, even when this
     /// process has ended.
     #[must_use]
@@ -262,6 +280,11 @@ impl Helm {
     /// What every child of this run gets of our environment.
     pub fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// Where it keeps the records of its releases.
+    pub fn driver(&self) -> HelmDriver {
+        self.driver
     }
 
     /// The program.

@@ -2,6 +2,7 @@
 
 use crate::cluster::ClusterError;
 use crate::helm::HelmError;
+use crate::stack::HelmDriver;
 
 /// No plan can be made; nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +79,16 @@ pub enum PlanError {
         /// Release name.
         release: String,
     },
+    /// helm keeps releases of the stack where the driver in use does not look.
+    #[error("{}", other_driver(*uses, once, twice))]
+    OtherDriver {
+        /// The driver in use.
+        uses: HelmDriver,
+        /// (release, namespace) of those that stand by the other driver's records only.
+        once: Vec<(String, String)>,
+        /// Of those that stand by the records of both.
+        twice: Vec<(String, String)>,
+    },
     /// No release of the stack stands.
     #[error("nothing of the stack is installed in namespace {namespace}")]
     NothingInstalled {
@@ -118,6 +129,19 @@ pub struct RefusedValues {
     pub hint: String,
 }
 
+/// `release loki in namespace monitoring`
+fn other_driver(uses: HelmDriver, once: &[(String, String)], twice: &[(String, String)]) -> String {
+    let named = |releases: &[(String, String)]| {
+        let named = releases.iter().map(|(release, namespace)| format!("release {release} in namespace {namespace}"));
+        named.collect::<Vec<_>>().join(", ")
+    };
+    let (mine, other) = (uses.kind(), uses.other().kind());
+    match twice {
+        [] => format!("helm keeps its records of {} in {other}s, but this run looks for them in {mine}s", named(once)),
+        _ => format!("there are records of {} in {mine}s and in {other}s", named(twice)),
+    }
+}
+
 impl PlanError {
     /// What to do.
     pub fn hint(&self) -> Option<String> {
@@ -146,6 +170,23 @@ impl PlanError {
                 "set allowVolumeExpansion on StorageClass {class} if its driver can grow volumes, or keep the size below `storage:`"
             )),
             PlanError::Stale { .. } => Some("run the same command again; it plans afresh from what stands now".into()),
+            PlanError::OtherDriver { uses, once, twice } => Some(match (twice.first(), once.first()) {
+                (Some((release, namespace)), _) => {
+                    let (mine, other) = (uses.kind().to_lowercase(), uses.other().kind().to_lowercase());
+                    format!(
+                        "find out which records are true (`helm history {release} -n {namespace}` with {variable}={uses} and with \
+                         {variable}={}), and delete the others: `kubectl delete {other} -n {namespace} -l owner=helm,name={release}`, \
+                         or {mine} in its place",
+                        uses.other(),
+                        variable = HelmDriver::VARIABLE,
+                    )
+                }
+                (None, _) => format!(
+                    "set {}={} for every run on this stack, as whoever installed it did",
+                    HelmDriver::VARIABLE,
+                    uses.other()
+                ),
+            }),
             PlanError::NothingInstalled { .. } => {
                 Some("install it with `tailwatch install`, or name its place with --namespace and --context".into())
             }

@@ -15,6 +15,7 @@ mod observe;
 mod offers;
 mod outsiders;
 mod place;
+mod releases;
 mod uninstall;
 mod volumes;
 mod whose;
@@ -29,6 +30,7 @@ pub use notes::{Healthy, rollback_key};
 pub use observe::{Begun, Observed, live_facts, observe, removals};
 pub use offers::{Mirror, Offer, Untried, mark_one_way, untried};
 pub use outsiders::{KubeletService, in_words, kubelet_left, kubelet_service, operator_users};
+pub use releases::standing_releases;
 pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, manifests, uninstall};
 
 use crate::cluster::ObjectRef;

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use crate::cluster::{Cluster, RevisionRecord};
+use crate::cluster::{Cluster, RevisionRecord, is_ours};
 use crate::config::{OperatorMode, Settings};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
 use crate::plan::difference::changed_paths;
 use crate::plan::drift::{self, Drift};
 use crate::plan::notes::{Healthy, rollback_key};
+use crate::plan::releases::standing_releases;
 use crate::plan::uninstall::tailscale_is_ours;
 use crate::plan::{PlanError, Removal, Standing};
 use crate::stack::{
@@ -85,7 +86,7 @@ pub async fn live_facts(cluster: &Cluster, settings: &Settings) -> Result<LiveFa
 
 /// Reads releases, their values and manifests, and looks for drift.
 pub async fn observe(cluster: &Cluster, helm: &Helm, wanted: &[Release]) -> Result<Observed, PlanError> {
-    let releases = standing_releases(helm, wanted).await?;
+    let releases = releases_of(cluster, helm, wanted).await?;
     let read = releases.values().map(|info| async {
         let (values, manifest) = read_release(helm, info).await.map_err(|source| reading(&info.name, source))?;
         Ok::<_, PlanError>((info.name.clone(), values, manifest))
@@ -96,7 +97,8 @@ pub async fn observe(cluster: &Cluster, helm: &Helm, wanted: &[Release]) -> Resu
         observed.manifests.insert(name, manifest);
     }
     for namespace in namespaces(wanted) {
-        let (notes, records) = futures::try_join!(cluster.notes(namespace), cluster.revision_records(namespace))?;
+        let (notes, records) =
+            futures::try_join!(cluster.notes(namespace), cluster.revision_records(namespace, helm.driver()))?;
         for info in releases.values().filter(|info| info.namespace == namespace) {
             let healthy = notes.get(&info.name).and_then(|text| Healthy::read(text));
             observed.healthy.extend(healthy.map(|healthy| (info.name.clone(), healthy)));
@@ -106,7 +108,7 @@ pub async fn observe(cluster: &Cluster, helm: &Helm, wanted: &[Release]) -> Resu
                 let rollback = notes.get(&rollback_key(&info.name)).and_then(|text| text.parse().ok());
                 observed.begun.insert(info.name.clone(), whose(&own, info, rollback));
             }
-            if !own.is_empty() && own.iter().all(|record| record.run.is_none()) {
+            if !is_ours(&records, &info.name) {
                 observed.strangers.push(info.name.clone());
             }
         }
@@ -130,14 +132,17 @@ async fn read_release(helm: &Helm, info: &ReleaseInfo) -> Result<(Option<Value>,
     }
 }
 
-async fn standing_releases(helm: &Helm, wanted: &[Release]) -> Result<BTreeMap<String, ReleaseInfo>, PlanError> {
-    let lists = try_join_all(namespaces(wanted).into_iter().map(|namespace| helm.list(namespace)))
-        .await
-        .map_err(|source| PlanError::Helm { what: "cannot list the releases".into(), source })?;
+async fn releases_of(
+    cluster: &Cluster,
+    helm: &Helm,
+    wanted: &[Release],
+) -> Result<BTreeMap<String, ReleaseInfo>, PlanError> {
+    let named = wanted.iter().map(|release| (release.component.as_str(), release.namespace.as_str()));
+    let listed = standing_releases(cluster, helm, named).await?;
     let is_wanted = |info: &ReleaseInfo| {
         wanted.iter().any(|release| release.component.as_str() == info.name && release.namespace == info.namespace)
     };
-    Ok(lists.into_iter().flatten().filter(is_wanted).map(|info| (info.name.clone(), info)).collect())
+    Ok(listed.into_iter().filter(is_wanted).map(|info| (info.name.clone(), info)).collect())
 }
 
 fn namespaces(wanted: &[Release]) -> Vec<&str> {
@@ -153,14 +158,14 @@ fn reading(release: &str, source: HelmError) -> PlanError {
 
 /// Releases of ours that stand though the answers leave them out, the latest wave first.
 pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[Overview]) -> Result<Vec<Removal>, PlanError> {
+    let named = left_out.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
+    let listed = standing_releases(cluster, helm, named).await?;
     let mut removals = Vec::new();
     for row in left_out {
-        let listed = helm.list(&row.namespace).await;
-        let listed = listed.map_err(|source| PlanError::Helm { what: "cannot list the releases".into(), source })?;
-        let Some(info) = listed.iter().find(|info| info.name == row.name) else { continue };
-        let records = cluster.revision_records(&row.namespace).await?;
+        let of_row = |info: &&ReleaseInfo| info.name == row.name && info.namespace == row.namespace;
+        let Some(info) = listed.iter().find(of_row) else { continue };
         // What no run of ours ever touched is somebody else's.
-        if !records.iter().any(|record| record.release == row.name && record.run.is_some()) {
+        if !is_ours(&cluster.revision_records(&row.namespace, helm.driver()).await?, &row.name) {
             continue;
         }
         removals.push(Removal {
@@ -178,9 +183,11 @@ pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[Overview]) -> 
 
 /// helm hands labels down from a revision to the next, so a mark that the revision before has too says nothing of
 /// who began this one; a rollback of ours is noted before it begins. A removal is taken for ours: it ends the same in
-/// whoever's hands. Without records as Secrets nothing can be told, and the release is taken for ours.
+/// whoever's hands.
 fn whose(records: &[RevisionRecord], info: &ReleaseInfo, rollback: Option<u32>) -> Begun {
-    let Some(last) = records.iter().find(|record| record.revision == info.revision) else { return Begun::ByUs };
+    let Some(last) = records.iter().find(|record| record.revision == info.revision) else {
+        return Begun::BySomebodyElse { since: "an unknown time".into() };
+    };
     let before = records.iter().filter(|record| record.revision < info.revision).max_by_key(|record| record.revision);
     let is_ours = match (info.status, &last.run, before.map(|record| &record.run)) {
         (_, None, _) => false,
@@ -257,6 +264,6 @@ mod tests {
         assert!(judged(PendingRollback, &[record(1, Some("a")), record(2, Some("a"))], Some(2)));
         assert!(!judged(PendingRollback, &[record(1, Some("a")), record(2, Some("a"))], Some(1)), "an earlier one");
         assert!(!judged(Uninstalling, &[record(2, None)], None));
-        assert!(judged(PendingUpgrade, &[], None), "helm keeps its records elsewhere");
+        assert!(!judged(PendingUpgrade, &[], None), "a record that has come and gone since helm listed it");
     }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use serde_json::Value;
 
-use crate::cluster::{Cluster, Found, ObjectRef, RevisionRecord};
+use crate::cluster::{Cluster, Found, ObjectRef, is_ours};
 use crate::event::{ActionKind, Effects, Kept, PlannedStep};
 use crate::helm::{Helm, ReleaseInfo, ReleaseStatus};
 use crate::plan::belongings::{Asked, Belongings, Ground, NamespaceEnd, belongings};
 use crate::plan::build::name_some;
 use crate::plan::outsiders::{in_words, operator_users};
+use crate::plan::releases::standing_releases;
 use crate::plan::{PlanError, Removal, Standing};
 use crate::stack::{MADE_BY_US, MANAGED_BY, Overview, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, TAILWATCH};
 
@@ -122,7 +123,8 @@ pub async fn uninstall(
     (namespace, rows): (&str, Vec<Overview>),
     asked: Asked,
 ) -> Result<Uninstall, PlanError> {
-    let standing = standing(helm, &rows).await?;
+    let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
+    let standing = standing_releases(cluster, helm, named).await?;
     let mut ground = Ground { namespace: namespace.to_owned(), rows, asked, operator_stays: false };
     let mut beside = Vec::new();
     ground.rows.retain(|row| match standing.iter().find(|info| is_of(info, row)) {
@@ -132,7 +134,7 @@ pub async fn uninstall(
         }
         _ => true,
     });
-    let foreign = foreign(cluster, &ground.rows, &standing).await?;
+    let foreign = foreign((cluster, helm), &ground.rows, &standing).await?;
     ground.rows.retain(|row| {
         let is_foreign = foreign.contains(&row.name);
         if is_foreign {
@@ -166,9 +168,9 @@ pub async fn uninstall(
 }
 
 /// Names of the releases that stand and that no run of ours ever touched: others install the same charts by the same
-/// names. Where helm keeps no records as Secrets nothing can be told, and a release is taken for ours.
+/// names.
 async fn foreign(
-    cluster: &Cluster,
+    (cluster, helm): (&Cluster, &Helm),
     rows: &[Overview],
     standing: &[ReleaseInfo],
 ) -> Result<BTreeSet<String>, PlanError> {
@@ -176,27 +178,15 @@ async fn foreign(
     let namespaces: BTreeSet<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
     let mut foreign = BTreeSet::new();
     for namespace in namespaces {
-        let records = cluster.revision_records(namespace).await?;
+        let records = cluster.revision_records(namespace, helm.driver()).await?;
         let here = rows.iter().filter(|row| row.namespace == namespace);
-        foreign.extend(here.filter(|row| !may_be_ours(&records, &row.name)).map(|row| row.name.clone()));
+        foreign.extend(here.filter(|row| !is_ours(&records, &row.name)).map(|row| row.name.clone()));
     }
     Ok(foreign)
 }
 
-fn may_be_ours(records: &[RevisionRecord], release: &str) -> bool {
-    let mut of_it = records.iter().filter(|record| record.release == release).peekable();
-    of_it.peek().is_none() || of_it.any(|record| record.run.is_some())
-}
-
 fn is_of(info: &ReleaseInfo, row: &Overview) -> bool {
     info.name == row.name && info.namespace == row.namespace
-}
-
-async fn standing(helm: &Helm, rows: &[Overview]) -> Result<Vec<ReleaseInfo>, PlanError> {
-    let namespaces: BTreeSet<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
-    let lists = try_join_all(namespaces.into_iter().map(|namespace| helm.list(namespace))).await;
-    let lists = lists.map_err(|source| PlanError::Helm { what: "cannot list the releases".into(), source })?;
-    Ok(lists.concat())
 }
 
 /// Tailscale's own instructions make a release of the same name in the same namespace: only our Secret, or our mark in
@@ -309,14 +299,6 @@ mod tests {
         assert_eq!(order, [("alloy", 33), ("kube-prometheus-stack", 30), ("tailscale-operator", 20)]);
         assert_eq!(removals[0].reason, "an interrupted removal goes on");
         assert_eq!(removals[1].reason, "revision 3 stands");
-    }
-
-    #[test]
-    fn only_a_release_that_a_run_of_ours_touched_is_taken_for_ours() {
-        let record = RevisionRecord::for_tests;
-        assert!(may_be_ours(&[record(1, None), record(2, Some("a"))], "loki"));
-        assert!(!may_be_ours(&[record(1, None), record(2, None)], "loki"));
-        assert!(may_be_ours(&[record(1, None)], "alloy"), "helm keeps its records elsewhere");
     }
 
     #[test]

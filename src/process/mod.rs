@@ -4,6 +4,7 @@
 mod browser;
 mod capture;
 mod children;
+mod cluster_access;
 mod environment;
 
 use std::ffi::OsString;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use browser::open;
 pub use children::{Children, Running};
+pub use cluster_access::{ClusterAccess, Need};
 pub use environment::Environment;
 
 /// What a child reads.
@@ -65,7 +67,7 @@ pub const GRACE: Duration = Duration::from_secs(15);
 const LEFT_OPEN: Duration = Duration::from_secs(2);
 
 /// A child to run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Call {
     /// Path, or a name on PATH.
     pub program: OsString,
@@ -83,6 +85,8 @@ pub struct Call {
     pub largest: usize,
     /// How it may be ended.
     pub ending: Ending,
+    /// The kubeconfig that it must find until it has ended.
+    pub need: Option<Need>,
 }
 
 /// How a child ended and what it wrote.
@@ -139,7 +143,7 @@ pub async fn run(call: Call, cancel: &CancellationToken) -> Result<Output, Proce
         Input::Text(text) => Some(text),
         Input::Nothing | Input::Held(_) => None,
     };
-    let collected = capture::collect(child, input, call.largest, overflow.clone());
+    let (need, collected) = (call.need, capture::collect(child, input, call.largest, overflow.clone()));
     let (guard, entry, after) = match &call.ending {
         Ending::Killed { after } => (KillOnDrop { group }, None, *after),
         Ending::Asked { after, children, label, .. } => {
@@ -149,6 +153,7 @@ pub async fn run(call: Call, cancel: &CancellationToken) -> Result<Output, Proce
     let mut waiting = tokio::spawn(async move {
         let output = collected.await;
         drop(entry);
+        need.into_iter().for_each(Need::over);
         output
     });
     let (is_killed, largest) = (matches!(call.ending, Ending::Killed { .. }), call.largest);

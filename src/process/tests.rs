@@ -10,6 +10,7 @@ fn shell(script: &str, input: Input) -> Call {
         input,
         largest: 1000,
         ending: Ending::Killed { after: Duration::from_secs(60) },
+        need: None,
     }
 }
 

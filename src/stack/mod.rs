@@ -4,6 +4,7 @@
 mod catalogue;
 mod certificate;
 mod desired;
+mod driver;
 mod error;
 mod merge;
 mod oauth_clients;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 pub use catalogue::{Catalogue, Overview};
 pub use desired::desired;
+pub use driver::HelmDriver;
 pub use error::StackError;
 pub use oauth_clients::{OidcClient, OperatorClient, kept_oidc_client, kept_operator_client};
 pub use objects::{namespace, note_on_releases, saved_answers_object};

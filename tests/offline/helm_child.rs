@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::json;
-use tailwatch::helm::{Capabilities, Helm, HelmError, HelmOptions, Limits, Ownership, ReleaseRequest};
+use tailwatch::helm::{Capabilities, Helm, HelmError, HelmOptions, HelmProgram, Limits, Ownership, ReleaseRequest};
 use tokio_util::sync::CancellationToken;
 
 use crate::machine::Machine;
@@ -28,7 +28,7 @@ async fn helm(machine: &Machine, script: &str) -> Helm {
         log_file: Some(machine.path("log")),
         ..HelmOptions::default()
     };
-    Helm::discover(options).await.unwrap()
+    HelmProgram::discover(options).await.unwrap().on(machine.access())
 }
 
 /// A pipe that a script and everything it starts holds open: its end tells that all of them are gone.
@@ -210,7 +210,8 @@ async fn values_reach_helm_in_a_file_for_its_owner_only_that_is_gone_afterwards(
 #[tokio::test]
 async fn a_helm_that_never_ends_its_version_or_is_none_is_told_apart() {
     let machine = Machine::new();
-    let discover = |program: PathBuf| Helm::discover(HelmOptions { program: Some(program), ..HelmOptions::default() });
+    let discover =
+        |program: PathBuf| HelmProgram::discover(HelmOptions { program: Some(program), ..HelmOptions::default() });
     let missing = discover(machine.path("nowhere")).await.unwrap_err();
     assert!(matches!(&missing, HelmError::NotFound { place: Some(place) } if *place == machine.path("nowhere")));
     let killed = discover(machine.program("killed", "kill -KILL $$")).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tailwatch::helm::{Helm, HelmError, HelmOptions};
+use tailwatch::helm::{Helm, HelmError, HelmOptions, HelmProgram};
 use tailwatch::stack::ChartSource;
 
 use crate::machine::Machine;
@@ -15,7 +15,7 @@ async fn helm(machine: &Machine, pull: &str) -> Helm {
         cache: Some(machine.path("cache")),
         ..HelmOptions::default()
     };
-    Helm::discover(options).await.unwrap()
+    HelmProgram::discover(options).await.unwrap().on(machine.access())
 }
 
 /// Counts its calls and puts what stands in `served` where it was asked to.

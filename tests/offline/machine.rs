@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use tailwatch::process::ClusterAccess;
 use tempfile::TempDir;
 
 /// Seconds of processor time that a command may take, far more than it needs; the kernel ends one that takes more.
@@ -108,6 +109,11 @@ impl Machine {
              users: [{{ name: offline, user: {{ token: t0ken }} }}]\n"
         );
         self.file(".kube/config", text)
+    }
+
+    /// A kubeconfig as a run writes it for its helm.
+    pub fn access(&self) -> ClusterAccess {
+        ClusterAccess::write("{}", "offline", &[self.path("runs")]).unwrap()
     }
 
     /// The program under test, ready to run on this machine.

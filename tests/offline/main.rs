@@ -13,6 +13,7 @@ mod helm_fetch;
 mod helm_versions;
 mod interruption;
 mod machine;
+mod one_cluster;
 mod refusals;
 mod reports;
 mod run_events;

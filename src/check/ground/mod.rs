@@ -18,6 +18,7 @@ use crate::check::row::Row;
 use crate::cluster::{Cluster, ClusterError, Resource};
 use crate::config::Settings;
 use crate::event::CheckResult;
+use crate::stack::HelmDriver;
 
 pub use tailnet::Machine;
 
@@ -31,6 +32,8 @@ pub struct Intent<'a> {
     pub outgoing: Vec<Outgoing<'a>>,
     /// Claims that grow: namespace of each.
     pub growing: Vec<&'a str>,
+    /// Where helm keeps its records.
+    pub driver: HelmDriver,
     /// Whether the stack is verified afterwards.
     pub proof: Proof,
     /// What this machine knows of its own tailnet.

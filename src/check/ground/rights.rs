@@ -10,6 +10,7 @@ use crate::check::ground::{Intent, Kinds, Outgoing, Proof, kind_of};
 use crate::check::name_of;
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Found, Resource, Right, namespace_of};
+use crate::stack::HelmDriver;
 
 /// Reviews that are asked for side by side.
 const AT_ONCE: usize = 8;
@@ -18,8 +19,8 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 /// (API group, plural or plural/subresource, verbs).
 type Rule = (&'static str, &'static str, &'static [&'static str]);
 
-/// helm's storage of releases (helm, pkg/storage/driver/secrets.go).
-const RECORDS: Rule = ("", "secrets", &["get", "list", "create", "update", "delete"]);
+/// What helm does with the records of its releases (helm, pkg/storage/driver).
+const OF_RECORDS: &[&str] = &["get", "list", "create", "update", "delete"];
 /// helm looks whether an object is there, makes or patches it, and deletes what a newer chart has no more or what a
 /// rollback takes away.
 const OF_RELEASES: &[&str] = &["get", "create", "patch", "delete"];
@@ -96,7 +97,7 @@ fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Right> {
     add(&mut needed, &cluster_wide("", "namespaces"), None, APPLIED);
     for incoming in &intent.incoming {
         let namespace = incoming.release.namespace.as_str();
-        add_rule(&mut needed, RECORDS, namespace);
+        add_records(&mut needed, intent.driver, namespace);
         for rule in OF_THE_RUN.iter().filter(|rule| rule.2.contains(&"watch")) {
             add_rule(&mut needed, *rule, namespace);
         }
@@ -123,7 +124,7 @@ fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Right> {
         }
     }
     for outgoing in &intent.outgoing {
-        add_rule(&mut needed, RECORDS, outgoing.namespace);
+        add_records(&mut needed, intent.driver, outgoing.namespace);
         add_removal(&mut needed, outgoing, kinds);
     }
     OF_THE_RUN.into_iter().for_each(|rule| add_rule(&mut needed, rule, stack));
@@ -151,6 +152,13 @@ fn add_removal(needed: &mut BTreeSet<Right>, outgoing: &Outgoing<'_>, kinds: &Ki
 
 fn cluster_wide(group: &str, plural: &str) -> Resource {
     Resource { is_namespaced: false, ..resource(group, plural) }
+}
+
+/// helm's storage of releases, and a look for records of the other driver.
+fn add_records(needed: &mut BTreeSet<Right>, driver: HelmDriver, namespace: &str) {
+    let plural = |driver: HelmDriver| format!("{}s", driver.kind().to_lowercase());
+    add(needed, &resource("", &plural(driver)), Some(namespace), OF_RECORDS);
+    add(needed, &resource("", &plural(driver.other())), Some(namespace), &["list"]);
 }
 
 fn add_rule(needed: &mut BTreeSet<Right>, (group, plural, verbs): Rule, namespace: &str) {

@@ -44,6 +44,7 @@ impl Machine {
             input: Input::Nothing,
             largest: LARGEST,
             ending: Ending::Killed { after: PATIENCE },
+            need: None,
         };
         let output = process::run(call, &CancellationToken::new()).await.ok()?;
         Machine::of(&serde_json::from_slice(&output.stdout).ok()?)

@@ -144,6 +144,7 @@ fn the_rights_are_those_of_the_rendered_objects() {
             incoming: vec![incoming],
             outgoing: vec![],
             growing: vec![],
+            driver: HelmDriver::default(),
             proof,
             machine: None,
         };
@@ -177,6 +178,7 @@ fn the_rights_of_a_removal_are_those_of_what_stands() {
         incoming: vec![],
         outgoing: vec![outgoing],
         growing: vec![],
+        driver: HelmDriver::default(),
         proof: Proof::None,
         machine: None,
     };

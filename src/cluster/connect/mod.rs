@@ -18,6 +18,7 @@ use crate::cluster::connect::route::Route;
 use crate::cluster::count::RequestCounts;
 use crate::cluster::error::innermost;
 use crate::cluster::fence::Fence;
+use crate::cluster::identity::{Probe, identity};
 use crate::cluster::silence::Answers;
 use crate::cluster::time_limit::TimeLimits;
 use crate::cluster::{Cluster, ClusterError, ClusterTarget};
@@ -36,7 +37,8 @@ impl Cluster {
         let server = config.cluster_url.to_string();
         let counts = RequestCounts::recording(target.writes.clone());
         let (fence, answers) = (Fence::default(), Answers::default());
-        let client: Client = ClientBuilder::try_from(config)
+        let probe = Probe::new(config.clone());
+        let client: Client = ClientBuilder::try_from(config.clone())
             .map_err(|error| bad_kubeconfig(&access, innermost(&error)))?
             .with_layer(&counts)
             .with_layer(&TimeLimits::new(&server, &fence, &answers))
@@ -66,8 +68,10 @@ impl Cluster {
         };
         let version =
             version.git_version.trim_start_matches('v').split(['+', '-']).next().unwrap_or_default().to_owned();
+        let identity = identity(&client, &config).await?;
         let Access { context, snapshot, .. } = access;
-        Ok(Cluster { client, counts, context, snapshot, server, version, kinds: Default::default(), fence, answers })
+        let kinds = Default::default();
+        Ok(Cluster { client, counts, context, snapshot, server, version, kinds, fence, answers, identity, probe })
     }
 }
 

@@ -1,0 +1,235 @@
+//! The kubeconfig that every child of a run gets: one context, written once, in a folder of the run's own, so that no
+//! change of the person's kubeconfig in the middle of a run leads a child to another cluster.
+//!
+//! The folder (0700) holds the file (0600) and a lock that lives as long as the run; its name tells the run's process.
+//! It goes with the last user of it. What a killed run leaves is removed at the next start, as soon as its process has
+//! ended and no helm that it started can need the file any more.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use nix::errno::Errno;
+use nix::unistd::{Pid, geteuid};
+use tempfile::TempDir;
+
+const PREFIX: &str = "tailwatch-run-";
+const FILE: &str = "kubeconfig";
+const LOCK: &str = "lock";
+
+/// One cluster, as a child reads it. Cheap to clone; the file goes with the last clone.
+#[derive(Clone, Debug)]
+pub struct ClusterAccess {
+    folder: Arc<RunFolder>,
+    context: String,
+}
+
+#[derive(Debug)]
+struct RunFolder {
+    folder: Option<TempDir>,
+    /// Held for as long as the run lives (flock(2)).
+    _lock: File,
+    /// Children at work that must not be killed.
+    needed: AtomicUsize,
+}
+
+/// A child that must end by itself reads the file. One that is dropped without [`Need::over`] leaves the file to it,
+/// since the child may still be at work.
+#[derive(Debug)]
+pub struct Need {
+    folder: Arc<RunFolder>,
+}
+
+impl ClusterAccess {
+    /// Writes a kubeconfig with one context into a folder of this run, below the first of these places that is ours and
+    /// closed to others, and removes what killed runs left there.
+    pub fn write(kubeconfig: &str, context: &str, places: &[PathBuf]) -> io::Result<ClusterAccess> {
+        let mut failed = io::Error::from(io::ErrorKind::NotFound);
+        for place in places {
+            sweep(place);
+            match RunFolder::below(place, kubeconfig) {
+                Ok(folder) => return Ok(ClusterAccess { folder: Arc::new(folder), context: context.to_owned() }),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    /// The file.
+    pub fn path(&self) -> PathBuf {
+        self.folder.folder.as_ref().map(|folder| folder.path().join(FILE)).unwrap_or_default()
+    }
+
+    /// Name of its one context.
+    pub fn context(&self) -> &str {
+        &self.context
+    }
+
+    /// A child that must end by itself is about to start and may read the file for so long, even when this process
+    /// ends before it.
+    pub fn needed_for(&self, duration: Duration) -> Need {
+        self.folder.needed.fetch_add(1, Ordering::SeqCst);
+        let until = SystemTime::now().checked_add(duration);
+        // The time of the file's last change tells later runs; one that cannot be written makes a killed run's file go
+        // earlier, and nothing else.
+        let _ = File::open(self.path()).and_then(|file| {
+            let known = file.metadata()?.modified()?;
+            file.set_modified(until.map_or(known, |until| until.max(known)))
+        });
+        Need { folder: self.folder.clone() }
+    }
+}
+
+impl Need {
+    /// The child has ended.
+    pub fn over(self) {
+        self.folder.needed.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl RunFolder {
+    fn below(place: &Path, kubeconfig: &str) -> io::Result<RunFolder> {
+        if !place.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(place)?;
+        }
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("{PREFIX}{}-", std::process::id()))
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(place)?;
+        let create =
+            |name: &str| OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.path().join(name));
+        let lock = create(LOCK)?;
+        // A file system without locks leaves the process' number to tell.
+        let _ = lock.try_lock();
+        create(FILE)?.write_all(kubeconfig.as_bytes())?;
+        Ok(RunFolder { folder: Some(folder), _lock: lock, needed: AtomicUsize::new(0) })
+    }
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        if let (Some(mut folder), true) = (self.folder.take(), self.needed.load(Ordering::SeqCst) > 0) {
+            folder.disable_cleanup(true);
+        }
+    }
+}
+
+/// Removes the folders of runs that have ended without removing them.
+fn sweep(place: &Path) {
+    let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
+    for folder in entries.map(|entry| entry.path()).filter(|folder| is_left_over(folder)) {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
+/// A folder of ours whose process has ended, and whose file no child can need any more.
+fn is_left_over(folder: &Path) -> bool {
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse().ok());
+    let Some(owner) = owner.map(Pid::from_raw) else { return false };
+    let is_ours =
+        std::fs::symlink_metadata(folder).is_ok_and(|facts| facts.is_dir() && facts.uid() == geteuid().as_raw());
+    is_ours && !lives(owner) && !is_locked(&folder.join(LOCK)) && !is_needed(&folder.join(FILE))
+}
+
+fn lives(process: Pid) -> bool {
+    !matches!(nix::sys::signal::kill(process, None), Err(Errno::ESRCH))
+}
+
+/// Tells of a run in another container, whose processes cannot be seen from here.
+fn is_locked(lock: &Path) -> bool {
+    File::open(lock).is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+fn is_needed(file: &Path) -> bool {
+    let until = std::fs::metadata(file).and_then(|facts| facts.modified());
+    until.is_ok_and(|until| until > SystemTime::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(place: &Path) -> ClusterAccess {
+        ClusterAccess::write("kind: Config", "dev", &[place.to_owned()]).unwrap()
+    }
+
+    fn entries(place: &Path) -> usize {
+        std::fs::read_dir(place).unwrap().count()
+    }
+
+    /// A folder as a run leaves it that was killed: its process has ended.
+    fn left_by_a_killed_run(place: &Path) -> PathBuf {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let owner = child.id();
+        child.wait().unwrap();
+        let folder = place.join(format!("{PREFIX}{owner}-x"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(FILE), "kind: Config").unwrap();
+        std::fs::write(folder.join(LOCK), "").unwrap();
+        folder
+    }
+
+    #[test]
+    fn only_its_owner_reads_it_and_it_goes_with_its_last_user() {
+        let base = tempfile::tempdir().unwrap();
+        let place = base.path().join("deep/runs");
+        let access = write(&place);
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(std::fs::read_to_string(access.path()).unwrap(), "kind: Config");
+        assert_eq!((mode(&access.path()), mode(access.path().parent().unwrap())), (0o600, 0o700));
+        let other = access.clone();
+        drop(access);
+        assert!(other.path().exists());
+        drop(other);
+        assert_eq!(entries(&place), 0);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_leaves_the_next_one() {
+        let base = tempfile::tempdir().unwrap();
+        let file = base.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let places = [file.join("below"), base.path().join("next")];
+        let access = ClusterAccess::write("", "dev", &places).unwrap();
+        assert!(access.path().starts_with(&places[1]));
+    }
+
+    #[test]
+    fn a_child_that_may_still_read_it_keeps_it() {
+        let base = tempfile::tempdir().unwrap();
+        let access = write(base.path());
+        let path = access.path();
+        access.needed_for(Duration::from_secs(60)).over();
+        drop(access.needed_for(Duration::from_secs(3600)));
+        drop(access);
+        assert!(path.exists() && is_needed(&path));
+        let again = write(base.path());
+        drop(again.needed_for(Duration::ZERO));
+        again.needed_for(Duration::ZERO);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_once_nothing_can_need_it() {
+        let base = tempfile::tempdir().unwrap();
+        let living = write(base.path());
+        let left = left_by_a_killed_run(base.path());
+        let needed = left_by_a_killed_run(base.path());
+        File::open(needed.join(FILE)).unwrap().set_modified(SystemTime::now() + Duration::from_secs(60)).unwrap();
+        let locked = left_by_a_killed_run(base.path());
+        let lock = File::open(locked.join(LOCK)).unwrap();
+        lock.try_lock().unwrap();
+        let foreign = base.path().join("somebody-elses");
+        std::fs::create_dir(&foreign).unwrap();
+        drop(write(base.path()));
+        assert!(!left.exists());
+        assert!(needed.exists() && locked.exists() && foreign.exists() && living.path().exists());
+        drop(lock);
+        drop(write(base.path()));
+        assert!(!locked.exists());
+    }
+}
