@@ -10,7 +10,8 @@ use kube::discovery::{self, Discovery, Scope, verbs};
 use serde_json::Value;
 
 use crate::cluster::objects::PAGE;
-use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, owners};
+use crate::stack::MADE_BY_US;
 
 /// Lists that run side by side.
 const LISTS_AT_ONCE: usize = 8;
@@ -68,6 +69,27 @@ impl Found {
     /// An annotation, "" when there is none.
     pub fn annotation(&self, key: &str) -> &str {
         self.metadata.annotations.as_ref().and_then(|all| all.get(key)).map_or("", String::as_str)
+    }
+
+    /// Whether we made it or took it over: it has our label, and a field manager of ours set that.
+    pub fn is_ours(&self) -> bool {
+        owners::is_ours(&self.metadata)
+    }
+
+    /// Whether we made this namespace: it has our mark, and a field manager of ours set that.
+    pub fn is_created_by_us(&self) -> bool {
+        !self.annotation(MADE_BY_US).is_empty() && owners::is_set_by_us(&self.metadata, "annotations", MADE_BY_US)
+    }
+
+    /// Whether a field manager of ours set this label, to whatever value.
+    pub fn is_label_of_ours(&self, key: &str) -> bool {
+        owners::is_set_by_us(&self.metadata, "labels", key)
+    }
+
+    /// `Deployment shop`: another object that keeps it, and makes it anew when it is changed or deleted.
+    pub fn controller(&self) -> Option<String> {
+        let mut owners = self.metadata.owner_references.iter().flatten();
+        owners.next().map(|owner| format!("{} {}", owner.kind, owner.name))
     }
 
     /// Whether its chart asks helm to leave it when the release goes.
@@ -199,5 +221,23 @@ pub(super) async fn metadata(api: &Api<DynamicObject>, labels: Option<&str>) -> 
         if parameters.continue_token.is_none() {
             return Ok(found);
         }
+    }
+}
+
+#[cfg(test)]
+impl Found {
+    /// Of an object's JSON, whose labels and annotations were all set by this field manager.
+    pub(crate) fn set_by(manager: &str, object: &Value) -> Found {
+        let mut object = object.clone();
+        let fields = |map: &str| -> Value {
+            let keys = object["metadata"][map].as_object().into_iter().flatten();
+            keys.map(|(key, _)| (format!("f:{key}"), serde_json::json!({}))).collect::<serde_json::Map<_, _>>().into()
+        };
+        let fields =
+            serde_json::json!({"f:metadata": {"f:labels": fields("labels"), "f:annotations": fields("annotations")}});
+        let entry =
+            serde_json::json!({"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields});
+        object["metadata"]["managedFields"] = serde_json::json!([entry]);
+        Found::of(&object)
     }
 }

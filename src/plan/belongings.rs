@@ -197,8 +197,8 @@ mod tests {
 
     fn found(kind: &str, name: &str, namespace: &str) -> Found {
         let labels = json!({"app.kubernetes.io/managed-by": "tailwatch"});
-        Found::of(&json!({"apiVersion": "v1", "kind": kind,
-            "metadata": {"name": name, "namespace": namespace, "labels": labels}}))
+        let metadata = json!({"name": name, "namespace": namespace, "labels": labels});
+        Found::set_by("tailwatch", &json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
     }
 
     fn ground(asked: Asked) -> Ground {
@@ -210,7 +210,7 @@ mod tests {
         let namespace = json!({"kind": "Namespace", "metadata": {"name": "m", "annotations": {MADE_BY_US: "true"}}});
         let kinds = ["Lease", "Secret", "PersistentVolumeClaim", "NetworkPolicy", "Ingress"];
         let contents = kinds.map(|kind| found(kind, "tailwatch", "m")).to_vec();
-        let place = Place { namespace: Found::of(&namespace), contents, ..Place::default() };
+        let place = Place { namespace: Found::set_by("tailwatch-origin", &namespace), contents, ..Place::default() };
         Seen { places: vec![place], ..Seen::default() }
     }
 

@@ -6,10 +6,11 @@ use crate::plan::belongings::{Ground, NamespaceEnd};
 use crate::plan::build::name_some;
 use crate::plan::outsiders::in_words;
 use crate::plan::whose::{Whose, is_of_a_workload, is_record, release_of, whose};
-use crate::stack::{MADE_BY_US, MANAGED_BY, SAVED_ANSWERS, TAILSCALE_NAMESPACE, TAILWATCH, WEBHOOK_SECRET};
+use crate::stack::{MANAGED_BY, SAVED_ANSWERS, TAILSCALE_NAMESPACE, TAILWATCH, WEBHOOK_SECRET};
 
 const DELETE_DATA: Option<&str> = Some("--delete-data");
 const OPERATOR_STAYS: &str = "the Tailscale operator stays";
+const COPY: &str = "tailwatch did not set its label of tailwatch";
 /// Foreign objects that are named one by one; of more a list tells nothing.
 const NAMED: usize = 20;
 
@@ -63,9 +64,12 @@ impl Place {
         hindrances.sort_unstable();
         hindrances.extend(verdict.kept.iter().map(|kept| format!("{} {}", kept.kind, kept.name)));
         let is_ours = self.is_made_by_us() || !with_namespace.is_empty() || !verdict.kept.is_empty();
-        if is_ours && foreign.len() <= NAMED {
-            verdict.kept.extend(foreign.iter().map(|found| kept(found, "not tailwatch's", None)));
+        let (copies, others): (Vec<&Found>, Vec<&Found>) =
+            foreign.into_iter().partition(|found| found.label(MANAGED_BY) == TAILWATCH);
+        if is_ours && others.len() <= NAMED {
+            verdict.kept.extend(others.iter().map(|found| kept(found, "not tailwatch's", None)));
         }
+        verdict.kept.extend(copies.iter().map(|found| kept(found, COPY, None)));
         verdict.end = self.end(&hindrances, ground);
         if !matches!(verdict.end, Some(NamespaceEnd::Delete(_))) {
             verdict.kept.extend(with_namespace);
@@ -115,7 +119,7 @@ impl Place {
     }
 
     fn is_made_by_us(&self) -> bool {
-        !self.namespace.annotation(MADE_BY_US).is_empty()
+        self.namespace.is_created_by_us()
     }
 
     fn operator_stays(&self, ground: &Ground) -> bool {
@@ -131,12 +135,12 @@ impl Place {
             let goes = self.namespace.is_leaving() || ground.asked.data && hindrances.is_empty();
             return goes.then_some(NamespaceEnd::Delete(reference));
         }
-        (self.namespace.label(MANAGED_BY) == TAILWATCH).then_some(NamespaceEnd::Withdraw(reference))
+        self.namespace.is_ours().then_some(NamespaceEnd::Withdraw(reference))
     }
 
     /// Why the namespace itself stays, where it is ours.
     fn stays(&self, hindrances: &[String], ground: &Ground) -> Option<Kept> {
-        let labelled = self.namespace.label(MANAGED_BY) == TAILWATCH;
+        let labelled = self.namespace.is_ours();
         let (reason, removal) = match self.is_made_by_us() {
             _ if self.operator_stays(ground) => (OPERATOR_STAYS.to_owned(), None),
             true if ground.asked.data => (format!("it has {}", name_some(hindrances)), None),
@@ -168,7 +172,7 @@ fn in_words_here(found: &Found) -> String {
 mod tests {
     use super::*;
     use crate::plan::belongings::Asked;
-    use crate::stack::{Catalogue, DOOR_SECRET};
+    use crate::stack::{Catalogue, DOOR_SECRET, MADE_BY_US};
     use serde_json::{Value, json};
 
     const KEEP: Asked = Asked { data: false, crds: false };
@@ -180,9 +184,12 @@ mod tests {
     }
 
     fn found(kind: &str, name: &str, labels: Value) -> Found {
-        Found::of(
-            &json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "m", "labels": labels}}),
-        )
+        found_of("tailwatch", kind, name, labels)
+    }
+
+    fn found_of(manager: &str, kind: &str, name: &str, labels: Value) -> Found {
+        let metadata = json!({"name": name, "namespace": "m", "labels": labels});
+        Found::set_by(manager, &json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
     }
 
     fn ours() -> Value {
@@ -205,7 +212,8 @@ mod tests {
             found("PersistentVolumeClaim", "storage-loki-0", loki()),
         ];
         contents.extend(more);
-        let namespace = Found::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+        let namespace =
+            Found::set_by("tailwatch-origin", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
         Place { namespace, contents, claims_in_use: vec![("storage-loki-0".into(), "reader".into())] }
     }
 
@@ -236,6 +244,21 @@ mod tests {
         assert_eq!(verdict.end, None);
         assert_eq!(kept_names(&verdict), [("notes", false), ("m", false)]);
         assert_eq!(verdict.kept[1].reason, "it has ConfigMap notes");
+    }
+
+    #[test]
+    fn a_copy_with_our_label_stays_and_keeps_the_namespace() {
+        for kind in ["Secret", "ConfigMap", "Ingress", "NetworkPolicy"] {
+            let copy = found_of("kubectl-client-side-apply", kind, "copy", ours());
+            let verdict = place(vec![copy]).verdict(&ground(DELETE));
+            assert!(!names(&verdict.going).contains(&"copy"), "{kind}");
+            assert_eq!(kept_names(&verdict), [("copy", false), ("m", false)]);
+        }
+        let mut copied = place(vec![]);
+        let metadata = json!({"name": "m", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+        copied.namespace = Found::set_by("kubectl-client-side-apply", &namespace);
+        assert_eq!(copied.verdict(&ground(DELETE)).end, None, "a namespace made from a copy of ours");
     }
 
     #[test]
@@ -278,11 +301,11 @@ mod tests {
     #[test]
     fn the_tailscale_operators_namespace_stays_as_long_as_it_does() {
         let metadata = json!({"name": "tailscale", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
-        let namespace = Found::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+        let namespace =
+            Found::set_by("tailwatch-origin", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
         let secret = |name: &str, labels: Value| {
-            Found::of(
-                &json!({"kind": "Secret", "metadata": {"name": name, "namespace": "tailscale", "labels": labels}}),
-            )
+            let metadata = json!({"name": name, "namespace": "tailscale", "labels": labels});
+            Found::set_by("tailwatch", &json!({"kind": "Secret", "metadata": metadata}))
         };
         let contents = vec![secret("operator-oauth", ours()), secret("operator", json!({}))];
         let place = Place { namespace, contents, ..Place::default() };

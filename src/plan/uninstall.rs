@@ -13,7 +13,7 @@ use crate::plan::build::name_some;
 use crate::plan::outsiders::{in_words, operator_users};
 use crate::plan::releases::standing_releases;
 use crate::plan::{PlanError, Removal, Standing};
-use crate::stack::{MADE_BY_US, MANAGED_BY, Overview, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, TAILWATCH};
+use crate::stack::{Overview, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
 
 /// Name of the step that takes away what is ours beside the releases.
 pub const OWN_OBJECTS: &str = "own-objects";
@@ -201,8 +201,8 @@ pub(super) async fn tailscale_is_ours(cluster: &Cluster) -> Result<bool, PlanErr
     let (secret, namespace) =
         (object("Secret", Some(TAILSCALE_NAMESPACE), TAILSCALE_SECRET), object("Namespace", None, TAILSCALE_NAMESPACE));
     let (secret, namespace) = futures::try_join!(cluster.get(&secret), cluster.get(&namespace))?;
-    let is_ours = secret.is_some_and(|secret| Found::of(&secret).label(MANAGED_BY) == TAILWATCH);
-    Ok(is_ours || namespace.is_some_and(|namespace| !Found::of(&namespace).annotation(MADE_BY_US).is_empty()))
+    let is_ours = secret.is_some_and(|secret| Found::of(&secret).is_ours());
+    Ok(is_ours || namespace.is_some_and(|namespace| Found::of(&namespace).is_created_by_us()))
 }
 
 fn removals(rows: &[Overview], standing: &[ReleaseInfo]) -> Vec<Removal> {

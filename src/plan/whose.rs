@@ -43,7 +43,7 @@ pub(super) fn whose(found: &Found, rows: &[Overview]) -> Whose {
         return Whose::Nobody;
     }
     let is_the_lock = found.kind == "Lease" && found.name() == TAILWATCH;
-    if found.label(MANAGED_BY) == TAILWATCH || is_the_lock {
+    if found.is_ours() || is_the_lock {
         return Whose::Ours;
     }
     if let Some(component) = claim_of(found, rows) {
@@ -156,7 +156,7 @@ mod tests {
         if object["metadata"]["namespace"].is_null() {
             object["metadata"]["namespace"] = "m".into();
         }
-        whose(&Found::of(&object), &rows())
+        whose(&Found::set_by("tailwatch", &object), &rows())
     }
 
     #[test]
@@ -164,6 +164,9 @@ mod tests {
         let ours = json!({"name": "x", "labels": {"app.kubernetes.io/managed-by": "tailwatch"}});
         assert_eq!(judged("Secret", ours), Whose::Ours);
         assert_eq!(judged("Lease", json!({"name": "tailwatch"})), Whose::Ours);
+        let labels = json!({"app.kubernetes.io/managed-by": "tailwatch"});
+        let copy = json!({"kind": "Secret", "metadata": {"name": "x", "namespace": "m", "labels": labels}});
+        assert_eq!(whose(&Found::set_by("kubectl", &copy), &rows()), Whose::Foreign, "a copy of the label");
         for foreign in ["oauth2-proxy-auth0", "grafana-admin", "tailwatch-answers", "loki", "operator"] {
             assert_eq!(judged("Secret", json!({"name": foreign})), Whose::Foreign, "{foreign}");
         }
