@@ -1,24 +1,18 @@
-//! Server-side apply of objects of ours and of charts' CRDs.
+//! Server-side apply of charts' objects and CRDs, and deletion.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::discovery::Scope;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::cluster::{Applied, Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
-use crate::stack::{MADE_BY_US, OwnObject};
+use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
 
 /// Annotation of the Prometheus operator's CRDs (prometheus-operator, `make generate-crds`).
 pub const OPERATOR_VERSION: &str = "operator.prometheus.io/version";
-/// Field manager of the mark in a namespace that we made.
-const ORIGIN: &str = "tailwatch-origin";
 /// CRDs applied side by side.
 const CRDS_AT_ONCE: usize = 4;
 
@@ -36,64 +30,20 @@ impl<'a> Hand<'a> {
     }
 
     /// A field that somebody else holds with another value is an error.
-    fn yielding(manager: &'a str) -> Hand<'a> {
+    pub(super) fn yielding(manager: &'a str) -> Hand<'a> {
         Hand { manager, force: false }
     }
 }
 
 impl Cluster {
-    /// Server-side apply of one object of ours. Fields of ours that somebody else took are taken back, but a
-    /// Namespace's fields are left to whoever set them otherwise: the conflict is an error.
-    pub async fn apply(&self, object: &OwnObject) -> Result<Applied, ClusterError> {
-        let mut manifest = object.manifest.clone();
-        if !object.secret_data.is_empty() {
-            let encoded: Map<String, Value> = object
-                .secret_data
-                .iter()
-                .map(|(key, value)| (key.clone(), STANDARD.encode(value.expose()).into()))
-                .collect();
-            manifest["data"] = Value::Object(encoded);
-        }
-        let reference = ObjectRef::of(&manifest);
-        if reference.kind != "Namespace" {
-            return self.apply_value(&manifest, Hand::taking(FIELD_MANAGER)).await;
-        }
-        let created = self.create_namespace(&reference).await?;
-        let applied = self.apply_value(&manifest, Hand::yielding(FIELD_MANAGER)).await?;
-        if !created {
-            return Ok(applied);
-        }
-        self.await_default_account(&reference.name).await?;
-        Ok(Applied::Created)
-    }
-
-    /// Makes a namespace that is not there and writes into it that it is ours; `false`: it was there. The mark has a
-    /// field manager of its own, so that no later apply drops it and no namespace of somebody else ever gets it.
-    async fn create_namespace(&self, reference: &ObjectRef) -> Result<bool, ClusterError> {
-        let api: Api<Namespace> = Api::all(self.client.clone());
-        let failed = |error| ClusterError::from_kube(&format!("cannot make namespace {}", reference.name), error);
-        if api.get_metadata_opt(&reference.name).await.map_err(failed)?.is_some() {
-            return Ok(false);
-        }
-        let mut namespace = Namespace::default();
-        namespace.metadata.name = Some(reference.name.clone());
-        namespace.metadata.annotations = Some([(MADE_BY_US.to_owned(), "true".to_owned())].into());
-        let parameters = PostParams { field_manager: Some(ORIGIN.into()), ..PostParams::default() };
-        match api.create(&parameters, &namespace).await {
-            Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
-            Err(error) => Err(failed(error)),
-        }
-    }
-
     /// Takes every field of ours off an object that stays; what others set stays too.
     pub async fn withdraw(&self, object: &ObjectRef) -> Result<(), ClusterError> {
         let bare = json!({"apiVersion": object.api_version, "kind": object.kind, "metadata": {"name": object.name}});
-        self.apply_value(&bare, Hand::yielding(FIELD_MANAGER)).await.map(drop)
+        self.apply_value(&bare, Hand::yielding(FIELD_MANAGER)).await
     }
 
     /// Puts an object of a release back as its manifest has it, in helm's name, so that helm finds its own.
-    pub async fn put_back(&self, object: &Value, release: (&str, &str)) -> Result<Applied, ClusterError> {
+    pub async fn put_back(&self, object: &Value, release: (&str, &str)) -> Result<(), ClusterError> {
         let (name, namespace) = release;
         let mut object = object.clone();
         let reference = ObjectRef::of(&object);
@@ -114,44 +64,22 @@ impl Cluster {
         self.apply_value(&object, Hand::taking("helm")).await
     }
 
-    pub(super) async fn apply_value(&self, manifest: &Value, hand: Hand<'_>) -> Result<Applied, ClusterError> {
+    pub(super) async fn apply_value(&self, manifest: &Value, hand: Hand<'_>) -> Result<(), ClusterError> {
         let reference = ObjectRef::of(manifest);
         let what = format!("cannot apply {} {}", reference.kind, reference.name);
         let Some(api) = self.api(&reference.api_version, &reference.kind, reference.namespace.as_deref()).await? else {
             return Err(ClusterError::Refused { what, message: "the API server does not know this kind".into() });
         };
         let failed = |error| ClusterError::from_kube(&what, error);
-        let before = api.get_metadata_opt(&reference.name).await.map_err(failed)?;
         let mut parameters = PatchParams::apply(hand.manager);
         parameters.force = hand.force;
-        let after = api.patch_metadata(&reference.name, &parameters, &Patch::Apply(manifest)).await.map_err(failed)?;
-        Ok(match before {
-            None => Applied::Created,
-            Some(before) if before.metadata.resource_version == after.metadata.resource_version => Applied::Unchanged,
-            Some(_) => Applied::Changed,
-        })
-    }
-
-    /// Right after a namespace is made, its `default` ServiceAccount is missing for some 100 ms, and pods are
-    /// refused until it is there.
-    async fn await_default_account(&self, namespace: &str) -> Result<(), ClusterError> {
-        let account = ObjectRef {
-            api_version: "v1".into(),
-            kind: "ServiceAccount".into(),
-            namespace: Some(namespace.to_owned()),
-            name: "default".into(),
-        };
-        let until = Instant::now() + Duration::from_secs(10);
-        while self.get(&account).await?.is_none() && Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok(())
+        api.patch_metadata(&reference.name, &parameters, &Patch::Apply(manifest)).await.map(drop).map_err(failed)
     }
 
     /// Server-side apply of CRDs, then waits until each is Established and its kind stands in discovery, which comes
     /// a moment later and without which helm does not find the kind. Refuses a downgrade of the operator's
     /// version annotation before anything is applied.
-    pub async fn apply_crds(&self, crds: &[Value], timeout: Duration) -> Result<Vec<Applied>, ClusterError> {
+    pub async fn apply_crds(&self, crds: &[Value], timeout: Duration) -> Result<(), ClusterError> {
         let live = self.crd_versions().await?;
         for crd in crds {
             let name = ObjectRef::of(crd).name;
@@ -161,11 +89,10 @@ impl Cluster {
         }
         let hand = Hand::taking(FIELD_MANAGER);
         let applied = futures::stream::iter(crds).map(|crd| self.apply_value(crd, hand)).buffered(CRDS_AT_ONCE);
-        let applied: Vec<Result<Applied, ClusterError>> = applied.collect().await;
-        let applied = applied.into_iter().collect::<Result<Vec<_>, _>>()?;
+        applied.collect::<Vec<Result<(), ClusterError>>>().await.into_iter().collect::<Result<(), _>>()?;
         let until = Instant::now() + timeout;
         loop {
-            let Some(name) = self.first_unserved(crds).await? else { return Ok(applied) };
+            let Some(name) = self.first_unserved(crds).await? else { return Ok(()) };
             if Instant::now() >= until {
                 return Err(ClusterError::CrdNotEstablished { name });
             }

@@ -86,6 +86,14 @@ pub enum ClusterError {
         /// The API server's words.
         message: String,
     },
+    /// An object of that name is of another owner, or came to be under the run.
+    #[error("{object} is of another owner: {owner}")]
+    Foreign {
+        /// `Ingress grafana in namespace monitoring`.
+        object: String,
+        /// Its release or its field managers.
+        owner: String,
+    },
     /// Somebody else holds the lock.
     #[error("another run holds the lock: {holder}, since {since}")]
     Locked {
@@ -187,6 +195,11 @@ impl ClusterError {
                 Some(row) => row.hint.into(),
                 None => "use a context with cluster-admin rights, or ask for the right above".into(),
             },
+            ClusterError::Foreign { .. } => {
+                "remove or rename it, or take it over with --adopt; `tailwatch preflight --adopt` tells what that would \
+                 change"
+                    .into()
+            }
             ClusterError::Locked { .. } => "wait for it to end, then run the same command again".into(),
             ClusterError::CrdDowngrade { .. } => {
                 "ask for a chart version at least as new as what stands, with `versions:` in the answers".into()

@@ -9,6 +9,7 @@ mod count;
 mod diagnose;
 mod discovery;
 mod error;
+mod exact;
 mod feed;
 mod fence;
 mod forward;
@@ -19,6 +20,7 @@ mod lease;
 mod logs;
 mod nodes;
 mod objects;
+mod own_objects;
 mod owners;
 mod quantity;
 mod readiness;
@@ -53,6 +55,7 @@ pub use connect::contexts;
 pub use contents::Found;
 pub use diagnose::{Cause, rule_texts};
 pub use error::ClusterError;
+pub use exact::{Before, surplus};
 pub use fence::Fence;
 pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};
 pub use host_ports::HostPort;
@@ -182,15 +185,4 @@ pub struct ObjectRef {
     pub namespace: Option<String>,
     /// Name.
     pub name: String,
-}
-
-/// What a server-side apply did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// The object was not there.
-    Created,
-    /// Its resourceVersion moved.
-    Changed,
-    /// Nothing changed.
-    Unchanged,
 }

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::cluster::apply::Hand;
-use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
 use crate::stack::{HelmDriver, RUN_LABEL, note_on_releases};
 
 /// What the name of every record begins with (helm pkg/storage, makeKey).
@@ -97,9 +96,8 @@ impl Cluster {
 
     /// Writes one of them. Each has a field manager of its own, so that one does not take the others away.
     pub async fn note(&self, namespace: &str, key: &str, text: &str) -> Result<(), ClusterError> {
-        let manager = format!("tailwatch-{key}");
         let note = note_on_releases(namespace, key, text);
-        self.apply_value(&note, Hand::taking(&manager)).await.map(drop)
+        self.apply_own(&note, &format!("{FIELD_MANAGER}-{key}"), &BTreeSet::new()).await
     }
 }
 

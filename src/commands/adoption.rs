@@ -1,8 +1,8 @@
 //! What stands in the cluster already and would meet the stack: looked at before a change, and what is taken over is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::adoption::{self, Findings, Intent, Unasked};
+use crate::check::adoption::{self, Findings, Intent, Taken, Unasked};
 use crate::cluster::Cluster;
 use crate::commands::survey::Survey;
 use crate::error::Error;
@@ -22,13 +22,30 @@ pub(super) async fn look(
     survey: &Survey,
     ownership: Ownership,
 ) -> Result<Findings, Error> {
-    let intent = Intent { wanted: survey.plan.releases().collect(), incoming: survey.incoming(), ownership };
-    adoption::run(cluster, helm, &intent).await.map_err(|error| match error {
+    adoption::run(cluster, helm, &intent(survey, ownership)).await.map_err(|error| match error {
         Unasked::Cluster(source) => Error::Cluster(source),
         Unasked::Helm(source) => {
             PlanError::Helm { what: "cannot list the releases of the cluster".into(), source }.into()
         }
     })
+}
+
+/// The same before a change; where helm installs and changes nothing, only for our own objects.
+pub(super) async fn look_before_a_change(
+    cluster: &Cluster,
+    helm: &Helm,
+    survey: &Survey,
+    ownership: Ownership,
+) -> Result<Findings, Error> {
+    match survey.prepared.releases.is_empty() {
+        true => Ok(adoption::of_own_objects(helm, &intent(survey, ownership)).await),
+        false => look(cluster, helm, survey, ownership).await,
+    }
+}
+
+fn intent(survey: &Survey, ownership: Ownership) -> Intent<'_> {
+    let wanted = survey.plan.releases().collect();
+    Intent { wanted, incoming: survey.incoming(), own: survey.own(), ownership }
 }
 
 /// Lets helm take over what was found to be taken, and puts that, and what only deserves a word, into the plan. Returns
@@ -40,6 +57,9 @@ pub(super) fn announce(findings: &Findings, survey: &mut Survey) -> Vec<String> 
     survey.prepared.notices.extend(doubtful.map(|check| check.detail.clone()));
     let mut restarts = Vec::new();
     for taken in &findings.taken {
+        if let Some(uid) = &taken.uid {
+            survey.plan.adopt(uid);
+        }
         let Some(component) = &taken.component else { continue };
         if let Some(prepared) = survey.prepared.releases.get_mut(component) {
             prepared.ownership = Ownership::Take;
@@ -58,6 +78,35 @@ pub(super) fn announce(findings: &Findings, survey: &mut Survey) -> Vec<String> 
     }
     let notices = &mut survey.prepared.notices;
     notices.extend(owners.iter().map(|(owner, objects)| format!("taken over from {owner}: {}", objects.join(", "))));
+    let own = findings.taken.iter().filter(|taken| taken.uid.is_some());
+    let own: Vec<&str> = own.map(|taken| taken.object.as_str()).collect();
+    if !own.is_empty() {
+        notices.push(format!("tailwatch's own from then on, for uninstall, too: {}", own.join(", ")));
+    }
+    let losing = findings.taken.iter().filter(|taken| !taken.loses.is_empty());
+    notices.extend(losing.map(|taken| format!("taking over {} removes {}", taken.object, taken.loses.join(", "))));
     notices.extend(restarts.iter().map(|object| format!("taking over {object} replaces its pods")));
+    survey.taken.clone_from(&findings.taken);
     restarts
+}
+
+/// helm is told to take over for a whole release, whatever it meets: an error where that is not what was agreed to.
+pub(super) async fn unchanged_since(cluster: &Cluster, survey: &Survey) -> Result<(), Error> {
+    let taking: BTreeSet<&str> = survey.taken.iter().filter_map(|taken| taken.component.as_deref()).collect();
+    if taking.is_empty() {
+        return Ok(());
+    }
+    let mut incoming = survey.incoming();
+    incoming.retain(|incoming| taking.contains(incoming.release.component.as_str()));
+    let now = adoption::takeable(cluster, &incoming).await?;
+    for component in taking {
+        let of_it = |taken: &[Taken]| -> BTreeSet<(String, String)> {
+            let here = taken.iter().filter(|taken| taken.component.as_deref() == Some(component));
+            here.map(|taken| (taken.object.clone(), taken.owner.clone())).collect()
+        };
+        if of_it(&now) != of_it(&survey.taken) {
+            return Err(PlanError::Stale { release: component.to_owned() }.into());
+        }
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ use crate::commands::lock::Waiting;
 use crate::commands::signals::Signals;
 use crate::commands::survey::Survey;
 use crate::commands::verify::verdict;
-use crate::commands::{ending, lock};
+use crate::commands::{adoption, ending, lock};
 use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, Journal, Machine, RunResult};
 use crate::error::{Checked, CommandError, Error};
@@ -145,11 +145,12 @@ async fn lock(
     }
     let namespace = settings.namespace.as_str();
     let failed = |source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source });
-    context.cluster.apply(&stack::namespace(settings)).await.map_err(failed)?;
+    context.cluster.apply(&stack::namespace(settings), &survey.plan.adopted).await.map_err(failed)?;
     let lease = lock::take(context, namespace, waiting).await?;
     let kept = async {
         unchanged_since(context, &survey.plan).await?;
-        context.cluster.apply(&stack::saved_answers_object(settings)).await.map_err(failed)
+        adoption::unchanged_since(&context.cluster, survey).await?;
+        context.cluster.apply(&stack::saved_answers_object(settings), &survey.plan.adopted).await.map_err(failed)
     };
     match kept.await {
         Ok(_) => Ok(Some(lease)),

@@ -174,24 +174,22 @@ async fn plan_and_execute(
         return Err(PlanError::Strangers { releases: strangers }.into());
     }
     let mut restarts = Vec::new();
-    let changes = !survey.prepared.releases.is_empty();
-    if changes || !survey.plan.removals.is_empty() {
+    if survey.plan.has_changes() {
         let proof = if options.skip_verify { Proof::None } else { Proof::Checks };
-        // Where helm makes and changes nothing, it meets nobody.
-        let met = async {
-            let look = adoption::look(&target.cluster, &target.helm, &survey, options.ownership);
-            if changes { look.await.map(Some) } else { Ok(None) }
+        let by_helm = !survey.prepared.releases.is_empty() || !survey.plan.removals.is_empty();
+        let ground = async {
+            let look = ground::look((&target.cluster, &target.helm), settings, &survey, proof);
+            if by_helm { look.await } else { Ok(Vec::new()) }
         };
         let (found, ground, identity) = tokio::try_join!(
-            met,
-            ground::look((&target.cluster, &target.helm), settings, &survey, proof),
+            adoption::look_before_a_change(&target.cluster, &target.helm, &survey, options.ownership),
+            ground,
             asked_of_the_provider(target, settings, &survey),
         )?;
-        let met = found.as_ref().map(|found| &found.checks[..]).unwrap_or_default();
-        refuse_failed(&[&ground[..], met, &identity].concat(), &style, options.record)?;
+        refuse_failed(&[&ground[..], &found.checks, &identity].concat(), &style, options.record)?;
         let doubtful = ground.iter().chain(&identity).filter(|check| check.verdict == Verdict::Warn);
         survey.prepared.notices.extend(doubtful.map(in_the_plan));
-        restarts = found.map(|found| adoption::announce(&found, &mut survey)).unwrap_or_default();
+        restarts = adoption::announce(&found, &mut survey);
     }
     if global.output == Output::Human && !global.quiet {
         report::write_stderr(&report::plan_table(&survey.plan.steps(), &style, report::width()));

@@ -36,7 +36,10 @@ pub(super) async fn plan(
     let draft = saved::judged(global, arguments)?;
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
     let settings = saved::settings(draft, &cluster).await?;
-    let survey = survey(global, &cluster, &helm, &settings).await?;
+    let mut survey = survey(global, &cluster, &helm, &settings).await?;
+    let foreign = survey.foreign_objects().into_iter();
+    let told = foreign.map(|object| format!("{object}: of another owner; install stops there unless --adopt is given"));
+    survey.prepared.notices.extend(told.collect::<Vec<_>>());
     let diff = options.diff.then(|| diffs(&survey.plan, &survey.observed, &survey.prepared.manifests));
     let style = Style::resolve(global);
     match global.output {

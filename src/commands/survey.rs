@@ -1,6 +1,6 @@
 //! From settings to a prepared plan: facts, wanted releases, what stands, the plan, rendered charts. Reads only.
 
-use crate::check::adoption::Incoming;
+use crate::check::adoption::{self, Incoming, OwnChange, Taken};
 use crate::cli::GlobalArgs;
 use crate::cluster::Cluster;
 use crate::config::Settings;
@@ -18,6 +18,8 @@ pub(super) struct Survey {
     pub(super) prepared: Prepared,
     /// Steps that need an explicit yes.
     pub(super) untried: Vec<Untried>,
+    /// What will be taken over from other owners.
+    pub(super) taken: Vec<Taken>,
 }
 
 impl Survey {
@@ -37,6 +39,17 @@ impl Survey {
             Some(Incoming { release, rendered, hooks, crds, standing })
         });
         incoming.collect()
+    }
+
+    /// Our own objects that will be made or changed.
+    pub(super) fn own(&self) -> Vec<OwnChange<'_>> {
+        let changes = self.plan.own_changes();
+        changes.map(|changed| OwnChange { live: changed.live.as_ref(), wanted: &changed.wanted }).collect()
+    }
+
+    /// Objects of other owners that have the names of our own, in words.
+    pub(super) fn foreign_objects(&self) -> Vec<String> {
+        self.own().iter().filter_map(adoption::foreign).map(|foreign| foreign.to_string()).collect()
     }
 
     /// Namespaces in which a claim will grow.
@@ -89,11 +102,12 @@ pub(super) async fn survey(
         let rendered = Rendered { manifest: &release.manifest, crds: &release.crds };
         (name.as_str(), rendered)
     });
-    plan::foresee(cluster, &mut plan, &observed, &rendered.collect()).await?;
+    let records = [stack::saved_answers_object(settings)];
+    plan::foresee(cluster, &mut plan, &observed, &rendered.collect(), &records).await?;
     let untried = plan::untried(&plan, &catalogue);
     prepared.notices.extend(untried.iter().map(ToString::to_string));
     prepared.notices.extend(migrations(&catalogue, settings, &plan));
-    let mut survey = Survey { observed, plan, prepared, untried };
+    let mut survey = Survey { observed, plan, prepared, untried, taken: Vec::new() };
     let strangers = survey.strangers().into_iter();
     let told = strangers.map(|name| format!("{name} was made by no run of tailwatch; --adopt takes it over"));
     survey.prepared.notices.extend(told);

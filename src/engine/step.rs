@@ -55,7 +55,7 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
             run.make_way().await?;
             run.release(prepared).await?;
         }
-        (Work::Objects { release, .. }, _) => {
+        (Work::Objects { release }, _) => {
             run.phase(Phase::Applying);
             run.apply_objects().await?;
             run.put_back(release).await?;
@@ -102,7 +102,7 @@ impl StepRun<'_> {
     /// In order, since the namespace comes before what lives in it.
     async fn apply_objects(&self) -> Result<(), StepError> {
         for object in &self.step.release.objects {
-            let applied = self.patiently(|| self.context.cluster.apply(object)).await;
+            let applied = self.patiently(|| self.context.cluster.apply(object, &self.step.adopted)).await;
             applied.map_err(|source| StepError::Object {
                 object: words(&object.manifest),
                 diagnosis: self.refused(source.refusal()),

@@ -1,5 +1,7 @@
 //! From wanted and observed to a plan. Pure.
 
+use std::collections::BTreeSet;
+
 use crate::event::{ActionKind, Effects};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::plan::difference::changed_paths;
@@ -15,7 +17,7 @@ pub fn build(wanted: Vec<Release>, observed: &Observed) -> Result<Plan, PlanErro
     let mut waves: Vec<Wave> = Vec::new();
     for release in wanted {
         let info = observed.releases.get(release.component.as_str());
-        let Decision { action, reason, work } = decide(&release, info, observed)?;
+        let Decision { action, reason, work, own } = decide(&release, info, observed)?;
         let number = release.wave;
         let last_healthy = observed.healthy.get(release.component.as_str()).cloned();
         let drifted = observed.drift.get(release.component.as_str()).map(|drift| drift.manifest.objects.clone());
@@ -26,6 +28,8 @@ pub fn build(wanted: Vec<Release>, observed: &Observed) -> Result<Plan, PlanErro
             action,
             reason,
             work,
+            own,
+            adopted: BTreeSet::new(),
             from: info.map(Standing::from),
             last_healthy,
             no_way_back: None,
@@ -39,7 +43,7 @@ pub fn build(wanted: Vec<Release>, observed: &Observed) -> Result<Plan, PlanErro
         }
     }
     waves.sort_by_key(|wave| wave.number);
-    Ok(Plan { waves, removals: Vec::new() })
+    Ok(Plan { waves, removals: Vec::new(), records: Vec::new(), adopted: BTreeSet::new() })
 }
 
 impl From<&ReleaseInfo> for Standing {
@@ -53,11 +57,16 @@ struct Decision {
     action: ActionKind,
     reason: String,
     work: Work,
+    own: Vec<Drifted>,
 }
 
 impl Decision {
     fn by_helm(action: ActionKind, reason: String) -> Result<Decision, PlanError> {
-        Ok(Decision { action, reason, work: Work::Helm })
+        Ok(Decision { action, reason, work: Work::Helm, own: Vec::new() })
+    }
+
+    fn waiting(action: ActionKind, reason: String) -> Decision {
+        Decision { action, reason, work: Work::Wait, own: Vec::new() }
     }
 }
 
@@ -106,19 +115,19 @@ fn decide_as_wanted(info: &ReleaseInfo, observed: &Observed) -> Decision {
     let drift = observed.drift.get(&info.name).cloned().unwrap_or_default();
     let reasons = [drift.manifest.reasons, drift.own.reasons].concat();
     if !reasons.is_empty() {
-        let work = if drift.manifest.kinds_are_gone {
-            Work::Helm
-        } else {
-            Work::Objects { release: drift.manifest.objects, own: drift.own.objects }
-        };
-        return Decision { action: ActionKind::Repair, reason: name_some(&reasons), work };
+        let (action, reason) = (ActionKind::Repair, name_some(&reasons));
+        if drift.manifest.kinds_are_gone {
+            return Decision { action, reason, work: Work::Helm, own: Vec::new() };
+        }
+        let work = Work::Objects { release: drift.manifest.objects };
+        return Decision { action, reason, work, own: drift.own.objects };
     }
     if observed.healthy.get(&info.name).map(|healthy| healthy.revision) != Some(info.revision) {
         let reason = format!("revision {} was not seen ready yet", info.revision);
-        return Decision { action: ActionKind::Repair, reason, work: Work::Wait };
+        return Decision::waiting(ActionKind::Repair, reason);
     }
     let reason = format!("chart {} stands with these values", info.chart_version);
-    Decision { action: ActionKind::Unchanged, reason, work: Work::Wait }
+    Decision::waiting(ActionKind::Unchanged, reason)
 }
 
 fn broken_state(status: ReleaseStatus) -> Option<String> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::event::ActionKind;
 use crate::plan::effects::{by_key, words};
 use crate::plan::{Drifted, Observed, Plan, Step, Work};
 
@@ -29,7 +30,13 @@ pub struct ObjectDiff {
 
 /// One per step, in wave order; `rendered` has the new manifests by component.
 pub fn diffs(plan: &Plan, observed: &Observed, rendered: &BTreeMap<String, Vec<Value>>) -> Vec<StepDiff> {
-    plan.each_step().map(|step| step_diff(step, observed, rendered)).collect()
+    let mut diffs: Vec<StepDiff> = plan.each_step().map(|step| step_diff(step, observed, rendered)).collect();
+    // Where the plan counts them, too.
+    let first = plan.each_step().position(|step| step.action != ActionKind::Unchanged);
+    if let Some(diff) = first.and_then(|first| diffs.get_mut(first)) {
+        diff.objects.extend(plan.records.iter().filter_map(of_drift));
+    }
+    diffs
 }
 
 fn step_diff(step: &Step, observed: &Observed, rendered: &BTreeMap<String, Vec<Value>>) -> StepDiff {
@@ -42,9 +49,10 @@ fn step_diff(step: &Step, observed: &Observed, rendered: &BTreeMap<String, Vec<V
             let new = rendered.get(&component).map(Vec::as_slice).unwrap_or_default();
             between(old, new, &step.release.namespace)
         }
-        Work::Objects { release, own } => own.iter().chain(release).filter_map(of_drift).collect(),
+        Work::Objects { release } => release.iter().filter_map(of_drift).collect(),
         Work::Wait => Vec::new(),
     };
+    let objects = step.own.iter().filter_map(of_drift).chain(objects).collect();
     let diff = unified(&format!("{component} values"), &yaml(old), &yaml(&step.release.values));
     StepDiff { component, diff, objects }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::{join_all, try_join_all};
 use serde_json::{Map, Value};
 
-use crate::cluster::{Cluster, ObjectRef};
+use crate::cluster::{Before, Cluster, Found, ObjectRef, surplus};
+use crate::config::Secret;
 use crate::plan::PlanError;
 use crate::plan::difference::{Absent, drift};
 use crate::stack::OwnObject;
@@ -26,7 +27,7 @@ pub struct Drift {
 pub struct Drifted {
     /// As it stands; `None`: it does not.
     pub live: Option<Value>,
-    /// As it should stand; Secrets of ours without their data.
+    /// As it should stand; of Secrets of ours no new data.
     pub wanted: Value,
 }
 
@@ -120,7 +121,10 @@ pub async fn of_own_objects(cluster: &Cluster, objects: &[OwnObject]) -> Result<
         let reference = ObjectRef::of(&object.manifest);
         let live = cluster.get(&reference).await?;
         let reason = own_difference(&reference, live.as_ref(), object);
-        Ok::<_, PlanError>(reason.map(|reason| (reason, Drifted { live, wanted: object.manifest.clone() })))
+        Ok::<_, PlanError>(reason.map(|reason| {
+            let wanted = with_masked_data(object, live.as_ref());
+            (reason, Drifted { live, wanted })
+        }))
     });
     let found = join_all(lookups).await.into_iter().filter_map(Result::transpose);
     let (reasons, objects) = found.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
@@ -130,13 +134,33 @@ pub async fn of_own_objects(cluster: &Cluster, objects: &[OwnObject]) -> Result<
 fn own_difference(reference: &ObjectRef, live: Option<&Value>, wanted: &OwnObject) -> Option<String> {
     let name = format!("{} {}", reference.kind, reference.name);
     let Some(live) = live else { return Some(format!("{name} is missing")) };
+    // A namespace may be of anybody.
+    if reference.kind != "Namespace" && !Found::of(live).is_ours() {
+        return Some(format!("{name} is not tailwatch's"));
+    }
     if drift(live, &wanted.manifest, Absent::Differs).is_some() {
         return Some(format!("{name} differs from ours"));
     }
-    let same_data = wanted.secret_data.iter().all(|(key, value)| {
-        live.pointer("/data").and_then(|data| data.get(key)).and_then(Value::as_str) == Some(&encode(value.expose()))
-    });
+    if let Some(field) = surplus(live, &wanted.manifest, Before::Ours).first() {
+        return Some(format!("{name} has {field}, which is not ours"));
+    }
+    let same_data = wanted.secret_data.iter().all(|(key, value)| is_same(live, key, value));
     (!same_data).then(|| format!("{name} has other data"))
+}
+
+fn is_same(live: &Value, key: &str, value: &Secret<Vec<u8>>) -> bool {
+    live["data"].get(key).and_then(Value::as_str) == Some(&encode(value.expose()))
+}
+
+/// A Secret of ours with the keys of its data, and in place of the values whether they change: what stands where they
+/// do not, a word where they do.
+fn with_masked_data(object: &OwnObject, live: Option<&Value>) -> Value {
+    let mut wanted = object.manifest.clone();
+    for (key, value) in &object.secret_data {
+        let same = live.filter(|live| is_same(live, key, value));
+        wanted["data"][key] = same.map_or_else(|| "(hidden)".into(), |live| live["data"][key].clone());
+    }
+    wanted
 }
 
 fn encode(bytes: &[u8]) -> String {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ObjectRef};
-use crate::event::ActionKind;
+use crate::event::{ActionKind, Effects};
 use crate::plan::effects::{self, by_key, words};
 use crate::plan::volumes::{Claim, growth};
-use crate::plan::{Anew, Observed, Plan, PlanError, Step, Work, drift, immutable};
+use crate::plan::{Anew, Drifted, Observed, Plan, PlanError, Step, Work, drift, immutable};
+use crate::stack::OwnObject;
 
 /// What a step's chart was rendered to.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +21,13 @@ pub struct Rendered<'a> {
 }
 
 /// Predicts the effects of every step that changes something, and finds what must be made anew. An error is a change
-/// that cannot be made at all.
+/// that cannot be made at all. `records` are our own objects beside those of the releases.
 pub async fn foresee(
     cluster: &Cluster,
     plan: &mut Plan,
     observed: &Observed,
     rendered: &BTreeMap<&str, Rendered<'_>>,
+    records: &[OwnObject],
 ) -> Result<(), PlanError> {
     let with_crds = rendered.values().any(|rendered| !rendered.crds.is_empty());
     let live_crds = if with_crds { cluster.crd_versions().await? } else { BTreeMap::new() };
@@ -35,18 +37,33 @@ pub async fn foresee(
             (Work::Helm, Some(rendered)) => {
                 by_helm(step, observed, *rendered, &claims)?;
                 step.effects.crds = effects::crds(rendered.crds, &live_crds);
-                if step.action != ActionKind::Install {
-                    let own = drift::of_own_objects(cluster, &step.release.objects).await?;
-                    let own = effects::of_drift(&own.objects);
-                    step.effects.added.extend(own.added);
-                    step.effects.changed.extend(own.changed);
-                }
+                step.own = drift::of_own_objects(cluster, &step.release.objects).await?.objects;
+                add_own(&mut step.effects, &step.own);
             }
-            (Work::Objects { release, own }, _) => step.effects = effects::of_drift(&[&own[..], release].concat()),
+            (Work::Objects { release }, _) => step.effects = effects::of_drift(&[&step.own[..], release].concat()),
             _ => {}
         }
     }
+    foresee_records(cluster, plan, records).await
+}
+
+/// They are applied before the first step that changes something, and are counted with it.
+async fn foresee_records(cluster: &Cluster, plan: &mut Plan, records: &[OwnObject]) -> Result<(), PlanError> {
+    if !plan.has_changes() {
+        return Ok(());
+    }
+    plan.records = drift::of_own_objects(cluster, records).await?.objects;
+    let mut steps = plan.waves.iter_mut().flat_map(|wave| &mut wave.steps);
+    if let Some(first) = steps.find(|step| step.action != ActionKind::Unchanged) {
+        add_own(&mut first.effects, &plan.records);
+    }
     Ok(())
+}
+
+fn add_own(effects: &mut Effects, own: &[Drifted]) {
+    let own = effects::of_drift(own);
+    effects.added.extend(own.added);
+    effects.changed.extend(own.changed);
 }
 
 fn by_helm(step: &mut Step, observed: &Observed, rendered: Rendered<'_>, claims: &[Claim]) -> Result<(), PlanError> {

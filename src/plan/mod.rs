@@ -33,8 +33,9 @@ pub use outsiders::{KubeletService, in_words, kubelet_left, kubelet_service, ope
 pub use releases::standing_releases;
 pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, manifests, uninstall};
 
-use crate::cluster::ObjectRef;
+use std::collections::BTreeSet;
 
+use crate::cluster::ObjectRef;
 use crate::event::{ActionKind, Effects, PlannedStep};
 use crate::stack::Release;
 
@@ -45,6 +46,10 @@ pub struct Plan {
     pub waves: Vec<Wave>,
     /// Releases that stand and are not wanted any more, the latest wave first; taken away after every wave stands.
     pub removals: Vec<Removal>,
+    /// Our own objects beside those of the releases (the saved answers) that are made or changed where anything is.
+    pub records: Vec<Drifted>,
+    /// Uids of objects of other owners that these take over.
+    pub adopted: BTreeSet<String>,
 }
 
 /// A release that is taken away.
@@ -92,6 +97,10 @@ pub struct Step {
     pub in_the_way: Vec<Drifted>,
     /// How it is done.
     pub work: Work,
+    /// Uids of objects of other owners that its own objects take over.
+    pub adopted: BTreeSet<String>,
+    /// Our own objects of the release that are made or changed; filled once the chart is rendered where helm is run.
+    pub own: Vec<Drifted>,
     /// What it will do beyond the release; filled once the chart is rendered.
     pub effects: Effects,
     /// What must be made anew or grown by hand for helm to succeed; filled with the effects.
@@ -103,12 +112,10 @@ pub struct Step {
 pub enum Work {
     /// helm applies the chart, after our own objects and the chart's CRDs.
     Helm,
-    /// These objects are put back as they were, without helm.
+    /// These objects of the release's manifest, and those of our own, are put back as they were, without helm.
     Objects {
         /// Of the release's manifest.
         release: Vec<Drifted>,
-        /// Of ours.
-        own: Vec<Drifted>,
     },
     /// Nothing is changed; the workloads are waited for.
     Wait,
@@ -176,6 +183,19 @@ impl Plan {
     pub fn has_changes(&self) -> bool {
         let changes = self.each_step().any(|step| step.action != ActionKind::Unchanged);
         changes || !self.removals.is_empty()
+    }
+
+    /// Lets our own objects take over the object of this uid.
+    pub fn adopt(&mut self, uid: &str) {
+        self.adopted.insert(uid.to_owned());
+        for step in self.waves.iter_mut().flat_map(|wave| &mut wave.steps) {
+            step.adopted.insert(uid.to_owned());
+        }
+    }
+
+    /// Our own objects that will be made or changed.
+    pub fn own_changes(&self) -> impl Iterator<Item = &Drifted> {
+        self.each_step().flat_map(|step| &step.own).chain(&self.records)
     }
 
     /// Every step, in wave order.

@@ -99,12 +99,14 @@ fn own_objects(
             let operator = OperatorClient::resolve(&settings.tailscale, facts.tailscale.as_ref())?;
             vec![
                 objects::tailscale_namespace(),
+                objects::notes(TAILSCALE_NAMESPACE),
                 objects::secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET, operator.data()),
             ]
         }
         "kube-prometheus-stack" => {
             let mut objects = vec![
                 objects::namespace(settings),
+                objects::notes(namespace),
                 objects::secret(namespace, GRAFANA_SECRET, secrets::grafana_admin(facts)),
                 objects::secret(namespace, WEBHOOK_SECRET, own.webhook.clone()),
             ];

@@ -40,13 +40,15 @@ fn namespace_named(name: &str) -> OwnObject {
 
 /// One line of the notes on releases: which revision was last seen healthy, which rollback is under way.
 pub fn note_on_releases(namespace: &str, key: &str, text: &str) -> Value {
+    let mut note = notes(namespace).manifest;
+    note["data"] = json!({key: text});
+    note
+}
+
+/// The notes on releases, without a note.
+pub(super) fn notes(namespace: &str) -> OwnObject {
     let metadata = json!({"name": REVISIONS, "namespace": namespace, "labels": labels()});
-    json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": metadata,
-        "data": {key: text},
-    })
+    plain(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}))
 }
 
 /// The answers without secrets, for later runs.

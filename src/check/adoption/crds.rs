@@ -72,7 +72,7 @@ pub(super) fn judge(intent: &Intent<'_>, live: &[Held], alive: &[ReleaseInfo]) -
     });
     let taken = taken.map(|(owner, crds)| {
         let object = format!("{} CRDs of the Prometheus operator", crds.len());
-        Taken { component: None, object, owner: owner.clone(), restarts: false }
+        Taken { object, owner: owner.clone(), ..Taken::default() }
     });
     (Finding::pass(words), taken.collect())
 }
@@ -149,7 +149,7 @@ mod tests {
         let stack = release(STACK);
         let crds = [crd()];
         let incoming = Incoming { release: &stack, rendered: &[], hooks: &[], crds: &crds, standing: &[] };
-        let intent = Intent { wanted: vec![&stack], incoming: vec![incoming], ownership };
+        let intent = Intent { wanted: vec![&stack], incoming: vec![incoming], own: vec![], ownership };
         let (row, taken) = judge(&intent, &[live], alive);
         (row.state, row.detail, taken.len())
     }

@@ -3,12 +3,14 @@
 
 mod crds;
 mod operators;
+mod own_objects;
 mod ownership;
 mod releases;
 mod sources;
 
 use serde_json::Value;
 
+pub use own_objects::{OwnChange, foreign};
 pub use ownership::OWNERSHIP;
 
 use crate::check::known::{GROUP, Known};
@@ -40,7 +42,7 @@ pub(super) const ROWS: &[Row<Known>] = &[
         known.told(OWNERSHIP)
     })
     .within(0)
-    .hint("remove them, or let the stack take them over with --adopt (helm 3.17 or later)"),
+    .hint("remove or rename them, or let the stack take them over with --adopt (helm 3.17 or later for objects of charts)"),
     Row::new(
         "prometheus-operators",
         GROUP,
@@ -62,6 +64,8 @@ pub struct Intent<'a> {
     pub wanted: Vec<&'a Release>,
     /// Those that helm is about to install or change.
     pub incoming: Vec<Incoming<'a>>,
+    /// Our own objects that are about to be made or changed.
+    pub own: Vec<OwnChange<'a>>,
     /// What may be done with objects of others.
     pub ownership: Ownership,
 }
@@ -102,17 +106,21 @@ pub struct Findings {
     pub taken: Vec<Taken>,
 }
 
-/// An object that becomes part of a release of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An object that becomes part of a release of ours, or one of our own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Component whose release takes it; `None` for CRDs, which are applied before helm.
+    /// Component whose release takes it; `None` for CRDs and our own objects, which are applied before helm.
     pub component: Option<String>,
+    /// For our own objects: its uid.
+    pub uid: Option<String>,
     /// Kind and name, e.g. `Deployment loki`.
     pub object: String,
     /// Whose it was.
     pub owner: String,
     /// Whether its pods are replaced.
     pub restarts: bool,
+    /// For our own objects: fields that go, e.g. `spec.rules`.
+    pub loses: Vec<String>,
 }
 
 /// Why the cluster could not be asked.
@@ -122,6 +130,14 @@ pub enum Unasked {
     Cluster(ClusterError),
     /// helm could not list the releases.
     Helm(HelmError),
+}
+
+/// Where helm installs and changes nothing, only our own objects can meet others: the row of ownership alone.
+pub async fn of_own_objects(helm: &Helm, intent: &Intent<'_>) -> Findings {
+    let (objects, taken) = ownership::judge(&[], &intent.own, intent.ownership, helm.version());
+    let mut checks = Known::new("", [(OWNERSHIP, objects)]).run(ROWS).await;
+    checks.retain(|check| check.id == OWNERSHIP);
+    Findings { checks, taken }
 }
 
 /// Looks around.
@@ -138,7 +154,7 @@ pub async fn run(cluster: &Cluster, helm: &Helm, intent: &Intent<'_>) -> Result<
     };
     let (alive, (crds, met, operators, sources)) = futures::try_join!(alive, rest)?;
     let (crds, mut taken) = crds::judge(intent, &crds, &alive);
-    let (objects, more) = ownership::judge(&met, intent.ownership, helm.version());
+    let (objects, more) = ownership::judge(&met, &intent.own, intent.ownership, helm.version());
     taken.extend(more);
     let findings = [
         ("foreign-release", releases::judge(&intent.wanted, &alive)),
@@ -149,6 +165,11 @@ pub async fn run(cluster: &Cluster, helm: &Helm, intent: &Intent<'_>) -> Result<
     ];
     let namespace = release_of(&intent.wanted, STACK).map_or("", |stack| &stack.namespace);
     Ok(Findings { checks: Known::new(namespace, findings).run(ROWS).await, taken })
+}
+
+/// What helm takes over where it is told to take what it meets: to be compared with what was agreed to.
+pub async fn takeable(cluster: &Cluster, incoming: &[Incoming<'_>]) -> Result<Vec<Taken>, ClusterError> {
+    Ok(ownership::takeable(&ownership::read(cluster, incoming).await?))
 }
 
 /// The release of a component among the wanted ones.

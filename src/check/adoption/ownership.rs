@@ -1,16 +1,18 @@
 //! Objects of the names that the charts render, which stand already and are not of our releases: helm refuses a release
-//! with "invalid ownership metadata" then, unless it is told to take them over.
+//! with "invalid ownership metadata" then, unless it is told to take them over. Our own objects are judged with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use serde_json::Value;
 
+use crate::check::adoption::own_objects::{self, Foreign, OwnChange};
 use crate::check::adoption::{Incoming, Taken, place};
 use crate::check::name_of;
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held, ObjectRef};
 use crate::helm::{OLDEST_THAT_TAKES, Ownership};
+use crate::stack::TAILSCALE_NAMESPACE;
 
 /// Id of the row.
 pub const OWNERSHIP: &str = "ownership";
@@ -74,35 +76,72 @@ async fn with_workload(cluster: &Cluster, held: Held, added: &Added<'_>) -> Resu
 }
 
 /// `ownership`
-pub(super) fn judge(met: &[Met], ownership: Ownership, helm: &semver::Version) -> (Finding, Vec<Taken>) {
-    let listed = |met: &[&Met]| met.iter().map(|met| words(met)).collect::<Vec<_>>().join("; ");
-    let all: Vec<&Met> = met.iter().collect();
-    if met.is_empty() {
+pub(super) fn judge(
+    met: &[Met],
+    own: &[OwnChange<'_>],
+    ownership: Ownership,
+    helm: &semver::Version,
+) -> (Finding, Vec<Taken>) {
+    let foreign: Vec<Foreign> = own.iter().filter_map(own_objects::foreign).collect();
+    let all: Vec<String> = foreign.iter().map(ToString::to_string).chain(met.iter().map(words)).collect();
+    if let Some(finding) = refused(met, &foreign, (ownership, helm)) {
+        return (finding, Vec::new());
+    }
+    if all.is_empty() {
         return (Finding::pass(""), Vec::new());
     }
-    if ownership == Ownership::Respect {
-        let hint = "remove them, install into another namespace with --namespace, or let the stack take them over with \
-                    --adopt";
-        return (Finding::fail(listed(&all)).hinting(hint), Vec::new());
+    let taken: Vec<Taken> = foreign.iter().map(Foreign::taken).chain(met.iter().map(take)).collect();
+    let detail = format!("taken over: {}", all.join("; "));
+    let restarts: Vec<&str> = taken.iter().filter(|taken| taken.restarts).map(|taken| taken.object.as_str()).collect();
+    let replaced = (!restarts.is_empty()).then(|| format!("this replaces the pods of {}", restarts.join(", ")));
+    let lost = taken.iter().filter(|taken| !taken.loses.is_empty());
+    let lost = lost.map(|taken| format!("this removes from {}: {}", taken.object, taken.loses.join(", ")));
+    let hints: Vec<String> = replaced.into_iter().chain(lost).collect();
+    match hints.is_empty() {
+        true => (Finding::pass(detail), taken),
+        false => (Finding::warn(detail).hinting(hints.join("; ")), taken),
+    }
+}
+
+/// Why the run must not begin.
+fn refused(met: &[Met], foreign: &[Foreign], (ownership, helm): (Ownership, &semver::Version)) -> Option<Finding> {
+    let fixed: Vec<&Foreign> = foreign.iter().filter(|foreign| foreign.obstacle.is_some()).collect();
+    if !fixed.is_empty() {
+        let listed: Vec<String> = fixed.iter().map(|foreign| foreign.with_obstacle()).collect();
+        let hints: BTreeSet<&str> = fixed.iter().filter_map(|foreign| Some(foreign.obstacle.as_ref()?.hint)).collect();
+        let hints: Vec<&str> = hints.into_iter().collect();
+        return Some(Finding::fail(listed.join("; ")).hinting(hints.join("; ")));
+    }
+    let listed = |met: &[&Met]| met.iter().map(|met| words(met)).collect::<Vec<_>>().join("; ");
+    if ownership == Ownership::Respect && !(met.is_empty() && foreign.is_empty()) {
+        let all = foreign.iter().map(ToString::to_string).chain(met.iter().map(words));
+        let operator = foreign.iter().any(|foreign| foreign.namespace() == TAILSCALE_NAMESPACE);
+        let operator =
+            if operator { ", use the Tailscale operator there with tailscale.operator: present" } else { "" };
+        let hint = format!(
+            "remove or rename them, install into another namespace with --namespace{operator}, or let the stack take \
+             them over with --adopt"
+        );
+        return Some(Finding::fail(all.collect::<Vec<_>>().join("; ")).hinting(hint));
+    }
+    if met.is_empty() {
+        return None;
     }
     if *helm < OLDEST_THAT_TAKES {
         let hint = format!("helm {OLDEST_THAT_TAKES} or later can take them over, this one is {helm}; or remove them");
-        return (Finding::fail(listed(&all)).hinting(hint), Vec::new());
+        return Some(Finding::fail(listed(&met.iter().collect::<Vec<_>>())).hinting(hint));
     }
-    let fixed: Vec<&Met> =
-        all.iter().copied().filter(|met| met.workload.as_ref().is_some_and(has_other_selector)).collect();
-    if !fixed.is_empty() {
-        let detail = format!("{}: its selector is another one, and cannot be changed", listed(&fixed));
-        return (Finding::fail(detail).hinting("remove it; the release then makes its own"), Vec::new());
+    let fixed: Vec<&Met> = met.iter().filter(|met| met.workload.as_ref().is_some_and(has_other_selector)).collect();
+    if fixed.is_empty() {
+        return None;
     }
-    let taken: Vec<Taken> = met.iter().map(take).collect();
-    let detail = format!("taken over: {}", listed(&all));
-    let restarts: Vec<&str> = taken.iter().filter(|taken| taken.restarts).map(|taken| taken.object.as_str()).collect();
-    if restarts.is_empty() {
-        return (Finding::pass(detail), taken);
-    }
-    let hint = format!("this replaces the pods of {}", restarts.join(", "));
-    (Finding::warn(detail).hinting(hint), taken)
+    let detail = format!("{}: its selector is another one, and cannot be changed", listed(&fixed));
+    Some(Finding::fail(detail).hinting("remove it; the release then makes its own"))
+}
+
+/// What helm would take over now.
+pub(super) fn takeable(met: &[Met]) -> Vec<Taken> {
+    met.iter().map(take).collect()
 }
 
 fn take(met: &Met) -> Taken {
@@ -112,6 +151,7 @@ fn take(met: &Met) -> Taken {
         object: format!("{} {}", object.kind, object.name),
         owner: met.held.owner(),
         restarts: met.workload.as_ref().is_some_and(has_other_pods),
+        ..Taken::default()
     }
 }
 
@@ -219,15 +259,15 @@ mod tests {
 
     #[test]
     fn what_is_somebody_elses_fails_with_ways_out_and_is_taken_when_asked() {
-        let (row, taken) = judge(&[met(None)], Ownership::Respect, &NEW);
+        let (row, taken) = judge(&[met(None)], &[], Ownership::Respect, &NEW);
         assert_eq!((row.state, row.detail.as_str()), (State::Fail, "ClusterRole loki (field manager kubectl-create)"));
         assert!(row.hint.unwrap().contains("--adopt") && taken.is_empty());
-        let (row, taken) = judge(&[met(None)], Ownership::Take, &NEW);
+        let (row, taken) = judge(&[met(None)], &[], Ownership::Take, &NEW);
         assert_eq!((row.state, taken.len(), taken[0].restarts), (State::Pass, 1, false));
-        let (row, taken) = judge(&[met(None)], Ownership::Take, &semver::Version::new(3, 16, 4));
+        let (row, taken) = judge(&[met(None)], &[], Ownership::Take, &semver::Version::new(3, 16, 4));
         assert_eq!((row.state, taken.len()), (State::Fail, 0));
         assert!(row.hint.unwrap().starts_with("helm 3.17.0 or later"));
-        assert_eq!(judge(&[], Ownership::Respect, &NEW).0.state, State::Pass);
+        assert_eq!(judge(&[], &[], Ownership::Respect, &NEW).0.state, State::Pass);
     }
 
     #[test]
@@ -237,8 +277,9 @@ mod tests {
         same["spec"]["restartPolicy"] = "Always".into();
         same["spec"]["containers"][0]["imagePullPolicy"] = "IfNotPresent".into();
         same["spec"]["containers"][0].as_object_mut().unwrap().retain(|key, _| key != "env" && key != "probe");
-        let judged =
-            |live: Value| judge(&[met(Some((deployment(live), deployment(wanted.clone()))))], Ownership::Take, &NEW);
+        let judged = |live: Value| {
+            judge(&[met(Some((deployment(live), deployment(wanted.clone()))))], &[], Ownership::Take, &NEW)
+        };
         let (row, taken) = judged(same.clone());
         assert_eq!((row.state, taken[0].restarts), (State::Pass, false));
         for (pointer, value) in [
@@ -254,7 +295,7 @@ mod tests {
         }
         let mut elsewhere = deployment(same);
         elsewhere["spec"]["selector"] = json!({"matchLabels": {"app": "other"}});
-        let (row, taken) = judge(&[met(Some((elsewhere, deployment(wanted))))], Ownership::Take, &NEW);
+        let (row, taken) = judge(&[met(Some((elsewhere, deployment(wanted))))], &[], Ownership::Take, &NEW);
         assert_eq!((row.state, taken.len()), (State::Fail, 0));
     }
 }
