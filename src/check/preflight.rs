@@ -3,7 +3,7 @@
 use crate::check::known::{GROUP, Known};
 use crate::check::row::{Finding, Row};
 use crate::cluster::{Cluster, ClusterError};
-use crate::config::{OperatorMode, Settings, nearest};
+use crate::config::{OperatorPlan, Settings, TailscaleOperator, nearest};
 use crate::event::CheckResult;
 use crate::helm::Helm;
 use crate::stack::{OperatorClient, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
@@ -39,20 +39,21 @@ pub(super) const RENDERED: &[Row<Known>] =
     .hint("read what the chart brings, and correct what it ignores below `values:`")];
 
 /// Judges the cluster and helm against the settings; reads only.
-pub async fn run(cluster: &Cluster, helm: &Helm, settings: &Settings) -> Result<Vec<CheckResult>, ClusterError> {
-    let (classes, ingress_classes, operator_secret) = futures::try_join!(
-        cluster.storage_classes(),
-        cluster.ingress_classes(),
-        cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
-    )?;
+pub async fn run(
+    cluster: &Cluster,
+    helm: &Helm,
+    settings: &Settings,
+    operator: TailscaleOperator,
+) -> Result<Vec<CheckResult>, ClusterError> {
+    let (classes, operator_secret) =
+        futures::try_join!(cluster.storage_classes(), cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),)?;
     let credentials = OperatorClient::resolve(&settings.tailscale, operator_secret.as_ref()).is_ok();
-    let has_class = ingress_classes.iter().any(|class| class == "tailscale");
     // A helm that is missing or too old has ended the command before.
     let helm = Finding::pass(format!("{}, {}", helm.version(), helm.program().display()));
     let findings = [
         ("kubernetes-version", version(cluster.version())),
         ("storage-class", storage(&classes, settings.storage.class.as_ref().map(|class| class.as_str()))),
-        ("ingress-class", ingress(has_class, settings.tailscale.operator, credentials)),
+        ("ingress-class", ingress(settings.tailscale.operator.plan(operator), credentials)),
         ("helm", helm),
     ];
     Ok(Known::new(settings.namespace.as_str(), findings).run(ROWS).await)
@@ -97,16 +98,17 @@ fn storage(classes: &[(String, bool)], asked: Option<&str>) -> Finding {
     }
 }
 
-fn ingress(has_class: bool, mode: OperatorMode, credentials: bool) -> Finding {
-    let install = mode == OperatorMode::Install || (mode == OperatorMode::Auto && !has_class);
-    match (install, has_class, credentials) {
-        (false, true, _) => Finding::pass("IngressClass tailscale"),
-        (true, _, true) => Finding::pass("the Tailscale operator will be installed"),
-        (true, _, false) => Finding::fail(
-            "there is no IngressClass tailscale, and no OAuth client to install the operator with",
-        )
-        .hinting("answer tailscale.oauth.clientId and tailscale.oauth.clientSecret, or install the operator yourself"),
-        (false, false, _) => Finding::fail("there is no IngressClass tailscale"),
+fn ingress(operator: OperatorPlan, credentials: bool) -> Finding {
+    match (operator, credentials) {
+        (OperatorPlan::Use, _) => Finding::pass("IngressClass tailscale"),
+        (OperatorPlan::Install, true) => Finding::pass("the Tailscale operator will be installed"),
+        (OperatorPlan::Install, false) => {
+            let hint = "answer tailscale.oauth.clientId and tailscale.oauth.clientSecret, or install the operator \
+                        yourself and answer tailscale.operator with present";
+            Finding::fail("the Tailscale operator is to be installed, and there is no OAuth client for it")
+                .hinting(hint)
+        }
+        (OperatorPlan::Missing, _) => Finding::fail("there is no IngressClass tailscale"),
     }
 }
 
@@ -127,15 +129,16 @@ mod tests {
 
     #[test]
     fn somebody_must_serve_the_ingress() {
-        for (has_class, mode, credentials, state) in [
-            (true, OperatorMode::Auto, false, State::Pass),
-            (false, OperatorMode::Auto, false, State::Fail),
-            (false, OperatorMode::Auto, true, State::Pass),
-            (false, OperatorMode::Present, true, State::Fail),
-            (true, OperatorMode::Install, false, State::Fail),
+        for (operator, credentials, state) in [
+            (OperatorPlan::Use, false, State::Pass),
+            (OperatorPlan::Install, false, State::Fail),
+            (OperatorPlan::Install, true, State::Pass),
+            (OperatorPlan::Missing, true, State::Fail),
         ] {
-            assert_eq!(ingress(has_class, mode, credentials).state, state, "{has_class} {mode:?} {credentials}");
+            assert_eq!(ingress(operator, credentials).state, state, "{operator:?} {credentials}");
         }
+        let detail = ingress(OperatorPlan::Install, false).detail;
+        assert!(!detail.contains("IngressClass"), "an IngressClass may well be there: {detail}");
     }
 
     #[test]

@@ -141,6 +141,11 @@ impl Draft {
         Ok(())
     }
 
+    /// Takes an answer away, whatever source gave it: its default is in force again.
+    pub fn unset(&mut self, key: &str) {
+        self.answers.remove(key);
+    }
+
     /// Takes a secret that was typed.
     pub fn set_secret(&mut self, key: &str, secret: Secret<String>) {
         if let Some(row) = find_row(key) {

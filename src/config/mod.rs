@@ -6,6 +6,7 @@ mod draft;
 mod error;
 mod load;
 mod names;
+mod operator;
 mod rows;
 mod saved;
 mod schema;
@@ -26,6 +27,7 @@ pub use names::{
     AnonymousRole, COMPONENTS, ChartRepository, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, Invalid,
     IssuerUrl, LogsMode, Namespace, OperatorMode, StorageClassName, TailnetDomain, TailscaleTag,
 };
+pub use operator::{OperatorPlan, TailscaleOperator};
 pub use rows::{ROWS, Row, Shape, environment_name, find_row};
 pub use saved::saved_answers;
 pub use schema::schema;

@@ -27,7 +27,7 @@ pub use drift::Drifted;
 pub use error::{PlanError, RefusedValues};
 pub use foresee::{Rendered, foresee};
 pub use notes::{Healthy, rollback_key};
-pub use observe::{Begun, Observed, live_facts, observe, removals};
+pub use observe::{Begun, Observed, live_facts, observe, removals, tailscale_operator};
 pub use offers::{Mirror, Offer, Untried, mark_one_way, untried};
 pub use outsiders::{KubeletService, in_words, kubelet_left, kubelet_service, operator_users};
 pub use releases::standing_releases;

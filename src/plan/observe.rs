@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, RevisionRecord, is_ours};
-use crate::config::{OperatorMode, Settings};
+use crate::config::{OperatorPlan, Settings, TailscaleOperator};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
 use crate::plan::difference::changed_paths;
 use crate::plan::drift::{self, Drift};
@@ -58,24 +58,25 @@ pub enum Begun {
     },
 }
 
+/// What the cluster has of the Tailscale operator.
+pub async fn tailscale_operator(cluster: &Cluster) -> Result<TailscaleOperator, PlanError> {
+    let classes = async { cluster.ingress_classes().await.map_err(PlanError::from) };
+    let (classes, is_ours) = futures::try_join!(classes, tailscale_is_ours(cluster))?;
+    Ok(TailscaleOperator { has_class: classes.iter().any(|class| class == "tailscale"), is_ours })
+}
+
 /// Facts that only the cluster knows and that the wanted state depends on.
 pub async fn live_facts(cluster: &Cluster, settings: &Settings) -> Result<LiveFacts, PlanError> {
     let namespace = settings.namespace.as_str();
-    let (oauth2_proxy, grafana, webhook, tailscale, classes) = futures::try_join!(
+    let (oauth2_proxy, grafana, webhook, tailscale) = futures::try_join!(
         cluster.secret(namespace, DOOR_SECRET),
         cluster.secret(namespace, GRAFANA_SECRET),
         cluster.secret(namespace, WEBHOOK_SECRET),
         cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
-        cluster.ingress_classes(),
     )?;
-    let operator_is_ours = tailscale_is_ours(cluster).await?;
-    let install_tailscale_operator = match settings.tailscale.operator {
-        OperatorMode::Install => true,
-        OperatorMode::Present => false,
-        OperatorMode::Auto => !classes.iter().any(|class| class == "tailscale") || operator_is_ours,
-    };
+    let operator = settings.tailscale.operator.plan(tailscale_operator(cluster).await?);
     Ok(LiveFacts {
-        install_tailscale_operator,
+        install_tailscale_operator: operator == OperatorPlan::Install,
         door: oauth2_proxy,
         grafana,
         webhook,

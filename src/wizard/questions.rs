@@ -70,8 +70,7 @@ pub fn ask(draft: &mut Draft, detected: &Detected, scope: Scope, prompt: &mut dy
 
 fn is_asked(question: &Question, draft: &Draft, detected: &Detected, scope: Scope) -> bool {
     let known = draft.has(question.key);
-    let operator_comes = !detected.ingress_classes.iter().any(|class| class == "tailscale")
-        && draft.text("tailscale.operator").is_none_or(|(mode, _)| mode != "present");
+    let operator_comes = detected.installs_operator(draft);
     match question.kind {
         Kind::ClientSecret => !known && (scope == Scope::Everything || !is_kept(question, draft, detected)),
         Kind::OperatorSecret => {
@@ -118,7 +117,7 @@ fn ask_each(
     Ok(())
 }
 
-/// What stays when the cluster's own choice is taken.
+/// The choice of no class: a PersistentVolumeClaim without one gets the class that the cluster marks as its default.
 const CLUSTER_DEFAULT: &str = "the cluster's default";
 
 fn ask_one(
@@ -189,10 +188,12 @@ fn choose_class(
     let current = draft.text(question.key).map(|(text, _)| text);
     let position = options.iter().position(|option| Some(option) == current.as_ref()).unwrap_or(0);
     let reply = prompt.choose(question.label, &options, position)?;
-    if let Reply::Answer(chosen) = &reply
-        && !chosen.starts_with(CLUSTER_DEFAULT)
-    {
-        let _ = draft.set(question.key, chosen, Provenance::Prompt);
+    match &reply {
+        Reply::Answer(chosen) if chosen.starts_with(CLUSTER_DEFAULT) => draft.unset(question.key),
+        Reply::Answer(chosen) => {
+            let _ = draft.set(question.key, chosen, Provenance::Prompt);
+        }
+        Reply::Back => {}
     }
     Ok(reply)
 }
@@ -239,13 +240,14 @@ fn summary(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TailscaleOperator;
     use crate::wizard::scripted::scripted;
 
     fn cluster() -> Detected {
         Detected {
             tailnet: Some("tail9.ts.net".into()),
             storage_classes: vec![("standard".into(), true), ("fast".into(), false)],
-            ingress_classes: vec!["tailscale".into()],
+            tailscale_operator: TailscaleOperator { has_class: true, is_ours: false },
             kept_oidc_client: None,
             kept_operator_client: None,
         }
@@ -301,7 +303,7 @@ mod tests {
         let kept = Detected {
             kept_oidc_client: Some(("https://acme.eu.auth0.com/".into(), "c".into())),
             kept_operator_client: Some("k1".into()),
-            ingress_classes: Vec::new(),
+            tailscale_operator: TailscaleOperator::default(),
             ..cluster()
         };
         let none = Detected { kept_oidc_client: None, kept_operator_client: None, ..kept.clone() };
@@ -347,6 +349,49 @@ mod tests {
             assert_eq!(prompt.asked.iter().any(|label| label == "Auth0 client secret"), secret_asked);
             assert_eq!(draft.has("auth0.clientSecret"), secret_asked);
             assert!(draft.missing().is_empty());
+        }
+    }
+
+    #[test]
+    fn the_clusters_default_class_takes_the_place_of_one_from_a_file() {
+        for from in [Provenance::File("answers.yaml".into(), 3), Provenance::Saved, Provenance::Set] {
+            let mut draft = Draft::default();
+            for (key, text) in [
+                ("tailnet", "tail1.ts.net"),
+                ("auth0.issuer", "https://acme.eu.auth0.com/"),
+                ("auth0.clientId", "c"),
+                ("auth0.groupsClaim", "https://acme.example/groups"),
+            ] {
+                draft.set(key, text, Provenance::Set).unwrap();
+            }
+            draft.set("storage.class", "fast", from.clone()).unwrap();
+            let question = QUESTIONS.iter().find(|question| question.kind == Kind::StorageClass).unwrap();
+            let mut kept = draft.clone();
+            ask_one(question, "1/1", &mut kept, &cluster(), &mut scripted(&[""])).unwrap();
+            assert_eq!(kept.finish().unwrap().storage.class.unwrap().as_str(), "fast", "it is what Enter takes");
+            let mut chosen = scripted(&["the cluster's default (standard)"]);
+            ask_one(question, "1/1", &mut draft, &cluster(), &mut chosen).unwrap();
+            assert!(draft.finish().unwrap().storage.class.is_none(), "{from}");
+        }
+    }
+
+    #[test]
+    fn the_operators_oauth_client_is_asked_for_exactly_where_it_is_installed() {
+        for (mode, has_class, is_ours, asked) in [
+            ("auto", false, false, true),
+            ("auto", true, false, false),
+            ("auto", true, true, true),
+            ("install", true, false, true),
+            ("present", false, false, false),
+        ] {
+            let mut draft = Draft::default();
+            draft.set("tailscale.operator", mode, Provenance::Set).unwrap();
+            let detected = Detected { tailscale_operator: TailscaleOperator { has_class, is_ours }, ..cluster() };
+            let of_operator = QUESTIONS.iter().filter(|question| question.key.starts_with("tailscale.oauth"));
+            for question in of_operator {
+                let is_asked = is_asked(question, &draft, &detected, Scope::OnlyMissing);
+                assert_eq!(is_asked, asked, "{} with {mode}, {has_class}, {is_ours}", question.key);
+            }
         }
     }
 
