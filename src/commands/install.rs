@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::check;
 use crate::check::ground::{Machine, Proof};
-use crate::cli::{self, GlobalArgs, InstallArgs, Output};
+use crate::cli::{self, GlobalArgs, InstallArgs, LoginArgs, Output};
 use crate::cluster::{self, Cluster};
 use crate::commands::audience::Audience;
 use crate::commands::execute::{ExecuteOptions, Target, execute};
@@ -15,7 +15,7 @@ use crate::config::{Draft, Settings};
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
 use crate::helm::Ownership;
-use crate::plan::{PlanError, Untried};
+use crate::plan::{self, PlanError, Untried};
 use crate::process::Environment;
 use crate::report::{self, Record, style::Style};
 use crate::stack::{self, DOOR_SECRET, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
@@ -90,6 +90,8 @@ struct Run<'a> {
 
 async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run: Run<'_>) -> Result<u8, Error> {
     let options = options("install", arguments, (run.signals, run.record))?;
+    // Wrong variables are told before anything is changed.
+    let login: LoginArgs = twins()?;
     tell_notices(draft.notices(), global);
     let told = draft.notices().len();
     let (cluster, helm) = connect::connect(global, &draft, run.signals.writes()).await?;
@@ -104,7 +106,7 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     if run.scope == Scope::Everything && !options.skip_verify && !options.yes {
         let (record, environment) = (run.record, &environment);
         let walk = sign_in::Walk { global, cluster: &cluster, settings: &settings, record, environment };
-        return walk.offer(twins()?, run.signals).await;
+        return walk.offer(login, run.signals).await;
     }
     Ok(code)
 }
@@ -143,7 +145,8 @@ pub(super) async fn carry_out(
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
     reports::note_surroundings(options.record, &target.cluster, &target.helm, settings);
-    let checks = check::preflight::run(&target.cluster, &target.helm, settings).await?;
+    let operator = plan::tailscale_operator(&target.cluster).await?;
+    let checks = check::preflight::run(&target.cluster, &target.helm, settings, operator).await?;
     refuse_failed(&checks, &style, options.record)?;
     let confirmed = if options.yes { Audience::Nobody } else { Audience::of(global) };
     for _ in 1..PLANS {
@@ -274,9 +277,9 @@ pub(super) async fn ask(
     secrets: Secrets,
 ) -> Result<(), Error> {
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let (storage_classes, ingress_classes, client, operator) = tokio::try_join!(
+    let tailscale_operator = plan::tailscale_operator(cluster).await?;
+    let (storage_classes, client, operator) = tokio::try_join!(
         cluster.storage_classes(),
-        cluster.ingress_classes(),
         cluster.secret(&namespace, DOOR_SECRET),
         cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
     )?;
@@ -286,7 +289,7 @@ pub(super) async fn ask(
         let detected = Detected {
             tailnet: machine.map(|machine| machine.suffix),
             storage_classes,
-            ingress_classes,
+            tailscale_operator,
             kept_oidc_client: client.filter(|_| keep).as_ref().and_then(stack::kept_oidc_client),
             kept_operator_client: operator.filter(|_| keep).as_ref().and_then(stack::kept_operator_client),
         };

@@ -9,6 +9,7 @@ use crate::commands::{adoption, connect, ground, reports, saved, survey::survey}
 use crate::error::{self, Error};
 use crate::event::{CheckResult, Verdict};
 use crate::helm::Ownership;
+use crate::plan;
 use crate::report::{self, Record, style::Style};
 use crate::writes::Writes;
 
@@ -29,14 +30,15 @@ pub(super) async fn preflight(
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
     let settings = saved::settings(draft, &cluster).await?;
     reports::note_surroundings(record, &cluster, &helm, &settings);
+    let operator = plan::tailscale_operator(&cluster).await?;
     let (mut checks, client) =
-        tokio::try_join!(preflight::run(&cluster, &helm, &settings), identity::client(&cluster, &settings))?;
+        tokio::try_join!(preflight::run(&cluster, &helm, &settings, operator), identity::client(&cluster, &settings))?;
     checks.extend(identity::run(&settings, client.ok()).await);
     record.checks(&checks);
     // Fetching and rendering every chart tells the rest; what is wrong with it is an error of its own.
     let survey = survey(global, &cluster, &helm, &settings).await?;
     reports::note_planned(record, &survey);
-    checks.extend(preflight::charts_rendered(survey.plan.releases().count(), &survey.prepared.notices).await);
+    checks.extend(preflight::charts_rendered(survey.plan.releases().count(), &survey.prepared.chart_notices).await);
     let (found, ground) = tokio::try_join!(
         adoption::look(&cluster, &helm, &survey, ownership),
         ground::look((&cluster, &helm), &settings, &survey, Proof::Checks),

@@ -60,7 +60,7 @@ impl Walk<'_> {
         match tokio::task::block_in_place(|| wizard::confirm(&mut wizard::Terminal, question)) {
             Ok(true) => {}
             Ok(false) | Err(WizardError::Interrupted) => return Ok(error::OK),
-            Err(error) => return Err(error.into()),
+            Err(error) => return self.conclude(Err(error.into())),
         }
         let style = Style::resolve(self.global);
         let way = match way(login.way.unwrap_or(LoginWay::Browser), login.port).await {
@@ -72,15 +72,24 @@ impl Walk<'_> {
             }
         };
         let cancel = signals.hold();
-        let checks = tokio::select! {
-            checks = self.begin(way) => checks?,
+        tokio::select! {
+            walked = self.begin(way) => self.conclude(walked),
             () = cancel.cancelled() => {
                 report::notice("the sign-in was left; `tailwatch verify --login` begins it again", &style);
-                return Ok(error::OK);
+                Ok(error::OK)
             }
-        };
-        report::write_stdout(&report::checks_table(&checks, &style, report::width()));
-        verdict(&checks)
+        }
+    }
+
+    /// Shows the verdicts, or why there are none.
+    fn conclude(&self, walked: Result<Vec<CheckResult>, Error>) -> Result<u8, Error> {
+        let style = Style::resolve(self.global);
+        let (code, notices) = after_install(&walked);
+        if let Ok(checks) = &walked {
+            report::write_stdout(&report::checks_table(checks, &style, report::width()));
+        }
+        notices.iter().for_each(|notice| report::notice(notice, &style));
+        code
     }
 
     /// The verdicts belong into the log file and the reports as those of all checks; the table shows them.
@@ -91,6 +100,17 @@ impl Walk<'_> {
         }
         drop(events);
         report::drain(self.global.clone(), Mode::Quiet, stream, self.record.clone()).await;
+    }
+}
+
+/// How a command ends whose installation went well, and what is said: a sign-in that could not be made fails nothing.
+fn after_install(walked: &Result<Vec<CheckResult>, Error>) -> (Result<u8, Error>, Vec<String>) {
+    match walked {
+        Ok(checks) => (verdict(checks), Vec::new()),
+        Err(error) => {
+            let why = format!("the sign-in could not be made: {error}");
+            (Ok(error::OK), vec![why, "`tailwatch verify --login` tries it again".into()])
+        }
     }
 }
 
@@ -118,6 +138,18 @@ fn screen(variable: impl Fn(&str) -> Option<String>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::ClusterError;
+    use crate::stack::StackError;
+
+    #[test]
+    fn a_sign_in_that_cannot_be_made_after_an_install_fails_nothing() {
+        let away = ClusterError::Unreachable { server: "https://x".into(), reason: "refused".into() };
+        for why in [Error::Cluster(away), Error::Stack(StackError::ClientSecretMissing { reason: "x".into() })] {
+            let (code, notices) = after_install(&Err(why));
+            assert_eq!((code.unwrap(), notices.len()), (error::OK, 2));
+        }
+        assert_eq!(after_install(&Ok(Vec::new())).0.unwrap(), error::OK);
+    }
 
     #[test]
     fn a_browser_is_opened_where_it_can_be_seen_and_is_wanted() {

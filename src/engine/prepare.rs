@@ -20,7 +20,9 @@ pub struct Prepared {
     pub releases: BTreeMap<String, PreparedRelease>,
     /// Objects of every release, changed or not.
     pub manifests: BTreeMap<String, Vec<Value>>,
-    /// Things a person should know before confirming.
+    /// What is not as expected in the charts and their values.
+    pub chart_notices: Vec<String>,
+    /// Everything a person should know before confirming, that of the charts first.
     pub notices: Vec<String>,
 }
 
@@ -53,15 +55,16 @@ pub async fn prepare(cluster: &Cluster, helm: &Helm, plan: &Plan, observed: &Obs
     for (component, release, notices) in try_join_all(work).await? {
         prepared.manifests.insert(component.clone(), release.manifest.clone());
         prepared.releases.insert(component, release);
-        prepared.notices.extend(notices);
+        prepared.chart_notices.extend(notices);
     }
     // One release after the other, since each runs several helms side by side.
     for release in plan.releases() {
         let Some(ready) = prepared.releases.get(release.component.as_str()) else { continue };
         let ignored = ignored_keys(helm, release, ready, &capabilities).await;
         let what = || format!("cannot tell which values chart {} knows", release.chart.name);
-        prepared.notices.extend(ignored.map_err(|source| PlanError::Helm { what: what(), source })?);
+        prepared.chart_notices.extend(ignored.map_err(|source| PlanError::Helm { what: what(), source })?);
     }
+    prepared.notices.clone_from(&prepared.chart_notices);
     prepared.notices.extend(conflicts::notices(cluster, &prepared.releases).await?);
     Ok(prepared)
 }
