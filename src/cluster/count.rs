@@ -89,7 +89,7 @@ where
 /// Whether a request stores something. A dry run (`dryRun=All`) and the review kinds of `authorization.k8s.io` and
 /// `authentication.k8s.io` are POSTs that store nothing (Kubernetes API concepts, "Dry-run"; API reference, "Authorization
 /// Resources").
-fn is_write(method: &Method, uri: &http::Uri) -> bool {
+pub(super) fn is_write(method: &Method, uri: &http::Uri) -> bool {
     if !matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
         return false;
     }

@@ -219,6 +219,13 @@ impl ClusterError {
         if let Some(NoAnswer { server, after }) = cause(&error) {
             return ClusterError::Silent { server: server.to_string(), seconds: after.as_secs() };
         }
+        if let Some(ClusterError::OtherCluster { server, expected, found }) = cause(&error) {
+            let (server, expected, found) = (server.clone(), expected.clone(), found.clone());
+            return ClusterError::OtherCluster { server, expected, found };
+        }
+        if let Some(ClusterError::Unreachable { server, reason }) = cause(&error) {
+            return ClusterError::Unreachable { server: server.clone(), reason: reason.clone() };
+        }
         if let Some(Fenced { since }) = cause(&error) {
             return ClusterError::Unrenewed { seconds: since.as_secs() };
         }

@@ -9,6 +9,7 @@ use kube::api::{Api, PostParams};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::ClusterError;
 use crate::cluster::fence::Fence;
 
 /// Pause after a heartbeat that failed.
@@ -48,6 +49,8 @@ enum Renewal {
     Outdated,
     Failed,
     Lost(Option<String>),
+    /// The address leads to another cluster, where there is nothing of ours.
+    Elsewhere,
 }
 
 impl Heartbeat {
@@ -70,6 +73,7 @@ impl Heartbeat {
                     AGAIN.min(self.pause)
                 }
                 Renewal::Lost(holder) => return self.loss.tell(holder),
+                Renewal::Elsewhere => return self.loss.cancel.cancel(),
             };
         }
     }
@@ -95,7 +99,10 @@ impl Heartbeat {
                 Ok(standing) => Renewal::Lost(standing.as_ref().and_then(holder)),
                 Err(_) => Renewal::Failed,
             },
-            Err(_) => Renewal::Failed,
+            Err(error) => match ClusterError::from_kube("cannot renew the lock", error) {
+                ClusterError::OtherCluster { .. } => Renewal::Elsewhere,
+                _ => Renewal::Failed,
+            },
         }
     }
 }

@@ -2,23 +2,30 @@
 //! and never again. An address does not tell: a tunnel can be led to another cluster behind it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::HeaderValue;
+use futures::future::BoxFuture;
 use http::header::CONNECTION;
+use http::{HeaderValue, Request};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::client::ClientBuilder;
 use kube::{Api, Client, Config};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::{Instant, timeout};
+use tower::{BoxError, Layer, Service, ServiceExt as _};
 
+use crate::cluster::count::is_write;
 use crate::cluster::error::innermost;
 use crate::cluster::{Cluster, ClusterError};
 
 const NAMESPACE: &str = "kube-system";
 /// How long the API server may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer is good for the writes that follow it: a step writes many objects at once.
+const FRESH: Duration = Duration::from_millis(250);
 
 /// What a cluster is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,23 +46,80 @@ impl fmt::Display for ClusterIdentity {
     }
 }
 
-/// A client of its own, whose every request opens a connection, as every helm does: one that stands may lead to a
-/// cluster that the address leads to no more.
+/// Compares the cluster behind the address with the one of the beginning. Cheap to clone; what one clone learns all know.
+///
+/// It asks by a client of its own, whose every request opens a connection, as every helm does: a connection that was
+/// opened earlier may lead to a cluster that the address leads to no more.
 #[derive(Clone)]
 pub(super) struct Probe {
     config: Arc<Config>,
+    server: Arc<str>,
     client: Arc<OnceCell<Client>>,
+    expected: Arc<OnceLock<String>>,
+    /// When the two were last seen to be the same.
+    confirmed: Arc<Mutex<Option<Instant>>>,
+    /// The UID of the other cluster, once the address was seen to lead to one.
+    other: Arc<OnceLock<String>>,
 }
 
 impl Probe {
     pub(super) fn new(mut config: Config) -> Probe {
         config.headers.push((CONNECTION, HeaderValue::from_static("close")));
-        Probe { config: Arc::new(config), client: Arc::default() }
+        Probe {
+            server: config.cluster_url.to_string().into(),
+            config: Arc::new(config),
+            client: Arc::default(),
+            expected: Arc::default(),
+            confirmed: Arc::default(),
+            other: Arc::default(),
+        }
     }
 
-    async fn client(&self) -> Result<Client, kube::Error> {
+    /// Where the identity is no UID there is nothing to compare.
+    fn expect(&self, identity: &ClusterIdentity) {
+        if let ClusterIdentity::Uid(uid) = identity {
+            let _ = self.expected.set(uid.clone());
+        }
+    }
+
+    /// The error once the address was seen to lead to another cluster.
+    fn elsewhere(&self) -> Option<ClusterError> {
+        let (expected, found) = (self.expected.get()?.clone(), self.other.get()?.clone());
+        Some(ClusterError::OtherCluster { server: self.server.to_string(), expected, found })
+    }
+
+    /// An error where the address leads to another cluster, now or at any time before; one question in a moment
+    /// answers everybody.
+    async fn confirm(&self, fresh_for: Duration) -> Result<(), ClusterError> {
+        let Some(expected) = self.expected.get() else { return Ok(()) };
+        let mut confirmed = self.confirmed.lock().await;
+        if let Some(error) = self.elsewhere() {
+            return Err(error);
+        }
+        if confirmed.is_some_and(|since| since.elapsed() < fresh_for) {
+            return Ok(());
+        }
+        let unreachable = |reason| ClusterError::Unreachable { server: self.server.to_string(), reason };
         let build = || async { Ok(ClientBuilder::try_from((*self.config).clone())?.build()) };
-        self.client.get_or_try_init(build).await.cloned()
+        let client: Result<&Client, kube::Error> = self.client.get_or_try_init(build).await;
+        let asked = Api::<Namespace>::all(client.map_err(|error| unreachable(innermost(&error)))?.clone());
+        let found = match timeout(PATIENCE, asked.get_metadata(NAMESPACE)).await {
+            Ok(Ok(found)) => found.metadata.uid.unwrap_or_default(),
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403 | 404) => {
+                format!("unknown, since it answers {}", status.code)
+            }
+            Ok(Err(kube::Error::Api(status))) => {
+                return Err(ClusterError::from_kube("cannot read namespace kube-system", kube::Error::Api(status)));
+            }
+            Ok(Err(error)) => return Err(unreachable(innermost(&error))),
+            Err(_) => return Err(unreachable(format!("no usable answer within {} s", PATIENCE.as_secs()))),
+        };
+        if found != *expected {
+            let _ = self.other.set(found);
+            return self.elsewhere().map_or(Ok(()), Err);
+        }
+        *confirmed = Some(Instant::now());
+        Ok(())
     }
 }
 
@@ -65,40 +129,75 @@ impl Cluster {
         &self.identity
     }
 
-    /// An error where the address leads to another cluster than when this run reached it; asked before writes. Where
-    /// the identity is no UID there is nothing to compare.
+    /// An error where the address leads to another cluster than when this run reached it; asked before each helm that
+    /// changes something. What the client itself sends is held back by [`SameCluster`].
     pub async fn confirm_identity(&self) -> Result<(), ClusterError> {
-        let ClusterIdentity::Uid(expected) = &self.identity else { return Ok(()) };
-        let other = |found: String| ClusterError::OtherCluster {
-            server: self.server.clone(),
-            expected: expected.clone(),
-            found,
-        };
-        let failed =
-            |error: &kube::Error| ClusterError::Unreachable { server: self.server.clone(), reason: innermost(error) };
-        let client = self.probe.client().await.map_err(|error| failed(&error))?;
-        let asked = Api::<Namespace>::all(client);
-        match tokio::time::timeout(PATIENCE, asked.get_metadata(NAMESPACE)).await {
-            Ok(Ok(found)) if found.metadata.uid.as_ref() == Some(expected) => Ok(()),
-            Ok(Ok(found)) => Err(other(found.metadata.uid.unwrap_or_default())),
-            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403 | 404) => {
-                Err(other(format!("unknown, it answers {}", status.code)))
+        self.probe.confirm(Duration::ZERO).await
+    }
+
+    /// The error of [`Cluster::confirm_identity`], if it was ever met.
+    pub fn elsewhere(&self) -> Option<ClusterError> {
+        self.probe.elsewhere()
+    }
+}
+
+/// The layer of the client that sends no write to another cluster than the one of the beginning.
+#[derive(Clone)]
+pub(super) struct SameCluster(pub(super) Probe);
+
+impl<S> Layer<S> for SameCluster {
+    type Service = Confirming<S>;
+
+    fn layer(&self, inner: S) -> Confirming<S> {
+        Confirming { inner: Arc::new(Mutex::new(inner)), probe: self.0.clone() }
+    }
+}
+
+/// The service around kube's own, which is reached once it is known that the request may be sent.
+pub(super) struct Confirming<S> {
+    inner: Arc<Mutex<S>>,
+    probe: Probe,
+}
+
+impl<S, B, R> Service<Request<B>> for Confirming<S>
+where
+    S: Service<Request<B>, Response = R> + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: Send + 'static,
+{
+    type Response = R;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<R, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (inner, probe) = (self.inner.clone(), self.probe.clone());
+        Box::pin(async move {
+            if is_write(request.method(), request.uri()) {
+                probe.confirm(FRESH).await?;
             }
-            Ok(Err(error)) => Err(ClusterError::from_kube("cannot read namespace kube-system", error)),
-            Err(_) => Err(ClusterError::Unreachable {
-                server: self.server.clone(),
-                reason: format!("no usable answer within {} s", PATIENCE.as_secs()),
-            }),
-        }
+            let answer = inner.lock().await.ready().await.map_err(Into::into)?.call(request);
+            answer.await.map_err(Into::into)
+        })
     }
 }
 
 /// Asks for it once. Where the namespace may not be read the address stands in.
-pub(super) async fn identity(client: &Client, config: &Config) -> Result<ClusterIdentity, ClusterError> {
+pub(super) async fn identity(client: &Client, config: &Config, probe: &Probe) -> Result<ClusterIdentity, ClusterError> {
+    let identity = asked_once(client, config).await?;
+    probe.expect(&identity);
+    Ok(identity)
+}
+
+async fn asked_once(client: &Client, config: &Config) -> Result<ClusterIdentity, ClusterError> {
     let server = config.cluster_url.to_string();
     let unreachable = |reason| ClusterError::Unreachable { server: server.clone(), reason };
     let asked = Api::<Namespace>::all(client.clone());
-    match tokio::time::timeout(PATIENCE, asked.get_metadata(NAMESPACE)).await {
+    match timeout(PATIENCE, asked.get_metadata(NAMESPACE)).await {
         Ok(Ok(found)) => Ok(match found.metadata.uid.filter(|uid| !uid.is_empty()) {
             Some(uid) => ClusterIdentity::Uid(uid),
             None => of_address(config),

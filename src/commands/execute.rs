@@ -114,6 +114,7 @@ pub(super) async fn execute(
     } else {
         Some(Vec::new())
     };
+    result.note_other_cluster(&cluster);
     if let Some(lease) = lease {
         result.note_loss(&lease);
         lease.release().await;

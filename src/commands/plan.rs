@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
+use crate::cluster::{Cluster, ClusterIdentity};
 use crate::commands::{connect, saved, survey::survey};
 use crate::error::{self, Error};
 use crate::event::PlannedStep;
@@ -21,10 +22,31 @@ pub(super) struct PlanOptions {
 #[serde(rename_all = "camelCase")]
 struct PlanDocument {
     version: u8,
+    cluster: PlannedCluster,
     steps: Vec<PlannedStep>,
     notices: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<Vec<StepDiff>>,
+}
+
+/// Which cluster the plan is for.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlannedCluster {
+    context: Option<String>,
+    server: String,
+    /// UID of the namespace kube-system; null where it may not be read.
+    uid: Option<String>,
+}
+
+impl PlannedCluster {
+    fn of(cluster: &Cluster) -> PlannedCluster {
+        let uid = match cluster.identity() {
+            ClusterIdentity::Uid(uid) => Some(uid.clone()),
+            ClusterIdentity::Address(_) => None,
+        };
+        PlannedCluster { context: cluster.context().map(str::to_owned), server: cluster.server().to_owned(), uid }
+    }
 }
 
 pub(super) async fn plan(
@@ -45,6 +67,7 @@ pub(super) async fn plan(
     match global.output {
         Output::Json => report::json_document(&PlanDocument {
             version: 1,
+            cluster: PlannedCluster::of(&cluster),
             steps: survey.plan.steps(),
             notices: survey.prepared.notices,
             diff,

@@ -2,7 +2,7 @@
 
 use crate::check::adoption::{self, Incoming, OwnChange, Taken};
 use crate::cli::GlobalArgs;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ClusterIdentity};
 use crate::config::Settings;
 use crate::engine::{self, Prepared};
 use crate::error::Error;
@@ -106,12 +106,25 @@ pub(super) async fn survey(
     plan::foresee(cluster, &mut plan, &observed, &rendered.collect(), &records).await?;
     let untried = plan::untried(&plan, &catalogue);
     prepared.notices.extend(untried.iter().map(ToString::to_string));
+    prepared.notices.extend(unidentified(cluster));
     prepared.notices.extend(migrations(&catalogue, settings, &plan));
     let mut survey = Survey { observed, plan, prepared, untried, taken: Vec::new() };
     let strangers = survey.strangers().into_iter();
     let told = strangers.map(|name| format!("{name} was made by no run of tailwatch; --adopt takes it over"));
     survey.prepared.notices.extend(told);
     Ok(survey)
+}
+
+/// What cannot be noticed under the run where the cluster has no identity.
+pub(super) fn unidentified(cluster: &Cluster) -> Option<String> {
+    match cluster.identity() {
+        ClusterIdentity::Uid(_) => None,
+        ClusterIdentity::Address(_) => Some(format!(
+            "namespace kube-system cannot be read by this context, so that {} is known by its address and certificate \
+             authority alone; where it is led to another cluster under the run, that is not noticed",
+            cluster.server()
+        )),
+    }
 }
 
 /// What happens to values that were written for older charts, told only where something is done.

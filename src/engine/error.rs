@@ -52,6 +52,13 @@ pub enum EngineError {
         /// What became of it, e.g. `4711@host holds it now`.
         how: String,
     },
+    /// The address of the API server leads to another cluster than at the beginning.
+    #[error("the run ended before its next write")]
+    OtherCluster {
+        /// Which.
+        #[source]
+        source: ClusterError,
+    },
     /// The namespace or the lock could not be had.
     #[error("cannot lock the stack in namespace {namespace}")]
     Lock {
@@ -166,6 +173,8 @@ impl EngineError {
             EngineError::Cancelled { .. } | EngineError::RemovalCancelled { .. } => exit_code::INTERRUPTED,
             EngineError::Step { .. } | EngineError::Removal { .. } => exit_code::INSTALL,
             EngineError::LockLost { .. } => exit_code::LOCKED,
+            // 5 where anything was written.
+            EngineError::OtherCluster { .. } => exit_code::PREFLIGHT,
             EngineError::Lock { source, .. } if source.is_locked() => exit_code::LOCKED,
             EngineError::Lock { .. } => exit_code::PREFLIGHT,
         }
@@ -186,7 +195,7 @@ impl EngineError {
             EngineError::LockLost { .. } => {
                 Some("see who works on the stack and wait for its end, then run the same command again".into())
             }
-            EngineError::Lock { source, .. } => source.hint(),
+            EngineError::Lock { source, .. } | EngineError::OtherCluster { source } => source.hint(),
         }
     }
 
@@ -197,6 +206,7 @@ impl EngineError {
             EngineError::Cancelled { .. }
             | EngineError::RemovalCancelled { .. }
             | EngineError::LockLost { .. }
+            | EngineError::OtherCluster { .. }
             | EngineError::Lock { .. } => None,
         }
     }
@@ -216,6 +226,10 @@ impl EngineError {
             EngineError::LockLost { .. } => {
                 Some("no further step was started; the same command goes on from what stands".into())
             }
+            EngineError::OtherCluster { .. } => Some(
+                "nothing was written to the other cluster; the same command goes on from what is on the first one"
+                    .into(),
+            ),
             EngineError::Lock { .. } => Some("no release was changed".into()),
         }
     }

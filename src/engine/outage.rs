@@ -82,8 +82,9 @@ impl Outage<'_> {
         }
     }
 
-    /// Waits until the lock is renewed, where it was not for too long: before helm changes anything.
-    pub(super) async fn renewed(&self) -> Result<(), StepError> {
+    /// Before helm changes anything: waits until the lock is renewed, where it was not for too long, and until the API
+    /// server has shown that it is still the one of the beginning.
+    pub(super) async fn ready_for_helm(&self) -> Result<(), StepError> {
         while let Some(since) = self.cluster.fence().closed_for() {
             if self.cancel.is_cancelled() {
                 return Err(StepError::Cancelled);
@@ -96,6 +97,7 @@ impl Outage<'_> {
                 () = self.cancel.cancelled() => {}
             }
         }
-        Ok(())
+        let confirmed = self.patiently(|| self.cluster.confirm_identity()).await;
+        confirmed.map_err(|source| StepError::Look(source).or_cancelled())
     }
 }

@@ -22,6 +22,7 @@ pub async fn uninstall(context: &EngineContext, plan: &Uninstall, mut lease: Opt
     if plan.belongings.has_work() {
         run_own_step(context, plan, &mut lease, &mut result).await;
     }
+    result.note_other_cluster(&context.cluster);
     if let Some(lease) = lease {
         result.note_loss(&lease);
         lease.release().await;

@@ -138,7 +138,7 @@ impl Removing<'_> {
     async fn uninstall(&self, removal: &Removal) -> Result<(), StepError> {
         let outage = self.outage();
         loop {
-            outage.renewed().await?;
+            outage.ready_for_helm().await?;
             let mutation = Mutation::new(self.context, outage.time_left());
             let removed = self.context.helm.uninstall(&removal.component, &removal.namespace, mutation.limits());
             let Err(source) = mutation.watch(removed).await else { return Ok(()) };

@@ -42,7 +42,7 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     if let Err(error) = run.patiently(|| context.cluster.note(namespace, &key, &next)).await {
         return failed(error.to_string());
     }
-    if let Err(error) = run.outage().renewed().await {
+    if let Err(error) = run.outage().ready_for_helm().await {
         return failed(error.to_string());
     }
     let mutation = Mutation::new(context, run.time_left());

@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures::future::join_all;
 use tokio::time::Instant as Deadline;
 
-use crate::cluster::{Lease, Redaction, TrackedRelease, Tracker};
+use crate::cluster::{Cluster, Lease, Redaction, TrackedRelease, Tracker};
 use crate::engine::ended::{self, Ended};
 use crate::engine::outage::Outage;
 use crate::engine::patience::Patience;
@@ -26,6 +26,14 @@ pub struct RunResult {
 }
 
 impl RunResult {
+    /// A run whose API server's address was led to another cluster says so before anything else; to be asked before the
+    /// lock is let go.
+    pub fn note_other_cluster(&mut self, cluster: &Cluster) {
+        if let Some(source) = cluster.elsewhere() {
+            self.failure = Some(EngineError::OtherCluster { source });
+        }
+    }
+
     /// A run whose lock was lost says so, in its steps or during the verification that follows them, unless a step had
     /// failed by itself; to be asked before the lock is let go.
     pub fn note_loss(&mut self, lease: &Lease) {

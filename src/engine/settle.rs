@@ -35,9 +35,6 @@ impl StepRun<'_> {
             .map_err(StepError::Watch)?;
         let is_pending = |record: &RevisionRecord| record.release == name && record.status.starts_with("pending-");
         let pending: Vec<RevisionRecord> = records.into_iter().filter(is_pending).collect();
-        if pending.is_empty() {
-            return self.undo_by_helm().await;
-        }
         for record in &pending {
             self.delete_strays(record, prepared).await?;
             let kept = record.object();
@@ -67,28 +64,9 @@ impl StepRun<'_> {
         Ok(())
     }
 
-    /// Where helm keeps its records elsewhere, only helm itself takes them back.
-    async fn undo_by_helm(&self) -> Result<(), StepError> {
-        let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
-        let helm = &self.context.helm;
-        let history = self.outage().read_by_helm(|| helm.history(name, namespace)).await?;
-        let history = history.map_err(|source| self.helm_failed("read the release's history", source))?;
-        let deployed = history.iter().rev().find(|(_, status)| *status == ReleaseStatus::Deployed);
-        match deployed {
-            Some((revision, _)) => {
-                self.outage().renewed().await?;
-                let mutation = Mutation::new(self.context, self.time_left());
-                let back = helm.rollback((name, namespace), *revision, mutation.limits());
-                let back = mutation.watch(back).await;
-                back.map_err(|source| self.ended_by(&mutation, "roll the interrupted revision back", source))
-            }
-            None => self.uninstall("remove the interrupted first revision").await,
-        }
-    }
-
     async fn uninstall(&self, what: &'static str) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
-        self.outage().renewed().await?;
+        self.outage().ready_for_helm().await?;
         let mutation = Mutation::new(self.context, self.time_left());
         let removed = mutation.watch(self.context.helm.uninstall(name, namespace, mutation.limits())).await;
         removed.map_err(|source| self.ended_by(&mutation, what, source))

@@ -189,7 +189,7 @@ impl StepRun<'_> {
                     standing = self.standing_again().await?;
                 }
                 Err(StepError::Watch(ClusterError::Unrenewed { .. })) if !self.time_left().is_zero() => {
-                    self.outage().renewed().await?;
+                    self.outage().ready_for_helm().await?;
                     standing = self.standing_again().await?;
                 }
                 ended => return ended,
@@ -228,7 +228,7 @@ impl StepRun<'_> {
         let context = self.context;
         let mut request = request(&self.step.release, &prepared.chart);
         request.ownership = prepared.ownership;
-        self.outage().renewed().await?;
+        self.outage().ready_for_helm().await?;
         let mutation = Mutation::new(context, self.time_left());
         let apply = mutation.watch(context.helm.upgrade_install(&request, mutation.limits()));
         tokio::pin!(apply);

@@ -42,3 +42,29 @@ async fn has_taken(mut child: Child) -> bool {
     std::thread::spawn(move || child.wait());
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_launcher_gets_our_environment_without_our_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        let dump = folder.path().join("environment");
+        let mut launcher = Command::new("/bin/sh");
+        launcher.args(["-c", "env > \"$0\""]).arg(&dump);
+        let environment = Environment::without(["CARGO_PKG_NAME".to_owned()]);
+        let mut child = start(&mut launcher, &environment).unwrap();
+        child.wait().unwrap();
+        assert!(has_taken(child).await);
+        let seen = std::fs::read_to_string(dump).unwrap();
+        assert!(seen.contains("CARGO_MANIFEST_DIR=") && !seen.contains("CARGO_PKG_NAME="), "{seen}");
+    }
+
+    #[tokio::test]
+    async fn a_launcher_that_fails_at_once_leaves_the_next_one() {
+        let mut launcher = Command::new("/bin/sh");
+        launcher.args(["-c", "exit 3"]);
+        assert!(!has_taken(start(&mut launcher, &Environment::default()).unwrap()).await);
+    }
+}

@@ -17,6 +17,7 @@ mod inventory;
 mod killed_verification;
 mod lifecycle;
 mod main_job;
+mod one_cluster;
 mod own_objects;
 mod refusals;
 mod sandboxes;

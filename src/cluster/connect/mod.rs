@@ -18,7 +18,7 @@ use crate::cluster::connect::route::Route;
 use crate::cluster::count::RequestCounts;
 use crate::cluster::error::innermost;
 use crate::cluster::fence::Fence;
-use crate::cluster::identity::{Probe, identity};
+use crate::cluster::identity::{Probe, SameCluster, identity};
 use crate::cluster::silence::Answers;
 use crate::cluster::time_limit::TimeLimits;
 use crate::cluster::{Cluster, ClusterError, ClusterTarget};
@@ -42,6 +42,7 @@ impl Cluster {
             .map_err(|error| bad_kubeconfig(&access, innermost(&error)))?
             .with_layer(&counts)
             .with_layer(&TimeLimits::new(&server, &fence, &answers))
+            .with_layer(&SameCluster(probe.clone()))
             .build();
         let unreachable = |reason: String| {
             let way = access.route.in_words();
@@ -68,7 +69,7 @@ impl Cluster {
         };
         let version =
             version.git_version.trim_start_matches('v').split(['+', '-']).next().unwrap_or_default().to_owned();
-        let identity = identity(&client, &config).await?;
+        let identity = identity(&client, &config, &probe).await?;
         let Access { context, snapshot, .. } = access;
         let kinds = Default::default();
         Ok(Cluster { client, counts, context, snapshot, server, version, kinds, fence, answers, identity, probe })
