@@ -32,3 +32,4 @@ pub mod report;
 pub mod stack;
 pub mod wizard;
 pub mod writes;
+pub mod yaml;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A module of the crate and all it may know of.
-const MAY_SEE: [(&str, &[&str]); 19] = [
+const MAY_SEE: [(&str, &[&str]); 20] = [
     ("main", &["cli", "commands", "report"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -37,12 +37,14 @@ const MAY_SEE: [(&str, &[&str]); 19] = [
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "refusal", "exit_code"]),
     ("check", &["helm", "cluster", "process", "proxy", "stack", "config", "event"]),
     ("plan", &["helm", "cluster", "stack", "config", "event"]),
-    ("helm", &["process", "stack", "config", "event", "refusal", "writes"]),
+    ("helm", &["process", "stack", "config", "event", "refusal", "writes", "yaml"]),
     ("cluster", &["process", "proxy", "stack", "config", "event", "refusal", "writes"]),
     // Starts every child, and knows nothing of what it is.
     ("process", &[]),
-    ("stack", &["config", "event"]),
-    ("config", &[]),
+    ("stack", &["config", "event", "yaml"]),
+    ("config", &["yaml"]),
+    // Knows nothing of answers, charts or files.
+    ("yaml", &[]),
     ("proxy", &[]),
     ("event", &["exit_code"]),
     ("refusal", &["event"]),

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::config::error::quoted;
 use crate::config::rows::{ROWS, Row, Shape, find_row};
-use crate::config::sources::SecretSource;
+use crate::config::sources::{Lines, SecretSource};
 use crate::config::{
-    Auth0, Charts, ComponentName, ConfigError, Grafana, Invalid, Problem, Retention, Secret, Settings, Storage,
-    Tailscale,
+    Auth0, ChartValues, Charts, ComponentName, ConfigError, Grafana, Invalid, Problem, Retention, Secret, Settings,
+    Storage, Tailscale,
 };
 
 /// Where an answer comes from; the later in this list wins.
@@ -90,7 +90,7 @@ pub struct Entry {
 pub struct Draft {
     pub(super) answers: BTreeMap<&'static str, (Answer, Provenance)>,
     pub(super) versions: BTreeMap<ComponentName, (semver::Version, Provenance)>,
-    pub(super) values: BTreeMap<ComponentName, (serde_yaml::Value, Provenance)>,
+    pub(super) values: BTreeMap<ComponentName, (ChartValues, Provenance)>,
     pub(super) environment: BTreeMap<String, String>,
     pub(super) notices: Vec<String>,
     /// Variables that any source names as holding a secret, whether or not a stronger source names another.
@@ -230,7 +230,7 @@ impl Draft {
             },
             versions: answered(&self.versions),
             charts: Charts { repository: self.optional("charts.repository")? },
-            values: answered(&self.values),
+            values: self.resolved_values(&mut problems),
         };
         if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Invalid { problems }) }
     }
@@ -254,9 +254,17 @@ impl Draft {
         entries.iter().map(parse).collect()
     }
 
+    fn resolved_values(&self, problems: &mut Vec<Problem>) -> BTreeMap<ComponentName, ChartValues> {
+        let resolved = self.values.iter().map(|(component, (values, _))| {
+            let values = values.resolved(component.as_str(), &self.environment, problems);
+            (component.clone(), values)
+        });
+        resolved.collect()
+    }
+
     fn secret(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Secret<String>> {
         let (Answer::Secret(source), from) = self.answers.get(key)? else { return None };
-        match source.read(&self.environment) {
+        match source.read(&self.environment, Lines::One) {
             Ok(secret) => Some(secret),
             Err((found, expected)) => {
                 problems.push(Problem { place: from.to_string(), key: key.into(), found, expected });

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::draft::{Answer, insert_free, judge_list};
+use crate::config::draft::{Answer, judge_list};
 use crate::config::error::quoted;
 use crate::config::names::nearest;
 use crate::config::rows::{FREE, ROWS, Row, Shape, find_row};
 use crate::config::sources::SecretSource;
-use crate::config::tree::{self, Content, Flaw, Key, Node, Position};
+use crate::config::tree::{self, Content, Key, Node};
 use crate::config::variables::{FLAG_TWINS, environment_names};
 use crate::config::{ComponentName, ConfigError, Draft, Problem, Provenance};
+use crate::yaml::{Flaw, Position};
 
 /// Where settings come from besides prompts.
 #[derive(Clone, Debug, Default)]
@@ -102,8 +103,8 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-struct Loader {
-    draft: Draft,
+pub(super) struct Loader {
+    pub(super) draft: Draft,
     problems: Vec<Problem>,
 }
 
@@ -112,7 +113,7 @@ impl Loader {
         if self.problems.is_empty() { Ok(self.draft) } else { Err(ConfigError::Invalid { problems: self.problems }) }
     }
 
-    fn problem(&mut self, place: &str, key: &str, found: impl Into<String>, expected: impl Into<String>) {
+    pub(super) fn problem(&mut self, place: &str, key: &str, found: impl Into<String>, expected: impl Into<String>) {
         self.problems.push(Problem {
             place: place.into(),
             key: key.into(),
@@ -140,7 +141,7 @@ impl Loader {
             );
         };
         self.mapping(file, "", entries, &from);
-        self.free_form(file, entries, text, &from);
+        self.free_form(file, entries, &from);
     }
 
     fn mapping(&mut self, file: &str, prefix: &str, entries: &[(Key, Node)], from: &dyn Fn(usize) -> Provenance) {
@@ -287,7 +288,7 @@ impl Loader {
             let nested = key.split('.').rev().fold(value.to_owned(), |inner, name| format!("{{ {name}: {inner} }}"));
             return match tree::parse(&nested) {
                 Ok(Some(Node { content: Content::Map(entries), .. })) if free == "versions" => {
-                    self.free_form("--set", &entries, &nested, &|_| Provenance::Set)
+                    self.free_form("--set", &entries, &|_| Provenance::Set)
                 }
                 _ => self.problem(
                     "--set",
@@ -312,63 +313,11 @@ impl Loader {
             _ => self.text("--set", key, value, Provenance::Set),
         }
     }
-
-    /// `versions` and `values`, by component. The text was found free of surprises before serde reads it.
-    fn free_form(&mut self, file: &str, entries: &[(Key, Node)], text: &str, from: &dyn Fn(usize) -> Provenance) {
-        for (section, node) in entries.iter().filter(|(key, _)| FREE.contains(&key.text.as_str())) {
-            let Content::Map(components) = &node.content else {
-                if !node.is_null() {
-                    self.problem(
-                        &place(file, node.at),
-                        &section.text,
-                        node.kind(),
-                        "expected a mapping by component, such as `loki:`",
-                    );
-                }
-                continue;
-            };
-            for (key, child) in components {
-                let path = format!("{}.{}", section.text, key.text);
-                let component: ComponentName = match key.text.parse() {
-                    Ok(component) => component,
-                    Err(error) => {
-                        self.problem(&place(file, key.at), &path, "an unknown component", error.to_string());
-                        continue;
-                    }
-                };
-                let at = place(file, child.at);
-                match (section.text.as_str(), &child.content) {
-                    ("versions", Content::Scalar { text, .. }) => {
-                        match semver::Version::parse(text.trim_start_matches('v')) {
-                            Ok(version) => {
-                                insert_free(&mut self.draft.versions, component, version, from(key.at.line));
-                            }
-                            Err(_) => self.problem(&at, &path, quoted(text), "expected a chart version such as 6.46.0"),
-                        }
-                    }
-                    ("values", Content::Map(_)) => match subtree(text, &key.text) {
-                        Some(values) => insert_free(&mut self.draft.values, component, values, from(key.at.line)),
-                        None => self.problem(&at, &path, "values that cannot be read", "expected chart values as YAML"),
-                    },
-                    ("versions", _) => {
-                        self.problem(&at, &path, child.kind(), "expected a chart version such as 6.46.0")
-                    }
-                    _ if child.is_null() => {}
-                    _ => self.problem(&at, &path, child.kind(), "expected a mapping of chart values"),
-                }
-            }
-        }
-    }
 }
 
 /// What else stands there may be the secret itself.
 fn is_variable_name(text: &str) -> bool {
     text.len() <= 60 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn subtree(text: &str, component: &str) -> Option<serde_yaml::Value> {
-    let document: serde_yaml::Value = serde_yaml::from_str(text).ok()?;
-    document.get("values")?.get(component).cloned()
 }
 
 /// The keys right below a prefix.
@@ -386,7 +335,7 @@ fn children(prefix: &str) -> Vec<String> {
     names
 }
 
-fn place(file: &str, at: Position) -> String {
+pub(super) fn place(file: &str, at: Position) -> String {
     if file == "--set" { file.to_owned() } else { format!("{file}:{}:{}", at.line, at.column) }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::template;
+use crate::config::{ChartValues, template};
 
 const GOOD: &str = "version: 1\ntailnet: tail1a2b\nauth0:\n  issuer: https://acme.eu.auth0.com\n  clientId: abc\n  \
                     clientSecret: { env: SECRET }\n  groupsClaim: https://acme.example/groups\n";
@@ -74,7 +74,7 @@ fn free_form_sections_are_read_by_component() {
     let settings = loaded(&text).unwrap().finish().unwrap();
     let loki: ComponentName = "loki".parse().unwrap();
     assert_eq!(settings.versions[&loki].to_string(), "6.55.0");
-    assert_eq!(settings.values[&loki]["singleBinary"]["replicas"], 1);
+    assert_eq!(settings.values[&loki].exposed()["singleBinary"]["replicas"], 1);
     assert!(
         loaded(&format!("{GOOD}values: {{ lokki: {{}} }}\n")).unwrap_err().to_string().contains("did you mean loki?")
     );
@@ -119,7 +119,7 @@ fn a_misspelt_variable_is_noticed() {
 fn an_answers_file_says_all_there_is_to_say_of_values_but_not_of_versions() {
     let saved = "versions: { loki: 6.55.0 }\nvalues: { loki: { a: 1 }, alloy: { b: 2 } }\n";
     let mut with_file = Draft { from_file: true, ..Draft::default() };
-    with_file.values.insert("alloy".parse().unwrap(), (serde_yaml::Value::Null, Provenance::Set));
+    with_file.values.insert("alloy".parse().unwrap(), (ChartValues::default(), Provenance::Set));
     let draft = add_saved(with_file, saved).unwrap();
     assert_eq!(draft.versions.len(), 1, "charts are never downgraded");
     assert_eq!(draft.values.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["alloy"]);
@@ -156,4 +156,138 @@ fn versions_and_values_tell_their_own_source() {
     );
     let alone = add_saved(Draft::default(), saved).unwrap();
     assert_eq!(entries(&alone).iter().filter(|entry| entry.ends_with(kept)).count(), 4);
+}
+
+fn values_of(text: &str) -> Result<serde_json::Value, ConfigError> {
+    let draft = loaded(&format!("{GOOD}values:\n  loki:\n{text}"))?;
+    Ok(draft.values.values().next().map(|(values, _)| values.exposed()).unwrap_or_default())
+}
+
+#[test]
+fn values_mean_what_they_mean_to_helm() {
+    let values =
+        values_of("    a: &t [{ mode: 0444, on: yes }]\n    b: *t\n    c: { <<: { x: 'yes' }, 1: ~ }\n").unwrap();
+    let list = serde_json::json!([{"mode": 292, "true": true}]);
+    assert_eq!(values, serde_json::json!({"a": list, "b": list, "c": {"x": "yes", "1": null}}));
+    let draft = loaded(&format!("{GOOD}values:\n  loki: &l {{ a: {{ b: 1 }} }}\n  alloy: *l\n")).unwrap();
+    assert_eq!(draft.values.len(), 2, "an anchor of one component may be used in another");
+    let draft = loaded(&format!("{GOOD}values: {{ loki: {{ id: 9007199254740993, ok: 1.5 }} }}\n")).unwrap();
+    assert_eq!(
+        draft.notices(),
+        ["values.loki.id: helm makes 9007199254740992 of 9007199254740993; write it in quotes to keep its digits"]
+    );
+}
+
+#[test]
+fn what_helm_refuses_below_values_is_refused_with_its_place() {
+    for (text, line, key, found) in [
+        ("    ~: 1\n", 10, "values.loki", "a key without a name"),
+        ("    : x\n", 10, "values.loki", "a key without a name"),
+        ("    a: [.nan]\n", 10, "values.loki.a[0]", "a number that JSON does not have"),
+        ("    a: *outside\n", 10, "", "an alias of an anchor"),
+        ("    a: 1\n    a: 2\n", 11, "values.loki.a", "the key a second time"),
+        ("    a: !!int x\n", 10, "values.loki.a", "a value that its tag cannot have"),
+        ("    [a]: 1\n", 10, "values.loki", "a key that is no text"),
+    ] {
+        let Err(ConfigError::Invalid { problems }) = values_of(text) else { panic!("{text} was taken") };
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let told = &problems[0];
+        assert!(told.place.contains(&format!("a.yaml:{line}:")), "{text}: {told}");
+        assert!(told.key == key && told.found.starts_with(found), "{text}: {told}");
+    }
+}
+
+#[test]
+fn secrets_below_values_are_read_late_and_named_by_their_key() {
+    let text = format!(
+        "{GOOD}values:\n  loki:\n    a: {{ env: SECRET }}\n    b: [{{ env: NOWHERE }}]\n    password: hunter2\n"
+    );
+    let draft = loaded(&text).unwrap();
+    assert_eq!(draft.secret_variables().into_iter().collect::<Vec<_>>(), ["NOWHERE", "SECRET"]);
+    assert!(draft.notices()[0].starts_with("values.loki.password looks like a secret"), "{:?}", draft.notices());
+    assert!(!draft.notices()[0].contains("hunter2"));
+    let Err(ConfigError::Invalid { problems }) = draft.finish() else { panic!("NOWHERE is not set") };
+    assert_eq!((problems.len(), problems[0].key.as_str()), (1, "values.loki.b.0"));
+    let settings = loaded(&text.replace("NOWHERE", "SECRET")).unwrap().finish().unwrap();
+    let values = settings.values.values().next().unwrap();
+    assert_eq!(values.exposed()["b"][0], "s3cret");
+    assert!(!crate::config::saved_answers(&settings).contains("s3cret"));
+    assert!(!format!("{settings:?}").contains("s3cret"));
+}
+
+mod any_text {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Pieces that YAML gives a meaning, in any order.
+    fn yaml_like() -> impl Strategy<Value = String> {
+        let pieces = proptest::sample::select(vec![
+            "a",
+            ": ",
+            "\n",
+            "  ",
+            "- ",
+            "{",
+            "}",
+            "[",
+            "]",
+            ", ",
+            "&x ",
+            "*x",
+            "<<",
+            "!!str ",
+            "!!int ",
+            "! ",
+            "~",
+            "null",
+            ".nan",
+            ".inf",
+            "yes",
+            "0x1f",
+            "0777",
+            "1e400",
+            "'",
+            "\"",
+            "|\n",
+            ">-\n",
+            "#",
+            "%",
+            "---\n",
+            "? ",
+            "\t",
+            "é",
+            "🦀",
+            "env",
+            "file",
+            "password",
+            "SECRET",
+            "\\u2028",
+            "18446744073709551615",
+        ]);
+        proptest::collection::vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    fn ends(text: &str) {
+        let Ok(settings) = loaded(text).and_then(|draft| draft.finish()) else { return };
+        let saved = crate::config::saved_answers(&settings);
+        let again = add_saved(Draft::default(), &saved).unwrap();
+        for (component, values) in &settings.values {
+            assert_eq!(again.values[component].0.written(), values.written(), "{saved}");
+            assert!(again.values[component].0.references().eq(values.references()), "{saved}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+        #[test]
+        fn ends_in_settings_or_in_an_error(text in yaml_like(), any in "\\PC*") {
+            ends(&text);
+            ends(&any);
+            ends(&format!("{GOOD}values:\n  loki: {{ {text} }}\n"));
+            ends(&format!("{GOOD}values:\n  loki:\n    {}\n", text.replace('\n', "\n    ")));
+            ends(&format!("{GOOD}values: {text}\n"));
+        }
+    }
 }

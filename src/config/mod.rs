@@ -2,6 +2,8 @@
 //! Owns answers, flags, environment, defaults and their precedence; must not talk to a cluster, print or prompt.
 
 mod amounts;
+mod by_component;
+mod chart_values;
 mod draft;
 mod error;
 mod load;
@@ -10,6 +12,7 @@ mod operator;
 mod rows;
 mod saved;
 mod schema;
+mod secrecy;
 mod secret;
 mod sources;
 mod template;
@@ -19,6 +22,7 @@ mod variables;
 use std::collections::BTreeMap;
 
 pub use amounts::{Quantity, RetentionPeriod};
+pub use chart_values::ChartValues;
 pub use draft::{Draft, Entry, Provenance};
 pub use error::{ConfigError, Problem};
 pub use load::{Sources, add_saved, load, secret_variables};
@@ -31,6 +35,7 @@ pub use operator::{OperatorPlan, TailscaleOperator};
 pub use rows::{ROWS, Row, Shape, environment_name, find_row};
 pub use saved::saved_answers;
 pub use schema::schema;
+pub use secrecy::{is_secret_text, looks_secret};
 pub use secret::Secret;
 pub use template::template;
 pub use variables::is_known_variable;
@@ -58,8 +63,8 @@ pub struct Settings {
     pub versions: BTreeMap<ComponentName, semver::Version>,
     /// Where charts come from.
     pub charts: Charts,
-    /// Merged last into a chart's values, by component; each is a mapping.
-    pub values: BTreeMap<ComponentName, serde_yaml::Value>,
+    /// Merged last into a chart's values, by component.
+    pub values: BTreeMap<ComponentName, ChartValues>,
 }
 
 /// Grafana's door.

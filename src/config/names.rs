@@ -56,6 +56,15 @@ fn invalid<T>(reason: impl Into<String>) -> Result<T, Invalid> {
     Err(Invalid(reason.into()))
 }
 
+/// Group names, issuer and claim stand in oauth2-proxy's configuration file, which its chart hands to helm's `tpl`
+/// (oauth2-proxy chart 10.7, templates/configmap.yaml): braces would be run as a template.
+fn no_template(text: &str) -> Result<(), Invalid> {
+    if text.contains("{{") || text.contains("}}") {
+        return invalid("expected no {{ or }}, which helm runs as a template");
+    }
+    Ok(())
+}
+
 /// RFC 1123 label.
 fn dns_label(text: &str) -> Result<String, Invalid> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -112,6 +121,7 @@ fn issuer_url(text: &str) -> Result<String, Invalid> {
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
         return invalid("expected no user, password, query or fragment");
     }
+    no_template(text)?;
     if url.path().ends_with("/.well-known/openid-configuration") {
         return invalid("expected the issuer itself, without /.well-known/openid-configuration");
     }
@@ -136,6 +146,7 @@ fn printable(text: &str) -> Result<String, Invalid> {
     if text.trim() != text || text.chars().any(char::is_control) {
         return invalid("expected no white space at the ends and no control characters");
     }
+    no_template(text)?;
     Ok(text.to_owned())
 }
 

@@ -69,3 +69,14 @@ proptest! {
         let _ = (text.parse::<GroupsClaim>(), text.parse::<ChartRepository>(), text.parse::<TailscaleTag>());
     }
 }
+
+#[test]
+fn what_helm_would_run_as_a_template_is_refused() {
+    for text in ["{{ lookup `v1` `Secret` `a` `b` }}", "a}}", "{{"] {
+        assert!(text.parse::<GroupName>().unwrap_err().0.contains("template"), "{text}");
+        let url = format!("https://acme.example/{}", text.replace(' ', ""));
+        assert!(url.parse::<IssuerUrl>().unwrap_err().0.contains("template"), "{url}");
+        assert!(url.parse::<GroupsClaim>().unwrap_err().0.contains("template"), "{url}");
+    }
+    assert!("{ops}".parse::<GroupName>().is_ok());
+}

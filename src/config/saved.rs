@@ -1,10 +1,13 @@
 //! The answers that a run keeps in the cluster, so that a later one needs none of them again. No secret and no
 //! source of one is kept: the secrets themselves stay where they are.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use crate::config::rows::ROWS;
-use crate::config::{LogsMode, OperatorMode, Settings};
+use crate::config::{ChartValues, LogsMode, OperatorMode, Settings};
+use crate::yaml::json_line;
 
 /// The answers as YAML of the answers file's format.
 pub fn saved_answers(settings: &Settings) -> String {
@@ -19,12 +22,57 @@ pub fn saved_answers(settings: &Settings) -> String {
     if !versions.is_empty() {
         document["versions"] = Value::Object(versions);
     }
-    let values: Map<String, Value> =
-        settings.values.iter().map(|(name, values)| (name.to_string(), json!(values))).collect();
-    if !values.is_empty() {
-        document["values"] = Value::Object(values);
+    let mut text = serde_yaml::to_string(&document).unwrap_or_default();
+    let values = values_section(settings);
+    // The keys are in order: what is by component stands before the version.
+    let at = text.find("\nversion:").map_or(text.len(), |at| at + 1);
+    text.insert_str(at, &values);
+    text
+}
+
+fn values_section(settings: &Settings) -> String {
+    let mut text = String::new();
+    for (component, values) in &settings.values {
+        text.push_str(if text.is_empty() { "values:\n" } else { "" });
+        let _ = write!(text, "  {component}:");
+        write_value(&mut text, &mut Vec::new(), values.written(), values);
     }
-    serde_yaml::to_string(&document).unwrap_or_default()
+    text
+}
+
+/// With every text in quotes, so that it keeps its type whatever YAML makes of its words; a mapping that only looks like
+/// a reference to a secret gets the tag that says so.
+fn write_value(text: &mut String, path: &mut Vec<String>, value: &Value, values: &ChartValues) {
+    let indent = "  ".repeat(path.len() + 2);
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            text.push_str(if values.is_literal_mapping(path, map) { " !!map\n" } else { "\n" });
+            for (key, child) in map {
+                let _ = write!(text, "{indent}{}:", written_key(key));
+                path.push(key.clone());
+                write_value(text, path, child, values);
+                path.pop();
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            text.push('\n');
+            for (index, child) in items.iter().enumerate() {
+                let _ = write!(text, "{indent}-");
+                path.push(index.to_string());
+                write_value(text, path, child, values);
+                path.pop();
+            }
+        }
+        scalar => {
+            let _ = writeln!(text, " {}", json_line(scalar));
+        }
+    }
+}
+
+/// A word that every YAML takes for a text, or in quotes: the words with another meaning have at most five letters.
+fn written_key(key: &str) -> String {
+    let is_word = key.len() > 5 && key.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if is_word { key.to_owned() } else { json_line(&key.into()) }
 }
 
 /// The place of a key path, made where it is missing.
@@ -105,7 +153,7 @@ mod tests {
         }
         let loki: crate::config::ComponentName = "loki".parse().unwrap();
         draft.set_version(loki.clone(), "6.55.0".parse().unwrap(), Provenance::Set);
-        draft.values.insert(loki, (serde_yaml::from_str("{ a: { b: [1] } }").unwrap(), Provenance::Set));
+        draft.values.insert(loki, (ChartValues::literal(json!({"a": {"b": [1]}})), Provenance::Set));
         let settings = draft.finish().unwrap();
         let again = add_saved(Draft::default(), &saved_answers(&settings)).unwrap();
         for row in kept {
@@ -114,5 +162,25 @@ mod tests {
         }
         let again = again.finish().unwrap();
         assert_eq!((again.versions, again.values), (settings.versions, settings.values));
+    }
+
+    #[test]
+    fn saved_values_keep_their_types_and_their_references() {
+        let written = "values:\n  loki:\n    text: ['yes', '0644', '', '~', '1e3', \"a\\u2028b\", '{{ x }}', '<<']\n    \
+                       typed: [yes, 0644, ~, 1.5, 18446744073709551615, {}, []]\n    'null': 1\n    \
+                       url: { env: SLACK_URL }\n    file: { file: /secrets/x }\n    map: !!map { env: PROD }\n";
+        let draft = add_saved(Draft::default(), written).unwrap();
+        let mut settings = settings_for_tests();
+        settings.values = draft.values.iter().map(|(name, (values, _))| (name.clone(), values.clone())).collect();
+        let again = add_saved(Draft::default(), &saved_answers(&settings)).unwrap();
+        assert_eq!(
+            again.values["loki".parse().as_ref().unwrap()].0.written(),
+            draft.values.values().next().unwrap().0.written()
+        );
+        let references = |draft: &Draft| -> Vec<String> {
+            draft.values.values().flat_map(|(values, _)| values.references()).map(|path| path.join(".")).collect()
+        };
+        assert_eq!(references(&draft), ["file", "url"]);
+        assert_eq!(references(&again), ["file", "url"]);
     }
 }

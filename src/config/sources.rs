@@ -16,7 +16,24 @@ pub(super) enum SecretSource {
     Typed(Secret<String>),
 }
 
+/// How many lines a secret may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// A client secret.
+    One,
+    /// A key in PEM, say.
+    Many,
+}
+
 impl SecretSource {
+    /// The environment variable that it names.
+    pub(super) fn variable(&self) -> Option<&str> {
+        match self {
+            SecretSource::Environment(name) => Some(name),
+            SecretSource::File(_) | SecretSource::Typed(_) => None,
+        }
+    }
+
     /// For people; shows the source, never the secret.
     pub(super) fn describe(&self) -> String {
         match self {
@@ -27,7 +44,12 @@ impl SecretSource {
     }
 
     /// Reads it; the error is (found, expected).
-    pub(super) fn read(&self, environment: &BTreeMap<String, String>) -> Result<Secret<String>, (String, String)> {
+    pub(super) fn read(
+        &self,
+        environment: &BTreeMap<String, String>,
+        lines: Lines,
+    ) -> Result<Secret<String>, (String, String)> {
+        let is_odd = |c: char| c.is_control() && !(lines == Lines::Many && matches!(c, '\n' | '\r' | '\t'));
         let text = match self {
             SecretSource::Environment(name) => environment.get(name).cloned().ok_or_else(|| {
                 (format!("no variable {name} in the environment"), format!("export {name} before the run"))
@@ -37,9 +59,9 @@ impl SecretSource {
         };
         match text {
             empty if empty.trim().is_empty() => {
-                Err((format!("an empty secret in {}", self.describe()), "expected the client secret".into()))
+                Err((format!("an empty secret in {}", self.describe()), "expected the secret".into()))
             }
-            odd if odd.chars().any(char::is_control) => Err((
+            odd if odd.chars().any(is_odd) => Err((
                 format!("line breaks or control characters in {}", self.describe()),
                 "expected the secret alone on one line".into(),
             )),
@@ -63,7 +85,7 @@ mod tests {
     #[test]
     fn secrets_come_from_variables_and_files_and_are_never_shown() {
         let environment = BTreeMap::from([("A".to_owned(), "s3cret".to_owned()), ("E".to_owned(), " ".to_owned())]);
-        let read = |source: SecretSource| source.read(&environment);
+        let read = |source: SecretSource| source.read(&environment, Lines::One);
         assert_eq!(read(SecretSource::Environment("A".into())).unwrap().expose(), "s3cret");
         assert!(read(SecretSource::Environment("B".into())).unwrap_err().0.contains("no variable B"));
         assert!(read(SecretSource::Environment("E".into())).is_err());
@@ -72,6 +94,7 @@ mod tests {
         std::fs::write(&file, "s3cret\n").unwrap();
         assert_eq!(read(SecretSource::File(file.clone())).unwrap().expose(), "s3cret");
         std::fs::write(&file, "two\nlines\n").unwrap();
+        assert_eq!(SecretSource::File(file.clone()).read(&environment, Lines::Many).unwrap().expose(), "two\nlines");
         let (found, _) = read(SecretSource::File(file)).unwrap_err();
         assert!(!found.contains("two"), "{found}");
         assert!(!format!("{:?}", SecretSource::Typed(Secret::new("s3cret".into()))).contains("s3cret"));

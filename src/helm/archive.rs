@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::helm::HelmError;
+use crate::yaml::documents;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -82,7 +83,11 @@ fn values_of(files: &Files, depth: usize) -> Result<Value, Failure> {
         return Err("charts are packed inside each other without end".into());
     }
     let metadata: Metadata = yaml(files, "Chart.yaml")?.unwrap_or_default();
-    let mut values = yaml(files, "values.yaml")?.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    let values = match files.get(Path::new("values.yaml")) {
+        Some(text) => documents(std::str::from_utf8(text)?)?.into_iter().next(),
+        None => None,
+    };
+    let mut values = values.filter(Value::is_object).unwrap_or_else(|| json!({}));
     for inner in packed(files)? {
         let name = yaml::<Metadata>(&inner, "Chart.yaml")?.unwrap_or_default().name;
         let inner_values = values_of(&inner, depth + 1)?;

@@ -14,6 +14,7 @@ use crate::helm::{
     Capabilities, Helm, HelmError, Limits, Ownership, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse,
 };
 use crate::stack::{ChartSource, HelmDriver, RUN_LABEL};
+use crate::yaml::json_line;
 
 const READ: Duration = Duration::from_secs(60);
 pub(super) const FETCH: Duration = Duration::from_secs(300);
@@ -115,7 +116,8 @@ impl Helm {
         // Tells a later run that this revision is ours, if it never ends.
         arguments.extend(words(&["--labels", &format!("{RUN_LABEL}={:08x}", rand::random::<u32>())]));
         // Charts whose CRDs stand in `crds/` get them from us, by server-side apply.
-        arguments.extend(words(&["--skip-crds", "-f"]));
+        // Without `--reset-values` helm takes empty values for "as they were".
+        arguments.extend(words(&["--skip-crds", "--reset-values", "-f"]));
         arguments.push(values.path().into());
         self.change(arguments, limits).await
     }
@@ -219,11 +221,11 @@ fn output_error(command: &str, source: Box<dyn std::error::Error + Send + Sync>)
     HelmError::Output { command: command.into(), source }
 }
 
-/// Mode 0600 by tempfile's own default; gone when dropped.
+/// JSON, which both helms read without a doubt about a text's type. Mode 0600 by tempfile's own default; gone when
+/// dropped.
 fn values_file(values: &Value) -> Result<tempfile::NamedTempFile, HelmError> {
     let failed = |source| HelmError::Local { what: "write the values to a temporary file".into(), source };
-    let mut file = tempfile::Builder::new().prefix("tailwatch-").suffix(".yaml").tempfile().map_err(failed)?;
-    let text = serde_yaml::to_string(values).map_err(std::io::Error::other).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(failed)?;
+    let mut file = tempfile::Builder::new().prefix("tailwatch-").suffix(".json").tempfile().map_err(failed)?;
+    file.write_all(json_line(values).as_bytes()).and_then(|()| file.flush()).map_err(failed)?;
     Ok(file)
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::helm::{ReleaseInfo, ReleaseStatus};
+use crate::yaml;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -97,19 +98,11 @@ pub(super) fn history(text: &[u8]) -> Result<Vec<(u32, ReleaseStatus)>, Failure>
     revisions.iter().map(|entry| Ok((number(&entry.revision)?, status(&entry.status)))).collect()
 }
 
-/// A multi-document manifest; empty documents are left out.
+/// A multi-document manifest, with the types that helm gives to what a chart has written; empty documents are left out.
 pub(super) fn documents(text: &[u8]) -> Result<Vec<Value>, Failure> {
     let text = separated(std::str::from_utf8(text)?);
-    let mut objects = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(&text) {
-        let value = Value::deserialize(document)?;
-        match value {
-            Value::Null => {}
-            Value::Object(map) if map.is_empty() => {}
-            object => objects.push(object),
-        }
-    }
-    Ok(objects)
+    let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+    Ok(yaml::documents(&text)?.into_iter().filter(|value| !is_empty(value)).collect())
 }
 
 /// helm 3's `show crds` writes files one after another without a separator (helm v3.19 pkg/action/show.go), so that

@@ -23,7 +23,11 @@ fn collect(path: String, from: &Value, to: &Value, paths: &mut Vec<String>) {
     };
     for key in new.keys().chain(old.keys().filter(|key| !new.contains_key(*key))) {
         let child = below(&path, key);
-        collect(child, old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null), paths);
+        match (old.get(key), new.get(key)) {
+            (Some(old), Some(new)) => collect(child, old, new, paths),
+            // A null is there, too: it takes the chart's default away.
+            _ => paths.push(child),
+        }
     }
 }
 
@@ -157,6 +161,8 @@ mod tests {
         let to = json!({"a": {"b": 2, "new": 1}, "list": [1, 2], "same": "x"});
         assert_eq!(changed_paths(&from, &to), ["a.b", "a.new", "a.gone", "list"]);
         assert!(changed_paths(&from, &from).is_empty());
+        assert_eq!(changed_paths(&json!({}), &json!({"a": null})), ["a"], "a null takes the chart's default away");
+        assert!(changed_paths(&json!({"a": null}), &json!({"a": null})).is_empty());
         assert!(changed_paths(&json!({"a": [1.0], "b": 1e6}), &json!({"a": [1], "b": 1_000_000})).is_empty());
     }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::config::{ChartRepository, ComponentName, LogsMode, Settings};
 use crate::stack::{CrdPolicy, StackError, UpgradePath, WaitFor};
+use crate::yaml;
 
 /// The files that ship inside the binary.
 const EMBEDDED: [(&str, &str); 11] = [
@@ -152,7 +153,7 @@ impl Catalogue {
         for row in document.components {
             let name = row.name.parse().map_err(|error| wrong(&row.name, format!("{error}")))?;
             let repository = row.repository.parse().map_err(|error| wrong(&row.name, format!("{error}")))?;
-            let values = parse(&row.values, &file(&row.values)?)?;
+            let values = values(&row.values, &file(&row.values)?)?;
             let path = upgrade_path(&name, &row.version, &file)?;
             components.push(Component { name, row, repository, values, path });
         }
@@ -190,7 +191,14 @@ fn upgrade_path(
 }
 
 pub(super) fn parse<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, StackError> {
-    serde_yaml::from_str(text).map_err(|source| StackError::Malformed { file: file.into(), source })
+    serde_yaml::from_str(text).map_err(|source| StackError::Malformed { file: file.into(), source: source.into() })
+}
+
+/// A component's values, as `helm -f` would read the file.
+fn values(file: &str, text: &str) -> Result<Value, StackError> {
+    let documents = yaml::documents(text);
+    let documents = documents.map_err(|source| StackError::Malformed { file: file.into(), source: source.into() })?;
+    Ok(documents.into_iter().next().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Secret, settings_for_tests};
+use crate::config::{ChartValues, Secret, settings_for_tests};
 
 fn facts() -> LiveFacts {
     LiveFacts {
@@ -43,14 +43,18 @@ fn every_answer_reaches_its_value() {
 #[test]
 fn the_users_values_are_merged_last() {
     let mut settings = settings_for_tests();
-    let over =
-        serde_yaml::from_str("loki: { auth_enabled: true }\nsingleBinary: { resources: { limits: { cpu: 1 } } }");
-    settings.values.insert("loki".parse().unwrap(), over.unwrap());
+    let over = json!({
+        "loki": {"auth_enabled": true},
+        "singleBinary": {"resources": {"limits": {"cpu": 1}}},
+        "lokiCanary": {"tolerations": null},
+    });
+    settings.values.insert("loki".parse().unwrap(), ChartValues::literal(over));
     let releases = wanted(&settings, &facts());
     let values = &release(&releases, "loki").values;
     assert_eq!(values["loki"]["auth_enabled"], true);
     assert_eq!(values["loki"]["commonConfig"]["replication_factor"], 1);
     assert_eq!(values["singleBinary"]["resources"]["limits"]["cpu"], 1);
+    assert_eq!(values["lokiCanary"].get("tolerations"), Some(&Value::Null), "helm takes the chart's default away");
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub enum StackError {
         file: String,
         /// Line, key and reason.
         #[source]
-        source: serde_yaml::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A value of the catalogue is wrong.
     #[error("{file}: component {component}: {reason}")]

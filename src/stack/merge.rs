@@ -1,4 +1,6 @@
-//! helm's own way of merging values: mappings merge, anything else replaces, null removes.
+//! Values merged as helm merges one `-f FILE` over another (`MergeMaps`, helm 4.2 pkg/chart/v2/loader/load.go; helm 3.19
+//! pkg/cli/values/options.go): mappings merge, anything else replaces. A null replaces too and reaches helm, which then
+//! takes the chart's own default of that key away.
 
 use serde_json::Value;
 
@@ -7,11 +9,7 @@ pub(super) fn merge(base: &mut Value, over: &Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
             for (key, value) in over {
-                if value.is_null() {
-                    base.remove(key);
-                } else {
-                    merge(base.entry(key.clone()).or_insert(Value::Null), value);
-                }
+                merge(base.entry(key.clone()).or_insert(Value::Null), value);
             }
         }
         (base, over) => *base = over.clone(),
@@ -24,9 +22,9 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn mappings_merge_lists_replace_null_removes() {
+    fn mappings_merge_and_anything_else_replaces_null_too() {
         let mut base = json!({"a": {"b": 1, "c": 2}, "list": [1, 2], "gone": true});
         merge(&mut base, &json!({"a": {"b": 3}, "list": [9], "gone": null, "new": {"x": 1}}));
-        assert_eq!(base, json!({"a": {"b": 3, "c": 2}, "list": [9], "new": {"x": 1}}));
+        assert_eq!(base, json!({"a": {"b": 3, "c": 2}, "list": [9], "gone": null, "new": {"x": 1}}));
     }
 }

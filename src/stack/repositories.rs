@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::config::{ChartRepository, ComponentName, Settings};
 use crate::stack::catalogue::Component;
@@ -59,7 +59,7 @@ impl Component {
 
     /// The values of the answers as the asked version knows them, and what happened to them.
     pub(super) fn answered_values(&self, settings: &Settings) -> Option<(Value, Vec<String>)> {
-        let mut values = json!(settings.values.get(&self.name)?);
+        let mut values = settings.values.get(&self.name)?.exposed();
         let notices = self.path.migrate(&mut values, self.version(settings));
         let name = &self.name;
         Some((values, notices.into_iter().map(|notice| format!("values.{name}.{notice}")).collect()))

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::config::settings_for_tests;
+use crate::config::{ChartValues, settings_for_tests};
 use crate::stack::{Catalogue, StackError};
 
 fn version(text: &str) -> semver::Version {
@@ -160,8 +160,8 @@ fn the_chart_moves_with_its_version() {
 fn values_of_the_answers_are_brought_to_the_asked_version_and_kept_as_written() {
     let catalogue = Catalogue::embedded().unwrap();
     let mut settings = settings_for_tests();
-    let written = serde_yaml::from_str("ingester: { updateStrategy: { type: Recreate } }\nenterprise: { on: 1 }");
-    settings.values.insert(name("loki"), written.unwrap());
+    let written = json!({"ingester": {"updateStrategy": {"type": "Recreate"}}, "enterprise": {"on": 1}});
+    settings.values.insert(name("loki"), ChartValues::literal(written));
     assert!(catalogue.migrations(&settings).is_empty());
     settings.versions.insert(name("loki"), version("18.11.0"));
     let told = catalogue.migrations(&settings).remove(&name("loki")).unwrap();

@@ -1,0 +1,130 @@
+//! Reads what the answers say by component: `versions` and `values`.
+
+use std::collections::BTreeMap;
+
+use crate::config::chart_values::{dotted, inexact_numbers};
+use crate::config::draft::insert_free;
+use crate::config::error::quoted;
+use crate::config::load::{Loader, place};
+use crate::config::rows::FREE;
+use crate::config::secrecy::secret_texts;
+use crate::config::tree::{Content, Key, Node};
+use crate::config::{ChartValues, ComponentName, Invalid, Provenance};
+use crate::yaml::{self, Flaw, Position};
+
+impl Loader {
+    /// `versions` and `values`, by component.
+    pub(super) fn free_form(&mut self, file: &str, entries: &[(Key, Node)], from: &dyn Fn(usize) -> Provenance) {
+        for (section, node) in entries.iter().filter(|(key, _)| FREE.contains(&key.text.as_str())) {
+            match &node.content {
+                Content::Values(values) => self.values(file, values, from),
+                Content::Map(versions) => {
+                    versions.iter().for_each(|(key, child)| self.version(file, (key, child), from(key.at.line)))
+                }
+                _ if node.is_null() => {}
+                _ => self.problem(
+                    &place(file, node.at),
+                    &section.text,
+                    node.kind(),
+                    "expected a mapping by component, such as `loki:`",
+                ),
+            }
+        }
+    }
+
+    fn version(&mut self, file: &str, (key, child): (&Key, &Node), from: Provenance) {
+        let path = format!("versions.{}", key.text);
+        let Some(component) = self.component(file, key.at, &path, &key.text) else { return };
+        const EXPECTED: &str = "expected a chart version such as 6.46.0";
+        let at = place(file, child.at);
+        let Content::Scalar { text, .. } = &child.content else {
+            return self.problem(&at, &path, child.kind(), EXPECTED);
+        };
+        match semver::Version::parse(text.trim_start_matches('v')) {
+            Ok(version) => insert_free(&mut self.draft.versions, component, version, from),
+            Err(_) => self.problem(&at, &path, quoted(text), EXPECTED),
+        }
+    }
+
+    fn component(&mut self, file: &str, at: Position, path: &str, name: &str) -> Option<ComponentName> {
+        match name.parse() {
+            Ok(component) => Some(component),
+            Err(error) => {
+                let error: Invalid = error;
+                self.problem(&place(file, at), path, "an unknown component", error.to_string());
+                None
+            }
+        }
+    }
+
+    fn values(&mut self, file: &str, section: &yaml::Node, from: &dyn Fn(usize) -> Provenance) {
+        let yaml::Content::Map(components) = &section.content else { return };
+        let mut read = BTreeMap::new();
+        for (key, child) in components {
+            let yaml::Content::Scalar { text, .. } = &key.content else {
+                self.problem(
+                    &place(file, key.at),
+                    "values",
+                    "a key that is no text",
+                    "expected the name of a component",
+                );
+                continue;
+            };
+            let path = format!("values.{text}");
+            let Some(component) = self.component(file, key.at, &path, text) else { continue };
+            let values = match ChartValues::read((child, section), &path, |at| place(file, at)) {
+                Ok(values) => values,
+                Err(Flaw { at, key, found, expected }) => {
+                    self.problem(&place(file, at), &key, found, format!("expected {expected}"));
+                    continue;
+                }
+            };
+            match values.written() {
+                serde_json::Value::Null => {}
+                serde_json::Value::Object(_) if !read.contains_key(&component) => {
+                    drop(read.insert(component, (values, from(key.at.line))))
+                }
+                serde_json::Value::Object(_) => {
+                    self.problem(&place(file, key.at), &path, "the key a second time", "expected each key once");
+                }
+                other => {
+                    let found = match other {
+                        serde_json::Value::Array(_) => "a list".to_owned(),
+                        serde_json::Value::String(text) => format!("the text {}", quoted(text)),
+                        scalar => scalar.to_string(),
+                    };
+                    self.problem(&place(file, child.at), &path, found, "expected a mapping of chart values");
+                }
+            }
+        }
+        for (component, (values, from)) in read {
+            // What only an earlier run was told is dropped where there is a file.
+            if from != Provenance::Saved || !self.draft.from_file {
+                self.point_out_secrets(&component, &values);
+                self.point_out_numbers(&component, &values);
+            }
+            self.draft.secret_variables.extend(values.variables().map(str::to_owned));
+            insert_free(&mut self.draft.values, component, values, from);
+        }
+    }
+
+    /// helm keeps every number as a 64-bit float.
+    fn point_out_numbers(&mut self, component: &ComponentName, values: &ChartValues) {
+        for (path, written, kept) in inexact_numbers(values.written()) {
+            let key = dotted(component.as_str(), &path);
+            self.draft
+                .notices
+                .push(format!("{key}: helm makes {kept} of {written}; write it in quotes to keep its digits"));
+        }
+    }
+
+    /// Told by the key alone.
+    fn point_out_secrets(&mut self, component: &ComponentName, values: &ChartValues) {
+        for path in secret_texts(values.written()) {
+            let key = dotted(component.as_str(), &path);
+            self.draft.notices.push(format!(
+                "{key} looks like a secret in clear text; write {{ env: NAME }} or {{ file: PATH }} in its place"
+            ));
+        }
+    }
+}

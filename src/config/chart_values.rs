@@ -1,0 +1,242 @@
+//! Chart values of the answers: what `helm -f` would read, and in place of secrets where they are read from.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::config::secrecy::looks_secret;
+use crate::config::sources::{Lines, SecretSource};
+use crate::config::tree::DEEPEST;
+use crate::config::{Problem, Secret};
+use crate::yaml::{self, Duplicates, Flaw, Limits, Node, Position};
+
+/// Values for one chart, a mapping. A secret in them is a reference, `{ env: NAME }` or `{ file: PATH }`, until it is
+/// read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChartValues {
+    /// References stand in it as they are written.
+    written: Value,
+    references: Vec<Reference>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Reference {
+    /// Keys, and indexes of lists, from the root of the chart's values.
+    path: Vec<String>,
+    source: SecretSource,
+    /// `FILE:LINE:COLUMN`
+    place: String,
+    /// `None` until it is read.
+    secret: Option<Secret<String>>,
+}
+
+/// What the file itself may hold; two levels are `values` and the component.
+const LIMITS: Limits = Limits { levels: DEEPEST - 2, bytes: 1 << 20, duplicates: Duplicates::Refused };
+
+/// Endings of keys whose mappings are labels of the user's own, where `env: PROD` is no reference.
+const LABELS: [&str; 8] =
+    ["labels", "annotations", "selector", "tags", "match", "match_re", "source_match", "target_match"];
+
+impl ChartValues {
+    /// Values without a reference to a secret.
+    pub fn literal(written: Value) -> ChartValues {
+        ChartValues { written, references: Vec::new() }
+    }
+
+    /// Reads a component's node; `key` is its path, anchors are those of `scope`.
+    pub(super) fn read(
+        (node, scope): (&Node, &Node),
+        key: &str,
+        place: impl Fn(Position) -> String,
+    ) -> Result<ChartValues, Flaw> {
+        let (written, marked) = yaml::value((node, scope), key, LIMITS, &|path, map| source(path, map).is_some())?;
+        let references = marked.into_iter().filter_map(|(path, at)| {
+            let map = at_path(&written, &path)?.as_object()?;
+            let source = source(&path, map)?;
+            Some(Reference { path, source, place: place(at), secret: None })
+        });
+        let references = references.collect();
+        Ok(ChartValues { written, references })
+    }
+
+    /// As written, with the references.
+    pub fn written(&self) -> &Value {
+        &self.written
+    }
+
+    /// The values for helm, with every secret that was read in its place.
+    pub fn exposed(&self) -> Value {
+        let mut values = self.written.clone();
+        for reference in &self.references {
+            if let (Some(place), Some(secret)) = (at_path_mut(&mut values, &reference.path), &reference.secret) {
+                *place = secret.expose().as_str().into();
+            }
+        }
+        values
+    }
+
+    /// The secrets that were read.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret<String>> {
+        self.references.iter().filter_map(|reference| reference.secret.as_ref())
+    }
+
+    /// Paths of the references: keys, and indexes of lists.
+    pub fn references(&self) -> impl Iterator<Item = &[String]> {
+        self.references.iter().map(|reference| reference.path.as_slice())
+    }
+
+    /// Names of the environment variables that secrets are read from.
+    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.references.iter().filter_map(|reference| reference.source.variable())
+    }
+
+    /// Reads every secret; what cannot be read is a problem at its key.
+    pub(super) fn resolved(
+        &self,
+        component: &str,
+        environment: &BTreeMap<String, String>,
+        problems: &mut Vec<Problem>,
+    ) -> ChartValues {
+        let mut resolved = self.clone();
+        for reference in &mut resolved.references {
+            match reference.source.read(environment, Lines::Many) {
+                Ok(secret) => reference.secret = Some(secret),
+                Err((found, expected)) => problems.push(Problem {
+                    place: reference.place.clone(),
+                    key: dotted(component, &reference.path),
+                    found,
+                    expected: format!("{expected} (where the chart wants this mapping itself, write !!map before it)"),
+                }),
+            }
+        }
+        resolved
+    }
+
+    /// Whether this mapping would be read as a reference, though it is none.
+    pub(super) fn is_literal_mapping(&self, path: &[String], map: &Map<String, Value>) -> bool {
+        source(path, map).is_some() && !self.references.iter().any(|reference| reference.path == path)
+    }
+}
+
+/// Whole numbers that a 64-bit float does not hold: path, digits, and what the float is.
+pub(super) fn inexact_numbers(values: &Value) -> Vec<(Vec<String>, String, String)> {
+    let mut found = Vec::new();
+    leaves(values, &mut Vec::new(), &mut |path, leaf| {
+        let Value::Number(number) = leaf else { return };
+        let kept = number.as_f64().map(|float| format!("{float}")).unwrap_or_default();
+        if !number.is_f64() && kept != number.to_string() {
+            found.push((path.to_vec(), number.to_string(), kept));
+        }
+    });
+    found
+}
+
+/// Every value that is neither a mapping nor a list, with its path.
+pub(super) fn leaves(value: &Value, path: &mut Vec<String>, see: &mut dyn FnMut(&[String], &Value)) {
+    let mut enter = |key: String, child: &Value| {
+        path.push(key);
+        leaves(child, path, see);
+        path.pop();
+    };
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, child)| enter(key.clone(), child)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(index, child)| enter(index.to_string(), child)),
+        leaf => see(path, leaf),
+    }
+}
+
+/// `values.loki.a.0.b`
+pub(super) fn dotted(component: &str, path: &[String]) -> String {
+    ["values", component].into_iter().chain(path.iter().map(String::as_str)).collect::<Vec<_>>().join(".")
+}
+
+/// The source that a mapping names. Charts have mappings of their own with one key `env` or `file`: labels
+/// (`nodeSelector: { env: prod }`) and Grafana's `dashboards.PROVIDER.NAME: { file: dashboards/x.json }`. So the name of
+/// a variable is in upper case, unless the key is one of a secret, and below these keys nothing is a reference.
+fn source(path: &[String], map: &Map<String, Value>) -> Option<SecretSource> {
+    let mut entries = map.iter();
+    let (Some((kind, Value::String(text))), None) = (entries.next(), entries.next()) else { return None };
+    let key = path.iter().rev().find(|key| !is_index(key))?;
+    let lower = key.to_ascii_lowercase();
+    if text.is_empty() || LABELS.iter().any(|ending| lower.ends_with(ending)) {
+        return None;
+    }
+    match kind.as_str() {
+        "env" if is_upper_case(text) || looks_secret(path) => Some(SecretSource::Environment(text.clone())),
+        "file" if !path.iter().any(|key| key == "dashboards") => Some(SecretSource::File(text.into())),
+        _ => None,
+    }
+}
+
+fn is_index(key: &str) -> bool {
+    key.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_upper_case(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn at_path<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |value, key| match value {
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        other => other.get(key),
+    })
+}
+
+fn at_path_mut<'a>(value: &'a mut Value, path: &[String]) -> Option<&'a mut Value> {
+    path.iter().try_fold(value, |value, key| match value {
+        Value::Array(items) => items.get_mut(key.parse::<usize>().ok()?),
+        other => other.get_mut(key),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> ChartValues {
+        let roots = yaml::parse(text, DEEPEST).unwrap();
+        ChartValues::read((&roots[0], &roots[0]), "values.x", |at| format!("a.yaml:{}", at.line)).unwrap()
+    }
+
+    #[test]
+    fn a_mapping_of_one_key_names_a_source_and_those_of_charts_do_not() {
+        for (text, is_reference) in [
+            ("api_url: { env: SLACK_URL }", true),
+            ("list: [{ env: SLACK_URL }]", true),
+            ("anything:\n  file: secrets/a.txt", true),
+            ("password: { env: smtp_password }", true),
+            ("api_url: !!map { env: SLACK_URL }", false),
+            ("anything: { env: prod }", false),
+            ("anything: { env: SLACK_URL, file: x }", false),
+            ("anything: { env: [A] }", false),
+            ("anything: { env: '' }", false),
+            ("nodeSelector: { env: PROD }", false),
+            ("external_labels: { env: PROD }", false),
+            ("podAnnotations: { file: x }", false),
+            ("grafana: { dashboards: { default: { mine: { file: dashboards/mine.json } } } }", false),
+            ("env: PROD", false),
+        ] {
+            assert_eq!(read(text).references().count() == 1, is_reference, "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_stand_in_their_place_once_they_are_read() {
+        let values = read("a: [{ url: { env: SLACK_URL } }]\nb: { env: prod }\n");
+        assert_eq!(values.exposed(), json!({"a": [{"url": {"env": "SLACK_URL"}}], "b": {"env": "prod"}}));
+        let environment = BTreeMap::from([("SLACK_URL".to_owned(), "line 1\nline 2\n".to_owned())]);
+        let mut problems = Vec::new();
+        let resolved = values.resolved("x", &environment, &mut problems);
+        assert!(problems.is_empty());
+        assert_eq!(resolved.exposed()["a"][0]["url"], "line 1\nline 2\n");
+        assert!(!format!("{resolved:?}").contains("line 1"));
+        assert_eq!(values.variables().collect::<Vec<_>>(), ["SLACK_URL"]);
+        values.resolved("x", &BTreeMap::new(), &mut problems);
+        assert_eq!((problems[0].place.as_str(), problems[0].key.as_str()), ("a.yaml:1", "values.x.a.0.url"));
+        assert!(problems[0].found.contains("no variable SLACK_URL"));
+    }
+}

@@ -1,0 +1,35 @@
+//! YAML as helm reads it: a tree with positions, and the JSON that it means. Owns what YAML 1.1 makes of a text; knows
+//! nothing of answers, charts or files.
+
+mod resolve;
+mod tree;
+mod value;
+mod write;
+
+use serde_json::Value;
+
+pub use tree::{Content, Flaw, Node, Position, parse};
+pub use value::{Duplicates, Limits, value};
+pub use write::json_line;
+
+/// What a chart may hold: far more than any does.
+const CHART: Limits = Limits { levels: 100, bytes: 64 << 20, duplicates: Duplicates::LastCounts };
+
+impl std::fmt::Display for Flaw {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Flaw { at, key, found, expected } = self;
+        let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
+        write!(formatter, "line {}, column {}: {key}found {found}; expected {expected}", at.line, at.column)
+    }
+}
+
+impl std::error::Error for Flaw {}
+
+/// Every document of a text as helm reads the files of a chart; an empty text has none.
+pub fn documents(text: &str) -> Result<Vec<Value>, Flaw> {
+    let roots = parse(text, CHART.levels)?;
+    roots.iter().map(|root| value((root, root), "", CHART, &|_, _| false).map(|(value, _)| value)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+use serde_json::json;
+
+use super::*;
+
+const LIMITS: Limits = Limits { levels: 32, bytes: 1 << 20, duplicates: Duplicates::Refused };
+
+fn read(text: &str) -> Result<Value, Flaw> {
+    let roots = parse(text, LIMITS.levels)?;
+    value((&roots[0], &roots[0]), "", LIMITS, &|_, _| false).map(|(value, _)| value)
+}
+
+#[test]
+fn plain_scalars_have_the_types_of_yaml_1_1() {
+    for (text, expected) in [
+        ("yes", json!(true)),
+        ("Off", json!(false)),
+        ("y", json!(true)),
+        ("yEs", json!("yEs")),
+        ("~", json!(null)),
+        ("0644", json!(420)),
+        ("0o644", json!(420)),
+        ("0b101", json!(5)),
+        ("0b-1", json!(-1)),
+        ("-0x1F", json!(-31)),
+        ("1_000", json!(1000)),
+        ("0888", json!(888)),
+        ("_1", json!("_1")),
+        ("1:30", json!("1:30")),
+        ("2001-01-01", json!("2001-01-01")),
+        ("1e3", json!(1000)),
+        ("1.50", json!(1.5)),
+        (".5_0", json!(0.5)),
+        ("._5", json!("._5")),
+        ("1e400", json!("1e400")),
+        ("18446744073709551615", json!(18_446_744_073_709_551_615_u64)),
+        ("99999999999999999999", json!(1e20)),
+        ("0x", json!("0x")),
+        ("+", json!("+")),
+        ("1.2.3", json!("1.2.3")),
+        ("\"yes\"", json!("yes")),
+        ("'0644'", json!("0644")),
+        ("!!str yes", json!("yes")),
+        ("!!float 1", json!(1)),
+        ("!!binary aGk=", json!("hi")),
+        ("!custom 12", json!("12")),
+        ("! \"12\"", json!(12)),
+        ("!", json!("")),
+    ] {
+        assert_eq!(read(text).map_err(|flaw| flaw.to_string()), Ok(expected), "{text}");
+    }
+    for refused in [".nan", "-.inf", "!!int x", "!!bool 1", "!!int 1.0", "!!binary ?", "!!null x"] {
+        assert!(read(refused).is_err(), "{refused}");
+    }
+}
+
+#[test]
+fn keys_become_texts_or_are_refused() {
+    let text = "1: a\nyes: b\n1.5: c\n1e6: d\n.inf: e\n0x10: f\n2001-01-01: g\n";
+    let expected = json!({"1": "a", "true": "b", "1.5": "c", "1e+06": "d", ".inf": "e", "16": "f", "2001-01-01": "g"});
+    assert_eq!(read(text).unwrap(), expected);
+    for refused in ["~: 1", ": 1", "[a]: 1", "? {a: 1}\n: 1", "18446744073709551615: 1", "yes: 1\n\"true\": 2"] {
+        assert!(read(refused).is_err(), "{refused}");
+    }
+}
+
+#[test]
+fn aliases_and_merge_keys_are_expanded() {
+    let text = "base: &b { x: 1, deep: { z: 2 } }\nover: { <<: *b, x: 3 }\nunder: { x: 3, <<: *b }\n\
+                list: { <<: [{ x: 9 }, *b] }\nsame: *b\n";
+    let value = read(text).unwrap();
+    assert_eq!(value["over"], json!({"x": 3, "deep": {"z": 2}}));
+    assert_eq!(value["under"]["x"], 1, "go-yaml v2 takes the merged key that comes later");
+    assert_eq!(value["list"]["x"], 9);
+    assert_eq!(value["same"], value["base"]);
+    for refused in ["a: &a [*a]", "a: &a { <<: *a }", "a: *b", "<<: 1", "<<: [1]", "a: &a 1\nb: { <<: *a }"] {
+        assert!(read(refused).is_err(), "{refused}");
+    }
+}
+
+#[test]
+fn what_explodes_or_nests_too_deeply_is_refused() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let below = level - 1;
+        let aliases = vec![format!("*a{below}"); 9].join(", ");
+        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    assert!(read(&bomb).unwrap_err().found.contains("alias expanded"));
+    assert!(read(&"[".repeat(40)).unwrap_err().found.contains("more than 32 levels"));
+    let mut deep = "a0: &a0 x\n".to_owned();
+    for level in 1..40 {
+        deep.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
+    }
+    assert!(read(&deep).unwrap_err().found.contains("more than 32 levels"));
+}
+
+#[test]
+fn marks_are_those_that_count_in_the_end() {
+    let text = "base: &b { url: { env: A } }\nover: { <<: *b, url: plain }\nkept: { <<: *b }\nmap: !!map { env: A }\n";
+    let roots = parse(text, 32).unwrap();
+    let mark = |_: &[String], map: &serde_json::Map<String, Value>| map.contains_key("env");
+    let (_, marked) = value((&roots[0], &roots[0]), "", LIMITS, &mark).unwrap();
+    let paths: Vec<String> = marked.keys().map(|path| path.join("/")).collect();
+    assert_eq!(paths, ["base/url", "kept/url"]);
+}

@@ -1,0 +1,200 @@
+//! A YAML text as a tree with positions, anchors, aliases and tags as they are written. Nothing is expanded.
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+
+/// Where a node begins; both from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Line.
+    pub line: usize,
+    /// Column, in characters.
+    pub column: usize,
+}
+
+/// A node and where it begins.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where it begins.
+    pub at: Position,
+    /// Its anchor, which is unique in the text even where a name is used twice.
+    pub anchor: Option<usize>,
+    /// Its tag as a whole, e.g. `tag:yaml.org,2002:str`.
+    pub tag: Option<String>,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// What a node holds.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// A scalar as written; `plain` when it is not quoted.
+    Scalar {
+        /// Its text, with escapes and folds resolved.
+        text: String,
+        /// Neither quoted nor a block, so that its text tells the type.
+        plain: bool,
+    },
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping, in order of the text, with keys that may come twice.
+    Map(Vec<(Node, Node)>),
+    /// The anchor that it stands for.
+    Alias(usize),
+}
+
+/// What is wrong with the text, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// Where.
+    pub at: Position,
+    /// Keys from the root, `a.b[0]`; may be empty.
+    pub key: String,
+    /// What was found, as a fragment.
+    pub found: String,
+    /// What was expected, as a fragment.
+    pub expected: String,
+}
+
+impl Flaw {
+    /// A flaw at a node.
+    pub fn new(at: Position, key: &str, found: impl Into<String>, expected: impl Into<String>) -> Flaw {
+        Flaw { at, key: key.into(), found: found.into(), expected: expected.into() }
+    }
+}
+
+/// Phrase of the parser -> what was found and what was expected, for people.
+const PHRASES: [(&str, &str, &str); 6] = [
+    ("simple key expect", "a line without a colon, here or just above", "`key: value`"),
+    ("tabs disallowed", "a tab", "spaces"),
+    ("quoted scalar", "a quote that is not closed", "the closing quote"),
+    ("did not find expected key", "an indentation that fits no line above", "the keys of one mapping below each other"),
+    ("illegal placement of ':'", "a colon between brackets", "every [ and { closed above"),
+    ("unknown anchor", "an alias of an anchor that no line above defines", "the value itself"),
+];
+
+fn plain_words(info: &str) -> (String, String) {
+    match PHRASES.iter().find(|(phrase, ..)| info.contains(phrase)) {
+        Some((_, found, expected)) => ((*found).to_owned(), (*expected).to_owned()),
+        None => (format!("text that is no YAML ({info})"), "lines such as `key: value`".to_owned()),
+    }
+}
+
+/// The documents of a text, each with its root; `levels` is how deep they may nest.
+pub fn parse(text: &str, levels: usize) -> Result<Vec<Node>, Flaw> {
+    let mut reader = Reader { parser: Parser::new_from_str(text), depth: 0, levels };
+    let mut documents = Vec::new();
+    loop {
+        let (event, span) = reader.next()?;
+        match event {
+            Event::StreamEnd => return Ok(documents),
+            Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
+            event => documents.push(reader.node(event, span, "")?),
+        }
+    }
+}
+
+struct Reader<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    depth: usize,
+    levels: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Flaw> {
+        match self.parser.next() {
+            Some(Ok(pair)) => Ok(pair),
+            Some(Err(error)) => {
+                let at = Position { line: error.marker().line().max(1), column: error.marker().col() + 1 };
+                if error.info().contains("recursion limit") {
+                    return Err(too_deep(at, "", self.levels));
+                }
+                let (found, expected) = plain_words(error.info());
+                Err(Flaw { at, key: String::new(), found, expected })
+            }
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, key: &str) -> Result<Node, Flaw> {
+        let at = position(span);
+        let node = |anchor, tag: Option<std::borrow::Cow<'_, Tag>>, content| {
+            let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
+            Node { at, anchor: (anchor > 0).then_some(anchor), tag, content }
+        };
+        match event {
+            Event::Alias(anchor) => Ok(node(0, None, Content::Alias(anchor))),
+            Event::Scalar(text, style, anchor, tag) => {
+                let content = Content::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain };
+                Ok(node(anchor, tag, content))
+            }
+            Event::SequenceStart(anchor, tag) => {
+                let items = self.nested(at, key, |reader| reader.list(key))?;
+                Ok(node(anchor, tag, Content::List(items)))
+            }
+            Event::MappingStart(anchor, tag) => {
+                let entries = self.nested(at, key, |reader| reader.map(key))?;
+                Ok(node(anchor, tag, Content::Map(entries)))
+            }
+            _ => Err(Flaw::new(at, key, "an unfinished document", "YAML")),
+        }
+    }
+
+    fn nested<T>(
+        &mut self,
+        at: Position,
+        key: &str,
+        read: impl FnOnce(&mut Self) -> Result<T, Flaw>,
+    ) -> Result<T, Flaw> {
+        self.depth += 1;
+        if self.depth > self.levels {
+            return Err(too_deep(at, key, self.levels));
+        }
+        let content = read(self);
+        self.depth -= 1;
+        content
+    }
+
+    fn list(&mut self, key: &str) -> Result<Vec<Node>, Flaw> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(items),
+                (event, span) => {
+                    let path = format!("{key}[{}]", items.len());
+                    items.push(self.node(event, span, &path)?);
+                }
+            }
+        }
+    }
+
+    fn map(&mut self, key: &str) -> Result<Vec<(Node, Node)>, Flaw> {
+        let mut entries = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::MappingEnd {
+                return Ok(entries);
+            }
+            let name = self.node(event, span, key)?;
+            let path = match &name.content {
+                Content::Scalar { text, .. } => below(key, text),
+                _ => key.to_owned(),
+            };
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, &path)?;
+            entries.push((name, value));
+        }
+    }
+}
+
+/// `a.b`
+pub(super) fn below(key: &str, name: &str) -> String {
+    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
+}
+
+pub(super) fn too_deep(at: Position, key: &str, levels: usize) -> Flaw {
+    Flaw::new(at, key, format!("more than {levels} levels"), format!("at most {levels} levels of nesting"))
+}
+
+fn position(span: Span) -> Position {
+    Position { line: span.start.line().max(1), column: span.start.col() + 1 }
+}

@@ -1,0 +1,293 @@
+//! A tree as JSON, as `helm -f` understands it: types by YAML 1.1, keys as texts, anchors, aliases, merge keys and
+//! tags resolved. A port of the decoder of go.yaml.in/yaml/v2 (decode.go, v2.4) and of the conversion to JSON of
+//! sigs.k8s.io/yaml v1.6 (yaml.go), both in helm 3.19 and helm 4.2.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde_json::{Map, Number, Value};
+
+use crate::yaml::resolve::{self, Scalar};
+use crate::yaml::tree::{Content, Flaw, Node, Position, below, too_deep};
+use crate::yaml::write::json_line;
+
+/// What a key that comes twice in a mapping is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duplicates {
+    /// A mistake.
+    Refused,
+    /// The last one counts, as for helm.
+    LastCounts,
+}
+
+/// How far a text may go.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Levels of nesting, aliases expanded.
+    pub levels: usize,
+    /// Bytes of all texts and keys together, aliases expanded; every node counts as some more.
+    pub bytes: usize,
+    /// Keys that come twice.
+    pub duplicates: Duplicates,
+}
+
+/// What a node costs beside its text.
+const NODE: usize = 8;
+/// libyaml takes no longer key than 1024 characters, in quotes and with escapes, and neither does helm.
+const LONGEST_KEY: usize = 1000;
+const CORE: &str = "tag:yaml.org,2002:";
+
+/// Whether a mapping without a tag, at a path of keys and indexes, is one that the caller wants to know of.
+pub type Mark<'a> = dyn Fn(&[String], &Map<String, Value>) -> bool + 'a;
+/// The marked mappings: their paths, and where they are written.
+pub type Marked = BTreeMap<Vec<String>, Position>;
+
+/// The JSON that a node means, and its marked mappings. `key` is the node's path, for messages; only anchors inside of
+/// `scope` are known.
+pub fn value(
+    (node, scope): (&Node, &Node),
+    key: &str,
+    limits: Limits,
+    mark: &Mark<'_>,
+) -> Result<(Value, Marked), Flaw> {
+    let mut anchors = HashMap::new();
+    collect(scope, &mut anchors);
+    let (marked, open, path) = (Marked::new(), HashSet::new(), Vec::new());
+    let mut reader = Reader { anchors, limits, mark, marked, spent: 0, open, depth: 0, path };
+    let value = reader.value(node, key)?;
+    Ok((value, reader.marked))
+}
+
+fn collect<'a>(node: &'a Node, anchors: &mut HashMap<usize, &'a Node>) {
+    if let Some(anchor) = node.anchor {
+        anchors.insert(anchor, node);
+    }
+    match &node.content {
+        Content::List(items) => items.iter().for_each(|item| collect(item, anchors)),
+        Content::Map(entries) => {
+            entries.iter().flat_map(|(key, value)| [key, value]).for_each(|node| collect(node, anchors))
+        }
+        Content::Scalar { .. } | Content::Alias(_) => {}
+    }
+}
+
+struct Reader<'a> {
+    anchors: HashMap<usize, &'a Node>,
+    limits: Limits,
+    mark: &'a Mark<'a>,
+    marked: Marked,
+    spent: usize,
+    /// Anchors that are being expanded.
+    open: HashSet<usize>,
+    depth: usize,
+    path: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn value(&mut self, node: &'a Node, key: &str) -> Result<Value, Flaw> {
+        self.spend(node, key, NODE)?;
+        match &node.content {
+            Content::Alias(anchor) => {
+                let anchor = *anchor;
+                let Some(meant) = self.anchors.get(&anchor).copied() else { return Err(outside(node.at, key)) };
+                if !self.open.insert(anchor) {
+                    return Err(Flaw::new(node.at, key, "an alias inside of what it stands for", "the value itself"));
+                }
+                let value = self.value(meant, key);
+                self.open.remove(&anchor);
+                value
+            }
+            Content::Scalar { text, plain } => {
+                self.spend(node, key, text.len())?;
+                number_or_text(scalar(node, text, *plain, key)?, node.at, key)
+            }
+            Content::List(items) => self.nested(node, key, |reader| {
+                let mut list = Vec::with_capacity(items.len());
+                for (index, item) in items.iter().enumerate() {
+                    reader.path.push(index.to_string());
+                    list.push(reader.value(item, &format!("{key}[{index}]"))?);
+                    reader.path.pop();
+                }
+                Ok(Value::Array(list))
+            }),
+            Content::Map(entries) => self.nested(node, key, |reader| {
+                let mut map = Map::new();
+                reader.entries(entries, key, &mut map)?;
+                if node.tag.is_none() && (reader.mark)(&reader.path, &map) {
+                    reader.marked.insert(reader.path.clone(), node.at);
+                }
+                Ok(Value::Object(map))
+            }),
+        }
+    }
+
+    fn spend(&mut self, node: &Node, key: &str, bytes: usize) -> Result<(), Flaw> {
+        self.spent = self.spent.saturating_add(bytes);
+        if self.spent <= self.limits.bytes {
+            return Ok(());
+        }
+        let most = self.limits.bytes >> 10;
+        let found = format!("more than {most} KiB of values, with every alias expanded");
+        Err(Flaw::new(node.at, key, found, "fewer aliases of large anchors"))
+    }
+
+    fn nested<T>(
+        &mut self,
+        node: &'a Node,
+        key: &str,
+        read: impl FnOnce(&mut Self) -> Result<T, Flaw>,
+    ) -> Result<T, Flaw> {
+        self.depth += 1;
+        if self.depth > self.limits.levels {
+            return Err(too_deep(node.at, key, self.limits.levels));
+        }
+        let content = read(self);
+        self.depth -= 1;
+        content
+    }
+
+    /// In the order of the text, where a later key replaces an earlier one: go-yaml v2 lets even a merged mapping
+    /// replace keys that are written above the merge key.
+    fn entries(&mut self, entries: &'a [(Node, Node)], key: &str, map: &mut Map<String, Value>) -> Result<(), Flaw> {
+        let mut lines: HashMap<String, usize> = HashMap::new();
+        for (name, child) in entries {
+            if is_merge(name) {
+                self.merge(child, key, map)?;
+                continue;
+            }
+            let text = self.key(name, key)?;
+            let path = below(key, &text);
+            self.spend(name, &path, text.len())?;
+            if let Some(first) = lines.insert(text.clone(), name.at.line)
+                && self.limits.duplicates == Duplicates::Refused
+            {
+                let found = format!("the key a second time (first in line {first})");
+                return Err(Flaw::new(name.at, &path, found, "each key once"));
+            }
+            self.path.push(text.clone());
+            let replaced = &self.path;
+            self.marked.retain(|marked, _| !marked.starts_with(replaced));
+            let child = self.value(child, &path)?;
+            self.path.pop();
+            map.insert(text, child);
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, node: &'a Node, key: &str, map: &mut Map<String, Value>) -> Result<(), Flaw> {
+        match &node.content {
+            Content::Map(_) | Content::Alias(_) => self.merge_one(node, key, map),
+            // Earlier ones win.
+            Content::List(items) => items.iter().rev().try_for_each(|item| self.merge_one(item, key, map)),
+            Content::Scalar { .. } => Err(not_mergeable(node.at, key)),
+        }
+    }
+
+    fn merge_one(&mut self, node: &'a Node, key: &str, map: &mut Map<String, Value>) -> Result<(), Flaw> {
+        self.spend(node, key, NODE)?;
+        let (anchor, meant) = match &node.content {
+            Content::Alias(anchor) => {
+                let meant = self.anchors.get(anchor).copied();
+                (Some(*anchor), meant.ok_or_else(|| outside(node.at, key))?)
+            }
+            _ => (None, node),
+        };
+        let Content::Map(entries) = &meant.content else { return Err(not_mergeable(node.at, key)) };
+        if anchor.is_some_and(|anchor| !self.open.insert(anchor)) {
+            return Err(Flaw::new(node.at, key, "an alias inside of what it stands for", "the value itself"));
+        }
+        self.nested(node, key, |reader| reader.entries(entries, key, map))?;
+        if let Some(anchor) = anchor {
+            self.open.remove(&anchor);
+        }
+        Ok(())
+    }
+
+    /// Numbers and booleans become texts, as for helm; nothing else can be a key.
+    fn key(&mut self, name: &'a Node, key: &str) -> Result<String, Flaw> {
+        let (node, text, plain) = match &name.content {
+            Content::Scalar { text, plain } => (name, text, *plain),
+            Content::Alias(anchor) => {
+                let Some(meant) = self.anchors.get(anchor).copied() else { return Err(outside(name.at, key)) };
+                let Content::Scalar { text, plain } = &meant.content else { return Err(no_key(name.at, key)) };
+                (meant, text, *plain)
+            }
+            Content::List(_) | Content::Map(_) => return Err(no_key(name.at, key)),
+        };
+        let text = match scalar(node, text, plain, key)? {
+            Scalar::Text(text) => text,
+            Scalar::Bool(word) => word.to_string(),
+            Scalar::Integer(number) => number.to_string(),
+            Scalar::Float(number) => resolve::float_key(number),
+            Scalar::Null => return Err(Flaw::new(name.at, key, "a key without a name", "a word as key")),
+            Scalar::Unsigned(number) => {
+                return Err(Flaw::new(name.at, key, format!("the number {number} as key"), "the key in quotes"));
+            }
+        };
+        if text.len() > LONGEST_KEY / 6 && json_line(&text.as_str().into()).len() > LONGEST_KEY {
+            return Err(Flaw::new(name.at, key, "a key of more than 1000 characters", "a shorter key"));
+        }
+        Ok(text)
+    }
+}
+
+fn is_merge(name: &Node) -> bool {
+    let is_word = matches!(&name.content, Content::Scalar { text, plain: true } if text == "<<");
+    is_word && name.tag.as_deref().is_none_or(|tag| tag == "tag:yaml.org,2002:merge" || tag == "!")
+}
+
+fn outside(at: Position, key: &str) -> Flaw {
+    Flaw::new(
+        at,
+        key,
+        "an alias of an anchor that is not below `values:`",
+        "an anchor below `values:`, or the value itself",
+    )
+}
+
+fn not_mergeable(at: Position, key: &str) -> Flaw {
+    Flaw::new(at, key, "a merge key of something else", "`<<:` with a mapping, an alias of one, or a list of these")
+}
+
+fn no_key(at: Position, key: &str) -> Flaw {
+    Flaw::new(at, key, "a key that is no text", "a word as key")
+}
+
+fn scalar(node: &Node, text: &str, plain: bool, key: &str) -> Result<Scalar, Flaw> {
+    match node.tag.as_deref() {
+        // The non-specific tag means a type by the text even for a quoted one (libyaml's parser).
+        None if plain => Ok(resolve::plain(text)),
+        Some("!") if plain && text.is_empty() => Ok(Scalar::Text(String::new())),
+        Some("!") => Ok(resolve::plain(text)),
+        None => Ok(Scalar::Text(text.to_owned())),
+        Some(tag) => {
+            let name = tag.strip_prefix(CORE).unwrap_or_default();
+            resolve::tagged(name, text).ok_or_else(|| {
+                let expected = format!("a value that the tag !!{name} can have");
+                Flaw::new(node.at, key, "a value that its tag cannot have", expected)
+            })
+        }
+    }
+}
+
+/// A float without a fraction is the integer that helm gives back for it.
+fn number_or_text(scalar: Scalar, at: Position, key: &str) -> Result<Value, Flaw> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    Ok(match scalar {
+        Scalar::Null => Value::Null,
+        Scalar::Bool(word) => word.into(),
+        Scalar::Integer(number) => number.into(),
+        Scalar::Unsigned(number) => number.into(),
+        Scalar::Text(text) => text.into(),
+        Scalar::Float(number)
+            if number.fract() == 0.0 && number.abs() < EXACT && (number != 0.0 || number.is_sign_positive()) =>
+        {
+            (number as i64).into()
+        }
+        Scalar::Float(number) => {
+            let number = Number::from_f64(number).ok_or_else(|| {
+                Flaw::new(at, key, "a number that JSON does not have", "a finite number, or the text in quotes")
+            })?;
+            number.into()
+        }
+    })
+}
