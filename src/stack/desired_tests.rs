@@ -113,3 +113,13 @@ fn the_operator_is_wanted_only_where_it_is_needed() {
     let releases = desired(&catalogue, &settings, &facts).unwrap();
     assert_eq!((releases[0].wave, releases[0].namespace.as_str()), (20, "tailscale"));
 }
+
+/// What README.md says of digests is what the catalogue has.
+#[test]
+fn the_readme_names_the_charts_whose_digest_is_in_the_catalogue() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let locked = |component: &&crate::stack::catalogue::Component| component.row.digests.values().any(Option::is_some);
+    let names: Vec<&str> =
+        catalogue.components.iter().filter(locked).map(|component| component.name.as_str()).collect();
+    assert_eq!(names, ["oauth2-proxy", "loki", "alloy"], "README.md names them, too");
+}
