@@ -266,6 +266,11 @@ pub enum Command {
     Status,
     /// Look for what keeps the installed stack from working, and say what to do
     Diagnose,
+    /// Say what the id of a check or a diagnosis, or an exit code, means and what to do
+    Explain {
+        /// The id as a report shows it, e.g. image-not-found, or an exit code, e.g. 4.
+        id: String,
+    },
     /// Work with the answers file
     Answers {
         /// What to do with it.

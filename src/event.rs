@@ -5,6 +5,7 @@
 //! [`Event::RunFinished`] is sent, last, also on cancel. Lifecycle events are never dropped, progress may be.
 
 mod diagnosis;
+mod explanation;
 mod hop;
 mod kept;
 mod planned;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 pub use diagnosis::{Diagnosis, Place, Severity};
+pub use explanation::{Explanation, Topic};
 pub use hop::Hop;
 pub use kept::Kept;
 pub use planned::{ActionKind, Effects, PlannedStep, Rollback};
@@ -259,7 +261,7 @@ pub struct CheckResult {
     /// The next step, for warn and fail.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hint: Option<String>,
-    /// A place to read more.
+    /// The command that tells more, or the address of a page.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub docs: Option<String>,
     /// Seconds it took.

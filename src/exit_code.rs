@@ -1,5 +1,5 @@
-//! The documented exit codes and what each means, once. The crate's errors map to these constants; the manual page
-//! and README.md repeat the rows.
+//! The documented exit codes and what each means, once. The crate's errors map to these constants; the manual page,
+//! `tailwatch explain` and README.md repeat the rows.
 
 /// Everything went as asked.
 pub const OK: u8 = 0;

@@ -2,36 +2,15 @@
 
 use std::path::Path;
 
-use crate::check::row::Row;
-use crate::check::{adoption, ground, identity, preflight, stack};
-use crate::event::Verdict;
+use crate::check::texts::{CheckText, before_a_change, of_the_provider, of_the_stack};
 
 /// The rows' part of the page.
-fn sections<C>(rows: &[&'static Row<C>]) -> String {
-    rows.iter().map(|row| section(row)).collect()
-}
-
-fn section<C>(row: &Row<C>) -> String {
-    let severity = match row.severity {
-        Verdict::Warn => "a warning",
-        _ => "a failure",
+fn sections(rows: &[CheckText]) -> String {
+    let section = |row: &CheckText| {
+        let CheckText { id, statement, facts, next } = row;
+        format!("\n## {id}\n\n*{statement}*\n\n{}\n\nNext: {next}.\n", facts.join(" "))
     };
-    let time = match row.deadline.as_secs() {
-        0 => String::new(),
-        seconds => format!(", after {seconds} s in which it may become true"),
-    };
-    let mut facts = vec![format!("Path: {}. What is false is {severity}{time}.", row.group)];
-    if let Some(hop) = row.hop {
-        facts.push(format!("It speaks of the hop {}.", hop.title()));
-    }
-    if !row.needs.is_empty() {
-        facts.push(format!("Skipped where {} did not pass.", row.needs.join(" or ")));
-    }
-    if let Some(part) = row.part {
-        facts.push(format!("Skipped where the answers leave {part} out."));
-    }
-    let hint = row.hint.replace("NAMESPACE", "monitoring");
-    format!("\n## {}\n\n*{}*\n\n{}\n\nNext: {hint}.\n", row.id, row.statement, facts.join(" "))
+    rows.iter().map(section).collect()
 }
 
 const HEAD: &str = "# What tailwatch checks\n\nEvery check, by the id that `--check` and `--skip-check` take. \
@@ -47,10 +26,8 @@ const IDENTITY: &str = "\nOf the identity provider, by `preflight`, and by an in
 #[test]
 fn the_page_of_the_checks_is_what_the_rows_say() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/checks.md");
-    let known = [preflight::ROWS, preflight::RENDERED, ground::ROWS, adoption::ROWS].into_iter().flatten();
-    let known: Vec<_> = known.collect();
-    let before = format!("{GROUND}{}{IDENTITY}{}", sections(&known), sections(&identity::rows()));
-    let page = format!("{HEAD}{}{before}", sections(&stack::rows()));
+    let before = format!("{GROUND}{}{IDENTITY}{}", sections(&before_a_change()), sections(&of_the_provider()));
+    let page = format!("{HEAD}{}{before}", sections(&of_the_stack()));
     if std::env::var_os("TAILWATCH_WRITE_DOCS").is_some() {
         std::fs::write(&path, &page).unwrap();
     }

@@ -13,11 +13,13 @@ pub mod preflight;
 mod row;
 mod runner;
 pub mod stack;
+mod texts;
 mod web;
 
 use serde_json::Value;
 
 pub use runner::Selection;
+pub use texts::{CheckText, texts};
 
 /// `metadata.name`
 fn name_of(object: &Value) -> &str {

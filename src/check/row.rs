@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::event::{Hop, Verdict};
+use crate::event::{Explanation, Hop, Verdict};
 
 /// One check: a sentence that is true or false of what it looks at (`C`).
 pub(super) struct Row<C> {
@@ -74,9 +74,9 @@ impl<C> Row<C> {
         self
     }
 
-    /// Where it is documented.
+    /// The command that explains it.
     pub(super) fn docs(&self) -> String {
-        format!("docs/checks.md#{}", self.id)
+        Explanation::command(self.id)
     }
 }
 

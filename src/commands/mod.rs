@@ -7,6 +7,7 @@ mod connect;
 mod diagnose;
 mod ending;
 mod execute;
+mod explain;
 mod ground;
 mod install;
 mod lock;
@@ -110,6 +111,7 @@ fn dispatch(global: GlobalArgs, command: Option<Command>, run: Run<'_>) -> Resul
         Some(Command::Status) => {
             drive(writes, |signals| async move { status::status(&global, signals.writes()).await })
         }
+        Some(Command::Explain { id }) => explain::explain(&global, &id),
         Some(Command::Answers { command }) => answers::run(&global, command),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

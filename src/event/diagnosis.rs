@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::Explanation;
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case")]
@@ -56,13 +58,13 @@ pub struct Diagnosis {
     pub log: Vec<String>,
     /// The next step: the exact command, or the answer to change.
     pub hint: String,
-    /// Where to read more.
+    /// The command that tells more.
     pub docs: String,
 }
 
 impl Diagnosis {
-    /// Where a rule is documented.
+    /// The command that explains a rule.
     pub fn docs_of(rule: &str) -> String {
-        format!("docs/diagnosis.md#{rule}")
+        Explanation::command(rule)
     }
 }

@@ -131,7 +131,7 @@ mod tests {
           next    read all of it: `kubectl -n monitoring logs loki-0 -c loki --previous`
           safe    the waves before wave 32 stand and go on running, no wave after it was
                   started; the same command goes on from what stands
-          docs    docs/diagnosis.md#crash-loop
+          docs    tailwatch explain crash-loop
         "#);
     }
 

@@ -113,7 +113,7 @@ pub(super) mod tests {
             since: "2026-11-24T14:03:12Z".parse().unwrap(),
             log,
             hint: "read all of it: `kubectl -n monitoring logs loki-0 -c loki --previous`".into(),
-            docs: "docs/diagnosis.md#crash-loop".into(),
+            docs: "tailwatch explain crash-loop".into(),
         }
     }
 
@@ -127,7 +127,7 @@ pub(super) mod tests {
             since: "2026-11-23T09:00:00Z".parse().unwrap(),
             log: Vec::new(),
             hint: "free space on it".into(),
-            docs: "docs/diagnosis.md#node-pressure".into(),
+            docs: "tailwatch explain node-pressure".into(),
         }
     }
 
@@ -158,7 +158,7 @@ pub(super) mod tests {
                     panic: invalid schema, invalid schema, invalid schema, invalid sche…
             next    read all of it:
                     `kubectl -n monitoring logs loki-0 -c loki --previous`
-            docs    docs/diagnosis.md#crash-loop
+            docs    tailwatch explain crash-loop
 
         worth knowing
 
@@ -167,7 +167,7 @@ pub(super) mod tests {
             where   Node node-1
             since   2026-11-23 09:00:00, for 1d 5h 5m
             next    free space on it
-            docs    docs/diagnosis.md#node-pressure
+            docs    tailwatch explain node-pressure
 
         2 findings: 1 cannot go on, 1 worth knowing; 31 rules looked at 204 objects
         "#);

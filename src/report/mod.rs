@@ -4,6 +4,7 @@
 mod bars;
 mod board;
 mod canvas;
+mod explanation;
 pub mod failure;
 mod files;
 mod findings;
@@ -47,6 +48,7 @@ use crate::report::screen::{Stderr, Terminal};
 use crate::report::style::{Style, Tone};
 use crate::report::text::wrap;
 
+pub use explanation::explanations;
 pub use files::Files;
 pub use findings::{Examined, findings_table};
 pub use invitation::invitation;

@@ -91,7 +91,7 @@ fn diagnose_finds_what_hinders_the_stack_and_quotes_no_secret() {
     assert!(first["log"][0].as_str().unwrap().contains("client_secret=*** is wrong"), "{found:#}");
     assert!(!found.to_string().contains(&canary));
     let told = sandbox.tailwatch(&["diagnose"]).ended_with(6);
-    for part in ["crash-loop", "oauth2-proxy", "kubectl -n monitoring logs", "docs/diagnosis.md#crash-loop"] {
+    for part in ["crash-loop", "oauth2-proxy", "kubectl -n monitoring logs", "tailwatch explain crash-loop"] {
         assert!(told.stdout.contains(part), "{part} is missing in:\n{}", told.stdout);
     }
     assert!(!told.stdout.contains(&canary));

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::machine::{Machine, PROGRAM, fixture};
 
 /// Every command, as words after the program's name.
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["install"],
     &["upgrade"],
@@ -17,6 +17,7 @@ const COMMANDS: [&[&str]; 16] = [
     &["verify"],
     &["status"],
     &["diagnose"],
+    &["explain"],
     &["answers"],
     &["answers", "init"],
     &["answers", "check"],

@@ -77,6 +77,11 @@ pub fn ids() -> Vec<&'static str> {
     ROWS.iter().map(|row| row.id).collect()
 }
 
+/// Id and statement of each row.
+pub fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ROWS.iter().map(|row| (row.id, row.statement))
+}
+
 /// Every row's verdict over the claims.
 pub(super) fn judged(claims: &Claims, settings: &Settings, took: Duration) -> Vec<CheckResult> {
     let first = |row: &Row| (row.judge)(claims, settings);

@@ -17,7 +17,7 @@ use crate::event::{CheckResult, SignIn};
 use crate::stack::OidcClient;
 
 pub use error::{LoginError, port_taken_hint};
-pub use judge::ids;
+pub use judge::{ids, statements};
 pub use loopback::Loopback;
 
 /// How long somebody may take to sign in.
