@@ -24,6 +24,7 @@ pub mod error;
 pub mod event;
 pub mod exit_code;
 pub mod helm;
+pub mod input;
 pub mod plan;
 pub mod process;
 pub mod proxy;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A module of the crate and all it may know of.
-const MAY_SEE: [(&str, &[&str]); 20] = [
+const MAY_SEE: [(&str, &[&str]); 21] = [
     ("main", &["cli", "commands", "report"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -30,22 +30,25 @@ const MAY_SEE: [(&str, &[&str]); 20] = [
             "refusal",
             "writes",
             "exit_code",
+            "input",
         ],
     ),
     ("wizard", &["config"]),
-    ("report", &["event", "cli", "error"]),
+    ("report", &["event", "cli", "error", "input"]),
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "refusal", "exit_code"]),
     ("check", &["helm", "cluster", "process", "proxy", "stack", "config", "event"]),
     ("plan", &["helm", "cluster", "stack", "config", "event"]),
-    ("helm", &["process", "stack", "config", "event", "refusal", "writes", "yaml"]),
-    ("cluster", &["process", "proxy", "stack", "config", "event", "refusal", "writes"]),
+    ("helm", &["process", "stack", "config", "event", "refusal", "writes", "yaml", "input"]),
+    ("cluster", &["process", "proxy", "stack", "config", "event", "refusal", "writes", "input"]),
     // Starts every child, and knows nothing of what it is.
     ("process", &[]),
-    ("stack", &["config", "event", "yaml"]),
-    ("config", &["yaml"]),
+    ("stack", &["config", "event", "yaml", "input"]),
+    ("config", &["yaml", "input"]),
     // Knows nothing of answers, charts or files.
     ("yaml", &[]),
     ("proxy", &[]),
+    // Reads files that a person names, and knows nothing of what they mean.
+    ("input", &[]),
     ("event", &["exit_code"]),
     ("refusal", &["event"]),
     ("writes", &[]),

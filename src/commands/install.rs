@@ -300,23 +300,29 @@ pub(super) async fn ask(
 
 /// `10m`, `1h30m`, `90s`
 pub(super) fn parse_timeout(text: &str) -> Result<Duration, Error> {
-    duration(text).filter(|duration| *duration >= Duration::from_secs(10)).ok_or_else(|| Error::Usage {
-        message: format!("--timeout {text} is not a duration of at least 10 s"),
-        hint: Some("write it like 10m, 90s or 1h".into()),
-    })
+    duration("--timeout", text, Duration::from_secs(10))
 }
 
 /// Likewise, and `0s`.
 pub(super) fn parse_lock_timeout(text: &str) -> Result<Duration, Error> {
-    duration(text).ok_or_else(|| Error::Usage {
-        message: format!("--lock-timeout {text} is no duration"),
-        hint: Some("write it like 15m, 90s or 0s".into()),
-    })
+    duration("--lock-timeout", text, Duration::ZERO)
 }
 
-pub(super) fn duration(text: &str) -> Option<Duration> {
-    let parsed: jiff::SignedDuration = text.parse().ok()?;
-    Duration::try_from(parsed).ok()
+/// The longest that a flag may ask for.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A flag's duration of at least so much, and of at most 24 h.
+pub(super) fn duration(flag: &str, text: &str, least: Duration) -> Result<Duration, Error> {
+    let parsed = text.parse().ok().and_then(|parsed: jiff::SignedDuration| Duration::try_from(parsed).ok());
+    let wrong = |expected: String| Error::Usage {
+        message: format!("{flag} {text} is no duration {expected}"),
+        hint: Some("write it like 10m, 90s or 1h30m".into()),
+    };
+    match parsed {
+        Some(duration) if duration > LONGEST => Err(wrong("of at most 24 h".into())),
+        Some(duration) if duration >= least => Ok(duration),
+        _ => Err(wrong(format!("of at least {} s", least.as_secs()))),
+    }
 }
 
 #[cfg(test)]
@@ -327,10 +333,11 @@ mod tests {
     fn timeouts_are_read_as_people_write_them() {
         assert_eq!(parse_timeout("10m").unwrap(), Duration::from_secs(600));
         assert_eq!(parse_timeout("1h30m").unwrap(), Duration::from_secs(5400));
-        for wrong in ["", "10", "ten minutes", "-5m", "1s"] {
+        assert_eq!(parse_timeout("24h").unwrap(), LONGEST);
+        for wrong in ["", "10", "ten minutes", "-5m", "1s", "25h", "9223372036854775807s", "99999999999999999999h"] {
             assert!(matches!(parse_timeout(wrong), Err(Error::Usage { .. })), "{wrong}");
         }
         assert_eq!(parse_lock_timeout("0s").unwrap(), Duration::ZERO);
-        assert!(parse_lock_timeout("soon").is_err());
+        assert!(parse_lock_timeout("soon").is_err() && parse_lock_timeout("9223372036854775807s").is_err());
     }
 }

@@ -60,6 +60,7 @@ pub fn refuse(refusal: &clap::Error, arguments: impl IntoIterator<Item = OsStrin
 
 fn with_reports(global: &GlobalArgs, command: Option<Command>, run: Run<'_>) -> Result<u8, CommandError> {
     let failed = |error| CommandError::new(error, run.writes.state());
+    report::judge_log(global).map_err(failed)?;
     if reports::writer(command.as_ref()).is_none() {
         reports::refuse_flags(global).map_err(failed)?;
         return dispatch(global.clone(), command, run).map_err(failed);

@@ -1,7 +1,6 @@
 //! Reads every source into a [`Draft`]. All problems of all sources are reported in one go.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::draft::{Answer, judge_list};
@@ -12,6 +11,7 @@ use crate::config::sources::SecretSource;
 use crate::config::tree::{self, Content, Key, Node};
 use crate::config::variables::{FLAG_TWINS, environment_names};
 use crate::config::{ComponentName, ConfigError, Draft, Problem, Provenance};
+use crate::input::{self, InputError};
 use crate::yaml::{Flaw, Position};
 
 /// Where settings come from besides prompts.
@@ -77,23 +77,14 @@ pub fn add_saved(draft: Draft, text: &str) -> Result<Draft, ConfigError> {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let not_answers = |found: String| ConfigError::NotAnswers { path: path.to_owned(), found };
-    let facts = std::fs::metadata(path).map_err(unreadable)?;
-    if facts.is_dir() {
-        return Err(not_answers("a folder".into()));
-    }
-    if facts.len() > LARGEST {
-        return Err(not_answers(format!("{} bytes", facts.len())));
-    }
-    let mut bytes = Vec::new();
-    // A device or a pipe has no length before it is read.
-    std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    let bytes = input::read(path, LARGEST).map_err(|error| match error {
+        InputError::Unreadable(source) => ConfigError::Unreadable { path: path.to_owned(), source },
+        InputError::Other(found) => not_answers(found.to_owned()),
+        InputError::TooLarge { .. } => not_answers("more than that".into()),
+    })?;
     if bytes.contains(&0) {
         return Err(not_answers("binary data".into()));
-    }
-    if bytes.len() as u64 > LARGEST {
-        return Err(not_answers("more than that".into()));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let line =
@@ -250,6 +241,7 @@ impl Loader {
             [] | [_] => return self.problem(place, row.key, "no source", EXPECTED),
             _ => return self.problem(place, row.key, "more than one source", EXPECTED),
         };
+        self.draft.notices.extend(source.doubt());
         self.draft.insert(row, Answer::Secret(source), from);
     }
 

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::Secret;
+use crate::input;
+
+/// Larger files hold no secret.
+const LARGEST: u64 = 64 << 10;
 
 /// Source of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,17 @@ impl SecretSource {
         }
     }
 
+    /// What a person should know of where it is kept.
+    pub(super) fn doubt(&self) -> Option<String> {
+        match self {
+            SecretSource::File(path) if input::is_open_to_others(path) => {
+                let path = path.display();
+                Some(format!("the secret in {path} can be read by others; `chmod 600 {path}` keeps it to its owner"))
+            }
+            _ => None,
+        }
+    }
+
     /// Reads it; the error is (found, expected).
     pub(super) fn read(
         &self,
@@ -71,8 +86,9 @@ impl SecretSource {
 }
 
 fn read_file(path: &Path) -> Result<String, (String, String)> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        (format!("a file {} that cannot be read ({error})", path.display()), "expected a readable text file".into())
+    let text = input::read_text(path, LARGEST).map_err(|error| {
+        let expected = "expected a readable text file of at most 64 KiB".into();
+        (format!("a file {} that cannot be read ({error})", path.display()), expected)
     })?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())

@@ -203,7 +203,7 @@ impl Helm {
         let words: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
         let line = serde_json::json!({"time": jiff::Timestamp::now(), "helm": words});
         // The log is a help, never a reason to fail.
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let file = crate::input::append(path);
         let _ = file.and_then(|mut file| writeln!(file, "{line}"));
     }
 }

@@ -2,16 +2,26 @@
 //! neither the catalogue's nor seen before is pinned on first use.
 
 use std::collections::BTreeMap;
+use std::fs::TryLockError;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
 
 use crate::helm::error::DigestChange;
 use crate::helm::{FetchedChart, Helm, HelmError};
+use crate::input::InputError;
 use crate::stack::ChartSource;
 
 const LOCK: &str = "digests.json";
+/// How long another process may hold the file lock.
+const LOCKED: Duration = Duration::from_secs(10);
+/// Pause between two tries.
+const AGAIN: Duration = Duration::from_millis(50);
+/// Larger archives are no charts.
+const LARGEST: u64 = 256 << 20;
 
 impl Helm {
     /// Fetches a chart (cache, digest lock) without touching the cluster.
@@ -53,7 +63,7 @@ impl Helm {
         }
         keep(&arrived, &folder, &kept)?;
         if locked.is_none() {
-            self.pin(source, &found)?;
+            self.pin(source, &found).await?;
         }
         Ok(FetchedChart { path: kept, digest: found })
     }
@@ -81,11 +91,11 @@ impl Helm {
     }
 
     /// Side-by-side runs and fetches each add their line under a file lock.
-    fn pin(&self, source: &ChartSource, digest: &str) -> Result<(), HelmError> {
+    async fn pin(&self, source: &ChartSource, digest: &str) -> Result<(), HelmError> {
         let path = self.cache.join(LOCK);
         let failed = |source| HelmError::Local { what: format!("write {}", path.display()), source };
         let guard = std::fs::File::create(self.cache.join("digests.lock")).map_err(failed)?;
-        guard.lock().map_err(failed)?;
+        held(&guard).await.map_err(failed)?;
         let mut lock = self.lock()?;
         lock.insert(entry(source), digest.to_owned());
         let text = serde_json::to_vec_pretty(&lock).map_err(std::io::Error::other).map_err(failed)?;
@@ -93,6 +103,22 @@ impl Helm {
         file.write_all(&text).map_err(failed)?;
         file.persist(&path).map_err(|error| failed(error.error))?;
         Ok(())
+    }
+}
+
+/// Waits for a file lock without keeping the runtime or a signal waiting; whoever holds it for long does not work.
+async fn held(file: &std::fs::File) -> std::io::Result<()> {
+    let until = Instant::now() + LOCKED;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(AGAIN).await,
+            Err(TryLockError::WouldBlock) => {
+                let why = format!("another process has held digests.lock beside it for {} s", LOCKED.as_secs());
+                return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, why));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
     }
 }
 
@@ -106,7 +132,7 @@ pub(super) fn is_loopback(repository: &str) -> bool {
 }
 
 fn digest_of(path: &PathBuf) -> std::io::Result<String> {
-    Ok(hex(&std::fs::read(path)?))
+    Ok(hex(&crate::input::read(path, LARGEST).map_err(InputError::into_io)?))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -121,4 +147,21 @@ fn keep(arrived: &Path, folder: &Path, kept: &Path) -> Result<(), HelmError> {
     copy.write_all(&std::fs::read(arrived).map_err(failed)?).map_err(failed)?;
     copy.persist(kept).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_file_that_somebody_keeps_is_told_and_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || std::fs::File::create(folder.path().join("digests.lock")).unwrap();
+        let (first, second) = (open(), open());
+        held(&first).await.unwrap();
+        let why = held(&second).await.unwrap_err();
+        assert_eq!(why.kind(), std::io::ErrorKind::TimedOut);
+        drop(first);
+        held(&second).await.unwrap();
+    }
 }

@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::cli::GlobalArgs;
 use crate::error::Error;
+use crate::input;
 use crate::report::record::Record;
 use crate::report::style::Style;
 use crate::report::{html, junit, problem};
@@ -19,6 +20,19 @@ use crate::report::{html, junit, problem};
 pub struct Files {
     junit: Option<PathBuf>,
     html: Option<PathBuf>,
+}
+
+/// A log that is kept in something else than a file, and is no device either, is a wrong command line: what is written
+/// there would be lost, or would wait for a reader.
+pub fn judge_log(global: &GlobalArgs) -> Result<(), Error> {
+    let Some(path) = &global.log_file else { return Ok(()) };
+    match input::unfit_for_appending(path) {
+        None | Some("a folder") => Ok(()),
+        Some(other) => Err(Error::Usage {
+            message: format!("--log-file {} cannot be written: it is {other}", path.display()),
+            hint: Some("name a file in a folder that exists and can be written to".into()),
+        }),
+    }
 }
 
 impl Files {

@@ -44,12 +44,13 @@ use tokio::time::MissedTickBehavior;
 
 use crate::cli::{GlobalArgs, Output};
 use crate::event::{Event, EventStream, RunSummary, Stamped};
+use crate::input;
 use crate::report::screen::{Stderr, Terminal};
 use crate::report::style::{Style, Tone};
 use crate::report::text::wrap;
 
 pub use explanation::explanations;
-pub use files::Files;
+pub use files::{Files, judge_log};
 pub use findings::{Examined, findings_table};
 pub use invitation::invitation;
 pub use kept::{kept_table, removal_table};
@@ -185,7 +186,7 @@ pub fn write_events(log: Option<&Path>, events: impl IntoIterator<Item = Event>)
 
 /// The log is a help: without it the run goes on.
 fn open_log(path: &Path, style: &Style) -> Option<File> {
-    let opened = File::options().create(true).append(true).open(path);
+    let opened = input::append(path);
     let told =
         |error| problem(&format!("cannot write the log file {}: {error}; the run goes on", path.display()), style);
     opened.map_err(told).ok()

@@ -7,9 +7,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::{ChartRepository, ComponentName, LogsMode, Settings};
+use crate::input;
 use crate::stack::{CrdPolicy, StackError, UpgradePath, WaitFor};
 use crate::yaml;
 
+/// Larger files hold no values.
+const LARGEST: u64 = 4 << 20;
 /// The files that ship inside the binary.
 const EMBEDDED: [(&str, &str); 11] = [
     ("stack.yaml", include_str!("../../values/stack.yaml")),
@@ -115,7 +118,7 @@ impl Catalogue {
     pub fn from_dir(folder: &Path) -> Result<Catalogue, StackError> {
         Catalogue::read(|file| {
             let path = folder.join(file);
-            std::fs::read_to_string(&path).map_err(|source| StackError::Unreadable { path, source })
+            input::read_text(&path, LARGEST).map_err(|error| StackError::Unreadable { path, source: error.into_io() })
         })
     }
 

@@ -103,7 +103,7 @@ fn files_of_another_kind_are_refused_cheaply() {
     for (path, fragments) in [
         (machine.home().to_owned(), ["found a folder", "at most 1 MiB"]),
         (machine.path("nowhere.yaml"), ["cannot read the answers file", "No such file or directory"]),
-        ("/dev/zero".into(), ["found binary data", "at most 1 MiB"]),
+        ("/dev/zero".into(), ["found a device", "at most 1 MiB"]),
     ] {
         for said in refused(&machine, &path) {
             said.tells(&[&path.display().to_string()]).tells(&fragments);
