@@ -68,6 +68,18 @@ pub enum Error {
     /// The person or a signal ended it.
     #[error("interrupted")]
     Interrupted,
+    /// The person left a run that changes the cluster before it ended in order.
+    #[error("left in the middle of the run{}", in_words(.killed))]
+    Left {
+        /// What was killed, e.g. `helm upgrade loki`.
+        killed: Vec<String>,
+    },
+    /// A bug ended the command.
+    #[error("internal error: {message}")]
+    Bug {
+        /// What the panic said, and where it was.
+        message: String,
+    },
     /// The person or a signal ended the checks of the stack.
     #[error("interrupted during the verification")]
     InterruptedChecks {
@@ -168,6 +180,13 @@ impl CommandError {
     }
 }
 
+fn in_words(killed: &[String]) -> String {
+    match killed {
+        [] => String::new(),
+        some => format!(", {} was killed", some.join(" and ")),
+    }
+}
+
 impl From<EngineError> for Error {
     fn from(error: EngineError) -> Error {
         Error::Engine(Box::new(error))
@@ -193,8 +212,8 @@ impl Error {
             Error::Cluster(_) | Error::Helm(_) | Error::Plan(_) | Error::Preflight { .. } => PREFLIGHT,
             Error::Engine(error) => error.exit_code(),
             Error::Verification { .. } | Error::Hindered { .. } => VERIFICATION,
-            Error::Declined | Error::Interrupted | Error::InterruptedChecks { .. } => INTERRUPTED,
-            Error::Local { .. } => INTERNAL,
+            Error::Declined | Error::Interrupted | Error::Left { .. } | Error::InterruptedChecks { .. } => INTERRUPTED,
+            Error::Local { .. } | Error::Bug { .. } => INTERNAL,
         }
     }
 
@@ -213,6 +232,12 @@ impl Error {
             Error::InterruptedChecks { .. } => {
                 Some("`tailwatch verify` makes the checks again, and removes what interrupted ones left".into())
             }
+            Error::Left { .. } => Some(
+                "run the same command again: it repairs what was interrupted and goes on, at the latest 20 s from now, when \
+                 the lock expires"
+                    .into(),
+            ),
+            Error::Bug { .. } => Some("report it; the same command goes on from what is installed".into()),
             Error::Hindered { .. } | Error::Declined | Error::Interrupted | Error::Local { .. } => None,
         }
     }

@@ -26,6 +26,8 @@ pub enum InputError {
     TooLarge {
         /// The limit.
         largest: u64,
+        /// How many it has, where that is known without reading them.
+        found: Option<u64>,
     },
 }
 
@@ -41,8 +43,12 @@ impl InputError {
 
 /// All bytes of a regular file, or of a descriptor that this process was given, at most so many.
 pub fn read(path: &Path, largest: u64) -> Result<Vec<u8>, InputError> {
-    if let Some(other) = other(path, &std::fs::metadata(path)?) {
+    let facts = std::fs::metadata(path)?;
+    if let Some(other) = other(path, &facts) {
         return Err(InputError::Other(other));
+    }
+    if facts.len() > largest {
+        return Err(InputError::TooLarge { largest, found: Some(facts.len()) });
     }
     let file = File::open(path)?;
     if file.is_terminal() {
@@ -51,7 +57,7 @@ pub fn read(path: &Path, largest: u64) -> Result<Vec<u8>, InputError> {
     let mut bytes = Vec::new();
     file.take(largest.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > largest {
-        return Err(InputError::TooLarge { largest });
+        return Err(InputError::TooLarge { largest, found: None });
     }
     Ok(bytes)
 }
@@ -86,7 +92,7 @@ pub fn append(path: &Path) -> io::Result<File> {
 fn other(path: &Path, facts: &Metadata) -> Option<&'static str> {
     let kind = facts.file_type();
     let is_inherited = DESCRIPTORS.iter().any(|place| path.to_string_lossy().starts_with(place));
-    if kind.is_file() || (is_inherited && kind.is_fifo()) {
+    if kind.is_file() || (is_inherited && kind.is_fifo()) || path == Path::new("/dev/null") {
         None
     } else if kind.is_dir() {
         Some("a folder")
@@ -123,11 +129,11 @@ mod tests {
             (&socket, "it is a socket"),
             (folder.path(), "it is a folder"),
             (Path::new("/dev/zero"), "it is a device"),
-            (Path::new("/dev/null"), "it is a device"),
             (&folder.path().join("gone"), "No such file or directory (os error 2)"),
         ] {
             assert_eq!(read(path, 10).unwrap_err().to_string(), expected, "{}", path.display());
         }
+        assert_eq!(read(Path::new("/dev/null"), 10).unwrap(), b"");
         assert_eq!(read(&file, 4).unwrap(), b"four");
         assert_eq!(read(&file, 3).unwrap_err().to_string(), "it has more than 3 bytes");
         assert!(is_open_to_others(&file) && !is_open_to_others(&pipe));

@@ -6,6 +6,7 @@ use clap::Parser;
 use tailwatch::{cli::Cli, commands, report};
 
 fn main() -> ExitCode {
+    report::keep_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(refusal) => {

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use crate::cli::{GlobalArgs, Output};
 use crate::error::Error;
+use crate::report;
 
 /// Whether questions can be asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,12 +34,18 @@ impl Audience {
 enum Terminals {
     Present,
     Missing,
+    /// There is one, and a background job would be stopped by reading it.
+    OfOthers,
 }
 
 impl Terminals {
     fn now() -> Terminals {
         let present = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        if present { Terminals::Present } else { Terminals::Missing }
+        match present {
+            true if report::is_in_foreground() => Terminals::Present,
+            true => Terminals::OfOthers,
+            false => Terminals::Missing,
+        }
     }
 }
 
@@ -46,6 +53,7 @@ impl Terminals {
 fn obstacle(global: &GlobalArgs, terminals: Terminals) -> Option<&'static str> {
     match (terminals, global.output) {
         (Terminals::Missing, _) => Some("without a terminal"),
+        (Terminals::OfOthers, _) => Some("in the background of a terminal"),
         (_, Output::Json) => Some("with --output json"),
         (_, Output::Human) if global.quiet => Some("with --quiet, which does not show it"),
         (_, Output::Human) => None,
@@ -64,6 +72,7 @@ mod tests {
         for (line, terminals, expected) in [
             (&["tailwatch"][..], Terminals::Present, None),
             (&["tailwatch"], Terminals::Missing, Some("without a terminal")),
+            (&["tailwatch"], Terminals::OfOthers, Some("in the background of a terminal")),
             (&["tailwatch", "-q"], Terminals::Present, Some("with --quiet, which does not show it")),
             (&["tailwatch", "--output", "json"], Terminals::Present, Some("with --output json")),
         ] {

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use crate::cli::{Command, GlobalArgs, Output};
 use crate::cluster::Cluster;
 use crate::error::{CommandError, Error};
-use crate::event::{Event, RunOutcome, RunSummary};
+use crate::event::{Event, RunOutcome, RunSummary, StepResult};
 
 use crate::report::{self, Record};
 use crate::writes::{ClusterState, Writes};
@@ -75,7 +75,26 @@ impl Early<'_> {
         };
         let checks = record.checks_so_far();
         let summary = RunSummary { checks, ..summary_of(ended, self.started, error.cluster) };
+        if let Some((ended, left)) = record.steps_left() {
+            let events = left.iter().map(ending_of).collect::<Vec<_>>();
+            let end = Event::RunFinished(RunSummary { steps: [ended, left].concat(), ..summary });
+            return report::write_events(self.global.log_file.as_deref(), events.into_iter().chain([end]));
+        }
         report::write_events(self.global.log_file.as_deref(), whole_run(self.command, (context, namespace), summary));
+    }
+}
+
+fn ending_of(left: &StepResult) -> Event {
+    Event::StepFinished {
+        component: left.component.clone(),
+        wave: left.wave,
+        outcome: left.outcome,
+        seconds: left.seconds,
+        message: None,
+        causes: Vec::new(),
+        hint: None,
+        diagnosis: None,
+        rollback: None,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::check::stack::{self as stack_checks, Installed, StackContext};
 use crate::cli::GlobalArgs;
 use crate::cluster::{Cluster, Lease, Redaction, TrackedRelease};
 use crate::commands::lock::Waiting;
-use crate::commands::signals::Signals;
+use crate::commands::signals::{Leaving, Signals};
 use crate::commands::survey::Survey;
 use crate::commands::verify::verdict;
 use crate::commands::{adoption, ending, lock};
@@ -85,6 +85,7 @@ pub(super) async fn execute(
         Ok(lease) => lease,
         Err(error) => return Err(ending::left(reporter, error).await),
     };
+    options.signals.leaving(Leaving::of(&context, lease.as_ref()));
     let steps = with_usual_seconds(survey.plan.steps(), &journal);
     journal.begin(options.command, &steps);
     events.send(Event::RunStarted {

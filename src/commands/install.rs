@@ -314,15 +314,10 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// A flag's duration of at least so much, and of at most 24 h.
 pub(super) fn duration(flag: &str, text: &str, least: Duration) -> Result<Duration, Error> {
     let parsed = text.parse().ok().and_then(|parsed: jiff::SignedDuration| Duration::try_from(parsed).ok());
-    let wrong = |expected: String| Error::Usage {
-        message: format!("{flag} {text} is no duration {expected}"),
+    parsed.filter(|duration| (least..=LONGEST).contains(duration)).ok_or_else(|| Error::Usage {
+        message: format!("{flag} {text} is no duration of at least {} s and at most 24 h", least.as_secs()),
         hint: Some("write it like 10m, 90s or 1h30m".into()),
-    };
-    match parsed {
-        Some(duration) if duration > LONGEST => Err(wrong("of at most 24 h".into())),
-        Some(duration) if duration >= least => Ok(duration),
-        _ => Err(wrong(format!("of at least {} s", least.as_secs()))),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ mod upgrade;
 mod verify;
 
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::CommandFactory;
@@ -43,7 +45,7 @@ pub fn run(cli: Cli) -> Result<u8, CommandError> {
     let writes = Writes::default();
     let streams = ending::streams(command.as_ref());
     let record = Record::new(reports::writer(command.as_ref()).or(streams).unwrap_or("tailwatch"));
-    let ended = with_reports(&global, command, Run { record: &record, writes: &writes });
+    let ended = with_reports(&global, command, Run { record: &record, writes: &writes, started });
     if let Some(command) = streams {
         ending::Early { global: &global, command, started }.finish(&ended, &record);
     }
@@ -78,10 +80,35 @@ fn with_reports(global: &GlobalArgs, command: Option<Command>, run: Run<'_>) -> 
 struct Run<'a> {
     record: &'a Record,
     writes: &'a Writes,
+    started: Instant,
 }
 
+impl Run<'_> {
+    /// What ends the program where a command does not notice its signal: the same last words, in the same order.
+    fn abandon(self, global: &GlobalArgs, streams: Option<&'static str>) -> Abandoned {
+        let (global, record, writes, started) =
+            (global.clone(), self.record.clone(), self.writes.clone(), self.started);
+        Abandoned(Arc::new(move |error: Error| {
+            let ended = Err(CommandError::new(error, writes.state()));
+            if let Some(command) = streams {
+                ending::Early { global: &global, command, started }.finish(&ended, &record);
+            }
+            if let Err(error) = &ended {
+                report::failure::render(error, &Style::resolve(&global));
+                return error.exit_code();
+            }
+            error::OK
+        }))
+    }
+}
+
+/// Writes the last words of a command that is ended from outside; returns the exit code.
+#[derive(Clone)]
+struct Abandoned(Arc<dyn Fn(Error) -> u8 + Send + Sync>);
+
 fn dispatch(global: GlobalArgs, command: Option<Command>, run: Run<'_>) -> Result<u8, Error> {
-    let Run { record, writes } = run;
+    let Run { record, .. } = run;
+    let writes = (run.writes, run.abandon(&global, ending::streams(command.as_ref())));
     match command {
         None => drive(writes, |signals| async move { install::guided(&global, &signals, record).await }),
         Some(Command::Install(arguments)) => {
@@ -131,22 +158,40 @@ fn print_bytes(bytes: &[u8]) -> Result<u8, Error> {
     Ok(error::OK)
 }
 
-/// Runs a command's future; a signal before anything was changed ends it.
+/// Runs a command's future; a signal before anything was changed ends it, and so does a bug, whose lock is let go.
 fn drive<F: Future<Output = Result<u8, Error>>>(
-    writes: &Writes,
+    (writes, abandoned): (&Writes, Abandoned),
     command: impl FnOnce(Signals) -> F,
 ) -> Result<u8, Error> {
+    signals::go_on_in_the_background();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|source| Error::Local { what: "start the runtime".into(), source })?;
     let signals = Signals::new(writes.clone());
-    let _restored = report::SavedTerminal::remember();
-    let ended = runtime.block_on(signals::interruptible(&signals, command(signals.clone())));
+    let terminal = Arc::new(report::SavedTerminal::remember());
+    let abandon: signals::Abandon = {
+        let terminal = Arc::clone(&terminal);
+        Arc::new(move |error| {
+            terminal.restore();
+            leave(abandoned.0(error))
+        })
+    };
+    let run = || runtime.block_on(signals::interruptible(&signals, abandon, command(signals.clone())));
+    let ended = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        runtime.block_on(signals.leave());
+        Err(Error::Bug { message: report::last_panic() })
+    });
     // A blocking prompt or a resolver thread must not hold the exit back.
     runtime.shutdown_background();
+    terminal.restore();
     ended
+}
+
+#[expect(clippy::exit, reason = "the command blocks its thread, so that nobody else can end the program")]
+fn leave(code: u8) {
+    std::process::exit(code.into());
 }
 
 fn settings_sources(global: &GlobalArgs, arguments: &crate::cli::SettingsArgs) -> crate::config::Sources {

@@ -9,7 +9,7 @@ use crate::commands::audience::Audience;
 use crate::commands::execute::{Target, with_usual_seconds};
 use crate::commands::install::{PLANS, cluster_name, parse_lock_timeout, parse_timeout, tell_notices};
 use crate::commands::lock::Waiting;
-use crate::commands::signals::Signals;
+use crate::commands::signals::{Leaving, Signals};
 use crate::commands::survey::{catalogue, unidentified};
 use crate::commands::{connect, ending, lock, settings_sources};
 use crate::engine::{self, EngineContext, Journal, Machine, RunResult};
@@ -119,6 +119,7 @@ impl Run<'_> {
             Ok(lease) => lease,
             Err(error) => return Err(ending::left(reporter, error).await),
         };
+        self.signals.leaving(Leaving::of(&context, lease.as_ref()));
         let steps = with_usual_seconds(plan.steps(), &journal);
         journal.begin("uninstall", &steps);
         events.send(Event::RunStarted {

@@ -81,6 +81,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     let bytes = input::read(path, LARGEST).map_err(|error| match error {
         InputError::Unreadable(source) => ConfigError::Unreadable { path: path.to_owned(), source },
         InputError::Other(found) => not_answers(found.to_owned()),
+        InputError::TooLarge { found: Some(bytes), .. } => not_answers(format!("{bytes} bytes")),
         InputError::TooLarge { .. } => not_answers("more than that".into()),
     })?;
     if bytes.contains(&0) {

@@ -132,6 +132,9 @@ pub enum StepError {
         /// What a rule found.
         diagnosis: Option<Box<Diagnosis>>,
     },
+    /// helm may not be started.
+    #[error("nothing more may be changed")]
+    Unrenewed(#[source] ClusterError),
     /// An object could not be deleted.
     #[error("cannot delete {object}")]
     Delete {
@@ -171,6 +174,9 @@ impl EngineError {
         match self {
             EngineError::Step { source: StepError::Cancelled, .. } => exit_code::INTERRUPTED,
             EngineError::Cancelled { .. } | EngineError::RemovalCancelled { .. } => exit_code::INTERRUPTED,
+            EngineError::Step { source, .. } | EngineError::Removal { source, .. } if source.is_unrenewed() => {
+                exit_code::LOCKED
+            }
             EngineError::Step { .. } | EngineError::Removal { .. } => exit_code::INSTALL,
             EngineError::LockLost { .. } => exit_code::LOCKED,
             // 5 where anything was written.
@@ -256,6 +262,18 @@ fn standing(wave: u8) -> String {
 }
 
 impl StepError {
+    /// The lock could not be renewed for the rest of the step's time.
+    fn is_unrenewed(&self) -> bool {
+        matches!(
+            self,
+            StepError::Unrenewed(_)
+                | StepError::Object { source: ClusterError::Unrenewed { .. }, .. }
+                | StepError::Anew { source: ClusterError::Unrenewed { .. }, .. }
+                | StepError::Crds { source: ClusterError::Unrenewed { .. }, .. }
+                | StepError::Delete { source: ClusterError::Unrenewed { .. }, .. }
+        )
+    }
+
     /// A request that a signal ended has ended the step.
     pub(super) fn or_cancelled(self) -> StepError {
         match self {
@@ -279,6 +297,7 @@ impl StepError {
             | StepError::Helm { diagnosis, .. } => diagnosis.as_deref(),
             StepError::Anew { .. }
             | StepError::Watch(_)
+            | StepError::Unrenewed(_)
             | StepError::Delete { .. }
             | StepError::Look(_)
             | StepError::Needed { .. }
@@ -296,6 +315,7 @@ impl StepError {
             | StepError::Crds { source, .. }
             | StepError::Delete { source, .. }
             | StepError::Watch(source)
+            | StepError::Unrenewed(source)
             | StepError::Look(source) => source.hint(),
             StepError::Needed { .. } => Some("run the same command again; it plans from what stands".into()),
             StepError::NotGone { hint, .. } => Some(hint.clone().unwrap_or_else(|| {

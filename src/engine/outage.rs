@@ -90,7 +90,7 @@ impl Outage<'_> {
                 return Err(StepError::Cancelled);
             }
             if Instant::now() >= self.deadline {
-                return Err(StepError::Watch(ClusterError::Unrenewed { seconds: since.as_secs() }));
+                return Err(StepError::Unrenewed(ClusterError::Unrenewed { seconds: since.as_secs() }));
             }
             tokio::select! {
                 () = sleep(LOOK_AGAIN) => {}

@@ -76,7 +76,7 @@ impl StepRun<'_> {
     fn ended_by(&self, mutation: &Mutation<'_>, what: &'static str, source: HelmError) -> StepError {
         match source {
             _ if self.context.cancel.is_cancelled() => StepError::Cancelled,
-            _ if mutation.was_fenced() => StepError::Watch(self.context.unrenewed()),
+            _ if mutation.was_fenced() => StepError::Unrenewed(self.context.unrenewed()),
             source => self.helm_failed(what, source),
         }
     }

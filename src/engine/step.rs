@@ -188,7 +188,7 @@ impl StepRun<'_> {
                 Err(StepError::Helm { source, .. }) if self.may_come_back(&source) => {
                     standing = self.standing_again().await?;
                 }
-                Err(StepError::Watch(ClusterError::Unrenewed { .. })) if !self.time_left().is_zero() => {
+                Err(StepError::Unrenewed(_)) if !self.time_left().is_zero() => {
                     self.outage().ready_for_helm().await?;
                     standing = self.standing_again().await?;
                 }
@@ -248,7 +248,7 @@ impl StepRun<'_> {
         match applied {
             Ok(()) => Ok(()),
             Err(_) if context.cancel.is_cancelled() => Err(StepError::Cancelled),
-            Err(_) if mutation.was_fenced() => Err(StepError::Watch(context.unrenewed())),
+            Err(_) if mutation.was_fenced() => Err(StepError::Unrenewed(context.unrenewed())),
             Err(source) => {
                 let hook = match hook {
                     None => self.late_hook().await,

@@ -17,6 +17,7 @@ mod invitation;
 mod junit;
 mod kept;
 mod lines;
+mod panic;
 mod path;
 mod record;
 #[cfg(test)]
@@ -54,9 +55,10 @@ pub use files::{Files, judge_log};
 pub use findings::{Examined, findings_table};
 pub use invitation::invitation;
 pub use kept::{kept_table, removal_table};
+pub use panic::{keep_panics, last_panic};
 pub use record::{Component, ComponentState, Record, Surroundings};
 pub use tables::{diff_text, plan_table, status_table};
-pub use terminal::SavedTerminal;
+pub use terminal::{SavedTerminal, is_in_foreground};
 pub use upgrades::upgrade_table;
 pub use verdicts::checks_table;
 
@@ -175,7 +177,7 @@ pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream, reco
 /// Writes events of this moment to stdout, one JSON object a line, and to a log file. Needs no runtime.
 pub fn write_events(log: Option<&Path>, events: impl IntoIterator<Item = Event>) {
     let mut json = Json(std::io::stdout());
-    let mut log = log.and_then(|path| File::options().create(true).append(true).open(path).ok());
+    let mut log = log.and_then(|path| input::append(path).ok());
     for stamped in events.into_iter().map(Stamped::now) {
         json.event(&stamped);
         if let Some(log) = &mut log {

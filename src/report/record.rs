@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use crate::error::{CommandError, Error, INTERRUPTED};
-use crate::event::{ActionKind, CheckResult, Event, PlannedStep, RunError, Stamped, StepOutcome};
+use crate::event::{ActionKind, CheckResult, Event, PlannedStep, RunError, Stamped, StepOutcome, StepResult};
 use crate::report::failure::fact;
 
 /// A run as it is remembered. Cheap to clone; every clone writes into the same.
@@ -225,6 +225,29 @@ impl Record {
     /// Whether the run has sent its last event.
     pub fn is_finished(&self) -> bool {
         self.facts().finished
+    }
+
+    /// Of a run that has sent its first event: how each step ended, and those that have not as cancelled or, where they
+    /// were not started, as skipped.
+    pub fn steps_left(&self) -> Option<(Vec<StepResult>, Vec<StepResult>)> {
+        let facts = self.facts();
+        let result = |facts: &StepFacts, outcome, seconds| StepResult {
+            component: facts.planned.component.clone(),
+            wave: facts.planned.wave,
+            outcome,
+            seconds,
+        };
+        let (ended, left): (Vec<&StepFacts>, Vec<&StepFacts>) =
+            facts.steps.iter().partition(|step| step.ended.is_some());
+        let ended = ended.into_iter().filter_map(|step| {
+            let end = step.ended.as_ref()?;
+            Some(result(step, end.outcome, end.seconds))
+        });
+        let left = left.into_iter().map(|step| {
+            let outcome = if step.started.is_some() { StepOutcome::Cancelled } else { StepOutcome::Skipped };
+            result(step, outcome, 0.0)
+        });
+        (!facts.steps.is_empty()).then(|| (ended.collect(), left.collect()))
     }
 
     /// The context, when known, and the namespace of the stack.

@@ -58,7 +58,7 @@ fn converges(sandbox: &Sandbox) {
 fn an_interrupt_ends_the_run_in_order_and_the_same_command_goes_on() {
     let sandbox = Sandbox::up(&[]);
     let (child, lines) = install_until(&sandbox, |event| event["event"] == "wave-started" && event["wave"] == 31);
-    kill("-INT", &child.id().to_string());
+    kill("-TERM", &child.id().to_string());
     let events: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
     let ended = { child }.wait().unwrap();

@@ -26,7 +26,7 @@ fn a_verification_that_is_killed_or_interrupted_leaves_nothing_once_the_next_has
 
     let mut interrupted = sandbox.tailwatch_command(&["verify"]).spawn().unwrap();
     eventually("a probe", || !probes(&sandbox).is_empty());
-    sandbox.command("kill".as_ref()).args(["-INT", &interrupted.id().to_string()]).status().unwrap();
+    sandbox.command("kill".as_ref()).args(["-TERM", &interrupted.id().to_string()]).status().unwrap();
     assert_eq!(interrupted.wait().unwrap().code(), Some(130));
     assert_eq!(probes(&sandbox), Vec::<Value>::new());
 }

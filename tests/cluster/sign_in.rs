@@ -181,7 +181,7 @@ fn only_the_browser_that_was_sent_there_counts_and_nothing_of_it_is_kept(sandbox
 
 fn an_interruption_ends_the_wait(sandbox: &Sandbox) {
     let walk = Walk::begin(sandbox, &["--login", "--login-port", &free_port()]);
-    Command::new("kill").args(["-INT", &walk.program.id().to_string()]).status().unwrap();
+    Command::new("kill").args(["-TERM", &walk.program.id().to_string()]).status().unwrap();
     walk.ended_with(130);
 }
 

@@ -279,7 +279,7 @@ fn an_uninstall_that_is_interrupted_or_killed_goes_on() {
     let started = |component: &'static str| {
         move |event: &Value| event["event"] == "step-started" && event["component"] == component
     };
-    assert_eq!(ended_by(&sandbox, "-INT", started("alloy")), Some(130));
+    assert_eq!(ended_by(&sandbox, "-TERM", started("alloy")), Some(130));
     assert_eq!(ended_by(&sandbox, "-KILL", started("kube-prometheus-stack")), None);
     assert_eq!(ended_by(&sandbox, "-KILL", started("own-objects")), None);
     let waits_for_namespace =

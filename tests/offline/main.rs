@@ -11,6 +11,7 @@ mod good_answers;
 mod helm_child;
 mod helm_fetch;
 mod helm_versions;
+mod inputs;
 mod interruption;
 mod machine;
 mod one_cluster;

@@ -11,6 +11,7 @@ use crate::cluster::connect::kubeconfig::{Entry, Kubeconfig, Places, find};
 use crate::cluster::connect::route::Route;
 use crate::cluster::{ClusterError, ClusterTarget, KubeconfigSnapshot};
 use crate::config::Secret;
+use crate::input;
 use crate::proxy::ProxyRules;
 
 /// Where a pod finds its account (Kubernetes docs, "Accessing the Kubernetes API from a Pod").
@@ -177,11 +178,15 @@ fn check_cluster(name: &str, cluster: &Cluster) -> Result<(), String> {
     readable("certificate-authority", &cluster.certificate_authority)
 }
 
+/// Larger files hold no certificate and no token.
+const LARGEST: u64 = 4 << 20;
+
 fn readable(field: &str, file: &str) -> Result<(), String> {
     match file.is_empty() {
         true => Ok(()),
         false => {
-            std::fs::File::open(file).map(|_| ()).map_err(|error| format!("{field}: {file} cannot be read ({error})"))
+            let read = input::read(Path::new(file), LARGEST);
+            read.map(drop).map_err(|error| format!("{field}: {file} cannot be read ({error})"))
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Files".
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -11,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::cluster::connect::entries;
 use crate::cluster::{ClusterError, ClusterTarget};
+use crate::input::{self, InputError};
 
 /// Bytes of a kubeconfig that are read; certificates of some hundred clusters fit.
 const LARGEST: u64 = 16 << 20;
@@ -137,12 +137,10 @@ fn bad(file: &Path, reason: impl Into<String>, next: impl Into<String>) -> Clust
 }
 
 fn read(file: &Path) -> std::io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    std::fs::File::open(file)?.take(LARGEST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(std::io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
-    }
-    Ok(text)
+    input::read(file, LARGEST).map_err(|error| match error {
+        InputError::TooLarge { .. } => std::io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)),
+        other => other.into_io(),
+    })
 }
 
 /// One file; an empty one is an empty kubeconfig.
