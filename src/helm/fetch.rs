@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::TryLockError;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -131,7 +131,7 @@ pub(super) fn is_loopback(repository: &str) -> bool {
     repository.contains("://127.") || repository.contains("://localhost")
 }
 
-fn digest_of(path: &PathBuf) -> std::io::Result<String> {
+fn digest_of(path: &Path) -> std::io::Result<String> {
     Ok(hex(&crate::input::read(path, LARGEST).map_err(InputError::into_io)?))
 }
 
