@@ -30,6 +30,18 @@ impl Redaction {
         Redaction { values }
     }
 
+    /// And of other texts, as a whole and line by line.
+    pub fn and<'a>(mut self, secrets: impl Iterator<Item = &'a Secret<String>>) -> Redaction {
+        for secret in secrets.map(Secret::expose) {
+            let parts = std::iter::once(secret.trim()).chain(secret.lines().map(str::trim));
+            let long = parts.filter(|part| part.len() >= SHORTEST);
+            self.values.extend(long.map(|part| Secret::new(part.to_owned())));
+            self.values.push(Secret::new(STANDARD.encode(secret)));
+        }
+        self.values.retain(|value| !value.expose().is_empty());
+        self
+    }
+
     /// The text without them.
     pub(super) fn apply(&self, text: &str) -> String {
         let blank = |text: String, value: &Secret<String>| text.replace(value.expose().as_str(), "***");

@@ -113,6 +113,7 @@ pub(super) fn request<'a>(release: &'a Release, chart: &'a FetchedChart) -> Rele
         namespace: &release.namespace,
         chart: &chart.path,
         values: &release.values,
+        secrets: &release.secrets,
         ownership: Ownership::Respect,
     }
 }

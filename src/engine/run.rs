@@ -96,6 +96,7 @@ pub fn tracked(plan: &Plan, prepared: &Prepared) -> Vec<TrackedRelease> {
 /// What must not be quoted from logs.
 pub fn redaction(plan: &Plan) -> Redaction {
     Redaction::of(plan.releases().flat_map(|release| &release.objects).map(|object| &object.secret_data))
+        .and(plan.releases().flat_map(|release| &release.secrets))
 }
 
 async fn run_wave(

@@ -95,7 +95,8 @@ impl Helm {
         if !capabilities.api_versions.is_empty() {
             arguments.extend(words(&["--api-versions", &capabilities.api_versions.join(",")]));
         }
-        let output = self.call(arguments, Effect::Reads, READ, &CancellationToken::new()).await?;
+        let output = self.call(arguments, Effect::Reads, READ, &CancellationToken::new()).await;
+        let output = output.map_err(|error| error.without(request.secrets))?;
         parse::documents(&output).map_err(|source| output_error("helm template", source))
     }
 
@@ -119,7 +120,7 @@ impl Helm {
         // Without `--reset-values` helm takes empty values for "as they were".
         arguments.extend(words(&["--skip-crds", "--reset-values", "-f"]));
         arguments.push(values.path().into());
-        self.change(arguments, limits).await
+        self.change(arguments, limits).await.map_err(|error| error.without(request.secrets))
     }
 
     /// `helm rollback` to a revision.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::config::Secret;
 use crate::helm::schema;
 use crate::refusal::{self, REFUSALS, Refusal};
 
@@ -236,6 +237,21 @@ pub fn rows() -> impl Iterator<Item = &'static Refusal> {
 }
 
 impl HelmError {
+    /// The error without these texts, which helm may have quoted from the values.
+    pub(super) fn without(mut self, secrets: &[Secret<String>]) -> HelmError {
+        const SHORTEST: usize = 4;
+        if let HelmError::Known { stderr, .. } | HelmError::Failed { stderr, .. } = &mut self {
+            let parts = secrets
+                .iter()
+                .map(Secret::expose)
+                .flat_map(|secret| std::iter::once(secret.trim()).chain(secret.lines().map(str::trim)));
+            for part in parts.filter(|part| part.len() >= SHORTEST) {
+                *stderr = stderr.replace(part, "***");
+            }
+        }
+        self
+    }
+
     /// Classifies a failed call.
     pub(super) fn classify(command: String, end: String, stderr: &str) -> HelmError {
         let fetches = command.starts_with("helm pull") || command.starts_with("helm repo");

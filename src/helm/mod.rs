@@ -20,6 +20,7 @@ mod registry;
 mod schema;
 mod versions;
 
+use crate::config::Secret;
 use crate::process::{Children, ClusterAccess, Environment};
 use crate::refusal::Refusal;
 use crate::stack::HelmDriver;
@@ -173,6 +174,8 @@ pub struct ReleaseRequest<'a> {
     pub chart: &'a Path,
     /// Values; written to a 0600 temporary file.
     pub values: &'a Value,
+    /// Texts that are not quoted from what helm says.
+    pub secrets: &'a [Secret<String>],
     /// Of what stands already; only applying asks.
     pub ownership: Ownership,
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::event::ActionKind;
 use crate::plan::effects::{by_key, words};
+use crate::plan::mask::Mask;
 use crate::plan::{Drifted, Observed, Plan, Step, Work};
 
 /// What changes of one release.
@@ -43,17 +44,25 @@ fn step_diff(step: &Step, observed: &Observed, rendered: &BTreeMap<String, Vec<V
     let component = step.release.component.to_string();
     let empty = Value::Object(Map::new());
     let old = observed.values.get(&component).unwrap_or(&empty);
+    let mask = Mask::of(&step.release.secrets, old, &step.release.values);
+    let drifted = |drifted: &Drifted| {
+        let live = drifted.live.as_ref().map(|live| mask.apply(live));
+        of_drift(&Drifted { live, wanted: mask.apply(&drifted.wanted) })
+    };
     let objects = match &step.work {
         Work::Helm => {
-            let old = observed.manifests.get(&component).map(Vec::as_slice).unwrap_or_default();
-            let new = rendered.get(&component).map(Vec::as_slice).unwrap_or_default();
-            between(old, new, &step.release.namespace)
+            let shown = |objects: Option<&Vec<Value>>| -> Vec<Value> {
+                objects.into_iter().flatten().map(|object| mask.apply(object)).collect()
+            };
+            let (old, new) = (shown(observed.manifests.get(&component)), shown(rendered.get(&component)));
+            between(&old, &new, &step.release.namespace)
         }
-        Work::Objects { release } => release.iter().filter_map(of_drift).collect(),
+        Work::Objects { release } => release.iter().filter_map(drifted).collect(),
         Work::Wait => Vec::new(),
     };
     let objects = step.own.iter().filter_map(of_drift).chain(objects).collect();
-    let diff = unified(&format!("{component} values"), &yaml(old), &yaml(&step.release.values));
+    let diff =
+        unified(&format!("{component} values"), &yaml(&mask.apply(old)), &yaml(&mask.apply(&step.release.values)));
     StepDiff { component, diff, objects }
 }
 

@@ -10,6 +10,7 @@ mod effects;
 mod error;
 mod foresee;
 mod immutable;
+mod mask;
 mod notes;
 mod observe;
 mod offers;

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::config::{LogsMode, Quantity, RetentionPeriod, Settings};
+use crate::config::{ChartValues, LogsMode, Quantity, RetentionPeriod, Settings};
 use crate::stack::catalogue::{Component, When};
 use crate::stack::certificate::webhook_certificate;
 use crate::stack::merge::merge;
@@ -70,6 +70,7 @@ fn release(
         chart: ChartSource { name: row.chart.clone(), repository, version, digest: digest.cloned().flatten() },
         values,
         overrides,
+        secrets: settings.values.get(&component.name).into_iter().flat_map(ChartValues::secrets).cloned().collect(),
         crds: row.crds,
         api_versions: row.api_versions.clone(),
         wait_for: row.wait_for.clone(),

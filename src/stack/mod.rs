@@ -94,6 +94,8 @@ pub struct Release {
     pub values: Value,
     /// The user's own part of them: a mapping, empty when there is none.
     pub overrides: Value,
+    /// Secrets in them, which the answers read from elsewhere.
+    pub secrets: Vec<Secret<String>>,
     /// How CRDs reach the cluster.
     pub crds: CrdPolicy,
     /// API versions that the cluster will have once earlier waves stand (`group/version/Kind`), for rendering.

@@ -69,7 +69,14 @@ fn limits(cancel: &CancellationToken) -> Limits {
 }
 
 fn request<'a>(chart: &'a Path, values: &'a serde_json::Value) -> ReleaseRequest<'a> {
-    ReleaseRequest { release: "demo", namespace: "monitoring", chart, values, ownership: Ownership::Respect }
+    ReleaseRequest {
+        release: "demo",
+        namespace: "monitoring",
+        chart,
+        values,
+        secrets: &[],
+        ownership: Ownership::Respect,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
