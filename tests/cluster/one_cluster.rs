@@ -14,8 +14,6 @@ use serde_json::{Value, json};
 
 use crate::support::{Said, Sandbox};
 
-/// What no child may get.
-const CANARY: &str = "sandbox-client-secret-c4nary";
 const DRIVER: &str = "HELM_DRIVER";
 
 /// Writes of tailwatch and of helm.
@@ -54,6 +52,9 @@ impl Desk<'_> {
         script(&desk.file("helm"), &format!("{}\nexec '{}' \"$@\"", dump("helm"), here.variable("TAILWATCH_HELM")));
         script(&desk.file("tailscale"), &format!("{}\nexit 1", dump("tailscale")));
         std::fs::write(desk.kubeconfig(), desk.both().to_string()).unwrap();
+        let answers = std::fs::read_to_string(here.answers()).unwrap();
+        assert!(answers.contains("AUTH0_CLIENT_SECRET"), "{answers}");
+        std::fs::write(desk.file("answers.yaml"), answers.replace("AUTH0_CLIENT_SECRET", "OIDC_KEY")).unwrap();
         desk
     }
 
@@ -63,6 +64,11 @@ impl Desk<'_> {
 
     fn kubeconfig(&self) -> PathBuf {
         self.file("kubeconfig")
+    }
+
+    /// What no child may get, in the variable that the answers name.
+    fn secret(&self) -> &str {
+        self.here.variable("AUTH0_CLIENT_SECRET")
     }
 
     fn context(sandbox: &Sandbox) -> String {
@@ -111,7 +117,7 @@ impl Desk<'_> {
             .env("HELM_NAMESPACE", "elsewhere")
             .env("AWS_SECRET_ACCESS_KEY", "kept")
             .env("AZURE_CLIENT_SECRET", "kept")
-            .env("OIDC_KEY", CANARY)
+            .env("OIDC_KEY", self.secret())
             .env_remove("AUTH0_CLIENT_SECRET");
         command
     }
@@ -131,10 +137,13 @@ impl Desk<'_> {
     }
 
     #[track_caller]
-    fn nobody_got_the_canary(&self) {
+    fn nobody_got_the_secret(&self) {
         for name in ["helm", "plugin", "tailscale"] {
             let seen = std::fs::read_to_string(self.file(&format!("{name}.environment"))).unwrap();
-            assert!(!seen.contains(CANARY) && !seen.contains("TAILWATCH_"), "{name}");
+            assert!(
+                !seen.contains(self.secret()) && !seen.contains("OIDC_KEY") && !seen.contains("TAILWATCH_"),
+                "{name}"
+            );
             assert!(seen.contains("AWS_SECRET_ACCESS_KEY=kept"), "{name}");
         }
     }
@@ -155,9 +164,8 @@ fn moment(whole: Duration, round: u32) -> Duration {
 fn no_switched_context_and_no_variable_leads_a_run_to_another_cluster() {
     let (here, there) = (Sandbox::up(&["--nodes", "1"]), Sandbox::up(&["--nodes", "1", "--helm", "3"]));
     let desk = Desk::new(&here, &there);
-    let answers = here.answers();
-    let source = ["--set", "auth0.clientSecret={ env: OIDC_KEY }"];
-    let install = [&["install", "--answers", &answers, "--yes", "--skip-verify"], &source[..]].concat();
+    let answers = desk.file("answers.yaml").display().to_string();
+    let install = ["install", "--answers", &answers, "--yes", "--skip-verify"];
     let upgrade = [&install[..], &["--set", "retention.logs=11d", "--set", "versions.loki=6.55.0"]].concat();
     let uninstall = ["uninstall", "--delete-data", "--yes"];
     let mut usual = [Duration::from_secs(8), Duration::from_secs(5), Duration::from_secs(4)];
@@ -177,7 +185,7 @@ fn no_switched_context_and_no_variable_leads_a_run_to_another_cluster() {
             }
         }
     }
-    desk.nobody_got_the_canary();
+    desk.nobody_got_the_secret();
     // The other helm: a stack that stands by ConfigMaps is not planned over there either.
     let answers = there.answers();
     let install = ["install", "--answers", &answers, "--yes", "--skip-verify"];
