@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::{self, GlobalArgs, SettingsArgs};
 use crate::cluster::{Cluster, ClusterTarget, KubeconfigSnapshot};
-use crate::commands::settings_sources;
+use crate::commands::{saved, settings_sources};
 use crate::config::{self, Draft};
 use crate::engine;
 use crate::error::Error;
@@ -47,6 +47,13 @@ pub(super) async fn connect(global: &GlobalArgs, draft: &Draft, writes: &Writes)
     let (cluster, program) = (cluster?, program?);
     let access = access(&cluster)?;
     Ok((cluster, program.on(access)))
+}
+
+/// The same helm without the variables that the answers kept in the cluster name as sources of secrets. Whether these
+/// answers can be used is told by what uses them.
+pub(super) async fn without_saved(helm: Helm, draft: &Draft, cluster: &Cluster) -> Helm {
+    let known = saved::add(draft.clone(), cluster).await;
+    helm.without(known.map(|draft| draft.secret_variables()).unwrap_or_default())
 }
 
 /// What every helm of this run gets, written once.

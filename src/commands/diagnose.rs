@@ -30,6 +30,7 @@ pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8,
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
+    let helm = connect::without_saved(helm, &draft, &cluster).await;
     let rows = catalogue(global)?.overview(&namespace);
     let (releases, redaction) = tokio::try_join!(releases((&cluster, &helm), &rows), redaction(&cluster, &namespace))?;
     if releases.is_empty() {

@@ -96,6 +96,7 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     let told = draft.notices().len();
     let (cluster, helm) = connect::connect(global, &draft, run.signals.writes()).await?;
     let mut draft = saved::add(draft, &cluster).await?;
+    let helm = helm.without(draft.secret_variables());
     tell_notices(&draft.notices()[told..], global);
     if Audience::of(global) == Audience::Person {
         ask((&cluster, helm.environment()), &mut draft, run.scope, Secrets::of(arguments)).await?;

@@ -57,6 +57,7 @@ pub(super) async fn plan(
 ) -> Result<u8, Error> {
     let draft = saved::judged(global, arguments)?;
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
+    let helm = connect::without_saved(helm, &draft, &cluster).await;
     let settings = saved::settings(draft, &cluster).await?;
     let mut survey = survey(global, &cluster, &helm, &settings).await?;
     let foreign = survey.foreign_objects().into_iter();

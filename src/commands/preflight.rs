@@ -28,6 +28,7 @@ pub(super) async fn preflight(
 ) -> Result<u8, Error> {
     let draft = saved::judged(global, arguments)?;
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
+    let helm = connect::without_saved(helm, &draft, &cluster).await;
     let settings = saved::settings(draft, &cluster).await?;
     reports::note_surroundings(record, &cluster, &helm, &settings);
     let operator = plan::tailscale_operator(&cluster).await?;

@@ -30,6 +30,7 @@ pub(super) async fn status(global: &GlobalArgs, writes: &Writes) -> Result<u8, E
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
+    let helm = connect::without_saved(helm, &draft, &cluster).await;
     let rows = catalogue(global)?.overview(&namespace);
     let (releases, address) = tokio::try_join!(releases(&cluster, &helm, &rows), address(&cluster, &namespace))?;
     let nothing = releases.iter().all(|row| row.status.is_none());

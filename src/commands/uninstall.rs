@@ -49,6 +49,7 @@ pub(super) async fn uninstall(
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
     let (cluster, helm) = connect::connect(global, &draft, signals.writes()).await?;
+    let helm = connect::without_saved(helm, &draft, &cluster).await;
     record.place(cluster.context(), &namespace);
     let rows = catalogue(global)?.overview(&namespace);
     tell_notices(unidentified(&cluster).as_slice(), global);

@@ -46,6 +46,7 @@ pub(super) async fn upgrade(
     let audience = Audience::of(global);
     let (cluster, helm) = connect::connect(global, &draft, signals.writes()).await?;
     let mut draft = saved::add(draft, &cluster).await?;
+    let helm = helm.without(draft.secret_variables());
     let catalogue = catalogue(global)?;
     let standing = offers::standing((&cluster, &helm), &catalogue, &draft).await?;
     let offers = offers::offers(&helm, &catalogue, &draft, looked_at(&standing, &named, arguments)).await?;

@@ -39,6 +39,7 @@ impl Verification<'_> {
         };
         let draft = saved::judged(global, &arguments.settings)?;
         let (cluster, helm) = connect::connect(global, &draft, self.signals.writes()).await?;
+        let helm = connect::without_saved(helm, &draft, &cluster).await;
         let settings = saved::settings(draft, &cluster).await?;
         reports::note_surroundings(self.record, &cluster, &helm, &settings);
         let releases = wanted(global, &cluster, &settings).await?;

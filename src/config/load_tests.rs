@@ -158,6 +158,18 @@ fn versions_and_values_tell_their_own_source() {
     assert_eq!(entries(&alone).iter().filter(|entry| entry.ends_with(kept)).count(), 4);
 }
 
+#[test]
+fn every_variable_that_a_source_names_as_a_secret_is_known_even_beside_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("answers.yaml");
+    std::fs::write(&path, "tailnett: x\nauth0: { clientSecret: { env: OF_FILE } }\n").unwrap();
+    let set = vec!["auth0.clientSecret={ env: OF_SET }".to_owned()];
+    let sources = Sources { answers: Some(path), set, ..Sources::default() };
+    assert_eq!(secret_variables(&sources).into_iter().collect::<Vec<_>>(), ["OF_FILE", "OF_SET"]);
+    let saved = add_saved(Draft::default(), "auth0: { clientSecret: { env: OF_SAVED } }").unwrap();
+    assert_eq!(saved.secret_variables().into_iter().collect::<Vec<_>>(), ["OF_SAVED"]);
+}
+
 fn values_of(text: &str) -> Result<serde_json::Value, ConfigError> {
     let draft = loaded(&format!("{GOOD}values:\n  loki:\n{text}"))?;
     Ok(draft.values.values().next().map(|(values, _)| values.exposed()).unwrap_or_default())
