@@ -23,6 +23,7 @@ mod refusals;
 mod sandboxes;
 mod sign_in;
 mod support;
+mod true_words;
 mod uninstall;
 mod upgrades;
 mod wizard;
