@@ -22,6 +22,7 @@ mod own_objects;
 mod refusals;
 mod sandboxes;
 mod sign_in;
+mod stopped_api_server;
 mod support;
 mod true_words;
 mod uninstall;
