@@ -27,4 +27,5 @@ mod support;
 mod true_words;
 mod uninstall;
 mod upgrades;
+mod values;
 mod wizard;
