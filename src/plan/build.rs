@@ -160,7 +160,6 @@ mod tests {
     fn release(version: &str) -> Release {
         Release {
             component: "loki".parse().unwrap(),
-            title: "Loki".into(),
             wave: 32,
             namespace: "monitoring".into(),
             chart: ChartSource {
@@ -176,7 +175,6 @@ mod tests {
             api_versions: vec![],
             wait_for: vec![],
             objects: vec![],
-            docs: String::new(),
             expect: Default::default(),
         }
     }

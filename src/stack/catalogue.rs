@@ -55,7 +55,6 @@ struct Document {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Row {
     pub(super) name: String,
-    pub(super) title: String,
     pub(super) wave: u8,
     pub(super) namespace: String,
     pub(super) chart: String,
@@ -73,7 +72,6 @@ pub(super) struct Row {
     pub(super) expect: BTreeMap<String, u32>,
     #[serde(default)]
     pub(super) when: Option<When>,
-    pub(super) docs: String,
 }
 
 /// Where a component stands if it is installed.

@@ -64,7 +64,6 @@ fn release(
     let digest = row.digests.get(&version.to_string()).filter(|_| repository == component.own_repository(&version));
     Ok(Release {
         component: component.name.clone(),
-        title: row.title.clone(),
         wave: row.wave,
         namespace: namespace.as_str().unwrap_or_default().to_owned(),
         chart: ChartSource { name: row.chart.clone(), repository, version, digest: digest.cloned().flatten() },
@@ -75,7 +74,6 @@ fn release(
         api_versions: row.api_versions.clone(),
         wait_for: row.wait_for.clone(),
         objects,
-        docs: row.docs.clone(),
         expect: row.expect.clone(),
     })
 }

@@ -82,8 +82,6 @@ pub struct LiveFacts {
 pub struct Release {
     /// Component, which is the release's name too.
     pub component: ComponentName,
-    /// Human title, e.g. "Prometheus, Alertmanager, Grafana".
-    pub title: String,
     /// Wave number; lower waves are ready before higher ones start.
     pub wave: u8,
     /// Namespace of the release.
@@ -104,8 +102,6 @@ pub struct Release {
     pub wait_for: Vec<WaitFor>,
     /// Our own objects that are applied before helm runs, in order.
     pub objects: Vec<OwnObject>,
-    /// A page to read more.
-    pub docs: String,
     /// Rendered kinds and how many of each are expected; a difference is a notice. Empty: not checked.
     pub expect: BTreeMap<String, u32>,
 }

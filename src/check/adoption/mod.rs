@@ -196,7 +196,6 @@ pub(super) mod fixtures {
     pub(in crate::check) fn release(component: &str) -> Release {
         Release {
             component: component.parse().unwrap(),
-            title: String::new(),
             wave: 30,
             namespace: "monitoring".into(),
             chart: ChartSource {
@@ -212,7 +211,6 @@ pub(super) mod fixtures {
             api_versions: vec![],
             wait_for: vec![],
             objects: vec![],
-            docs: String::new(),
             expect: Default::default(),
         }
     }
