@@ -89,6 +89,9 @@ pub struct SettingsArgs {
     /// Set one answer, e.g. --set retention.logs=14d; wins over the file
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Take security-bearing answers that were changed in the cluster since the last run; --yes alone does not
+    #[arg(long, env = "TAILWATCH_ACCEPT_SAVED", value_parser = FalseyValueParser::new())]
+    pub accept_saved: bool,
 }
 
 /// Flags of `install`.

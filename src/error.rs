@@ -62,6 +62,12 @@ pub enum Error {
         /// How many, notices not counted.
         findings: usize,
     },
+    /// Saved answers that decide about security are not those of the last run; nothing was changed.
+    #[error("the saved answers were changed since the last run:\n{}", changed.join("\n"))]
+    SavedAnswersChanged {
+        /// Key, what the last run had, what is saved; never empty.
+        changed: Vec<String>,
+    },
     /// The person did not agree to the plan.
     #[error("declined")]
     Declined,
@@ -210,6 +216,7 @@ impl Error {
             Error::Config(_) => ANSWERS,
             Error::Stack(_) => ANSWERS,
             Error::Cluster(_) | Error::Helm(_) | Error::Plan(_) | Error::Preflight { .. } => PREFLIGHT,
+            Error::SavedAnswersChanged { .. } => PREFLIGHT,
             Error::Engine(error) => error.exit_code(),
             Error::Verification { .. } | Error::Hindered { .. } => VERIFICATION,
             Error::Declined | Error::Interrupted | Error::Left { .. } | Error::InterruptedChecks { .. } => INTERRUPTED,
@@ -229,6 +236,11 @@ impl Error {
             Error::Engine(error) => error.hint(),
             Error::Verification { .. } => Some("read the failed rows above; `tailwatch verify` runs them again".into()),
             Error::Preflight { .. } => Some("mend the failed rows above, then run the same command again".into()),
+            Error::SavedAnswersChanged { .. } => Some(
+                "look at them with `tailwatch plan`; --accept-saved takes them as they are, an answers file or --set \
+                 decides in their place"
+                    .into(),
+            ),
             Error::InterruptedChecks { .. } => {
                 Some("`tailwatch verify` makes the checks again, and removes what interrupted ones left".into())
             }

@@ -27,6 +27,7 @@ mod readiness;
 mod records;
 mod redact;
 mod rights;
+mod saved_answers;
 mod silence;
 mod slim;
 mod snapshot;

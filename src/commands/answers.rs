@@ -31,7 +31,7 @@ pub(super) fn run(global: &GlobalArgs, command: AnswersCommand) -> Result<u8, Er
 
 /// The file alone must be enough, with its secrets' sources.
 fn check(global: &GlobalArgs, file: PathBuf) -> Result<u8, Error> {
-    let arguments = SettingsArgs { answers: Some(file.clone()), set: Vec::new() };
+    let arguments = SettingsArgs { answers: Some(file.clone()), ..SettingsArgs::default() };
     let draft = config::load(&settings_sources(global, &arguments))?;
     tell_notices(draft.notices(), global);
     let settings = draft.finish()?;

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::check::Selection;
 use crate::check::stack::{self as stack_checks, Installed, StackContext};
 use crate::cli::GlobalArgs;
-use crate::cluster::{Cluster, Lease, Redaction, TrackedRelease};
+use crate::cluster::{Cluster, ClusterError, Lease, Redaction, TrackedRelease};
 use crate::commands::lock::Waiting;
 use crate::commands::signals::{Leaving, Signals};
 use crate::commands::survey::Survey;
@@ -152,7 +152,7 @@ async fn lock(
     let kept = async {
         unchanged_since(context, &survey.plan).await?;
         adoption::unchanged_since(&context.cluster, survey).await?;
-        context.cluster.apply(&stack::saved_answers_object(settings), &survey.plan.adopted).await.map_err(failed)
+        save_answers(context, settings, survey).await.map_err(failed)
     };
     match kept.await {
         Ok(_) => Ok(Some(lease)),
@@ -161,6 +161,16 @@ async fn lock(
             Err(error)
         }
     }
+}
+
+/// The record goes first: a run that ends between the two leaves the older answers, of which the record confirms all
+/// that did not change.
+async fn save_answers(context: &EngineContext, settings: &Settings, survey: &Survey) -> Result<(), ClusterError> {
+    let salt = context.cluster.answers_salt(settings.namespace.as_str()).await?;
+    context.cluster.record_answers(settings, &salt).await?;
+    let mut answers = stack::saved_answers_object(settings);
+    answers.secret_data.insert(stack::SALT.to_owned(), salt);
+    context.cluster.apply(&answers, &survey.plan.adopted).await.map(drop)
 }
 
 async fn unchanged_since(context: &EngineContext, plan: &Plan) -> Result<(), Error> {

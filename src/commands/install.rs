@@ -101,6 +101,7 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     if Audience::of(global) == Audience::Person {
         ask((&cluster, helm.environment()), &mut draft, run.scope, Secrets::of(arguments)).await?;
     }
+    saved::confirm(global, arguments, &draft)?;
     let settings = draft.finish()?;
     let environment = helm.environment().clone();
     let code = carry_out(global, Target { cluster: cluster.clone(), helm }, &settings, options).await?;

@@ -58,11 +58,12 @@ pub(super) async fn plan(
     let draft = saved::judged(global, arguments)?;
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
     let helm = connect::without_saved(helm, &draft, &cluster).await;
-    let settings = saved::settings(draft, &cluster).await?;
+    let saved::Answers { settings, mut notices, .. } = saved::answers(draft, &cluster, arguments).await?;
     let mut survey = survey(global, &cluster, &helm, &settings).await?;
     let foreign = survey.foreign_objects().into_iter();
     let told = foreign.map(|object| format!("{object}: of another owner; install stops there unless --adopt is given"));
     survey.prepared.notices.extend(told.collect::<Vec<_>>());
+    notices.extend(survey.prepared.notices);
     let diff = options.diff.then(|| diffs(&survey.plan, &survey.observed, &survey.prepared.manifests));
     let style = Style::resolve(global);
     match global.output {
@@ -70,7 +71,7 @@ pub(super) async fn plan(
             version: 1,
             cluster: PlannedCluster::of(&cluster),
             steps: survey.plan.steps(),
-            notices: survey.prepared.notices,
+            notices,
             diff,
         }),
         Output::Human => {
@@ -80,7 +81,7 @@ pub(super) async fn plan(
                     report::write_stdout(&report::diff_text(text, &style));
                 }
             }
-            for notice in &survey.prepared.notices {
+            for notice in &notices {
                 report::notice(notice, &style);
             }
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::check::ground::Proof;
 use crate::check::{identity, preflight};
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
-use crate::commands::{adoption, connect, ground, reports, saved, survey::survey};
+use crate::commands::{adoption, connect, ground, install, reports, saved, survey::survey};
 use crate::error::{self, Error};
 use crate::event::{CheckResult, Verdict};
 use crate::helm::Ownership;
@@ -29,7 +29,11 @@ pub(super) async fn preflight(
     let draft = saved::judged(global, arguments)?;
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
     let helm = connect::without_saved(helm, &draft, &cluster).await;
-    let settings = saved::settings(draft, &cluster).await?;
+    let answers = saved::answers(draft, &cluster, arguments).await?;
+    // Neither an issuer nor a chart repository that somebody else wrote is asked anything.
+    answers.confirmed()?;
+    install::tell_notices(&answers.notices, global);
+    let settings = answers.settings;
     reports::note_surroundings(record, &cluster, &helm, &settings);
     let operator = plan::tailscale_operator(&cluster).await?;
     let (mut checks, client) =

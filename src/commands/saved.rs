@@ -1,27 +1,19 @@
-//! Answers with those that an earlier run kept in the cluster.
+//! Answers with those that an earlier run kept in the cluster, and who has to agree to what changed there since.
 
-use serde_json::Value;
-
-use crate::cli::{GlobalArgs, SettingsArgs};
-use crate::cluster::{Cluster, ObjectRef};
+use crate::cli::{GlobalArgs, InstallArgs, SettingsArgs};
+use crate::cluster::Cluster;
+use crate::commands::audience::Audience;
 use crate::commands::settings_sources;
-use crate::config::{self, Draft, Settings};
+use crate::config::{self, Draft, Settings, Unconfirmed};
 use crate::error::Error;
-use crate::stack::{SAVED_ANSWERS, SAVED_ANSWERS_KEY};
+use crate::report::{self, style::Style};
+use crate::wizard;
 
 /// The draft with the cluster's saved answers as its weakest source but the defaults.
 pub(super) async fn add(draft: Draft, cluster: &Cluster) -> Result<Draft, Error> {
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let reference = ObjectRef {
-        api_version: "v1".into(),
-        kind: "ConfigMap".into(),
-        namespace: Some(namespace),
-        name: SAVED_ANSWERS.into(),
-    };
-    let kept = cluster.get(&reference).await?;
-    let text = kept.as_ref().and_then(|object| object.pointer("/data")?.get(SAVED_ANSWERS_KEY)).and_then(Value::as_str);
-    Ok(match text {
-        Some(text) => config::add_saved(draft, text)?,
+    Ok(match cluster.saved_state(&namespace).await? {
+        Some(state) => config::add_state(draft, &state)?,
         None => draft,
     })
 }
@@ -35,7 +27,64 @@ pub(super) fn judged(global: &GlobalArgs, arguments: &SettingsArgs) -> Result<Dr
     Ok(draft)
 }
 
-/// Settings from all sources but prompts.
-pub(super) async fn settings(draft: Draft, cluster: &Cluster) -> Result<Settings, Error> {
-    Ok(add(draft, cluster).await?.finish()?)
+/// The answers of a command that changes nothing.
+pub(super) struct Answers {
+    pub(super) settings: Settings,
+    /// What to know of the sources.
+    pub(super) notices: Vec<String>,
+    /// Security-bearing answers that changed in the cluster since the last run, unless they were agreed to.
+    pub(super) unconfirmed: Vec<Unconfirmed>,
+}
+
+impl Answers {
+    /// Refuses what changed in the cluster.
+    pub(super) fn confirmed(&self) -> Result<(), Error> {
+        refuse(&self.unconfirmed)
+    }
+}
+
+/// Answers from all sources but prompts.
+pub(super) async fn answers(draft: Draft, cluster: &Cluster, arguments: &SettingsArgs) -> Result<Answers, Error> {
+    let draft = add(draft, cluster).await?;
+    let changed = draft.unconfirmed();
+    let mut notices = draft.notices().to_vec();
+    notices.extend(changed.iter().map(in_words));
+    let unconfirmed = if arguments.accept_saved { Vec::new() } else { changed };
+    Ok(Answers { settings: draft.finish()?, notices, unconfirmed })
+}
+
+/// Before anything is planned from them or sent anywhere: what changed in the cluster since the last run is shown, and
+/// taken only with `--accept-saved` or a person's yes. `--yes` agrees to the plan alone.
+pub(super) fn confirm(global: &GlobalArgs, arguments: &InstallArgs, draft: &Draft) -> Result<(), Error> {
+    let changed = draft.unconfirmed();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let style = Style::resolve(global);
+    if arguments.settings.accept_saved {
+        changed.iter().for_each(|one| report::notice(&in_words(one), &style));
+        return Ok(());
+    }
+    if arguments.yes || Audience::of(global) == Audience::Nobody {
+        return refuse(&changed);
+    }
+    // They are part of the question, so that they are shown whatever else is silent.
+    let lines: String = changed.iter().map(|one| format!("  {one}\n")).collect();
+    report::write_stderr(&format!("Changed in the saved answers since the last run:\n{lines}"));
+    let question = "Take these saved answers?";
+    match tokio::task::block_in_place(|| wizard::confirm(&mut wizard::Terminal, question))? {
+        true => Ok(()),
+        false => Err(Error::Declined),
+    }
+}
+
+fn refuse(changed: &[Unconfirmed]) -> Result<(), Error> {
+    match changed {
+        [] => Ok(()),
+        _ => Err(Error::SavedAnswersChanged { changed: changed.iter().map(ToString::to_string).collect() }),
+    }
+}
+
+fn in_words(changed: &Unconfirmed) -> String {
+    format!("saved answers changed since the last run: {changed}")
 }

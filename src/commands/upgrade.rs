@@ -47,6 +47,9 @@ pub(super) async fn upgrade(
     let (cluster, helm) = connect::connect(global, &draft, signals.writes()).await?;
     let mut draft = saved::add(draft, &cluster).await?;
     let helm = helm.without(draft.secret_variables());
+    if asked || audience == Audience::Person {
+        saved::confirm(global, &arguments.run, &draft)?;
+    }
     let catalogue = catalogue(global)?;
     let standing = offers::standing((&cluster, &helm), &catalogue, &draft).await?;
     let offers = offers::offers(&helm, &catalogue, &draft, looked_at(&standing, &named, arguments)).await?;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::check::stack::{self, Installed, StackContext};
 use crate::check::{Selection, login};
 use crate::cli::{GlobalArgs, Output, VerifyArgs};
-use crate::commands::install::duration;
+use crate::commands::install::{duration, tell_notices};
 use crate::commands::signals::Signals;
 use crate::commands::{connect, reports, saved, sign_in, survey::wanted};
 use crate::error::{self, Checked, Error};
@@ -40,7 +40,13 @@ impl Verification<'_> {
         let draft = saved::judged(global, &arguments.settings)?;
         let (cluster, helm) = connect::connect(global, &draft, self.signals.writes()).await?;
         let helm = connect::without_saved(helm, &draft, &cluster).await;
-        let settings = saved::settings(draft, &cluster).await?;
+        let answers = saved::answers(draft, &cluster, &arguments.settings).await?;
+        if way.is_some() {
+            // The sign-in sends the client secret to the issuer of the answers.
+            answers.confirmed()?;
+        }
+        tell_notices(&answers.notices, global);
+        let settings = answers.settings;
         reports::note_surroundings(self.record, &cluster, &helm, &settings);
         let releases = wanted(global, &cluster, &settings).await?;
         let observed = observe(&cluster, &helm, &releases).await?;

@@ -9,14 +9,15 @@ use serde::Serialize;
 
 use crate::config::error::quoted;
 use crate::config::rows::{ROWS, Row, Shape, find_row};
+use crate::config::saved::{LARGEST_SAVED, saved_answers};
 use crate::config::sources::{Lines, SecretSource};
 use crate::config::{
-    Auth0, ChartValues, Charts, ComponentName, ConfigError, Grafana, Invalid, Problem, Retention, Secret, Settings,
-    Storage, Tailscale,
+    Auth0, ChartValues, Charts, ComponentName, ConfigError, Grafana, Invalid, Problem, Retention, SavedState, Secret,
+    Settings, Storage, Tailscale,
 };
 
 /// Where an answer comes from; the later in this list wins.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd)]
 pub enum Provenance {
     /// The catalogue of defaults.
     Default,
@@ -95,6 +96,8 @@ pub struct Draft {
     pub(super) notices: Vec<String>,
     /// Variables that any source names as holding a secret, whether or not a stronger source names another.
     pub(super) secret_variables: BTreeSet<String>,
+    /// What the last run kept in the cluster, once it was read.
+    pub(super) saved: Option<SavedState>,
     /// Whether an answers file was read, which then says all there is to say of `values`.
     pub(super) from_file: bool,
 }
@@ -232,7 +235,13 @@ impl Draft {
             charts: Charts { repository: self.optional("charts.repository")? },
             values: self.resolved_values(&mut problems),
         };
-        if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Invalid { problems }) }
+        if !problems.is_empty() {
+            return Err(ConfigError::Invalid { problems });
+        }
+        match saved_answers(&settings).len() {
+            bytes if bytes > LARGEST_SAVED => Err(ConfigError::TooLargeToSave { bytes }),
+            _ => Ok(settings),
+        }
     }
 
     fn value<T: FromStr<Err = Invalid>>(&self, key: &str) -> Result<T, ConfigError> {

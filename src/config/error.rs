@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::config::saved::LARGEST_SAVED;
+use crate::config::{SAVED_ANSWERS, SAVED_FILE};
+
 /// Invalid or incomplete answers; exit code 3.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -28,6 +31,22 @@ pub enum ConfigError {
     Invalid {
         /// Each of them, in the order of the sources; never empty.
         problems: Vec<Problem>,
+    },
+    /// The answers that the last run kept in the cluster are of a newer tailwatch, or were edited into something else.
+    #[error("the answers in Secret {SAVED_ANSWERS} of namespace {namespace} cannot be used: {reason}")]
+    SavedUnusable {
+        /// Namespace of the stack.
+        namespace: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The answers are more than the cluster can keep.
+    #[error(
+        "the answers are {bytes} bytes as they are kept in Secret {SAVED_ANSWERS}, which takes at most {LARGEST_SAVED}"
+    )]
+    TooLargeToSave {
+        /// How many.
+        bytes: usize,
     },
     /// Required answers are missing.
     #[error("no answer for {}", missing.join(", "))]
@@ -103,6 +122,12 @@ impl ConfigError {
             ConfigError::Invalid { .. } => {
                 "correct them, then `tailwatch answers check FILE` tells whether the file is valid".into()
             }
+            ConfigError::SavedUnusable { namespace, .. } => format!(
+                "`kubectl -n {namespace} edit secret {SAVED_ANSWERS}` corrects them ({SAVED_FILE} there is base64), \
+                 `kubectl -n {namespace} delete secret {SAVED_ANSWERS}` forgets them; a run whose answers file or flags \
+                 answer everything that is required leaves them out"
+            ),
+            ConfigError::TooLargeToSave { .. } => "shorten what is below `values:`; a Secret has at most 1 MiB".into(),
             ConfigError::Missing { missing } => {
                 let key = &missing[0];
                 let variable = crate::config::environment_name(key);

@@ -10,7 +10,7 @@ use crate::config::rows::{FREE, ROWS, Row, Shape, find_row};
 use crate::config::sources::SecretSource;
 use crate::config::tree::{self, Content, Key, Node};
 use crate::config::variables::{FLAG_TWINS, environment_names};
-use crate::config::{ComponentName, ConfigError, Draft, Problem, Provenance};
+use crate::config::{ComponentName, ConfigError, Draft, Problem, Provenance, SAVED_FILE};
 use crate::input::{self, InputError};
 use crate::yaml::{Flaw, Position};
 
@@ -62,7 +62,7 @@ fn read_sources(sources: &Sources) -> Result<Loader, ConfigError> {
 /// file, chart values of the last run that it does not repeat are dropped, and that is told.
 pub fn add_saved(draft: Draft, text: &str) -> Result<Draft, ConfigError> {
     let mut loader = Loader { draft, problems: Vec::new() };
-    loader.document("the answers saved in the cluster", text, |_| Provenance::Saved);
+    loader.document(SAVED_FILE, text, |_| Provenance::Saved);
     if loader.draft.from_file {
         let is_saved = |(_, from): &(_, Provenance)| *from == Provenance::Saved;
         let saved: Vec<ComponentName> =
@@ -225,6 +225,10 @@ impl Loader {
     /// The value is never repeated: it may be the secret itself.
     fn secret(&mut self, place: &str, row: &'static Row, node: &Node, from: Provenance) {
         const EXPECTED: &str = "expected { env: NAME } or { file: PATH }";
+        // Whoever writes the saved answers would choose which file or variable of this machine is sent to the issuer.
+        if from == Provenance::Saved {
+            return self.problem(place, row.key, "a source of a secret", "expected none: a run saves no source of one");
+        }
         let Content::Map(entries) = &node.content else {
             return self.problem(place, row.key, "a literal", format!("{EXPECTED}, never the secret itself"));
         };

@@ -11,6 +11,7 @@ mod names;
 mod operator;
 mod rows;
 mod saved;
+mod saved_state;
 mod schema;
 mod secrecy;
 mod secret;
@@ -34,6 +35,7 @@ pub use names::{
 pub use operator::{OperatorPlan, TailscaleOperator};
 pub use rows::{ROWS, Row, Shape, environment_name, find_row};
 pub use saved::saved_answers;
+pub use saved_state::{SAVED_ANSWERS, SAVED_FILE, SavedState, Unconfirmed, add_state, record};
 pub use schema::schema;
 pub use secrecy::{is_secret_text, looks_secret};
 pub use secret::Secret;

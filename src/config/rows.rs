@@ -32,6 +32,8 @@ pub struct Row {
     pub default: Option<&'static str>,
     /// Whether the stack cannot be built without it.
     pub required: bool,
+    /// Whether it decides who gets in, what is installed or from where: saved answers alone cannot change it.
+    pub security: bool,
     judge: fn(&str) -> Result<String, Invalid>,
 }
 
@@ -75,12 +77,17 @@ const fn row(
     example: &'static str,
     judge: fn(&str) -> Result<String, Invalid>,
 ) -> Row {
-    Row { key, shape: Shape::Text, help, example, default: None, required: false, judge }
+    Row { key, shape: Shape::Text, help, example, default: None, required: false, security: false, judge }
 }
 
 impl Row {
     const fn required(mut self) -> Row {
         self.required = true;
+        self
+    }
+
+    const fn security(mut self) -> Row {
+        self.security = true;
         self
     }
 
@@ -104,31 +111,36 @@ pub static ROWS: &[Row] = &[
         "tail1a2b.ts.net",
         normal::<TailnetDomain>,
     )
-    .required(),
+    .required()
+    .security(),
     row("namespace", "namespace of the stack", "monitoring", normal::<Namespace>).or("monitoring"),
     row("grafana.hostname", "Grafana's address is this name on the tailnet", "grafana", normal::<Hostname>)
-        .or("grafana"),
+        .or("grafana")
+        .security(),
     row(
         "grafana.anonymousRole",
         "role of everybody who passed the door: Viewer or Editor",
         "Editor",
         judged::<AnonymousRole>,
     )
-    .or("Editor"),
+    .or("Editor")
+    .security(),
     row(
         "auth0.issuer",
         "issuer of the OIDC provider (Auth0: https://TENANT.REGION.auth0.com/)",
         "https://acme.eu.auth0.com/",
         normal::<IssuerUrl>,
     )
-    .required(),
+    .required()
+    .security(),
     row(
         "auth0.clientId",
         "client id of the application (Auth0: Applications, Settings)",
         "8fJxW2kQ",
         normal::<ClientId>,
     )
-    .required(),
+    .required()
+    .security(),
     row("auth0.clientSecret", "where its client secret is read from", "{ env: AUTH0_CLIENT_SECRET }", secret)
         .shaped(Shape::Secret),
     row(
@@ -137,7 +149,8 @@ pub static ROWS: &[Row] = &[
         "https://acme.example/groups",
         normal::<GroupsClaim>,
     )
-    .required(),
+    .required()
+    .security(),
     row(
         "auth0.allowedGroups",
         "groups that get in, exact and case-sensitive",
@@ -145,8 +158,11 @@ pub static ROWS: &[Row] = &[
         normal::<GroupName>,
     )
     .or("infra-admins,monitoring-admins")
-    .shaped(Shape::List),
-    row("logs", "install, or none for a stack without Loki and Alloy", "install", judged::<LogsMode>).or("install"),
+    .shaped(Shape::List)
+    .security(),
+    row("logs", "install, or none for a stack without Loki and Alloy", "install", judged::<LogsMode>)
+        .or("install")
+        .security(),
     row("retention.metrics", "how long Prometheus keeps samples", "15d", judged::<RetentionPeriod>).or("15d"),
     row("retention.logs", "how long Loki keeps logs", "7d", logs_period).or("7d"),
     row(
@@ -159,16 +175,18 @@ pub static ROWS: &[Row] = &[
     row("storage.alertmanager", "size of Alertmanager's volume", "2Gi", judged::<Quantity>).or("2Gi"),
     row("storage.loki", "size of Loki's volume", "50Gi", judged::<Quantity>).or("50Gi"),
     row("storage.grafana", "size of Grafana's volume", "10Gi", judged::<Quantity>).or("10Gi"),
-    row("tailscale.operator", "auto, install or present", "auto", judged::<OperatorMode>).or("auto"),
+    row("tailscale.operator", "auto, install or present", "auto", judged::<OperatorMode>).or("auto").security(),
     row("tailscale.tags", "tags of Grafana's device on the tailnet", "[tag:k8s]", normal::<TailscaleTag>)
         .or("tag:k8s")
-        .shaped(Shape::List),
+        .shaped(Shape::List)
+        .security(),
     row(
         "tailscale.oauth.clientId",
         "OAuth client id of the operator, where it has to be installed",
         "kAbc1",
         normal::<ClientId>,
-    ),
+    )
+    .security(),
     row("tailscale.oauth.clientSecret", "where its secret is read from", "{ env: TAILSCALE_OAUTH_SECRET }", secret)
         .shaped(Shape::Secret),
     row(
@@ -176,7 +194,8 @@ pub static ROWS: &[Row] = &[
         "replaces every chart repository: https, http, oci, or a folder of .tgz files",
         "oci://registry.acme.example/charts",
         normal::<ChartRepository>,
-    ),
+    )
+    .security(),
 ];
 
 /// Keys below which anything goes, by component.

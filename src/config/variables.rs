@@ -3,7 +3,7 @@
 use crate::config::rows::{ROWS, Row, environment_name};
 
 /// Flags of the command line have these twins; they answer nothing.
-pub(super) const FLAG_TWINS: [&str; 27] = [
+pub(super) const FLAG_TWINS: [&str; 28] = [
     "TAILWATCH_ANSWERS",
     "TAILWATCH_CONTEXT",
     "TAILWATCH_KUBECONFIG",
@@ -16,6 +16,7 @@ pub(super) const FLAG_TWINS: [&str; 27] = [
     "TAILWATCH_HTML",
     "TAILWATCH_YES",
     "TAILWATCH_SKIP_VERIFY",
+    "TAILWATCH_ACCEPT_SAVED",
     "TAILWATCH_ADOPT",
     "TAILWATCH_DELETE_DATA",
     "TAILWATCH_DELETE_CRDS",

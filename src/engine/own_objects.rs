@@ -67,7 +67,12 @@ async fn clear(run: &mut Removing<'_>, plan: &Uninstall, lease: &mut Option<Leas
             }
             NamespaceEnd::Withdraw(namespace) => {
                 run.go_on()?;
-                let withdraw = || run.context.cluster.withdraw(&namespace);
+                let cluster = &run.context.cluster;
+                let withdraw = async || {
+                    cluster.withdraw(&namespace).await?;
+                    // The record goes with the answers that it is of.
+                    if plan.ground.asked.data { cluster.forget_answers(&namespace.name).await } else { Ok(()) }
+                };
                 let withdrawn = run.outage().patiently(withdraw).await;
                 withdrawn.map_err(|source| StepError::Object {
                     object: format!("Namespace {} without our labels", namespace.name),

@@ -6,7 +6,7 @@ use crate::plan::belongings::{Ground, NamespaceEnd};
 use crate::plan::build::name_some;
 use crate::plan::outsiders::in_words;
 use crate::plan::whose::{Whose, is_of_a_workload, is_record, release_of, whose};
-use crate::stack::{MANAGED_BY, SAVED_ANSWERS, TAILSCALE_NAMESPACE, TAILWATCH, WEBHOOK_SECRET};
+use crate::stack::{ANSWERS_RECORD, MANAGED_BY, SAVED_ANSWERS, TAILSCALE_NAMESPACE, TAILWATCH, WEBHOOK_SECRET};
 
 const DELETE_DATA: Option<&str> = Some("--delete-data");
 const OPERATOR_STAYS: &str = "the Tailscale operator stays";
@@ -135,7 +135,8 @@ impl Place {
             let goes = self.namespace.is_leaving() || ground.asked.data && hindrances.is_empty();
             return goes.then_some(NamespaceEnd::Delete(reference));
         }
-        self.namespace.is_ours().then_some(NamespaceEnd::Withdraw(reference))
+        let recorded = ground.asked.data && !self.namespace.annotation(ANSWERS_RECORD).is_empty();
+        (self.namespace.is_ours() || recorded).then_some(NamespaceEnd::Withdraw(reference))
     }
 
     /// Why the namespace itself stays, where it is ours.
@@ -157,8 +158,8 @@ fn own_fate(found: &Found, ground: &Ground) -> Fate {
         _ if ground.asked.data => Fate::Goes,
         // Made anew by every install that finds none.
         ("Secret", WEBHOOK_SECRET) => Fate::Goes,
+        ("Secret", SAVED_ANSWERS) => Fate::Stays("answers for the next install".into(), DELETE_DATA),
         ("Secret", _) => Fate::Stays("credentials, which the next install takes again".into(), DELETE_DATA),
-        ("ConfigMap", SAVED_ANSWERS) => Fate::Stays("answers for the next install".into(), DELETE_DATA),
         _ => Fate::Goes,
     }
 }
@@ -205,7 +206,7 @@ mod tests {
         let metadata = json!({"name": "m", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
         let mut contents = vec![
             found("ConfigMap", "kube-root-ca.crt", json!({})),
-            found("ConfigMap", SAVED_ANSWERS, ours()),
+            found("Secret", SAVED_ANSWERS, ours()),
             found("Secret", DOOR_SECRET, ours()),
             found("Secret", WEBHOOK_SECRET, ours()),
             found("NetworkPolicy", "tailwatch-loki", ours()),
@@ -270,6 +271,10 @@ mod tests {
         }
         place.namespace = found("Namespace", "m", json!({}));
         assert_eq!(place.verdict(&ground(DELETE)).end, None);
+        let metadata = json!({"name": "m", "annotations": {ANSWERS_RECORD: "{}"}});
+        place.namespace = Found::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+        assert_eq!(place.verdict(&ground(KEEP)).end, None, "the record stays with the answers");
+        assert!(matches!(place.verdict(&ground(DELETE)).end, Some(NamespaceEnd::Withdraw(_))));
     }
 
     #[test]

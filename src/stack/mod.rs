@@ -28,6 +28,7 @@ pub use objects::{namespace, note_on_releases, saved_answers_object};
 pub use repositories::ChartPlace;
 pub use upgrades::{UpgradePath, UpgradeStep, ValueChange};
 
+pub use crate::config::SAVED_ANSWERS;
 use crate::config::{ChartRepository, ComponentName, Secret};
 
 /// Name of the Secret with the door's credentials.
@@ -48,14 +49,16 @@ pub const TAILWATCH: &str = "tailwatch";
 /// Annotation of a namespace that we made.
 pub const MADE_BY_US: &str = "tailwatch.dev/created";
 
-/// Name of the ConfigMap with the answers that later runs need not ask for again.
-pub const SAVED_ANSWERS: &str = "tailwatch-answers";
+/// Annotation of the stack's namespace: the security-bearing answers of the last run.
+pub const ANSWERS_RECORD: &str = "tailwatch.dev/answers";
+/// Keys of the Secret with the saved answers beside the answers: which tailwatch wrote them, and random bytes.
+pub const WRITTEN_BY: &str = "written-by";
+/// See [`WRITTEN_BY`].
+pub const SALT: &str = "salt";
 /// Name of the ConfigMap with our notes on releases: which revision of each was last seen healthy.
 pub const REVISIONS: &str = "tailwatch-revisions";
 /// The label by which each helm call of ours marks the revision it makes; helm hands it down to later revisions.
 pub const RUN_LABEL: &str = "tailwatch-run";
-/// Key of the answers in [`SAVED_ANSWERS`].
-pub const SAVED_ANSWERS_KEY: &str = "answers.yaml";
 
 /// A Secret's data, decoded.
 pub type SecretData = BTreeMap<String, Secret<Vec<u8>>>;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::config::{Settings, saved_answers};
+use crate::config::{SAVED_FILE, Secret, Settings, saved_answers};
 use crate::stack::{
-    MANAGED_BY, OwnObject, REVISIONS, SAVED_ANSWERS, SAVED_ANSWERS_KEY, SecretData, TAILSCALE_NAMESPACE, TAILWATCH,
+    MANAGED_BY, OwnObject, REVISIONS, SAVED_ANSWERS, SecretData, TAILSCALE_NAMESPACE, TAILWATCH, WRITTEN_BY,
 };
 
 /// Labels of every object of ours.
@@ -51,11 +51,15 @@ pub(super) fn notes(namespace: &str) -> OwnObject {
     plain(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}))
 }
 
-/// The answers without secrets, for later runs.
+/// The answers for later runs, in a Secret, since values of charts may hold secrets and since fewer may write one.
 pub fn saved_answers_object(settings: &Settings) -> OwnObject {
-    let metadata = json!({"name": SAVED_ANSWERS, "namespace": settings.namespace.as_str(), "labels": labels()});
-    let data = json!({SAVED_ANSWERS_KEY: saved_answers(settings)});
-    plain(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}))
+    let text = |text: String| Secret::new(text.into_bytes());
+    let writer = concat!("tailwatch ", env!("CARGO_PKG_VERSION")).to_owned();
+    let data = SecretData::from([
+        (SAVED_FILE.to_owned(), text(saved_answers(settings))),
+        (WRITTEN_BY.to_owned(), text(writer)),
+    ]);
+    secret(settings.namespace.as_str(), SAVED_ANSWERS, data)
 }
 
 /// A Secret whose data is added when it is applied.

@@ -1,5 +1,8 @@
 //! What a later run changes: newer charts, a new secret, an operator that is missing.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rexpect::session::spawn_command;
 use serde_json::Value;
 
 use crate::support::{Sandbox, of_kind};
@@ -22,9 +25,14 @@ pub fn secret(sandbox: &Sandbox, name: &str, key: &str) -> String {
     sandbox.get(&["-n", "monitoring", "secret", name])["data"][key].as_str().unwrap().to_owned()
 }
 
+/// The answers that the last run kept, as it wrote them.
+pub fn kept_answers(sandbox: &Sandbox) -> String {
+    let bytes = STANDARD.decode(secret(sandbox, "tailwatch-answers", "answers.yaml")).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
 fn saved_answers(sandbox: &Sandbox) -> Value {
-    let kept = sandbox.get(&["-n", "monitoring", "configmap", "tailwatch-answers"]);
-    serde_yaml::from_str(kept["data"]["answers.yaml"].as_str().unwrap()).unwrap()
+    serde_yaml::from_str(&kept_answers(sandbox)).unwrap()
 }
 
 fn operator_version_of_the_crds(sandbox: &Sandbox) -> String {
@@ -105,4 +113,14 @@ fn the_tailscale_operator_comes_first_where_the_cluster_has_none() {
     // It stays ours, though there is an IngressClass now.
     let again = sandbox.tailwatch(&["install", "--yes", "--output", "json", "--skip-verify"]).ended_with(0).events();
     assert_eq!(outcomes(&again), ["unchanged"; 5]);
+
+    // The data that an uninstall keeps answers everything, on a terminal, too.
+    sandbox.tailwatch(&["uninstall", "--yes"]).ended_with(0);
+    assert!(!sandbox.kubectl(&["get", "ingressclass", "-o", "name"]).contains("tailscale"));
+    let mut command = sandbox.tailwatch_command(&["install", "--yes", "--skip-verify"]);
+    command.env_remove("AUTH0_CLIENT_SECRET");
+    let mut terminal = spawn_command(command, Some(120_000)).unwrap();
+    let shown = terminal.exp_eof().unwrap();
+    assert!(!shown.contains("Tailscale OAuth") && !shown.contains("goes back"), "it asked a question:\n{shown}");
+    assert_eq!(sandbox.releases().len(), 5, "{shown}");
 }

@@ -68,7 +68,7 @@ fn data_outlives_an_uninstall_and_everything_goes_when_asked() {
     let mut expected: Vec<String> =
         claims_before.iter().map(|(name, _)| format!("PersistentVolumeClaim {name}")).collect();
     expected.extend(
-        ["ConfigMap tailwatch-answers", "Secret grafana-admin", "Secret oauth2-proxy-auth0", "Namespace monitoring"]
+        ["Secret grafana-admin", "Secret oauth2-proxy-auth0", "Secret tailwatch-answers", "Namespace monitoring"]
             .map(str::to_owned),
     );
     expected.push("Directory /var/lib/alloy".into());

@@ -6,6 +6,7 @@ use std::process::Command;
 use rexpect::session::{PtySession, spawn_command};
 use serde_json::Value;
 
+use crate::changes::kept_answers;
 use crate::support::{Sandbox, of_kind, verdicts};
 
 const PATIENCE_MS: u64 = 60_000;
@@ -269,6 +270,6 @@ fn a_chart_is_taken_from_where_it_has_moved_to() {
     assert!(told.contains("values.loki.oldResources is called singleBinary.resources since 7.0.0"), "{told}");
     let listed = sandbox.helm(&["list", "-n", "monitoring", "--filter", "^loki$", "-o", "json"]).json();
     assert_eq!((&listed[0]["chart"], &listed[0]["app_version"]), (&"loki-7.1.0".into(), &"of-community".into()));
-    let kept = sandbox.kubectl(&["-n", "monitoring", "get", "configmap", "tailwatch-answers", "-o", "yaml"]);
+    let kept = kept_answers(&sandbox);
     assert!(kept.contains("oldResources"), "the answers are kept as they were written: {kept}");
 }

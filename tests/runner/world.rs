@@ -162,7 +162,7 @@ impl World {
                 NAMESPACE,
                 "delete",
                 "--ignore-not-found",
-                "configmap/tailwatch-answers",
+                "secret/tailwatch-answers",
                 "lease/tailwatch",
             ],
             here,

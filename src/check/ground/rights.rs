@@ -32,9 +32,10 @@ const OF_REMOVALS: &[&str] = &["list", "delete"];
 const APPLIED: &[&str] = &["get", "create", "patch"];
 
 /// What a run does in the stack's namespace beside the releases: lock, answers, notes, watches.
-const OF_THE_RUN: [Rule; 11] = [
+const OF_THE_RUN: [Rule; 12] = [
     ("coordination.k8s.io", "leases", &["get", "create", "update", "patch"]),
     ("", "configmaps", APPLIED),
+    ("", "secrets", APPLIED),
     ("", "pods", &["list", "watch"]),
     ("", "pods/log", &["get"]),
     ("", "events", &["list", "watch"]),

@@ -1,0 +1,73 @@
+//! What a run keeps of its answers for the next one: the answers in a Secret, and a record of those that decide about
+//! security in an annotation of the namespace, which whoever may write the namespace's Secrets may not write.
+
+use serde_json::{Value, json};
+
+use crate::cluster::apply::Hand;
+use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::config::{SAVED_ANSWERS, SAVED_FILE, SavedState, Secret, Settings, record};
+use crate::stack::{ANSWERS_RECORD, SALT, WRITTEN_BY};
+
+/// Field manager of the record, so that no other apply of the namespace drops it.
+const RECORDER: &str = "tailwatch-answers";
+
+impl Cluster {
+    /// What the last run kept; `None`: nothing.
+    pub async fn saved_state(&self, namespace: &str) -> Result<Option<SavedState>, ClusterError> {
+        let read = self.secret(namespace, SAVED_ANSWERS).await;
+        let Some(mut data) = read.map_err(|error| unreadable(namespace, error))? else { return Ok(None) };
+        let Some(answers) = data.remove(SAVED_FILE) else { return Ok(None) };
+        let text = |bytes: &Secret<Vec<u8>>| String::from_utf8_lossy(bytes.expose()).into_owned();
+        Ok(Some(SavedState {
+            namespace: namespace.to_owned(),
+            text: text(&answers),
+            writer: data.get(WRITTEN_BY).map(text).unwrap_or_default(),
+            salt: data.remove(SALT).unwrap_or_else(|| Secret::new(Vec::new())),
+            record: self.answers_record(namespace).await?,
+        }))
+    }
+
+    /// The salt of the answers that are kept already, or a new one.
+    pub async fn answers_salt(&self, namespace: &str) -> Result<Secret<Vec<u8>>, ClusterError> {
+        let kept = self.secret(namespace, SAVED_ANSWERS).await?.unwrap_or_default();
+        let kept = kept.get(SALT).filter(|salt| !salt.expose().is_empty()).cloned();
+        Ok(kept.unwrap_or_else(|| Secret::new(rand::random::<[u8; 32]>().to_vec())))
+    }
+
+    /// Records the answers of a run in its namespace. The caller keeps the answers themselves with the same salt.
+    pub async fn record_answers(&self, settings: &Settings, salt: &Secret<Vec<u8>>) -> Result<(), ClusterError> {
+        let annotations = json!({ANSWERS_RECORD: record(settings, salt)});
+        self.annotate(settings.namespace.as_str(), annotations).await
+    }
+
+    /// Takes the record off a namespace that stays without the answers.
+    pub async fn forget_answers(&self, namespace: &str) -> Result<(), ClusterError> {
+        self.annotate(namespace, json!({})).await
+    }
+
+    async fn annotate(&self, namespace: &str, annotations: Value) -> Result<(), ClusterError> {
+        let metadata = json!({"name": namespace, "annotations": annotations});
+        let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+        self.apply_value(&manifest, Hand::taking(RECORDER)).await.map(drop)
+    }
+
+    async fn answers_record(&self, namespace: &str) -> Result<Option<String>, ClusterError> {
+        let reference =
+            ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: namespace.into() };
+        let found = self.get(&reference).await?.unwrap_or_default();
+        let annotation = found.pointer("/metadata/annotations").and_then(|all| all.get(ANSWERS_RECORD));
+        Ok(annotation.and_then(Value::as_str).map(str::to_owned))
+    }
+}
+
+fn unreadable(namespace: &str, error: ClusterError) -> ClusterError {
+    match error {
+        ClusterError::Forbidden { message } => ClusterError::Forbidden {
+            message: format!(
+                "the answers of the last run cannot be read, which needs the right get on secrets in namespace \
+                 {namespace}: {message}"
+            ),
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,251 @@
+//! The answers that a past run kept in the cluster, as one source of a later run, and the record by which that run can
+//! be told from anyone else who writes them. Pure: where both are kept is the cluster module's part.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::config::draft::Answer;
+use crate::config::error::quoted;
+use crate::config::load::add_saved;
+use crate::config::rows::{ROWS, Row};
+use crate::config::tree::{self, Content};
+use crate::config::{ChartValues, ConfigError, Draft, Provenance, Secret, Settings, saved_answers};
+
+/// Name of the Secret with the answers that later runs need not ask for again.
+pub const SAVED_ANSWERS: &str = "tailwatch-answers";
+/// Its key with the answers, in the answers file's format.
+pub const SAVED_FILE: &str = "answers.yaml";
+
+/// What the cluster keeps of the last run's answers.
+#[derive(Clone, Debug)]
+pub struct SavedState {
+    /// Namespace of the stack, where the Secret [`SAVED_ANSWERS`] is.
+    pub namespace: String,
+    /// The answers, in the answers file's format.
+    pub text: String,
+    /// Which tailwatch wrote them and when, as it says itself; empty where it does not.
+    pub writer: String,
+    /// Random bytes that the digests of chart values are made with.
+    pub salt: Secret<Vec<u8>>,
+    /// The [`record`] of the run that wrote them; `None` where there is none.
+    pub record: Option<String>,
+}
+
+/// What a run records of its security-bearing answers, at a place that whoever may write the Secret cannot write: the
+/// answers as text, of chart values a digest for each path.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    version: u8,
+    answers: BTreeMap<String, String>,
+    /// Path below `values`, e.g. `loki.singleBinary.replicas`, and its digest.
+    values: BTreeMap<String, String>,
+}
+
+/// The format that this tailwatch writes and reads.
+const VERSION: u8 = 1;
+/// All annotations of an object together may have 256 KiB (Kubernetes, ValidateAnnotationsSize); a record with more
+/// paths than fit into half of it has one digest for each component.
+const LARGEST_RECORD: usize = 128 << 10;
+
+/// The record of a run with these settings, as JSON.
+pub fn record(settings: &Settings, salt: &Secret<Vec<u8>>) -> String {
+    let kept = add_saved(Draft::default(), &saved_answers(settings)).unwrap_or_default();
+    let rows = ROWS.iter().filter(|row| row.security);
+    let answers = rows.filter_map(|row| Some((row.key.to_owned(), kept.text(row.key)?.0)));
+    let versions = settings.versions.iter().map(|(name, version)| (version_key(name.as_str()), version.to_string()));
+    let answers = answers.chain(versions).collect();
+    let values = settings.values.iter().map(|(name, values)| (name.as_str(), json(values)));
+    let values: Vec<(&str, Value)> = values.collect();
+    let leaves = values.iter().flat_map(|(name, values)| digests(name, values, salt)).collect();
+    let record = Record { version: VERSION, answers, values: leaves };
+    let text = serde_json::to_string(&record).unwrap_or_default();
+    if text.len() <= LARGEST_RECORD {
+        return text;
+    }
+    let whole = values.iter().map(|(name, values)| ((*name).to_owned(), digest(name, values, salt))).collect();
+    serde_json::to_string(&Record { values: whole, ..record }).unwrap_or_default()
+}
+
+/// A security-bearing answer that comes from the saved answers alone and is not the one that the last run recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// Key path; of chart values the path of what differs.
+    pub key: String,
+    /// What the last run had; values are masked. `None`: it had none, or recorded none.
+    pub recorded: Option<String>,
+    /// What is saved now, likewise. `None`: nothing.
+    pub saved: Option<String>,
+}
+
+impl std::fmt::Display for Unconfirmed {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "no value".into());
+        write!(formatter, "{}: the last run had {}, saved is {}", self.key, shown(&self.recorded), shown(&self.saved))
+    }
+}
+
+/// Stands for a chart value, which may be a secret.
+const MASKED: &str = "[masked]";
+
+/// Adds the answers that the last run kept, as the weakest source but the defaults. Answers that cannot be used are an
+/// error of their own; where the other sources answer everything that is required, they are left out with a notice.
+pub fn add_state(draft: Draft, state: &SavedState) -> Result<Draft, ConfigError> {
+    let is_complete = draft.missing().is_empty();
+    let mut added = match read(&draft, state) {
+        Ok(draft) => draft,
+        Err(error) if is_complete => {
+            let mut draft = draft;
+            draft.notices.push(format!("{error}; they are left out, and the next install replaces them"));
+            draft
+        }
+        Err(error) => return Err(error),
+    };
+    added.saved = Some(state.clone());
+    Ok(added)
+}
+
+fn read(draft: &Draft, state: &SavedState) -> Result<Draft, ConfigError> {
+    let unusable = |reason: String| ConfigError::SavedUnusable { namespace: state.namespace.clone(), reason };
+    let writer = if state.writer.is_empty() { String::new() } else { format!(", written by {}", state.writer) };
+    if let Some(version) = newer_format(&state.text) {
+        return Err(unusable(format!("their format is version {version}{writer}; this tailwatch reads version 1")));
+    }
+    add_saved(draft.clone(), &state.text).map_err(|error| unusable(format!("{error}{writer}")))
+}
+
+/// The version of a format that this tailwatch does not know.
+fn newer_format(text: &str) -> Option<u64> {
+    let root = tree::parse(text).ok()??;
+    let Content::Map(entries) = &root.content else { return None };
+    let (_, version) = entries.iter().find(|(key, _)| key.text == "version")?;
+    let Content::Scalar { text, .. } = &version.content else { return None };
+    text.parse().ok().filter(|version| *version > 1)
+}
+
+impl Draft {
+    /// Security-bearing answers that come from the saved answers alone, or are missing there, and differ from what the
+    /// last run recorded.
+    pub fn unconfirmed(&self) -> Vec<Unconfirmed> {
+        let Some(state) = &self.saved else { return Vec::new() };
+        let record = state.record.as_deref().and_then(|text| serde_json::from_str::<Record>(text).ok());
+        let record = record.filter(|record| record.version == VERSION).unwrap_or_default();
+        let rows = ROWS.iter().filter(|row| row.security).filter_map(|row| self.unconfirmed_row(row, &record));
+        let mut found: Vec<Unconfirmed> = rows.collect();
+        found.extend(self.unconfirmed_versions(&record));
+        found.extend(self.unconfirmed_values(&record, &state.salt));
+        found
+    }
+
+    fn unconfirmed_row(&self, row: &Row, record: &Record) -> Option<Unconfirmed> {
+        let is_saved = match self.answers.get(row.key) {
+            Some((Answer::Secret(_), _)) => return None,
+            Some((_, from)) if *from > Provenance::Saved => return None,
+            Some((_, from)) => *from == Provenance::Saved,
+            None => false,
+        };
+        let effective = self.text(row.key).map(|(text, _)| text);
+        let recorded = record.answers.get(row.key);
+        // A default of a row that the last run did not know, or that equals what is saved, is nobody's decision.
+        let is_default = effective.as_deref() == row.default;
+        if effective.as_ref() == recorded || (recorded.is_none() && (!is_saved || is_default)) {
+            return None;
+        }
+        Some(Unconfirmed {
+            key: row.key.to_owned(),
+            recorded: recorded.map(|text| quoted(text)),
+            saved: effective.map(|text| quoted(&text)),
+        })
+    }
+
+    fn unconfirmed_versions(&self, record: &Record) -> Vec<Unconfirmed> {
+        let recorded =
+            record.answers.iter().filter_map(|(key, version)| Some((key.strip_prefix("versions.")?, version)));
+        let recorded: BTreeMap<&str, &String> = recorded.collect();
+        let effective: BTreeMap<&str, _> = self.versions.iter().map(|(name, entry)| (name.as_str(), entry)).collect();
+        let names: BTreeSet<&str> = recorded.keys().chain(effective.keys()).copied().collect();
+        let differs = |name: &&str| {
+            let saved = match effective.get(name) {
+                Some((_, from)) if *from > Provenance::Saved => return None,
+                Some((version, _)) => Some(version.to_string()),
+                None => None,
+            };
+            let recorded = recorded.get(name).map(|version| (*version).clone());
+            (saved != recorded).then(|| Unconfirmed { key: version_key(name), recorded, saved })
+        };
+        names.iter().filter_map(differs).collect()
+    }
+
+    fn unconfirmed_values(&self, record: &Record, salt: &Secret<Vec<u8>>) -> Vec<Unconfirmed> {
+        // An answers file says all there is to say of values.
+        if self.from_file {
+            return Vec::new();
+        }
+        let decided = self.values.iter().filter(|(_, (_, from))| *from > Provenance::Saved);
+        let decided: BTreeSet<&str> = decided.map(|(name, _)| name.as_str()).collect();
+        let saved = self.values.iter().filter(|(name, _)| !decided.contains(name.as_str()));
+        let mut now = BTreeMap::new();
+        for (name, (values, _)) in saved {
+            let values = json(values);
+            match record.values.contains_key(name.as_str()) {
+                true => drop(now.insert(name.to_string(), digest(name.as_str(), &values, salt))),
+                false => now.extend(digests(name.as_str(), &values, salt)),
+            }
+        }
+        let component = |path: &str| path.split('.').next().unwrap_or_default().to_owned();
+        let before = record.values.iter().filter(|(path, _)| !decided.contains(component(path).as_str()));
+        let before: BTreeMap<&String, &String> = before.collect();
+        let paths: BTreeSet<&String> = before.keys().copied().chain(now.keys()).collect();
+        let masked = |exists: bool| exists.then(|| MASKED.to_owned());
+        let differ = paths.into_iter().filter(|path| before.get(path).copied() != now.get(*path));
+        let told = differ.map(|path| Unconfirmed {
+            key: format!("values.{path}"),
+            recorded: masked(before.contains_key(path)),
+            saved: masked(now.contains_key(path)),
+        });
+        told.collect()
+    }
+}
+
+fn version_key(component: &str) -> String {
+    format!("versions.{component}")
+}
+
+/// The values as they are written; a reference to a secret is told from a mapping that only looks like one.
+fn json(values: &ChartValues) -> Value {
+    let mut written = values.written().clone();
+    for path in values.references() {
+        let escaped = path.iter().map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1")));
+        if let Some(value) = written.pointer_mut(&escaped.collect::<String>()) {
+            *value = Value::Array(vec!["reference".into(), value.take()]);
+        }
+    }
+    written
+}
+
+/// A digest for each path of the values that leads to no further mapping.
+fn digests(path: &str, value: &Value, salt: &Secret<Vec<u8>>) -> Vec<(String, String)> {
+    match value {
+        Value::Object(entries) if !entries.is_empty() => {
+            let quoted = |key: &str| if key.contains('.') { format!("{key:?}") } else { key.to_owned() };
+            let below = |(key, child): (&String, &Value)| digests(&format!("{path}.{}", quoted(key)), child, salt);
+            entries.iter().flat_map(below).collect()
+        }
+        leaf => vec![(path.to_owned(), digest(path, leaf, salt))],
+    }
+}
+
+/// Tells whether a value is the same and nothing else of it, without the salt.
+fn digest(path: &str, value: &Value, salt: &Secret<Vec<u8>>) -> String {
+    let mut hash = Sha256::new();
+    for part in [salt.expose().as_slice(), path.as_bytes(), value.to_string().as_bytes()] {
+        hash.update(Sha256::digest(part));
+    }
+    format!("{:x}", hash.finalize())[..32].to_owned()
+}
+
+#[cfg(test)]
+#[path = "saved_state_tests.rs"]
+mod tests;
