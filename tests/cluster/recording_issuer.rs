@@ -85,9 +85,9 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>, issuer: &str, record: &Mu
 
 fn is_whole(request: &str) -> bool {
     let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
-    let length =
+    let mut length =
         head.lines().filter_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
-    body.len() >= length.last().unwrap_or(0_usize)
+    body.len() >= length.next_back().unwrap_or(0_usize)
 }
 
 /// Status, further headers, body.

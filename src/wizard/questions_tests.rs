@@ -1,0 +1,162 @@
+use super::*;
+use crate::config::TailscaleOperator;
+use crate::wizard::scripted::scripted;
+
+fn cluster() -> Detected {
+    Detected {
+        tailnet: Some("tail9.ts.net".into()),
+        storage_classes: vec![("standard".into(), true), ("fast".into(), false)],
+        tailscale_operator: TailscaleOperator { has_class: true, is_ours: false },
+        kept_oidc_client: None,
+        kept_operator_client: None,
+    }
+}
+
+#[test]
+fn defaults_a_refusal_a_step_back_and_the_summary() {
+    let mut prompt = scripted(&[
+        "not a domain",
+        "",
+        "",
+        "https://acme.eu.auth0.com/",
+        "wrong-client",
+        "<",
+        "client-1",
+        "s3cret",
+        "https://acme.example/groups",
+        "",
+        "",
+        "",
+        "fast",
+        "",
+        GO_ON,
+    ]);
+    let mut draft = Draft::default();
+    ask(&mut draft, &cluster(), Scope::Everything, &mut prompt).unwrap();
+    let settings = draft.finish().unwrap();
+    assert_eq!(settings.tailnet.as_str(), "tail9.ts.net");
+    assert_eq!(settings.auth0.client_id.as_str(), "client-1");
+    assert_eq!(settings.storage.class.unwrap().as_str(), "fast");
+    assert!(prompt.said.iter().any(|line| line.contains("expected")), "{:?}", prompt.said);
+    assert!(!prompt.said.iter().any(|line| line.contains("s3cret")), "{:?}", prompt.said);
+}
+
+#[test]
+fn only_what_is_missing_is_asked() {
+    let mut draft = Draft::default();
+    for (key, text) in
+        [("tailnet", "tail1.ts.net"), ("auth0.issuer", "https://acme.eu.auth0.com/"), ("auth0.clientId", "c")]
+    {
+        draft.set(key, text, Provenance::Set).unwrap();
+    }
+    let kept_oidc_client = Some(("https://acme.eu.auth0.com/".to_owned(), "c".to_owned()));
+    let detected = Detected { kept_oidc_client, ..cluster() };
+    let mut prompt = scripted(&["https://acme.example/groups"]);
+    ask(&mut draft, &detected, Scope::OnlyMissing, &mut prompt).unwrap();
+    assert_eq!(prompt.asked, ["Groups claim"]);
+    assert!(draft.missing().is_empty());
+}
+
+#[test]
+fn a_kept_secret_is_asked_for_again_for_another_issuer_or_client_only() {
+    let kept = Detected {
+        kept_oidc_client: Some(("https://acme.eu.auth0.com/".into(), "c".into())),
+        kept_operator_client: Some("k1".into()),
+        tailscale_operator: TailscaleOperator::default(),
+        ..cluster()
+    };
+    let none = Detected { kept_oidc_client: None, kept_operator_client: None, ..kept.clone() };
+    for (detected, set, asked) in [
+        (&kept, &[][..], &[][..]),
+        (&kept, &[("auth0.issuer", "https://other.eu.auth0.com/")], &["Auth0 client secret"]),
+        (&kept, &[("auth0.clientId", "d")], &["Auth0 client secret"]),
+        (&kept, &[("tailscale.oauth.clientId", "k1")], &[]),
+        (&kept, &[("tailscale.oauth.clientId", "k2")], &["Tailscale OAuth client secret"]),
+        (&none, &[], &["Auth0 client secret", "Tailscale OAuth client id", "Tailscale OAuth client secret"]),
+    ] {
+        let mut draft = Draft::default();
+        for (key, text) in [
+            ("tailnet", "tail1.ts.net"),
+            ("auth0.issuer", "https://acme.eu.auth0.com/"),
+            ("auth0.clientId", "c"),
+            ("auth0.groupsClaim", "https://acme.example/groups"),
+        ]
+        .iter()
+        .chain(set)
+        {
+            draft.set(key, text, Provenance::Set).unwrap();
+        }
+        let mut prompt = scripted(&["given", "given", "given"]);
+        ask(&mut draft, detected, Scope::OnlyMissing, &mut prompt).unwrap();
+        assert_eq!(prompt.asked, asked, "{set:?}");
+    }
+}
+
+#[test]
+fn a_guided_run_asks_for_the_secret_once_another_client_is_named() {
+    let kept_oidc_client = Some(("https://acme.eu.auth0.com/".into(), "c".into()));
+    let detected = Detected { kept_oidc_client, ..cluster() };
+    // At the claim, a step back leads over the secret that is not asked for.
+    let same = ["", "", "", "c", "<", "c"];
+    let other = ["", "", "", "d", "given"];
+    for (replies, secret_asked) in [(&same[..], false), (&other, true)] {
+        let mut draft = Draft::default();
+        draft.set("auth0.issuer", "https://acme.eu.auth0.com/", Provenance::Saved).unwrap();
+        let rest = ["https://acme.example/groups", "", "", "", "", "", GO_ON];
+        let mut prompt = scripted(&[replies, &rest].concat());
+        ask(&mut draft, &detected, Scope::Everything, &mut prompt).unwrap();
+        assert_eq!(prompt.asked.iter().any(|label| label == "Auth0 client secret"), secret_asked);
+        assert_eq!(draft.has("auth0.clientSecret"), secret_asked);
+        assert!(draft.missing().is_empty());
+    }
+}
+
+#[test]
+fn the_clusters_default_class_takes_the_place_of_one_from_a_file() {
+    for from in [Provenance::File("answers.yaml".into(), 3), Provenance::Saved, Provenance::Set] {
+        let mut draft = Draft::default();
+        for (key, text) in [
+            ("tailnet", "tail1.ts.net"),
+            ("auth0.issuer", "https://acme.eu.auth0.com/"),
+            ("auth0.clientId", "c"),
+            ("auth0.groupsClaim", "https://acme.example/groups"),
+        ] {
+            draft.set(key, text, Provenance::Set).unwrap();
+        }
+        draft.set("storage.class", "fast", from.clone()).unwrap();
+        let question = QUESTIONS.iter().find(|question| question.kind == Kind::StorageClass).unwrap();
+        let mut kept = draft.clone();
+        ask_one(question, "1/1", &mut kept, &cluster(), &mut scripted(&[""])).unwrap();
+        assert_eq!(kept.finish().unwrap().storage.class.unwrap().as_str(), "fast", "it is what Enter takes");
+        let mut chosen = scripted(&["the cluster's default (standard)"]);
+        ask_one(question, "1/1", &mut draft, &cluster(), &mut chosen).unwrap();
+        assert!(draft.finish().unwrap().storage.class.is_none(), "{from}");
+    }
+}
+
+#[test]
+fn the_operators_oauth_client_is_asked_for_exactly_where_it_is_installed() {
+    for (mode, has_class, is_ours, asked) in [
+        ("auto", false, false, true),
+        ("auto", true, false, false),
+        ("auto", true, true, true),
+        ("install", true, false, true),
+        ("present", false, false, false),
+    ] {
+        let mut draft = Draft::default();
+        draft.set("tailscale.operator", mode, Provenance::Set).unwrap();
+        let detected = Detected { tailscale_operator: TailscaleOperator { has_class, is_ours }, ..cluster() };
+        let of_operator = QUESTIONS.iter().filter(|question| question.key.starts_with("tailscale.oauth"));
+        for question in of_operator {
+            let is_asked = is_asked(question, &draft, &detected, Scope::OnlyMissing);
+            assert_eq!(is_asked, asked, "{} with {mode}, {has_class}, {is_ours}", question.key);
+        }
+    }
+}
+
+#[test]
+fn a_person_who_stops_gets_nothing_installed() {
+    let mut prompt = scripted(&["tail1.ts.net"]);
+    let error = ask(&mut Draft::default(), &cluster(), Scope::Everything, &mut prompt).unwrap_err();
+    assert!(matches!(error, WizardError::Interrupted));
+}
