@@ -45,7 +45,7 @@ pub const ALL: [ExitCode; 10] = [
         "a bug or an unexpected local failure",
         "read the message; a file or folder that it names must be usable",
     ),
-    row(USAGE, "wrong command line", "see `tailwatch --help`, or `--help` of the command"),
+    row(USAGE, "wrong command line", "add `--help` to the command to see what it takes"),
     row(
         ANSWERS,
         "the answers are invalid or incomplete",

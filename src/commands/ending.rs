@@ -111,7 +111,7 @@ pub(super) fn refused(command: &str, refusal: &clap::Error) {
     // Usage and the way to the help follow after an empty line.
     let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let hint = Some("see `tailwatch --help`, or `--help` of the command".to_owned());
+    let hint = Some("add `--help` to the command to see what it takes".to_owned());
     let ended = Err(CommandError::new(Error::Usage { message, hint }, ClusterState::Unchanged));
     let end = summary_of(&ended, Instant::now(), ClusterState::Unchanged);
     report::write_events(None, whole_run(command, (None, None), end));

@@ -54,7 +54,7 @@ pub fn run(cli: Cli) -> Result<u8, CommandError> {
 
 /// What clap refused of a command line, with the events that its command ends with; the code is the exit code.
 pub fn refuse(refusal: &clap::Error, arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    if let Some(command) = cli::streaming_command(arguments).filter(|_| refusal.use_stderr()) {
+    if let Some(command) = cli::streaming_command(arguments).filter(|_| refusal.exit_code() != 0) {
         ending::refused(command, refusal);
     }
     u8::try_from(refusal.exit_code()).unwrap_or(error::USAGE)
