@@ -190,7 +190,8 @@ fn starts(code: &str) -> impl Iterator<Item = &'static str> {
 fn talk(code: &str) -> impl Iterator<Item = &str> {
     let words = TALK.into_iter().filter(|word| code.contains(word));
     let streams = ["stdout()", "stderr()", "stdin()"].into_iter().filter(|stream| {
-        code.match_indices(stream).any(|(at, _)| !code[at + stream.len()..].starts_with(".is_terminal()"))
+        code.match_indices(stream)
+            .any(|(at, _)| !code[..at].ends_with('_') && !code[at + stream.len()..].starts_with(".is_terminal()"))
     });
     words.chain(streams)
 }

@@ -166,7 +166,7 @@ fn every_variable_that_a_source_names_as_a_secret_is_known_even_beside_mistakes(
     let set = vec!["auth0.clientSecret={ env: OF_SET }".to_owned()];
     let sources = Sources { answers: Some(path), set, ..Sources::default() };
     assert_eq!(secret_variables(&sources).into_iter().collect::<Vec<_>>(), ["OF_FILE", "OF_SET"]);
-    let saved = add_saved(Draft::default(), "auth0: { clientSecret: { env: OF_SAVED } }").unwrap();
+    let saved = add_saved(Draft::default(), "values: { loki: { password: { env: OF_SAVED } } }").unwrap();
     assert_eq!(saved.secret_variables().into_iter().collect::<Vec<_>>(), ["OF_SAVED"]);
 }
 
