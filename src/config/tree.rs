@@ -61,11 +61,11 @@ impl Node {
 
 /// Parses a whole file; `None` when it holds no document.
 pub(super) fn parse(text: &str) -> Result<Option<Node>, Flaw> {
-    let documents = yaml::parse(text, DEEPEST)?;
+    let documents = yaml::parse_documents(text, DEEPEST)?;
     match &documents[..] {
         [] => Ok(None),
-        [root] => strict(root, "").map(Some),
-        [_, second, ..] => Err(Flaw::new(second.at, "", "a second document", "one document")),
+        [(_, root)] => strict(root, "").map(Some),
+        [_, (second, _), ..] => Err(Flaw::new(*second, "", "a second document", "one document")),
     }
 }
 

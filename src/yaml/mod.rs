@@ -8,7 +8,7 @@ mod write;
 
 use serde_json::Value;
 
-pub use tree::{Content, Flaw, Node, Position, parse};
+pub use tree::{Content, Flaw, Node, Position, parse, parse_documents};
 pub use value::{Duplicates, Limits, value};
 pub use write::json_line;
 

@@ -79,18 +79,25 @@ fn plain_words(info: &str) -> (String, String) {
     }
 }
 
-/// The documents of a text, each with its root; `levels` is how deep they may nest.
-pub fn parse(text: &str, levels: usize) -> Result<Vec<Node>, Flaw> {
+/// The roots of a text's documents, each with the place where its document begins; `levels` is how deep they may nest.
+pub fn parse_documents(text: &str, levels: usize) -> Result<Vec<(Position, Node)>, Flaw> {
     let mut reader = Reader { parser: Parser::new_from_str(text), depth: 0, levels };
     let mut documents = Vec::new();
+    let mut begin = Position { line: 1, column: 1 };
     loop {
         let (event, span) = reader.next()?;
         match event {
             Event::StreamEnd => return Ok(documents),
-            Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
-            event => documents.push(reader.node(event, span, "")?),
+            Event::DocumentStart(_) => begin = position(span),
+            Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
+            event => documents.push((begin, reader.node(event, span, "")?)),
         }
     }
+}
+
+/// The same without the places.
+pub fn parse(text: &str, levels: usize) -> Result<Vec<Node>, Flaw> {
+    Ok(parse_documents(text, levels)?.into_iter().map(|(_, root)| root).collect())
 }
 
 struct Reader<'a> {

@@ -87,7 +87,7 @@ pub const ROWS: &[Row] = &[
     ("two-documents", "8:1", "", &["a second document", "expected one document"]),
     ("anchor", "2:9", "retention.logs", &["an anchor", "expected the value itself"]),
     ("alias", "2:9", "", &["an alias", "expected the value itself"]),
-    ("billion-laughs", "2:6", "values.a", &["an anchor", "expected the value itself"]),
+    ("billion-laughs", "3:27", "values.loki.f[0][4][3][5][6][5]", &["more than 1024 KiB", "every alias expanded"]),
     ("merge-key", "2:3", "retention.<<", &["a merge key", "expected the values themselves"]),
     ("tag-of-yaml", "1:10", "tailnet", &["the tag", "expected a value without a tag"]),
     ("comments-only", "", "", &["an empty file", "tailnet: tail1a2b.ts.net"]),
