@@ -183,9 +183,9 @@ impl Helm {
         self.log(&arguments);
         // The user's repositories are none of ours: index files of our pulls stay in our own folder.
         let added = vec![
-            ("HELM_REPOSITORY_CACHE", index_folder(&self.cache).into()),
-            ("HELM_REPOSITORY_CONFIG", self.cache.join("repositories.yaml").into()),
-            (HelmDriver::VARIABLE, self.driver.name().into()),
+            ("HELM_REPOSITORY_CACHE".into(), index_folder(&self.cache).into()),
+            ("HELM_REPOSITORY_CONFIG".into(), self.cache.join("repositories.yaml").into()),
+            (HelmDriver::VARIABLE.into(), self.driver.name().into()),
         ];
         let changes = matches!(effect, Effect::Mutates(_));
         let held = self.held.clone().filter(|_| changes);

@@ -35,7 +35,7 @@ pub(super) struct Call {
     /// What helm gets of our environment.
     pub(super) environment: Environment,
     /// Variables besides those that helm may inherit.
-    pub(super) added: Vec<(&'static str, OsString)>,
+    pub(super) added: Vec<(OsString, OsString)>,
     /// The kubeconfig that it must find until it has ended.
     pub(super) need: Option<Need>,
     /// A file that helm holds open: its stdin, which it never reads since all values come from files.

@@ -37,6 +37,9 @@ pub enum Input {
     /// Nothing that matters: an open file that the child holds until it ends, for a file lock that tells of it. Only
     /// the child itself gets it, since what it starts gets a stdin of its own.
     Held(Arc<File>),
+    /// The person's terminal, with stderr on it: the child may ask. It stays in our process group, since the terminal is
+    /// read only from there, gets a Ctrl-C by itself, and is never killed.
+    Terminal,
 }
 
 /// How a child may be ended.
@@ -78,7 +81,7 @@ pub struct Call {
     /// Variables that it does not get though the environment has them, besides the withheld ones.
     pub removed: Vec<OsString>,
     /// Variables that it gets besides.
-    pub added: Vec<(&'static str, OsString)>,
+    pub added: Vec<(OsString, OsString)>,
     /// Its stdin.
     pub input: Input,
     /// Bytes of stdout that are kept.
@@ -136,12 +139,13 @@ pub enum ProcessError {
 pub async fn run(call: Call, cancel: &CancellationToken) -> Result<Output, ProcessError> {
     let local = |source| ProcessError::Local { program: call.program.clone(), source };
     let child = spawn(&call)?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    let is_own_group = !matches!(call.input, Input::Terminal);
+    let group = child.id().filter(|_| is_own_group).and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
     let overflow = CancellationToken::new();
     // The task owns the child, so that dropping this future leaves one that is only asked running to its end.
     let input = match call.input {
         Input::Text(text) => Some(text),
-        Input::Nothing | Input::Held(_) => None,
+        Input::Nothing | Input::Held(_) | Input::Terminal => None,
     };
     let (need, collected) = (call.need, capture::collect(child, input, call.largest, overflow.clone()));
     let (guard, entry, after) = match &call.ending {
@@ -206,26 +210,38 @@ fn spawn(call: &Call) -> Result<Child, ProcessError> {
     let stdin = match &call.input {
         Input::Nothing => Stdio::null(),
         Input::Text(_) => Stdio::piped(),
+        Input::Terminal => Stdio::inherit(),
         Input::Held(file) => Stdio::from(
             file.try_clone().map_err(|source| ProcessError::Local { program: call.program.clone(), source })?,
         ),
     };
     let mut command = Command::new(&call.program);
     command.args(&call.arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    in_own_group(&mut command, &call.environment);
+    match call.input {
+        Input::Terminal => {
+            without_secrets(&mut command, &call.environment).stderr(Stdio::inherit());
+        }
+        _ => {
+            in_own_group(&mut command, &call.environment);
+        }
+    }
     for name in &call.removed {
         command.env_remove(name);
     }
-    command.envs(call.added.iter().map(|(name, value)| (*name, value)));
+    command.envs(call.added.iter().map(|(name, value)| (name, value)));
     tokio::process::Command::from(command).spawn().map_err(local)
 }
 
 /// Ctrl-C of the terminal is ours to hand on; the environment is ours without our secrets.
 fn in_own_group<'a>(command: &'a mut Command, environment: &Environment) -> &'a mut Command {
+    without_secrets(command, environment).process_group(0)
+}
+
+fn without_secrets<'a>(command: &'a mut Command, environment: &Environment) -> &'a mut Command {
     for name in environment.withheld_names() {
         command.env_remove(name);
     }
-    command.process_group(0)
+    command
 }
 
 /// Ends a child whose caller went away.

@@ -34,7 +34,7 @@ async fn its_environment_is_ours_without_what_is_withheld_and_removed() {
     call.largest = 1 << 20;
     call.environment = Environment::without(["CARGO_PKG_NAME".to_owned()]);
     call.removed = vec!["CARGO_PKG_VERSION".into()];
-    call.added = vec![("MADE_FOR_IT", "yes".into())];
+    call.added = vec![("MADE_FOR_IT".into(), "yes".into())];
     let seen = output(call).await.unwrap();
     let has = |name: &str| seen.lines().any(|line| line.starts_with(&format!("{name}=")));
     assert!(has("CARGO_MANIFEST_DIR") && has("MADE_FOR_IT"), "{seen}");
