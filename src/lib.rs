@@ -31,6 +31,7 @@ pub mod proxy;
 pub mod refusal;
 pub mod report;
 pub mod stack;
+pub mod trust;
 pub mod wizard;
 pub mod writes;
 pub mod yaml;

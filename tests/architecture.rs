@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A module of the crate and all it may know of.
-const MAY_SEE: [(&str, &[&str]); 21] = [
+const MAY_SEE: [(&str, &[&str]); 22] = [
     ("main", &["cli", "commands", "report"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -36,10 +36,10 @@ const MAY_SEE: [(&str, &[&str]); 21] = [
     ("wizard", &["config"]),
     ("report", &["event", "cli", "error", "input"]),
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "refusal", "exit_code"]),
-    ("check", &["helm", "cluster", "process", "proxy", "stack", "config", "event"]),
+    ("check", &["helm", "cluster", "process", "proxy", "trust", "stack", "config", "event"]),
     ("plan", &["helm", "cluster", "stack", "config", "event"]),
     ("helm", &["process", "stack", "config", "event", "refusal", "writes", "yaml", "input"]),
-    ("cluster", &["process", "proxy", "stack", "config", "event", "refusal", "writes", "input"]),
+    ("cluster", &["process", "proxy", "trust", "stack", "config", "event", "refusal", "writes", "yaml", "input"]),
     // Starts every child, and knows nothing of what it is.
     ("process", &[]),
     ("stack", &["config", "event", "yaml", "input"]),
@@ -47,6 +47,7 @@ const MAY_SEE: [(&str, &[&str]); 21] = [
     // Knows nothing of answers, charts or files.
     ("yaml", &[]),
     ("proxy", &[]),
+    ("trust", &[]),
     // Reads files that a person names, and knows nothing of what they mean.
     ("input", &[]),
     ("event", &["exit_code"]),

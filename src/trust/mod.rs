@@ -1,0 +1,271 @@
+//! Which server certificates are believed, and what is wrong with one that is not. Beside the usual rules a certificate
+//! that is itself a trusted root, or a CA certificate that a trusted root signed, is accepted as the server's own, as Go's
+//! crypto/x509 and OpenSSL accept it; rustls-webpki alone refuses both with CaUsedAsEndEntity.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+
+pub use faults::Fault;
+
+mod faults;
+
+/// Where trusted roots come from.
+#[derive(Clone, Debug)]
+pub enum Roots {
+    /// This machine's trust store, or SSL_CERT_FILE.
+    System,
+    /// Certificates in PEM.
+    Bundle(Vec<u8>),
+    /// A file with them, read again when it changes.
+    File(PathBuf),
+}
+
+/// The certificate that was refused last.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals(Arc<Mutex<Option<Fault>>>);
+
+impl Refusals {
+    /// What was wrong with it.
+    pub fn last(&self) -> Option<Fault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Decides over server certificates.
+#[derive(Debug)]
+pub struct Verifier {
+    source: Roots,
+    provider: Arc<CryptoProvider>,
+    known: RwLock<Arc<Known>>,
+    refusals: Refusals,
+}
+
+/// Roots as they were read.
+#[derive(Debug)]
+struct Known {
+    text: Vec<u8>,
+    /// `None`: no root that could sign.
+    usual: Option<Arc<dyn ServerCertVerifier>>,
+    roots: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    /// The error is a fragment: what is wrong with the roots.
+    pub fn new(source: Roots, provider: Arc<CryptoProvider>) -> Result<Verifier, String> {
+        let known = Known::read(&source, &provider)?;
+        Ok(Verifier { source, provider, known: RwLock::new(Arc::new(known)), refusals: Refusals::default() })
+    }
+
+    /// Where refusals are recorded.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals.clone()
+    }
+
+    fn known(&self) -> Arc<Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The roots anew, where their file has changed.
+    fn changed(&self, before: &Known) -> Option<Arc<Known>> {
+        let Roots::File(_) = &self.source else { return None };
+        let fresh = Arc::new(Known::read(&self.source, &self.provider).ok().filter(|fresh| fresh.text != before.text)?);
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
+        Some(fresh)
+    }
+}
+
+impl Known {
+    fn read(source: &Roots, provider: &Arc<CryptoProvider>) -> Result<Known, String> {
+        let text = match source {
+            Roots::System => {
+                let usual = rustls_platform_verifier::Verifier::new(provider.clone());
+                let usual = usual.map_err(|error| format!("this machine's trust store cannot be used: {error}"))?;
+                return Ok(Known { text: Vec::new(), usual: Some(Arc::new(usual)), roots: Vec::new() });
+            }
+            Roots::Bundle(text) => text.clone(),
+            Roots::File(path) => {
+                std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?
+            }
+        };
+        // What is no certificate is passed over (AppendCertsFromPEM of crypto/x509).
+        let roots: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
+            .filter_map(Result::ok)
+            .filter(|root| X509Certificate::from_der(root).is_ok())
+            .collect();
+        if roots.is_empty() {
+            return Err("the certificate authority holds no certificate in PEM".into());
+        }
+        // Go refuses a chain whose root is out of its time; webpki does not look.
+        let mut store = RootCertStore::empty();
+        let now = UnixTime::now();
+        store.add_parsable_certificates(roots.iter().filter(|root| in_time(root, now).is_ok()).cloned());
+        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone()).build().ok();
+        Ok(Known { text, usual: usual.map(|usual| usual as Arc<dyn ServerCertVerifier>), roots })
+    }
+
+    fn verify(&self, server: &Shown<'_>, now: UnixTime) -> Result<ServerCertVerified, rustls::Error> {
+        let unknown = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let usual = self
+            .usual
+            .as_ref()
+            .map(|usual| usual.verify_server_cert(server.certificate, server.intermediates, server.name, &[], now));
+        let refusal = match usual.unwrap_or_else(|| Err(unknown())) {
+            Ok(verified) => return Ok(verified),
+            Err(refusal) => refusal,
+        };
+        let of_system = match self.text.is_empty() {
+            true => rustls_native_certs::load_native_certs().certs,
+            false => Vec::new(),
+        };
+        let mut roots = self.roots.iter().chain(&of_system);
+        let is_ca = refusal.to_string().contains("CaUsedAsEndEntity");
+        let is_trusted =
+            roots.any(|root| root == server.certificate || is_ca && is_signed(server.certificate, root, now));
+        if !is_trusted {
+            return Err(refusal);
+        }
+        in_time(server.certificate, now)?;
+        for_servers(server.certificate)?;
+        verify_server_name(&ParsedCertificate::try_from(server.certificate)?, server.name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+}
+
+/// What a server presents under which name.
+struct Shown<'a> {
+    certificate: &'a CertificateDer<'a>,
+    intermediates: &'a [CertificateDer<'a>],
+    name: &'a ServerName<'a>,
+}
+
+/// Whether a root that may sign certificates, and is in its time, signed this one.
+fn is_signed(certificate: &CertificateDer<'_>, root: &CertificateDer<'_>, now: UnixTime) -> bool {
+    let (Ok((_, signed)), Ok((_, authority))) =
+        (X509Certificate::from_der(certificate), X509Certificate::from_der(root))
+    else {
+        return false;
+    };
+    signed.issuer().as_raw() == authority.subject().as_raw()
+        && authority.is_ca()
+        && in_time(root, now).is_ok()
+        && signed.verify_signature(Some(authority.public_key())).is_ok()
+}
+
+fn in_time(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
+    let (_, parsed) = X509Certificate::from_der(certificate)
+        .map_err(|_| rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
+    let time = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if time < parsed.validity().not_before.timestamp() {
+        return Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYet));
+    }
+    match time > parsed.validity().not_after.timestamp() {
+        true => Err(rustls::Error::InvalidCertificate(CertificateError::Expired)),
+        false => Ok(()),
+    }
+}
+
+/// Extended key usage, where it has any, names servers.
+fn for_servers(certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
+    let parsed = X509Certificate::from_der(certificate).ok();
+    let usage = parsed.as_ref().and_then(|(_, parsed)| parsed.extended_key_usage().ok().flatten());
+    match usage.is_none_or(|usage| usage.value.server_auth || usage.value.any) {
+        true => Ok(()),
+        false => Err(rustls::Error::InvalidCertificate(CertificateError::InvalidPurpose)),
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let server = Shown { certificate: end_entity, intermediates, name: server_name };
+        let known = self.known();
+        let verified = known.verify(&server, now).or_else(|refusal| match self.changed(&known) {
+            Some(fresh) => fresh.verify(&server, now),
+            None => Err(refusal),
+        });
+        verified.inspect_err(|refusal| {
+            let roots = self.known();
+            let fault = Fault::of(refusal, end_entity, server_name, &roots.roots);
+            *self.refusals.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// `insecure-skip-tls-verify`: any certificate will do.
+#[derive(Debug)]
+pub struct Anything(pub Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anything {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
