@@ -1,10 +1,17 @@
-//! What the API server serves, all of it in two requests.
+//! What the API server serves: all of it in two requests, or one for each group's version from an older server.
 
 use std::collections::BTreeMap;
 
-use kube::core::discovery::v2::APIVersionDiscovery;
+use futures::StreamExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use kube::core::discovery::v2::{
+    APIGroupDiscovery, APIGroupDiscoveryList, APIResourceDiscovery, APIVersionDiscovery, GroupVersionKind,
+};
 
 use crate::cluster::{Cluster, ClusterError, Resource};
+
+/// Groups that are asked for at a time.
+const AT_ONCE: usize = 8;
 
 impl Cluster {
     /// `group/version` and `group/version/Kind` of everything served (for helm's `--api-versions`).
@@ -32,23 +39,92 @@ impl Cluster {
         Ok(known)
     }
 
-    /// Every version of every group: the group, the apiVersion, and what it serves.
+    /// Every version of every group: the group, the apiVersion, and what it serves. Kubernetes before 1.27, and gateways
+    /// that drop the Accept header, answer without aggregated discovery; then it is asked group by group.
     async fn versions(&self) -> Result<Vec<(String, String, APIVersionDiscovery)>, ClusterError> {
         let failed = |error| ClusterError::from_kube("cannot discover the API", error);
-        let (core, groups) = futures::try_join!(
-            self.client.list_core_api_versions_aggregated(),
-            self.client.list_api_groups_aggregated()
-        )
-        .map_err(failed)?;
+        let (core, groups) =
+            tokio::join!(self.client.list_core_api_versions_aggregated(), self.client.list_api_groups_aggregated());
+        let mut versions = match aggregated(core).map_err(failed)? {
+            Some(core) => flattened(core),
+            None => self.core_versions().await.map_err(failed)?,
+        };
+        versions.extend(match aggregated(groups).map_err(failed)? {
+            Some(groups) => flattened(groups),
+            None => self.group_versions().await.map_err(failed)?,
+        });
+        Ok(versions)
+    }
+
+    async fn core_versions(&self) -> kube::Result<Vec<Version>> {
         let mut versions = Vec::new();
-        for served in core.items.into_iter().chain(groups.items) {
-            let group = served.metadata.and_then(|metadata| metadata.name).unwrap_or_default();
-            for version in served.versions {
-                let number = version.version.clone().unwrap_or_default();
-                let whole = if group.is_empty() { number } else { format!("{group}/{number}") };
-                versions.push((group.clone(), whole, version));
+        for number in self.client.list_core_api_versions().await?.versions {
+            let served = self.client.list_core_api_resources(&number).await?;
+            versions.push((String::new(), number, served_version(&served)));
+        }
+        Ok(versions)
+    }
+
+    /// A group whose server does not answer is left out, as kubectl leaves it out.
+    async fn group_versions(&self) -> kube::Result<Vec<Version>> {
+        let groups = self.client.list_api_groups().await?.groups;
+        let all = groups.into_iter().flat_map(|group| {
+            let name = group.name;
+            group.versions.into_iter().map(move |version| (name.clone(), version.group_version))
+        });
+        let lists = futures::stream::iter(all).map(|(group, whole)| async move {
+            let served = self.client.list_api_group_resources(&whole).await;
+            (group, whole, served)
+        });
+        let mut versions = Vec::new();
+        let mut lists = lists.buffered(AT_ONCE);
+        while let Some((group, whole, served)) = lists.next().await {
+            match served {
+                Ok(served) => versions.push((group, whole, served_version(&served))),
+                Err(kube::Error::Api(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(versions)
     }
+}
+
+/// A group, its apiVersion, what that serves.
+type Version = (String, String, APIVersionDiscovery);
+
+/// `None`: the server does not know aggregated discovery. Its plain lists have no `items`, so that nothing is read.
+fn aggregated(answer: kube::Result<APIGroupDiscoveryList>) -> kube::Result<Option<Vec<APIGroupDiscovery>>> {
+    match answer {
+        Ok(list) => Ok(Some(list.items).filter(|items| !items.is_empty())),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 406 | 415) => Ok(None),
+        Err(kube::Error::SerdeError(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn flattened(groups: Vec<APIGroupDiscovery>) -> Vec<Version> {
+    let mut versions = Vec::new();
+    for served in groups {
+        let group = served.metadata.and_then(|metadata| metadata.name).unwrap_or_default();
+        for version in served.versions {
+            let number = version.version.clone().unwrap_or_default();
+            let whole = if group.is_empty() { number } else { format!("{group}/{number}") };
+            versions.push((group.clone(), whole, version));
+        }
+    }
+    versions
+}
+
+/// A plain list in the form of the aggregated one; subresources have a slash in their name.
+fn served_version(served: &APIResourceList) -> APIVersionDiscovery {
+    let resources = served.resources.iter().filter(|resource| !resource.name.contains('/'));
+    let resources = resources.map(|resource| APIResourceDiscovery {
+        resource: Some(resource.name.clone()),
+        response_kind: Some(GroupVersionKind { kind: Some(resource.kind.clone()), ..GroupVersionKind::default() }),
+        scope: Some(if resource.namespaced { "Namespaced" } else { "Cluster" }.to_owned()),
+        verbs: resource.verbs.clone(),
+        ..APIResourceDiscovery::default()
+    });
+    let version = served.group_version.rsplit('/').next().map(str::to_owned);
+    APIVersionDiscovery { version, resources: resources.collect(), freshness: None }
 }
