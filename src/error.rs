@@ -275,7 +275,8 @@ mod tests {
 
     #[test]
     fn the_exit_code_4_is_only_for_runs_that_wrote_nothing() {
-        let unreachable = || ClusterError::Unreachable { server: "https://x".into(), reason: "refused".into() };
+        let unreachable =
+            || ClusterError::Unreachable { server: "https://x".into(), reason: "refused".into(), next: None };
         let locked = || ClusterError::Locked { holder: "1@x".into(), since: "now".into() };
         let lock = |source| Error::from(EngineError::Lock { namespace: "m".into(), source });
         for (error, unchanged, changed) in [

@@ -35,10 +35,12 @@ pub enum ClusterError {
     /// Nobody answers at the API server's address.
     #[error("the API server {server} cannot be reached: {reason}")]
     Unreachable {
-        /// Its URL.
+        /// Its URL, and the proxy on the way.
         server: String,
         /// Why.
         reason: String,
+        /// What to do, where it is known.
+        next: Option<String>,
     },
     /// It accepted a request, or the connection, and did not answer in time.
     #[error("the API server {server} did not answer within {seconds} s")]
@@ -178,7 +180,8 @@ impl ClusterError {
                     None => format!("it has: {}", known.join(", ")),
                 }
             }
-            ClusterError::Unreachable { .. } => {
+            ClusterError::Unreachable { next: Some(next), .. } => next.clone(),
+            ClusterError::Unreachable { next: None, .. } => {
                 "see whether the cluster runs and this machine reaches it: `kubectl get --raw /version`".into()
             }
             ClusterError::Silent { .. } | ClusterError::Unrenewed { .. } => {
@@ -223,8 +226,8 @@ impl ClusterError {
             let (server, expected, found) = (server.clone(), expected.clone(), found.clone());
             return ClusterError::OtherCluster { server, expected, found };
         }
-        if let Some(ClusterError::Unreachable { server, reason }) = cause(&error) {
-            return ClusterError::Unreachable { server: server.clone(), reason: reason.clone() };
+        if let Some(ClusterError::Unreachable { server, reason, next }) = cause(&error) {
+            return ClusterError::Unreachable { server: server.clone(), reason: reason.clone(), next: next.clone() };
         }
         if let Some(Fenced { since }) = cause(&error) {
             return ClusterError::Unrenewed { seconds: since.as_secs() };

@@ -10,13 +10,14 @@ use futures::future::BoxFuture;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::client::ClientBuilder;
-use kube::{Api, Client, Config};
+use kube::client::Body;
+use kube::{Api, Client};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
-use tower::{BoxError, Layer, Service, ServiceExt as _};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt as _};
 
+use crate::cluster::connect::Carrier;
 use crate::cluster::count::is_write;
 use crate::cluster::error::innermost;
 use crate::cluster::{Cluster, ClusterError};
@@ -52,9 +53,8 @@ impl fmt::Display for ClusterIdentity {
 /// opened earlier may lead to a cluster that the address leads to no more.
 #[derive(Clone)]
 pub(super) struct Probe {
-    config: Arc<Config>,
     server: Arc<str>,
-    client: Arc<OnceCell<Client>>,
+    client: Client,
     expected: Arc<OnceLock<String>>,
     /// When the two were last seen to be the same.
     confirmed: Arc<Mutex<Option<Instant>>>,
@@ -63,12 +63,27 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    pub(super) fn new(mut config: Config) -> Probe {
-        config.headers.push((CONNECTION, HeaderValue::from_static("close")));
+    /// `carrier` must share its connections with nobody.
+    pub(super) fn new(server: &str, carrier: &Carrier) -> Probe {
+        let close = |mut request: Request<Body>| {
+            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            request
+        };
+        let client = Client::new(ServiceBuilder::new().map_request(close).service(carrier.clone()), "default");
+        Probe::asking(server, client)
+    }
+
+    /// One that expects nothing.
+    #[cfg(test)]
+    pub(super) fn none() -> Probe {
+        let never = |_: Request<Body>| std::future::pending::<Result<http::Response<Body>, std::io::Error>>();
+        Probe::asking("https://test", Client::new(tower::service_fn(never), "default"))
+    }
+
+    fn asking(server: &str, client: Client) -> Probe {
         Probe {
-            server: config.cluster_url.to_string().into(),
-            config: Arc::new(config),
-            client: Arc::default(),
+            server: server.into(),
+            client,
             expected: Arc::default(),
             confirmed: Arc::default(),
             other: Arc::default(),
@@ -99,10 +114,8 @@ impl Probe {
         if confirmed.is_some_and(|since| since.elapsed() < fresh_for) {
             return Ok(());
         }
-        let unreachable = |reason| ClusterError::Unreachable { server: self.server.to_string(), reason };
-        let build = || async { Ok(ClientBuilder::try_from((*self.config).clone())?.build()) };
-        let client: Result<&Client, kube::Error> = self.client.get_or_try_init(build).await;
-        let asked = Api::<Namespace>::all(client.map_err(|error| unreachable(innermost(&error)))?.clone());
+        let unreachable = |reason| ClusterError::Unreachable { server: self.server.to_string(), reason, next: None };
+        let asked = Api::<Namespace>::all(self.client.clone());
         let found = match timeout(PATIENCE, asked.get_metadata(NAMESPACE)).await {
             Ok(Ok(found)) => found.metadata.uid.unwrap_or_default(),
             Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403 | 404) => {
@@ -187,34 +200,36 @@ where
 }
 
 /// Asks for it once. Where the namespace may not be read the address stands in.
-pub(super) async fn identity(client: &Client, config: &Config, probe: &Probe) -> Result<ClusterIdentity, ClusterError> {
-    let identity = asked_once(client, config).await?;
+pub(super) async fn identity(
+    client: &Client,
+    authority: &[u8],
+    probe: &Probe,
+) -> Result<ClusterIdentity, ClusterError> {
+    let identity = asked_once(client, (&probe.server, authority)).await?;
     probe.expect(&identity);
     Ok(identity)
 }
 
-async fn asked_once(client: &Client, config: &Config) -> Result<ClusterIdentity, ClusterError> {
-    let server = config.cluster_url.to_string();
-    let unreachable = |reason| ClusterError::Unreachable { server: server.clone(), reason };
+async fn asked_once(client: &Client, address: (&str, &[u8])) -> Result<ClusterIdentity, ClusterError> {
+    let unreachable = |reason| ClusterError::Unreachable { server: address.0.to_owned(), reason, next: None };
     let asked = Api::<Namespace>::all(client.clone());
     match timeout(PATIENCE, asked.get_metadata(NAMESPACE)).await {
         Ok(Ok(found)) => Ok(match found.metadata.uid.filter(|uid| !uid.is_empty()) {
             Some(uid) => ClusterIdentity::Uid(uid),
-            None => of_address(config),
+            None => of_address(address),
         }),
         // Whether the credentials are good for anything else is told by what needs them.
-        Ok(Err(kube::Error::Api(status))) if status.code < 500 => Ok(of_address(config)),
+        Ok(Err(kube::Error::Api(status))) if status.code < 500 => Ok(of_address(address)),
         Ok(Err(error)) => Err(ClusterError::from_kube("cannot read namespace kube-system", error)),
         Err(_) => Err(unreachable(format!("no usable answer within {} s", PATIENCE.as_secs()))),
     }
 }
 
-fn of_address(config: &Config) -> ClusterIdentity {
+/// Of the API server's URL and its certificate authority in PEM.
+fn of_address((server, authority): (&str, &[u8])) -> ClusterIdentity {
     let mut hash = Sha256::new();
-    hash.update(config.cluster_url.to_string());
-    for certificate in config.root_cert.iter().flatten() {
-        hash.update(certificate);
-    }
+    hash.update(server);
+    hash.update(authority);
     ClusterIdentity::Address(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -222,15 +237,9 @@ fn of_address(config: &Config) -> ClusterIdentity {
 mod tests {
     use super::*;
 
-    fn config(server: &str, root: Option<&[u8]>) -> Config {
-        let mut config = Config::new(server.parse().unwrap());
-        config.root_cert = root.map(|root| vec![root.to_vec()]);
-        config
-    }
-
     #[test]
     fn an_address_is_told_from_others_by_its_certificate_authority() {
-        let of = |server: &str, root: Option<&[u8]>| of_address(&config(server, root)).to_string();
+        let of = |server: &str, root: Option<&[u8]>| of_address((server, root.unwrap_or_default())).to_string();
         let local = of("https://127.0.0.1:6443", Some(b"one"));
         assert_eq!(local, of("https://127.0.0.1:6443", Some(b"one")));
         assert_ne!(local, of("https://127.0.0.1:6443", Some(b"two")));

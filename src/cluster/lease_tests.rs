@@ -111,7 +111,7 @@ impl Server {
             fence,
             answers,
             identity: crate::cluster::ClusterIdentity::Uid("u1".into()),
-            probe: crate::cluster::identity::Probe::new(kube::Config::new(http::Uri::from_static("https://test"))),
+            probe: crate::cluster::identity::Probe::none(),
         }
     }
 }

@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_sign_in_that_cannot_be_made_after_an_install_fails_nothing() {
-        let away = ClusterError::Unreachable { server: "https://x".into(), reason: "refused".into() };
+        let away = ClusterError::Unreachable { server: "https://x".into(), reason: "refused".into(), next: None };
         for why in [Error::Cluster(away), Error::Stack(StackError::ClientSecretMissing { reason: "x".into() })] {
             let (code, notices) = after_install(&Err(why));
             assert_eq!((code.unwrap(), notices.len()), (error::OK, 2));

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use crate::cluster::connect::entries::{Cluster, Context, Exec, User};
+use crate::cluster::connect::entries::{AuthProvider, Cluster, Context, Exec, User};
 use crate::cluster::connect::kubeconfig::{Entry, Kubeconfig, Places, find};
 use crate::cluster::connect::route::Route;
 use crate::cluster::{ClusterError, ClusterTarget, KubeconfigSnapshot};
@@ -26,6 +26,11 @@ pub(super) struct Access {
     pub(super) context: Option<String>,
     /// The kubeconfig's files, for messages.
     pub(super) place: String,
+    pub(super) server: Url,
+    pub(super) cluster: Cluster,
+    pub(super) user: User,
+    /// A user that the context names and that no file has: requests are anonymous, as kubectl's.
+    pub(super) absent_user: Option<String>,
     pub(super) route: Route,
     pub(super) snapshot: KubeconfigSnapshot,
 }
@@ -70,8 +75,9 @@ impl Access {
             server_url(&cluster.server).map_err(|reason| bad(reason, "write the server as https://HOST:PORT"))?;
         let route = Route::of(&server, &cluster.proxy_url, &ProxyRules::from_environment())
             .map_err(|reason| bad(reason, "correct the proxy"))?;
+        let absent_user = Some(named.user).filter(|name| !name.is_empty() && chosen.user.is_none());
         let snapshot = snapshot(&chosen, &route);
-        Ok(Access { context, place, route, snapshot })
+        Ok(Access { context, place, server, cluster, user, absent_user, route, snapshot })
     }
 }
 
@@ -223,7 +229,19 @@ fn check_user(name: &str, user: &mut User) -> Result<(), String> {
     if user.exec.is_some() && user.auth_provider.is_some() {
         return Err(format!("user {name:?} has an exec plugin and an auth-provider, of which kubectl takes one"));
     }
+    user.auth_provider.as_ref().map_or(Ok(()), check_provider)?;
     user.exec.as_mut().map_or(Ok(()), |exec| check_exec(name, exec))
+}
+
+/// client-go removed the providers of clouds in 1.26 and keeps oidc.
+fn check_provider(provider: &AuthProvider) -> Result<(), String> {
+    let plugin = match provider.name.as_str() {
+        "oidc" => return Ok(()),
+        "gcp" => "gke-gcloud-auth-plugin (`gcloud container clusters get-credentials` writes it)",
+        "azure" => "kubelogin (`kubelogin convert-kubeconfig` writes it)",
+        _ => "an exec plugin",
+    };
+    Err(format!("the auth-provider {:?} is no more known to Kubernetes clients; it takes {plugin}", provider.name))
 }
 
 /// The same, and SetDefaults_ExecConfig of api/v1/defaults.go.
@@ -272,3 +290,7 @@ fn snapshot(chosen: &Chosen, route: &Route) -> KubeconfigSnapshot {
     });
     KubeconfigSnapshot { context: chosen.context.name.clone(), document: Secret::new(document.to_string()) }
 }
+
+#[cfg(test)]
+#[path = "access_tests.rs"]
+mod tests;

@@ -82,6 +82,16 @@ pub(super) struct Cluster {
     pub(super) extensions: Vec<Extension>,
 }
 
+impl Cluster {
+    /// Its certificate authority in PEM; empty where there is none, or where its file cannot be read any more.
+    pub(super) fn authority(&self) -> Vec<u8> {
+        match self.certificate_authority.is_empty() {
+            true => self.certificate_authority_data.clone(),
+            false => std::fs::read(&self.certificate_authority).unwrap_or_default(),
+        }
+    }
+}
+
 /// Anything, by name.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]

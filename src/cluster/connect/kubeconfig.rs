@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::cluster::connect::entries;
 use crate::cluster::{ClusterError, ClusterTarget};
 use crate::input::{self, InputError};
+use crate::yaml;
 
 /// Bytes of a kubeconfig that are read; certificates of some hundred clusters fit.
 const LARGEST: u64 = 16 << 20;
@@ -190,7 +191,8 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Kubeconfig, ClusterErro
 fn make_absolute(value: &mut Map<String, Value>, folder: &Path) {
     let absolute = |value: &mut Value| {
         if let Some(path) = value.as_str().filter(|path| !path.is_empty() && !Path::new(path).is_absolute()) {
-            *value = folder.join(path).display().to_string().into();
+            let whole: PathBuf = folder.join(path).components().collect();
+            *value = whole.display().to_string().into();
         }
     };
     for key in ["certificate-authority", "client-certificate", "client-key", "tokenFile"] {
@@ -217,10 +219,87 @@ fn decoded(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// YAML or JSON as JSON; the error has the line.
+/// JSON, or the first document of YAML 1.1, as kubectl reads it; the error has the line.
 fn json(text: &str) -> Result<Value, String> {
     if let Ok(document) = serde_json::from_str(text) {
         return Ok(document);
     }
-    serde_yaml::from_str(text).map_err(|error| error.to_string())
+    let mut documents = yaml::documents(text).map_err(|flaw| flaw.to_string())?;
+    Ok(if documents.is_empty() { Value::Null } else { documents.swap_remove(0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(files: &[(&str, &str)]) -> Result<Kubeconfig, String> {
+        let mut all = Kubeconfig::default();
+        for (file, text) in files {
+            all.merge(parse(Path::new(file), text.as_bytes()).map_err(|error| error.to_string())?);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn the_first_file_wins_a_name_and_a_current_context_that_is_not_empty() {
+        let all = merged(&[
+            (
+                "/a/one",
+                "users: [{name: u, user: {token: first, unknown: {kept: 1}}}]\ncurrent-context: ''\ncontexts: null",
+            ),
+            ("/b/empty", ""),
+            (
+                "/b/two",
+                "users: [{name: u, user: {username: second}}, {name: v}]\ncurrent-context: c\ncontexts: [{name: c}]",
+            ),
+            ("/c/three", "current-context: d"),
+        ])
+        .unwrap();
+        assert_eq!((all.current.as_str(), all.context_names()), ("c", vec!["c".to_owned()]));
+        let user = &find(&all.users, "u").unwrap().value;
+        assert_eq!(Value::Object(user.clone()), serde_json::json!({ "token": "first", "unknown": { "kept": 1 } }));
+        assert_eq!(all.users.len(), 2);
+    }
+
+    #[test]
+    fn paths_are_those_of_the_file_that_names_them() {
+        let text = "clusters: [{name: c, cluster: {certificate-authority: ca.crt}}]\n\
+            users: [{name: u, user: {client-certificate: /x/c, client-key: '', tokenFile: ../t, exec: {command: ./p}}},\n\
+            {name: v, user: {exec: {command: aws}}}]";
+        let all = merged(&[("/a/kubeconfig", text)]).unwrap();
+        assert_eq!(all.clusters[0].value["certificate-authority"], "/a/ca.crt");
+        let user = &all.users[0].value;
+        assert_eq!((&user["client-certificate"], &user["client-key"]), (&"/x/c".into(), &"".into()));
+        assert_eq!((&user["tokenFile"], &user["exec"]["command"]), (&"/a/../t".into(), &"/a/p".into()));
+        assert_eq!(all.users[1].value["exec"]["command"], "aws");
+    }
+
+    #[test]
+    fn what_kubectl_cannot_read_is_told_with_its_place() {
+        for (text, named) in [
+            ("users: [{name: u, user: {token: 5}}]", "users[0].user.token"),
+            ("users: [{name: u, user: {token: yes}}]", "users[0].user.token"),
+            ("clusters: [{name: c, cluster: {certificate-authority-data: '*'}}]", "clusters[0].cluster"),
+            ("clusters: [{name: c, cluster: {insecure-skip-tls-verify: 'true'}}]", "insecure-skip-tls-verify"),
+            ("contexts: [{name: c}, {name: c}]", "the name c twice"),
+            ("kind: Pod", "kind"),
+            ("apiVersion: v2", "apiVersion"),
+            ("- a", "no mapping"),
+            ("a: [", "line 2"),
+        ] {
+            let error = merged(&[("/a/kubeconfig", text)]).unwrap_err();
+            assert!(error.contains(named) && error.contains("/a/kubeconfig"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_encoding_of_yaml_is_read() {
+        let text = "current-context: caf\u{e9}";
+        let units: Vec<u16> = std::iter::once(0xFEFF).chain(text.encode_utf16()).collect();
+        let wide = |bytes: fn(u16) -> [u8; 2]| units.iter().copied().flat_map(bytes).collect::<Vec<u8>>();
+        let marked = format!("\u{feff}{text}").into_bytes();
+        for bytes in [text.as_bytes().to_vec(), marked, wide(u16::to_le_bytes), wide(u16::to_be_bytes)] {
+            assert_eq!(parse(Path::new("/a"), &bytes).unwrap().current, "caf\u{e9}");
+        }
+    }
 }

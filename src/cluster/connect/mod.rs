@@ -1,27 +1,33 @@
 //! From a kubeconfig to a client that has answered once; every way in which that fails is told apart.
 
 mod access;
+mod credentials;
 mod entries;
+mod failure;
 mod kubeconfig;
+mod plugin;
 mod route;
+mod transport;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
+use kube::Client;
 use kube::client::ClientBuilder;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 
 use crate::cluster::connect::access::Access;
+use crate::cluster::connect::credentials::Credentials;
+use crate::cluster::connect::failure::Attempt;
 use crate::cluster::connect::kubeconfig::Places;
-use crate::cluster::connect::route::Route;
+use crate::cluster::connect::plugin::Plugin;
+pub(super) use crate::cluster::connect::transport::Carrier;
+use crate::cluster::connect::transport::{Transport, transport};
 use crate::cluster::count::RequestCounts;
-use crate::cluster::error::innermost;
 use crate::cluster::fence::Fence;
 use crate::cluster::identity::{Probe, SameCluster, identity};
 use crate::cluster::silence::Answers;
 use crate::cluster::time_limit::TimeLimits;
 use crate::cluster::{Cluster, ClusterError, ClusterTarget};
+use crate::process::Environment;
 
 const USER_AGENT: &str = concat!("tailwatch/", env!("CARGO_PKG_VERSION"));
 /// How long the API server may take for its first answer.
@@ -31,49 +37,43 @@ impl Cluster {
     /// Reads the kubeconfig and asks the API server for its version, so that every later error is about the work.
     pub async fn connect(target: &ClusterTarget) -> Result<Cluster, ClusterError> {
         let access = Access::of(target)?;
-        let mut config = configuration(&access, &target.withheld).await?;
-        // So that an audit log tells who it was.
-        config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
-        let server = config.cluster_url.to_string();
+        let bad = |reason: String| bad_kubeconfig(&access, reason);
+        let credentials = credentials(&access, target).map_err(bad)?;
+        let Transport { carrier, refusals } = transport(&access, &credentials, USER_AGENT).map_err(bad)?;
+        let attempt = Attempt { access: &access, refusals: &refusals };
+        // A plugin may ask the person, which no time limit of a request allows for.
+        credentials.give().await.map_err(|error| attempt.bad(error.reason, error.next))?;
+        let server = access.server.to_string();
         let counts = RequestCounts::recording(target.writes.clone());
         let (fence, answers) = (Fence::default(), Answers::default());
-        let probe = Probe::new(config.clone());
-        let client: Client = ClientBuilder::try_from(config.clone())
-            .map_err(|error| bad_kubeconfig(&access, innermost(&error)))?
+        let probe = Probe::new(&server, &transport(&access, &credentials, USER_AGENT).map_err(bad)?.carrier);
+        let client: Client = ClientBuilder::new(carrier, "default")
             .with_layer(&counts)
             .with_layer(&TimeLimits::new(&server, &fence, &answers))
             .with_layer(&SameCluster(probe.clone()))
             .build();
-        let unreachable = |reason: String| {
-            let way = access.route.in_words();
-            ClusterError::Unreachable { server: format!("{server}{way}"), reason }
-        };
         let version = match tokio::time::timeout(PATIENCE, client.apiserver_version()).await {
             Ok(Ok(version)) => version,
-            Ok(Err(kube::Error::Api(status))) => {
-                let told = status.message.lines().next().unwrap_or_default().chars().take(160).collect::<String>();
-                let reason = format!("it answers {}: {told}", status.code);
-                return Err(match ClusterError::from_kube("cannot read the version", kube::Error::Api(status)) {
-                    ClusterError::Refused { .. } => unreachable(reason),
-                    refused => refused,
-                });
-            }
-            Ok(Err(kube::Error::SerdeError(_))) => {
-                return Err(unreachable("what answers there is no API server".into()));
-            }
-            Ok(Err(kube::Error::Auth(error))) => {
-                return Err(bad_kubeconfig(&access, innermost(&error)));
-            }
-            Ok(Err(error)) => return Err(unreachable(innermost(&error))),
-            Err(_) => return Err(unreachable(format!("no usable answer within {} s", PATIENCE.as_secs()))),
+            Ok(Err(error)) => return Err(attempt.failed(error)),
+            Err(_) => return Err(attempt.timed_out(PATIENCE)),
         };
         let version =
             version.git_version.trim_start_matches('v').split(['+', '-']).next().unwrap_or_default().to_owned();
-        let identity = identity(&client, &config, &probe).await?;
+        let identity = identity(&client, &access.cluster.authority(), &probe).await?;
         let Access { context, snapshot, .. } = access;
         let kinds = Default::default();
         Ok(Cluster { client, counts, context, snapshot, server, version, kinds, fence, answers, identity, probe })
     }
+}
+
+/// kubectl sends credentials only by TLS.
+fn credentials(access: &Access, target: &ClusterTarget) -> Result<Credentials, String> {
+    if access.server.scheme() != "https" {
+        return Ok(Credentials::none());
+    }
+    let environment = Environment::without(target.withheld.iter().cloned());
+    let plugin = access.user.exec.as_ref().map(|exec| Plugin::new(exec, &access.cluster, environment));
+    Credentials::of(&access.user, plugin)
 }
 
 /// Names of the contexts, and the current one; empty where there is no kubeconfig but an in-cluster account.
@@ -85,28 +85,6 @@ pub fn contexts(target: &ClusterTarget) -> Result<(Vec<String>, Option<String>),
     };
     let current = Some(kubeconfig.current.clone()).filter(|name| !name.is_empty());
     Ok((kubeconfig.context_names(), current))
-}
-
-async fn configuration(access: &Access, withheld: &BTreeSet<String>) -> Result<Config, ClusterError> {
-    let mut kubeconfig: Kubeconfig = serde_json::from_str(access.snapshot.document.expose())
-        .map_err(|error| bad_kubeconfig(access, error.to_string()))?;
-    withhold(&mut kubeconfig, withheld);
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .map_err(|error| bad_kubeconfig(access, error.to_string()))?;
-    config.proxy_url = match &access.route {
-        Route::Direct => None,
-        Route::Proxy { url, .. } => url.as_str().parse().ok(),
-    };
-    Ok(config)
-}
-
-/// Exec plugins are started by the client, with our environment but these variables.
-fn withhold(kubeconfig: &mut Kubeconfig, names: &BTreeSet<String>) {
-    let users = kubeconfig.auth_infos.iter_mut().filter_map(|user| user.auth_info.as_mut());
-    for plugin in users.filter_map(|user| user.exec.as_mut()) {
-        plugin.drop_env.get_or_insert_default().extend(names.iter().cloned());
-    }
 }
 
 fn bad_kubeconfig(access: &Access, reason: String) -> ClusterError {

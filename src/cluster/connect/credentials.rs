@@ -1,0 +1,214 @@
+//! Who the requests are from: the Authorization header and the client certificate, each renewed as kubectl renews it.
+//! Source: client-go transport/round_trippers.go and transport/token_source.go (v0.36).
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use jiff::Timestamp;
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::cluster::connect::entries::User;
+use crate::cluster::connect::plugin::{Plugin, PluginError};
+
+/// How long a token file's content is used before it is read again: client-go takes a minute less ten seconds.
+const FRESH: Duration = Duration::from_secs(50);
+
+/// The client certificate that the next connection presents.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Identity(Arc<RwLock<Option<Arc<CertifiedKey>>>>);
+
+/// Gives each request its Authorization header. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Credentials {
+    source: Arc<Source>,
+    pub(super) identity: Identity,
+}
+
+enum Source {
+    Nothing,
+    Fixed(HeaderValue),
+    File { path: String, fallback: Option<HeaderValue>, read: Mutex<Option<(Instant, HeaderValue)>> },
+    Plugin { plugin: Box<Plugin>, issued: Mutex<Option<Issued>> },
+}
+
+struct Issued {
+    header: Option<HeaderValue>,
+    expires: Option<Timestamp>,
+    number: u64,
+}
+
+/// A header, and which run of the plugin it is from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Given {
+    pub(super) header: Option<HeaderValue>,
+    pub(super) number: u64,
+}
+
+impl Credentials {
+    /// Of a user of an https server; the error is a fragment.
+    pub(super) fn of(user: &User, plugin: Option<Plugin>) -> Result<Credentials, String> {
+        let identity = Identity::default();
+        let read = |file: &str, data: &[u8]| match file.is_empty() {
+            true => Ok(data.to_vec()),
+            false => std::fs::read(file).map_err(|error| format!("{file} cannot be read: {error}")),
+        };
+        let certificate = read(&user.client_certificate, &user.client_certificate_data)?;
+        let has_certificate = !certificate.is_empty();
+        if has_certificate {
+            identity.set(&certificate, &read(&user.client_key, &user.client_key_data)?)?;
+        }
+        let bearer = |token: &str| sensitive(&format!("Bearer {}", token.trim()));
+        let source = if !user.token_file.is_empty() {
+            let fallback =
+                Some(&user.token).filter(|token| !token.is_empty()).map(|token| bearer(token)).transpose()?;
+            Source::File { path: user.token_file.clone(), fallback, read: Mutex::default() }
+        } else if !user.token.is_empty() {
+            Source::Fixed(bearer(&user.token)?)
+        } else if !user.username.is_empty() || !user.password.is_empty() {
+            let pair = STANDARD.encode(format!("{}:{}", user.username, user.password));
+            Source::Fixed(sensitive(&format!("Basic {pair}"))?)
+        } else {
+            match plugin {
+                // A token, a password or a certificate of the kubeconfig goes before a plugin.
+                Some(plugin) if !has_certificate => {
+                    Source::Plugin { plugin: Box::new(plugin), issued: Mutex::default() }
+                }
+                _ => Source::Nothing,
+            }
+        };
+        Ok(Credentials { source: Arc::new(source), identity })
+    }
+
+    /// None at all, for an http server: kubectl sends it no credentials.
+    pub(super) fn none() -> Credentials {
+        Credentials { source: Arc::new(Source::Nothing), identity: Identity::default() }
+    }
+
+    /// The header of the next request; reads a token file or runs a plugin when it is time.
+    pub(super) async fn give(&self) -> Result<Given, PluginError> {
+        match self.source.as_ref() {
+            Source::Nothing => Ok(Given::default()),
+            Source::Fixed(header) => Ok(Given { header: Some(header.clone()), number: 0 }),
+            Source::File { path, fallback, read } => {
+                let header = from_file(path, fallback.as_ref(), read).await?;
+                Ok(Given { header: Some(header), number: 0 })
+            }
+            Source::Plugin { plugin, issued } => {
+                let mut issued = issued.lock().await;
+                if let Some(issued) = issued.as_ref()
+                    && issued.expires.is_none_or(|expires| Timestamp::now() <= expires)
+                {
+                    return Ok(issued.given());
+                }
+                self.renew(plugin, &mut issued).await
+            }
+        }
+    }
+
+    /// After a 401: runs the plugin again, unless somebody else has done so. `None`: there is nothing to renew.
+    pub(super) async fn renewed(&self, refused: &Given) -> Option<Result<Given, PluginError>> {
+        let Source::Plugin { plugin, issued } = self.source.as_ref() else { return None };
+        let mut issued = issued.lock().await;
+        match issued.as_ref() {
+            Some(newer) if newer.number != refused.number => Some(Ok(newer.given())),
+            _ => Some(self.renew(plugin, &mut issued).await),
+        }
+    }
+
+    async fn renew(&self, plugin: &Plugin, issued: &mut Option<Issued>) -> Result<Given, PluginError> {
+        let printed = plugin.run().await?;
+        let unusable = |reason: String| PluginError {
+            reason: format!("what the exec plugin {} printed cannot be used: {reason}", plugin.exec.command),
+            next: "run it by hand and see what it prints".into(),
+        };
+        let header = printed.token.map(|token| sensitive(&format!("Bearer {}", token.expose())));
+        let header = header.transpose().map_err(unusable)?;
+        if let Some((certificate, key)) = printed.identity {
+            self.identity.set(certificate.as_bytes(), key.expose().as_bytes()).map_err(unusable)?;
+        }
+        let number = issued.as_ref().map_or(1, |before| before.number + 1);
+        let fresh = Issued { header, expires: printed.expires, number };
+        let given = fresh.given();
+        *issued = Some(fresh);
+        Ok(given)
+    }
+}
+
+impl Issued {
+    fn given(&self) -> Given {
+        Given { header: self.header.clone(), number: self.number }
+    }
+}
+
+/// The last content that could be read counts, then the kubeconfig's own token.
+async fn from_file(
+    path: &str,
+    fallback: Option<&HeaderValue>,
+    read: &Mutex<Option<(Instant, HeaderValue)>>,
+) -> Result<HeaderValue, PluginError> {
+    let mut read = read.lock().await;
+    if let Some((at, header)) = read.as_ref()
+        && at.elapsed() < FRESH
+    {
+        return Ok(header.clone());
+    }
+    let text = tokio::fs::read_to_string(path).await;
+    let fresh = text.map_err(|error| error.to_string()).and_then(|text| match text.trim() {
+        "" => Err("it is empty".to_owned()),
+        token => sensitive(&format!("Bearer {token}")),
+    });
+    match (fresh, read.as_ref().map(|(_, header)| header).or(fallback)) {
+        (Ok(header), _) => {
+            *read = Some((Instant::now(), header.clone()));
+            Ok(header)
+        }
+        (Err(_), Some(before)) => Ok(before.clone()),
+        (Err(reason), None) => Err(PluginError {
+            reason: format!("the token file {path} cannot be used: {reason}"),
+            next: "correct `tokenFile` in the kubeconfig".into(),
+        }),
+    }
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue, String> {
+    let mut header = HeaderValue::from_str(text).map_err(|_| "a token with a line break or control character")?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+impl Identity {
+    /// Takes a chain and its key in PEM.
+    fn set(&self, certificate: &[u8], key: &[u8]) -> Result<(), String> {
+        let chain: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_slice_iter(certificate).filter_map(Result::ok).collect();
+        if chain.is_empty() {
+            return Err("the client certificate holds no certificate in PEM".into());
+        }
+        let key = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|error| format!("the client key holds no key in PEM that is not encrypted ({error})"))?;
+        let provider: CryptoProvider = rustls::crypto::ring::default_provider();
+        let pair = CertifiedKey::from_der(chain, key, &provider)
+            .map_err(|error| format!("the client certificate and its key cannot be used: {error}"))?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(pair));
+        Ok(())
+    }
+}
+
+impl ResolvesClientCert for Identity {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
