@@ -1,30 +1,51 @@
-//! Requests to the world outside the cluster, from this machine: through the proxy that its environment names
-//! (HTTPS_PROXY, NO_PROXY), trusting what the system or SSL_CERT_FILE trusts.
+//! Requests to the world outside the cluster, from this machine: through the proxy that its environment names, by the
+//! rules of [`crate::proxy`], trusting what the system or SSL_CERT_FILE trusts, by those of [`crate::trust`].
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use rustls_platform_verifier::Verifier;
+
+use crate::proxy::ProxyRules;
+use crate::trust::{Roots, Verifier};
 
 /// How long one exchange may take, unless somebody is known to need longer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client that gives one exchange so long, and follows no redirect.
 pub(super) fn client(patience: Duration) -> Result<reqwest::Client, String> {
-    // The crate leaves the choice to the program. An error says that it was made before.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    builder(patience).build().map_err(|error| words(&error))
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Arc::new(Verifier::new(Roots::System, provider.clone())?);
+    built(patience, provider, verifier)
 }
 
-fn builder(patience: Duration) -> reqwest::ClientBuilder {
+fn built(
+    patience: Duration,
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<reqwest::Client, String> {
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| words(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    let rules = ProxyRules::from_environment();
+    // The crate reads NO_PROXY by rules of its own.
+    let proxy = reqwest::Proxy::custom(move |address| rules.proxy_of(address).ok().flatten().cloned());
     reqwest::Client::builder()
         .timeout(patience)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("tailwatch/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .proxy(proxy)
+        .tls_backend_preconfigured(tls)
+        .build()
+        .map_err(|error| words(&error))
 }
 
 /// The certificate that the last server showed and that was believed. A proxy that is itself spoken to by TLS shows its
@@ -44,19 +65,12 @@ impl Shown {
 pub(super) fn attentive_client(patience: Duration) -> Result<(reqwest::Client, Shown), String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let shown = Shown::default();
-    let verifier =
-        Attentive { usual: Verifier::new(provider.clone()).map_err(|error| words(&error))?, shown: shown.clone() };
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| words(&error))?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    let client = builder(patience).tls_backend_preconfigured(tls).build().map_err(|error| words(&error))?;
-    Ok((client, shown))
+    let usual = Verifier::new(Roots::System, provider.clone())?;
+    let verifier = Arc::new(Attentive { usual, shown: shown.clone() });
+    Ok((built(patience, provider, verifier)?, shown))
 }
 
-/// The verifier that reqwest uses by itself, which decides alone, and a note of what it believed.
+/// The usual verifier, which decides alone, and a note of what it believed.
 #[derive(Debug)]
 struct Attentive {
     usual: Verifier,
