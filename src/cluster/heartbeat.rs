@@ -24,11 +24,15 @@ pub(super) struct Loss {
 
 impl Loss {
     fn tell(&self, holder: Option<String>) {
-        let holder = holder.filter(|holder| !holder.is_empty());
-        let how = holder.map_or_else(|| "somebody let it go".into(), |holder| format!("{holder} holds it now"));
-        let _ = self.taken.set(how);
+        let _ = self.taken.set(how_lost(holder));
         self.cancel.cancel();
     }
+}
+
+/// What became of a lock that is not ours any more.
+pub(super) fn how_lost(holder: Option<String>) -> String {
+    let holder = holder.filter(|holder| !holder.is_empty());
+    holder.map_or_else(|| "another client released it".into(), |holder| format!("{holder} holds it now"))
 }
 
 /// What renews a lock.
@@ -107,6 +111,6 @@ impl Heartbeat {
     }
 }
 
-fn holder(lease: &LeaseObject) -> Option<String> {
+pub(super) fn holder(lease: &LeaseObject) -> Option<String> {
     lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone())
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::fence::Fence;
-use crate::cluster::heartbeat::{Heartbeat, Loss};
+use crate::cluster::heartbeat::{Heartbeat, Loss, holder, how_lost};
 use crate::cluster::silence::Answers;
 use crate::cluster::{Cluster, ClusterError, ClusterIdentity, FIELD_MANAGER};
 
@@ -205,15 +205,13 @@ fn holding(lease: &LeaseObject) -> Option<Holding> {
 }
 
 impl Lease {
-    /// What became of the lock where it is no longer ours, e.g. `4711@host holds it now`.
-    pub fn lost(&self) -> Option<&str> {
-        self.taken.get().map(String::as_str)
-    }
-
-    /// Lets the lock go at once, if it is still ours.
-    pub async fn release(self) {
+    /// Releases the lock at once, if it is still ours. Otherwise what became of it, e.g. `4711@host holds it now`, also
+    /// where it was taken after the last heartbeat.
+    pub async fn release(self) -> Option<String> {
         self.heartbeat.abort();
-        self.letting_go().now().await;
+        let known = self.taken.get().cloned();
+        let found = self.letting_go().now().await;
+        known.or(found)
     }
 
     /// How to let it go for whoever does not own it.
@@ -233,17 +231,28 @@ pub struct LettingGo {
 }
 
 impl LettingGo {
-    /// Lets it go if it is still ours; where the API server does not answer at once, the lock goes stale by itself.
-    pub async fn now(&self) {
+    /// Releases it if it is still ours, otherwise tells what became of it; where the API server does not answer at once,
+    /// the lock goes stale by itself.
+    pub async fn now(&self) -> Option<String> {
         let test = json!([
             {"op": "test", "path": "/spec/holderIdentity", "value": self.holder},
             {"op": "replace", "path": "/spec/holderIdentity", "value": ""},
         ]);
-        let Ok(patch) = serde_json::from_value(test) else { return };
+        let patch = serde_json::from_value(test).ok()?;
         let (parameters, patch) = (PatchParams::default(), Patch::Json::<()>(patch));
         // One that is silent would only keep the person waiting.
-        if self.answers.silent_since().is_none() {
-            let _ = timeout(LETTING_GO, self.api.patch(&self.name, &parameters, &patch)).await;
+        if self.answers.silent_since().is_some() {
+            return None;
+        }
+        let released = timeout(LETTING_GO, self.api.patch(&self.name, &parameters, &patch)).await.ok()?;
+        match released {
+            // A JSON patch whose `test` fails is 422 (apiserver, handlers/patch.go).
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 422) => {
+                let standing = timeout(LETTING_GO, self.api.get_opt(&self.name)).await.ok()?.ok()?;
+                let holder = standing.as_ref().and_then(holder);
+                (holder.as_ref() != Some(&self.holder)).then(|| how_lost(holder))
+            }
+            _ => None,
         }
     }
 }

@@ -70,7 +70,14 @@ impl Server {
             (&Method::PUT, Some(standing)) if sent["metadata"]["resourceVersion"] != standing => {
                 status(409, "Conflict")
             }
-            (&Method::PATCH, _) => (200, state.lease.clone().unwrap_or_default()),
+            (&Method::PATCH, Some(_)) => {
+                let lease = state.lease.as_mut().unwrap();
+                if lease["spec"]["holderIdentity"] != sent[0]["value"] {
+                    return status(422, "Invalid");
+                }
+                lease["spec"]["holderIdentity"] = sent[1]["value"].clone();
+                (200, lease.clone())
+            }
             _ => {
                 state.version += 1;
                 let mut stored = sent;
@@ -167,8 +174,8 @@ async fn a_run_that_cannot_renew_stops_changing_things_before_its_lock_is_stale_
         server.be(Mood::Answers);
         sleep(LIFE / 2).await;
         assert_eq!(cluster.fence().closed_for(), None, "{mood:?}");
-        assert!(lease.lost().is_none() && !lost.is_cancelled());
-        lease.release().await;
+        assert!(!lost.is_cancelled());
+        assert_eq!(lease.release().await, None);
         assert_eq!(cluster.fence().closed_for(), None);
     }
 }
@@ -183,8 +190,20 @@ async fn a_lock_that_somebody_took_meanwhile_ends_the_run_with_its_own_reason() 
     server.rob();
     server.be(Mood::Answers);
     lost.cancelled().await;
-    assert_eq!(lease.lost(), Some("1@elsewhere/0 holds it now"));
     assert!(cluster.fence().closed_for().is_some(), "the fence stays closed");
+    assert_eq!(lease.release().await.as_deref(), Some("1@elsewhere/0 holds it now"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_taken_after_the_last_heartbeat_is_known_as_lost_when_it_is_released() {
+    let server = Server::new();
+    let lost = CancellationToken::new();
+    let lease = taken(&server.cluster(), "1@host/1", &lost).await.unwrap();
+    server.rob();
+    assert_eq!(lease.release().await.as_deref(), Some("1@elsewhere/0 holds it now"));
+    let server = Server::new();
+    let lease = taken(&server.cluster(), "1@host/1", &lost).await.unwrap();
+    assert_eq!(lease.release().await, None);
 }
 
 /// Two containers that are both called 1@ci, of one copied state folder: they have the same identity, and each finds its

@@ -117,8 +117,7 @@ pub(super) async fn execute(
     };
     result.note_other_cluster(&cluster);
     if let Some(lease) = lease {
-        result.note_loss(&lease);
-        lease.release().await;
+        result.note_lost(lease.release().await.as_deref());
     }
     let RunResult { steps, failure } = result;
     let writes = options.signals.writes();

@@ -24,8 +24,7 @@ pub async fn uninstall(context: &EngineContext, plan: &Uninstall, mut lease: Opt
     }
     result.note_other_cluster(&context.cluster);
     if let Some(lease) = lease {
-        result.note_loss(&lease);
-        lease.release().await;
+        result.note_lost(lease.release().await.as_deref());
     }
     result
 }

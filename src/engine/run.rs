@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures::future::join_all;
 use tokio::time::Instant as Deadline;
 
-use crate::cluster::{Cluster, Lease, Redaction, TrackedRelease, Tracker};
+use crate::cluster::{Cluster, Redaction, TrackedRelease, Tracker};
 use crate::engine::ended::{self, Ended};
 use crate::engine::outage::Outage;
 use crate::engine::patience::Patience;
@@ -35,13 +35,8 @@ impl RunResult {
     }
 
     /// A run whose lock was lost says so, in its steps or during the verification that follows them, unless a step had
-    /// failed by itself; to be asked before the lock is let go.
-    pub fn note_loss(&mut self, lease: &Lease) {
-        self.note_lost(lease.lost());
-    }
-
-    /// `lost`: what became of the lock, where it is not ours any more.
-    fn note_lost(&mut self, lost: Option<&str>) {
+    /// failed by itself. `lost`: what became of the lock, where it was not ours any more when it was released.
+    pub fn note_lost(&mut self, lost: Option<&str>) {
         let Some(how) = lost else { return };
         if self.failure.as_ref().is_none_or(EngineError::is_cancelled) {
             self.failure = Some(EngineError::LockLost { how: how.to_owned() });
