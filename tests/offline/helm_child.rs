@@ -145,18 +145,32 @@ async fn a_cancelled_helm_gets_sigterm_and_is_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_helm_that_hangs_is_asked_to_end_and_killed_where_it_has_nobody_to_tell() {
     let machine = Machine::new();
-    let helm = helm(&machine, "trap '' TERM\n(trap '' TERM; sleep 100) &\nwait; sleep 100").await;
+    let script =
+        "trap '' TERM\nexec 3> \"$home/lifeline\"\necho deaf >&3\n(trap '' TERM; sleep 100) &\nwait; sleep 100";
+    let helm = helm(&machine, script).await;
     let values = json!({});
-    let limits = Limits { timeout: Duration::ZERO, cancel: CancellationToken::new(), kill: CancellationToken::new() };
-    limits.cancel.cancel();
-    limits.kill.cancel();
-    let ends = [
-        helm.upgrade_install(&request(Path::new("demo.tgz"), &values), &limits).await.unwrap_err(),
-        helm.rollback(("demo", "monitoring"), 1, &limits).await.unwrap_err(),
-        helm.uninstall("demo", "monitoring", &limits).await.unwrap_err(),
-    ];
-    for end in ends {
-        assert!(end.to_string().contains("ended with signal "), "{end}");
+    for verb in ["upgrade", "rollback", "uninstall"] {
+        let lifeline = Lifeline::new(&machine.path("lifeline"));
+        let (timeout, cancel, kill) = (Duration::from_secs(600), CancellationToken::new(), CancellationToken::new());
+        let limits = Limits { timeout, cancel, kill };
+        let call = async {
+            match verb {
+                "upgrade" => helm.upgrade_install(&request(Path::new("demo.tgz"), &values), &limits).await,
+                "rollback" => helm.rollback(("demo", "monitoring"), 1, &limits).await,
+                _ => helm.uninstall("demo", "monitoring", &limits).await,
+            }
+        };
+        let stop = async {
+            // Until then SIGTERM would end it.
+            lifeline.says("deaf");
+            limits.cancel.cancel();
+            limits.kill.cancel();
+        };
+        let (end, ()) = tokio::join!(call, stop);
+        let end = end.unwrap_err();
+        assert!(end.to_string().contains("signal 9"), "{end}");
+        lifeline.ends();
+        std::fs::remove_file(machine.path("lifeline")).unwrap();
     }
     assert!(helm.children().running().is_empty());
 }

@@ -58,9 +58,9 @@ fn without_a_kubeconfig_every_command_says_where_it_looked() {
 fn a_kubeconfig_that_cannot_be_used_is_told_with_its_place() {
     let machine = machine();
     for (name, content, parts) in [
-        ("garbage", &b"\x00\xff\xfe garbage"[..], &["cannot read", "garbage", "Invalid UTF-8"][..]),
+        ("garbage", &b"\x00\xff\xfe garbage"[..], &["garbage cannot be used", "it is no text"][..]),
         ("words", b"just words", &["cannot be used", "words"]),
-        ("empty", b"", &["empty cannot be used", "it has no current context", "--context"]),
+        ("empty", b"", &["empty cannot be used", "it has no current context", "kubectl config"]),
         (
             "no-cluster",
             b"apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{ name: a, context: { cluster: gone, user: b } }]\n",
