@@ -212,3 +212,78 @@ impl ResolvesClientCert for Identity {
         self.0.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::connect::entries::{Cluster, Exec};
+    use crate::process::Environment;
+
+    /// A plugin that prints a token with the number of its run, and until when it is valid.
+    fn counting(folder: &std::path::Path, expires: &str) -> Plugin {
+        let script = format!(
+            r#"echo x >>{0}/runs; n=$(wc -l <{0}/runs); printf '{{"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "status": {{"token": "t%d"{1}}}}}' $n"#,
+            folder.display(),
+            expires,
+        );
+        let exec = json!({ "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script],
+            "interactiveMode": "Never" });
+        let exec: Exec = serde_json::from_value(exec).unwrap();
+        Plugin::new(&exec, &Cluster::default(), Environment::default())
+    }
+
+    async fn header(given: Result<Given, PluginError>) -> String {
+        given.unwrap().header.unwrap().to_str().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_plugin_runs_again_when_its_credentials_have_expired_or_are_refused() {
+        for (expires, second) in [
+            ("", "Bearer t1"),
+            (r#", "expirationTimestamp": "2999-01-01T00:00:00Z""#, "Bearer t1"),
+            (r#", "expirationTimestamp": "2001-01-01T00:00:00Z""#, "Bearer t2"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let credentials = Credentials::of(&User::default(), Some(counting(folder.path(), expires))).unwrap();
+            let first = credentials.give().await.unwrap();
+            assert_eq!(header(Ok(first.clone())).await, "Bearer t1");
+            assert_eq!(header(credentials.give().await).await, second, "{expires}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let credentials = Credentials::of(&User::default(), Some(counting(folder.path(), ""))).unwrap();
+        let refused = credentials.give().await.unwrap();
+        assert_eq!(header(credentials.renewed(&refused).await.unwrap()).await, "Bearer t2");
+        assert_eq!(
+            header(credentials.renewed(&refused).await.unwrap()).await,
+            "Bearer t2",
+            "another request had renewed"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_token_of_the_kubeconfig_goes_before_a_plugin() {
+        let folder = tempfile::tempdir().unwrap();
+        let user = User { token: "own".into(), ..User::default() };
+        let credentials = Credentials::of(&user, Some(counting(folder.path(), ""))).unwrap();
+        assert_eq!(header(credentials.give().await).await, "Bearer own");
+        assert!(credentials.renewed(&Given::default()).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_file_is_read_again_and_its_last_content_counts() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "one\n").unwrap();
+        let user = User { token_file: file.path().display().to_string(), ..User::default() };
+        let credentials = Credentials::of(&user, None).unwrap();
+        assert_eq!(header(credentials.give().await).await, "Bearer one");
+        std::fs::write(file.path(), "two").unwrap();
+        assert_eq!(header(credentials.give().await).await, "Bearer one");
+        tokio::time::advance(FRESH).await;
+        assert_eq!(header(credentials.give().await).await, "Bearer two");
+        std::fs::write(file.path(), "").unwrap();
+        tokio::time::advance(FRESH).await;
+        assert_eq!(header(credentials.give().await).await, "Bearer two");
+    }
+}
