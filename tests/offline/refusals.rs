@@ -108,7 +108,7 @@ fn what_the_api_server_answers_decides_what_is_told() {
         ),
         (|_| (403, "blocked by the proxy".into()), &["403", "http://127.0.0.1", "kubectl get --raw /version"]),
         (|_| (500, server::status(500, "InternalError", "etcd is gone")), &["500: etcd is gone", "kubectl get --raw"]),
-        (|_| (200, "<html>a login page</html>".into()), &["http://127.0.0.1", "no API server", "kubectl get --raw"]),
+        (|_| (200, "<html>a login page</html>".into()), &["http://127.0.0.1", "no API server", "correct `server`"]),
     ];
     for (answers, parts) in rows {
         let server = Server::start(answers);
