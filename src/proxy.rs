@@ -1,5 +1,5 @@
 //! Which proxy a request takes, by HTTPS_PROXY, HTTP_PROXY and NO_PROXY exactly as kubectl, helm and every other Go
-//! program read them. Source: golang.org/x/net/http/httpproxy, proxy.go (v0.50), behind net/http ProxyFromEnvironment.
+//! program read them. Source: golang.org/x/net/http/httpproxy, proxy.go (v0.61), behind net/http ProxyFromEnvironment.
 
 use std::net::IpAddr;
 
