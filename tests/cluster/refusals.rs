@@ -62,10 +62,13 @@ fn a_namespace_that_somebody_else_labelled_is_left_alone() {
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     let label = "pod-security.kubernetes.io/enforce=restricted";
     sandbox.kubectl(&["label", "namespace", "monitoring", label]);
-    let said = sandbox.install(&[]).ended_with(4);
-    for part in ["conflict", "pod-security.kubernetes.io/enforce", "hint: another field manager owns the field"] {
-        assert!(said.stderr.contains(part), "{part:?} is missing in:\n{}", said.stderr);
-    }
+    let said = sandbox.install(&["--output", "json"]).ended_with(4);
+    let finished = said.events().pop().unwrap();
+    assert_eq!((&finished["outcome"], &finished["clusterChanged"]), (&"preflight-failed".into(), &false.into()));
+    let checks = finished["checks"].as_array().unwrap().iter();
+    let failed: Vec<_> = checks.filter(|check| check["verdict"] == "fail").collect();
+    assert_eq!((failed.len(), &failed[0]["id"]), (1, &"ownership".into()), "{failed:?}");
+    assert!(failed[0]["detail"].as_str().unwrap().contains("pod-security.kubernetes.io/enforce"), "{failed:?}");
     assert!(sandbox.releases().is_empty());
     assert!(sandbox.kubectl(&["get", "namespace", "monitoring", "--show-labels"]).contains(label));
 }

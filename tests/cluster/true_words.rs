@@ -64,7 +64,7 @@ fn ended(
 }
 
 fn interrupt(sandbox: &Sandbox, pid: u32) {
-    sandbox.command("kill".as_ref()).args(["-INT", &pid.to_string()]).status().unwrap();
+    sandbox.command("kill".as_ref()).args(["-TERM", &pid.to_string()]).status().unwrap();
 }
 
 /// The first install is interrupted while its checks are made; while it works, a second one finds the lock held.
