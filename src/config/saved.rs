@@ -1,5 +1,5 @@
-//! The answers that a run keeps in the cluster, so that a later one needs none of them again. No secret and no
-//! source of one is kept: the secrets themselves stay where they are.
+//! The answers that a run keeps in the cluster, so that a later one needs none of them again. No client secret and no
+//! source of one is kept; of a secret below `values:` the reference is kept, never the secret.
 
 use std::fmt::Write as _;
 
