@@ -24,8 +24,13 @@ const PREFILLED: [&str; 11] = [
     "go on to the plan",
 ];
 
+/// A command that gets no variable but its own, in a pseudo-terminal where Ctrl-C counts even if the suite itself was
+/// started in the background, with SIGINT ignored.
 pub fn drive(command: Command) -> PtySession {
-    spawn_command(command, Some(PATIENCE_MS)).expect("a pseudo-terminal")
+    let mut foreground = Command::new("/usr/bin/env");
+    foreground.arg("--default-signal=INT,HUP").arg(command.get_program()).args(command.get_args()).env_clear();
+    foreground.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    spawn_command(foreground, Some(PATIENCE_MS)).expect("a pseudo-terminal")
 }
 
 /// Waits for a question's label, then answers.
