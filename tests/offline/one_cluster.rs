@@ -227,7 +227,7 @@ fn an_interrupted_run_leaves_nothing() {
     let server = Server::start(healthy);
     let machine = Machine::new();
     machine.kubeconfig(server.address());
-    let script = "[ \"$1\" = version ] && { echo v3.19.4; exit; }\nkill -INT $PPID\nsleep 60";
+    let script = "[ \"$1\" = version ] && { echo v3.19.4; exit; }\nkill -TERM $PPID\nsleep 60";
     machine.program("helm", script);
     machine.run(&["status"]).ended_with(130);
     assert_eq!(run_folders(&machine), 0);
