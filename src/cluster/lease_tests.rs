@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::cluster::count::RequestCounts;
 use crate::cluster::fence::Fence;
 use crate::cluster::time_limit::TimeLimits;
 use tower::Layer as _;
@@ -107,19 +106,7 @@ impl Server {
             }
         });
         let service = TimeLimits::new("https://test", &fence, &answers).layer(service);
-        Cluster {
-            client: Client::new(service, "m"),
-            counts: RequestCounts::default(),
-            context: None,
-            snapshot: crate::cluster::KubeconfigSnapshot::none(),
-            server: "https://test".into(),
-            version: "1.36.1".into(),
-            kinds: Default::default(),
-            fence,
-            answers,
-            identity: crate::cluster::ClusterIdentity::Uid("u1".into()),
-            probe: crate::cluster::identity::Probe::none(),
-        }
+        Cluster::for_tests(Client::new(service, "m"), fence, answers)
     }
 }
 

@@ -187,3 +187,23 @@ pub struct ObjectRef {
     /// Name.
     pub name: String,
 }
+
+#[cfg(test)]
+impl Cluster {
+    /// One that a test answers for.
+    fn for_tests(client: kube::Client, fence: fence::Fence, answers: silence::Answers) -> Cluster {
+        Cluster {
+            client,
+            counts: RequestCounts::default(),
+            context: None,
+            snapshot: KubeconfigSnapshot::none(),
+            server: "https://test".into(),
+            version: "1.36.1".into(),
+            kinds: Default::default(),
+            fence,
+            answers,
+            identity: ClusterIdentity::Uid("u1".into()),
+            probe: identity::Probe::none(),
+        }
+    }
+}

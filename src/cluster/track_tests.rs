@@ -11,8 +11,6 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::*;
-use crate::cluster::ClusterIdentity;
-use crate::cluster::count::RequestCounts;
 
 /// Answers of a small API server: how a kind is served, its lists, its watches. `watch` is asked with the kind and
 /// how many watches of it have been there before.
@@ -66,19 +64,7 @@ impl Server {
             let response = Response::builder().status(code).body(Body::from(text.into_bytes()));
             async move { response.map_err(std::io::Error::other) }
         });
-        Cluster {
-            client: Client::new(service, "m"),
-            counts: RequestCounts::default(),
-            context: None,
-            snapshot: crate::cluster::KubeconfigSnapshot::none(),
-            server: "https://test".into(),
-            version: "1.36.1".into(),
-            kinds: Default::default(),
-            fence: Default::default(),
-            answers: Default::default(),
-            identity: ClusterIdentity::Uid("u1".into()),
-            probe: crate::cluster::identity::Probe::none(),
-        }
+        Cluster::for_tests(Client::new(service, "m"), Default::default(), Default::default())
     }
 }
 
