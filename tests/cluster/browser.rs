@@ -37,9 +37,18 @@ impl Browser<'_> {
     /// Opens a page as a person would: redirects are followed, and a login form is filled in once.
     #[track_caller]
     pub fn open_as(&self, email: &str, url: &str) -> Page {
+        self.try_open_as(email, url).unwrap_or_else(|page| panic!("no login form: {page:?}"))
+    }
+
+    /// As `open_as`; the page is the error where the first page is not a login form.
+    #[track_caller]
+    pub fn try_open_as(&self, email: &str, url: &str) -> Result<Page, Page> {
         let page = self.open(url, &[]);
-        assert!(page.shows_a_form(), "no login form: {page:?}");
-        self.open(&page.url, &[("username", email), ("password", "any")])
+        if page.shows_a_form() {
+            Ok(self.open(&page.url, &[("username", email), ("password", "any")]))
+        } else {
+            Err(page)
+        }
     }
 
     /// Opens a page, with the fields of a form where there are some.
