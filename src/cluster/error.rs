@@ -61,7 +61,7 @@ pub enum ClusterError {
     Interrupted,
     /// The address leads to another cluster than at the beginning of the run.
     #[error(
-        "{server} leads to another cluster than at the beginning of this run: the UID of its namespace kube-system is {found}, it was {expected}"
+        "the kubeconfig's server is another cluster now: the UID of namespace kube-system at {server} is {found}, it was {expected}"
     )]
     OtherCluster {
         /// The address.

@@ -14,7 +14,8 @@ use kube::client::Body;
 use kube::{Api, Client};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt as _};
 
 use crate::cluster::connect::Carrier;
@@ -27,6 +28,10 @@ const NAMESPACE: &str = "kube-system";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long an answer is good for the writes that follow it: a step writes many objects at once.
 const FRESH: Duration = Duration::from_millis(250);
+/// How often the UID is asked while helm works or checks are made, which send no writes of ours.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long the last comparison of a command may take.
+const LAST: Duration = Duration::from_secs(1);
 
 /// What a cluster is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +151,32 @@ impl Cluster {
     /// changes something. What the client itself sends is held back by [`SameCluster`].
     pub async fn confirm_identity(&self) -> Result<(), ClusterError> {
         self.probe.confirm(Duration::ZERO).await
+    }
+
+    /// Compares the UID a last time, unless the API server is silent: the error where it is that of another cluster, which
+    /// goes before whatever else ended the command.
+    pub async fn compare_identity(&self) -> Result<(), ClusterError> {
+        if self.silent_since().is_none() {
+            // That the API server does not answer is told by what needs its answer.
+            let _ = timeout(LAST, self.confirm_identity()).await;
+        }
+        self.elsewhere().map_or(Ok(()), Err)
+    }
+
+    /// Does some work and cancels the token, which must end the work, as soon as the UID is that of another cluster.
+    pub async fn cancelling_elsewhere<T>(&self, cancel: &CancellationToken, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let compare = async {
+            while self.elsewhere().is_none() {
+                sleep(INTERVAL).await;
+                let _ = self.probe.confirm(INTERVAL / 2).await;
+            }
+        };
+        tokio::select! {
+            done = &mut work => return done,
+            () = compare => cancel.cancel(),
+        }
+        work.await
     }
 
     /// The error of [`Cluster::confirm_identity`], if it was ever met.

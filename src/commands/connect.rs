@@ -49,6 +49,18 @@ pub(super) async fn connect(global: &GlobalArgs, draft: &Draft, writes: &Writes)
     Ok((cluster, program.on(access)))
 }
 
+/// What was read of the cluster, or failed there, counts only while it is the cluster of the beginning.
+pub(super) async fn of_one_cluster<T>(
+    cluster: &Cluster,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let ended = work.await;
+    if !matches!(ended, Err(Error::Interrupted | Error::Declined)) {
+        cluster.compare_identity().await?;
+    }
+    ended
+}
+
 /// The same helm without the variables that the answers kept in the cluster name as sources of secrets. Whether these
 /// answers can be used is told by what uses them.
 pub(super) async fn without_saved(helm: Helm, draft: &Draft, cluster: &Cluster) -> Helm {

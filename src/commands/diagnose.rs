@@ -32,12 +32,16 @@ pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8,
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
     let helm = connect::without_saved(helm, &draft, &cluster).await;
     let rows = catalogue(global)?.overview(&namespace);
-    let (releases, redaction) = tokio::try_join!(releases((&cluster, &helm), &rows), redaction(&cluster, &namespace))?;
-    if releases.is_empty() {
-        return Err(PlanError::NothingInstalled { namespace }.into());
-    }
-    let tracked: Vec<TrackedRelease> = releases.iter().map(|(_, tracked)| tracked.clone()).collect();
-    let Findings { mut diagnoses, rules, objects } = cluster.diagnose(&tracked, &redaction).await?;
+    let read = async {
+        let (releases, redaction) =
+            tokio::try_join!(releases((&cluster, &helm), &rows), redaction(&cluster, &namespace))?;
+        if releases.is_empty() {
+            return Err(PlanError::NothingInstalled { namespace: namespace.clone() }.into());
+        }
+        let tracked: Vec<TrackedRelease> = releases.iter().map(|(_, tracked)| tracked.clone()).collect();
+        Ok((cluster.diagnose(&tracked, &redaction).await?, releases))
+    };
+    let (Findings { mut diagnoses, rules, objects }, releases) = connect::of_one_cluster(&cluster, read).await?;
     diagnoses.extend(releases.iter().filter_map(|(info, _)| of_release(info)));
     let hindered = diagnoses.iter().filter(|found| found.severity != Severity::Notice).count();
     match global.output {

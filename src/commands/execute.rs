@@ -13,7 +13,7 @@ use crate::commands::lock::Waiting;
 use crate::commands::signals::{Leaving, Signals};
 use crate::commands::survey::Survey;
 use crate::commands::verify::verdict;
-use crate::commands::{adoption, ending, lock};
+use crate::commands::{adoption, connect, ending, lock};
 use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, Journal, Machine, RunResult};
 use crate::error::{Checked, CommandError, Error};
@@ -80,7 +80,8 @@ pub(super) async fn execute(
         machine,
     };
     let waiting = Waiting { timeout: options.lock_timeout, style: &style };
-    let locked = lock::patiently(&context, &style, lock(&context, settings, &survey, waiting)).await;
+    let locking = lock::patiently(&context, &style, lock(&context, settings, &survey, waiting));
+    let locked = connect::of_one_cluster(&cluster, locking).await;
     let lease = match locked {
         Ok(lease) => lease,
         Err(error) => return Err(ending::left(reporter, error).await),
@@ -111,11 +112,12 @@ pub(super) async fn execute(
         let installed = Installed { releases, manifests: survey.prepared.manifests };
         let selection = if survey.plan.has_changes() { Selection::default() } else { stack_checks::unchanged() };
         let looked_at = StackContext::new(cluster.clone(), settings.clone(), installed, selection);
-        stack_checks::run(&looked_at, &events, &context.cancel).await
+        let checks = stack_checks::run(&looked_at, &events, &context.cancel);
+        cluster.cancelling_elsewhere(&context.cancel, checks).await
     } else {
         Some(Vec::new())
     };
-    result.note_other_cluster(&cluster);
+    result.note_other_cluster(&cluster).await;
     if let Some(lease) = lease {
         result.note_lost(lease.release().await.as_deref());
     }

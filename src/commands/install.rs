@@ -43,7 +43,8 @@ pub(super) async fn guided(global: &GlobalArgs, signals: &Signals, record: &Reco
     }
     let arguments: InstallArgs = twins()?;
     let draft = saved::judged(&global, &arguments.settings)?;
-    proceed(&global, &arguments, draft, Run { scope: Scope::Everything, signals, record }).await
+    proceed(&global, &arguments, draft, Run { scope: Scope::Everything, signals, record })
+        .await
 }
 
 /// What the environment says of flags that the guided mode has none of.
@@ -60,7 +61,13 @@ pub(super) async fn install(
 ) -> Result<u8, Error> {
     let draft = saved::judged(global, &arguments.settings)?;
     somebody_confirms(global, arguments)?;
-    proceed(global, arguments, draft, Run { scope: Scope::OnlyMissing, signals, record }).await
+    proceed(
+        global,
+        arguments,
+        draft,
+        Run { scope: Scope::OnlyMissing, signals, record },
+    )
+    .await
 }
 
 /// A person, or `--yes`.
@@ -147,8 +154,12 @@ pub(super) async fn carry_out(
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
     reports::note_surroundings(options.record, &target.cluster, &target.helm, settings);
-    let operator = plan::tailscale_operator(&target.cluster).await?;
-    let checks = check::preflight::run(&target.cluster, &target.helm, settings, operator).await?;
+    let Target { cluster, helm } = &target;
+    let checking = async {
+        let operator = plan::tailscale_operator(cluster).await?;
+        Ok(check::preflight::run(cluster, helm, settings, operator).await?)
+    };
+    let checks = connect::of_one_cluster(cluster, checking).await?;
     refuse_failed(&checks, &style, options.record)?;
     let confirmed = if options.yes { Audience::Nobody } else { Audience::of(global) };
     for _ in 1..PLANS {
@@ -172,7 +183,8 @@ async fn plan_and_execute(
     options: ExecuteOptions<'_>,
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
-    let mut survey = survey(global, &target.cluster, &target.helm, settings).await?;
+    let Target { cluster, helm } = target;
+    let mut survey = connect::of_one_cluster(cluster, survey(global, cluster, helm, settings)).await?;
     reports::note_planned(options.record, &survey);
     let strangers = survey.strangers();
     if options.ownership == Ownership::Respect && !strangers.is_empty() {
@@ -183,14 +195,17 @@ async fn plan_and_execute(
         let proof = if options.skip_verify { Proof::None } else { Proof::Checks };
         let by_helm = !survey.prepared.releases.is_empty() || !survey.plan.removals.is_empty();
         let ground = async {
-            let look = ground::look((&target.cluster, &target.helm), settings, &survey, proof);
+            let look = ground::look((cluster, helm), settings, &survey, proof);
             if by_helm { look.await } else { Ok(Vec::new()) }
         };
-        let (found, ground, identity) = tokio::try_join!(
-            adoption::look_before_a_change(&target.cluster, &target.helm, &survey, options.ownership),
-            ground,
-            asked_of_the_provider(target, settings, &survey),
-        )?;
+        let asking = async {
+            tokio::try_join!(
+                adoption::look_before_a_change(cluster, helm, &survey, options.ownership),
+                ground,
+                asked_of_the_provider(target, settings, &survey),
+            )
+        };
+        let (found, ground, identity) = connect::of_one_cluster(cluster, asking).await?;
         refuse_failed(&[&ground[..], &found.checks, &identity].concat(), &style, options.record)?;
         let doubtful = ground.iter().chain(&identity).filter(|check| check.verdict == Verdict::Warn);
         survey.prepared.notices.extend(doubtful.map(in_the_plan));

@@ -58,8 +58,12 @@ pub(super) async fn plan(
     let draft = saved::judged(global, arguments)?;
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
     let helm = connect::without_saved(helm, &draft, &cluster).await;
-    let saved::Answers { settings, mut notices, .. } = saved::answers(draft, &cluster, arguments).await?;
-    let mut survey = survey(global, &cluster, &helm, &settings).await?;
+    let read = async {
+        let answers = saved::answers(draft, &cluster, arguments).await?;
+        let survey = survey(global, &cluster, &helm, &answers.settings).await?;
+        Ok((answers.notices, survey))
+    };
+    let (mut notices, mut survey) = connect::of_one_cluster(&cluster, read).await?;
     let foreign = survey.foreign_objects().into_iter();
     let told = foreign.map(|object| format!("{object}: of another owner; install stops there unless --adopt is given"));
     survey.prepared.notices.extend(told.collect::<Vec<_>>());

@@ -5,10 +5,12 @@ use serde::Serialize;
 use crate::check::ground::Proof;
 use crate::check::{identity, preflight};
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
+use crate::cluster::Cluster;
 use crate::commands::{adoption, connect, ground, install, reports, saved, survey::survey};
+use crate::config::Draft;
 use crate::error::{self, Error};
 use crate::event::{CheckResult, Verdict};
-use crate::helm::Ownership;
+use crate::helm::{Helm, Ownership};
 use crate::plan;
 use crate::report::{self, Record, style::Style};
 use crate::writes::Writes;
@@ -29,28 +31,8 @@ pub(super) async fn preflight(
     let draft = saved::judged(global, arguments)?;
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
     let helm = connect::without_saved(helm, &draft, &cluster).await;
-    let answers = saved::answers(draft, &cluster, arguments).await?;
-    // Neither an issuer nor a chart repository that somebody else wrote is asked anything.
-    answers.confirmed()?;
-    install::tell_notices(&answers.notices, global);
-    let settings = answers.settings;
-    reports::note_surroundings(record, &cluster, &helm, &settings);
-    let operator = plan::tailscale_operator(&cluster).await?;
-    let (mut checks, client) =
-        tokio::try_join!(preflight::run(&cluster, &helm, &settings, operator), identity::client(&cluster, &settings))?;
-    checks.extend(identity::run(&settings, client.ok()).await);
-    record.checks(&checks);
-    // Fetching and rendering every chart tells the rest; what is wrong with it is an error of its own.
-    let survey = survey(global, &cluster, &helm, &settings).await?;
-    reports::note_planned(record, &survey);
-    checks.extend(preflight::charts_rendered(survey.plan.releases().count(), &survey.prepared.chart_notices).await);
-    let (found, ground) = tokio::try_join!(
-        adoption::look(&cluster, &helm, &survey, ownership),
-        ground::look((&cluster, &helm), &settings, &survey, Proof::Checks),
-    )?;
-    checks.extend(ground);
-    checks.extend(found.checks);
-    record.checks(&checks);
+    let made = checks((global, &cluster, &helm), (draft, arguments), ownership, record);
+    let checks = connect::of_one_cluster(&cluster, made).await?;
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
     let total = checks.len();
     match global.output {
@@ -58,4 +40,35 @@ pub(super) async fn preflight(
         Output::Human => report::write_stdout(&report::checks_table(&checks, &Style::resolve(global), report::width())),
     }
     if failed > 0 { Err(Error::Preflight { failed, total }) } else { Ok(error::OK) }
+}
+
+async fn checks(
+    (global, cluster, helm): (&GlobalArgs, &Cluster, &Helm),
+    (draft, arguments): (Draft, &SettingsArgs),
+    ownership: Ownership,
+    record: &Record,
+) -> Result<Vec<CheckResult>, Error> {
+    let answers = saved::answers(draft, cluster, arguments).await?;
+    // Neither an issuer nor a chart repository that somebody else wrote is asked anything.
+    answers.confirmed()?;
+    install::tell_notices(&answers.notices, global);
+    let settings = answers.settings;
+    reports::note_surroundings(record, cluster, helm, &settings);
+    let operator = plan::tailscale_operator(cluster).await?;
+    let (mut checks, client) =
+        tokio::try_join!(preflight::run(cluster, helm, &settings, operator), identity::client(cluster, &settings))?;
+    checks.extend(identity::run(&settings, client.ok()).await);
+    record.checks(&checks);
+    // Fetching and rendering every chart tells the rest; what is wrong with it is an error of its own.
+    let survey = survey(global, cluster, helm, &settings).await?;
+    reports::note_planned(record, &survey);
+    checks.extend(preflight::charts_rendered(survey.plan.releases().count(), &survey.prepared.chart_notices).await);
+    let (found, ground) = tokio::try_join!(
+        adoption::look(cluster, helm, &survey, ownership),
+        ground::look((cluster, helm), &settings, &survey, Proof::Checks),
+    )?;
+    checks.extend(ground);
+    checks.extend(found.checks);
+    record.checks(&checks);
+    Ok(checks)
 }

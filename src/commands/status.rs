@@ -32,7 +32,8 @@ pub(super) async fn status(global: &GlobalArgs, writes: &Writes) -> Result<u8, E
     let (cluster, helm) = connect::connect(global, &draft, writes).await?;
     let helm = connect::without_saved(helm, &draft, &cluster).await;
     let rows = catalogue(global)?.overview(&namespace);
-    let (releases, address) = tokio::try_join!(releases(&cluster, &helm, &rows), address(&cluster, &namespace))?;
+    let read = async { tokio::try_join!(releases(&cluster, &helm, &rows), address(&cluster, &namespace)) };
+    let (releases, address) = connect::of_one_cluster(&cluster, read).await?;
     let nothing = releases.iter().all(|row| row.status.is_none());
     let context = cluster.context().map(str::to_owned);
     match global.output {

@@ -76,7 +76,9 @@ impl Run<'_> {
         (namespace, rows): (&str, &[Overview]),
         asked: Asked,
     ) -> Result<u8, Error> {
-        let plan = plan::uninstall(&target.cluster, &target.helm, (namespace, rows.to_vec()), asked).await?;
+        let Target { cluster, helm } = target;
+        let planning = async { Ok(plan::uninstall(cluster, helm, (namespace, rows.to_vec()), asked).await?) };
+        let plan = connect::of_one_cluster(cluster, planning).await?;
         if !plan.has_work() && plan.belongings.kept.is_empty() && plan.beside.is_empty() {
             return Err(PlanError::NothingInstalled { namespace: namespace.to_owned() }.into());
         }
@@ -115,7 +117,8 @@ impl Run<'_> {
             machine,
         };
         let waiting = Waiting { timeout: self.lock_timeout, style: &self.style };
-        let locked = lock::patiently(&context, &self.style, lock(&context, plan, waiting)).await;
+        let locking = lock::patiently(&context, &self.style, lock(&context, plan, waiting));
+        let locked = connect::of_one_cluster(&cluster, locking).await;
         let lease = match locked {
             Ok(lease) => lease,
             Err(error) => return Err(ending::left(reporter, error).await),

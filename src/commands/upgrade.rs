@@ -51,7 +51,7 @@ pub(super) async fn upgrade(
         saved::confirm(global, &arguments.run, &draft)?;
     }
     let catalogue = catalogue(global)?;
-    let standing = offers::standing((&cluster, &helm), &catalogue, &draft).await?;
+    let standing = connect::of_one_cluster(&cluster, offers::standing((&cluster, &helm), &catalogue, &draft)).await?;
     let offers = offers::offers(&helm, &catalogue, &draft, looked_at(&standing, &named, arguments)).await?;
     let mut chosen = named_and_offered(&offers, named, &draft)?;
     if arguments.latest {

@@ -7,12 +7,14 @@ use serde::Serialize;
 use crate::check::stack::{self, Installed, StackContext};
 use crate::check::{Selection, login};
 use crate::cli::{GlobalArgs, Output, VerifyArgs};
+use crate::cluster::Cluster;
 use crate::commands::install::{duration, tell_notices};
 use crate::commands::signals::Signals;
 use crate::commands::{connect, reports, saved, sign_in, survey::wanted};
+use crate::config::Draft;
 use crate::error::{self, Checked, Error};
 use crate::event::{self, CheckResult, Verdict};
-use crate::helm::ReleaseStatus;
+use crate::helm::{Helm, ReleaseStatus};
 use crate::plan::{PlanError, observe};
 use crate::report::{self, Mode, Record, style::Style};
 
@@ -40,16 +42,27 @@ impl Verification<'_> {
         let draft = saved::judged(global, &arguments.settings)?;
         let (cluster, helm) = connect::connect(global, &draft, self.signals.writes()).await?;
         let helm = connect::without_saved(helm, &draft, &cluster).await;
-        let answers = saved::answers(draft, &cluster, &arguments.settings).await?;
+        let made = self.checks((global, &cluster, &helm), (draft, arguments), selection, way);
+        tell(global, connect::of_one_cluster(&cluster, made).await?)
+    }
+
+    async fn checks(
+        &self,
+        (global, cluster, helm): (&GlobalArgs, &Cluster, &Helm),
+        (draft, arguments): (Draft, &VerifyArgs),
+        selection: Selection,
+        way: Option<login::Way>,
+    ) -> Result<Vec<CheckResult>, Error> {
+        let answers = saved::answers(draft, cluster, &arguments.settings).await?;
         if way.is_some() {
             // The sign-in sends the client secret to the issuer of the answers.
             answers.confirmed()?;
         }
         tell_notices(&answers.notices, global);
         let settings = answers.settings;
-        reports::note_surroundings(self.record, &cluster, &helm, &settings);
-        let releases = wanted(global, &cluster, &settings).await?;
-        let observed = observe(&cluster, &helm, &releases).await?;
+        reports::note_surroundings(self.record, cluster, helm, &settings);
+        let releases = wanted(global, cluster, &settings).await?;
+        let observed = observe(cluster, helm, &releases).await?;
         reports::note_standing(self.record, &observed, &releases);
         let stands = |name: &str| observed.releases.get(name).is_some_and(|one| one.status == ReleaseStatus::Deployed);
         if !releases.iter().any(|release| stands(release.component.as_str())) {
@@ -58,17 +71,17 @@ impl Verification<'_> {
         let (events, stream) = event::channel();
         let mode = Mode::without_events(global);
         let reporter = tokio::spawn(report::drain(global.clone(), mode, stream, self.record.clone()));
-        let cancel = self.signals.hold();
+        let cancel = self.signals.hold().child_token();
         let installed = Installed { releases, manifests: observed.manifests };
         let context = StackContext::new(cluster.clone(), settings.clone(), installed, selection);
-        let checks = stack::run(&context, &events, &cancel).await;
+        let checks = cluster.cancelling_elsewhere(&cancel, stack::run(&context, &events, &cancel)).await;
         drop(events);
         let _ = reporter.await;
         let Some(mut checks) = checks else { return Err(Error::InterruptedChecks { of: Checked::Standing }) };
         if let Some(way) = way {
             let walk = sign_in::Walk {
                 global,
-                cluster: &cluster,
+                cluster,
                 settings: &settings,
                 record: self.record,
                 environment: helm.environment(),
@@ -78,7 +91,7 @@ impl Verification<'_> {
                 () = cancel.cancelled() => return Err(Error::InterruptedChecks { of: Checked::Standing }),
             });
         }
-        tell(global, checks)
+        Ok(checks)
     }
 }
 

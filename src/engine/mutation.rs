@@ -41,8 +41,9 @@ impl<'a> Mutation<'a> {
 
     /// Waits for helm's end.
     pub(super) async fn watch<T>(&self, call: impl Future<Output = Result<T, HelmError>>) -> Result<T, HelmError> {
+        let (cluster, cancel) = (&self.context.cluster, &self.context.cancel);
         tokio::select! {
-            ended = call => ended,
+            ended = cluster.cancelling_elsewhere(cancel, call) => ended,
             never = self.end_when_due() => match never {},
         }
     }

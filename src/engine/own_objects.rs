@@ -22,7 +22,7 @@ pub async fn uninstall(context: &EngineContext, plan: &Uninstall, mut lease: Opt
     if plan.belongings.has_work() {
         run_own_step(context, plan, &mut lease, &mut result).await;
     }
-    result.note_other_cluster(&context.cluster);
+    result.note_other_cluster(&context.cluster).await;
     if let Some(lease) = lease {
         result.note_lost(lease.release().await.as_deref());
     }

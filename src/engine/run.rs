@@ -28,8 +28,8 @@ pub struct RunResult {
 impl RunResult {
     /// A run whose API server's address was led to another cluster says so before anything else; to be asked before the
     /// lock is let go.
-    pub fn note_other_cluster(&mut self, cluster: &Cluster) {
-        if let Some(source) = cluster.elsewhere() {
+    pub async fn note_other_cluster(&mut self, cluster: &Cluster) {
+        if let Err(source) = cluster.compare_identity().await {
             self.failure = Some(EngineError::OtherCluster { source });
         }
     }

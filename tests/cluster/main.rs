@@ -28,6 +28,7 @@ mod saved_state;
 mod sign_in;
 mod stopped_api_server;
 mod support;
+mod switched_tunnel;
 mod true_words;
 mod uninstall;
 mod upgrades;

@@ -1,13 +1,11 @@
 //! Two clusters, one kubeconfig: a run works on the one that was resolved at its beginning, and the other one's audit log
-//! holds no write of it, whatever the environment says, whoever switches the context, wherever a tunnel leads.
+//! holds no write of it, whatever the environment says, whoever switches the context.
 //!
 //! `TAILWATCH_SWITCHES=20` switches so often in each of install, upgrade and uninstall (once without it).
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -17,12 +15,12 @@ use crate::support::{Said, Sandbox};
 const DRIVER: &str = "HELM_DRIVER";
 
 /// Writes of tailwatch and of helm.
-fn writes(sandbox: &Sandbox) -> Vec<(String, String, String)> {
+pub fn writes(sandbox: &Sandbox) -> Vec<(String, String, String)> {
     let is_of_a_run = |agent: &str| agent.starts_with("tailwatch") || agent.to_lowercase().starts_with("helm");
     sandbox.changes().into_iter().filter(|(agent, ..)| is_of_a_run(agent)).collect()
 }
 
-fn script(path: &Path, text: &str) {
+pub fn script(path: &Path, text: &str) {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "printf '%s' \"$1\" > \"$0\" && chmod 755 \"$0\""]).arg(path).arg(format!("#!/bin/sh\n{text}\n"));
     assert!(shell.status().unwrap().success());
@@ -217,111 +215,5 @@ fn another_driver_is_refused(command: &dyn Fn(&[&str]) -> Command, answers: &str
         let said = Said::of(command(arguments).env_remove(DRIVER).output().unwrap()).ended_with(4);
         let told = said.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(told.contains("ConfigMaps") && told.contains("HELM_DRIVER=configmap"), "{arguments:?}: {told}");
-    }
-}
-
-/// `kubectl proxy` of a sandbox: its API server as an administrator, by plain HTTP.
-struct Proxy {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Proxy {
-    fn of(sandbox: &Sandbox) -> Proxy {
-        let mut command = sandbox.command(&sandbox.file("bin/kubectl"));
-        let mut process = command.args(["proxy", "--port", "0"]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{line}"));
-        Proxy { process, address }
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// What becomes of the connections that a switched tunnel has carried so far.
-#[derive(Clone, Copy, Debug)]
-enum Standing {
-    Cut,
-    Kept,
-}
-
-/// A forwarder on the loopback that can be switched to another target.
-struct Tunnel {
-    port: u16,
-    target: Arc<Mutex<SocketAddr>>,
-    carried: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Tunnel {
-    fn to(target: SocketAddr) -> Tunnel {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (target, carried) = (Arc::new(Mutex::new(target)), Arc::new(Mutex::new(Vec::new())));
-        let tunnel = Tunnel { port, target: Arc::clone(&target), carried: Arc::clone(&carried) };
-        std::thread::spawn(move || {
-            for near in listener.incoming().flatten() {
-                let Ok(far) = TcpStream::connect(*target.lock().unwrap()) else { continue };
-                carried.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
-                let pairs = [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)];
-                for (mut from, mut to) in pairs {
-                    std::thread::spawn(move || {
-                        let _ = std::io::copy(&mut from, &mut to);
-                        let _ = to.shutdown(Shutdown::Write);
-                    });
-                }
-            }
-        });
-        tunnel
-    }
-
-    fn switch(&self, target: SocketAddr, standing: Standing) {
-        *self.target.lock().unwrap() = target;
-        let carried = std::mem::take(&mut *self.carried.lock().unwrap());
-        match standing {
-            Standing::Cut => carried.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both))),
-            Standing::Kept => self.carried.lock().unwrap().extend(carried),
-        }
-    }
-}
-
-#[test]
-fn a_tunnel_that_is_led_to_another_cluster_ends_the_run_before_its_next_write() {
-    let (here, there) = (Sandbox::up(&["--nodes", "1"]), Sandbox::up(&["--nodes", "1"]));
-    let (first, second) = (Proxy::of(&here), Proxy::of(&there));
-    here.fault("slow-start", "on");
-    let folder = tempfile::tempdir().unwrap();
-    let kubeconfig = folder.path().join("kubeconfig");
-    let answers = here.answers();
-    for (standing, change) in [(Standing::Cut, "retention.logs=8d"), (Standing::Kept, "retention.logs=9d")] {
-        let tunnel = Tunnel::to(first.address);
-        let document = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "tunnel",
-            "contexts": [{"name": "tunnel", "context": {"cluster": "tunnel", "user": "tunnel"}}],
-            "clusters": [{"name": "tunnel", "cluster": {"server": format!("http://127.0.0.1:{}", tunnel.port)}}],
-            "users": [{"name": "tunnel", "user": {}}],
-        });
-        std::fs::write(&kubeconfig, document.to_string()).unwrap();
-        let arguments = ["install", "--answers", &answers, "--yes", "--output", "json", "--set", change];
-        let mut command = here.tailwatch_command(&arguments);
-        command.env("KUBECONFIG", &kubeconfig).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut run = command.spawn().unwrap();
-        let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let event = |line: String| serde_json::from_str::<Value>(&line).unwrap();
-        let waits = lines.by_ref().map(event).any(|event| event["phase"] == "waiting");
-        assert!(waits, "no step came to its wait");
-        tunnel.switch(second.address, standing);
-        let last = lines.map(event).last().unwrap();
-        let output = run.wait_with_output().unwrap();
-        let said = Said::of(Output { stdout: Vec::new(), ..output }).ended_with(5);
-        assert_eq!((&last["event"], &last["outcome"]), (&json!("run-finished"), &json!("failed")), "{last}");
-        assert!(last["error"].to_string().contains("the run ended before its next write"), "{last}");
-        assert!(said.stderr.contains("leads to another cluster"), "{standing:?}: {}", said.stderr);
-        assert_eq!(writes(&there), [], "{standing:?}");
     }
 }
