@@ -19,6 +19,8 @@ pub enum Kind {
     Http(Option<&'static str>),
     /// The same, spoken to by TLS.
     Https(Arc<ServerConfig>),
+    /// Requests in absolute form for servers of plain http on 127.0.0.1, with this `user:password` or none; no CONNECT.
+    Absolute(Option<&'static str>),
     /// RFC 1928, with this `user:password` (RFC 1929) or none.
     Socks(Option<&'static str>),
     /// Ends TLS and speaks TLS to the API server.
@@ -63,6 +65,17 @@ async fn serve(mut client: TcpStream, kind: Kind, upstream: u16) -> std::io::Res
     match kind {
         Kind::Http(wanted) => connect(&mut client, wanted, upstream).await,
         Kind::Https(tls) => connect(&mut TlsAcceptor::from(tls).accept(client).await?, None, upstream).await,
+        Kind::Absolute(wanted) => {
+            let head = head(&mut client).await?;
+            let target = head.split_once(" http://127.0.0.1:").and_then(|(_, rest)| rest.split_once('/'));
+            let (Some((port, _)), true) = (target, names(&head, wanted)) else {
+                let refusal = if target.is_some() { REFUSED } else { "HTTP/1.1 405 Method Not Allowed\r\n\r\n" };
+                return client.write_all(refusal.as_bytes()).await;
+            };
+            let mut server = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).await?;
+            server.write_all(head.replacen(&format!("http://127.0.0.1:{port}"), "", 1).as_bytes()).await?;
+            copy_bidirectional(&mut client, &mut server).await.map(|_| ())
+        }
         Kind::Socks(wanted) => {
             if !handshake(&mut client, wanted).await? {
                 return Ok(());
@@ -100,14 +113,20 @@ async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     wanted: Option<&str>,
     upstream: u16,
 ) -> std::io::Result<()> {
-    use base64::Engine as _;
-    let head = head(client).await?;
-    let basic = wanted.map(|pair| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)));
-    if basic.is_some_and(|basic| !head.contains(&basic)) {
-        return client.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n").await;
+    if !names(&head(client).await?, wanted) {
+        return client.write_all(REFUSED.as_bytes()).await;
     }
     client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
     copy_bidirectional(client, &mut TcpStream::connect(("127.0.0.1", upstream)).await?).await.map(|_| ())
+}
+
+const REFUSED: &str = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
+
+/// Whether a request has the `user:password` that a proxy wants.
+fn names(head: &str, wanted: Option<&str>) -> bool {
+    use base64::Engine as _;
+    let basic = wanted.map(|pair| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)));
+    basic.is_none_or(|basic| head.contains(&basic))
 }
 
 /// Everything up to the empty line.

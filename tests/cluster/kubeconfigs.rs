@@ -61,6 +61,8 @@ impl World {
         let mut gateways = vec![
             start("http", Kind::Http(None)),
             start("http-password", Kind::Http(Some("me:pa@ss"))),
+            start("absolute", Kind::Absolute(None)),
+            start("absolute-password", Kind::Absolute(Some("me:pa@ss"))),
             start("socks", Kind::Socks(None)),
             start("socks-password", Kind::Socks(Some("me:pa@ss"))),
             start("old", Kind::Old { token: token.clone() }),
@@ -443,6 +445,15 @@ impl Table<'_> {
         proxied("proxy-url-socks5-wrong", false, address("socks5://me:no@", "socks-password"), "socks5");
         proxied("proxy-url-refused", false, "http://127.0.0.1:1".into(), "through the proxy http://127.0.0.1:1");
         proxied("proxy-url-scheme", false, address("ftp://", "http"), "ftp");
+        let plain = json!({ "server": format!("http://127.0.0.1:{}/k8s/cluster", world.port("old")) });
+        for (name, works, proxy) in [
+            ("plain-proxy-url", true, address("http://", "absolute")),
+            ("plain-proxy-url-password", true, address("http://me:pa%40ss@", "absolute-password")),
+            ("plain-proxy-url-no-password", false, address("http://", "absolute-password")),
+        ] {
+            let cluster = joined(plain.clone(), json!({ "proxy-url": proxy }));
+            self.add(name, works, &config(cluster, json!({})));
+        }
         let roots = [
             fs::read_to_string(world.folder.join("ca.crt")).unwrap(),
             world.certificates.iter().find(|(name, _)| *name == "https-proxy").unwrap().1.clone(),

@@ -5,6 +5,7 @@ mod credentials;
 mod entries;
 mod failure;
 mod kubeconfig;
+mod plain_proxy;
 mod plugin;
 mod route;
 mod transport;

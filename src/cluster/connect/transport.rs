@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderValue, PROXY_AUTHORIZATION};
 use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
@@ -30,6 +30,7 @@ use tower_http::decompression::{DecompressionBody, DecompressionLayer};
 
 use crate::cluster::connect::access::Access;
 use crate::cluster::connect::credentials::{Credentials, Identity};
+use crate::cluster::connect::plain_proxy::PlainProxy;
 use crate::cluster::connect::route::Route;
 use crate::trust::{Anything, Refusals, Roots, Verifier};
 
@@ -141,6 +142,16 @@ fn opener(access: &Access, tls: ClientConfig) -> Result<Open, String> {
     let mut basic = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
         .map_err(|error| error.to_string())?;
     basic.set_sensitive(true);
+    if access.server.scheme() == "http" {
+        let open = match url.scheme() {
+            "https" => {
+                let connector = https((tls.clone(), name.clone()), direct);
+                pool((tls, name), PlainProxy { proxy: uri, connector })
+            }
+            _ => pool((tls, name), PlainProxy { proxy: uri, connector: direct }),
+        };
+        return Ok(if has_user { authorized(open, basic) } else { open });
+    }
     if url.scheme() == "https" {
         // Go speaks TLS to a proxy with the trust, the name and the certificate of the connection itself.
         let tunnel = Tunnel::new(uri, https((tls.clone(), name.clone()), direct));
@@ -148,6 +159,17 @@ fn opener(access: &Access, tls: ClientConfig) -> Result<Open, String> {
     }
     let tunnel = Tunnel::new(uri, direct);
     Ok(pool((tls, name), if has_user { tunnel.with_auth(basic) } else { tunnel }))
+}
+
+/// Every request names the user of the proxy.
+fn authorized(open: Open, basic: HeaderValue) -> Open {
+    Arc::new(move || {
+        let (pool, basic) = (open(), basic.clone());
+        Arc::new(move |mut request| {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, basic.clone());
+            pool(request)
+        })
+    })
 }
 
 fn with_port(uri: &Uri, port: u16) -> Result<Uri, String> {
