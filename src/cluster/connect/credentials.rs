@@ -1,30 +1,24 @@
 //! Who the requests are from: the Authorization header and the client certificate, each renewed as kubectl renews it.
 //! Source: client-go transport/round_trippers.go and transport/token_source.go (v0.36).
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use jiff::Timestamp;
-use rustls::client::ResolvesClientCert;
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::cluster::connect::client_certificate::{self, Identity};
 use crate::cluster::connect::entries::User;
 use crate::cluster::connect::plugin::{Plugin, PluginError};
+use crate::input;
 
 /// How long a token file's content is used before it is read again: client-go takes a minute less ten seconds.
 const FRESH: Duration = Duration::from_secs(50);
-
-/// The client certificate that the next connection presents.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Identity(Arc<RwLock<Option<Arc<CertifiedKey>>>>);
 
 /// Gives each request its Authorization header. Cheap to clone.
 #[derive(Clone)]
@@ -59,12 +53,15 @@ impl Credentials {
         let identity = Identity::default();
         let read = |file: &str, data: &[u8]| match file.is_empty() {
             true => Ok(data.to_vec()),
-            false => std::fs::read(file).map_err(|error| format!("{file} cannot be read: {error}")),
+            false => input::read(Path::new(file), client_certificate::LARGEST)
+                .map_err(|error| format!("{file} cannot be read: {error}")),
         };
         let certificate = read(&user.client_certificate, &user.client_certificate_data)?;
         let has_certificate = !certificate.is_empty();
         if has_certificate {
-            identity.set(&certificate, &read(&user.client_key, &user.client_key_data)?)?;
+            let key = read(&user.client_key, &user.client_key_data)?;
+            identity.set(&certificate, &key)?;
+            identity.follow(user, (&certificate, &key));
         }
         let bearer = |token: &str| sensitive(&format!("Bearer {}", token.trim()));
         let source = if !user.token_file.is_empty() {
@@ -96,11 +93,11 @@ impl Credentials {
     /// The header of the next request; reads a token file or runs a plugin when it is time.
     pub(super) async fn give(&self) -> Result<Given, PluginError> {
         match self.source.as_ref() {
-            Source::Nothing => Ok(Given::default()),
-            Source::Fixed(header) => Ok(Given { header: Some(header.clone()), number: 0 }),
+            Source::Nothing => Ok(Given { header: None, number: self.identity.after_rotation() }),
+            Source::Fixed(header) => Ok(Given { header: Some(header.clone()), number: self.identity.after_rotation() }),
             Source::File { path, fallback, read } => {
                 let header = from_file(path, fallback.as_ref(), read).await?;
-                Ok(Given { header: Some(header), number: 0 })
+                Ok(Given { header: Some(header), number: self.identity.after_rotation() })
             }
             Source::Plugin { plugin, issued } => {
                 let mut issued = issued.lock().await;
@@ -114,9 +111,13 @@ impl Credentials {
         }
     }
 
-    /// After a 401: runs the plugin again, unless somebody else has done so. `None`: there is nothing to renew.
+    /// After a 401: runs the plugin again, unless another request has done so, or reads the files of the client
+    /// certificate again. `None`: there is nothing newer.
     pub(super) async fn renewed(&self, refused: &Given) -> Option<Result<Given, PluginError>> {
-        let Source::Plugin { plugin, issued } = self.source.as_ref() else { return None };
+        let Source::Plugin { plugin, issued } = self.source.as_ref() else {
+            let number = self.identity.now();
+            return (number > refused.number).then(|| Ok(Given { header: refused.header.clone(), number }));
+        };
         let mut issued = issued.lock().await;
         match issued.as_ref() {
             Some(newer) if newer.number != refused.number => Some(Ok(newer.given())),
@@ -183,34 +184,6 @@ fn sensitive(text: &str) -> Result<HeaderValue, String> {
     let mut header = HeaderValue::from_str(text).map_err(|_| "a token with a line break or control character")?;
     header.set_sensitive(true);
     Ok(header)
-}
-
-impl Identity {
-    /// Takes a chain and its key in PEM.
-    fn set(&self, certificate: &[u8], key: &[u8]) -> Result<(), String> {
-        let chain: Vec<CertificateDer<'static>> =
-            CertificateDer::pem_slice_iter(certificate).filter_map(Result::ok).collect();
-        if chain.is_empty() {
-            return Err("the client certificate holds no certificate in PEM".into());
-        }
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|error| format!("the client key holds no key in PEM that is not encrypted ({error})"))?;
-        let provider: CryptoProvider = rustls::crypto::ring::default_provider();
-        let pair = CertifiedKey::from_der(chain, key, &provider)
-            .map_err(|error| format!("the client certificate and its key cannot be used: {error}"))?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(pair));
-        Ok(())
-    }
-}
-
-impl ResolvesClientCert for Identity {
-    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn has_certs(&self) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! From a kubeconfig to a client that has answered once; every way in which that fails is told apart.
 
 mod access;
+mod client_certificate;
 mod credentials;
 mod entries;
 mod failure;

@@ -29,7 +29,8 @@ use tower::{BoxError, Service, ServiceBuilder};
 use tower_http::decompression::{DecompressionBody, DecompressionLayer};
 
 use crate::cluster::connect::access::Access;
-use crate::cluster::connect::credentials::{Credentials, Identity};
+use crate::cluster::connect::client_certificate::Identity;
+use crate::cluster::connect::credentials::Credentials;
 use crate::cluster::connect::plain_proxy::PlainProxy;
 use crate::cluster::connect::route::Route;
 use crate::trust::{Anything, Refusals, Roots, Verifier};
