@@ -52,7 +52,7 @@ use crate::config::Secret;
 use crate::writes::Writes;
 
 pub use apply::{OPERATOR_VERSION, operator_version};
-pub use connect::contexts;
+pub use connect::{KubeconfigOnce, contexts};
 pub use contents::Found;
 pub use diagnose::{Cause, rule_texts};
 pub use error::ClusterError;
@@ -83,6 +83,8 @@ pub struct ClusterTarget {
     pub kubeconfig: Option<PathBuf>,
     /// `--context`; `None`: the current one.
     pub context: Option<String>,
+    /// What the kubeconfig held, once it was read; the targets of one run share it.
+    pub once: KubeconfigOnce,
     /// Where the client records what it writes.
     pub writes: Writes,
     /// Variables of our environment that no exec plugin may get.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::{self, GlobalArgs, SettingsArgs};
-use crate::cluster::{Cluster, ClusterTarget, KubeconfigSnapshot};
+use crate::cluster::{Cluster, ClusterTarget, KubeconfigOnce, KubeconfigSnapshot};
 use crate::commands::{saved, settings_sources};
 use crate::config::{self, Draft};
 use crate::engine;
@@ -32,9 +32,19 @@ pub(super) fn environment(global: &GlobalArgs, draft: &Draft) -> Environment {
 
 /// A reachable cluster and a usable helm on the very same one, which both record what they write.
 pub(super) async fn connect(global: &GlobalArgs, draft: &Draft, writes: &Writes) -> Result<(Cluster, Helm), Error> {
+    connect_by(global, draft, writes, KubeconfigOnce::default()).await
+}
+
+/// The same by a kubeconfig that may have been read already.
+pub(super) async fn connect_by(
+    global: &GlobalArgs,
+    draft: &Draft,
+    writes: &Writes,
+    once: KubeconfigOnce,
+) -> Result<(Cluster, Helm), Error> {
     let driver = helm::driver()?;
     let environment = environment(global, draft);
-    let target = ClusterTarget { writes: writes.clone(), ..target(global, &environment) };
+    let target = ClusterTarget { writes: writes.clone(), once, ..target(global, &environment) };
     let options = HelmOptions {
         program: global.helm.clone(),
         driver,

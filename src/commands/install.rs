@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::check;
 use crate::check::ground::{Machine, Proof};
 use crate::cli::{self, GlobalArgs, InstallArgs, LoginArgs, Output};
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, KubeconfigOnce};
 use crate::commands::audience::Audience;
 use crate::commands::execute::{ExecuteOptions, Target, execute};
 use crate::commands::signals::Signals;
@@ -35,15 +35,16 @@ pub(super) async fn guided(global: &GlobalArgs, signals: &Signals, record: &Reco
         });
     }
     let mut global = global.clone();
+    let target = connect::target(&global, &Environment::default());
     if global.context.is_none() {
-        let (contexts, current) = cluster::contexts(&connect::target(&global, &Environment::default()))?;
+        let (contexts, current) = cluster::contexts(&target)?;
         let mut prompt = wizard::Terminal;
         global.context =
             tokio::task::block_in_place(|| wizard::choose_context(&mut prompt, &contexts, current.as_deref()))?;
     }
     let arguments: InstallArgs = twins()?;
     let draft = saved::judged(&global, &arguments.settings)?;
-    proceed(&global, &arguments, draft, Run { scope: Scope::Everything, signals, record })
+    proceed(&global, &arguments, draft, Run { scope: Scope::Everything, signals, record, kubeconfig: target.once })
         .await
 }
 
@@ -65,7 +66,7 @@ pub(super) async fn install(
         global,
         arguments,
         draft,
-        Run { scope: Scope::OnlyMissing, signals, record },
+        Run { scope: Scope::OnlyMissing, signals, record, kubeconfig: KubeconfigOnce::default() },
     )
     .await
 }
@@ -93,6 +94,7 @@ struct Run<'a> {
     scope: Scope,
     signals: &'a Signals,
     record: &'a Record,
+    kubeconfig: KubeconfigOnce,
 }
 
 async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run: Run<'_>) -> Result<u8, Error> {
@@ -101,7 +103,7 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     let login: LoginArgs = twins()?;
     tell_notices(draft.notices(), global);
     let told = draft.notices().len();
-    let (cluster, helm) = connect::connect(global, &draft, run.signals.writes()).await?;
+    let (cluster, helm) = connect::connect_by(global, &draft, run.signals.writes(), run.kubeconfig).await?;
     let mut draft = saved::add(draft, &cluster).await?;
     let helm = helm.without(draft.secret_variables());
     tell_notices(&draft.notices()[told..], global);

@@ -52,6 +52,7 @@ fn a_person_is_led_from_questions_to_a_verified_stack() {
     let sandbox = Sandbox::up(&[]);
     let untouched = sandbox.changes().len();
     a_person_who_declines_changes_nothing(&sandbox);
+    a_person_whose_kubeconfig_is_a_pipe_gets_to_the_questions(&sandbox);
     a_person_who_interrupts_leaves_nothing_behind(&sandbox);
     let changes = sandbox.changes().split_off(untouched);
     let ours: Vec<_> =
@@ -91,6 +92,27 @@ fn a_person_who_declines_changes_nothing(sandbox: &Sandbox) {
     session.send_line("").unwrap();
     let rest = session.exp_eof().expect("the end");
     assert!(rest.contains("declined, nothing was changed"), "{rest}");
+    assert_eq!(exit_code(session), 130);
+}
+
+/// With two contexts, of which one is asked for.
+fn a_person_whose_kubeconfig_is_a_pipe_gets_to_the_questions(sandbox: &Sandbox) {
+    let view = sandbox.kubectl(&["config", "view", "--raw", "--flatten", "-o", "json"]);
+    let mut document: serde_json::Value = view.parse().unwrap();
+    let mut other = document["contexts"][0].clone();
+    other["name"] = "other".into();
+    document["contexts"].as_array_mut().unwrap().push(other);
+    let file = sandbox.file("two-contexts.json");
+    std::fs::write(&file, document.to_string()).unwrap();
+    let tailwatch = sandbox.tailwatch_command(&[]);
+    let mut command = Command::new("/bin/bash");
+    command.arg("-c").arg(r#"exec "$0" --kubeconfig <(cat "$1")"#).arg(tailwatch.get_program()).arg(&file);
+    command.envs(tailwatch.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut session = drive(command);
+    answer(&mut session, "Cluster (kubeconfig context)", "");
+    session.exp_string("Tailnet domain").expect("the first question");
+    session.send_control('c').unwrap();
+    let _ = session.exp_eof().expect("the end");
     assert_eq!(exit_code(session), 130);
 }
 

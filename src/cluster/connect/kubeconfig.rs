@@ -3,7 +3,9 @@
 //! Files".
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -77,21 +79,35 @@ impl Kubeconfig {
     }
 }
 
+/// What the kubeconfig of a run held: it is read once, since a pipe can be read only once, and a file may change. Cheap to
+/// clone.
+#[derive(Clone, Default)]
+pub struct KubeconfigOnce(Arc<OnceLock<Option<Kubeconfig>>>);
+
+/// Tokens stay out of logs.
+impl fmt::Debug for KubeconfigOnce {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("KubeconfigOnce").finish_non_exhaustive()
+    }
+}
+
 /// What the flags and the environment name.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     files: Vec<PathBuf>,
     /// `--kubeconfig`, which must exist.
     is_explicit: bool,
+    once: KubeconfigOnce,
 }
 
 impl Places {
     /// `--kubeconfig` alone, else the files of `$KUBECONFIG` without empty ones and repetitions, else
     /// `$HOME/.kube/config`. Without HOME that is a relative path, as for kubectl.
     pub(super) fn of(target: &ClusterTarget) -> Places {
+        let once = target.once.clone();
         let given = target.kubeconfig.as_ref().filter(|file| !file.as_os_str().is_empty());
         if let Some(file) = given {
-            return Places { files: vec![file.clone()], is_explicit: true };
+            return Places { files: vec![file.clone()], is_explicit: true, once };
         }
         let list = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty());
         let files = match list {
@@ -105,7 +121,7 @@ impl Places {
                 vec![home.join(".kube").join("config")]
             }
         };
-        Places { files, is_explicit: false }
+        Places { files, is_explicit: false, once }
     }
 
     /// Whether `--kubeconfig` named it.
@@ -113,8 +129,17 @@ impl Places {
         self.is_explicit
     }
 
-    /// Reads and merges them; files that do not exist are left out. `None`: there is no file at all.
+    /// Reads and merges them, unless this run has done so; files that do not exist are left out. `None`: there is no file
+    /// at all.
     pub(super) fn read(&self) -> Result<Option<Kubeconfig>, ClusterError> {
+        if let Some(known) = self.once.0.get() {
+            return Ok(known.clone());
+        }
+        let read = self.read_anew()?;
+        Ok(self.once.0.get_or_init(|| read).clone())
+    }
+
+    fn read_anew(&self) -> Result<Option<Kubeconfig>, ClusterError> {
         let mut merged: Option<Kubeconfig> = None;
         for file in &self.files {
             let text = match read(file) {
@@ -301,5 +326,23 @@ mod tests {
         for bytes in [text.as_bytes().to_vec(), marked, wide(u16::to_le_bytes), wide(u16::to_be_bytes)] {
             assert_eq!(parse(Path::new("/a"), &bytes).unwrap().current, "caf\u{e9}");
         }
+    }
+
+    #[test]
+    fn a_pipe_is_read_once_for_all_targets_of_a_run() {
+        use std::io::Write as _;
+        use std::os::fd::AsRawFd as _;
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let text = "clusters: [{name: c, cluster: {server: 'https://api.example:6443'}}]\n\
+                    contexts: [{name: here, context: {cluster: c}}, {name: there, context: {cluster: c}}]";
+        writer.write_all(text.as_bytes()).unwrap();
+        drop(writer);
+        let file = Some(PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd())));
+        let asked = ClusterTarget { kubeconfig: file, ..ClusterTarget::default() };
+        let (names, _) = crate::cluster::contexts(&asked).unwrap();
+        assert_eq!(names, ["here", "there"]);
+        let chosen = ClusterTarget { context: Some("there".into()), once: asked.once, ..ClusterTarget::default() };
+        let read = Places::of(&chosen).read().unwrap().unwrap();
+        assert_eq!(read.context_names(), names);
     }
 }

@@ -19,6 +19,7 @@ use kube::client::ClientBuilder;
 use crate::cluster::connect::access::Access;
 use crate::cluster::connect::credentials::Credentials;
 use crate::cluster::connect::failure::Attempt;
+pub use crate::cluster::connect::kubeconfig::KubeconfigOnce;
 use crate::cluster::connect::kubeconfig::Places;
 use crate::cluster::connect::plugin::Plugin;
 pub(super) use crate::cluster::connect::transport::Carrier;
