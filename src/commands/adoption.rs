@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::check::adoption::{self, Findings, Intent, Taken, Unasked};
 use crate::cluster::Cluster;
 use crate::commands::survey::Survey;
+use crate::engine::Taking;
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
 use crate::helm::{Helm, Ownership};
@@ -62,7 +63,10 @@ pub(super) fn announce(findings: &Findings, survey: &mut Survey) -> Vec<String> 
         }
         let Some(component) = &taken.component else { continue };
         if let Some(prepared) = survey.prepared.releases.get_mut(component) {
-            prepared.ownership = Ownership::Take;
+            let standing = || survey.observed.manifests.get(component).cloned().unwrap_or_default();
+            let taking =
+                prepared.taking.get_or_insert_with(|| Taking { agreed: BTreeSet::new(), standing: standing() });
+            taking.agreed.insert((taken.object.clone(), taken.owner.clone()));
         }
         if taken.restarts {
             let steps = survey.plan.waves.iter_mut().flat_map(|wave| &mut wave.steps);

@@ -135,6 +135,12 @@ pub enum StepError {
     /// helm may not be started.
     #[error("nothing more may be changed")]
     Unrenewed(#[source] ClusterError),
+    /// Others have changed what the step was planned from; the step changed nothing.
+    #[error("the cluster is not as it was planned from: {what}")]
+    Changed {
+        /// e.g. `release loki is at revision 3, deployed`.
+        what: String,
+    },
     /// An object could not be deleted.
     #[error("cannot delete {object}")]
     Delete {
@@ -301,6 +307,7 @@ impl StepError {
             | StepError::Delete { .. }
             | StepError::Look(_)
             | StepError::Needed { .. }
+            | StepError::Changed { .. }
             | StepError::NotGone { .. }
             | StepError::Cancelled => None,
         }
@@ -317,7 +324,9 @@ impl StepError {
             | StepError::Watch(source)
             | StepError::Unrenewed(source)
             | StepError::Look(source) => source.hint(),
-            StepError::Needed { .. } => Some("run the same command again; it plans from what stands".into()),
+            StepError::Needed { .. } | StepError::Changed { .. } => {
+                Some("run the same command again; it plans from what stands".into())
+            }
             StepError::NotGone { hint, .. } => Some(hint.clone().unwrap_or_else(|| {
                 "mend what holds it, or give it more time with --timeout; then run the same command again".into()
             })),

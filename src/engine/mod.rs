@@ -16,6 +16,7 @@ mod own_objects;
 mod patience;
 mod prepare;
 mod probe;
+mod recheck;
 mod remove;
 mod rollback;
 mod run;
@@ -28,6 +29,7 @@ pub use journal::{Journal, state_folder};
 pub use machine::Machine;
 pub use own_objects::uninstall;
 pub use prepare::{Prepared, PreparedRelease, prepare};
+pub use recheck::Taking;
 pub use run::{RunResult, redaction, run, tracked};
 pub use vanish::DEPENDENTS;
 

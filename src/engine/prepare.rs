@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::engine::conflicts;
 use crate::engine::overrides::{ignored_keys, refused_values};
+use crate::engine::recheck::Taking;
 use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, Ownership, ReleaseRequest};
 use crate::plan::{Observed, Plan, PlanError, Step, Work};
 use crate::stack::{CrdPolicy, Release};
@@ -35,8 +36,8 @@ pub struct PreparedRelease {
     pub manifest: Vec<Value>,
     /// Hooks, which come and go by helm's hand.
     pub hooks: Vec<Value>,
-    /// What helm may do with objects that stand already and are of no release or of another.
-    pub ownership: Ownership,
+    /// What helm takes over of objects that are of no release or of another; `None`: it takes nothing.
+    pub taking: Option<Taking>,
     /// CRDs to apply before the release; empty unless the policy asks for it.
     pub crds: Vec<Value>,
 }
@@ -99,11 +100,7 @@ async fn prepare_step(
     let is_hook = |object: &Value| object.pointer("/metadata/annotations/helm.sh~1hook").is_some();
     let (hooks, manifest): (Vec<Value>, Vec<Value>) = manifest.into_iter().partition(is_hook);
     let notices = unexpected_kinds(release, &manifest);
-    Ok((
-        release.component.to_string(),
-        PreparedRelease { chart, manifest, hooks, ownership: Ownership::Respect, crds },
-        notices,
-    ))
+    Ok((release.component.to_string(), PreparedRelease { chart, manifest, hooks, taking: None, crds }, notices))
 }
 
 /// The request that is rendered and applied.

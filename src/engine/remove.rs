@@ -12,6 +12,7 @@ use crate::engine::ended::{self, Ended};
 use crate::engine::mutation::Mutation;
 use crate::engine::outage::Outage;
 use crate::engine::patience::Patience;
+use crate::engine::recheck::{self, Planned};
 use crate::engine::run::RunResult;
 use crate::engine::vanish::{Reason, Vanishing, reason};
 use crate::engine::{EngineContext, EngineError, StepError};
@@ -108,6 +109,9 @@ pub(super) struct Removing<'a> {
 impl Removing<'_> {
     /// The release with what belongs to it. Each part is looked for afresh, so that an interrupted removal goes on.
     async fn release(&mut self, removal: &Removal, stack: Option<&str>) -> Result<(), StepError> {
+        let Removal { component, namespace, from, .. } = removal;
+        let planned = Planned { namespace, name: component, from: Some(from) };
+        recheck::release(&self.outage(), &self.context.helm, &planned).await?;
         if removal.component == "tailscale-operator" {
             self.refuse_where_needed(removal, stack.unwrap_or_default()).await?;
             // Where the door went before without its address, that still waits for the operator.

@@ -145,7 +145,11 @@ async fn run_step(
             let patience = Patience::new(context.journal.usual_seconds(&component, step.action));
             let mut run = StepRun { context, step, prepared, tracker, patience, deadline };
             let worked = execute(&mut run).await.map_err(StepError::or_cancelled);
-            let rollback = if worked.is_err() { roll_back(&mut run).await } else { None };
+            let rollback = match &worked {
+                // What others made of the release meanwhile stays.
+                Ok(()) | Err(StepError::Changed { .. }) => None,
+                Err(_) => roll_back(&mut run).await,
+            };
             (worked, rollback)
         }
         // Nothing of the plan changes anything: the checks tell whether what stands is well.

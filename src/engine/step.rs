@@ -11,9 +11,10 @@ use crate::engine::mutation::Mutation;
 use crate::engine::outage::Outage;
 use crate::engine::patience::Patience;
 use crate::engine::prepare::request;
+use crate::engine::recheck::{self, Planned};
 use crate::engine::{EngineContext, PreparedRelease, StepError};
 use crate::event::{ActionKind, Diagnosis, Event, Phase};
-use crate::helm::{HelmError, ReleaseStatus};
+use crate::helm::{HelmError, Ownership, ReleaseStatus};
 use crate::plan::{Anew, Drifted, Healthy, Step, Work};
 use crate::refusal::Refusal;
 
@@ -39,6 +40,7 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
     match (&run.step.work, run.prepared) {
         (Work::Helm, Some(prepared)) => {
             run.phase(Phase::Applying);
+            recheck::release(&run.outage(), &run.context.helm, &run.planned()).await?;
             if run.step.action == ActionKind::Install && run.step.last_healthy.is_some() {
                 // It speaks of a release that is gone, whose revisions are counted anew.
                 run.note(NEVER).await;
@@ -89,6 +91,11 @@ impl StepRun<'_> {
 
     pub(super) fn outage(&self) -> Outage<'_> {
         Outage { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline }
+    }
+
+    fn planned(&self) -> Planned<'_> {
+        let Step { release, from, .. } = self.step;
+        Planned { namespace: &release.namespace, name: release.component.as_str(), from: from.as_ref() }
     }
 
     /// Does something again for as long as nobody answers.
@@ -227,7 +234,10 @@ impl StepRun<'_> {
     async fn helm(&mut self, prepared: &PreparedRelease) -> Result<(), StepError> {
         let context = self.context;
         let mut request = request(&self.step.release, &prepared.chart);
-        request.ownership = prepared.ownership;
+        if prepared.taking.is_some() {
+            request.ownership = Ownership::Take;
+        }
+        recheck::taking(&self.outage(), &context.cluster, (&self.step.release, prepared)).await?;
         self.outage().ready_for_helm().await?;
         let mutation = Mutation::new(context, self.time_left());
         let apply = mutation.watch(context.helm.upgrade_install(&request, mutation.limits()));

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::sandboxes::eventually;
 use crate::support::{Sandbox, of_kind, verdicts};
@@ -13,12 +13,17 @@ pub fn install_until(
     is_reached: impl Fn(&serde_json::Value) -> bool,
 ) -> (Child, BufReader<std::process::ChildStdout>) {
     let answers = sandbox.answers();
-    let mut child = sandbox
-        .tailwatch_command(&["install", "--answers", &answers, "--yes", "--output", "json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("tailwatch runs");
+    let arguments = ["install", "--answers", &answers, "--yes", "--output", "json"];
+    run_until(&mut sandbox.tailwatch_command(&arguments), is_reached)
+}
+
+/// Likewise any command that sends events.
+pub fn run_until(
+    command: &mut Command,
+    is_reached: impl Fn(&serde_json::Value) -> bool,
+) -> (Child, BufReader<ChildStdout>) {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("tailwatch runs");
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     loop {
         let mut line = String::new();

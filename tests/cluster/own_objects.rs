@@ -1,12 +1,13 @@
 //! Objects of other owners that have the names of our own: left exactly as they are and named, or taken over with --adopt
 //! so that nothing of theirs is served under our name.
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout};
 
 use serde_json::{Value, json};
 
 use crate::changes::{outcomes, secret};
-use crate::interruption::install_until;
+use crate::interruption::{install_until, run_until};
 use crate::support::{Sandbox, of_kind};
 
 const FOREIGN: [(&str, &str); 7] = [
@@ -60,6 +61,25 @@ fn create(sandbox: &Sandbox, object: &Value) {
     let file = sandbox.file("foreign.json");
     std::fs::write(&file, object.to_string()).unwrap();
     sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
+}
+
+/// The events of a run that fails from here on, and what it says.
+#[track_caller]
+fn until_its_end(mut child: Child, mut lines: BufReader<ChildStdout>) -> (Vec<Value>, String) {
+    let (mut events, mut line) = (Vec::new(), String::new());
+    while lines.read_line(&mut line).unwrap() > 0 {
+        events.push(serde_json::from_str::<Value>(&line).unwrap());
+        line.clear();
+    }
+    let stderr = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(5), "{stderr}");
+    (events, stderr.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn outcome_of(events: &[Value], component: &str) -> String {
+    let steps = of_kind(events, "step-finished");
+    let step = steps.into_iter().find(|step| step["component"] == component).expect("its step");
+    step["outcome"].as_str().unwrap().to_owned()
 }
 
 fn live(sandbox: &Sandbox, kind: &str, name: &str) -> Value {
@@ -198,7 +218,7 @@ fn copies_outlive_an_uninstall(sandbox: &Sandbox) {
 #[test]
 fn an_object_that_comes_under_a_run_is_a_conflict_and_stays() {
     let sandbox = Sandbox::up(&["--nodes", "1"]);
-    let (mut child, mut lines) = install_until(&sandbox, |event| {
+    let (child, lines) = install_until(&sandbox, |event| {
         event["event"] == "step-started" && event["component"] == "kube-prometheus-stack"
     });
     // Nothing in it would be a conflict of fields.
@@ -206,18 +226,86 @@ fn an_object_that_comes_under_a_run_is_a_conflict_and_stays() {
     ingress["spec"].as_object_mut().unwrap().retain(|key, _| key == "rules");
     create(&sandbox, &ingress);
     let before = live(&sandbox, "Ingress", "grafana");
-    let mut events = Vec::new();
-    let mut line = String::new();
-    while lines.read_line(&mut line).unwrap() > 0 {
-        events.push(serde_json::from_str::<Value>(&line).unwrap());
-        line.clear();
-    }
-    assert_eq!(child.wait().unwrap().code(), Some(5));
-    let stderr = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
-    let said = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (events, said) = until_its_end(child, lines);
     for part in ["Ingress grafana in namespace monitoring", "field manager kubectl-create", "--adopt"] {
-        assert!(said.contains(part), "{part}: {stderr}");
+        assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(live(&sandbox, "Ingress", "grafana"), before);
     assert_eq!(outcomes(&events)[..2], ["installed", "failed"]);
+}
+
+/// An object of the chart that comes up after the plan was agreed to is not taken over with the others.
+#[test]
+fn helm_takes_over_what_was_agreed_to_and_nothing_that_comes_up_under_the_run() {
+    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    sandbox.kubectl(&["create", "namespace", "monitoring"]);
+    sandbox.kubectl(&["-n", "monitoring", "create", "serviceaccount", "loki"]);
+    let answers = sandbox.answers();
+    let mut install = sandbox.tailwatch_command(&["install", "--answers", &answers, "--yes", "--adopt"]);
+    let begins = |event: &Value| event["event"] == "step-started" && event["component"] == "kube-prometheus-stack";
+    let (child, lines) = run_until(install.args(["--output", "json"]), begins);
+    sandbox.kubectl(&["-n", "monitoring", "create", "configmap", "loki", "--from-literal=shop=1"]);
+    let before = live(&sandbox, "ConfigMap", "loki");
+    let (events, said) = until_its_end(child, lines);
+    for part in ["ConfigMap loki of another owner exists by now", "field manager kubectl-create"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(live(&sandbox, "ConfigMap", "loki"), before);
+    assert_eq!(outcome_of(&events, "loki"), "failed");
+    assert!(sandbox.releases().iter().all(|(name, _)| name != "loki"), "{:?}", sandbox.releases());
+}
+
+#[test]
+fn a_release_that_others_change_under_a_run_is_left_to_them() {
+    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+    let changes = ["--set", "retention.metrics=9d", "--set", "retention.logs=9d", "--output", "json"];
+    let answers = sandbox.answers();
+    let mut install = sandbox.tailwatch_command(&["install", "--answers", &answers, "--yes"]);
+    let begins = |event: &Value| event["event"] == "step-started" && event["component"] == "kube-prometheus-stack";
+    let (child, lines) = run_until(install.args(changes), begins);
+    sandbox.helm(&["rollback", "loki", "1", "-n", "monitoring"]).ended_with(0);
+    let (events, said) = until_its_end(child, lines);
+    assert!(said.contains("release loki is at revision 2, deployed"), "{said}");
+    assert_eq!(outcome_of(&events, "loki"), "failed");
+    let revisions = sandbox.helm(&["history", "loki", "-n", "monitoring", "-o", "json"]).ended_with(0).json();
+    assert_eq!(revisions.as_array().map(Vec::len), Some(2), "{revisions:#}");
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+}
+
+/// The Secret that the Tailscale operator's chart reads has a name that others use, too.
+#[test]
+fn the_secret_of_an_operator_of_others_stays_as_it_is_and_is_named() {
+    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    sandbox.kubectl(&["delete", "ingressclass", "tailscale"]);
+    sandbox.kubectl(&["create", "namespace", "tailscale"]);
+    let foreign = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "operator-oauth", "namespace": "tailscale"},
+        "stringData": {"client_id": "theirs", "client_secret": "tskey-theirs"}});
+    create(&sandbox, &foreign);
+    let secret = || sandbox.get(&["-n", "tailscale", "secret", "operator-oauth", "--show-managed-fields"]);
+    let before = secret();
+    let file = sandbox.file("tailscale-secret").display().to_string();
+    std::fs::write(&file, "tskey-ours").unwrap();
+    let source = format!("tailscale.oauth.clientSecret={{ file: {file} }}");
+    for client in ["kOurs", "theirs"] {
+        let client = format!("tailscale.oauth.clientId={client}");
+        let given = ["--set", &client, "--set", &source];
+        let (verdict, detail) = ownership(&sandbox, &given);
+        let named = "Secret operator-oauth in namespace tailscale (field manager kubectl-create)";
+        assert!(verdict == "fail" && detail.contains(named), "{verdict} {detail}");
+        let said = sandbox.install(&[&given[..], &["--skip-verify"]].concat()).ended_with(4);
+        let words = said.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("Secret operator-oauth") && words.contains("--adopt"), "{words}");
+        assert!(!words.contains("tskey-"), "a secret is shown: {words}");
+        assert_eq!(secret(), before);
+    }
+    assert!(sandbox.releases().is_empty());
+    // Where the cluster has an operator, the Secret is none of the stack's, for an uninstall, too.
+    let class = json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "tailscale"},
+        "spec": {"controller": "tailscale.com/ts-ingress"}});
+    create(&sandbox, &class);
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+    assert_eq!(secret(), before);
+    sandbox.tailwatch(&["uninstall", "--delete-data", "--yes"]).ended_with(0);
+    assert_eq!(secret(), before);
 }

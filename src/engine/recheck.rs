@@ -1,0 +1,63 @@
+//! What a plan was made from, compared again just before a step changes it: the steps before it take minutes, in which
+//! others may change the cluster.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::check::adoption::{self, Incoming};
+use crate::cluster::Cluster;
+use crate::engine::outage::Outage;
+use crate::engine::{PreparedRelease, StepError};
+use crate::helm::Helm;
+use crate::plan::Standing;
+use crate::stack::Release;
+
+/// What helm may take over with a release.
+#[derive(Clone, Debug, Default)]
+pub struct Taking {
+    /// (object, owner) of what was agreed to.
+    pub agreed: BTreeSet<(String, String)>,
+    /// The manifest of the installed revision, whose objects are the release's own.
+    pub standing: Vec<Value>,
+}
+
+/// A release in its namespace, as it was planned from.
+pub(super) struct Planned<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) name: &'a str,
+    /// `None`: it was not installed.
+    pub(super) from: Option<&'a Standing>,
+}
+
+/// An error where helm lists another revision or status of the release than it was planned from.
+pub(super) async fn release(outage: &Outage<'_>, helm: &Helm, planned: &Planned<'_>) -> Result<(), StepError> {
+    let Planned { namespace, name, from } = planned;
+    let listed = outage.read_by_helm(|| helm.list(namespace)).await?;
+    let listed = listed.map_err(|source| StepError::Helm { what: "list the releases", diagnosis: None, source })?;
+    let now = listed.iter().find(|info| info.name == *name);
+    if now.map(|info| (info.revision, info.status)) == from.map(|from| (from.revision, from.status)) {
+        return Ok(());
+    }
+    let what = match now {
+        Some(info) => format!("release {name} is at revision {}, {}", info.revision, info.status.words()),
+        None => format!("release {name} is not installed any more"),
+    };
+    Err(StepError::Changed { what })
+}
+
+/// helm takes over whatever it meets, for a release as a whole: an error where that is more than was agreed to.
+pub(super) async fn taking(
+    outage: &Outage<'_>,
+    cluster: &Cluster,
+    (release, prepared): (&Release, &PreparedRelease),
+) -> Result<(), StepError> {
+    let Some(Taking { agreed, standing }) = &prepared.taking else { return Ok(()) };
+    let PreparedRelease { manifest, hooks, crds, .. } = prepared;
+    let incoming = [Incoming { release, rendered: manifest, hooks, crds, standing }];
+    let met = outage.patiently(|| adoption::takeable(cluster, &incoming)).await.map_err(StepError::Look)?;
+    let more = met.into_iter().map(|taken| (taken.object, taken.owner)).find(|met| !agreed.contains(met));
+    more.map_or(Ok(()), |(object, owner)| {
+        Err(StepError::Changed { what: format!("{object} of another owner exists by now: {owner}") })
+    })
+}
