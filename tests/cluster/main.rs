@@ -8,6 +8,7 @@ mod browser;
 mod causes;
 mod changes;
 mod charts;
+mod exec_plugins;
 mod faulty_worlds;
 mod gateways;
 mod ground;

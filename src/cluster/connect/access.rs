@@ -271,6 +271,18 @@ fn check_exec(name: &str, exec: &mut Exec) -> Result<(), String> {
     }
 }
 
+impl KubeconfigSnapshot {
+    /// The same with credentials in place of the user's exec plugin.
+    pub(super) fn without_plugin(&self, credentials: Map<String, Value>) -> KubeconfigSnapshot {
+        let mut document: Value = serde_json::from_str(self.document.expose()).unwrap_or_default();
+        if let Some(user) = document.pointer_mut("/users/0/user").and_then(Value::as_object_mut) {
+            user.remove("exec");
+            user.extend(credentials);
+        }
+        KubeconfigSnapshot { context: self.context.clone(), document: Secret::new(document.to_string()) }
+    }
+}
+
 /// The chosen entries alone, so that another program takes the same way as the same user.
 fn snapshot(chosen: &Chosen, route: &Route) -> KubeconfigSnapshot {
     let mut cluster = chosen.cluster.value.clone();

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -35,6 +36,8 @@ enum Source {
 }
 
 struct Issued {
+    /// The fields of a kubeconfig's user that hold the same.
+    user: Map<String, Value>,
     header: Option<HeaderValue>,
     expires: Option<Timestamp>,
     number: u64,
@@ -111,6 +114,14 @@ impl Credentials {
         }
     }
 
+    /// What a child needs in place of a plugin that runs only with a terminal, which no child has: the credentials that
+    /// the plugin printed, for as long as they are valid.
+    pub(super) async fn in_place_of_plugin(&self) -> Option<Map<String, Value>> {
+        let Source::Plugin { plugin, issued } = self.source.as_ref() else { return None };
+        let issued = issued.lock().await;
+        issued.as_ref().filter(|_| plugin.exec.interactive_mode == "Always").map(|issued| issued.user.clone())
+    }
+
     /// After a 401: runs the plugin again, unless another request has done so, or reads the files of the client
     /// certificate again. `None`: there is nothing newer.
     pub(super) async fn renewed(&self, refused: &Given) -> Option<Result<Given, PluginError>> {
@@ -131,13 +142,14 @@ impl Credentials {
             reason: format!("what the exec plugin {} printed cannot be used: {reason}", plugin.exec.command),
             next: "run it by hand and see what it prints".into(),
         };
+        let user = printed.as_user();
         let header = printed.token.map(|token| sensitive(&format!("Bearer {}", token.expose())));
         let header = header.transpose().map_err(unusable)?;
         if let Some((certificate, key)) = printed.identity {
             self.identity.set(certificate.as_bytes(), key.expose().as_bytes()).map_err(unusable)?;
         }
         let number = issued.as_ref().map_or(1, |before| before.number + 1);
-        let fresh = Issued { header, expires: printed.expires, number };
+        let fresh = Issued { user, header, expires: printed.expires, number };
         let given = fresh.given();
         *issued = Some(fresh);
         Ok(given)

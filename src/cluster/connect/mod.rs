@@ -63,7 +63,10 @@ impl Cluster {
         let version =
             version.git_version.trim_start_matches('v').split(['+', '-']).next().unwrap_or_default().to_owned();
         let identity = identity(&client, &access.cluster.authority(), &probe).await?;
-        let Access { context, snapshot, .. } = access;
+        let Access { context, mut snapshot, .. } = access;
+        if let Some(issued) = credentials.in_place_of_plugin().await {
+            snapshot = snapshot.without_plugin(issued);
+        }
         let kinds = Default::default();
         Ok(Cluster { client, counts, context, snapshot, server, version, kinds, fence, answers, identity, probe })
     }

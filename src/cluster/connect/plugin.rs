@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::connect::entries::{Cluster, Exec};
@@ -42,6 +42,20 @@ pub(super) struct Printed {
     /// Certificate chain and key in PEM.
     pub(super) identity: Option<(String, Secret<String>)>,
     pub(super) expires: Option<Timestamp>,
+}
+
+impl Printed {
+    /// The same in the fields of a kubeconfig's user.
+    pub(super) fn as_user(&self) -> Map<String, Value> {
+        let token = self.token.iter().map(|token| ("token", token.expose().clone()));
+        let pair = self.identity.iter().flat_map(|(certificate, key)| {
+            [
+                ("client-certificate-data", STANDARD.encode(certificate)),
+                ("client-key-data", STANDARD.encode(key.expose())),
+            ]
+        });
+        token.chain(pair).map(|(field, text)| (field.to_owned(), text.into())).collect()
+    }
 }
 
 /// A plugin gave no credentials.
