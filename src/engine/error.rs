@@ -239,7 +239,8 @@ impl EngineError {
                 Some("no further step was started; the same command goes on from what stands".into())
             }
             EngineError::OtherCluster { .. } => Some(
-                "nothing was written to the other cluster; the same command goes on from what is on the first one"
+                "tailwatch sent no write to the other cluster; a helm that was at work at that moment may have, see \
+                 `helm list -A` there; the same command goes on from what is on the first one"
                     .into(),
             ),
             EngineError::Lock { .. } => Some("no release was changed".into()),
