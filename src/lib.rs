@@ -28,6 +28,7 @@ pub mod input;
 pub mod plan;
 pub mod process;
 pub mod proxy;
+pub mod redaction;
 pub mod refusal;
 pub mod report;
 pub mod stack;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A module of the crate and all it may know of.
-const MAY_SEE: [(&str, &[&str]); 22] = [
+const MAY_SEE: [(&str, &[&str]); 23] = [
     ("main", &["cli", "commands", "report"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -27,6 +27,7 @@ const MAY_SEE: [(&str, &[&str]); 22] = [
             "config",
             "event",
             "process",
+            "redaction",
             "refusal",
             "writes",
             "exit_code",
@@ -34,12 +35,15 @@ const MAY_SEE: [(&str, &[&str]); 22] = [
         ],
     ),
     ("wizard", &["config"]),
-    ("report", &["event", "cli", "error", "input"]),
+    ("report", &["event", "cli", "error", "input", "redaction"]),
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "refusal", "exit_code"]),
     ("check", &["helm", "cluster", "process", "proxy", "trust", "stack", "config", "event"]),
-    ("plan", &["helm", "cluster", "stack", "config", "event"]),
+    ("plan", &["helm", "cluster", "stack", "config", "event", "redaction"]),
     ("helm", &["process", "stack", "config", "event", "refusal", "writes", "yaml", "input"]),
-    ("cluster", &["process", "proxy", "trust", "stack", "config", "event", "refusal", "writes", "yaml", "input"]),
+    (
+        "cluster",
+        &["process", "proxy", "trust", "stack", "config", "event", "redaction", "refusal", "writes", "yaml", "input"],
+    ),
     // Starts every child, and knows nothing of what it is.
     ("process", &[]),
     ("stack", &["config", "event", "yaml", "input"]),
@@ -47,6 +51,8 @@ const MAY_SEE: [(&str, &[&str]); 22] = [
     // Knows nothing of answers, charts or files.
     ("yaml", &[]),
     ("proxy", &[]),
+    // What is hidden, and not where it comes from.
+    ("redaction", &["config"]),
     ("trust", &[]),
     // Reads files that a person names, and knows nothing of what they mean.
     ("input", &[]),

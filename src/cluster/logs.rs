@@ -5,8 +5,8 @@ use kube::api::{Api, LogParams};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::cluster::redact::Redaction;
 use crate::cluster::world::{Key, containers, crash_of, number, text};
+use crate::redaction::redacted;
 
 /// Enough to see why a program ended.
 const LINES: i64 = 20;
@@ -67,7 +67,7 @@ pub(super) fn running_logs(pod: &Value) -> Vec<LogWanted> {
 
 impl Cluster {
     /// The last lines, redacted; none where the log cannot be read.
-    pub(super) async fn log_tail(&self, wanted: &LogWanted, redaction: &Redaction) -> Vec<String> {
+    pub(super) async fn log_tail(&self, wanted: &LogWanted) -> Vec<String> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &wanted.namespace);
         let parameters = LogParams {
             container: Some(wanted.container.clone()),
@@ -77,6 +77,6 @@ impl Cluster {
             ..LogParams::default()
         };
         let log = api.logs(&wanted.pod, &parameters).await.unwrap_or_default();
-        log.lines().map(|line| redaction.apply(line)).filter(|line| !line.trim().is_empty()).collect()
+        log.lines().map(|line| redacted(line).into_owned()).filter(|line| !line.trim().is_empty()).collect()
     }
 }

@@ -10,7 +10,6 @@ use crate::cluster::diagnose::{self, Depth, Look};
 use crate::cluster::logs::{LogWanted, running_logs, wanted_logs};
 use crate::cluster::nodes::asks_for_nodes;
 use crate::cluster::readiness::{self, ReleaseReadiness};
-use crate::cluster::redact::Redaction;
 use crate::cluster::track::kinds_of;
 use crate::cluster::world::{TrackedRelease, World, mark, text};
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
@@ -108,7 +107,7 @@ impl Cluster {
     }
 
     /// What every rule finds in the releases as they stand.
-    pub async fn diagnose(&self, releases: &[TrackedRelease], redaction: &Redaction) -> Result<Findings, ClusterError> {
+    pub async fn diagnose(&self, releases: &[TrackedRelease]) -> Result<Findings, ClusterError> {
         let mut world = World::default();
         for release in releases {
             self.load(&mut world, kinds_of(release)).await?;
@@ -122,7 +121,7 @@ impl Cluster {
         if asks_for_nodes(&world) {
             world.nodes = Some(self.nodes().await?);
         }
-        self.read_logs(&mut world, redaction).await;
+        self.read_logs(&mut world).await;
         let now = jiff::Timestamp::now();
         let look = Look { depth: Depth::Everything, now };
         let matches = releases.iter().flat_map(|release| diagnose::matches(&world, release, look)).collect();
@@ -201,7 +200,7 @@ impl Cluster {
         Ok(())
     }
 
-    async fn read_logs(&self, world: &mut World, redaction: &Redaction) {
+    async fn read_logs(&self, world: &mut World) {
         let pods: Vec<&Value> = world.everywhere("Pod").collect();
         let mut wanted: Vec<LogWanted> = pods.iter().flat_map(|pod| wanted_logs(pod)).collect();
         wanted.truncate(LOGS);
@@ -212,7 +211,7 @@ impl Cluster {
         let around =
             |pod: &&&Value| mark(pod, "app") == "operator" || !mark(pod, "tailscale.com/parent-resource").is_empty();
         wanted.extend(pods.iter().filter(around).take(TALKERS_READ).flat_map(|pod| running_logs(pod)));
-        let reads = wanted.iter().map(|wanted| async { (wanted.key(), self.log_tail(wanted, redaction).await) });
+        let reads = wanted.iter().map(|wanted| async { (wanted.key(), self.log_tail(wanted).await) });
         let logs = join_all(reads).await;
         world.logs.extend(logs);
     }

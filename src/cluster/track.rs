@@ -19,7 +19,6 @@ use crate::cluster::feed::Feed;
 use crate::cluster::logs::{LogWanted, wanted_logs};
 use crate::cluster::nodes::asks_for_nodes;
 use crate::cluster::readiness::{self, ReleaseReadiness};
-use crate::cluster::redact::Redaction;
 use crate::cluster::slim::{SLIM_PAGE, Slim};
 use crate::cluster::world::{ROOTS, TrackedRelease};
 use crate::cluster::{Cluster, ClusterError};
@@ -53,7 +52,6 @@ pub struct Tracker {
 struct View {
     cluster: Cluster,
     releases: BTreeMap<String, TrackedRelease>,
-    redaction: Redaction,
     feed: Arc<Feed>,
     ledger: Mutex<Ledger>,
     watches: Mutex<Watches>,
@@ -73,14 +71,13 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Cluster {
     /// Starts watching what readiness and diagnosis of the releases need; ends when the tracker is dropped.
-    pub async fn track(&self, releases: Vec<TrackedRelease>, redaction: Redaction) -> Result<Tracker, ClusterError> {
+    pub async fn track(&self, releases: Vec<TrackedRelease>) -> Result<Tracker, ClusterError> {
         let (feed, changes) = Feed::new(&releases);
         let namespaces: BTreeSet<String> = releases.iter().map(|release| release.namespace.clone()).collect();
         let releases = releases.into_iter().map(|release| (release.component.clone(), release)).collect();
         let view = View {
             cluster: self.clone(),
             releases,
-            redaction,
             feed: Arc::new(feed),
             ledger: Mutex::default(),
             watches: Mutex::default(),
@@ -98,9 +95,9 @@ impl Cluster {
 }
 
 impl Tracker {
-    /// Watches another state of a release, with the same words hidden.
+    /// Watches another state of a release.
     pub async fn instead(&self, release: TrackedRelease) -> Result<Tracker, ClusterError> {
-        self.view.cluster.track(vec![release], self.view.redaction.clone()).await
+        self.view.cluster.track(vec![release]).await
     }
 
     /// Readiness of a release, with the worst that a rule finds; empty for one that is not tracked.
@@ -176,7 +173,6 @@ impl View {
             let follower = Follower {
                 feed: self.feed.clone(),
                 cluster: self.cluster.clone(),
-                redaction: self.redaction.clone(),
                 kind: kind.to_owned(),
                 namespace: namespace.unwrap_or_default().to_owned(),
                 logs: JoinSet::new(),
@@ -208,7 +204,6 @@ impl View {
 struct Follower {
     feed: Arc<Feed>,
     cluster: Cluster,
-    redaction: Redaction,
     kind: String,
     namespace: String,
     /// Aborted when dropped.
@@ -268,9 +263,9 @@ impl Follower {
 
     fn read_log(&mut self, wanted: LogWanted) {
         while self.logs.try_join_next().is_some() {}
-        let (cluster, feed, redaction) = (self.cluster.clone(), self.feed.clone(), self.redaction.clone());
+        let (cluster, feed) = (self.cluster.clone(), self.feed.clone());
         self.logs.spawn(async move {
-            let lines = cluster.log_tail(&wanted, &redaction).await;
+            let lines = cluster.log_tail(&wanted).await;
             if !lines.is_empty() {
                 feed.put_log(wanted.key(), lines);
             }

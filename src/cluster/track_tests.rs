@@ -80,7 +80,7 @@ fn deployment(version: &str, available: u32) -> Value {
 async fn becomes_ready(server: Server) -> Tracker {
     let manifest = [json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}})];
     let release = TrackedRelease::new("web", "m", &manifest);
-    let mut tracker = server.cluster().track(vec![release], Redaction::default()).await.unwrap();
+    let mut tracker = server.cluster().track(vec![release]).await.unwrap();
     let ready = async {
         while !tracker.readiness("web").is_ready() {
             tracker.changed().await;
@@ -156,7 +156,7 @@ async fn a_kind_that_nobody_may_watch_hinders_nothing() {
     };
     let manifest = [json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}})];
     let release = TrackedRelease::new("web", "m", &manifest);
-    let tracker = server.cluster().track(vec![release], Redaction::default()).await.unwrap();
+    let tracker = server.cluster().track(vec![release]).await.unwrap();
     tracker.catch_up("web").await.unwrap();
     tracker.catch_up("web").await.unwrap();
     assert!(tracker.readiness("web").is_ready());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::{self, GlobalArgs, SettingsArgs};
 use crate::cluster::{Cluster, ClusterTarget, KubeconfigOnce, KubeconfigSnapshot};
-use crate::commands::{saved, settings_sources};
+use crate::commands::{saved, secrets, settings_sources, survey::catalogue};
 use crate::config::{self, Draft};
 use crate::engine;
 use crate::error::Error;
@@ -18,20 +18,33 @@ pub(super) fn target(global: &GlobalArgs, environment: &Environment) -> ClusterT
     ClusterTarget { kubeconfig, context, withheld: environment.withheld(), ..ClusterTarget::default() }
 }
 
-/// What every child gets of our environment, as far as the answers of this machine tell. A command that takes no
-/// answers file still keeps back what the file that `TAILWATCH_ANSWERS` names has as secrets.
-pub(super) fn environment(global: &GlobalArgs, draft: &Draft) -> Environment {
+/// The answers file that `TAILWATCH_ANSWERS` names, for a command that takes none: what it has as secrets is kept back,
+/// too.
+fn answers_of_the_environment(global: &GlobalArgs) -> Draft {
     let twin: SettingsArgs = cli::from_environment().unwrap_or_default();
-    let environment = Environment::without(draft.secret_variables());
     // A pipe can be read only once, by the command that it answers.
     match twin.answers.as_ref().is_some_and(|path| path.is_file()) {
-        true => environment.and_without(config::secret_variables(&settings_sources(global, &twin))),
-        false => environment,
+        true => config::load_beside_mistakes(&settings_sources(global, &twin)),
+        false => Draft::default(),
     }
 }
 
+/// What a command works with.
+pub(super) struct Connected {
+    pub(super) cluster: Cluster,
+    pub(super) helm: Helm,
+    /// The answers with those that the cluster keeps; an error where these are needed and cannot be used.
+    pub(super) draft: Result<Draft, Error>,
+    /// The answers that the cluster keeps, by themselves.
+    pub(super) kept: Option<Draft>,
+}
+
 /// A reachable cluster and a usable helm on the very same one, which both record what they write.
-pub(super) async fn connect(global: &GlobalArgs, draft: &Draft, writes: &Writes) -> Result<(Cluster, Helm), Error> {
+///
+/// No child gets a variable that the answers name as the source of a secret, and nothing shows such a secret. helm
+/// starts once the answers that the cluster keeps are known, too. An exec plugin of the kubeconfig starts before: these
+/// answers can be read with its credentials only, so that the variables that they alone name are in its environment.
+pub(super) async fn connect(global: &GlobalArgs, draft: &Draft, writes: &Writes) -> Result<Connected, Error> {
     connect_by(global, draft, writes, KubeconfigOnce::default()).await
 }
 
@@ -41,22 +54,32 @@ pub(super) async fn connect_by(
     draft: &Draft,
     writes: &Writes,
     once: KubeconfigOnce,
-) -> Result<(Cluster, Helm), Error> {
+) -> Result<Connected, Error> {
     let driver = helm::driver()?;
-    let environment = environment(global, draft);
+    let beside = answers_of_the_environment(global);
+    let environment = Environment::without(draft.secret_variables()).and_without(beside.secret_variables());
+    [draft, &beside].into_iter().for_each(secrets::hide_answers);
     let target = ClusterTarget { writes: writes.clone(), once, ..target(global, &environment) };
+    let cluster = Cluster::connect(&target).await?;
+    let state = saved::state(draft, &cluster).await;
+    let kept = state.as_ref().ok().and_then(Option::as_ref).map(|state| config::kept_alone(draft, &state.text));
+    let merged = match state {
+        Ok(Some(state)) => config::add_state(draft.clone(), &state).map_err(Error::from),
+        Ok(None) => Ok(draft.clone()),
+        Err(error) => Err(error),
+    };
     let options = HelmOptions {
         program: global.helm.clone(),
         driver,
         cache: None,
         log_file: global.log_file.clone(),
         writes: writes.clone(),
-        environment,
+        environment: environment.and_without(kept.iter().flat_map(Draft::secret_variables)),
     };
-    let (cluster, program) = tokio::join!(Cluster::connect(&target), HelmProgram::discover(options));
-    let (cluster, program) = (cluster?, program?);
-    let access = access(&cluster)?;
-    Ok((cluster, program.on(access)))
+    let program = HelmProgram::discover(options).await?;
+    let helm = program.on(access(&cluster)?);
+    secrets::hide_known((&cluster, &helm), (draft, kept.as_ref()), &catalogue(global)?).await;
+    Ok(Connected { cluster, helm, draft: merged, kept })
 }
 
 /// What was read of the cluster, or failed there, counts only while it is the cluster of the beginning.
@@ -69,13 +92,6 @@ pub(super) async fn of_one_cluster<T>(
         cluster.compare_identity().await?;
     }
     ended
-}
-
-/// The same helm without the variables that the answers kept in the cluster name as sources of secrets. Whether these
-/// answers can be used is told by what uses them.
-pub(super) async fn without_saved(helm: Helm, draft: &Draft, cluster: &Cluster) -> Helm {
-    let known = saved::add(draft.clone(), cluster).await;
-    helm.without(known.map(|draft| draft.secret_variables()).unwrap_or_default())
 }
 
 /// What every helm of this run gets, written once.

@@ -5,14 +5,15 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
-use crate::cluster::{Cluster, Findings, Redaction, TrackedRelease};
-use crate::commands::{connect, settings_sources, survey::catalogue};
+use crate::cluster::{Cluster, Findings, TrackedRelease};
+use crate::commands::connect::{self, Connected};
+use crate::commands::{settings_sources, survey::catalogue};
 use crate::error::{self, Error};
 use crate::event::{Diagnosis, Severity};
 use crate::helm::{Helm, ReleaseInfo};
 use crate::plan::{self, PlanError};
 use crate::report::{self, Examined, style::Style};
-use crate::stack::{DOOR_SECRET, GRAFANA_SECRET, Overview, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
+use crate::stack::Overview;
 use crate::writes::Writes;
 
 #[derive(Serialize)]
@@ -29,17 +30,15 @@ struct DiagnoseDocument {
 pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8, Error> {
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let (cluster, helm) = connect::connect(global, &draft, writes).await?;
-    let helm = connect::without_saved(helm, &draft, &cluster).await;
+    let Connected { cluster, helm, .. } = connect::connect(global, &draft, writes).await?;
     let rows = catalogue(global)?.overview(&namespace);
     let read = async {
-        let (releases, redaction) =
-            tokio::try_join!(releases((&cluster, &helm), &rows), redaction(&cluster, &namespace))?;
+        let releases = releases((&cluster, &helm), &rows).await?;
         if releases.is_empty() {
             return Err(PlanError::NothingInstalled { namespace: namespace.clone() }.into());
         }
         let tracked: Vec<TrackedRelease> = releases.iter().map(|(_, tracked)| tracked.clone()).collect();
-        Ok((cluster.diagnose(&tracked, &redaction).await?, releases))
+        Ok((cluster.diagnose(&tracked).await?, releases))
     };
     let (Findings { mut diagnoses, rules, objects }, releases) = connect::of_one_cluster(&cluster, read).await?;
     diagnoses.extend(releases.iter().filter_map(|(info, _)| of_release(info)));
@@ -82,16 +81,6 @@ async fn releases(
         Ok((info, tracked.with_own(own.into_iter())))
     });
     try_join_all(reads).await.map_err(reading)
-}
-
-/// Values that must not be quoted from logs.
-async fn redaction(cluster: &Cluster, namespace: &str) -> Result<Redaction, Error> {
-    let secrets = futures::try_join!(
-        cluster.secret(namespace, DOOR_SECRET),
-        cluster.secret(namespace, GRAFANA_SECRET),
-        cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
-    )?;
-    Ok(Redaction::of([secrets.0, secrets.1, secrets.2].iter().flatten()))
 }
 
 fn of_release(info: &ReleaseInfo) -> Option<Diagnosis> {

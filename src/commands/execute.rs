@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::check::Selection;
 use crate::check::stack::{self as stack_checks, Installed, StackContext};
 use crate::cli::GlobalArgs;
-use crate::cluster::{Cluster, ClusterError, Lease, Redaction, TrackedRelease};
+use crate::cluster::{Cluster, ClusterError, Lease, TrackedRelease};
 use crate::commands::lock::Waiting;
 use crate::commands::signals::{Leaving, Signals};
 use crate::commands::survey::Survey;
@@ -103,10 +103,7 @@ pub(super) async fn execute(
         }
     }
     let mut result = engine::run(&context, &survey.plan, &survey.prepared).await;
-    let diagnosed = Diagnosed {
-        releases: engine::tracked(&survey.plan, &survey.prepared),
-        redaction: engine::redaction(&survey.plan),
-    };
+    let diagnosed = Diagnosed { releases: engine::tracked(&survey.plan, &survey.prepared) };
     let checks = if result.failure.is_none() && !options.skip_verify {
         let releases = survey.plan.releases().cloned().collect();
         let installed = Installed { releases, manifests: survey.prepared.manifests };
@@ -203,13 +200,12 @@ pub(super) fn with_usual_seconds(mut steps: Vec<PlannedStep>, journal: &Journal)
 /// What is looked at after a failure.
 struct Diagnosed {
     releases: Vec<TrackedRelease>,
-    redaction: Redaction,
 }
 
 impl Diagnosed {
     /// Tells what the rules find in the stack as it stands; a cluster that does not answer finds nothing.
     async fn tell(&self, context: &EngineContext, events: &Events) {
-        let look = timeout(DIAGNOSIS, context.cluster.diagnose(&self.releases, &self.redaction));
+        let look = timeout(DIAGNOSIS, context.cluster.diagnose(&self.releases));
         let found = tokio::select! {
             found = look => found,
             () = context.cancel.cancelled() => return,

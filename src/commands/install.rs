@@ -7,10 +7,11 @@ use crate::check::ground::{Machine, Proof};
 use crate::cli::{self, GlobalArgs, InstallArgs, LoginArgs, Output};
 use crate::cluster::{self, Cluster, KubeconfigOnce};
 use crate::commands::audience::Audience;
+use crate::commands::connect::{self, Connected};
 use crate::commands::execute::{ExecuteOptions, Target, execute};
 use crate::commands::signals::Signals;
 use crate::commands::survey::{Survey, survey};
-use crate::commands::{adoption, connect, ground, reports, saved, sign_in};
+use crate::commands::{adoption, ground, reports, saved, secrets, sign_in};
 use crate::config::{Draft, Settings};
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
@@ -103,9 +104,9 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     let login: LoginArgs = twins()?;
     tell_notices(draft.notices(), global);
     let told = draft.notices().len();
-    let (cluster, helm) = connect::connect_by(global, &draft, run.signals.writes(), run.kubeconfig).await?;
-    let mut draft = saved::add(draft, &cluster).await?;
-    let helm = helm.without(draft.secret_variables());
+    let Connected { cluster, helm, draft, .. } =
+        connect::connect_by(global, &draft, run.signals.writes(), run.kubeconfig).await?;
+    let mut draft = draft?;
     tell_notices(&draft.notices()[told..], global);
     if Audience::of(global) == Audience::Person {
         ask((&cluster, helm.environment()), &mut draft, run.scope, Secrets::of(arguments)).await?;
@@ -314,6 +315,7 @@ pub(super) async fn ask(
         };
         wizard::ask(draft, &detected, scope, &mut wizard::Terminal)
     })?;
+    secrets::hide_answers(draft);
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod plan;
 mod preflight;
 mod reports;
 mod saved;
+mod secrets;
 mod sign_in;
 mod signals;
 mod status;

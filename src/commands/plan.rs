@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::{Cluster, ClusterIdentity};
-use crate::commands::{connect, saved, survey::survey};
+use crate::commands::connect::{self, Connected};
+use crate::commands::{saved, secrets, survey::survey};
 use crate::error::{self, Error};
 use crate::event::PlannedStep;
 use crate::plan::{StepDiff, diffs};
@@ -56,19 +57,20 @@ pub(super) async fn plan(
     writes: &Writes,
 ) -> Result<u8, Error> {
     let draft = saved::judged(global, arguments)?;
-    let (cluster, helm) = connect::connect(global, &draft, writes).await?;
-    let helm = connect::without_saved(helm, &draft, &cluster).await;
+    let Connected { cluster, helm, draft, kept } = connect::connect(global, &draft, writes).await?;
     let read = async {
-        let answers = saved::answers(draft, &cluster, arguments).await?;
+        let draft = draft?;
+        let places = secrets::places([Some(&draft), kept.as_ref()]);
+        let answers = saved::answers(&draft, arguments)?;
         let survey = survey(global, &cluster, &helm, &answers.settings).await?;
-        Ok((answers.notices, survey))
+        Ok((answers.notices, survey, places))
     };
-    let (mut notices, mut survey) = connect::of_one_cluster(&cluster, read).await?;
+    let (mut notices, mut survey, places) = connect::of_one_cluster(&cluster, read).await?;
     let foreign = survey.foreign_objects().into_iter();
     let told = foreign.map(|object| format!("{object}: of another owner; install stops there unless --adopt is given"));
     survey.prepared.notices.extend(told.collect::<Vec<_>>());
     notices.extend(survey.prepared.notices);
-    let diff = options.diff.then(|| diffs(&survey.plan, &survey.observed, &survey.prepared.manifests));
+    let diff = options.diff.then(|| diffs(&survey.plan, &survey.observed, &survey.prepared.manifests, &places));
     let style = Style::resolve(global);
     match global.output {
         Output::Json => report::json_document(&PlanDocument {

@@ -6,7 +6,8 @@ use crate::check::ground::Proof;
 use crate::check::{identity, preflight};
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::Cluster;
-use crate::commands::{adoption, connect, ground, install, reports, saved, survey::survey};
+use crate::commands::connect::{self, Connected};
+use crate::commands::{adoption, ground, install, reports, saved, survey::survey};
 use crate::config::Draft;
 use crate::error::{self, Error};
 use crate::event::{CheckResult, Verdict};
@@ -29,8 +30,7 @@ pub(super) async fn preflight(
     (record, writes): (&Record, &Writes),
 ) -> Result<u8, Error> {
     let draft = saved::judged(global, arguments)?;
-    let (cluster, helm) = connect::connect(global, &draft, writes).await?;
-    let helm = connect::without_saved(helm, &draft, &cluster).await;
+    let Connected { cluster, helm, draft, .. } = connect::connect(global, &draft, writes).await?;
     let made = checks((global, &cluster, &helm), (draft, arguments), ownership, record);
     let checks = connect::of_one_cluster(&cluster, made).await?;
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
@@ -44,11 +44,11 @@ pub(super) async fn preflight(
 
 async fn checks(
     (global, cluster, helm): (&GlobalArgs, &Cluster, &Helm),
-    (draft, arguments): (Draft, &SettingsArgs),
+    (draft, arguments): (Result<Draft, Error>, &SettingsArgs),
     ownership: Ownership,
     record: &Record,
 ) -> Result<Vec<CheckResult>, Error> {
-    let answers = saved::answers(draft, cluster, arguments).await?;
+    let answers = saved::answers(&draft?, arguments)?;
     // Neither an issuer nor a chart repository that somebody else wrote is asked anything.
     answers.confirmed()?;
     install::tell_notices(&answers.notices, global);

@@ -4,18 +4,15 @@ use crate::cli::{GlobalArgs, InstallArgs, SettingsArgs};
 use crate::cluster::Cluster;
 use crate::commands::audience::Audience;
 use crate::commands::settings_sources;
-use crate::config::{self, Draft, Settings, Unconfirmed};
+use crate::config::{self, Draft, SavedState, Settings, Unconfirmed};
 use crate::error::Error;
 use crate::report::{self, style::Style};
 use crate::wizard;
 
-/// The draft with the cluster's saved answers as its weakest source but the defaults.
-pub(super) async fn add(draft: Draft, cluster: &Cluster) -> Result<Draft, Error> {
+/// What the cluster keeps of the last run's answers.
+pub(super) async fn state(draft: &Draft, cluster: &Cluster) -> Result<Option<SavedState>, Error> {
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    Ok(match cluster.saved_state(&namespace).await? {
-        Some(state) => config::add_state(draft, &state)?,
-        None => draft,
-    })
+    Ok(cluster.saved_state(&namespace).await?)
 }
 
 /// Answers from all sources but prompts and the cluster. Broken ones are told before anybody is called.
@@ -44,8 +41,7 @@ impl Answers {
 }
 
 /// Answers from all sources but prompts.
-pub(super) async fn answers(draft: Draft, cluster: &Cluster, arguments: &SettingsArgs) -> Result<Answers, Error> {
-    let draft = add(draft, cluster).await?;
+pub(super) fn answers(draft: &Draft, arguments: &SettingsArgs) -> Result<Answers, Error> {
     let changed = draft.unconfirmed();
     let mut notices = draft.notices().to_vec();
     notices.extend(changed.iter().map(in_words));

@@ -3,6 +3,7 @@
 use crate::check::adoption::{self, Incoming, OwnChange, Taken};
 use crate::cli::GlobalArgs;
 use crate::cluster::{Cluster, ClusterIdentity};
+use crate::commands::secrets;
 use crate::config::Settings;
 use crate::engine::{self, Prepared};
 use crate::error::Error;
@@ -97,6 +98,7 @@ pub(super) async fn survey(
     let mut plan = plan::build(releases, &observed)?;
     plan.removals = plan::removals(cluster, helm, &catalogue.left_out(settings)).await?;
     plan::mark_one_way(&mut plan, &catalogue);
+    secrets::hide_planned(&plan);
     let mut prepared = engine::prepare(cluster, helm, &plan, &observed).await?;
     let rendered = prepared.releases.iter().map(|(name, release)| {
         let rendered = Rendered { manifest: &release.manifest, crds: &release.crds };

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use crate::cli::{GlobalArgs, Output, SettingsArgs, UninstallArgs};
 use crate::cluster::{Lease, ObjectRef};
 use crate::commands::audience::Audience;
+use crate::commands::connect::{self, Connected};
 use crate::commands::execute::{Target, with_usual_seconds};
 use crate::commands::install::{PLANS, cluster_name, parse_lock_timeout, parse_timeout, tell_notices};
 use crate::commands::lock::Waiting;
 use crate::commands::signals::{Leaving, Signals};
 use crate::commands::survey::{catalogue, unidentified};
-use crate::commands::{connect, ending, lock, settings_sources};
+use crate::commands::{ending, lock, settings_sources};
 use crate::engine::{self, EngineContext, Journal, Machine, RunResult};
 use crate::error::{self, CommandError, Error};
 use crate::event::{self, Event, Kept, RunSummary};
@@ -48,8 +49,7 @@ pub(super) async fn uninstall(
     }
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let (cluster, helm) = connect::connect(global, &draft, signals.writes()).await?;
-    let helm = connect::without_saved(helm, &draft, &cluster).await;
+    let Connected { cluster, helm, .. } = connect::connect(global, &draft, signals.writes()).await?;
     record.place(cluster.context(), &namespace);
     let rows = catalogue(global)?.overview(&namespace);
     tell_notices(unidentified(&cluster).as_slice(), global);

@@ -6,12 +6,13 @@ use serde::Serialize;
 
 use crate::cli::{GlobalArgs, Output, UpgradeArgs};
 use crate::commands::audience::Audience;
+use crate::commands::connect::{self, Connected};
 use crate::commands::execute::Target;
 use crate::commands::install::{self, Secrets};
 use crate::commands::offers::{self, Versions};
+use crate::commands::saved;
 use crate::commands::signals::Signals;
 use crate::commands::survey::catalogue;
-use crate::commands::{connect, saved};
 use crate::config::{Draft, Provenance};
 use crate::error::{self, Error};
 use crate::event::UpgradeRow;
@@ -44,9 +45,8 @@ pub(super) async fn upgrade(
     }
     install::tell_notices(draft.notices(), global);
     let audience = Audience::of(global);
-    let (cluster, helm) = connect::connect(global, &draft, signals.writes()).await?;
-    let mut draft = saved::add(draft, &cluster).await?;
-    let helm = helm.without(draft.secret_variables());
+    let Connected { cluster, helm, draft, .. } = connect::connect(global, &draft, signals.writes()).await?;
+    let mut draft = draft?;
     if asked || audience == Audience::Person {
         saved::confirm(global, &arguments.run, &draft)?;
     }

@@ -8,9 +8,10 @@ use crate::check::stack::{self, Installed, StackContext};
 use crate::check::{Selection, login};
 use crate::cli::{GlobalArgs, Output, VerifyArgs};
 use crate::cluster::Cluster;
+use crate::commands::connect::{self, Connected};
 use crate::commands::install::{duration, tell_notices};
 use crate::commands::signals::Signals;
-use crate::commands::{connect, reports, saved, sign_in, survey::wanted};
+use crate::commands::{reports, saved, sign_in, survey::wanted};
 use crate::config::Draft;
 use crate::error::{self, Checked, Error};
 use crate::event::{self, CheckResult, Verdict};
@@ -40,8 +41,7 @@ impl Verification<'_> {
             None => None,
         };
         let draft = saved::judged(global, &arguments.settings)?;
-        let (cluster, helm) = connect::connect(global, &draft, self.signals.writes()).await?;
-        let helm = connect::without_saved(helm, &draft, &cluster).await;
+        let Connected { cluster, helm, draft, .. } = connect::connect(global, &draft, self.signals.writes()).await?;
         let made = self.checks((global, &cluster, &helm), (draft, arguments), selection, way);
         tell(global, connect::of_one_cluster(&cluster, made).await?)
     }
@@ -49,11 +49,11 @@ impl Verification<'_> {
     async fn checks(
         &self,
         (global, cluster, helm): (&GlobalArgs, &Cluster, &Helm),
-        (draft, arguments): (Draft, &VerifyArgs),
+        (draft, arguments): (Result<Draft, Error>, &VerifyArgs),
         selection: Selection,
         way: Option<login::Way>,
     ) -> Result<Vec<CheckResult>, Error> {
-        let answers = saved::answers(draft, cluster, &arguments.settings).await?;
+        let answers = saved::answers(&draft?, &arguments.settings)?;
         if way.is_some() {
             // The sign-in sends the client secret to the issuer of the answers.
             answers.confirmed()?;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::config::error::quoted;
 use crate::config::rows::{ROWS, Row, Shape, find_row};
 use crate::config::saved::{LARGEST_SAVED, saved_answers};
+use crate::config::secrecy::secret_texts;
 use crate::config::sources::{Lines, SecretSource};
 use crate::config::{
     Auth0, ChartValues, Charts, ComponentName, ConfigError, Grafana, Invalid, Problem, Retention, SavedState, Secret,
@@ -111,6 +112,27 @@ impl Draft {
     /// Names of all variables of the environment that the answers name as sources of secrets.
     pub fn secret_variables(&self) -> BTreeSet<String> {
         self.secret_variables.clone()
+    }
+
+    /// Every secret that the answers read, as far as it can be read now.
+    pub fn secrets(&self) -> Vec<Secret<String>> {
+        let answers = self.answers.values().filter_map(|(answer, _)| match answer {
+            Answer::Secret(source) => source.read(&self.environment, Lines::One).ok(),
+            Answer::Text(_) | Answer::List(_) => None,
+        });
+        let values = self.resolved_values(&mut Vec::new());
+        answers.chain(values.values().flat_map(ChartValues::secrets).cloned()).collect()
+    }
+
+    /// By component the paths below `values:` (keys, and indexes of lists) that have a secret: a reference to one, or a
+    /// literal that looks like one.
+    pub fn secret_places(&self) -> BTreeMap<String, Vec<Vec<String>>> {
+        let places = |values: &ChartValues| {
+            let references = values.references().map(<[String]>::to_vec);
+            references.chain(secret_texts(values.written())).collect::<Vec<_>>()
+        };
+        let all = self.values.iter().map(|(name, (values, _))| (name.to_string(), places(values)));
+        all.filter(|(_, places)| !places.is_empty()).collect()
     }
 
     /// Required answers that nobody has given.

@@ -1,6 +1,6 @@
 //! Reads every source into a [`Draft`]. All problems of all sources are reported in one go.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::draft::{Answer, judge_list};
@@ -35,9 +35,18 @@ pub fn load(sources: &Sources) -> Result<Draft, ConfigError> {
     read_sources(sources)?.end()
 }
 
-/// Names of the variables that the sources name as holding a secret; what cannot be read names none.
-pub fn secret_variables(sources: &Sources) -> BTreeSet<String> {
-    read_sources(sources).map(|loader| loader.draft.secret_variables()).unwrap_or_default()
+/// What can be understood of the sources, for the secrets that they name; empty where they cannot be read.
+pub fn load_beside_mistakes(sources: &Sources) -> Draft {
+    read_sources(sources).map(|loader| loader.draft).unwrap_or_default()
+}
+
+/// What can be understood of the answers of the last run by themselves, whatever the other sources say, for the secrets
+/// that they name; these are read from the environment of `draft`.
+pub fn kept_alone(draft: &Draft, text: &str) -> Draft {
+    let draft = Draft { environment: draft.environment.clone(), ..Draft::default() };
+    let mut loader = Loader { draft, problems: Vec::new() };
+    loader.document(SAVED_FILE, text, |_| Provenance::Saved);
+    loader.draft
 }
 
 fn read_sources(sources: &Sources) -> Result<Loader, ConfigError> {

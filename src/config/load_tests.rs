@@ -165,9 +165,15 @@ fn every_variable_that_a_source_names_as_a_secret_is_known_even_beside_mistakes(
     std::fs::write(&path, "tailnett: x\nauth0: { clientSecret: { env: OF_FILE } }\n").unwrap();
     let set = vec!["auth0.clientSecret={ env: OF_SET }".to_owned()];
     let sources = Sources { answers: Some(path), set, ..Sources::default() };
-    assert_eq!(secret_variables(&sources).into_iter().collect::<Vec<_>>(), ["OF_FILE", "OF_SET"]);
+    assert_eq!(
+        load_beside_mistakes(&sources).secret_variables().into_iter().collect::<Vec<_>>(),
+        ["OF_FILE", "OF_SET"]
+    );
     let saved = add_saved(Draft::default(), "values: { loki: { password: { env: OF_SAVED } } }").unwrap();
     assert_eq!(saved.secret_variables().into_iter().collect::<Vec<_>>(), ["OF_SAVED"]);
+    let newer = "version: 2\nx: 1\nvalues: { loki: { password: { env: OF_NEWER } } }";
+    let kept = kept_alone(&Draft::default(), newer);
+    assert_eq!(kept.secret_variables().into_iter().collect::<Vec<_>>(), ["OF_NEWER"]);
 }
 
 fn values_of(text: &str) -> Result<serde_json::Value, ConfigError> {

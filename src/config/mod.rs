@@ -15,6 +15,7 @@ mod saved_state;
 mod schema;
 mod secrecy;
 mod secret;
+mod secret_text;
 mod sources;
 mod template;
 mod tree;
@@ -26,7 +27,7 @@ pub use amounts::{Quantity, RetentionPeriod};
 pub use chart_values::ChartValues;
 pub use draft::{Draft, Entry, Provenance};
 pub use error::{ConfigError, Problem};
-pub use load::{Sources, add_saved, load, secret_variables};
+pub use load::{Sources, add_saved, kept_alone, load, load_beside_mistakes};
 pub(crate) use names::nearest;
 pub use names::{
     AnonymousRole, COMPONENTS, ChartRepository, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, Invalid,
@@ -37,7 +38,7 @@ pub use rows::{ROWS, Row, Shape, environment_name, find_row};
 pub use saved::saved_answers;
 pub use saved_state::{SAVED_ANSWERS, SAVED_FILE, SavedState, Unconfirmed, add_state, record};
 pub use schema::schema;
-pub use secrecy::{is_secret_text, looks_secret};
+pub use secrecy::secret_texts;
 pub use secret::Secret;
 pub use template::template;
 pub use variables::is_known_variable;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::config::chart_values::leaves;
+use crate::config::secret_text::{is_placeholder, is_secret};
 
 /// Endings of keys, without dashes and underscores, whose texts are secrets: of charts, Alertmanager's receivers
 /// (prometheus.io, "alerting configuration") and remote writes.
@@ -46,6 +47,10 @@ pub fn looks_secret(path: &[String]) -> bool {
     if key == KEY_OF_A_KEY && keys.next().is_some_and(|parent| parent == "admin") {
         return false;
     }
+    // Grafana's addresses of an identity provider's user information.
+    if key == "apiurl" && path.iter().any(|key| key == "grafana.ini" || key.starts_with("auth.")) {
+        return false;
+    }
     let is_webhook = key == "url" && path.iter().any(|key| bare(key) == "webhookconfigs");
     is_webhook || ENDINGS.iter().any(|ending| key.ends_with(ending))
 }
@@ -55,31 +60,38 @@ fn bare(key: &str) -> String {
 }
 
 /// Whether a text at a path is a secret, as far as key and text tell.
-pub fn is_secret_text(path: &[String], value: &Value) -> bool {
+fn is_secret_text(path: &[String], value: &Value) -> bool {
     let Value::String(text) = value else { return false };
-    // Grafana's and the shell's ways to read a value from elsewhere.
-    if text.trim().is_empty() || text.starts_with('$') {
-        return false;
-    }
-    let has_password = text.split_once("://").is_some_and(|(_, rest)| {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
-    });
-    looks_secret(path)
-        || text.contains("PRIVATE KEY-----")
-        || text.contains("://hooks.slack.com/services/")
-        || has_password
+    !is_placeholder(text) && (looks_secret(path) || is_secret(text))
 }
 
-/// Paths of texts that look like secrets.
-pub(super) fn secret_texts(value: &Value) -> Vec<Vec<String>> {
+/// Paths of texts that look like secrets; the data of Secrets among the values are.
+pub fn secret_texts(value: &Value) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     leaves(value, &mut Vec::new(), &mut |path, leaf| {
-        if is_secret_text(path, leaf) {
+        let is_data = || !leaf.is_null() && leaf.as_str() != Some("") && is_data_of_a_secret(value, path);
+        if is_secret_text(path, leaf) || is_data() {
             found.push(path.to_vec());
         }
     });
     found
+}
+
+/// Whether the path leads below `data` or `stringData` of an object of kind Secret.
+fn is_data_of_a_secret(values: &Value, path: &[String]) -> bool {
+    let mut place = values;
+    for key in path {
+        if place["kind"] == "Secret" && matches!(key.as_str(), "data" | "stringData") {
+            return true;
+        }
+        let next = match place {
+            Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get(index)),
+            other => other.get(key),
+        };
+        let Some(next) = next else { return false };
+        place = next;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -101,11 +113,18 @@ mod tests {
             "admin": {"existingSecret": "x", "userKey": "admin-user", "passwordKey": "admin-password"},
             "secretName": "x",
             "automountServiceAccountToken": true,
+            "auth": {"htpasswd": "x", "hash": "u:$apr1$x", "password": "$2y$10$x"},
+            "grafana.ini": {"auth.github": {"api_url": "https://api.github.com/user"}},
+            "extraObjects": [{"kind": "Secret", "data": {"any": "eA=="}, "metadata": {"name": "n"}}],
         });
         let mut found: Vec<String> = secret_texts(&values).iter().map(|path| path.join(".")).collect();
         found.sort();
         let expected = [
             "adminPassword",
+            "auth.hash",
+            "auth.htpasswd",
+            "auth.password",
+            "extraObjects.0.data.any",
             "global.slack_api_url",
             "global.smtp_auth_password",
             "receivers.0.webhook_configs.0.url",
@@ -114,5 +133,20 @@ mod tests {
             "tls",
         ];
         assert_eq!(found, expected);
+    }
+
+    /// The defaults of the charts and our own values hold no secret, and name many.
+    #[test]
+    fn ordinary_chart_values_are_none() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let charts = std::fs::read_dir(root.join("tests/charts")).unwrap();
+        let charts = charts.map(|chart| chart.unwrap().path().join("common/values.yaml"));
+        let ours = std::fs::read_dir(root.join("values")).unwrap().map(|file| file.unwrap().path());
+        let files: Vec<_> = charts.chain(ours).filter(|path| path.is_file()).collect();
+        assert!(files.len() > 8, "{files:?}");
+        for file in files {
+            let values: Value = serde_yaml::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+            assert_eq!(secret_texts(&values), Vec::<Vec<String>>::new(), "{}", file.display());
+        }
     }
 }

@@ -30,7 +30,7 @@ pub use machine::Machine;
 pub use own_objects::uninstall;
 pub use prepare::{Prepared, PreparedRelease, prepare};
 pub use recheck::Taking;
-pub use run::{RunResult, redaction, run, tracked};
+pub use run::{RunResult, run, tracked};
 pub use vanish::DEPENDENTS;
 
 use std::sync::Arc;

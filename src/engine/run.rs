@@ -5,7 +5,7 @@ use std::time::Instant;
 use futures::future::join_all;
 use tokio::time::Instant as Deadline;
 
-use crate::cluster::{Cluster, Redaction, TrackedRelease, Tracker};
+use crate::cluster::{Cluster, TrackedRelease, Tracker};
 use crate::engine::ended::{self, Ended};
 use crate::engine::outage::Outage;
 use crate::engine::patience::Patience;
@@ -59,7 +59,7 @@ pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> R
         if plan.has_changes() && tracker.is_none() {
             let deadline = Deadline::now() + context.wave_timeout;
             let outage = Outage { cluster: &context.cluster, cancel: &context.cancel, deadline };
-            match outage.patiently(|| context.cluster.track(tracked(plan, prepared), redaction(plan))).await {
+            match outage.patiently(|| context.cluster.track(tracked(plan, prepared))).await {
                 Ok(started) => tracker = Some(started),
                 Err(source) => {
                     let first = &wave.steps[0];
@@ -86,12 +86,6 @@ pub fn tracked(plan: &Plan, prepared: &Prepared) -> Vec<TrackedRelease> {
             .with_own(release.objects.iter().map(|object| &object.manifest))
     });
     tracked.collect()
-}
-
-/// What must not be quoted from logs.
-pub fn redaction(plan: &Plan) -> Redaction {
-    Redaction::of(plan.releases().flat_map(|release| &release.objects).map(|object| &object.secret_data))
-        .and(plan.releases().flat_map(|release| &release.secrets))
 }
 
 async fn run_wave(

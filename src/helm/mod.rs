@@ -269,12 +269,6 @@ impl Helm {
         Helm { held: file, ..self }
     }
 
-    /// The same helm, which gets none of these variables either: the answers name them as sources of secrets.
-    #[must_use]
-    pub fn without(self, names: impl IntoIterator<Item = String>) -> Helm {
-        Helm { environment: self.environment.and_without(names), ..self }
-    }
-
     /// The calls that change the cluster and run now.
     pub fn children(&self) -> &Children {
         &self.children

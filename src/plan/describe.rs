@@ -29,9 +29,21 @@ pub struct ObjectDiff {
     pub diff: String,
 }
 
+/// By component the paths of chart values that have a secret now or had one in the last run.
+pub type SecretPlaces = BTreeMap<String, Vec<Vec<String>>>;
+
 /// One per step, in wave order; `rendered` has the new manifests by component.
-pub fn diffs(plan: &Plan, observed: &Observed, rendered: &BTreeMap<String, Vec<Value>>) -> Vec<StepDiff> {
-    let mut diffs: Vec<StepDiff> = plan.each_step().map(|step| step_diff(step, observed, rendered)).collect();
+pub fn diffs(
+    plan: &Plan,
+    observed: &Observed,
+    rendered: &BTreeMap<String, Vec<Value>>,
+    places: &SecretPlaces,
+) -> Vec<StepDiff> {
+    let of_step = |step: &Step| {
+        let places = places.get(step.release.component.as_str()).map(Vec::as_slice).unwrap_or_default();
+        step_diff(step, observed, rendered, places)
+    };
+    let mut diffs: Vec<StepDiff> = plan.each_step().map(of_step).collect();
     // Where the plan counts them, too.
     let first = plan.each_step().position(|step| step.action != ActionKind::Unchanged);
     if let Some(diff) = first.and_then(|first| diffs.get_mut(first)) {
@@ -40,11 +52,16 @@ pub fn diffs(plan: &Plan, observed: &Observed, rendered: &BTreeMap<String, Vec<V
     diffs
 }
 
-fn step_diff(step: &Step, observed: &Observed, rendered: &BTreeMap<String, Vec<Value>>) -> StepDiff {
+fn step_diff(
+    step: &Step,
+    observed: &Observed,
+    rendered: &BTreeMap<String, Vec<Value>>,
+    places: &[Vec<String>],
+) -> StepDiff {
     let component = step.release.component.to_string();
     let empty = Value::Object(Map::new());
     let old = observed.values.get(&component).unwrap_or(&empty);
-    let mask = Mask::of(&step.release.secrets, old, &step.release.values);
+    let mask = Mask::of(&step.release.secrets, (old, &step.release.values), places);
     let drifted = |drifted: &Drifted| {
         let live = drifted.live.as_ref().map(|live| mask.apply(live));
         of_drift(&Drifted { live, wanted: mask.apply(&drifted.wanted) })
@@ -62,7 +79,7 @@ fn step_diff(step: &Step, observed: &Observed, rendered: &BTreeMap<String, Vec<V
     };
     let objects = step.own.iter().filter_map(of_drift).chain(objects).collect();
     let diff =
-        unified(&format!("{component} values"), &yaml(&mask.apply(old)), &yaml(&mask.apply(&step.release.values)));
+        unified(&format!("{component} values"), &yaml(&mask.values(old)), &yaml(&mask.values(&step.release.values)));
     StepDiff { component, diff, objects }
 }
 
@@ -107,24 +124,37 @@ fn object_diff(object: String, old: Option<&Value>, new: Option<&Value>) -> Opti
     (!diff.is_empty()).then_some(ObjectDiff { object, diff })
 }
 
-/// Data of a Secret only tells whether it changes.
+/// Data of a Secret only tells whether it changes, also of one in a list of objects.
 fn masked(old: Option<&Value>, new: Option<&Value>) -> (Option<Value>, Option<Value>) {
-    let is_secret = |object: Option<&Value>| object.is_some_and(|object| object["kind"] == "Secret");
-    let (mut before, mut after) = (old.cloned(), new.cloned());
-    if !is_secret(old) && !is_secret(new) {
-        return (before, after);
-    }
-    for field in ["data", "stringData"] {
-        let of = |object: Option<&Value>, key: &str| object.and_then(|object| object.get(field)?.get(key)).cloned();
-        for (shown, word) in [(&mut before, "(hidden)"), (&mut after, "(hidden, another)")] {
-            let Some(Value::Object(data)) = shown.as_mut().and_then(|object| object.get_mut(field)) else { continue };
+    let hidden = |shown: Option<&Value>, other: Option<&Value>, word| {
+        let mut shown = shown.cloned();
+        if let Some(shown) = &mut shown {
+            hide_data(shown, other, word);
+        }
+        shown
+    };
+    (hidden(old, new, "(hidden)"), hidden(new, old, "(hidden, another)"))
+}
+
+/// `other` is the same object after or before the change; `word` stands for a value that it does not have.
+fn hide_data(shown: &mut Value, other: Option<&Value>, word: &str) {
+    let is_secret = |object: &Value| object["kind"] == "Secret";
+    if is_secret(shown) || other.is_some_and(is_secret) {
+        for field in ["data", "stringData"] {
+            let Some(Value::Object(data)) = shown.get_mut(field) else { continue };
             for (key, value) in data.iter_mut() {
-                let same = of(old, key) == of(new, key);
+                let same = other.and_then(|other| other.get(field)?.get(key)) == Some(&*value);
                 *value = if same { "(hidden)" } else { word }.into();
             }
         }
     }
-    (before, after)
+    let Some(Value::Array(items)) = shown.get_mut("items") else { return };
+    let others = other.and_then(|other| other.get("items")?.as_array());
+    for item in items {
+        let identity = |object: &Value| (object["kind"].clone(), object["metadata"]["name"].clone());
+        let other = others.and_then(|others| others.iter().find(|other| identity(other) == identity(item)));
+        hide_data(item, other, word);
+    }
 }
 
 fn unified(name: &str, old: &str, new: &str) -> String {
@@ -155,6 +185,10 @@ mod tests {
         assert!(!diff.contains("b2xk") && !diff.contains("bmV3") && !diff.contains("c2FtZQ"), "{diff}");
         let added = between(&[], &[secret("bmV3")], "m").remove(0).diff;
         assert!(!added.contains("bmV3"), "{added}");
+        let list = |value: &str| json!({"kind": "List", "metadata": {"name": "l"}, "items": [secret(value)]});
+        let listed = between(&[list("b2xk")], &[list("bmV3")], "m").remove(0).diff;
+        assert!(listed.contains("k: (hidden, another)") && !listed.contains("b2xk"), "{listed}");
+        assert!(!listed.contains("bmV3") && !listed.contains("c2FtZQ"), "{listed}");
     }
 
     #[test]

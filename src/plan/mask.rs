@@ -1,11 +1,12 @@
 //! Keeps secrets of chart values out of differences: those that the answers read from elsewhere, wherever helm renders
 //! them, and texts that look like secrets by their key. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::config::{Secret, is_secret_text};
+use crate::config::{Secret, secret_texts};
+use crate::redaction::forms;
 
 /// A shorter text is hidden only where it is a whole value.
 const SHORTEST: usize = 8;
@@ -15,16 +16,28 @@ const ANOTHER: &str = "(hidden, another)";
 /// Texts that are not shown, each with the word in its place.
 pub(super) struct Mask {
     words: BTreeMap<String, &'static str>,
+    /// Every form of them, the longest first: one may be part of another.
+    forms: Vec<(String, &'static str)>,
+    places: BTreeSet<Vec<String>>,
 }
 
 impl Mask {
-    /// Of the secrets that the answers read, and the values that stand and that are wanted; what only stands gets another word, so that a change is seen.
-    pub(super) fn of(secrets: &[Secret<String>], standing: &Value, wanted: &Value) -> Mask {
-        let mut mask = Mask { words: BTreeMap::new() };
+    /// Of the secrets that the answers read, and the values that stand and that are wanted; what only stands gets another
+    /// word, so that a change is seen. `places` are paths that have a secret now or had one in the last run.
+    pub(super) fn of(secrets: &[Secret<String>], (standing, wanted): (&Value, &Value), places: &[Vec<String>]) -> Mask {
+        let looking = [standing, wanted].into_iter().flat_map(secret_texts);
+        let places = places.iter().cloned().chain(looking).collect();
+        let mut mask = Mask { words: BTreeMap::new(), forms: Vec::new(), places };
         for secret in secrets {
             mask.words.insert(secret.expose().clone(), HIDDEN);
         }
         mask.collect(&mut Vec::new(), Some(standing), Some(wanted));
+        let forms = mask.words.iter().flat_map(|(secret, word)| {
+            let lines = secret.lines().map(str::trim).filter(|line| line.len() >= SHORTEST).map(str::to_owned);
+            forms(secret).into_iter().chain(lines).map(|form| (form, *word))
+        });
+        mask.forms = forms.collect();
+        mask.forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
         mask
     }
 
@@ -37,15 +50,45 @@ impl Mask {
             path.pop();
         }
         let is_reference = new.and_then(Value::as_str).is_some_and(|text| self.words.contains_key(text));
+        let is_known = is_reference || self.is_place(path);
         for (value, word) in [(new, HIDDEN), (old, ANOTHER)] {
-            let Some(text) = value.filter(|value| is_reference || is_secret_text(path, value)) else { continue };
-            if let Some(text) = text.as_str().filter(|text| !text.is_empty()) {
-                self.words.entry(text.to_owned()).or_insert(word);
+            let Some(value) = value.filter(|_| is_known) else { continue };
+            if let Some(text) = scalar(value).filter(|text| !text.is_empty()) {
+                self.words.entry(text).or_insert(word);
             }
         }
     }
 
-    /// The value without them.
+    /// Whether a secret is there, or was: also below it, where a mapping took its place.
+    fn is_place(&self, path: &[String]) -> bool {
+        (1..=path.len()).any(|length| self.places.contains(&path[..length]))
+    }
+
+    /// Chart values without them.
+    pub(super) fn values(&self, values: &Value) -> Value {
+        self.at(&mut Vec::new(), values)
+    }
+
+    fn at(&self, path: &mut Vec<String>, value: &Value) -> Value {
+        let mut below = |key: String, child: &Value| {
+            path.push(key);
+            let shown = self.at(path, child);
+            path.pop();
+            shown
+        };
+        match value {
+            Value::Object(map) => map.iter().map(|(key, child)| (key.clone(), below(key.clone(), child))).collect(),
+            Value::Array(items) => {
+                items.iter().enumerate().map(|(index, item)| below(index.to_string(), item)).collect()
+            }
+            leaf => match scalar(leaf).filter(|text| !text.is_empty() && self.is_place(path)) {
+                Some(text) => self.words.get(&text).copied().unwrap_or(HIDDEN).into(),
+                None => self.apply(leaf),
+            },
+        }
+    }
+
+    /// An object without them.
     pub(super) fn apply(&self, value: &Value) -> Value {
         match value {
             Value::Object(map) => map.iter().map(|(key, child)| (key.clone(), self.apply(child))).collect(),
@@ -59,16 +102,17 @@ impl Mask {
         if let Some(word) = self.words.get(text) {
             return (*word).to_owned();
         }
-        let mut shown = text.to_owned();
-        for (secret, word) in &self.words {
-            // A template may have indented the lines.
-            for part in std::iter::once(secret.as_str()).chain(secret.lines().map(str::trim)) {
-                if part.len() >= SHORTEST {
-                    shown = shown.replace(part, word);
-                }
-            }
-        }
-        shown
+        let shown = self.forms.iter().filter(|(form, _)| text.contains(form.as_str()));
+        shown.fold(text.to_owned(), |shown, (form, word)| shown.replace(form.as_str(), word))
+    }
+}
+
+/// A text or a number, as a template prints it.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 
@@ -99,10 +143,10 @@ mod tests {
             [Secret::new("https://new.example/hook".to_owned()), Secret::new("line one\nline two".to_owned())];
         let standing = json!({"a": [{"link": "https://old.example/hook"}], "password": "old", "plain": "x"});
         let wanted = json!({"a": [{"link": "https://new.example/hook"}], "password": "new", "key": "line one\nline two", "plain": "y"});
-        let mask = Mask::of(&secrets, &standing, &wanted);
-        assert_eq!(mask.apply(&standing), json!({"a": [{"link": ANOTHER}], "password": ANOTHER, "plain": "x"}),);
+        let mask = Mask::of(&secrets, (&standing, &wanted), &[]);
+        assert_eq!(mask.values(&standing), json!({"a": [{"link": ANOTHER}], "password": ANOTHER, "plain": "x"}),);
         assert_eq!(
-            mask.apply(&wanted),
+            mask.values(&wanted),
             json!({"a": [{"link": HIDDEN}], "password": HIDDEN, "key": HIDDEN, "plain": "y"}),
         );
         let rendered = json!({"data": {"c": "url: https://new.example/hook\nkey: |\n  line one\n  line two\nold: https://old.example/hook"}});
@@ -111,5 +155,26 @@ mod tests {
             !shown.contains("example/hook") && !shown.contains("line one") && !shown.contains("line two"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_value_is_hidden_where_a_secret_was_or_is_and_wherever_it_is_rendered() {
+        let place = |path: &[&str]| path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        let places = [place(&["a", "0", "link"]), place(&["pin"]), place(&["gone"]), place(&["grown"])];
+        let standing = json!({"a": [{"link": "plain-words"}], "pin": 4711, "gone": "was-once", "grown": "small-one"});
+        let wanted =
+            json!({"a": [{"link": "plain-words-2"}], "pin": 4712, "grown": {"x": "below-it"}, "replicas": 4711});
+        let mask = Mask::of(&[], (&standing, &wanted), &places);
+        let another = json!({"a": [{"link": ANOTHER}], "pin": ANOTHER, "gone": ANOTHER, "grown": ANOTHER});
+        assert_eq!(mask.values(&standing), another);
+        let hidden = json!({"a": [{"link": HIDDEN}], "pin": HIDDEN, "grown": {"x": HIDDEN}, "replicas": 4711});
+        assert_eq!(mask.values(&wanted), hidden);
+        let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "x: plain-words-2\n");
+        let rendered =
+            json!({"data": {"a": "l: plain-words-2", "b": "was-once", "c": encoded, "d": "below-it was-once"}});
+        let shown = mask.apply(&rendered).to_string();
+        for text in ["plain", "-2", "was-once", "below-it", &encoded] {
+            assert!(!shown.contains(text), "{text} is in {shown}");
+        }
     }
 }

@@ -23,7 +23,7 @@ mod whose;
 
 pub use belongings::{Asked, Belongings, Ground, NamespaceEnd, belongings};
 pub use build::build;
-pub use describe::{StepDiff, diffs};
+pub use describe::{SecretPlaces, StepDiff, diffs};
 pub use drift::Drifted;
 pub use error::{PlanError, RefusedValues};
 pub use foresee::{Rendered, foresee};

@@ -7,7 +7,7 @@ use crate::event::{Diagnosis, RunError, Severity};
 use crate::report::rows::{Block, Row, Rows};
 use crate::report::style::{Style, Tone};
 use crate::report::text::{Clock, UNBROKEN, one_line, wrap};
-use crate::report::{width, write_stderr};
+use crate::report::{width, without_secrets, write_stderr};
 
 /// Writes the error, why it came to it and what to do to stderr.
 pub fn render(error: &CommandError, style: &Style) {
@@ -19,20 +19,21 @@ pub(super) fn text(error: &CommandError, style: Style, width: usize, clock: &Clo
     let headline = format!("{}{UNBROKEN}{error}", style.paint(Tone::Bad, "error:"));
     let headline = wrap(&headline, "       ", width) + "\n";
     let Some(diagnosis) = error.diagnosis() else { return headline + &causes(error, style, width) };
-    let Rows { place, since, cause, log, next, docs } = Rows::of(diagnosis, clock);
-    let what = Row::new("what", &what(error, diagnosis));
+    let diagnosis = without_secrets(diagnosis.clone());
+    let Rows { place, since, cause, log, next, docs } = Rows::of(&diagnosis, clock);
+    let what = Row::new("what", &what(error, &diagnosis));
     let safe = Row::new("safe", &error.safe().unwrap_or_default());
     headline + &Block { style, width, indent: 2 }.text(&[what, place, since, cause, log, next, safe, docs])
 }
 
 /// The same as a fact.
 pub fn fact(error: &CommandError) -> RunError {
-    RunError {
+    without_secrets(RunError {
         message: error.to_string(),
         causes: chain(error),
         hint: error.diagnosis().map(|found| found.hint.clone()).or_else(|| error.hint()),
         exit_code: error.exit_code(),
-    }
+    })
 }
 
 /// What the step says of itself, without the cause and the cluster's words, which have a row of their own.

@@ -4,6 +4,7 @@ use crate::event::{Diagnosis, Event, Severity};
 use crate::report::rows::{Block, Rows};
 use crate::report::style::{Style, Tone};
 use crate::report::text::{Clock, one_line, wrap};
+use crate::report::without_secrets;
 use crate::report::words::{severity_tone, severity_words};
 
 /// How much was looked at.
@@ -17,6 +18,7 @@ pub struct Examined {
 
 /// Every finding under how bad it is, then how many of each; or that there is none.
 pub fn findings_table(findings: &[Diagnosis], examined: Examined, style: &Style, width: usize) -> String {
+    let findings = &without_secrets(findings.to_vec());
     let block = Block { style: *style, width, indent: 4 };
     table(findings, examined, &block, &Clock::local())
 }

@@ -41,11 +41,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::MissedTickBehavior;
 
 use crate::cli::{GlobalArgs, Output};
 use crate::event::{Event, EventStream, RunSummary, Stamped};
 use crate::input;
+use crate::redaction::{redacted, redacted_json};
 use crate::report::screen::{Stderr, Terminal};
 use crate::report::style::{Style, Tone};
 use crate::report::text::wrap;
@@ -119,7 +121,7 @@ struct Json<W>(W);
 
 impl<W: Write + Send> Reporter for Json<W> {
     fn event(&mut self, stamped: &Stamped) {
-        let line = serde_json::to_string(stamped).unwrap_or_default() + "\n";
+        let line = json_of(stamped) + "\n";
         // A closed pipe is not an error.
         let _ = self.0.write_all(line.as_bytes()).and_then(|()| self.0.flush());
     }
@@ -154,9 +156,9 @@ pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream, reco
                 continue;
             }
         };
-        let Some(stamped) = stamped else { return reporter.end() };
+        let Some(stamped) = stamped.map(without_secrets) else { return reporter.end() };
         if let Some(log) = &mut log {
-            let _ = writeln!(log, "{}", serde_json::to_string(&stamped).unwrap_or_default());
+            let _ = writeln!(log, "{}", json_of(&stamped));
         }
         record.event(&stamped);
         reporter.event(&stamped);
@@ -181,9 +183,21 @@ pub fn write_events(log: Option<&Path>, events: impl IntoIterator<Item = Event>)
     for stamped in events.into_iter().map(Stamped::now) {
         json.event(&stamped);
         if let Some(log) = &mut log {
-            let _ = writeln!(log, "{}", serde_json::to_string(&stamped).unwrap_or_default());
+            let _ = writeln!(log, "{}", json_of(&stamped));
         }
     }
+}
+
+/// One line of JSON without the secrets of the run.
+fn json_of(value: &impl Serialize) -> String {
+    redacted_json(&serde_json::to_string(value).unwrap_or_default())
+}
+
+/// The same facts without the secrets of the run, before anything is cut to a width or wrapped.
+fn without_secrets<T: Serialize + DeserializeOwned>(facts: T) -> T {
+    let json = serde_json::to_string(&facts).unwrap_or_default();
+    let shown = redacted_json(&json);
+    if shown == json { facts } else { serde_json::from_str(&shown).unwrap_or(facts) }
 }
 
 /// The log is a help: without it the run goes on.
@@ -223,17 +237,19 @@ fn problem(message: &str, style: &Style) {
 /// Writes data; a closed pipe is not an error.
 pub fn write_stdout(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let _ = stdout.write_all(redacted(text).as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Writes talk.
 pub fn write_stderr(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    let _ = std::io::stderr().lock().write_all(redacted(text).as_bytes());
 }
 
 /// One JSON document on stdout.
 pub fn json_document(document: &impl Serialize) {
-    write_stdout(&(serde_json::to_string_pretty(document).unwrap_or_default() + "\n"));
+    let json = redacted_json(&(serde_json::to_string_pretty(document).unwrap_or_default() + "\n"));
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(json.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Columns to write in: the terminal's, at most 120; 100 where there is none.

@@ -1,5 +1,5 @@
 //! What a report in a file tells of a run: gathered from the same events as the screen, and from the command where no
-//! event has it. Holds what was redacted already and nothing else.
+//! event has it. Holds nothing of the run's secrets: what it is given is redacted first.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::error::{CommandError, Error, INTERRUPTED};
 use crate::event::{ActionKind, CheckResult, Event, PlannedStep, RunError, Stamped, StepOutcome, StepResult};
 use crate::report::failure::fact;
+use crate::report::without_secrets;
 
 /// A run as it is remembered. Cheap to clone; every clone writes into the same.
 #[derive(Clone, Debug)]
@@ -206,6 +207,7 @@ impl Record {
 
     /// Verdicts that no event tells.
     pub fn checks(&self, checks: &[CheckResult]) {
+        let checks: Vec<CheckResult> = checks.iter().cloned().map(without_secrets).collect();
         self.change(|facts| checks.iter().for_each(|check| facts.check(check)));
     }
 

@@ -3,6 +3,7 @@
 use crate::event::{ActionKind, PlannedStep, StatusRow};
 use crate::report::style::{Style, Tone};
 use crate::report::text::wrap;
+use crate::report::without_secrets;
 use crate::report::words::action_words;
 
 /// The plan, a line per step; a long reason goes on below.
@@ -64,6 +65,7 @@ fn effect_lines(step: &PlannedStep) -> Vec<String> {
 
 /// What is installed, a line per component.
 pub fn status_table(rows: &[StatusRow], style: &Style, width: usize) -> String {
+    let rows = &without_secrets(rows.to_vec());
     let widest = rows.iter().map(|row| row.component.len()).max().unwrap_or_default();
     let mut text = String::new();
     for row in rows {

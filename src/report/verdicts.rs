@@ -4,6 +4,7 @@ use crate::event::{CheckResult, Verdict};
 use crate::report::rows::{Block, Row};
 use crate::report::style::{Style, Tone};
 use crate::report::text::{cut, one_line, wrap};
+use crate::report::without_secrets;
 use crate::report::words::{verdict_tone, verdict_words};
 
 /// Results of one group, in the order in which they came.
@@ -33,6 +34,7 @@ const LEAST: usize = 12;
 
 /// Every verdict by group, then how many of each.
 pub fn checks_table(checks: &[CheckResult], style: &Style, width: usize) -> String {
+    let checks = &without_secrets(checks.to_vec());
     let mut text = String::new();
     for (group, members) in groups(checks) {
         text += &format!("\n{}\n", style.paint(Tone::Strong, group));

@@ -26,6 +26,7 @@ mod recording_issuer;
 mod refusals;
 mod sandboxes;
 mod saved_state;
+mod secrets;
 mod sign_in;
 mod stopped_api_server;
 mod support;

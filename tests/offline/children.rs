@@ -79,6 +79,43 @@ fn helm_gets_no_secret_of_ours_and_all_of_others() {
     }
 }
 
+/// A cluster that keeps answers which name one more variable.
+fn keeping(path: &str) -> (u16, String) {
+    let resource = |name: &str, kind: &str| json!({"name": name, "kind": kind, "namespaced": name == "secrets"});
+    match path.split('?').next().unwrap_or_default() {
+        "/api/v1" => {
+            let resources = [resource("secrets", "Secret"), resource("namespaces", "Namespace")];
+            let list = json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": resources});
+            (200, list.to_string())
+        }
+        "/api/v1/namespaces/monitoring/secrets/tailwatch-answers" => {
+            // values: { loki: { link: { env: KEPT_KEY } } }
+            let answers = "dmFsdWVzOiB7IGxva2k6IHsgbGluazogeyBlbnY6IEtFUFRfS0VZIH0gfSB9Cg==";
+            let secret = json!({
+                "apiVersion": "v1", "kind": "Secret", "data": {"answers.yaml": answers},
+                "metadata": {"name": "tailwatch-answers", "namespace": "monitoring"},
+            });
+            (200, secret.to_string())
+        }
+        _ => healthy(path),
+    }
+}
+
+#[test]
+fn helm_is_started_after_the_answers_that_the_cluster_keeps_are_known() {
+    let server = Server::start(keeping);
+    for command in ["status", "diagnose", "uninstall --yes", "plan", "verify", "preflight", "install --yes", "upgrade"]
+    {
+        let (machine, answers) = machine();
+        let machine = machine.with("KEPT_KEY", CANARY).with("TAILWATCH_ANSWERS", &answers.display().to_string());
+        machine.kubeconfig(server.address());
+        let helm = dumping(&machine, "helm", HELM);
+        let arguments: Vec<&str> = command.split(' ').collect();
+        machine.run(&arguments);
+        has_what_it_needs(&helm);
+    }
+}
+
 #[test]
 fn a_source_of_a_secret_by_flag_counts_and_so_does_the_one_that_it_replaces() {
     let server = Server::start(healthy);

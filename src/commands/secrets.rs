@@ -1,0 +1,93 @@
+//! Which secrets no output of this run may show. The one place that fills [`redaction`], for every command: from the
+//! answers of this run, from those that the cluster keeps, from our own Secrets, and from the values of the installed
+//! releases where the kept answers have a secret.
+
+use futures::future::join_all;
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::config::{Draft, Secret};
+use crate::helm::Helm;
+use crate::plan::{Plan, SecretPlaces};
+use crate::redaction;
+use crate::stack::{Catalogue, DOOR_SECRET, GRAFANA_SECRET, Overview, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
+
+/// Keys of our own Secrets that hold a secret; the others hold client ids, issuers and names of users.
+const KEYS: [&str; 4] = ["client-secret", "cookie-secret", "admin-password", "client_secret"];
+
+/// What is known before anything is shown. `kept` are the answers of the last run alone; what cannot be read is hidden
+/// by nothing, and is an error of the command that needs it.
+pub(super) async fn hide_known(
+    (cluster, helm): (&Cluster, &Helm),
+    (draft, kept): (&Draft, Option<&Draft>),
+    catalogue: &Catalogue,
+) {
+    let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
+    let own = [
+        (namespace.as_str(), DOOR_SECRET),
+        (namespace.as_str(), GRAFANA_SECRET),
+        (TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
+    ];
+    let own = join_all(own.map(|(namespace, name)| cluster.secret(namespace, name)));
+    let installed = async {
+        match kept {
+            Some(kept) => of_releases(helm, kept, &catalogue.overview(&namespace)).await,
+            None => Vec::new(),
+        }
+    };
+    let (own, installed) = futures::join!(own, installed);
+    let own = own.into_iter().filter_map(Result::ok).flatten().flatten();
+    let own = own.filter(|(key, _)| KEYS.contains(&key.as_str()));
+    let own: Vec<Secret<String>> = own.filter_map(|(_, value)| text(&value)).collect();
+    redaction::hide(own.iter().chain(&installed));
+    if let Some(kept) = kept {
+        hide_answers(kept);
+    }
+}
+
+/// The secrets that the answers read, typed ones included.
+pub(super) fn hide_answers(draft: &Draft) {
+    redaction::hide(&draft.secrets());
+}
+
+/// By component the paths below `values:` that have a secret in any of these answers.
+pub(super) fn places<'a>(answers: impl IntoIterator<Item = Option<&'a Draft>>) -> SecretPlaces {
+    let mut places = SecretPlaces::new();
+    for (component, paths) in answers.into_iter().flatten().flat_map(Draft::secret_places) {
+        places.entry(component).or_default().extend(paths);
+    }
+    places
+}
+
+/// What the plan has besides: secrets that it makes.
+pub(super) fn hide_planned(plan: &Plan) {
+    let objects = plan.releases().flat_map(|release| &release.objects);
+    let keys = objects.flat_map(|object| &object.secret_data).filter(|(key, _)| KEYS.contains(&key.as_str()));
+    let made: Vec<Secret<String>> = keys.filter_map(|(_, value)| text(value)).collect();
+    redaction::hide(plan.releases().flat_map(|release| &release.secrets).chain(&made));
+}
+
+/// The texts of the installed releases at the paths that the kept answers mark.
+async fn of_releases(helm: &Helm, kept: &Draft, rows: &[Overview]) -> Vec<Secret<String>> {
+    let places = kept.secret_places();
+    let reads = rows.iter().filter_map(|row| {
+        let paths = places.get(row.name.as_str())?;
+        Some(async move {
+            let values = helm.values(&row.name, &row.namespace).await.unwrap_or_default();
+            let texts = paths.iter().filter_map(|path| at(&values, path)?.as_str());
+            texts.map(|text| Secret::new(text.to_owned())).collect::<Vec<_>>()
+        })
+    });
+    join_all(reads).await.concat()
+}
+
+fn at<'a>(values: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(values, |value, key| match value {
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        other => other.get(key),
+    })
+}
+
+fn text(value: &Secret<Vec<u8>>) -> Option<Secret<String>> {
+    String::from_utf8(value.expose().clone()).ok().map(Secret::new)
+}
