@@ -62,6 +62,7 @@ pub(super) async fn plan(
         let draft = draft?;
         let places = secrets::places([Some(&draft), kept.as_ref()]);
         let answers = saved::answers(&draft, arguments)?;
+        answers.repository_confirmed()?;
         let survey = survey(global, &cluster, &helm, &answers.settings).await?;
         Ok((answers.notices, survey, places))
     };

@@ -38,6 +38,11 @@ impl Answers {
     pub(super) fn confirmed(&self) -> Result<(), Error> {
         refuse(&self.unconfirmed)
     }
+
+    /// Refuses a chart repository that changed in the cluster: a plan asks it for charts.
+    pub(super) fn repository_confirmed(&self) -> Result<(), Error> {
+        repository_confirmed(self.unconfirmed.clone())
+    }
 }
 
 /// Answers from all sources but prompts.
@@ -72,6 +77,12 @@ pub(super) fn confirm(global: &GlobalArgs, arguments: &InstallArgs, draft: &Draf
         true => Ok(()),
         false => Err(Error::Declined),
     }
+}
+
+/// The same of what changed in the cluster.
+pub(super) fn repository_confirmed(mut changed: Vec<Unconfirmed>) -> Result<(), Error> {
+    changed.retain(|one| one.key == "charts.repository");
+    refuse(&changed)
 }
 
 fn refuse(changed: &[Unconfirmed]) -> Result<(), Error> {

@@ -49,6 +49,8 @@ pub(super) async fn upgrade(
     let mut draft = draft?;
     if asked || audience == Audience::Person {
         saved::confirm(global, &arguments.run, &draft)?;
+    } else if !arguments.run.settings.accept_saved {
+        saved::repository_confirmed(draft.unconfirmed())?;
     }
     let catalogue = catalogue(global)?;
     let standing = connect::of_one_cluster(&cluster, offers::standing((&cluster, &helm), &catalogue, &draft)).await?;

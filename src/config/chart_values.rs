@@ -85,6 +85,11 @@ impl ChartValues {
         self.references.iter().map(|reference| reference.path.as_slice())
     }
 
+    /// The references as they are written, `{ env: NAME }`, each with its path.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (&[String], String)> {
+        self.references.iter().map(|reference| (reference.path.as_slice(), reference.source.describe()))
+    }
+
     /// Names of the environment variables that secrets are read from.
     pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
         self.references.iter().filter_map(|reference| reference.source.variable())

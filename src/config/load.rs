@@ -188,6 +188,11 @@ impl Loader {
             return;
         }
         let at = place(file, node.at);
+        if row.key == "namespace" && from == Provenance::Saved {
+            // Whoever writes the saved answers would choose where the stack is installed a second time.
+            let expected = "expected none: the answers belong to the namespace that they are kept in";
+            return self.problem(&at, row.key, "a namespace", expected);
+        }
         match (row.shape, &node.content) {
             (Shape::Secret, _) => self.secret(&at, row, node, from),
             (Shape::Text, Content::Scalar { text, .. }) => self.text(&at, row.key, text, from),

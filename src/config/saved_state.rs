@@ -203,9 +203,25 @@ impl Draft {
         let told = differ.map(|path| Unconfirmed {
             key: format!("values.{path}"),
             recorded: masked(before.contains_key(path)),
-            saved: masked(now.contains_key(path)),
+            saved: self.sources_at(path).or_else(|| masked(now.contains_key(path))),
         });
         told.collect()
+    }
+}
+
+impl Draft {
+    /// What of this machine would be read for a path of chart values: that is no secret, and what a yes is about.
+    fn sources_at(&self, path: &str) -> Option<String> {
+        let sources = self.values.iter().flat_map(|(name, (values, _))| {
+            values.sources().map(move |(keys, source)| {
+                let keys: String = keys.iter().map(|key| format!(".{}", quoted_key(key))).collect();
+                (format!("{name}{keys}"), source)
+            })
+        });
+        let is_there =
+            |place: &str| place.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let found: Vec<String> = sources.filter(|(place, _)| is_there(place)).map(|(_, source)| source).collect();
+        (!found.is_empty()).then(|| format!("{MASKED} with {}", found.join(" and ")))
     }
 }
 
@@ -229,12 +245,16 @@ fn json(values: &ChartValues) -> Value {
 fn digests(path: &str, value: &Value, salt: &Secret<Vec<u8>>) -> Vec<(String, String)> {
     match value {
         Value::Object(entries) if !entries.is_empty() => {
-            let quoted = |key: &str| if key.contains('.') { format!("{key:?}") } else { key.to_owned() };
-            let below = |(key, child): (&String, &Value)| digests(&format!("{path}.{}", quoted(key)), child, salt);
+            let below = |(key, child): (&String, &Value)| digests(&format!("{path}.{}", quoted_key(key)), child, salt);
             entries.iter().flat_map(below).collect()
         }
         leaf => vec![(path.to_owned(), digest(path, leaf, salt))],
     }
+}
+
+/// No two places have the same path.
+fn quoted_key(key: &str) -> String {
+    if key.contains(['.', '"', '\\']) { format!("{key:?}") } else { key.to_owned() }
 }
 
 /// Tells whether a value is the same and nothing else of it, without the salt.

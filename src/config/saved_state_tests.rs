@@ -151,6 +151,7 @@ fn answers_that_cannot_be_used_are_an_error_or_a_notice() {
         ("[".to_owned(), "answers.yaml:"),
         (good.clone() + "values: { loki: 1 }\n", "values.loki"),
         (good.replace("auth0:", "auth0:\n  clientSecret: { env: AWS_SECRET_ACCESS_KEY }"), "a source of a secret"),
+        (format!("{good}namespace: elsewhere\n"), "a namespace"),
     ] {
         let state = state(text, None);
         let error = add_state(Draft::default(), &state).unwrap_err();
@@ -179,6 +180,22 @@ fn answers_that_no_secret_can_hold_are_refused() {
     let loki: ComponentName = "loki".parse().unwrap();
     draft.values.insert(loki, (ChartValues::literal(serde_json::json!({"a": "x".repeat(1 << 20)})), Provenance::Set));
     assert!(matches!(draft.finish(), Err(ConfigError::TooLargeToSave { bytes }) if bytes > 1 << 20));
+}
+
+#[test]
+fn a_planted_source_is_named_and_no_key_stands_for_another() {
+    let before = settings(&[], "values: { loki: { 'a': 1, 'x.y': { enabled: true } } }\n");
+    let planted = edited(&before, |text| text.replace("\"a\": 1", "\"a\": [1, { file: /etc/shadow }]"));
+    let found = add_state(Draft::default(), &planted).unwrap().unconfirmed();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].key, "values.loki.a");
+    assert_eq!(found[0].saved.as_deref(), Some("[masked] with { file: /etc/shadow }"));
+    let moved = edited(&before, |text| {
+        let moved = text.replace("\"x.y\":\n      enabled: true", "'\"x': { 'y\"': { enabled: true } }");
+        assert_ne!(moved, text, "{text}");
+        moved
+    });
+    assert_eq!(keys(Draft::default(), &moved).len(), 2);
 }
 
 #[test]

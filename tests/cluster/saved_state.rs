@@ -44,6 +44,7 @@ fn what_a_run_kept_decides_nothing_once_somebody_changed_it() {
     assert_eq!(bare(&sandbox, &["plan", "--exit-code"], &[]).ended_with(0).stderr, "", "a rerun says nothing of it");
 
     values_that_bind_a_cluster_role(&sandbox, &kept);
+    sources_of_secrets_on_the_operators_machine(&sandbox, &kept);
     answers_that_a_minimal_file_leaves_open(&sandbox, &kept);
     a_kept_secret_goes_to_its_own_issuer_only(&sandbox, &kept);
     answers_that_cannot_be_used_are_named_with_what_mends_them(&sandbox, &kept);
@@ -99,6 +100,34 @@ fn values_that_bind_a_cluster_role(sandbox: &Sandbox, kept: &str) {
     assert!(!bindings.contains("taken"), "{bindings}");
 }
 
+/// Whoever may write the answers would have a file or variable of the operator's machine sent into the cluster.
+fn sources_of_secrets_on_the_operators_machine(sandbox: &Sandbox, kept: &str) {
+    let file = sandbox.file("of-the-operator");
+    std::fs::write(&file, "0perators-own-words").unwrap();
+    let planted = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "loot"},
+        "data": {"file": {"file": file}, "key": {"env": "AWS_SECRET_ACCESS_KEY"}}});
+    keep(sandbox, &format!("{kept}\nvalues: {}\n", json!({"oauth2-proxy": {"extraObjects": [planted]}})));
+    let cloud = [("AWS_SECRET_ACCESS_KEY", "cl0ud-key")];
+    for command in [&INSTALL[..], &["upgrade", "--latest", "--yes"], &["preflight"]] {
+        let refused = bare(sandbox, command, &cloud).ended_with(4);
+        for part in ["values.oauth2-proxy.extraObjects", "of-the-operator", "{ env: AWS_SECRET_ACCESS_KEY }"] {
+            assert!(refused.stderr.contains(part), "{command:?}: {part} is missing in:\n{}", refused.stderr);
+        }
+    }
+    for command in [&["plan", "--diff"][..], &["plan", "--diff", "--output", "json"], &["diagnose"], &["status"]] {
+        let told = bare(sandbox, command, &cloud);
+        let all = format!("{}{}", told.stdout, told.stderr);
+        assert!(!all.contains("0perators-own-words") && !all.contains("cl0ud-key"), "{command:?}: {all}");
+    }
+    let maps = sandbox.kubectl(&["get", "configmaps", "-A", "-o", "name"]);
+    assert!(!maps.contains("loot"), "{maps}");
+    // Nor do they lead a run into another namespace.
+    keep(sandbox, &format!("{kept}\nnamespace: elsewhere\n"));
+    let refused = bare(sandbox, &INSTALL, &[]).ended_with(3);
+    assert!(refused.stderr.contains("namespace: found a namespace"), "{}", refused.stderr);
+    keep(sandbox, kept);
+}
+
 fn answers_that_a_minimal_file_leaves_open(sandbox: &Sandbox, kept: &str) {
     let repository = sandbox.variable("TAILWATCH_CHART_REPOSITORY").to_owned();
     keep(sandbox, &kept.replace("- infra-admins", "- mallorys").replace(&repository, "http://127.0.0.1:9/charts"));
@@ -106,6 +135,11 @@ fn answers_that_a_minimal_file_leaves_open(sandbox: &Sandbox, kept: &str) {
     let refused = bare(sandbox, &[&INSTALL[..], &["--answers", &file]].concat(), &[]).ended_with(4);
     for part in ["auth0.allowedGroups", "infra-admins", "mallorys", "charts.repository", "127.0.0.1:9", &repository] {
         assert!(refused.stderr.contains(part), "{part} is missing in:\n{}", refused.stderr);
+    }
+    // Nor is that address asked by a command that changes nothing.
+    for command in [&["plan"][..], &["plan", "--answers", &file], &["preflight"], &["upgrade"]] {
+        let refused = bare(sandbox, command, &[]).ended_with(4);
+        assert!(refused.stderr.contains("charts.repository"), "{command:?}: {}", refused.stderr);
     }
     // What another source answers is not the saved answers' to decide.
     let groups = ["--set", "auth0.allowedGroups=[infra-admins, monitoring-admins]"];
