@@ -224,6 +224,16 @@ impl Error {
         }
     }
 
+    /// The API server did not answer, which a moment later may be different.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Error::Cluster(error) => error.is_unreachable(),
+            Error::Helm(source) | Error::Plan(PlanError::Helm { source, .. }) => source.is_unreachable(),
+            Error::Engine(error) => matches!(&**error, EngineError::Lock { source, .. } if source.is_unreachable()),
+            _ => false,
+        }
+    }
+
     /// The next step for the person, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {

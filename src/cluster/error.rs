@@ -88,6 +88,14 @@ pub enum ClusterError {
         /// The API server's words.
         message: String,
     },
+    /// The connection broke, or the API server could not handle the request at that moment.
+    #[error("{what}: {message}")]
+    Broken {
+        /// What was tried.
+        what: String,
+        /// The innermost reason, or the API server's words.
+        message: String,
+    },
     /// An object of that name is of another owner, or came to be under the run.
     #[error("{object} is of another owner: {owner}")]
     Foreign {
@@ -154,7 +162,9 @@ impl ClusterError {
     /// The row that knows the API server's words, and the words themselves.
     pub fn refusal(&self) -> Option<(&'static Refusal, &str)> {
         let message = match self {
-            ClusterError::Refused { message, .. } | ClusterError::Forbidden { message } => message,
+            ClusterError::Refused { message, .. }
+            | ClusterError::Broken { message, .. }
+            | ClusterError::Forbidden { message } => message,
             _ => return None,
         };
         refusal::find(REFUSALS, message).map(|row| (row, message.as_str()))
@@ -163,8 +173,8 @@ impl ClusterError {
     /// Nobody answered, which a moment later may be different.
     pub fn is_unreachable(&self) -> bool {
         let known = self.refusal().is_some_and(|(row, _)| row.id == "cluster-unreachable");
-        use ClusterError::{Silent, Unreachable, Unrenewed};
-        known || matches!(self, Unreachable { .. } | Silent { .. } | Unrenewed { .. })
+        use ClusterError::{Broken, Silent, Unreachable, Unrenewed};
+        known || matches!(self, Broken { .. } | Unreachable { .. } | Silent { .. } | Unrenewed { .. })
     }
 
     /// What to do.
@@ -181,7 +191,7 @@ impl ClusterError {
                 }
             }
             ClusterError::Unreachable { next: Some(next), .. } => next.clone(),
-            ClusterError::Unreachable { next: None, .. } => {
+            ClusterError::Unreachable { next: None, .. } | ClusterError::Broken { .. } => {
                 "see whether the cluster runs and this machine reaches it: `kubectl get --raw /version`".into()
             }
             ClusterError::Silent { .. } | ClusterError::Unrenewed { .. } => {
@@ -237,10 +247,24 @@ impl ClusterError {
             kube::Error::Api(status) if status.code == 403 && status.reason == "Forbidden" => {
                 ClusterError::Forbidden { message: status.message }
             }
+            kube::Error::Api(status) if UNABLE.contains(&status.code) => {
+                ClusterError::Broken { what: what.into(), message: status.message }
+            }
             kube::Error::Api(status) => ClusterError::Refused { what: what.into(), message: status.message },
+            other if is_transport(&other) => ClusterError::Broken { what: what.into(), message: innermost(&other) },
             other => ClusterError::Refused { what: what.into(), message: innermost(&other) },
         }
     }
+}
+
+/// Status codes of an API server, or of a proxy before it, that cannot handle the request at that moment: Too Many
+/// Requests, Bad Gateway, Service Unavailable, Gateway Timeout.
+const UNABLE: [u16; 4] = [429, 502, 503, 504];
+
+/// Whether the connection could not be made, or broke before the end of the answer. hyper's words for it are many
+/// ("connection closed before message completed", "operation was canceled"), so that its types decide.
+fn is_transport(error: &kube::Error) -> bool {
+    cause::<hyper::Error>(error).is_some() || cause::<hyper_util::client::legacy::Error>(error).is_some()
 }
 
 /// The cause of a type, wherever it is in the chain.
@@ -255,4 +279,45 @@ pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         deepest = source;
     }
     deepest.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a request fails with at a server that does this to its connection.
+    async fn failed(serve: impl AsyncFn(tokio::net::TcpStream)) -> ClusterError {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = kube::Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
+        let client = kube::Client::try_from(config).unwrap();
+        let answer = async {
+            loop {
+                serve(listener.accept().await.unwrap().0).await;
+            }
+        };
+        tokio::select! {
+            version = client.apiserver_version() => ClusterError::from_kube("cannot read it", version.unwrap_err()),
+            never = answer => never,
+        }
+    }
+
+    async fn answer(mut connection: tokio::net::TcpStream, text: &str) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let _ = connection.read(&mut [0; 1024]).await;
+        let _ = connection.write_all(text.as_bytes()).await;
+    }
+
+    #[tokio::test]
+    async fn a_broken_connection_and_a_server_that_is_unable_are_tried_again() {
+        let body = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{";
+        for text in ["", "HTTP/1.1 2", body] {
+            let error = failed(async |connection| answer(connection, text).await).await;
+            assert!(error.is_unreachable(), "{text:?}: {error:?}");
+        }
+        for (code, is_unreachable) in [(429, true), (502, true), (503, true), (504, true), (500, false), (409, false)] {
+            let status = kube::core::Status { code, ..kube::core::Status::default() };
+            let error = ClusterError::from_kube("cannot read it", kube::Error::Api(Box::new(status)));
+            assert_eq!(error.is_unreachable(), is_unreachable, "{code}");
+        }
+    }
 }

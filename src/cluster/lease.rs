@@ -91,13 +91,15 @@ impl Cluster {
             }
             if let Some(holding) = holding {
                 let (since, seen) = first.get_or_insert_with(|| (Instant::now(), holding.clone()));
-                if *seen != holding {
+                // The answer to an earlier try may have been lost, so that the lock is held already.
+                let is_own = holding.holder == request.holder;
+                if *seen != holding && !is_own {
                     return Err(ClusterError::Locked { holder: holding.holder, since: holding.since });
                 }
                 let is_here = holding.machine.as_deref() == Some(request.witness.identity());
                 let silence = if is_here { one_heartbeat(request.duration) } else { request.duration };
                 let is_dead = alone && since.elapsed() >= silence;
-                if !is_dead {
+                if !is_dead && !is_own {
                     tokio::time::sleep(LOOK_AGAIN).await;
                     continue;
                 }

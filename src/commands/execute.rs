@@ -145,14 +145,16 @@ async fn lock(
     }
     let namespace = settings.namespace.as_str();
     let failed = |source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source });
-    context.cluster.apply(&stack::namespace(settings), &survey.plan.adopted).await.map_err(failed)?;
+    let place = stack::namespace(settings);
+    let placing = async || context.cluster.apply(&place, &survey.plan.adopted).await.map_err(failed);
+    lock::while_unreachable(context, placing).await?;
     let lease = lock::take(context, namespace, waiting).await?;
-    let kept = async {
+    let keeping = async || {
         unchanged_since(context, &survey.plan).await?;
         adoption::unchanged_since(&context.cluster, survey).await?;
         save_answers(context, settings, survey).await.map_err(failed)
     };
-    match kept.await {
+    match lock::while_unreachable(context, keeping).await {
         Ok(_) => Ok(Some(lease)),
         Err(error) => {
             lease.release().await;

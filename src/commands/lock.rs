@@ -1,11 +1,14 @@
 //! The lock that every run that changes something holds, and what must still be so once it is held.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::time::{Duration, Instant};
 
+use backon::Retryable as _;
+
 use crate::cluster::{Lease, LeaseRequest, Witness as _};
-use crate::engine::{EngineContext, EngineError};
-use crate::error::Error;
+use crate::engine::{self, EngineContext, EngineError};
+use crate::error::{self, Error};
 use crate::helm::Helm;
 use crate::plan::{PlanError, Standing};
 use crate::report::{self, style::Style};
@@ -33,6 +36,14 @@ pub(super) struct Planned<'a> {
     pub(super) from: Option<&'a Standing>,
 }
 
+/// Does something again while the API server does not answer, as long as the wave may take.
+pub(super) async fn while_unreachable<T, F>(context: &EngineContext, work: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    work.retry(engine::pauses(context.wave_timeout)).when(Error::is_unreachable).await
+}
+
 /// Takes the lock of a namespace that stands; where another run holds it, tries again for so long.
 pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Waiting<'_>) -> Result<Lease, Error> {
     // In containers every run may be 1@ci; no two are the same all the same.
@@ -42,19 +53,22 @@ pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Wait
     let request = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, patience, witness };
     let until = Instant::now() + waiting.timeout;
     let mut told = false;
+    let acquire = async || {
+        let taken = context.cluster.acquire_lease(request, &context.cancel).await;
+        taken.map_err(|source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source }))
+    };
     loop {
-        match context.cluster.acquire_lease(request, &context.cancel).await {
-            Err(error) if error.is_locked() && Instant::now() < until => {
+        match while_unreachable(context, acquire).await {
+            Err(error) if error.exit_code() == error::LOCKED && Instant::now() < until => {
                 if !told {
                     let seconds = waiting.timeout.as_secs();
-                    report::notice(&format!("{error}; waiting for its end, up to {seconds} s"), waiting.style);
+                    let held = error.source().map(ToString::to_string).unwrap_or_default();
+                    report::notice(&format!("{held}; waiting for its end, up to {seconds} s"), waiting.style);
                     told = true;
                 }
                 tokio::time::sleep(AGAIN).await;
             }
-            taken => {
-                return taken.map_err(|source| EngineError::Lock { namespace: namespace.to_owned(), source }.into());
-            }
+            taken => return taken,
         }
     }
 }
@@ -67,8 +81,9 @@ pub(super) async fn patiently<T>(
 ) -> Result<T, Error> {
     let mut locking = std::pin::pin!(locking);
     tokio::select! {
-        locked = &mut locking => return locked,
+        biased;
         () = context.cancel.cancelled() => return Err(Error::Interrupted),
+        locked = &mut locking => return locked,
         () = tokio::time::sleep(QUIET_WAIT) => {}
     }
     let message = if context.machine.is_alone() {
@@ -83,8 +98,9 @@ pub(super) async fn patiently<T>(
     report::notice(&message, style);
     // A lock that was taken in this very moment goes stale by itself.
     tokio::select! {
-        locked = &mut locking => locked,
+        biased;
         () = context.cancel.cancelled() => Err(Error::Interrupted),
+        locked = &mut locking => locked,
     }
 }
 

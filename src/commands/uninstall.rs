@@ -179,18 +179,20 @@ async fn lock(context: &EngineContext, plan: &Uninstall, waiting: Waiting<'_>) -
     let namespace = plan.ground.namespace.as_str();
     let reference =
         ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: namespace.to_owned() };
-    let standing = context.cluster.get(&reference).await?;
+    let standing = lock::while_unreachable(context, async || Ok(context.cluster.get(&reference).await?)).await?;
     let stays = standing.is_some_and(|found| found.pointer("/metadata/deletionTimestamp").is_none());
     if !plan.has_work() || !stays {
         return Ok(None);
     }
     let lease = lock::take(context, namespace, waiting).await?;
-    let planned = plan.removals.iter().map(|removal| lock::Planned {
-        namespace: &removal.namespace,
-        release: &removal.component,
-        from: Some(&removal.from),
-    });
-    match lock::unchanged_since(&context.helm, planned).await {
+    let planned = || {
+        plan.removals.iter().map(|removal| lock::Planned {
+            namespace: &removal.namespace,
+            release: &removal.component,
+            from: Some(&removal.from),
+        })
+    };
+    match lock::while_unreachable(context, || lock::unchanged_since(&context.helm, planned())).await {
         Ok(()) => Ok(Some(lease)),
         Err(error) => {
             lease.release().await;

@@ -27,6 +27,7 @@ mod vanish;
 pub use error::{EngineError, StepError};
 pub use journal::{Journal, state_folder};
 pub use machine::Machine;
+pub use outage::pauses;
 pub use own_objects::uninstall;
 pub use prepare::{Prepared, PreparedRelease, prepare};
 pub use recheck::Taking;

@@ -15,6 +15,15 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// Pause between two looks at the fence.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
+/// Pauses between tries that end after so long.
+pub fn pauses(time: Duration) -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(250))
+        .with_max_delay(Duration::from_secs(2))
+        .without_max_times()
+        .with_total_delay(Some(time))
+}
+
 /// How long a step may wait for the API server.
 pub(super) struct Outage<'a> {
     pub(super) cluster: &'a Cluster,
@@ -23,13 +32,8 @@ pub(super) struct Outage<'a> {
 }
 
 impl Outage<'_> {
-    /// Pauses between tries.
-    pub(super) fn pauses(&self) -> ExponentialBuilder {
-        ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(250))
-            .with_max_delay(Duration::from_secs(2))
-            .without_max_times()
-            .with_total_delay(Some(self.time_left()))
+    fn pauses(&self) -> ExponentialBuilder {
+        pauses(self.time_left())
     }
 
     /// Does something again for as long as nobody answers. A signal and the deadline end a try, too: what it asked for

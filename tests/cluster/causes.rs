@@ -40,15 +40,19 @@ fn an_api_server_that_is_away_in_the_middle_of_a_wave_is_waited_for() {
     assert_eq!(outcomes, ["installed"; 4]);
 }
 
+/// In the requests of a step, under helm and under the checks.
 #[test]
-fn an_api_server_that_goes_away_under_helm_is_waited_for() {
-    let sandbox = Sandbox::up(&[]);
-    let reached =
-        |event: &Value| event["event"] == "step-progress" && event["phase"] == "helm" && event["component"] == "loki";
-    let run = install_until(&sandbox, reached);
-    away(&sandbox, 8);
-    let (events, code) = rest(run);
-    assert_eq!(code, Some(0), "{events:#?}");
+fn an_api_server_that_goes_away_at_any_moment_of_an_install_is_waited_for() {
+    for moment in ["run-started", "helm", "checks-started"] {
+        let reached =
+            |event: &Value| event["event"] == moment || event["phase"] == moment && event["component"] == "loki";
+        let sandbox = Sandbox::up(&[]);
+        let run = install_until(&sandbox, reached);
+        away(&sandbox, 8);
+        let (events, code) = rest(run);
+        let last = &events[events.len().saturating_sub(3)..];
+        assert_eq!(code, Some(0), "{moment}: {last:#?}");
+    }
 }
 
 const CRASHES: &str = r#"
