@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Shared};
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+use tokio::time::sleep;
 
 use crate::check::row::{Finding, Row, State};
 use crate::event::{CheckResult, Event, Events, Verdict};
 
 /// Pause between two tries of a check that is not true yet.
 const PAUSE: Duration = Duration::from_millis(500);
+/// What the slowest single exchange of a check takes, whatever its deadline is.
+const ONE_TRY: Duration = Duration::from_secs(12);
 
 /// On a large cluster a sample of the nodes tells whether logs flow.
 const NODES: usize = 10;
@@ -32,6 +35,11 @@ pub(super) trait Subject: Sync {
 
     /// Which checks are made.
     fn selection(&self) -> &Selection;
+
+    /// Resolves, with the reason, when nothing can be checked any more.
+    fn unreachable(&self) -> BoxFuture<'_, String> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// Which checks are made, and how patiently.
@@ -62,17 +70,19 @@ pub(super) async fn run<C: Subject>(
     let order: Vec<&str> = waiting.iter().map(|row| row.id).collect();
     let mut results: BTreeMap<String, CheckResult> = BTreeMap::new();
     let mut running: FuturesUnordered<BoxFuture<'_, CheckResult>> = FuturesUnordered::new();
+    let unreachable = context.unreachable().shared();
     loop {
         let ready =
             |row: &&'static Row<C>| row.needs.iter().all(|need| results.contains_key(*need) || !order.contains(need));
         let (startable, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(ready);
         waiting = rest;
         for row in startable {
-            match reason_to_skip(row, context, &results) {
+            let known = unreachable.peek().map(|why| format!("not tested, since {why}"));
+            match known.or_else(|| reason_to_skip(row, context, &results)) {
                 Some(why) => {
                     running.push(Box::pin(std::future::ready(result(row, Finding::skip(why), Duration::ZERO))))
                 }
-                None => running.push(Box::pin(try_until(row, context))),
+                None => running.push(Box::pin(try_until(row, context, unreachable.clone()))),
             }
         }
         let Some(mut result) = running.next().await else { break };
@@ -107,19 +117,38 @@ fn reason_to_skip<C: Subject>(row: &Row<C>, context: &C, results: &BTreeMap<Stri
     row.needs.iter().find(failed).map(|need| format!("not tested, since {need} did not pass"))
 }
 
-async fn try_until<C: Subject>(row: &Row<C>, context: &C) -> CheckResult {
+/// Tries a check until it is true, its time is over or nothing can be checked any more.
+async fn try_until<C: Subject>(row: &Row<C>, context: &C, unreachable: Shared<BoxFuture<'_, String>>) -> CheckResult {
     let started = Instant::now();
     let deadline = context.selection().patience.map_or(row.deadline, |patience| row.deadline.min(patience));
-    loop {
-        let mut finding = (row.run)(context).await;
-        if finding.state == State::NotYet {
-            if started.elapsed() + PAUSE < deadline {
-                tokio::time::sleep(PAUSE).await;
-                continue;
+    // One try is made in any case, and has the time that its requests take.
+    let limit = sleep(deadline.max(ONE_TRY));
+    let mut last = "it did not end".to_owned();
+    let tries = async {
+        loop {
+            let finding = (row.run)(context).await;
+            if finding.state != State::NotYet {
+                return finding;
             }
-            finding.detail = format!("{}, for {} s", finding.detail, started.elapsed().as_secs());
+            last.clone_from(&finding.detail);
+            if started.elapsed() + PAUSE >= deadline {
+                let detail = format!("{}, for {} s", finding.detail, started.elapsed().as_secs());
+                return Finding { detail, ..finding };
+            }
+            sleep(PAUSE).await;
         }
-        return result(row, finding, started.elapsed());
+    };
+    let ended = tokio::select! {
+        finding = tries => Ok(finding),
+        why = unreachable => Err(Some(why)),
+        () = limit => Err(None),
+    };
+    let took = started.elapsed();
+    match ended {
+        Ok(finding) => result(row, finding, took),
+        Err(None) => result(row, Finding::not_yet(format!("{last}, for {} s", took.as_secs())), took),
+        // Not even a check that only warns may make a success of it.
+        Err(Some(why)) => CheckResult { verdict: Verdict::Fail, ..result(row, Finding::fail(why), took) },
     }
 }
 

@@ -158,10 +158,27 @@ impl Cluster {
 
     /// Whether the API server answers within a time.
     pub async fn answers_within(&self, limit: Duration) -> bool {
-        matches!(
-            tokio::time::timeout(limit, self.client.apiserver_version()).await,
-            Ok(Ok(_) | Err(kube::Error::Api(_)))
-        )
+        let began = jiff::Timestamp::now();
+        let answer = tokio::time::timeout(limit, self.client.apiserver_version()).await;
+        if answer.is_err() {
+            self.answers.gave_up(began);
+        }
+        matches!(answer, Ok(Ok(_) | Err(kube::Error::Api(_))))
+    }
+
+    /// Resolves when the API server has answered nothing for so long; it is asked where nothing else asks it.
+    pub async fn unanswered_for(&self, limit: Duration) -> ClusterError {
+        const OFTEN: Duration = Duration::from_secs(2);
+        let began = jiff::Timestamp::now();
+        loop {
+            tokio::time::sleep(OFTEN).await;
+            let last = self.answers.last_answer().unwrap_or(began);
+            let age = || Duration::try_from(jiff::Timestamp::now().duration_since(last)).unwrap_or_default();
+            // A process that was stopped, or a machine that slept, has had no answer either: it asks before it judges.
+            if age() >= OFTEN && !self.answers_within(OFTEN).await && age() >= limit {
+                return self.silent(age());
+            }
+        }
     }
 
     /// That it did not answer for so long.

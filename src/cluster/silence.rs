@@ -46,6 +46,19 @@ impl Answers {
         state.silent.into_iter().chain(slow).min()
     }
 
+    /// When the last answer came.
+    pub(super) fn last_answer(&self) -> Option<Timestamp> {
+        self.state().last_answer
+    }
+
+    /// A request that began then had no answer in the time that was left for it.
+    pub(super) fn gave_up(&self, began: Timestamp) {
+        let mut state = self.state();
+        if state.last_answer.is_none_or(|last| last < began) {
+            state.silent.get_or_insert(began);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,11 +84,10 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        let mut state = self.answers.state();
-        state.waiting.remove(&self.number);
+        self.answers.state().waiting.remove(&self.number);
         let has_waited = Timestamp::now().as_second() - self.began.as_second() >= SLOW;
-        if !self.is_answered && has_waited && state.last_answer.is_none_or(|last| last < self.began) {
-            state.silent.get_or_insert(self.began);
+        if !self.is_answered && has_waited {
+            self.answers.gave_up(self.began);
         }
     }
 }
@@ -98,5 +110,10 @@ mod tests {
         assert_eq!(answers.silent_since(), Some(began), "it was given up, and nothing was answered since");
         answers.begin(false).answered();
         assert_eq!(answers.silent_since(), None);
+        answers.gave_up(began);
+        assert_eq!(answers.silent_since(), None, "something was answered since");
+        let later = Timestamp::now();
+        answers.gave_up(later);
+        assert_eq!(answers.silent_since(), Some(later));
     }
 }

@@ -1,6 +1,7 @@
 //! Reaches the cluster and helm side by side; nothing is changed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::cli::{self, GlobalArgs, SettingsArgs};
 use crate::cluster::{Cluster, ClusterTarget, KubeconfigOnce, KubeconfigSnapshot};
@@ -11,6 +12,10 @@ use crate::error::Error;
 use crate::helm::{self, Helm, HelmOptions, HelmProgram};
 use crate::process::{ClusterAccess, Environment};
 use crate::writes::Writes;
+
+/// How long the API server may answer nothing while a command reads: beyond the restart of one, and beyond what the
+/// checks of the stack wait for.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Which cluster the flags name, and which variables no child gets that is started on the way to it.
 pub(super) fn target(global: &GlobalArgs, environment: &Environment) -> ClusterTarget {
@@ -82,12 +87,16 @@ pub(super) async fn connect_by(
     Ok(Connected { cluster, helm, draft: merged, kept })
 }
 
-/// What was read of the cluster, or failed there, counts only while it is the cluster of the beginning.
+/// What was read of the cluster, or failed there, counts only while it is the cluster of the beginning. It ends
+/// when the API server does not answer, whatever waits for it: helm takes its time.
 pub(super) async fn of_one_cluster<T>(
     cluster: &Cluster,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let ended = work.await;
+    let ended = tokio::select! {
+        ended = work => ended,
+        silent = cluster.unanswered_for(SILENCE) => return Err(silent.into()),
+    };
     if !matches!(ended, Err(Error::Interrupted | Error::Declined)) {
         cluster.compare_identity().await?;
     }

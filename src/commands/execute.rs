@@ -207,6 +207,9 @@ struct Diagnosed {
 impl Diagnosed {
     /// Tells what the rules find in the stack as it stands; a cluster that does not answer finds nothing.
     async fn tell(&self, context: &EngineContext, events: &Events) {
+        if context.cluster.silent_since().is_some() {
+            return;
+        }
         let look = timeout(DIAGNOSIS, context.cluster.diagnose(&self.releases));
         let found = tokio::select! {
             found = look => found,

@@ -136,6 +136,15 @@ fn a_run_ends_within_its_limits_and_by_a_signal_in_every_phase_and_then_converge
     run.ends().with((130, "cancelled"), "interrupted during the verification");
     drop(stopped);
 
+    let run = Run::start(&sandbox, &["install", "--answers", &answers, "--yes"])
+        .reaches(|event| event["event"] == "checks-started");
+    let stopped = Stopped::new(&sandbox);
+    let ended = run.ends();
+    let reason = ended.last["checks"].to_string().contains("not tested, since the API server");
+    assert!(reason, "{:#}", ended.last);
+    ended.with((6, "verification-failed"), "checks failed");
+    drop(stopped);
+
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let third = sandbox.install(&["--output", "json", "--skip-verify"]).ended_with(0);
     assert!(of_kind(&third.events(), "step-finished").iter().all(|step| step["outcome"] == "unchanged"));

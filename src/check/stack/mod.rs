@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -38,7 +39,9 @@ use targets::Target;
 
 /// How long one exchange with a component may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long the API server may take to answer after a signal.
+/// How long the API server may answer nothing: one that is restarted is waited for.
+const SILENCE: Duration = Duration::from_secs(25);
+/// How long the API server may take to answer after the checks, where it may be away.
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// What the checks look at.
@@ -83,8 +86,9 @@ pub async fn run(context: &StackContext, events: &Events, cancel: &CancellationT
             None
         }
     };
-    // Whoever interrupts it waits for no API server that does not answer.
-    let is_left = checks.is_none() && !context.cluster.answers_within(ANSWER).await;
+    // An API server that does not answer is not waited for once more.
+    let is_doubtful = checks.is_none() || context.cluster.silent_since().is_some();
+    let is_left = is_doubtful && !context.cluster.answers_within(ANSWER).await;
     let cleared = async {
         if is_left {
             return Err(context.cluster.silent(ANSWER));
@@ -134,6 +138,10 @@ impl Subject for StackContext {
 
     fn selection(&self) -> &Selection {
         &self.selection
+    }
+
+    fn unreachable(&self) -> BoxFuture<'_, String> {
+        Box::pin(async { self.cluster.unanswered_for(SILENCE).await.to_string() })
     }
 }
 
