@@ -43,8 +43,12 @@ fn plain_scalars_have_the_types_of_yaml_1_1() {
         ("!!float 1", json!(1)),
         ("!!binary aGk=", json!("hi")),
         ("!custom 12", json!("12")),
-        ("! \"12\"", json!(12)),
+        ("! 12", json!("12")),
+        ("! \"12\"", json!("12")),
+        ("! yes", json!("yes")),
+        ("! null", json!("null")),
         ("!", json!("")),
+        ("!!int \"12\"", json!(12)),
     ] {
         assert_eq!(read(text).map_err(|flaw| flaw.to_string()), Ok(expected), "{text}");
     }
@@ -71,6 +75,14 @@ fn aliases_and_merge_keys_are_expanded() {
     assert_eq!(value["over"], json!({"x": 3, "deep": {"z": 2}}));
     assert_eq!(value["under"]["x"], 1, "go-yaml v2 takes the merged key that comes later");
     assert_eq!(value["list"]["x"], 9);
+    let marked = "a: &a { x: 1 }\nb: { ! <<: *a }\nc: { ! \"<<\": *a }\nd: { !!merge \"<<\": *a }\ne: { \"<<\": *a }\n\
+                  f: { !!str <<: *a }\ng: { ! 1.0: 1 }\n";
+    let marked = read(marked).unwrap();
+    let kept = json!({"<<": {"x": 1}});
+    let merged = &marked["a"];
+    assert_eq!([&marked["b"], &marked["c"], &marked["d"]], [merged; 3]);
+    assert_eq!([&marked["e"], &marked["f"]], [&kept; 2]);
+    assert_eq!(marked["g"], json!({"1.0": 1}));
     assert_eq!(value["same"], value["base"]);
     for refused in ["a: &a [*a]", "a: &a { <<: *a }", "a: *b", "<<: 1", "<<: [1]", "a: &a 1\nb: { <<: *a }"] {
         assert!(read(refused).is_err(), "{refused}");

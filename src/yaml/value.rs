@@ -230,9 +230,14 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// `isMerge` of go-yaml v2: with one of these tags a quoted `<<` is a merge key, too.
 fn is_merge(name: &Node) -> bool {
-    let is_word = matches!(&name.content, Content::Scalar { text, plain: true } if text == "<<");
-    is_word && name.tag.as_deref().is_none_or(|tag| tag == "tag:yaml.org,2002:merge" || tag == "!")
+    let Content::Scalar { text, plain } = &name.content else { return false };
+    let is_marked = match name.tag.as_deref() {
+        None => *plain,
+        Some(tag) => tag == "tag:yaml.org,2002:merge" || tag == "!",
+    };
+    text == "<<" && is_marked
 }
 
 fn outside(at: Position, key: &str) -> Flaw {
@@ -254,10 +259,7 @@ fn no_key(at: Position, key: &str) -> Flaw {
 
 fn scalar(node: &Node, text: &str, plain: bool, key: &str) -> Result<Scalar, Flaw> {
     match node.tag.as_deref() {
-        // The non-specific tag means a type by the text even for a quoted one (libyaml's parser).
         None if plain => Ok(resolve::plain(text)),
-        Some("!") if plain && text.is_empty() => Ok(Scalar::Text(String::new())),
-        Some("!") => Ok(resolve::plain(text)),
         None => Ok(Scalar::Text(text.to_owned())),
         Some(tag) => {
             let name = tag.strip_prefix(CORE).unwrap_or_default();

@@ -11,6 +11,7 @@ mod charts;
 mod exec_plugins;
 mod faulty_worlds;
 mod gateways;
+mod generated_values;
 mod ground;
 mod identity;
 mod ignored_values;
