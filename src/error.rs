@@ -291,7 +291,7 @@ mod tests {
         let lock = |source| Error::from(EngineError::Lock { namespace: "m".into(), source });
         for (error, unchanged, changed) in [
             (Error::Cluster(unreachable()), PREFLIGHT, INSTALL),
-            (Error::Plan(PlanError::Stale { release: "loki".into() }), PREFLIGHT, INSTALL),
+            (Error::Plan(PlanError::Stale { what: "release loki".into() }), PREFLIGHT, INSTALL),
             (Error::Preflight { failed: 1, total: 2 }, PREFLIGHT, INSTALL),
             (lock(unreachable()), PREFLIGHT, INSTALL),
             (lock(locked()), LOCKED, LOCKED),

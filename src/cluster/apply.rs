@@ -4,12 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::discovery::Scope;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
+
+/// The uid of a live object's JSON.
+pub fn uid_of(live: &Value) -> Option<&str> {
+    live.pointer("/metadata/uid").and_then(Value::as_str)
+}
 
 /// Annotation of the Prometheus operator's CRDs (prometheus-operator, `make generate-crds`).
 pub const OPERATOR_VERSION: &str = "operator.prometheus.io/version";
@@ -119,9 +124,10 @@ impl Cluster {
         Ok(unserved.map(|crd| ObjectRef::of(crd).name))
     }
 
-    /// Deletes an object with what it owns; `false` when it was not there.
-    pub async fn delete(&self, object: &ObjectRef) -> Result<bool, ClusterError> {
-        self.delete_with(object, &DeleteParams::background()).await
+    /// Deletes the object of this uid with its dependents; `false` if it does not exist any more, also if another
+    /// object has its name.
+    pub async fn delete(&self, object: &ObjectRef, uid: &str) -> Result<bool, ClusterError> {
+        self.delete_with(object, DeleteParams::background(), uid).await
     }
 
     /// Deletes an object that was made at a moment or later, and leaves an older one alone.
@@ -133,34 +139,37 @@ impl Cluster {
         let live = self.get(object).await?.unwrap_or_default();
         let made = live.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
         let made: Option<jiff::Timestamp> = made.and_then(|text| text.parse().ok());
-        match (made, moment) {
-            (Some(made), Some(moment)) if made >= moment => self.delete(object).await,
+        match (made, moment, uid_of(&live)) {
+            (Some(made), Some(moment), Some(uid)) if made >= moment => self.delete(object, uid).await,
             _ => Ok(false),
         }
     }
 
-    /// Deletes an object and leaves what it owns, pods and their volumes, running.
-    pub async fn delete_alone(&self, object: &ObjectRef) -> Result<bool, ClusterError> {
-        self.delete_with(object, &DeleteParams::orphan()).await
+    /// Deletes the object of this uid and orphans its dependents: its pods and their volumes keep running.
+    pub async fn delete_alone(&self, object: &ObjectRef, uid: &str) -> Result<bool, ClusterError> {
+        self.delete_with(object, DeleteParams::orphan(), uid).await
     }
 
-    async fn delete_with(&self, object: &ObjectRef, parameters: &DeleteParams) -> Result<bool, ClusterError> {
+    async fn delete_with(&self, object: &ObjectRef, parameters: DeleteParams, uid: &str) -> Result<bool, ClusterError> {
+        let parameters = parameters.preconditions(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
         let Some(api) = self.api(&object.api_version, &object.kind, object.namespace.as_deref()).await? else {
             return Ok(false);
         };
-        match api.delete(&object.name, parameters).await {
+        match api.delete(&object.name, &parameters).await {
             Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            // 409: the precondition failed, so that the object of this uid is gone
+            // (k8s.io/apiserver pkg/registry/generic/registry/store.go, Delete).
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
             Err(error) => {
                 Err(ClusterError::from_kube(&format!("cannot delete {} {}", object.kind, object.name), error))
             }
         }
     }
 
-    /// Resolves once an object is not there any more.
-    pub async fn until_gone(&self, object: &ObjectRef, timeout: Duration) -> Result<(), ClusterError> {
+    /// Resolves once the object of this uid does not exist any more.
+    pub async fn until_gone(&self, object: &ObjectRef, uid: &str, timeout: Duration) -> Result<(), ClusterError> {
         let until = Instant::now() + timeout;
-        while self.get(object).await?.is_some() {
+        while self.get(object).await?.as_ref().and_then(uid_of) == Some(uid) {
             if Instant::now() >= until {
                 let what = format!("{} {} is still there", object.kind, object.name);
                 return Err(ClusterError::Refused { what, message: "its deletion does not end".into() });

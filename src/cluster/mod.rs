@@ -50,7 +50,7 @@ use crate::cluster::silence::Answers;
 use crate::config::Secret;
 use crate::writes::Writes;
 
-pub use apply::{OPERATOR_VERSION, operator_version};
+pub use apply::{OPERATOR_VERSION, operator_version, uid_of};
 pub use connect::{KubeconfigOnce, contexts};
 pub use contents::Found;
 pub use diagnose::{Cause, rule_texts};

@@ -28,14 +28,14 @@ pub struct RevisionRecord {
     pub since: String,
     /// When it was made.
     pub created: Option<jiff::Timestamp>,
-    /// The object that helm keeps it in.
-    object: ObjectRef,
+    /// The object that helm keeps it in, and its uid.
+    object: (ObjectRef, String),
 }
 
 impl RevisionRecord {
-    /// The Secret or ConfigMap that helm keeps it in.
-    pub fn object(&self) -> ObjectRef {
-        self.object.clone()
+    /// The Secret or ConfigMap that helm keeps it in, and its uid.
+    pub fn object(&self) -> (&ObjectRef, &str) {
+        (&self.object.0, &self.object.1)
     }
 }
 
@@ -76,12 +76,15 @@ impl Cluster {
                 run: labels.get(RUN_LABEL).cloned(),
                 since: since.map_or_else(|| "an unknown time".into(), |time| time.to_string()),
                 created: metadata.creation_timestamp.map(|time| time.0),
-                object: ObjectRef {
-                    api_version: "v1".into(),
-                    kind: driver.kind().into(),
-                    namespace: Some(namespace.to_owned()),
-                    name,
-                },
+                object: (
+                    ObjectRef {
+                        api_version: "v1".into(),
+                        kind: driver.kind().into(),
+                        namespace: Some(namespace.to_owned()),
+                        name,
+                    },
+                    metadata.uid.unwrap_or_default(),
+                ),
             })
         };
         Ok(found.into_iter().filter_map(record).collect())
@@ -112,12 +115,15 @@ impl RevisionRecord {
             run: run.map(str::to_owned),
             since: "2026-11-25T01:00:00Z".into(),
             created: None,
-            object: ObjectRef {
-                api_version: "v1".into(),
-                kind: "Secret".into(),
-                namespace: Some("monitoring".into()),
-                name: format!("{PREFIX}loki.v{revision}"),
-            },
+            object: (
+                ObjectRef {
+                    api_version: "v1".into(),
+                    kind: "Secret".into(),
+                    namespace: Some("monitoring".into()),
+                    name: format!("{PREFIX}loki.v{revision}"),
+                },
+                format!("uid-{revision}"),
+            ),
         }
     }
 }

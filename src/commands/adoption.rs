@@ -109,7 +109,7 @@ pub(super) async fn unchanged_since(cluster: &Cluster, survey: &Survey) -> Resul
             here.map(|taken| (taken.object.clone(), taken.owner.clone())).collect()
         };
         if of_it(&now) != of_it(&survey.taken) {
-            return Err(PlanError::Stale { release: component.to_owned() }.into());
+            return Err(PlanError::Stale { what: format!("what release {component} takes over") }.into());
         }
     }
     Ok(())

@@ -19,7 +19,7 @@ use crate::engine::{self, EngineContext, EngineError, Journal, Machine, RunResul
 use crate::error::{Checked, CommandError, Error};
 use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary};
 use crate::helm::{Helm, Ownership};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::report::{self, Mode, Record, style::Style};
 use crate::stack;
 
@@ -151,6 +151,7 @@ async fn lock(
     let lease = lock::take(context, namespace, waiting).await?;
     let keeping = async || {
         unchanged_since(context, &survey.plan).await?;
+        plan::check_preconditions(&context.cluster, &survey.plan).await?;
         adoption::unchanged_since(&context.cluster, survey).await?;
         save_answers(context, settings, survey).await.map_err(failed)
     };

@@ -168,8 +168,8 @@ pub(super) async fn carry_out(
     for _ in 1..PLANS {
         match plan_and_execute(global, &target, settings, confirmed, options).await {
             // A helm that outlived its killed run may have ended in the meantime.
-            Err(Error::Plan(PlanError::Stale { release })) => {
-                report::notice(&format!("release {release} changed in the meantime; planning again"), &style);
+            Err(Error::Plan(PlanError::Stale { what })) => {
+                report::notice(&format!("{what} changed in the meantime; planning again"), &style);
             }
             ended => return ended,
         }

@@ -116,7 +116,7 @@ pub(super) async fn unchanged_since<'a>(helm: &Helm, planned: impl Iterator<Item
         for Planned { release, from, .. } in planned {
             let now = listed.iter().find(|info| info.name == release).map(|info| (info.revision, info.status));
             if now != from.map(|standing| (standing.revision, standing.status)) {
-                return Err(PlanError::Stale { release: release.to_owned() }.into());
+                return Err(PlanError::Stale { what: format!("release {release}") }.into());
             }
         }
     }

@@ -60,8 +60,8 @@ pub(super) async fn uninstall(
     let run = Run { global, signals, record, style, wave_timeout, lock_timeout, asked: confirmed };
     for _ in 1..PLANS {
         match run.plan_and_execute(&target, (&namespace, &rows), asked).await {
-            Err(Error::Plan(PlanError::Stale { release })) => {
-                report::notice(&format!("release {release} changed in the meantime; planning again"), &run.style);
+            Err(Error::Plan(PlanError::Stale { what })) => {
+                report::notice(&format!("{what} changed in the meantime; planning again"), &run.style);
             }
             ended => return ended,
         }

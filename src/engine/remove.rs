@@ -212,16 +212,17 @@ impl Removing<'_> {
     /// Deletes objects and waits until they are gone.
     pub(super) async fn delete_all(&mut self, objects: &[Found]) -> Result<(), StepError> {
         for found in objects {
-            self.delete(&found.reference()).await?;
+            self.delete(found).await?;
         }
         self.until_gone(Vanishing::of(objects)).await
     }
 
-    /// Deletes one object; that it is gone already is well.
-    pub(super) async fn delete(&self, object: &ObjectRef) -> Result<(), StepError> {
+    /// Deletes one object, by its uid; that it is gone already is no error.
+    pub(super) async fn delete(&self, found: &Found) -> Result<(), StepError> {
         self.go_on()?;
-        let deleted = self.outage().patiently(|| self.context.cluster.delete(object)).await;
-        deleted.map(drop).map_err(|source| self.cannot_delete(object, source))
+        let object = found.reference();
+        let deleted = self.outage().patiently(|| self.context.cluster.delete(&object, found.uid())).await;
+        deleted.map(drop).map_err(|source| self.cannot_delete(&object, source))
     }
 
     pub(super) fn cannot_delete(&self, object: &ObjectRef, source: ClusterError) -> StepError {

@@ -37,8 +37,8 @@ impl StepRun<'_> {
         let pending: Vec<RevisionRecord> = records.into_iter().filter(is_pending).collect();
         for record in &pending {
             self.delete_strays(record, prepared).await?;
-            let kept = record.object();
-            let forgotten = self.patiently(|| cluster.delete(&kept)).await;
+            let (kept, uid) = record.object();
+            let forgotten = self.patiently(|| cluster.delete(kept, uid)).await;
             let object = format!("a new record of release {name}");
             forgotten.map_err(|source| StepError::Anew { object, source })?;
         }

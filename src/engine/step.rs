@@ -136,9 +136,16 @@ impl StepRun<'_> {
     async fn make_way(&self) -> Result<(), StepError> {
         let cluster = &self.context.cluster;
         for anew in &self.step.anew {
-            let (object, done) = match anew {
-                Anew::Alone(object) => (object, self.patiently(|| cluster.delete_alone(object)).await.map(drop)),
-                Anew::Whole(object) => (object, self.patiently(|| cluster.delete(object)).await.map(drop)),
+            let (object, uid, done) = match anew {
+                Anew::Alone(object) | Anew::Whole(object) => {
+                    // An object that was created since the plan is not the one that was to go.
+                    let Some(uid) = self.step.uids.get(object) else { continue };
+                    let deleted = match anew {
+                        Anew::Alone(_) => self.patiently(|| cluster.delete_alone(object, uid)).await,
+                        _ => self.patiently(|| cluster.delete(object, uid)).await,
+                    };
+                    (object, uid, deleted.map(drop))
+                }
                 Anew::Claim { namespace, name, size } => {
                     let grown = self.patiently(|| cluster.grow_claim(namespace, name, size)).await;
                     let object = format!("the larger PersistentVolumeClaim {name}");
@@ -147,7 +154,7 @@ impl StepRun<'_> {
                 }
             };
             let gone = match done {
-                Ok(()) => self.patiently(|| cluster.until_gone(object, self.time_left())).await,
+                Ok(()) => self.patiently(|| cluster.until_gone(object, uid, self.time_left())).await,
                 failed => failed,
             };
             let object = format!("a new {} {}", object.kind, object.name);

@@ -1,6 +1,6 @@
 //! From wanted and observed to a plan. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{ActionKind, Effects};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
@@ -36,6 +36,7 @@ pub fn build(wanted: Vec<Release>, observed: &Observed) -> Result<Plan, PlanErro
             in_the_way,
             effects: Effects::default(),
             anew: Vec::new(),
+            uids: BTreeMap::new(),
         };
         match waves.iter_mut().find(|wave| wave.number == number) {
             Some(wave) => wave.steps.push(step),

@@ -73,11 +73,11 @@ pub enum PlanError {
         /// Its class.
         class: String,
     },
-    /// The releases changed between the plan and its execution.
-    #[error("release {release} changed while the plan was being confirmed")]
+    /// The cluster changed between the plan and its execution.
+    #[error("{what} changed after the plan was made")]
     Stale {
-        /// Release name.
-        release: String,
+        /// What, e.g. `release loki` or `Deployment oauth2-proxy`.
+        what: String,
     },
     /// helm keeps releases of the stack where the driver in use does not look.
     #[error("{}", other_driver(*uses, once, twice))]
@@ -169,7 +169,7 @@ impl PlanError {
             PlanError::NoGrowth { class, .. } => Some(format!(
                 "set allowVolumeExpansion on StorageClass {class} if its driver can grow volumes, or keep the size below `storage:`"
             )),
-            PlanError::Stale { .. } => Some("run the same command again; it plans afresh from what stands now".into()),
+            PlanError::Stale { .. } => Some("run the same command again; it plans from the current state".into()),
             PlanError::OtherDriver { uses, once, twice } => Some(match (twice.first(), once.first()) {
                 (Some((release, namespace)), _) => {
                     let (mine, other) = (uses.kind().to_lowercase(), uses.other().kind().to_lowercase());

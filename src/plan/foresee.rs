@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ObjectRef};
+use crate::cluster::{Cluster, ObjectRef, uid_of};
 use crate::event::{ActionKind, Effects};
 use crate::plan::effects::{self, by_key, words};
 use crate::plan::volumes::{Claim, growth};
@@ -36,6 +36,7 @@ pub async fn foresee(
         match (&step.work, rendered.get(step.release.component.as_str())) {
             (Work::Helm, Some(rendered)) => {
                 by_helm(step, observed, *rendered, &claims)?;
+                step.uids = uids(cluster, &step.anew).await?;
                 step.effects.crds = effects::crds(rendered.crds, &live_crds);
                 step.own = drift::of_own_objects(cluster, &step.release.objects).await?.objects;
                 add_own(&mut step.effects, &step.own);
@@ -45,6 +46,17 @@ pub async fn foresee(
         }
     }
     foresee_records(cluster, plan, records).await
+}
+
+/// Uids of the live objects that are deleted.
+async fn uids(cluster: &Cluster, anew: &[Anew]) -> Result<BTreeMap<ObjectRef, String>, PlanError> {
+    let mut uids = BTreeMap::new();
+    for anew in anew {
+        let (Anew::Alone(object) | Anew::Whole(object)) = anew else { continue };
+        let live = cluster.get(object).await?;
+        uids.extend(live.as_ref().and_then(uid_of).map(|uid| (object.clone(), uid.to_owned())));
+    }
+    Ok(uids)
 }
 
 /// They are applied before the first step that changes something, and are counted with it.

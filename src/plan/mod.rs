@@ -16,6 +16,7 @@ mod observe;
 mod offers;
 mod outsiders;
 mod place;
+mod preconditions;
 mod releases;
 mod uninstall;
 mod volumes;
@@ -31,10 +32,11 @@ pub use notes::{Healthy, rollback_key};
 pub use observe::{Begun, Observed, live_facts, observe, removals, tailscale_operator};
 pub use offers::{Mirror, Offer, Untried, mark_one_way, untried};
 pub use outsiders::{KubeletService, in_words, kubelet_left, kubelet_service, operator_users};
+pub use preconditions::{Precondition, check_preconditions};
 pub use releases::standing_releases;
 pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, manifests, uninstall};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::ObjectRef;
 use crate::event::{ActionKind, Effects, PlannedStep};
@@ -106,6 +108,8 @@ pub struct Step {
     pub effects: Effects,
     /// What must be made anew or grown by hand for helm to succeed; filled with the effects.
     pub anew: Vec<Anew>,
+    /// Uids of the live objects that are deleted for it; one that has none here does not exist.
+    pub uids: BTreeMap<ObjectRef, String>,
 }
 
 /// How a step is done.

@@ -9,7 +9,7 @@ use nix::sys::signal::kill;
 use nix::unistd::{Pid, gethostname};
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, uid_of};
 use crate::stack::{MANAGED_BY, TAILWATCH};
 
 /// Label of everything that a verification makes; its value is the verification.
@@ -62,8 +62,7 @@ impl Probes {
     ) -> Result<(), ClusterError> {
         if !self.made.swap(true, Ordering::SeqCst) {
             let left = cluster.list("batch/v1", "Job", Some(namespace), Some(LABEL)).await?;
-            let forgotten = left.iter().filter(|job| is_forgotten(job)).map(ObjectRef::of).collect();
-            delete(cluster, forgotten).await?;
+            delete(cluster, left.iter().filter(|job| is_forgotten(job))).await?;
         }
         let jobs: Vec<Value> = errands.iter().map(|errand| self.job(namespace, errand)).collect();
         futures::stream::iter(jobs)
@@ -85,7 +84,7 @@ impl Probes {
         }
         let ours = format!("{LABEL}={}", self.run);
         let jobs = cluster.list("batch/v1", "Job", Some(namespace), Some(&ours)).await?;
-        delete(cluster, jobs.iter().map(ObjectRef::of).collect()).await?;
+        delete(cluster, jobs.iter()).await?;
         let gone = async {
             while !self.pods(cluster, namespace).await?.is_empty() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -140,9 +139,11 @@ impl Probes {
     }
 }
 
-async fn delete(cluster: &Cluster, jobs: Vec<ObjectRef>) -> Result<(), ClusterError> {
+async fn delete(cluster: &Cluster, jobs: impl Iterator<Item = &Value>) -> Result<(), ClusterError> {
+    let jobs: Vec<(ObjectRef, String)> =
+        jobs.map(|job| (ObjectRef::of(job), uid_of(job).unwrap_or_default().to_owned())).collect();
     futures::stream::iter(jobs)
-        .map(|job| async move { cluster.delete(&job).await })
+        .map(|(job, uid)| async move { cluster.delete(&job, &uid).await })
         .buffer_unordered(AT_ONCE)
         .try_for_each(|_| std::future::ready(Ok(())))
         .await
