@@ -237,7 +237,15 @@ pub enum LoginWay {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Install or update the stack, wave by wave, and prove that it works
-    Install(InstallArgs),
+    Install {
+        /// How to run.
+        #[command(flatten)]
+        run: InstallArgs,
+        /// Execute exactly the plan that `tailwatch plan --out FILE` wrote, without a question; with the same answers. A
+        /// plan that does not hold any more is refused
+        #[arg(long, value_name = "FILE")]
+        plan: Option<PathBuf>,
+    },
     /// Show newer chart versions and what they change, and upgrade to the chosen ones
     Upgrade(UpgradeArgs),
     /// Remove the stack, last wave first; data and CRDs stay unless asked
@@ -253,6 +261,12 @@ pub enum Command {
         /// Exit with 8 where something would change
         #[arg(long)]
         exit_code: bool,
+        /// Plan as `install --adopt` does
+        #[arg(long, env = "TAILWATCH_ADOPT", value_parser = FalseyValueParser::new())]
+        adopt: bool,
+        /// Write the plan into a file for `tailwatch install --plan FILE`
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Run every check that can be made before anything is changed
     Preflight {

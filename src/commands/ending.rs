@@ -16,7 +16,7 @@ use crate::writes::{ClusterState, Writes};
 /// The name of a command whose JSON is one event a line.
 pub(super) fn streams(command: Option<&Command>) -> Option<&'static str> {
     match command {
-        Some(Command::Install(_)) => Some("install"),
+        Some(Command::Install { .. }) => Some("install"),
         Some(Command::Upgrade(_)) => Some("upgrade"),
         Some(Command::Uninstall(_)) => Some("uninstall"),
         // The guided installation needs a person, who reads no JSON.

@@ -10,6 +10,7 @@ use crate::check::stack::{self as stack_checks, Installed, StackContext};
 use crate::cli::GlobalArgs;
 use crate::cluster::{Cluster, ClusterError, Lease, TrackedRelease};
 use crate::commands::lock::Waiting;
+use crate::commands::plan_file::Reviewed;
 use crate::commands::signals::{Leaving, Signals};
 use crate::commands::survey::Survey;
 use crate::commands::verify::verdict;
@@ -41,6 +42,8 @@ pub(super) struct ExecuteOptions<'a> {
     pub(super) allow_unverified: bool,
     /// Whether nobody is asked to confirm the plan.
     pub(super) yes: bool,
+    /// The plan that the run's own has to equal.
+    pub(super) reviewed: Option<&'a Reviewed>,
 }
 
 /// What to work with. Cheap to clone.

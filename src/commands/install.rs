@@ -1,5 +1,6 @@
 //! `tailwatch` and `tailwatch install`: answers, plan, confirmation, run, verification.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::check;
@@ -9,13 +10,13 @@ use crate::cluster::{self, Cluster, KubeconfigOnce};
 use crate::commands::audience::Audience;
 use crate::commands::connect::{self, Connected};
 use crate::commands::execute::{ExecuteOptions, Target, execute};
+use crate::commands::plan_file::{self, Reviewed};
+use crate::commands::planner::{self, Consent, Proposal, Provider};
 use crate::commands::signals::Signals;
-use crate::commands::survey::{Survey, survey};
-use crate::commands::{adoption, ground, reports, saved, secrets, sign_in};
+use crate::commands::{adoption, reports, saved, secrets, sign_in};
 use crate::config::{Draft, Settings};
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
-use crate::helm::Ownership;
 use crate::plan::{self, PlanError, Untried};
 use crate::process::Environment;
 use crate::report::{self, Record, style::Style};
@@ -45,8 +46,8 @@ pub(super) async fn guided(global: &GlobalArgs, signals: &Signals, record: &Reco
     }
     let arguments: InstallArgs = twins()?;
     let draft = saved::judged(&global, &arguments.settings)?;
-    proceed(&global, &arguments, draft, Run { scope: Scope::Everything, signals, record, kubeconfig: target.once })
-        .await
+    let run = Run { scope: Scope::Everything, signals, record, kubeconfig: target.once, reviewed: None };
+    proceed(&global, &arguments, draft, run).await
 }
 
 /// What the environment says of flags that the guided mode has none of.
@@ -57,19 +58,17 @@ fn twins<T: clap::Args>() -> Result<T, Error> {
 /// The same from answers; asks only what is missing, and only a person.
 pub(super) async fn install(
     global: &GlobalArgs,
-    arguments: &InstallArgs,
+    (arguments, plan): (&InstallArgs, Option<&Path>),
     signals: &Signals,
     record: &Record,
 ) -> Result<u8, Error> {
     let draft = saved::judged(global, &arguments.settings)?;
+    let reviewed = plan.map(plan_file::Reviewed::read).transpose()?;
+    // Who reviewed the plan has confirmed it.
+    let arguments = &InstallArgs { yes: arguments.yes || reviewed.is_some(), ..arguments.clone() };
     somebody_confirms(global, arguments)?;
-    proceed(
-        global,
-        arguments,
-        draft,
-        Run { scope: Scope::OnlyMissing, signals, record, kubeconfig: KubeconfigOnce::default() },
-    )
-    .await
+    let (kubeconfig, reviewed) = (KubeconfigOnce::default(), reviewed.as_ref());
+    proceed(global, arguments, draft, Run { scope: Scope::OnlyMissing, signals, record, kubeconfig, reviewed }).await
 }
 
 /// A person, or `--yes`.
@@ -85,9 +84,6 @@ pub(super) fn somebody_confirms(global: &GlobalArgs, arguments: &InstallArgs) ->
     Ok(())
 }
 
-/// Whose work depends on what the identity provider answers.
-const DOOR: &str = "oauth2-proxy";
-
 /// How often it is planned afresh when what stands changes under the plan.
 pub(super) const PLANS: u32 = 3;
 
@@ -96,10 +92,12 @@ struct Run<'a> {
     signals: &'a Signals,
     record: &'a Record,
     kubeconfig: KubeconfigOnce,
+    reviewed: Option<&'a Reviewed>,
 }
 
 async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run: Run<'_>) -> Result<u8, Error> {
     let options = options("install", arguments, (run.signals, run.record))?;
+    let options = ExecuteOptions { reviewed: run.reviewed, ..options };
     // Wrong variables are told before anything is changed.
     let login: LoginArgs = twins()?;
     tell_notices(draft.notices(), global);
@@ -139,6 +137,7 @@ pub(super) fn options<'a>(
         ownership: adoption::consent(arguments.adopt),
         allow_unverified: arguments.allow_unverified,
         yes: arguments.yes,
+        reviewed: None,
     })
 }
 
@@ -186,33 +185,17 @@ async fn plan_and_execute(
     options: ExecuteOptions<'_>,
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
-    let Target { cluster, helm } = target;
-    let mut survey = connect::of_one_cluster(cluster, survey(global, cluster, helm, settings)).await?;
+    let proof = if options.skip_verify { Proof::None } else { Proof::Checks };
+    let consent = Consent { ownership: options.ownership, proof, provider: Provider::Ask };
+    let proposing = planner::propose(global, target, settings, consent);
+    let Proposal { survey, checks, restarts } = connect::of_one_cluster(&target.cluster, proposing).await?;
     reports::note_planned(options.record, &survey);
-    let strangers = survey.strangers();
-    if options.ownership == Ownership::Respect && !strangers.is_empty() {
-        return Err(PlanError::Strangers { releases: strangers }.into());
-    }
-    let mut restarts = Vec::new();
+    planner::refuse_unmanaged(&survey, options.ownership)?;
     if survey.plan.has_changes() {
-        let proof = if options.skip_verify { Proof::None } else { Proof::Checks };
-        let by_helm = !survey.prepared.releases.is_empty() || !survey.plan.removals.is_empty();
-        let ground = async {
-            let look = ground::look((cluster, helm), settings, &survey, proof);
-            if by_helm { look.await } else { Ok(Vec::new()) }
-        };
-        let asking = async {
-            tokio::try_join!(
-                adoption::look_before_a_change(cluster, helm, &survey, options.ownership),
-                ground,
-                asked_of_the_provider(target, settings, &survey),
-            )
-        };
-        let (found, ground, identity) = connect::of_one_cluster(cluster, asking).await?;
-        refuse_failed(&[&ground[..], &found.checks, &identity].concat(), &style, options.record)?;
-        let doubtful = ground.iter().chain(&identity).filter(|check| check.verdict == Verdict::Warn);
-        survey.prepared.notices.extend(doubtful.map(in_the_plan));
-        restarts = adoption::announce(&found, &mut survey);
+        refuse_failed(&checks, &style, options.record)?;
+    }
+    if let Some(reviewed) = options.reviewed {
+        reviewed.confirm(&plan_file::reviewed(&target.cluster, settings, &survey, options.ownership))?;
     }
     if global.output == Output::Human && !global.quiet {
         report::write_stderr(&report::plan_table(&survey.plan.steps(), &style, report::width()));
@@ -232,25 +215,6 @@ async fn plan_and_execute(
         }
     }
     execute(global, target.clone(), settings, survey, options).await
-}
-
-/// Where the door stays as it is, nobody is asked.
-async fn asked_of_the_provider(
-    target: &Target,
-    settings: &Settings,
-    survey: &Survey,
-) -> Result<Vec<CheckResult>, Error> {
-    if !survey.changes(DOOR) {
-        return Ok(Vec::new());
-    }
-    let client = check::identity::client(&target.cluster, settings).await?;
-    Ok(check::identity::run(settings, client.ok()).await)
-}
-
-/// A doubt, as a notice of the plan.
-fn in_the_plan(check: &CheckResult) -> String {
-    let topic = if check.group == check::identity::GROUP { &check.group } else { &check.id };
-    format!("{topic}: {}", check.detail)
 }
 
 /// What would fail later is told before the first change.

@@ -14,6 +14,8 @@ mod lock;
 mod manual;
 mod offers;
 mod plan;
+mod plan_file;
+mod planner;
 mod preflight;
 mod reports;
 mod saved;
@@ -112,17 +114,19 @@ fn dispatch(global: GlobalArgs, command: Option<Command>, run: Run<'_>) -> Resul
     let writes = (run.writes, run.abandon(&global, ending::streams(command.as_ref())));
     match command {
         None => drive(writes, |signals| async move { install::guided(&global, &signals, record).await }),
-        Some(Command::Install(arguments)) => {
-            drive(writes, |signals| async move { install::install(&global, &arguments, &signals, record).await })
-        }
+        Some(Command::Install { run, plan }) => drive(writes, |signals| async move {
+            install::install(&global, (&run, plan.as_deref()), &signals, record).await
+        }),
         Some(Command::Upgrade(arguments)) => {
             drive(writes, |signals| async move { upgrade::upgrade(&global, &arguments, &signals, record).await })
         }
         Some(Command::Uninstall(arguments)) => {
             drive(writes, |signals| async move { uninstall::uninstall(&global, &arguments, &signals, record).await })
         }
-        Some(Command::Plan { settings, diff, exit_code }) => drive(writes, |signals| async move {
-            plan::plan(&global, &settings, plan::PlanOptions { diff, exit_code }, signals.writes()).await
+        Some(Command::Plan { settings, diff, exit_code, adopt, out }) => drive(writes, |signals| async move {
+            let options =
+                plan::PlanOptions { diff, exit_code, ownership: adoption::consent(adopt), out: out.as_deref() };
+            plan::plan(&global, &settings, options, signals.writes()).await
         }),
         Some(Command::Preflight { settings, adopt }) => drive(writes, |signals| async move {
             let noted = (record, signals.writes());

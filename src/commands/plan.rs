@@ -2,21 +2,30 @@
 
 use serde::Serialize;
 
+use std::path::Path;
+
+use crate::check::ground::Proof;
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::{Cluster, ClusterIdentity};
 use crate::commands::connect::{self, Connected};
-use crate::commands::{saved, secrets, survey::survey};
+use crate::commands::execute::Target;
+use crate::commands::planner::{self, Consent, Provider};
+use crate::commands::{plan_file, saved, secrets};
 use crate::error::{self, Error};
-use crate::event::PlannedStep;
+use crate::event::{CheckResult, PlannedStep};
+use crate::helm::Ownership;
 use crate::plan::{StepDiff, diffs};
 use crate::report::{self, style::Style};
 use crate::writes::Writes;
 
-/// What to show.
+/// What to show, and what is agreed to.
 #[derive(Clone, Copy)]
-pub(super) struct PlanOptions {
+pub(super) struct PlanOptions<'a> {
     pub(super) diff: bool,
     pub(super) exit_code: bool,
+    pub(super) ownership: Ownership,
+    /// Where the plan is written for `install --plan`.
+    pub(super) out: Option<&'a Path>,
 }
 
 #[derive(Serialize)]
@@ -26,6 +35,8 @@ struct PlanDocument {
     cluster: PlannedCluster,
     steps: Vec<PlannedStep>,
     notices: Vec<String>,
+    /// Checks that `install` would stop at.
+    failed: Vec<CheckResult>,
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<Vec<StepDiff>>,
 }
@@ -53,32 +64,39 @@ impl PlannedCluster {
 pub(super) async fn plan(
     global: &GlobalArgs,
     arguments: &SettingsArgs,
-    options: PlanOptions,
+    options: PlanOptions<'_>,
     writes: &Writes,
 ) -> Result<u8, Error> {
     let draft = saved::judged(global, arguments)?;
     let Connected { cluster, helm, draft, kept } = connect::connect(global, &draft, writes).await?;
+    let target = Target { cluster, helm };
+    let cluster = &target.cluster;
     let read = async {
         let draft = draft?;
         let places = secrets::places([Some(&draft), kept.as_ref()]);
         let answers = saved::answers(&draft, arguments)?;
         answers.repository_confirmed()?;
-        let survey = survey(global, &cluster, &helm, &answers.settings).await?;
-        Ok((answers.notices, survey, places))
+        let consent = Consent { ownership: options.ownership, proof: Proof::Checks, provider: Provider::Skip };
+        let proposal = planner::propose(global, &target, &answers.settings, consent).await?;
+        Ok((answers, proposal, places))
     };
-    let (mut notices, mut survey, places) = connect::of_one_cluster(&cluster, read).await?;
-    let foreign = survey.foreign_objects().into_iter();
-    let told = foreign.map(|object| format!("{object}: of another owner; install stops there unless --adopt is given"));
-    survey.prepared.notices.extend(told.collect::<Vec<_>>());
-    notices.extend(survey.prepared.notices);
+    let (answers, proposal, places) = connect::of_one_cluster(cluster, read).await?;
+    let failed: Vec<CheckResult> = proposal.failed().cloned().collect();
+    let (survey, mut notices) = (proposal.survey, answers.notices);
+    notices.extend(survey.prepared.notices.iter().cloned());
+    if let Some(path) = options.out {
+        planner::refuse_unmanaged(&survey, options.ownership)?;
+        plan_file::write(path, &plan_file::reviewed(cluster, &answers.settings, &survey, options.ownership))?;
+    }
     let diff = options.diff.then(|| diffs(&survey.plan, &survey.observed, &survey.prepared.manifests, &places));
     let style = Style::resolve(global);
     match global.output {
         Output::Json => report::json_document(&PlanDocument {
             version: 1,
-            cluster: PlannedCluster::of(&cluster),
+            cluster: PlannedCluster::of(cluster),
             steps: survey.plan.steps(),
             notices,
+            failed,
             diff,
         }),
         Output::Human => {
@@ -90,6 +108,9 @@ pub(super) async fn plan(
             }
             for notice in &notices {
                 report::notice(notice, &style);
+            }
+            if !failed.is_empty() {
+                report::write_stderr(&report::checks_table(&failed, &style, report::width()));
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::stack::Release;
 /// The command's name where it writes reports.
 pub(super) fn writer(command: Option<&Command>) -> Option<&'static str> {
     match command {
-        None | Some(Command::Install(_)) => Some("install"),
+        None | Some(Command::Install { .. }) => Some("install"),
         Some(Command::Upgrade(_)) => Some("upgrade"),
         Some(Command::Preflight { .. }) => Some("preflight"),
         Some(Command::Verify(_)) => Some("verify"),

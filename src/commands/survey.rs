@@ -1,13 +1,14 @@
 //! From settings to a prepared plan: facts, wanted releases, what stands, the plan, rendered charts. Reads only.
 
-use crate::check::adoption::{self, Incoming, OwnChange, Taken};
+use crate::check::adoption::{Incoming, OwnChange, Taken};
+use crate::check::identity;
 use crate::cli::GlobalArgs;
 use crate::cluster::{Cluster, ClusterIdentity};
 use crate::commands::secrets;
 use crate::config::Settings;
 use crate::engine::{self, Prepared};
 use crate::error::Error;
-use crate::event::ActionKind;
+use crate::event::{ActionKind, CheckResult, Verdict};
 use crate::helm::Helm;
 use crate::plan::{self, Anew, Observed, Plan, Rendered, Untried, Work};
 use crate::stack::{self, Catalogue, Release};
@@ -48,9 +49,13 @@ impl Survey {
         changes.map(|changed| OwnChange { live: changed.live.as_ref(), wanted: &changed.wanted }).collect()
     }
 
-    /// Objects of other owners that have the names of our own, in words.
-    pub(super) fn foreign_objects(&self) -> Vec<String> {
-        self.own().iter().filter_map(adoption::foreign).map(|foreign| foreign.to_string()).collect()
+    /// Adds the checks that only warn to the notices of the plan.
+    pub(super) fn note_doubts(&mut self, checks: &[CheckResult]) {
+        let doubtful = checks.iter().filter(|check| check.verdict == Verdict::Warn);
+        self.prepared.notices.extend(doubtful.map(|check| {
+            let topic = if check.group == identity::GROUP { &check.group } else { &check.id };
+            format!("{topic}: {}", check.detail)
+        }));
     }
 
     /// Namespaces in which a claim will grow.

@@ -172,6 +172,7 @@ mod tests {
             values: json!({"a": 1}),
             overrides: json!({}),
             secrets: Vec::new(),
+            derived: Vec::new(),
             crds: CrdPolicy::None,
             api_versions: vec![],
             wait_for: vec![],

@@ -79,6 +79,14 @@ pub enum PlanError {
         /// What, e.g. `release loki` or `Deployment oauth2-proxy`.
         what: String,
     },
+    /// The plan that was reviewed is not the one that would be executed.
+    #[error("the reviewed plan {file} does not hold any more: {why}")]
+    Reviewed {
+        /// Its file.
+        file: String,
+        /// The first difference.
+        why: String,
+    },
     /// helm keeps releases of the stack where the driver in use does not look.
     #[error("{}", other_driver(*uses, once, twice))]
     OtherDriver {
@@ -169,6 +177,9 @@ impl PlanError {
             PlanError::NoGrowth { class, .. } => Some(format!(
                 "set allowVolumeExpansion on StorageClass {class} if its driver can grow volumes, or keep the size below `storage:`"
             )),
+            PlanError::Reviewed { .. } => {
+                Some("write the plan again with `tailwatch plan --out FILE`, review it, then run `tailwatch install --plan FILE`".into())
+            }
             PlanError::Stale { .. } => Some("run the same command again; it plans from the current state".into()),
             PlanError::OtherDriver { uses, once, twice } => Some(match (twice.first(), once.first()) {
                 (Some((release, namespace)), _) => {

@@ -18,6 +18,7 @@ mod outsiders;
 mod place;
 mod preconditions;
 mod releases;
+mod reviewed;
 mod uninstall;
 mod volumes;
 mod whose;
@@ -34,6 +35,7 @@ pub use offers::{Mirror, Offer, Untried, mark_one_way, untried};
 pub use outsiders::{KubeletService, in_words, kubelet_left, kubelet_service, operator_users};
 pub use preconditions::{Precondition, check_preconditions};
 pub use releases::standing_releases;
+pub use reviewed::{FORMAT, Review, ReviewedPlan, ReviewedRelease};
 pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, manifests, uninstall};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -39,6 +39,9 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &LiveFacts) ->
     Ok(releases)
 }
 
+/// Placeholders whose text follows from a Secret of ours.
+const DERIVED: [&str; 2] = ["webhook.caBundle", "checksum.oauth2Proxy"];
+
 struct OwnSecrets {
     door: SecretData,
     webhook: SecretData,
@@ -70,6 +73,7 @@ fn release(
         values,
         overrides,
         secrets: settings.values.get(&component.name).into_iter().flat_map(ChartValues::secrets).cloned().collect(),
+        derived: DERIVED.iter().filter_map(|key| fillings.get(key)?.as_str().map(str::to_owned)).collect(),
         crds: row.crds,
         api_versions: row.api_versions.clone(),
         wait_for: row.wait_for.clone(),

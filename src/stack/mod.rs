@@ -97,6 +97,8 @@ pub struct Release {
     pub overrides: Value,
     /// Secrets in them, which the answers read from elsewhere.
     pub secrets: Vec<Secret<String>>,
+    /// Texts in them that follow from Secrets of ours, which each plan generates until they are installed.
+    pub derived: Vec<String>,
     /// How CRDs reach the cluster.
     pub crds: CrdPolicy,
     /// API versions that the cluster will have once earlier waves stand (`group/version/Kind`), for rendering.

@@ -25,6 +25,7 @@ mod one_cluster;
 mod own_objects;
 mod recording_issuer;
 mod refusals;
+mod reviewed_plan;
 mod sandboxes;
 mod saved_state;
 mod secrets;

@@ -207,6 +207,7 @@ pub(super) mod fixtures {
             values: json!({}),
             overrides: json!({}),
             secrets: Vec::new(),
+            derived: Vec::new(),
             crds: CrdPolicy::None,
             api_versions: vec![],
             wait_for: vec![],

@@ -1,0 +1,107 @@
+//! The file that `plan --out` writes and `install --plan` reads.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::cluster::Cluster;
+use crate::commands::survey::Survey;
+use crate::config::Settings;
+use crate::error::Error;
+use crate::helm::Ownership;
+use crate::input;
+use crate::plan::{FORMAT, PlanError, Review, ReviewedPlan};
+
+/// Larger files are refused unread, in bytes.
+const LARGEST: u64 = 16 << 20;
+
+/// What was surveyed, as a file has it.
+pub(super) fn reviewed(cluster: &Cluster, settings: &Settings, survey: &Survey, ownership: Ownership) -> ReviewedPlan {
+    let identity = cluster.identity().to_string();
+    let mut takeovers: Vec<String> =
+        survey.taken.iter().map(|taken| format!("{} of {}", taken.object, taken.owner)).collect();
+    takeovers.sort();
+    let review = Review {
+        cluster: &identity,
+        namespace: settings.namespace.as_str(),
+        adopt: ownership == Ownership::Take,
+        takeovers: &takeovers,
+    };
+    let archive = |component: &str| Some(survey.prepared.releases.get(component)?.chart.digest.clone());
+    ReviewedPlan::of(&survey.plan, review, archive)
+}
+
+/// Writes it whole or not at all.
+pub(super) fn write(path: &Path, plan: &ReviewedPlan) -> Result<(), Error> {
+    let unwritable = |error: std::io::Error| Error::Usage {
+        message: format!("--out {} cannot be written: {error}", path.display()),
+        hint: Some("name a file in a folder that exists and can be written to".into()),
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".tailwatch-").tempfile_in(folder).map_err(unwritable)?;
+    let text = serde_json::to_string_pretty(plan).map_err(|error| unwritable(error.into()))?;
+    writeln!(file, "{text}").map_err(unwritable)?;
+    file.persist(path).map(drop).map_err(|error| unwritable(error.error))
+}
+
+/// A plan that was reviewed, with its file.
+pub(super) struct Reviewed {
+    path: PathBuf,
+    plan: ReviewedPlan,
+}
+
+impl Reviewed {
+    /// Reads the file of `--plan`.
+    pub(super) fn read(path: &Path) -> Result<Reviewed, Error> {
+        Ok(Reviewed { path: path.to_owned(), plan: read(path)? })
+    }
+
+    /// An error if the plan that was made now is another one.
+    pub(super) fn confirm(&self, now: &ReviewedPlan) -> Result<(), Error> {
+        let file = self.path.display().to_string();
+        self.plan.difference(now).map_or(Ok(()), |why| Err(PlanError::Reviewed { file, why }.into()))
+    }
+}
+
+fn read(path: &Path) -> Result<ReviewedPlan, Error> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u64,
+    }
+    let refused = |found: String| Error::Usage {
+        message: format!("--plan {}: {found}", path.display()),
+        hint: Some("write the plan again with `tailwatch plan --out FILE`, and review it".into()),
+    };
+    let text = input::read_text(path, LARGEST).map_err(|error| refused(error.to_string()))?;
+    let not_a_plan = |error: serde_json::Error| refused(format!("not a plan of `tailwatch plan --out`: {error}"));
+    let Version { version } = serde_json::from_str(&text).map_err(not_a_plan)?;
+    if version != u64::from(FORMAT) {
+        return Err(refused(format!("the plan has format {version}, this tailwatch reads format {FORMAT}")));
+    }
+    serde_json::from_str(&text).map_err(not_a_plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_plan_is_refused_with_what_was_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.json");
+        for (text, named) in [
+            ("", "line 1"),
+            ("{}", "version"),
+            ("{\"version\": 2}", "format 2"),
+            ("{\"version\": 1, \"cluster\": 3}", "line 1"),
+            ("{\"version\": 1, \"stpes\": []}", "stpes"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = read(&path).unwrap_err();
+            assert_eq!(error.exit_code(), crate::error::USAGE);
+            assert!(error.to_string().contains(named), "{text}: {error}");
+        }
+        assert!(read(folder.path()).is_err() && read(&folder.path().join("gone")).is_err());
+    }
+}

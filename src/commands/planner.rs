@@ -1,0 +1,91 @@
+//! From settings to what an install would do: the survey, and every check that needs it. Reads only.
+
+use crate::check::ground::Proof;
+use crate::check::identity;
+use crate::cli::GlobalArgs;
+use crate::commands::execute::Target;
+use crate::commands::survey::{Survey, survey};
+use crate::commands::{adoption, ground};
+use crate::config::Settings;
+use crate::error::Error;
+use crate::event::{CheckResult, Verdict};
+use crate::helm::Ownership;
+use crate::plan::PlanError;
+
+/// What an install would do, and what stands against it.
+pub(super) struct Proposal {
+    pub(super) survey: Survey,
+    /// Checks of the target, those that failed included.
+    pub(super) checks: Vec<CheckResult>,
+    /// Workloads whose pods are replaced by taking them over.
+    pub(super) restarts: Vec<String>,
+}
+
+impl Proposal {
+    /// Checks that an install would stop at.
+    pub(super) fn failed(&self) -> impl Iterator<Item = &CheckResult> {
+        self.checks.iter().filter(|check| check.verdict == Verdict::Fail)
+    }
+}
+
+/// What is agreed to before a plan is made.
+#[derive(Clone, Copy)]
+pub(super) struct Consent {
+    pub(super) ownership: Ownership,
+    /// The permissions that are asked for.
+    pub(super) proof: Proof,
+    pub(super) provider: Provider,
+}
+
+/// Whether the identity provider is asked, which leaves a failed exchange in its log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Provider {
+    Ask,
+    Skip,
+}
+
+/// The component that depends on the identity provider.
+const OAUTH2_PROXY: &str = "oauth2-proxy";
+
+/// Surveys the cluster and checks the target for what will change.
+pub(super) async fn propose(
+    global: &GlobalArgs,
+    target: &Target,
+    settings: &Settings,
+    consent: Consent,
+) -> Result<Proposal, Error> {
+    let Target { cluster, helm } = target;
+    let survey = survey(global, cluster, helm, settings).await?;
+    let mut proposal = Proposal { survey, checks: Vec::new(), restarts: Vec::new() };
+    let survey = &proposal.survey;
+    if !survey.plan.has_changes() {
+        return Ok(proposal);
+    }
+    let by_helm = !survey.prepared.releases.is_empty() || !survey.plan.removals.is_empty();
+    let ground = async {
+        let look = ground::look((cluster, helm), settings, survey, consent.proof);
+        if by_helm { look.await } else { Ok(Vec::new()) }
+    };
+    let conflicts = adoption::look_before_a_change(cluster, helm, survey, consent.ownership);
+    let identity = async {
+        if consent.provider == Provider::Skip || !survey.changes(OAUTH2_PROXY) {
+            return Ok(Vec::new());
+        }
+        let client = identity::client(cluster, settings).await?;
+        Ok(identity::run(settings, client.ok()).await)
+    };
+    let (ground, conflicts, identity) = tokio::try_join!(ground, conflicts, identity)?;
+    proposal.survey.note_doubts(&[&ground[..], &identity].concat());
+    proposal.restarts = adoption::announce(&conflicts, &mut proposal.survey);
+    proposal.checks = [ground, conflicts.checks, identity].concat();
+    Ok(proposal)
+}
+
+/// An error if releases of the stack's names were not installed by tailwatch and may not be taken over.
+pub(super) fn refuse_unmanaged(survey: &Survey, ownership: Ownership) -> Result<(), Error> {
+    let unmanaged = survey.strangers();
+    match ownership == Ownership::Respect && !unmanaged.is_empty() {
+        true => Err(PlanError::Strangers { releases: unmanaged }.into()),
+        false => Ok(()),
+    }
+}
