@@ -106,7 +106,7 @@ pub struct InstallArgs {
     /// Do not run the checks afterwards
     #[arg(long, env = "TAILWATCH_SKIP_VERIFY", value_parser = FalseyValueParser::new())]
     pub skip_verify: bool,
-    /// Take over objects of the stack's names that stand already and are somebody else's
+    /// Take over objects of the stack's names that stand already and are another owner's
     #[arg(long, env = "TAILWATCH_ADOPT", value_parser = FalseyValueParser::new())]
     pub adopt: bool,
     /// Agree to chart versions of a major that was never tried with this tailwatch
@@ -328,7 +328,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_line_still_tells_which_command_streams_events() {
+    fn a_wrong_line_still_reports_which_command_streams_events() {
         for (line, expected) in [
             ("install --output json --nonsense", Some("install")),
             ("install --nonsense --output=json", Some("install")),

@@ -2,10 +2,15 @@
 //! the rendering is `report::failure`'s. Whether the cluster was changed is no error's to say: [`CommandError`] adds it
 //! from the record of the run's writes.
 
-use crate::{
-    cluster::ClusterError, config::ConfigError, engine::EngineError, event::Diagnosis, helm::HelmError,
-    plan::PlanError, stack::StackError, wizard::WizardError, writes::ClusterState,
-};
+use crate::cluster::ClusterError;
+use crate::config::ConfigError;
+use crate::engine::EngineError;
+use crate::event::Diagnosis;
+use crate::helm::HelmError;
+use crate::plan::PlanError;
+use crate::stack::StackError;
+use crate::wizard::WizardError;
+use crate::write_record::ClusterState;
 
 pub use crate::exit_code::{
     ANSWERS, CHANGES, INSTALL, INTERNAL, INTERRUPTED, LOCKED, OK, PREFLIGHT, USAGE, VERIFICATION,
@@ -109,7 +114,7 @@ pub enum Checked {
     /// The end of an install whose releases are all ready.
     Install,
     /// `verify`, which makes nothing but the objects of its checks.
-    Standing,
+    InstalledRelease,
 }
 
 /// How a command failed: its error, and whether the run had written to the cluster by then.
@@ -128,7 +133,7 @@ impl std::fmt::Display for CommandError {
             (Error::InterruptedChecks { of: Checked::Install }, ClusterState::Changed) => {
                 "; the stack is installed, but not verified"
             }
-            (Error::InterruptedChecks { of: Checked::Standing }, ClusterState::Changed) => {
+            (Error::InterruptedChecks { of: Checked::InstalledRelease }, ClusterState::Changed) => {
                 "; only the objects of its checks were created"
             }
             (Error::Interrupted | Error::Declined | Error::Preflight { .. }, ClusterState::Changed) => {

@@ -7,8 +7,8 @@
 mod diagnosis;
 mod explanation;
 mod hop;
-mod kept;
 mod planned;
+mod retained;
 mod sign_in;
 mod summary;
 mod upgrade;
@@ -19,11 +19,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-pub use diagnosis::{Diagnosis, Place, Severity};
+pub use diagnosis::{DiagnosedObject, Diagnosis, Severity};
 pub use explanation::{Explanation, Topic};
 pub use hop::Hop;
-pub use kept::Kept;
 pub use planned::{ActionKind, Effects, PlannedStep, Rollback};
+pub use retained::Kept;
 pub use sign_in::SignIn;
 pub use summary::{RunError, RunOutcome, RunSummary};
 pub use upgrade::{PathRow, UpgradeRow};

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     match commands::run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            report::failure::render(&error, &style);
+            report::error_message::render(&error, &style);
             ExitCode::from(error.exit_code())
         }
     }

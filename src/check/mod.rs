@@ -2,19 +2,16 @@
 //! `verify` share. A check leaves nothing behind: what it has to make (a probe pod, an alert) it takes away again.
 //! Must not print or prompt.
 
-pub mod adoption;
-pub mod ground;
-pub mod identity;
-mod known;
-pub mod login;
 #[cfg(test)]
-mod manual_tests;
+mod docs_tests;
+mod https_client;
+pub mod login;
+mod precomputed;
 pub mod preflight;
 mod row;
 mod runner;
-pub mod stack;
 mod texts;
-mod web;
+pub mod verify;
 
 use serde_json::Value;
 

@@ -102,7 +102,7 @@ pub(super) enum State {
     NotYet,
     /// False, and time will not mend it.
     Fail,
-    /// It cannot be told here.
+    /// It cannot be reported here.
     Skip,
 }
 

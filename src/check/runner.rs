@@ -21,7 +21,7 @@ const NODES: usize = 10;
 
 impl Default for Selection {
     fn default() -> Selection {
-        Selection { only: Vec::new(), skipped: Vec::new(), because: "as asked", patience: None, nodes: NODES }
+        Selection { only: Vec::new(), skipped: Vec::new(), because: "as asked", wait_limit: None, nodes: NODES }
     }
 }
 
@@ -52,7 +52,7 @@ pub struct Selection {
     /// Why not these, as it follows "not tested, ".
     pub because: &'static str,
     /// The longest that a check may stay "not yet"; `None`: each check's own deadline.
-    pub patience: Option<Duration>,
+    pub wait_limit: Option<Duration>,
     /// On how many nodes at most a pod writes a line.
     pub nodes: usize,
 }
@@ -65,8 +65,8 @@ pub(super) async fn run<C: Subject>(
     events: Option<&Events>,
 ) -> Vec<CheckResult> {
     let mut waiting: Vec<&'static Row<C>> = chosen(rows, &context.selection().only);
-    let tell = |event: Event| events.into_iter().for_each(|events| events.send(event.clone()));
-    tell(Event::ChecksStarted { checks: waiting.iter().map(|row| row.id.to_owned()).collect() });
+    let emit = |event: Event| events.into_iter().for_each(|events| events.send(event.clone()));
+    emit(Event::ChecksStarted { checks: waiting.iter().map(|row| row.id.to_owned()).collect() });
     let order: Vec<&str> = waiting.iter().map(|row| row.id).collect();
     let mut results: BTreeMap<String, CheckResult> = BTreeMap::new();
     let mut running: FuturesUnordered<BoxFuture<'_, CheckResult>> = FuturesUnordered::new();
@@ -87,7 +87,7 @@ pub(super) async fn run<C: Subject>(
         }
         let Some(mut result) = running.next().await else { break };
         result.hint = result.hint.map(|hint| hint.replace("NAMESPACE", context.namespace()));
-        tell(Event::CheckFinished(result.clone()));
+        emit(Event::CheckFinished(result.clone()));
         results.insert(result.id.clone(), result);
     }
     order.iter().filter_map(|id| results.remove(*id)).collect()
@@ -120,7 +120,7 @@ fn reason_to_skip<C: Subject>(row: &Row<C>, context: &C, results: &BTreeMap<Stri
 /// Tries a check until it is true, its time is over or nothing can be checked any more.
 async fn try_until<C: Subject>(row: &Row<C>, context: &C, unreachable: Shared<BoxFuture<'_, String>>) -> CheckResult {
     let started = Instant::now();
-    let deadline = context.selection().patience.map_or(row.deadline, |patience| row.deadline.min(patience));
+    let deadline = context.selection().wait_limit.map_or(row.deadline, |wait_limit| row.deadline.min(wait_limit));
     // One try is made in any case, and has the time that its requests take.
     let limit = sleep(deadline.max(ONE_TRY));
     let mut last = "it did not end".to_owned();
@@ -176,11 +176,11 @@ fn result<C>(row: &Row<C>, finding: Finding, took: Duration) -> CheckResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::stack;
+    use crate::check::verify;
 
     #[test]
     fn a_chosen_check_brings_what_it_needs() {
-        let ids: Vec<_> = chosen(&stack::rows(), &["grafana-reads-loki".into()]).iter().map(|row| row.id).collect();
+        let ids: Vec<_> = chosen(&verify::rows(), &["grafana-reads-loki".into()]).iter().map(|row| row.id).collect();
         assert_eq!(ids, ["loki-ready", "grafana-healthy", "grafana-anonymous", "grafana-reads-loki"]);
     }
 }

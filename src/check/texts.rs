@@ -1,7 +1,8 @@
 //! What each check asks, for documentation: `docs/checks.md` and `tailwatch explain` are made of these texts.
 
+use crate::check::preflight::{conflicts, oidc, prerequisites, target};
 use crate::check::row::Row;
-use crate::check::{adoption, ground, identity, login, preflight, stack};
+use crate::check::{login, verify};
 use crate::event::Verdict;
 
 /// A check as it is documented.
@@ -30,17 +31,21 @@ pub fn texts() -> Vec<CheckText> {
 
 /// Those of the installed stack.
 pub(super) fn of_the_stack() -> Vec<CheckText> {
-    stack::rows().into_iter().map(text).collect()
+    verify::rows().into_iter().map(text).collect()
 }
 
 /// Those of the cluster and this machine.
 pub(super) fn before_a_change() -> Vec<CheckText> {
-    [preflight::ROWS, preflight::RENDERED, ground::ROWS, adoption::ROWS].into_iter().flatten().map(text).collect()
+    [prerequisites::ROWS, prerequisites::RENDERED, target::ROWS, conflicts::ROWS]
+        .into_iter()
+        .flatten()
+        .map(text)
+        .collect()
 }
 
 /// Those of the identity provider.
 pub(super) fn of_the_provider() -> Vec<CheckText> {
-    identity::rows().into_iter().map(text).collect()
+    oidc::rows().into_iter().map(text).collect()
 }
 
 fn text<C>(row: &Row<C>) -> CheckText {

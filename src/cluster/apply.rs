@@ -23,20 +23,20 @@ const CRDS_AT_ONCE: usize = 4;
 
 /// Who applies an object, and whether it takes fields that others hold.
 #[derive(Clone, Copy)]
-pub(super) struct Hand<'a> {
+pub(super) struct ApplyMode<'a> {
     manager: &'a str,
     force: bool,
 }
 
-impl<'a> Hand<'a> {
+impl<'a> ApplyMode<'a> {
     /// Takes fields from whoever holds them.
-    pub(super) fn taking(manager: &'a str) -> Hand<'a> {
-        Hand { manager, force: true }
+    pub(super) fn force(manager: &'a str) -> ApplyMode<'a> {
+        ApplyMode { manager, force: true }
     }
 
-    /// A field that somebody else holds with another value is an error.
-    pub(super) fn yielding(manager: &'a str) -> Hand<'a> {
-        Hand { manager, force: false }
+    /// A field that someone else holds with another value is an error.
+    pub(super) fn fail_on_conflict(manager: &'a str) -> ApplyMode<'a> {
+        ApplyMode { manager, force: false }
     }
 }
 
@@ -44,7 +44,7 @@ impl Cluster {
     /// Takes every field of ours off an object that stays; what others set stays too.
     pub async fn withdraw(&self, object: &ObjectRef) -> Result<(), ClusterError> {
         let bare = json!({"apiVersion": object.api_version, "kind": object.kind, "metadata": {"name": object.name}});
-        self.apply_value(&bare, Hand::yielding(FIELD_MANAGER)).await
+        self.apply_value(&bare, ApplyMode::fail_on_conflict(FIELD_MANAGER)).await
     }
 
     /// Puts an object of a release back as its manifest has it, in helm's name, so that helm finds its own.
@@ -66,10 +66,10 @@ impl Cluster {
         for (place, key, value) in marks {
             object["metadata"][place][key] = value.into();
         }
-        self.apply_value(&object, Hand::taking("helm")).await
+        self.apply_value(&object, ApplyMode::force("helm")).await
     }
 
-    pub(super) async fn apply_value(&self, manifest: &Value, hand: Hand<'_>) -> Result<(), ClusterError> {
+    pub(super) async fn apply_value(&self, manifest: &Value, hand: ApplyMode<'_>) -> Result<(), ClusterError> {
         let reference = ObjectRef::of(manifest);
         let what = format!("cannot apply {} {}", reference.kind, reference.name);
         let Some(api) = self.api(&reference.api_version, &reference.kind, reference.namespace.as_deref()).await? else {
@@ -92,7 +92,7 @@ impl Cluster {
                 return Err(ClusterError::CrdDowngrade { name, live, chart });
             }
         }
-        let hand = Hand::taking(FIELD_MANAGER);
+        let hand = ApplyMode::force(FIELD_MANAGER);
         let applied = futures::stream::iter(crds).map(|crd| self.apply_value(crd, hand)).buffered(CRDS_AT_ONCE);
         applied.collect::<Vec<Result<(), ClusterError>>>().await.into_iter().collect::<Result<(), _>>()?;
         let until = Instant::now() + timeout;
@@ -115,7 +115,7 @@ impl Cluster {
         for crd in crds {
             let reference = ObjectRef::of(crd);
             let live = self.get(&reference).await?.unwrap_or_default();
-            if !super::world::has_condition(&live, "Established") {
+            if !super::watch::cache::has_condition(&live, "Established") {
                 return Ok(Some(reference.name));
             }
         }
@@ -146,7 +146,7 @@ impl Cluster {
     }
 
     /// Deletes the object of this uid and orphans its dependents: its pods and their volumes keep running.
-    pub async fn delete_alone(&self, object: &ObjectRef, uid: &str) -> Result<bool, ClusterError> {
+    pub async fn delete_orphaning(&self, object: &ObjectRef, uid: &str) -> Result<bool, ClusterError> {
         self.delete_with(object, DeleteParams::orphan(), uid).await
     }
 

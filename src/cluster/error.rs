@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::cluster::time_limit::{Fenced, NoAnswer};
-use crate::refusal::{self, REFUSALS, Refusal};
+use crate::cluster::request_timeout::{Fenced, NoAnswer};
+use crate::known_errors::{self, KnownError, REFUSALS};
 
 /// A request to the cluster failed.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +104,7 @@ pub enum ClusterError {
         /// Its release or its field managers.
         owner: String,
     },
-    /// Somebody else holds the lock.
+    /// Someone else holds the lock.
     #[error("another run holds the lock: {holder}, since {since}")]
     Locked {
         /// Its holder.
@@ -154,20 +154,20 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
-    /// Somebody else holds the lock.
+    /// Someone else holds the lock.
     pub fn is_locked(&self) -> bool {
         matches!(self, ClusterError::Locked { .. })
     }
 
     /// The row that knows the API server's words, and the words themselves.
-    pub fn refusal(&self) -> Option<(&'static Refusal, &str)> {
+    pub fn refusal(&self) -> Option<(&'static KnownError, &str)> {
         let message = match self {
             ClusterError::Refused { message, .. }
             | ClusterError::Broken { message, .. }
             | ClusterError::Forbidden { message } => message,
             _ => return None,
         };
-        refusal::find(REFUSALS, message).map(|row| (row, message.as_str()))
+        known_errors::find(REFUSALS, message).map(|row| (row, message.as_str()))
     }
 
     /// Nobody answered, which a moment later may be different.
@@ -204,7 +204,7 @@ impl ClusterError {
                     .into()
             }
             ClusterError::Unauthorized => "log in again, or use another --context".into(),
-            ClusterError::Forbidden { message } => match refusal::find(REFUSALS, message) {
+            ClusterError::Forbidden { message } => match known_errors::find(REFUSALS, message) {
                 Some(row) => row.hint.into(),
                 None => "use a context with cluster-admin rights, or ask for the right above".into(),
             },
@@ -222,7 +222,7 @@ impl ClusterError {
                 "see `tailwatch status`, and the pod's log".into()
             }
             ClusterError::Refused { message, .. } => {
-                return refusal::find(REFUSALS, message).map(|row| row.hint.into());
+                return known_errors::find(REFUSALS, message).map(|row| row.hint.into());
             }
         })
     }

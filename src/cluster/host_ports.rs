@@ -4,7 +4,7 @@ use kube::api::ListParams;
 use kube::core::{ObjectList, Request};
 use serde::Deserialize;
 
-use crate::cluster::slim::SLIM_PAGE;
+use crate::cluster::watch::partial::SLIM_PAGE;
 use crate::cluster::{Cluster, ClusterError};
 
 /// A port of a node that a pod holds.

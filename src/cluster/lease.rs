@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::fence::Fence;
-use crate::cluster::heartbeat::{Heartbeat, Loss, holder, how_lost};
-use crate::cluster::silence::Answers;
+use crate::cluster::lease_renewal::{Heartbeat, Loss, holder, how_lost};
+use crate::cluster::unresponsive::Answers;
+use crate::cluster::write_fence::Fence;
 use crate::cluster::{Cluster, ClusterError, ClusterIdentity, FIELD_MANAGER};
 
 /// How often a holder shows that it lives; a lock lasts several of these.
@@ -21,7 +21,7 @@ const HEARTBEATS: u32 = 3;
 /// Pause between two looks at a lock that somebody holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 /// How long letting the lock go may take; otherwise it goes stale by itself.
-const LETTING_GO: Duration = Duration::from_secs(1);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A held lock; its heartbeat ends with it.
 pub struct Lease {
@@ -35,7 +35,7 @@ pub struct Lease {
 }
 
 /// Somebody who knows what else runs on this machine.
-pub trait Witness: Sync {
+pub trait HostLiveness: Sync {
     /// Name of the machine, as far as this knowledge reaches.
     fn identity(&self) -> &str;
     /// Whether no other run, and no helm that one left behind, is at work here, as far as it can be known; true from
@@ -61,9 +61,9 @@ pub struct LeaseRequest<'a> {
     pub duration: Duration,
     /// How long to wait for the end of what else is at work on this machine and shows no sign of life; at least the
     /// duration, in which a living run shows one.
-    pub patience: Duration,
+    pub wait_limit: Duration,
     /// Knows whether a holder of this machine is dead.
-    pub witness: &'a dyn Witness,
+    pub host: &'a dyn HostLiveness,
 }
 
 impl Cluster {
@@ -72,7 +72,7 @@ impl Cluster {
     /// taken over. The clock of another machine is never judged by ours. A holder of this machine is dead as soon as the
     /// witness is alone, and until then nothing is taken over, since a helm that the dead run left behind may still be
     /// at work; after the request's patience that is said instead. Of two takers only one succeeds, by the object's
-    /// resourceVersion. `lost` is cancelled when somebody else takes the lock all the same.
+    /// resourceVersion. `lost` is cancelled when someone else takes the lock all the same.
     pub async fn acquire_lease(
         &self,
         request: LeaseRequest<'_>,
@@ -84,9 +84,9 @@ impl Cluster {
         let mut first: Option<(Instant, Holding)> = None;
         loop {
             let standing = api.get_opt(request.name).await.map_err(failed)?;
-            let alone = request.witness.is_alone();
+            let alone = request.host.is_alone();
             let holding = standing.as_ref().and_then(holding);
-            if !alone && started.elapsed() >= request.patience.max(request.duration) {
+            if !alone && started.elapsed() >= request.wait_limit.max(request.duration) {
                 return Err(left_behind(holding, began));
             }
             if let Some(holding) = holding {
@@ -96,7 +96,7 @@ impl Cluster {
                 if *seen != holding && !is_own {
                     return Err(ClusterError::Locked { holder: holding.holder, since: holding.since });
                 }
-                let is_here = holding.machine.as_deref() == Some(request.witness.identity());
+                let is_here = holding.machine.as_deref() == Some(request.host.identity());
                 let silence = if is_here { one_heartbeat(request.duration) } else { request.duration };
                 let is_dead = alone && since.elapsed() >= silence;
                 if !is_dead && !is_own {
@@ -175,7 +175,7 @@ async fn take(
     };
     let mut metadata = ObjectMeta { name: Some(request.name.to_owned()), ..ObjectMeta::default() };
     metadata.namespace = Some(request.namespace.to_owned());
-    let known_by = [(MACHINE, request.witness.identity().to_owned()), (CLUSTER, cluster.to_string())];
+    let known_by = [(MACHINE, request.host.identity().to_owned()), (CLUSTER, cluster.to_string())];
     metadata.annotations = Some(known_by.map(|(key, value)| (key.to_owned(), value)).into());
     metadata.resource_version = standing.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
     let wanted = LeaseObject { metadata, spec: Some(spec) };
@@ -212,27 +212,27 @@ impl Lease {
     pub async fn release(self) -> Option<String> {
         self.heartbeat.abort();
         let known = self.taken.get().cloned();
-        let found = self.letting_go().now().await;
+        let found = self.lease_release().now().await;
         known.or(found)
     }
 
     /// How to let it go for whoever does not own it.
-    pub fn letting_go(&self) -> LettingGo {
+    pub fn lease_release(&self) -> LeaseRelease {
         let Lease { api, name, holder, answers, .. } = self;
-        LettingGo { api: api.clone(), name: name.clone(), holder: holder.clone(), answers: answers.clone() }
+        LeaseRelease { api: api.clone(), name: name.clone(), holder: holder.clone(), answers: answers.clone() }
     }
 }
 
 /// Lets a lock go, apart from its owner.
 #[derive(Clone)]
-pub struct LettingGo {
+pub struct LeaseRelease {
     api: Api<LeaseObject>,
     name: String,
     holder: String,
     answers: Answers,
 }
 
-impl LettingGo {
+impl LeaseRelease {
     /// Releases it if it is still ours, otherwise tells what became of it; where the API server does not answer at once,
     /// the lock goes stale by itself.
     pub async fn now(&self) -> Option<String> {
@@ -246,11 +246,11 @@ impl LettingGo {
         if self.answers.silent_since().is_some() {
             return None;
         }
-        let released = timeout(LETTING_GO, self.api.patch(&self.name, &parameters, &patch)).await.ok()?;
+        let released = timeout(RELEASE_TIMEOUT, self.api.patch(&self.name, &parameters, &patch)).await.ok()?;
         match released {
             // A JSON patch whose `test` fails is 422 (apiserver, handlers/patch.go).
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 422) => {
-                let standing = timeout(LETTING_GO, self.api.get_opt(&self.name)).await.ok()?.ok()?;
+                let standing = timeout(RELEASE_TIMEOUT, self.api.get_opt(&self.name)).await.ok()?.ok()?;
                 let holder = standing.as_ref().and_then(holder);
                 (holder.as_ref() != Some(&self.holder)).then(|| how_lost(holder))
             }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::cluster::fence::Fence;
-use crate::cluster::time_limit::TimeLimits;
+use crate::cluster::request_timeout::TimeLimits;
+use crate::cluster::write_fence::Fence;
 use tower::Layer as _;
 
 /// How the API server behaves.
@@ -41,7 +41,7 @@ impl Server {
         self.0.lock().unwrap().mood = mood;
     }
 
-    /// Somebody else takes the lock.
+    /// Someone else takes the lock.
     fn rob(&self) {
         let mut state = self.0.lock().unwrap();
         state.version += 1;
@@ -123,7 +123,7 @@ struct Known {
     identity: &'static str,
 }
 
-impl Witness for Known {
+impl HostLiveness for Known {
     fn identity(&self) -> &str {
         self.identity
     }
@@ -136,9 +136,9 @@ impl Witness for Known {
 const LIFE: Duration = Duration::from_secs(20);
 
 async fn taken(cluster: &Cluster, holder: &str, lost: &CancellationToken) -> Result<Lease, ClusterError> {
-    let witness = Known { identity: "here" };
+    let host = Known { identity: "here" };
     let request =
-        LeaseRequest { namespace: "m", name: "tailwatch", holder, duration: LIFE, patience: LIFE, witness: &witness };
+        LeaseRequest { namespace: "m", name: "tailwatch", holder, duration: LIFE, wait_limit: LIFE, host: &host };
     cluster.acquire_lease(request, lost).await
 }
 
@@ -168,7 +168,7 @@ async fn a_run_that_cannot_renew_stops_changing_things_before_its_lock_is_stale_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_somebody_took_meanwhile_ends_the_run_with_its_own_reason() {
+async fn a_lock_that_someone_took_meanwhile_ends_the_run_with_its_own_reason() {
     let server = Server::new();
     let (cluster, lost) = (server.cluster(), CancellationToken::new());
     let lease = taken(&cluster, "1@host/1", &lost).await.unwrap();

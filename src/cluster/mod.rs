@@ -2,38 +2,35 @@
 //! Must not know of helm, print or prompt.
 
 mod apply;
-mod conflicts;
-mod connect;
-mod contents;
-mod count;
+mod client;
+mod cluster_identity;
+mod container_logs;
+mod create;
 mod diagnose;
 mod discovery;
+mod dynamic;
 mod error;
-mod exact;
-mod feed;
-mod fence;
-mod forward;
-mod heartbeat;
+mod field_conflicts;
+mod foreign_fields;
+mod helm_revisions;
 mod host_ports;
-mod identity;
+mod inspect;
 mod lease;
-mod logs;
+mod lease_renewal;
+mod managed_by;
+mod metadata;
 mod nodes;
-mod objects;
 mod own_objects;
-mod owners;
+mod permissions;
+mod port_forward;
 mod quantity;
 mod readiness;
-mod records;
-mod rights;
+mod request_metrics;
+mod request_timeout;
 mod saved_answers;
-mod silence;
-mod slim;
-mod snapshot;
-mod time_limit;
-mod track;
-mod trial;
-mod world;
+mod unresponsive;
+mod watch;
+mod write_fence;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -44,32 +41,32 @@ use kube::core::ApiResource;
 use kube::discovery::Scope;
 use tokio::sync::RwLock;
 
-use crate::cluster::count::RequestCounts;
-use crate::cluster::identity::Probe;
-use crate::cluster::silence::Answers;
+use crate::cluster::cluster_identity::Probe;
+use crate::cluster::request_metrics::RequestCounts;
+use crate::cluster::unresponsive::Answers;
 use crate::config::Secret;
-use crate::writes::Writes;
+use crate::write_record::Writes;
 
 pub use apply::{OPERATOR_VERSION, operator_version, uid_of};
-pub use connect::{KubeconfigOnce, contexts};
-pub use contents::Found;
+pub use client::{KubeconfigOnce, contexts};
+pub use cluster_identity::ClusterIdentity;
 pub use diagnose::{Cause, rule_texts};
+pub use dynamic::namespace_of;
 pub use error::ClusterError;
-pub use exact::{Before, surplus};
-pub use fence::Fence;
-pub use forward::{ForwardRequest, ForwardResponse, ForwardTarget};
+pub use foreign_fields::{Before, surplus};
+pub use helm_revisions::{RevisionRecord, is_ours, standing};
 pub use host_ports::HostPort;
-pub use identity::ClusterIdentity;
-pub use lease::{Lease, LeaseRequest, LettingGo, Witness};
-pub use objects::namespace_of;
-pub use owners::Held;
+pub use inspect::Findings;
+pub use lease::{HostLiveness, Lease, LeaseRelease, LeaseRequest};
+pub use managed_by::Held;
+pub use metadata::Found;
+pub use permissions::{Resource, Right};
+pub use port_forward::{ForwardRequest, ForwardResponse, ForwardTarget};
 pub use quantity::{holds_quantity, quantity, same_quantity};
 pub use readiness::{Readiness, ReleaseReadiness};
-pub use records::{RevisionRecord, is_ours, standing};
-pub use rights::{Resource, Right};
-pub use snapshot::Findings;
-pub use track::Tracker;
-pub use world::TrackedRelease;
+pub use watch::cache::TrackedRelease;
+pub use watch::watcher::Tracker;
+pub use write_fence::Fence;
 
 /// Field manager of every object we apply.
 pub const FIELD_MANAGER: &str = "tailwatch";
@@ -208,7 +205,7 @@ pub struct ObjectRef {
 #[cfg(test)]
 impl Cluster {
     /// One that a test answers for.
-    fn for_tests(client: kube::Client, fence: fence::Fence, answers: silence::Answers) -> Cluster {
+    fn for_tests(client: kube::Client, fence: write_fence::Fence, answers: unresponsive::Answers) -> Cluster {
         Cluster {
             client,
             counts: RequestCounts::default(),
@@ -220,7 +217,7 @@ impl Cluster {
             fence,
             answers,
             identity: ClusterIdentity::Uid("u1".into()),
-            probe: identity::Probe::none(),
+            probe: cluster_identity::Probe::none(),
         }
     }
 }

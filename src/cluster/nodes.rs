@@ -6,12 +6,12 @@ use kube::api::ListParams;
 use serde_json::Value;
 
 use crate::cluster::diagnose::asks_for_taints;
-use crate::cluster::world::{Nodes, World, text};
+use crate::cluster::watch::cache::{Nodes, ObjectCache, text};
 use crate::cluster::{Cluster, ClusterError};
 
 /// Whether a pod waits for nodes whose taints have to be known.
-pub(super) fn asks_for_nodes(world: &World) -> bool {
-    world.everywhere("Pod").any(asks_for_taints)
+pub(super) fn asks_for_nodes(cache: &ObjectCache) -> bool {
+    cache.everywhere("Pod").any(asks_for_taints)
 }
 
 impl Cluster {

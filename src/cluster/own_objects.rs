@@ -13,8 +13,8 @@ use kube::core::DynamicObject;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use crate::cluster::apply::Hand;
-use crate::cluster::exact::{Before, removal};
+use crate::cluster::apply::ApplyMode;
+use crate::cluster::foreign_fields::{Before, removal};
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, Found, Held, ObjectRef};
 use crate::stack::{MADE_BY_US, OwnObject};
 
@@ -23,7 +23,7 @@ const ORIGIN: &str = "tailwatch-origin";
 /// A resourceVersion that no object has. An apply that names one makes the object where it is absent and is a conflict
 /// where it is not (k8s.io/apiserver pkg/registry/generic/registry/store.go, Update).
 const ABSENT: &str = "1";
-/// How often an object is looked at anew that is changed, made or deleted between the look and the apply.
+/// How often an object is looked at again that is changed, made or deleted between the look and the apply.
 const LOOKS: usize = 5;
 
 impl Cluster {
@@ -45,7 +45,7 @@ impl Cluster {
             return self.apply_own(&manifest, FIELD_MANAGER, adopted).await;
         }
         let created = self.create_namespace(&reference).await?;
-        self.apply_value(&manifest, Hand::yielding(FIELD_MANAGER)).await?;
+        self.apply_value(&manifest, ApplyMode::fail_on_conflict(FIELD_MANAGER)).await?;
         if created { self.await_default_account(&reference.name).await } else { Ok(()) }
     }
 
@@ -78,7 +78,7 @@ impl Cluster {
     }
 
     /// Makes a namespace that is not there and writes into it that it is ours; `false`: it was there. The mark has a
-    /// field manager of its own, so that no later apply drops it and no namespace of somebody else ever gets it.
+    /// field manager of its own, so that no later apply drops it and no namespace of someone else ever gets it.
     async fn create_namespace(&self, reference: &ObjectRef) -> Result<bool, ClusterError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let failed = |error| ClusterError::from_kube(&format!("cannot make namespace {}", reference.name), error);

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_tells_whether_a_field_is_a_quantity() {
+    fn the_place_reports_whether_a_field_is_a_quantity() {
         for path in [
             "spec.template.spec.containers.resources.limits.cpu",
             "spec.volumeClaimTemplates.spec.resources.requests.storage",

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::apply::Hand;
+use crate::cluster::apply::ApplyMode;
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
 use crate::config::{SAVED_ANSWERS, SAVED_FILE, SavedState, Secret, Settings, record};
 use crate::stack::{ANSWERS_RECORD, SALT, WRITTEN_BY};
@@ -48,7 +48,7 @@ impl Cluster {
     async fn annotate(&self, namespace: &str, annotations: Value) -> Result<(), ClusterError> {
         let metadata = json!({"name": namespace, "annotations": annotations});
         let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
-        self.apply_value(&manifest, Hand::taking(RECORDER)).await.map(drop)
+        self.apply_value(&manifest, ApplyMode::force(RECORDER)).await.map(drop)
     }
 
     async fn answers_record(&self, namespace: &str) -> Result<Option<String>, ClusterError> {

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use crate::cli::{self, GlobalArgs, SettingsArgs};
 use crate::cluster::{Cluster, ClusterTarget, KubeconfigOnce, KubeconfigSnapshot};
-use crate::commands::{saved, secrets, settings_sources, survey::catalogue};
+use crate::commands::survey::catalogue;
+use crate::commands::{saved_answers, secrets, settings_sources};
 use crate::config::{self, Draft};
 use crate::engine;
 use crate::error::Error;
 use crate::helm::{self, Helm, HelmOptions, HelmProgram};
 use crate::process::{ClusterAccess, Environment};
-use crate::writes::Writes;
+use crate::write_record::Writes;
 
 /// How long the API server may answer nothing while a command reads: beyond the restart of one, and beyond what the
 /// checks of the stack wait for.
-const SILENCE: Duration = Duration::from_secs(30);
+const RELIST_AFTER: Duration = Duration::from_secs(30);
 
 /// Which cluster the flags name, and which variables no child gets that is started on the way to it.
 pub(super) fn target(global: &GlobalArgs, environment: &Environment) -> ClusterTarget {
@@ -66,7 +67,7 @@ pub(super) async fn connect_by(
     [draft, &beside].into_iter().for_each(secrets::hide_answers);
     let target = ClusterTarget { writes: writes.clone(), once, ..target(global, &environment) };
     let cluster = Cluster::connect(&target).await?;
-    let state = saved::state(draft, &cluster).await;
+    let state = saved_answers::state(draft, &cluster).await;
     let kept = state.as_ref().ok().and_then(Option::as_ref).map(|state| config::kept_alone(draft, &state.text));
     let merged = match state {
         Ok(Some(state)) => config::add_state(draft.clone(), &state).map_err(Error::from),
@@ -95,7 +96,7 @@ pub(super) async fn of_one_cluster<T>(
 ) -> Result<T, Error> {
     let ended = tokio::select! {
         ended = work => ended,
-        silent = cluster.unanswered_for(SILENCE) => return Err(silent.into()),
+        silent = cluster.unanswered_for(RELIST_AFTER) => return Err(silent.into()),
     };
     if !matches!(ended, Err(Error::Interrupted | Error::Declined)) {
         cluster.compare_identity().await?;

@@ -13,8 +13,8 @@ use crate::event::{Diagnosis, Severity};
 use crate::helm::{Helm, ReleaseInfo};
 use crate::plan::{self, PlanError};
 use crate::report::{self, Examined, style::Style};
-use crate::stack::Overview;
-use crate::writes::Writes;
+use crate::stack::CatalogueEntry;
+use crate::write_record::Writes;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,11 +64,11 @@ pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8,
 /// Every release that stands, with what is looked at.
 async fn releases(
     (cluster, helm): (&Cluster, &Helm),
-    rows: &[Overview],
+    rows: &[CatalogueEntry],
 ) -> Result<Vec<(ReleaseInfo, TrackedRelease)>, Error> {
     let reading = |source| Error::from(PlanError::Helm { what: "cannot read the releases".into(), source });
     let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let standing = plan::standing_releases(cluster, helm, named).await?;
+    let standing = plan::installed_releases(cluster, helm, named).await?;
     let found = rows.iter().filter_map(|row| {
         let info = standing.iter().find(|info| info.name == row.name && info.namespace == row.namespace)?;
         Some((row, info.clone()))

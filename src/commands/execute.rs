@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use crate::check::Selection;
-use crate::check::stack::{self as stack_checks, Installed, StackContext};
+use crate::check::verify::{self as stack_checks, Installed, StackContext};
 use crate::cli::GlobalArgs;
 use crate::cluster::{Cluster, ClusterError, Lease, TrackedRelease};
 use crate::commands::lock::Waiting;
@@ -14,9 +14,9 @@ use crate::commands::plan_file::Reviewed;
 use crate::commands::signals::{Leaving, Signals};
 use crate::commands::survey::Survey;
 use crate::commands::verify::verdict;
-use crate::commands::{adoption, connect, ending, lock};
+use crate::commands::{connect, lock, preflight_conflicts, run_finished};
 use crate::config::Settings;
-use crate::engine::{self, EngineContext, EngineError, Journal, Machine, RunResult};
+use crate::engine::{self, EngineContext, EngineError, HostLock, Journal, RunResult};
 use crate::error::{Checked, CommandError, Error};
 use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary};
 use crate::helm::{Helm, Ownership};
@@ -72,7 +72,7 @@ pub(super) async fn execute(
     let Target { cluster, helm } = target;
     let cancel = options.signals.take_over(events.clone());
     let journal = Arc::new(Journal::open(cluster.identity(), settings.namespace.as_str()));
-    let machine = Arc::new(Machine::open(cluster.identity(), settings.namespace.as_str()));
+    let machine = Arc::new(HostLock::open(cluster.identity(), settings.namespace.as_str()));
     let context = EngineContext {
         cluster: cluster.clone(),
         helm: helm.holding(machine.lock()),
@@ -83,11 +83,11 @@ pub(super) async fn execute(
         machine,
     };
     let waiting = Waiting { timeout: options.lock_timeout, style: &style };
-    let locking = lock::patiently(&context, &style, lock(&context, settings, &survey, waiting));
+    let locking = lock::retry_unreachable(&context, &style, lock(&context, settings, &survey, waiting));
     let locked = connect::of_one_cluster(&cluster, locking).await;
     let lease = match locked {
         Ok(lease) => lease,
-        Err(error) => return Err(ending::left(reporter, error).await),
+        Err(error) => return Err(run_finished::left(reporter, error).await),
     };
     options.signals.leaving(Leaving::of(&context, lease.as_ref()));
     let steps = with_usual_seconds(survey.plan.steps(), &journal);
@@ -125,9 +125,10 @@ pub(super) async fn execute(
     let writes = options.signals.writes();
     let ended = ended(failure, checks.as_deref()).map_err(|error| CommandError::new(error, writes.state()));
     let took = (started, &cluster);
-    let summary = RunSummary { steps, checks: checks.unwrap_or_default(), ..ending::summary(&ended, took, writes) };
+    let summary =
+        RunSummary { steps, checks: checks.unwrap_or_default(), ..run_finished::summary(&ended, took, writes) };
     if matches!(summary.outcome, RunOutcome::Failed | RunOutcome::VerificationFailed) {
-        diagnosed.tell(&context, &events).await;
+        diagnosed.emit(&context, &events).await;
     }
     journal.finish(summary.outcome);
     events.send(Event::RunFinished(summary));
@@ -155,7 +156,7 @@ async fn lock(
     let keeping = async || {
         unchanged_since(context, &survey.plan).await?;
         plan::check_preconditions(&context.cluster, &survey.plan).await?;
-        adoption::unchanged_since(&context.cluster, survey).await?;
+        preflight_conflicts::unchanged_since(&context.cluster, survey).await?;
         save_answers(context, settings, survey).await.map_err(failed)
     };
     match lock::while_unreachable(context, keeping).await {
@@ -210,7 +211,7 @@ struct Diagnosed {
 
 impl Diagnosed {
     /// Tells what the rules find in the stack as it stands; a cluster that does not answer finds nothing.
-    async fn tell(&self, context: &EngineContext, events: &Events) {
+    async fn emit(&self, context: &EngineContext, events: &Events) {
         if context.cluster.silent_since().is_some() {
             return;
         }

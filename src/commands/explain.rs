@@ -11,7 +11,7 @@ use crate::config::nearest;
 use crate::error::{self, Error};
 use crate::event::{Explanation, Severity, Topic};
 use crate::exit_code;
-use crate::refusal::REFUSALS;
+use crate::known_errors::REFUSALS;
 use crate::report::{self, style::Style};
 
 #[derive(Serialize)]
@@ -132,7 +132,7 @@ mod tests {
         text
     }
 
-    /// `TAILWATCH_WRITE_DOCS=1 cargo test` writes the page anew.
+    /// `TAILWATCH_WRITE_DOCS=1 cargo test` writes the page again.
     #[test]
     fn the_documentation_has_every_rule() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/diagnosis.md");

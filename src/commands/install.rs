@@ -4,23 +4,23 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::check;
-use crate::check::ground::{Machine, Proof};
+use crate::check::preflight::target::{Proof, TailnetStatus};
 use crate::cli::{self, GlobalArgs, InstallArgs, LoginArgs, Output};
 use crate::cluster::{self, Cluster, KubeconfigOnce};
-use crate::commands::audience::Audience;
 use crate::commands::connect::{self, Connected};
 use crate::commands::execute::{ExecuteOptions, Target, execute};
+use crate::commands::interactive::Audience;
 use crate::commands::plan_file::{self, Reviewed};
 use crate::commands::planner::{self, Consent, Proposal, Provider};
 use crate::commands::signals::Signals;
-use crate::commands::{adoption, reports, saved, secrets, sign_in};
+use crate::commands::{preflight_conflicts, report_files, saved_answers, secrets, sign_in};
 use crate::config::{Draft, Settings};
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
 use crate::plan::{self, PlanError, Untried};
 use crate::process::Environment;
 use crate::report::{self, Record, style::Style};
-use crate::stack::{self, DOOR_SECRET, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
+use crate::stack::{self, OAUTH2_PROXY_SECRET, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
 use crate::wizard::{self, Detected, Scope};
 
 /// The guided installation; without a terminal it never prompts.
@@ -45,7 +45,7 @@ pub(super) async fn guided(global: &GlobalArgs, signals: &Signals, record: &Reco
             tokio::task::block_in_place(|| wizard::choose_context(&mut prompt, &contexts, current.as_deref()))?;
     }
     let arguments: InstallArgs = twins()?;
-    let draft = saved::judged(&global, &arguments.settings)?;
+    let draft = saved_answers::judged(&global, &arguments.settings)?;
     let run = Run { scope: Scope::Everything, signals, record, kubeconfig: target.once, reviewed: None };
     proceed(&global, &arguments, draft, run).await
 }
@@ -62,7 +62,7 @@ pub(super) async fn install(
     signals: &Signals,
     record: &Record,
 ) -> Result<u8, Error> {
-    let draft = saved::judged(global, &arguments.settings)?;
+    let draft = saved_answers::judged(global, &arguments.settings)?;
     let reviewed = plan.map(plan_file::Reviewed::read).transpose()?;
     // Who reviewed the plan has confirmed it.
     let arguments = &InstallArgs { yes: arguments.yes || reviewed.is_some(), ..arguments.clone() };
@@ -100,16 +100,16 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     let options = ExecuteOptions { reviewed: run.reviewed, ..options };
     // Wrong variables are told before anything is changed.
     let login: LoginArgs = twins()?;
-    tell_notices(draft.notices(), global);
-    let told = draft.notices().len();
+    emit_notices(draft.notices(), global);
+    let reported = draft.notices().len();
     let Connected { cluster, helm, draft, .. } =
         connect::connect_by(global, &draft, run.signals.writes(), run.kubeconfig).await?;
     let mut draft = draft?;
-    tell_notices(&draft.notices()[told..], global);
+    emit_notices(&draft.notices()[reported..], global);
     if Audience::of(global) == Audience::Person {
         ask((&cluster, helm.environment()), &mut draft, run.scope, Secrets::of(arguments)).await?;
     }
-    saved::confirm(global, arguments, &draft)?;
+    saved_answers::confirm(global, arguments, &draft)?;
     let settings = draft.finish()?;
     let environment = helm.environment().clone();
     let code = carry_out(global, Target { cluster: cluster.clone(), helm }, &settings, options).await?;
@@ -134,14 +134,14 @@ pub(super) fn options<'a>(
         wave_timeout: parse_timeout(&arguments.timeout)?,
         lock_timeout: parse_lock_timeout(&arguments.lock_timeout)?,
         skip_verify: arguments.skip_verify,
-        ownership: adoption::consent(arguments.adopt),
+        ownership: preflight_conflicts::consent(arguments.adopt),
         allow_unverified: arguments.allow_unverified,
         yes: arguments.yes,
         reviewed: None,
     })
 }
 
-pub(super) fn tell_notices(notices: &[String], global: &GlobalArgs) {
+pub(super) fn emit_notices(notices: &[String], global: &GlobalArgs) {
     for notice in notices {
         report::notice(notice, &Style::resolve(global));
     }
@@ -155,11 +155,11 @@ pub(super) async fn carry_out(
     options: ExecuteOptions<'_>,
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
-    reports::note_surroundings(options.record, &target.cluster, &target.helm, settings);
+    report_files::note_surroundings(options.record, &target.cluster, &target.helm, settings);
     let Target { cluster, helm } = &target;
     let checking = async {
         let operator = plan::tailscale_operator(cluster).await?;
-        Ok(check::preflight::run(cluster, helm, settings, operator).await?)
+        Ok(check::preflight::prerequisites::run(cluster, helm, settings, operator).await?)
     };
     let checks = connect::of_one_cluster(cluster, checking).await?;
     refuse_failed(&checks, &style, options.record)?;
@@ -189,7 +189,7 @@ async fn plan_and_execute(
     let consent = Consent { ownership: options.ownership, proof, provider: Provider::Ask };
     let proposing = planner::propose(global, target, settings, consent);
     let Proposal { survey, checks, restarts } = connect::of_one_cluster(&target.cluster, proposing).await?;
-    reports::note_planned(options.record, &survey);
+    report_files::note_planned(options.record, &survey);
     planner::refuse_unmanaged(&survey, options.ownership)?;
     if survey.plan.has_changes() {
         refuse_failed(&checks, &style, options.record)?;
@@ -264,10 +264,10 @@ pub(super) async fn ask(
     let tailscale_operator = plan::tailscale_operator(cluster).await?;
     let (storage_classes, client, operator) = tokio::try_join!(
         cluster.storage_classes(),
-        cluster.secret(&namespace, DOOR_SECRET),
+        cluster.secret(&namespace, OAUTH2_PROXY_SECRET),
         cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
     )?;
-    let machine = Machine::read(environment).await;
+    let machine = TailnetStatus::read(environment).await;
     let keep = secrets == Secrets::Keep;
     tokio::task::block_in_place(|| {
         let detected = Detected {

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use backon::Retryable as _;
 
-use crate::cluster::{Lease, LeaseRequest, Witness as _};
+use crate::cluster::{HostLiveness as _, Lease, LeaseRequest};
 use crate::engine::{self, EngineContext, EngineError};
 use crate::error::{self, Error};
 use crate::helm::Helm;
-use crate::plan::{PlanError, Standing};
+use crate::plan::{InstalledRelease, PlanError};
 use crate::report::{self, style::Style};
 use crate::stack::TAILWATCH;
 
@@ -21,7 +21,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long the lock may take before a person is told that it does.
 const QUIET_WAIT: Duration = Duration::from_secs(3);
 
-/// How long to wait for a lock that another run holds, and how that is told.
+/// How long to wait for a lock that another run holds, and how that is reported.
 #[derive(Clone, Copy)]
 pub(super) struct Waiting<'a> {
     pub(super) timeout: Duration,
@@ -33,7 +33,7 @@ pub(super) struct Planned<'a> {
     pub(super) namespace: &'a str,
     pub(super) release: &'a str,
     /// `None`: it did not stand.
-    pub(super) from: Option<&'a Standing>,
+    pub(super) from: Option<&'a InstalledRelease>,
 }
 
 /// Does something again while the API server does not answer, as long as the wave may take.
@@ -48,11 +48,11 @@ where
 pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Waiting<'_>) -> Result<Lease, Error> {
     // In containers every run may be 1@ci; no two are the same all the same.
     let holder = format!("{}@{}/{:08x}", std::process::id(), host_name(), rand::random::<u32>());
-    let witness = context.machine.as_ref();
-    let patience = context.wave_timeout;
-    let request = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, patience, witness };
+    let host = context.machine.as_ref();
+    let wait_limit = context.wave_timeout;
+    let request = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, wait_limit, host };
     let until = Instant::now() + waiting.timeout;
-    let mut told = false;
+    let mut reported = false;
     let acquire = async || {
         let taken = context.cluster.acquire_lease(request, &context.cancel).await;
         taken.map_err(|source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source }))
@@ -60,11 +60,11 @@ pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Wait
     loop {
         match while_unreachable(context, acquire).await {
             Err(error) if error.exit_code() == error::LOCKED && Instant::now() < until => {
-                if !told {
+                if !reported {
                     let seconds = waiting.timeout.as_secs();
                     let held = error.source().map(ToString::to_string).unwrap_or_default();
                     report::notice(&format!("{held}; waiting for its end, up to {seconds} s"), waiting.style);
-                    told = true;
+                    reported = true;
                 }
                 tokio::time::sleep(AGAIN).await;
             }
@@ -73,8 +73,8 @@ pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Wait
     }
 }
 
-/// A lock that is not had at once is told, since its holder is given time to show that it lives.
-pub(super) async fn patiently<T>(
+/// A lock that is not had at once is reported, since its holder is given time to show that it lives.
+pub(super) async fn retry_unreachable<T>(
     context: &EngineContext,
     style: &Style,
     locking: impl Future<Output = Result<T, Error>>,

@@ -1,24 +1,24 @@
 //! One small file a subcommand: wiring only. Decisions live in the modules below.
 
-mod adoption;
 mod answers;
-mod audience;
+mod available_versions;
 mod connect;
 mod diagnose;
-mod ending;
 mod execute;
 mod explain;
-mod ground;
 mod install;
+mod interactive;
 mod lock;
-mod manual;
-mod offers;
+mod man;
 mod plan;
 mod plan_file;
 mod planner;
 mod preflight;
-mod reports;
-mod saved;
+mod preflight_conflicts;
+mod preflight_target;
+mod report_files;
+mod run_finished;
+mod saved_answers;
 mod secrets;
 mod sign_in;
 mod signals;
@@ -39,18 +39,18 @@ use crate::cli::{self, Cli, Command, GlobalArgs};
 use crate::commands::signals::Signals;
 use crate::error::{self, CommandError, Error};
 use crate::report::{self, Files, Record, style::Style};
-use crate::writes::Writes;
+use crate::write_record::Writes;
 
 /// Runs the command, sends the last event where its run did not, and writes its reports; the code is the exit code.
 pub fn run(cli: Cli) -> Result<u8, CommandError> {
     let started = Instant::now();
     let Cli { global, command } = cli;
     let writes = Writes::default();
-    let streams = ending::streams(command.as_ref());
-    let record = Record::new(reports::writer(command.as_ref()).or(streams).unwrap_or("tailwatch"));
+    let streams = run_finished::streams(command.as_ref());
+    let record = Record::new(report_files::writer(command.as_ref()).or(streams).unwrap_or("tailwatch"));
     let ended = with_reports(&global, command, Run { record: &record, writes: &writes, started });
     if let Some(command) = streams {
-        ending::Early { global: &global, command, started }.finish(&ended, &record);
+        run_finished::Early { global: &global, command, started }.finish(&ended, &record);
     }
     ended
 }
@@ -58,7 +58,7 @@ pub fn run(cli: Cli) -> Result<u8, CommandError> {
 /// What clap refused of a command line, with the events that its command ends with; the code is the exit code.
 pub fn refuse(refusal: &clap::Error, arguments: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(command) = cli::streaming_command(arguments).filter(|_| refusal.exit_code() != 0) {
-        ending::refused(command, refusal);
+        run_finished::refused(command, refusal);
     }
     u8::try_from(refusal.exit_code()).unwrap_or(error::USAGE)
 }
@@ -66,8 +66,8 @@ pub fn refuse(refusal: &clap::Error, arguments: impl IntoIterator<Item = OsStrin
 fn with_reports(global: &GlobalArgs, command: Option<Command>, run: Run<'_>) -> Result<u8, CommandError> {
     let failed = |error| CommandError::new(error, run.writes.state());
     report::judge_log(global).map_err(failed)?;
-    if reports::writer(command.as_ref()).is_none() {
-        reports::refuse_flags(global).map_err(failed)?;
+    if report_files::writer(command.as_ref()).is_none() {
+        report_files::refuse_flags(global).map_err(failed)?;
         return dispatch(global.clone(), command, run).map_err(failed);
     }
     let files = Files::open(global).map_err(failed)?;
@@ -94,10 +94,10 @@ impl Run<'_> {
         Abandoned(Arc::new(move |error: Error| {
             let ended = Err(CommandError::new(error, writes.state()));
             if let Some(command) = streams {
-                ending::Early { global: &global, command, started }.finish(&ended, &record);
+                run_finished::Early { global: &global, command, started }.finish(&ended, &record);
             }
             if let Err(error) = &ended {
-                report::failure::render(error, &Style::resolve(&global));
+                report::error_message::render(error, &Style::resolve(&global));
                 return error.exit_code();
             }
             error::OK
@@ -111,7 +111,7 @@ struct Abandoned(Arc<dyn Fn(Error) -> u8 + Send + Sync>);
 
 fn dispatch(global: GlobalArgs, command: Option<Command>, run: Run<'_>) -> Result<u8, Error> {
     let Run { record, .. } = run;
-    let writes = (run.writes, run.abandon(&global, ending::streams(command.as_ref())));
+    let writes = (run.writes, run.abandon(&global, run_finished::streams(command.as_ref())));
     match command {
         None => drive(writes, |signals| async move { install::guided(&global, &signals, record).await }),
         Some(Command::Install { run, plan }) => drive(writes, |signals| async move {
@@ -124,13 +124,17 @@ fn dispatch(global: GlobalArgs, command: Option<Command>, run: Run<'_>) -> Resul
             drive(writes, |signals| async move { uninstall::uninstall(&global, &arguments, &signals, record).await })
         }
         Some(Command::Plan { settings, diff, exit_code, adopt, out }) => drive(writes, |signals| async move {
-            let options =
-                plan::PlanOptions { diff, exit_code, ownership: adoption::consent(adopt), out: out.as_deref() };
+            let options = plan::PlanOptions {
+                diff,
+                exit_code,
+                ownership: preflight_conflicts::consent(adopt),
+                out: out.as_deref(),
+            };
             plan::plan(&global, &settings, options, signals.writes()).await
         }),
         Some(Command::Preflight { settings, adopt }) => drive(writes, |signals| async move {
             let noted = (record, signals.writes());
-            preflight::preflight(&global, &settings, adoption::consent(adopt), noted).await
+            preflight::preflight(&global, &settings, preflight_conflicts::consent(adopt), noted).await
         }),
         Some(Command::Verify(arguments)) => {
             drive(
@@ -153,7 +157,7 @@ fn dispatch(global: GlobalArgs, command: Option<Command>, run: Run<'_>) -> Resul
         }
         Some(Command::Man) => {
             let failed = |source| Error::Local { what: "render the manual page".into(), source };
-            print_bytes(&manual::page().map_err(failed)?)
+            print_bytes(&man::page().map_err(failed)?)
         }
     }
 }
@@ -194,7 +198,7 @@ fn drive<F: Future<Output = Result<u8, Error>>>(
     ended
 }
 
-#[expect(clippy::exit, reason = "the command blocks its thread, so that nobody else can end the program")]
+#[expect(clippy::exit, reason = "the command blocks its thread, so that no one else can end the program")]
 fn leave(code: u8) {
     std::process::exit(code.into());
 }

@@ -4,19 +4,19 @@ use serde::Serialize;
 
 use std::path::Path;
 
-use crate::check::ground::Proof;
+use crate::check::preflight::target::Proof;
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::{Cluster, ClusterIdentity};
 use crate::commands::connect::{self, Connected};
 use crate::commands::execute::Target;
 use crate::commands::planner::{self, Consent, Provider};
-use crate::commands::{plan_file, saved, secrets};
+use crate::commands::{plan_file, saved_answers, secrets};
 use crate::error::{self, Error};
 use crate::event::{CheckResult, PlannedStep};
 use crate::helm::Ownership;
 use crate::plan::{StepDiff, diffs};
 use crate::report::{self, style::Style};
-use crate::writes::Writes;
+use crate::write_record::Writes;
 
 /// What to show, and what is agreed to.
 #[derive(Clone, Copy)]
@@ -67,14 +67,14 @@ pub(super) async fn plan(
     options: PlanOptions<'_>,
     writes: &Writes,
 ) -> Result<u8, Error> {
-    let draft = saved::judged(global, arguments)?;
+    let draft = saved_answers::judged(global, arguments)?;
     let Connected { cluster, helm, draft, kept } = connect::connect(global, &draft, writes).await?;
     let target = Target { cluster, helm };
     let cluster = &target.cluster;
     let read = async {
         let draft = draft?;
         let places = secrets::places([Some(&draft), kept.as_ref()]);
-        let answers = saved::answers(&draft, arguments)?;
+        let answers = saved_answers::answers(&draft, arguments)?;
         answers.repository_confirmed()?;
         let consent = Consent { ownership: options.ownership, proof: Proof::Checks, provider: Provider::Skip };
         let proposal = planner::propose(global, &target, &answers.settings, consent).await?;

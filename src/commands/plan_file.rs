@@ -10,7 +10,7 @@ use crate::commands::survey::Survey;
 use crate::config::Settings;
 use crate::error::Error;
 use crate::helm::Ownership;
-use crate::input;
+use crate::input_file;
 use crate::plan::{FORMAT, PlanError, Review, ReviewedPlan};
 
 /// Larger files are refused unread, in bytes.
@@ -73,7 +73,7 @@ fn read(path: &Path) -> Result<ReviewedPlan, Error> {
         message: format!("--plan {}: {found}", path.display()),
         hint: Some("write the plan again with `tailwatch plan --out FILE`, and review it".into()),
     };
-    let text = input::read_text(path, LARGEST).map_err(|error| refused(error.to_string()))?;
+    let text = input_file::read_text(path, LARGEST).map_err(|error| refused(error.to_string()))?;
     let not_a_plan = |error: serde_json::Error| refused(format!("not a plan of `tailwatch plan --out`: {error}"));
     let Version { version } = serde_json::from_str(&text).map_err(not_a_plan)?;
     if version != u64::from(FORMAT) {

@@ -1,11 +1,11 @@
 //! From settings to what an install would do: the survey, and every check that needs it. Reads only.
 
-use crate::check::ground::Proof;
-use crate::check::identity;
+use crate::check::preflight::oidc;
+use crate::check::preflight::target::Proof;
 use crate::cli::GlobalArgs;
 use crate::commands::execute::Target;
 use crate::commands::survey::{Survey, survey};
-use crate::commands::{adoption, ground};
+use crate::commands::{preflight_conflicts, preflight_target};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
@@ -62,28 +62,28 @@ pub(super) async fn propose(
         return Ok(proposal);
     }
     let by_helm = !survey.prepared.releases.is_empty() || !survey.plan.removals.is_empty();
-    let ground = async {
-        let look = ground::look((cluster, helm), settings, survey, consent.proof);
+    let scope = async {
+        let look = preflight_target::look((cluster, helm), settings, survey, consent.proof);
         if by_helm { look.await } else { Ok(Vec::new()) }
     };
-    let conflicts = adoption::look_before_a_change(cluster, helm, survey, consent.ownership);
+    let conflicts = preflight_conflicts::look_before_a_change(cluster, helm, survey, consent.ownership);
     let identity = async {
         if consent.provider == Provider::Skip || !survey.changes(OAUTH2_PROXY) {
             return Ok(Vec::new());
         }
-        let client = identity::client(cluster, settings).await?;
-        Ok(identity::run(settings, client.ok()).await)
+        let client = oidc::client(cluster, settings).await?;
+        Ok(oidc::run(settings, client.ok()).await)
     };
-    let (ground, conflicts, identity) = tokio::try_join!(ground, conflicts, identity)?;
-    proposal.survey.note_doubts(&[&ground[..], &identity].concat());
-    proposal.restarts = adoption::announce(&conflicts, &mut proposal.survey);
-    proposal.checks = [ground, conflicts.checks, identity].concat();
+    let (scope, conflicts, identity) = tokio::try_join!(scope, conflicts, identity)?;
+    proposal.survey.note_doubts(&[&scope[..], &identity].concat());
+    proposal.restarts = preflight_conflicts::announce(&conflicts, &mut proposal.survey);
+    proposal.checks = [scope, conflicts.checks, identity].concat();
     Ok(proposal)
 }
 
 /// An error if releases of the stack's names were not installed by tailwatch and may not be taken over.
 pub(super) fn refuse_unmanaged(survey: &Survey, ownership: Ownership) -> Result<(), Error> {
-    let unmanaged = survey.strangers();
+    let unmanaged = survey.unmanaged_releases();
     match ownership == Ownership::Respect && !unmanaged.is_empty() {
         true => Err(PlanError::Strangers { releases: unmanaged }.into()),
         false => Ok(()),

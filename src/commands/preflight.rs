@@ -2,19 +2,20 @@
 
 use serde::Serialize;
 
-use crate::check::ground::Proof;
-use crate::check::{identity, preflight};
+use crate::check::preflight::target::Proof;
+use crate::check::preflight::{oidc, prerequisites};
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::Cluster;
 use crate::commands::connect::{self, Connected};
-use crate::commands::{adoption, ground, install, reports, saved, survey::survey};
+use crate::commands::survey::survey;
+use crate::commands::{install, preflight_conflicts, preflight_target, report_files, saved_answers};
 use crate::config::Draft;
 use crate::error::{self, Error};
 use crate::event::{CheckResult, Verdict};
 use crate::helm::{Helm, Ownership};
 use crate::plan;
 use crate::report::{self, Record, style::Style};
-use crate::writes::Writes;
+use crate::write_record::Writes;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,7 +30,7 @@ pub(super) async fn preflight(
     ownership: Ownership,
     (record, writes): (&Record, &Writes),
 ) -> Result<u8, Error> {
-    let draft = saved::judged(global, arguments)?;
+    let draft = saved_answers::judged(global, arguments)?;
     let Connected { cluster, helm, draft, .. } = connect::connect(global, &draft, writes).await?;
     let made = checks((global, &cluster, &helm), (draft, arguments), ownership, record);
     let checks = connect::of_one_cluster(&cluster, made).await?;
@@ -48,26 +49,26 @@ async fn checks(
     ownership: Ownership,
     record: &Record,
 ) -> Result<Vec<CheckResult>, Error> {
-    let answers = saved::answers(&draft?, arguments)?;
-    // Neither an issuer nor a chart repository that somebody else wrote is asked anything.
+    let answers = saved_answers::answers(&draft?, arguments)?;
+    // Neither an issuer nor a chart repository that someone else wrote is asked anything.
     answers.confirmed()?;
-    install::tell_notices(&answers.notices, global);
+    install::emit_notices(&answers.notices, global);
     let settings = answers.settings;
-    reports::note_surroundings(record, cluster, helm, &settings);
+    report_files::note_surroundings(record, cluster, helm, &settings);
     let operator = plan::tailscale_operator(cluster).await?;
     let (mut checks, client) =
-        tokio::try_join!(preflight::run(cluster, helm, &settings, operator), identity::client(cluster, &settings))?;
-    checks.extend(identity::run(&settings, client.ok()).await);
+        tokio::try_join!(prerequisites::run(cluster, helm, &settings, operator), oidc::client(cluster, &settings))?;
+    checks.extend(oidc::run(&settings, client.ok()).await);
     record.checks(&checks);
     // Fetching and rendering every chart tells the rest; what is wrong with it is an error of its own.
     let survey = survey(global, cluster, helm, &settings).await?;
-    reports::note_planned(record, &survey);
-    checks.extend(preflight::charts_rendered(survey.plan.releases().count(), &survey.prepared.chart_notices).await);
-    let (found, ground) = tokio::try_join!(
-        adoption::look(cluster, helm, &survey, ownership),
-        ground::look((cluster, helm), &settings, &survey, Proof::Checks),
+    report_files::note_planned(record, &survey);
+    checks.extend(prerequisites::charts_rendered(survey.plan.releases().count(), &survey.prepared.chart_notices).await);
+    let (found, scope) = tokio::try_join!(
+        preflight_conflicts::look(cluster, helm, &survey, ownership),
+        preflight_target::look((cluster, helm), &settings, &survey, Proof::Checks),
     )?;
-    checks.extend(ground);
+    checks.extend(scope);
     checks.extend(found.checks);
     record.checks(&checks);
     Ok(checks)

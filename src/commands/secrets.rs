@@ -10,7 +10,9 @@ use crate::config::{Draft, Secret};
 use crate::helm::Helm;
 use crate::plan::{Plan, SecretPlaces};
 use crate::redaction;
-use crate::stack::{Catalogue, DOOR_SECRET, GRAFANA_SECRET, Overview, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
+use crate::stack::{
+    Catalogue, CatalogueEntry, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
+};
 
 /// Keys of our own Secrets that hold a secret; the others hold client ids, issuers and names of users.
 const KEYS: [&str; 4] = ["client-secret", "cookie-secret", "admin-password", "client_secret"];
@@ -24,7 +26,7 @@ pub(super) async fn hide_known(
 ) {
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
     let own = [
-        (namespace.as_str(), DOOR_SECRET),
+        (namespace.as_str(), OAUTH2_PROXY_SECRET),
         (namespace.as_str(), GRAFANA_SECRET),
         (TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
     ];
@@ -68,7 +70,7 @@ pub(super) fn hide_planned(plan: &Plan) {
 }
 
 /// The texts of the installed releases at the paths that the kept answers mark.
-async fn of_releases(helm: &Helm, kept: &Draft, rows: &[Overview]) -> Vec<Secret<String>> {
+async fn of_releases(helm: &Helm, kept: &Draft, rows: &[CatalogueEntry]) -> Vec<Secret<String>> {
     let places = kept.secret_places();
     let reads = rows.iter().filter_map(|row| {
         let paths = places.get(row.name.as_str())?;

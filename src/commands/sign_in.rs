@@ -3,8 +3,8 @@
 
 use std::io::IsTerminal as _;
 
-use crate::check::identity;
-use crate::check::login::{self, Loopback, Way};
+use crate::check::login::{self, LoginFlow, Loopback};
+use crate::check::preflight::oidc;
 use crate::cli::{GlobalArgs, LoginArgs, LoginWay};
 use crate::cluster::Cluster;
 use crate::commands::signals::Signals;
@@ -17,10 +17,10 @@ use crate::report::{self, Mode, Record, style::Style};
 use crate::wizard::{self, WizardError};
 
 /// The way that is asked for; takes the port where it needs one.
-pub(super) async fn way(asked: LoginWay, port: u16) -> Result<Way, Error> {
+pub(super) async fn way(asked: LoginWay, port: u16) -> Result<LoginFlow, Error> {
     match asked {
-        LoginWay::Device => Ok(Way::Device),
-        LoginWay::Browser => Loopback::bind(port).await.map(Way::Browser).map_err(|error| Error::Usage {
+        LoginWay::Device => Ok(LoginFlow::Device),
+        LoginWay::Browser => Loopback::bind(port).await.map(LoginFlow::Browser).map_err(|error| Error::Usage {
             message: format!("cannot listen on 127.0.0.1:{port} for the browser: {error}"),
             hint: Some(login::port_taken_hint(port)),
         }),
@@ -39,8 +39,8 @@ pub(super) struct Walk<'a> {
 
 impl Walk<'_> {
     /// Invites somebody to sign in and returns the verdicts.
-    pub(super) async fn begin(&self, way: Way) -> Result<Vec<CheckResult>, Error> {
-        let client = identity::client(self.cluster, self.settings).await??;
+    pub(super) async fn begin(&self, way: LoginFlow) -> Result<Vec<CheckResult>, Error> {
+        let client = oidc::client(self.cluster, self.settings).await??;
         let style = Style::resolve(self.global);
         let invite = |sign_in: &SignIn| {
             report::invitation(sign_in, &style);

@@ -13,12 +13,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Cluster, Lease, LettingGo};
+use crate::cluster::{Cluster, Lease, LeaseRelease};
 use crate::engine::{EngineContext, Journal};
 use crate::error::Error;
 use crate::event::{Event, Events, RunOutcome};
 use crate::helm::Helm;
-use crate::writes::Writes;
+use crate::write_record::Writes;
 
 /// Signals that end a command, by name and number (signal(7); the same on Linux and macOS).
 const ENDING: [(i32, Step); 4] = [
@@ -47,14 +47,14 @@ pub(super) struct Leaving {
     cluster: Cluster,
     helm: Helm,
     journal: Arc<Journal>,
-    lock: Option<LettingGo>,
+    lock: Option<LeaseRelease>,
 }
 
 impl Leaving {
     /// Of a run that holds this lock.
     pub(super) fn of(context: &EngineContext, lease: Option<&Lease>) -> Leaving {
         let EngineContext { cluster, helm, journal, .. } = context;
-        let lock = lease.map(Lease::letting_go);
+        let lock = lease.map(Lease::lease_release);
         Leaving { cluster: cluster.clone(), helm: helm.clone(), journal: Arc::clone(journal), lock }
     }
 }
@@ -142,9 +142,9 @@ impl Signals {
             _ if !is_working => self.inner.end.cancel(),
             1 => {
                 self.inner.cancel.cancel();
-                self.tell("stopping: no further step starts; helm ends its release first, so that nothing is half-done");
+                self.emit("stopping: no further step starts; helm ends its release first, so that nothing is half-done");
             }
-            2 => self.tell(&format!(
+            2 => self.emit(&format!(
                 "still stopping: {}; once more leaves at once: helm is killed, and the same command repairs its release",
                 self.waited_for()
             )),
@@ -194,7 +194,7 @@ impl Signals {
         }
     }
 
-    fn tell(&self, message: &str) {
+    fn emit(&self, message: &str) {
         if let Some(events) = &self.state().events {
             events.send(Event::Notice { message: message.into(), hint: None });
         }

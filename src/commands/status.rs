@@ -14,8 +14,8 @@ use crate::event::StatusRow;
 use crate::helm::{Helm, ReleaseInfo};
 use crate::plan::{self, PlanError};
 use crate::report::{self, style::Style};
-use crate::stack::Overview;
-use crate::writes::Writes;
+use crate::stack::CatalogueEntry;
+use crate::write_record::Writes;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -52,9 +52,9 @@ pub(super) async fn status(global: &GlobalArgs, writes: &Writes) -> Result<u8, E
     Ok(error::OK)
 }
 
-async fn releases(cluster: &Cluster, helm: &Helm, rows: &[Overview]) -> Result<Vec<StatusRow>, Error> {
+async fn releases(cluster: &Cluster, helm: &Helm, rows: &[CatalogueEntry]) -> Result<Vec<StatusRow>, Error> {
     let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let listed = plan::standing_releases(cluster, helm, named).await?;
+    let listed = plan::installed_releases(cluster, helm, named).await?;
     let standing: BTreeMap<(&str, &str), &ReleaseInfo> =
         listed.iter().map(|info| ((info.namespace.as_str(), info.name.as_str()), info)).collect();
     let shown = rows.iter().filter_map(|row| {
@@ -64,7 +64,12 @@ async fn releases(cluster: &Cluster, helm: &Helm, rows: &[Overview]) -> Result<V
     try_join_all(shown.map(|(row, info)| read(cluster, helm, row, info))).await
 }
 
-async fn read(cluster: &Cluster, helm: &Helm, row: &Overview, info: Option<&ReleaseInfo>) -> Result<StatusRow, Error> {
+async fn read(
+    cluster: &Cluster,
+    helm: &Helm,
+    row: &CatalogueEntry,
+    info: Option<&ReleaseInfo>,
+) -> Result<StatusRow, Error> {
     let mut shown = StatusRow {
         component: row.name.clone(),
         wave: row.wave,

@@ -1,7 +1,7 @@
 //! From settings to a prepared plan: facts, wanted releases, what stands, the plan, rendered charts. Reads only.
 
-use crate::check::adoption::{Incoming, OwnChange, Taken};
-use crate::check::identity;
+use crate::check::preflight::conflicts::{OwnChange, PlannedRelease, Takeover};
+use crate::check::preflight::oidc;
 use crate::cli::GlobalArgs;
 use crate::cluster::{Cluster, ClusterIdentity};
 use crate::commands::secrets;
@@ -10,7 +10,7 @@ use crate::engine::{self, Prepared};
 use crate::error::Error;
 use crate::event::{ActionKind, CheckResult, Verdict};
 use crate::helm::Helm;
-use crate::plan::{self, Anew, Observed, Plan, Rendered, Untried, Work};
+use crate::plan::{self, Observed, Plan, Rendered, Replacement, Untried, Work};
 use crate::stack::{self, Catalogue, Release};
 
 /// Everything that is known before the first change.
@@ -21,24 +21,24 @@ pub(super) struct Survey {
     /// Steps that need an explicit yes.
     pub(super) untried: Vec<Untried>,
     /// What will be taken over from other owners.
-    pub(super) taken: Vec<Taken>,
+    pub(super) taken: Vec<Takeover>,
 }
 
 impl Survey {
     /// Releases that stand under our names and that no run of ours ever touched.
-    pub(super) fn strangers(&self) -> Vec<String> {
-        let named = self.observed.strangers.iter().filter_map(|name| self.observed.releases.get(name));
+    pub(super) fn unmanaged_releases(&self) -> Vec<String> {
+        let named = self.observed.unmanaged_releases.iter().filter_map(|name| self.observed.releases.get(name));
         named.map(|info| format!("release {} in namespace {}", info.name, info.namespace)).collect()
     }
 
     /// The releases that helm will install or change.
-    pub(super) fn incoming(&self) -> Vec<Incoming<'_>> {
+    pub(super) fn incoming(&self) -> Vec<PlannedRelease<'_>> {
         let incoming = self.plan.releases().filter_map(|release| {
             let name = release.component.as_str();
             let prepared = self.prepared.releases.get(name)?;
             let standing = self.observed.manifests.get(name).map(Vec::as_slice).unwrap_or_default();
             let (rendered, hooks, crds) = (&prepared.manifest, &prepared.hooks, &prepared.crds);
-            Some(Incoming { release, rendered, hooks, crds, standing })
+            Some(PlannedRelease { release, rendered, hooks, crds, standing })
         });
         incoming.collect()
     }
@@ -53,17 +53,17 @@ impl Survey {
     pub(super) fn note_doubts(&mut self, checks: &[CheckResult]) {
         let doubtful = checks.iter().filter(|check| check.verdict == Verdict::Warn);
         self.prepared.notices.extend(doubtful.map(|check| {
-            let topic = if check.group == identity::GROUP { &check.group } else { &check.id };
+            let topic = if check.group == oidc::GROUP { &check.group } else { &check.id };
             format!("{topic}: {}", check.detail)
         }));
     }
 
     /// Namespaces in which a claim will grow.
     pub(super) fn growing(&self) -> Vec<&str> {
-        let anew = self.plan.each_step().flat_map(|step| &step.anew);
-        let claims = anew.filter_map(|anew| match anew {
-            Anew::Claim { namespace, .. } => Some(namespace.as_str()),
-            Anew::Alone(_) | Anew::Whole(_) => None,
+        let replacements = self.plan.each_step().flat_map(|step| &step.replacements);
+        let claims = replacements.filter_map(|replacements| match replacements {
+            Replacement::ExpandClaim { namespace, .. } => Some(namespace.as_str()),
+            Replacement::Orphan(_) | Replacement::Cascade(_) => None,
         });
         claims.collect()
     }
@@ -86,7 +86,7 @@ pub(super) fn catalogue(global: &GlobalArgs) -> Result<Catalogue, Error> {
 /// The releases that should stand.
 pub(super) async fn wanted(global: &GlobalArgs, cluster: &Cluster, settings: &Settings) -> Result<Vec<Release>, Error> {
     let catalogue = catalogue(global)?;
-    let facts = plan::live_facts(cluster, settings).await?;
+    let facts = plan::cluster_facts(cluster, settings).await?;
     Ok(stack::desired(&catalogue, settings, &facts)?)
 }
 
@@ -110,15 +110,16 @@ pub(super) async fn survey(
         (name.as_str(), rendered)
     });
     let records = [stack::saved_answers_object(settings)];
-    plan::foresee(cluster, &mut plan, &observed, &rendered.collect(), &records).await?;
+    plan::predict(cluster, &mut plan, &observed, &rendered.collect(), &records).await?;
     let untried = plan::untried(&plan, &catalogue);
     prepared.notices.extend(untried.iter().map(ToString::to_string));
     prepared.notices.extend(unidentified(cluster));
     prepared.notices.extend(migrations(&catalogue, settings, &plan));
     let mut survey = Survey { observed, plan, prepared, untried, taken: Vec::new() };
-    let strangers = survey.strangers().into_iter();
-    let told = strangers.map(|name| format!("{name} was made by no run of tailwatch; --adopt takes it over"));
-    survey.prepared.notices.extend(told);
+    let unmanaged_releases = survey.unmanaged_releases().into_iter();
+    let reported =
+        unmanaged_releases.map(|name| format!("{name} was made by no run of tailwatch; --adopt takes it over"));
+    survey.prepared.notices.extend(reported);
     Ok(survey)
 }
 
@@ -137,6 +138,6 @@ pub(super) fn unidentified(cluster: &Cluster) -> Option<String> {
 /// What happens to values that were written for older charts, told only where something is done.
 fn migrations(catalogue: &Catalogue, settings: &Settings, plan: &Plan) -> Vec<String> {
     let steps = plan.each_step().filter(|step| step.action != ActionKind::Unchanged);
-    let mut told = catalogue.migrations(settings);
-    steps.flat_map(|step| told.remove(&step.release.component).unwrap_or_default()).collect()
+    let mut reported = catalogue.migrations(settings);
+    steps.flat_map(|step| reported.remove(&step.release.component).unwrap_or_default()).collect()
 }

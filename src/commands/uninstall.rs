@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 
 use crate::cli::{GlobalArgs, Output, SettingsArgs, UninstallArgs};
 use crate::cluster::{Lease, ObjectRef};
-use crate::commands::audience::Audience;
 use crate::commands::connect::{self, Connected};
 use crate::commands::execute::{Target, with_usual_seconds};
-use crate::commands::install::{PLANS, cluster_name, parse_lock_timeout, parse_timeout, tell_notices};
+use crate::commands::install::{PLANS, cluster_name, emit_notices, parse_lock_timeout, parse_timeout};
+use crate::commands::interactive::Audience;
 use crate::commands::lock::Waiting;
 use crate::commands::signals::{Leaving, Signals};
 use crate::commands::survey::{catalogue, unidentified};
-use crate::commands::{ending, lock, settings_sources};
-use crate::engine::{self, EngineContext, Journal, Machine, RunResult};
+use crate::commands::{lock, run_finished, settings_sources};
+use crate::engine::{self, EngineContext, HostLock, Journal, RunResult};
 use crate::error::{self, CommandError, Error};
 use crate::event::{self, Event, Kept, RunSummary};
-use crate::plan::{self, Asked, PlanError, Uninstall};
+use crate::plan::{self, PlanError, Uninstall, UninstallOptions};
 use crate::report::{self, Mode, Record, style::Style};
-use crate::stack::Overview;
+use crate::stack::CatalogueEntry;
 use crate::wizard;
 
 /// How to run.
@@ -52,9 +52,9 @@ pub(super) async fn uninstall(
     let Connected { cluster, helm, .. } = connect::connect(global, &draft, signals.writes()).await?;
     record.place(cluster.context(), &namespace);
     let rows = catalogue(global)?.overview(&namespace);
-    tell_notices(unidentified(&cluster).as_slice(), global);
+    emit_notices(unidentified(&cluster).as_slice(), global);
     let target = Target { cluster, helm };
-    let asked = Asked { data: arguments.delete_data, crds: arguments.delete_crds };
+    let asked = UninstallOptions { data: arguments.delete_data, crds: arguments.delete_crds };
     let confirmed = if arguments.yes { Audience::Nobody } else { audience };
     let style = Style::resolve(global);
     let run = Run { global, signals, record, style, wave_timeout, lock_timeout, asked: confirmed };
@@ -73,18 +73,18 @@ impl Run<'_> {
     async fn plan_and_execute(
         &self,
         target: &Target,
-        (namespace, rows): (&str, &[Overview]),
-        asked: Asked,
+        (namespace, rows): (&str, &[CatalogueEntry]),
+        asked: UninstallOptions,
     ) -> Result<u8, Error> {
         let Target { cluster, helm } = target;
         let planning = async { Ok(plan::uninstall(cluster, helm, (namespace, rows.to_vec()), asked).await?) };
         let plan = connect::of_one_cluster(cluster, planning).await?;
-        if !plan.has_work() && plan.belongings.kept.is_empty() && plan.beside.is_empty() {
+        if !plan.has_work() && plan.owned_objects.kept.is_empty() && plan.beside.is_empty() {
             return Err(PlanError::NothingInstalled { namespace: namespace.to_owned() }.into());
         }
         let is_human = self.global.output == Output::Human;
         if is_human && !self.global.quiet && plan.has_work() {
-            let (going, staying, width) = (plan.going(), plan.kept(&plan.belongings), report::width());
+            let (going, staying, width) = (plan.going(), plan.kept(&plan.owned_objects), report::width());
             report::write_stderr(&report::plan_table(&plan.steps(), &self.style, width));
             report::write_stderr(&report::removal_table(&going, &staying, &self.style, width));
         }
@@ -103,10 +103,10 @@ impl Run<'_> {
         let reporter = tokio::spawn(report::drain(self.global.clone(), mode, stream, self.record.clone()));
         let started = Instant::now();
         let Target { cluster, helm } = target;
-        let namespace = plan.ground.namespace.as_str();
+        let namespace = plan.scope.namespace.as_str();
         let cancel = self.signals.take_over(events.clone());
         let journal = Arc::new(Journal::open(cluster.identity(), namespace));
-        let machine = Arc::new(Machine::open(cluster.identity(), namespace));
+        let machine = Arc::new(HostLock::open(cluster.identity(), namespace));
         let context = EngineContext {
             cluster: cluster.clone(),
             helm: helm.holding(machine.lock()),
@@ -117,11 +117,11 @@ impl Run<'_> {
             machine,
         };
         let waiting = Waiting { timeout: self.lock_timeout, style: &self.style };
-        let locking = lock::patiently(&context, &self.style, lock(&context, plan, waiting));
+        let locking = lock::retry_unreachable(&context, &self.style, lock(&context, plan, waiting));
         let locked = connect::of_one_cluster(&cluster, locking).await;
         let lease = match locked {
             Ok(lease) => lease,
-            Err(error) => return Err(ending::left(reporter, error).await),
+            Err(error) => return Err(run_finished::left(reporter, error).await),
         };
         self.signals.leaving(Leaving::of(&context, lease.as_ref()));
         let steps = with_usual_seconds(plan.steps(), &journal);
@@ -145,7 +145,7 @@ impl Run<'_> {
         if let Some(kept) = &kept {
             events.send(Event::Kept { objects: kept.clone() });
         }
-        let summary = RunSummary { steps, ..ending::summary(&ended, (started, &cluster), writes) };
+        let summary = RunSummary { steps, ..run_finished::summary(&ended, (started, &cluster), writes) };
         journal.finish(summary.outcome);
         events.send(Event::RunFinished(summary));
         drop((events, context));
@@ -157,14 +157,14 @@ impl Run<'_> {
     }
 }
 
-/// Looked at anew; a cluster that does not answer any more is told.
+/// Looked at again; a cluster that does not answer any more is reported.
 async fn what_stays(context: &EngineContext, plan: &Uninstall) -> Option<Vec<Kept>> {
     let looked = tokio::select! {
-        looked = plan::belongings(&context.cluster, &plan.ground) => looked,
+        looked = plan::owned_objects(&context.cluster, &plan.scope) => looked,
         () = context.cancel.cancelled() => return None,
     };
     match looked {
-        Ok(belongings) => Some(plan.kept(&belongings)),
+        Ok(owned_objects) => Some(plan.kept(&owned_objects)),
         Err(error) => {
             let message = format!("everything planned is removed, but what stays cannot be looked at: {error}");
             context.events.send(Event::Notice { message, hint: error.hint() });
@@ -176,7 +176,7 @@ async fn what_stays(context: &EngineContext, plan: &Uninstall) -> Option<Vec<Kep
 /// Takes the lock where something will change. A namespace that has gone, or is going, can hold none, and needs none:
 /// no install works in it.
 async fn lock(context: &EngineContext, plan: &Uninstall, waiting: Waiting<'_>) -> Result<Option<Lease>, Error> {
-    let namespace = plan.ground.namespace.as_str();
+    let namespace = plan.scope.namespace.as_str();
     let reference =
         ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: namespace.to_owned() };
     let standing = lock::while_unreachable(context, async || Ok(context.cluster.get(&reference).await?)).await?;
@@ -203,8 +203,8 @@ async fn lock(context: &EngineContext, plan: &Uninstall, waiting: Waiting<'_>) -
 
 /// Names what cannot be had back.
 fn question(plan: &Uninstall, cluster: &str) -> String {
-    let namespace = &plan.ground.namespace;
-    match (plan.lost_claims(), plan.ground.asked.data) {
+    let namespace = &plan.scope.namespace;
+    match (plan.lost_claims(), plan.scope.asked.data) {
         (0, false) => format!("Remove the stack in namespace {namespace} from the cluster {cluster}as planned?"),
         (claims, _) => format!(
             "Remove the stack in namespace {namespace} from the cluster {cluster}and DELETE ITS DATA for ever \

@@ -5,12 +5,12 @@ use semver::Version;
 use serde::Serialize;
 
 use crate::cli::{GlobalArgs, Output, UpgradeArgs};
-use crate::commands::audience::Audience;
+use crate::commands::available_versions::{self, Versions};
 use crate::commands::connect::{self, Connected};
 use crate::commands::execute::Target;
 use crate::commands::install::{self, Secrets};
-use crate::commands::offers::{self, Versions};
-use crate::commands::saved;
+use crate::commands::interactive::Audience;
+use crate::commands::saved_answers;
 use crate::commands::signals::Signals;
 use crate::commands::survey::catalogue;
 use crate::config::{Draft, Provenance};
@@ -38,23 +38,24 @@ pub(super) async fn upgrade(
 ) -> Result<u8, Error> {
     let named = named_versions(&arguments.to)?;
     let options = install::options("upgrade", &arguments.run, (signals, record))?;
-    let draft = saved::judged(global, &arguments.run.settings)?;
+    let draft = saved_answers::judged(global, &arguments.run.settings)?;
     let asked = arguments.latest || !named.is_empty();
     if asked {
         install::somebody_confirms(global, &arguments.run)?;
     }
-    install::tell_notices(draft.notices(), global);
+    install::emit_notices(draft.notices(), global);
     let audience = Audience::of(global);
     let Connected { cluster, helm, draft, .. } = connect::connect(global, &draft, signals.writes()).await?;
     let mut draft = draft?;
     if asked || audience == Audience::Person {
-        saved::confirm(global, &arguments.run, &draft)?;
+        saved_answers::confirm(global, &arguments.run, &draft)?;
     } else if !arguments.run.settings.accept_saved {
-        saved::repository_confirmed(draft.unconfirmed())?;
+        saved_answers::repository_confirmed(draft.unconfirmed())?;
     }
     let catalogue = catalogue(global)?;
-    let standing = connect::of_one_cluster(&cluster, offers::standing((&cluster, &helm), &catalogue, &draft)).await?;
-    let offers = offers::offers(&helm, &catalogue, &draft, looked_at(&standing, &named, arguments)).await?;
+    let standing =
+        connect::of_one_cluster(&cluster, available_versions::standing((&cluster, &helm), &catalogue, &draft)).await?;
+    let offers = available_versions::offers(&helm, &catalogue, &draft, looked_at(&standing, &named, arguments)).await?;
     let mut chosen = named_and_offered(&offers, named, &draft)?;
     if arguments.latest {
         add_newest(&mut chosen, &offers, options.allow_unverified);
@@ -62,7 +63,7 @@ pub(super) async fn upgrade(
     let rows = rows(&offers, asked.then_some(&chosen));
     let style = Style::resolve(global);
     if !asked && audience == Audience::Nobody {
-        let (context, namespace) = (cluster.context().map(str::to_owned), offers::namespace(&draft));
+        let (context, namespace) = (cluster.context().map(str::to_owned), available_versions::namespace(&draft));
         list(global, UpgradeDocument { version: 1, context, namespace, components: rows });
         return Ok(error::OK);
     }
@@ -134,7 +135,7 @@ fn named_and_offered(offers: &[Offer], named: Versions, draft: &Draft) -> Result
     for (component, version) in &named {
         let Some(offer) = offers.iter().find(|offer| offer.component == *component) else {
             return Err(Error::Usage {
-                message: format!("{component} is not installed in namespace {}", offers::namespace(draft)),
+                message: format!("{component} is not installed in namespace {}", available_versions::namespace(draft)),
                 hint: Some("`tailwatch status` shows what is installed".into()),
             });
         };
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_chosen_stays_as_it_stands() {
+    fn what_was_not_chosen_stays_as_it_is() {
         let catalogue = Catalogue::embedded().unwrap();
         let versions = |rows: &[(&str, &str)]| -> Versions {
             rows.iter().map(|(name, number)| (name.parse().unwrap(), number.parse().unwrap())).collect()

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::check::stack::{self, Installed, StackContext};
+use crate::check::verify::{self, Installed, StackContext};
 use crate::check::{Selection, login};
 use crate::cli::{GlobalArgs, Output, VerifyArgs};
 use crate::cluster::Cluster;
 use crate::commands::connect::{self, Connected};
-use crate::commands::install::{duration, tell_notices};
+use crate::commands::install::{duration, emit_notices};
 use crate::commands::signals::Signals;
-use crate::commands::{reports, saved, sign_in, survey::wanted};
+use crate::commands::survey::wanted;
+use crate::commands::{report_files, saved_answers, sign_in};
 use crate::config::Draft;
 use crate::error::{self, Checked, Error};
 use crate::event::{self, CheckResult, Verdict};
@@ -40,10 +41,10 @@ impl Verification<'_> {
             Some(way) => Some(sign_in::way(way, arguments.login.port).await?),
             None => None,
         };
-        let draft = saved::judged(global, &arguments.settings)?;
+        let draft = saved_answers::judged(global, &arguments.settings)?;
         let Connected { cluster, helm, draft, .. } = connect::connect(global, &draft, self.signals.writes()).await?;
         let made = self.checks((global, &cluster, &helm), (draft, arguments), selection, way);
-        tell(global, connect::of_one_cluster(&cluster, made).await?)
+        emit(global, connect::of_one_cluster(&cluster, made).await?)
     }
 
     async fn checks(
@@ -51,19 +52,19 @@ impl Verification<'_> {
         (global, cluster, helm): (&GlobalArgs, &Cluster, &Helm),
         (draft, arguments): (Result<Draft, Error>, &VerifyArgs),
         selection: Selection,
-        way: Option<login::Way>,
+        way: Option<login::LoginFlow>,
     ) -> Result<Vec<CheckResult>, Error> {
-        let answers = saved::answers(&draft?, &arguments.settings)?;
+        let answers = saved_answers::answers(&draft?, &arguments.settings)?;
         if way.is_some() {
             // The sign-in sends the client secret to the issuer of the answers.
             answers.confirmed()?;
         }
-        tell_notices(&answers.notices, global);
+        emit_notices(&answers.notices, global);
         let settings = answers.settings;
-        reports::note_surroundings(self.record, cluster, helm, &settings);
+        report_files::note_surroundings(self.record, cluster, helm, &settings);
         let releases = wanted(global, cluster, &settings).await?;
         let observed = observe(cluster, helm, &releases).await?;
-        reports::note_standing(self.record, &observed, &releases);
+        report_files::note_standing(self.record, &observed, &releases);
         let stands = |name: &str| observed.releases.get(name).is_some_and(|one| one.status == ReleaseStatus::Deployed);
         if !releases.iter().any(|release| stands(release.component.as_str())) {
             return Err(PlanError::NothingInstalled { namespace: settings.namespace.to_string() }.into());
@@ -74,10 +75,10 @@ impl Verification<'_> {
         let cancel = self.signals.hold().child_token();
         let installed = Installed { releases, manifests: observed.manifests };
         let context = StackContext::new(cluster.clone(), settings.clone(), installed, selection);
-        let checks = cluster.cancelling_elsewhere(&cancel, stack::run(&context, &events, &cancel)).await;
+        let checks = cluster.cancelling_elsewhere(&cancel, verify::run(&context, &events, &cancel)).await;
         drop(events);
         let _ = reporter.await;
-        let Some(mut checks) = checks else { return Err(Error::InterruptedChecks { of: Checked::Standing }) };
+        let Some(mut checks) = checks else { return Err(Error::InterruptedChecks { of: Checked::InstalledRelease }) };
         if let Some(way) = way {
             let walk = sign_in::Walk {
                 global,
@@ -88,14 +89,14 @@ impl Verification<'_> {
             };
             checks.extend(tokio::select! {
                 walked = walk.begin(way) => walked?,
-                () = cancel.cancelled() => return Err(Error::InterruptedChecks { of: Checked::Standing }),
+                () = cancel.cancelled() => return Err(Error::InterruptedChecks { of: Checked::InstalledRelease }),
             });
         }
         Ok(checks)
     }
 }
 
-fn tell(global: &GlobalArgs, checks: Vec<CheckResult>) -> Result<u8, Error> {
+fn emit(global: &GlobalArgs, checks: Vec<CheckResult>) -> Result<u8, Error> {
     let style = Style::resolve(global);
     let ended = verdict(&checks);
     match global.output {
@@ -113,21 +114,21 @@ pub(super) fn verdict(checks: &[CheckResult]) -> Result<u8, Error> {
 
 fn selection(arguments: &VerifyArgs) -> Result<Selection, Error> {
     for named in [&arguments.checks, &arguments.skipped] {
-        if let Some((unknown, suggestion)) = stack::unknown(named) {
+        if let Some((unknown, suggestion)) = verify::unknown(named) {
             let known = match suggestion {
                 _ if login::ids().contains(&unknown.as_str()) => "add --login, which makes these rows".to_owned(),
                 Some(id) => format!("did you mean {id}?"),
-                None => stack::ids().join(", "),
+                None => verify::ids().join(", "),
             };
             return Err(Error::Usage { message: format!("there is no check {unknown}"), hint: Some(known) });
         }
     }
     let within = arguments.within.as_deref();
-    let patience = within.map(|text| duration("--within", text, Duration::ZERO));
+    let wait_limit = within.map(|text| duration("--within", text, Duration::ZERO));
     Ok(Selection {
         only: arguments.checks.clone(),
         skipped: arguments.skipped.clone(),
-        patience: patience.transpose()?,
+        wait_limit: wait_limit.transpose()?,
         nodes: arguments.probe_nodes.into(),
         ..Selection::default()
     })

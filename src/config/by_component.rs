@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::answers::FREE;
+use crate::config::answers_yaml::{Content, Key, Node};
 use crate::config::chart_values::{dotted, inexact_numbers};
 use crate::config::draft::insert_free;
 use crate::config::error::quoted;
 use crate::config::load::{Loader, place};
-use crate::config::rows::FREE;
-use crate::config::secrecy::secret_texts;
-use crate::config::tree::{Content, Key, Node};
+use crate::config::secret_detection::secret_texts;
 use crate::config::{ChartValues, ComponentName, Invalid, Provenance};
 use crate::yaml::{self, Flaw, Position};
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::config::secrecy::looks_secret;
-use crate::config::sources::{Lines, SecretSource};
-use crate::config::tree::DEEPEST;
+use crate::config::answers_yaml::DEEPEST;
+use crate::config::secret_detection::looks_secret;
+use crate::config::secret_source::{Lines, SecretSource};
 use crate::config::{Problem, Secret};
 use crate::yaml::{self, Duplicates, Flaw, Limits, Node, Position};
 

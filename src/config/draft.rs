@@ -7,11 +7,11 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::config::answers::{ROWS, Row, Shape, find_row};
 use crate::config::error::quoted;
-use crate::config::rows::{ROWS, Row, Shape, find_row};
-use crate::config::saved::{LARGEST_SAVED, saved_answers};
-use crate::config::secrecy::secret_texts;
-use crate::config::sources::{Lines, SecretSource};
+use crate::config::saved_answers::{LARGEST_SAVED, saved_answers};
+use crate::config::secret_detection::secret_texts;
+use crate::config::secret_source::{Lines, SecretSource};
 use crate::config::{
     Auth0, ChartValues, Charts, ComponentName, ConfigError, Grafana, Invalid, Problem, Retention, SavedState, Secret,
     Settings, Storage, Tailscale,

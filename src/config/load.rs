@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::config::answers::{FREE, ROWS, Row, Shape, find_row};
+use crate::config::answers_yaml::{self, Content, Key, Node};
 use crate::config::draft::{Answer, judge_list};
+use crate::config::env::{FLAG_TWINS, environment_names};
 use crate::config::error::quoted;
-use crate::config::names::nearest;
-use crate::config::rows::{FREE, ROWS, Row, Shape, find_row};
-use crate::config::sources::SecretSource;
-use crate::config::tree::{self, Content, Key, Node};
-use crate::config::variables::{FLAG_TWINS, environment_names};
+use crate::config::secret_source::SecretSource;
+use crate::config::types::nearest;
 use crate::config::{ComponentName, ConfigError, Draft, Problem, Provenance, SAVED_FILE};
-use crate::input::{self, InputError};
+use crate::input_file::{self, InputError};
 use crate::yaml::{Flaw, Position};
 
 /// Where settings come from besides prompts.
@@ -68,7 +68,7 @@ fn read_sources(sources: &Sources) -> Result<Loader, ConfigError> {
 }
 
 /// Adds answers that an earlier run kept in the cluster, as the weakest source but defaults. Where there is an answers
-/// file, chart values of the last run that it does not repeat are dropped, and that is told.
+/// file, chart values of the last run that it does not repeat are dropped, and that is reported.
 pub fn add_saved(draft: Draft, text: &str) -> Result<Draft, ConfigError> {
     let mut loader = Loader { draft, problems: Vec::new() };
     loader.document(SAVED_FILE, text, |_| Provenance::Saved);
@@ -87,7 +87,7 @@ pub fn add_saved(draft: Draft, text: &str) -> Result<Draft, ConfigError> {
 
 fn read(path: &Path) -> Result<String, ConfigError> {
     let not_answers = |found: String| ConfigError::NotAnswers { path: path.to_owned(), found };
-    let bytes = input::read(path, LARGEST).map_err(|error| match error {
+    let bytes = input_file::read(path, LARGEST).map_err(|error| match error {
         InputError::Unreadable(source) => ConfigError::Unreadable { path: path.to_owned(), source },
         InputError::Other(found) => not_answers(found.to_owned()),
         InputError::TooLarge { found: Some(bytes), .. } => not_answers(format!("{bytes} bytes")),
@@ -124,7 +124,7 @@ impl Loader {
     }
 
     fn document(&mut self, file: &str, text: &str, from: impl Fn(usize) -> Provenance) {
-        let root = match tree::parse(text) {
+        let root = match answers_yaml::parse(text) {
             Ok(Some(root)) => root,
             Ok(None) => {
                 return self.problem(file, "", "an empty file", "expected answers such as `tailnet: tail1a2b.ts.net`");
@@ -297,7 +297,7 @@ impl Loader {
         };
         if let Some((free @ ("versions" | "values"), _)) = key.split_once('.') {
             let nested = key.split('.').rev().fold(value.to_owned(), |inner, name| format!("{{ {name}: {inner} }}"));
-            return match tree::parse(&nested) {
+            return match answers_yaml::parse(&nested) {
                 Ok(Some(Node { content: Content::Map(entries), .. })) if free == "versions" => {
                     self.free_form("--set", &entries, &|_| Provenance::Set)
                 }
@@ -313,7 +313,7 @@ impl Loader {
             let (prefix, name) = key.rsplit_once('.').unwrap_or(("", key));
             return self.unknown("--set", prefix, name);
         };
-        match tree::parse(value) {
+        match answers_yaml::parse(value) {
             Ok(Some(node)) if row.shape == Shape::Secret => self.secret("--set", row, &node, Provenance::Set),
             Ok(Some(node @ Node { content: Content::List(_), .. })) => {
                 self.answer("--set", row, &node, Provenance::Set)

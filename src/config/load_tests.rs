@@ -209,9 +209,9 @@ fn what_helm_refuses_below_values_is_refused_with_its_place() {
     ] {
         let Err(ConfigError::Invalid { problems }) = values_of(text) else { panic!("{text} was taken") };
         assert_eq!(problems.len(), 1, "{problems:?}");
-        let told = &problems[0];
-        assert!(told.place.contains(&format!("a.yaml:{line}:")), "{text}: {told}");
-        assert!(told.key == key && told.found.starts_with(found), "{text}: {told}");
+        let reported = &problems[0];
+        assert!(reported.place.contains(&format!("a.yaml:{line}:")), "{text}: {reported}");
+        assert!(reported.key == key && reported.found.starts_with(found), "{text}: {reported}");
     }
 }
 

@@ -1,47 +1,47 @@
 //! Settings: parsed once into types that cannot hold a wrong value, with the provenance of each.
 //! Owns answers, flags, environment, defaults and their precedence; must not talk to a cluster, print or prompt.
 
-mod amounts;
+mod answers;
+mod answers_yaml;
 mod by_component;
 mod chart_values;
 mod draft;
+mod env;
 mod error;
 mod load;
-mod names;
-mod operator;
-mod rows;
-mod saved;
+mod saved_answers;
 mod saved_state;
 mod schema;
-mod secrecy;
 mod secret;
+mod secret_detection;
+mod secret_source;
 mod secret_text;
-mod sources;
+mod tailscale_operator;
 mod template;
-mod tree;
-mod variables;
+mod types;
+mod units;
 
 use std::collections::BTreeMap;
 
-pub use amounts::{Quantity, RetentionPeriod};
+pub use answers::{ROWS, Row, Shape, environment_name, find_row};
 pub use chart_values::ChartValues;
 pub use draft::{Draft, Entry, Provenance};
+pub use env::is_known_variable;
 pub use error::{ConfigError, Problem};
 pub use load::{Sources, add_saved, kept_alone, load, load_beside_mistakes};
-pub(crate) use names::nearest;
-pub use names::{
+pub use saved_answers::saved_answers;
+pub use saved_state::{SAVED_ANSWERS, SAVED_FILE, SavedState, Unconfirmed, add_state, record};
+pub use schema::schema;
+pub use secret::Secret;
+pub use secret_detection::secret_texts;
+pub use tailscale_operator::{OperatorPlan, TailscaleOperator};
+pub use template::template;
+pub(crate) use types::nearest;
+pub use types::{
     AnonymousRole, COMPONENTS, ChartRepository, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, Invalid,
     IssuerUrl, LogsMode, Namespace, OperatorMode, StorageClassName, TailnetDomain, TailscaleTag,
 };
-pub use operator::{OperatorPlan, TailscaleOperator};
-pub use rows::{ROWS, Row, Shape, environment_name, find_row};
-pub use saved::saved_answers;
-pub use saved_state::{SAVED_ANSWERS, SAVED_FILE, SavedState, Unconfirmed, add_state, record};
-pub use schema::schema;
-pub use secrecy::secret_texts;
-pub use secret::Secret;
-pub use template::template;
-pub use variables::is_known_variable;
+pub use units::{Quantity, RetentionPeriod};
 
 /// Everything the stack is built from. Every field is valid by its type.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub struct Settings {
     pub tailnet: TailnetDomain,
     /// Namespace of the stack.
     pub namespace: Namespace,
-    /// Grafana's door.
+    /// oauth2-proxy.
     pub grafana: Grafana,
     /// The OIDC provider.
     pub auth0: Auth0,
@@ -70,12 +70,12 @@ pub struct Settings {
     pub values: BTreeMap<ComponentName, ChartValues>,
 }
 
-/// Grafana's door.
+/// oauth2-proxy.
 #[derive(Clone, Debug)]
 pub struct Grafana {
     /// First label of the address on the tailnet.
     pub hostname: Hostname,
-    /// Role of everybody who passed the door.
+    /// Role of everybody who passed oauth2-proxy.
     pub anonymous_role: AnonymousRole,
 }
 

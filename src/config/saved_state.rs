@@ -1,5 +1,5 @@
 //! The answers that a past run kept in the cluster, as one source of a later run, and the record by which that run can
-//! be told from anyone else who writes them. Pure: where both are kept is the cluster module's part.
+//! be distinguished from anyone else who writes them. Pure: where both are kept is the cluster module's part.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::config::answers::{ROWS, Row};
+use crate::config::answers_yaml::{self, Content};
 use crate::config::draft::Answer;
 use crate::config::error::quoted;
 use crate::config::load::add_saved;
-use crate::config::rows::{ROWS, Row};
-use crate::config::tree::{self, Content};
 use crate::config::{ChartValues, ConfigError, Draft, Provenance, Secret, Settings, saved_answers};
 
 /// Name of the Secret with the answers that later runs need not ask for again.
@@ -118,7 +118,7 @@ fn read(draft: &Draft, state: &SavedState) -> Result<Draft, ConfigError> {
 
 /// The version of a format that this tailwatch does not know.
 fn newer_format(text: &str) -> Option<u64> {
-    let root = tree::parse(text).ok()??;
+    let root = answers_yaml::parse(text).ok()??;
     let Content::Map(entries) = &root.content else { return None };
     let (_, version) = entries.iter().find(|(key, _)| key.text == "version")?;
     let Content::Scalar { text, .. } = &version.content else { return None };
@@ -200,12 +200,12 @@ impl Draft {
         let paths: BTreeSet<&String> = before.keys().copied().chain(now.keys()).collect();
         let masked = |exists: bool| exists.then(|| MASKED.to_owned());
         let differ = paths.into_iter().filter(|path| before.get(path).copied() != now.get(*path));
-        let told = differ.map(|path| Unconfirmed {
+        let reported = differ.map(|path| Unconfirmed {
             key: format!("values.{path}"),
             recorded: masked(before.contains_key(path)),
             saved: self.sources_at(path).or_else(|| masked(now.contains_key(path))),
         });
-        told.collect()
+        reported.collect()
     }
 }
 
@@ -229,7 +229,7 @@ fn version_key(component: &str) -> String {
     format!("versions.{component}")
 }
 
-/// The values as they are written; a reference to a secret is told from a mapping that only looks like one.
+/// The values as they are written; a reference to a secret is distinguished from a mapping that only looks like one.
 fn json(values: &ChartValues) -> Value {
     let mut written = values.written().clone();
     for path in values.references() {

@@ -183,7 +183,7 @@ fn answers_that_no_secret_can_hold_are_refused() {
 }
 
 #[test]
-fn a_planted_source_is_named_and_no_key_stands_for_another() {
+fn a_planted_source_is_named_and_no_key_is_for_another() {
     let before = settings(&[], "values: { loki: { 'a': 1, 'x.y': { enabled: true } } }\n");
     let planted = edited(&before, |text| text.replace("\"a\": 1", "\"a\": [1, { file: /etc/shadow }]"));
     let found = add_state(Draft::default(), &planted).unwrap().unconfirmed();

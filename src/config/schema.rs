@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::names::COMPONENTS;
-use crate::config::rows::{ROWS, Row, Shape};
+use crate::config::answers::{ROWS, Row, Shape};
+use crate::config::types::COMPONENTS;
 
 /// The schema document.
 pub fn schema() -> Value {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_stands_in_the_schema() {
+    fn every_row_is_in_the_schema() {
         let schema = schema();
         for row in ROWS {
             let pointer = format!("/properties/{}", row.key.replace('.', "/properties/"));

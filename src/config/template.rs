@@ -1,6 +1,6 @@
 //! `answers init`: a commented file that becomes valid when the required answers are filled in.
 
-use crate::config::rows::{ROWS, Row, Shape};
+use crate::config::answers::{ROWS, Row, Shape};
 
 /// The template. Required answers stand ready to be filled, the others are shown with their defaults.
 pub fn template() -> String {

@@ -46,7 +46,7 @@ pub enum EngineError {
         /// Component that was under way or next.
         component: String,
     },
-    /// The lock went to somebody else under the run.
+    /// The lock went to someone else under the run.
     #[error("the lock was lost in the middle of the run: {how}")]
     LockLost {
         /// What became of it, e.g. `4711@host holds it now`.
@@ -84,9 +84,9 @@ pub enum StepError {
         #[source]
         source: ClusterError,
     },
-    /// Something that helm cannot change could not be made anew.
+    /// Something that helm cannot change could not be re-created.
     #[error("cannot make way for {object}")]
-    Anew {
+    Replacement {
         /// Kind and name.
         object: String,
         /// Why.
@@ -233,7 +233,7 @@ impl EngineError {
             }
             EngineError::Cancelled { wave } => Some(standing(*wave)),
             EngineError::Removal { .. } | EngineError::RemovalCancelled { .. } => {
-                Some("what is told as removed is gone, all else stands; the same command goes on from there".into())
+                Some("what is reported as removed is gone, all else stands; the same command goes on from there".into())
             }
             EngineError::LockLost { .. } => {
                 Some("no further step was started; the same command goes on from what stands".into())
@@ -275,7 +275,7 @@ impl StepError {
             self,
             StepError::Unrenewed(_)
                 | StepError::Object { source: ClusterError::Unrenewed { .. }, .. }
-                | StepError::Anew { source: ClusterError::Unrenewed { .. }, .. }
+                | StepError::Replacement { source: ClusterError::Unrenewed { .. }, .. }
                 | StepError::Crds { source: ClusterError::Unrenewed { .. }, .. }
                 | StepError::Delete { source: ClusterError::Unrenewed { .. }, .. }
         )
@@ -285,7 +285,7 @@ impl StepError {
     pub(super) fn or_cancelled(self) -> StepError {
         match self {
             StepError::Object { source: ClusterError::Interrupted, .. }
-            | StepError::Anew { source: ClusterError::Interrupted, .. }
+            | StepError::Replacement { source: ClusterError::Interrupted, .. }
             | StepError::Crds { source: ClusterError::Interrupted, .. }
             | StepError::Delete { source: ClusterError::Interrupted, .. }
             | StepError::Watch(ClusterError::Interrupted)
@@ -302,7 +302,7 @@ impl StepError {
             | StepError::Object { diagnosis, .. }
             | StepError::Crds { diagnosis, .. }
             | StepError::Helm { diagnosis, .. } => diagnosis.as_deref(),
-            StepError::Anew { .. }
+            StepError::Replacement { .. }
             | StepError::Watch(_)
             | StepError::Unrenewed(_)
             | StepError::Delete { .. }
@@ -319,7 +319,7 @@ impl StepError {
         match self {
             StepError::NotReady { diagnosis } => Some(diagnosis.hint.clone()),
             StepError::Object { source, .. }
-            | StepError::Anew { source, .. }
+            | StepError::Replacement { source, .. }
             | StepError::Crds { source, .. }
             | StepError::Delete { source, .. }
             | StepError::Watch(source)

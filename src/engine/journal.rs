@@ -62,7 +62,7 @@ pub struct Journal {
 const VERSION: u8 = 1;
 
 impl Journal {
-    /// Of a namespace of a cluster; an absent or unreadable one begins anew.
+    /// Of a namespace of a cluster; an absent or unreadable one starts again.
     pub fn open(cluster: &ClusterIdentity, namespace: &str) -> Journal {
         let name = target_name(cluster, namespace);
         let path = state_folder().map(|folder| folder.join(format!("journal-{name}.json")));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_well_tells_what_is_usual_to_the_next_run() {
+    fn what_went_well_reports_what_is_usual_to_the_next_run() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/journal.json");
         let journal = Journal::at(Some(path.clone()));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_or_foreign_journal_begins_anew() {
+    fn a_broken_or_foreign_journal_begins_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.json");
         for text in ["{", "[]", r#"{"version": 9, "usual": {"loki": {"install": 3}}}"#] {

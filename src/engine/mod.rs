@@ -4,35 +4,35 @@
 //! Guarantees: no wave starts before every step of the wave below it is ready; every started step sends exactly
 //! one `step-finished`; after a cancel or a failure no further step starts, and a running helm is waited for.
 
-mod conflicts;
-mod ended;
+mod crd_ownership;
+mod deletion;
 mod error;
+mod helm_call;
+mod host_lock;
 mod journal;
-mod machine;
-mod mutation;
-mod outage;
-mod overrides;
-mod own_objects;
-mod patience;
+mod pending_release;
 mod prepare;
-mod probe;
 mod recheck;
-mod remove;
+mod removal;
+mod retry;
 mod rollback;
 mod run;
-mod settle;
 mod step;
-mod vanish;
+mod step_result;
+mod uninstall;
+mod unused_values;
+mod value_mutation;
+mod wait;
 
+pub use deletion::DEPENDENTS;
 pub use error::{EngineError, StepError};
+pub use host_lock::HostLock;
 pub use journal::{Journal, state_folder};
-pub use machine::Machine;
-pub use outage::pauses;
-pub use own_objects::uninstall;
 pub use prepare::{Prepared, PreparedRelease, prepare};
 pub use recheck::Taking;
+pub use retry::pauses;
 pub use run::{RunResult, run, tracked};
-pub use vanish::DEPENDENTS;
+pub use uninstall::uninstall;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,7 @@ pub struct EngineContext {
     /// What earlier runs took, and what this one does.
     pub journal: Arc<Journal>,
     /// What this machine knows of other runs; its lock is held for as long as this context or a helm of it lives.
-    pub machine: Arc<Machine>,
+    pub machine: Arc<HostLock>,
 }
 
 impl EngineContext {

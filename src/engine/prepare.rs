@@ -7,9 +7,9 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::engine::conflicts;
-use crate::engine::overrides::{ignored_keys, refused_values};
+use crate::engine::crd_ownership;
 use crate::engine::recheck::Taking;
+use crate::engine::unused_values::{ignored_keys, refused_values};
 use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, Ownership, ReleaseRequest};
 use crate::plan::{Observed, Plan, PlanError, Step, Work};
 use crate::stack::{CrdPolicy, Release};
@@ -37,7 +37,7 @@ pub struct PreparedRelease {
     /// Hooks, which come and go by helm's hand.
     pub hooks: Vec<Value>,
     /// What helm takes over of objects that are of no release or of another; `None`: it takes nothing.
-    pub taking: Option<Taking>,
+    pub force: Option<Taking>,
     /// CRDs to apply before the release; empty unless the policy asks for it.
     pub crds: Vec<Value>,
 }
@@ -66,7 +66,7 @@ pub async fn prepare(cluster: &Cluster, helm: &Helm, plan: &Plan, observed: &Obs
         prepared.chart_notices.extend(ignored.map_err(|source| PlanError::Helm { what: what(), source })?);
     }
     prepared.notices.clone_from(&prepared.chart_notices);
-    prepared.notices.extend(conflicts::notices(cluster, &prepared.releases).await?);
+    prepared.notices.extend(crd_ownership::notices(cluster, &prepared.releases).await?);
     Ok(prepared)
 }
 
@@ -100,7 +100,7 @@ async fn prepare_step(
     let is_hook = |object: &Value| object.pointer("/metadata/annotations/helm.sh~1hook").is_some();
     let (hooks, manifest): (Vec<Value>, Vec<Value>) = manifest.into_iter().partition(is_hook);
     let notices = unexpected_kinds(release, &manifest);
-    Ok((release.component.to_string(), PreparedRelease { chart, manifest, hooks, taking: None, crds }, notices))
+    Ok((release.component.to_string(), PreparedRelease { chart, manifest, hooks, force: None, crds }, notices))
 }
 
 /// The request that is rendered and applied.
@@ -116,7 +116,7 @@ pub(super) fn request<'a>(release: &'a Release, chart: &'a FetchedChart) -> Rele
 }
 
 /// A vendored dependency of another version than Chart.yaml asks for is switched on without anybody asking, so
-/// kinds and counts that differ from the catalogue's are told.
+/// kinds and counts that differ from the catalogue's are reported.
 fn unexpected_kinds(release: &Release, manifest: &[Value]) -> Vec<String> {
     let count = |kind: &str| manifest.iter().filter(|object| object["kind"] == kind).count();
     let differing = release.expect.iter().filter(|(kind, expected)| count(kind) != **expected as usize);

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::check::adoption::{self, Incoming};
+use crate::check::preflight::conflicts::{self, PlannedRelease};
 use crate::cluster::Cluster;
-use crate::engine::outage::Outage;
+use crate::engine::retry::UnreachableRetry;
 use crate::engine::{PreparedRelease, StepError};
 use crate::helm::Helm;
-use crate::plan::Standing;
+use crate::plan::InstalledRelease;
 use crate::stack::Release;
 
 /// What helm may take over with a release.
@@ -27,11 +27,15 @@ pub(super) struct Planned<'a> {
     pub(super) namespace: &'a str,
     pub(super) name: &'a str,
     /// `None`: it was not installed.
-    pub(super) from: Option<&'a Standing>,
+    pub(super) from: Option<&'a InstalledRelease>,
 }
 
 /// An error where helm lists another revision or status of the release than it was planned from.
-pub(super) async fn release(outage: &Outage<'_>, helm: &Helm, planned: &Planned<'_>) -> Result<(), StepError> {
+pub(super) async fn release(
+    outage: &UnreachableRetry<'_>,
+    helm: &Helm,
+    planned: &Planned<'_>,
+) -> Result<(), StepError> {
     let Planned { namespace, name, from } = planned;
     let listed = outage.read_by_helm(|| helm.list(namespace)).await?;
     let listed = listed.map_err(|source| StepError::Helm { what: "list the releases", diagnosis: None, source })?;
@@ -47,15 +51,15 @@ pub(super) async fn release(outage: &Outage<'_>, helm: &Helm, planned: &Planned<
 }
 
 /// helm takes over whatever it meets, for a release as a whole: an error where that is more than was agreed to.
-pub(super) async fn taking(
-    outage: &Outage<'_>,
+pub(super) async fn force(
+    outage: &UnreachableRetry<'_>,
     cluster: &Cluster,
     (release, prepared): (&Release, &PreparedRelease),
 ) -> Result<(), StepError> {
-    let Some(Taking { agreed, standing }) = &prepared.taking else { return Ok(()) };
+    let Some(Taking { agreed, standing }) = &prepared.force else { return Ok(()) };
     let PreparedRelease { manifest, hooks, crds, .. } = prepared;
-    let incoming = [Incoming { release, rendered: manifest, hooks, crds, standing }];
-    let met = outage.patiently(|| adoption::takeable(cluster, &incoming)).await.map_err(StepError::Look)?;
+    let incoming = [PlannedRelease { release, rendered: manifest, hooks, crds, standing }];
+    let met = outage.retry_unreachable(|| conflicts::takeable(cluster, &incoming)).await.map_err(StepError::Look)?;
     let more = met.into_iter().map(|taken| (taken.object, taken.owner)).find(|met| !agreed.contains(met));
     more.map_or(Ok(()), |(object, owner)| {
         Err(StepError::Changed { what: format!("{object} of another owner exists by now: {owner}") })

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::cluster::TrackedRelease;
 use crate::engine::StepError;
-use crate::engine::mutation::Mutation;
+use crate::engine::helm_call::Mutation;
 use crate::engine::step::StepRun;
 use crate::event::{Phase, Rollback};
 use crate::plan::{Work, rollback_key};
@@ -39,7 +39,7 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     // So that a later run knows this rollback for ours, if it never ends.
     let (key, next) = (rollback_key(name), (newest + 1).to_string());
     let failed = |why: String| Some(Rollback::Failed { revision, why });
-    if let Err(error) = run.patiently(|| context.cluster.note(namespace, &key, &next)).await {
+    if let Err(error) = run.retry_unreachable(|| context.cluster.note(namespace, &key, &next)).await {
         return failed(error.to_string());
     }
     if let Err(error) = run.outage().ready_for_helm().await {
@@ -54,7 +54,7 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     Some(match wait_for_what_was(run).await {
         Ok(()) => {
             run.note_healthy().await;
-            let chart_version = standing_version(run).await.unwrap_or_else(|| "unknown".into());
+            let chart_version = installed_version(run).await.unwrap_or_else(|| "unknown".into());
             Rollback::Done { revision, chart_version }
         }
         Err(StepError::Timeout { why, .. }) => Rollback::NotReady { revision, why },
@@ -69,11 +69,11 @@ async fn wait_for_what_was(run: &mut StepRun<'_>) -> Result<(), StepError> {
     let manifest = run.outage().read_by_helm(|| context.helm.manifest(name, namespace)).await?;
     let manifest = manifest.map_err(|source| run.helm_failed("read the revision that stands again", source))?;
     let tracked = TrackedRelease::new(name, namespace, &manifest).waiting_for(&release.wait_for);
-    run.tracker = run.patiently(|| run.tracker.instead(tracked.clone())).await.map_err(StepError::Watch)?;
+    run.tracker = run.retry_unreachable(|| run.tracker.instead(tracked.clone())).await.map_err(StepError::Watch)?;
     run.wait().await
 }
 
-async fn standing_version(run: &StepRun<'_>) -> Option<String> {
+async fn installed_version(run: &StepRun<'_>) -> Option<String> {
     let release = &run.step.release;
     let listed = run.outage().attentively(run.context.helm.list(&release.namespace)).await.ok()??.ok()?;
     listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.chart_version.to_string())

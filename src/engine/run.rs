@@ -6,12 +6,12 @@ use futures::future::join_all;
 use tokio::time::Instant as Deadline;
 
 use crate::cluster::{Cluster, TrackedRelease, Tracker};
-use crate::engine::ended::{self, Ended};
-use crate::engine::outage::Outage;
-use crate::engine::patience::Patience;
-use crate::engine::remove::run_removals;
+use crate::engine::removal::run_removals;
+use crate::engine::retry::UnreachableRetry;
 use crate::engine::rollback::roll_back;
 use crate::engine::step::{StepRun, execute};
+use crate::engine::step_result::{self, FinishedStep};
+use crate::engine::wait::SlowStepTimer;
 use crate::engine::{EngineContext, EngineError, Prepared, StepError};
 use crate::event::{Event, Rollback, StepResult};
 use crate::plan::{Plan, Step, Wave};
@@ -58,8 +58,8 @@ pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> R
         }
         if plan.has_changes() && tracker.is_none() {
             let deadline = Deadline::now() + context.wave_timeout;
-            let outage = Outage { cluster: &context.cluster, cancel: &context.cancel, deadline };
-            match outage.patiently(|| context.cluster.track(tracked(plan, prepared))).await {
+            let outage = UnreachableRetry { cluster: &context.cluster, cancel: &context.cancel, deadline };
+            match outage.retry_unreachable(|| context.cluster.track(tracked(plan, prepared))).await {
                 Ok(started) => tracker = Some(started),
                 Err(source) => {
                     let first = &wave.steps[0];
@@ -136,8 +136,8 @@ async fn run_step(
     let (worked, rollback) = match tracker {
         Some(tracker) => {
             let prepared = prepared.releases.get(&component);
-            let patience = Patience::new(context.journal.usual_seconds(&component, step.action));
-            let mut run = StepRun { context, step, prepared, tracker, patience, deadline };
+            let timer = SlowStepTimer::new(context.journal.usual_seconds(&component, step.action));
+            let mut run = StepRun { context, step, prepared, tracker, timer, deadline };
             let worked = execute(&mut run).await.map_err(StepError::or_cancelled);
             let rollback = match &worked {
                 // What others made of the release meanwhile stays.
@@ -149,15 +149,15 @@ async fn run_step(
         // Nothing of the plan changes anything: the checks tell whether what stands is well.
         None => (Ok(()), None),
     };
-    let outcome = ended::outcome(&worked, step.action);
+    let outcome = step_result::outcome(&worked, step.action);
     let error = worked.err();
     let seconds = started.elapsed().as_secs_f64();
-    let ended = Ended { component, wave, outcome, seconds, rollback: rollback.clone() };
-    (ended.tell(context, error.as_ref()), error.map(|error| (error, rollback)))
+    let ended = FinishedStep { component, wave, outcome, seconds, rollback: rollback.clone() };
+    (ended.emit(context, error.as_ref()), error.map(|error| (error, rollback)))
 }
 
 fn skip(context: &EngineContext, step: &Step) -> StepResult {
-    Ended::skipped(step.release.component.as_str(), step.release.wave).tell(context, None)
+    FinishedStep::skipped(step.release.component.as_str(), step.release.wave).emit(context, None)
 }
 
 #[cfg(test)]

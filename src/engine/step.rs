@@ -7,20 +7,20 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::{ClusterError, ObjectRef, Tracker};
-use crate::engine::mutation::Mutation;
-use crate::engine::outage::Outage;
-use crate::engine::patience::Patience;
+use crate::engine::helm_call::Mutation;
 use crate::engine::prepare::request;
 use crate::engine::recheck::{self, Planned};
+use crate::engine::retry::UnreachableRetry;
+use crate::engine::wait::SlowStepTimer;
 use crate::engine::{EngineContext, PreparedRelease, StepError};
 use crate::event::{ActionKind, Diagnosis, Event, Phase};
 use crate::helm::{HelmError, Ownership, ReleaseStatus};
-use crate::plan::{Anew, Drifted, Healthy, Step, Work};
-use crate::refusal::Refusal;
+use crate::known_errors::KnownError;
+use crate::plan::{Drifted, Healthy, Replacement, Step, Work};
 
 /// The note on a release that was never seen healthy.
 const NEVER: &str = "0";
-/// From here on helm applies server-side, and fields that somebody else set are in its way.
+/// From here on helm applies server-side, and fields that someone else set are in its way.
 const SERVER_SIDE: u64 = 4;
 
 /// What one step works with.
@@ -30,7 +30,7 @@ pub(super) struct StepRun<'a> {
     /// What helm needs; `None` for a step that helm has no part in.
     pub(super) prepared: Option<&'a PreparedRelease>,
     pub(super) tracker: Tracker,
-    pub(super) patience: Patience,
+    pub(super) timer: SlowStepTimer,
     /// When the wave's time is over.
     pub(super) deadline: Instant,
 }
@@ -42,7 +42,7 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
             run.phase(Phase::Applying);
             recheck::release(&run.outage(), &run.context.helm, &run.planned()).await?;
             if run.step.action == ActionKind::Install && run.step.last_healthy.is_some() {
-                // It speaks of a release that is gone, whose revisions are counted anew.
+                // It speaks of a release that is gone, whose revisions are counted again.
                 run.note(NEVER).await;
             }
             run.apply_objects().await?;
@@ -52,7 +52,7 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
             }
             run.phase(Phase::Helm);
             if run.context.helm.version().major >= SERVER_SIDE {
-                run.put_back(&run.step.in_the_way).await?;
+                run.put_back(&run.step.conflicting_drift).await?;
             }
             run.make_way().await?;
             run.release(prepared).await?;
@@ -89,8 +89,8 @@ impl StepRun<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    pub(super) fn outage(&self) -> Outage<'_> {
-        Outage { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline }
+    pub(super) fn outage(&self) -> UnreachableRetry<'_> {
+        UnreachableRetry { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline }
     }
 
     fn planned(&self) -> Planned<'_> {
@@ -99,17 +99,17 @@ impl StepRun<'_> {
     }
 
     /// Does something again for as long as nobody answers.
-    pub(super) async fn patiently<T, F>(&self, work: impl Fn() -> F) -> Result<T, ClusterError>
+    pub(super) async fn retry_unreachable<T, F>(&self, work: impl Fn() -> F) -> Result<T, ClusterError>
     where
         F: Future<Output = Result<T, ClusterError>>,
     {
-        self.outage().patiently(work).await
+        self.outage().retry_unreachable(work).await
     }
 
     /// In order, since the namespace comes before what lives in it.
     async fn apply_objects(&self) -> Result<(), StepError> {
         for object in &self.step.release.objects {
-            let applied = self.patiently(|| self.context.cluster.apply(object, &self.step.adopted)).await;
+            let applied = self.retry_unreachable(|| self.context.cluster.apply(object, &self.step.adopted)).await;
             applied.map_err(|source| StepError::Object {
                 object: words(&object.manifest),
                 diagnosis: self.refused(source.refusal()),
@@ -122,7 +122,7 @@ impl StepRun<'_> {
     async fn put_back(&self, objects: &[Drifted]) -> Result<(), StepError> {
         let release = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         for object in objects {
-            let applied = self.patiently(|| self.context.cluster.put_back(&object.wanted, release)).await;
+            let applied = self.retry_unreachable(|| self.context.cluster.put_back(&object.wanted, release)).await;
             applied.map_err(|source| StepError::Object {
                 object: words(&object.wanted),
                 diagnosis: self.refused(source.refusal()),
@@ -132,33 +132,35 @@ impl StepRun<'_> {
         Ok(())
     }
 
-    /// What helm cannot change is taken away, so that helm makes it anew, and volumes are asked to grow.
+    /// What helm cannot change is taken away, so that helm makes it again, and volumes are asked to grow.
     async fn make_way(&self) -> Result<(), StepError> {
         let cluster = &self.context.cluster;
-        for anew in &self.step.anew {
-            let (object, uid, done) = match anew {
-                Anew::Alone(object) | Anew::Whole(object) => {
+        for replacements in &self.step.replacements {
+            let (object, uid, done) = match replacements {
+                Replacement::Orphan(object) | Replacement::Cascade(object) => {
                     // An object that was created since the plan is not the one that was to go.
                     let Some(uid) = self.step.uids.get(object) else { continue };
-                    let deleted = match anew {
-                        Anew::Alone(_) => self.patiently(|| cluster.delete_alone(object, uid)).await,
-                        _ => self.patiently(|| cluster.delete(object, uid)).await,
+                    let deleted = match replacements {
+                        Replacement::Orphan(_) => {
+                            self.retry_unreachable(|| cluster.delete_orphaning(object, uid)).await
+                        }
+                        _ => self.retry_unreachable(|| cluster.delete(object, uid)).await,
                     };
                     (object, uid, deleted.map(drop))
                 }
-                Anew::Claim { namespace, name, size } => {
-                    let grown = self.patiently(|| cluster.grow_claim(namespace, name, size)).await;
+                Replacement::ExpandClaim { namespace, name, size } => {
+                    let grown = self.retry_unreachable(|| cluster.grow_claim(namespace, name, size)).await;
                     let object = format!("the larger PersistentVolumeClaim {name}");
-                    grown.map_err(|source| StepError::Anew { object, source })?;
+                    grown.map_err(|source| StepError::Replacement { object, source })?;
                     continue;
                 }
             };
             let gone = match done {
-                Ok(()) => self.patiently(|| cluster.until_gone(object, uid, self.time_left())).await,
+                Ok(()) => self.retry_unreachable(|| cluster.until_gone(object, uid, self.time_left())).await,
                 failed => failed,
             };
             let object = format!("a new {} {}", object.kind, object.name);
-            gone.map_err(|source| StepError::Anew { object, source })?;
+            gone.map_err(|source| StepError::Replacement { object, source })?;
         }
         Ok(())
     }
@@ -185,7 +187,8 @@ impl StepRun<'_> {
         if prepared.crds.is_empty() {
             return Ok(());
         }
-        let applied = self.patiently(|| self.context.cluster.apply_crds(&prepared.crds, self.time_left())).await;
+        let applied =
+            self.retry_unreachable(|| self.context.cluster.apply_crds(&prepared.crds, self.time_left())).await;
         let failed = |source: ClusterError| StepError::Crds { diagnosis: self.refused(source.refusal()), source };
         applied.map(drop).map_err(failed)
     }
@@ -225,11 +228,11 @@ impl StepRun<'_> {
     }
 
     /// What a refusal means; `None` when no row knows its words.
-    fn refused(&self, known: Option<(&'static Refusal, &str)>) -> Option<Box<Diagnosis>> {
+    fn refused(&self, known: Option<(&'static KnownError, &str)>) -> Option<Box<Diagnosis>> {
         let release = &self.step.release;
-        let told =
-            |(row, words): (&Refusal, &str)| row.of_release(release.component.as_str(), &release.namespace, words);
-        known.map(told).map(Box::new)
+        let reported =
+            |(row, words): (&KnownError, &str)| row.of_release(release.component.as_str(), &release.namespace, words);
+        known.map(reported).map(Box::new)
     }
 
     pub(super) fn helm_failed(&self, what: &'static str, source: HelmError) -> StepError {
@@ -241,10 +244,10 @@ impl StepRun<'_> {
     async fn helm(&mut self, prepared: &PreparedRelease) -> Result<(), StepError> {
         let context = self.context;
         let mut request = request(&self.step.release, &prepared.chart);
-        if prepared.taking.is_some() {
+        if prepared.force.is_some() {
             request.ownership = Ownership::Take;
         }
-        recheck::taking(&self.outage(), &context.cluster, (&self.step.release, prepared)).await?;
+        recheck::force(&self.outage(), &context.cluster, (&self.step.release, prepared)).await?;
         self.outage().ready_for_helm().await?;
         let mutation = Mutation::new(context, self.time_left());
         let apply = mutation.watch(context.helm.upgrade_install(&request, mutation.limits()));
@@ -253,7 +256,7 @@ impl StepRun<'_> {
         let applied = loop {
             tokio::select! {
                 applied = &mut apply => break applied,
-                () = self.patience.next_look(&mut self.tracker) => {
+                () = self.timer.next_look(&mut self.tracker) => {
                     let readiness = self.look(Phase::Helm);
                     hook = readiness.hook.filter(|cause| cause.is_final()).or(hook);
                     if hook.is_some() {

@@ -19,7 +19,7 @@ pub enum Severity {
 /// Where something is wrong.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
-pub struct Place {
+pub struct DiagnosedObject {
     /// Release that suffers.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub component: Option<String>,
@@ -47,7 +47,7 @@ pub struct Diagnosis {
     /// What is wrong in plain words, one sentence with the object's name.
     pub cause: String,
     /// Where.
-    pub place: Place,
+    pub place: DiagnosedObject,
     /// The cluster's own words, one line; empty when there are none.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub evidence: String,

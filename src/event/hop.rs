@@ -21,11 +21,11 @@ pub enum Hop {
     /// A person's browser finds the address on the tailnet.
     BrowserTailnet,
     /// The tailnet's Ingress leads to oauth2-proxy.
-    TailnetDoor,
+    TailnetOauth2Proxy,
     /// oauth2-proxy sends people to the identity provider and believes it.
-    DoorIssuer,
+    Oauth2ProxyIssuer,
     /// oauth2-proxy leads to Grafana.
-    DoorGrafana,
+    Oauth2ProxyGrafana,
 }
 
 impl Hop {
@@ -38,9 +38,9 @@ impl Hop {
         Hop::PrometheusAlertmanager,
         Hop::PrometheusGrafana,
         Hop::BrowserTailnet,
-        Hop::TailnetDoor,
-        Hop::DoorIssuer,
-        Hop::DoorGrafana,
+        Hop::TailnetOauth2Proxy,
+        Hop::Oauth2ProxyIssuer,
+        Hop::Oauth2ProxyGrafana,
     ];
 
     /// The parts at its two ends, in the direction in which data or people go.
@@ -53,9 +53,9 @@ impl Hop {
             Hop::PrometheusAlertmanager => ("Prometheus", "Alertmanager"),
             Hop::PrometheusGrafana => ("Prometheus", "Grafana"),
             Hop::BrowserTailnet => ("browser", "tailnet"),
-            Hop::TailnetDoor => ("tailnet", "oauth2-proxy"),
-            Hop::DoorIssuer => ("oauth2-proxy", "identity provider"),
-            Hop::DoorGrafana => ("oauth2-proxy", "Grafana"),
+            Hop::TailnetOauth2Proxy => ("tailnet", "oauth2-proxy"),
+            Hop::Oauth2ProxyIssuer => ("oauth2-proxy", "identity provider"),
+            Hop::Oauth2ProxyGrafana => ("oauth2-proxy", "Grafana"),
         }
     }
 

@@ -51,7 +51,7 @@ pub struct Effects {
     /// CRDs that will be made or changed, with their versions where they have one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub crds: Vec<String>,
-    /// Objects that must be made anew because a field of theirs cannot be changed; pods and data stay.
+    /// Objects that must be re-created because a field of theirs cannot be changed; pods and data stay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recreated: Vec<String>,
     /// Claims that will grow, `storage-loki-0 50Gi -> 100Gi`.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::process::{self, Call, Ending, Environment, Input};
 
 /// A helper may ask its cloud.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// A helper's answer is one small document.
 const LARGEST: usize = 1 << 20;
 
@@ -77,7 +77,7 @@ async fn ask(helper: &str, host: &str, environment: &Environment) -> Option<Regi
         added: Vec::new(),
         input: Input::Text(host.as_bytes().to_vec()),
         largest: LARGEST,
-        ending: Ending::Killed { after: PATIENCE },
+        ending: Ending::Killed { after: TIMEOUT },
         need: None,
     };
     let output = process::run(call, &CancellationToken::new()).await.ok()?;

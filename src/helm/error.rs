@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::Secret;
 use crate::helm::schema;
-use crate::refusal::{self, REFUSALS, Refusal};
+use crate::known_errors::{self, KnownError, REFUSALS};
 
 /// A helm call failed.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum HelmError {
     #[error("{}: {stderr}", row.cause)]
     Known {
         /// What it means.
-        row: &'static Refusal,
+        row: &'static KnownError,
         /// End of helm's stderr.
         stderr: String,
     },
@@ -132,32 +132,32 @@ impl std::fmt::Display for DigestChange {
     }
 }
 
-const SCHEMA_REFUSES: &str = "schema-refuses-values";
+const SCHEMA_REFUSES: &str = "chart-schema-invalid";
 /// How many lines of stderr are kept.
 const LINES: usize = 6;
 const SCHEMA_LINES: usize = 40;
 
 /// What only helm says; the API server's words are read by the rows that everybody shares.
-const CLASSES: &[Refusal] = &[
-    Refusal {
+const CLASSES: &[KnownError] = &[
+    KnownError {
         id: "release-locked",
         phrases: &["another operation (install/upgrade/rollback) is in progress"],
         cause: "another helm works on this release, or was killed while it did",
         hint: "if no helm is running, run the same command again: it repairs the release",
     },
-    Refusal {
+    KnownError {
         id: "release-name-in-use",
         phrases: &["cannot re-use a name that is still in use"],
         cause: "a release of this name stands already",
         hint: "run the same command again; it plans from what stands",
     },
-    Refusal {
-        id: "chart-refuses-values",
+    KnownError {
+        id: "chart-values-invalid",
         phrases: &["execution error at"],
         cause: "the chart refuses these values",
         hint: "correct the answer or the key below `values:` that the message names",
     },
-    Refusal {
+    KnownError {
         id: SCHEMA_REFUSES,
         phrases: &["values don't meet the specifications of the schema"],
         cause: "the chart's schema refuses these values",
@@ -166,32 +166,32 @@ const CLASSES: &[Refusal] = &[
 ];
 
 /// What goes wrong with fetching.
-const FETCHING: &[Refusal] = &[
-    Refusal {
+const FETCHING: &[KnownError] = &[
+    KnownError {
         id: "chart-version-missing",
         phrases: &["not found in"],
         cause: "the repository does not have this chart version",
         hint: "see `versions:` in the answers and the repository's index",
     },
-    Refusal {
+    KnownError {
         id: "repository-unknown-host",
         phrases: &["no such host", "failed to lookup address", "dns error"],
         cause: "the repository's host name does not resolve",
         hint: "see the network or proxy, or name a mirror with charts.repository",
     },
-    Refusal {
+    KnownError {
         id: "repository-unreachable",
         phrases: &["connection refused", "i/o timeout"],
         cause: "the repository cannot be reached",
         hint: "see whether its address is right, or name a mirror with charts.repository",
     },
-    Refusal {
+    KnownError {
         id: "repository-unauthorized",
         phrases: &["unauthorized", "not authorized", "authentication failure"],
         cause: "the repository asks for credentials",
         hint: "log in with `helm registry login` or `helm repo add --username`",
     },
-    Refusal {
+    KnownError {
         id: "repository-without-index",
         phrases: &["is not a valid chart repository"],
         cause: "the address is no chart repository",
@@ -200,15 +200,15 @@ const FETCHING: &[Refusal] = &[
 ];
 
 /// What says least is looked for last.
-const VAGUE: &[Refusal] = &[
-    Refusal {
+const VAGUE: &[KnownError] = &[
+    KnownError {
         id: "hook-timeout",
         phrases: &["timed out waiting for the condition", "BackoffLimitExceeded", "hooks failed", "hook failed"],
         cause: "a hook of the chart failed or did not end in time",
         hint: "look at the Jobs and pods of the namespace",
     },
-    Refusal {
-        id: "time-over",
+    KnownError {
+        id: "helm-timeout",
         phrases: &["context deadline exceeded"],
         cause: "helm's time was over",
         hint: "look at the Jobs and pods of the namespace, or give more time with --timeout",
@@ -216,14 +216,14 @@ const VAGUE: &[Refusal] = &[
 ];
 
 /// What the state of a release means, when nobody works on it.
-pub(super) const STATES: &[Refusal] = &[
-    Refusal {
+pub(super) const STATES: &[KnownError] = &[
+    KnownError {
         id: "release-pending",
         phrases: &[],
         cause: "an interrupted run left the release half-done",
         hint: "run `tailwatch install` again: it repairs the release",
     },
-    Refusal {
+    KnownError {
         id: "release-failed",
         phrases: &[],
         cause: "the last change of the release failed",
@@ -232,7 +232,7 @@ pub(super) const STATES: &[Refusal] = &[
 ];
 
 /// Every row about helm, for the documentation.
-pub fn rows() -> impl Iterator<Item = &'static Refusal> {
+pub fn rows() -> impl Iterator<Item = &'static KnownError> {
     [CLASSES, FETCHING, VAGUE, STATES].into_iter().flatten()
 }
 
@@ -256,7 +256,7 @@ impl HelmError {
     pub(super) fn classify(command: String, end: String, stderr: &str) -> HelmError {
         let fetches = command.starts_with("helm pull") || command.starts_with("helm repo");
         let tables = if fetches { [FETCHING, CLASSES, VAGUE] } else { [CLASSES, REFUSALS, VAGUE] };
-        let known = tables.into_iter().find_map(|rows| refusal::find(rows, stderr));
+        let known = tables.into_iter().find_map(|rows| known_errors::find(rows, stderr));
         match known {
             // Each line names a key of its own.
             Some(row) if row.id == SCHEMA_REFUSES => HelmError::Known { row, stderr: tail(stderr, SCHEMA_LINES) },
@@ -267,14 +267,14 @@ impl HelmError {
 
     /// Classifies what a registry said.
     pub(super) fn of_registry(repository: String, message: String) -> HelmError {
-        match refusal::find(FETCHING, &message) {
+        match known_errors::find(FETCHING, &message) {
             Some(row) => HelmError::Known { row, stderr: message },
             None => HelmError::Registry { repository, message },
         }
     }
 
     /// The row that knows helm's words, and the words themselves.
-    pub fn refusal(&self) -> Option<(&'static Refusal, &str)> {
+    pub fn refusal(&self) -> Option<(&'static KnownError, &str)> {
         match self {
             HelmError::Known { row, stderr } => Some((row, stderr)),
             _ => None,
@@ -317,7 +317,7 @@ impl HelmError {
                 .into(),
             HelmError::Silent { .. } => "see whether the cluster and the chart repository can be reached".into(),
             HelmError::Local { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
-                "restore the file, or remove it: charts are then pinned anew when they are fetched next".into()
+                "restore the file, or remove it: charts are then pinned again when they are fetched next".into()
             }
             HelmError::Local { .. } => {
                 "see whether you may read, write or run it; --helm PATH and the variable TAILWATCH_CACHE name other \
@@ -336,12 +336,12 @@ impl HelmError {
 /// The last lines without helm's log noise, on one line each; warnings go first when there is too much.
 fn tail(stderr: &str, lines: usize) -> String {
     const CHARACTERS: usize = 1500;
-    let told: Vec<&str> = stderr
+    let reported: Vec<&str> = stderr
         .lines()
         .map(|line| line.strip_prefix("Error: ").unwrap_or(line).trim_end())
         .filter(|line| !line.is_empty() && !line.starts_with("level=WARN") && !line.starts_with("WARNING:"))
         .collect();
-    let text = told[told.len().saturating_sub(lines)..].join("; ");
+    let text = reported[reported.len().saturating_sub(lines)..].join("; ");
     match text.char_indices().nth(CHARACTERS) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None if text.is_empty() => "(helm said nothing)".into(),

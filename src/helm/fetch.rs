@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::helm::error::DigestChange;
 use crate::helm::{FetchedChart, Helm, HelmError};
-use crate::input::InputError;
+use crate::input_file::InputError;
 use crate::stack::ChartSource;
 
 const LOCK: &str = "digests.json";
@@ -132,7 +132,7 @@ pub(super) fn is_loopback(repository: &str) -> bool {
 }
 
 fn digest_of(path: &Path) -> std::io::Result<String> {
-    Ok(hex(&crate::input::read(path, LARGEST).map_err(InputError::into_io)?))
+    Ok(hex(&crate::input_file::read(path, LARGEST).map_err(InputError::into_io)?))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_lock_file_that_somebody_keeps_is_told_and_not_waited_for_without_end() {
+    async fn a_lock_file_that_someone_keeps_is_reported_and_not_waited_for_without_end() {
         let folder = tempfile::tempdir().unwrap();
         let open = || std::fs::File::create(folder.path().join("digests.lock")).unwrap();
         let (first, second) = (open(), open());

@@ -10,21 +10,21 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 mod archive;
-mod calls;
-mod child;
+mod commands;
 mod credentials;
 mod error;
 mod fetch;
 mod parse;
 mod registry;
+mod run;
 mod schema;
 mod versions;
 
 use crate::config::Secret;
+use crate::known_errors::KnownError;
 use crate::process::{Children, ClusterAccess, Environment};
-use crate::refusal::Refusal;
 use crate::stack::HelmDriver;
-use crate::writes::Writes;
+use crate::write_record::Writes;
 
 pub use archive::{app_version, default_values};
 pub use error::{DigestChange, HelmError, rows};
@@ -145,7 +145,7 @@ impl ReleaseStatus {
     }
 
     /// What it means when nobody works on the release; `None`: it is as it should be.
-    pub fn trouble(self) -> Option<&'static Refusal> {
+    pub fn trouble(self) -> Option<&'static KnownError> {
         match self {
             ReleaseStatus::Failed => error::STATES.get(1),
             under_way if under_way.is_under_way() => error::STATES.first(),
@@ -208,9 +208,9 @@ impl HelmProgram {
     /// Finds helm, asks its version, refuses one that is too old.
     pub async fn discover(options: HelmOptions) -> Result<HelmProgram, HelmError> {
         let program = options.program.clone().unwrap_or_else(|| "helm".into());
-        let call = child::Call {
+        let call = run::Call {
             arguments: ["version", "--template", "{{.Version}}"].map(Into::into).to_vec(),
-            effect: child::Effect::Reads,
+            effect: run::Effect::Reads,
             deadline: Duration::from_secs(15),
             children: Children::default(),
             environment: options.environment.clone(),
@@ -218,7 +218,7 @@ impl HelmProgram {
             need: None,
             held: None,
         };
-        let answer = child::run(&program, call, &CancellationToken::new()).await.map_err(|error| match error {
+        let answer = run::run(&program, call, &CancellationToken::new()).await.map_err(|error| match error {
             HelmError::NotFound { .. } => HelmError::NotFound { place: options.program.clone() },
             HelmError::Failed { end, stderr, .. } => {
                 HelmError::NotHelm { program: program.clone(), answer: format!("{end}: {stderr}") }

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_without_a_separator_are_told_apart() {
+    fn files_without_a_separator_are_distinguished() {
         let text = "apiVersion: v1\nkind: A\nspec:\n  kind: inner\napiVersion: v1\nkind: B\n---\n# note\nkind: C\napiVersion: v1\n";
         let kinds: Vec<String> = documents(text.as_bytes())
             .unwrap()

@@ -18,7 +18,7 @@ use crate::process::Environment;
 
 /// Tags per page; a registry may give fewer.
 const PAGE: usize = 1000;
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Versions of each chart below `place`, which is the address without `oci://`, in no order.
 pub(super) async fn tags(
@@ -38,9 +38,9 @@ pub(super) async fn tags(
             Ok::<_, HelmError>(((*chart).to_owned(), tags.iter().filter_map(|tag| version(tag)).collect()))
         }
     });
-    let lists = tokio::time::timeout(PATIENCE, try_join_all(lists)).await;
+    let lists = tokio::time::timeout(TIMEOUT, try_join_all(lists)).await;
     let lists =
-        lists.map_err(|_| HelmError::Silent { command: format!("oci://{place}"), seconds: PATIENCE.as_secs() })?;
+        lists.map_err(|_| HelmError::Silent { command: format!("oci://{place}"), seconds: TIMEOUT.as_secs() })?;
     Ok(lists?.into_iter().collect())
 }
 

@@ -3,10 +3,10 @@
 /// Paths from the root of the values. `told` is helm's stderr with `; ` between its lines: under the name of each
 /// chart, helm since 3.18 says `- at '/a/b': additional properties 'c' not allowed` (JSON pointers of santhosh-tekuri's
 /// jsonschema), helm before it `- a.b: Additional property c is not allowed` (paths of gojsonschema, `(root)` for none).
-pub(super) fn refused_paths(told: &str, chart: &str) -> Vec<Vec<String>> {
+pub(super) fn refused_paths(reported: &str, chart: &str) -> Vec<Vec<String>> {
     let mut paths: Vec<Vec<String>> = Vec::new();
     let mut section = Vec::new();
-    for line in told.split("; ").map(str::trim) {
+    for line in reported.split("; ").map(str::trim) {
         if let Some(name) = line.strip_suffix(':').filter(|name| !name.contains(' ')) {
             section = if name == chart { Vec::new() } else { vec![name.to_owned()] };
         }
@@ -14,7 +14,7 @@ pub(super) fn refused_paths(told: &str, chart: &str) -> Vec<Vec<String>> {
         let read = pointed(words).or_else(|| dotted(words));
         paths.extend(read.into_iter().flatten().map(|path| [section.clone(), path].concat()));
     }
-    // A refusal is told at each level above it as well.
+    // A refusal is reported at each level above it as well.
     let whole = paths.clone();
     paths.retain(|path| !whole.iter().any(|other| other.len() > path.len() && other.starts_with(path)));
     paths.sort();
@@ -46,8 +46,8 @@ fn with(parent: &[String], name: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn refused(told: &str) -> Vec<String> {
-        refused_paths(told, "loki").iter().map(|path| path.join("/")).collect()
+    fn refused(reported: &str) -> Vec<String> {
+        refused_paths(reported, "loki").iter().map(|path| path.join("/")).collect()
     }
 
     #[test]

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ChartRepository;
-use crate::helm::child::Effect;
-use crate::helm::{Helm, HelmError, calls, registry};
+use crate::helm::run::Effect;
+use crate::helm::{Helm, HelmError, commands, registry};
 
 /// The name of the repository in a configuration that has no other.
 const NAME: &str = "charts";
@@ -61,10 +61,10 @@ impl Helm {
     ) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
         let folder = self.fresh_folder()?;
         let alone = Helm { cache: folder.path().to_owned(), ..self.clone() };
-        let arguments = calls::words(&["repo", "add", NAME, repository.as_str()]);
-        alone.call(arguments, Effect::Reads, calls::FETCH, &CancellationToken::new()).await?;
+        let arguments = commands::words(&["repo", "add", NAME, repository.as_str()]);
+        alone.call(arguments, Effect::Reads, commands::FETCH, &CancellationToken::new()).await?;
         // helm's own name for it, in 3 and 4: helmpath.CacheIndexFile.
-        let path = calls::index_folder(&alone.cache).join(format!("{NAME}-index.yaml"));
+        let path = commands::index_folder(&alone.cache).join(format!("{NAME}-index.yaml"));
         let charts: Vec<String> = charts.iter().map(|chart| (*chart).to_owned()).collect();
         // A large repository's index takes a second to read.
         let read = tokio::task::spawn_blocking(move || {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_tells_versions_and_what_is_deprecated() {
+    fn an_index_reports_versions_and_what_is_deprecated() {
         let text = "apiVersion: v1\nentries:\n  loki:\n  - { version: 6.46.0, urls: [a.tgz] }\n  \
                     - { version: 2.0.0, deprecated: true }\n  - { version: latest }\n  loki-stack:\n  - version: 9.9.9\n";
         let found = of_index(text, &["loki".into(), "alloy".into()]).unwrap();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_tells_the_versions_of_its_archives() {
+    fn a_folder_reports_the_versions_of_its_archives() {
         let folder = tempfile::tempdir().unwrap();
         for file in ["loki-6.46.0.tgz", "loki-6.46.0.tgz.prov", "loki-stack-2.0.0.tgz", "loki-7.0.0-rc.1.tgz", "x"] {
             std::fs::write(folder.path().join(file), "").unwrap();

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::cluster::{Before, Cluster, Found, ObjectRef, surplus};
 use crate::config::Secret;
 use crate::plan::PlanError;
-use crate::plan::difference::{Absent, drift};
+use crate::plan::compare::{Absent, drift};
 use crate::stack::OwnObject;
 
 /// What is not as it should be of one release.
@@ -174,7 +174,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_changed_object_is_told_with_the_place_of_the_change() {
+    fn a_changed_object_is_reported_with_the_place_of_the_change() {
         let wanted = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 2}});
         let live = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 0, "paused": false}});
         assert_eq!(difference(Some(&live), &wanted), Some("differs at spec.replicas".into()));

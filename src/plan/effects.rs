@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cluster::operator_version;
 use crate::event::Effects;
 use crate::plan::Drifted;
-use crate::plan::difference::{Absent, drift};
+use crate::plan::compare::{Absent, drift};
 
 /// (kind, namespace, name); an object that only changes its apiVersion stays the same object.
 pub(super) type Key<'a> = (&'a str, &'a str, &'a str);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_images_and_restarts_are_told_apart() {
+    fn objects_images_and_restarts_are_distinguished() {
         let service = |port: u16| json!({"kind": "Service", "metadata": {"name": "loki"}, "spec": {"port": port}});
         let old = [
             workload("StatefulSet", "loki", "docker.io/grafana/loki:3.5.7"),

@@ -1,10 +1,10 @@
-//! Fields that the API server never lets anybody change: an object that must differ in one has to be made anew. Pure.
+//! Fields that the API server never lets anybody change: an object that must differ in one has to be re-created. Pure.
 
 use serde_json::Value;
 
 use crate::cluster::ObjectRef;
-use crate::plan::Anew;
-use crate::plan::difference::{Absent, drift};
+use crate::plan::Replacement;
+use crate::plan::compare::{Absent, drift};
 
 /// What of a StatefulSet's spec may change (kubernetes pkg/apis/apps/validation, ValidateStatefulSetUpdate).
 const MUTABLE: [&str; 7] = [
@@ -17,24 +17,27 @@ const MUTABLE: [&str; 7] = [
     "minReadySeconds",
 ];
 
-/// How the object must be made anew, and the first field that asks for it; `None`: it can be changed as it is.
-pub(super) fn anew(old: &Value, new: &Value, namespace: &str) -> Option<(Anew, String)> {
+/// How the object must be re-created, and the first field that asks for it; `None`: it can be changed as it is.
+pub(super) fn replacements(old: &Value, new: &Value, namespace: &str) -> Option<(Replacement, String)> {
     let mut object = ObjectRef::of(new);
     object.namespace.get_or_insert_with(|| namespace.to_owned());
     match object.kind.as_str() {
         "StatefulSet" => {
             let field = first_difference(&fixed(&old["spec"]), &fixed(&new["spec"]))?;
             let whole = differs(old, new, "/spec/selector").is_some();
-            Some((if whole { Anew::Whole(object) } else { Anew::Alone(object) }, format!("spec.{field}")))
+            Some((
+                if whole { Replacement::Cascade(object) } else { Replacement::Orphan(object) },
+                format!("spec.{field}"),
+            ))
         }
         "Deployment" | "DaemonSet" => {
-            differs(old, new, "/spec/selector").map(|_| (Anew::Whole(object), "spec.selector".into()))
+            differs(old, new, "/spec/selector").map(|_| (Replacement::Cascade(object), "spec.selector".into()))
         }
         "RoleBinding" | "ClusterRoleBinding" => {
             if object.kind == "ClusterRoleBinding" {
                 object.namespace = None;
             }
-            differs(old, new, "/roleRef").map(|_| (Anew::Alone(object), "roleRef".into()))
+            differs(old, new, "/roleRef").map(|_| (Replacement::Orphan(object), "roleRef".into()))
         }
         _ => None,
     }
@@ -73,32 +76,40 @@ mod tests {
         let mut new = old.clone();
         new["spec"]["replicas"] = 2.into();
         new["spec"]["template"] = json!({"x": 1});
-        assert_eq!(anew(&old, &new, "monitoring"), None);
+        assert_eq!(replacements(&old, &new, "monitoring"), None);
         new["spec"]["serviceName"] = "b".into();
-        let (way, field) = anew(&old, &new, "monitoring").unwrap();
+        let (way, field) = replacements(&old, &new, "monitoring").unwrap();
         assert_eq!(field, "spec.serviceName");
-        assert!(matches!(&way, Anew::Alone(object) if object.namespace.as_deref() == Some("monitoring")), "{way:?}");
+        assert!(
+            matches!(&way, Replacement::Orphan(object) if object.namespace.as_deref() == Some("monitoring")),
+            "{way:?}"
+        );
         new["spec"]["selector"]["matchLabels"]["a"] = "c".into();
-        assert!(matches!(anew(&old, &new, "monitoring").unwrap().0, Anew::Whole(_)), "its pods would belong to nobody");
+        assert!(
+            matches!(replacements(&old, &new, "monitoring").unwrap().0, Replacement::Cascade(_)),
+            "its pods would belong to nobody"
+        );
     }
 
     #[test]
     fn a_size_written_otherwise_is_the_same_and_a_new_claim_is_not() {
         let claim = |size: &str| json!([{"metadata": {"name": "storage"}, "spec": {"resources": {"requests": {"storage": size}}}}]);
         let of = |claims: Value| object("StatefulSet", json!({"volumeClaimTemplates": claims}));
-        assert_eq!(anew(&of(claim("1Gi")), &of(claim("1024Mi")), "m"), None);
-        assert!(anew(&of(claim("1Gi")), &of(claim("2Gi")), "m").unwrap().1.starts_with("spec.volumeClaimTemplates"));
-        assert!(anew(&of(claim("1Gi")), &of(json!([])), "m").is_some());
+        assert_eq!(replacements(&of(claim("1Gi")), &of(claim("1024Mi")), "m"), None);
+        assert!(
+            replacements(&of(claim("1Gi")), &of(claim("2Gi")), "m").unwrap().1.starts_with("spec.volumeClaimTemplates")
+        );
+        assert!(replacements(&of(claim("1Gi")), &of(json!([])), "m").is_some());
     }
 
     #[test]
     fn a_deployments_selector_and_a_bindings_role_are_fixed() {
         let deployment = |label: &str| object("Deployment", json!({"selector": {"matchLabels": {"app": label}}}));
-        assert!(matches!(anew(&deployment("a"), &deployment("b"), "m"), Some((Anew::Whole(_), _))));
-        assert_eq!(anew(&deployment("a"), &deployment("a"), "m"), None);
+        assert!(matches!(replacements(&deployment("a"), &deployment("b"), "m"), Some((Replacement::Cascade(_), _))));
+        assert_eq!(replacements(&deployment("a"), &deployment("a"), "m"), None);
         let binding =
             |role: &str| json!({"kind": "ClusterRoleBinding", "metadata": {"name": "x"}, "roleRef": {"name": role}});
-        let (way, _) = anew(&binding("a"), &binding("b"), "m").unwrap();
-        assert!(matches!(way, Anew::Alone(object) if object.namespace.is_none()));
+        let (way, _) = replacements(&binding("a"), &binding("b"), "m").unwrap();
+        assert!(matches!(way, Replacement::Orphan(object) if object.namespace.is_none()));
     }
 }

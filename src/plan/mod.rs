@@ -1,41 +1,37 @@
 //! Observed state, the plan and its description. [`build`] is pure; [`observe`] only reads. Must not change
 //! anything, print or prompt.
 
-mod belongings;
-mod build;
-mod describe;
-mod difference;
+mod available_versions;
+mod compare;
+mod decide;
+mod diff;
 mod drift;
 mod effects;
 mod error;
-mod foresee;
 mod immutable;
-mod mask;
-mod notes;
+mod installed_releases;
 mod observe;
-mod offers;
-mod outsiders;
-mod place;
 mod preconditions;
-mod releases;
+mod predict;
 mod reviewed;
+mod revision_notes;
+mod secret_mask;
 mod uninstall;
-mod volumes;
-mod whose;
+mod volume_expansion;
 
-pub use belongings::{Asked, Belongings, Ground, NamespaceEnd, belongings};
-pub use build::build;
-pub use describe::{SecretPlaces, StepDiff, diffs};
+pub use available_versions::{Mirror, Offer, Untried, mark_one_way, untried};
+pub use decide::build;
+pub use diff::{SecretPlaces, StepDiff, diffs};
 pub use drift::Drifted;
 pub use error::{PlanError, RefusedValues};
-pub use foresee::{Rendered, foresee};
-pub use notes::{Healthy, rollback_key};
-pub use observe::{Begun, Observed, live_facts, observe, removals, tailscale_operator};
-pub use offers::{Mirror, Offer, Untried, mark_one_way, untried};
-pub use outsiders::{KubeletService, in_words, kubelet_left, kubelet_service, operator_users};
+pub use installed_releases::installed_releases;
+pub use observe::{Observed, PendingOwner, cluster_facts, observe, removals, tailscale_operator};
 pub use preconditions::{Precondition, check_preconditions};
-pub use releases::standing_releases;
+pub use predict::{Rendered, predict};
 pub use reviewed::{FORMAT, Review, ReviewedPlan, ReviewedRelease};
+pub use revision_notes::{Healthy, rollback_key};
+pub use uninstall::dependents::{KubeletService, in_words, kubelet_left, kubelet_service, operator_users};
+pub use uninstall::inventory::{NamespaceOutcome, OwnedObjects, UninstallOptions, UninstallScope, owned_objects};
 pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, manifests, uninstall};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,7 +65,7 @@ pub struct Removal {
     /// Chart it was made from.
     pub chart: String,
     /// How it stands.
-    pub from: Standing,
+    pub from: InstalledRelease,
     /// Why, one line.
     pub reason: String,
 }
@@ -93,13 +89,13 @@ pub struct Step {
     /// Why, one line.
     pub reason: String,
     /// What stands now.
-    pub from: Option<Standing>,
+    pub from: Option<InstalledRelease>,
     /// Revision that was last seen healthy, and to which a failed step goes back.
     pub last_healthy: Option<Healthy>,
     /// Why the chart's own way leads only forward, where it does.
     pub no_way_back: Option<String>,
     /// Objects of the release that somebody changed and that stand in the way of helm's own apply; put back before it.
-    pub in_the_way: Vec<Drifted>,
+    pub conflicting_drift: Vec<Drifted>,
     /// How it is done.
     pub work: Work,
     /// Uids of objects of other owners that its own objects take over.
@@ -108,8 +104,8 @@ pub struct Step {
     pub own: Vec<Drifted>,
     /// What it will do beyond the release; filled once the chart is rendered.
     pub effects: Effects,
-    /// What must be made anew or grown by hand for helm to succeed; filled with the effects.
-    pub anew: Vec<Anew>,
+    /// What must be re-created or grown by hand for helm to succeed; filled with the effects.
+    pub replacements: Vec<Replacement>,
     /// Uids of the live objects that are deleted for it; one that has none here does not exist.
     pub uids: BTreeMap<ObjectRef, String>,
 }
@@ -130,13 +126,13 @@ pub enum Work {
 
 /// What helm cannot do by changing an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Anew {
-    /// Deleted without what it owns, so that helm makes it anew and the pods go on running meanwhile.
-    Alone(ObjectRef),
-    /// Deleted with what it owns: its pods could not be told from the new ones.
-    Whole(ObjectRef),
+pub enum Replacement {
+    /// Deleted without what it owns, so that helm makes it again and the pods go on running meanwhile.
+    Orphan(ObjectRef),
+    /// Deleted with what it owns: its pods could not be distinguished from the new ones.
+    Cascade(ObjectRef),
     /// A claim that grows.
-    Claim {
+    ExpandClaim {
         /// Namespace.
         namespace: String,
         /// Name.
@@ -159,7 +155,7 @@ impl Step {
 
 /// The release as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct InstalledRelease {
     /// Chart version.
     pub chart_version: semver::Version,
     /// Current revision.

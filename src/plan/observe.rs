@@ -8,14 +8,15 @@ use serde_json::Value;
 use crate::cluster::{Cluster, RevisionRecord, is_ours};
 use crate::config::{OperatorPlan, Settings, TailscaleOperator};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
-use crate::plan::difference::changed_paths;
+use crate::plan::compare::changed_paths;
 use crate::plan::drift::{self, Drift};
-use crate::plan::notes::{Healthy, rollback_key};
-use crate::plan::releases::standing_releases;
+use crate::plan::installed_releases::installed_releases;
+use crate::plan::revision_notes::{Healthy, rollback_key};
 use crate::plan::uninstall::tailscale_is_ours;
-use crate::plan::{PlanError, Removal, Standing};
+use crate::plan::{InstalledRelease, PlanError, Removal};
 use crate::stack::{
-    DOOR_SECRET, GRAFANA_SECRET, LiveFacts, Overview, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET,
+    CatalogueEntry, ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
+    WEBHOOK_SECRET,
 };
 
 /// What stands, for the releases of the catalogue.
@@ -30,9 +31,9 @@ pub struct Observed {
     /// What is not as it should be, of releases that are deployed.
     pub drift: BTreeMap<String, ReleaseDrift>,
     /// Releases that stand though no run of ours ever touched them.
-    pub strangers: Vec<String>,
+    pub unmanaged_releases: Vec<String>,
     /// Who began what never ended, of releases that are pending or being removed.
-    pub begun: BTreeMap<String, Begun>,
+    pub begun: BTreeMap<String, PendingOwner>,
     /// Revision of each release that was last seen healthy.
     pub healthy: BTreeMap<String, Healthy>,
 }
@@ -48,11 +49,11 @@ pub struct ReleaseDrift {
 
 /// Who began an operation that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Begun {
+pub enum PendingOwner {
     /// A run of ours, which is over: we hold the lock or will.
     ByUs,
     /// helm in other hands; it may still be at work.
-    BySomebodyElse {
+    ByOther {
         /// Since when, RFC 3339.
         since: String,
     },
@@ -66,18 +67,18 @@ pub async fn tailscale_operator(cluster: &Cluster) -> Result<TailscaleOperator, 
 }
 
 /// Facts that only the cluster knows and that the wanted state depends on.
-pub async fn live_facts(cluster: &Cluster, settings: &Settings) -> Result<LiveFacts, PlanError> {
+pub async fn cluster_facts(cluster: &Cluster, settings: &Settings) -> Result<ClusterFacts, PlanError> {
     let namespace = settings.namespace.as_str();
     let (oauth2_proxy, grafana, webhook, tailscale) = futures::try_join!(
-        cluster.secret(namespace, DOOR_SECRET),
+        cluster.secret(namespace, OAUTH2_PROXY_SECRET),
         cluster.secret(namespace, GRAFANA_SECRET),
         cluster.secret(namespace, WEBHOOK_SECRET),
         cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
     )?;
     let operator = settings.tailscale.operator.plan(tailscale_operator(cluster).await?);
-    Ok(LiveFacts {
+    Ok(ClusterFacts {
         install_tailscale_operator: operator == OperatorPlan::Install,
-        door: oauth2_proxy,
+        oauth2_proxy,
         grafana,
         webhook,
         tailscale,
@@ -107,10 +108,10 @@ pub async fn observe(cluster: &Cluster, helm: &Helm, wanted: &[Release]) -> Resu
                 records.iter().filter(|record| record.release == info.name).cloned().collect();
             if info.status.is_under_way() {
                 let rollback = notes.get(&rollback_key(&info.name)).and_then(|text| text.parse().ok());
-                observed.begun.insert(info.name.clone(), whose(&own, info, rollback));
+                observed.begun.insert(info.name.clone(), pending_owner(&own, info, rollback));
             }
             if !is_ours(&records, &info.name) {
-                observed.strangers.push(info.name.clone());
+                observed.unmanaged_releases.push(info.name.clone());
             }
         }
     }
@@ -139,7 +140,7 @@ async fn releases_of(
     wanted: &[Release],
 ) -> Result<BTreeMap<String, ReleaseInfo>, PlanError> {
     let named = wanted.iter().map(|release| (release.component.as_str(), release.namespace.as_str()));
-    let listed = standing_releases(cluster, helm, named).await?;
+    let listed = installed_releases(cluster, helm, named).await?;
     let is_wanted = |info: &ReleaseInfo| {
         wanted.iter().any(|release| release.component.as_str() == info.name && release.namespace == info.namespace)
     };
@@ -158,14 +159,14 @@ fn reading(release: &str, source: HelmError) -> PlanError {
 }
 
 /// Releases of ours that stand though the answers leave them out, the latest wave first.
-pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[Overview]) -> Result<Vec<Removal>, PlanError> {
+pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[CatalogueEntry]) -> Result<Vec<Removal>, PlanError> {
     let named = left_out.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let listed = standing_releases(cluster, helm, named).await?;
+    let listed = installed_releases(cluster, helm, named).await?;
     let mut removals = Vec::new();
     for row in left_out {
         let of_row = |info: &&ReleaseInfo| info.name == row.name && info.namespace == row.namespace;
         let Some(info) = listed.iter().find(of_row) else { continue };
-        // What no run of ours ever touched is somebody else's.
+        // What no run of ours ever touched is another owner's.
         if !is_ours(&cluster.revision_records(&row.namespace, helm.driver()).await?, &row.name) {
             continue;
         }
@@ -174,7 +175,7 @@ pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[Overview]) -> 
             wave: row.wave,
             namespace: row.namespace.clone(),
             chart: info.chart.clone(),
-            from: Standing::from(info),
+            from: InstalledRelease::from(info),
             reason: "the answers leave it out; its volumes stay".into(),
         });
     }
@@ -185,9 +186,9 @@ pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[Overview]) -> 
 /// helm hands labels down from a revision to the next, so a mark that the revision before has too says nothing of
 /// who began this one; a rollback of ours is noted before it begins. A removal is taken for ours: it ends the same in
 /// whoever's hands.
-fn whose(records: &[RevisionRecord], info: &ReleaseInfo, rollback: Option<u32>) -> Begun {
+fn pending_owner(records: &[RevisionRecord], info: &ReleaseInfo, rollback: Option<u32>) -> PendingOwner {
     let Some(last) = records.iter().find(|record| record.revision == info.revision) else {
-        return Begun::BySomebodyElse { since: "an unknown time".into() };
+        return PendingOwner::ByOther { since: "an unknown time".into() };
     };
     let before = records.iter().filter(|record| record.revision < info.revision).max_by_key(|record| record.revision);
     let is_ours = match (info.status, &last.run, before.map(|record| &record.run)) {
@@ -196,7 +197,7 @@ fn whose(records: &[RevisionRecord], info: &ReleaseInfo, rollback: Option<u32>) 
         (ReleaseStatus::Uninstalling, Some(_), _) | (_, Some(_), None) => true,
         (_, mark @ Some(_), Some(earlier)) => mark != earlier,
     };
-    if is_ours { Begun::ByUs } else { Begun::BySomebodyElse { since: last.since.clone() } }
+    if is_ours { PendingOwner::ByUs } else { PendingOwner::ByOther { since: last.since.clone() } }
 }
 
 async fn drift_of(
@@ -209,7 +210,7 @@ async fn drift_of(
         let name = release.component.to_string();
         let manifest = observed.manifests.get(&name).map(Vec::as_slice).unwrap_or_default();
         let own = async {
-            match observed.stands_as_wanted(release) {
+            match observed.is_as_wanted(release) {
                 true => drift::of_own_objects(cluster, &release.objects).await,
                 // They are applied in any case.
                 false => Ok(Drift::default()),
@@ -223,7 +224,7 @@ async fn drift_of(
 
 impl Observed {
     /// Whether the release is deployed with the wanted chart and values.
-    pub(super) fn stands_as_wanted(&self, release: &Release) -> bool {
+    pub(super) fn is_as_wanted(&self, release: &Release) -> bool {
         let name = release.component.as_str();
         self.releases.get(name).is_some_and(|info| {
             info.status == ReleaseStatus::Deployed
@@ -252,7 +253,7 @@ mod tests {
             chart_version: "1.0.0".parse().unwrap(),
             app_version: String::new(),
         };
-        whose(records, &info, rollback) == Begun::ByUs
+        pending_owner(records, &info, rollback) == PendingOwner::ByUs
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Plan {
                 Work::Objects { release } => release.as_slice(),
                 Work::Helm | Work::Wait => &[],
             };
-            step.in_the_way.iter().chain(of_work)
+            step.conflicting_drift.iter().chain(of_work)
         });
         let changed = put_back.chain(self.own_changes()).filter_map(|drifted| drifted.live.as_ref());
         let deleted = self.each_step().flat_map(|step| &step.uids);

@@ -7,8 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::Secret;
 use crate::event::PlannedStep;
-use crate::plan::mask::Mask;
-use crate::plan::{Plan, Precondition, Standing, Step};
+use crate::plan::secret_mask::Mask;
+use crate::plan::{InstalledRelease, Plan, Precondition, Step};
 
 /// Version of the format. A file of another version is refused.
 pub const FORMAT: u8 = 1;
@@ -139,7 +139,7 @@ impl ReviewedPlan {
 }
 
 /// `3 deployed`
-fn state(standing: &Standing) -> String {
+fn state(standing: &InstalledRelease) -> String {
     format!("{} {}", standing.revision, standing.status.words())
 }
 

@@ -52,7 +52,7 @@ pub enum Ending {
     },
     /// By itself, or by SIGTERM, which a cancel or the end of its time sends. Where it has not ended [`GRACE`] later, or
     /// once `kill` is cancelled after that, its group gets SIGKILL. Where the caller goes away it runs on.
-    Asked {
+    UninstallOptions {
         /// How long it may take.
         after: Duration,
         /// There is no use in waiting for what it does upon SIGTERM.
@@ -150,7 +150,7 @@ pub async fn run(call: Call, cancel: &CancellationToken) -> Result<Output, Proce
     let (need, collected) = (call.need, capture::collect(child, input, call.largest, overflow.clone()));
     let (guard, entry, after) = match &call.ending {
         Ending::Killed { after } => (KillOnDrop { group }, None, *after),
-        Ending::Asked { after, children, label, .. } => {
+        Ending::UninstallOptions { after, children, label, .. } => {
             (KillOnDrop { group: None }, Some(children.enter(group, label.clone())), *after)
         }
     };
@@ -190,7 +190,7 @@ async fn end(
     waiting: &mut Waiting,
     ending: &Ending,
 ) -> Result<Result<io::Result<Output>, JoinError>, ProcessError> {
-    if let Ending::Asked { kill, .. } = ending {
+    if let Ending::UninstallOptions { kill, .. } = ending {
         signal(group, Signal::SIGTERM);
         tokio::select! {
             ended = &mut *waiting => return Ok(ended),

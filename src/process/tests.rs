@@ -51,7 +51,7 @@ async fn an_endless_child_is_killed_and_one_that_must_end_by_itself_is_read_to_i
 }
 
 fn asked(after: Duration, kill: &CancellationToken) -> Ending {
-    Ending::Asked { after, kill: kill.clone(), children: Children::default(), label: "sh".into() }
+    Ending::UninstallOptions { after, kill: kill.clone(), children: Children::default(), label: "sh".into() }
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_child_that_ignores_sigterm_is_killed_with_its_group_once_that_is_allo
     let (cancel, kill) = (CancellationToken::new(), CancellationToken::new());
     let mut deaf = shell("trap '' TERM; (trap '' TERM; sleep 100) & wait", Input::Nothing);
     let children = Children::default();
-    deaf.ending = Ending::Asked {
+    deaf.ending = Ending::UninstallOptions {
         after: Duration::from_secs(60),
         kill: kill.clone(),
         children: children.clone(),
@@ -103,7 +103,7 @@ async fn of_stderr_the_end_is_kept() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_told_apart() {
+async fn what_is_not_there_is_distinguished() {
     let missing = Call { program: "/nowhere/helm".into(), ..shell("", Input::Nothing) };
     assert!(matches!(output(missing).await, Err(ProcessError::NotFound { .. })));
     let folder = Call { program: "/".into(), ..shell("", Input::Nothing) };

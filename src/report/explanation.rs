@@ -1,7 +1,7 @@
 //! What an id means, for people.
 
 use crate::event::{Explanation, Topic};
-use crate::report::rows::{Block, Row};
+use crate::report::labelled_block::{Block, Row};
 use crate::report::style::{Style, Tone};
 
 /// Each meaning with its next step.

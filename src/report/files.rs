@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::cli::GlobalArgs;
 use crate::error::Error;
-use crate::input;
+use crate::input_file;
 use crate::report::record::Record;
 use crate::report::style::Style;
 use crate::report::{html, junit, problem};
@@ -26,7 +26,7 @@ pub struct Files {
 /// there would be lost, or would wait for a reader.
 pub fn judge_log(global: &GlobalArgs) -> Result<(), Error> {
     let Some(path) = &global.log_file else { return Ok(()) };
-    match input::unfit_for_appending(path) {
+    match input_file::unfit_for_appending(path) {
         None | Some("a folder") => Ok(()),
         Some(other) => Err(Error::Usage {
             message: format!("--log-file {} cannot be written: it is {other}", path.display()),
@@ -57,7 +57,7 @@ impl Files {
         Ok(files)
     }
 
-    /// Writes what was recorded. A file that cannot be written any more is told and changes no outcome.
+    /// Writes what was recorded. A file that cannot be written any more is reported and changes no outcome.
     pub fn write(&self, record: &Record, style: &Style) {
         let facts = record.facts();
         let junit = || junit::document(&facts).map_err(io::Error::other);

@@ -6,19 +6,19 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use super::bars::Bars;
-use super::frame::Size;
 use super::lines::Lines;
+use super::live::bars::Bars;
+use super::live::layout::Size;
 use super::replay_tests::{Memory, events, recorded, replay};
 use super::style::Style;
-use super::text::Clock;
-use super::{Json, Record, Reporter, checks_table, failure, html, junit, kept_table};
+use super::wrap::Clock;
+use super::{Json, Record, Reporter, checks_table, error_message, html, junit, kept_table};
 use crate::engine::{EngineError, StepError};
 use crate::error::{CommandError, Error};
 use crate::event::{Event, RunOutcome, Stamped, StepOutcome};
 use crate::helm::HelmError;
-use crate::refusal::{self, REFUSALS};
-use crate::writes::ClusterState;
+use crate::known_errors::{self, REFUSALS};
+use crate::write_record::ClusterState;
 
 /// A recorded run and the seconds of it that are looked at.
 const RUNS: [(&str, &[i64]); 6] = [
@@ -42,7 +42,7 @@ fn last_words(events: &[Stamped], size: Size) -> String {
     });
     match failed(events) {
         None if kept.is_some() => kept.unwrap(),
-        Some(error) => failure::text(&error, PLAIN, size.columns, &Clock { now, zone: TimeZone::UTC }),
+        Some(error) => error_message::text(&error, PLAIN, size.columns, &Clock { now, zone: TimeZone::UTC }),
         None => checks_table(&summary.checks, &PLAIN, size.columns),
     }
 }
@@ -68,7 +68,7 @@ fn failed(events: &[Stamped]) -> Option<CommandError> {
 
 fn known(cause: &str) -> HelmError {
     let (_, stderr) = cause.split_once(": ").unwrap();
-    let row = refusal::find(REFUSALS, stderr).unwrap();
+    let row = known_errors::find(REFUSALS, stderr).unwrap();
     HelmError::Known { row, stderr: stderr.into() }
 }
 
@@ -110,9 +110,9 @@ fn lines_tell_each_transition_once() {
             let mut lines = Lines::new(PLAIN, Box::new(terminal.clone()));
             replay(&mut lines, &mut events.iter().peekable(), events.last().unwrap().time);
             lines.end();
-            let told = terminal.written() + &last_words(&events, size);
-            assert!(!told.contains('\x1b'), "{told:?}");
-            snapshot(&format!("{run}-lines-{}", size.columns), &told);
+            let reported = terminal.written() + &last_words(&events, size);
+            assert!(!reported.contains('\x1b'), "{reported:?}");
+            snapshot(&format!("{run}-lines-{}", size.columns), &reported);
         }
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::event::{CheckResult, StepOutcome, Verdict};
+use crate::report::checks_table::groups;
 use crate::report::record::{Ending, Facts, Failure, StepFacts};
-use crate::report::text::one_line;
-use crate::report::verdicts::groups;
+use crate::report::wrap::one_line;
 
 /// The whole document. What XML cannot hold is left out of it.
 pub(super) fn document(facts: &Facts) -> Result<String, quick_junit::SerializeError> {
@@ -140,14 +140,14 @@ mod tests {
         let report = written(&verified());
         assert_eq!((report.tests, report.failures, report.skipped, report.errors), (6, 1, 1, 0));
         let suites: Vec<&str> = report.test_suites.iter().map(|suite| suite.name.as_str()).collect();
-        assert_eq!(suites, ["metrics", "logs", "door"]);
+        assert_eq!(suites, ["metrics", "logs", "oauth2-proxy"]);
         let report = written(&replayed("good"));
         assert_eq!((report.test_suites[0].name.as_str(), report.test_suites[0].tests), ("waves", 4));
         assert_eq!(report.failures, 0);
     }
 
     #[test]
-    fn an_error_that_no_step_and_no_check_tells_is_a_failure_of_the_run() {
+    fn an_error_that_no_step_and_no_check_reports_is_a_failure_of_the_run() {
         let mut facts = verified();
         facts.checks.clear();
         let message = "the cluster does not answer\u{1b}[0m\u{0}".to_owned();

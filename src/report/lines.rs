@@ -6,16 +6,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Diagnosis, Event, Phase, Severity, Stamped, Verdict};
 use crate::report::Reporter;
-use crate::report::findings::{Others, same_finding};
-use crate::report::screen::Terminal;
+use crate::report::checks_table::how_many;
+use crate::report::diagnosis_table::{Others, same_finding};
+use crate::report::labels::{action_words, ending, phase_words, verdict_tone, verdict_words};
+use crate::report::live::region::Terminal;
 use crate::report::style::Style;
-use crate::report::text::{one_line, whole};
-use crate::report::verdicts::how_many;
-use crate::report::words::{action_words, ending, phase_words, verdict_tone, verdict_words};
+use crate::report::wrap::{one_line, whole};
 
-/// A reason that changes faster than this is told once it stays.
+/// A reason that changes faster than this is reported once it stays.
 const QUIET_TIME: SignedDuration = SignedDuration::from_secs(5);
-/// What comes back, such as a reason that flips to and fro, is told once in this time.
+/// What comes back, such as a reason that flips to and fro, is reported once in this time.
 const REPEAT_TIME: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) struct Lines {
@@ -23,12 +23,12 @@ pub(super) struct Lines {
     terminal: Box<dyn Terminal>,
     started: Option<Timestamp>,
     versions: BTreeMap<String, String>,
-    told: BTreeMap<String, Told>,
+    reported: BTreeMap<String, Reported>,
     others: Others,
 }
 
 /// What is told of a running step.
-struct Told {
+struct Reported {
     ready: u32,
     at: Timestamp,
     said: BTreeMap<String, Timestamp>,
@@ -38,9 +38,9 @@ struct Told {
     delay: Option<Diagnosis>,
 }
 
-impl Told {
-    fn of_a_new_step(now: Timestamp) -> Told {
-        Told { ready: 0, at: now, said: BTreeMap::new(), held: None, delay: None }
+impl Reported {
+    fn of_a_new_step(now: Timestamp) -> Reported {
+        Reported { ready: 0, at: now, said: BTreeMap::new(), held: None, delay: None }
     }
 
     /// Whether somebody should read it now.
@@ -75,7 +75,7 @@ impl Lines {
             terminal,
             started: None,
             versions: BTreeMap::new(),
-            told: BTreeMap::new(),
+            reported: BTreeMap::new(),
             others: Others::default(),
         }
     }
@@ -92,21 +92,21 @@ impl Lines {
 
     fn progress(&mut self, now: Timestamp, event: &Event) {
         let Event::StepProgress { component, phase, ready, desired, waiting, diagnosis, .. } = event else { return };
-        let Some(told) = self.told.get_mut(component) else { return };
+        let Some(reported) = self.reported.get_mut(component) else { return };
         // Nothing is known yet, or nothing is left to wait for; the next event tells.
         if *phase == Phase::Waiting && waiting.is_none() {
             return;
         }
-        let told_already = |delay: &Diagnosis| diagnosis.as_ref().is_some_and(|now| same_finding(delay, now));
-        if told.ready == *ready && told.delay.as_ref().is_some_and(told_already) {
+        let already_reported = |delay: &Diagnosis| diagnosis.as_ref().is_some_and(|now| same_finding(delay, now));
+        if reported.ready == *ready && reported.delay.as_ref().is_some_and(already_reported) {
             return;
         }
         let counts = if *desired > 0 { format!(" {ready}/{desired} ready") } else { String::new() };
         let reason = waiting.as_ref().map(|why| format!(": {}", one_line(why))).unwrap_or_default();
         let text = format!("{component}: {}{counts}{reason}", phase_words(*phase));
-        let turned = if told.ready != *ready && ready < desired { Turned::Much } else { Turned::Little };
-        if told.say(now, &text, turned) {
-            told.ready = *ready;
+        let turned = if reported.ready != *ready && ready < desired { Turned::Much } else { Turned::Little };
+        if reported.say(now, &text, turned) {
+            reported.ready = *ready;
             self.line(now, &text);
         }
     }
@@ -122,8 +122,8 @@ impl Lines {
             _ => format!("takes longer than usual{usual}"),
         };
         let why = diagnosis.map_or_else(|| one_line(waiting), found);
-        if let Some(told) = self.told.get_mut(component) {
-            (told.at, told.held, told.delay) = (now, None, diagnosis.cloned());
+        if let Some(reported) = self.reported.get_mut(component) {
+            (reported.at, reported.held, reported.delay) = (now, None, diagnosis.cloned());
         }
         self.line(now, &format!("{component}: {how}: {why}"));
         if let Some(diagnosis) = diagnosis.filter(|diagnosis| !diagnosis.hint.is_empty()) {
@@ -148,7 +148,7 @@ impl Reporter for Lines {
                 self.line(now, &format!("{} steps{context}{namespace}", steps.len()));
             }
             Event::StepStarted { component, action, wave } => {
-                self.told.insert(component.clone(), Told::of_a_new_step(now));
+                self.reported.insert(component.clone(), Reported::of_a_new_step(now));
                 let version = self.versions.get(component).cloned().unwrap_or_default();
                 let what = format!("{component} {version}");
                 self.line(now, &format!("wave {wave}: {}: {}", what.trim_end(), action_words(*action)));
@@ -156,7 +156,7 @@ impl Reporter for Lines {
             Event::StepProgress { .. } => self.progress(now, &stamped.event),
             Event::StepDelayed { .. } => self.delayed(now, &stamped.event),
             Event::StepFinished { component, outcome, seconds, message, .. } => {
-                self.told.remove(component);
+                self.reported.remove(component);
                 let ending = ending(*outcome, *seconds, self.style);
                 let why = message.as_deref().map(|why| format!(": {}", one_line(why))).unwrap_or_default();
                 self.line(now, &format!("{component}: {ending}{why}"));
@@ -172,18 +172,18 @@ impl Reporter for Lines {
                 let verdict = self.style.paint(verdict_tone(check.verdict), verdict_words(check.verdict));
                 self.line(now, &format!("{verdict} {}: {}", check.id, one_line(&check.detail)));
             }
-            // A wave is told with its steps, the rest at the end.
+            // A wave is reported with its steps, the rest at the end.
             Event::WaveStarted { .. } | Event::WaveFinished { .. } => {}
             Event::CheckFinished(_) | Event::Diagnosed { .. } | Event::Kept { .. } | Event::RunFinished(_) => {}
         }
     }
 
     fn tick(&mut self, now: Timestamp) {
-        let due = |told: &mut Told| {
-            let text = told.held.take()?;
-            told.say(now, &text, Turned::Little).then_some(text)
+        let due = |reported: &mut Reported| {
+            let text = reported.held.take()?;
+            reported.say(now, &text, Turned::Little).then_some(text)
         };
-        let texts: Vec<String> = self.told.values_mut().filter_map(due).collect();
+        let texts: Vec<String> = self.reported.values_mut().filter_map(due).collect();
         for text in texts {
             self.line(now, &text);
         }

@@ -1,38 +1,34 @@
 //! Reporters: bars, lines, JSON; tables; reports in files; failure rendering; style. Sees only events, the crate's error and the
 //! command line's display flags. Nothing here fails: a broken terminal or pipe only silences it.
 
-mod bars;
-mod board;
-mod canvas;
+mod checks_table;
+mod data_path;
+mod diagnosis_table;
+pub mod error_message;
 mod explanation;
-pub mod failure;
 mod files;
-mod findings;
-mod frame;
 #[cfg(test)]
 mod golden_tests;
-mod headline;
 mod html;
-mod invitation;
 mod junit;
-mod kept;
+mod labelled_block;
+mod labels;
 mod lines;
+mod live;
 mod panic;
-mod path;
+mod plan_table;
 mod record;
 #[cfg(test)]
 mod record_tests;
 #[cfg(test)]
 mod replay_tests;
-mod rows;
-mod screen;
+mod saved_terminal;
+mod sign_in_prompt;
 pub mod style;
-mod tables;
-mod terminal;
-mod text;
-mod upgrades;
-mod verdicts;
-mod words;
+mod summary_line;
+mod uninstall_table;
+mod upgrade_table;
+mod wrap;
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -46,23 +42,23 @@ use tokio::time::MissedTickBehavior;
 
 use crate::cli::{GlobalArgs, Output};
 use crate::event::{Event, EventStream, RunSummary, Stamped};
-use crate::input;
+use crate::input_file;
 use crate::redaction::{redacted, redacted_json};
-use crate::report::screen::{Stderr, Terminal};
+use crate::report::live::region::{Stderr, Terminal};
 use crate::report::style::{Style, Tone};
-use crate::report::text::wrap;
+use crate::report::wrap::wrap;
 
+pub use checks_table::checks_table;
+pub use diagnosis_table::{Examined, findings_table};
 pub use explanation::explanations;
 pub use files::{Files, judge_log};
-pub use findings::{Examined, findings_table};
-pub use invitation::invitation;
-pub use kept::{kept_table, removal_table};
 pub use panic::{keep_panics, last_panic};
+pub use plan_table::{diff_text, plan_table, status_table};
 pub use record::{Component, ComponentState, Record, Surroundings};
-pub use tables::{diff_text, plan_table, status_table};
-pub use terminal::{SavedTerminal, is_in_foreground};
-pub use upgrades::upgrade_table;
-pub use verdicts::checks_table;
+pub use saved_terminal::{SavedTerminal, is_in_foreground};
+pub use sign_in_prompt::invitation;
+pub use uninstall_table::{kept_table, removal_table};
+pub use upgrade_table::upgrade_table;
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +74,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Bars need a terminal that can redraw, and nobody else's log.
+    /// Bars need a terminal that can redraw, and no other owner's log.
     pub fn resolve(global: &GlobalArgs) -> Mode {
         if global.output == Output::Json {
             return Mode::Json;
@@ -140,7 +136,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream, record: Record) {
     let style = Style::resolve(&global);
     let mut reporter: Box<dyn Reporter> = match mode {
-        Mode::Bars => Box::new(bars::Bars::new(style, Box::new(Stderr::new()))),
+        Mode::Bars => Box::new(live::bars::Bars::new(style, Box::new(Stderr::new()))),
         Mode::Lines => Box::new(lines::Lines::new(style, Box::new(Stderr::new()))),
         Mode::Json => Box::new(Json(std::io::stdout())),
         Mode::Quiet => Box::new(Quiet),
@@ -179,7 +175,7 @@ pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream, reco
 /// Writes events of this moment to stdout, one JSON object a line, and to a log file. Needs no runtime.
 pub fn write_events(log: Option<&Path>, events: impl IntoIterator<Item = Event>) {
     let mut json = Json(std::io::stdout());
-    let mut log = log.and_then(|path| input::append(path).ok());
+    let mut log = log.and_then(|path| input_file::append(path).ok());
     for stamped in events.into_iter().map(Stamped::now) {
         json.event(&stamped);
         if let Some(log) = &mut log {
@@ -202,10 +198,10 @@ fn without_secrets<T: Serialize + DeserializeOwned>(facts: T) -> T {
 
 /// The log is a help: without it the run goes on.
 fn open_log(path: &Path, style: &Style) -> Option<File> {
-    let opened = input::append(path);
-    let told =
+    let opened = input_file::append(path);
+    let reported =
         |error| problem(&format!("cannot write the log file {}: {error}; the run goes on", path.display()), style);
-    opened.map_err(told).ok()
+    opened.map_err(reported).ok()
 }
 
 /// `--verbose`: what the run cost.

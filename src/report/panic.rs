@@ -7,7 +7,7 @@ use crate::report::write_stderr;
 
 static LAST: Mutex<Option<String>> = Mutex::new(None);
 
-/// From here on a panic is kept for [`last_panic`]; one that ends no command is told at once. RUST_BACKTRACE asks for
+/// From here on a panic is kept for [`last_panic`]; one that ends no command is reported at once. RUST_BACKTRACE asks for
 /// everything.
 pub fn keep_panics() {
     let all = std::panic::take_hook();

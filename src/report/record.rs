@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::error::{CommandError, Error, INTERRUPTED};
 use crate::event::{ActionKind, CheckResult, Event, PlannedStep, RunError, Stamped, StepOutcome, StepResult};
-use crate::report::failure::fact;
+use crate::report::error_message::fact;
 use crate::report::without_secrets;
 
 /// A run as it is remembered. Cheap to clone; every clone writes into the same.

@@ -1,8 +1,8 @@
 //! Recorded runs as the reports in files see them.
 
+use super::checks_table::tests::{check, mixed};
 use super::record::{Component, ComponentState, Ending, Facts, Failure, Record, Surroundings};
 use super::replay_tests::events;
-use super::verdicts::tests::{check, mixed};
 use crate::event::{ActionKind, CheckResult, Event, Hop, Stamped, Verdict};
 
 const NAMES: [(&str, &str, Option<&str>); 4] = [

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Reporter;
-use super::frame::Size;
-use super::screen::Terminal;
+use super::live::layout::Size;
+use super::live::region::Terminal;
 use crate::event::Stamped;
 
 /// A terminal in memory, and everything that was written to it.
@@ -65,7 +65,7 @@ impl Memory {
         self.screen.lock().unwrap().screen_mut().set_size(size.rows as u16, size.columns as u16);
     }
 
-    /// As a terminal does that breaks its lines anew.
+    /// As a terminal does that breaks its lines again.
     pub(super) fn reflow(&self, size: Size) {
         let rows = self.rows();
         let mut screen = self.screen.lock().unwrap();

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::{ChartRepository, ComponentName, LogsMode, Settings};
-use crate::input;
+use crate::input_file;
 use crate::stack::{CrdPolicy, StackError, UpgradePath, WaitFor};
 use crate::yaml;
 
@@ -76,7 +76,7 @@ pub(super) struct Row {
 
 /// Where a component stands if it is installed.
 #[derive(Clone, Debug)]
-pub struct Overview {
+pub struct CatalogueEntry {
     /// Component name = release name.
     pub name: String,
     /// Wave number.
@@ -116,17 +116,18 @@ impl Catalogue {
     pub fn from_dir(folder: &Path) -> Result<Catalogue, StackError> {
         Catalogue::read(|file| {
             let path = folder.join(file);
-            input::read_text(&path, LARGEST).map_err(|error| StackError::Unreadable { path, source: error.into_io() })
+            input_file::read_text(&path, LARGEST)
+                .map_err(|error| StackError::Unreadable { path, source: error.into_io() })
         })
     }
 
     /// What `status` looks for when the stack's namespace is this one.
-    pub fn overview(&self, namespace: &str) -> Vec<Overview> {
+    pub fn overview(&self, namespace: &str) -> Vec<CatalogueEntry> {
         self.components.iter().map(|component| component.overview(namespace)).collect()
     }
 
     /// Components that the answers leave out of the stack.
-    pub fn left_out(&self, settings: &Settings) -> Vec<Overview> {
+    pub fn left_out(&self, settings: &Settings) -> Vec<CatalogueEntry> {
         let is_left_out =
             |component: &&Component| component.row.when == Some(When::LogsWanted) && settings.logs == LogsMode::None;
         let left_out = self.components.iter().filter(is_left_out);
@@ -163,8 +164,8 @@ impl Catalogue {
 }
 
 impl Component {
-    fn overview(&self, namespace: &str) -> Overview {
-        Overview {
+    fn overview(&self, namespace: &str) -> CatalogueEntry {
+        CatalogueEntry {
             name: self.name.to_string(),
             wave: self.row.wave,
             namespace: self.row.namespace.replace("${namespace}", namespace),

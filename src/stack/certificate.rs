@@ -10,7 +10,7 @@ use crate::stack::{SecretData, StackError};
 
 /// How long a new certificate is valid.
 const VALID_DAYS: i64 = 3650;
-/// A certificate with fewer days left is made anew.
+/// A certificate with fewer days left is re-created.
 const RENEW_DAYS: i64 = 30;
 const DAY: i64 = 86_400;
 
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fitting_certificate_is_kept_and_others_are_made_anew() {
+    fn a_fitting_certificate_is_kept_and_others_are_made_again() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let first = webhook_certificate("monitoring", None, now).unwrap();
         assert!(first == webhook_certificate("monitoring", Some(&first), now).unwrap());

@@ -8,17 +8,17 @@ use crate::config::{ChartValues, LogsMode, Quantity, RetentionPeriod, Settings};
 use crate::stack::catalogue::{Component, When};
 use crate::stack::certificate::webhook_certificate;
 use crate::stack::merge::merge;
-use crate::stack::placeholders::{Fillings, fill};
-use crate::stack::policies::network_policies;
+use crate::stack::network_policies::network_policies;
+use crate::stack::template::{Fillings, fill};
 use crate::stack::{
-    Catalogue, ChartSource, DOOR_SECRET, GRAFANA_SECRET, LiveFacts, OperatorClient, OwnObject, Release, SecretData,
-    StackError, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET, objects, secrets,
+    Catalogue, ChartSource, ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, OperatorClient, OwnObject, Release,
+    SecretData, StackError, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET, manifests, secrets,
 };
 
 /// The releases in wave order, with final values and our own objects.
-pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &LiveFacts) -> Result<Vec<Release>, StackError> {
+pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts) -> Result<Vec<Release>, StackError> {
     let own = OwnSecrets {
-        door: secrets::door(settings, facts)?,
+        oauth2_proxy: secrets::oauth2_proxy(settings, facts)?,
         webhook: webhook_certificate(settings.namespace.as_str(), facts.webhook.as_ref(), facts.now)?,
     };
     let fillings = fillings(settings, &own);
@@ -43,7 +43,7 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &LiveFacts) ->
 const DERIVED: [&str; 2] = ["webhook.caBundle", "checksum.oauth2Proxy"];
 
 struct OwnSecrets {
-    door: SecretData,
+    oauth2_proxy: SecretData,
     webhook: SecretData,
 }
 
@@ -93,7 +93,7 @@ fn drop_logs_source(values: &mut Value) {
 fn own_objects(
     component: &Component,
     settings: &Settings,
-    facts: &LiveFacts,
+    facts: &ClusterFacts,
     own: &OwnSecrets,
 ) -> Result<Vec<OwnObject>, StackError> {
     let namespace = settings.namespace.as_str();
@@ -101,24 +101,27 @@ fn own_objects(
         "tailscale-operator" => {
             let operator = OperatorClient::resolve(&settings.tailscale, facts.tailscale.as_ref())?;
             vec![
-                objects::tailscale_namespace(),
-                objects::notes(TAILSCALE_NAMESPACE),
-                objects::secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET, operator.data()),
+                manifests::tailscale_namespace(),
+                manifests::notes(TAILSCALE_NAMESPACE),
+                manifests::secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET, operator.data()),
             ]
         }
         "kube-prometheus-stack" => {
             let mut objects = vec![
-                objects::namespace(settings),
-                objects::notes(namespace),
-                objects::secret(namespace, GRAFANA_SECRET, secrets::grafana_admin(facts)),
-                objects::secret(namespace, WEBHOOK_SECRET, own.webhook.clone()),
+                manifests::namespace(settings),
+                manifests::notes(namespace),
+                manifests::secret(namespace, GRAFANA_SECRET, secrets::grafana_admin(facts)),
+                manifests::secret(namespace, WEBHOOK_SECRET, own.webhook.clone()),
             ];
             // Before the first pod, so that Grafana is never open to its neighbours.
             objects.extend(network_policies(settings));
             objects
         }
         "oauth2-proxy" => {
-            vec![objects::secret(namespace, DOOR_SECRET, own.door.clone()), objects::ingress(settings)]
+            vec![
+                manifests::secret(namespace, OAUTH2_PROXY_SECRET, own.oauth2_proxy.clone()),
+                manifests::ingress(settings),
+            ]
         }
         _ => Vec::new(),
     })
@@ -151,8 +154,8 @@ fn fillings(settings: &Settings, own: &OwnSecrets) -> Fillings {
         ("storage.loki", json!(storage.loki.as_str())),
         ("storage.grafana", json!(storage.grafana.as_str())),
         ("webhook.caBundle", json!(authority)),
-        ("checksum.oauth2Proxy", json!(secrets::checksum(&own.door))),
-        ("secret.oauth2Proxy", json!(DOOR_SECRET)),
+        ("checksum.oauth2Proxy", json!(secrets::checksum(&own.oauth2_proxy))),
+        ("secret.oauth2Proxy", json!(OAUTH2_PROXY_SECRET)),
         ("secret.grafanaAdmin", json!(GRAFANA_SECRET)),
         ("clusterDomain", json!("cluster.local")),
         ("node.controlPlaneMetrics", json!(false)),

@@ -1,10 +1,10 @@
 use super::*;
 use crate::config::{ChartValues, Secret, settings_for_tests};
 
-fn facts() -> LiveFacts {
-    LiveFacts {
+fn facts() -> ClusterFacts {
+    ClusterFacts {
         install_tailscale_operator: false,
-        door: None,
+        oauth2_proxy: None,
         grafana: None,
         webhook: None,
         tailscale: None,
@@ -16,7 +16,7 @@ fn release<'a>(releases: &'a [Release], name: &str) -> &'a Release {
     releases.iter().find(|release| release.component.as_str() == name).unwrap()
 }
 
-fn wanted(settings: &Settings, facts: &LiveFacts) -> Vec<Release> {
+fn wanted(settings: &Settings, facts: &ClusterFacts) -> Vec<Release> {
     desired(&Catalogue::embedded().unwrap(), settings, facts).unwrap()
 }
 
@@ -32,9 +32,12 @@ fn every_answer_reaches_its_value() {
     assert_eq!(stack["grafana"]["grafana.ini"]["server"]["root_url"], "https://grafana.tail1a2b.ts.net/");
     let claim = &stack["prometheus"]["prometheusSpec"]["storageSpec"]["volumeClaimTemplate"]["spec"];
     assert!(claim.get("storageClassName").is_none(), "an absent class leaves no key: {claim}");
-    let door = release(&releases, "oauth2-proxy").values["config"]["configFile"].as_str().unwrap().to_owned();
-    assert!(door.contains(r#"allowed_groups = ["infra-admins","monitoring-admins"]"#), "{door}");
-    assert!(door.contains(r#"redirect_url = "https://grafana.tail1a2b.ts.net/oauth2/callback""#), "{door}");
+    let oauth2_proxy = release(&releases, "oauth2-proxy").values["config"]["configFile"].as_str().unwrap().to_owned();
+    assert!(oauth2_proxy.contains(r#"allowed_groups = ["infra-admins","monitoring-admins"]"#), "{oauth2_proxy}");
+    assert!(
+        oauth2_proxy.contains(r#"redirect_url = "https://grafana.tail1a2b.ts.net/oauth2/callback""#),
+        "{oauth2_proxy}"
+    );
     assert_eq!(release(&releases, "loki").values["loki"]["limits_config"]["retention_period"], "168h");
     let alloy = release(&releases, "alloy").values["alloy"]["configMap"]["content"].as_str().unwrap().to_owned();
     assert!(alloy.contains("older_than          = \"167h\"") && alloy.contains("/var/log/pods/$1_$2_*/$3/*.log"));
@@ -75,15 +78,15 @@ fn secrets_are_kept_and_never_reach_values() {
         let objects = &release(releases, component).objects;
         objects.iter().find(|object| object.manifest["metadata"]["name"] == secret).unwrap().secret_data.clone()
     };
-    let door = data(&first, "oauth2-proxy", DOOR_SECRET);
+    let oauth2_proxy = data(&first, "oauth2-proxy", OAUTH2_PROXY_SECRET);
     let mut later = facts();
-    later.door = Some(door.clone());
+    later.oauth2_proxy = Some(oauth2_proxy.clone());
     later.grafana = Some(data(&first, "kube-prometheus-stack", GRAFANA_SECRET));
     later.webhook = Some(data(&first, "kube-prometheus-stack", WEBHOOK_SECRET));
     let mut without = settings.clone();
     without.auth0.client_secret = None;
     let second = wanted(&without, &later);
-    assert!(data(&second, "oauth2-proxy", DOOR_SECRET) == door);
+    assert!(data(&second, "oauth2-proxy", OAUTH2_PROXY_SECRET) == oauth2_proxy);
     for (one, other) in first.iter().zip(&second) {
         assert_eq!(one.values, other.values, "{}", one.component);
     }
@@ -93,7 +96,7 @@ fn secrets_are_kept_and_never_reach_values() {
 }
 
 #[test]
-fn a_secret_nobody_has_is_an_error_with_a_way_out() {
+fn a_secret_no_one_has_is_an_error_with_a_way_out() {
     let mut settings = settings_for_tests();
     settings.auth0.client_secret = None;
     let error = desired(&Catalogue::embedded().unwrap(), &settings, &facts()).unwrap_err();

@@ -3,36 +3,36 @@
 
 mod catalogue;
 mod certificate;
+mod chart_sources;
 mod desired;
-mod driver;
 mod error;
+mod helm_driver;
+mod manifests;
 mod merge;
+mod network_policies;
 mod oauth_clients;
-mod objects;
-mod placeholders;
-mod policies;
-mod repositories;
 mod secrets;
+mod template;
 mod upgrades;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub use catalogue::{Catalogue, Overview};
+pub use catalogue::{Catalogue, CatalogueEntry};
+pub use chart_sources::ChartPlace;
 pub use desired::desired;
-pub use driver::HelmDriver;
 pub use error::StackError;
+pub use helm_driver::HelmDriver;
+pub use manifests::{namespace, note_on_releases, saved_answers_object};
 pub use oauth_clients::{OidcClient, OperatorClient, kept_oidc_client, kept_operator_client};
-pub use objects::{namespace, note_on_releases, saved_answers_object};
-pub use repositories::ChartPlace;
 pub use upgrades::{UpgradePath, UpgradeStep, ValueChange};
 
 pub use crate::config::SAVED_ANSWERS;
 use crate::config::{ChartRepository, ComponentName, Secret};
 
-/// Name of the Secret with the door's credentials.
-pub const DOOR_SECRET: &str = "oauth2-proxy-auth0";
+/// Name of the Secret with oauth2-proxy's credentials.
+pub const OAUTH2_PROXY_SECRET: &str = "oauth2-proxy-auth0";
 /// Name of the Secret with Grafana's admin password.
 pub const GRAFANA_SECRET: &str = "grafana-admin";
 /// Name of the Secret with the operator's webhook certificate; the chart fixes it.
@@ -65,11 +65,11 @@ pub type SecretData = BTreeMap<String, Secret<Vec<u8>>>;
 
 /// What only the cluster knows and the wanted state depends on.
 #[derive(Clone, Debug)]
-pub struct LiveFacts {
-    /// The cluster has no IngressClass `tailscale` of somebody else.
+pub struct ClusterFacts {
+    /// The cluster has no IngressClass `tailscale` of someone else.
     pub install_tailscale_operator: bool,
-    /// Data of [`DOOR_SECRET`].
-    pub door: Option<SecretData>,
+    /// Data of [`OAUTH2_PROXY_SECRET`].
+    pub oauth2_proxy: Option<SecretData>,
     /// Data of [`GRAFANA_SECRET`].
     pub grafana: Option<SecretData>,
     /// Data of [`WEBHOOK_SECRET`].

@@ -2,9 +2,9 @@
 //! fields and one constructor, so that no code gets at a secret without the issuer and client id that it may be sent to.
 
 use crate::config::{Auth0, ClientId, IssuerUrl, Secret, Tailscale};
-use crate::stack::{DOOR_SECRET, SecretData, StackError, TAILSCALE_SECRET};
+use crate::stack::{OAUTH2_PROXY_SECRET, SecretData, StackError, TAILSCALE_SECRET};
 
-/// Keys of [`DOOR_SECRET`]; oauth2-proxy's chart reads the first two and ignores the third.
+/// Keys of [`OAUTH2_PROXY_SECRET`]; oauth2-proxy's chart reads the first two and ignores the third.
 const ID: &str = "client-id";
 const SECRET: &str = "client-secret";
 const ISSUER: &str = "issuer";
@@ -22,7 +22,7 @@ pub struct OidcClient {
 }
 
 impl OidcClient {
-    /// The client of the answers; `kept` is the data of [`DOOR_SECRET`]. The error says why a kept secret is not used.
+    /// The client of the answers; `kept` is the data of [`OAUTH2_PROXY_SECRET`]. The error says why a kept secret is not used.
     pub fn resolve(auth0: &Auth0, kept: Option<&SecretData>) -> Result<OidcClient, StackError> {
         let secret = match &auth0.client_secret {
             Some(secret) => secret.clone(),
@@ -46,7 +46,7 @@ impl OidcClient {
         &self.secret
     }
 
-    /// What is kept of it in [`DOOR_SECRET`].
+    /// What is kept of it in [`OAUTH2_PROXY_SECRET`].
     pub(super) fn data(&self) -> SecretData {
         data([(ID, self.id.as_str()), (SECRET, self.secret.expose()), (ISSUER, self.issuer.as_str())])
     }
@@ -65,11 +65,11 @@ pub fn kept_operator_client(kept: &SecretData) -> Option<String> {
 }
 
 fn kept_secret(auth0: &Auth0, kept: Option<&SecretData>) -> Result<Secret<String>, String> {
-    let kept = kept.ok_or_else(|| format!("the cluster has no Secret {DOOR_SECRET} to keep"))?;
-    let secret = text(kept, SECRET).ok_or_else(|| format!("Secret {DOOR_SECRET} has no {SECRET}"))?;
+    let kept = kept.ok_or_else(|| format!("the cluster has no Secret {OAUTH2_PROXY_SECRET} to keep"))?;
+    let secret = text(kept, SECRET).ok_or_else(|| format!("Secret {OAUTH2_PROXY_SECRET} has no {SECRET}"))?;
     let (issuer, id) = (text(kept, ISSUER), text(kept, ID));
     let Some(issuer) = issuer else {
-        return Err(format!("Secret {DOOR_SECRET} does not say which issuer its {SECRET} was given for"));
+        return Err(format!("Secret {OAUTH2_PROXY_SECRET} does not say which issuer its {SECRET} was given for"));
     };
     let id = id.unwrap_or_default();
     if issuer != auth0.issuer.as_str() {
@@ -80,12 +80,14 @@ fn kept_secret(auth0: &Auth0, kept: Option<&SecretData>) -> Result<Secret<String
             ""
         };
         return Err(format!(
-            "the one in Secret {DOOR_SECRET} was given for the issuer {issuer:?}, not {asked:?}{slash}"
+            "the one in Secret {OAUTH2_PROXY_SECRET} was given for the issuer {issuer:?}, not {asked:?}{slash}"
         ));
     }
     if id != auth0.client_id.as_str() {
         let asked = auth0.client_id.as_str();
-        return Err(format!("the one in Secret {DOOR_SECRET} was given for the client id {id:?}, not {asked:?}"));
+        return Err(format!(
+            "the one in Secret {OAUTH2_PROXY_SECRET} was given for the client id {id:?}, not {asked:?}"
+        ));
     }
     Ok(Secret::new(secret))
 }
@@ -186,8 +188,8 @@ mod tests {
             (ISSUED_BY, "client-1", Some(&empty), "has no client-secret"),
             (ISSUED_BY, "client-1", None, "has no Secret"),
         ] {
-            let told = reason(OidcClient::resolve(&auth0(issuer, id, None), data).unwrap_err());
-            assert!(told.contains(named), "{told}");
+            let reported = reason(OidcClient::resolve(&auth0(issuer, id, None), data).unwrap_err());
+            assert!(reported.contains(named), "{reported}");
             let given = OidcClient::resolve(&auth0(issuer, id, Some("again")), data).unwrap();
             assert_eq!((given.issuer().as_str(), given.secret().expose().as_str()), (issuer, "again"));
         }
@@ -197,8 +199,8 @@ mod tests {
     fn a_trailing_slash_makes_another_issuer() {
         let bound = kept(&[(ID, "c"), (SECRET, "s3cret"), (ISSUER, "https://id.acme.example/realm/")]);
         let asked = auth0("https://id.acme.example/realm", "c", None);
-        let told = reason(OidcClient::resolve(&asked, Some(&bound)).unwrap_err());
-        assert!(told.contains("trailing slash"), "{told}");
+        let reported = reason(OidcClient::resolve(&asked, Some(&bound)).unwrap_err());
+        assert!(reported.contains("trailing slash"), "{reported}");
     }
 
     #[test]

@@ -5,19 +5,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Secret, Settings};
-use crate::stack::{LiveFacts, OidcClient, SecretData, StackError};
+use crate::stack::{ClusterFacts, OidcClient, SecretData, StackError};
 
 /// The OIDC client, and `cookie-secret`: the standing one while oauth2-proxy would take it.
-pub(super) fn door(settings: &Settings, facts: &LiveFacts) -> Result<SecretData, StackError> {
-    let mut data = OidcClient::resolve(&settings.auth0, facts.door.as_ref())?.data();
-    let standing = facts.door.as_ref().and_then(|data| data.get("cookie-secret")).cloned();
+pub(super) fn oauth2_proxy(settings: &Settings, facts: &ClusterFacts) -> Result<SecretData, StackError> {
+    let mut data = OidcClient::resolve(&settings.auth0, facts.oauth2_proxy.as_ref())?.data();
+    let standing = facts.oauth2_proxy.as_ref().and_then(|data| data.get("cookie-secret")).cloned();
     let cookie_secret = standing.filter(|secret| is_cookie_secret(secret.expose())).unwrap_or_else(|| random_text(32));
     data.insert("cookie-secret".to_owned(), cookie_secret);
     Ok(data)
 }
 
 /// `admin-user` and `admin-password`, the password random and made once.
-pub(super) fn grafana_admin(facts: &LiveFacts) -> SecretData {
+pub(super) fn grafana_admin(facts: &ClusterFacts) -> SecretData {
     let standing = facts.grafana.as_ref().and_then(|data| data.get("admin-password"));
     let password = standing.filter(|password| !password.expose().is_empty()).cloned();
     SecretData::from([

@@ -36,14 +36,14 @@ fn every_built_in_step_says_what_changes_and_where_to_read_more() {
         }
         // Nothing of ours is written for an older chart than any that may come.
         let values = catalogue.components.iter().find(|row| row.name == *component).unwrap().values.clone();
-        let told = path.migrate(&mut values.clone(), &version("999.0.0"));
-        assert!(told.is_empty(), "{component}: values/{component}.yaml: {told:?}");
+        let reported = path.migrate(&mut values.clone(), &version("999.0.0"));
+        assert!(reported.is_empty(), "{component}: values/{component}.yaml: {reported:?}");
     }
     assert_eq!(path("kube-prometheus-stack").verified, 88);
 }
 
 #[test]
-fn a_step_is_crossed_by_whoever_stands_below_and_goes_to_it_or_beyond() {
+fn a_step_is_crossed_by_whoever_is_below_and_goes_to_it_or_beyond() {
     let path = path("loki");
     let crossed = |from: &str, to: &str| {
         let (from, to) = (version(from), version(to));
@@ -57,7 +57,7 @@ fn a_step_is_crossed_by_whoever_stands_below_and_goes_to_it_or_beyond() {
 }
 
 #[test]
-fn keys_are_renamed_and_removed_ones_are_told() {
+fn keys_are_renamed_and_removed_ones_are_reported() {
     let text = format!(
         "{HEAD}- to: 2.0.0\n  what: w\n  docs: d\n  values:\n  - {{ rename: {{ from: a.b, to: c.d.e }} }}\n  \
          - {{ removed: old, instead: write new }}\n- to: 3.0.0\n  what: w\n  docs: d\n  values:\n  \
@@ -65,27 +65,27 @@ fn keys_are_renamed_and_removed_ones_are_told() {
     );
     let path = read(&text).unwrap();
     let migrated = |mut values: Value, to: &str| {
-        let told = path.migrate(&mut values, &version(to));
-        (values, told)
+        let reported = path.migrate(&mut values, &version(to));
+        (values, reported)
     };
     let written = json!({"a": {"b": {"x": 1}}, "old": true, "other": 2});
     assert_eq!(migrated(written.clone(), "1.9.0"), (written.clone(), vec![]));
-    let (values, told) = migrated(written.clone(), "2.0.0");
+    let (values, reported) = migrated(written.clone(), "2.0.0");
     assert_eq!(values, json!({"c": {"d": {"e": {"x": 1}}}, "old": true, "other": 2}));
     assert_eq!(
-        told,
+        reported,
         [
             "a.b is called c.d.e since 2.0.0, and is taken as that",
             "old means nothing to the chart since 2.0.0; write new"
         ]
     );
     // What an earlier step made is what a later one finds.
-    let (values, told) = migrated(written, "3.5.0");
-    assert_eq!((values, told.len()), (json!({"f": {"e": {"x": 1}}, "old": true, "other": 2}), 3));
+    let (values, reported) = migrated(written, "3.5.0");
+    assert_eq!((values, reported.len()), (json!({"f": {"e": {"x": 1}}, "old": true, "other": 2}), 3));
     // Whoever has written the new key has said what they want.
-    let (values, told) = migrated(json!({"a": {"b": 1, "z": 2}, "c": {"d": {"e": 3}}}), "2.0.0");
+    let (values, reported) = migrated(json!({"a": {"b": 1, "z": 2}, "c": {"d": {"e": 3}}}), "2.0.0");
     assert_eq!(values, json!({"a": {"z": 2}, "c": {"d": {"e": 3}}}));
-    assert!(told[0].contains("left out"), "{told:?}");
+    assert!(reported[0].contains("left out"), "{reported:?}");
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn a_file_that_is_wrong_is_refused_with_its_place() {
     ] {
         let error = read(text).unwrap_err();
         let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        let told = format!("{error}: {source}");
-        assert!(told.contains(expected) && told.contains("upgrades/loki.yaml"), "{expected}: {told}");
+        let reported = format!("{error}: {source}");
+        assert!(reported.contains(expected) && reported.contains("upgrades/loki.yaml"), "{expected}: {reported}");
     }
 }
 
@@ -164,9 +164,11 @@ fn values_of_the_answers_are_brought_to_the_asked_version_and_kept_as_written() 
     settings.values.insert(name("loki"), ChartValues::literal(written));
     assert!(catalogue.migrations(&settings).is_empty());
     settings.versions.insert(name("loki"), version("18.11.0"));
-    let told = catalogue.migrations(&settings).remove(&name("loki")).unwrap();
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with("values.loki.enterprise means nothing") && told[1].contains("ingester.strategy"));
+    let reported = catalogue.migrations(&settings).remove(&name("loki")).unwrap();
+    assert_eq!(reported.len(), 2, "{reported:?}");
+    assert!(
+        reported[0].starts_with("values.loki.enterprise means nothing") && reported[1].contains("ingester.strategy")
+    );
     let loki = catalogue.components.iter().find(|row| row.name.as_str() == "loki").unwrap();
     let (values, _) = loki.answered_values(&settings).unwrap();
     assert_eq!(values["ingester"], json!({"strategy": {"type": "Recreate"}}));

@@ -17,9 +17,9 @@ use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureSc
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
-pub use faults::Fault;
+pub use problems::Fault;
 
-mod faults;
+mod problems;
 
 /// Where trusted roots come from.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ impl Verifier {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The roots anew, where their file has changed.
+    /// The roots again, where their file has changed.
     fn changed(&self, before: &Known) -> Option<Arc<Known>> {
         let Roots::File(_) = &self.source else { return None };
         let fresh = Arc::new(Known::read(&self.source, &self.provider).ok().filter(|fresh| fresh.text != before.text)?);

@@ -1,7 +1,7 @@
 //! Questions as rows; one loop that asks, defaults, validates and goes back. Knows only the configuration: what the
 //! cluster and this machine offer comes in as [`Detected`].
 
-mod detect;
+mod detected;
 mod prompt;
 mod questions;
 #[cfg(test)]
@@ -10,7 +10,7 @@ mod upgrades;
 
 use std::io;
 
-pub use detect::Detected;
+pub use detected::Detected;
 pub use prompt::{Prompt, Reply, Terminal};
 pub use questions::{Scope, ask};
 pub use upgrades::{Trust, UpgradeChoice, choose_upgrades};

@@ -35,8 +35,8 @@ impl Claims {
     /// Claims of one name each that hold texts, with these; what every token has is left out.
     pub(super) fn lists(&self) -> BTreeMap<&str, Vec<String>> {
         let all = self.userinfo().into_iter().flatten().chain(&self.token);
-        let told = all.filter(|(name, _)| !REGISTERED.contains(&name.as_str()));
-        told.map(|(name, value)| (name.as_str(), texts(value))).filter(|(_, texts)| !texts.is_empty()).collect()
+        let reported = all.filter(|(name, _)| !REGISTERED.contains(&name.as_str()));
+        reported.map(|(name, value)| (name.as_str(), texts(value))).filter(|(_, texts)| !texts.is_empty()).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why no token came. The text is the detail of the row `login-token`.
 
-use crate::check::login::loopback;
+use crate::check::login::callback_server;
 use crate::config::Settings;
 use crate::event::Hop;
 
@@ -31,9 +31,9 @@ pub enum LoginError {
     #[error("the sign-in was denied: {0}")]
     Denied(String),
     /// Nobody came back in the browser.
-    #[error("nobody signed in within {} minutes", super::PATIENCE.as_secs() / 60)]
+    #[error("nobody signed in within {} minutes", super::TIMEOUT.as_secs() / 60)]
     Nobody {
-        /// The address that the issuer was told.
+        /// The address that the issuer was reported.
         callback: Option<String>,
     },
     /// The token does not verify.
@@ -46,7 +46,7 @@ impl LoginError {
     pub fn hop(&self) -> Option<Hop> {
         match self {
             LoginError::Denied(_) | LoginError::Nobody { .. } | LoginError::NoDeviceFlow => None,
-            _ => Some(Hop::DoorIssuer),
+            _ => Some(Hop::Oauth2ProxyIssuer),
         }
     }
 
@@ -91,10 +91,13 @@ impl LoginError {
     }
 }
 
-/// The sentence for a port that somebody else has.
+/// The sentence for a port that someone else has.
 pub fn port_taken_hint(port: u16) -> String {
     let other = port.checked_add(1).unwrap_or(port - 1);
-    format!("name another with --login-port {other}, and add {} to the Allowed Callback URLs", loopback::address(other))
+    format!(
+        "name another with --login-port {other}, and add {} to the Allowed Callback URLs",
+        callback_server::address(other)
+    )
 }
 
 fn document(settings: &Settings) -> String {

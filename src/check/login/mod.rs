@@ -1,14 +1,14 @@
 //! The sign-in walk: signs a person in as oauth2-proxy would and judges the token. Tokens live in memory only, and only
 //! until they are judged; nothing here is stored, printed or sent to anybody but the issuer.
 
-mod browser;
+mod browser_flow;
+mod callback_server;
 mod claims;
-mod device;
+mod device_flow;
 mod error;
-mod judge;
-mod loopback;
-mod page;
-mod provider;
+mod oidc_client;
+mod result_page;
+mod rules;
 
 use std::time::{Duration, Instant};
 
@@ -16,16 +16,16 @@ use crate::config::Settings;
 use crate::event::{CheckResult, SignIn};
 use crate::stack::OidcClient;
 
+pub use callback_server::Loopback;
 pub use error::{LoginError, port_taken_hint};
-pub use judge::{ids, statements};
-pub use loopback::Loopback;
+pub use rules::{ids, statements};
 
 /// How long somebody may take to sign in.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// How somebody signs in.
 #[derive(Debug)]
-pub enum Way {
+pub enum LoginFlow {
     /// In the browser of this machine, which then calls the loopback address.
     Browser(Loopback),
     /// Anywhere, with a code to type.
@@ -33,23 +33,28 @@ pub enum Way {
 }
 
 /// Lets somebody sign in (`invite` is called once with where) and tells by a verdict for each row whether oauth2-proxy
-/// would let that person in. Ends within [`PATIENCE`] and a few requests.
-pub async fn walk(settings: &Settings, oidc: &OidcClient, way: Way, invite: impl FnOnce(&SignIn)) -> Vec<CheckResult> {
+/// would let that person in. Ends within [`TIMEOUT`] and a few requests.
+pub async fn walk(
+    settings: &Settings,
+    oidc: &OidcClient,
+    way: LoginFlow,
+    invite: impl FnOnce(&SignIn),
+) -> Vec<CheckResult> {
     let started = Instant::now();
-    let client = provider::Client { settings, oidc };
+    let client = oidc_client::Client { settings, oidc };
     match way {
-        Way::Device => match device::walk(&client, invite).await {
-            Ok(claims) => judge::judged(&claims, settings, started.elapsed()),
-            Err(error) => judge::failed(&error, settings, started.elapsed()),
+        LoginFlow::Device => match device_flow::walk(&client, invite).await {
+            Ok(claims) => rules::judged(&claims, settings, started.elapsed()),
+            Err(error) => rules::failed(&error, settings, started.elapsed()),
         },
-        Way::Browser(loopback) => {
-            let (walked, caller) = browser::walk(&client, loopback, invite).await;
+        LoginFlow::Browser(loopback) => {
+            let (walked, caller) = browser_flow::walk(&client, loopback, invite).await;
             let checks = match walked {
-                Ok(claims) => judge::judged(&claims, settings, started.elapsed()),
-                Err(error) => judge::failed(&error, settings, started.elapsed()),
+                Ok(claims) => rules::judged(&claims, settings, started.elapsed()),
+                Err(error) => rules::failed(&error, settings, started.elapsed()),
             };
             if let Some(caller) = caller {
-                caller.answer(&page::of(&checks)).await;
+                caller.answer(&result_page::of(&checks)).await;
             }
             checks
         }

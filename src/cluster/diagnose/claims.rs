@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use crate::cluster::diagnose::subject::Level;
+use crate::cluster::diagnose::target::Level;
 use crate::cluster::diagnose::{Rule, Subject, When};
-use crate::cluster::world::{mark, text};
+use crate::cluster::watch::cache::{mark, text};
 use crate::event::Severity;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
-        id: "claim-lost",
+        id: "volume-claim-lost",
         severity: Severity::Fatal,
         lasts: 5,
         cause: "claim {name} has lost its volume",
@@ -40,7 +40,7 @@ pub(super) const RULES: &[Rule] = &[
         ..on_claim(When::Fact(provisioning_failed))
     },
     Rule {
-        id: "provisioner-silent",
+        id: "provisioner-not-responding",
         named_after: 4,
         lasts: 20,
         cause: "nothing makes the volume of claim {name}: the provisioner of StorageClass {class} is silent",
@@ -94,7 +94,7 @@ fn class_missing(subject: &Subject<'_>) -> Option<String> {
 /// The scheduler has chosen the node, or the class does not wait for that.
 fn silent(subject: &Subject<'_>) -> Option<String> {
     let claim = pending(subject)?;
-    let class = subject.world.get("StorageClass", "", text(claim, "/spec/storageClassName"))?;
+    let class = subject.cache.get("StorageClass", "", text(claim, "/spec/storageClassName"))?;
     let placed = !mark(claim, "volume.kubernetes.io/selected-node").is_empty();
     let provisioner = text(class, "/provisioner");
     let waits = text(class, "/volumeBindingMode") == "WaitForFirstConsumer" && !placed;
@@ -113,7 +113,7 @@ fn several_defaults(subject: &Subject<'_>) -> Option<String> {
         return None;
     }
     let is_default = |class: &&Value| mark(class, "storageclass.kubernetes.io/is-default-class") == "true";
-    let defaults = subject.world.all("StorageClass", "").filter(is_default);
+    let defaults = subject.cache.all("StorageClass", "").filter(is_default);
     let names: Vec<&str> = defaults.map(|class| text(class, "/metadata/name")).collect();
     (names.len() > 1 && names.first() == Some(&subject.name())).then(|| names.join(", "))
 }

@@ -1,8 +1,8 @@
 //! Containers and pods that do not come up, whatever runs in them.
 
-use crate::cluster::diagnose::subject::Level;
+use crate::cluster::diagnose::target::Level;
 use crate::cluster::diagnose::{Rule, Subject, When};
-use crate::cluster::world::{is_ready, number};
+use crate::cluster::watch::cache::{is_ready, number};
 use crate::event::Severity;
 
 pub(super) const RULES: &[Rule] = &[

@@ -1,6 +1,6 @@
 //! Images that do not come. The registries' own words decide, since the kubelet's reason is the same for all.
 
-use crate::cluster::diagnose::subject::Level;
+use crate::cluster::diagnose::target::Level;
 use crate::cluster::diagnose::{Rule, When};
 use crate::event::Severity;
 

@@ -1,29 +1,29 @@
 //! Why something does not go on: rows from what the cluster shows to what it means. Pure: judged from what has been
 //! seen. A row names its cause as soon as it matches; whether it already counts is the ledger's business.
 
+mod admission;
 mod claims;
 mod containers;
+mod history;
 mod images;
-mod ledger;
-mod logs;
+mod log_patterns;
+mod matcher;
 mod operators;
-mod refusals;
 mod scheduling;
-mod subject;
-mod when;
+mod target;
 mod workloads;
 
 use serde_json::Value;
 
-use crate::cluster::world::{TrackedRelease, World};
-use crate::event::{Diagnosis, Place, Severity};
-use crate::refusal;
+use crate::cluster::watch::cache::{ObjectCache, TrackedRelease};
+use crate::event::{DiagnosedObject, Diagnosis, Severity};
+use crate::known_errors;
 
-pub(super) use ledger::{Ledger, at_once};
+pub(super) use history::{Ledger, at_once};
+use matcher::When;
 pub(super) use scheduling::asks_for_taints;
-pub(super) use subject::{Depth, Look};
-use subject::{Level, Subject, subjects};
-use when::When;
+pub(super) use target::{Depth, Look};
+use target::{Level, Subject, subjects};
 
 /// A cause, and whether it has lasted long enough not to be a passing one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,11 +78,11 @@ impl Rule {
 /// Every table, by precedence: of one object the first row that matches speaks.
 const TABLES: [&[Rule]; 8] = [
     images::RULES,
-    logs::RULES,
+    log_patterns::RULES,
     containers::RULES,
     scheduling::RULES,
     claims::RULES,
-    refusals::RULES,
+    admission::RULES,
     workloads::RULES,
     operators::RULES,
 ];
@@ -107,7 +107,7 @@ pub(super) struct Match {
     /// Position of the row, which is its precedence.
     rank: usize,
     rule: &'static Rule,
-    place: Place,
+    place: DiagnosedObject,
     cause: String,
     hint: String,
     sight: Sight,
@@ -131,10 +131,13 @@ impl Sight {
     }
 }
 
-/// The API server does not answer the watches, so that nothing else can be told.
+/// The API server does not answer the watches, so that nothing else can be reported.
 pub(super) fn no_answer(release: &TrackedRelease, since: jiff::Timestamp) -> Cause {
-    let place =
-        Place { component: Some(release.component.clone()), object: "API server".to_owned(), ..Place::default() };
+    let place = DiagnosedObject {
+        component: Some(release.component.clone()),
+        object: "API server".to_owned(),
+        ..DiagnosedObject::default()
+    };
     let diagnosis = Diagnosis {
         rule: "cluster-unreachable".to_owned(),
         severity: Severity::Deadline,
@@ -151,8 +154,8 @@ pub(super) fn no_answer(release: &TrackedRelease, since: jiff::Timestamp) -> Cau
 }
 
 /// Rows that match now in what belongs to a release.
-pub(super) fn matches(world: &World, release: &TrackedRelease, look: Look) -> Vec<Match> {
-    subjects(world, release, look).iter().filter_map(first_match).collect()
+pub(super) fn matches(cache: &ObjectCache, release: &TrackedRelease, look: Look) -> Vec<Match> {
+    subjects(cache, release, look).iter().filter_map(first_match).collect()
 }
 
 /// The first row that matches.
@@ -178,11 +181,11 @@ fn one_line(text: &str) -> String {
 
 /// Whether a text has one of the phrases, in whatever case; no phrases: any text.
 fn has_any(text: &str, phrases: &[&str]) -> bool {
-    phrases.is_empty() || refusal::says(text, phrases)
+    phrases.is_empty() || known_errors::says(text, phrases)
 }
 
 fn time(object: &Value, path: &str) -> Option<jiff::Timestamp> {
-    super::world::text(object, path).parse().ok()
+    super::watch::cache::text(object, path).parse().ok()
 }
 
 #[cfg(test)]

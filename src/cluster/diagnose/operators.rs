@@ -3,10 +3,10 @@
 use semver::Version;
 use serde_json::Value;
 
-use crate::cluster::diagnose::subject::Level;
+use crate::cluster::diagnose::target::Level;
 use crate::cluster::diagnose::{Rule, Subject, When};
 use crate::cluster::readiness::workloads::{judge, said};
-use crate::cluster::world::{denied, mark, text};
+use crate::cluster::watch::cache::{denied, mark, text};
 use crate::event::Severity;
 
 pub(super) const RULES: &[Rule] = &[
@@ -19,7 +19,7 @@ pub(super) const RULES: &[Rule] = &[
         ..on_resource(When::Fact(not_reconciled))
     },
     Rule {
-        id: "operator-silent",
+        id: "operator-not-running",
         named_after: 4,
         lasts: 30,
         cause: "no operator has looked at {kind} {name}",
@@ -27,19 +27,19 @@ pub(super) const RULES: &[Rule] = &[
         ..on_resource(When::Fact(silent))
     },
     Rule {
-        id: "tailnet-https-off",
+        id: "tailnet-https-disabled",
         cause: "the tailnet gives out no certificates, so Ingress {name} gets no address",
         hint: "switch on MagicDNS and HTTPS Certificates on the DNS page of the tailnet's admin console",
         ..on_ingress(When::Fact(https_off))
     },
     Rule {
-        id: "ingress-host-taken",
+        id: "ingress-host-in-use",
         cause: "Ingress {name} got another host name than it asked for: {said}",
         hint: "remove the old device of that name from the tailnet and delete the Ingress once, or choose another grafana.hostname in the answers",
         ..on_ingress(When::Fact(host_taken))
     },
     Rule {
-        id: "ingress-refused",
+        id: "ingress-rejected",
         cause: "the Tailscale operator does not accept Ingress {name}",
         hint: "read its words above, and `kubectl -n tailscale logs deployment/operator`",
         ..on_ingress(When::Fact(ingress_refused))
@@ -87,7 +87,7 @@ fn silent(subject: &Subject<'_>) -> Option<String> {
     let conditions = subject.object.pointer("/status/conditions").and_then(Value::as_array);
     // An operator that still starts is no silent one.
     let mut deployments = subject.release.roots.iter().filter(|root| root.kind == "Deployment");
-    let runs = deployments.all(|root| judge(subject.world, root).is_ok());
+    let runs = deployments.all(|root| judge(subject.cache, root).is_ok());
     (runs && conditions.is_none_or(Vec::is_empty)).then(String::new)
 }
 
@@ -121,7 +121,7 @@ fn without_address(subject: &Subject<'_>) -> Option<String> {
 /// The operator's image tag is its version; the CRDs carry theirs as an annotation.
 fn crd_too_old(subject: &Subject<'_>) -> Option<String> {
     let crd = Version::parse(mark(subject.object, "operator.prometheus.io/version")).ok()?;
-    let pods = subject.world.all("Pod", &subject.release.namespace);
+    let pods = subject.cache.all("Pod", &subject.release.namespace);
     let images = pods.filter_map(|pod| pod.pointer("/status/containerStatuses")?.as_array()).flatten();
     let tags = images.filter_map(|status| text(status, "/image").rsplit_once("/prometheus-operator:v"));
     let operator = tags.filter_map(|(_, tag)| Version::parse(tag).ok()).max()?;
@@ -132,6 +132,6 @@ fn leftover(subject: &Subject<'_>) -> Option<String> {
     let webhooks = subject.object.get("webhooks").and_then(Value::as_array)?;
     let services = webhooks.iter().filter_map(|webhook| webhook.pointer("/clientConfig/service"));
     let mut gone = services.map(|service| (text(service, "/namespace"), text(service, "/name")));
-    let (namespace, name) = gone.find(|(namespace, name)| subject.world.get("Service", namespace, name).is_none())?;
+    let (namespace, name) = gone.find(|(namespace, name)| subject.cache.get("Service", namespace, name).is_none())?;
     Some(format!("{name} in namespace {namespace}"))
 }

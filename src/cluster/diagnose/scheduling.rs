@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cluster::diagnose::{Rule, Subject, When, has_any};
-use crate::cluster::world::{denied, text};
+use crate::cluster::watch::cache::{denied, text};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -58,7 +58,7 @@ pub(super) const RULES: &[Rule] = &[
         ..unscheduled(&["Too many pods"])
     },
     Rule {
-        id: "host-port-taken",
+        id: "host-port-in-use",
         lasts: 15,
         cause: "another pod has taken a host port that pod {name} needs",
         hint: "find it with `kubectl get pods -A -o wide` on that node (node-exporter uses 9100), or choose another port under values.{component} in the answers",
@@ -132,27 +132,28 @@ fn message<'a>(subject: &'a Subject<'_>) -> Option<&'a str> {
 /// Since 1.33 the scheduler does not name the taints any more: the nodes do.
 fn taints(subject: &Subject<'_>) -> Option<Vec<String>> {
     has_any(clause(message(subject)?), &["untolerated taint", "had taint"]).then_some(())?;
-    let nodes = subject.world.nodes.as_ref()?;
-    let told = nodes.taints.iter().map(|(key, count)| format!("{key} on {count} of {} nodes", nodes.total));
-    Some(told.collect())
+    let nodes = subject.cache.nodes.as_ref()?;
+    let reported = nodes.taints.iter().map(|(key, count)| format!("{key} on {count} of {} nodes", nodes.total));
+    Some(reported.collect())
 }
 
 fn node_not_ready(subject: &Subject<'_>) -> Option<String> {
-    let told = taints(subject)?;
-    let unwell =
-        told.iter().any(|taint| has_any(taint, &["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]));
-    unwell.then(|| told.join(", "))
+    let reported = taints(subject)?;
+    let unwell = reported
+        .iter()
+        .any(|taint| has_any(taint, &["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]));
+    unwell.then(|| reported.join(", "))
 }
 
 fn taint(subject: &Subject<'_>) -> Option<String> {
-    taints(subject).map(|told| told.join(", "))
+    taints(subject).map(|reported| reported.join(", "))
 }
 
 /// What a claim says of itself is told there; what the nodes have to tell is asked for first.
 fn otherwise(subject: &Subject<'_>) -> Option<String> {
     let message = message(subject)?;
-    let told_elsewhere = ["unbound immediate PersistentVolumeClaims", "persistentvolumeclaim", "untolerated taint"];
-    (!message.is_empty() && !has_any(message, &told_elsewhere)).then(|| message.to_owned())
+    let reported_elsewhere = ["unbound immediate PersistentVolumeClaims", "persistentvolumeclaim", "untolerated taint"];
+    (!message.is_empty() && !has_any(message, &reported_elsewhere)).then(|| message.to_owned())
 }
 
 /// Whether a pod is refused by taints that only the nodes can name.

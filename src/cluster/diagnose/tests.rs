@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::world::Nodes;
+use crate::cluster::watch::cache::Nodes;
 
 const NOW: &str = "2026-01-01T00:10:00Z";
 
@@ -14,17 +14,17 @@ pub(super) fn now() -> jiff::Timestamp {
 }
 
 /// A StatefulSet `loki` in namespace m with one pod, and a claim.
-pub(super) fn world(pod: Value) -> World {
-    let mut world = World::default();
-    world.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"},
+pub(super) fn cache(pod: Value) -> ObjectCache {
+    let mut cache = ObjectCache::default();
+    cache.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"},
         "spec": {"replicas": 1}, "status": {}}));
     let mut whole = json!({"kind": "Pod", "metadata": {"name": "loki-0", "namespace": "m", "uid": "p",
         "creationTimestamp": "2026-01-01T00:00:00Z", "ownerReferences": [{"kind": "StatefulSet", "name": "loki", "uid": "s"}]},
         "spec": {"volumes": [{"persistentVolumeClaim": {"claimName": "storage"}}]}});
     whole["status"] = pod;
-    world.insert(whole);
-    world.insert(json!({"kind": "StorageClass", "metadata": {"name": "fast"}, "provisioner": "x", "volumeBindingMode": "Immediate"}));
-    world
+    cache.insert(whole);
+    cache.insert(json!({"kind": "StorageClass", "metadata": {"name": "fast"}, "provisioner": "x", "volumeBindingMode": "Immediate"}));
+    cache
 }
 
 pub(super) fn release() -> TrackedRelease {
@@ -36,13 +36,13 @@ pub(super) fn release() -> TrackedRelease {
     TrackedRelease::new("loki", "m", &manifest)
 }
 
-fn found(world: &World) -> Vec<Diagnosis> {
-    let matches = matches(world, &release(), Look { depth: Depth::Waiting, now: now() });
+fn found(cache: &ObjectCache) -> Vec<Diagnosis> {
+    let matches = matches(cache, &release(), Look { depth: Depth::Waiting, now: now() });
     at_once(matches, now()).into_iter().map(|cause| cause.diagnosis).collect()
 }
 
-fn first(world: &World) -> String {
-    found(world).first().map(|found| found.rule.clone()).unwrap_or_default()
+fn first(cache: &ObjectCache) -> String {
+    found(cache).first().map(|found| found.rule.clone()).unwrap_or_default()
 }
 
 fn waiting(reason: &str, message: &str) -> Value {
@@ -107,37 +107,37 @@ fn a_containers_words_choose_the_rule() {
         (waiting("PodInitializing", ""), ""),
     ];
     for (status, rule) in rows {
-        assert_eq!(first(&world(status.clone())), rule, "{status}");
+        assert_eq!(first(&cache(status.clone())), rule, "{status}");
     }
 }
 
 #[test]
-fn an_older_kubelet_tells_the_cause_only_in_an_event() {
-    let mut world = world(waiting("ImagePullBackOff", "Back-off pulling image \"loki:1\""));
-    world.insert(event(("Pod", "loki-0"), "Failed", "Failed to pull image \"loki:1\": manifest unknown"));
-    assert_eq!(first(&world), "image-not-found");
+fn an_older_kubelet_reports_the_cause_only_in_an_event() {
+    let mut cache = cache(waiting("ImagePullBackOff", "Back-off pulling image \"loki:1\""));
+    cache.insert(event(("Pod", "loki-0"), "Failed", "Failed to pull image \"loki:1\": manifest unknown"));
+    assert_eq!(first(&cache), "image-not-found");
 }
 
 /// The pods of a StatefulSet bear the names of those before them.
 #[test]
-fn an_event_of_an_earlier_pod_of_the_name_tells_nothing() {
+fn an_event_of_an_earlier_pod_of_the_name_reports_nothing() {
     for (uid, rule) in [("p", "volume-mount-failed"), ("earlier", "")] {
-        let mut world = world(waiting("ContainerCreating", ""));
-        let mut told = event(("Pod", "loki-0"), "FailedMount", "configmap \"x\" not found");
-        told["involvedObject"]["uid"] = uid.into();
-        world.insert(told);
-        assert_eq!(first(&world), rule);
+        let mut cache = cache(waiting("ContainerCreating", ""));
+        let mut reported = event(("Pod", "loki-0"), "FailedMount", "configmap \"x\" not found");
+        reported["involvedObject"]["uid"] = uid.into();
+        cache.insert(reported);
+        assert_eq!(first(&cache), rule);
     }
 }
 
 #[test]
-fn the_log_of_a_known_program_tells_more_than_its_exit_code() {
+fn the_log_of_a_known_program_reports_more_than_its_exit_code() {
     let rows = [
-        ("level=error msg=\"failed parsing config: /etc/loki/config.yaml\"", "loki-config-refused"),
-        ("oidc: issuer did not match the issuer returned by provider, expected", "proxy-issuer-mismatch"),
+        ("level=error msg=\"failed parsing config: /etc/loki/config.yaml\"", "loki-config-invalid"),
+        ("oidc: issuer did not match the issuer returned by provider, expected", "oauth2-proxy-issuer-mismatch"),
         (
             "invalid configuration:\n  cookie_secret must be 16, 24, or 32 bytes to create an AES cipher, but is 44",
-            "proxy-cookie-secret",
+            "oauth2-proxy-cookie-secret",
         ),
         (
             "Datasource provisioning error: Only one datasource per organization can be marked as default",
@@ -148,25 +148,25 @@ fn the_log_of_a_known_program_tells_more_than_its_exit_code() {
         ("panic: nothing known", "crash-loop"),
     ];
     for (log, rule) in rows {
-        let mut world = world(ended("Error", 1));
+        let mut cache = cache(ended("Error", 1));
         let lines: Vec<String> = log.lines().map(str::to_owned).collect();
-        world.logs.insert(("m".into(), "loki-0".into(), "loki".into()), lines.clone());
-        let found = found(&world);
+        cache.logs.insert(("m".into(), "loki-0".into(), "loki".into()), lines.clone());
+        let found = found(&cache);
         assert_eq!(found[0].rule, rule);
         assert_eq!(found[0].log, lines);
     }
 }
 
 #[test]
-fn the_reason_of_most_nodes_tells_why_a_pod_is_not_scheduled() {
+fn the_reason_of_most_nodes_reports_why_a_pod_is_not_scheduled() {
     let tail = ". preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.";
     let rows = [
         ("0/3 nodes are available: 3 Insufficient memory", "memory-insufficient"),
         ("0/3 nodes are available: 1 Insufficient memory, 2 Insufficient cpu", "cpu-insufficient"),
-        ("0/3 nodes are available: 3 node(s) didn't have free ports for the requested pod ports", "host-port-taken"),
+        ("0/3 nodes are available: 3 node(s) didn't have free ports for the requested pod ports", "host-port-in-use"),
         (
             "0/3 nodes are available: 1 node(s) didn't have free ports for the requested pod ports, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]",
-            "host-port-taken",
+            "host-port-in-use",
         ),
         ("0/3 nodes are available: 3 node(s) were unschedulable", "node-cordoned"),
         ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector", "node-affinity-unmatched"),
@@ -179,107 +179,107 @@ fn the_reason_of_most_nodes_tells_why_a_pod_is_not_scheduled() {
         ("0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims", ""),
     ];
     for (message, rule) in rows {
-        assert_eq!(first(&world(unscheduled(&format!("{message}{tail}")))), rule, "{message}");
+        assert_eq!(first(&cache(unscheduled(&format!("{message}{tail}")))), rule, "{message}");
     }
 }
 
 /// The scheduler says only "untolerated taint(s)": which ones the nodes have to tell.
 #[test]
-fn a_taint_is_told_from_a_node_that_is_not_ready() {
-    let mut world = world(unscheduled("0/2 nodes are available: 2 node(s) had untolerated taint(s)."));
-    assert_eq!(first(&world), "");
+fn a_taint_is_distinguished_from_a_node_that_is_not_ready() {
+    let mut cache = cache(unscheduled("0/2 nodes are available: 2 node(s) had untolerated taint(s)."));
+    assert_eq!(first(&cache), "");
     let nodes = |key: &str| Some(Nodes { total: 2, taints: [(key.to_owned(), 2)].into() });
-    world.nodes = nodes("dedicated");
+    cache.nodes = nodes("dedicated");
     assert_eq!(
-        found(&world)[0].cause,
+        found(&cache)[0].cause,
         "no node takes pod loki-0: it does not tolerate their taints (dedicated on 2 of 2 nodes)"
     );
-    world.nodes = nodes("node.kubernetes.io/unreachable");
-    assert_eq!(first(&world), "node-not-ready");
+    cache.nodes = nodes("node.kubernetes.io/unreachable");
+    assert_eq!(first(&cache), "node-not-ready");
 }
 
 #[test]
-fn a_claim_that_waits_is_told_apart() {
+fn a_claim_that_waits_is_distinguished() {
     let claim = |class: Value, status: &str| {
         json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "storage", "namespace": "m"},
             "spec": {"storageClassName": class}, "status": {"phase": status}})
     };
-    let waits = || world(unscheduled("pod has unbound immediate PersistentVolumeClaims"));
+    let waits = || cache(unscheduled("pod has unbound immediate PersistentVolumeClaims"));
     let rows = [
         (claim(Value::Null, "Pending"), None, "storage-class-no-default"),
-        (claim(json!("fast"), "Pending"), None, "provisioner-silent"),
+        (claim(json!("fast"), "Pending"), None, "provisioner-not-responding"),
         (claim(json!("fast"), "Pending"), Some(("ProvisioningFailed", "rpc error")), "provisioning-failed"),
         (
             claim(json!("gone"), "Pending"),
             Some(("ProvisioningFailed", "storageclass.storage.k8s.io \"gone\" not found")),
             "storage-class-missing",
         ),
-        (claim(json!("fast"), "Lost"), None, "claim-lost"),
+        (claim(json!("fast"), "Lost"), None, "volume-claim-lost"),
         (claim(json!("fast"), "Bound"), Some(("ProvisioningFailed", "was once")), ""),
     ];
-    for (claim, told, rule) in rows {
-        let mut world = waits();
-        world.insert(claim.clone());
-        if let Some((reason, message)) = told {
-            world.insert(event(("PersistentVolumeClaim", "storage"), reason, message));
+    for (claim, reported, rule) in rows {
+        let mut cache = waits();
+        cache.insert(claim.clone());
+        if let Some((reason, message)) = reported {
+            cache.insert(event(("PersistentVolumeClaim", "storage"), reason, message));
         }
-        assert_eq!(first(&world), rule, "{claim}");
+        assert_eq!(first(&cache), rule, "{claim}");
     }
 }
 
 #[test]
-fn a_refused_creation_is_told_by_the_servers_words() {
+fn a_refused_creation_is_reported_by_the_servers_words() {
     let rows = [
         (
             "create Pod loki-0 in StatefulSet loki failed error: pods \"loki-0\" is forbidden: exceeded quota: q",
             "quota-exceeded",
         ),
         ("pods \"loki-0\" is forbidden: failed quota: q: must specify limits.cpu for: loki", "quota-needs-requests"),
-        ("pods \"loki-0\" is forbidden: maximum cpu usage per Container is 1, but limit is 2", "limit-range-refused"),
+        ("pods \"loki-0\" is forbidden: maximum cpu usage per Container is 1, but limit is 2", "limit-range-violated"),
         (
             "pods \"loki-0\" is forbidden: violates PodSecurity \"restricted:latest\": privileged",
-            "pod-security-refused",
+            "pod-security-violated",
         ),
         ("Internal error occurred: failed calling webhook \"a\": Post: connection refused", "webhook-unreachable"),
-        ("admission webhook \"a\" denied the request: no", "admission-refused"),
+        ("admission webhook \"a\" denied the request: no", "admission-rejected"),
         (
             "pods \"loki-0\" is forbidden: error looking up service account m/x: serviceaccount \"x\" not found",
             "service-account-missing",
         ),
         ("pods \"loki-0\" is forbidden: no PriorityClass with name high was found", "priority-class-missing"),
-        ("pods \"loki-0\" is odd", "create-refused"),
+        ("pods \"loki-0\" is odd", "pod-create-rejected"),
     ];
     for (message, rule) in rows {
-        let mut world = World::default();
-        world.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"}, "spec": {"replicas": 1}, "status": {}}));
-        world.insert(event(("StatefulSet", "loki"), "FailedCreate", message));
-        assert_eq!(first(&world), rule, "{message}");
+        let mut cache = ObjectCache::default();
+        cache.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"}, "spec": {"replicas": 1}, "status": {}}));
+        cache.insert(event(("StatefulSet", "loki"), "FailedCreate", message));
+        assert_eq!(first(&cache), rule, "{message}");
     }
 }
 
 /// Events stay for an hour: the newest tells, and only while pods are lacking.
 #[test]
-fn what_was_refused_once_tells_nothing_when_something_else_is_or_nothing() {
+fn what_was_refused_once_reports_nothing_when_something_else_is_or_nothing() {
     let refused = |name: &str, at: &str, message: &str| {
-        let mut told = event(("StatefulSet", "loki"), "FailedCreate", message);
-        told["metadata"]["name"] = name.into();
-        told["lastTimestamp"] = at.into();
-        told
+        let mut reported = event(("StatefulSet", "loki"), "FailedCreate", message);
+        reported["metadata"]["name"] = name.into();
+        reported["lastTimestamp"] = at.into();
+        reported
     };
-    let world = |replicas: u32| {
-        let mut world = World::default();
-        world.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"},
+    let cache = |replicas: u32| {
+        let mut cache = ObjectCache::default();
+        cache.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"},
             "spec": {"replicas": 1}, "status": {"replicas": replicas}}));
-        world.insert(refused("a", "2026-01-01T00:09:00Z", "exceeded quota: q"));
-        world.insert(refused("b", "2026-01-01T00:09:30Z", "no PriorityClass with name high was found"));
-        world
+        cache.insert(refused("a", "2026-01-01T00:09:00Z", "exceeded quota: q"));
+        cache.insert(refused("b", "2026-01-01T00:09:30Z", "no PriorityClass with name high was found"));
+        cache
     };
-    assert_eq!(first(&world(0)), "priority-class-missing");
-    assert_eq!(first(&world(1)), "");
+    assert_eq!(first(&cache(0)), "priority-class-missing");
+    assert_eq!(first(&cache(1)), "");
 }
 
 #[test]
-fn probes_and_volumes_are_told_by_events_only_while_the_pod_suffers() {
+fn probes_and_volumes_are_reported_by_events_only_while_the_pod_suffers() {
     let running = |ready: bool| {
         json!({"phase": "Running", "containerStatuses": [{"name": "loki", "ready": ready, "restartCount": 1,
             "state": {"running": {}}}], "conditions": [{"type": "Ready", "status": if ready {"True"} else {"False"}}]})
@@ -290,9 +290,9 @@ fn probes_and_volumes_are_told_by_events_only_while_the_pod_suffers() {
         ("Startup probe failed: timeout", "startup-probe-failing"),
     ] {
         for (ready, expected) in [(false, rule), (true, "")] {
-            let mut world = world(running(ready));
-            world.insert(event(("Pod", "loki-0"), "Unhealthy", message));
-            assert_eq!(first(&world), expected, "{message}");
+            let mut cache = cache(running(ready));
+            cache.insert(event(("Pod", "loki-0"), "Unhealthy", message));
+            assert_eq!(first(&cache), expected, "{message}");
         }
     }
     for (reason, message, rule) in [
@@ -301,28 +301,28 @@ fn probes_and_volumes_are_told_by_events_only_while_the_pod_suffers() {
         ("FailedMount", "MountVolume.SetUp failed: secret \"x\" not found", "volume-mount-failed"),
         ("FailedCreatePodSandBox", "plugin type=\"x\" failed", "pod-sandbox-failed"),
     ] {
-        let mut creating = world(waiting("ContainerCreating", ""));
+        let mut creating = cache(waiting("ContainerCreating", ""));
         creating.insert(event(("Pod", "loki-0"), reason, message));
         assert_eq!(first(&creating), rule);
-        let mut up = world(running(false));
+        let mut up = cache(running(false));
         up.insert(event(("Pod", "loki-0"), reason, message));
         assert_eq!(first(&up), "", "{reason} is over");
     }
 }
 
 #[test]
-fn a_failed_hook_is_told_with_the_log_of_its_pod_though_that_is_gone() {
-    let mut world = World::default();
-    world.insert(json!({"kind": "Job", "metadata": {"name": "hook", "namespace": "m", "annotations": {"helm.sh/hook": "pre-install"}},
+fn a_failed_hook_is_reported_with_the_log_of_its_pod_though_that_is_gone() {
+    let mut cache = ObjectCache::default();
+    cache.insert(json!({"kind": "Job", "metadata": {"name": "hook", "namespace": "m", "annotations": {"helm.sh/hook": "pre-install"}},
         "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit"}]}}));
-    world.logs.insert(("m".into(), "hook-x1".into(), "create".into()), vec!["no certificate".into()]);
-    let found = found(&world);
+    cache.logs.insert(("m".into(), "hook-x1".into(), "create".into()), vec!["no certificate".into()]);
+    let found = found(&cache);
     assert_eq!((found[0].rule.as_str(), found[0].log[0].as_str()), ("hook-failed", "no certificate"));
     assert!(release().is_of_hook(&found[0].place));
 }
 
 #[test]
-fn an_ingress_is_told_with_the_operators_reason() {
+fn an_ingress_is_reported_with_the_operators_reason() {
     let ingress = |host: &str| {
         let address =
             if host.is_empty() { json!({}) } else { json!({"loadBalancer": {"ingress": [{"hostname": host}]}}) };
@@ -331,30 +331,30 @@ fn an_ingress_is_told_with_the_operators_reason() {
     };
     let rows = [
         ("", None, "ingress-without-address"),
-        ("", Some("HTTPSNotEnabled"), "tailnet-https-off"),
-        ("", Some("InvalidIngressBackend"), "ingress-refused"),
-        ("grafana-1.t.ts.net", Some("HTTPSNotEnabled"), "ingress-host-taken"),
+        ("", Some("HTTPSNotEnabled"), "tailnet-https-disabled"),
+        ("", Some("InvalidIngressBackend"), "ingress-rejected"),
+        ("grafana-1.t.ts.net", Some("HTTPSNotEnabled"), "ingress-host-in-use"),
         ("grafana.t.ts.net", Some("HTTPSNotEnabled"), ""),
     ];
-    for (host, told, rule) in rows {
-        let mut world = World::default();
-        world.insert(ingress(host));
-        if let Some(reason) = told {
-            world.insert(event(("Ingress", "grafana"), reason, "words"));
+    for (host, reported, rule) in rows {
+        let mut cache = ObjectCache::default();
+        cache.insert(ingress(host));
+        if let Some(reason) = reported {
+            cache.insert(event(("Ingress", "grafana"), reason, "words"));
         }
-        assert_eq!(first(&world), rule, "{host} {told:?}");
+        assert_eq!(first(&cache), rule, "{host} {reported:?}");
     }
 }
 
 #[test]
-fn a_pod_that_a_finalizer_holds_is_told_and_one_of_a_job_is_not() {
+fn a_pod_that_a_finalizer_holds_is_reported_and_one_of_a_job_is_not() {
     for (finalizer, rule) in [("example.com/keep", "pod-stuck-terminating"), ("batch.kubernetes.io/job-tracking", "")] {
-        let mut world = world(json!({"phase": "Running"}));
-        let mut pod = world.get("Pod", "m", "loki-0").unwrap().clone();
+        let mut cache = cache(json!({"phase": "Running"}));
+        let mut pod = cache.get("Pod", "m", "loki-0").unwrap().clone();
         pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:10:20Z".into();
         pod["metadata"]["finalizers"] = json!([finalizer]);
-        world.insert(pod);
-        assert_eq!(first(&world), rule, "{finalizer}");
+        cache.insert(pod);
+        assert_eq!(first(&cache), rule, "{finalizer}");
     }
 }
 
@@ -376,7 +376,7 @@ fn the_tables_are_sound() {
     let mut ids = BTreeSet::new();
     for rule in rules() {
         ids.insert(rule.id);
-        assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", rule.id);
+        assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{}", rule.id);
         assert!(!rule.cause.is_empty() && !rule.hint.is_empty(), "{}", rule.id);
         for sentence in [rule.cause, rule.hint] {
             for part in sentence.split('{').skip(1) {

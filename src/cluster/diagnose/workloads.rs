@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::cluster::diagnose::subject::Level;
+use crate::cluster::diagnose::target::Level;
 use crate::cluster::diagnose::{Rule, Sight, Subject, When, time};
 use crate::cluster::readiness::workloads::said;
-use crate::cluster::world::{condition, denied, mark, text};
+use crate::cluster::watch::cache::{condition, denied, mark, text};
 use crate::event::Severity;
 
 pub(super) const RULES: &[Rule] = &[
@@ -17,7 +17,7 @@ pub(super) const RULES: &[Rule] = &[
         ..Rule::BLANK
     },
     Rule {
-        id: "node-lost",
+        id: "node-unreachable",
         lasts: 20,
         cause: "the node of pod {name} has stopped answering",
         hint: "see `kubectl get nodes`; the pod moves once the node is back or removed",
@@ -78,7 +78,7 @@ fn node_lost(subject: &Subject<'_>) -> Option<String> {
 /// The Job controller's own, which goes by itself.
 const JOB_FINALIZER: &str = "batch.kubernetes.io/job-tracking";
 
-/// The deletion timestamp is when the grace period is over; a finalizer of somebody else holds a pod beyond it.
+/// The deletion timestamp is when the grace period is over; a finalizer of someone else holds a pod beyond it.
 fn stuck(subject: &Subject<'_>) -> Option<String> {
     let end = time(subject.object, "/metadata/deletionTimestamp")?;
     let finalizers = subject.object.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten();
@@ -98,7 +98,7 @@ fn job_failed(subject: &Subject<'_>) -> Option<Sight> {
     let failed = condition(subject.object, "Failed").filter(|failed| text(failed, "/status") == "True")?;
     let own = format!("{}-", subject.name());
     let logs = subject
-        .world
+        .cache
         .logs
         .iter()
         .filter(|((namespace, pod, _), _)| namespace == subject.namespace() && pod.starts_with(&own));

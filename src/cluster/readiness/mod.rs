@@ -1,11 +1,11 @@
 //! Whether things are ready, and if not, why: pure functions over what has been seen. A generation that its
-//! controller has not observed is never ready. What is wrong is told by `diagnose`, what is merely under way here.
+//! controller has not observed is never ready. What is wrong is reported by `diagnose`, what is merely under way here.
 
 pub(super) mod pods;
 pub(super) mod workloads;
 
 use crate::cluster::diagnose::Cause;
-use crate::cluster::world::{TrackedRelease, World};
+use crate::cluster::watch::cache::{ObjectCache, TrackedRelease};
 use crate::event::Diagnosis;
 
 /// Whether a release is ready, and if not, why.
@@ -59,10 +59,10 @@ impl ReleaseReadiness {
 }
 
 /// Counts what is ready of a release, with the first thing that is under way.
-pub(super) fn count(world: &World, release: &TrackedRelease) -> ReleaseReadiness {
-    let objects = release.roots.iter().map(|root| workloads::judge(world, root));
+pub(super) fn count(cache: &ObjectCache, release: &TrackedRelease) -> ReleaseReadiness {
+    let objects = release.roots.iter().map(|root| workloads::judge(cache, root));
     let conditions =
-        release.wait_for.iter().map(|wanted| workloads::judge_condition(world, wanted, &release.namespace));
+        release.wait_for.iter().map(|wanted| workloads::judge_condition(cache, wanted, &release.namespace));
     let mut whole = ReleaseReadiness::default();
     for readiness in objects.chain(conditions) {
         whole.desired += 1;

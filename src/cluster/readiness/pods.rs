@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::cluster::world::{World, containers, denied, has_condition, is_ready, text};
+use crate::cluster::watch::cache::{ObjectCache, containers, denied, has_condition, is_ready, text};
 
 /// What the first pod of a workload that is not ready is doing.
-pub(super) fn starting(world: &World, workload: &Value) -> Option<String> {
-    let pod = world.pods(workload).find(|pod| is_expected(pod) && !has_condition(pod, "Ready"))?;
+pub(super) fn starting(cache: &ObjectCache, workload: &Value) -> Option<String> {
+    let pod = cache.pods(workload).find(|pod| is_expected(pod) && !has_condition(pod, "Ready"))?;
     let name = text(pod, "/metadata/name");
     if denied(pod, "PodScheduled").is_some() {
         return Some(format!("pod {name} waits for a node"));

@@ -5,18 +5,18 @@ use serde_json::{Value, json};
 use super::*;
 use crate::stack::WaitFor;
 
-fn world(objects: &[Value]) -> World {
-    let mut world = World::default();
-    objects.iter().for_each(|object| world.insert(object.clone()));
-    world
+fn cache(objects: &[Value]) -> ObjectCache {
+    let mut cache = ObjectCache::default();
+    objects.iter().for_each(|object| cache.insert(object.clone()));
+    cache
 }
 
 fn judge(objects: &[Value], manifest: &Value) -> ReleaseReadiness {
-    count(&world(objects), &TrackedRelease::new("x", "m", [manifest]))
+    count(&cache(objects), &TrackedRelease::new("x", "m", [manifest]))
 }
 
 fn judge_with(objects: &[Value], wait_for: &[WaitFor]) -> ReleaseReadiness {
-    count(&world(objects), &TrackedRelease::new("x", "m", []).waiting_for(wait_for))
+    count(&cache(objects), &TrackedRelease::new("x", "m", []).waiting_for(wait_for))
 }
 
 fn object(kind: &str, name: &str, rest: Value) -> Value {
@@ -92,7 +92,7 @@ fn an_object_that_is_not_there_is_waited_for_and_a_hook_is_not() {
 }
 
 #[test]
-fn what_is_under_way_is_told_down_to_the_container() {
+fn what_is_under_way_is_reported_down_to_the_container() {
     let deployment = object(
         "Deployment",
         "web",

@@ -4,18 +4,18 @@ use serde_json::Value;
 
 use crate::cluster::ObjectRef;
 use crate::cluster::readiness::pods::starting;
-use crate::cluster::world::{World, condition, denied, has_condition, number, text};
+use crate::cluster::watch::cache::{ObjectCache, condition, denied, has_condition, number, text};
 use crate::stack::WaitFor;
 
 /// Pods of a workload of which each is worth naming.
 const FEW: i64 = 3;
 
 /// Readiness of one object of a tracked kind.
-pub(in crate::cluster) fn judge(world: &World, wanted: &ObjectRef) -> Result<(), String> {
+pub(in crate::cluster) fn judge(cache: &ObjectCache, wanted: &ObjectRef) -> Result<(), String> {
     let ObjectRef { kind, name, .. } = wanted;
-    let Some(live) = world.find(wanted) else { return Err(format!("{kind} {name} is not there yet")) };
+    let Some(live) = cache.find(wanted) else { return Err(format!("{kind} {name} is not there yet")) };
     match kind.as_str() {
-        "Job" => return job(world, live, name),
+        "Job" => return job(cache, live, name),
         "PersistentVolumeClaim" if text(live, "/status/phase") == "Bound" => return Ok(()),
         "PersistentVolumeClaim" => return Err(format!("PersistentVolumeClaim {name} has no volume yet")),
         "CustomResourceDefinition" if has_condition(live, "Established") => return Ok(()),
@@ -34,14 +34,14 @@ pub(in crate::cluster) fn judge(world: &World, wanted: &ObjectRef) -> Result<(),
         return Ok(());
     }
     // Of many pods the count tells more than any one of them.
-    let one = (counts.desired <= FEW).then(|| starting(world, live)).flatten();
+    let one = (counts.desired <= FEW).then(|| starting(cache, live)).flatten();
     Err(one.unwrap_or_else(|| format!("{kind} {name}: {}", counts.describe())))
 }
 
 /// Readiness of a condition that an operator reports on its own resource.
-pub(super) fn judge_condition(world: &World, wanted: &WaitFor, namespace: &str) -> Result<(), String> {
+pub(super) fn judge_condition(cache: &ObjectCache, wanted: &WaitFor, namespace: &str) -> Result<(), String> {
     let WaitFor { kind, name, condition: wanted, .. } = wanted;
-    let Some(live) = world.get(kind, namespace, name) else { return Err(format!("{kind} {name} is not there yet")) };
+    let Some(live) = cache.get(kind, namespace, name) else { return Err(format!("{kind} {name} is not there yet")) };
     let Some(found) = condition(live, wanted) else {
         return Err(format!("the operator has not reported on {kind} {name}"));
     };
@@ -56,7 +56,7 @@ pub(super) fn judge_condition(world: &World, wanted: &WaitFor, namespace: &str) 
         return Ok(());
     }
     // The operator's own StatefulSet stands in no manifest; its pods know the cause.
-    let why = world.made_for(live).next().and_then(|set| starting(world, set));
+    let why = cache.made_for(live).next().and_then(|set| starting(cache, set));
     Err(why.unwrap_or_else(|| format!("{kind} {name} is not {wanted}: {}", said(found))))
 }
 
@@ -124,9 +124,9 @@ fn daemon_set(live: &Value) -> Counts {
     }
 }
 
-fn job(world: &World, live: &Value, name: &str) -> Result<(), String> {
+fn job(cache: &ObjectCache, live: &Value, name: &str) -> Result<(), String> {
     if has_condition(live, "Complete") {
         return Ok(());
     }
-    Err(starting(world, live).unwrap_or_else(|| format!("Job {name} has not completed")))
+    Err(starting(cache, live).unwrap_or_else(|| format!("Job {name} has not completed")))
 }

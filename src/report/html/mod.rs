@@ -1,7 +1,7 @@
 //! One page for a browser. It loads nothing from elsewhere, runs no script, follows the reader's light or dark, and
 //! can be printed; what it quotes is escaped by the way it is built.
 
-mod picture;
+mod data_path_svg;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -11,13 +11,13 @@ use jiff::tz::TimeZone;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::event::CheckResult;
-use crate::report::headline::headline;
-use crate::report::path;
+use crate::report::checks_table::groups;
+use crate::report::data_path;
+use crate::report::labels::{verdict_tone, verdict_words};
 use crate::report::record::{Ending, Facts, Failure};
 use crate::report::style::Tone;
-use crate::report::text::{one_line, took};
-use crate::report::verdicts::groups;
-use crate::report::words::{verdict_tone, verdict_words};
+use crate::report::summary_line::headline;
+use crate::report::wrap::{one_line, took};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -60,8 +60,8 @@ fn sections(facts: &Facts, checks: &[CheckResult]) -> Markup {
         @if let Some(failure) = failure(facts) {
             (section("why", "Why", &why(failure)))
         }
-        @if path::is_tested(checks) {
-            (section("path", "Data path", &html! { figure { (picture::picture(checks)) } }))
+        @if data_path::is_tested(checks) {
+            (section("path", "Data path", &html! { figure { (data_path_svg::picture(checks)) } }))
         }
         @if !facts.steps.is_empty() {
             (section("waves", "Waves", &timeline::waves(facts)))
@@ -86,8 +86,8 @@ fn failure(facts: &Facts) -> Option<&Failure> {
     match &facts.ending {
         Ending::Failed(failure) | Ending::Interrupted(failure) => {
             let step = facts.failed_step().map(|(_, end)| &end.failure);
-            let told = step.filter(|failure| !failure.causes.is_empty()).unwrap_or(failure);
-            (!told.causes.is_empty() || told.next.is_some()).then_some(told)
+            let reported = step.filter(|failure| !failure.causes.is_empty()).unwrap_or(failure);
+            (!reported.causes.is_empty() || reported.next.is_some()).then_some(reported)
         }
         Ending::Fine | Ending::ChecksFailed => None,
     }

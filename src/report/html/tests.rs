@@ -36,7 +36,7 @@ fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn every_check_stands_by_its_path_with_its_verdict_in_a_word() {
+fn every_check_is_by_its_path_with_its_verdict_in_a_word() {
     let facts = verified();
     let page = page_of("broken", &facts);
     assert_eq!(unbalanced(&page), Vec::<String>::new());
@@ -56,7 +56,7 @@ fn every_check_stands_by_its_path_with_its_verdict_in_a_word() {
 }
 
 #[test]
-fn the_broken_hop_is_told_in_words_and_marked_in_both_pictures() {
+fn the_broken_hop_is_reported_in_words_and_marked_in_both_pictures() {
     let page = page_of("broken", &verified());
     assert!(page.contains("Broken between Alloy and Loki: "));
     assert!(page.contains("Alloy → Loki: <span class=\"verdict bad\">broken</span>"));
@@ -64,8 +64,11 @@ fn the_broken_hop_is_told_in_words_and_marked_in_both_pictures() {
     assert_eq!(page.matches("<g class=\"way broken\">").count(), 2);
     assert_eq!(page.matches("<g class=\"way works\">").count(), 2);
     assert_eq!(page.matches("<g class=\"way unproven\">").count(), 4);
-    let told = attributes(&page, "aria-label");
-    assert!(told.len() == 2 && told.iter().all(|told| told.contains("Alloy → Loki broken; ")), "{told:?}");
+    let reported = attributes(&page, "aria-label");
+    assert!(
+        reported.len() == 2 && reported.iter().all(|reported| reported.contains("Alloy → Loki broken; ")),
+        "{reported:?}"
+    );
 }
 
 #[test]

@@ -5,10 +5,10 @@ use maud::{Markup, html};
 
 use crate::event::StepOutcome;
 use crate::report::html::tone_class;
+use crate::report::labels::{action_words, ending};
 use crate::report::record::{Component, ComponentState, Facts, StepEnd, StepFacts};
 use crate::report::style::{Style, Tone};
-use crate::report::text::{took, whole};
-use crate::report::words::{action_words, ending};
+use crate::report::wrap::{took, whole};
 
 /// A line a component.
 pub(super) fn versions(facts: &Facts) -> Markup {

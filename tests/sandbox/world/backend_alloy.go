@@ -23,7 +23,7 @@ type alloyFleet struct {
 	w         *world
 	mutex     sync.Mutex
 	instances map[types.UID]*alloy
-	// refused are the pods whose configuration was, with the reason that has been told.
+	// refused are the pods whose configuration was, with the reason that has been reported.
 	refused map[types.UID]string
 	// positions lie on the nodes, by node and file: they outlive the pods.
 	positions map[[2]string]int

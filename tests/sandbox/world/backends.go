@@ -88,7 +88,7 @@ func (b *backends) keep(ctx context.Context) {
 	})
 }
 
-// adapt brings the backends to the faults that are on, and waits until the door stands again where it is rebuilt.
+// adapt brings the backends to the faults that are on, and waits until oauth2-proxy stands again where it is rebuilt.
 func (b *backends) adapt(ctx context.Context) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()

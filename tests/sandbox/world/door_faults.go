@@ -35,7 +35,7 @@ func spoiled(fault string, arguments []string, text string) ([]string, string) {
 // forged are the headers by which the fault `door=trusts-headers` takes a request for one that has signed in.
 var forged = []string{"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups"}
 
-// trusting is a door before the door: it believes what a request says of who sends it.
+// trusting is a door before oauth2-proxy: it believes what a request says of who sends it.
 func trusting(door, grafana string) http.Handler {
 	towards := func(address string) http.Handler {
 		return &httputil.ReverseProxy{Rewrite: func(proxied *httputil.ProxyRequest) {
@@ -60,7 +60,7 @@ func trusting(door, grafana string) http.Handler {
 	})
 }
 
-// awaitDoor waits until the door answers, for as long as it takes to start.
+// awaitDoor waits until oauth2-proxy answers, for as long as it takes to start.
 func (w *world) awaitDoor(ctx context.Context) {
 	for range 100 {
 		answer, err := http.Get("http://" + loopback(w.Ports.Door) + "/ping")

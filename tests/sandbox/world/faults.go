@@ -24,7 +24,7 @@ var faultKinds = []faultKind{
 	{"logs", "lost-before-alloy|lost-in-alloy|twice|read-only|lost-in-loki|wrong-labels|late", false},
 	{"pods", "PREFIX@FILE", true}, {"image-pull", "[PREFIX]", true}, {"crash-loop", "[PREFIX]", true},
 	{"never-ready", "[PREFIX]", true}, {"slow-start", "[PREFIX]", true}, {"node-not-ready", "NODE", true},
-	{"unschedulable", "", false}, {"no-storage-class", "", false}, {"provisioner-silent", "", false}, {"provisioning-failed", "", false},
+	{"unschedulable", "", false}, {"no-storage-class", "", false}, {"provisioner-not-responding", "", false}, {"provisioning-failed", "", false},
 	{"quota", "[NAMESPACE]", false}, {"tailscale", "https-off|no-address|host-taken|tags-refused|operator-away|certificate-expired|certificate-ends|certificate-foreign|not-joined", false},
 	{"issuer", issuerFaults, false},
 	{"api-down", "", false}, {"controllers-down", "", false},

@@ -47,7 +47,7 @@ func mix(x uint64) uint64 {
 	return x ^ (x >> 31)
 }
 
-// role names a pod by what stays the same when it is made anew: its owner without generated parts, with the ordinal
+// role names a pod by what stays the same when it is re-created: its owner without generated parts, with the ordinal
 // of a StatefulSet's pod and the node of a DaemonSet's.
 func role(pod *core.Pod) string {
 	name := pod.Name

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// authority signs everything of one sandbox; it is made anew with each.
+// authority signs everything of one sandbox; it is re-created with each.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey

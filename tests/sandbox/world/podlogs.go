@@ -30,7 +30,7 @@ type logLine struct {
 	text string
 }
 
-// write adds a stage's log to the containers that the stage has entries for; one that was started anew begins anew.
+// write adds a stage's log to the containers that the stage has entries for; one that was started again starts again.
 func (l *podLogs) write(before, after *core.Pod, stage *stage, at time.Time) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()

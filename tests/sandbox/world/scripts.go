@@ -51,7 +51,7 @@ func isAmong(parts []string, container core.Container) bool {
 	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(container.Image, part) })
 }
 
-// again is how long the kubelet waits before it starts a container anew that has failed.
+// again is how long the kubelet waits before it starts a container again that has failed.
 const again = 10 * time.Second
 
 // runScripts lets the containers of a running pod run their scripts until all have ended, and says by their exit codes

@@ -21,7 +21,7 @@ type volumeProvisioner struct {
 const provisioningFailure = "rpc error: code = ResourceExhausted desc = the limit of volumes is reached"
 
 func (p *volumeProvisioner) work(ctx context.Context) error {
-	if _, silent := p.w.fault("provisioner-silent"); silent {
+	if _, silent := p.w.fault("provisioner-not-responding"); silent {
 		return nil
 	}
 	_, failing := p.w.fault("provisioning-failed")

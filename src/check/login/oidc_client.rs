@@ -1,0 +1,210 @@
+//! The issuer, by the crate openidconnect: discovery, code and token exchange, verification, userinfo.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openidconnect::core::{
+    CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod, CoreErrorResponseType,
+    CoreGenderClaim, CoreGrantType, CoreIdToken, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType, CoreTokenResponse,
+};
+use openidconnect::{
+    AccessToken, AdditionalClaims, AdditionalProviderMetadata, AuthType, ClientId, ClientSecret,
+    DeviceAuthorizationUrl, DiscoveryError, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
+    IssuerUrl, Nonce, OAuth2TokenResponse as _, ProviderMetadata, StandardErrorResponse, SubjectIdentifier,
+    TokenResponse as _, UserInfoClaims,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::check::https_client::{self, words};
+use crate::check::login::LoginError;
+use crate::check::login::claims::Claims;
+use crate::config::Settings;
+use crate::stack;
+
+/// As the configuration of oauth2-proxy has them: the groups come without a scope of their own.
+pub(super) const SCOPES: [&str; 2] = ["profile", "email"];
+/// How long one answer of the issuer may take.
+const EXCHANGE: Duration = Duration::from_secs(20);
+
+/// Who asks for a sign-in.
+pub(super) struct Client<'a> {
+    pub(super) settings: &'a Settings,
+    /// Who asks, and the only issuer that is asked.
+    pub(super) oidc: &'a stack::OidcClient,
+}
+
+/// What the crate leaves out of the discovery document.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct DeviceEndpoint {
+    device_authorization_endpoint: Option<DeviceAuthorizationUrl>,
+}
+
+impl AdditionalProviderMetadata for DeviceEndpoint {}
+
+type Metadata = ProviderMetadata<
+    DeviceEndpoint,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+
+pub(super) type OidcClient =
+    CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
+
+/// Every claim that the crate has no field for.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Others(Map<String, Value>);
+
+impl AdditionalClaims for Others {}
+
+/// The issuer as it describes itself.
+pub(super) struct Provider {
+    metadata: Metadata,
+    client_id: ClientId,
+    secret: ClientSecret,
+    http: reqwest::Client,
+}
+
+impl Client<'_> {
+    /// Reads the discovery document, which must be the asked issuer's, and its keys.
+    pub(super) async fn discover(&self) -> Result<Provider, LoginError> {
+        let what = "read the discovery document";
+        let http = https_client::client(EXCHANGE).map_err(|why| LoginError::Provider { what, why })?;
+        let issuer = IssuerUrl::new(self.oidc.issuer().to_string())
+            .map_err(|error| LoginError::Provider { what, why: words(&error) })?;
+        let asked = Metadata::discover_async(issuer, &|request| send(&http, request)).await;
+        let metadata = asked.map_err(|error| match error {
+            DiscoveryError::Validation(why) => LoginError::Issuer(why),
+            other => LoginError::Provider { what, why: words(&other) },
+        })?;
+        let client_id = ClientId::new(self.oidc.id().to_string());
+        Ok(Provider { metadata, client_id, secret: ClientSecret::new(self.oidc.secret().expose().clone()), http })
+    }
+}
+
+/// Which answer of the token endpoint.
+pub(super) enum Expected<'a> {
+    /// The token of the sign-in with this nonce.
+    Nonce(&'a Nonce),
+    /// The device flow knows no nonce; the device code binds the token to this walk.
+    AnyNonce,
+}
+
+impl Provider {
+    /// A client that proves itself in this way.
+    pub(super) fn client(&self, auth: AuthType) -> OidcClient {
+        let secret = Some(self.secret.clone());
+        CoreClient::from_provider_metadata(self.metadata.clone(), self.client_id.clone(), secret).set_auth_type(auth)
+    }
+
+    /// How the client may prove itself, the usual way first; an issuer that says nothing takes the header
+    /// (OpenID Connect Discovery, section 3).
+    pub(super) fn auth_types(&self) -> Vec<AuthType> {
+        let offered = self.metadata.token_endpoint_auth_methods_supported();
+        let offers = |method: CoreClientAuthMethod| offered.is_none_or(|methods| methods.contains(&method));
+        let mut types = Vec::new();
+        if offers(CoreClientAuthMethod::ClientSecretBasic) {
+            types.push(AuthType::BasicAuth);
+        }
+        if offers(CoreClientAuthMethod::ClientSecretPost) || types.is_empty() {
+            types.push(AuthType::RequestBody);
+        }
+        types
+    }
+
+    pub(super) fn device_endpoint(&self) -> Option<DeviceAuthorizationUrl> {
+        self.metadata.additional_metadata().device_authorization_endpoint.clone()
+    }
+
+    /// One request, for the crate.
+    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
+        send(&self.http, request).await
+    }
+
+    /// Verifies signature, issuer, audience, expiry and nonce, and asks the userinfo where oauth2-proxy would. What is
+    /// returned has no token in it.
+    pub(super) async fn claims(
+        &self,
+        answer: &CoreTokenResponse,
+        expected: Expected<'_>,
+        groups_claim: &str,
+    ) -> Result<Claims, LoginError> {
+        let client = self.client(AuthType::BasicAuth);
+        let missing = || LoginError::Token("the issuer sent no id token".into());
+        let token = answer.id_token().ok_or_else(missing)?;
+        // oauth2-proxy is content where the client is one of several audiences.
+        let verifier = client.id_token_verifier().set_other_audience_verifier_fn(|_| true);
+        let verified = match expected {
+            Expected::Nonce(nonce) => token.claims(&verifier, nonce),
+            Expected::AnyNonce => token.claims(&verifier, |_: Option<&Nonce>| Ok(())),
+        };
+        let verified = verified.map_err(|error| LoginError::Token(words(&error)))?;
+        let mut claims = Claims { token: payload(token)?, userinfo: None };
+        if !claims.token_suffices(groups_claim) && self.metadata.userinfo_endpoint().is_some() {
+            claims.userinfo = Some(self.userinfo(&client, answer.access_token(), verified.subject()).await);
+        }
+        Ok(claims)
+    }
+
+    async fn userinfo(
+        &self,
+        client: &OidcClient,
+        token: &AccessToken,
+        subject: &SubjectIdentifier,
+    ) -> Result<Map<String, Value>, String> {
+        let request = client.user_info(token.clone(), Some(subject.clone())).map_err(|error| words(&error))?;
+        let answer: UserInfoClaims<Others, CoreGenderClaim> =
+            request.request_async(&|request| self.send(request)).await.map_err(|error| words(&error))?;
+        match serde_json::to_value(&answer) {
+            Ok(Value::Object(claims)) => Ok(claims),
+            _ => Err("it is no JSON object".into()),
+        }
+    }
+}
+
+/// Every claim of a token that was verified.
+fn payload(token: &CoreIdToken) -> Result<Map<String, Value>, LoginError> {
+    let unreadable = || LoginError::Token("its claims are no JSON object".into());
+    let text = token.to_string();
+    let part = text.split('.').nth(1).ok_or_else(unreadable)?;
+    let bytes = URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).map_err(|_| unreadable())?;
+    serde_json::from_slice(&bytes).map_err(|_| unreadable())
+}
+
+/// What the issuer answers with an error code, sorted by who can mend it. Auth0 answers a wrong secret with
+/// `access_denied: Unauthorized`, which is no person's refusal when a token is exchanged.
+pub(super) fn refusal(answer: &StandardErrorResponse<CoreErrorResponseType>) -> LoginError {
+    let reported = reported(answer.error().as_ref(), answer.error_description().map(String::as_str));
+    match answer.error().as_ref() {
+        "invalid_client" | "access_denied" => LoginError::Secret(reported),
+        _ => LoginError::Refused(reported),
+    }
+}
+
+/// `access_denied (User did not authorize the request)`
+pub(super) fn reported(error: &str, description: Option<&str>) -> String {
+    match description.filter(|text| !text.is_empty()) {
+        Some(description) => format!("{error} ({description})"),
+        None => error.to_owned(),
+    }
+}
+
+async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
+    let answer = http.execute(request.try_into()?).await?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let mut response = HttpResponse::new(answer.bytes().await?.to_vec());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}

@@ -1,0 +1,246 @@
+//! What stands in the cluster already and would meet the stack: releases of the same charts, CRDs, objects of the
+//! same names, another Prometheus operator, data sources. Each row reads, then judges purely; it only reads.
+
+mod crds;
+mod data_sources;
+mod operators;
+mod own_objects;
+mod ownership;
+mod releases;
+
+use serde_json::Value;
+
+pub use own_objects::{OwnChange, foreign};
+pub use ownership::OWNERSHIP;
+
+use crate::check::precomputed::{GROUP, Precomputed};
+use crate::check::row::Row;
+use crate::cluster::{Cluster, ClusterError, namespace_of};
+use crate::event::CheckResult;
+use crate::helm::{Helm, HelmError, Ownership, ReleaseInfo};
+use crate::stack::Release;
+
+/// The component whose chart brings the CRDs, the operator and Grafana.
+const STACK: &str = "kube-prometheus-stack";
+
+pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
+    Row::new("release-conflict", GROUP, "no other release of these charts meets the stack", |known: &Precomputed| {
+        known.finding("release-conflict")
+    })
+    .within(0)
+    .warns()
+    .hint("remove the other release, or see that the two do not meet, or use another cluster"),
+    Row::new(
+        "crd-conflict",
+        GROUP,
+        "the CRDs of the Prometheus operator are no other owner's, and not newer",
+        |known: &Precomputed| known.finding("crd-conflict"),
+    )
+    .within(0)
+    .hint("let the stack take them over with --adopt, or use another cluster; newer ones need a newer chart"),
+    Row::new(OWNERSHIP, GROUP, "no object of the stack stands already as another owner's", |known: &Precomputed| {
+        known.finding(OWNERSHIP)
+    })
+    .within(0)
+    .hint("remove or rename them, or let the stack take them over with --adopt (helm 3.17 or later for objects of charts)"),
+    Row::new(
+        "prometheus-operator-conflict",
+        GROUP,
+        "no other Prometheus operator works on the same namespaces",
+        |known: &Precomputed| known.finding("prometheus-operator-conflict"),
+    )
+    .within(0)
+    .hint("give the other one --deny-namespaces=NAMESPACE, or remove it"),
+    Row::new("grafana-data-source-conflict", GROUP, "Grafana finds no default data source but ours", |known: &Precomputed| {
+        known.finding("grafana-data-source-conflict")
+    })
+    .within(0)
+    .hint("write `isDefault: false` there, or remove its label"),
+];
+
+/// What is about to be done.
+pub struct Intent<'a> {
+    /// Every release that should stand.
+    pub wanted: Vec<&'a Release>,
+    /// Those that helm is about to install or change.
+    pub incoming: Vec<PlannedRelease<'a>>,
+    /// Our own objects that are about to be made or changed.
+    pub own: Vec<OwnChange<'a>>,
+    /// What may be done with objects of others.
+    pub ownership: Ownership,
+}
+
+/// A release that helm is about to install or change.
+#[derive(Clone, Copy)]
+pub struct PlannedRelease<'a> {
+    /// What should stand.
+    pub release: &'a Release,
+    /// Rendered objects without hooks.
+    pub rendered: &'a [Value],
+    /// Rendered hooks.
+    pub hooks: &'a [Value],
+    /// CRDs that are applied before it.
+    pub crds: &'a [Value],
+    /// Objects of the manifest that stands; empty for a new release.
+    pub standing: &'a [Value],
+}
+
+impl<'a> PlannedRelease<'a> {
+    /// Every object that is made of it, hooks and our own objects among them; not its CRDs.
+    pub(in crate::check) fn everything(&self) -> impl Iterator<Item = &'a Value> {
+        let own = self.release.objects.iter().map(|object| &object.manifest);
+        self.rendered.iter().chain(self.hooks).chain(own)
+    }
+
+    /// Where an object of it stands.
+    pub(in crate::check) fn namespace_of<'b>(&'b self, object: &'b Value) -> &'b str {
+        namespace_of(object, &self.release.namespace)
+    }
+}
+
+/// What was found.
+pub struct Findings {
+    /// One row each, in the order of the report.
+    pub checks: Vec<CheckResult>,
+    /// What will be taken over.
+    pub taken: Vec<Takeover>,
+}
+
+/// An object that becomes part of a release of ours, or one of our own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Takeover {
+    /// Component whose release takes it; `None` for CRDs and our own objects, which are applied before helm.
+    pub component: Option<String>,
+    /// For our own objects: its uid.
+    pub uid: Option<String>,
+    /// Kind and name, e.g. `Deployment loki`.
+    pub object: String,
+    /// Whose it was.
+    pub owner: String,
+    /// Whether its pods are replaced.
+    pub restarts: bool,
+    /// For our own objects: fields that go, e.g. `spec.rules`.
+    pub loses: Vec<String>,
+}
+
+/// Why the cluster could not be asked.
+#[derive(Debug)]
+pub enum QueryError {
+    /// The cluster did not answer.
+    Cluster(ClusterError),
+    /// helm could not list the releases.
+    Helm(HelmError),
+}
+
+/// Where helm installs and changes nothing, only our own objects can meet others: the row of ownership alone.
+pub async fn of_own_objects(helm: &Helm, intent: &Intent<'_>) -> Findings {
+    let (objects, taken) = ownership::judge(&[], &intent.own, intent.ownership, helm.version());
+    let mut checks = Precomputed::new("", [(OWNERSHIP, objects)]).run(ROWS).await;
+    checks.retain(|check| check.id == OWNERSHIP);
+    Findings { checks, taken }
+}
+
+/// Looks around.
+pub async fn run(cluster: &Cluster, helm: &Helm, intent: &Intent<'_>) -> Result<Findings, QueryError> {
+    let alive = async { helm.list_everywhere().await.map_err(QueryError::Helm) };
+    let rest = async {
+        let read = futures::try_join!(
+            crds::read(cluster, &intent.incoming),
+            ownership::read(cluster, &intent.incoming),
+            operators::read(cluster),
+            data_sources::read(cluster, intent),
+        );
+        read.map_err(QueryError::Cluster)
+    };
+    let (alive, (crds, met, operators, sources)) = futures::try_join!(alive, rest)?;
+    let (crds, mut taken) = crds::judge(intent, &crds, &alive);
+    let (objects, more) = ownership::judge(&met, &intent.own, intent.ownership, helm.version());
+    taken.extend(more);
+    let findings = [
+        ("release-conflict", releases::judge(&intent.wanted, &alive)),
+        ("crd-conflict", crds),
+        (OWNERSHIP, objects),
+        ("prometheus-operator-conflict", operators::judge(&intent.wanted, &operators)),
+        ("grafana-data-source-conflict", data_sources::judge(&intent.wanted, &sources)),
+    ];
+    let namespace = release_of(&intent.wanted, STACK).map_or("", |stack| &stack.namespace);
+    Ok(Findings { checks: Precomputed::new(namespace, findings).run(ROWS).await, taken })
+}
+
+/// What helm takes over where it is told to take what it meets: to be compared with what was agreed to.
+pub async fn takeable(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Vec<Takeover>, ClusterError> {
+    Ok(ownership::takeable(&ownership::read(cluster, incoming).await?))
+}
+
+/// The release of a component among the wanted ones.
+fn release_of<'a>(wanted: &[&'a Release], component: &str) -> Option<&'a Release> {
+    wanted.iter().copied().find(|release| release.component.as_str() == component)
+}
+
+fn place(release: &Release) -> (&str, &str) {
+    (release.component.as_str(), &release.namespace)
+}
+
+fn is_ours(wanted: &[&Release], info: &ReleaseInfo) -> bool {
+    wanted.iter().any(|release| place(release) == (info.name.as_str(), info.namespace.as_str()))
+}
+
+#[cfg(test)]
+pub(in crate::check) mod fixtures {
+    use super::*;
+    use crate::cluster::{Held, ObjectRef};
+    use crate::helm::ReleaseStatus;
+    use crate::stack::{ChartSource, CrdPolicy};
+    use serde_json::json;
+
+    pub(in crate::check) fn release(component: &str) -> Release {
+        Release {
+            component: component.parse().unwrap(),
+            wave: 30,
+            namespace: "monitoring".into(),
+            chart: ChartSource {
+                name: component.into(),
+                repository: "https://charts.example".parse().unwrap(),
+                version: semver::Version::new(79, 10, 0),
+                digest: None,
+            },
+            values: json!({}),
+            overrides: json!({}),
+            secrets: Vec::new(),
+            derived: Vec::new(),
+            crds: CrdPolicy::None,
+            api_versions: vec![],
+            wait_for: vec![],
+            objects: vec![],
+            expect: Default::default(),
+        }
+    }
+
+    pub(super) fn standing(name: &str, namespace: &str, chart: &str) -> ReleaseInfo {
+        ReleaseInfo {
+            name: name.into(),
+            namespace: namespace.into(),
+            revision: 1,
+            status: ReleaseStatus::Deployed,
+            chart: chart.into(),
+            chart_version: semver::Version::new(70, 1, 0),
+            app_version: String::new(),
+        }
+    }
+
+    /// With helm's marks where it is of a release.
+    pub(super) fn held(object: &Value, release: Option<(&str, &str)>, managers: &[&str]) -> Held {
+        let mut held = Held {
+            object: ObjectRef::of(object),
+            labels: Default::default(),
+            annotations: Default::default(),
+            managers: managers.iter().map(|manager| (*manager).to_owned()).collect(),
+        };
+        if let Some((name, namespace)) = release {
+            held.labels.insert("app.kubernetes.io/managed-by".into(), "Helm".into());
+            held.annotations.insert("meta.helm.sh/release-name".into(), name.into());
+            held.annotations.insert("meta.helm.sh/release-namespace".into(), namespace.into());
+        }
+        held
+    }
+}

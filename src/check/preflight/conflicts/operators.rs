@@ -1,0 +1,165 @@
+//! Other Prometheus operators. Two that watch the same namespaces undo each other's work for ever.
+
+use serde_json::Value;
+
+use crate::check::preflight::conflicts::{STACK, place, release_of};
+use crate::check::row::Finding;
+use crate::cluster::{Cluster, ClusterError, Held};
+use crate::stack::Release;
+
+/// A Deployment that runs the operator.
+#[derive(Clone, Debug)]
+pub(super) struct Operator {
+    held: Held,
+    arguments: Vec<String>,
+}
+
+/// Every Deployment whose image is the operator's. Only those are read whole whose name or labels speak of one.
+pub(super) async fn read(cluster: &Cluster) -> Result<Vec<Operator>, ClusterError> {
+    let deployments = cluster.held(("apps/v1", "Deployment"), None).await?;
+    let mut operators = Vec::new();
+    for held in deployments.into_iter().filter(sounds_like_one) {
+        let live = cluster.get(&held.object).await?.unwrap_or_default();
+        if let Some(arguments) = arguments(&live) {
+            operators.push(Operator { held, arguments });
+        }
+    }
+    Ok(operators)
+}
+
+fn sounds_like_one(held: &Held) -> bool {
+    let mut words = std::iter::once(&held.object.name).chain(held.labels.values());
+    words.any(|word| word.contains("prometheus") && word.contains("operator"))
+}
+
+/// The arguments of its container, where its image is the operator's, in whatever registry.
+fn arguments(deployment: &Value) -> Option<Vec<String>> {
+    let containers = deployment.pointer("/spec/template/spec/containers")?.as_array()?;
+    let is_operator = |container: &&Value| {
+        let image = container["image"].as_str().unwrap_or_default();
+        let last = image.split('@').next().and_then(|image| image.rsplit('/').next()).unwrap_or_default();
+        last.split(':').next() == Some("prometheus-operator")
+    };
+    let container = containers.iter().find(is_operator)?;
+    let words = ["command", "args"].into_iter().filter_map(|key| container[key].as_array()).flatten();
+    Some(words.filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
+/// The namespaces of a flag, as `--flag=a,b` or as two words; empty when it is not there.
+fn namespaces<'a>(arguments: &'a [String], flag: &str) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    for (index, word) in arguments.iter().enumerate() {
+        let Some(rest) = word.trim_start_matches('-').strip_prefix(flag) else { continue };
+        let value = match rest.strip_prefix('=') {
+            Some(value) => value,
+            None if rest.is_empty() => arguments.get(index + 1).map(String::as_str).unwrap_or_default(),
+            None => continue,
+        };
+        found.extend(value.split(',').map(str::trim).filter(|name| !name.is_empty()));
+    }
+    found
+}
+
+/// Whether an operator with these arguments leaves a namespace alone.
+fn leaves_alone(arguments: &[String], namespace: &str) -> bool {
+    let (only, never) = (namespaces(arguments, "namespaces"), namespaces(arguments, "deny-namespaces"));
+    never.contains(&namespace) || (!only.is_empty() && !only.contains(&namespace))
+}
+
+/// `prometheus-operator-conflict`
+pub(super) fn judge(wanted: &[&Release], operators: &[Operator]) -> Finding {
+    let Some(ours) = release_of(wanted, STACK) else { return Finding::pass("") };
+    let foreign: Vec<&Operator> =
+        operators.iter().filter(|operator| operator.held.release() != Some(place(ours))).collect();
+    let words = |operator: &&Operator| {
+        let Held { object, .. } = &operator.held;
+        let namespace = object.namespace.as_deref().unwrap_or_default();
+        format!("Deployment {} in namespace {namespace} ({})", object.name, operator.held.owner())
+    };
+    let listed = |operators: &[&Operator]| operators.iter().map(words).collect::<Vec<_>>().join("; ");
+    let meets: Vec<&Operator> =
+        foreign.iter().copied().filter(|operator| !leaves_alone(&operator.arguments, &ours.namespace)).collect();
+    if !meets.is_empty() {
+        let hint = format!(
+            "give it --deny-namespaces={0}, or --namespaces without {0} (in its chart: \
+             prometheusOperator.denyNamespaces), or remove it, or use another cluster",
+            ours.namespace
+        );
+        let detail = format!("{}: watches namespace {} too", listed(&meets), ours.namespace);
+        return Finding::fail(detail).hinting(hint);
+    }
+    if foreign.is_empty() {
+        return Finding::pass("");
+    }
+    let denied = ours.values.pointer("/prometheusOperator/denyNamespaces").and_then(Value::as_array);
+    let is_left_alone = |operator: &&Operator| {
+        let namespace = operator.held.object.namespace.as_deref().unwrap_or_default();
+        denied.is_some_and(|denied| denied.iter().any(|name| name == namespace))
+    };
+    if foreign.iter().all(is_left_alone) {
+        return Finding::pass(format!("{}: each leaves the other's namespace alone", listed(&foreign)));
+    }
+    let detail =
+        format!("{}: leaves namespace {} alone, but ours watches every other", listed(&foreign), ours.namespace);
+    let hint =
+        "name its namespaces under values.kube-prometheus-stack.prometheusOperator.denyNamespaces in the answers";
+    Finding::warn(detail).hinting(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::preflight::conflicts::fixtures::{held, release};
+    use crate::check::row::State;
+    use serde_json::json;
+
+    fn operator(namespace: &str, release: Option<(&str, &str)>, arguments: &[&str]) -> Operator {
+        let metadata = json!({"name": "prom-operator", "namespace": namespace});
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata});
+        let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        Operator { held: held(&object, release, &["helm"]), arguments }
+    }
+
+    fn judged(operator: Operator) -> (State, String) {
+        let mut stack = release(STACK);
+        stack.values = json!({"prometheusOperator": {"denyNamespaces": ["apart"]}});
+        let row = judge(&[&stack], &[operator]);
+        assert_eq!(row.hint.is_some(), row.state != State::Pass);
+        (row.state, row.detail)
+    }
+
+    #[test]
+    fn another_one_fails_unless_it_leaves_our_namespace_alone() {
+        let prom = Some(("prom", "metrics"));
+        for arguments in [&[][..], &["--namespaces=a,monitoring"], &["--namespaces", "monitoring"], &["--namespaces="]]
+        {
+            let (verdict, detail) = judged(operator("metrics", prom, arguments));
+            assert_eq!(verdict, State::Fail, "{arguments:?}");
+            assert!(
+                detail.contains("prom-operator in namespace metrics (release prom in namespace metrics)"),
+                "{detail}"
+            );
+        }
+        for arguments in [&["--namespaces=metrics"][..], &["-deny-namespaces", "monitoring"]] {
+            assert_eq!(judged(operator("metrics", prom, arguments)).0, State::Warn, "{arguments:?}");
+            assert_eq!(judged(operator("apart", prom, arguments)).0, State::Pass, "{arguments:?}");
+        }
+        assert_eq!(judged(operator("monitoring", Some((STACK, "monitoring")), &[])).0, State::Pass);
+    }
+
+    #[test]
+    fn it_is_known_by_its_image() {
+        let arguments_of = |image: &str| {
+            let containers = json!([{"image": "x/y"}, {"image": image, "args": ["--a", "b"]}]);
+            arguments(&json!({"spec": {"template": {"spec": {"containers": containers}}}}))
+        };
+        for image in [
+            "quay.io/prometheus-operator/prometheus-operator:v0.86.2",
+            "mirror:5000/prometheus-operator",
+            "mirror/prometheus-operator:v1@sha256:00",
+        ] {
+            assert_eq!(arguments_of(image).unwrap(), ["--a", "b"], "{image}");
+        }
+        assert_eq!(arguments_of("quay.io/prometheus-operator/prometheus-config-reloader:v1"), None);
+    }
+}

@@ -1,0 +1,336 @@
+//! The application at the identity provider: its id, the callback URL and the secret, told apart as right or wrong
+//! without anybody signing in.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::{RequestBuilder, Url};
+use serde_json::Value;
+
+use crate::check::preflight::oidc::discovery::{DISCOVERY, unproven};
+use crate::check::preflight::oidc::{GROUP, HttpReply, Identity, Unreachable, endpoint};
+use crate::check::row::{Finding, Row};
+use crate::stack::OidcClient;
+
+const KNOWN: &str = "client-id";
+
+pub(super) const ROWS: &[Row<Identity>] = &[
+    Row::new(KNOWN, GROUP, "the identity provider knows the client id", |identity| Box::pin(known(identity)))
+        .needs(&[DISCOVERY, "issuer-authorization-code"])
+        .hint("copy the Client ID of the application (in Auth0: Applications → the application → Settings) to auth0.clientId"),
+    Row::new("callback-allowed", GROUP, "the identity provider leads people back to Grafana", |identity| {
+        Box::pin(allowed(identity))
+    })
+    .needs(&[DISCOVERY, "issuer-authorization-code"])
+    .hint("compare grafana.hostname, tailnet and auth0.clientId with the application at the identity provider"),
+    Row::new("client-secret", GROUP, "the client secret is the application's", |identity| Box::pin(secret(identity)))
+        .needs(&["issuer-match", KNOWN])
+        .hint("copy the Client Secret of the application again, to where auth0.clientSecret says"),
+];
+
+/// What a silent request for a code leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// Back to the callback URL, because nobody is signed in: id and callback URL are right.
+    Back,
+    /// Back to the callback URL, with an error that is about the client.
+    Refused(String),
+    /// Back to the callback URL, with an error that may pass or be about the silence.
+    Doubtful(String),
+    /// The provider's own page: the id is unknown.
+    UnknownClient,
+    /// The provider's own page: the callback URL is not allowed.
+    CallbackRefused,
+    /// The provider's own page, and nobody can tell which of the two it means.
+    KnownError(String),
+    /// Anything else.
+    Unclear(String),
+}
+
+/// Errors that say: you may go on, only not in silence (OpenID Connect Core 1.0, section 3.1.2.6).
+const SILENT: [&str; 4] = ["login_required", "interaction_required", "consent_required", "account_selection_required"];
+/// Errors that stay whoever signs in (RFC 6749, section 4.1.2.1).
+const LASTING: [&str; 3] = ["unauthorized_client", "invalid_client", "unsupported_response_type"];
+/// How pages say it, in lower case.
+const NO_CLIENT: [&str; 6] =
+    ["unknown client", "unknown_client", "invalid client", "invalid_client", "client not found", "unauthorized_client"];
+const NO_CALLBACK: [&str; 4] = ["callback url", "redirect_uri", "redirect uri", "redirect url"];
+
+impl Reaction {
+    fn of(callback: &str, said: &HttpReply) -> Reaction {
+        let led = said.location.as_ref().filter(|_| (300..400).contains(&said.status));
+        if let Some(url) = led.filter(|url| is_at(url, callback)) {
+            return Reaction::back(url);
+        }
+        let text = format!("{} {}", led.map(decoded).unwrap_or_default(), said.body).to_lowercase();
+        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if says(&NO_CLIENT) {
+            Reaction::UnknownClient
+        } else if said.status >= 400 && said.status < 500 && !says(&NO_CALLBACK) {
+            Reaction::KnownError(said.in_words())
+        } else if said.status != 200 && says(&NO_CALLBACK) {
+            Reaction::CallbackRefused
+        } else {
+            Reaction::Unclear(said.in_words())
+        }
+    }
+
+    fn back(url: &Url) -> Reaction {
+        let value = |name: &str| {
+            url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
+        };
+        let (error, description) = (value("error"), value("error_description"));
+        if error.is_empty() || SILENT.contains(&error.as_str()) {
+            return Reaction::Back;
+        }
+        let text = if description.is_empty() { error.clone() } else { format!("{error}, {description}") };
+        if LASTING.contains(&error.as_str()) { Reaction::Refused(text) } else { Reaction::Doubtful(text) }
+    }
+}
+
+/// Whether it is the callback URL, with parameters.
+fn is_at(url: &Url, callback: &str) -> bool {
+    let mut bare = url.clone();
+    bare.set_query(None);
+    bare.set_fragment(None);
+    bare.as_str() == callback
+}
+
+/// The values of a URL's parameters, where an own page is told what to say; what was asked is left out.
+fn decoded(url: &Url) -> String {
+    let reported = url.query_pairs().filter(|(key, _)| key.starts_with("error"));
+    reported.map(|(_, value)| value.into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+impl Identity {
+    /// How the provider reacts, asked for once.
+    async fn reaction(&self) -> &Result<Reaction, Unreachable> {
+        self.reaction.get_or_init(|| self.sign_in_silently()).await
+    }
+
+    async fn sign_in_silently(&self) -> Result<Reaction, Unreachable> {
+        let callback = self.settings.callback_url();
+        let asked = self.authorization(&callback).await?;
+        let said = self.ask(|client| client.get(asked)).await?;
+        let reaction = Reaction::of(&callback, &said);
+        let Some(page) = said.location.filter(|page| page.scheme() == "https" && !is_at(page, &callback)) else {
+            return Ok(reaction);
+        };
+        // It leads to a page of the provider's own; what that says is known only there.
+        if !matches!(reaction, Reaction::Unclear(_)) {
+            return Ok(reaction);
+        }
+        Ok(Reaction::of(&callback, &self.get(page).await?))
+    }
+
+    async fn authorization(&self, callback: &str) -> Result<Url, Unreachable> {
+        let document = self.document().await.as_ref().map_err(Clone::clone)?;
+        let mut url = endpoint("authorization_endpoint", &document.authorization_endpoint)?;
+        let challenge = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+        url.query_pairs_mut().extend_pairs([
+            ("client_id", self.settings.auth0.client_id.as_str()),
+            ("redirect_uri", callback),
+            ("response_type", "code"),
+            ("scope", "openid"),
+            ("prompt", "none"),
+            ("state", PROBE),
+            ("nonce", PROBE),
+            ("code_challenge_method", "S256"),
+            ("code_challenge", &challenge),
+        ]);
+        Ok(url)
+    }
+
+    /// An exchange of a code that nobody gave out, as oauth2-proxy would make it.
+    async fn exchange(&self, client: &OidcClient, method: Method) -> Result<HttpReply, Unreachable> {
+        let document = self.document().await.as_ref().map_err(Clone::clone)?;
+        let url = endpoint("token_endpoint", &document.token_endpoint)?;
+        let callback = self.settings.callback_url();
+        let proof = (client.id().as_str(), client.secret().expose().as_str());
+        self.ask(|web| method.authenticate(web.post(url), &[("redirect_uri", &callback)], proof)).await
+    }
+}
+
+/// What no provider has given out.
+const PROBE: &str = "tailwatch-probe";
+
+async fn known(identity: &Identity) -> Finding {
+    if identity.document().await.is_err() {
+        return unproven();
+    }
+    match identity.reaction().await {
+        Err(unanswered) => unanswered.finding(),
+        Ok(reaction) => judge_client(reaction, identity.settings.auth0.client_id.as_str()),
+    }
+}
+
+fn judge_client(reaction: &Reaction, id: &str) -> Finding {
+    match reaction {
+        Reaction::Back | Reaction::CallbackRefused => Finding::pass(id),
+        Reaction::UnknownClient => Finding::fail(format!("it does not know the client id {id}")),
+        Reaction::Refused(error) => Finding::fail(format!("it knows {id}, and refuses it: {error}")).hinting(
+            "the application must be allowed the authorization code flow (in Auth0: a Regular Web Application)",
+        ),
+        Reaction::Doubtful(error) => Finding::warn(format!("it knows {id}, and answers with an error: {error}"))
+            .hinting("sign in once after the installation, and look at the log of the identity provider"),
+        Reaction::KnownError(_) => Finding::skip("not told apart from the callback URL by the identity provider"),
+        Reaction::Unclear(text) => Finding::skip(format!("its answer does not tell: {text}")),
+    }
+}
+
+async fn allowed(identity: &Identity) -> Finding {
+    if identity.document().await.is_err() {
+        return unproven();
+    }
+    match identity.reaction().await {
+        Err(_) => unproven(),
+        Ok(reaction) => judge_callback(reaction, &identity.settings.callback_url()),
+    }
+}
+
+fn judge_callback(reaction: &Reaction, callback: &str) -> Finding {
+    let register = format!(
+        "add {callback} to the callback URLs of the application (in Auth0: Settings → Allowed Callback URLs), exactly so"
+    );
+    match reaction {
+        Reaction::Back | Reaction::Refused(_) | Reaction::Doubtful(_) => Finding::pass(callback),
+        Reaction::CallbackRefused => Finding::fail(format!("it refuses {callback}")).hinting(register),
+        Reaction::UnknownClient => Finding::skip(format!("not tested, since {KNOWN} did not pass")),
+        Reaction::KnownError(text) => Finding::fail(format!("it refuses the client id or {callback}: {text}"))
+            .hinting(format!("compare auth0.clientId with the application, and {register}")),
+        Reaction::Unclear(text) => {
+            Finding::warn(format!("it answers {text}, and does not lead back to {callback}")).hinting(register)
+        }
+    }
+}
+
+/// How a client names itself (RFC 6749, section 2.3.1). oauth2-proxy tries the header first, and then the form.
+#[derive(Clone, Copy)]
+enum Method {
+    Header,
+    Form,
+}
+
+impl Method {
+    fn authenticate(
+        self,
+        request: RequestBuilder,
+        more: &[(&str, &str)],
+        (id, secret): (&str, &str),
+    ) -> RequestBuilder {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs([("grant_type", "authorization_code"), ("code", PROBE), ("code_verifier", VERIFIER)]);
+        form.extend_pairs(more);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        match self {
+            Method::Header => request.basic_auth(encoded(id), Some(encoded(secret))).body(form.finish()),
+            Method::Form => {
+                form.extend_pairs([("client_id", id), ("client_secret", secret)]);
+                request.body(form.finish())
+            }
+        }
+    }
+}
+
+/// As long as one has to be (RFC 7636, section 4.1).
+const VERIFIER: &str = "tailwatch-probe-tailwatch-probe-tailwatch-probe";
+
+/// What the token endpoint says of the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Right,
+    Wrong,
+    /// The client may not exchange codes at all.
+    NotAllowed,
+    Unknown,
+}
+
+async fn secret(identity: &Identity) -> Finding {
+    if identity.document().await.is_err() {
+        return unproven();
+    }
+    let Some(client) = &identity.client else {
+        return Finding::skip("not tested, since there is no client secret that may be sent to this issuer");
+    };
+    let mut said = identity.exchange(client, Method::Header).await;
+    if said.as_ref().is_ok_and(|said| judge_exchange(said) == Verdict::Wrong) {
+        said = identity.exchange(client, Method::Form).await;
+    }
+    match said.as_ref().map(|said| (said.status, judge_exchange(said))) {
+        Err(unanswered) => unanswered.finding(),
+        Ok((_, Verdict::Right)) => Finding::pass("it was taken, and only the made-up code was refused"),
+        Ok((status, Verdict::Wrong)) => Finding::fail(format!("it is refused: the token endpoint answers {status}")),
+        Ok((_, Verdict::NotAllowed)) => Finding::fail("the application may not exchange codes for tokens")
+            .hinting("allow it the grant type authorization_code (in Auth0: Advanced → Grant Types)"),
+        Ok((status, Verdict::Unknown)) => {
+            Finding::skip(format!("the token endpoint answers {status}, which tells nothing about the secret"))
+        }
+    }
+}
+
+/// Auth0 says `access_denied` where RFC 6749 says `invalid_client`.
+fn judge_exchange(said: &HttpReply) -> Verdict {
+    let answer: Value = serde_json::from_str(&said.body).unwrap_or_default();
+    match (said.status, answer["error"].as_str().unwrap_or_default()) {
+        (_, "invalid_grant") => Verdict::Right,
+        (_, "unauthorized_client") => Verdict::NotAllowed,
+        (401, _) | (_, "invalid_client" | "access_denied") => Verdict::Wrong,
+        _ => Verdict::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::row::State;
+
+    const CALLBACK: &str = "https://grafana.t.ts.net/oauth2/callback";
+
+    fn said(status: u16, location: &str, body: &str) -> HttpReply {
+        HttpReply { status, location: Url::parse(location).ok(), body: body.into() }
+    }
+
+    #[test]
+    fn client_and_callback_are_distinguished() {
+        use State::{Fail, Pass, Skip, Warn};
+        let back = |query: &str| said(302, &format!("{CALLBACK}?state=s&{query}"), "");
+        for (answer, client, callback) in [
+            (back("error=login_required"), Pass, Pass),
+            (back("code=x"), Pass, Pass),
+            (back("error=unauthorized_client"), Fail, Pass),
+            (back("error=server_error&error_description=later"), Warn, Pass),
+            (said(403, "", "<p>Unknown client: c</p>"), Fail, Skip),
+            (said(403, "", "<p>Callback URL mismatch.</p>"), Pass, Fail),
+            (said(302, "https://t.example/error?error_description=Callback%20URL%20mismatch", ""), Pass, Fail),
+            (
+                said(302, "https://t.example/error?error=invalid_request&error_description=Unknown+client", ""),
+                Fail,
+                Skip,
+            ),
+            (said(302, "https://t.example/login?redirect_uri=x", ""), Skip, Warn),
+            (said(400, "", "Bad Request"), Skip, Fail),
+            (said(200, "", "<form>redirect_uri</form>"), Skip, Warn),
+            (said(503, "", "later"), Skip, Warn),
+            (said(302, &format!("{CALLBACK}/?error=login_required"), ""), Skip, Warn),
+        ] {
+            let reaction = Reaction::of(CALLBACK, &answer);
+            assert_eq!(judge_client(&reaction, "c").state, client, "{answer:?}: {reaction:?}");
+            assert_eq!(judge_callback(&reaction, CALLBACK).state, callback, "{answer:?}: {reaction:?}");
+        }
+    }
+
+    #[test]
+    fn the_token_endpoint_reports_of_the_secret() {
+        for (status, body, verdict) in [
+            (400, r#"{"error":"invalid_grant"}"#, Verdict::Right),
+            (403, r#"{"error":"invalid_grant"}"#, Verdict::Right),
+            (401, r#"{"error":"access_denied"}"#, Verdict::Wrong),
+            (400, r#"{"error":"invalid_client"}"#, Verdict::Wrong),
+            (401, "", Verdict::Wrong),
+            (403, r#"{"error":"unauthorized_client"}"#, Verdict::NotAllowed),
+            (429, r#"{"error":"too_many_requests"}"#, Verdict::Unknown),
+        ] {
+            assert_eq!(judge_exchange(&said(status, "", body)), verdict, "{status} {body}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Rows that can be judged before the plan is known.
+
+use crate::check::precomputed::{GROUP, Precomputed};
+use crate::check::row::{Finding, Row};
+use crate::cluster::{Cluster, ClusterError};
+use crate::config::{OperatorPlan, Settings, TailscaleOperator, nearest};
+use crate::event::CheckResult;
+use crate::helm::Helm;
+use crate::stack::{OperatorClient, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
+
+/// The oldest Kubernetes that every chart of the catalogue takes (kube-prometheus-stack: >=1.25.0-0).
+const OLDEST: (u64, u64) = (1, 25);
+
+pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
+    Row::new("kubernetes-version", GROUP, "Kubernetes is new enough for every chart", |known: &Precomputed| {
+        known.finding("kubernetes-version")
+    })
+    .within(0)
+    .hint("upgrade the cluster to Kubernetes 1.25 or later"),
+    Row::new("storage-class", GROUP, "the volumes have a StorageClass", |known: &Precomputed| {
+        known.finding("storage-class")
+    })
+    .within(0)
+    .hint("set storage.class to one that the cluster has, or install a storage provisioner"),
+    Row::new("ingress-class", GROUP, "the tailnet's Ingress has somebody who serves it", |known: &Precomputed| {
+        known.finding("ingress-class")
+    })
+    .within(0)
+    .hint("install the Tailscale operator, or answer tailscale.operator with install"),
+    Row::new("helm", GROUP, "helm is there and new enough", |known: &Precomputed| known.finding("helm"))
+        .within(0)
+        .hint("install helm, or name it with --helm"),
+];
+
+pub(in crate::check) const RENDERED: &[Row<Precomputed>] =
+    &[Row::new("charts", GROUP, "every chart can be fetched and renders as expected", |known: &Precomputed| {
+        known.finding("charts")
+    })
+    .within(0)
+    .warns()
+    .hint("read what the chart brings, and correct what it ignores below `values:`")];
+
+/// Judges the cluster and helm against the settings; reads only.
+pub async fn run(
+    cluster: &Cluster,
+    helm: &Helm,
+    settings: &Settings,
+    operator: TailscaleOperator,
+) -> Result<Vec<CheckResult>, ClusterError> {
+    let (classes, operator_secret) =
+        futures::try_join!(cluster.storage_classes(), cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),)?;
+    let credentials = OperatorClient::resolve(&settings.tailscale, operator_secret.as_ref()).is_ok();
+    // A helm that is missing or too old has ended the command before.
+    let helm = Finding::pass(format!("{}, {}", helm.version(), helm.program().display()));
+    let findings = [
+        ("kubernetes-version", version(cluster.version())),
+        ("storage-class", storage(&classes, settings.storage.class.as_ref().map(|class| class.as_str()))),
+        ("ingress-class", ingress(settings.tailscale.operator.plan(operator), credentials)),
+        ("helm", helm),
+    ];
+    Ok(Precomputed::new(settings.namespace.as_str(), findings).run(ROWS).await)
+}
+
+/// Every chart was fetched, has the locked digest and renders, or the command had ended before.
+pub async fn charts_rendered(count: usize, notices: &[String]) -> Vec<CheckResult> {
+    let finding =
+        if notices.is_empty() { Finding::pass(format!("{count} charts")) } else { Finding::warn(notices.join("; ")) };
+    Precomputed::new("", [("charts", finding)]).run(RENDERED).await
+}
+
+fn version(found: &str) -> Finding {
+    match semver::Version::parse(found).ok().map(|version| (version.major, version.minor)) {
+        Some(version) if version >= OLDEST => Finding::pass(found),
+        Some(_) => Finding::fail(found),
+        None => Finding::warn(found),
+    }
+}
+
+fn storage(classes: &[(String, bool)], asked: Option<&str>) -> Finding {
+    let names: Vec<&str> = classes.iter().map(|(name, _)| name.as_str()).collect();
+    match (asked, classes.iter().find(|(_, default)| *default)) {
+        (Some(asked), _) if names.contains(&asked) => Finding::pass(asked),
+        (Some(asked), _) => {
+            let near = nearest(asked, names.iter().copied()).map(|name| format!("did you mean {name}? "));
+            Finding::fail(format!("the cluster has no StorageClass {asked}")).hinting(format!(
+                "{}the cluster has: {}",
+                near.unwrap_or_default(),
+                names.join(", ")
+            ))
+        }
+        (None, Some((name, _))) => Finding::pass(format!("{name}, the cluster's default")),
+        (None, None) => {
+            let finding = Finding::fail("none is asked for and the cluster has no default one");
+            if names.is_empty() {
+                finding.hinting("install a storage provisioner first")
+            } else {
+                finding.hinting(format!("set storage.class to one of: {}", names.join(", ")))
+            }
+        }
+    }
+}
+
+fn ingress(operator: OperatorPlan, credentials: bool) -> Finding {
+    match (operator, credentials) {
+        (OperatorPlan::Use, _) => Finding::pass("IngressClass tailscale"),
+        (OperatorPlan::Install, true) => Finding::pass("the Tailscale operator will be installed"),
+        (OperatorPlan::Install, false) => {
+            let hint = "answer tailscale.oauth.clientId and tailscale.oauth.clientSecret, or install the operator \
+                        yourself and answer tailscale.operator with present";
+            Finding::fail("the Tailscale operator is to be installed, and there is no OAuth client for it")
+                .hinting(hint)
+        }
+        (OperatorPlan::Missing, _) => Finding::fail("there is no IngressClass tailscale"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::row::State;
+
+    #[test]
+    fn a_cluster_without_a_usable_storage_class_fails_before_the_change() {
+        let classes = [("standard".to_owned(), false), ("fast".to_owned(), false)];
+        assert_eq!(storage(&classes, None).state, State::Fail);
+        assert_eq!(storage(&classes, Some("fast")).state, State::Pass);
+        let near = storage(&classes, Some("standart"));
+        assert!(near.hint.unwrap().contains("did you mean standard?"));
+        assert_eq!(storage(&[("standard".to_owned(), true)], None).state, State::Pass);
+    }
+
+    #[test]
+    fn someone_must_serve_the_ingress() {
+        for (operator, credentials, state) in [
+            (OperatorPlan::Use, false, State::Pass),
+            (OperatorPlan::Install, false, State::Fail),
+            (OperatorPlan::Install, true, State::Pass),
+            (OperatorPlan::Missing, true, State::Fail),
+        ] {
+            assert_eq!(ingress(operator, credentials).state, state, "{operator:?} {credentials}");
+        }
+        let detail = ingress(OperatorPlan::Install, false).detail;
+        assert!(!detail.contains("IngressClass"), "an IngressClass may well be there: {detail}");
+    }
+
+    #[test]
+    fn an_old_kubernetes_is_refused() {
+        assert_eq!(version("1.24.17").state, State::Fail);
+        assert_eq!(version("1.25.0").state, State::Pass);
+    }
+}

@@ -1,0 +1,219 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::check::preflight::conflicts::fixtures::release;
+use crate::check::row::{Finding, State};
+use crate::cluster::HostPort;
+
+/// No trouble.
+const NOTHING: [&str; 0] = [];
+
+fn resource(group: &str, plural: &str) -> Resource {
+    Resource { group: group.into(), plural: plural.into(), is_namespaced: true }
+}
+
+fn kinds_of_tests() -> Kinds {
+    let known = [("apps/v1", "DaemonSet", "daemonsets"), ("apps/v1", "StatefulSet", "statefulsets")];
+    let mut kinds: Kinds = known
+        .into_iter()
+        .map(|(version, kind, plural)| ((version.to_owned(), kind.to_owned()), resource("apps", plural)))
+        .collect();
+    kinds.insert(("v1".into(), "Service".into()), resource("", "services"));
+    let role = Resource { is_namespaced: false, ..resource("rbac.authorization.k8s.io", "clusterroles") };
+    kinds.insert(("rbac.authorization.k8s.io/v1".into(), "ClusterRole".into()), role);
+    kinds
+}
+
+fn exporter(port: u16) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "kps-prometheus-node-exporter"},
+        "spec": {"template": {"spec": {
+            "hostNetwork": true,
+            "nodeSelector": {"kubernetes.io/os": "linux"},
+            "tolerations": [{"operator": "Exists", "effect": "NoSchedule"}],
+            "containers": [{"name": "node-exporter", "ports": [{"containerPort": port}],
+                "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}}}],
+        }}},
+    })
+}
+
+fn loki() -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "loki"},
+        "spec": {
+            "replicas": 2,
+            "template": {"spec": {"containers": [{"name": "loki", "resources": {"limits": {"memory": "1Gi"}}}]}},
+            "volumeClaimTemplates": [
+                {"spec": {"storageClassName": "fast", "resources": {"requests": {"storage": "50Gi"}}}},
+            ],
+        },
+    })
+}
+
+fn held(namespace: &str, owner: &str, port: u16) -> HostPort {
+    HostPort {
+        port,
+        protocol: "TCP".into(),
+        node: "one".into(),
+        namespace: namespace.into(),
+        pod: format!("{owner}-x"),
+        owner: Some(("DaemonSet".into(), owner.into())),
+    }
+}
+
+/// What a release of these objects finds at its ports.
+fn ports(rendered: &[Value], standing: &[Value], held: &[HostPort]) -> Finding {
+    let stack = release("kube-prometheus-stack");
+    let incoming = PlannedRelease { release: &stack, rendered, hooks: &[], crds: &[], standing };
+    host_ports::judge(&host_ports::meet(host_ports::wanted(&incoming), held))
+}
+
+#[test]
+fn a_port_that_another_pod_holds_is_named_with_its_holder() {
+    let other = held("default", "other-exporter", 9100);
+    let found = ports(&[exporter(9100)], &[], std::slice::from_ref(&other));
+    assert_eq!(found.state, State::Fail);
+    assert!(found.detail.contains("held on node one by DaemonSet other-exporter in namespace default"), "{found:?}");
+    let hint = found.hint.unwrap();
+    assert!(hint.contains("values.kube-prometheus-stack.prometheus-node-exporter.service.port"), "{hint}");
+    assert_eq!(ports(&[exporter(9101)], &[], std::slice::from_ref(&other)).state, State::Pass);
+    let ours = held("monitoring", "kps-prometheus-node-exporter", 9100);
+    assert_eq!(ports(&[exporter(9100)], &[], &[ours]).state, State::Pass);
+    assert_eq!(ports(&[exporter(9100)], &[exporter(9100)], &[other]).detail, "no further one is needed");
+}
+
+/// What a quota with these limits, of which some are used, says of the exporter and Loki on three nodes.
+fn quotas(hard: Value, used: Value, standing: &[Value], limit_ranges: Vec<Value>) -> Vec<String> {
+    let stack = release("loki");
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "loki"}});
+    let rendered = [exporter(9100), loki(), service];
+    let incoming = PlannedRelease { release: &stack, rendered: &rendered, hooks: &[], crds: &[], standing };
+    let kinds = kinds_of_tests();
+    let quota = json!({"metadata": {"name": "tight"}, "spec": {"hard": hard}, "status": {"hard": hard, "used": used}});
+    let place =
+        quotas::DiagnosedObject { namespace: "monitoring", quotas: vec![quota], limit_ranges, nodes: 3, kinds: &kinds };
+    quotas::compare(&place, &[incoming]).troubles
+}
+
+#[test]
+fn a_quota_is_compared_with_the_certain_sum() {
+    let troubles = |hard: Value, used: Value| quotas(hard, used, &[], vec![]);
+    assert_eq!(troubles(json!({"pods": "5"}), json!({"pods": "0"})), NOTHING);
+    assert_eq!(
+        troubles(json!({"pods": "5"}), json!({"pods": "1"})),
+        ["ResourceQuota tight of namespace monitoring leaves no room: 5 more pods needed, 5 allowed of which 1 in use"]
+    );
+    for (name, enough, short) in [
+        ("services", "1", "0"),
+        ("count/statefulsets.apps", "1", "0"),
+        ("persistentvolumeclaims", "2", "1"),
+        ("requests.storage", "100Gi", "99Gi"),
+        ("fast.storageclass.storage.k8s.io/requests.storage", "107374182400", "100G"),
+    ] {
+        assert_eq!(troubles(json!({ name: enough }), json!({ name: "0" })), NOTHING, "{name}");
+        assert_eq!(troubles(json!({ name: short }), json!({ name: "0" })).len(), 1, "{name}");
+    }
+    // Three exporters of 64Mi and two of Loki, whose limit of 1Gi is their request.
+    assert_eq!(troubles(json!({"memory": "2240Mi"}), json!({"memory": "0"})), NOTHING);
+    assert_eq!(troubles(json!({"memory": "2239Mi"}), json!({"memory": "0"})).len(), 1);
+    assert_eq!(quotas(json!({"pods": "5"}), json!({"pods": "5"}), &[exporter(9100), loki()], vec![]), NOTHING);
+}
+
+#[test]
+fn a_quota_that_wants_every_container_to_speak_names_the_silent_ones() {
+    let silent =
+        |ranges: Vec<Value>| quotas(json!({"limits.memory": "100Gi"}), json!({"limits.memory": "0"}), &[], ranges);
+    assert_eq!(
+        silent(vec![]),
+        ["ResourceQuota tight of namespace monitoring wants limits.memory of every container, and node-exporter of \
+          DaemonSet kps-prometheus-node-exporter say nothing of it"]
+    );
+    let default = json!({"spec": {"limits": [{"type": "Container", "default": {"memory": "1Gi"}}]}});
+    assert_eq!(silent(vec![default]), NOTHING);
+}
+
+#[test]
+fn the_rights_are_those_of_the_rendered_objects() {
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "a"}});
+    let stack = release("loki");
+    let settings = crate::config::settings_for_tests();
+    let needed = |proof: Proof| {
+        let rendered = [loki(), role.clone()];
+        let incoming = PlannedRelease { release: &stack, rendered: &rendered, hooks: &[], crds: &[], standing: &[] };
+        let intent = Intent {
+            settings: &settings,
+            incoming: vec![incoming],
+            removed: vec![],
+            growing: vec![],
+            driver: HelmDriver::default(),
+            proof,
+            machine: None,
+        };
+        permissions::needed_for_tests(&intent, &kinds_of_tests())
+    };
+    let all = needed(Proof::Checks);
+    for right in [
+        "create statefulsets.apps in namespace monitoring",
+        "patch clusterroles.rbac.authorization.k8s.io",
+        "update secrets in namespace monitoring",
+        "create pods/portforward in namespace monitoring",
+        "create namespaces",
+        "list nodes",
+    ] {
+        assert!(all.iter().any(|found| found == right), "{right} is missing in {all:#?}");
+    }
+    assert!(!all.iter().any(|found| found.contains("daemonsets") && found.contains("create")), "{all:#?}");
+    assert!(!needed(Proof::None).iter().any(|found| found.contains("portforward") || found == "list nodes"));
+}
+
+/// A release that goes: its objects are deleted, but what its chart keeps, and what they own is looked at.
+#[test]
+fn the_rights_of_a_removal_are_those_of_what_is() {
+    let kept = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "kept", "annotations": {"helm.sh/resource-policy": "keep"}}});
+    let settings = crate::config::settings_for_tests();
+    let objects = [loki(), kept];
+    let removed = PlannedRemoval { namespace: "monitoring", objects: &objects, dependents: &[("v1", "Service")] };
+    let intent = Intent {
+        settings: &settings,
+        incoming: vec![],
+        removed: vec![removed],
+        growing: vec![],
+        driver: HelmDriver::default(),
+        proof: Proof::None,
+        machine: None,
+    };
+    let needed = permissions::needed_for_tests(&intent, &kinds_of_tests());
+    for right in ["delete statefulsets.apps", "list statefulsets.apps", "list services", "delete secrets"] {
+        let right = format!("{right} in namespace monitoring");
+        assert!(needed.contains(&right), "{right} is missing in {needed:#?}");
+    }
+    assert!(!needed.contains(&"delete services in namespace monitoring".to_owned()), "{needed:#?}");
+}
+
+#[test]
+fn the_tailnet_is_judged_by_what_is_known_here() {
+    let machine = |certificates: bool| TailnetStatus {
+        suffix: "tail1.ts.net".into(),
+        gives_certificates: certificates,
+        resolves_names: true,
+        names: vec!["laptop.tail1.ts.net".into()],
+    };
+    let judge = |machine: Option<TailnetStatus>, served: &[&str]| {
+        let served = served.iter().map(|name| ("apps/wiki".to_owned(), (*name).to_owned())).collect();
+        let own = "monitoring/grafana".to_owned();
+        let (asked, address) = ("tail1.ts.net".to_owned(), "grafana.tail1.ts.net".to_owned());
+        tailnet::judge(&tailnet::Tailnet { asked, address, own, machine, served })
+    };
+    assert_eq!(judge(None, &[]).state, State::Skip);
+    assert_eq!(judge(Some(machine(true)), &[]).state, State::Pass);
+    assert_eq!(judge(None, &["wiki.tail1.ts.net"]).state, State::Pass);
+    let off = judge(Some(machine(false)), &[]);
+    assert_eq!((off.state, off.detail.as_str()), (State::Fail, "HTTPS certificates are off in tail1.ts.net"));
+    let other = judge(Some(machine(true)), &["wiki.tail2.ts.net"]);
+    assert_eq!((other.state, other.hint.as_deref()), (State::Fail, Some("answer tailnet with tail2.ts.net")));
+    let elsewhere = TailnetStatus { suffix: "tail2.ts.net".into(), ..machine(true) };
+    assert_eq!(judge(Some(elsewhere), &[]).state, State::Warn);
+    let taken = TailnetStatus { names: vec!["grafana.tail1.ts.net".into()], ..machine(true) };
+    assert_eq!(judge(Some(taken), &[]).state, State::Warn);
+}

@@ -1,0 +1,215 @@
+//! The metrics path: Prometheus ready, keeping what was asked, knowing and reaching its targets, with fresh samples
+//! and its rules loaded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::check::name_of;
+use crate::check::row::{Finding, Row, not_yet};
+use crate::check::runner::Subject as _;
+use crate::check::verify::{StackContext, answered, scrape_targets, some_of};
+use crate::config::RetentionPeriod;
+use crate::event::Hop;
+
+pub(super) const PROMETHEUS: &str = "kube-prometheus-stack-prometheus";
+const METRICS: &str = "metrics";
+
+pub(super) const ROWS: &[Row<StackContext>] = &[
+    Row::new("prometheus-ready", METRICS, "Prometheus is ready to serve", |context| Box::pin(ready(context)))
+        .within(60)
+        .hint("see the log of pod prometheus-kube-prometheus-stack-prometheus-0"),
+    Row::new("prometheus-retention", METRICS, "Prometheus keeps samples as long as asked", |context| {
+        Box::pin(retention(context))
+    })
+    .needs(&["prometheus-ready"])
+    .hint("look for prometheus.prometheusSpec.retention under `values:`, then run `tailwatch install` again"),
+    Row::new(
+        "prometheus-targets-known",
+        METRICS,
+        "Prometheus knows every target of the stack's ServiceMonitors and PodMonitors",
+        |context| Box::pin(scrape_targets::known(context)),
+    )
+    .needs(&["prometheus-ready"])
+    .within(90)
+    .at(Hop::TargetsPrometheus)
+    .hint("compare the monitor's selector with the Service's labels, and the Prometheus resource's serviceMonitorSelector with the monitor's labels"),
+    Row::new("prometheus-targets-up", METRICS, "every target of the stack answers Prometheus", |context| {
+        Box::pin(scrape_targets::up(context))
+    })
+    .needs(&["prometheus-targets-known"])
+    .within(130)
+    .at(Hop::TargetsPrometheus)
+    .hint("open http://localhost:9090/targets after `kubectl -n NAMESPACE port-forward svc/kube-prometheus-stack-prometheus 9090`, and see the NetworkPolicies"),
+    Row::new("prometheus-samples-fresh", METRICS, "no sample is older than two scrape intervals", |context| {
+        Box::pin(scrape_targets::fresh(context))
+    })
+    .needs(&["prometheus-targets-up"])
+    .within(130)
+    .at(Hop::TargetsPrometheus)
+    .hint("look for slow scrapes: `scrape_duration_seconds` in Prometheus, and the log of its pod"),
+    Row::new("prometheus-rules-loaded", METRICS, "Prometheus has loaded every rule of the stack, and none fails", |context| {
+        Box::pin(rules(context))
+    })
+    .needs(&["prometheus-ready"])
+    .within(90)
+    .hint("see the log of the operator: `kubectl -n NAMESPACE logs deploy/kube-prometheus-stack-operator`"),
+    Row::new("rules-admitted", METRICS, "the admission webhook takes a good PrometheusRule and refuses a bad one", |context| {
+        Box::pin(admission(context))
+    })
+    .within(15)
+    .warns()
+    .hint("the API server must reach port 10250 of the operator's pod: see firewall rules of the control plane and the NetworkPolicies; until then a bad rule is found out by the operator's log only"),
+];
+
+/// `/-/ready` is 200 once the write-ahead log is replayed (prometheus.io, Management API).
+async fn ready(context: &StackContext) -> Finding {
+    match context.get(PROMETHEUS, 9090, "/-/ready").await {
+        Ok(response) if response.status == 200 => Finding::pass(""),
+        Ok(response) => Finding::not_yet(answered("Prometheus", &response)),
+        Err(error) => Finding::not_yet(error.to_string()),
+    }
+}
+
+/// `storageRetention` is `15d or 45GiB`; durations are normalised (14d prints 2w).
+async fn retention(context: &StackContext) -> Finding {
+    not_yet(judge_retention(context).await)
+}
+
+async fn judge_retention(context: &StackContext) -> Result<Finding, String> {
+    let information: Value = context.json(PROMETHEUS, 9090, "/api/v1/status/runtimeinfo").await?;
+    let found = information.pointer("/data/storageRetention").and_then(Value::as_str).unwrap_or_default();
+    let wanted = context.value("kube-prometheus-stack", "/prometheus/prometheusSpec/retention");
+    let wanted = wanted.and_then(Value::as_str).unwrap_or_default();
+    let size = context.value("kube-prometheus-stack", "/prometheus/prometheusSpec/retentionSize");
+    let size = size.and_then(Value::as_str);
+    Ok(if keeps(found, wanted, size) {
+        Finding::pass(found)
+    } else {
+        let size = size.map(|size| format!(" or {size}")).unwrap_or_default();
+        Finding::fail(format!("it keeps {found}, asked was {wanted}{size}"))
+    })
+}
+
+fn keeps(found: &str, wanted: &str, size: Option<&str>) -> bool {
+    let mut parts = found.split(" or ");
+    let period = |text: &str| text.parse::<RetentionPeriod>().ok();
+    let same_period = parts.next().and_then(period).is_some_and(|found| Some(found) == period(wanted));
+    // The size is shown as a whole number of its largest unit; only its presence is judged.
+    same_period && parts.next().is_some() == size.is_some()
+}
+
+async fn rules(context: &StackContext) -> Finding {
+    not_yet(judge_rules(context).await)
+}
+
+/// The operator writes each PrometheusRule to a file `<namespace>-<name>-<uid>.yaml` (prometheus-operator,
+/// pkg/prometheus/rules.go); `/api/v1/rules` gives each group with its file and each rule's health.
+async fn judge_rules(context: &StackContext) -> Result<Finding, String> {
+    let answer: Value = context.json(PROMETHEUS, 9090, "/api/v1/rules").await?;
+    let wanted: Vec<(String, BTreeSet<String>)> = context
+        .objects("PrometheusRule")
+        .into_iter()
+        .map(|(namespace, rule)| {
+            let groups = rule.pointer("/spec/groups").and_then(Value::as_array).into_iter().flatten();
+            let file = format!("{namespace}-{}-", name_of(rule));
+            (file, groups.filter_map(|group| group["name"].as_str().map(str::to_owned)).collect())
+        })
+        .collect();
+    Ok(judge_groups(&answer["data"]["groups"], &wanted))
+}
+
+fn judge_groups(groups: &Value, wanted: &[(String, BTreeSet<String>)]) -> Finding {
+    let groups: Vec<&Value> = groups.as_array().into_iter().flatten().collect();
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let stands = |file: &str, name: &str| {
+        groups.iter().any(|group| group["name"] == name && text(group, "file").contains(&format!("/{file}")))
+    };
+    let missing: Vec<String> =
+        wanted.iter().flat_map(|(file, names)| names.iter().filter(|name| !stands(file, name)).cloned()).collect();
+    if !missing.is_empty() {
+        return Finding::not_yet(format!("not loaded: {}", some_of(&missing)));
+    }
+    let rules: Vec<&Value> = groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten()).collect();
+    let failing: Vec<String> = rules
+        .iter()
+        .filter(|rule| rule["health"] == "err")
+        .map(|rule| format!("{} ({})", text(rule, "name"), text(rule, "lastError")))
+        .collect();
+    if failing.is_empty() {
+        Finding::pass(format!("{} rules in {} groups", rules.len(), groups.len()))
+    } else {
+        Finding::not_yet(format!("failing: {}", some_of(&failing)))
+    }
+}
+
+async fn admission(context: &StackContext) -> Finding {
+    not_yet(judge_admission(context).await)
+}
+
+/// The webhook's failurePolicy is Ignore, so that what it lets pass proves nothing; what it refuses does.
+async fn judge_admission(context: &StackContext) -> Result<Finding, String> {
+    let rule = |expression: &str| {
+        json!({
+            "apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule",
+            "metadata": {"name": "tailwatch-verify", "namespace": context.namespace()},
+            "spec": {"groups": [{"name": "tailwatch-verify", "rules": [{"record": "tailwatch:verify", "expr": expression}]}]},
+        })
+    };
+    let (good, bad) = (rule("vector(1)"), rule("sum("));
+    let (good, bad) = tokio::join!(context.cluster.would_create(&good), context.cluster.would_create(&bad));
+    Ok(match (good, bad) {
+        (Err(error), _) => {
+            Finding::not_yet(format!("a good rule is refused: {}", crate::check::https_client::words(&error)))
+        }
+        (Ok(()), Ok(())) => Finding::not_yet("a bad rule is let pass: the API server does not reach the webhook"),
+        (Ok(()), Err(_)) => Finding::pass("`sum(` is refused"),
+    })
+}
+
+/// An instant query: (labels, value) of each result.
+pub(super) async fn query(
+    context: &StackContext,
+    expression: &str,
+) -> Result<Vec<(BTreeMap<String, String>, f64)>, String> {
+    let encoded: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
+    let answer: Value = context.json(PROMETHEUS, 9090, &format!("/api/v1/query?query={encoded}")).await?;
+    let results = answer.pointer("/data/result").and_then(Value::as_array).into_iter().flatten();
+    Ok(results
+        .filter_map(|result| {
+            let labels = serde_json::from_value(result["metric"].clone()).ok()?;
+            let value = result["value"][1].as_str()?.parse().ok()?;
+            Some((labels, value))
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::row::State;
+
+    #[test]
+    fn retention_is_compared_as_a_length_not_as_text() {
+        assert!(keeps("15d or 45GiB", "15d", Some("45GiB")));
+        assert!(keeps("2w", "14d", None));
+        assert!(!keeps("10d", "15d", None));
+        assert!(!keeps("15d", "15d", Some("45GiB")), "the size is missing");
+        assert!(!keeps("", "15d", None));
+    }
+
+    #[test]
+    fn a_group_counts_only_in_its_own_file() {
+        let wanted = [("monitoring-general-".to_owned(), BTreeSet::from(["general.rules".to_owned()]))];
+        let groups = |file: &str, health: &str| {
+            json!([{"name": "general.rules", "file": file,
+                    "rules": [{"name": "Watchdog", "health": health, "lastError": "bad matrix"}]}])
+        };
+        let file = "/etc/prometheus/rules/rulefiles-0/monitoring-general-1a2b.yaml";
+        assert_eq!(judge_groups(&groups(file, "ok"), &wanted), Finding::pass("1 rules in 1 groups"));
+        let other = judge_groups(&groups("/etc/prometheus/rules/x/other-general-1.yaml", "ok"), &wanted);
+        assert_eq!(other, Finding::not_yet("not loaded: general.rules"));
+        let failing = judge_groups(&groups(file, "err"), &wanted);
+        assert_eq!((failing.state, failing.detail.as_str()), (State::NotYet, "failing: Watchdog (bad matrix)"));
+    }
+}

@@ -1,0 +1,178 @@
+//! What stands before oauth2-proxy and behind it: Grafana's name on the tailnet, its certificate, and the network around
+//! Grafana.
+
+use serde_json::Value;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::check::https_client;
+use crate::check::name_of;
+use crate::check::row::{Finding, Row, not_yet};
+use crate::check::runner::Subject as _;
+use crate::check::verify::StackContext;
+use crate::check::verify::grafana::GRAFANA;
+use crate::check::verify::oauth2_proxy::GROUP;
+use crate::check::verify::probe_jobs::{ProbeJob, ended, trouble};
+use crate::cluster::ClusterError;
+use crate::event::Hop;
+
+/// Certificates of the tailnet last 90 days and are renewed with 30 left (tailscale, ipn/ipnlocal/cert.go).
+const RENEWED_BY: i64 = 14;
+/// Last part of the name of the probe that knocks at Grafana.
+const UNAUTHORIZED_CLIENT: &str = "intruder";
+
+pub(super) const ROWS: &[Row<StackContext>] = &[
+    Row::new("grafana-network-policy", GROUP, "a pod that is neither oauth2-proxy nor Prometheus does not reach Grafana", |context| {
+        Box::pin(guarded(context))
+    })
+    .needs(&["grafana-healthy"])
+    .within(60)
+    .at(Hop::Oauth2ProxyGrafana)
+    .hint("whoever reaches Grafana's port is in: use a network plugin that enforces NetworkPolicies (Calico, Cilium, …), and see `kubectl -n NAMESPACE get networkpolicies`"),
+    Row::new("address-assigned", GROUP, "the tailnet has given Grafana its address", |context| {
+        Box::pin(address(context))
+    })
+    .within(60)
+    .at(Hop::BrowserTailnet)
+    .hint("see `kubectl -n NAMESPACE describe ingress grafana`: MagicDNS and HTTPS certificates must be on in the tailnet, and no other device may have the name"),
+    Row::new("grafana-from-tailnet", GROUP, "Grafana's address answers over the tailnet with a valid certificate", |context| {
+        Box::pin(from_tailnet(context))
+    })
+    .needs(&["address-assigned", "oauth2-proxy-redirect"])
+    .within(60)
+    .at(Hop::BrowserTailnet)
+    .hint("see the log of the Ingress' proxy: `kubectl -n tailscale logs -l tailscale.com/parent-resource=grafana`"),
+];
+
+/// `wget` of BusyBox gives up after `-T` seconds; a policy that is enforced drops the packets, some plugins refuse.
+async fn guarded(context: &StackContext) -> Finding {
+    not_yet(judge_guard(context).await)
+}
+
+async fn judge_guard(context: &StackContext) -> Result<Finding, String> {
+    let words = |error: ClusterError| error.to_string();
+    match context.unauthorized_client.get_or_try_init(|| request_from_pod(context)).await {
+        Ok(()) => {}
+        Err(ClusterError::Forbidden { message }) => return Ok(Finding::skip(format!("not allowed here: {message}"))),
+        Err(error) => return Err(error.to_string()),
+    }
+    let pods = context.probes.pods(&context.cluster, context.namespace()).await.map_err(words)?;
+    let ours = |pod: &&Value| name_of(pod).contains(UNAUTHORIZED_CLIENT);
+    let Some(pod) = pods.iter().find(ours) else { return Err("no pod was made".into()) };
+    let log = context.cluster.log_of(context.namespace(), name_of(pod)).await.map_err(words)?;
+    Ok(match ended(pod) {
+        None => Finding::not_yet(trouble(pod)),
+        Some(_) if log.contains(REACHED) => Finding::fail(
+            "a pod with no business there reached it: the network plugin of this cluster does not enforce NetworkPolicies, or another policy allows it",
+        ),
+        Some(_) if log.contains("bad address") => Finding::skip("the probe pod could not resolve the Service's name"),
+        Some(0) if log.contains(TURNED_AWAY) => Finding::pass("a probe pod was turned away"),
+        Some(code) => Finding::fail(format!("the probe pod ended with exit code {code}: {}", log.trim())),
+    })
+}
+
+const REACHED: &str = "reached";
+const TURNED_AWAY: &str = "turned away";
+
+async fn request_from_pod(context: &StackContext) -> Result<(), ClusterError> {
+    let deployment = context.live("apps/v1", "Deployment", GRAFANA).await?.unwrap_or_default();
+    let spec = &deployment["spec"]["template"]["spec"];
+    // Of its containers the one that is Grafana: the sidecars have no wget.
+    let containers: Vec<Value> = spec["containers"].as_array().cloned().unwrap_or_default();
+    let own: Vec<Value> = containers.into_iter().filter(|container| container["name"] == "grafana").collect();
+    let like = serde_json::json!({"containers": own, "imagePullSecrets": spec.get("imagePullSecrets")});
+    let url = format!("http://{GRAFANA}.{}.svc:80/api/health", context.namespace());
+    let script = format!("wget -q -T 2 -O /dev/null {url} 2>&1 && echo {REACHED} || echo {TURNED_AWAY}");
+    let probe_job = ProbeJob {
+        name: UNAUTHORIZED_CLIENT.into(),
+        node: None,
+        command: vec!["sh".into(), "-c".into(), script],
+        like: &like,
+    };
+    context.probes.send(&context.cluster, context.namespace(), &[probe_job]).await
+}
+
+/// A stale device of the same name makes it `grafana-1`, and then the issuer refuses the callback.
+async fn address(context: &StackContext) -> Finding {
+    let expected = context.settings.grafana_fqdn();
+    match context.live("networking.k8s.io/v1", "Ingress", "grafana").await {
+        Err(error) => Finding::not_yet(error.to_string()),
+        Ok(None) => Finding::fail("there is no Ingress grafana"),
+        Ok(Some(ingress)) => match ingress.pointer("/status/loadBalancer/ingress/0/hostname").and_then(Value::as_str) {
+            Some(found) if found == expected => Finding::pass(format!("https://{expected}/")),
+            Some(found) => Finding::fail(format!("the tailnet calls it {found}, expected {expected}")).hinting(
+                "another device has the name: remove it in the tailnet's admin console, then delete the Ingress' proxy so that it registers again",
+            ),
+            None => Finding::not_yet("the Tailscale operator has not assigned it"),
+        },
+    }
+}
+
+async fn from_tailnet(context: &StackContext) -> Finding {
+    let (client, shown) = match https_client::attentive_client(https_client::TIMEOUT) {
+        Ok(both) => both,
+        Err(why) => return Finding::skip(why),
+    };
+    let url = format!("https://{}/", context.settings.grafana_fqdn());
+    match client.get(&url).send().await {
+        Ok(response) => match judge_answer(&response, &context.settings.auth0.issuer.host()) {
+            Ok(()) => judge_certificate(shown.certificate().and_then(|der| days_left(&der))),
+            Err(why) => Finding::not_yet(why),
+        },
+        Err(error) => match https_client::certificate_trouble(&error) {
+            Some(trouble) => Finding::fail(trouble),
+            None if error.is_timeout() => Finding::not_yet(format!("{url} does not answer")),
+            None => Finding::skip(
+                "this machine is not on the tailnet, or does not resolve its names; oauth2-proxy was asked through a port-forward",
+            ),
+        },
+    }
+}
+
+fn judge_answer(response: &reqwest::Response, issuer: &str) -> Result<(), String> {
+    let location = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let host = url::Url::parse(location).ok().and_then(|url| url.host_str().map(str::to_owned));
+    if response.status() == 302 && host.as_deref() == Some(issuer) {
+        return Ok(());
+    }
+    Err(format!("it answers {}, expected was the way to {issuer}", response.status().as_u16()))
+}
+
+fn judge_certificate(days_left: Option<i64>) -> Finding {
+    match days_left {
+        Some(days) if days < RENEWED_BY => Finding::warn(format!("its certificate ends in {days} days"))
+            .hinting("the tailnet's proxy renews it with 30 days left: see its log for what keeps it from that"),
+        Some(days) => Finding::pass(format!("through the Ingress; its certificate is valid for {days} days")),
+        None => Finding::pass("through the Ingress"),
+    }
+}
+
+/// Whole days until a certificate (DER) ends.
+fn days_left(certificate: &[u8]) -> Option<i64> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let seconds = certificate.validity().not_after.timestamp() - jiff::Timestamp::now().as_second();
+    Some(seconds / (24 * 60 * 60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::row::State;
+
+    #[test]
+    fn days_left_are_whole_days() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(vec!["grafana.t.ts.net".into()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2020, 2, 1);
+        let certificate = parameters.self_signed(&key).unwrap();
+        assert!(days_left(certificate.der()).unwrap() < -365);
+        assert_eq!(days_left(b"no certificate"), None);
+    }
+
+    #[test]
+    fn a_certificate_that_should_have_been_renewed_long_ago_is_a_warning() {
+        assert_eq!(judge_certificate(Some(13)).state, State::Warn);
+        assert_eq!(judge_certificate(Some(14)).detail, "through the Ingress; its certificate is valid for 14 days");
+        assert_eq!(judge_certificate(None).state, State::Pass);
+    }
+}

@@ -1,0 +1,328 @@
+//! oauth2-proxy, asked through a port-forward as the tailnet's proxy would ask: whom it sends where, and that nobody
+//! gets past it. What stands before it and behind it is `surroundings`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::check::name_of;
+use crate::check::row::{Finding, Row, not_yet};
+use crate::check::verify::{StackContext, answered, some_of};
+use crate::cluster::{ForwardResponse, ForwardTarget};
+use crate::event::Hop;
+
+const OAUTH2_PROXY: &str = "oauth2-proxy";
+pub(super) const GROUP: &str = "oauth2-proxy";
+
+pub(super) const ROWS: &[Row<StackContext>] = &[
+    Row::new("oauth2-proxy-healthy", GROUP, "oauth2-proxy is healthy", |context| Box::pin(healthy(context)))
+        .within(60)
+        .at(Hop::TailnetOauth2Proxy)
+        .hint("see `kubectl -n NAMESPACE logs deploy/oauth2-proxy`"),
+    Row::new(
+        "oauth2-proxy-redirect",
+        GROUP,
+        "oauth2-proxy sends people to the asked issuer, as the asked client, and back to Grafana",
+        |context| Box::pin(redirects(context)),
+    )
+    .needs(&["oauth2-proxy-healthy"])
+    .at(Hop::Oauth2ProxyIssuer)
+    .hint("compare the auth0 answers (`tailwatch answers show`) with the application in Auth0, and look for oauth2-proxy under `values:`"),
+    Row::new("oauth2-proxy-config", GROUP, "oauth2-proxy has the asked configuration, groups included", |context| {
+        Box::pin(configured(context))
+    })
+    .within(1)
+    .at(Hop::Oauth2ProxyIssuer)
+    .hint("somebody has edited it: `tailwatch plan --diff` shows how, `tailwatch install` puts it back"),
+    Row::new("oauth2-proxy-login-required", GROUP, "nobody reaches Grafana through oauth2-proxy without signing in", |context| {
+        Box::pin(closed(context))
+    })
+    .needs(&["oauth2-proxy-healthy"])
+    .within(15)
+    .at(Hop::Oauth2ProxyGrafana)
+    .hint("look for skip_auth_routes or other exemptions of oauth2-proxy under `values:`"),
+    Row::new("oauth2-proxy-spoofed-headers", GROUP, "oauth2-proxy rejects forged headers and cookies", |context| {
+        Box::pin(unforgeable(context))
+    })
+    .needs(&["oauth2-proxy-login-required"])
+    .within(15)
+    .at(Hop::Oauth2ProxyGrafana)
+    .hint("look for skip_jwt_bearer_tokens, htpasswd_file, trusted_ips or alpha configuration of oauth2-proxy under `values:`"),
+];
+
+/// As the tailnet's proxy would ask: with its headers, so that nothing but the sign-in is tested.
+async fn request_as_proxy(
+    context: &StackContext,
+    path: &str,
+    more: &[(&str, &str)],
+) -> Result<ForwardResponse, String> {
+    let host = context.settings.grafana_fqdn();
+    let own = [("Host", host.as_str()), ("X-Forwarded-Host", host.as_str()), ("X-Forwarded-Proto", "https")];
+    let target = ForwardTarget::Service { name: OAUTH2_PROXY.into(), port: 80 };
+    let mut request = context.request(target, path);
+    request.headers = own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    context.exchange(request).await.map_err(|error| error.to_string())
+}
+
+/// `/ping` is 200 as soon as it has read the issuer's discovery document and listens (oauth2-proxy, pkg/middleware).
+async fn healthy(context: &StackContext) -> Finding {
+    match request_as_proxy(context, "/ping", &[]).await {
+        Ok(response) if response.status == 200 => Finding::pass(""),
+        Ok(response) => Finding::not_yet(answered(OAUTH2_PROXY, &response)),
+        Err(error) => Finding::not_yet(error),
+    }
+}
+
+async fn redirects(context: &StackContext) -> Finding {
+    not_yet(judge_redirect(context).await)
+}
+
+async fn judge_redirect(context: &StackContext) -> Result<Finding, String> {
+    let response = request_as_proxy(context, "/oauth2/start?rd=/", &[]).await?;
+    let Some(location) = response.header("location").filter(|_| response.status == 302) else {
+        return Err(answered(OAUTH2_PROXY, &response));
+    };
+    let settings = &context.settings;
+    let expected = Expected {
+        host: settings.auth0.issuer.host(),
+        client_id: settings.auth0.client_id.as_str(),
+        redirect_uri: settings.callback_url(),
+    };
+    Ok(expected.judge(location))
+}
+
+struct Expected<'a> {
+    host: String,
+    client_id: &'a str,
+    redirect_uri: String,
+}
+
+/// Parameters that have to be there, whatever they are (RFC 6749, RFC 7636, OpenID Connect Core).
+const PRESENT: [&str; 3] = ["state", "nonce", "code_challenge"];
+/// Scopes without which the token lacks what oauth2-proxy judges.
+const SCOPES: [&str; 2] = ["openid", "email"];
+
+impl Expected<'_> {
+    fn judge(&self, location: &str) -> Finding {
+        let Ok(url) = url::Url::parse(location) else {
+            return Finding::fail("it redirects to something that is no URL");
+        };
+        let query: BTreeMap<_, _> = url.query_pairs().into_owned().collect();
+        let parameter = |name: &str| query.get(name).map_or("nothing", String::as_str);
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = format!("{}{port}", url.host_str().unwrap_or_default());
+        let rows = [
+            ("host", host.as_str(), self.host.as_str()),
+            ("client_id", parameter("client_id"), self.client_id),
+            ("redirect_uri", parameter("redirect_uri"), self.redirect_uri.as_str()),
+            ("response_type", parameter("response_type"), "code"),
+            ("code_challenge_method", parameter("code_challenge_method"), "S256"),
+        ];
+        if let Some((what, found, wanted)) = rows.iter().find(|(_, found, wanted)| found != wanted) {
+            return Finding::fail(format!("its {what} is {found}, asked was {wanted}"));
+        }
+        if let Some(absent) = PRESENT.iter().find(|name| query.get(**name).is_none_or(String::is_empty)) {
+            return Finding::fail(format!("it asks without {absent}"));
+        }
+        let scopes: Vec<&str> = parameter("scope").split(' ').collect();
+        match SCOPES.iter().find(|scope| !scopes.contains(scope)) {
+            Some(scope) => Finding::fail(format!("it asks without the scope {scope}")),
+            None => Finding::pass(format!("to {}, back to {}", self.host, self.redirect_uri)),
+        }
+    }
+}
+
+/// Whom it lets in cannot be asked without somebody who signs in, so that its live configuration is read.
+async fn configured(context: &StackContext) -> Finding {
+    not_yet(judge_configuration(context).await)
+}
+
+/// The file of the chart's ConfigMap (oauth2-proxy's chart, templates/configmap.yaml).
+const CONFIG_FILE: &str = "oauth2_proxy.cfg";
+const CONTAINER: &str = "/spec/template/spec/containers/0";
+
+async fn judge_configuration(context: &StackContext) -> Result<Finding, String> {
+    let (config, deployment) = futures::try_join!(
+        context.live("v1", "ConfigMap", OAUTH2_PROXY),
+        context.live("apps/v1", "Deployment", OAUTH2_PROXY)
+    )
+    .map_err(|error| error.to_string())?;
+    let found = config.as_ref().and_then(|config| config["data"][CONFIG_FILE].as_str()).unwrap_or_default();
+    let wanted = context.value(OAUTH2_PROXY, "/config/configFile").and_then(Value::as_str).unwrap_or_default();
+    if let Some(difference) = first_difference(found, wanted) {
+        return Ok(Finding::fail(difference));
+    }
+    let installed = context.objects("Deployment");
+    let installed = installed.iter().find(|(_, object)| name_of(object) == OAUTH2_PROXY).map(|(_, object)| *object);
+    let container = |object: Option<&Value>| object.and_then(|object| object.pointer(CONTAINER)).cloned();
+    let more =
+        additions(&container(deployment.as_ref()).unwrap_or_default(), &container(installed).unwrap_or_default());
+    Ok(if more.is_empty() {
+        Finding::pass("")
+    } else {
+        Finding::fail(format!("its Deployment has more than was asked for: {}", some_of(&more)))
+    })
+}
+
+/// What a container has that wins over the configuration file, and that another does not have: arguments, and the names
+/// of variables, whose values may be secret. What the API server adds by itself does not count.
+fn additions(found: &Value, wanted: &Value) -> Vec<String> {
+    let entries = |container: &Value, list: &str| container[list].as_array().cloned().unwrap_or_default();
+    let more = |list: &str, key: fn(&Value) -> String| -> Vec<Value> {
+        let known: Vec<String> = entries(wanted, list).iter().map(key).collect();
+        entries(found, list).into_iter().filter(|entry| !known.contains(&key(entry))).collect()
+    };
+    let source = |entry: &Value| {
+        let name = ["secretRef", "configMapRef"].iter().find_map(|kind| entry[*kind]["name"].as_str());
+        format!("variables of {}", name.unwrap_or_default())
+    };
+    let arguments = more("args", Value::to_string).into_iter().filter_map(|entry| entry.as_str().map(str::to_owned));
+    let variables = more("env", variable).into_iter().map(|entry| format!("variable {}", name_in(&entry)));
+    let sources = more("envFrom", Value::to_string).into_iter().map(|entry| source(&entry));
+    arguments.chain(variables).chain(sources).collect()
+}
+
+fn name_in(entry: &Value) -> &str {
+    entry["name"].as_str().unwrap_or_default()
+}
+
+/// A variable as it is compared: an empty value may be left out, and a reference to a field is given its version.
+fn variable(entry: &Value) -> String {
+    let from = &entry["valueFrom"];
+    let value = entry["value"].as_str().unwrap_or_default();
+    let place = |kind: &str| [&from[kind]["name"], &from[kind]["key"]].map(ToString::to_string).concat();
+    [name_in(entry), value, &place("secretKeyRef"), &place("configMapKeyRef")].join("\n")
+}
+
+/// The first line that is in only one of two configurations; blank lines do not count.
+fn first_difference(found: &str, wanted: &str) -> Option<String> {
+    let lines = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+    };
+    let (found, wanted) = (lines(found), lines(wanted));
+    let more = found.iter().find(|line| !wanted.contains(line));
+    let less = wanted.iter().find(|line| !found.contains(line));
+    match (more, less) {
+        (Some(more), Some(less)) => Some(format!("it has `{more}`, asked was `{less}`")),
+        (Some(more), None) => Some(format!("it has `{more}`, which was not asked for")),
+        (None, Some(less)) => Some(format!("it lacks `{less}`")),
+        (None, None) => None,
+    }
+}
+
+/// A 200 anywhere would be Grafana in the open.
+async fn closed(context: &StackContext) -> Finding {
+    not_yet(judge_closed(context).await)
+}
+
+async fn judge_closed(context: &StackContext) -> Result<Finding, String> {
+    for (path, expected) in [("/", 302), ("/api/org", 401), ("/oauth2/auth", 401)] {
+        let response = request_as_proxy(context, path, &[]).await?;
+        if response.status == 200 {
+            return Ok(Finding::fail(format!("{path} is answered without a session: Grafana is open")));
+        }
+        if response.status != expected {
+            return Err(format!("{path}: {}, expected {expected}", answered(OAUTH2_PROXY, &response)));
+        }
+    }
+    Ok(Finding::pass("/, /api/org and /oauth2/auth ask for a session"))
+}
+
+/// What somebody would try who wants in: the headers that oauth2-proxy itself hands on, credentials of its other ways
+/// of signing in, a session of nobody, and an address that it might trust.
+const SPOOFED_REQUESTS: [(&str, &[(&str, &str)]); 5] = [
+    (
+        "X-Forwarded-User, -Email and -Groups",
+        &[
+            ("X-Forwarded-User", "admin"),
+            ("X-Forwarded-Email", "admin@example.com"),
+            ("X-Forwarded-Groups", "infra-admins"),
+            ("X-Auth-Request-User", "admin"),
+            ("X-Webauth-User", "admin"),
+        ],
+    ),
+    ("Authorization: Basic", &[("Authorization", "Basic YWRtaW46YWRtaW4=")]),
+    (
+        "Authorization: Bearer",
+        // {"alg":"none"} . {"sub":"admin","groups":["infra-admins"]} .
+        &[("Authorization", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiIsImdyb3VwcyI6WyJpbmZyYS1hZG1pbnMiXX0.")],
+    ),
+    ("a cookie", &[("Cookie", "__Host-tailwatch=YWRtaW4=|1700000000|AAAAAAAAAAAAAAAAAAAAAAAAAAA=")]),
+    ("X-Real-Ip and X-Forwarded-For", &[("X-Real-Ip", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.1")]),
+];
+
+async fn unforgeable(context: &StackContext) -> Finding {
+    not_yet(judge_spoofed(context).await)
+}
+
+async fn judge_spoofed(context: &StackContext) -> Result<Finding, String> {
+    for (what, headers) in SPOOFED_REQUESTS {
+        let response = request_as_proxy(context, "/api/org", headers).await?;
+        if response.status == 200 {
+            return Ok(Finding::fail(format!("{what} opens it")));
+        }
+    }
+    Ok(Finding::pass(format!("{} kinds of forgery are turned away", SPOOFED_REQUESTS.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::row::State;
+    use serde_json::json;
+
+    #[test]
+    fn a_configuration_that_differs_is_reported_by_its_line() {
+        let wanted = "allowed_groups = [ \"a\" ]\ncookie_secure = true\n";
+        assert_eq!(first_difference("cookie_secure = true\n\nallowed_groups = [ \"a\" ]", wanted), None);
+        let open = first_difference("allowed_groups = []\ncookie_secure = true", wanted).unwrap();
+        assert_eq!(open, "it has `allowed_groups = []`, asked was `allowed_groups = [ \"a\" ]`");
+        assert_eq!(first_difference("cookie_secure = true", wanted).unwrap(), "it lacks `allowed_groups = [ \"a\" ]`");
+        let more = first_difference(&format!("{wanted}skip_auth_routes = [ \"/\" ]"), wanted).unwrap();
+        assert_eq!(more, "it has `skip_auth_routes = [ \"/\" ]`, which was not asked for");
+    }
+
+    #[test]
+    fn whatever_wins_over_the_configuration_file_is_named_without_its_value() {
+        let id = json!({"name": "ID", "valueFrom": {"secretKeyRef": {"name": "auth0", "key": "client-id"}}});
+        let pod = |version: Option<&str>| json!({"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name", "apiVersion": version}}});
+        let wanted = json!({"args": ["--a"], "env": [id, pod(None), {"name": "EMPTY", "value": ""}]});
+        let same = json!({"args": ["--a"], "env": [id, pod(Some("v1")), {"name": "EMPTY"}]});
+        assert_eq!(additions(&same, &wanted), Vec::<String>::new());
+        let more = json!({"args": ["--a", "--skip-auth-route=/"],
+            "env": [{"name": "ID", "value": "other"}, pod(Some("v1")), {"name": "GROUPS", "value": "x"}],
+            "envFrom": [{"secretRef": {"name": "more"}}]});
+        assert_eq!(
+            additions(&more, &wanted),
+            ["--skip-auth-route=/", "variable ID", "variable GROUPS", "variables of more"]
+        );
+    }
+
+    #[test]
+    fn every_part_of_the_redirect_is_compared() {
+        let expected = Expected {
+            host: "acme.eu.auth0.com".into(),
+            client_id: "c",
+            redirect_uri: "https://grafana.t.ts.net/oauth2/callback".into(),
+        };
+        let location = |host: &str, client: &str, uri: &str, rest: &str| {
+            format!("https://{host}/authorize?client_id={client}&redirect_uri={uri}&response_type=code&{rest}")
+        };
+        let uri = "https%3A%2F%2Fgrafana.t.ts.net%2Foauth2%2Fcallback";
+        let (host, good) =
+            ("acme.eu.auth0.com", "code_challenge_method=S256&code_challenge=x&state=s&nonce=n&scope=openid+email");
+        assert_eq!(expected.judge(&location(host, "c", uri, good)).state, State::Pass);
+        for (wrong, words) in [
+            (location("evil.example", "c", uri, good), "host"),
+            (location(host, "d", uri, good), "client_id"),
+            (location(host, "c", "https%3A%2F%2Fevil.example%2F", good), "redirect_uri"),
+            (location(host, "c", uri, &good.replace("S256", "plain")), "code_challenge_method"),
+            (location(host, "c", uri, &good.replace("&state=s", "&state=")), "without state"),
+            (location(host, "c", uri, &good.replace("+email", "")), "scope email"),
+            ("/relative".to_owned(), "no URL"),
+        ] {
+            let found = expected.judge(&wrong);
+            assert!(found.state == State::Fail && found.detail.contains(words), "{wrong}: {found:?}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What Prometheus says of the targets that it should have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::check::first_of;
+use crate::check::row::{Finding, not_yet};
+use crate::check::verify::metrics::{PROMETHEUS, query};
+use crate::check::verify::service_monitors::{Expected, expected};
+use crate::check::verify::{StackContext, some_of};
+
+/// `/api/v1/targets`, of which a large cluster has thousands: only what is judged is kept.
+#[derive(Deserialize)]
+struct Targets {
+    data: Active,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Active {
+    active_targets: Vec<Target>,
+}
+
+/// One target as Prometheus has it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Target {
+    /// `serviceMonitor/<namespace>/<name>/<endpoint>`, `podMonitor/…` likewise.
+    scrape_pool: String,
+    scrape_url: String,
+    labels: Labels,
+    health: String,
+    #[serde(default)]
+    last_error: String,
+    #[serde(default)]
+    scrape_interval: String,
+}
+
+#[derive(Deserialize)]
+struct Labels {
+    #[serde(default)]
+    job: String,
+    #[serde(default)]
+    instance: String,
+}
+
+impl Target {
+    /// The address it is scraped at, without the port.
+    fn host(&self) -> String {
+        let url = url::Url::parse(&self.scrape_url).ok();
+        url.and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned())).unwrap_or_default()
+    }
+}
+
+pub(super) async fn known(context: &StackContext) -> Finding {
+    not_yet(judge_known(context).await)
+}
+
+async fn judge_known(context: &StackContext) -> Result<Finding, String> {
+    let (expected, found) = futures::try_join!(expected(context), targets(context))?;
+    Ok(compare(&expected, &found))
+}
+
+fn compare(expected: &Expected, found: &[Target]) -> Finding {
+    let mut hosts: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for target in found {
+        hosts.entry(&target.scrape_pool).or_default().insert(target.host());
+    }
+    let missing: Vec<String> = expected
+        .iter()
+        .flat_map(|(pool, addresses)| {
+            let known = hosts.get(pool.as_str());
+            let unknown =
+                addresses.iter().filter(move |(address, _)| known.is_none_or(|known| !known.contains(*address)));
+            unknown.map(move |(_, name)| format!("{name} ({})", monitor(pool)))
+        })
+        .collect();
+    let count: usize = expected.values().map(BTreeMap::len).sum();
+    if expected.is_empty() {
+        Finding::fail("the stack has no ServiceMonitor")
+    } else if missing.is_empty() {
+        Finding::pass(format!(
+            "{count} of {count}, from {} monitors' endpoints; {} targets in all",
+            expected.len(),
+            found.len()
+        ))
+    } else {
+        Finding::not_yet(format!("unknown to it: {}", some_of(&missing)))
+    }
+}
+
+/// `serviceMonitor/monitoring/loki/0` -> `ServiceMonitor loki`
+fn monitor(pool: &str) -> String {
+    let parts: Vec<&str> = pool.split('/').collect();
+    let kind = if pool.starts_with("podMonitor/") { "PodMonitor" } else { "ServiceMonitor" };
+    format!("{kind} {}", parts.get(2).copied().unwrap_or_default())
+}
+
+/// A target that was never scraped says nothing yet; one that is down may be a node that reboots, so it is tried
+/// again until the deadline. Then a single one is a failure: what it would tell is in no graph and in no alert.
+pub(super) async fn up(context: &StackContext) -> Finding {
+    not_yet(judge_up(context).await)
+}
+
+async fn judge_up(context: &StackContext) -> Result<Finding, String> {
+    let (expected, found) = futures::try_join!(expected(context), targets(context))?;
+    let ours: Vec<&Target> = found.iter().filter(|target| expected.contains_key(&target.scrape_pool)).collect();
+    Ok(describe(&expected, &ours))
+}
+
+/// Targets of a job that are named with their reason.
+const NAMED: usize = 3;
+
+/// Job by job: how many of how many are down, and the first of them.
+fn describe(expected: &Expected, targets: &[&Target]) -> Finding {
+    let mut jobs: BTreeMap<&str, (usize, Vec<String>)> = BTreeMap::new();
+    for target in targets {
+        let (all, down) = jobs.entry(&target.labels.job).or_default();
+        *all += 1;
+        if target.health != "up" {
+            let stands = expected.get(&target.scrape_pool).and_then(|pool| pool.get(&target.host()));
+            let why = if target.last_error.is_empty() { "not scraped yet" } else { &target.last_error };
+            down.push(format!("{}: {why}", stands.unwrap_or(&target.labels.instance)));
+        }
+    }
+    let words: Vec<String> = jobs
+        .iter()
+        .filter(|(_, (_, down))| !down.is_empty())
+        .map(|(job, (all, down))| format!("{job}: {} of {all} down ({})", down.len(), first_of(down, NAMED)))
+        .collect();
+    if words.is_empty() {
+        Finding::pass(format!("{} of {}", targets.len(), targets.len()))
+    } else {
+        Finding::not_yet(some_of(&words))
+    }
+}
+
+/// `timestamp(up)` is when the last scrape began; each job has an interval of its own.
+pub(super) async fn fresh(context: &StackContext) -> Finding {
+    not_yet(judge_fresh(context).await)
+}
+
+async fn judge_fresh(context: &StackContext) -> Result<Finding, String> {
+    let (expected, found) = futures::try_join!(expected(context), targets(context))?;
+    let ours: Vec<&Target> = found.iter().filter(|target| expected.contains_key(&target.scrape_pool)).collect();
+    let mut intervals: BTreeMap<String, f64> = BTreeMap::new();
+    for target in &ours {
+        let interval = intervals.entry(target.labels.job.clone()).or_default();
+        *interval = interval.max(seconds(&target.scrape_interval));
+    }
+    // A target that has gone shows its last sample for some minutes more, where Prometheus was restarted meanwhile.
+    let stands = |labels: &BTreeMap<String, String>| {
+        let is = |target: &&Target| {
+            labels.get("job") == Some(&target.labels.job) && labels.get("instance") == Some(&target.labels.instance)
+        };
+        ours.iter().any(is)
+    };
+    let mut ages: BTreeMap<String, f64> = BTreeMap::new();
+    for (mut labels, age) in query(context, "min by (job, instance) (time() - timestamp(up))").await? {
+        if stands(&labels) {
+            let oldest = ages.entry(labels.remove("job").unwrap_or_default()).or_default();
+            *oldest = oldest.max(age);
+        }
+    }
+    Ok(judge_ages(&intervals, &ages))
+}
+
+fn judge_ages(intervals: &BTreeMap<String, f64>, ages: &BTreeMap<String, f64>) -> Finding {
+    let late: Vec<String> = intervals
+        .iter()
+        .filter_map(|(job, interval)| match ages.get(job) {
+            None => Some(format!("{job}: no sample")),
+            Some(age) if *age > 2.0 * interval => Some(format!("{job}: {age:.0} s old, scraped every {interval:.0} s")),
+            Some(_) => None,
+        })
+        .collect();
+    let oldest = ages.iter().filter(|(job, _)| intervals.contains_key(*job)).map(|(_, age)| *age).fold(0.0, f64::max);
+    if late.is_empty() {
+        Finding::pass(format!("the oldest of {} jobs is {oldest:.0} s old", intervals.len()))
+    } else {
+        Finding::not_yet(some_of(&late))
+    }
+}
+
+/// `1m`, `30s`, `1m30s` as Prometheus prints them; what cannot be read never is late.
+fn seconds(text: &str) -> f64 {
+    let parsed: Result<jiff::SignedDuration, _> = text.parse();
+    parsed.map_or(f64::MAX / 4.0, |duration| duration.as_secs_f64())
+}
+
+async fn targets(context: &StackContext) -> Result<Arc<Vec<Target>>, String> {
+    let ask = async {
+        let answer: Targets = context.json(PROMETHEUS, 9090, "/api/v1/targets?state=active").await?;
+        Ok::<_, String>(answer.data.active_targets)
+    };
+    context.targets.or_ask(ask).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(pool: &str, host: &str, health: &str, error: &str) -> Target {
+        Target {
+            scrape_pool: pool.into(),
+            scrape_url: format!("http://{host}:9100/metrics"),
+            labels: Labels { job: pool.rsplit('/').nth(1).unwrap_or_default().into(), instance: host.into() },
+            health: health.into(),
+            last_error: error.into(),
+            scrape_interval: "30s".into(),
+        }
+    }
+
+    #[test]
+    fn a_target_that_prometheus_does_not_know_is_named() {
+        let pool = "serviceMonitor/monitoring/loki/0";
+        let expected =
+            Expected::from([(pool.to_owned(), BTreeMap::from([("10.0.0.7".to_owned(), "loki-0".to_owned())]))]);
+        assert_eq!(compare(&expected, &[]).detail, "unknown to it: loki-0 (ServiceMonitor loki)");
+        assert_eq!(
+            compare(&expected, &[target(pool, "10.0.0.8", "up", "")]).detail,
+            "unknown to it: loki-0 (ServiceMonitor loki)"
+        );
+        let found = compare(&expected, &[target(pool, "10.0.0.7", "up", "")]);
+        assert_eq!(found, Finding::pass("1 of 1, from 1 monitors' endpoints; 1 targets in all"));
+        assert_eq!(compare(&Expected::new(), &[]), Finding::fail("the stack has no ServiceMonitor"));
+    }
+
+    #[test]
+    fn what_is_down_is_named_with_its_reason() {
+        let (a, b, c) = (
+            target("s/m/a/0", "1", "up", ""),
+            target("s/m/b/0", "2", "down", "refused"),
+            target("s/m/c/0", "3", "unknown", ""),
+        );
+        let describe = |targets: &[&Target]| describe(&Expected::new(), targets);
+        assert_eq!(describe(&[&a]), Finding::pass("1 of 1"));
+        assert_eq!(describe(&[&a, &b, &b]), Finding::not_yet("b: 2 of 2 down (2: refused, 2: refused)"));
+        assert_eq!(describe(&[&c]), Finding::not_yet("c: 1 of 1 down (3: not scraped yet)"));
+    }
+
+    #[test]
+    fn a_job_reports_how_many_are_down_of_how_many_and_names_three() {
+        const POOL: &str = "serviceMonitor/monitoring/node-exporter/0";
+        let names = (0..10).map(|number| (format!("10.0.0.{number}"), format!("exporter-{number}"))).collect();
+        let expected = Expected::from([(POOL.to_owned(), names)]);
+        let with_down = |count: usize| {
+            let health = |number: usize| if number < count { ("down", "no route to host") } else { ("up", "") };
+            let targets: Vec<Target> = (0..10)
+                .map(|number| target(POOL, &format!("10.0.0.{number}"), health(number).0, health(number).1))
+                .collect();
+            describe(&expected, &targets.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(with_down(1), Finding::not_yet("node-exporter: 1 of 10 down (exporter-0: no route to host)"));
+        assert_eq!(
+            with_down(5).detail,
+            "node-exporter: 5 of 10 down (exporter-0: no route to host, exporter-1: no route to host, \
+             exporter-2: no route to host and 2 more)"
+        );
+    }
+
+    #[test]
+    fn a_sample_is_late_after_two_intervals_of_its_own_job() {
+        let intervals = BTreeMap::from([("loki".to_owned(), 15.0), ("oauth2-proxy".to_owned(), 60.0)]);
+        let ages =
+            |loki, oauth2_proxy| BTreeMap::from([("loki".to_owned(), loki), ("oauth2-proxy".to_owned(), oauth2_proxy)]);
+        assert_eq!(judge_ages(&intervals, &ages(29.0, 110.0)).detail, "the oldest of 2 jobs is 110 s old");
+        assert_eq!(judge_ages(&intervals, &ages(31.0, 1.0)).detail, "loki: 31 s old, scraped every 15 s");
+        assert_eq!(judge_ages(&intervals, &BTreeMap::new()).detail, "loki: no sample, oauth2-proxy: no sample");
+    }
+}

@@ -1,0 +1,38 @@
+//! Whether what was installed runs.
+
+use crate::check::row::{Finding, Row, not_yet};
+use crate::check::verify::StackContext;
+use crate::cluster::{ClusterError, Readiness, TrackedRelease};
+
+pub(super) const ROWS: &[Row<StackContext>] =
+    &[Row::new("workloads-available", "workloads", "every workload of the stack is available", |context| {
+        Box::pin(available(context))
+    })
+    .within(30)
+    .hint("see `kubectl -n NAMESPACE get pods`, and `kubectl describe` of the one named above")];
+
+/// Judges by fresh lists, as the wait after an install does.
+async fn available(context: &StackContext) -> Finding {
+    not_yet(judge(context).await)
+}
+
+async fn judge(context: &StackContext) -> Result<Finding, String> {
+    let words = |error: ClusterError| error.to_string();
+    let (mut ready, mut desired) = (0, 0);
+    for release in &context.installed.releases {
+        let Some(manifest) = context.installed.manifests.get(release.component.as_str()) else {
+            return Ok(Finding::fail(format!("release {} is not installed", release.component)));
+        };
+        let name = release.component.as_str();
+        let tracked = TrackedRelease::new(name, &release.namespace, manifest).waiting_for(&release.wait_for);
+        let found = context.cluster.readiness(&tracked).await.map_err(words)?;
+        match found.verdict() {
+            Readiness::Failed { diagnosis } => return Ok(Finding::fail(diagnosis.cause.clone())),
+            Readiness::Waiting { why } => return Ok(Finding::not_yet(why)),
+            Readiness::Ready => {}
+        }
+        ready += found.ready;
+        desired += found.desired;
+    }
+    Ok(Finding::pass(format!("{ready} of {desired}")))
+}

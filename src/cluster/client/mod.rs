@@ -1,0 +1,102 @@
+//! From a kubeconfig to a client that has answered once; every way in which that fails is distinguished.
+
+mod access;
+mod client_certificate;
+mod connect_error;
+mod credentials;
+mod exec_plugin;
+mod kubeconfig;
+mod kubeconfig_schema;
+mod plain_proxy;
+mod proxy_route;
+mod transport;
+
+use std::time::Duration;
+
+use kube::Client;
+use kube::client::ClientBuilder;
+
+use crate::cluster::client::access::Access;
+use crate::cluster::client::connect_error::Attempt;
+use crate::cluster::client::credentials::Credentials;
+use crate::cluster::client::exec_plugin::Plugin;
+pub use crate::cluster::client::kubeconfig::KubeconfigOnce;
+use crate::cluster::client::kubeconfig::Places;
+pub(super) use crate::cluster::client::transport::Carrier;
+use crate::cluster::client::transport::{Transport, transport};
+use crate::cluster::cluster_identity::{Probe, SameCluster, identity};
+use crate::cluster::request_metrics::RequestCounts;
+use crate::cluster::request_timeout::TimeLimits;
+use crate::cluster::unresponsive::Answers;
+use crate::cluster::write_fence::Fence;
+use crate::cluster::{Cluster, ClusterError, ClusterTarget};
+use crate::process::Environment;
+
+const USER_AGENT: &str = concat!("tailwatch/", env!("CARGO_PKG_VERSION"));
+/// How long the API server may take for its first answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Cluster {
+    /// Reads the kubeconfig and asks the API server for its version, so that every later error is about the work.
+    pub async fn connect(target: &ClusterTarget) -> Result<Cluster, ClusterError> {
+        let access = Access::of(target)?;
+        let bad = |reason: String| bad_kubeconfig(&access, reason);
+        let credentials = credentials(&access, target).map_err(bad)?;
+        let Transport { carrier, refusals } = transport(&access, &credentials, USER_AGENT).map_err(bad)?;
+        let attempt = Attempt { access: &access, refusals: &refusals };
+        // A plugin may ask the person, which no time limit of a request allows for.
+        credentials.give().await.map_err(|error| attempt.bad(error.reason, error.next))?;
+        let server = access.server.to_string();
+        let counts = RequestCounts::recording(target.writes.clone());
+        let (fence, answers) = (Fence::default(), Answers::default());
+        let probe = Probe::new(&server, &transport(&access, &credentials, USER_AGENT).map_err(bad)?.carrier);
+        let client: Client = ClientBuilder::new(carrier, "default")
+            .with_layer(&counts)
+            .with_layer(&TimeLimits::new(&server, &fence, &answers))
+            .with_layer(&SameCluster(probe.clone()))
+            .build();
+        let version = match tokio::time::timeout(TIMEOUT, client.apiserver_version()).await {
+            Ok(Ok(version)) => version,
+            Ok(Err(error)) => return Err(attempt.failed(error)),
+            Err(_) => return Err(attempt.timed_out(TIMEOUT)),
+        };
+        let version =
+            version.git_version.trim_start_matches('v').split(['+', '-']).next().unwrap_or_default().to_owned();
+        let identity = identity(&client, &access.cluster.authority(), &probe).await?;
+        let Access { context, mut snapshot, .. } = access;
+        if let Some(issued) = credentials.in_place_of_plugin().await {
+            snapshot = snapshot.without_plugin(issued);
+        }
+        let kinds = Default::default();
+        Ok(Cluster { client, counts, context, snapshot, server, version, kinds, fence, answers, identity, probe })
+    }
+}
+
+/// kubectl sends credentials only by TLS.
+fn credentials(access: &Access, target: &ClusterTarget) -> Result<Credentials, String> {
+    if access.server.scheme() != "https" {
+        return Ok(Credentials::none());
+    }
+    let environment = Environment::without(target.withheld.iter().cloned());
+    let plugin = access.user.exec.as_ref().map(|exec| Plugin::new(exec, &access.cluster, environment));
+    Credentials::of(&access.user, plugin)
+}
+
+/// Names of the contexts, and the current one; empty where there is no kubeconfig but an in-cluster account.
+pub fn contexts(target: &ClusterTarget) -> Result<(Vec<String>, Option<String>), ClusterError> {
+    let places = Places::of(target);
+    let Some(kubeconfig) = places.read()? else {
+        let is_pod = !places.is_explicit() && access::is_in_cluster();
+        return if is_pod { Ok((Vec::new(), None)) } else { Err(places.missing()) };
+    };
+    let current = Some(kubeconfig.current.clone()).filter(|name| !name.is_empty());
+    Ok((kubeconfig.context_names(), current))
+}
+
+fn bad_kubeconfig(access: &Access, reason: String) -> ClusterError {
+    ClusterError::BadKubeconfig {
+        place: access.place.clone(),
+        reason,
+        next: "see whether `kubectl config view` accepts it".into(),
+    }
+}

@@ -1,0 +1,280 @@
+//! Which cluster it is, whatever its address: the UID of the namespace `kube-system`, which is made once with the cluster
+//! and never again. An address does not tell: a tunnel can be led to another cluster behind it.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::client::Body;
+use kube::{Api, Client};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt as _};
+
+use crate::cluster::client::Carrier;
+use crate::cluster::error::innermost;
+use crate::cluster::request_metrics::is_write;
+use crate::cluster::{Cluster, ClusterError};
+
+const NAMESPACE: &str = "kube-system";
+/// How long the API server may take for an answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer is good for the writes that follow it: a step writes many objects at once.
+const FRESH: Duration = Duration::from_millis(250);
+/// How often the UID is asked while helm works or checks are made, which send no writes of ours.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long the last comparison of a command may take.
+const LAST: Duration = Duration::from_secs(1);
+
+/// What a cluster is known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterIdentity {
+    /// UID of its namespace `kube-system`.
+    Uid(String),
+    /// The namespace may not be read, or there is none: a hash of the API server's address and certificate authority,
+    /// which cannot tell two clusters apart that share both.
+    Address(String),
+}
+
+impl fmt::Display for ClusterIdentity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClusterIdentity::Uid(uid) => formatter.write_str(uid),
+            ClusterIdentity::Address(hash) => write!(formatter, "address-{hash}"),
+        }
+    }
+}
+
+/// Compares the cluster behind the address with the one of the beginning. Cheap to clone; what one clone learns all know.
+///
+/// It asks by a client of its own, whose every request opens a connection, as every helm does: a connection that was
+/// opened earlier may lead to a cluster that the address leads to no more.
+#[derive(Clone)]
+pub(super) struct Probe {
+    server: Arc<str>,
+    client: Client,
+    expected: Arc<OnceLock<String>>,
+    /// When the two were last seen to be the same.
+    confirmed: Arc<Mutex<Option<Instant>>>,
+    /// The UID of the other cluster, once the address was seen to lead to one.
+    other: Arc<OnceLock<String>>,
+}
+
+impl Probe {
+    /// `carrier` must share its connections with nobody.
+    pub(super) fn new(server: &str, carrier: &Carrier) -> Probe {
+        let close = |mut request: Request<Body>| {
+            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            request
+        };
+        let client = Client::new(ServiceBuilder::new().map_request(close).service(carrier.clone()), "default");
+        Probe::asking(server, client)
+    }
+
+    /// One that expects nothing.
+    #[cfg(test)]
+    pub(super) fn none() -> Probe {
+        let never = |_: Request<Body>| std::future::pending::<Result<http::Response<Body>, std::io::Error>>();
+        Probe::asking("https://test", Client::new(tower::service_fn(never), "default"))
+    }
+
+    fn asking(server: &str, client: Client) -> Probe {
+        Probe {
+            server: server.into(),
+            client,
+            expected: Arc::default(),
+            confirmed: Arc::default(),
+            other: Arc::default(),
+        }
+    }
+
+    /// Where the identity is no UID there is nothing to compare.
+    fn expect(&self, identity: &ClusterIdentity) {
+        if let ClusterIdentity::Uid(uid) = identity {
+            let _ = self.expected.set(uid.clone());
+        }
+    }
+
+    /// The error once the address was seen to lead to another cluster.
+    fn elsewhere(&self) -> Option<ClusterError> {
+        let (expected, found) = (self.expected.get()?.clone(), self.other.get()?.clone());
+        Some(ClusterError::OtherCluster { server: self.server.to_string(), expected, found })
+    }
+
+    /// An error where the address leads to another cluster, now or at any time before; one question in a moment
+    /// answers everybody.
+    async fn confirm(&self, fresh_for: Duration) -> Result<(), ClusterError> {
+        let Some(expected) = self.expected.get() else { return Ok(()) };
+        let mut confirmed = self.confirmed.lock().await;
+        if let Some(error) = self.elsewhere() {
+            return Err(error);
+        }
+        if confirmed.is_some_and(|since| since.elapsed() < fresh_for) {
+            return Ok(());
+        }
+        let unreachable = |reason| ClusterError::Unreachable { server: self.server.to_string(), reason, next: None };
+        let asked = Api::<Namespace>::all(self.client.clone());
+        let found = match timeout(TIMEOUT, asked.get_metadata(NAMESPACE)).await {
+            Ok(Ok(found)) => found.metadata.uid.unwrap_or_default(),
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403 | 404) => {
+                format!("unknown, since it answers {}", status.code)
+            }
+            Ok(Err(kube::Error::Api(status))) => {
+                return Err(ClusterError::from_kube("cannot read namespace kube-system", kube::Error::Api(status)));
+            }
+            Ok(Err(error)) => return Err(unreachable(innermost(&error))),
+            Err(_) => return Err(unreachable(format!("no usable answer within {} s", TIMEOUT.as_secs()))),
+        };
+        if found != *expected {
+            let _ = self.other.set(found);
+            return self.elsewhere().map_or(Ok(()), Err);
+        }
+        *confirmed = Some(Instant::now());
+        Ok(())
+    }
+}
+
+impl Cluster {
+    /// What the cluster was known by when this run reached it.
+    pub fn identity(&self) -> &ClusterIdentity {
+        &self.identity
+    }
+
+    /// An error where the address leads to another cluster than when this run reached it; asked before each helm that
+    /// changes something. What the client itself sends is held back by [`SameCluster`].
+    pub async fn confirm_identity(&self) -> Result<(), ClusterError> {
+        self.probe.confirm(Duration::ZERO).await
+    }
+
+    /// Compares the UID a last time, unless the API server is silent: the error where it is that of another cluster, which
+    /// goes before whatever else ended the command.
+    pub async fn compare_identity(&self) -> Result<(), ClusterError> {
+        if self.silent_since().is_none() {
+            // That the API server does not answer is reported by what needs its answer.
+            let _ = timeout(LAST, self.confirm_identity()).await;
+        }
+        self.elsewhere().map_or(Ok(()), Err)
+    }
+
+    /// Does some work and cancels the token, which must end the work, as soon as the UID is that of another cluster.
+    pub async fn cancelling_elsewhere<T>(&self, cancel: &CancellationToken, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let compare = async {
+            while self.elsewhere().is_none() {
+                sleep(INTERVAL).await;
+                let _ = self.probe.confirm(INTERVAL / 2).await;
+            }
+        };
+        tokio::select! {
+            done = &mut work => return done,
+            () = compare => cancel.cancel(),
+        }
+        work.await
+    }
+
+    /// The error of [`Cluster::confirm_identity`], if it was ever met.
+    pub fn elsewhere(&self) -> Option<ClusterError> {
+        self.probe.elsewhere()
+    }
+}
+
+/// The layer of the client that sends no write to another cluster than the one of the beginning.
+#[derive(Clone)]
+pub(super) struct SameCluster(pub(super) Probe);
+
+impl<S> Layer<S> for SameCluster {
+    type Service = Confirming<S>;
+
+    fn layer(&self, inner: S) -> Confirming<S> {
+        Confirming { inner: Arc::new(Mutex::new(inner)), probe: self.0.clone() }
+    }
+}
+
+/// The service around kube's own, which is reached once it is known that the request may be sent.
+pub(super) struct Confirming<S> {
+    inner: Arc<Mutex<S>>,
+    probe: Probe,
+}
+
+impl<S, B, R> Service<Request<B>> for Confirming<S>
+where
+    S: Service<Request<B>, Response = R> + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: Send + 'static,
+{
+    type Response = R;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<R, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (inner, probe) = (self.inner.clone(), self.probe.clone());
+        Box::pin(async move {
+            if is_write(request.method(), request.uri()) {
+                probe.confirm(FRESH).await?;
+            }
+            let answer = inner.lock().await.ready().await.map_err(Into::into)?.call(request);
+            answer.await.map_err(Into::into)
+        })
+    }
+}
+
+/// Asks for it once. Where the namespace may not be read the address stands in.
+pub(super) async fn identity(
+    client: &Client,
+    authority: &[u8],
+    probe: &Probe,
+) -> Result<ClusterIdentity, ClusterError> {
+    let identity = asked_once(client, (&probe.server, authority)).await?;
+    probe.expect(&identity);
+    Ok(identity)
+}
+
+async fn asked_once(client: &Client, address: (&str, &[u8])) -> Result<ClusterIdentity, ClusterError> {
+    let unreachable = |reason| ClusterError::Unreachable { server: address.0.to_owned(), reason, next: None };
+    let asked = Api::<Namespace>::all(client.clone());
+    match timeout(TIMEOUT, asked.get_metadata(NAMESPACE)).await {
+        Ok(Ok(found)) => Ok(match found.metadata.uid.filter(|uid| !uid.is_empty()) {
+            Some(uid) => ClusterIdentity::Uid(uid),
+            None => of_address(address),
+        }),
+        // Whether the credentials are good for anything else is reported by what needs them.
+        Ok(Err(kube::Error::Api(status))) if status.code < 500 => Ok(of_address(address)),
+        Ok(Err(error)) => Err(ClusterError::from_kube("cannot read namespace kube-system", error)),
+        Err(_) => Err(unreachable(format!("no usable answer within {} s", TIMEOUT.as_secs()))),
+    }
+}
+
+/// Of the API server's URL and its certificate authority in PEM.
+fn of_address((server, authority): (&str, &[u8])) -> ClusterIdentity {
+    let mut hash = Sha256::new();
+    hash.update(server);
+    hash.update(authority);
+    ClusterIdentity::Address(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_distinguished_from_others_by_its_certificate_authority() {
+        let of = |server: &str, root: Option<&[u8]>| of_address((server, root.unwrap_or_default())).to_string();
+        let local = of("https://127.0.0.1:6443", Some(b"one"));
+        assert_eq!(local, of("https://127.0.0.1:6443", Some(b"one")));
+        assert_ne!(local, of("https://127.0.0.1:6443", Some(b"two")));
+        assert_ne!(local, of("https://127.0.0.1:7443", Some(b"one")));
+        assert_ne!(local, of("https://127.0.0.1:6443", None));
+    }
+}

@@ -1,0 +1,244 @@
+//! Reading objects of any kind. Which path a kind has is asked once and remembered, but an absent kind is asked
+//! again: CRDs appear during a run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::{StreamExt as _, TryStreamExt as _};
+use kube::Resource;
+use kube::api::{Api, ListParams, ObjectMeta};
+use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, GroupVersionKind, TypeMeta};
+use kube::discovery::{ApiCapabilities, Scope, pinned_kind};
+use serde_json::Value;
+
+use crate::cluster::{Cluster, ClusterError, ObjectRef, metadata};
+use crate::config::Secret;
+use crate::stack::SecretData;
+
+/// Objects per page; a large cluster is read in pages.
+pub(super) const PAGE: u32 = 500;
+/// Whole objects, dashboards among them, take memory.
+const SMALL_PAGE: u32 = 50;
+/// So few objects are asked for by name.
+const FEW: usize = 2;
+/// So many of a kind that stands for the whole cluster, of which others may have any number.
+const FEW_OF_ALL: usize = 20;
+/// Objects that are asked for side by side.
+const AT_ONCE: usize = 4;
+
+/// Where an object of a release stands: in the release's namespace, unless it names one.
+pub fn namespace_of<'a>(object: &'a Value, release: &'a str) -> &'a str {
+    let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
+    named.filter(|name| !name.is_empty()).unwrap_or(release)
+}
+
+impl ObjectRef {
+    /// Of an object's JSON.
+    pub fn of(object: &Value) -> ObjectRef {
+        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        ObjectRef {
+            api_version: text("/apiVersion"),
+            kind: text("/kind"),
+            namespace: object.pointer("/metadata/namespace").and_then(Value::as_str).map(str::to_owned),
+            name: text("/metadata/name"),
+        }
+    }
+}
+
+impl Cluster {
+    /// How a kind is served; `None` while the API server does not know it.
+    pub(super) async fn kind(
+        &self,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<Option<(ApiResource, Scope)>, ClusterError> {
+        let key = (api_version.to_owned(), kind.to_owned());
+        if let Some(known) = self.kinds.read().await.get(&key) {
+            return Ok(Some(known.clone()));
+        }
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        match pinned_kind(&self.client, &GroupVersionKind::gvk(group, version, kind)).await {
+            Ok((resource, ApiCapabilities { scope, .. })) => {
+                self.kinds.write().await.insert(key, (resource.clone(), scope.clone()));
+                Ok(Some((resource, scope)))
+            }
+            Err(kube::Error::Discovery(_)) => Ok(None),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(ClusterError::from_kube(&format!("cannot look up kind {kind}"), error)),
+        }
+    }
+
+    pub(super) async fn api(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<Option<Api<DynamicObject>>, ClusterError> {
+        self.api_as(api_version, kind, namespace).await
+    }
+
+    /// Access to a kind whose objects are read as `K`; `None` while the API server does not know the kind.
+    pub(super) async fn api_as<K>(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<Option<Api<K>>, ClusterError>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
+        let Some((resource, scope)) = self.kind(api_version, kind).await? else { return Ok(None) };
+        Ok(Some(match (scope, namespace) {
+            (Scope::Namespaced, Some(namespace)) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            _ => Api::all_with(self.client.clone(), &resource),
+        }))
+    }
+
+    /// One object, or `None`; an unknown kind is `None` too.
+    pub async fn get(&self, object: &ObjectRef) -> Result<Option<Value>, ClusterError> {
+        let Some(api) = self.api(&object.api_version, &object.kind, object.namespace.as_deref()).await? else {
+            return Ok(None);
+        };
+        let found = api.get_opt(&object.name).await;
+        let found = found
+            .map_err(|error| ClusterError::from_kube(&format!("cannot read {} {}", object.kind, object.name), error))?;
+        Ok(found.map(|object| serde_json::to_value(object).unwrap_or_default()))
+    }
+
+    /// Objects of a kind; `namespace` None: all. An unknown kind is an empty list.
+    pub async fn list(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        labels: Option<&str>,
+    ) -> Result<Vec<Value>, ClusterError> {
+        let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(Vec::new()) };
+        let mut parameters = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
+        parameters.limit = Some(PAGE);
+        let mut objects = Vec::new();
+        loop {
+            let page = api.list(&parameters).await;
+            let page = page.map_err(|error| ClusterError::from_kube(&format!("cannot list {kind} objects"), error))?;
+            parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            objects.extend(page.items.into_iter().map(|object| whole(object, api_version, kind)));
+            if parameters.continue_token.is_none() {
+                return Ok(objects);
+            }
+        }
+    }
+
+    /// Those objects of a kind that have one of the names, of lists in small pages; Secrets one by one, since helm's
+    /// records lie among them. `None`: the API server does not know the kind.
+    pub async fn find(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        names: &BTreeSet<&str>,
+    ) -> Result<Option<Vec<Value>>, ClusterError> {
+        let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(None) };
+        let failed = |error| ClusterError::from_kube(&format!("cannot read {kind} objects"), error);
+        let mut found = Vec::new();
+        let mut keep = |object: DynamicObject| found.push(whole(object, api_version, kind));
+        let is_everywhere = matches!(self.kind(api_version, kind).await?, Some((_, Scope::Cluster)));
+        if names.len() <= FEW || kind == "Secret" || (is_everywhere && names.len() <= FEW_OF_ALL) {
+            let each = futures::stream::iter(names).map(|name| api.get_opt(name)).buffered(AT_ONCE);
+            let each: Vec<Option<DynamicObject>> = each.try_collect().await.map_err(failed)?;
+            each.into_iter().flatten().for_each(&mut keep);
+            return Ok(Some(found));
+        }
+        let mut parameters = ListParams::default().limit(SMALL_PAGE);
+        loop {
+            let page = api.list(&parameters).await.map_err(failed)?;
+            parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            let is_asked =
+                |object: &DynamicObject| object.metadata.name.as_deref().is_some_and(|name| names.contains(name));
+            page.items.into_iter().filter(is_asked).for_each(&mut keep);
+            if parameters.continue_token.is_none() {
+                return Ok(Some(found));
+            }
+        }
+    }
+
+    /// Names of the objects of a kind, by metadata only.
+    pub async fn names(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<BTreeSet<String>, ClusterError> {
+        let found = self.metadata((api_version, kind), namespace, None).await?;
+        Ok(found.into_iter().filter_map(|metadata| metadata.name).collect())
+    }
+
+    /// Names of the first pods with some labels, at most `count`.
+    pub async fn some_pods(&self, namespace: &str, labels: &str, count: u32) -> Result<Vec<String>, ClusterError> {
+        let Some(api) = self.api("v1", "Pod", Some(namespace)).await? else { return Ok(Vec::new()) };
+        let page = api.list_metadata(&ListParams::default().labels(labels).limit(count)).await;
+        let page = page.map_err(|error| ClusterError::from_kube("cannot list Pod objects", error))?;
+        Ok(page.items.into_iter().filter_map(|object| object.metadata.name).collect())
+    }
+
+    /// Annotations of every object of a kind, by name.
+    pub async fn annotations(
+        &self,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<BTreeMap<String, BTreeMap<String, String>>, ClusterError> {
+        let found = self.metadata((api_version, kind), None, None).await?;
+        let named =
+            found.into_iter().filter_map(|metadata| Some((metadata.name?, metadata.annotations.unwrap_or_default())));
+        Ok(named.collect())
+    }
+
+    /// Metadata of the objects of a kind (apiVersion, kind), of those with some labels.
+    pub(super) async fn metadata(
+        &self,
+        (api_version, kind): (&str, &str),
+        namespace: Option<&str>,
+        labels: Option<&str>,
+    ) -> Result<Vec<ObjectMeta>, ClusterError> {
+        let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(Vec::new()) };
+        let found = metadata::metadata(&api, labels).await;
+        found.map_err(|error| ClusterError::from_kube(&format!("cannot list {kind} objects"), error))
+    }
+
+    /// A Secret's data, decoded; `None` when it does not exist.
+    pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<SecretData>, ClusterError> {
+        let reference = ObjectRef {
+            api_version: "v1".into(),
+            kind: "Secret".into(),
+            namespace: Some(namespace.to_owned()),
+            name: name.to_owned(),
+        };
+        let Some(secret) = self.get(&reference).await? else { return Ok(None) };
+        let data = secret.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+        let decode = |value: &Value| STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default();
+        Ok(Some(data.iter().map(|(key, value)| (key.clone(), Secret::new(decode(value)))).collect::<BTreeMap<_, _>>()))
+    }
+
+    /// Names of the IngressClasses.
+    pub async fn ingress_classes(&self) -> Result<Vec<String>, ClusterError> {
+        Ok(self.names("networking.k8s.io/v1", "IngressClass", None).await?.into_iter().collect())
+    }
+
+    /// Names of the StorageClasses, and whether each is the default.
+    pub async fn storage_classes(&self) -> Result<Vec<(String, bool)>, ClusterError> {
+        let classes = self.list("storage.k8s.io/v1", "StorageClass", None, None).await?;
+        let is_default = |class: &Value| {
+            class
+                .pointer("/metadata/annotations")
+                .and_then(|all| all.get("storageclass.kubernetes.io/is-default-class"))
+                == Some(&Value::from("true"))
+        };
+        Ok(classes.iter().map(|class| (ObjectRef::of(class).name, is_default(class))).collect())
+    }
+}
+
+/// Items of a list have no kind of their own.
+fn whole(mut object: DynamicObject, api_version: &str, kind: &str) -> Value {
+    object.types.get_or_insert_with(|| TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() });
+    serde_json::to_value(object).unwrap_or_default()
+}

@@ -1,0 +1,159 @@
+//! The records that helm keeps of its releases, as far as their labels tell: which revision is in which state, and
+//! which run of ours began it. And our own notes beside them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
+use crate::stack::{HelmDriver, RUN_LABEL, note_on_releases};
+
+/// What the name of every record begins with (helm pkg/storage, makeKey).
+const PREFIX: &str = "sh.helm.release.v1.";
+/// Status of a release that `helm uninstall --keep-history` took away.
+const UNINSTALLED: &str = "uninstalled";
+
+/// One revision of a release, from the labels of helm's record (helm pkg/storage/driver, secrets.go and cfgmaps.go).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevisionRecord {
+    /// Release name.
+    pub release: String,
+    /// Revision number.
+    pub revision: u32,
+    /// helm's word, e.g. `pending-upgrade`.
+    pub status: String,
+    /// The run of ours that made it, or the one before it: helm hands labels down.
+    pub run: Option<String>,
+    /// When it was last written, RFC 3339.
+    pub since: String,
+    /// When it was made.
+    pub created: Option<jiff::Timestamp>,
+    /// The object that helm keeps it in, and its uid.
+    object: (ObjectRef, String),
+}
+
+impl RevisionRecord {
+    /// The Secret or ConfigMap that helm keeps it in, and its uid.
+    pub fn object(&self) -> (&ObjectRef, &str) {
+        (&self.object.0, &self.object.1)
+    }
+}
+
+/// Whether any run of ours touched the release.
+pub fn is_ours(records: &[RevisionRecord], release: &str) -> bool {
+    records.iter().any(|record| record.release == release && record.run.is_some())
+}
+
+/// Releases of which these records say that they stand: the last revision was not taken away.
+pub fn standing(records: &[RevisionRecord]) -> BTreeSet<&str> {
+    let mut last: BTreeMap<&str, &RevisionRecord> = BTreeMap::new();
+    for record in records {
+        let known = last.entry(&record.release).or_insert(record);
+        if known.revision < record.revision {
+            *known = record;
+        }
+    }
+    last.into_iter().filter(|(_, record)| record.status != UNINSTALLED).map(|(name, _)| name).collect()
+}
+
+impl Cluster {
+    /// Every revision that helm keeps in a namespace with this driver.
+    pub async fn revision_records(
+        &self,
+        namespace: &str,
+        driver: HelmDriver,
+    ) -> Result<Vec<RevisionRecord>, ClusterError> {
+        let found = self.metadata(("v1", driver.kind()), Some(namespace), Some("owner=helm")).await?;
+        let record = |metadata: kube::api::ObjectMeta| {
+            let name = metadata.name.filter(|name| name.starts_with(PREFIX))?;
+            let labels = metadata.labels.unwrap_or_default();
+            let seconds = labels.get("modifiedAt").or_else(|| labels.get("createdAt"));
+            let since = seconds.and_then(|text| jiff::Timestamp::from_second(text.parse().ok()?).ok());
+            Some(RevisionRecord {
+                release: labels.get("name")?.clone(),
+                revision: labels.get("version")?.parse().ok()?,
+                status: labels.get("status")?.clone(),
+                run: labels.get(RUN_LABEL).cloned(),
+                since: since.map_or_else(|| "an unknown time".into(), |time| time.to_string()),
+                created: metadata.creation_timestamp.map(|time| time.0),
+                object: (
+                    ObjectRef {
+                        api_version: "v1".into(),
+                        kind: driver.kind().into(),
+                        namespace: Some(namespace.to_owned()),
+                        name,
+                    },
+                    metadata.uid.unwrap_or_default(),
+                ),
+            })
+        };
+        Ok(found.into_iter().filter_map(record).collect())
+    }
+
+    /// Our notes on the releases of a namespace, by key.
+    pub async fn notes(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterError> {
+        let kept = self.get(&ObjectRef::of(&note_on_releases(namespace, "", ""))).await?.unwrap_or_default();
+        let data = kept.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+        Ok(data.into_iter().filter_map(|(key, text)| Some((key, text.as_str()?.to_owned()))).collect())
+    }
+
+    /// Writes one of them. Each has a field manager of its own, so that one does not take the others away.
+    pub async fn note(&self, namespace: &str, key: &str, text: &str) -> Result<(), ClusterError> {
+        let note = note_on_releases(namespace, key, text);
+        self.apply_own(&note, &format!("{FIELD_MANAGER}-{key}"), &BTreeSet::new()).await
+    }
+}
+
+#[cfg(test)]
+impl RevisionRecord {
+    /// One for tests: revision and mark are what is judged.
+    pub(crate) fn for_tests(revision: u32, run: Option<&str>) -> RevisionRecord {
+        RevisionRecord {
+            release: "loki".into(),
+            revision,
+            status: String::new(),
+            run: run.map(str::to_owned),
+            since: "2026-11-25T01:00:00Z".into(),
+            created: None,
+            object: (
+                ObjectRef {
+                    api_version: "v1".into(),
+                    kind: "Secret".into(),
+                    namespace: Some("monitoring".into()),
+                    name: format!("{PREFIX}loki.v{revision}"),
+                },
+                format!("uid-{revision}"),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_release_that_a_run_of_ours_touched_is_ours() {
+        let record = RevisionRecord::for_tests;
+        assert!(is_ours(&[record(1, None), record(2, Some("a"))], "loki"));
+        assert!(!is_ours(&[record(1, None), record(2, None)], "loki"));
+        assert!(!is_ours(&[record(1, Some("a"))], "alloy"));
+    }
+
+    #[test]
+    fn a_release_is_unless_its_last_revision_was_taken_away() {
+        let record = |release: &str, revision: u32, status: &str| RevisionRecord {
+            release: release.into(),
+            status: status.into(),
+            ..RevisionRecord::for_tests(revision, None)
+        };
+        let records = [
+            record("loki", 2, "uninstalled"),
+            record("loki", 1, "superseded"),
+            record("alloy", 1, "uninstalled"),
+            record("alloy", 2, "deployed"),
+            record("oauth2-proxy", 1, "pending-install"),
+        ];
+        assert_eq!(standing(&records).into_iter().collect::<Vec<_>>(), ["alloy", "oauth2-proxy"]);
+    }
+}

@@ -1,0 +1,179 @@
+//! To whom an object belongs, as far as its metadata tells.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
+
+use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
+use crate::stack::{MANAGED_BY, TAILWATCH};
+
+const HELM: &str = "Helm";
+
+/// An object that stands, by its metadata alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Which.
+    pub object: ObjectRef,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Who set fields of it, its status aside.
+    pub managers: Vec<String>,
+}
+
+impl Held {
+    /// (name, namespace) of the helm release that it says to be of.
+    pub fn release(&self) -> Option<(&str, &str)> {
+        let mark = |key: &str| self.annotations.get(key).map(String::as_str);
+        Some((mark("meta.helm.sh/release-name")?, mark("meta.helm.sh/release-namespace")?))
+    }
+
+    /// Whether helm takes it for a part of this release, (name, namespace): both annotations and the label are right
+    /// (helm pkg/action/validate.go, checkOwnership).
+    pub fn is_part_of(&self, release: (&str, &str)) -> bool {
+        let managed = self.labels.get(MANAGED_BY).is_some_and(|manager| manager == HELM);
+        managed && self.release() == Some(release)
+    }
+
+    /// Whether it was applied with our field manager.
+    pub fn is_applied_by_us(&self) -> bool {
+        self.managers.iter().any(|manager| manager == FIELD_MANAGER)
+    }
+
+    /// `release prom in namespace metrics`, or `field manager kubectl-create`, with the label of another manager.
+    pub fn owner(&self) -> String {
+        let label = self.labels.get(MANAGED_BY).filter(|manager| *manager != HELM);
+        let label = label.map(|manager| format!(", label {MANAGED_BY}={manager}")).unwrap_or_default();
+        match (self.release(), self.managers.as_slice()) {
+            (Some((name, namespace)), _) => format!("release {name} in namespace {namespace}"),
+            (None, []) => format!("an unknown owner{label}"),
+            (None, managers) => format!("field manager {}{label}", managers.join(", ")),
+        }
+    }
+
+    /// Of an object's JSON.
+    pub fn of(object: &Value) -> Held {
+        let metadata = object.get("metadata").cloned().and_then(|value| serde_json::from_value(value).ok());
+        Held::from_metadata(ObjectRef::of(object), metadata.unwrap_or_default())
+    }
+
+    fn from_metadata(object: ObjectRef, metadata: ObjectMeta) -> Held {
+        let fields = metadata.managed_fields.unwrap_or_default();
+        let fields = fields.into_iter().filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty());
+        let mut managers: Vec<String> = fields.filter_map(|entry| entry.manager).collect();
+        managers.sort();
+        managers.dedup();
+        let (labels, annotations) = (metadata.labels.unwrap_or_default(), metadata.annotations.unwrap_or_default());
+        Held { object, labels, annotations, managers }
+    }
+}
+
+/// How much older than the object a record of its field managers may be. The API server writes the record a moment before
+/// the creation time (k8s.io/apiserver pkg/endpoints/handlers/patch.go, pkg/registry/rest/create.go).
+const RECORDED_BEFORE: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+
+/// Whether a field manager of ours set an entry of the object's labels or annotations. A copy of one of our objects
+/// has our marks and not our field managers, since `kubectl get -o yaml` leaves them out and the API server records who
+/// writes; a copy with `--show-managed-fields` has records that are older than itself. An object that passed through a
+/// backup is not told from a copy. Whoever may write the object can write in our name: this tells mistakes from ours,
+/// not attacks.
+pub(super) fn is_set_by_us(metadata: &ObjectMeta, map: &str, key: &str) -> bool {
+    let is_ours = |manager: &str| {
+        let rest = manager.strip_prefix(FIELD_MANAGER);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let sets = |fields: &Value| {
+        let field = fields.get("f:metadata").and_then(|metadata| metadata.get(format!("f:{map}")));
+        field.is_some_and(|map| map.get(format!("f:{key}")).is_some())
+    };
+    let made = metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let is_of_it = |time: jiff::Timestamp| made.is_none_or(|made| time.duration_until(made) <= RECORDED_BEFORE);
+    metadata.managed_fields.iter().flatten().any(|entry| {
+        entry.manager.as_deref().is_some_and(is_ours)
+            && entry.fields_v1.as_ref().is_some_and(|fields| sets(&fields.0))
+            && entry.time.as_ref().is_none_or(|time| is_of_it(time.0))
+    })
+}
+
+/// Whether an object is ours: it has our label, and a field manager of ours set it.
+pub(super) fn is_ours(metadata: &ObjectMeta) -> bool {
+    let label = metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY));
+    label.is_some_and(|value| value == TAILWATCH) && is_set_by_us(metadata, "labels", MANAGED_BY)
+}
+
+impl Cluster {
+    /// The objects of a kind; `namespace` None: all. An unknown kind is an empty list.
+    pub async fn held(
+        &self,
+        (api_version, kind): (&str, &str),
+        namespace: Option<&str>,
+    ) -> Result<Vec<Held>, ClusterError> {
+        let found = self.metadata((api_version, kind), namespace, None).await?;
+        let held = found.into_iter().filter_map(|metadata| {
+            let object = ObjectRef {
+                api_version: api_version.to_owned(),
+                kind: kind.to_owned(),
+                namespace: metadata.namespace.clone(),
+                name: metadata.name.clone()?,
+            };
+            Some(Held::from_metadata(object, metadata))
+        });
+        Ok(held.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Found;
+    use serde_json::json;
+
+    /// An object with our label, and the field managers that set it and its data.
+    fn labelled(label: &str, setter: &str, data: &str) -> Value {
+        let entry = |manager: &str, fields: Value| json!({"manager": manager, "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields});
+        let labels = json!({"f:metadata": {"f:labels": {"f:app.kubernetes.io/managed-by": {}}}});
+        let fields = [entry(setter, labels), entry(data, json!({"f:data": {"f:a": {}}}))];
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "m",
+            "labels": {"app.kubernetes.io/managed-by": label}, "managedFields": fields}})
+    }
+
+    #[test]
+    fn our_label_counts_where_a_field_manager_of_ours_set_it() {
+        for (label, setter, data, ours) in [
+            ("tailwatch", "tailwatch", "kubectl", true),
+            ("tailwatch", "tailwatch-loki", "tailwatch-loki", true),
+            ("tailwatch", "kubectl-client-side-apply", "kubectl-client-side-apply", false),
+            ("tailwatch", "kubectl", "tailwatch", false),
+            ("tailwatch", "tailwatcher", "tailwatcher", false),
+            ("argocd", "argocd", "tailwatch", false),
+        ] {
+            let object = labelled(label, setter, data);
+            assert_eq!(Found::of(&object).is_ours(), ours, "{label} {setter} {data}");
+        }
+        for (made, ours) in
+            [("2026-01-01T00:00:01Z", true), ("2026-01-02T00:00:00Z", false), ("2025-12-01T00:00:00Z", true)]
+        {
+            let mut object = labelled("tailwatch", "tailwatch", "tailwatch");
+            object["metadata"]["creationTimestamp"] = made.into();
+            object["metadata"]["managedFields"][0]["time"] = "2026-01-01T00:00:00Z".into();
+            assert_eq!(Found::of(&object).is_ours(), ours, "made {made}, with the record of a field manager");
+        }
+        let bare = json!({"kind": "Secret", "metadata": {"labels": {"app.kubernetes.io/managed-by": "tailwatch"}}});
+        assert!(!Found::of(&bare).is_ours(), "without managed fields nothing is proven");
+    }
+
+    #[test]
+    fn an_owner_is_reported_by_release_manager_and_label() {
+        assert_eq!(
+            Held::of(&labelled("argocd", "b", "a")).owner(),
+            "field manager a, b, label app.kubernetes.io/managed-by=argocd"
+        );
+        let mut of_release = labelled("Helm", "helm", "helm");
+        of_release["metadata"]["annotations"] =
+            json!({"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "m"});
+        assert_eq!(Held::of(&of_release).owner(), "release shop in namespace m");
+        assert_eq!(Held::of(&json!({"kind": "Secret"})).owner(), "an unknown owner");
+    }
+}

@@ -1,0 +1,243 @@
+//! Objects by their metadata alone, of one kind or of every kind there is, and what can be distinguished from it.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, ListParams};
+use kube::core::{ApiResource, DynamicObject};
+use kube::discovery::{self, Discovery, Scope, verbs};
+use serde_json::Value;
+
+use crate::cluster::dynamic::PAGE;
+use crate::cluster::{Cluster, ClusterError, ObjectRef, managed_by};
+use crate::stack::MADE_BY_US;
+
+/// Lists that run side by side.
+const LISTS_AT_ONCE: usize = 8;
+
+/// An object by its metadata.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// e.g. `apps/v1`
+    pub api_version: String,
+    /// e.g. `Deployment`
+    pub kind: String,
+    /// The lower-case plural and the group, e.g. `deployments.apps`: the name of its CRD where it has one.
+    pub resource: String,
+    metadata: ObjectMeta,
+}
+
+impl Found {
+    /// Of an object's JSON, which names its kind.
+    pub fn of(object: &Value) -> Found {
+        let ObjectRef { api_version, kind, .. } = ObjectRef::of(object);
+        let metadata = object.get("metadata").cloned().and_then(|value| serde_json::from_value(value).ok());
+        Found { api_version, kind, resource: String::new(), metadata: metadata.unwrap_or_default() }
+    }
+
+    /// Where it stands.
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef {
+            api_version: self.api_version.clone(),
+            kind: self.kind.clone(),
+            namespace: self.metadata.namespace.clone(),
+            name: self.name().to_owned(),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Its namespace, "" for cluster-scoped kinds.
+    pub fn namespace(&self) -> &str {
+        self.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// Its uid, which no other object ever has.
+    pub fn uid(&self) -> &str {
+        self.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    /// A label, "" when there is none.
+    pub fn label(&self, key: &str) -> &str {
+        self.metadata.labels.as_ref().and_then(|labels| labels.get(key)).map_or("", String::as_str)
+    }
+
+    /// An annotation, "" when there is none.
+    pub fn annotation(&self, key: &str) -> &str {
+        self.metadata.annotations.as_ref().and_then(|all| all.get(key)).map_or("", String::as_str)
+    }
+
+    /// Whether we made it or took it over: it has our label, and a field manager of ours set that.
+    pub fn is_ours(&self) -> bool {
+        managed_by::is_ours(&self.metadata)
+    }
+
+    /// Whether we made this namespace: it has our mark, and a field manager of ours set that.
+    pub fn is_created_by_us(&self) -> bool {
+        !self.annotation(MADE_BY_US).is_empty() && managed_by::is_set_by_us(&self.metadata, "annotations", MADE_BY_US)
+    }
+
+    /// Whether a field manager of ours set this label, to whatever value.
+    pub fn is_label_of_ours(&self, key: &str) -> bool {
+        managed_by::is_set_by_us(&self.metadata, "labels", key)
+    }
+
+    /// `Deployment shop`: another object that keeps it, and makes it again when it is changed or deleted.
+    pub fn controller(&self) -> Option<String> {
+        let mut owners = self.metadata.owner_references.iter().flatten();
+        owners.next().map(|owner| format!("{} {}", owner.kind, owner.name))
+    }
+
+    /// Whether its chart asks helm to leave it when the release goes.
+    pub fn is_kept(&self) -> bool {
+        self.annotation("helm.sh/resource-policy") == "keep"
+    }
+
+    /// Keys of its annotations.
+    pub fn annotations(&self) -> impl Iterator<Item = &str> {
+        self.metadata.annotations.iter().flatten().map(|(key, _)| key.as_str())
+    }
+
+    /// Uids of its owners, with which it goes.
+    pub fn owners(&self) -> impl Iterator<Item = &str> {
+        self.metadata.owner_references.iter().flatten().map(|owner| owner.uid.as_str())
+    }
+
+    /// Whether somebody has deleted it and it is on its way out.
+    pub fn is_leaving(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Seconds it was given to end in.
+    pub fn grace_seconds(&self) -> Option<i64> {
+        self.metadata.deletion_grace_period_seconds
+    }
+
+    /// What must let it go before it is gone.
+    pub fn finalizers(&self) -> &[String] {
+        self.metadata.finalizers.as_deref().unwrap_or_default()
+    }
+
+    /// Field managers that set something of its specification.
+    pub fn managers_of_spec(&self) -> BTreeSet<&str> {
+        let entries = self.metadata.managed_fields.iter().flatten();
+        let sets_spec =
+            entries.filter(|entry| entry.fields_v1.as_ref().is_some_and(|set| set.0.get("f:spec").is_some()));
+        sets_spec.filter_map(|entry| entry.manager.as_deref()).collect()
+    }
+}
+
+impl Cluster {
+    /// Objects of a kind; `namespace` None: all. An unknown kind is an empty list.
+    pub async fn found(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<Vec<Found>, ClusterError> {
+        let Some((resource, scope)) = self.kind(api_version, kind).await? else { return Ok(Vec::new()) };
+        self.found_of(&resource, namespace.filter(|_| scope == Scope::Namespaced)).await
+    }
+
+    /// Everything in a namespace that can be listed and deleted, but events.
+    pub async fn contents(&self, namespace: &str) -> Result<Vec<Found>, ClusterError> {
+        let discovered = Discovery::new(self.client.clone()).run_aggregated().await;
+        let discovered = discovered.map_err(|error| ClusterError::from_kube("cannot discover the API", error))?;
+        let mut kinds = Vec::new();
+        for (resource, capabilities) in discovered.groups().flat_map(|group| group.resources_by_stability()) {
+            let can = |verb| capabilities.supports_operation(verb);
+            let counts = can(verbs::LIST) && can(verbs::DELETE) && resource.kind != "Event";
+            if counts && capabilities.scope == Scope::Namespaced {
+                kinds.push(resource);
+            }
+        }
+        let lists = stream::iter(&kinds).map(|resource| self.found_of(resource, Some(namespace)));
+        Ok(lists.buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
+    }
+
+    /// Every object of an API group's kinds, in all namespaces; a group that is not served has none.
+    pub async fn of_group(&self, group: &str) -> Result<Vec<Found>, ClusterError> {
+        let discovered = match discovery::group(&self.client, group).await {
+            Ok(discovered) => discovered,
+            Err(kube::Error::Discovery(_)) => return Ok(Vec::new()),
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
+            Err(error) => return Err(ClusterError::from_kube(&format!("cannot look up the API {group}"), error)),
+        };
+        let kinds = discovered.resources_by_stability();
+        let lists = kinds.iter().filter(|(_, capabilities)| capabilities.supports_operation(verbs::LIST));
+        let lists = stream::iter(lists).map(|(resource, _)| self.found_of(resource, None));
+        Ok(lists.buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
+    }
+
+    /// Services of type LoadBalancer, of every namespace, without most of their labels and annotations.
+    pub async fn load_balancers(&self) -> Result<Vec<Value>, ClusterError> {
+        self.list_slim("v1", "Service", None, &ListParams::default().fields("spec.type=LoadBalancer")).await
+    }
+
+    /// (claim, pod) of a namespace: which pods mount which claims.
+    pub async fn claims_in_use(&self, namespace: &str) -> Result<Vec<(String, String)>, ClusterError> {
+        let pods = self.list_slim("v1", "Pod", Some(namespace), &ListParams::default()).await?;
+        let mounts = pods.iter().flat_map(|pod| {
+            let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
+            let claims = volumes.filter_map(|volume| volume.pointer("/persistentVolumeClaim/claimName")?.as_str());
+            claims.map(|claim| (claim.to_owned(), ObjectRef::of(pod).name))
+        });
+        Ok(mounts.collect())
+    }
+
+    async fn found_of(&self, resource: &ApiResource, namespace: Option<&str>) -> Result<Vec<Found>, ClusterError> {
+        let api = match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
+            None => Api::all_with(self.client.clone(), resource),
+        };
+        let with_kind = |metadata| Found {
+            api_version: resource.api_version.clone(),
+            kind: resource.kind.clone(),
+            resource: format!("{}.{}", resource.plural, resource.group),
+            metadata,
+        };
+        match metadata(&api, None).await {
+            Ok(found) => Ok(found.into_iter().map(with_kind).collect()),
+            // Its CRD has gone since it was looked up: an absent namespace would be an empty list.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+            Err(error) => Err(ClusterError::from_kube(&format!("cannot list {} objects", resource.kind), error)),
+        }
+    }
+}
+
+/// Metadata of every object, or of those with some labels, in pages.
+pub(super) async fn metadata(api: &Api<DynamicObject>, labels: Option<&str>) -> Result<Vec<ObjectMeta>, kube::Error> {
+    let mut parameters = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
+    parameters.limit = Some(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let page = api.list_metadata(&parameters).await?;
+        parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+        found.extend(page.items.into_iter().map(|object| object.metadata));
+        if parameters.continue_token.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Found {
+    /// Of an object's JSON, whose labels and annotations were all set by this field manager.
+    pub(crate) fn set_by(manager: &str, object: &Value) -> Found {
+        let mut object = object.clone();
+        let fields = |map: &str| -> Value {
+            let keys = object["metadata"][map].as_object().into_iter().flatten();
+            keys.map(|(key, _)| (format!("f:{key}"), serde_json::json!({}))).collect::<serde_json::Map<_, _>>().into()
+        };
+        let fields =
+            serde_json::json!({"f:metadata": {"f:labels": fields("labels"), "f:annotations": fields("annotations")}});
+        let entry =
+            serde_json::json!({"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields});
+        object["metadata"]["managedFields"] = serde_json::json!([entry]);
+        Found::of(&object)
+    }
+}

@@ -1,0 +1,197 @@
+//! HTTP through the API server's port-forward: the way in that needs no route, no Service proxy and no Ingress.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::Api;
+use serde_json::Value;
+
+use crate::cluster::watch::cache::has_condition;
+use crate::cluster::{Cluster, ClusterError, ObjectRef};
+
+/// Larger answers are refused; the largest we ask for are Prometheus' targets.
+const LARGEST_BODY: usize = 32 << 20;
+
+/// A request through the API server's port-forward.
+#[derive(Clone, Debug)]
+pub struct ForwardRequest {
+    /// Namespace of the Service or pod.
+    pub namespace: String,
+    /// Where to.
+    pub target: ForwardTarget,
+    /// Path and query, e.g. `/api/v1/targets?state=active`.
+    pub path: String,
+    /// `GET` or `POST`.
+    pub method: http::Method,
+    /// Extra headers; `Host` included where it must differ.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Option<String>,
+    /// Deadline for the whole exchange.
+    pub timeout: Duration,
+}
+
+/// Where a forwarded request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForwardTarget {
+    /// A Service and one of its ports: resolved to a ready pod and its container port.
+    Service {
+        /// Service name.
+        name: String,
+        /// Service port number.
+        port: u16,
+    },
+    /// A pod and a container port.
+    Pod {
+        /// Pod name.
+        name: String,
+        /// Container port.
+        port: u16,
+    },
+}
+
+impl std::fmt::Display for ForwardTarget {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ForwardTarget::Service { name, port } => write!(formatter, "Service {name}:{port}"),
+            ForwardTarget::Pod { name, port } => write!(formatter, "pod {name}:{port}"),
+        }
+    }
+}
+
+/// An answer through the port-forward; redirects are not followed.
+#[derive(Clone, Debug)]
+pub struct ForwardResponse {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Body as text.
+    pub body: String,
+}
+
+impl ForwardResponse {
+    /// The first header of a name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Cluster {
+    /// One HTTP exchange through the API server's port-forward.
+    pub async fn forward(&self, request: &ForwardRequest) -> Result<ForwardResponse, ClusterError> {
+        let no_answer = |reason: String| ClusterError::NoAnswer { target: request.target.to_string(), reason };
+        match tokio::time::timeout(request.timeout, self.exchange(request)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(no_answer(format!("no answer within {} s", request.timeout.as_secs()))),
+        }
+    }
+
+    async fn exchange(&self, request: &ForwardRequest) -> Result<ForwardResponse, ClusterError> {
+        let no_answer = |reason: String| ClusterError::NoAnswer { target: request.target.to_string(), reason };
+        let broken = |error: hyper::Error| no_answer(super::error::innermost(&error));
+        let (pod, port) = self.resolve(request).await?;
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &request.namespace);
+        let forwarded = pods.portforward(&pod, &[port]).await;
+        let mut forwarded = forwarded
+            .map_err(|error| ClusterError::from_kube(&format!("cannot forward a port to pod {pod}"), error))?;
+        let stream = forwarded.take_stream(port).ok_or_else(|| no_answer("the API server gave no stream".into()))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let connection = tokio::spawn(connection);
+        if !request.method.is_safe() {
+            self.counts.writes().begin();
+        }
+        let answered = async {
+            let response = sender.send_request(build(request)?).await.map_err(broken)?;
+            let status = response.status().as_u16();
+            let headers = response.headers().iter().map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            });
+            let headers = headers.collect();
+            let body = Limited::new(response.into_body(), LARGEST_BODY).collect().await;
+            let body = body.map_err(|error| no_answer(error.to_string()))?.to_bytes();
+            Ok(ForwardResponse { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+        };
+        let answered = answered.await;
+        connection.abort();
+        // What the port-forward itself says tells more than "connection closed".
+        match (answered, forwarded.take_error(port)) {
+            (Err(ClusterError::NoAnswer { target, reason }), Some(said)) => {
+                let said = tokio::time::timeout(Duration::from_millis(200), said).await.ok().flatten();
+                Err(ClusterError::NoAnswer { target, reason: said.unwrap_or(reason) })
+            }
+            (answered, _) => answered,
+        }
+    }
+
+    /// Pod and container port behind a target.
+    async fn resolve(&self, request: &ForwardRequest) -> Result<(String, u16), ClusterError> {
+        let (name, port) = match &request.target {
+            ForwardTarget::Pod { name, port } => return Ok((name.clone(), *port)),
+            ForwardTarget::Service { name, port } => (name, *port),
+        };
+        let no_pod = || ClusterError::NoPod { target: request.target.to_string() };
+        let reference = ObjectRef {
+            api_version: "v1".into(),
+            kind: "Service".into(),
+            namespace: Some(request.namespace.clone()),
+            name: name.clone(),
+        };
+        let service = self.get(&reference).await?.ok_or_else(no_pod)?;
+        let selector = service.pointer("/spec/selector").and_then(Value::as_object).ok_or_else(no_pod)?;
+        let labels: Vec<String> =
+            selector.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+        let pods = self.list("v1", "Pod", Some(&request.namespace), Some(&labels.join(","))).await?;
+        let pod = pods.iter().find(|pod| has_condition(pod, "Ready")).ok_or_else(no_pod)?;
+        let target = target_port(&service, port, pod).ok_or_else(no_pod)?;
+        Ok((ObjectRef::of(pod).name, target))
+    }
+}
+
+/// The container port a Service's port leads to, by number or by name.
+fn target_port(service: &Value, port: u16, pod: &Value) -> Option<u16> {
+    let ports = service.pointer("/spec/ports")?.as_array()?;
+    let entry = ports.iter().find(|entry| entry["port"].as_u64() == Some(u64::from(port)))?;
+    let Some(name) = entry["targetPort"].as_str() else {
+        let number = entry["targetPort"].as_u64().unwrap_or(u64::from(port));
+        return u16::try_from(number).ok();
+    };
+    let containers = pod.pointer("/spec/containers")?.as_array()?;
+    let mut ports = containers.iter().filter_map(|container| container["ports"].as_array()).flatten();
+    let found = ports.find(|port| port["name"].as_str() == Some(name))?;
+    u16::try_from(found["containerPort"].as_u64()?).ok()
+}
+
+fn build(request: &ForwardRequest) -> Result<http::Request<Full<Bytes>>, ClusterError> {
+    let mut built = http::Request::builder().method(request.method.clone()).uri(&request.path);
+    if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        built = built.header("host", "localhost");
+    }
+    for (name, value) in &request.headers {
+        built = built.header(name, value);
+    }
+    let body = Full::new(Bytes::from(request.body.clone().unwrap_or_default()));
+    built
+        .body(body)
+        .map_err(|error| ClusterError::NoAnswer { target: request.target.to_string(), reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_services_port_leads_to_the_containers_by_number_or_name() {
+        let pod = json!({"spec": {"containers": [{"ports": [{"name": "http", "containerPort": 4180}]}]}});
+        let service = |target: Value| json!({"spec": {"ports": [{"port": 80, "targetPort": target}]}});
+        assert_eq!(target_port(&service(json!("http")), 80, &pod), Some(4180));
+        assert_eq!(target_port(&service(json!(3000)), 80, &pod), Some(3000));
+        assert_eq!(target_port(&service(json!("other")), 80, &pod), None);
+        assert_eq!(target_port(&service(json!(3000)), 81, &pod), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! What stands, and which versions the repositories have of it. Reads only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::try_join_all;
+use semver::Version;
+
+use crate::cluster::Cluster;
+use crate::config::{ChartRepository, ComponentName, Draft};
+use crate::error::Error;
+use crate::helm::{Helm, ReleaseInfo};
+use crate::plan::{self, Mirror, Offer, PlanError};
+use crate::stack::{Catalogue, ChartPlace};
+
+/// Version by component.
+pub(super) type Versions = BTreeMap<ComponentName, Version>;
+
+/// The releases of the stack that stand.
+pub(super) async fn standing(
+    (cluster, helm): (&Cluster, &Helm),
+    catalogue: &Catalogue,
+    draft: &Draft,
+) -> Result<Versions, Error> {
+    let namespace = namespace(draft);
+    let rows = catalogue.overview(&namespace);
+    let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
+    let releases = plan::installed_releases(cluster, helm, named).await?;
+    let found: Versions = rows
+        .iter()
+        .filter_map(|row| {
+            let of_row = |info: &&ReleaseInfo| info.name == row.name && info.namespace == row.namespace;
+            let info = releases.iter().find(of_row)?;
+            Some((row.name.parse().ok()?, info.chart_version.clone()))
+        })
+        .collect();
+    if found.is_empty() { Err(PlanError::NothingInstalled { namespace }.into()) } else { Ok(found) }
+}
+
+/// What the repositories offer of what stands, in the order of the catalogue; every repository is asked once, all side
+/// by side.
+pub(super) async fn offers(
+    helm: &Helm,
+    catalogue: &Catalogue,
+    draft: &Draft,
+    standing: Versions,
+) -> Result<Vec<Offer>, Error> {
+    let mirror = mirror(draft)?;
+    let components: Vec<&ComponentName> =
+        catalogue.versions().map(|(name, _)| name).filter(|name| standing.contains_key(name)).collect();
+    let mut places: BTreeMap<&ComponentName, Vec<ChartPlace>> = BTreeMap::new();
+    for &component in &components {
+        let installed = &standing[component];
+        let left = |place: &ChartPlace| place.below.as_ref().is_some_and(|below| below <= installed);
+        let all = catalogue.places(component, mirror.as_ref()).into_iter();
+        places.insert(component, all.filter(|place| !left(place)).collect());
+    }
+    let mut charts: BTreeMap<&ChartRepository, BTreeSet<&str>> = BTreeMap::new();
+    for place in places.values().flatten() {
+        charts.entry(&place.repository).or_default().insert(&place.chart);
+    }
+    let reads = charts.into_iter().map(|(repository, charts)| async move {
+        let charts: Vec<&str> = charts.into_iter().collect();
+        let what = format!("cannot list the versions of {} in {repository}", charts.join(", "));
+        let found = helm.versions(repository, &charts).await.map_err(|source| PlanError::Helm { what, source })?;
+        Ok::<_, PlanError>((repository, found))
+    });
+    let found: BTreeMap<_, _> = try_join_all(reads).await?.into_iter().collect();
+    let offer = |component: &ComponentName| {
+        let of_place = |place: &ChartPlace| {
+            let versions = found.get(&place.repository).and_then(|charts| charts.get(&place.chart)).into_iter();
+            versions.flatten().filter(|version| place.has(version)).cloned().collect::<Vec<_>>()
+        };
+        let mut versions: Vec<Version> = places[component].iter().flat_map(of_place).collect();
+        versions.sort_by(|one, other| other.cmp(one));
+        Some(Offer {
+            component: component.clone(),
+            installed: standing[component].clone(),
+            versions,
+            path: catalogue.path(component)?.clone(),
+            from_mirror: if mirror.is_some() { Mirror::ForAll } else { Mirror::None },
+        })
+    };
+    Ok(components.into_iter().filter_map(offer).collect())
+}
+
+pub(super) fn namespace(draft: &Draft) -> String {
+    draft.text("namespace").map_or_else(String::new, |(text, _)| text)
+}
+
+/// The answer `charts.repository`.
+fn mirror(draft: &Draft) -> Result<Option<ChartRepository>, Error> {
+    let Some((text, _)) = draft.text("charts.repository") else { return Ok(None) };
+    let wrong = |invalid| Error::Usage { message: format!("charts.repository {text}: {invalid}"), hint: None };
+    text.parse().map(Some).map_err(wrong)
+}

@@ -1,0 +1,148 @@
+//! The last event of a run. A run that executed a plan sends it itself; a command that ended before that gets it here,
+//! so that `--output json` ends with exactly one `run-finished`, whatever the exit code.
+
+use std::time::Instant;
+
+use tokio::task::JoinHandle;
+
+use crate::cli::{Command, GlobalArgs, Output};
+use crate::cluster::Cluster;
+use crate::error::{CommandError, Error};
+use crate::event::{Event, RunOutcome, RunSummary, StepResult};
+
+use crate::report::{self, Record};
+use crate::write_record::{ClusterState, Writes};
+
+/// The name of a command whose JSON is one event a line.
+pub(super) fn streams(command: Option<&Command>) -> Option<&'static str> {
+    match command {
+        Some(Command::Install { .. }) => Some("install"),
+        Some(Command::Upgrade(_)) => Some("upgrade"),
+        Some(Command::Uninstall(_)) => Some("uninstall"),
+        // The guided installation needs a person, who reads no JSON.
+        None | Some(_) => None,
+    }
+}
+
+/// How a run that executed a plan ended, without its steps and checks.
+pub(super) fn summary(
+    ended: &Result<u8, CommandError>,
+    (started, cluster): (Instant, &Cluster),
+    writes: &Writes,
+) -> RunSummary {
+    RunSummary { api_requests: cluster.request_counts(), ..summary_of(ended, started, writes.state()) }
+}
+
+fn summary_of(ended: &Result<u8, CommandError>, started: Instant, cluster: ClusterState) -> RunSummary {
+    let code = ended.as_ref().map_or_else(CommandError::exit_code, |code| *code);
+    RunSummary {
+        outcome: RunOutcome::of(code),
+        cluster_changed: cluster == ClusterState::Changed,
+        error: ended.as_ref().err().map(report::error_message::fact),
+        steps: Vec::new(),
+        checks: Vec::new(),
+        seconds: started.elapsed().as_secs_f64(),
+        peak_rss_kib: peak_rss_kib(),
+        api_requests: Default::default(),
+    }
+}
+
+/// Ends the reporter of a run that did not come to its first event; returns why.
+pub(super) async fn left(reporter: JoinHandle<()>, why: Error) -> Error {
+    // The signals keep a sender, so that the stream does not end by itself.
+    reporter.abort();
+    let _ = reporter.await;
+    why
+}
+
+/// A command before its plan is executed.
+pub(super) struct Early<'a> {
+    pub(super) global: &'a GlobalArgs,
+    pub(super) command: &'static str,
+    pub(super) started: Instant,
+}
+
+impl Early<'_> {
+    /// With `--output json`, the first and the last event of a command that failed and whose run did not send them.
+    pub(super) fn finish(&self, ended: &Result<u8, CommandError>, record: &Record) {
+        let Err(error) = ended else { return };
+        if self.global.output != Output::Json || record.is_finished() {
+            return;
+        }
+        let (context, namespace) = match record.place_known() {
+            Some((context, namespace)) => (context, Some(namespace)),
+            None => (self.global.context.clone(), self.global.namespace.clone()),
+        };
+        let checks = record.checks_so_far();
+        let summary = RunSummary { checks, ..summary_of(ended, self.started, error.cluster) };
+        if let Some((ended, left)) = record.steps_left() {
+            let events = left.iter().map(ending_of).collect::<Vec<_>>();
+            let end = Event::RunFinished(RunSummary { steps: [ended, left].concat(), ..summary });
+            return report::write_events(self.global.log_file.as_deref(), events.into_iter().chain([end]));
+        }
+        report::write_events(self.global.log_file.as_deref(), whole_run(self.command, (context, namespace), summary));
+    }
+}
+
+fn ending_of(left: &StepResult) -> Event {
+    Event::StepFinished {
+        component: left.component.clone(),
+        wave: left.wave,
+        outcome: left.outcome,
+        seconds: left.seconds,
+        message: None,
+        causes: Vec::new(),
+        hint: None,
+        diagnosis: None,
+        rollback: None,
+    }
+}
+
+/// The events of a run of no steps.
+fn whole_run(command: &str, (context, namespace): (Option<String>, Option<String>), end: RunSummary) -> [Event; 2] {
+    let version = env!("CARGO_PKG_VERSION").into();
+    let steps = Vec::new();
+    [Event::RunStarted { command: command.into(), context, namespace, version, steps }, Event::RunFinished(end)]
+}
+
+/// The events of a command whose line clap refused.
+pub(super) fn refused(command: &str, refusal: &clap::Error) {
+    let text = refusal.render().to_string();
+    // Usage and the way to the help follow after an empty line.
+    let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let hint = Some("add `--help` to the command to see what it takes".to_owned());
+    let ended = Err(CommandError::new(Error::Usage { message, hint }, ClusterState::Unchanged));
+    let end = summary_of(&ended, Instant::now(), ClusterState::Unchanged);
+    report::write_events(None, whole_run(command, (None, None), end));
+}
+
+/// getrusage(2): ru_maxrss is in KiB on Linux, in bytes on macOS.
+fn peak_rss_kib() -> u64 {
+    use nix::sys::resource::{UsageWho, getrusage};
+    let largest = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.max_rss());
+    let largest = u64::try_from(largest).unwrap_or(0);
+    if cfg!(target_os = "macos") { largest / 1024 } else { largest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outcome_follows_the_exit_code_and_the_error_is_reported() {
+        let of = |error, cluster| summary_of(&Err(CommandError::new(error, cluster)), Instant::now(), cluster);
+        let refused = || Error::Preflight { failed: 1, total: 2 };
+        let before = of(refused(), ClusterState::Unchanged);
+        assert_eq!((before.outcome, before.cluster_changed), (RunOutcome::PreflightFailed, false));
+        let reported = before.error.unwrap();
+        assert_eq!((reported.message.as_str(), reported.exit_code), ("1 of 2 checks failed, nothing was changed", 4));
+        assert!(reported.hint.is_some());
+        let after = of(refused(), ClusterState::Changed);
+        assert_eq!((after.outcome, after.cluster_changed), (RunOutcome::Failed, true));
+        assert_eq!(after.error.unwrap().exit_code, crate::exit_code::INSTALL);
+        let fine = summary_of(&Ok(crate::exit_code::OK), Instant::now(), ClusterState::Changed);
+        assert_eq!((fine.outcome, fine.error), (RunOutcome::Succeeded, None));
+        assert_eq!(of(Error::Interrupted, ClusterState::Unchanged).outcome, RunOutcome::Cancelled);
+    }
+}

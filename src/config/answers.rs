@@ -1,0 +1,257 @@
+//! Every answer as a row: key, environment twin, help, default, how its text is judged. Template, schema, `--set`,
+//! environment, prompts and `answers show` are all driven by this table.
+
+use crate::config::{
+    AnonymousRole, ChartRepository, ClientId, GroupName, GroupsClaim, Hostname, Invalid, IssuerUrl, LogsMode,
+    Namespace, OperatorMode, Quantity, RetentionPeriod, StorageClassName, TailnetDomain, TailscaleTag,
+};
+
+/// What an answer's value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One text.
+    Text,
+    /// A list of texts, never empty where it is required.
+    List,
+    /// `{ env: NAME }` or `{ file: PATH }`; a literal is refused.
+    Secret,
+}
+
+/// One answer.
+#[derive(Debug)]
+pub struct Row {
+    /// Key path in the answers file.
+    pub key: &'static str,
+    /// Shape of its value.
+    pub shape: Shape,
+    /// One line for people.
+    pub help: &'static str,
+    /// A value that would be valid.
+    pub example: &'static str,
+    /// Used where nobody answers; lists are comma-separated; `None`: no default.
+    pub default: Option<&'static str>,
+    /// Whether the stack cannot be built without it.
+    pub required: bool,
+    /// Whether it decides who gets in, what is installed or from where: saved answers alone cannot change it.
+    pub security: bool,
+    judge: fn(&str) -> Result<String, Invalid>,
+}
+
+impl Row {
+    /// Judges one text (of a list: one entry) and returns its normal form.
+    pub fn judge(&self, text: &str) -> Result<String, Invalid> {
+        (self.judge)(text)
+    }
+}
+
+fn normal<T>(text: &str) -> Result<String, Invalid>
+where
+    T: std::str::FromStr<Err = Invalid> + ToString,
+{
+    text.parse::<T>().map(|value| value.to_string())
+}
+
+/// As written, but judged.
+fn judged<T>(text: &str) -> Result<String, Invalid>
+where
+    T: std::str::FromStr<Err = Invalid>,
+{
+    text.parse::<T>().map(|_| text.to_owned())
+}
+
+fn logs_period(text: &str) -> Result<String, Invalid> {
+    let period: RetentionPeriod = text.parse()?;
+    if period.seconds() < 24 * 3600 || !period.seconds().is_multiple_of(3600) {
+        return Err(Invalid("expected whole hours, at least 24h (Loki's index has a day's period)".into()));
+    }
+    Ok(text.to_owned())
+}
+
+fn version(text: &str) -> Result<String, Invalid> {
+    if text == "1" { Ok(text.into()) } else { Err(Invalid("expected 1, the version of this file's format".into())) }
+}
+
+const fn row(
+    key: &'static str,
+    help: &'static str,
+    example: &'static str,
+    judge: fn(&str) -> Result<String, Invalid>,
+) -> Row {
+    Row { key, shape: Shape::Text, help, example, default: None, required: false, security: false, judge }
+}
+
+impl Row {
+    const fn required(mut self) -> Row {
+        self.required = true;
+        self
+    }
+
+    const fn security(mut self) -> Row {
+        self.security = true;
+        self
+    }
+
+    const fn or(mut self, default: &'static str) -> Row {
+        self.default = Some(default);
+        self
+    }
+
+    const fn shaped(mut self, shape: Shape) -> Row {
+        self.shape = shape;
+        self
+    }
+}
+
+/// Every answer but the free-form `versions` and `values`, in the order of the template.
+pub static ROWS: &[Row] = &[
+    row("version", "format of this file", "1", version).or("1"),
+    row(
+        "tailnet",
+        "the tailnet's MagicDNS suffix (admin console, DNS page)",
+        "tail1a2b.ts.net",
+        normal::<TailnetDomain>,
+    )
+    .required()
+    .security(),
+    row("namespace", "namespace of the stack", "monitoring", normal::<Namespace>).or("monitoring"),
+    row("grafana.hostname", "Grafana's address is this name on the tailnet", "grafana", normal::<Hostname>)
+        .or("grafana")
+        .security(),
+    row(
+        "grafana.anonymousRole",
+        "role of everybody who passed oauth2-proxy: Viewer or Editor",
+        "Editor",
+        judged::<AnonymousRole>,
+    )
+    .or("Editor")
+    .security(),
+    row(
+        "auth0.issuer",
+        "issuer of the OIDC provider (Auth0: https://TENANT.REGION.auth0.com/)",
+        "https://acme.eu.auth0.com/",
+        normal::<IssuerUrl>,
+    )
+    .required()
+    .security(),
+    row(
+        "auth0.clientId",
+        "client id of the application (Auth0: Applications, Settings)",
+        "8fJxW2kQ",
+        normal::<ClientId>,
+    )
+    .required()
+    .security(),
+    row("auth0.clientSecret", "where its client secret is read from", "{ env: AUTH0_CLIENT_SECRET }", secret)
+        .shaped(Shape::Secret),
+    row(
+        "auth0.groupsClaim",
+        "namespaced claim of the id token that lists a person's groups",
+        "https://acme.example/groups",
+        normal::<GroupsClaim>,
+    )
+    .required()
+    .security(),
+    row(
+        "auth0.allowedGroups",
+        "groups that get in, exact and case-sensitive",
+        "[infra-admins, monitoring-admins]",
+        normal::<GroupName>,
+    )
+    .or("infra-admins,monitoring-admins")
+    .shaped(Shape::List)
+    .security(),
+    row("logs", "install, or none for a stack without Loki and Alloy", "install", judged::<LogsMode>)
+        .or("install")
+        .security(),
+    row("retention.metrics", "how long Prometheus keeps samples", "15d", judged::<RetentionPeriod>).or("15d"),
+    row("retention.logs", "how long Loki keeps logs", "7d", logs_period).or("7d"),
+    row(
+        "storage.class",
+        "StorageClass of the volumes; unset: the cluster's default",
+        "standard",
+        normal::<StorageClassName>,
+    ),
+    row("storage.prometheus", "size of Prometheus' volume", "50Gi", judged::<Quantity>).or("50Gi"),
+    row("storage.alertmanager", "size of Alertmanager's volume", "2Gi", judged::<Quantity>).or("2Gi"),
+    row("storage.loki", "size of Loki's volume", "50Gi", judged::<Quantity>).or("50Gi"),
+    row("storage.grafana", "size of Grafana's volume", "10Gi", judged::<Quantity>).or("10Gi"),
+    row("tailscale.operator", "auto, install or present", "auto", judged::<OperatorMode>).or("auto").security(),
+    row("tailscale.tags", "tags of Grafana's device on the tailnet", "[tag:k8s]", normal::<TailscaleTag>)
+        .or("tag:k8s")
+        .shaped(Shape::List)
+        .security(),
+    row(
+        "tailscale.oauth.clientId",
+        "OAuth client id of the operator, where it has to be installed",
+        "kAbc1",
+        normal::<ClientId>,
+    )
+    .security(),
+    row("tailscale.oauth.clientSecret", "where its secret is read from", "{ env: TAILSCALE_OAUTH_SECRET }", secret)
+        .shaped(Shape::Secret),
+    row(
+        "charts.repository",
+        "replaces every chart repository: https, http, oci, or a folder of .tgz files",
+        "oci://registry.acme.example/charts",
+        normal::<ChartRepository>,
+    )
+    .security(),
+];
+
+/// Keys below which anything goes, by component.
+pub(super) const FREE: [&str; 2] = ["versions", "values"];
+
+fn secret(_: &str) -> Result<String, Invalid> {
+    Err(Invalid("expected { env: NAME } or { file: PATH }, never the secret itself".into()))
+}
+
+/// The row of a key.
+pub fn find_row(key: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.key == key)
+}
+
+/// The variable that answers a key: `retention.logs` -> `TAILWATCH_RETENTION_LOGS`; the chart repository has its
+/// documented name.
+pub fn environment_name(key: &str) -> String {
+    if key == "charts.repository" {
+        return "TAILWATCH_CHART_REPOSITORY".into();
+    }
+    let mut name = String::from("TAILWATCH_");
+    for character in key.chars() {
+        match character {
+            '.' => name.push('_'),
+            upper if upper.is_ascii_uppercase() => {
+                name.push('_');
+                name.push(upper);
+            }
+            other => name.push(other.to_ascii_uppercase()),
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_and_example_is_valid() {
+        for row in ROWS {
+            let entries =
+                |text: &str| text.trim_matches(['[', ']']).split(',').map(|e| e.trim().to_owned()).collect::<Vec<_>>();
+            let judged = |text: &str| match row.shape {
+                Shape::Text => row.judge(text).is_ok(),
+                Shape::List => entries(text).iter().all(|entry| row.judge(entry).is_ok()),
+                Shape::Secret => true,
+            };
+            assert!(judged(row.example), "{}", row.key);
+            assert!(row.default.is_none_or(judged), "{}", row.key);
+        }
+    }
+
+    #[test]
+    fn variables_are_named_after_their_keys() {
+        assert_eq!(environment_name("auth0.clientId"), "TAILWATCH_AUTH0_CLIENT_ID");
+        assert_eq!(environment_name("charts.repository"), "TAILWATCH_CHART_REPOSITORY");
+    }
+}

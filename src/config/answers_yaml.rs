@@ -1,0 +1,154 @@
+//! The answers file with positions. Stricter than YAML: one document, no anchors, aliases, merge keys or tags, no key
+//! twice, no deep nesting; what the answers need and nothing that could surprise or explode. Only what stands below
+//! `values:` is left as it is written, for helm's own rules.
+
+use std::collections::HashMap;
+
+use crate::config::error::quoted;
+use crate::yaml::{self, Flaw, Position};
+
+/// A node and where it begins.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) at: Position,
+    pub(super) content: Content,
+}
+
+/// What a node holds.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// A scalar as written; `plain` when it is not quoted.
+    Scalar {
+        text: String,
+        plain: bool,
+    },
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+    /// What stands below `values:`, as it is written.
+    Values(yaml::Node),
+}
+
+/// A mapping's key.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub(super) at: Position,
+    pub(super) text: String,
+}
+
+/// Levels of nesting, of the whole file and of values with their aliases expanded.
+pub(super) const DEEPEST: usize = 32;
+/// The only key below which everything is as helm reads it.
+const FREE: &str = "values";
+
+impl Node {
+    /// `null`, `~` or nothing.
+    pub(super) fn is_null(&self) -> bool {
+        matches!(&self.content, Content::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null"))
+    }
+
+    /// In a person's words.
+    pub(super) fn kind(&self) -> String {
+        match &self.content {
+            Content::Map(_) | Content::Values(_) => "a mapping".into(),
+            Content::List(_) => "a list".into(),
+            Content::Scalar { .. } if self.is_null() => "nothing".into(),
+            Content::Scalar { text, plain: true } if matches!(text.as_str(), "true" | "false") => text.clone(),
+            Content::Scalar { text, plain: true } if text.parse::<f64>().is_ok() => format!("the number {text}"),
+            Content::Scalar { text, .. } => format!("the text {}", quoted(text)),
+        }
+    }
+}
+
+/// Parses a whole file; `None` when it holds no document.
+pub(super) fn parse(text: &str) -> Result<Option<Node>, Flaw> {
+    let documents = yaml::parse_documents(text, DEEPEST)?;
+    match &documents[..] {
+        [] => Ok(None),
+        [(_, root)] => strict(root, "").map(Some),
+        [_, (second, _), ..] => Err(Flaw::new(*second, "", "a second document", "one document")),
+    }
+}
+
+fn strict(node: &yaml::Node, key: &str) -> Result<Node, Flaw> {
+    let at = node.at;
+    if node.anchor.is_some() {
+        return Err(Flaw::new(at, key, "an anchor", "the value itself (anchors may stand below `values:` only)"));
+    }
+    if let Some(tag) = &node.tag {
+        return Err(Flaw::new(at, key, format!("the tag {tag}"), "a value without a tag"));
+    }
+    let content = match &node.content {
+        yaml::Content::Alias(_) => {
+            return Err(Flaw::new(at, key, "an alias", "the value itself (aliases may stand below `values:` only)"));
+        }
+        yaml::Content::Scalar { text, plain } => Content::Scalar { text: text.clone(), plain: *plain },
+        yaml::Content::List(items) => {
+            let items = items.iter().enumerate();
+            Content::List(
+                items.map(|(index, item)| strict(item, &format!("{key}[{index}]"))).collect::<Result<_, _>>()?,
+            )
+        }
+        yaml::Content::Map(entries) => Content::Map(mapping(entries, key)?),
+    };
+    Ok(Node { at, content })
+}
+
+fn mapping(entries: &[(yaml::Node, yaml::Node)], key: &str) -> Result<Vec<(Key, Node)>, Flaw> {
+    let mut lines: HashMap<&str, usize> = HashMap::new();
+    let mut strictly = Vec::with_capacity(entries.len());
+    for (name, value) in entries {
+        let Content::Scalar { text, .. } = strict(name, key)?.content else {
+            return Err(Flaw::new(name.at, key, "a key that is no text", "a word as key"));
+        };
+        let path = if key.is_empty() { text.clone() } else { format!("{key}.{text}") };
+        if text == "<<" {
+            return Err(Flaw::new(name.at, &path, "a merge key", "the values themselves"));
+        }
+        if let yaml::Content::Scalar { text, .. } = &name.content
+            && let Some(first) = lines.insert(text, name.at.line)
+        {
+            let found = format!("the key a second time (first in line {first})");
+            return Err(Flaw::new(name.at, &path, found, "each key once"));
+        }
+        let is_free = path == FREE && matches!(value.content, yaml::Content::Map(_));
+        let value = match is_free {
+            true => Node { at: value.at, content: Content::Values(value.clone()) },
+            false => strict(value, &path)?,
+        };
+        strictly.push((Key { at: name.at, text }, value));
+    }
+    Ok(strictly)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> (usize, String, String) {
+        let flaw = parse(text).unwrap_err();
+        (flaw.at.line, flaw.key, flaw.found)
+    }
+
+    #[test]
+    fn positions_are_those_of_the_file() {
+        let Some(Node { content: Content::Map(entries), .. }) = parse("# c\na: 1\nb:\n  - x\n").unwrap() else {
+            panic!("a mapping was expected")
+        };
+        assert_eq!(entries[0].0.at, Position { line: 2, column: 1 });
+        assert_eq!(entries[0].1.at, Position { line: 2, column: 4 });
+        assert!(parse("").unwrap().is_none());
+    }
+
+    #[test]
+    fn everything_that_could_surprise_is_refused_where_it_is() {
+        assert_eq!(refused("a: 1\na: 2\n"), (2, "a".into(), "the key a second time (first in line 1)".into()));
+        assert_eq!(refused("x:\n  a: &k 1\n").2, "an anchor");
+        assert_eq!(refused("a: !!str 1\n").2, "the tag tag:yaml.org,2002:str");
+        assert_eq!(refused("<<: { a: 1 }\n").2, "a merge key");
+        assert_eq!(refused("a: &a 1\nvalues: { loki: { x: *a } }\n").2, "an anchor");
+        assert_eq!(refused("values: { loki: { x: &a 1 } }\nb: *a\n").2, "an alias");
+        assert_eq!(refused("a: 1\n---\nb: 2\n").2, "a second document");
+        assert_eq!(refused(&"[".repeat(40)).2, "more than 32 levels");
+        assert_eq!(refused("a: [1\n").1, "");
+    }
+}

@@ -1,0 +1,45 @@
+//! The variables of the environment that mean something here.
+
+use crate::config::answers::{ROWS, Row, environment_name};
+
+/// Flags of the command line have these twins; they answer nothing.
+pub(super) const FLAG_TWINS: [&str; 28] = [
+    "TAILWATCH_ANSWERS",
+    "TAILWATCH_CONTEXT",
+    "TAILWATCH_KUBECONFIG",
+    "TAILWATCH_HELM",
+    "TAILWATCH_VALUES_DIR",
+    "TAILWATCH_OUTPUT",
+    "TAILWATCH_COLOR",
+    "TAILWATCH_LOG_FILE",
+    "TAILWATCH_JUNIT",
+    "TAILWATCH_HTML",
+    "TAILWATCH_YES",
+    "TAILWATCH_SKIP_VERIFY",
+    "TAILWATCH_ACCEPT_SAVED",
+    "TAILWATCH_ADOPT",
+    "TAILWATCH_DELETE_DATA",
+    "TAILWATCH_DELETE_CRDS",
+    "TAILWATCH_ALLOW_UNVERIFIED",
+    "TAILWATCH_TO",
+    "TAILWATCH_LATEST",
+    "TAILWATCH_TIMEOUT",
+    "TAILWATCH_LOCK_TIMEOUT",
+    "TAILWATCH_ASK_SECRETS",
+    "TAILWATCH_WITHIN",
+    "TAILWATCH_PROBE_NODES",
+    "TAILWATCH_LOGIN",
+    "TAILWATCH_LOGIN_PORT",
+    "TAILWATCH_CACHE",
+    "TAILWATCH_STATE",
+];
+
+/// Whether a variable answers something or stands for a flag.
+pub fn is_known_variable(name: &str) -> bool {
+    FLAG_TWINS.contains(&name) || environment_names().any(|(_, known)| known == name)
+}
+
+/// Names of all variables that answer something.
+pub(super) fn environment_names() -> impl Iterator<Item = (&'static Row, String)> {
+    ROWS.iter().map(|row| (row, environment_name(row.key)))
+}

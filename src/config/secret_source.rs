@@ -1,0 +1,118 @@
+//! Where a secret is read from. The secret itself is never part of an answer.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::config::Secret;
+use crate::input_file;
+
+/// Larger files hold no secret.
+const LARGEST: u64 = 64 << 10;
+
+/// Source of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SecretSource {
+    /// An environment variable.
+    Environment(String),
+    /// A file; one newline at its end does not count.
+    File(PathBuf),
+    /// Typed at a prompt.
+    Typed(Secret<String>),
+}
+
+/// How many lines a secret may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lines {
+    /// A client secret.
+    One,
+    /// A key in PEM, say.
+    Many,
+}
+
+impl SecretSource {
+    /// The environment variable that it names.
+    pub(super) fn variable(&self) -> Option<&str> {
+        match self {
+            SecretSource::Environment(name) => Some(name),
+            SecretSource::File(_) | SecretSource::Typed(_) => None,
+        }
+    }
+
+    /// For people; shows the source, never the secret.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            SecretSource::Environment(name) => format!("{{ env: {name} }}"),
+            SecretSource::File(path) => format!("{{ file: {} }}", path.display()),
+            SecretSource::Typed(_) => "[typed]".into(),
+        }
+    }
+
+    /// What a person should know of where it is kept.
+    pub(super) fn doubt(&self) -> Option<String> {
+        match self {
+            SecretSource::File(path) if input_file::is_open_to_others(path) => {
+                let path = path.display();
+                Some(format!("the secret in {path} can be read by others; `chmod 600 {path}` keeps it to its owner"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads it; the error is (found, expected).
+    pub(super) fn read(
+        &self,
+        environment: &BTreeMap<String, String>,
+        lines: Lines,
+    ) -> Result<Secret<String>, (String, String)> {
+        let is_odd = |c: char| c.is_control() && !(lines == Lines::Many && matches!(c, '\n' | '\r' | '\t'));
+        let text = match self {
+            SecretSource::Environment(name) => environment.get(name).cloned().ok_or_else(|| {
+                (format!("no variable {name} in the environment"), format!("export {name} before the run"))
+            })?,
+            SecretSource::File(path) => read_file(path)?,
+            SecretSource::Typed(secret) => return Ok(secret.clone()),
+        };
+        match text {
+            empty if empty.trim().is_empty() => {
+                Err((format!("an empty secret in {}", self.describe()), "expected the secret".into()))
+            }
+            odd if odd.chars().any(is_odd) => Err((
+                format!("line breaks or control characters in {}", self.describe()),
+                "expected the secret alone on one line".into(),
+            )),
+            text => Ok(Secret::new(text)),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, (String, String)> {
+    let text = input_file::read_text(path, LARGEST).map_err(|error| {
+        let expected = "expected a readable text file of at most 64 KiB".into();
+        (format!("a file {} that cannot be read ({error})", path.display()), expected)
+    })?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_come_from_variables_and_files_and_are_never_shown() {
+        let environment = BTreeMap::from([("A".to_owned(), "s3cret".to_owned()), ("E".to_owned(), " ".to_owned())]);
+        let read = |source: SecretSource| source.read(&environment, Lines::One);
+        assert_eq!(read(SecretSource::Environment("A".into())).unwrap().expose(), "s3cret");
+        assert!(read(SecretSource::Environment("B".into())).unwrap_err().0.contains("no variable B"));
+        assert!(read(SecretSource::Environment("E".into())).is_err());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "s3cret\n").unwrap();
+        assert_eq!(read(SecretSource::File(file.clone())).unwrap().expose(), "s3cret");
+        std::fs::write(&file, "two\nlines\n").unwrap();
+        assert_eq!(SecretSource::File(file.clone()).read(&environment, Lines::Many).unwrap().expose(), "two\nlines");
+        let (found, _) = read(SecretSource::File(file)).unwrap_err();
+        assert!(!found.contains("two"), "{found}");
+        assert!(!format!("{:?}", SecretSource::Typed(Secret::new("s3cret".into()))).contains("s3cret"));
+    }
+}

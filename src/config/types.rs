@@ -1,0 +1,320 @@
+//! Newtypes that parse once. Each `FromStr` error is one sentence that says what was found and what is expected.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Why a text is not a valid value: what was expected, as a fragment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub String);
+
+macro_rules! text_newtype {
+    ($(#[$doc:meta])* $name:ident, $check:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                $check(text).map($name)
+            }
+        }
+    };
+}
+
+text_newtype!(/** MagicDNS suffix, e.g. `tail1a2b.ts.net`. */ TailnetDomain, tailnet_domain);
+text_newtype!(/** Kubernetes namespace, a DNS label. */ Namespace, dns_label);
+text_newtype!(/** First label of a host name. */ Hostname, dns_label);
+text_newtype!(/** OIDC issuer, byte for byte as the discovery document has it. */ IssuerUrl, issuer_url);
+text_newtype!(/** OAuth client id. */ ClientId, printable);
+text_newtype!(/** Namespaced claim name. */ GroupsClaim, groups_claim);
+text_newtype!(/** A group's exact, case-sensitive name. */ GroupName, printable);
+text_newtype!(/** StorageClass name, a DNS subdomain. */ StorageClassName, dns_subdomain);
+text_newtype!(/** Tailscale tag, with its `tag:` prefix. */ TailscaleTag, tailscale_tag);
+text_newtype!(/** Address of a chart repository, or a folder of .tgz files. */ ChartRepository, chart_repository);
+text_newtype!(/** Name of a component, which is its release name too, e.g. `loki`. */ ComponentName, component_name);
+
+/// The components of the catalogue.
+pub const COMPONENTS: [&str; 5] = ["tailscale-operator", "kube-prometheus-stack", "oauth2-proxy", "loki", "alloy"];
+
+fn invalid<T>(reason: impl Into<String>) -> Result<T, Invalid> {
+    Err(Invalid(reason.into()))
+}
+
+/// Group names, issuer and claim stand in oauth2-proxy's configuration file, which its chart hands to helm's `tpl`
+/// (oauth2-proxy chart 10.7, templates/configmap.yaml): braces would be run as a template.
+fn no_template(text: &str) -> Result<(), Invalid> {
+    if text.contains("{{") || text.contains("}}") {
+        return invalid("expected no {{ or }}, which helm runs as a template");
+    }
+    Ok(())
+}
+
+/// RFC 1123 label.
+fn dns_label(text: &str) -> Result<String, Invalid> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if text.is_empty() || text.len() > 63 {
+        return invalid("expected 1 to 63 characters");
+    }
+    if !text.chars().all(allowed) || text.starts_with('-') || text.ends_with('-') {
+        return invalid("expected lower-case letters, digits and dashes, no dash at either end");
+    }
+    Ok(text.to_owned())
+}
+
+fn dns_subdomain(text: &str) -> Result<String, Invalid> {
+    if text.len() > 253 {
+        return invalid("expected at most 253 characters");
+    }
+    for label in text.split('.') {
+        dns_label(label)?;
+    }
+    Ok(text.to_owned())
+}
+
+/// People paste the name with or without `.ts.net`, in upper case, or with a trailing dot; all mean the same.
+fn tailnet_domain(text: &str) -> Result<String, Invalid> {
+    let name = text.trim_end_matches('.').to_ascii_lowercase();
+    if name.contains("://") || name.contains('/') {
+        return invalid("expected a domain such as tail1a2b.ts.net, not a URL");
+    }
+    let label = name.strip_suffix(".ts.net").unwrap_or(&name);
+    if label.is_empty() || label == "ts.net" || label == "ts" {
+        return invalid("expected the tailnet's name before .ts.net, such as tail1a2b.ts.net");
+    }
+    if label.contains('.') {
+        return invalid(
+            "expected <name>.ts.net with a single label before it, such as tail1a2b.ts.net (admin console, DNS page)",
+        );
+    }
+    dns_label(label)?;
+    Ok(format!("{label}.ts.net"))
+}
+
+/// Auth0's issuers end with a slash (domain of the tenant or a custom one); without it every token is refused, so
+/// the slash is added on Auth0's own hosts. Any other issuer is kept byte for byte.
+fn issuer_url(text: &str) -> Result<String, Invalid> {
+    let Ok(url) = url::Url::parse(text) else {
+        return invalid("expected a URL such as https://acme.eu.auth0.com/");
+    };
+    if url.scheme() != "https" {
+        return invalid("expected https://, an issuer over plain http is refused");
+    }
+    if url.host_str().is_none_or(|host| !host.contains('.')) {
+        return invalid("expected a host name such as acme.eu.auth0.com");
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return invalid("expected no user, password, query or fragment");
+    }
+    no_template(text)?;
+    if url.path().ends_with("/.well-known/openid-configuration") {
+        return invalid("expected the issuer itself, without /.well-known/openid-configuration");
+    }
+    if text.contains(['"', '\\']) || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return invalid("expected no quotes, backslashes or white space");
+    }
+    let is_auth0 = url.host_str().is_some_and(|host| host.ends_with(".auth0.com"));
+    if is_auth0 && url.path() == "/" && !text.ends_with('/') { Ok(format!("{text}/")) } else { Ok(text.to_owned()) }
+}
+
+impl IssuerUrl {
+    /// Host name, e.g. `acme.eu.auth0.com`.
+    pub fn host(&self) -> String {
+        url::Url::parse(&self.0).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+    }
+}
+
+fn printable(text: &str) -> Result<String, Invalid> {
+    if text.is_empty() || text.len() > 256 {
+        return invalid("expected 1 to 256 characters");
+    }
+    if text.trim() != text || text.chars().any(char::is_control) {
+        return invalid("expected no white space at the ends and no control characters");
+    }
+    no_template(text)?;
+    Ok(text.to_owned())
+}
+
+/// Auth0 drops `groups` and `roles` in silence (restricted claim names), so the claim must be namespaced.
+fn groups_claim(text: &str) -> Result<String, Invalid> {
+    printable(text)?;
+    if text == "groups" || text == "roles" {
+        return invalid(
+            "Auth0 drops a claim of this name in silence; expected a namespaced one such as https://acme.example/groups",
+        );
+    }
+    if text.contains(['"', '\\', ' ']) {
+        return invalid("expected no quotes, backslashes or spaces");
+    }
+    if url::Url::parse(text)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .is_some_and(|host| host.ends_with("auth0.com"))
+    {
+        return invalid("Auth0 ignores claims below its own domain; expected a URL of yours");
+    }
+    Ok(text.to_owned())
+}
+
+fn tailscale_tag(text: &str) -> Result<String, Invalid> {
+    let Some(name) = text.strip_prefix("tag:") else {
+        return invalid("expected the prefix tag:, such as tag:k8s");
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(allowed) {
+        return invalid("expected tag: and then a letter, letters, digits and dashes, such as tag:k8s");
+    }
+    Ok(text.to_owned())
+}
+
+fn chart_repository(text: &str) -> Result<String, Invalid> {
+    if text.trim() != text || text.is_empty() {
+        return invalid("expected an address or a folder without white space around it");
+    }
+    let Some((scheme, _)) = text.split_once("://") else { return Ok(text.to_owned()) };
+    if !matches!(scheme, "https" | "http" | "oci") {
+        return invalid("expected https://, http://, oci:// or a folder of .tgz files");
+    }
+    match url::Url::parse(text) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            invalid("expected no user or password in the address; log in with `helm registry login` instead")
+        }
+        Ok(url) if url.host_str().is_some() => Ok(text.trim_end_matches('/').to_owned()),
+        _ => invalid("expected an address such as https://charts.example/stable"),
+    }
+}
+
+fn component_name(text: &str) -> Result<String, Invalid> {
+    if COMPONENTS.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    match nearest(text, COMPONENTS) {
+        Some(near) => invalid(format!("there is no component {text}; did you mean {near}?")),
+        None => invalid(format!("there is no component {text}; expected one of {}", COMPONENTS.join(", "))),
+    }
+}
+
+/// The known word that was most likely meant.
+pub(crate) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = known.into_iter().map(|word| (strsim::jaro_winkler(&word.to_lowercase(), &text.to_lowercase()), word));
+    scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
+}
+
+/// Role that Grafana gives to everybody who passed oauth2-proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnonymousRole {
+    /// May look at dashboards only.
+    Viewer,
+    /// May explore and edit dashboards; the default, since Viewer cannot open Explore.
+    Editor,
+}
+
+impl AnonymousRole {
+    /// As Grafana writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AnonymousRole::Viewer => "Viewer",
+            AnonymousRole::Editor => "Editor",
+        }
+    }
+}
+
+impl FromStr for AnonymousRole {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "Viewer" => Ok(AnonymousRole::Viewer),
+            "Editor" => Ok(AnonymousRole::Editor),
+            "Admin" => {
+                invalid("an anonymous Admin may edit data sources and reach any address; expected Viewer or Editor")
+            }
+            _ => invalid("expected Viewer or Editor"),
+        }
+    }
+}
+
+/// Whether the Tailscale operator is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperatorMode {
+    /// Where the cluster has no IngressClass `tailscale`.
+    Auto,
+    /// Always.
+    Install,
+    /// Never; it is there already.
+    Present,
+}
+
+impl OperatorMode {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OperatorMode::Auto => "auto",
+            OperatorMode::Install => "install",
+            OperatorMode::Present => "present",
+        }
+    }
+}
+
+impl FromStr for OperatorMode {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "auto" => Ok(OperatorMode::Auto),
+            "install" => Ok(OperatorMode::Install),
+            "present" => Ok(OperatorMode::Present),
+            _ => invalid("expected auto, install or present"),
+        }
+    }
+}
+
+/// Whether logs are collected: Loki and Alloy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogsMode {
+    /// They are installed.
+    Install,
+    /// They are not, and are taken away where a run of ours installed them.
+    None,
+}
+
+impl FromStr for LogsMode {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "install" => Ok(LogsMode::Install),
+            "none" => Ok(LogsMode::None),
+            _ => invalid("expected install or none"),
+        }
+    }
+}
+
+impl LogsMode {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogsMode::Install => "install",
+            LogsMode::None => "none",
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "types_tests.rs"]
+mod tests;

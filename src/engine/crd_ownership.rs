@@ -1,0 +1,47 @@
+//! Whose fields of CRDs will be taken over, in words. Changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cluster::{Cluster, ClusterError};
+use crate::engine::PreparedRelease;
+
+/// How many CRDs a notice names.
+const NAMED: usize = 2;
+
+/// One notice for each field manager.
+pub(super) async fn notices(
+    cluster: &Cluster,
+    releases: &BTreeMap<String, PreparedRelease>,
+) -> Result<Vec<String>, ClusterError> {
+    let mut reported = Vec::new();
+    for release in releases.values().filter(|release| !release.crds.is_empty()) {
+        let owners = cluster.crd_conflicts(&release.crds).await?;
+        reported.extend(owners.iter().map(|(manager, crds)| notice(manager, crds)));
+    }
+    Ok(reported)
+}
+
+fn notice(manager: &str, crds: &BTreeSet<String>) -> String {
+    let named = crds.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let rest = match crds.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let kind = if crds.len() == 1 { "CRD" } else { "CRDs" };
+    format!("{kind} {named}{rest}: fields of {manager} will be taken over")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_names_the_manager_and_some_of_its_crds() {
+        let crds = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(notice("kubectl", &crds(&["a.x"])), "CRD a.x: fields of kubectl will be taken over");
+        assert_eq!(
+            notice("argocd", &crds(&["a.x", "b.x", "c.x", "d.x"])),
+            "CRDs a.x, b.x and 2 more: fields of argocd will be taken over"
+        );
+    }
+}

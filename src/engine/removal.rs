@@ -1,0 +1,324 @@
+//! Removals: what must go before the release, helm, the wait until all of it has gone, and what no one else clears
+//! away. An install that no longer wants a component and an uninstall take the same steps.
+
+use std::time::{Duration, Instant as Start};
+
+use futures::future::join_all;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::cluster::{ClusterError, Found, ObjectRef};
+use crate::engine::deletion::{PendingDeletion, Reason, reason};
+use crate::engine::helm_call::Mutation;
+use crate::engine::recheck::{self, Planned};
+use crate::engine::retry::UnreachableRetry;
+use crate::engine::run::RunResult;
+use crate::engine::step_result::{self, FinishedStep};
+use crate::engine::wait::SlowStepTimer;
+use crate::engine::{EngineContext, EngineError, StepError};
+use crate::event::{ActionKind, Event, Phase, StepResult};
+use crate::helm::HelmError;
+use crate::plan::{Removal, in_words, kubelet_left, kubelet_service, operator_users};
+use crate::stack::{CatalogueEntry, MANAGED_BY, TAILWATCH};
+
+/// Pauses between two looks at what is still there.
+const FIRST_PAUSE: Duration = Duration::from_millis(300);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// Pause between two tries of helm.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Takes releases away, wave by wave in their order; after a failure or a signal nothing more. With them the namespace
+/// of the stack, where all of it goes.
+pub(super) async fn run_removals(
+    context: &EngineContext,
+    (removals, stack): (&[Removal], Option<&str>),
+    result: &mut RunResult,
+) {
+    for wave in removals.chunk_by(|one, other| one.wave == other.wave) {
+        let number = wave[0].wave;
+        if result.failure.is_none() && context.cancel.is_cancelled() {
+            result.failure = Some(EngineError::RemovalCancelled { component: wave[0].component.clone() });
+        }
+        if result.failure.is_some() {
+            let skipped =
+                wave.iter().map(|removal| FinishedStep::skipped(&removal.component, number).emit(context, None));
+            result.steps.extend(skipped);
+            continue;
+        }
+        let started = Start::now();
+        context.events.send(Event::WaveStarted { wave: number });
+        let steps = wave.iter().map(|removal| {
+            let what = (removal.component.as_str(), number);
+            removal_step(context, what, async |run: &mut Removing<'_>| run.release(removal, stack).await)
+        });
+        for (step, failure) in join_all(steps).await {
+            result.steps.push(step);
+            result.failure = result.failure.take().or(failure);
+        }
+        if result.failure.is_none() {
+            context.events.send(Event::WaveFinished { wave: number, seconds: started.elapsed().as_secs_f64() });
+        }
+    }
+}
+
+/// One step with its events; (component, wave).
+pub(super) async fn removal_step(
+    context: &EngineContext,
+    (component, wave): (&str, u8),
+    work: impl AsyncFnOnce(&mut Removing<'_>) -> Result<(), StepError>,
+) -> (StepResult, Option<EngineError>) {
+    let started = Start::now();
+    context.events.send(Event::StepStarted { component: component.to_owned(), wave, action: ActionKind::Remove });
+    context.journal.step_started(component);
+    let mut run = Removing {
+        context,
+        component,
+        wave,
+        deadline: Instant::now() + context.wave_timeout,
+        wait_limit: SlowStepTimer::new(context.journal.usual_seconds(component, ActionKind::Remove)),
+        shown: None,
+    };
+    run.show(None);
+    let worked = work(&mut run).await.map_err(StepError::or_cancelled);
+    let outcome = step_result::outcome(&worked, ActionKind::Remove);
+    let ended = FinishedStep {
+        component: component.to_owned(),
+        wave,
+        outcome,
+        seconds: started.elapsed().as_secs_f64(),
+        rollback: None,
+    };
+    let error = worked.err();
+    let step = ended.emit(context, error.as_ref());
+    let failure = error.map(|source| match source {
+        StepError::Cancelled => EngineError::RemovalCancelled { component: component.to_owned() },
+        source => EngineError::Removal { component: component.to_owned(), wave, source },
+    });
+    (step, failure)
+}
+
+/// What a step of a removal works with.
+pub(super) struct Removing<'a> {
+    pub(super) context: &'a EngineContext,
+    component: &'a str,
+    wave: u8,
+    deadline: Instant,
+    wait_limit: SlowStepTimer,
+    shown: Option<Option<String>>,
+}
+
+impl Removing<'_> {
+    /// The release with what belongs to it. Each part is looked for afresh, so that an interrupted removal goes on.
+    async fn release(&mut self, removal: &Removal, stack: Option<&str>) -> Result<(), StepError> {
+        let Removal { component, namespace, from, .. } = removal;
+        let planned = Planned { namespace, name: component, from: Some(from) };
+        recheck::release(&self.outage(), &self.context.helm, &planned).await?;
+        if removal.component == "tailscale-operator" {
+            self.refuse_where_needed(removal, stack.unwrap_or_default()).await?;
+            // Where oauth2-proxy went before without its address, that still waits for the operator.
+            if let Some(stack) = stack {
+                self.ingress(stack).await?;
+                self.show(None);
+            }
+        }
+        if removal.component == "oauth2-proxy" {
+            self.ingress(&removal.namespace).await?;
+        }
+        let manifest = self.manifest(removal).await?;
+        let cluster = &self.context.cluster;
+        let pending = || PendingDeletion::of_manifest(cluster, &manifest, &removal.namespace);
+        let pending = self.outage().retry_unreachable(pending).await.map_err(StepError::Look)?;
+        self.go_on()?;
+        // What the Ingress waited for is over.
+        self.show(None);
+        self.uninstall(removal).await?;
+        self.until_gone(pending).await?;
+        if removal.component == "kube-prometheus-stack" {
+            self.kubelet_service(&manifest).await?;
+        }
+        Ok(())
+    }
+
+    /// helm, again when the API server went away under it.
+    async fn uninstall(&self, removal: &Removal) -> Result<(), StepError> {
+        let outage = self.outage();
+        loop {
+            outage.ready_for_helm().await?;
+            let mutation = Mutation::new(self.context, outage.time_left());
+            let removed = self.context.helm.uninstall(&removal.component, &removal.namespace, mutation.limits());
+            let Err(source) = mutation.watch(removed).await else { return Ok(()) };
+            self.go_on()?;
+            if !(mutation.was_fenced() || source.is_unreachable()) || outage.time_left().is_zero() {
+                return Err(helm_failed("remove the release", removal, source));
+            }
+            outage.attentively(sleep(AGAIN)).await?;
+        }
+    }
+
+    /// Without the operator those that it serves would lose their addresses, or hang in its finalizer. What is ours in
+    /// the stack's namespace goes itself.
+    async fn refuse_where_needed(&self, removal: &Removal, stack: &str) -> Result<(), StepError> {
+        let row = CatalogueEntry {
+            name: removal.component.clone(),
+            wave: removal.wave,
+            namespace: removal.namespace.clone(),
+            chart: removal.chart.clone(),
+            optional: true,
+            wait_for: Vec::new(),
+        };
+        let row = std::slice::from_ref(&row);
+        let users = || operator_users(&self.context.cluster, stack, row);
+        let users = self.outage().retry_unreachable(users).await.map_err(StepError::Look)?;
+        match users.first() {
+            Some(user) => Err(StepError::Needed { users: format!("{}, {} in all", in_words(user), users.len()) }),
+            None => Ok(()),
+        }
+    }
+
+    /// The address goes before oauth2-proxy behind it, and while the operator runs that clears its device away.
+    async fn ingress(&mut self, namespace: &str) -> Result<(), StepError> {
+        let cluster = &self.context.cluster;
+        let list = || cluster.found("networking.k8s.io/v1", "Ingress", Some(namespace));
+        let mut ours = self.outage().retry_unreachable(list).await.map_err(StepError::Look)?;
+        ours.retain(|found| found.label(MANAGED_BY) == TAILWATCH);
+        self.delete_all(&ours).await
+    }
+
+    /// What prometheus-operator keeps for the kubelets outlives it.
+    async fn kubelet_service(&mut self, manifest: &[Value]) -> Result<(), StepError> {
+        let service = kubelet_service(manifest);
+        let left = || kubelet_left(&self.context.cluster, &service, &[]);
+        let left = self.outage().retry_unreachable(left).await.map_err(StepError::Look)?;
+        match left.keeper {
+            Some(_) => Ok(()),
+            None => self.delete_all(&left.objects).await,
+        }
+    }
+
+    /// Of a release that has gone in the meantime there is none.
+    async fn manifest(&self, removal: &Removal) -> Result<Vec<Value>, StepError> {
+        let (helm, name, namespace) = (&self.context.helm, &removal.component, &removal.namespace);
+        let read = async || match helm.manifest(name, namespace).await {
+            Ok(manifest) => Ok(manifest),
+            Err(error) => match helm.list(namespace).await {
+                Ok(standing) if standing.iter().all(|info| info.name != *name) => Ok(Vec::new()),
+                Ok(_) => Err(error),
+                Err(error) => Err(error),
+            },
+        };
+        let manifest = self.outage().read_by_helm(read).await?;
+        manifest.map_err(|source| helm_failed("read the release", removal, source))
+    }
+
+    /// Deletes objects and waits until they are gone.
+    pub(super) async fn delete_all(&mut self, objects: &[Found]) -> Result<(), StepError> {
+        for found in objects {
+            self.delete(found).await?;
+        }
+        self.until_gone(PendingDeletion::of(objects)).await
+    }
+
+    /// Deletes one object, by its uid; that it is gone already is no error.
+    pub(super) async fn delete(&self, found: &Found) -> Result<(), StepError> {
+        self.go_on()?;
+        let object = found.reference();
+        let deleted = self.outage().retry_unreachable(|| self.context.cluster.delete(&object, found.uid())).await;
+        deleted.map(drop).map_err(|source| self.cannot_delete(&object, source))
+    }
+
+    pub(super) fn cannot_delete(&self, object: &ObjectRef, source: ClusterError) -> StepError {
+        StepError::Delete { object: in_words(object), source }
+    }
+
+    /// A signal ends the step before its next change.
+    pub(super) fn go_on(&self) -> Result<(), StepError> {
+        if self.context.cancel.is_cancelled() { Err(StepError::Cancelled) } else { Ok(()) }
+    }
+
+    pub(super) fn outage(&self) -> UnreachableRetry<'_> {
+        UnreachableRetry { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline }
+    }
+
+    /// Waits until the last of them is gone, and says all the while for what.
+    pub(super) async fn until_gone(&mut self, mut pending: PendingDeletion) -> Result<(), StepError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let remaining = self.outage().attentively(pending.remaining(&self.context.cluster)).await?;
+            let remaining = match remaining.unwrap_or_else(|| Err(self.outage().too_late(self.context.wave_timeout))) {
+                Ok(remaining) => remaining,
+                Err(error) if error.is_unreachable() => {
+                    let why = "the API server does not answer".to_owned();
+                    self.pause(&Reason { why, hint: None }, pause).await?;
+                    continue;
+                }
+                Err(error) => return Err(StepError::Look(error)),
+            };
+            let Some(mut reason) = reason(&remaining) else { return Ok(()) };
+            if let Some(namespace) = remaining.iter().find(|found| found.kind == "Namespace") {
+                self.outage().attentively(self.add_what_holds(namespace, &mut reason)).await?;
+            }
+            self.pause(&reason, pause).await?;
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// A namespace tells in its conditions what is left in it.
+    async fn add_what_holds(&self, namespace: &Found, reason: &mut Reason) {
+        let Ok(Some(object)) = self.context.cluster.get(&namespace.reference()).await else { return };
+        let conditions = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+        let mut telling = conditions.filter(|condition| condition["status"] == "True").filter_map(|condition| {
+            let kind = condition["type"].as_str()?;
+            kind.ends_with("Remaining").then(|| condition["message"].as_str())?
+        });
+        if let Some(message) = telling.next_back() {
+            reason.why = format!("Namespace {}: {message}", namespace.name());
+        }
+    }
+
+    async fn pause(&mut self, reason: &Reason, pause: Duration) -> Result<(), StepError> {
+        self.show(Some(&reason.why));
+        tokio::select! {
+            () = sleep(pause) => Ok(()),
+            () = self.context.cancel.cancelled() => Err(StepError::Cancelled),
+            () = sleep_until(self.deadline) => Err(StepError::NotGone {
+                why: reason.why.clone(),
+                after: self.context.wave_timeout,
+                hint: reason.hint.clone(),
+            }),
+        }
+    }
+
+    /// Tells what is new.
+    fn show(&mut self, waiting: Option<&str>) {
+        let waiting = waiting.map(str::to_owned);
+        if self.shown.as_ref() != Some(&waiting) {
+            self.shown = Some(waiting.clone());
+            self.context.events.send(Event::StepProgress {
+                component: self.component.to_owned(),
+                wave: self.wave,
+                phase: Phase::Removing,
+                ready: 0,
+                desired: 0,
+                waiting: waiting.clone(),
+                diagnosis: None,
+            });
+        }
+        let Some(waiting) = waiting else { return };
+        if let Some((seconds, usual_seconds)) = self.wait_limit.longer_than_usual() {
+            self.context.events.send(Event::StepDelayed {
+                component: self.component.to_owned(),
+                wave: self.wave,
+                seconds,
+                usual_seconds,
+                waiting,
+                diagnosis: None,
+            });
+        }
+    }
+}
+
+/// With what a row knows of helm's words.
+fn helm_failed(what: &'static str, removal: &Removal, source: HelmError) -> StepError {
+    let known = source.refusal().map(|(row, words)| row.of_release(&removal.component, &removal.namespace, words));
+    StepError::Helm { what, diagnosis: known.map(Box::new), source }
+}

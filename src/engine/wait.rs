@@ -1,0 +1,169 @@
+//! The wait of a step: looks at the release whenever something changes, tells what it sees, and knows when it has
+//! waited for longer than usual.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::cluster::{Cause, Readiness, ReleaseReadiness, Tracker};
+use crate::engine::StepError;
+use crate::engine::step::StepRun;
+use crate::event::{Diagnosis, Event, Phase};
+
+/// How long a cause may last before it is judged again without any change: some count by lasting.
+const REEVALUATE: Duration = Duration::from_secs(2);
+/// Changes that come faster are looked at together.
+const DEBOUNCE: Duration = Duration::from_millis(150);
+/// Where no earlier run tells what is usual.
+const USUAL: u64 = 60;
+/// Nothing changed for this long: a watch may have died without a word, so the workloads are read afresh.
+const RELIST_AFTER: Duration = Duration::from_secs(60);
+/// What a failed hook leaves in the API arrives this much after helm has ended, at the latest.
+const HOOK_GRACE: Duration = Duration::from_millis(700);
+
+/// What a step has shown and told so far.
+pub(super) struct SlowStepTimer {
+    started: Instant,
+    usual_seconds: Option<u64>,
+    last_look: Instant,
+    shown: Option<(Phase, ReleaseReadiness)>,
+    reported: BTreeSet<String>,
+}
+
+impl SlowStepTimer {
+    /// A step begins now.
+    pub(super) fn new(usual_seconds: Option<u64>) -> SlowStepTimer {
+        let now = Instant::now();
+        SlowStepTimer { started: now, usual_seconds, last_look: now, shown: None, reported: BTreeSet::new() }
+    }
+
+    /// Resolves when it is worth looking again.
+    pub(super) async fn next_look(&self, tracker: &mut Tracker) {
+        tokio::select! {
+            () = tracker.changed() => sleep_until(self.last_look + DEBOUNCE).await,
+            () = sleep(REEVALUATE) => {}
+        }
+    }
+
+    /// Seconds so far and the usual ones, once, when the step begins to take longer than usual.
+    pub(super) fn longer_than_usual(&mut self) -> Option<(f64, Option<u64>)> {
+        let is_new = self.is_long() && self.first_time("long");
+        is_new.then(|| (self.started.elapsed().as_secs_f64(), self.usual_seconds))
+    }
+
+    fn is_long(&self) -> bool {
+        let usual = self.usual_seconds.map_or(USUAL, |seconds| (seconds + seconds / 2).max(15));
+        self.started.elapsed() > Duration::from_secs(usual)
+    }
+
+    /// Whether this is told for the first time.
+    fn first_time(&mut self, what: &str) -> bool {
+        self.reported.insert(what.to_owned())
+    }
+}
+
+impl StepRun<'_> {
+    /// Judges the release and tells what is new.
+    pub(super) fn look(&mut self, phase: Phase) -> ReleaseReadiness {
+        let readiness = self.tracker.readiness(self.step.release.component.as_str());
+        self.timer.last_look = Instant::now();
+        let seen = (phase, readiness.clone());
+        if self.timer.shown.as_ref() != Some(&seen) {
+            self.timer.shown = Some(seen);
+            self.context.events.send(Event::StepProgress {
+                component: self.step.release.component.to_string(),
+                wave: self.step.release.wave,
+                phase,
+                ready: readiness.ready,
+                desired: readiness.desired,
+                waiting: readiness.waiting.clone(),
+                diagnosis: readiness.cause.as_ref().map(|cause| Box::new(cause.diagnosis.clone())),
+            });
+        }
+        self.emit_delay(&readiness);
+        readiness
+    }
+
+    /// Once for each cause that counts, and once for a step that takes longer than usual.
+    fn emit_delay(&mut self, readiness: &ReleaseReadiness) {
+        let Some(waiting) = readiness.waiting.clone().filter(|_| readiness.ready < readiness.desired) else { return };
+        let counted = readiness.cause.as_ref().filter(|cause| cause.counts);
+        let is_new = match counted {
+            Some(Cause { diagnosis, .. }) => {
+                let place = &diagnosis.place;
+                let workload = place.workload.as_ref().unwrap_or(&place.object);
+                self.timer.first_time(&format!("{} {workload}", diagnosis.rule))
+            }
+            None => self.timer.is_long() && self.timer.first_time("long"),
+        };
+        if is_new {
+            self.context.events.send(Event::StepDelayed {
+                component: self.step.release.component.to_string(),
+                wave: self.step.release.wave,
+                seconds: self.timer.started.elapsed().as_secs_f64(),
+                usual_seconds: self.timer.usual_seconds,
+                waiting,
+                diagnosis: readiness.cause.as_ref().map(|cause| Box::new(cause.diagnosis.clone())),
+            });
+        }
+    }
+
+    /// helm deletes a failed hook at once; the watches bring it a moment later.
+    pub(super) async fn late_hook(&mut self) -> Option<Cause> {
+        let tracker = &mut self.tracker;
+        let component = self.step.release.component.as_str();
+        let seen = async {
+            loop {
+                let hook = tracker.readiness(component).hook;
+                if let Some(hook) = hook {
+                    return hook;
+                }
+                tracker.changed().await;
+            }
+        };
+        timeout(HOOK_GRACE, seen).await.ok()
+    }
+
+    /// Waits until the release is ready.
+    pub(super) async fn wait(&mut self) -> Result<(), StepError> {
+        self.catch_up().await?;
+        let mut quiet_since = Instant::now();
+        let mut shown = None;
+        loop {
+            let readiness = self.look(Phase::Waiting);
+            match readiness.verdict() {
+                Readiness::Ready => return Ok(()),
+                Readiness::Failed { diagnosis } => {
+                    return Err(StepError::NotReady { diagnosis: Box::new(diagnosis.clone()) });
+                }
+                Readiness::Waiting { .. } => {}
+            }
+            if shown.as_ref() != Some(&readiness) {
+                (shown, quiet_since) = (Some(readiness.clone()), Instant::now());
+            } else if quiet_since.elapsed() > RELIST_AFTER {
+                self.catch_up().await?;
+                quiet_since = Instant::now();
+            }
+            tokio::select! {
+                () = self.timer.next_look(&mut self.tracker) => {}
+                () = self.context.cancel.cancelled() => return Err(StepError::Cancelled),
+                () = sleep_until(self.deadline) => return Err(self.too_late(&readiness)),
+            }
+        }
+    }
+
+    async fn catch_up(&self) -> Result<(), StepError> {
+        let component = self.step.release.component.as_str();
+        self.retry_unreachable(|| self.tracker.catch_up(component)).await.map_err(StepError::Watch)
+    }
+
+    fn too_late(&self, readiness: &ReleaseReadiness) -> StepError {
+        let diagnosis: Option<&Diagnosis> = readiness.cause.as_ref().map(|cause| &cause.diagnosis);
+        StepError::Timeout {
+            why: readiness.waiting.clone().unwrap_or_else(|| "nothing said why".into()),
+            after: self.context.wave_timeout,
+            diagnosis: diagnosis.cloned().map(Box::new),
+        }
+    }
+}

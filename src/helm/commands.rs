@@ -1,0 +1,232 @@
+//! Typed calls.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::helm::fetch::is_loopback;
+use crate::helm::run::{Call, Effect, run};
+use crate::helm::{
+    Capabilities, Helm, HelmError, Limits, Ownership, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse,
+};
+use crate::stack::{ChartSource, HelmDriver, RUN_LABEL};
+use crate::yaml::json_line;
+
+const READ: Duration = Duration::from_secs(60);
+pub(super) const FETCH: Duration = Duration::from_secs(300);
+/// How long helm may take beyond its own `--timeout`, to write down that it failed.
+const OVERTIME: Duration = Duration::from_secs(5);
+/// How long it may still be at work after that, at the most.
+const REST: Duration = Duration::from_secs(120);
+/// Revisions that helm keeps per release.
+const HISTORY: &str = "10";
+
+impl Helm {
+    /// Releases of a namespace in any status that is not `uninstalled` or `superseded`.
+    pub async fn list(&self, namespace: &str) -> Result<Vec<ReleaseInfo>, HelmError> {
+        let output = self.listed(&["-n", namespace]).await?;
+        parse::list(&output).map_err(|source| output_error("helm list", source))
+    }
+
+    /// The same for every namespace, without those whose chart has no version that semver reads.
+    pub async fn list_everywhere(&self) -> Result<Vec<ReleaseInfo>, HelmError> {
+        let output = self.listed(&["--all-namespaces"]).await?;
+        parse::readable(&output).map_err(|source| output_error("helm list", source))
+    }
+
+    async fn listed(&self, place: &[&str]) -> Result<Vec<u8>, HelmError> {
+        // helm 3 hides pending releases without these; helm 4 knows the same flags.
+        let flags = ["-o", "json", "--deployed", "--failed", "--pending", "--uninstalling", "--max", "0"];
+        self.read(&[&["list"], place, &flags].concat()).await
+    }
+
+    /// The user-supplied values of a release's current revision.
+    pub async fn values(&self, release: &str, namespace: &str) -> Result<Value, HelmError> {
+        let output = self.read(&["get", "values", release, "-n", namespace, "-o", "json"]).await?;
+        match serde_json::from_slice(&output) {
+            Ok(Value::Null) => Ok(Value::Object(serde_json::Map::new())),
+            Ok(values) => Ok(values),
+            Err(error) => Err(output_error("helm get values", error.into())),
+        }
+    }
+
+    /// The objects of a release's current revision.
+    pub async fn manifest(&self, release: &str, namespace: &str) -> Result<Vec<Value>, HelmError> {
+        let output = self.read(&["get", "manifest", release, "-n", namespace]).await?;
+        parse::documents(&output).map_err(|source| output_error("helm get manifest", source))
+    }
+
+    /// The objects of one revision of a release.
+    pub async fn manifest_of(&self, release: &str, namespace: &str, revision: u32) -> Result<Vec<Value>, HelmError> {
+        let revision = revision.to_string();
+        let output = self.read(&["get", "manifest", release, "-n", namespace, "--revision", &revision]).await?;
+        parse::documents(&output).map_err(|source| output_error("helm get manifest", source))
+    }
+
+    /// Revisions with their status, oldest first.
+    pub async fn history(&self, release: &str, namespace: &str) -> Result<Vec<(u32, ReleaseStatus)>, HelmError> {
+        let output = self.read(&["history", release, "-n", namespace, "-o", "json"]).await?;
+        parse::history(&output).map_err(|source| output_error("helm history", source))
+    }
+
+    /// The chart's CRDs.
+    pub async fn show_crds(&self, chart: &Path) -> Result<Vec<Value>, HelmError> {
+        let arguments = vec!["show".into(), "crds".into(), chart.as_os_str().to_owned()];
+        let output = self.call(arguments, Effect::Reads, READ, &CancellationToken::new()).await?;
+        parse::documents(&output).map_err(|source| output_error("helm show crds", source))
+    }
+
+    /// Renders a chart, hooks among its objects; test pods and CRDs are left out.
+    pub async fn template(
+        &self,
+        request: &ReleaseRequest<'_>,
+        capabilities: &Capabilities,
+    ) -> Result<Vec<Value>, HelmError> {
+        let values = values_file(request.values)?;
+        let mut arguments = words(&["template", request.release]);
+        arguments.push(request.chart.into());
+        arguments.extend(words(&["-n", request.namespace, "--skip-tests", "-f"]));
+        arguments.push(values.path().into());
+        arguments.extend(words(&["--kube-version", &capabilities.kube_version]));
+        if !capabilities.api_versions.is_empty() {
+            arguments.extend(words(&["--api-versions", &capabilities.api_versions.join(",")]));
+        }
+        let output = self.call(arguments, Effect::Reads, READ, &CancellationToken::new()).await;
+        let output = output.map_err(|error| error.without(request.secrets))?;
+        parse::documents(&output).map_err(|source| output_error("helm template", source))
+    }
+
+    /// `helm upgrade --install` without waiting for workloads (hooks are waited for).
+    pub async fn upgrade_install(&self, request: &ReleaseRequest<'_>, limits: &Limits) -> Result<(), HelmError> {
+        let values = values_file(request.values)?;
+        let mut arguments = words(&["upgrade", "--install", request.release]);
+        arguments.push(request.chart.into());
+        arguments.extend(words(&["-n", request.namespace, "--history-max", HISTORY]));
+        match request.ownership {
+            Ownership::Respect => {}
+            // helm 4 applies server-side, where the fields of whoever made the object would conflict.
+            Ownership::Take if self.version.major >= 4 => {
+                arguments.extend(words(&["--take-ownership", "--force-conflicts"]));
+            }
+            Ownership::Take => arguments.extend(words(&["--take-ownership"])),
+        }
+        // Tells a later run that this revision is ours, if it never ends.
+        arguments.extend(words(&["--labels", &format!("{RUN_LABEL}={:08x}", rand::random::<u32>())]));
+        // Charts whose CRDs stand in `crds/` get them from us, by server-side apply.
+        // Without `--reset-values` helm takes empty values for "as they were".
+        arguments.extend(words(&["--skip-crds", "--reset-values", "-f"]));
+        arguments.push(values.path().into());
+        self.change(arguments, limits).await.map_err(|error| error.without(request.secrets))
+    }
+
+    /// `helm rollback` to a revision.
+    pub async fn rollback(
+        &self,
+        (release, namespace): (&str, &str),
+        revision: u32,
+        limits: &Limits,
+    ) -> Result<(), HelmError> {
+        let revision = revision.to_string();
+        let arguments = words(&["rollback", release, &revision, "-n", namespace, "--history-max", HISTORY]);
+        self.change(arguments, limits).await
+    }
+
+    /// `helm uninstall`, waiting until helm has deleted the release's objects from the API.
+    pub async fn uninstall(&self, release: &str, namespace: &str, limits: &Limits) -> Result<(), HelmError> {
+        let arguments = words(&["uninstall", release, "-n", namespace, "--ignore-not-found"]);
+        self.change(arguments, limits).await
+    }
+
+    /// helm's own `--timeout` is for each hook, so that the call as a whole has a limit of ours a little beyond.
+    async fn change(&self, mut arguments: Vec<OsString>, limits: &Limits) -> Result<(), HelmError> {
+        let Limits { timeout, cancel, kill } = limits;
+        arguments.extend(words(&["--timeout", &format!("{}s", timeout.as_secs().max(1))]));
+        let deadline = timeout.saturating_add(OVERTIME);
+        self.call(arguments, Effect::Mutates(kill.clone()), deadline, cancel).await.map(drop)
+    }
+
+    /// `helm pull` into a folder.
+    pub(super) async fn pull(&self, source: &ChartSource, folder: &Path) -> Result<(), HelmError> {
+        let repository = source.repository.as_str();
+        let version = source.version.to_string();
+        let mut arguments = words(&["pull"]);
+        if repository.starts_with("oci://") {
+            arguments.push(format!("{repository}/{}", source.name).into());
+            if is_loopback(repository) {
+                arguments.push("--plain-http".into());
+            }
+        } else {
+            arguments.extend(words(&[&source.name, "--repo", repository]));
+        }
+        arguments.extend(words(&["--version", &version, "-d"]));
+        arguments.push(folder.into());
+        self.call(arguments, Effect::Reads, FETCH, &CancellationToken::new()).await.map(drop)
+    }
+
+    pub(super) async fn read(&self, arguments: &[&str]) -> Result<Vec<u8>, HelmError> {
+        self.call(words(arguments), Effect::Reads, READ, &CancellationToken::new()).await
+    }
+
+    pub(super) async fn call(
+        &self,
+        mut arguments: Vec<OsString>,
+        effect: Effect,
+        deadline: Duration,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<u8>, HelmError> {
+        arguments.extend(["--kubeconfig".into(), self.access.path().into()]);
+        arguments.extend(words(&["--kube-context", self.access.context()]));
+        self.log(&arguments);
+        // The user's repositories are none of ours: index files of our pulls stay in our own folder.
+        let added = vec![
+            ("HELM_REPOSITORY_CACHE".into(), index_folder(&self.cache).into()),
+            ("HELM_REPOSITORY_CONFIG".into(), self.cache.join("repositories.yaml").into()),
+            (HelmDriver::VARIABLE.into(), self.driver.name().into()),
+        ];
+        let changes = matches!(effect, Effect::Mutates(_));
+        let held = self.held.clone().filter(|_| changes);
+        let need = changes.then(|| self.access.needed_for(deadline + REST));
+        if changes {
+            self.writes.begin();
+        }
+        let children = self.children.clone();
+        let environment = self.environment.clone();
+        let call = Call { arguments, effect, deadline, children, environment, added, need, held };
+        run(&self.program, call, cancel).await
+    }
+
+    fn log(&self, arguments: &[OsString]) {
+        let Some(path) = &self.log_file else { return };
+        let words: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+        let line = serde_json::json!({"time": jiff::Timestamp::now(), "helm": words});
+        // The log is a help, never a reason to fail.
+        let file = crate::input_file::append(path);
+        let _ = file.and_then(|mut file| writeln!(file, "{line}"));
+    }
+}
+
+/// Where helm keeps the indexes of repositories, below a cache folder of ours.
+pub(super) fn index_folder(cache: &Path) -> PathBuf {
+    cache.join("index")
+}
+
+pub(super) fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(Into::into).collect()
+}
+
+fn output_error(command: &str, source: Box<dyn std::error::Error + Send + Sync>) -> HelmError {
+    HelmError::Output { command: command.into(), source }
+}
+
+/// JSON, which both helms read without a doubt about a text's type. Mode 0600 by tempfile's own default; gone when
+/// dropped.
+fn values_file(values: &Value) -> Result<tempfile::NamedTempFile, HelmError> {
+    let failed = |source| HelmError::Local { what: "write the values to a temporary file".into(), source };
+    let mut file = tempfile::Builder::new().prefix("tailwatch-").suffix(".json").tempfile().map_err(failed)?;
+    file.write_all(json_line(values).as_bytes()).and_then(|()| file.flush()).map_err(failed)?;
+    Ok(file)
+}

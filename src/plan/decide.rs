@@ -1,0 +1,280 @@
+//! From wanted and observed to a plan. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::{ActionKind, Effects};
+use crate::helm::{ReleaseInfo, ReleaseStatus};
+use crate::plan::compare::changed_paths;
+use crate::plan::observe::PendingOwner;
+use crate::plan::{Drifted, InstalledRelease, Observed, Plan, PlanError, Step, Wave, Work};
+use crate::stack::Release;
+
+/// How many changed value paths a reason names before it counts the rest.
+const NAMED_PATHS: usize = 3;
+
+/// Decides each release's action with its reason, and groups the steps into ascending waves.
+pub fn build(wanted: Vec<Release>, observed: &Observed) -> Result<Plan, PlanError> {
+    let mut waves: Vec<Wave> = Vec::new();
+    for release in wanted {
+        let info = observed.releases.get(release.component.as_str());
+        let Decision { action, reason, work, own } = decide(&release, info, observed)?;
+        let number = release.wave;
+        let last_healthy = observed.healthy.get(release.component.as_str()).cloned();
+        let drifted = observed.drift.get(release.component.as_str()).map(|drift| drift.manifest.objects.clone());
+        let is_conflicting = |object: &Drifted| object.live.is_some();
+        let conflicting_drift = drifted.unwrap_or_default().into_iter().filter(is_conflicting).collect();
+        let step = Step {
+            release,
+            action,
+            reason,
+            work,
+            own,
+            adopted: BTreeSet::new(),
+            from: info.map(InstalledRelease::from),
+            last_healthy,
+            no_way_back: None,
+            conflicting_drift,
+            effects: Effects::default(),
+            replacements: Vec::new(),
+            uids: BTreeMap::new(),
+        };
+        match waves.iter_mut().find(|wave| wave.number == number) {
+            Some(wave) => wave.steps.push(step),
+            None => waves.push(Wave { number, steps: vec![step] }),
+        }
+    }
+    waves.sort_by_key(|wave| wave.number);
+    Ok(Plan { waves, removals: Vec::new(), records: Vec::new(), adopted: BTreeSet::new() })
+}
+
+impl From<&ReleaseInfo> for InstalledRelease {
+    fn from(info: &ReleaseInfo) -> Self {
+        InstalledRelease { chart_version: info.chart_version.clone(), revision: info.revision, status: info.status }
+    }
+}
+
+/// What is done with a release, why, and how.
+struct Decision {
+    action: ActionKind,
+    reason: String,
+    work: Work,
+    own: Vec<Drifted>,
+}
+
+impl Decision {
+    fn by_helm(action: ActionKind, reason: String) -> Result<Decision, PlanError> {
+        Ok(Decision { action, reason, work: Work::Helm, own: Vec::new() })
+    }
+
+    fn waiting(action: ActionKind, reason: String) -> Decision {
+        Decision { action, reason, work: Work::Wait, own: Vec::new() }
+    }
+}
+
+fn decide(release: &Release, info: Option<&ReleaseInfo>, observed: &Observed) -> Result<Decision, PlanError> {
+    let Some(info) = info else { return Decision::by_helm(ActionKind::Install, "not installed".into()) };
+    if info.chart != release.chart.name {
+        return Err(PlanError::ForeignRelease {
+            release: info.name.clone(),
+            namespace: info.namespace.clone(),
+            found: info.chart.clone(),
+            expected: release.chart.name.clone(),
+        });
+    }
+    if let Some(PendingOwner::ByOther { since }) = observed.begun.get(&info.name) {
+        return Err(PlanError::UnderWay {
+            release: info.name.clone(),
+            namespace: info.namespace.clone(),
+            status: info.status.words(),
+            since: since.clone(),
+        });
+    }
+    if info.chart_version > release.chart.version {
+        return Err(PlanError::Downgrade {
+            component: release.component.to_string(),
+            installed: info.chart_version.clone(),
+            asked: release.chart.version.clone(),
+        });
+    }
+    if let Some(state) = broken_state(info.status) {
+        return Decision::by_helm(ActionKind::Repair, format!("revision {} is {state}", info.revision));
+    }
+    if info.chart_version != release.chart.version {
+        let reason = format!("chart {} -> {}", info.chart_version, release.chart.version);
+        return Decision::by_helm(ActionKind::Upgrade, reason);
+    }
+    let standing = observed.values.get(&info.name).unwrap_or(&serde_json::Value::Null);
+    let changed = changed_paths(standing, &release.values);
+    if !changed.is_empty() {
+        return Decision::by_helm(ActionKind::Upgrade, format!("values changed: {}", name_some(&changed)));
+    }
+    Ok(decide_as_wanted(info, observed))
+}
+
+/// Chart and values are as wanted; helm would be run for nothing unless a kind is gone.
+fn decide_as_wanted(info: &ReleaseInfo, observed: &Observed) -> Decision {
+    let drift = observed.drift.get(&info.name).cloned().unwrap_or_default();
+    let reasons = [drift.manifest.reasons, drift.own.reasons].concat();
+    if !reasons.is_empty() {
+        let (action, reason) = (ActionKind::Repair, name_some(&reasons));
+        if drift.manifest.kinds_are_gone {
+            return Decision { action, reason, work: Work::Helm, own: Vec::new() };
+        }
+        let work = Work::Objects { release: drift.manifest.objects };
+        return Decision { action, reason, work, own: drift.own.objects };
+    }
+    if observed.healthy.get(&info.name).map(|healthy| healthy.revision) != Some(info.revision) {
+        let reason = format!("revision {} was not seen ready yet", info.revision);
+        return Decision::waiting(ActionKind::Repair, reason);
+    }
+    let reason = format!("chart {} stands with these values", info.chart_version);
+    Decision::waiting(ActionKind::Unchanged, reason)
+}
+
+fn broken_state(status: ReleaseStatus) -> Option<String> {
+    match status {
+        ReleaseStatus::Deployed => None,
+        ReleaseStatus::Failed => Some("failed".into()),
+        ReleaseStatus::Other => Some("in a state that helm does not call deployed".into()),
+        under_way => Some(format!("{}: an earlier run was interrupted", under_way.words())),
+    }
+}
+
+/// The first of them, and how many more there are.
+pub(super) fn name_some(items: &[String]) -> String {
+    let named = items.iter().take(NAMED_PATHS).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match items.len().saturating_sub(NAMED_PATHS) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::Healthy;
+    use crate::plan::decide::*;
+    use crate::plan::drift::Drift;
+    use crate::plan::observe::ReleaseDrift;
+    use crate::stack::{ChartSource, CrdPolicy};
+    use serde_json::json;
+
+    fn release(version: &str) -> Release {
+        Release {
+            component: "loki".parse().unwrap(),
+            wave: 32,
+            namespace: "monitoring".into(),
+            chart: ChartSource {
+                name: "loki".into(),
+                repository: "https://charts.example".parse().unwrap(),
+                version: version.parse().unwrap(),
+                digest: None,
+            },
+            values: json!({"a": 1}),
+            overrides: json!({}),
+            secrets: Vec::new(),
+            derived: Vec::new(),
+            crds: CrdPolicy::None,
+            api_versions: vec![],
+            wait_for: vec![],
+            objects: vec![],
+            expect: Default::default(),
+        }
+    }
+
+    fn observed(version: &str, status: ReleaseStatus) -> Observed {
+        let info = ReleaseInfo {
+            name: "loki".into(),
+            namespace: "monitoring".into(),
+            revision: 2,
+            status,
+            chart: "loki".into(),
+            chart_version: version.parse().unwrap(),
+            app_version: String::new(),
+        };
+        let mut observed = Observed::default();
+        observed.releases.insert("loki".into(), info);
+        observed.values.insert("loki".into(), json!({"a": 1}));
+        observed.healthy.insert("loki".into(), Healthy::read("2").unwrap());
+        observed
+    }
+
+    fn drift(reason: &str) -> ReleaseDrift {
+        let manifest = Drift { reasons: vec![reason.into()], ..Drift::default() };
+        ReleaseDrift { manifest, ..ReleaseDrift::default() }
+    }
+
+    fn decision(observed: &Observed, version: &str) -> (ActionKind, String) {
+        let plan = build(vec![release(version)], observed).unwrap();
+        let step = &plan.waves[0].steps[0];
+        (step.action, step.reason.clone())
+    }
+
+    #[test]
+    fn each_state_has_its_action_and_reason() {
+        assert_eq!(decision(&Observed::default(), "1.0.0"), (ActionKind::Install, "not installed".into()));
+        let deployed = observed("1.0.0", ReleaseStatus::Deployed);
+        assert_eq!(decision(&deployed, "1.0.0").0, ActionKind::Unchanged);
+        assert_eq!(decision(&deployed, "1.1.0"), (ActionKind::Upgrade, "chart 1.0.0 -> 1.1.0".into()));
+        for status in [ReleaseStatus::Failed, ReleaseStatus::PendingInstall, ReleaseStatus::PendingUpgrade] {
+            assert_eq!(decision(&observed("1.0.0", status), "1.0.0").0, ActionKind::Repair);
+        }
+    }
+
+    #[test]
+    fn changed_values_and_drift_are_named() {
+        let mut deployed = observed("1.0.0", ReleaseStatus::Deployed);
+        deployed.values.insert("loki".into(), json!({"a": 2}));
+        assert_eq!(decision(&deployed, "1.0.0"), (ActionKind::Upgrade, "values changed: a".into()));
+        deployed.values.insert("loki".into(), json!({"a": 1}));
+        deployed.drift.insert("loki".into(), drift("Ingress grafana is missing"));
+        assert_eq!(decision(&deployed, "1.0.0"), (ActionKind::Repair, "Ingress grafana is missing".into()));
+    }
+
+    #[test]
+    fn helm_is_not_run_where_it_has_nothing_to_do() {
+        let work = |observed: &Observed| {
+            let plan = build(vec![release("1.0.0")], observed).unwrap();
+            (plan.waves[0].steps[0].action, plan.waves[0].steps[0].work.clone())
+        };
+        let mut standing = observed("1.0.0", ReleaseStatus::Deployed);
+        assert!(matches!(work(&standing), (ActionKind::Unchanged, Work::Wait)));
+        standing.healthy.insert("loki".into(), Healthy::read("1").unwrap());
+        assert!(
+            matches!(work(&standing), (ActionKind::Repair, Work::Wait)),
+            "an earlier run ended before it was ready"
+        );
+        standing.drift.insert("loki".into(), drift("Service loki is missing"));
+        assert!(matches!(work(&standing), (ActionKind::Repair, Work::Objects { .. })));
+        standing.drift.get_mut("loki").unwrap().manifest.kinds_are_gone = true;
+        assert!(matches!(work(&standing), (ActionKind::Repair, Work::Helm)), "CRDs come with the chart");
+    }
+
+    #[test]
+    fn an_operation_of_another_owner_is_left_alone() {
+        let mut pending = observed("1.0.0", ReleaseStatus::PendingUpgrade);
+        pending.begun.insert("loki".into(), PendingOwner::ByOther { since: "then".into() });
+        assert!(matches!(build(vec![release("1.0.0")], &pending), Err(PlanError::UnderWay { .. })));
+        pending.begun.insert("loki".into(), PendingOwner::ByUs);
+        assert_eq!(decision(&pending, "1.0.0").0, ActionKind::Repair);
+    }
+
+    #[test]
+    fn downgrades_and_foreign_charts_are_refused() {
+        let newer = observed("2.0.0", ReleaseStatus::Deployed);
+        assert!(matches!(build(vec![release("1.0.0")], &newer), Err(PlanError::Downgrade { .. })));
+        let mut foreign = observed("1.0.0", ReleaseStatus::Deployed);
+        foreign.releases.get_mut("loki").unwrap().chart = "loki-stack".into();
+        assert!(matches!(build(vec![release("1.0.0")], &foreign), Err(PlanError::ForeignRelease { .. })));
+    }
+
+    #[test]
+    fn waves_ascend_and_keep_their_steps() {
+        let mut early = release("1.0.0");
+        early.wave = 30;
+        early.component = "alloy".parse().unwrap();
+        let plan = build(vec![release("1.0.0"), early], &Observed::default()).unwrap();
+        let numbers: Vec<u8> = plan.waves.iter().map(|wave| wave.number).collect();
+        assert_eq!(numbers, [30, 32]);
+        assert!(plan.has_changes());
+    }
+}

@@ -1,0 +1,171 @@
+//! Who else needs what an uninstall would take away. Reads only; an object that no one else needs has no user.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, ClusterError, Found, ObjectRef};
+use crate::plan::uninstall::ownership::{PROMETHEUS_OPERATOR, release_of};
+use crate::stack::{CatalogueEntry, MANAGED_BY, TAILSCALE_NAMESPACE, TAILWATCH};
+
+/// API group of the Tailscale operator's own kinds, and the prefix of its annotations.
+const TAILSCALE_GROUP: &str = "tailscale.com";
+/// Its IngressClass and load balancer class.
+const TAILSCALE_CLASS: &str = "tailscale";
+/// Argument by which prometheus-operator is told the Service that it keeps for the kubelets.
+const KUBELET_ARGUMENT: &str = "--kubelet-service=";
+
+/// The Service with its endpoints that prometheus-operator keeps for the kubelets and never deletes.
+#[derive(Clone, Debug, Default)]
+pub struct KubeletService {
+    /// It and its endpoints, as far as they stand.
+    pub objects: Vec<Found>,
+    /// Another operator that keeps it, e.g. `Deployment x in namespace y`.
+    pub keeper: Option<String>,
+}
+
+/// What a standing kubelet Service is called, from the release's manifest; else as the chart calls it.
+pub fn kubelet_service(manifest: &[Value]) -> ObjectRef {
+    let named = manifest.iter().flat_map(kept_services).find_map(|name| name.split_once('/'));
+    let (namespace, name) = named.unwrap_or(("kube-system", "kube-prometheus-stack-kubelet"));
+    ObjectRef {
+        api_version: "v1".into(),
+        kind: "Service".into(),
+        namespace: Some(namespace.to_owned()),
+        name: name.to_owned(),
+    }
+}
+
+/// `namespace/name` of every Service that a workload's containers keep for the kubelets.
+fn kept_services(workload: &Value) -> impl Iterator<Item = &str> {
+    let containers = workload.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    let arguments = containers.filter_map(|container| container.get("args")?.as_array()).flatten();
+    arguments.filter_map(|argument| argument.as_str()?.strip_prefix(KUBELET_ARGUMENT))
+}
+
+/// Reads what is left of a kubelet Service, and whether an operator that is not of `rows` keeps it.
+pub async fn kubelet_left(
+    cluster: &Cluster,
+    service: &ObjectRef,
+    rows: &[CatalogueEntry],
+) -> Result<KubeletService, ClusterError> {
+    let place = service.namespace.as_deref();
+    let mut objects = Vec::new();
+    for (api_version, kind) in [("v1", "Service"), ("v1", "Endpoints"), ("discovery.k8s.io/v1", "EndpointSlice")] {
+        let of_it = |found: &Found| {
+            let named = found.name() == service.name || found.label("kubernetes.io/service-name") == service.name;
+            named && found.label(MANAGED_BY) == PROMETHEUS_OPERATOR
+        };
+        objects.extend(cluster.found(api_version, kind, place).await?.into_iter().filter(of_it));
+    }
+    if objects.is_empty() {
+        return Ok(KubeletService::default());
+    }
+    let deployments = cluster.list("apps/v1", "Deployment", None, None).await?;
+    Ok(KubeletService { objects, keeper: keeper(service, &deployments, rows) })
+}
+
+fn keeper(service: &ObjectRef, deployments: &[Value], rows: &[CatalogueEntry]) -> Option<String> {
+    let wanted = format!("{}/{}", service.namespace.as_deref().unwrap_or_default(), service.name);
+    let keeps = |deployment: &&Value| kept_services(deployment).any(|kept| kept == wanted);
+    let foreign =
+        deployments.iter().filter(keeps).find(|deployment| release_of(&Found::of(deployment), rows).is_none());
+    foreign.map(|deployment| in_words(&ObjectRef::of(deployment)))
+}
+
+/// Everything that the Tailscale operator serves beside the stack of this namespace; without the operator it would lose
+/// its address or hang in its finalizer.
+pub async fn operator_users(
+    cluster: &Cluster,
+    namespace: &str,
+    rows: &[CatalogueEntry],
+) -> Result<Vec<ObjectRef>, ClusterError> {
+    let (ingresses, services, balancers, resources) = futures::try_join!(
+        cluster.list("networking.k8s.io/v1", "Ingress", None, None),
+        cluster.found("v1", "Service", None),
+        cluster.load_balancers(),
+        cluster.of_group(TAILSCALE_GROUP),
+    )?;
+    let of_ours = |found: &Found| found.namespace() == namespace && found.label(MANAGED_BY) == TAILWATCH;
+    let ingresses = ingresses.iter().filter(|object| !of_ours(&Found::of(object)) && is_ingress_of_the_class(object));
+    let mut users: Vec<ObjectRef> = ingresses.map(ObjectRef::of).collect();
+    let marked = services.iter().filter(|found| is_marked(found)).map(Found::reference);
+    let of_the_class = balancers.iter().filter(|object| is_service_of_the_class(object)).map(ObjectRef::of);
+    let services: BTreeSet<ObjectRef> = marked.chain(of_the_class).collect();
+    // What the operator makes for its proxies is no user of it.
+    users.extend(services.into_iter().filter(|service| service.namespace.as_deref() != Some(TAILSCALE_NAMESPACE)));
+    let resources = resources.iter().filter(|found| release_of(found, rows).is_none() && !found.is_leaving());
+    users.extend(resources.map(Found::reference));
+    Ok(users)
+}
+
+fn is_ingress_of_the_class(ingress: &Value) -> bool {
+    let class = ingress.pointer("/spec/ingressClassName").and_then(Value::as_str);
+    class == Some(TAILSCALE_CLASS) || Found::of(ingress).annotation("kubernetes.io/ingress.class") == TAILSCALE_CLASS
+}
+
+fn is_service_of_the_class(service: &Value) -> bool {
+    service.pointer("/spec/loadBalancerClass").and_then(Value::as_str) == Some(TAILSCALE_CLASS)
+}
+
+/// Whether an annotation asks the operator for something.
+fn is_marked(found: &Found) -> bool {
+    found.annotations().any(|key| key.split_once('/').is_some_and(|(group, _)| group == TAILSCALE_GROUP))
+}
+
+/// `Ingress web in namespace shop`
+pub fn in_words(object: &ObjectRef) -> String {
+    let place = object.namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+    format!("{} {}{place}", object.kind, object.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::Catalogue;
+    use serde_json::json;
+
+    fn operator(namespace: &str, argument: &str, release: &str) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "operator", "namespace": namespace, "annotations":
+                {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace}},
+            "spec": {"template": {"spec": {"containers": [{"args": ["--x", argument]}]}}}})
+    }
+
+    #[test]
+    fn the_kubelet_service_is_kept_while_another_operator_keeps_it() {
+        let rows = Catalogue::embedded().unwrap().overview("m");
+        let argument = "--kubelet-service=kube-system/kube-prometheus-stack-kubelet";
+        let ours = operator("m", argument, "kube-prometheus-stack");
+        let service = kubelet_service(std::slice::from_ref(&ours));
+        assert_eq!(
+            (service.namespace.as_deref(), service.name.as_str()),
+            (Some("kube-system"), "kube-prometheus-stack-kubelet")
+        );
+        assert_eq!(service, kubelet_service(&[]));
+        assert_eq!(keeper(&service, std::slice::from_ref(&ours), &rows), None);
+        let others = operator("n", "--kubelet-service=kube-system/other-kubelet", "kube-prometheus-stack");
+        assert_eq!(keeper(&service, &[ours.clone(), others], &rows), None);
+        let same = operator("n", argument, "kube-prometheus-stack");
+        let expected = Some("Deployment operator in namespace n".to_owned());
+        assert_eq!(keeper(&service, &[ours, same], &rows), expected);
+    }
+
+    #[test]
+    fn whoever_the_tailscale_operator_serves_is_seen() {
+        let ingress = |metadata: Value, class: &str| {
+            is_ingress_of_the_class(
+                &json!({"kind": "Ingress", "metadata": metadata, "spec": {"ingressClassName": class}}),
+            )
+        };
+        assert!(ingress(json!({"name": "x"}), "tailscale"));
+        assert!(ingress(json!({"annotations": {"kubernetes.io/ingress.class": "tailscale"}}), ""));
+        assert!(!ingress(json!({"name": "x"}), "nginx"));
+        let service = |class: Value| is_service_of_the_class(&json!({"spec": {"loadBalancerClass": class}}));
+        assert!(service("tailscale".into()));
+        assert!(!service("other".into()) && !service(Value::Null));
+        let marked = |key: &str| is_marked(&Found::of(&json!({"metadata": {"annotations": {key: "true"}}})));
+        assert!(marked("tailscale.com/expose"));
+        assert!(!marked("example.com/expose"));
+    }
+}

@@ -1,0 +1,327 @@
+//! What becomes of one namespace and of what is in it. Pure.
+
+use crate::cluster::{Found, ObjectRef};
+use crate::event::Kept;
+use crate::plan::decide::name_some;
+use crate::plan::uninstall::dependents::in_words;
+use crate::plan::uninstall::inventory::{NamespaceOutcome, UninstallScope};
+use crate::plan::uninstall::ownership::{Owner, is_of_a_workload, is_record, owner_of, release_of};
+use crate::stack::{ANSWERS_RECORD, MANAGED_BY, SAVED_ANSWERS, TAILSCALE_NAMESPACE, TAILWATCH, WEBHOOK_SECRET};
+
+const DELETE_DATA: Option<&str> = Some("--delete-data");
+const OPERATOR_STAYS: &str = "the Tailscale operator stays";
+const COPY: &str = "tailwatch did not set its label of tailwatch";
+/// Foreign objects that are named one by one; of more a list tells nothing.
+const NAMED: usize = 20;
+
+/// A namespace and what is in it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::plan) struct NamespaceInventory {
+    pub(in crate::plan) namespace: Found,
+    pub(in crate::plan) contents: Vec<Found>,
+    /// (claim, pod that mounts it)
+    pub(in crate::plan) claims_in_use: Vec<(String, String)>,
+}
+
+/// What becomes of it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::plan) struct NamespaceVerdict {
+    pub(in crate::plan) going: Vec<Found>,
+    pub(in crate::plan) end: Option<NamespaceOutcome>,
+    pub(in crate::plan) kept: Vec<Kept>,
+}
+
+enum Disposition {
+    Goes,
+    /// Why, and what removes it.
+    Stays(String, Option<&'static str>),
+    /// Unless the namespace goes: the same.
+    StaysWithNamespace(&'static str, Option<&'static str>),
+    Foreign,
+    OfNoConcern,
+}
+
+/// As the last word of an uninstall tells it.
+pub(in crate::plan) fn kept(found: &Found, reason: &str, removal: Option<&str>) -> Kept {
+    let ObjectRef { kind, namespace, name, .. } = found.reference();
+    Kept { kind, namespace, name, reason: reason.to_owned(), removal: removal.map(str::to_owned) }
+}
+
+impl NamespaceInventory {
+    pub(in crate::plan) fn verdict(&self, scope: &UninstallScope) -> NamespaceVerdict {
+        let mut verdict = NamespaceVerdict::default();
+        let (mut foreign, mut with_namespace) = (Vec::new(), Vec::new());
+        for found in &self.contents {
+            match self.disposition(found, scope) {
+                Disposition::Goes => verdict.going.push(found.clone()),
+                Disposition::Stays(reason, removal) => verdict.kept.push(kept(found, &reason, removal)),
+                Disposition::StaysWithNamespace(reason, removal) => with_namespace.push(kept(found, reason, removal)),
+                Disposition::Foreign => foreign.push(found),
+                Disposition::OfNoConcern => {}
+            }
+        }
+        let mut hindrances: Vec<String> = foreign.iter().map(|found| in_words_here(found)).collect();
+        hindrances.sort_unstable();
+        hindrances.extend(verdict.kept.iter().map(|kept| format!("{} {}", kept.kind, kept.name)));
+        let is_ours = self.is_made_by_us() || !with_namespace.is_empty() || !verdict.kept.is_empty();
+        let (copies, others): (Vec<&Found>, Vec<&Found>) =
+            foreign.into_iter().partition(|found| found.label(MANAGED_BY) == TAILWATCH);
+        if is_ours && others.len() <= NAMED {
+            verdict.kept.extend(others.iter().map(|found| kept(found, "not tailwatch's", None)));
+        }
+        verdict.kept.extend(copies.iter().map(|found| kept(found, COPY, None)));
+        verdict.end = self.end(&hindrances, scope);
+        if !matches!(verdict.end, Some(NamespaceOutcome::Delete(_))) {
+            verdict.kept.extend(with_namespace);
+            verdict.kept.extend(self.stays(&hindrances, scope));
+        }
+        verdict
+    }
+
+    fn disposition(&self, found: &Found, scope: &UninstallScope) -> Disposition {
+        let uses_operator = found.namespace() == TAILSCALE_NAMESPACE && scope.operator_stays;
+        match owner_of(found, &scope.rows) {
+            Owner::Ours if uses_operator => Disposition::Stays(OPERATOR_STAYS.into(), None),
+            Owner::Ours => own_disposition(found, scope),
+            Owner::Claim(_) => self.claim_disposition(found, scope),
+            Owner::Release(component) if is_record(found) || self.stands(&component, scope) => Disposition::OfNoConcern,
+            Owner::Release(_) => Disposition::StaysWithNamespace("its chart asks helm to keep it", DELETE_DATA),
+            Owner::TailscaleOperator if uses_operator => Disposition::OfNoConcern,
+            Owner::TailscaleOperator => Disposition::StaysWithNamespace("state of the Tailscale operator", DELETE_DATA),
+            Owner::Nobody => Disposition::OfNoConcern,
+            Owner::Foreign if self.is_of_a_service(found) => Disposition::OfNoConcern,
+            Owner::Foreign => Disposition::Foreign,
+        }
+    }
+
+    /// A claim that a pod of someone else mounts stays; one that its owner takes along goes, whatever was asked.
+    fn claim_disposition(&self, found: &Found, scope: &UninstallScope) -> Disposition {
+        let mut users = self.claims_in_use.iter().filter(|(claim, _)| claim == found.name()).filter_map(|(_, pod)| {
+            let pod = self.contents.iter().find(|found| found.kind == "Pod" && found.name() == pod)?;
+            (!pod.is_leaving() && !is_of_a_workload(pod, &scope.rows)).then_some(pod.name())
+        });
+        match users.next() {
+            Some(pod) => Disposition::Stays(format!("Pod {pod}, which is not tailwatch's, mounts it"), None),
+            None if scope.asked.data || found.owners().next().is_some() => Disposition::Goes,
+            None => Disposition::Stays("data".into(), DELETE_DATA),
+        }
+    }
+
+    /// Endpoints go with the Service of their name, whosever it is.
+    fn is_of_a_service(&self, found: &Found) -> bool {
+        let is_it = |other: &Found| other.kind == "Service" && other.name() == found.name();
+        found.kind == "Endpoints" && self.contents.iter().any(is_it)
+    }
+
+    /// Whether helm still knows the release.
+    fn stands(&self, component: &str, scope: &UninstallScope) -> bool {
+        self.contents.iter().any(|found| is_record(found) && release_of(found, &scope.rows) == Some(component))
+    }
+
+    fn is_made_by_us(&self) -> bool {
+        self.namespace.is_created_by_us()
+    }
+
+    fn operator_stays(&self, scope: &UninstallScope) -> bool {
+        self.namespace.name() == TAILSCALE_NAMESPACE && scope.operator_stays
+    }
+
+    fn end(&self, hindrances: &[String], scope: &UninstallScope) -> Option<NamespaceOutcome> {
+        let reference = self.namespace.reference();
+        if self.operator_stays(scope) {
+            return None;
+        }
+        if self.is_made_by_us() {
+            let goes = self.namespace.is_leaving() || scope.asked.data && hindrances.is_empty();
+            return goes.then_some(NamespaceOutcome::Delete(reference));
+        }
+        let recorded = scope.asked.data && !self.namespace.annotation(ANSWERS_RECORD).is_empty();
+        (self.namespace.is_ours() || recorded).then_some(NamespaceOutcome::Withdraw(reference))
+    }
+
+    /// Why the namespace itself stays, where it is ours.
+    fn stays(&self, hindrances: &[String], scope: &UninstallScope) -> Option<Kept> {
+        let labelled = self.namespace.is_ours();
+        let (reason, removal) = match self.is_made_by_us() {
+            _ if self.operator_stays(scope) => (OPERATOR_STAYS.to_owned(), None),
+            true if scope.asked.data => (format!("it has {}", name_some(hindrances)), None),
+            true => ("it has what stays".to_owned(), DELETE_DATA),
+            false if labelled => ("nothing says that tailwatch made it".to_owned(), None),
+            false => return None,
+        };
+        Some(kept(&self.namespace, &reason, removal))
+    }
+}
+
+fn own_disposition(found: &Found, scope: &UninstallScope) -> Disposition {
+    match (found.kind.as_str(), found.name()) {
+        _ if scope.asked.data => Disposition::Goes,
+        // Made again by every install that finds none.
+        ("Secret", WEBHOOK_SECRET) => Disposition::Goes,
+        ("Secret", SAVED_ANSWERS) => Disposition::Stays("answers for the next install".into(), DELETE_DATA),
+        ("Secret", _) => Disposition::Stays("credentials, which the next install takes again".into(), DELETE_DATA),
+        _ => Disposition::Goes,
+    }
+}
+
+/// Without the namespace, which is reported beside it.
+fn in_words_here(found: &Found) -> String {
+    in_words(&ObjectRef { namespace: None, ..found.reference() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::uninstall::inventory::UninstallOptions;
+    use crate::stack::{Catalogue, MADE_BY_US, OAUTH2_PROXY_SECRET};
+    use serde_json::{Value, json};
+
+    const KEEP: UninstallOptions = UninstallOptions { data: false, crds: false };
+    const DELETE: UninstallOptions = UninstallOptions { data: true, crds: false };
+
+    fn scope(asked: UninstallOptions) -> UninstallScope {
+        let rows = Catalogue::embedded().unwrap().overview("m");
+        UninstallScope { namespace: "m".into(), rows, asked, operator_stays: false }
+    }
+
+    fn found(kind: &str, name: &str, labels: Value) -> Found {
+        found_of("tailwatch", kind, name, labels)
+    }
+
+    fn found_of(manager: &str, kind: &str, name: &str, labels: Value) -> Found {
+        let metadata = json!({"name": name, "namespace": "m", "labels": labels});
+        Found::set_by(manager, &json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
+    }
+
+    fn ours() -> Value {
+        json!({"app.kubernetes.io/managed-by": "tailwatch"})
+    }
+
+    fn loki() -> Value {
+        json!({"app.kubernetes.io/instance": "loki"})
+    }
+
+    /// The stack's namespace after its releases have gone.
+    fn place(more: Vec<Found>) -> NamespaceInventory {
+        let metadata = json!({"name": "m", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
+        let mut contents = vec![
+            found("ConfigMap", "kube-root-ca.crt", json!({})),
+            found("Secret", SAVED_ANSWERS, ours()),
+            found("Secret", OAUTH2_PROXY_SECRET, ours()),
+            found("Secret", WEBHOOK_SECRET, ours()),
+            found("NetworkPolicy", "tailwatch-loki", ours()),
+            found("PersistentVolumeClaim", "storage-loki-0", loki()),
+        ];
+        contents.extend(more);
+        let namespace =
+            Found::set_by("tailwatch-origin", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+        NamespaceInventory { namespace, contents, claims_in_use: vec![("storage-loki-0".into(), "reader".into())] }
+    }
+
+    fn names(objects: &[Found]) -> Vec<&str> {
+        objects.iter().map(Found::name).collect()
+    }
+
+    fn kept_names(verdict: &NamespaceVerdict) -> Vec<(&str, bool)> {
+        verdict.kept.iter().map(|kept| (kept.name.as_str(), kept.removal.is_some())).collect()
+    }
+
+    #[test]
+    fn data_secrets_and_answers_stay_unless_asked() {
+        let verdict = place(vec![]).verdict(&scope(KEEP));
+        assert_eq!(names(&verdict.going), [WEBHOOK_SECRET, "tailwatch-loki"]);
+        let expected = [(SAVED_ANSWERS, true), (OAUTH2_PROXY_SECRET, true), ("storage-loki-0", true), ("m", true)];
+        assert_eq!(kept_names(&verdict), expected);
+        assert_eq!(verdict.end, None);
+        let verdict = place(vec![]).verdict(&scope(DELETE));
+        assert_eq!(verdict.going.len(), 5);
+        assert!(verdict.kept.is_empty() && matches!(verdict.end, Some(NamespaceOutcome::Delete(_))), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_namespace_with_something_foreign_stays_and_says_what() {
+        let notes = found("ConfigMap", "notes", json!({}));
+        let verdict = place(vec![notes]).verdict(&scope(DELETE));
+        assert_eq!(verdict.end, None);
+        assert_eq!(kept_names(&verdict), [("notes", false), ("m", false)]);
+        assert_eq!(verdict.kept[1].reason, "it has ConfigMap notes");
+    }
+
+    #[test]
+    fn a_copy_with_our_label_stays_and_keeps_the_namespace() {
+        for kind in ["Secret", "ConfigMap", "Ingress", "NetworkPolicy"] {
+            let copy = found_of("kubectl-client-side-apply", kind, "copy", ours());
+            let verdict = place(vec![copy]).verdict(&scope(DELETE));
+            assert!(!names(&verdict.going).contains(&"copy"), "{kind}");
+            assert_eq!(kept_names(&verdict), [("copy", false), ("m", false)]);
+        }
+        let mut copied = place(vec![]);
+        let metadata = json!({"name": "m", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+        copied.namespace = Found::set_by("kubectl-client-side-apply", &namespace);
+        assert_eq!(copied.verdict(&scope(DELETE)).end, None, "a namespace made from a copy of ours");
+    }
+
+    #[test]
+    fn a_namespace_that_was_there_loses_our_labels_only() {
+        let mut place = place(vec![found("ConfigMap", "notes", json!({}))]);
+        place.namespace = found("Namespace", "m", ours());
+        for asked in [KEEP, DELETE] {
+            assert!(matches!(place.verdict(&scope(asked)).end, Some(NamespaceOutcome::Withdraw(_))));
+        }
+        place.namespace = found("Namespace", "m", json!({}));
+        assert_eq!(place.verdict(&scope(DELETE)).end, None);
+        let metadata = json!({"name": "m", "annotations": {ANSWERS_RECORD: "{}"}});
+        place.namespace = Found::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+        assert_eq!(place.verdict(&scope(KEEP)).end, None, "the record stays with the answers");
+        assert!(matches!(place.verdict(&scope(DELETE)).end, Some(NamespaceOutcome::Withdraw(_))));
+    }
+
+    #[test]
+    fn a_claim_that_another_owner_mounts_stays() {
+        let reader = found("Pod", "reader", json!({"app": "shop"}));
+        let verdict = place(vec![reader]).verdict(&scope(DELETE));
+        assert!(!names(&verdict.going).contains(&"storage-loki-0"));
+        assert_eq!(verdict.kept[0].reason, "Pod reader, which is not tailwatch's, mounts it");
+        let own = found("Pod", "reader", loki());
+        assert!(names(&place(vec![own]).verdict(&scope(DELETE)).going).contains(&"storage-loki-0"));
+    }
+
+    #[test]
+    fn objects_of_a_standing_release_are_left_to_helm() {
+        let marks = json!({"meta.helm.sh/release-name": "loki", "meta.helm.sh/release-namespace": "m"});
+        let object = Found::of(
+            &json!({"kind": "Service", "metadata": {"name": "loki", "namespace": "m", "annotations": marks}}),
+        );
+        let record = found("Secret", "sh.helm.release.v1.loki.v1", json!({"owner": "helm", "name": "loki"}));
+        let standing = place(vec![object.clone(), record]).verdict(&scope(KEEP));
+        assert!(!kept_names(&standing).iter().any(|(name, _)| *name == "loki"));
+        let endpoints = found("Endpoints", "loki", json!({}));
+        let with_endpoints = place(vec![object.clone(), endpoints]).verdict(&scope(KEEP));
+        assert!(with_endpoints.kept.iter().all(|kept| kept.kind != "Endpoints"));
+        let orphaned = place(vec![object]).verdict(&scope(KEEP));
+        assert!(kept_names(&orphaned).contains(&("loki", true)));
+    }
+
+    #[test]
+    fn the_tailscale_operators_namespace_stays_as_long_as_it_does() {
+        let metadata = json!({"name": "tailscale", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
+        let namespace =
+            Found::set_by("tailwatch-origin", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+        let secret = |name: &str, labels: Value| {
+            let metadata = json!({"name": name, "namespace": "tailscale", "labels": labels});
+            Found::set_by("tailwatch", &json!({"kind": "Secret", "metadata": metadata}))
+        };
+        let contents = vec![secret("operator-oauth", ours()), secret("operator", json!({}))];
+        let place = NamespaceInventory { namespace, contents, ..NamespaceInventory::default() };
+        let stays = UninstallScope { operator_stays: true, ..scope(DELETE) };
+        let verdict = place.verdict(&stays);
+        assert!(verdict.going.is_empty() && verdict.end.is_none(), "{verdict:?}");
+        assert_eq!(kept_names(&verdict), [("operator-oauth", false), ("tailscale", false)]);
+        let goes = place.verdict(&scope(DELETE));
+        assert_eq!(names(&goes.going), ["operator-oauth"]);
+        assert!(goes.kept.is_empty() && goes.end.is_some(), "{goes:?}");
+        let default = place.verdict(&scope(KEEP));
+        assert_eq!(kept_names(&default), [("operator-oauth", true), ("operator", true), ("tailscale", true)]);
+    }
+}

@@ -1,0 +1,246 @@
+//! To whom an object belongs: to tailwatch, to a release of the stack, or to someone else. Pure; the metadata decides,
+//! and what nothing marks as ours is never ours.
+
+use crate::cluster::Found;
+use crate::stack::{CatalogueEntry, MANAGED_BY, TAILSCALE_NAMESPACE, TAILWATCH};
+
+const RELEASE: &str = "meta.helm.sh/release-name";
+const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
+const INSTANCE: &str = "app.kubernetes.io/instance";
+/// How prometheus-operator marks what it makes.
+pub(in crate::plan) const PROMETHEUS_OPERATOR: &str = "prometheus-operator";
+/// How the Tailscale operator marks what it makes for a proxy.
+const OF_A_PROXY: &str = "tailscale.com/managed";
+
+/// What every namespace has without anybody asking; the last three kinds on OpenShift, the mesh's on meshes.
+const DEFAULT_NAMESPACE_OBJECTS: [(&str, &[&str]); 3] = [
+    ("ConfigMap", &["kube-root-ca.crt", "openshift-service-ca.crt", "istio-ca-root-cert"]),
+    ("ServiceAccount", &["default", "builder", "deployer"]),
+    ("RoleBinding", &["system:deployers", "system:image-builders", "system:image-pullers"]),
+];
+
+/// To whom an object belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::plan) enum Owner {
+    /// An object of ours.
+    Ours,
+    /// A volume's claim of this component.
+    Claim(String),
+    /// An object of this release's chart, or helm's record of it.
+    Release(String),
+    /// State that the Tailscale operator keeps in its own namespace.
+    TailscaleOperator,
+    /// It goes with another object, is on its way out, or stands in every namespace.
+    Nobody,
+    /// Someone else's.
+    Foreign,
+}
+
+/// Judges an object of a namespace; `rows` are the stack's releases that are ours.
+pub(in crate::plan) fn owner_of(found: &Found, rows: &[CatalogueEntry]) -> Owner {
+    let is_default_object =
+        DEFAULT_NAMESPACE_OBJECTS.iter().any(|(kind, names)| found.kind == *kind && names.contains(&found.name()));
+    if is_default_object || is_of_a_service(found) {
+        return Owner::Nobody;
+    }
+    let is_the_lock = found.kind == "Lease" && found.name() == TAILWATCH;
+    if found.is_ours() || is_the_lock {
+        return Owner::Ours;
+    }
+    if let Some(component) = claim_of(found, rows) {
+        return Owner::Claim(component.to_owned());
+    }
+    if let Some(component) = release_of(found, rows) {
+        return Owner::Release(component.to_owned());
+    }
+    let is_state = found.kind == "Secret" && found.name() == "operator" || !found.label(OF_A_PROXY).is_empty();
+    match found.owners().next() {
+        Some(_) => Owner::Nobody,
+        None if found.is_leaving() => Owner::Nobody,
+        None if found.namespace() == TAILSCALE_NAMESPACE && is_state => Owner::TailscaleOperator,
+        None => Owner::Foreign,
+    }
+}
+
+/// Endpoints that their controller makes for a Service, and deletes after it; they name no owner. The mark came with
+/// Kubernetes 1.33, the annotation is older.
+fn is_of_a_service(found: &Found) -> bool {
+    let marked = !found.label("endpoints.kubernetes.io/managed-by").is_empty()
+        || !found.annotation("endpoints.kubernetes.io/last-change-trigger-time").is_empty();
+    found.kind == "Endpoints" && marked
+}
+
+/// The component whose data a claim keeps. Charts mark their own claims; those of StatefulSets carry the selector's
+/// labels and are named TEMPLATE-SET-ORDINAL (Kubernetes pkg/controller/statefulset/stateful_set_utils.go).
+pub(in crate::plan) fn claim_of<'a>(found: &Found, rows: &'a [CatalogueEntry]) -> Option<&'a str> {
+    if found.kind != "PersistentVolumeClaim" {
+        return None;
+    }
+    let instance = found.label(INSTANCE);
+    let of_the_operator = |row: &CatalogueEntry| {
+        let made = found.label(MANAGED_BY) == PROMETHEUS_OPERATOR;
+        made && row.wait_for.iter().any(|wanted| wanted.name == instance)
+    };
+    let of_a_set = |row: &CatalogueEntry| {
+        let set = found.name().rsplit_once('-').filter(|(_, ordinal)| ordinal.parse::<u32>().is_ok());
+        instance == row.name && set.is_some_and(|(set, _)| format!("-{set}-").contains(&format!("-{}-", row.name)))
+    };
+    let here = |row: &&CatalogueEntry| row.namespace == found.namespace();
+    let marked = release_of(found, rows);
+    marked.or_else(|| {
+        rows.iter().filter(here).find(|row| of_the_operator(row) || of_a_set(row)).map(|row| row.name.as_str())
+    })
+}
+
+/// The release that helm made an object for, or that a record of helm's is of.
+pub(in crate::plan) fn release_of<'a>(found: &Found, rows: &'a [CatalogueEntry]) -> Option<&'a str> {
+    let (name, namespace) = match is_record(found) {
+        true => (found.label("name"), found.namespace()),
+        false => (found.annotation(RELEASE), found.annotation(RELEASE_NAMESPACE)),
+    };
+    rows.iter().find(|row| row.name == name && row.namespace == namespace).map(|row| row.name.as_str())
+}
+
+/// Whether helm keeps a release's revision in it.
+pub(in crate::plan) fn is_record(found: &Found) -> bool {
+    matches!(found.kind.as_str(), "Secret" | "ConfigMap") && found.label("owner") == "helm"
+}
+
+/// Whether a pod is one of the stack's workloads.
+pub(in crate::plan) fn is_of_a_workload(pod: &Found, rows: &[CatalogueEntry]) -> bool {
+    let instance = pod.label(INSTANCE);
+    let named =
+        |row: &CatalogueEntry| row.name == instance || row.wait_for.iter().any(|wanted| wanted.name == instance);
+    rows.iter().any(|row| row.namespace == pod.namespace() && named(row))
+}
+
+/// Who applies a CRD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::plan) enum CrdOwner {
+    /// We, and no one else.
+    Ours,
+    /// We, and someone else.
+    Shared(String),
+    /// Not we.
+    Foreign,
+}
+
+/// Judges a CRD by the managers of its specification's fields and by its marks of ownership.
+pub(in crate::plan) fn crd_owner(found: &Found) -> CrdOwner {
+    let mut managers = found.managers_of_spec();
+    if !managers.remove(crate::cluster::FIELD_MANAGER) {
+        return CrdOwner::Foreign;
+    }
+    if let Some(other) = managers.first() {
+        return CrdOwner::Shared(format!("{other} applies it, too"));
+    }
+    if !found.annotation(RELEASE).is_empty() {
+        return CrdOwner::Shared(format!("it belongs to release {}", found.annotation(RELEASE)));
+    }
+    match found.owners().next() {
+        Some(_) => CrdOwner::Shared("it belongs to another object".into()),
+        None => CrdOwner::Ours,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::Catalogue;
+    use serde_json::{Value, json};
+
+    fn rows() -> Vec<CatalogueEntry> {
+        Catalogue::embedded().unwrap().overview("m")
+    }
+
+    fn judged(kind: &str, metadata: Value) -> Owner {
+        let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": metadata});
+        if object["metadata"]["namespace"].is_null() {
+            object["metadata"]["namespace"] = "m".into();
+        }
+        owner_of(&Found::set_by("tailwatch", &object), &rows())
+    }
+
+    #[test]
+    fn only_marks_make_an_object_ours() {
+        let ours = json!({"name": "x", "labels": {"app.kubernetes.io/managed-by": "tailwatch"}});
+        assert_eq!(judged("Secret", ours), Owner::Ours);
+        assert_eq!(judged("Lease", json!({"name": "tailwatch"})), Owner::Ours);
+        let labels = json!({"app.kubernetes.io/managed-by": "tailwatch"});
+        let copy = json!({"kind": "Secret", "metadata": {"name": "x", "namespace": "m", "labels": labels}});
+        assert_eq!(owner_of(&Found::set_by("kubectl", &copy), &rows()), Owner::Foreign, "a copy of the label");
+        for foreign in ["oauth2-proxy-auth0", "grafana-admin", "tailwatch-answers", "loki", "operator"] {
+            assert_eq!(judged("Secret", json!({"name": foreign})), Owner::Foreign, "{foreign}");
+        }
+        assert_eq!(judged("ConfigMap", json!({"name": "kube-root-ca.crt"})), Owner::Nobody);
+        assert_eq!(judged("ServiceAccount", json!({"name": "default"})), Owner::Nobody);
+        assert_eq!(judged("ServiceAccount", json!({"name": "shop"})), Owner::Foreign);
+        let owned = json!({"name": "x-1", "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "x", "uid": "1"}]});
+        assert_eq!(judged("Pod", owned), Owner::Nobody);
+        let made = json!({"name": "x", "labels": {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}});
+        assert_eq!(judged("Endpoints", made), Owner::Nobody);
+        assert_eq!(judged("Endpoints", json!({"name": "x"})), Owner::Foreign);
+        let leaving = json!({"name": "x", "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        assert_eq!(judged("ConfigMap", leaving), Owner::Nobody);
+    }
+
+    #[test]
+    fn a_release_is_known_by_name_and_namespace() {
+        let chart = |name: &str, namespace: &str| {
+            judged("Service", json!({"name": "x", "annotations": {RELEASE: name, RELEASE_NAMESPACE: namespace}}))
+        };
+        assert_eq!(chart("loki", "m"), Owner::Release("loki".into()));
+        assert_eq!(chart("loki", "other"), Owner::Foreign);
+        assert_eq!(chart("shop", "m"), Owner::Foreign);
+        let record = |name: &str| judged("Secret", json!({"name": "r", "labels": {"owner": "helm", "name": name}}));
+        assert_eq!(record("alloy"), Owner::Release("alloy".into()));
+        assert_eq!(record("shop"), Owner::Foreign);
+    }
+
+    #[test]
+    fn claims_are_ours_by_their_labels_and_names() {
+        let claim = |name: &str, labels: Value| {
+            judged("PersistentVolumeClaim", json!({"name": name, "labels": labels, "annotations": {}}))
+        };
+        let of = |component: &str| Owner::Claim(component.into());
+        assert_eq!(claim("storage-loki-0", json!({INSTANCE: "loki"})), of("loki"));
+        let prometheus = json!({INSTANCE: "kube-prometheus-stack-prometheus", MANAGED_BY: "prometheus-operator"});
+        assert_eq!(claim("prometheus-db-0", prometheus), of("kube-prometheus-stack"));
+        let chart = json!({"name": "kube-prometheus-stack-grafana",
+            "annotations": {RELEASE: "kube-prometheus-stack", RELEASE_NAMESPACE: "m"}});
+        assert_eq!(judged("PersistentVolumeClaim", chart), of("kube-prometheus-stack"));
+        // Someone else's: another name, another instance, another operator's object, another namespace.
+        assert_eq!(claim("storage-loki-0", json!({})), Owner::Foreign);
+        assert_eq!(claim("backup-of-lokis-0", json!({INSTANCE: "loki"})), Owner::Foreign);
+        assert_eq!(claim("loki-backup", json!({INSTANCE: "loki"})), Owner::Foreign);
+        assert_eq!(claim("db-0", json!({INSTANCE: "shop", MANAGED_BY: "prometheus-operator"})), Owner::Foreign);
+        let elsewhere = json!({"name": "storage-loki-0", "namespace": "other", "labels": {INSTANCE: "loki"}});
+        assert_eq!(judged("PersistentVolumeClaim", elsewhere), Owner::Foreign);
+    }
+
+    #[test]
+    fn what_the_tailscale_operator_keeps_is_its_own_only_in_its_namespace() {
+        let state = json!({"name": "operator", "namespace": "tailscale"});
+        assert_eq!(judged("Secret", state), Owner::TailscaleOperator);
+        let proxy = json!({"name": "ts-x-0", "namespace": "tailscale", "labels": {OF_A_PROXY: "true"}});
+        assert_eq!(judged("Secret", proxy), Owner::TailscaleOperator);
+        assert_eq!(judged("Secret", json!({"name": "mine", "namespace": "tailscale"})), Owner::Foreign);
+    }
+
+    #[test]
+    fn a_crd_is_ours_while_no_one_else_sets_its_specification() {
+        let entry = |manager: &str, fields: Value| json!({"manager": manager, "operation": "Apply", "apiVersion": "x", "fieldsType": "FieldsV1", "fieldsV1": fields});
+        let spec = || json!({"f:spec": {"f:group": {}}});
+        let crd = |entries: Vec<Value>, annotations: Value| {
+            crd_owner(&Found::of(&json!({"kind": "CustomResourceDefinition",
+                "metadata": {"name": "x", "managedFields": entries, "annotations": annotations}})))
+        };
+        let status = entry("kube-apiserver", json!({"f:status": {}}));
+        assert_eq!(crd(vec![entry("tailwatch", spec()), status], json!({})), CrdOwner::Ours);
+        assert_eq!(crd(vec![entry("helm", spec())], json!({})), CrdOwner::Foreign);
+        let both = crd(vec![entry("tailwatch", spec()), entry("helm", spec())], json!({}));
+        assert_eq!(both, CrdOwner::Shared("helm applies it, too".into()));
+        let marked = crd(vec![entry("tailwatch", spec())], json!({RELEASE: "other"}));
+        assert_eq!(marked, CrdOwner::Shared("it belongs to release other".into()));
+    }
+}

@@ -1,0 +1,161 @@
+//! Volumes that must grow: a StatefulSet's claims and those of the Prometheus operator's resources do not follow a
+//! changed template by themselves (kubernetes/enhancements#661, prometheus-operator#2357). Pure.
+
+use serde_json::Value;
+
+use crate::cluster::quantity;
+use crate::plan::{PlanError, Replacement};
+
+/// A claim as it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) size: String,
+    /// Its StorageClass, and whether that lets volumes grow.
+    pub(super) class: (String, bool),
+}
+
+/// What asks for volumes: how its claims are named, and their size.
+struct Template {
+    names: Names,
+    size: Value,
+}
+
+#[derive(PartialEq)]
+enum Names {
+    /// This, then a pod's number.
+    Numbered(String),
+    /// This one, of the chart's own.
+    One(String),
+}
+
+impl Names {
+    fn fit(&self, claim: &str) -> bool {
+        match self {
+            Names::One(name) => claim == name,
+            Names::Numbered(prefix) => claim
+                .strip_prefix(prefix.as_str())
+                .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())),
+        }
+    }
+}
+
+/// The claims in a release's namespace that grow with an object, each with its size before. What stood before may be
+/// `null`: claims that an uninstall left grow, too.
+pub(super) fn growth(old: &Value, new: &Value, claims: &[Claim]) -> Result<Vec<(Replacement, String)>, PlanError> {
+    let before = templates(old);
+    let mut growing = Vec::new();
+    for template in templates(new) {
+        let Some(asked) = quantity(&template.size) else { continue };
+        let standing = before.iter().find(|other| other.names == template.names).map(|other| &other.size);
+        if let Some(standing) = standing.filter(|size| quantity(size).is_some_and(|size| size > asked)) {
+            let text = |path: &str| new.pointer(path).and_then(Value::as_str).unwrap_or_default();
+            return Err(PlanError::Shrink {
+                claim: format!("{} {}", text("/kind"), text("/metadata/name")),
+                standing: words(standing),
+                asked: words(&template.size),
+            });
+        }
+        let is_small = |claim: &&Claim| {
+            template.names.fit(&claim.name) && quantity(&claim.size.clone().into()).is_some_and(|size| size < asked)
+        };
+        for claim in claims.iter().filter(is_small) {
+            let size = words(&template.size);
+            if !claim.class.1 {
+                let class = claim.class.0.clone();
+                return Err(PlanError::NoGrowth { claim: claim.name.clone(), asked: size, class });
+            }
+            let reported = format!("PersistentVolumeClaim {} {} -> {size}", claim.name, claim.size);
+            let (namespace, name) = (claim.namespace.clone(), claim.name.clone());
+            growing.push((Replacement::ExpandClaim { namespace, name, size }, reported));
+        }
+    }
+    Ok(growing)
+}
+
+fn words(size: &Value) -> String {
+    size.as_str().map_or_else(|| size.to_string(), str::to_owned)
+}
+
+/// A StatefulSet's claims are called TEMPLATE-SET-N; the operator makes the sets `prometheus-NAME` and
+/// `alertmanager-NAME` with the template `SET-db` (prometheus-operator pkg/prometheus/server, VolumeClaimName).
+fn templates(object: &Value) -> Vec<Template> {
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let size = |claim: &Value| claim.pointer("/spec/resources/requests/storage").cloned();
+    let of_operator = |set: String| {
+        let claim = object.pointer("/spec/storage/volumeClaimTemplate")?;
+        let template = claim.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned);
+        let template = template.unwrap_or_else(|| format!("{set}-db"));
+        Some(Template { names: Names::Numbered(format!("{template}-{set}-")), size: size(claim)? })
+    };
+    match object["kind"].as_str() {
+        Some("StatefulSet") => {
+            let claims = object.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array).into_iter().flatten();
+            let template = |claim: &Value| {
+                let template = claim.pointer("/metadata/name")?.as_str()?;
+                Some(Template { names: Names::Numbered(format!("{template}-{name}-")), size: size(claim)? })
+            };
+            claims.filter_map(template).collect()
+        }
+        Some("Prometheus") => of_operator(format!("prometheus-{name}")).into_iter().collect(),
+        Some("Alertmanager") => of_operator(format!("alertmanager-{name}")).into_iter().collect(),
+        Some("PersistentVolumeClaim") => {
+            let template = |size| Template { names: Names::One(name.to_owned()), size };
+            size(object).map(template).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn set(size: &str) -> Value {
+        let claim = json!({"metadata": {"name": "storage"}, "spec": {"resources": {"requests": {"storage": size}}}});
+        json!({"kind": "StatefulSet", "metadata": {"name": "loki"}, "spec": {"volumeClaimTemplates": [claim]}})
+    }
+
+    fn claim(name: &str, size: &str, may_grow: bool) -> Claim {
+        Claim { namespace: "m".into(), name: name.into(), size: size.into(), class: ("standard".into(), may_grow) }
+    }
+
+    #[test]
+    fn the_claims_of_a_larger_template_grow() {
+        let claims = [claim("storage-loki-0", "50Gi", true), claim("storage-other-0", "1Gi", true)];
+        let growing = growth(&set("50Gi"), &set("100Gi"), &claims).unwrap();
+        let reported: Vec<&str> = growing.iter().map(|(_, reported)| reported.as_str()).collect();
+        assert_eq!(reported, ["PersistentVolumeClaim storage-loki-0 50Gi -> 100Gi"]);
+        assert!(growth(&set("50Gi"), &set("50Gi"), &claims).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_claim_that_someone_grew_stays_and_none_shrinks() {
+        assert!(growth(&set("50Gi"), &set("60Gi"), &[claim("storage-loki-0", "80Gi", true)]).unwrap().is_empty());
+        assert!(matches!(growth(&set("50Gi"), &set("10Gi"), &[]), Err(PlanError::Shrink { .. })));
+        let stiff = [claim("storage-loki-0", "50Gi", false)];
+        assert!(matches!(growth(&set("50Gi"), &set("60Gi"), &stiff), Err(PlanError::NoGrowth { .. })));
+    }
+
+    #[test]
+    fn only_a_templates_own_claims_grow_also_those_that_were_left() {
+        let claims = [claim("storage-loki-0", "50Gi", true), claim("storage-loki-backup-0", "1Gi", true)];
+        assert_eq!(growth(&Value::Null, &set("60Gi"), &claims).unwrap().len(), 1);
+        assert!(growth(&Value::Null, &set("10Gi"), &claims).unwrap().is_empty());
+        let own = |size: &str| json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "grafana"}, "spec": {"resources": {"requests": {"storage": size}}}});
+        assert_eq!(growth(&own("10Gi"), &own("12Gi"), &[claim("grafana", "10Gi", true)]).unwrap().len(), 1);
+        assert!(matches!(growth(&own("10Gi"), &own("2Gi"), &[]), Err(PlanError::Shrink { .. })));
+    }
+
+    #[test]
+    fn the_operators_claims_have_its_names() {
+        let of = |size: &str| {
+            let claim = json!({"spec": {"resources": {"requests": {"storage": size}}}});
+            json!({"kind": "Prometheus", "metadata": {"name": "kps"}, "spec": {"storage": {"volumeClaimTemplate": claim}}})
+        };
+        let claims = [claim("prometheus-kps-db-prometheus-kps-0", "50Gi", true)];
+        assert_eq!(growth(&of("50Gi"), &of("70Gi"), &claims).unwrap().len(), 1);
+    }
+}

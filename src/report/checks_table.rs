@@ -1,0 +1,189 @@
+//! The verdicts of checks for people: by path, a line each, and what is false told whole.
+
+use crate::event::{CheckResult, Verdict};
+use crate::report::labelled_block::{Block, Row};
+use crate::report::labels::{verdict_tone, verdict_words};
+use crate::report::style::{Style, Tone};
+use crate::report::without_secrets;
+use crate::report::wrap::{cut, one_line, wrap};
+
+/// Results of one group, in the order in which they came.
+pub(super) type Group<'a> = (&'a str, Vec<&'a CheckResult>);
+
+/// The results by their group, each group where its first result stands.
+pub(super) fn groups(checks: &[CheckResult]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for check in checks {
+        match groups.iter_mut().find(|(name, _)| *name == check.group) {
+            Some((_, members)) => members.push(check),
+            None => groups.push((&check.group, vec![check])),
+        }
+    }
+    groups
+}
+
+/// How many checks have this verdict.
+pub(super) fn count(checks: &[CheckResult], verdict: Verdict) -> usize {
+    checks.iter().filter(|check| check.verdict == verdict).count()
+}
+
+/// Columns of `  pass  `.
+const STATEMENT: usize = 8;
+/// A measured detail that has less room than this is left out.
+const LEAST: usize = 12;
+
+/// Every verdict by group, then how many of each.
+pub fn checks_table(checks: &[CheckResult], style: &Style, width: usize) -> String {
+    let checks = &without_secrets(checks.to_vec());
+    let mut text = String::new();
+    for (group, members) in groups(checks) {
+        text += &format!("\n{}\n", style.paint(Tone::Strong, group));
+        for check in members {
+            text += &check_text(check, *style, width);
+        }
+    }
+    text += &format!(
+        "\n{}: {} pass, {} warn, {} fail, {} skip\n",
+        how_many(checks.len()),
+        count(checks, Verdict::Pass),
+        count(checks, Verdict::Warn),
+        count(checks, Verdict::Fail),
+        count(checks, Verdict::Skip),
+    );
+    text
+}
+
+/// `1 check`, `38 checks`
+pub(super) fn how_many(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "check" } else { "checks" })
+}
+
+fn check_text(check: &CheckResult, style: Style, width: usize) -> String {
+    let verdict = style.paint(verdict_tone(check.verdict), verdict_words(check.verdict));
+    let indent = " ".repeat(STATEMENT);
+    let statement = wrap(&format!("  {verdict}  {}", check.statement), &indent, width);
+    let detail = one_line(&check.detail);
+    let rows = match check.verdict {
+        Verdict::Pass | Verdict::Skip => match beside(&statement, &detail, check.verdict, width) {
+            Some(short) => return format!("{statement}{}\n", style.paint(Tone::Faint, &short)),
+            None => [Row::new("why", &detail)].into(),
+        },
+        Verdict::Warn | Verdict::Fail => reported_whole(check, &detail),
+    };
+    format!("{statement}\n{}", Block { style, width, indent: STATEMENT }.text(&rows))
+}
+
+/// What was measured, shortened to what the statement's line has room for; why something was skipped is never
+/// shortened, and `None` where it has to stand below.
+fn beside(statement: &str, detail: &str, verdict: Verdict, width: usize) -> Option<String> {
+    let last = statement.lines().last().unwrap_or_default();
+    let room = width.saturating_sub(console::measure_text_width(last) + 2);
+    if verdict == Verdict::Skip && console::measure_text_width(detail) > room {
+        return None;
+    }
+    let fits = console::measure_text_width(detail) <= room || room >= LEAST;
+    Some(if detail.is_empty() || !fits { String::new() } else { format!(": {}", cut(detail, room)) })
+}
+
+fn reported_whole(check: &CheckResult, detail: &str) -> Vec<Row> {
+    let hop = check.hop.filter(|_| check.verdict == Verdict::Fail).map(|hop| hop.between());
+    vec![
+        Row::new("found", detail),
+        Row::new("broken", &hop.unwrap_or_default()),
+        Row::of_lines("hint", check.hint.as_deref().unwrap_or_default()),
+        Row::new("docs", check.docs.as_deref().unwrap_or_default()),
+    ]
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::event::Hop;
+
+    pub(in crate::report) fn check(id: &str, group: &str, verdict: Verdict) -> CheckResult {
+        CheckResult {
+            id: id.into(),
+            group: group.into(),
+            hop: None,
+            statement: "Prometheus keeps samples as long as asked".into(),
+            verdict,
+            detail: "retention is 10d, asked was 15d".into(),
+            hint: Some("look".into()).filter(|_| matches!(verdict, Verdict::Warn | Verdict::Fail)),
+            docs: None,
+            seconds: 0.1,
+        }
+    }
+
+    /// One of each verdict, with what is long and what is hostile.
+    pub(in crate::report) fn mixed() -> Vec<CheckResult> {
+        let mut targets = check("prometheus-targets-known", "metrics", Verdict::Warn);
+        targets.statement = "Prometheus knows a target of every ServiceMonitor of the stack".into();
+        targets.detail = "28 of 31 targets are known, missing are monitoring/kube-prometheus-stack-kubelet, \
+                          monitoring/kube-prometheus-stack-coredns and monitoring/loki"
+            .into();
+        targets.hop = Some(Hop::TargetsPrometheus);
+        let mut sent = check("logs-delivered", "logs", Verdict::Fail);
+        sent.statement = "a line that a pod writes can be read in Loki".into();
+        sent.detail = "no line of pod loki-0 within 90 s; Alloy tells: server returned HTTP status 401 \
+                       Unauthorized <script>alert(1)</script>\nretried 12 times"
+            .into();
+        sent.hop = Some(Hop::AlloyLoki);
+        sent.hint = Some("see `kubectl -n monitoring logs ds/alloy`; 401 means that loki.auth_enabled is on".into());
+        sent.docs = Some("https://grafana.com/docs/loki/latest/".into());
+        let mut reads = check("grafana-reads-loki", "logs", Verdict::Skip);
+        reads.statement = "Grafana's Loki data source answers".into();
+        reads.detail = "not tested, since logs-delivered did not pass".into();
+        reads.hop = Some(Hop::LokiGrafana);
+        let mut kept = check("loki-retention", "logs", Verdict::Pass);
+        kept.statement = "Loki deletes logs when asked".into();
+        kept.detail = "7d; the compactor runs every 10m and has deleted 3 chunks since it was started".into();
+        let mut assigned = check("address-assigned", "oauth2-proxy", Verdict::Pass);
+        assigned.statement = "the tailnet has given Grafana its address".into();
+        assigned.detail = "grafana.tail1a2b.ts.net".into();
+        assigned.hop = Some(Hop::BrowserTailnet);
+        let retention = check("prometheus-retention", "metrics", Verdict::Pass);
+        vec![retention, sent, reads, targets, kept, assigned]
+    }
+
+    fn table(width: usize) -> String {
+        let table = checks_table(&mixed(), &Style { color: false, quiet: false }, width);
+        assert!(table.lines().all(|line| console::measure_text_width(line) <= width), "{table}");
+        table
+    }
+
+    #[test]
+    fn verdicts_stand_by_their_path_at_80_columns() {
+        insta::assert_snapshot!(table(80));
+    }
+
+    #[test]
+    fn verdicts_stand_by_their_path_at_120_columns() {
+        insta::assert_snapshot!(table(120));
+    }
+
+    #[test]
+    fn lines_of_a_hint_that_are_to_be_copied_stay_lines() {
+        let mut groups = check("login-groups", "sign-in", Verdict::Fail);
+        groups.hint = Some("add this:\nexports.go = () => {\n};".into());
+        let table = checks_table(&[groups], &Style { color: false, quiet: false }, 80);
+        let lines: Vec<&str> = table.lines().map(str::trim).collect();
+        assert!(lines.contains(&"exports.go = () => {") && lines.contains(&"};"), "{table}");
+    }
+
+    #[test]
+    fn one_check_is_one_check() {
+        let table = checks_table(
+            &[check("prometheus-ready", "metrics", Verdict::Pass)],
+            &Style { color: false, quiet: false },
+            80,
+        );
+        assert!(table.ends_with("\n1 check: 1 pass, 0 warn, 0 fail, 0 skip\n"), "{table}");
+    }
+
+    #[test]
+    fn a_reason_to_skip_is_never_shortened() {
+        let table = table(60);
+        let reported: String = table.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(reported.contains("not tested, since logs-delivered did not pass"), "{table}");
+    }
+}

@@ -1,0 +1,194 @@
+//! What the rules found: the findings beside a failure, and the table of all of them.
+
+use crate::event::{Diagnosis, Event, Severity};
+use crate::report::labelled_block::{Block, Rows};
+use crate::report::labels::{severity_tone, severity_words};
+use crate::report::style::{Style, Tone};
+use crate::report::without_secrets;
+use crate::report::wrap::{Clock, one_line, wrap};
+
+/// How much was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// Rules that could have found something.
+    pub rules: usize,
+    /// Objects that they looked at.
+    pub objects: usize,
+}
+
+/// Every finding under how bad it is, then how many of each; or that there is none.
+pub fn findings_table(findings: &[Diagnosis], examined: Examined, style: &Style, width: usize) -> String {
+    let findings = &without_secrets(findings.to_vec());
+    let block = Block { style: *style, width, indent: 4 };
+    table(findings, examined, &block, &Clock::local())
+}
+
+fn table(findings: &[Diagnosis], examined: Examined, block: &Block, clock: &Clock) -> String {
+    let Examined { rules, objects } = examined;
+    if findings.is_empty() {
+        let nothing = format!("nothing is wrong that a rule knows: {rules} rules looked at {objects} objects");
+        return wrap(&nothing, "", block.width) + "\n";
+    }
+    let mut text = String::new();
+    let mut counts = Vec::new();
+    for severity in [Severity::Fatal, Severity::Deadline, Severity::Notice] {
+        let group: Vec<&Diagnosis> = findings.iter().filter(|finding| finding.severity == severity).collect();
+        if group.is_empty() {
+            continue;
+        }
+        text += &format!("\n{}\n", block.style.paint(severity_tone(severity), severity_words(severity)));
+        for finding in &group {
+            text += &format!("\n  {}\n", block.style.paint(Tone::Strong, &finding.rule));
+            let Rows { place, since, cause, log, next, docs } = Rows::of(finding, clock);
+            text += &block.text(&[cause, place, since, log, next, docs]);
+        }
+        counts.push(format!("{} {}", group.len(), severity_words(severity)));
+    }
+    let findings = if findings.len() == 1 { "1 finding".to_owned() } else { format!("{} findings", findings.len()) };
+    let last = format!("{findings}: {}; {rules} rules looked at {objects} objects", counts.join(", "));
+    text + "\n" + &wrap(&last, "", block.width) + "\n"
+}
+
+/// Whether both tell of the same thing, at whatever time.
+pub(super) fn same_finding(one: &Diagnosis, other: &Diagnosis) -> bool {
+    one.rule == other.rule && one.place == other.place
+}
+
+/// What else is wrong beside the failure that is told whole below.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    failures: Vec<Diagnosis>,
+    found: Vec<Diagnosis>,
+}
+
+impl Others {
+    pub(super) fn apply(&mut self, event: &Event) {
+        match event {
+            Event::StepFinished { diagnosis: Some(diagnosis), .. } => self.failures.push((**diagnosis).clone()),
+            Event::Diagnosed { findings } => self.found.clone_from(findings),
+            _ => {}
+        }
+    }
+
+    /// A line each; nothing where nothing else is wrong.
+    pub(super) fn text(&self, style: Style, width: usize) -> String {
+        let reported = |finding: &Diagnosis| self.failures.iter().any(|failure| same_finding(failure, finding));
+        let others = self.found.iter().filter(|finding| !reported(finding));
+        let line = |finding: &Diagnosis| {
+            let rule = style.paint(severity_tone(finding.severity), &finding.rule);
+            let line = format!("  {rule}: {}; next: {}", one_line(&finding.cause), one_line(&finding.hint));
+            wrap(&line, "    ", width) + "\n"
+        };
+        let lines: String = others.map(line).collect();
+        if lines.is_empty() { lines } else { format!("also found:\n{lines}\n") }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::event::DiagnosedObject;
+
+    pub(in crate::report) fn clock() -> Clock {
+        Clock { now: "2026-11-24T14:05:17Z".parse().unwrap(), zone: TimeZone::UTC }
+    }
+
+    /// Its log has more lines than are shown, escapes, and a line wider than any terminal.
+    pub(in crate::report) fn crash_loop() -> Diagnosis {
+        let mut log: Vec<String> = (1..=8).map(|line| format!("level=info msg=\"line {line}\"")).collect();
+        log.push("\u{1b}[31mlevel=error\u{1b}[0m\tcaller=main.go:66 msg=\"error initialising\"\r\u{7}".into());
+        log.push(format!("panic: {}", "invalid schema, ".repeat(20)));
+        Diagnosis {
+            rule: "crash-loop".into(),
+            severity: Severity::Fatal,
+            cause: "container loki of Pod loki-0 ends again and again with exit code 1".into(),
+            place: DiagnosedObject {
+                component: Some("loki".into()),
+                namespace: Some("monitoring".into()),
+                workload: Some("StatefulSet loki".into()),
+                object: "Pod loki-0".into(),
+                container: Some("loki".into()),
+            },
+            evidence: "back-off 1m20s restarting failed container=loki pod=loki-0_monitoring".into(),
+            since: "2026-11-24T14:03:12Z".parse().unwrap(),
+            log,
+            hint: "read all of it: `kubectl -n monitoring logs loki-0 -c loki --previous`".into(),
+            docs: "tailwatch explain crash-loop".into(),
+        }
+    }
+
+    fn node() -> Diagnosis {
+        Diagnosis {
+            rule: "node-pressure".into(),
+            severity: Severity::Notice,
+            cause: "Node node-1 runs out of disk".into(),
+            place: DiagnosedObject { object: "Node node-1".into(), ..DiagnosedObject::default() },
+            evidence: String::new(),
+            since: "2026-11-23T09:00:00Z".parse().unwrap(),
+            log: Vec::new(),
+            hint: "free space on it".into(),
+            docs: "tailwatch explain node-pressure".into(),
+        }
+    }
+
+    fn said(findings: &[Diagnosis]) -> String {
+        let block = Block { style: Style { color: false, quiet: false }, width: 80, indent: 4 };
+        table(findings, Examined { rules: 31, objects: 204 }, &block, &clock())
+    }
+
+    #[test]
+    fn findings_stand_under_how_bad_they_are() {
+        insta::assert_snapshot!(said(&[node(), crash_loop()]), @r#"
+
+        cannot go on
+
+          crash-loop
+            cause   container loki of Pod loki-0 ends again and again with exit code 1
+                    back-off 1m20s restarting failed container=loki
+                    pod=loki-0_monitoring
+            where   namespace monitoring, StatefulSet loki, Pod loki-0, container loki
+            since   14:03:12, for 2m 5s
+            log     level=info msg="line 3"
+                    level=info msg="line 4"
+                    level=info msg="line 5"
+                    level=info msg="line 6"
+                    level=info msg="line 7"
+                    level=info msg="line 8"
+                    level=error caller=main.go:66 msg="error initialising"
+                    panic: invalid schema, invalid schema, invalid schema, invalid sche…
+            next    read all of it:
+                    `kubectl -n monitoring logs loki-0 -c loki --previous`
+            docs    tailwatch explain crash-loop
+
+        worth knowing
+
+          node-pressure
+            cause   Node node-1 runs out of disk
+            where   Node node-1
+            since   2026-11-23 09:00:00, for 1d 5h 5m
+            next    free space on it
+            docs    tailwatch explain node-pressure
+
+        2 findings: 1 cannot go on, 1 worth knowing; 31 rules looked at 204 objects
+        "#);
+    }
+
+    #[test]
+    fn that_nothing_is_wrong_is_reported_with_what_was_looked_at() {
+        assert_eq!(said(&[]), "nothing is wrong that a rule knows: 31 rules looked at 204 objects\n");
+    }
+
+    #[test]
+    fn only_others_are_reported_beside_a_failure() {
+        let mut others = Others::default();
+        let later = Diagnosis { since: clock().now, ..crash_loop() };
+        others.failures.push(crash_loop());
+        others.apply(&Event::Diagnosed { findings: vec![later.clone()] });
+        assert_eq!(others.text(Style { color: false, quiet: false }, 80), "");
+        others.apply(&Event::Diagnosed { findings: vec![later, node()] });
+        let reported = others.text(Style { color: false, quiet: false }, 80);
+        assert_eq!(reported, "also found:\n  node-pressure: Node node-1 runs out of disk; next: free space on it\n\n");
+    }
+}

@@ -1,0 +1,176 @@
+//! The one renderer of errors: `error:`, then the rows of what a rule found, or causes and `hint:`.
+
+use std::error::Error as _;
+
+use crate::error::CommandError;
+use crate::event::{Diagnosis, RunError, Severity};
+use crate::report::labelled_block::{Block, Row, Rows};
+use crate::report::style::{Style, Tone};
+use crate::report::wrap::{Clock, UNBROKEN, one_line, wrap};
+use crate::report::{width, without_secrets, write_stderr};
+
+/// Writes the error, why it came to it and what to do to stderr.
+pub fn render(error: &CommandError, style: &Style) {
+    write_stderr(&text(error, *style, width(), &Clock::local()));
+}
+
+pub(super) fn text(error: &CommandError, style: Style, width: usize, clock: &Clock) -> String {
+    // A path that fits on no line would leave the word alone on its own.
+    let headline = format!("{}{UNBROKEN}{error}", style.paint(Tone::Bad, "error:"));
+    let headline = wrap(&headline, "       ", width) + "\n";
+    let Some(diagnosis) = error.diagnosis() else { return headline + &causes(error, style, width) };
+    let diagnosis = without_secrets(diagnosis.clone());
+    let Rows { place, since, cause, log, next, docs } = Rows::of(&diagnosis, clock);
+    let what = Row::new("what", &what(error, &diagnosis));
+    let safe = Row::new("safe", &error.safe().unwrap_or_default());
+    headline + &Block { style, width, indent: 2 }.text(&[what, place, since, cause, log, next, safe, docs])
+}
+
+/// The same as a fact.
+pub fn fact(error: &CommandError) -> RunError {
+    without_secrets(RunError {
+        message: error.to_string(),
+        causes: chain(error),
+        hint: error.diagnosis().map(|found| found.hint.clone()).or_else(|| error.hint()),
+        exit_code: error.exit_code(),
+    })
+}
+
+/// What the step says of itself, without the cause and the cluster's words, which have a row of their own.
+fn what(error: &CommandError, diagnosis: &Diagnosis) -> String {
+    let why = error.source().map(|source| one_line(&source.to_string())).unwrap_or_default();
+    let (cause, evidence) = (one_line(&diagnosis.cause), one_line(&diagnosis.evidence));
+    let what = why.strip_suffix(&cause).or_else(|| why.strip_suffix(&evidence)).unwrap_or(&why);
+    let what = what.trim_end_matches([':', ' ']);
+    if !what.is_empty() {
+        return what.to_owned();
+    }
+    let subject = diagnosis.place.workload.as_ref().unwrap_or(&diagnosis.place.object);
+    match diagnosis.severity {
+        Severity::Fatal => format!("{subject} cannot become ready"),
+        Severity::Deadline | Severity::Notice => format!("{subject} did not become ready"),
+    }
+}
+
+/// The causes, outermost first, each said once.
+pub(super) fn chain(error: &CommandError) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        // A transparent wrapper repeats its source's words.
+        if !said.contains(&words) {
+            causes.push(words.clone());
+            said = words;
+        }
+        source = cause.source();
+    }
+    causes
+}
+
+fn causes(error: &CommandError, style: Style, width: usize) -> String {
+    let because = |cause: &String| wrap(&format!("  because: {cause}"), "           ", width) + "\n";
+    let mut lines: String = chain(error).iter().map(because).collect();
+    for (label, words) in [("hint:", error.hint()), ("safe:", error.safe())] {
+        if let Some(words) = words {
+            lines += &(wrap(&format!("{} {words}", style.paint(Tone::Strong, label)), "      ", width) + "\n");
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{EngineError, StepError};
+    use crate::error::{Checked, Error};
+    use crate::report::diagnosis_table::tests::{clock, crash_loop};
+    use crate::write_record::ClusterState;
+
+    fn said(source: StepError) -> String {
+        let error = Error::from(EngineError::Step { component: "loki".into(), wave: 32, rollback: None, source });
+        reported(error, ClusterState::Changed)
+    }
+
+    fn reported(error: Error, cluster: ClusterState) -> String {
+        text(&CommandError::new(error, cluster), Style { color: false, quiet: false }, 80, &clock())
+    }
+
+    #[test]
+    fn an_error_its_causes_and_its_hint_are_each_said_once() {
+        let (why, after) = ("Deployment x: 0/1 pods".into(), std::time::Duration::from_secs(60));
+        insta::assert_snapshot!(said(StepError::Timeout { why, after, diagnosis: None }), @r"
+        error: loki failed in wave 32
+          because: not ready within 60 s: Deployment x: 0/1 pods
+        hint: mend what it waits for, or give it more time with --timeout; then run the
+              same command again
+        safe: the waves before wave 32 stand and go on running, no wave after it was
+              started; the same command goes on from what stands
+        ");
+    }
+
+    #[test]
+    fn a_finding_is_reported_whole_with_the_end_of_a_log_that_cannot_harm() {
+        let finding = crash_loop();
+        let source = StepError::NotReady { diagnosis: Box::new(finding) };
+        insta::assert_snapshot!(said(source), @r#"
+        error: loki failed in wave 32
+          what    StatefulSet loki cannot become ready
+          where   namespace monitoring, StatefulSet loki, Pod loki-0, container loki
+          since   14:03:12, for 2m 5s
+          cause   container loki of Pod loki-0 ends again and again with exit code 1
+                  back-off 1m20s restarting failed container=loki pod=loki-0_monitoring
+          log     level=info msg="line 3"
+                  level=info msg="line 4"
+                  level=info msg="line 5"
+                  level=info msg="line 6"
+                  level=info msg="line 7"
+                  level=info msg="line 8"
+                  level=error caller=main.go:66 msg="error initialising"
+                  panic: invalid schema, invalid schema, invalid schema, invalid schema…
+          next    read all of it: `kubectl -n monitoring logs loki-0 -c loki --previous`
+          safe    the waves before wave 32 stand and go on running, no wave after it was
+                  started; the same command goes on from what stands
+          docs    tailwatch explain crash-loop
+        "#);
+    }
+
+    #[test]
+    fn an_error_before_any_change_has_no_rows() {
+        let error = Error::Usage { message: "wrong".into(), hint: None };
+        assert_eq!(reported(error, ClusterState::Unchanged), "error: wrong\n");
+    }
+
+    #[test]
+    fn whether_the_cluster_was_changed_is_distinguished_from_the_record_of_writes() {
+        use ClusterState::{Changed, Unchanged};
+        let checks = |of| Error::InterruptedChecks { of };
+        let first_line = |error, cluster| reported(error, cluster).lines().next().unwrap_or_default().to_owned();
+        for (error, cluster, expected) in [
+            (Error::Interrupted, Unchanged, "error: interrupted, nothing was changed"),
+            (Error::Interrupted, Changed, "error: interrupted; the cluster was changed"),
+            (Error::Declined, Unchanged, "error: declined, nothing was changed"),
+            (Error::Declined, Changed, "error: declined; the cluster was changed"),
+            (Error::Preflight { failed: 1, total: 2 }, Unchanged, "error: 1 of 2 checks failed, nothing was changed"),
+            (Error::Preflight { failed: 1, total: 2 }, Changed, "error: 1 of 2 checks failed; the cluster was changed"),
+            (
+                checks(Checked::Install),
+                Changed,
+                "error: interrupted during the verification; the stack is installed, but not",
+            ),
+            (
+                checks(Checked::InstalledRelease),
+                Changed,
+                "error: interrupted during the verification; only the objects of its checks were",
+            ),
+            (
+                checks(Checked::InstalledRelease),
+                Unchanged,
+                "error: interrupted during the verification, nothing was changed",
+            ),
+        ] {
+            assert_eq!(first_line(error, cluster), expected);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The words for an event's values, and their tone: one place, so that bars, lines and tables say the same.
+
+use crate::event::{ActionKind, Phase, Severity, StepOutcome, Verdict};
+use crate::report::style::{Style, Tone};
+use crate::report::wrap::took;
+
+pub(super) fn phase_words(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Fetching => "fetching the chart",
+        Phase::Applying => "applying our objects",
+        Phase::Helm => "helm applies",
+        Phase::Waiting => "waiting",
+        Phase::RollingBack => "rolling back",
+        Phase::Removing => "removing",
+    }
+}
+
+/// How a step ended and how long it took, e.g. `installed in 13s`.
+pub(super) fn ending(outcome: StepOutcome, seconds: f64, style: Style) -> String {
+    let (words, tone) = match outcome {
+        StepOutcome::Installed => ("installed", Tone::Good),
+        StepOutcome::Upgraded => ("upgraded", Tone::Good),
+        StepOutcome::Repaired => ("repaired", Tone::Good),
+        StepOutcome::Removed => ("removed", Tone::Good),
+        StepOutcome::Unchanged => ("unchanged", Tone::Faint),
+        StepOutcome::Skipped => ("not started", Tone::Faint),
+        StepOutcome::Failed => ("failed", Tone::Bad),
+        StepOutcome::Cancelled => ("cancelled", Tone::Doubtful),
+    };
+    let words = style.paint(tone, words);
+    match outcome {
+        StepOutcome::Installed | StepOutcome::Upgraded | StepOutcome::Repaired | StepOutcome::Removed => {
+            format!("{words} in {}", took(seconds))
+        }
+        StepOutcome::Failed | StepOutcome::Cancelled => format!("{words} after {}", took(seconds)),
+        StepOutcome::Unchanged | StepOutcome::Skipped => words,
+    }
+}
+
+pub(super) fn action_words(action: ActionKind) -> &'static str {
+    match action {
+        ActionKind::Install => "install",
+        ActionKind::Upgrade => "upgrade",
+        ActionKind::Repair => "repair",
+        ActionKind::Unchanged => "unchanged",
+        ActionKind::Remove => "remove",
+    }
+}
+
+pub(super) fn severity_words(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Fatal => "cannot go on",
+        Severity::Deadline => "may mend itself",
+        Severity::Notice => "worth knowing",
+    }
+}
+
+pub(super) fn severity_tone(severity: Severity) -> Tone {
+    match severity {
+        Severity::Fatal => Tone::Bad,
+        Severity::Deadline => Tone::Doubtful,
+        Severity::Notice => Tone::Strong,
+    }
+}
+
+pub(super) fn verdict_tone(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Pass => Tone::Good,
+        Verdict::Warn => Tone::Doubtful,
+        Verdict::Fail => Tone::Bad,
+        Verdict::Skip => Tone::Faint,
+    }
+}
+
+pub(super) fn verdict_words(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Warn => "warn",
+        Verdict::Fail => "FAIL",
+        Verdict::Skip => "skip",
+    }
+}

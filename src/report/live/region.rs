@@ -1,0 +1,130 @@
+//! Draws frames over one another at the lower end of a terminal's text.
+//!
+//! The cursor rests at the beginning of the frame. So it is never asked how many rows the last frame has by now: a
+//! terminal that is resized may wrap its lines again, cut them or leave them, and keeps the cursor's line in each case.
+
+use std::io::Write;
+
+use crate::report::live::layout::Size;
+
+/// Where frames are drawn.
+pub(in crate::report) trait Terminal: Write + Send {
+    /// What it is now; it may change at any time.
+    fn size(&self) -> Size;
+
+    /// Columns to write text in that is read, not looked at.
+    fn text_width(&self) -> usize {
+        self.size().columns.clamp(40, 120)
+    }
+}
+
+/// stderr; a pipe has room for 100 columns.
+pub(in crate::report) struct Stderr(console::Term);
+
+impl Stderr {
+    pub(in crate::report) fn new() -> Stderr {
+        Stderr(console::Term::stderr())
+    }
+}
+
+impl Terminal for Stderr {
+    fn size(&self) -> Size {
+        let (rows, columns) = self.0.size_checked().unwrap_or((24, 100));
+        Size { columns: usize::from(columns), rows: usize::from(rows) }
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        self.0.write(buffer)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+pub(in crate::report) struct Screen {
+    terminal: Box<dyn Terminal>,
+    drawn: Vec<String>,
+    size: Size,
+}
+
+const ERASE_REST_OF_LINE: &str = "\x1b[K";
+const ERASE_BELOW: &str = "\x1b[J";
+/// From the beginning of the cursor's line on. At the top of the screen tmux takes ERASE_BELOW from a line's beginning
+/// for leaving, and keeps the old frame among the lines that have left at the top; so the line goes first.
+const ERASE_FRAME: &str = "\r\x1b[2K\x1b[C\x1b[J\r";
+/// A terminal that knows these shows all between them at once; any other takes no notice. It breaks no line either: it
+/// may be narrower by now than it said, and a frame must not grow by that.
+const HOLD: &str = "\x1b[?2026h\x1b[?7l";
+const SHOW: &str = "\x1b[?7h\x1b[?2026l";
+
+impl Screen {
+    pub(in crate::report) fn new(terminal: Box<dyn Terminal>) -> Screen {
+        let size = terminal.size();
+        Screen { terminal, drawn: Vec::new(), size }
+    }
+
+    pub(in crate::report) fn terminal(&self) -> &dyn Terminal {
+        self.terminal.as_ref()
+    }
+
+    /// Draws the frame over the last one. Each line must be narrower than the terminal, and there must not be more of
+    /// them than it has rows.
+    pub(in crate::report) fn draw(&mut self, frame: Vec<String>, size: Size) {
+        let resized = size != self.size;
+        if !resized && frame == self.drawn {
+            return;
+        }
+        // What a resize left of the old lines may be anywhere below.
+        let erase = if resized { ERASE_FRAME } else { "\r" };
+        let up = match frame.len() {
+            0 | 1 => String::new(),
+            lines => format!("\x1b[{}A", lines - 1),
+        };
+        self.write(&format!("{HOLD}{erase}{}\r{up}{SHOW}", text(&frame)));
+        self.drawn = frame;
+        self.size = size;
+    }
+
+    /// Writes lines, each with its end, that stay above the frame, which is gone until it is drawn again.
+    pub(in crate::report) fn above(&mut self, lines: &str) {
+        if lines.is_empty() {
+            return;
+        }
+        self.write(&format!("{ERASE_FRAME}{}", lines.replace('\n', "\r\n")));
+        self.drawn.clear();
+    }
+
+    /// Leaves the last frame where it stands and goes on below it.
+    pub(in crate::report) fn leave(&mut self, frame: &[String]) {
+        if !frame.is_empty() {
+            self.write(&format!("{HOLD}{ERASE_FRAME}{}\r\n{SHOW}", text(frame)));
+        } else if !self.drawn.is_empty() {
+            self.write(ERASE_FRAME);
+        }
+        self.drawn.clear();
+    }
+
+    /// A terminal that went away must not stop the run.
+    fn write(&mut self, text: &str) {
+        let _ = self.terminal.write_all(text.as_bytes()).and_then(|()| self.terminal.flush());
+    }
+}
+
+impl Drop for Screen {
+    /// A panic ends no frame; what is told then must not be written over it.
+    fn drop(&mut self) {
+        if !self.drawn.is_empty() {
+            let last = std::mem::take(&mut self.drawn);
+            self.leave(&last);
+        }
+    }
+}
+
+/// Written over what stood there; erased first, a line would flicker.
+fn text(frame: &[String]) -> String {
+    let lines: Vec<String> = frame.iter().map(|line| format!("{line}{ERASE_REST_OF_LINE}")).collect();
+    lines.join("\r\n") + ERASE_BELOW
+}

@@ -1,0 +1,146 @@
+//! What a run looks like at a moment, from its events alone. Owns no drawing and no clock of its own.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::event::{Diagnosis, Event, Phase, PlannedStep, Stamped, StepOutcome, Verdict};
+use crate::report::diagnosis_table::same_finding;
+
+/// A run as its events told it so far.
+#[derive(Debug, Default)]
+pub(in crate::report) struct Board {
+    /// In the order of the plan.
+    pub(in crate::report) steps: Vec<Step>,
+    pub(in crate::report) checks: Option<Checks>,
+}
+
+/// A step of the plan.
+#[derive(Debug)]
+pub(in crate::report) struct Step {
+    pub(in crate::report) planned: PlannedStep,
+    pub(in crate::report) state: State,
+}
+
+#[derive(Debug)]
+pub(in crate::report) enum State {
+    Ahead,
+    Running(Running),
+    FinishedStep { outcome: StepOutcome, seconds: f64 },
+}
+
+/// What a running step does and waits for.
+#[derive(Debug)]
+pub(in crate::report) struct Running {
+    pub(in crate::report) since: Timestamp,
+    pub(in crate::report) phase: Phase,
+    /// Ready and wanted workloads, once they are known.
+    pub(in crate::report) counts: Option<(u32, u32)>,
+    pub(in crate::report) waiting: Option<String>,
+    pub(in crate::report) delay: Option<Delay>,
+}
+
+/// Why a step waits longer than usual.
+#[derive(Debug)]
+pub(in crate::report) struct Delay {
+    pub(in crate::report) waiting: String,
+    pub(in crate::report) diagnosis: Option<Box<Diagnosis>>,
+}
+
+/// How far the verification is.
+#[derive(Debug)]
+pub(in crate::report) struct Checks {
+    pub(in crate::report) total: usize,
+    pub(in crate::report) open: BTreeSet<String>,
+    pub(in crate::report) failed: usize,
+}
+
+impl Board {
+    /// Takes an event in.
+    pub(in crate::report) fn apply(&mut self, stamped: &Stamped) {
+        match &stamped.event {
+            Event::RunStarted { steps, .. } => {
+                let ahead = |planned: &PlannedStep| Step { planned: planned.clone(), state: State::Ahead };
+                self.steps = steps.iter().map(ahead).collect();
+            }
+            Event::StepStarted { component, .. } => {
+                let running =
+                    Running { since: stamped.time, phase: Phase::Applying, counts: None, waiting: None, delay: None };
+                self.enter(component, State::Running(running));
+            }
+            Event::StepProgress { component, .. } | Event::StepDelayed { component, .. } => {
+                if let Some(running) = self.running(component) {
+                    running.apply(&stamped.event);
+                }
+            }
+            Event::StepFinished { component, outcome, seconds, .. } => {
+                let state = State::FinishedStep { outcome: *outcome, seconds: *seconds };
+                self.enter(component, state);
+            }
+            Event::ChecksStarted { checks } => {
+                self.checks = Some(Checks { total: checks.len(), open: checks.iter().cloned().collect(), failed: 0 });
+            }
+            Event::CheckFinished(check) => {
+                if let Some(checks) = &mut self.checks {
+                    checks.open.remove(&check.id);
+                    checks.failed += usize::from(check.verdict == Verdict::Fail);
+                }
+            }
+            Event::WaveStarted { .. }
+            | Event::WaveFinished { .. }
+            | Event::Diagnosed { .. }
+            | Event::Notice { .. }
+            | Event::Kept { .. }
+            | Event::RunFinished(_) => {}
+        }
+    }
+
+    pub(in crate::report) fn has_failed(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.state, State::FinishedStep { outcome: StepOutcome::Failed, .. }))
+    }
+
+    fn enter(&mut self, component: &str, state: State) {
+        if let Some(step) = self.steps.iter_mut().find(|step| step.planned.component == component) {
+            step.state = state;
+        }
+    }
+
+    fn running(&mut self, component: &str) -> Option<&mut Running> {
+        self.steps.iter_mut().find(|step| step.planned.component == component).and_then(|step| match &mut step.state {
+            State::Running(running) => Some(running),
+            State::Ahead | State::FinishedStep { .. } => None,
+        })
+    }
+}
+
+impl Running {
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::StepProgress { phase, ready, desired, waiting, diagnosis, .. } => {
+                self.phase = *phase;
+                // A phase begins before anything is known of it; what was known still holds.
+                if *desired == 0 && waiting.is_none() {
+                    return;
+                }
+                self.counts = (*desired > 0).then_some((*ready, *desired));
+                self.waiting.clone_from(waiting);
+                if self.delay.as_ref().is_some_and(|delay| delay.is_over(waiting.as_deref(), diagnosis.as_deref())) {
+                    self.delay = None;
+                }
+            }
+            Event::StepDelayed { waiting, diagnosis, .. } => {
+                self.delay = Some(Delay { waiting: waiting.clone(), diagnosis: diagnosis.clone() });
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Delay {
+    /// Whether the step now waits for something else. Without a rule only the time is known to be too long, which
+    /// stays so.
+    fn is_over(&self, waiting: Option<&str>, diagnosis: Option<&Diagnosis>) -> bool {
+        let Some(known) = &self.diagnosis else { return false };
+        !diagnosis.is_some_and(|now| same_finding(known, now)) && waiting != Some(&self.waiting)
+    }
+}

@@ -1,0 +1,154 @@
+//! NetworkPolicies: whoever reaches Grafana's port is in, so the network is part of oauth2-proxy. Each row says which
+//! pods it protects and who may reach which container port. Charts' own policies stay off: policies add up.
+
+use serde_json::{Value, json};
+
+use crate::config::Settings;
+use crate::stack::OwnObject;
+use crate::stack::manifests::{labels, plain};
+
+/// Who may reach which container ports; `from: None` is everybody.
+struct Admission {
+    from: Option<&'static [(&'static str, &'static str)]>,
+    ports: &'static [u16],
+}
+
+struct Row {
+    name: &'static str,
+    selects: &'static [(&'static str, &'static str)],
+    admits: &'static [Admission],
+}
+
+type Labels = &'static [(&'static str, &'static str)];
+
+const NAME: &str = "app.kubernetes.io/name";
+const INSTANCE: &str = "app.kubernetes.io/instance";
+const GRAFANA: Labels = &[(NAME, "grafana"), (INSTANCE, "kube-prometheus-stack")];
+const PROMETHEUS: Labels = &[(NAME, "prometheus")];
+const ALERTMANAGER: Labels = &[(NAME, "alertmanager")];
+const OAUTH2_PROXY: Labels = &[(NAME, "oauth2-proxy"), (INSTANCE, "oauth2-proxy")];
+const LOKI: Labels = &[(NAME, "loki"), (INSTANCE, "loki")];
+const ALLOY: Labels = &[(NAME, "alloy")];
+
+const ROWS: &[Row] = &[
+    Row {
+        name: "tailwatch-grafana",
+        selects: GRAFANA,
+        admits: &[
+            Admission { from: Some(OAUTH2_PROXY), ports: &[3000] },
+            Admission { from: Some(PROMETHEUS), ports: &[3000] },
+        ],
+    },
+    Row {
+        name: "tailwatch-prometheus",
+        selects: PROMETHEUS,
+        admits: &[Admission { from: Some(GRAFANA), ports: &[9090] }],
+    },
+    Row {
+        name: "tailwatch-alertmanager",
+        selects: ALERTMANAGER,
+        admits: &[
+            Admission { from: Some(PROMETHEUS), ports: &[9093, 8080] },
+            Admission { from: Some(GRAFANA), ports: &[9093] },
+        ],
+    },
+    Row {
+        name: "tailwatch-loki",
+        selects: LOKI,
+        admits: &[
+            Admission { from: Some(ALLOY), ports: &[3100] },
+            Admission { from: Some(GRAFANA), ports: &[3100] },
+            Admission { from: Some(PROMETHEUS), ports: &[3100] },
+        ],
+    },
+    Row { name: "tailwatch-alloy", selects: ALLOY, admits: &[Admission { from: Some(PROMETHEUS), ports: &[12345] }] },
+    Row {
+        // The API server calls the webhook from an address nobody knows.
+        name: "tailwatch-operator",
+        selects: &[(NAME, "kube-prometheus-stack-prometheus-operator")],
+        admits: &[Admission { from: None, ports: &[10250] }],
+    },
+    Row {
+        name: "tailwatch-kube-state-metrics",
+        selects: &[(NAME, "kube-state-metrics")],
+        admits: &[Admission { from: Some(PROMETHEUS), ports: &[8080] }],
+    },
+];
+
+/// Every policy, in a stable order.
+pub(super) fn network_policies(settings: &Settings) -> Vec<OwnObject> {
+    let namespace = settings.namespace.as_str();
+    let mut policies: Vec<OwnObject> = ROWS.iter().map(|row| plain(policy(namespace, row))).collect();
+    policies.push(plain(oauth2_proxy_policy(namespace)));
+    policies
+}
+
+fn policy(namespace: &str, row: &Row) -> Value {
+    let ingress: Vec<Value> = row.admits.iter().map(admission).collect();
+    document(namespace, row.name, row.selects, &ingress)
+}
+
+fn admission(admission: &Admission) -> Value {
+    let mut rule = json!({"ports": ports(admission.ports)});
+    if let Some(from) = admission.from {
+        rule["from"] = json!([{"podSelector": {"matchLabels": map(from)}}]);
+    }
+    rule
+}
+
+/// oauth2-proxy admits the Tailscale proxy of our own Ingress, from the operator's namespace, and Prometheus' scrapes.
+fn oauth2_proxy_policy(namespace: &str) -> Value {
+    let proxy = json!({
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tailscale"}},
+        "podSelector": {"matchLabels": {
+            "tailscale.com/parent-resource": "grafana",
+            "tailscale.com/parent-resource-ns": namespace,
+        }},
+    });
+    let scrapes = Admission { from: Some(PROMETHEUS), ports: &[44180] };
+    let ingress = [json!({"from": [proxy], "ports": ports(&[4180])}), admission(&scrapes)];
+    document(namespace, "tailwatch-oauth2-proxy", OAUTH2_PROXY, &ingress)
+}
+
+fn document(namespace: &str, name: &str, selects: Labels, ingress: &[Value]) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels()},
+        "spec": {"podSelector": {"matchLabels": map(selects)}, "policyTypes": ["Ingress"], "ingress": ingress},
+    })
+}
+
+fn ports(ports: &[u16]) -> Vec<Value> {
+    ports.iter().map(|port| json!({"port": port, "protocol": "TCP"})).collect()
+}
+
+fn map(pairs: Labels) -> Value {
+    Value::Object(pairs.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_oauth2_proxy_and_prometheus_reach_grafana() {
+        let grafana = policy("monitoring", &ROWS[0]);
+        let admitted: Vec<_> = grafana["spec"]["ingress"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|rule| rule["from"][0]["podSelector"]["matchLabels"][NAME].as_str().unwrap())
+            .collect();
+        assert_eq!(admitted, ["oauth2-proxy", "prometheus"]);
+    }
+
+    #[test]
+    fn no_rule_admits_everybody_but_the_webhooks() {
+        for row in ROWS {
+            let open = row.admits.iter().any(|admission| admission.from.is_none());
+            assert_eq!(open, row.name == "tailwatch-operator", "{}", row.name);
+        }
+        assert!(oauth2_proxy_policy("m")["spec"]["ingress"][0]["from"][0]["namespaceSelector"].is_object());
+    }
+}

@@ -1,0 +1,145 @@
+//! `--output json` of a run ends with exactly one `run-finished`, however the command ends, and a stdout that cannot be
+//! written never changes the exit code.
+
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::api_server::{Server, healthy};
+use crate::host::{Host, PROGRAM, fixture};
+
+/// The events on stdout; there are a first and a last one and nothing else.
+#[track_caller]
+fn first_and_last(stdout: &str, command: &str) -> [Value; 2] {
+    let events: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["run-started", "run-finished"], "{stdout}");
+    assert_eq!(events[0]["command"], command, "{stdout}");
+    events.try_into().unwrap()
+}
+
+fn least() -> String {
+    fixture("answers/v1/least.yaml").display().to_string()
+}
+
+#[test]
+fn every_exit_before_a_plan_is_executed_ends_with_its_run_finished() {
+    let machine = Host::new();
+    let (least, broken) = (least(), machine.file("broken.yaml", "version: 1\ntailnett: x\n").display().to_string());
+    let rows: [(&[&str], i32, &str, &str); 9] = [
+        (&["install", "--nonsense"], 2, "refused", "--nonsense"),
+        (&["install", "--timeout", "soon", "--yes"], 2, "refused", "--timeout soon"),
+        (&["install", "--answers", &least], 2, "refused", "nobody can confirm"),
+        (&["uninstall", "--lock-timeout"], 2, "refused", "--lock-timeout"),
+        (&["uninstall"], 2, "refused", "nobody can confirm"),
+        (&["upgrade", "--to", "lokki=1.0.0", "--yes"], 2, "refused", "lokki"),
+        (&["install", "--yes", "--answers", &broken], 3, "refused", "tailnett"),
+        (&["install", "--yes", "--answers", &least], 4, "preflight-failed", "no kubeconfig found"),
+        (&["uninstall", "--yes"], 4, "preflight-failed", "no kubeconfig found"),
+    ];
+    for (arguments, code, outcome, message) in rows {
+        let said = machine.run(&[arguments, &["--output", "json"]].concat()).ended_with(code);
+        let [started, finished] = first_and_last(&said.stdout, arguments[0]);
+        assert_eq!(started["steps"], Value::Array(Vec::new()), "{arguments:?}");
+        assert_eq!(
+            (&finished["outcome"], &finished["clusterChanged"]),
+            (&outcome.into(), &false.into()),
+            "{arguments:?}"
+        );
+        let error = &finished["error"];
+        assert_eq!(error["exitCode"], code, "{arguments:?}: {error}");
+        assert!(error["message"].as_str().unwrap().contains(message), "{arguments:?}: {error}");
+        assert!(error["hint"].is_string(), "{arguments:?}: {error}");
+        assert!(!said.stderr.is_empty(), "{arguments:?}: the same is reported on stderr");
+    }
+    // Without it, stdout stays empty.
+    for arguments in [&["install", "--nonsense"][..], &["install", "--yes", "--answers", &least]] {
+        assert_eq!(machine.run(arguments).stdout, "");
+    }
+}
+
+/// What is asked for in the environment counts as a flag does.
+#[test]
+fn the_environment_asks_for_events_too() {
+    let machine = Host::new().with("TAILWATCH_OUTPUT", "json");
+    let said = machine.run(&["install", "--nonsense"]).ended_with(2);
+    first_and_last(&said.stdout, "install");
+}
+
+#[test]
+fn failed_checks_are_in_the_last_event() {
+    let server = Server::start(|path| match path.split('?').next().unwrap_or_default() {
+        "/apis/storage.k8s.io/v1/storageclasses" => (200, list("storage.k8s.io/v1", "StorageClassList")),
+        "/apis/networking.k8s.io/v1/ingressclasses" => (200, list("networking.k8s.io/v1", "IngressClassList")),
+        _ => healthy(path),
+    });
+    let machine = Host::new();
+    machine.kubeconfig(server.address());
+    machine.program("helm", "echo v3.19.4");
+    let said = machine.run(&["install", "--yes", "--answers", &least(), "--output", "json"]).ended_with(4);
+    let [started, finished] = first_and_last(&said.stdout, "install");
+    assert_eq!((&started["context"], &started["namespace"]), (&"offline".into(), &"monitoring".into()));
+    assert_eq!((&finished["outcome"], &finished["error"]["exitCode"]), (&"preflight-failed".into(), &4.into()));
+    let checks = finished["checks"].as_array().unwrap();
+    let failed: Vec<&str> =
+        checks.iter().filter(|check| check["verdict"] == "fail").map(|check| check["id"].as_str().unwrap()).collect();
+    assert_eq!(failed, ["storage-class", "ingress-class"], "{finished:#}");
+    assert!(checks.len() > failed.len(), "what passed is there too: {finished:#}");
+    assert!(said.talk().contains("nothing was changed"), "{}", said.stderr);
+}
+
+fn list(api_version: &str, kind: &str) -> String {
+    serde_json::json!({"apiVersion": api_version, "kind": kind, "metadata": {}, "items": []}).to_string()
+}
+
+#[test]
+fn a_signal_before_the_plan_is_the_last_event() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let machine = Host::new();
+    machine.kubeconfig(&format!("http://{}", listener.local_addr().unwrap()));
+    machine.program("helm", "echo v3.19.4");
+    let mut child = Command::new(PROGRAM)
+        .args(["install", "--yes", "--output", "json", "--answers", &least()])
+        .env_clear()
+        .env("HOME", machine.home())
+        .env("PATH", machine.path("bin"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Once it has called, it waits for an answer that never comes.
+    let connection = listener.accept().unwrap();
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut stdout = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    let [_, finished] = first_and_last(&stdout, "install");
+    assert_eq!((&finished["outcome"], &finished["clusterChanged"]), (&"cancelled".into(), &false.into()));
+    assert_eq!(finished["error"]["exitCode"], 130);
+    drop(connection);
+}
+
+#[test]
+fn a_stdout_that_cannot_be_written_keeps_the_exit_code() {
+    let machine = Host::new();
+    let least = least();
+    for (arguments, code) in [
+        (&["install", "--nonsense", "--output", "json"][..], 2),
+        (&["install", "--yes", "--answers", &least, "--output", "json"], 4),
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let (reader, closed) = std::io::pipe().unwrap();
+        drop(reader);
+        for stdout in [Stdio::from(full), Stdio::from(closed)] {
+            let mut command = Command::new(PROGRAM);
+            command.args(arguments).env_clear().env("HOME", machine.home()).env("PATH", machine.path("bin"));
+            let output = command.stdin(Stdio::null()).stdout(stdout).output().unwrap();
+            assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        }
+    }
+}

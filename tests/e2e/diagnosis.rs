@@ -1,0 +1,119 @@
+//! What a run says while something does not go on, and what `diagnose` finds afterwards.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::interruption::install_until;
+use crate::support::{Sandbox, of_kind};
+
+fn rules(events: &[Value]) -> Vec<String> {
+    let rule = |event: &Value| event.pointer("/diagnosis/rule").and_then(Value::as_str).map(str::to_owned);
+    events.iter().filter_map(rule).collect()
+}
+
+/// The rest of a run's events, and its exit code.
+fn rest(run: (std::process::Child, impl std::io::BufRead)) -> (Vec<Value>, Option<i32>) {
+    let (mut child, lines) = run;
+    let events = lines.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    (events, child.wait().unwrap().code())
+}
+
+/// The pause is the outage itself, nothing is waited for by it.
+fn away(sandbox: &Sandbox, seconds: u64) {
+    sandbox.fault("api-down", "on");
+    std::thread::sleep(Duration::from_secs(seconds));
+    sandbox.fault("api-down", "off");
+}
+
+#[test]
+fn an_api_server_that_is_away_in_the_middle_of_a_wave_is_waited_for() {
+    let sandbox = Sandbox::up(&["--pods", "slow"]);
+    let reached =
+        |event: &Value| event["event"] == "step-progress" && event["phase"] == "waiting" && event["desired"] != 0;
+    let run = install_until(&sandbox, reached);
+    away(&sandbox, 20);
+    let (events, code) = rest(run);
+    assert_eq!(code, Some(0));
+    assert!(rules(&events).contains(&"cluster-unreachable".to_owned()), "{:?}", rules(&events));
+    let outcomes: Vec<&Value> = of_kind(&events, "step-finished").into_iter().map(|step| &step["outcome"]).collect();
+    assert_eq!(outcomes, ["installed"; 4]);
+}
+
+/// In the requests of a step, under helm and under the checks.
+#[test]
+fn an_api_server_that_goes_away_at_any_moment_of_an_install_is_waited_for() {
+    for moment in ["run-started", "helm", "checks-started"] {
+        let reached =
+            |event: &Value| event["event"] == moment || event["phase"] == moment && event["component"] == "loki";
+        let sandbox = Sandbox::up(&[]);
+        let run = install_until(&sandbox, reached);
+        away(&sandbox, 8);
+        let (events, code) = rest(run);
+        let last = &events[events.len().saturating_sub(3)..];
+        assert_eq!(code, Some(0), "{moment}: {last:#?}");
+    }
+}
+
+const CRASHES: &str = r#"
+- name: ends
+  after: 300ms
+  containers: { "*": { terminated: { reason: Error, exitCode: 3 } } }
+  log: "level=error msg=\"client_secret=SECRET is wrong\""
+- after: 300ms
+  containers: { "*": { waiting: { reason: CrashLoopBackOff, message: back-off } } }
+- unless: { restarts: 4 }
+  after: 300ms
+  containers: { "*": { running: {}, ready: false } }
+  next: ends
+"#;
+
+#[test]
+fn diagnose_finds_what_hinders_the_stack_and_quotes_no_secret() {
+    let sandbox = Sandbox::up(&[]);
+    assert!(sandbox.tailwatch(&["diagnose"]).ended_with(4).stderr.contains("install"));
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+    let well = sandbox.tailwatch(&["diagnose", "--output", "json"]).ended_with(0).json();
+    assert_eq!(well["findings"], serde_json::json!([]));
+    assert!(well["objects"].as_u64().unwrap() > 20 && well["rules"].as_u64().unwrap() > 60, "{well:#}");
+
+    let canary = sandbox.variable("AUTH0_CLIENT_SECRET").to_owned();
+    let course = sandbox.file("crashes.yaml");
+    std::fs::write(&course, CRASHES.replace("SECRET", &canary)).unwrap();
+    let fault = format!("pods=oauth2-proxy-@{}", course.display());
+    sandbox.fault(&fault, "on");
+    let pods = ["-n", "monitoring", "delete", "pod", "-l", "app.kubernetes.io/name=oauth2-proxy"];
+    sandbox.kubectl(&pods);
+    let mut found = Value::Null;
+    crate::sandbox::eventually("a crash is found", || {
+        found = serde_json::from_str(&sandbox.tailwatch(&["diagnose", "--output", "json"]).stdout).unwrap();
+        found["findings"].to_string().contains("is wrong")
+    });
+    let first = &found["findings"][0];
+    assert_eq!(first["rule"], "crash-loop", "{found:#}");
+    assert_eq!(first["place"]["workload"], "Deployment oauth2-proxy");
+    assert!(first["log"][0].as_str().unwrap().contains("client_secret=*** is wrong"), "{found:#}");
+    assert!(!found.to_string().contains(&canary));
+    let reported = sandbox.tailwatch(&["diagnose"]).ended_with(6);
+    for part in ["crash-loop", "oauth2-proxy", "kubectl -n monitoring logs", "tailwatch explain crash-loop"] {
+        assert!(reported.stdout.contains(part), "{part} is missing in:\n{}", reported.stdout);
+    }
+    assert!(!reported.stdout.contains(&canary));
+}
+
+/// A thousand nodes ask for no more memory and hardly more requests than three.
+#[test]
+fn a_large_cluster_costs_hardly_more_than_a_small_one() {
+    let cost = |nodes: &str| {
+        let sandbox = Sandbox::up(&["--nodes", nodes]);
+        let events = sandbox.install(&["--output", "json", "--skip-verify"]).ended_with(0).events();
+        let last = events.last().unwrap().clone();
+        let requests: u64 =
+            last["apiRequests"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+        (last["peakRssKiB"].as_u64().unwrap(), requests)
+    };
+    let (_, few) = cost("3");
+    let (memory, many) = cost("1000");
+    assert!(memory <= 60 * 1024, "{memory} KiB");
+    assert!(many * 10 <= few * 13, "{many} requests, {few} on three nodes");
+}

@@ -1,0 +1,40 @@
+//! The suites that decide: the real binary, a real helm, a real API server.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::zombie_processes)]
+
+mod api_server_stopped;
+mod browser;
+mod chart_values;
+mod charts;
+mod diagnosis;
+mod drift_and_rollback;
+mod exec_plugins;
+mod foreign_objects;
+mod gateway;
+mod generated_values;
+mod ignored_values;
+mod install;
+mod interruption;
+mod inventory;
+mod kubeconfig_snapshot;
+mod kubeconfigs;
+mod preflight;
+mod preflight_conflicts;
+mod preflight_oidc;
+mod preflight_target;
+mod recording_issuer;
+mod rerun;
+mod reviewed_plan;
+mod run_outcome;
+mod sandbox;
+mod saved_state;
+mod secrets;
+mod sign_in;
+mod support;
+mod switched_tunnel;
+mod uninstall;
+mod upgrades;
+mod verify_backends;
+mod verify_cleanup;
+mod verify_objects;
+mod wizard;

@@ -1,0 +1,152 @@
+//! What stands already and would meet the stack: releases, CRDs, objects, operators and data sources of others.
+
+use serde_json::Value;
+
+use crate::support::{Sandbox, of_kind};
+
+/// (verdict, detail) of a row of `preflight`, with more arguments.
+fn row(sandbox: &Sandbox, id: &str, arguments: &[&str]) -> (String, String) {
+    row_for(sandbox, id, &sandbox.answers(), arguments)
+}
+
+fn row_for(sandbox: &Sandbox, id: &str, answers: &str, arguments: &[&str]) -> (String, String) {
+    let all = [&["preflight", "--output", "json", "--answers", answers], arguments].concat();
+    let checks = sandbox.tailwatch(&all).json();
+    let found = checks["checks"].as_array().unwrap().iter().find(|check| check["id"] == id);
+    let found = found.unwrap_or_else(|| panic!("no row {id}: {checks}"));
+    let text = |key: &str| found[key].as_str().unwrap().to_owned();
+    (text("verdict"), text("detail"))
+}
+
+/// Talk is wrapped at the width of the terminal.
+fn unwrapped(talk: &str) -> String {
+    talk.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn chart(sandbox: &Sandbox) -> String {
+    sandbox.file("charts/kube-prometheus-stack-79.10.0.tgz").display().to_string()
+}
+
+#[test]
+fn crds_of_no_one_are_taken_over_and_newer_or_foreign_ones_are_not() {
+    let sandbox = Sandbox::up(&[]);
+    let crds = sandbox.helm(&["show", "crds", &chart(&sandbox)]).ended_with(0);
+    let file = sandbox.file("crds.yaml");
+    std::fs::write(&file, crds.stdout).unwrap();
+    let file = file.display().to_string();
+    sandbox.kubectl(&["create", "-f", &file]);
+    let (verdict, detail) = row(&sandbox, "crd-conflict", &[]);
+    assert_eq!(verdict, "pass");
+    assert_eq!(detail, "10 CRDs were left by field manager kubectl-create (operator 0.86.2) and are taken over");
+
+    let newer = "operator.prometheus.io/version=0.99.0";
+    sandbox.kubectl(&["annotate", "--overwrite", "crd", "probes.monitoring.coreos.com", newer]);
+    for arguments in [&[][..], &["--adopt"]] {
+        let (verdict, detail) = row(&sandbox, "crd-conflict", arguments);
+        assert_eq!(verdict, "fail");
+        assert_eq!(detail, "probes.monitoring.coreos.com is of operator 0.99.0, the chart brings 0.86.2");
+    }
+    sandbox.kubectl(&["delete", "-f", &file]);
+
+    // A release of the same chart, of another name in another namespace.
+    let archive = chart(&sandbox);
+    let release = ["prom", &archive, "-n", "metrics", "--create-namespace", "--no-hooks"];
+    sandbox.helm(&[&["install"], &release[..]].concat()).ended_with(0);
+    let (verdict, detail) = row(&sandbox, "release-conflict", &[]);
+    assert_eq!(verdict, "warn");
+    assert!(
+        detail.starts_with("release prom in namespace metrics is of chart kube-prometheus-stack 79.10.0"),
+        "{detail}"
+    );
+    let foreign = "10 CRDs are of release prom in namespace metrics (operator 0.86.2)";
+    assert_eq!(row(&sandbox, "crd-conflict", &[]), ("fail".into(), foreign.into()));
+    assert_eq!(row(&sandbox, "crd-conflict", &["--adopt"]), ("pass".into(), foreign.into()));
+    let (verdict, detail) = row(&sandbox, "prometheus-operator-conflict", &["--adopt"]);
+    assert_eq!(verdict, "fail", "{detail}");
+    assert!(detail.contains("Deployment prom-kube-prometheus-stack-operator in namespace metrics"), "{detail}");
+    let refused = sandbox.install(&[]).ended_with(4);
+    assert!(refused.stderr.contains("--adopt") && refused.stderr.contains("nothing was changed"), "{}", refused.stderr);
+    assert!(!sandbox.kubectl(&["get", "namespaces", "-o", "name"]).contains("monitoring"));
+
+    let denied = ["--set", "prometheusOperator.denyNamespaces={monitoring}"];
+    sandbox.helm(&[&["upgrade"], &release[..], &denied].concat()).ended_with(0);
+    assert_eq!(row(&sandbox, "prometheus-operator-conflict", &[]).0, "warn");
+}
+
+#[test]
+fn objects_of_others_stop_the_run_and_are_taken_over_when_asked() {
+    let sandbox = Sandbox::up(&[]);
+    sandbox.kubectl(&["create", "clusterrole", "alloy", "--verb=get", "--resource=pods"]);
+    sandbox.kubectl(&["create", "namespace", "monitoring"]);
+    sandbox.kubectl(&["-n", "monitoring", "create", "serviceaccount", "loki"]);
+    let refused = sandbox.install(&[]).ended_with(4);
+    for part in
+        ["ClusterRole alloy (field manager kubectl-create)", "ServiceAccount loki in namespace monitoring", "--adopt"]
+    {
+        assert!(unwrapped(&refused.stderr).contains(part), "{part:?} is missing in:\n{}", refused.stderr);
+    }
+    assert!(sandbox.releases().is_empty());
+    let adopted = sandbox.install(&["--adopt", "--skip-verify"]).ended_with(0);
+    assert!(
+        unwrapped(&adopted.stderr).contains("taken over from field manager kubectl-create: ClusterRole alloy"),
+        "{}",
+        adopted.stderr
+    );
+    let role = sandbox.get(&["clusterrole", "alloy"]);
+    assert_eq!(role["metadata"]["annotations"]["meta.helm.sh/release-name"], "alloy");
+    assert_ne!(role["rules"].as_array().unwrap().len(), 1, "the rules are the chart's");
+
+    // Where nothing changes, nobody is looked for.
+    let log = sandbox.file("helm.log");
+    sandbox.install(&["--skip-verify", "--log-file", &log.display().to_string()]).ended_with(0);
+    let calls = std::fs::read_to_string(&log).unwrap();
+    assert!(calls.contains("\"list\"") && !calls.contains("--all-namespaces"), "{calls}");
+
+    a_restart_is_announced(&sandbox);
+    a_default_data_source_is_found(&sandbox);
+}
+
+/// A Deployment of the name and selector of ours, with another image.
+fn a_restart_is_announced(sandbox: &Sandbox) {
+    let mut live = sandbox.get(&["-n", "monitoring", "deployment", "oauth2-proxy"]);
+    live["metadata"] = serde_json::json!({"name": "oauth2-proxy", "namespace": "monitoring"});
+    live["spec"]["template"]["spec"]["containers"][0]["image"] = "quay.io/other/image:1".into();
+    sandbox.helm(&["uninstall", "oauth2-proxy", "-n", "monitoring"]).ended_with(0);
+    let file = sandbox.file("deployment.json");
+    std::fs::write(&file, live.to_string()).unwrap();
+    sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
+    sandbox.install(&["--skip-verify"]).ended_with(4);
+    let events = sandbox.install(&["--adopt", "--skip-verify", "--output", "json"]).ended_with(0).events();
+    let reported: Vec<&Value> = of_kind(&events, "notice").iter().map(|notice| &notice["message"]).collect();
+    assert_eq!(
+        reported,
+        [
+            "taken over from field manager kubectl-create: Deployment oauth2-proxy",
+            "taking over Deployment oauth2-proxy replaces its pods"
+        ]
+    );
+    let steps = events[0]["steps"].as_array().unwrap();
+    let oauth2_proxy = steps.iter().find(|step| step["component"] == "oauth2-proxy").unwrap();
+    assert_eq!(oauth2_proxy["effects"]["restarts"][0], "Deployment oauth2-proxy");
+}
+
+fn a_default_data_source_is_found(sandbox: &Sandbox) {
+    let id = "grafana-data-source-conflict";
+    assert_eq!(row(sandbox, id, &[]), ("pass".into(), "the sidecar that looks for them is off".into()));
+    let file = sandbox.file("sources.yaml");
+    std::fs::write(&file, "datasources:\n- { name: Mine, type: prometheus, isDefault: true }\n").unwrap();
+    let from = format!("--from-file={}", file.display());
+    sandbox.kubectl(&["create", "configmap", "mine", &from]);
+    sandbox.kubectl(&["label", "configmap", "mine", "grafana_datasource=1"]);
+    let answers = std::fs::read_to_string(sandbox.answers()).unwrap();
+    let own = sandbox.file("with-sidecar.yaml");
+    let sidecar = "{ enabled: true, searchNamespace: ALL, isDefaultDatasource: false }";
+    let values =
+        format!("values: {{ kube-prometheus-stack: {{ grafana: {{ sidecar: {{ datasources: {sidecar} }} }} }} }}\n");
+    std::fs::write(&own, answers + &values).unwrap();
+    let (verdict, detail) = row_for(sandbox, id, &own.display().to_string(), &[]);
+    assert_eq!(
+        (verdict.as_str(), detail.as_str()),
+        ("fail", "ConfigMap mine in namespace default has Mine as a default one")
+    );
+}

@@ -1,0 +1,201 @@
+//! What a plan stands on, looked at before the first object: rights, ports of the nodes, quotas, the tailnet.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use crate::preflight::objects;
+use crate::support::{Sandbox, verdicts};
+
+/// A user who reads everything is told which rights are missing, and with exactly these the whole installation goes
+/// through, its checks among it.
+#[test]
+fn the_rights_that_are_named_are_those_that_an_install_needs() {
+    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let no_one = sandbox.file("kubeconfig-nobody").display().to_string();
+    grant(&sandbox, "reads", &json!([rule("get/list/watch", "*", "*")]));
+
+    let missing = scope(&sandbox, "permissions", &["--kubeconfig", &no_one], 4);
+    let detail = missing["detail"].as_str().unwrap();
+    assert!(missing["hint"].as_str().unwrap().contains("cluster-admin"), "{missing:#}");
+    assert!(detail.contains("create namespaces") || detail.contains("create/patch namespaces"), "{detail}");
+    assert!(!detail.contains("get/"), "what it may do already is named: {detail}");
+    grant(&sandbox, "makes", &rules(detail));
+
+    let handed_on = scope(&sandbox, "permissions", &["--kubeconfig", &no_one], 4);
+    let detail = handed_on["detail"].as_str().unwrap();
+    assert!(detail.contains("may not hand on") && detail.contains("kube-prometheus-stack-operator"), "{detail}");
+    let roles = "clusterroles.rbac.authorization.k8s.io, roles.rbac.authorization.k8s.io";
+    grant(&sandbox, "hands-on", &rules(&format!("0 of 0 rights are missing: escalate/bind {roles}")));
+
+    scope(&sandbox, "permissions", &["--kubeconfig", &no_one], 0);
+    sandbox.install(&["--kubeconfig", &no_one]).ended_with(0);
+
+    // What goes needs rights as well.
+    sandbox.kubectl(&["delete", "clusterrolebinding", "makes"]);
+    let without_logs = ["--kubeconfig", &no_one, "--set", "logs=none"];
+    let missing = scope(&sandbox, "permissions", &without_logs, 4);
+    let detail = missing["detail"].as_str().unwrap();
+    assert!(detail.contains("delete") && detail.contains("statefulsets.apps"), "{detail}");
+    grant(&sandbox, "removes", &rules(detail));
+    sandbox.install(&without_logs).ended_with(0);
+    assert_eq!(sandbox.releases().len(), 2, "{:?}", sandbox.releases());
+}
+
+#[test]
+fn what_has_no_room_in_the_cluster_is_reported_before_the_first_object() {
+    let sandbox = Sandbox::up(&["--nodes", "2"]);
+    sandbox.kubectl(&["create", "namespace", "monitoring"]);
+    sandbox.kubectl(&["-n", "monitoring", "create", "quota", "tight", "--hard=pods=3,requests.storage=1Gi"]);
+    let quota = ["-n", "monitoring", "wait", "resourcequota/tight", "--for=jsonpath={.status.used.pods}=0"];
+    sandbox.kubectl(&quota);
+    let exporter = sandbox.file("exporter.yaml");
+    std::fs::write(&exporter, OTHER_EXPORTER).unwrap();
+    sandbox.kubectl(&["create", "-f", &exporter.display().to_string()]);
+    sandbox.kubectl(&["rollout", "status", "daemonset/other-exporter", "--timeout=30s"]);
+    let before = objects(&sandbox);
+
+    let quotas = scope(&sandbox, "quotas", &[], 4);
+    for part in ["ResourceQuota tight of namespace monitoring leaves no room", "more pods needed, 3 allowed of which 0"]
+    {
+        assert!(quotas["detail"].as_str().unwrap().contains(part), "{quotas:#}");
+    }
+    assert!(quotas["detail"].as_str().unwrap().contains("more requests.storage needed, 1Gi allowed"), "{quotas:#}");
+    let ports = scope(&sandbox, "host-ports", &[], 4);
+    for part in ["TCP port 9100 of DaemonSet", "on 2 nodes by DaemonSet other-exporter in namespace default"] {
+        assert!(ports["detail"].as_str().unwrap().contains(part), "{ports:#}");
+    }
+    let said = sandbox.install(&[]).ended_with(4);
+    for part in ["port 9100", "ResourceQuota tight", "service.port and .targetPort", "describe quota", "2 of 1"] {
+        assert!(said.stderr.contains(part), "{part:?} is missing in:\n{}", said.stderr);
+    }
+    assert_eq!(objects(&sandbox), before);
+    assert!(sandbox.releases().is_empty());
+
+    // What each hint says helps.
+    sandbox.kubectl(&["-n", "monitoring", "delete", "quota", "tight"]);
+    let answers = std::fs::read_to_string(sandbox.answers()).unwrap();
+    let port = "values:\n  kube-prometheus-stack:\n    prometheus-node-exporter: { service: { port: 9101, targetPort: 9101 } }\n";
+    let file = sandbox.file("other-port.yaml").display().to_string();
+    std::fs::write(&file, format!("{answers}{port}")).unwrap();
+    sandbox.tailwatch(&["install", "--yes", "--answers", &file]).ended_with(0);
+}
+
+#[test]
+fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
+    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    assert_eq!(scope(&sandbox, "tailnet", &[], 0)["verdict"], "skip");
+
+    let status = |certificates: Value, peer: &str| {
+        json!({
+            "BackendState": "Running",
+            "CurrentTailnet": {"MagicDNSSuffix": "tail1a2b.ts.net", "MagicDNSEnabled": true},
+            "CertDomains": certificates,
+            "Peer": {"nodekey:1": {"DNSName": peer}},
+        })
+    };
+    // This machine has no tailscale: only here something stands for it.
+    let program = sandbox.file("home").join("bin/tailscale");
+    std::fs::create_dir_all(program.parent().unwrap()).unwrap();
+    let says = |status: Value| {
+        std::fs::write(&program, format!("#!/bin/sh\ncat <<'END'\n{status}\nEND\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let look = |code: i32| {
+        let mut command =
+            sandbox.tailwatch_command(&["preflight", "--output", "json", "--answers", &sandbox.answers()]);
+        let path = format!("{}:{}", program.parent().unwrap().display(), sandbox.variable("PATH"));
+        command.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
+        let said = crate::support::CommandOutput::of(command.output().unwrap()).ended_with(code);
+        row(&said.json()["checks"], "tailnet")
+    };
+    says(status(Value::Null, "laptop.tail1a2b.ts.net."));
+    let off = look(4);
+    assert_eq!(off["detail"], "HTTPS certificates are off in tail1a2b.ts.net");
+    assert!(off["hint"].as_str().unwrap().contains("admin console"), "{off:#}");
+    says(status(json!(["here.tail1a2b.ts.net"]), "grafana.tail1a2b.ts.net."));
+    let taken = look(0);
+    assert_eq!(taken["verdict"], "warn", "{taken:#}");
+    says(status(json!(["here.tail1a2b.ts.net"]), "laptop.tail1a2b.ts.net."));
+    assert_eq!(look(0)["verdict"], "pass");
+
+    let wiki = sandbox.file("wiki.yaml");
+    std::fs::write(&wiki, WIKI).unwrap();
+    sandbox.kubectl(&["create", "-f", &wiki.display().to_string()]);
+    let named = "--for=jsonpath={.status.loadBalancer.ingress[0].hostname}";
+    sandbox.kubectl(&["wait", "ingress/wiki", named, "--timeout=30s"]);
+    let slip = scope(&sandbox, "tailnet", &["--set", "tailnet=tail1a2c.ts.net"], 4);
+    let detail = slip["detail"].as_str().unwrap();
+    assert!(detail.contains("serves tail1a2b.ts.net: Ingress default/wiki has wiki.tail1a2b.ts.net"), "{detail}");
+    assert_eq!(slip["hint"], "answer tailnet with tail1a2b.ts.net");
+}
+
+const OTHER_EXPORTER: &str = "apiVersion: apps/v1
+kind: DaemonSet
+metadata: { name: other-exporter, namespace: default }
+spec:
+  selector: { matchLabels: { app: other-exporter } }
+  template:
+    metadata: { labels: { app: other-exporter } }
+    spec:
+      hostNetwork: true
+      containers: [{ name: exporter, image: 'exporter:1', ports: [{ containerPort: 9100 }] }]
+";
+
+const WIKI: &str = "apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: wiki, namespace: default }
+spec:
+  ingressClassName: tailscale
+  defaultBackend: { service: { name: kubernetes, port: { number: 443 } } }
+  tls: [{ hosts: [wiki] }]
+";
+
+/// One row of `preflight`, which ends with this code.
+#[track_caller]
+fn scope(sandbox: &Sandbox, id: &str, arguments: &[&str], code: i32) -> Value {
+    let answers = sandbox.answers();
+    let mut all = vec!["preflight", "--output", "json", "--answers", &answers];
+    all.extend(arguments);
+    let checks = sandbox.tailwatch(&all).ended_with(code).json()["checks"].clone();
+    let found = row(&checks, id);
+    let expected = if code == 0 { ["pass", "skip"] } else { ["fail", "fail"] };
+    assert!(expected.contains(&verdicts(&checks)[id].as_str()), "{found:#}");
+    found
+}
+
+fn row(checks: &Value, id: &str) -> Value {
+    checks.as_array().unwrap().iter().find(|check| check["id"] == id).unwrap().clone()
+}
+
+/// The rules for what a finding says is missing.
+fn rules(detail: &str) -> Value {
+    let (_, missing) = detail.split_once("missing: ").unwrap();
+    let rules = missing.split("; ").flat_map(|group| {
+        let (verbs, rest) = group.split_once(' ').unwrap();
+        let resources = rest.split(" in namespace ").next().unwrap();
+        resources.split(", ").map(|resource| {
+            let (named, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+            let (plural, group) = named.split_once('.').unwrap_or((named, ""));
+            let resource = if subresource.is_empty() { plural.to_owned() } else { format!("{plural}/{subresource}") };
+            rule(verbs, group, &resource)
+        })
+    });
+    rules.collect()
+}
+
+fn rule(verbs: &str, group: &str, resource: &str) -> Value {
+    let verbs: Vec<&str> = verbs.split('/').collect();
+    json!({"verbs": verbs, "apiGroups": [group], "resources": [resource]})
+}
+
+/// Gives the user who may do nothing these rules.
+fn grant(sandbox: &Sandbox, name: &str, rules: &Value) {
+    let rbac = "rbac.authorization.k8s.io";
+    let role =
+        json!({"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
+    let file = sandbox.file("role.json");
+    std::fs::write(&file, role.to_string()).unwrap();
+    sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
+    sandbox.kubectl(&["create", "clusterrolebinding", name, "--clusterrole", name, "--user", "sandbox-nobody"]);
+}

@@ -1,0 +1,220 @@
+//! A sandbox of a test's own: up when made, down when dropped, and gone with the test process in any case.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A running sandbox.
+pub struct Sandbox {
+    name: String,
+    environment: BTreeMap<String, String>,
+}
+
+/// What a command said.
+pub struct CommandOutput {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl CommandOutput {
+    /// What a finished program said.
+    pub fn of(output: Output) -> CommandOutput {
+        CommandOutput {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Panics with everything that was said, unless the code is the expected one.
+    #[track_caller]
+    pub fn ended_with(self, code: i32) -> CommandOutput {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// stdout as one JSON document.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
+    }
+
+    /// stdout as one JSON event a line.
+    #[track_caller]
+    pub fn events(&self) -> Vec<Value> {
+        let event = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.stdout.lines().map(event).collect()
+    }
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/sandbox")
+}
+
+#[track_caller]
+fn sandbox_command(arguments: &[&str]) -> String {
+    let output = Command::new(script()).args(arguments).output().expect("scripts/sandbox runs");
+    let said = CommandOutput::of(output);
+    assert_eq!(said.code, 0, "scripts/sandbox {}: {}", arguments.join(" "), said.stderr);
+    said.stdout
+}
+
+impl Sandbox {
+    /// Starts one of a random name.
+    #[track_caller]
+    pub fn up(arguments: &[&str]) -> Sandbox {
+        let owner = std::process::id().to_string();
+        let mut all = vec!["up", "--name", "random", "--owner-pid", &owner];
+        all.extend(arguments);
+        let name = sandbox_command(&all).trim().to_owned();
+        let mut environment = BTreeMap::new();
+        for line in sandbox_command(&["env", "--name", &name]).lines() {
+            let (key, value) = line.trim_start_matches("export ").split_once('=').expect("export KEY=VALUE");
+            let quoted = value.trim_start_matches('\'').split('\'').next().unwrap_or_default();
+            environment.insert(key.to_owned(), quoted.to_owned());
+        }
+        Sandbox { name, environment }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A variable of `scripts/sandbox env`.
+    pub fn variable(&self, name: &str) -> &str {
+        &self.environment[name]
+    }
+
+    /// A file in the sandbox's folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        Path::new(self.variable("TAILWATCH_SANDBOX_DIR")).join(name)
+    }
+
+    /// The answers file that installs unattended.
+    pub fn answers(&self) -> String {
+        self.file("answers.yaml").display().to_string()
+    }
+
+    /// `scripts/sandbox fault KIND on|off`
+    #[track_caller]
+    pub fn fault(&self, kind: &str, to: &str) {
+        sandbox_command(&["fault", kind, to, "--name", &self.name]);
+    }
+
+    /// Any program, in the environment of the sandbox alone.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env_clear().envs(&self.environment).env("HOME", self.file("home")).env("TERM", "xterm-256color");
+        command.env("PATH", format!("{}:{path}", self.variable("PATH")));
+        command.env("TMPDIR", std::env::temp_dir());
+        command
+    }
+
+    /// The program under test, in the sandbox's environment.
+    pub fn tailwatch_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_tailwatch")));
+        command.args(arguments);
+        command
+    }
+
+    pub fn tailwatch(&self, arguments: &[&str]) -> CommandOutput {
+        CommandOutput::of(self.tailwatch_command(arguments).output().expect("tailwatch runs"))
+    }
+
+    /// `tailwatch install` from the answers file, with more arguments.
+    pub fn install(&self, arguments: &[&str]) -> CommandOutput {
+        let answers = self.answers();
+        let mut all = vec!["install", "--answers", &answers, "--yes"];
+        all.extend(arguments);
+        self.tailwatch(&all)
+    }
+
+    /// kubectl's stdout; a failure of kubectl fails the test.
+    #[track_caller]
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        let program = self.file("bin/kubectl");
+        let said = CommandOutput::of(self.command(&program).args(arguments).output().expect("kubectl runs"));
+        assert_eq!(said.code, 0, "kubectl {}: {}", arguments.join(" "), said.stderr);
+        said.stdout
+    }
+
+    /// `kubectl get … -o json`
+    #[track_caller]
+    pub fn get(&self, arguments: &[&str]) -> Value {
+        let mut all = vec!["get"];
+        all.extend(arguments);
+        all.extend(["-o", "json"]);
+        serde_json::from_str(&self.kubectl(&all)).expect("JSON of kubectl")
+    }
+
+    pub fn helm(&self, arguments: &[&str]) -> CommandOutput {
+        let program = self.file("bin/helm");
+        CommandOutput::of(self.command(&program).args(arguments).output().expect("helm runs"))
+    }
+
+    /// Any program, in the sandbox's environment and a folder; `sandbox` is scripts/sandbox on this one.
+    #[allow(dead_code, reason = "the fault corpus uses it, the cluster suite does not")]
+    pub fn act(&self, words: &[&str], folder: &Path) -> CommandOutput {
+        let mut command = match words[0] {
+            "sandbox" => Command::new(script()),
+            program => self.command(Path::new(program)),
+        };
+        command.args(&words[1..]).current_dir(folder);
+        if words[0] == "sandbox" {
+            command.args(["--name", &self.name]);
+        }
+        CommandOutput::of(command.output().unwrap_or_else(|error| panic!("{}: {error}", words[0])))
+    }
+
+    /// (release, chart with version) of `helm list`, sorted.
+    pub fn releases(&self) -> Vec<(String, String)> {
+        let listed = self.helm(&["list", "-A", "-o", "json"]).ended_with(0).json();
+        let text = |release: &Value, key: &str| release[key].as_str().unwrap_or_default().to_owned();
+        let mut releases: Vec<_> = listed
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|release| (text(release, "name"), text(release, "chart")))
+            .collect();
+        releases.sort();
+        releases
+    }
+
+    /// Requests that changed something, from the API server's audit log: (user agent, verb, resource).
+    pub fn changes(&self) -> Vec<(String, String, String)> {
+        let log = std::fs::read_to_string(self.file("audit.log")).expect("the audit log");
+        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let text =
+            |event: &Value, path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        events
+            .map(|event| (text(&event, "/userAgent"), text(&event, "/verb"), text(&event, "/objectRef/resource")))
+            .filter(|(_, verb, _)| !matches!(verb.as_str(), "get" | "list" | "watch"))
+            .collect()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(folder) = std::env::var("TAILWATCH_SANDBOX_KEEP_LOGS")
+        {
+            let _ = Command::new("cp").arg("-r").arg(self.file("log")).arg(format!("{folder}/{}", self.name)).status();
+        }
+        let _ = Command::new(script()).args(["down", "--name", &self.name]).status();
+    }
+}
+
+/// The events of one kind.
+pub fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["event"] == kind).collect()
+}
+
+/// id -> verdict.
+pub fn verdicts(checks: &Value) -> BTreeMap<String, String> {
+    let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
+    checks.as_array().into_iter().flatten().map(|check| (text(check, "id"), text(check, "verdict"))).collect()
+}

@@ -1,0 +1,228 @@
+//! A tunnel to the API server that leads to another cluster under a run: the run ends with that reason, and the other
+//! cluster's audit log holds no write of it.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::kubeconfig_snapshot::{script, writes};
+use crate::support::{CommandOutput, Sandbox};
+
+/// In every error of such a run.
+const REASON: &str = "the kubeconfig's server is another cluster now";
+
+/// `kubectl proxy` of a sandbox: its API server as an administrator, by plain HTTP.
+struct Proxy {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Proxy {
+    fn of(sandbox: &Sandbox) -> Proxy {
+        let mut command = sandbox.command(&sandbox.file("bin/kubectl"));
+        let mut process = command.args(["proxy", "--port", "0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{line}"));
+        Proxy { process, address }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What becomes of the connections that a switched tunnel has carried so far.
+#[derive(Clone, Copy, Debug)]
+enum InstalledRelease {
+    Cut,
+    Kept,
+}
+
+/// A forwarder on the loopback that can be switched to another target.
+struct Tunnel {
+    port: u16,
+    target: Arc<Mutex<SocketAddr>>,
+    carried: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Tunnel {
+    fn to(target: SocketAddr) -> Tunnel {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (target, carried) = (Arc::new(Mutex::new(target)), Arc::new(Mutex::new(Vec::new())));
+        let tunnel = Tunnel { port, target: Arc::clone(&target), carried: Arc::clone(&carried) };
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let Ok(far) = TcpStream::connect(*target.lock().unwrap()) else { continue };
+                carried.lock().unwrap().extend([near.try_clone().unwrap(), far.try_clone().unwrap()]);
+                let pairs = [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)];
+                for (mut from, mut to) in pairs {
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Write);
+                    });
+                }
+            }
+        });
+        tunnel
+    }
+
+    fn write_kubeconfig(&self, path: &Path) {
+        let document = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "tunnel",
+            "contexts": [{"name": "tunnel", "context": {"cluster": "tunnel", "user": "tunnel"}}],
+            "clusters": [{"name": "tunnel", "cluster": {"server": format!("http://127.0.0.1:{}", self.port)}}],
+            "users": [{"name": "tunnel", "user": {}}],
+        });
+        std::fs::write(path, document.to_string()).unwrap();
+    }
+
+    fn switch(&self, target: SocketAddr, standing: InstalledRelease) {
+        *self.target.lock().unwrap() = target;
+        let carried = std::mem::take(&mut *self.carried.lock().unwrap());
+        match standing {
+            InstalledRelease::Cut => carried.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both))),
+            InstalledRelease::Kept => self.carried.lock().unwrap().extend(carried),
+        }
+    }
+}
+
+#[test]
+fn a_tunnel_that_is_led_to_another_cluster_ends_the_run_before_its_next_write() {
+    let (here, there) = (Sandbox::up(&["--nodes", "1"]), Sandbox::up(&["--nodes", "1"]));
+    let (first, second) = (Proxy::of(&here), Proxy::of(&there));
+    here.fault("slow-start", "on");
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    let answers = here.answers();
+    for (standing, change) in
+        [(InstalledRelease::Cut, "retention.logs=8d"), (InstalledRelease::Kept, "retention.logs=9d")]
+    {
+        let tunnel = Tunnel::to(first.address);
+        tunnel.write_kubeconfig(&kubeconfig);
+        let arguments = ["install", "--answers", &answers, "--yes", "--output", "json", "--set", change];
+        let mut command = here.tailwatch_command(&arguments);
+        command.env("KUBECONFIG", &kubeconfig).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut run = command.spawn().unwrap();
+        let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let event = |line: String| serde_json::from_str::<Value>(&line).unwrap();
+        let waits = lines.by_ref().map(event).any(|event| event["phase"] == "waiting");
+        assert!(waits, "no step came to its wait");
+        tunnel.switch(second.address, standing);
+        let last = lines.map(event).last().unwrap();
+        let output = run.wait_with_output().unwrap();
+        let said = CommandOutput::of(Output { stdout: Vec::new(), ..output }).ended_with(5);
+        assert_eq!((&last["event"], &last["outcome"]), (&json!("run-finished"), &json!("failed")), "{last}");
+        assert!(last["error"].to_string().contains("the run ended before its next write"), "{last}");
+        assert!(
+            said.stderr.contains("the kubeconfig's server is another cluster now"),
+            "{standing:?}: {}",
+            said.stderr
+        );
+        assert_eq!(writes(&there), [], "{standing:?}");
+    }
+}
+
+/// A helm that stops at a call of the test's choice until the test has switched the tunnel.
+struct Gate {
+    folder: tempfile::TempDir,
+}
+
+impl Gate {
+    fn before(helm: &str) -> Gate {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            r#"cd '{place}' || exit 1
+case "$1" in
+"$(cat reads)")
+    '{helm}' "$@" >out.$$ 2>err.$$; code=$?
+    touch reached; while [ ! -e open ]; do sleep 0.1; done
+    cat out.$$; cat err.$$ >&2; exit $code;;
+"$(cat changes)")
+    trap 'touch terminated; exit 1' TERM
+    touch reached; while [ -d '{place}' ]; do sleep 0.1; done;;
+esac
+exec '{helm}' "$@""#,
+            place = folder.path().display(),
+        );
+        script(&folder.path().join("helm"), &text);
+        Gate { folder }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The next run stops at this call of helm: one of `reads` ends with the output of the first cluster once the
+    /// tunnel is switched, one of `changes` goes on until it gets SIGTERM.
+    fn set(&self, reads: &str, changes: &str) {
+        std::fs::write(self.file("reads"), reads).unwrap();
+        std::fs::write(self.file("changes"), changes).unwrap();
+        for name in ["reached", "open", "terminated"] {
+            let _ = std::fs::remove_file(self.file(name));
+        }
+    }
+
+    /// Runs a command, and the switch once helm is at the gate.
+    fn run(&self, command: &mut Command, switch: impl FnOnce()) -> CommandOutput {
+        let command = command.env("TAILWATCH_HELM", self.file("helm"));
+        let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while !self.file("reached").exists() && run.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        switch();
+        std::fs::write(self.file("open"), "").unwrap();
+        let output = run.wait_with_output().unwrap();
+        assert!(self.file("reached").exists(), "helm was not called: {}", String::from_utf8_lossy(&output.stderr));
+        CommandOutput::of(output)
+    }
+}
+
+#[test]
+fn a_switched_tunnel_is_the_reason_that_each_command_ends_with_and_stops_helm() {
+    let (here, there) = (Sandbox::up(&["--nodes", "1"]), Sandbox::up(&["--nodes", "1"]));
+    let (first, second) = (Proxy::of(&here), Proxy::of(&there));
+    here.install(&["--skip-verify"]).ended_with(0);
+    let gate = Gate::before(here.variable("TAILWATCH_HELM"));
+    let kubeconfig = gate.file("kubeconfig");
+    let answers = here.answers();
+    let with_change = ["install", "--answers", &answers, "--yes", "--set", "retention.logs=8d"];
+    let cases = [
+        (&["status", "--output", "json"][..], "list", "", 4),
+        (&["plan", "--answers", &answers], "list", "", 4),
+        (&["verify", "--answers", &answers], "get", "", 4),
+        (&["diagnose"], "get", "", 4),
+        (&["preflight", "--answers", &answers], "list", "", 4),
+        (&["upgrade"], "list", "", 4),
+        (&with_change, "list", "", 4),
+        (&["uninstall", "--yes"], "list", "", 4),
+        (&with_change, "", "upgrade", 5),
+        (&["uninstall", "--yes"], "", "uninstall", 5),
+    ];
+    for (arguments, reads, changes, code) in cases {
+        // What only reads ends alike.
+        let standings =
+            [InstalledRelease::Cut, InstalledRelease::Kept].into_iter().take(if changes.is_empty() { 1 } else { 2 });
+        for standing in standings {
+            let tunnel = Tunnel::to(first.address);
+            tunnel.write_kubeconfig(&kubeconfig);
+            gate.set(reads, changes);
+            let mut command = here.tailwatch_command(arguments);
+            let said = gate.run(command.env("KUBECONFIG", &kubeconfig), || tunnel.switch(second.address, standing));
+            let said = said.ended_with(code);
+            let words = said.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains(REASON), "{arguments:?}, {standing:?}: {words}");
+            assert!(changes.is_empty() || words.contains("a helm that was at work"), "{arguments:?}: {words}");
+            assert_eq!(gate.file("terminated").exists(), !changes.is_empty(), "{arguments:?}, {standing:?}");
+            assert_eq!(writes(&there), [], "{arguments:?}, {standing:?}");
+        }
+    }
+}

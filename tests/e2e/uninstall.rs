@@ -1,0 +1,349 @@
+//! What is installed goes again, what holds data stays until it is asked for, and what is foreign is never touched.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::inventory::Inventory;
+use crate::rerun::{claims, outcomes, secret};
+use crate::sandbox::eventually;
+use crate::support::{CommandOutput, Sandbox, of_kind};
+use crate::wizard::{answer, drive, exit_code};
+
+const EVERYTHING: [&str; 5] = ["--delete-data", "--delete-crds", "--yes", "--output", "json"];
+
+fn uninstall(sandbox: &Sandbox, arguments: &[&str]) -> CommandOutput {
+    sandbox.tailwatch(&[&["uninstall"], arguments].concat())
+}
+
+/// Every object of the last event `kept`, as `Kind name`, with its reason.
+fn kept(events: &[Value]) -> Vec<(String, String)> {
+    let objects = of_kind(events, "kept").last().expect("an event kept")["objects"].as_array().unwrap();
+    let text = |object: &Value, key: &str| object[key].as_str().unwrap().to_owned();
+    objects
+        .iter()
+        .map(|object| (format!("{} {}", text(object, "kind"), text(object, "name")), text(object, "reason")))
+        .collect()
+}
+
+fn names(kept: &[(String, String)]) -> Vec<&str> {
+    kept.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+/// What the garbage collector and the endpoints' controllers clear away comes a moment later.
+#[track_caller]
+fn nothing_is_left(before: &Inventory, sandbox: &Sandbox) {
+    let mut difference = Vec::new();
+    for _ in 0..50 {
+        difference = before.difference(&Inventory::of(sandbox));
+        if difference.is_empty() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    panic!("{difference:#?}");
+}
+
+fn apply(sandbox: &Sandbox, manifest: &str) {
+    let file = sandbox.file("applied.yaml");
+    std::fs::File::create(&file).unwrap().write_all(manifest.as_bytes()).unwrap();
+    sandbox.kubectl(&["apply", "-f", &file.display().to_string()]);
+}
+
+#[test]
+fn data_outlives_an_uninstall_and_everything_goes_when_asked() {
+    let sandbox = Sandbox::up(&[]);
+    let nothing = uninstall(&sandbox, &["--yes"]).ended_with(4);
+    assert!(nothing.stderr.contains("nothing of the stack is installed"), "{}", nothing.stderr);
+    let before = Inventory::of(&sandbox);
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+    let (claims_before, cookie) = (claims(&sandbox), secret(&sandbox, "oauth2-proxy-auth0", "cookie-secret"));
+    let installed = Inventory::of(&sandbox);
+
+    let removed = uninstall(&sandbox, &["--yes", "--output", "json"]).ended_with(0);
+    let events = removed.events();
+    the_waves_go_down(&events);
+    let kept_now = kept(&events);
+    let mut expected: Vec<String> =
+        claims_before.iter().map(|(name, _)| format!("PersistentVolumeClaim {name}")).collect();
+    expected.extend(
+        ["Secret grafana-admin", "Secret oauth2-proxy-auth0", "Secret tailwatch-answers", "Namespace monitoring"]
+            .map(str::to_owned),
+    );
+    expected.push("Directory /var/lib/alloy".into());
+    assert!(expected.iter().all(|name| names(&kept_now).contains(&name.as_str())), "{kept_now:#?}");
+    let crds = kept_now.iter().filter(|(name, _)| name.starts_with("CustomResourceDefinition")).count();
+    assert_eq!(kept_now.len(), expected.len() + crds, "{kept_now:#?}");
+    assert_eq!(crds, 10);
+    assert!(sandbox.releases().is_empty());
+    assert_eq!(claims(&sandbox), claims_before);
+    let left = before.difference(&Inventory::of(&sandbox));
+    let reported = |line: &&String| {
+        let (kind, name) = (line.split(' ').nth(1).unwrap(), line.split(' ').nth(3).unwrap());
+        let of_nobody =
+            ["kube-root-ca.crt", "default"].contains(&name) || ["APIService", "PersistentVolume"].contains(&kind);
+        !of_nobody && !names(&kept_now).contains(&format!("{kind} {name}").as_str())
+    };
+    assert_eq!(left.iter().filter(reported).collect::<Vec<_>>(), Vec::<&String>::new());
+
+    // Nothing more is to be done, and that changes nothing.
+    let again = uninstall(&sandbox, &["--yes", "--output", "json"]).ended_with(0).events();
+    assert!(outcomes(&again).is_empty() && kept(&again).len() + 1 == kept_now.len(), "{again:#?}");
+
+    // Without an answers file and without the client secret in the environment.
+    let mut command = sandbox.tailwatch_command(&["install", "--yes", "--output", "json"]);
+    let output = command.env_remove("AUTH0_CLIENT_SECRET").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(claims(&sandbox), claims_before);
+    assert_eq!(secret(&sandbox, "oauth2-proxy-auth0", "cookie-secret"), cookie);
+    let (was, is) = (installed.normalised(), Inventory::of(&sandbox).normalised());
+    let differing: Vec<_> = is.iter().filter(|line| !was.contains(line)).collect();
+    assert_eq!(differing, Vec::<&String>::new());
+
+    // A person is told plainly what cannot be had back.
+    let mut asked = drive(sandbox.tailwatch_command(&["uninstall", "--delete-data"]));
+    answer(&mut asked, "DELETE ITS DATA", "no");
+    assert_eq!(exit_code(asked), 130);
+    assert_eq!((sandbox.releases().len(), claims(&sandbox)), (4, claims_before));
+
+    let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
+    assert_eq!(names(&kept(&events)), ["Directory /var/lib/alloy"]);
+    // The plan said so while the releases still stood.
+    let predicted = events[0]["steps"].as_array().unwrap().last().unwrap()["effects"]["removed"].clone();
+    assert!(predicted.as_array().unwrap().contains(&"Namespace monitoring".into()), "{predicted:#}");
+    nothing_is_left(&before, &sandbox);
+    uninstall(&sandbox, &EVERYTHING).ended_with(4);
+}
+
+fn the_waves_go_down(events: &[Value]) {
+    assert_eq!((&events[0]["event"], &events[0]["command"]), (&"run-started".into(), &"uninstall".into()));
+    let steps: Vec<_> = events[0]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| {
+            (step["component"].as_str().unwrap(), step["wave"].as_u64().unwrap(), step["action"].as_str().unwrap())
+        })
+        .collect();
+    let expected = [
+        ("alloy", 33, "remove"),
+        ("loki", 32, "remove"),
+        ("oauth2-proxy", 31, "remove"),
+        ("kube-prometheus-stack", 30, "remove"),
+        ("own-objects", 10, "remove"),
+    ];
+    assert_eq!(steps, expected);
+    assert_eq!(outcomes(events), ["removed"; 5]);
+    let waves: Vec<u64> = of_kind(events, "wave-finished").iter().map(|wave| wave["wave"].as_u64().unwrap()).collect();
+    assert_eq!(waves, [33, 32, 31, 30, 10]);
+    let last = events.last().unwrap();
+    assert_eq!((&last["event"], &last["outcome"]), (&"run-finished".into(), &"succeeded".into()));
+    let kept_at = events.iter().position(|event| event["event"] == "kept").unwrap();
+    assert_eq!(kept_at, events.len() - 2);
+}
+
+const FOREIGN: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: notes, namespace: monitoring }
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: { name: storage-loki-9, namespace: monitoring }
+spec: { accessModes: [ReadWriteOnce], resources: { requests: { storage: 1Gi } } }
+---
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata: { name: prices, namespace: shop }
+spec: { groups: [{ name: prices, rules: [{ alert: Expensive, expr: vector(1) }] }] }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: other-operator, namespace: shop }
+spec:
+  selector: { matchLabels: { app: other } }
+  template:
+    metadata: { labels: { app: other } }
+    spec:
+      containers:
+      - { name: other, image: other, args: [--kubelet-service=kube-system/kube-prometheus-stack-kubelet] }
+";
+
+#[test]
+fn what_is_foreign_survives_and_is_named() {
+    let sandbox = Sandbox::up(&[]);
+    let before = Inventory::of(&sandbox);
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+    apply(&sandbox, FOREIGN);
+    let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
+    let kept_now = kept(&events);
+    let reason = |name: &str| {
+        let found = kept_now.iter().find(|(kept, _)| kept == name);
+        found.unwrap_or_else(|| panic!("{name} is not named: {kept_now:#?}")).1.clone()
+    };
+    assert_eq!(reason("ConfigMap notes"), "not tailwatch's");
+    assert_eq!(reason("PersistentVolumeClaim storage-loki-9"), "not tailwatch's");
+    assert_eq!(reason("Namespace monitoring"), "it has ConfigMap notes, PersistentVolumeClaim storage-loki-9");
+    let rules = "CustomResourceDefinition prometheusrules.monitoring.coreos.com";
+    assert_eq!(reason(rules), "PrometheusRule prices in namespace shop would be deleted with it");
+    let keeper = "Deployment other-operator in namespace shop keeps it";
+    assert_eq!(reason("Service kube-prometheus-stack-kubelet"), keeper);
+    assert_eq!(kept_now.len(), 6, "{kept_now:#?}");
+    sandbox.get(&["-n", "monitoring", "configmap", "notes"]);
+    sandbox.get(&["-n", "shop", "prometheusrule", "prices"]);
+    assert_eq!(claims(&sandbox).len(), 1);
+    assert_eq!(sandbox.kubectl(&["get", "crd", "-o", "name"]).lines().count(), 1);
+
+    // Once they have gone, a later call goes on with what was left of ours.
+    sandbox.kubectl(&["delete", "namespace", "shop"]);
+    sandbox.kubectl(&["-n", "monitoring", "delete", "configmap/notes", "pvc/storage-loki-9"]);
+    let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
+    assert_eq!(outcomes(&events), ["removed"]);
+    assert!(kept(&events).is_empty(), "{events:#?}");
+    nothing_is_left(&before, &sandbox);
+}
+
+#[test]
+fn a_namespace_that_was_there_stays_as_it_was() {
+    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    sandbox.kubectl(&["create", "namespace", "monitoring"]);
+    sandbox.kubectl(&["label", "namespace", "monitoring", "team=x"]);
+    a_release_of_another_owner_survives(&sandbox);
+    let labels = |sandbox: &Sandbox| sandbox.get(&["namespace", "monitoring"])["metadata"]["labels"].clone();
+    let before = (Inventory::of(&sandbox), labels(&sandbox));
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+    assert_ne!(labels(&sandbox), before.1);
+    let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
+    let namespace = ("Namespace monitoring".to_owned(), "nothing says that tailwatch made it".to_owned());
+    assert!(!kept(&events).contains(&namespace), "our labels are off, so that nothing of ours is left: {events:#?}");
+    assert_eq!(labels(&sandbox), before.1);
+    nothing_is_left(&before.0, &sandbox);
+}
+
+/// Of a name, a namespace and a chart as ours have them.
+fn a_release_of_another_owner_survives(sandbox: &Sandbox) {
+    let chart = sandbox.file("charts/loki-6.46.0.tgz").display().to_string();
+    let values = "deploymentMode=SingleBinary,loki.storage.type=filesystem,loki.useTestSchema=true,\
+                  singleBinary.replicas=1,read.replicas=0,write.replicas=0,backend.replicas=0,gateway.enabled=false,\
+                  chunksCache.enabled=false,resultsCache.enabled=false,lokiCanary.enabled=false,test.enabled=false";
+    sandbox.helm(&["install", "loki", &chart, "-n", "monitoring", "--set", values]).ended_with(0);
+    eventually("it has a claim", || claims(sandbox).len() == 1);
+    let standing = (sandbox.releases(), claims(sandbox));
+    let said = uninstall(sandbox, &["--delete-data", "--yes"]).ended_with(0);
+    let reported = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let expected = "Release in namespace monitoring: loki no run of tailwatch made it; \
+                    `helm uninstall loki -n monitoring` removes it";
+    assert!(reported.contains(expected), "{reported}");
+    assert_eq!((sandbox.releases(), claims(sandbox)), standing);
+    assert_eq!(sandbox.releases().len(), 1);
+    sandbox.helm(&["uninstall", "loki", "-n", "monitoring"]).ended_with(0);
+    sandbox.kubectl(&["-n", "monitoring", "delete", "pvc", "--all"]);
+    eventually("its volume has gone", || {
+        sandbox.kubectl(&["-n", "monitoring", "get", "pv,pods", "-o", "name"]).is_empty()
+    });
+}
+
+/// Starts an uninstall of everything, and ends it by a signal once a line of its events satisfies the predicate;
+/// returns its exit code.
+fn ended_by(sandbox: &Sandbox, signal: &str, is_reached: impl Fn(&Value) -> bool) -> Option<i32> {
+    let mut child = sandbox
+        .tailwatch_command(&[&["uninstall"], &EVERYTHING[..]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("tailwatch runs");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let reached = lines.by_ref().map_while(Result::ok).any(|line| is_reached(&serde_json::from_str(&line).unwrap()));
+    assert!(reached, "the run ended before it was interrupted");
+    let helms = Command::new("pgrep").args(["-P", &child.id().to_string()]).output().unwrap();
+    let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    if signal == "-KILL" {
+        for helm in String::from_utf8_lossy(&helms.stdout).lines() {
+            let _ = Command::new("kill").args(["-KILL", helm]).status();
+        }
+    }
+    lines.map_while(Result::ok).for_each(drop);
+    child.wait().unwrap().code()
+}
+
+#[test]
+fn an_uninstall_that_is_interrupted_or_killed_goes_on() {
+    let sandbox = Sandbox::up(&[]);
+    let before = Inventory::of(&sandbox);
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+    let started = |component: &'static str| {
+        move |event: &Value| event["event"] == "step-started" && event["component"] == component
+    };
+    assert_eq!(ended_by(&sandbox, "-TERM", started("alloy")), Some(130));
+    assert_eq!(ended_by(&sandbox, "-KILL", started("kube-prometheus-stack")), None);
+    assert_eq!(ended_by(&sandbox, "-KILL", started("own-objects")), None);
+    let waits_for_namespace =
+        |event: &Value| event["waiting"].as_str().is_some_and(|waiting| waiting.starts_with("Namespace monitoring"));
+    assert_eq!(ended_by(&sandbox, "-KILL", waits_for_namespace), None);
+    let last = uninstall(&sandbox, &EVERYTHING);
+    assert!([0, 4].contains(&last.code), "{}", last.stderr);
+    nothing_is_left(&before, &sandbox);
+}
+
+#[test]
+fn the_tailscale_operator_goes_last_and_not_while_others_need_it() {
+    let sandbox = Sandbox::up(&[]);
+    sandbox.kubectl(&["delete", "ingressclass", "tailscale"]);
+    let before = Inventory::of(&sandbox);
+    let file = sandbox.file("tailscale-secret").display().to_string();
+    std::fs::write(&file, "tskey-canary\n").unwrap();
+    let source = format!("tailscale.oauth.clientSecret={{ file: {file} }}");
+    sandbox.install(&["--set", "tailscale.oauth.clientId=k", "--set", &source, "--skip-verify"]).ended_with(0);
+    eventually("the operator holds the Ingress", || {
+        sandbox.get(&["-n", "monitoring", "ingress", "grafana"])["metadata"]["finalizers"].is_array()
+    });
+
+    // Without the operator the Ingress hangs, which is reported with the way out.
+    sandbox.fault("tailscale=operator-away", "on");
+    let stuck = uninstall(&sandbox, &["--yes", "--timeout", "30s"]).ended_with(5);
+    for part in [
+        "oauth2-proxy could not be removed",
+        "the Tailscale operator must be running to let go",
+        "patch ingress grafana",
+    ] {
+        assert!(
+            stuck.stderr.split_whitespace().collect::<Vec<_>>().join(" ").contains(part),
+            "{part}: {}",
+            stuck.stderr
+        );
+    }
+    sandbox.fault("tailscale", "off");
+
+    apply(&sandbox, "
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: web, namespace: shop }
+spec: { ingressClassName: tailscale, defaultBackend: { service: { name: web, port: { number: 80 } } }, tls: [{ hosts: [web] }] }
+");
+    let kept_now = kept(&uninstall(&sandbox, &EVERYTHING).ended_with(0).events());
+    let release = ("Release tailscale-operator".to_owned(), "it serves Ingress web in namespace shop".to_owned());
+    assert!(kept_now.contains(&release), "{kept_now:#?}");
+    assert_eq!(sandbox.releases(), [("tailscale-operator".to_owned(), "tailscale-operator-1.90.6".to_owned())]);
+    sandbox.get(&["-n", "tailscale", "secret", "operator-oauth"]);
+
+    sandbox.kubectl(&["delete", "namespace", "shop"]);
+    let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
+    assert_eq!(outcomes(&events), ["removed"; 2]);
+    assert!(kept(&events).is_empty(), "{events:#?}");
+    nothing_is_left(&before, &sandbox);
+
+    // Without oauth2-proxy our own Ingress is no reason to keep the operator.
+    sandbox.install(&["--set", "tailscale.oauth.clientId=k", "--set", &source, "--skip-verify"]).ended_with(0);
+    sandbox.helm(&["uninstall", "oauth2-proxy", "-n", "monitoring"]).ended_with(0);
+    uninstall(&sandbox, &["--yes"]).ended_with(0);
+    assert!(sandbox.releases().is_empty(), "{:?}", sandbox.releases());
+}

@@ -1,0 +1,137 @@
+//! One installed stack, one part of the world at a time that does not do its work: exactly the check that speaks of it
+//! fails, with the hop that is broken.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::support::Sandbox;
+
+/// (id, verdict, part of what was measured) of a check that does not pass.
+type Found = (&'static str, &'static str, &'static str);
+
+/// A fault of the sandbox, the hop that it breaks, and every check that does not pass meanwhile.
+struct Scenario {
+    fault: &'static str,
+    hop: Option<&'static str>,
+    found: &'static [Found],
+}
+
+const LATE_TARGETS: [Found; 2] = [
+    ("prometheus-targets-up", "skip", "prometheus-targets-known did not pass"),
+    ("prometheus-samples-fresh", "skip", "prometheus-targets-up did not pass"),
+];
+
+#[rustfmt::skip]
+const WORLDS: [Scenario; 28] = [
+    Scenario { fault: "network=policies-ignored", hop: Some("oauth2-proxy-grafana"),
+        found: &[("grafana-network-policy", "fail", "does not enforce NetworkPolicies")] },
+    Scenario { fault: "metrics=target-missing", hop: Some("targets-prometheus"),
+        found: &[("prometheus-targets-known", "fail", "ServiceMonitor kube-prometheus-stack-kube-state-metrics"), LATE_TARGETS[0], LATE_TARGETS[1]] },
+    Scenario { fault: "metrics=no-alertmanager", hop: Some("prometheus-alertmanager"),
+        found: &[("prometheus-alertmanager-connected", "fail", "knows no Alertmanager")] },
+    Scenario { fault: "metrics=webhook-away", hop: None,
+        found: &[("rules-admitted", "warn", "does not reach the webhook")] },
+    Scenario { fault: "metrics=alertmanager-deaf", hop: None,
+        found: &[("alertmanager-accepts-alerts", "fail", "does not show it"), ("prometheus-alertmanager-connected", "skip", "alertmanager-accepts-alerts")] },
+    Scenario { fault: "door=wrong-client", hop: Some("oauth2-proxy-issuer"),
+        found: &[("oauth2-proxy-redirect", "fail", "client_id is somebody-else"), ("grafana-from-tailnet", "skip", "oauth2-proxy-redirect")] },
+    Scenario { fault: "door=wrong-redirect", hop: Some("oauth2-proxy-issuer"),
+        found: &[("oauth2-proxy-redirect", "fail", "redirect_uri is https://grafana-1."), ("grafana-from-tailnet", "skip", "oauth2-proxy-redirect")] },
+    Scenario { fault: "door=no-pkce", hop: Some("oauth2-proxy-issuer"),
+        found: &[("oauth2-proxy-redirect", "fail", "code_challenge_method is nothing"), ("grafana-from-tailnet", "skip", "oauth2-proxy-redirect")] },
+    Scenario { fault: "door=wrong-issuer", hop: Some("oauth2-proxy-issuer"),
+        found: &[("oauth2-proxy-redirect", "fail", "host is other.eu.auth0.com"), ("grafana-from-tailnet", "skip", "oauth2-proxy-redirect")] },
+    Scenario { fault: "door=trusts-headers", hop: Some("oauth2-proxy-grafana"),
+        found: &[("oauth2-proxy-spoofed-headers", "fail", "X-Forwarded-User, -Email and -Groups opens it")] },
+    Scenario { fault: "grafana=two-defaults", hop: None,
+        found: &[("grafana-default-source", "fail", "Prometheus and Loki are")] },
+    Scenario { fault: "grafana=no-default", hop: None,
+        found: &[("grafana-default-source", "fail", "none of 3")] },
+    Scenario { fault: "grafana=loki-wrong", hop: Some("loki-grafana"),
+        found: &[("grafana-reads-loki", "fail", "400"), ("logs-in-grafana", "skip", "grafana-reads-loki")] },
+    Scenario { fault: "grafana=login-form", hop: None,
+        found: &[("grafana-login-closed", "fail", "disable_login_form is off")] },
+    Scenario { fault: "grafana=root-url", hop: None,
+        found: &[("grafana-address", "fail", "http://localhost:3000/")] },
+    Scenario { fault: "grafana=no-dashboards", hop: None,
+        found: &[("grafana-dashboards", "fail", "missing: Cluster")] },
+    Scenario { fault: "grafana=role-admin", hop: None,
+        found: &[("grafana-role", "fail", "it is Admin")] },
+    Scenario { fault: "logs=lost-before-alloy", hop: Some("pods-alloy"),
+        found: &[("logs-collected", "fail", "has not read"), ("logs-delivered", "skip", "logs-collected"), ("logs-in-grafana", "skip", "logs-delivered")] },
+    Scenario { fault: "logs=lost-in-alloy", hop: Some("alloy-loki"),
+        found: &[("logs-delivered", "fail", "Loki has no line"), ("logs-in-grafana", "skip", "logs-delivered")] },
+    Scenario { fault: "logs=twice", hop: Some("alloy-loki"),
+        found: &[("logs-delivered", "fail", "more than once"), ("logs-in-grafana", "skip", "logs-delivered")] },
+    Scenario { fault: "logs=read-only", hop: None,
+        found: &[("loki-stores-logs", "fail", ""), ("logs-delivered", "skip", "loki-stores-logs"), ("logs-in-grafana", "skip", "logs-delivered")] },
+    Scenario { fault: "logs=lost-in-loki", hop: None,
+        found: &[("loki-stores-logs", "fail", ""), ("logs-delivered", "skip", "loki-stores-logs"), ("logs-in-grafana", "skip", "logs-delivered")] },
+    Scenario { fault: "logs=wrong-labels", hop: Some("pods-alloy"),
+        found: &[("logs-delivered", "fail", "label"), ("logs-in-grafana", "skip", "logs-delivered")] },
+    Scenario { fault: "logs=late", hop: Some("alloy-loki"),
+        found: &[("logs-delivered", "fail", "Loki has no line"), ("logs-in-grafana", "skip", "logs-delivered")] },
+    Scenario { fault: "tailscale=certificate-expired", hop: Some("browser-tailnet"),
+        found: &[("grafana-from-tailnet", "fail", "has expired")] },
+    Scenario { fault: "tailscale=certificate-ends", hop: Some("browser-tailnet"),
+        found: &[("grafana-from-tailnet", "warn", "its certificate ends in 5 days")] },
+    Scenario { fault: "tailscale=certificate-foreign", hop: Some("browser-tailnet"),
+        found: &[("grafana-from-tailnet", "fail", "does not trust")] },
+    Scenario { fault: "tailscale=not-joined", hop: None,
+        found: &[("grafana-from-tailnet", "skip", "not on the tailnet")] },
+];
+
+#[test]
+fn each_fault_fails_the_check_that_speaks_of_it_and_no_other() {
+    let sandbox = Sandbox::up(&["--nodes", "2"]);
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+    let sound = sandbox.tailwatch(&["verify", "--output", "json"]).ended_with(0).json();
+    let oauth2_proxy =
+        sound["checks"].as_array().unwrap().iter().find(|check| check["id"] == "grafana-from-tailnet").unwrap();
+    let reported = oauth2_proxy["detail"].as_str().unwrap();
+    assert!(reported.starts_with("through the Ingress; its certificate is valid for "), "{reported}");
+    for world in &WORLDS {
+        sandbox.fault(world.fault, "on");
+        let said = settled(&sandbox, world);
+        sandbox.fault(world.fault, "off");
+        reported_with_a_hop(&said, world);
+    }
+    sandbox.tailwatch(&["verify"]).ended_with(0);
+    let jobs = sandbox.get(&["-n", "monitoring", "jobs,pods", "-l", "tailwatch.dev/probe"]);
+    assert_eq!(jobs["items"].as_array().unwrap().len(), 0, "{jobs:#}");
+}
+
+/// What is found as soon as the fault has taken hold; a part that it restarts is not back at once.
+fn settled(sandbox: &Sandbox, world: &Scenario) -> Vec<Value> {
+    let expected: BTreeMap<&str, &str> = world.found.iter().map(|(id, verdict, _)| (*id, *verdict)).collect();
+    let mut last = Value::Null;
+    for _ in 0..8 {
+        let checked = sandbox.tailwatch(&["verify", "--within", "4s", "--output", "json"]);
+        last = checked.json();
+        let checks = last["checks"].as_array().unwrap();
+        let not_passed: BTreeMap<&str, &str> = checks
+            .iter()
+            .filter(|check| check["verdict"] != "pass")
+            .map(|check| (check["id"].as_str().unwrap(), check["verdict"].as_str().unwrap()))
+            .collect();
+        if not_passed == expected {
+            let fails = expected.values().any(|verdict| *verdict == "fail");
+            checked.ended_with(if fails { 6 } else { 0 });
+            return checks.clone();
+        }
+    }
+    let rest: Vec<_> = last["checks"].as_array().unwrap().iter().filter(|check| check["verdict"] != "pass").collect();
+    panic!("{}: {rest:#?}", world.fault);
+}
+
+fn reported_with_a_hop(checks: &[Value], world: &Scenario) {
+    for (id, verdict, part) in world.found {
+        let check = checks.iter().find(|check| check["id"] == *id).unwrap();
+        assert!(check["detail"].as_str().unwrap().contains(part), "{}: {check:#}", world.fault);
+        assert_eq!(*verdict != "skip", check["hint"].is_string(), "{}: {check:#}", world.fault);
+        if *verdict != "skip" {
+            assert_eq!(check["hop"].as_str(), world.hop, "{}: {check:#}", world.fault);
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The fault corpus: each folder of tests/faults/cases is provoked on an installed stack, the real binary runs into it, and
+//! what it names is held against what was to be named. Times are reported, never judged.
+//!
+//! `TAILWATCH_FAULTS=name,name` runs these, `TAILWATCH_FAULTS=all` every one, and without it every tenth one runs.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod runner;
+#[path = "../e2e/support.rs"]
+#[expect(dead_code, reason = "the e2e suite uses the rest")]
+mod support;
+
+#[test]
+fn every_fault_is_named_and_no_passing_one_fails_a_run() {
+    let faults = runner::corpus::read();
+    let began = std::time::Instant::now();
+    let judged = runner::run_all(faults);
+    let table = runner::table::render(&judged, began.elapsed());
+    runner::say(&table);
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/faults.txt");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, &table).unwrap();
+    // What each run said is beside it, in target/faults/.
+    let wrong: Vec<&str> = judged.iter().filter(|one| !one.is_right()).map(|one| one.name.as_str()).collect();
+    assert!(wrong.is_empty(), "{} of {}: {}", wrong.len(), judged.len(), wrong.join(", "));
+}

@@ -1,0 +1,174 @@
+//! One run of the binary: what it names, when, and how it ends.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// A finding, as an event carried it.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub at: Timestamp,
+    /// Name of the event.
+    pub event: String,
+    pub component: String,
+    pub rule: String,
+    pub severity: String,
+}
+
+/// What came of a run.
+#[derive(Debug, Default)]
+pub struct Ran {
+    pub started: Timestamp,
+    /// When the step of each release began.
+    pub begun: Vec<(Timestamp, String)>,
+    pub code: Option<i32>,
+    /// In the order in which they were reported.
+    pub named: Vec<Named>,
+    /// What `step-finished` said of failed steps.
+    pub failures: Vec<String>,
+    /// What was written, line by line.
+    pub stdout: Vec<String>,
+    pub stderr: String,
+}
+
+/// When a run that does not end by itself is ended.
+pub struct Until<'a> {
+    /// A rule that is waited for.
+    pub rule: Option<&'a str>,
+    /// However little is seen.
+    pub at_most: Duration,
+    /// Asked again and again while the run goes on; says when it has gone on for long enough.
+    pub is_enough: &'a mut dyn FnMut(&Ran) -> bool,
+}
+
+/// After the rule was named: it may still be replaced by another.
+const SETTLE: Duration = Duration::from_millis(700);
+const MOMENT: Duration = Duration::from_millis(100);
+/// How long a run may take to end once it was asked to.
+const FAREWELL: Duration = Duration::from_secs(12);
+
+/// Runs `install` and reads its events as they come.
+pub fn install(mut command: Command, until: Until<'_>) -> Ran {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut ran = Ran { started: Timestamp::now(), ..Ran::default() };
+    let (lines, talk) = (lines_of(&mut child), talk_of(&mut child));
+    let Until { mut rule, at_most, is_enough } = until;
+    let mut end = Instant::now() + at_most;
+    while Instant::now() < end {
+        match lines.recv_timeout(MOMENT) {
+            Ok(line) => ran.read(&line),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if is_enough(&ran) {
+            break;
+        }
+        if rule.is_some() && ran.named.iter().any(|named| Some(named.rule.as_str()) == rule) {
+            rule = None;
+            end = end.min(Instant::now() + SETTLE);
+        }
+    }
+    ran.code = end_of(&mut child);
+    lines.iter().for_each(|line| ran.read(&line));
+    ran.stderr = talk.recv().unwrap_or_default();
+    ran
+}
+
+/// Runs `diagnose`, whose one document has every finding.
+pub fn diagnose(mut command: Command) -> Ran {
+    let started = Timestamp::now();
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let at = Timestamp::now();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let found = document["findings"].as_array().into_iter().flatten();
+    let named = found.map(|finding| Named::of(at, "diagnose", None, finding)).collect();
+    let stdout = vec![text(&output.stdout)];
+    Ran { started, code: output.status.code(), named, stdout, stderr: text(&output.stderr), ..Ran::default() }
+}
+
+impl Named {
+    fn of(at: Timestamp, event: &str, step: Option<&Value>, finding: &Value) -> Named {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let component = step.unwrap_or(&finding["place"]["component"]);
+        let (rule, severity) = (text(&finding["rule"]), text(&finding["severity"]));
+        Named { at, event: event.to_owned(), component: text(component), rule, severity }
+    }
+
+    pub fn is_notice(&self) -> bool {
+        self.severity == "notice"
+    }
+}
+
+impl Ran {
+    /// When the step of a release began.
+    pub fn step_of(&self, component: &str) -> Option<Timestamp> {
+        self.begun.iter().find(|(_, of)| of == component).map(|(at, _)| *at)
+    }
+
+    fn read(&mut self, line: &str) {
+        self.stdout.push(line.to_owned());
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let at: Timestamp = event["time"].as_str().and_then(|time| time.parse().ok()).expect("an event has a time");
+        let kind = event["event"].as_str().unwrap_or_default();
+        if kind == "step-finished" && event["outcome"] == "failed" {
+            let causes = event["causes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let message = event["message"].as_str().into_iter().chain(causes).collect::<Vec<_>>().join(": ");
+            self.failures.push(format!("{}: {message}", event["component"].as_str().unwrap_or_default()));
+        }
+        if kind == "step-started" {
+            self.begun.push((at, event["component"].as_str().unwrap_or_default().to_owned()));
+        }
+        if event["diagnosis"].is_object() {
+            self.named.push(Named::of(at, kind, Some(&event["component"]), &event["diagnosis"]));
+        }
+        for finding in event["findings"].as_array().into_iter().flatten() {
+            self.named.push(Named::of(at, kind, None, finding));
+        }
+    }
+}
+
+fn lines_of(child: &mut Child) -> Receiver<String> {
+    let (sender, lines) = channel();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    lines
+}
+
+fn talk_of(child: &mut Child) -> Receiver<String> {
+    let (sender, talk) = channel();
+    let mut stderr = child.stderr.take().unwrap();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = stderr.read_to_string(&mut text);
+        sender.send(text)
+    });
+    talk
+}
+
+/// Asks the run to end where it has not, and in the end makes it.
+fn end_of(child: &mut Child) -> Option<i32> {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let asked = Instant::now();
+    let mut asked_already = false;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        // Its stdout may be closed a moment before it ends.
+        if !asked_already && asked.elapsed() > Duration::from_millis(200) {
+            let _ = kill(pid, Signal::SIGTERM);
+            asked_already = true;
+        }
+        if asked.elapsed() > FAREWELL {
+            let _ = child.kill();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,329 @@
+//! A sandbox with the stack on it, faults in it one after the other.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::runner::corpus::{Fault, How, Symptom};
+use crate::runner::health;
+use crate::runner::run::{self, Ran, Until};
+use crate::runner::table::Judged;
+use crate::runner::watch::{Key, Look};
+use crate::support::{CommandOutput, Sandbox};
+
+/// How long a run into a lasting fault may go on without naming it, once it can be seen.
+const TIMEOUT: Duration = Duration::from_secs(25);
+/// How long any run may take.
+const LONG_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a symptom may take that `diagnose` waits for, and a mended stack.
+const RECOVERY: Duration = Duration::from_secs(30);
+const NAMESPACE: &str = "monitoring";
+
+/// One sandbox and what stood on it in the beginning.
+pub struct Testbed {
+    sandbox: Sandbox,
+    look: Look,
+    lasting: Vec<Key>,
+    /// Revision of each release that the next fault starts from.
+    revisions: BTreeMap<String, u64>,
+}
+
+impl Testbed {
+    pub fn up() -> Testbed {
+        let sandbox = Sandbox::up(&[]);
+        install(&sandbox).expect("the stack installs");
+        let look = Look::at(&sandbox.file("kubeconfig"));
+        let mut testbed = Testbed { sandbox, look, lasting: vec![], revisions: BTreeMap::new() };
+        testbed.healthy().expect("a healthy stack");
+        testbed.lasting = health::lasting(&testbed.look.objects());
+        testbed.revisions = testbed.releases().into_iter().map(|(name, revision, _)| (name, revision)).collect();
+        testbed
+    }
+
+    /// Provokes a fault, lets the binary run into it, and undoes it.
+    pub fn meet(&mut self, fault: &Fault) -> Judged {
+        self.look.forget();
+        let began = Instant::now();
+        let mut judged = match self.provoke(fault) {
+            Ok(()) => self.judge(fault),
+            Err(wrong) => Judged::unprovoked(fault, wrong),
+        };
+        let mended = self.mend(fault).or_else(|wrong| {
+            judged.trouble.get_or_insert(format!("undoing it did not help: {wrong}"));
+            self.start_over()
+        });
+        mended.expect("a healthy stack after a new start");
+        judged.took = began.elapsed();
+        judged
+    }
+
+    fn provoke(&self, fault: &Fault) -> Result<(), String> {
+        if !fault.objects.is_empty() {
+            std::fs::write(
+                self.objects_file(),
+                json!({"apiVersion": "v1", "kind": "List", "items": fault.objects}).to_string(),
+            )
+            .unwrap();
+            self.act(&["kubectl", "apply", "-f", &self.objects_file()], &fault.folder)?;
+        }
+        self.switch(fault, "on")?;
+        self.act_all(&fault.before, &fault.folder)
+    }
+
+    fn judge(&self, fault: &Fault) -> Judged {
+        let mut judged = match fault.how {
+            How::Install => self.run_into(fault),
+            How::Diagnose => self.diagnose(fault),
+        };
+        if judged.seconds.is_none() && judged.symptom.is_none() && fault.symptom.is_some() {
+            judged.trouble.get_or_insert("the symptom was not seen".to_owned());
+        }
+        judged
+    }
+
+    fn run_into(&self, fault: &Fault) -> Judged {
+        let answers = self.sandbox.file("fault-answers.json").display().to_string();
+        write_answers(&self.sandbox, &answers, json!({&fault.component: fault.values()}));
+        let mut command = self.sandbox.tailwatch_command(&[
+            "install",
+            "--answers",
+            &answers,
+            "--yes",
+            "--skip-verify",
+            "--output",
+            "json",
+        ]);
+        command.args(&fault.arguments);
+        if let Some(kubeconfig) = &fault.kubeconfig {
+            command.env("KUBECONFIG", self.sandbox.file(kubeconfig));
+        }
+        let mut trouble = None;
+        let mut ahead = fault.during.iter();
+        let mut next = ahead.next();
+        let mut is_enough = |ran: &Ran| {
+            let shown = self.shown(fault, ran);
+            if let Some(during) = next.filter(|during| shown.is_some_and(|shown| shown >= during.after)) {
+                trouble = trouble.take().or(self.act_all(&during.commands, &fault.folder).err());
+                next = ahead.next();
+            }
+            !fault.transient && shown.is_some_and(|shown| shown > TIMEOUT.as_secs_f64())
+        };
+        let until = Until { rule: fault.expect.as_deref(), at_most: LONG_TIMEOUT, is_enough: &mut is_enough };
+        let ran = run::install(command, until);
+        let symptom = fault.symptom.as_ref().and_then(|symptom| self.first(symptom, ran.started));
+        keep(fault, &ran, symptom.as_ref().map(|(_, shown)| shown.as_str()));
+        let mut judged = Judged::of(fault, &ran, symptom.map(|(at, _)| at.max(ran.started)));
+        judged.trouble = trouble.or(judged.trouble);
+        judged
+    }
+
+    /// Seconds since the symptom; where the fault has none, since the release's step began.
+    fn shown(&self, fault: &Fault, ran: &Ran) -> Option<f64> {
+        let since = match &fault.symptom {
+            Some(symptom) => self.first(symptom, ran.started).map(|(at, _)| at.max(ran.started)),
+            None => ran.step_of(&fault.component),
+        };
+        since.map(|since| Timestamp::now().duration_since(since).as_secs_f64())
+    }
+
+    fn diagnose(&self, fault: &Fault) -> Judged {
+        let shown = || fault.symptom.as_ref().and_then(|Symptom { kind, contains }| self.look.first(kind, contains));
+        if fault.symptom.is_some() && !eventually(|| shown().is_some()) {
+            return Judged::unprovoked(fault, "the symptom was not seen".to_owned());
+        }
+        let ran = run::diagnose(self.sandbox.tailwatch_command(&["diagnose", "--output", "json"]));
+        keep(fault, &ran, shown().as_ref().map(|(_, shown)| shown.as_str()));
+        Judged::of(fault, &ran, Some(ran.started))
+    }
+
+    fn first(&self, symptom: &Symptom, since: Timestamp) -> Option<(Timestamp, String)> {
+        match symptom.kind.as_str() {
+            "helm" => first_refusal(&self.sandbox.file("audit.log"), &symptom.contains, since),
+            kind => self.look.first(kind, &symptom.contains),
+        }
+    }
+
+    /// Undoes a fault and brings back the revisions that stood before it.
+    fn mend(&mut self, fault: &Fault) -> Result<(), String> {
+        self.switch(fault, "off")?;
+        self.act_all(&fault.after, &fault.folder)?;
+        let here = Path::new(".");
+        if !fault.objects.is_empty() {
+            self.act(&["kubectl", "delete", "--ignore-not-found", "--timeout=20s", "-f", &self.objects_file()], here)?;
+        }
+        // The answers that a run keeps would be the next one's; a lock outlives a run that was made to end.
+        self.act(
+            &[
+                "kubectl",
+                "-n",
+                NAMESPACE,
+                "delete",
+                "--ignore-not-found",
+                "secret/tailwatch-answers",
+                "lease/tailwatch",
+            ],
+            here,
+        )?;
+        self.roll_back()?;
+        self.healthy()
+    }
+
+    fn roll_back(&mut self) -> Result<(), String> {
+        for (name, revision, status) in self.releases() {
+            let Some(before) = self.revisions.get(&name).copied() else { continue };
+            if status != "deployed" || revision != before {
+                self.act(&["helm", "rollback", &name, &before.to_string(), "-n", NAMESPACE], Path::new("."))?;
+                self.revisions.insert(name, revision + 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until everything stands that stood in the beginning. A pod that cannot start keeps its StatefulSet from
+    /// going on to a better revision, so such pods are taken away.
+    fn healthy(&self) -> Result<(), String> {
+        let mut calm = 0;
+        let mut last = Instant::now();
+        let well = eventually(|| {
+            let objects = self.look.objects();
+            let ailing = health::ailing(&objects, &self.lasting);
+            calm = if ailing.is_empty() { calm + 1 } else { 0 };
+            let pods = health::unready_pods(&objects, NAMESPACE);
+            if !pods.is_empty() && last.elapsed() > Duration::from_secs(2) {
+                let mut words = vec![
+                    "kubectl",
+                    "-n",
+                    NAMESPACE,
+                    "delete",
+                    "pod",
+                    "--ignore-not-found",
+                    "--wait=false",
+                    "--grace-period=0",
+                    "--force",
+                ];
+                words.extend(pods.iter().map(String::as_str));
+                let _ = self.act(&words, Path::new("."));
+                last = Instant::now();
+            }
+            calm >= 3
+        });
+        if well { Ok(()) } else { Err(health::ailing(&self.look.objects(), &self.lasting).join(", ")) }
+    }
+
+    /// A cluster without anything, and the stack installed on it.
+    fn start_over(&mut self) -> Result<(), String> {
+        self.act(&["sandbox", "reset"], Path::new("."))?;
+        install(&self.sandbox)?;
+        self.look = Look::at(&self.sandbox.file("kubeconfig"));
+        self.revisions = self.releases().into_iter().map(|(name, revision, _)| (name, revision)).collect();
+        self.healthy()
+    }
+
+    /// (release, revision, status)
+    fn releases(&self) -> Vec<(String, u64, String)> {
+        let listed = self.sandbox.helm(&["list", "-n", NAMESPACE, "-o", "json", "--deployed", "--failed", "--pending"]);
+        let releases: Vec<Value> = serde_json::from_str(&listed.stdout).unwrap_or_default();
+        let text = |release: &Value, key: &str| release[key].as_str().unwrap_or_default().to_owned();
+        let revision = |release: &Value| text(release, "revision").parse().unwrap_or_default();
+        releases.iter().map(|one| (text(one, "name"), revision(one), text(one, "status"))).collect()
+    }
+
+    fn objects_file(&self) -> String {
+        self.sandbox.file("fault-objects.json").display().to_string()
+    }
+
+    fn switch(&self, fault: &Fault, to: &str) -> Result<(), String> {
+        let Some(kind) = &fault.fault else { return Ok(()) };
+        let kind = kind.replace('@', &format!("@{}/", fault.folder.display()));
+        self.act(&["sandbox", "fault", &kind, to], &fault.folder)
+    }
+
+    fn act_all(&self, commands: &[Vec<String>], folder: &Path) -> Result<(), String> {
+        commands.iter().try_for_each(|words| self.act(&words.iter().map(String::as_str).collect::<Vec<_>>(), folder))
+    }
+
+    /// Runs a command of the corpus.
+    fn act(&self, words: &[&str], folder: &Path) -> Result<(), String> {
+        let said = self.sandbox.act(words, folder);
+        if said.code == 0 { Ok(()) } else { Err(format!("`{}`: {}", words.join(" "), said.stderr.trim())) }
+    }
+}
+
+fn eventually(mut is_so: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + RECOVERY;
+    while !is_so() {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    true
+}
+
+/// Installs the stack as every fault finds it.
+fn install(sandbox: &Sandbox) -> Result<(), String> {
+    let answers = sandbox.file("base-answers.json").display().to_string();
+    write_answers(sandbox, &answers, json!({}));
+    let CommandOutput { code, stderr, .. } =
+        sandbox.tailwatch(&["install", "--answers", &answers, "--yes", "--skip-verify"]);
+    if code == 0 { Ok(()) } else { Err(stderr) }
+}
+
+/// The sandbox's answers with values. The class is named, since the cluster may be without a default one; Alloy's pods
+/// need not stay ready for 10 s before the next one is replaced.
+fn write_answers(sandbox: &Sandbox, file: &str, values: Value) {
+    let text = std::fs::read_to_string(sandbox.answers()).unwrap();
+    let mut answers: Value = serde_yaml::from_str(&text).unwrap();
+    answers["storage"] = json!({"class": "standard"});
+    let mut all = json!({"alloy": {"controller": {"minReadySeconds": 0}}});
+    merge(&mut all, values);
+    answers["values"] = all;
+    std::fs::write(file, answers.to_string()).unwrap();
+}
+
+fn merge(base: &mut Value, over: Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => merge_maps(base, over),
+        (base, over) => *base = over,
+    }
+}
+
+fn merge_maps(base: &mut Map<String, Value>, over: Map<String, Value>) {
+    for (key, value) in over {
+        merge(base.entry(key).or_insert(Value::Null), value);
+    }
+}
+
+/// When the API server first refused helm or the program a request, and its answer, which has the text.
+fn first_refusal(audit: &Path, text: &str, since: Timestamp) -> Option<(Timestamp, String)> {
+    let log = std::fs::read_to_string(audit).ok()?;
+    let refusals = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|event| {
+        let agent = event["userAgent"].as_str().unwrap_or_default();
+        let code = event["responseStatus"]["code"].as_i64().unwrap_or_default();
+        code >= 400 && (agent.starts_with("Helm") || agent.starts_with("tailwatch"))
+    });
+    let reported = |event: Value| {
+        let at: Timestamp = event["stageTimestamp"].as_str()?.parse().ok()?;
+        let answer = event["responseStatus"].to_string();
+        (at >= since && answer.contains(text)).then_some((at, answer))
+    };
+    refusals.filter_map(reported).next()
+}
+
+/// What was seen and said, for whoever wants to know more than the table has: target/faults/NAME.txt.
+fn keep(fault: &Fault, ran: &Ran, symptom: Option<&str>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/faults");
+    std::fs::create_dir_all(&folder).unwrap();
+    let text = format!(
+        "{}\n\nsymptom:\n{}\n\nstdout:\n{}\n\nstderr (exit code {:?}):\n{}",
+        fault.title,
+        symptom.unwrap_or("not seen"),
+        ran.stdout.join("\n"),
+        ran.code,
+        ran.stderr
+    );
+    std::fs::write(folder.join(format!("{}.txt", fault.name)), text).unwrap();
+}
