@@ -14,6 +14,7 @@ mod helm_child;
 mod helm_fetch;
 mod helm_versions;
 mod host;
+mod ids;
 mod input_files;
 mod interruption;
 mod json_events;
