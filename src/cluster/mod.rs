@@ -62,7 +62,7 @@ pub use managed_by::Held;
 pub use metadata::Found;
 pub use permissions::{Resource, Right};
 pub use port_forward::{ForwardRequest, ForwardResponse, ForwardTarget};
-pub use quantity::{holds_quantity, quantity, same_quantity};
+pub use quantity::{Quantity, holds_quantity, quantity, same_quantity};
 pub use readiness::{Readiness, ReleaseReadiness};
 pub use watch::cache::TrackedRelease;
 pub use watch::watcher::Tracker;

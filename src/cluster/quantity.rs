@@ -1,7 +1,130 @@
-//! Quantities of Kubernetes (`500m`, `1Gi`; apimachinery pkg/api/resource), and the fields that hold one. Pure.
+//! Quantities of Kubernetes (`500m`, `1Gi`), read as apimachinery pkg/api/resource/quantity.go does, and the fields that
+//! hold one. Pure.
 
-use kube_quantity::ParsedQuantity;
+use std::fmt;
+use std::ops::{Add, Mul, Sub};
+
+use num_bigint::BigInt;
 use serde_json::Value;
+
+/// Powers of 10 above nano.
+const DECIMAL: [(&str, u32); 10] =
+    [("E", 27), ("P", 24), ("T", 21), ("G", 18), ("M", 15), ("k", 12), ("", 9), ("m", 6), ("u", 3), ("n", 0)];
+/// Powers of 2.
+const BINARY: [(&str, u32); 6] = [("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
+/// A power of 10 beyond this is no quantity: a few bytes of text would take gigabytes.
+const LARGEST_EXPONENT: i32 = 1000;
+
+/// An exact amount. Compared by amount, whatever it was written in.
+#[derive(Clone, Debug)]
+pub struct Quantity {
+    nanos: BigInt,
+    /// Shown with a suffix of powers of 1024.
+    is_binary: bool,
+}
+
+impl Quantity {
+    /// Rounded up to a billionth, away from zero. `None`: the API server refuses it, or its exponent is beyond 1000.
+    pub fn parse(text: &str) -> Option<Quantity> {
+        let (is_negative, unsigned) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        let (whole, rest) = split_digits(unsigned);
+        let (fraction, suffix) = rest.strip_prefix('.').map_or(("", rest), split_digits);
+        // The API server reads a suffix alone as zero; that no one means.
+        let digits: BigInt = format!("{whole}{fraction}").parse().ok()?;
+        let binary = BINARY.iter().find(|(name, _)| *name == suffix).map(|(_, power)| *power);
+        let power = match binary {
+            Some(_) => 9,
+            None => power_above_nano(suffix)?,
+        };
+        let scaled = digits << binary.unwrap_or(0);
+        let places = power - i32::try_from(fraction.len()).ok()?;
+        let ten = |power: u32| BigInt::from(10).pow(power);
+        let mut nanos = match u32::try_from(places) {
+            Ok(places) => scaled * ten(places),
+            Err(_) => {
+                let unit = ten(places.unsigned_abs());
+                (scaled + &unit - 1) / unit
+            }
+        };
+        if binary.is_some() {
+            nanos = nanos.min(BigInt::from(i64::MAX) * ten(9));
+        }
+        Some(Quantity { nanos: if is_negative { -nanos } else { nanos }, is_binary: binary.is_some() })
+    }
+}
+
+fn split_digits(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+/// `E` alone is a suffix; with digits after it, an exponent.
+fn power_above_nano(suffix: &str) -> Option<i32> {
+    if let Some((_, power)) = DECIMAL.iter().find(|(name, _)| *name == suffix) {
+        return i32::try_from(*power).ok();
+    }
+    let exponent: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
+    (-LARGEST_EXPONENT..=LARGEST_EXPONENT).contains(&exponent).then_some(exponent + 9)
+}
+
+impl PartialEq for Quantity {
+    fn eq(&self, other: &Quantity) -> bool {
+        self.nanos == other.nanos
+    }
+}
+
+impl PartialOrd for Quantity {
+    fn partial_cmp(&self, other: &Quantity) -> Option<std::cmp::Ordering> {
+        self.nanos.partial_cmp(&other.nanos)
+    }
+}
+
+impl Add for Quantity {
+    type Output = Quantity;
+
+    fn add(self, other: Quantity) -> Quantity {
+        Quantity { nanos: self.nanos + other.nanos, ..self }
+    }
+}
+
+impl Sub for Quantity {
+    type Output = Quantity;
+
+    fn sub(self, other: Quantity) -> Quantity {
+        Quantity { nanos: self.nanos - other.nanos, ..self }
+    }
+}
+
+impl Mul<u64> for Quantity {
+    type Output = Quantity;
+
+    fn mul(self, count: u64) -> Quantity {
+        Quantity { nanos: self.nanos * count, ..self }
+    }
+}
+
+impl From<u64> for Quantity {
+    fn from(count: u64) -> Quantity {
+        Quantity { nanos: BigInt::from(count) * 1_000_000_000, is_binary: false }
+    }
+}
+
+impl fmt::Display for Quantity {
+    /// With the largest suffix that leaves an integer.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zero = BigInt::ZERO;
+        let binary = BINARY.iter().filter(|_| self.is_binary);
+        let binary = binary.map(|(suffix, power)| (*suffix, BigInt::from(1_000_000_000) << *power));
+        let decimal = DECIMAL.iter().map(|(suffix, power)| (*suffix, BigInt::from(10).pow(*power)));
+        let mut units = binary.chain(decimal);
+        match units.find(|(_, unit)| self.nanos != zero && &self.nanos % unit == zero) {
+            Some((suffix, unit)) => write!(formatter, "{}{suffix}", &self.nanos / unit),
+            None => formatter.write_str("0"),
+        }
+    }
+}
 
 /// Maps of resource names to quantities, each with the field above it; `""`: any field (k8s.io/api core/v1:
 /// ResourceRequirements, PersistentVolumeSpec, ResourceQuotaSpec, LimitRangeItem, PodSpec.overhead; node/v1 Overhead).
@@ -25,13 +148,10 @@ const FIELDS: [(&str, &str); 4] =
     [("emptyDir", "sizeLimit"), ("resourceFieldRef", "divisor"), ("target", "averageValue"), ("target", "value")];
 
 /// A quantity; `None`: the value is none.
-pub fn quantity(value: &Value) -> Option<ParsedQuantity> {
+pub fn quantity(value: &Value) -> Option<Quantity> {
     match value {
-        // The crate takes a suffix alone for zero; the API server refuses it.
-        Value::String(text) if text.contains(|c: char| c.is_ascii_digit()) => {
-            ParsedQuantity::try_from(text.as_str()).ok()
-        }
-        Value::Number(number) => ParsedQuantity::try_from(number.to_string()).ok(),
+        Value::String(text) => Quantity::parse(text),
+        Value::Number(number) => Quantity::parse(&number.to_string()),
         _ => None,
     }
 }
@@ -56,7 +176,102 @@ pub fn holds_quantity(path: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
+
+    #[test]
+    fn a_quantity_is_read_as_apimachinery_reads_it() {
+        for (text, same) in [
+            ("2E", "2000000000000000000"),
+            ("1E3", "1k"),
+            ("1e+3", "1000"),
+            ("1e-3", "1m"),
+            ("1.e3", "1000"),
+            (".5", "500m"),
+            ("+1.50Gi", "1536Mi"),
+            ("0.1n", "1n"),
+            ("-0.1n", "-1n"),
+            ("1.0000000001", "1000000001n"),
+            ("1e-1000", "1n"),
+            ("0e-1000", "0"),
+            ("9007199254740993", "9007199254740.993k"),
+            ("8Ei", "9223372036854775807"),
+            ("-99Ei", "-9223372036854775807"),
+        ] {
+            assert_eq!(Quantity::parse(text), Some(Quantity::parse(same).unwrap()), "{text}");
+        }
+        assert!(Quantity::parse("10E") > Quantity::parse("9Ei"), "only binary suffixes are capped");
+        for text in [
+            "",
+            "+",
+            ".",
+            "-.",
+            "Gi",
+            "E",
+            "e3",
+            "1e",
+            "1e+",
+            "1Ee3",
+            "1i",
+            "1K",
+            "1 Gi",
+            " 1",
+            "1Gi ",
+            "--1",
+            "+-1",
+            "1.2.3",
+            "1e1001",
+            "1e-1001",
+            "1e99999999999999999999",
+            "1_0",
+            "\u{661}",
+            "0x10",
+            "1e3.5",
+            "1Gi3",
+        ] {
+            assert_eq!(Quantity::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quantity_is_shown_in_the_largest_unit_that_leaves_an_integer() {
+        for (text, shown) in [
+            ("1536Mi", "1536Mi"),
+            ("0.5Gi", "512Mi"),
+            ("0.5Ki", "512"),
+            ("1000m", "1"),
+            ("1500m", "1500m"),
+            ("1e3", "1k"),
+            ("1e30", "1000000000000E"),
+            ("-2048Ki", "-2Mi"),
+            ("0Gi", "0"),
+            ("0.1n", "1n"),
+        ] {
+            assert_eq!(Quantity::parse(text).unwrap().to_string(), shown);
+        }
+        let gi = |text: &str| Quantity::parse(text).unwrap();
+        assert_eq!((gi("1Gi") + gi("512Mi")).to_string(), "1536Mi");
+        assert_eq!((gi("1Gi") - gi("512Mi")).to_string(), "512Mi");
+        assert_eq!((gi("250m") * 4 + Quantity::from(2)).to_string(), "3");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_quantity_or_none(text in any::<String>(), near in "[-+]?[0-9.]{0,30}[eEinumkKMGTP]{0,2}[-+]?[0-9]{0,5}") {
+            for text in [text, near] {
+                if let Some(read) = Quantity::parse(&text) {
+                    prop_assert_eq!(Quantity::parse(&read.to_string()), Some(read));
+                }
+            }
+        }
+
+        #[test]
+        fn quantities_compare_as_their_amounts(one in any::<i64>(), other in any::<i64>(), unit in 0..DECIMAL.len()) {
+            let read = |amount: i64| Quantity::parse(&format!("{amount}{}", DECIMAL[unit].0)).unwrap();
+            prop_assert_eq!(read(one).partial_cmp(&read(other)), one.partial_cmp(&other));
+            prop_assert_eq!(read(one) + read(other) - read(other), read(one));
+        }
+    }
 
     #[test]
     fn the_same_quantity_may_be_written_in_many_ways() {

@@ -3,20 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube_quantity::ParsedQuantity;
 use serde_json::Value;
 
 use crate::check::preflight::conflicts::PlannedRelease;
 use crate::check::preflight::target::{Kinds, kind_of};
 use crate::check::row::Finding;
 use crate::check::{first_of, name_of};
-use crate::cluster::{Cluster, ClusterError, quantity};
+use crate::cluster::{Cluster, ClusterError, Quantity, quantity};
 
 /// Containers that a finding names.
 const NAMED: usize = 3;
 
 /// Amounts by the canonical name of the resource: `requests.cpu`, `count/services`, …
-type Amounts = BTreeMap<String, ParsedQuantity>;
+type Amounts = BTreeMap<String, Quantity>;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -163,7 +162,7 @@ fn silent_containers(object: &Value, name: &str) -> Vec<String> {
 }
 
 /// `requests.cpu` of a container; a limit is a request where there is none.
-fn said(container: &Value, name: &str) -> Option<ParsedQuantity> {
+fn said(container: &Value, name: &str) -> Option<Quantity> {
     let (side, resource) = name.split_once('.')?;
     let resources = &container["resources"];
     let own = resources[side].get(resource);
@@ -171,7 +170,7 @@ fn said(container: &Value, name: &str) -> Option<ParsedQuantity> {
     own.or_else(limit).and_then(quantity)
 }
 
-fn add(amounts: &mut Amounts, name: &str, more: ParsedQuantity) {
+fn add(amounts: &mut Amounts, name: &str, more: Quantity) {
     let sum = match amounts.remove(name) {
         Some(sum) => sum + more,
         None => more,
@@ -210,9 +209,7 @@ fn amounts(objects: &[Value], place: &DiagnosedObject<'_>, incoming: &PlannedRel
 }
 
 fn count(amounts: &mut Amounts, resource: &str, more: u64) {
-    if let Some(more) = quantity(&Value::from(more)) {
-        add(amounts, &format!("count/{resource}"), more);
-    }
+    add(amounts, &format!("count/{resource}"), Quantity::from(more));
 }
 
 fn claim(amounts: &mut Amounts, (claim, copies): (&Value, u64)) {
