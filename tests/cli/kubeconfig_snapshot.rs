@@ -1,6 +1,7 @@
 //! Every helm of a run works on the cluster that was resolved at its beginning, whatever happens to the kubeconfig and
 //! whatever the environment says.
 
+use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, kill};
@@ -196,6 +197,9 @@ fn what_a_killed_run_left_is_removed_by_the_next_one() {
     machine.kubeconfig(server.address());
     mkfifo(&machine.path("started"), Mode::S_IRWXU).unwrap();
     mkfifo(&machine.path("gate"), Mode::S_IRWXU).unwrap();
+    // Open on both sides: no helm waits for the test to open it, and each one ends when the test closes the gate.
+    let open = |name: &str| std::fs::OpenOptions::new().read(true).write(true).open(machine.path(name)).unwrap();
+    let (started, gate) = (open("started"), open("gate"));
     let script = "[ \"$1\" = version ] && { echo v3.19.4; exit; }\n\
         echo listing > \"$HOME/started\"\nread line < \"$HOME/gate\"\necho '[]'";
     machine.program("helm", script);
@@ -209,16 +213,19 @@ fn what_a_killed_run_left_is_removed_by_the_next_one() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    assert_eq!(std::fs::read_to_string(machine.path("started")).unwrap().lines().next(), Some("listing"));
+    let mut line = String::new();
+    std::io::BufReader::new(&started).read_line(&mut line).unwrap();
+    assert_eq!(line, "listing\n");
     assert_eq!(run_folders(&machine), 1);
     kill(Pid::from_raw(run.id().try_into().unwrap()), Signal::SIGKILL).unwrap();
     run.wait().unwrap();
     assert_eq!(run_folders(&machine), 1, "a killed run removes nothing");
     machine.program("helm", CURRENT_HELM);
-    let mut gate = std::fs::OpenOptions::new().read(true).write(true).open(machine.path("gate")).unwrap();
-    std::io::Write::write_all(&mut gate, b"go\ngo\n").unwrap();
     machine.run(&["status"]).ended_with(4);
     assert_eq!(run_folders(&machine), 0);
+    // A helm that has opened neither yet finds none.
+    drop(machine);
+    drop((started, gate));
 }
 
 /// A signal ends the command, and its folder goes.
