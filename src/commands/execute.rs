@@ -27,7 +27,7 @@ use crate::stack;
 /// How to run.
 #[derive(Clone, Copy)]
 pub(super) struct ExecuteOptions<'a> {
-    /// The subcommand, for events and journal.
+    /// The subcommand, for events.
     pub(super) command: &'static str,
     pub(super) signals: &'a Signals,
     /// What the reports in files will tell.
@@ -91,7 +91,7 @@ pub(super) async fn execute(
     };
     options.signals.leaving(Leaving::of(&context, lease.as_ref()));
     let steps = with_usual_seconds(survey.plan.steps(), &journal);
-    journal.begin(options.command, &steps);
+    journal.begin(&steps);
     events.send(Event::RunStarted {
         command: options.command.into(),
         context: cluster.context().map(str::to_owned),
@@ -130,7 +130,6 @@ pub(super) async fn execute(
     if matches!(summary.outcome, RunOutcome::Failed | RunOutcome::VerificationFailed) {
         diagnosed.emit(&context, &events).await;
     }
-    journal.finish(summary.outcome);
     events.send(Event::RunFinished(summary));
     drop((events, context));
     let _ = reporter.await;

@@ -14,9 +14,9 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Lease, LeaseRelease};
-use crate::engine::{EngineContext, Journal};
+use crate::engine::EngineContext;
 use crate::error::Error;
-use crate::event::{Event, Events, RunOutcome};
+use crate::event::{Event, Events};
 use crate::helm::Helm;
 use crate::write_record::Writes;
 
@@ -46,16 +46,15 @@ enum Step {
 pub(super) struct Leaving {
     cluster: Cluster,
     helm: Helm,
-    journal: Arc<Journal>,
     lock: Option<LeaseRelease>,
 }
 
 impl Leaving {
     /// Of a run that holds this lock.
     pub(super) fn of(context: &EngineContext, lease: Option<&Lease>) -> Leaving {
-        let EngineContext { cluster, helm, journal, .. } = context;
+        let EngineContext { cluster, helm, .. } = context;
         let lock = lease.map(Lease::lease_release);
-        Leaving { cluster: cluster.clone(), helm: helm.clone(), journal: Arc::clone(journal), lock }
+        Leaving { cluster: cluster.clone(), helm: helm.clone(), lock }
     }
 }
 
@@ -171,7 +170,6 @@ impl Signals {
         if let Some(lock) = leaving.lock.as_ref().filter(|_| is_gone) {
             lock.now().await;
         }
-        leaving.journal.finish(RunOutcome::Cancelled);
         self.state().killed = killed;
     }
 

@@ -125,7 +125,7 @@ impl Run<'_> {
         };
         self.signals.leaving(Leaving::of(&context, lease.as_ref()));
         let steps = with_usual_seconds(plan.steps(), &journal);
-        journal.begin("uninstall", &steps);
+        journal.begin(&steps);
         events.send(Event::RunStarted {
             command: "uninstall".into(),
             context: cluster.context().map(str::to_owned),
@@ -146,7 +146,6 @@ impl Run<'_> {
             events.send(Event::Kept { objects: kept.clone() });
         }
         let summary = RunSummary { steps, ..run_finished::summary(&ended, (started, &cluster), writes) };
-        journal.finish(summary.outcome);
         events.send(Event::RunFinished(summary));
         drop((events, context));
         let _ = reporter.await;

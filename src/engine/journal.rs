@@ -1,6 +1,5 @@
-//! What the last run did and how long each step took, in a small file beside the user's other state. It explains an
-//! interruption and tells what is usual; what is installed only the cluster says. A journal that cannot be read or
-//! written never stops a run.
+//! How long each step took the last time, in a small file beside the user's other state. What is installed only the
+//! cluster says. A journal that cannot be read or written never stops a run.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,53 +9,33 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::cluster::ClusterIdentity;
-use crate::event::{ActionKind, PlannedStep, RunOutcome, StepOutcome, StepResult};
+use crate::event::{ActionKind, PlannedStep, StepOutcome, StepResult};
 
 /// The file, version 1.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 struct Document {
     version: u8,
-    #[serde(default)]
-    run: Option<Run>,
-    /// Component -> action -> seconds it took the last time it went well.
-    #[serde(default)]
-    usual: BTreeMap<String, BTreeMap<String, u64>>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
-#[serde(rename_all = "camelCase")]
-struct Run {
-    command: String,
-    /// What the cluster is known by.
+    /// The UID of namespace `kube-system`, or the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cluster: Option<String>,
-    started: jiff::Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    outcome: Option<RunOutcome>,
-    steps: Vec<Entry>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
-#[serde(rename_all = "camelCase")]
-struct Entry {
-    component: String,
-    wave: u8,
-    action: ActionKind,
-    chart_version: String,
-    /// When it began; `None`: it has not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    started: Option<jiff::Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    outcome: Option<StepOutcome>,
+    /// Component -> action -> seconds it took the last time it succeeded.
+    #[serde(default)]
+    usual: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// The journal of one namespace of one cluster.
 #[derive(Debug)]
 pub struct Journal {
     path: Option<PathBuf>,
-    cluster: Option<String>,
-    document: Mutex<Document>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    document: Document,
+    /// Component -> what this run does with it.
+    actions: BTreeMap<String, ActionKind>,
 }
 
 const VERSION: u8 = 1;
@@ -66,88 +45,43 @@ impl Journal {
     pub fn open(cluster: &ClusterIdentity, namespace: &str) -> Journal {
         let name = target_name(cluster, namespace);
         let path = state_folder().map(|folder| folder.join(format!("journal-{name}.json")));
-        Journal { cluster: Some(cluster.to_string()), ..Journal::at(path) }
+        Journal::at(path, Some(cluster.to_string()))
     }
 
-    fn at(path: Option<PathBuf>) -> Journal {
+    fn at(path: Option<PathBuf>, cluster: Option<String>) -> Journal {
         let read = path.as_deref().and_then(|path| std::fs::read(path).ok());
         let document = read.and_then(|text| serde_json::from_slice::<Document>(&text).ok());
-        let document = document.filter(|document| document.version == VERSION);
-        let cluster = None;
-        Journal {
-            path,
-            cluster,
-            document: Mutex::new(document.unwrap_or(Document { version: VERSION, ..Document::default() })),
-        }
+        let usual = document.filter(|document| document.version == VERSION).unwrap_or_default().usual;
+        let document = Document { version: VERSION, cluster, usual };
+        Journal { path, state: Mutex::new(State { document, ..State::default() }) }
     }
 
-    /// Seconds that this took the last time it went well.
+    /// Seconds that this took the last time it succeeded.
     pub fn usual_seconds(&self, component: &str, action: ActionKind) -> Option<u64> {
-        let document = self.document.lock().unwrap_or_else(PoisonError::into_inner);
-        document.usual.get(component)?.get(&key(action)).copied()
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.document.usual.get(component)?.get(&key(action)).copied()
     }
 
     /// A run begins.
-    pub fn begin(&self, command: &str, steps: &[PlannedStep]) {
-        let entry = |step: &PlannedStep| Entry {
-            component: step.component.clone(),
-            wave: step.wave,
-            action: step.action,
-            chart_version: step.chart_version.clone(),
-            started: None,
-            outcome: None,
-        };
-        let steps = steps.iter().map(entry).collect();
-        let (command, cluster) = (command.to_owned(), self.cluster.clone());
-        let run = Run { command, cluster, started: jiff::Timestamp::now(), outcome: None, steps };
-        self.change(|document| document.run = Some(run));
+    pub fn begin(&self, steps: &[PlannedStep]) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.actions = steps.iter().map(|step| (step.component.clone(), step.action)).collect();
     }
 
-    /// A step begins.
-    pub(super) fn step_started(&self, component: &str) {
-        self.change(|document| {
-            if let Some(entry) = entry_of(document, component) {
-                entry.started = Some(jiff::Timestamp::now());
-            }
-        });
-    }
-
-    /// A step has ended.
+    /// A step has ended. The file is written whole: a kill leaves the old one or the new one.
     pub(super) fn step_finished(&self, result: &StepResult) {
-        self.change(|document| {
-            let Some(entry) = entry_of(document, &result.component) else { return };
-            entry.outcome = Some(result.outcome);
-            let action = entry.action;
-            let went_well =
-                !matches!(result.outcome, StepOutcome::Failed | StepOutcome::Cancelled | StepOutcome::Skipped);
-            if went_well && action != ActionKind::Unchanged {
-                let usual = document.usual.entry(result.component.clone()).or_default();
-                usual.insert(key(action), whole_seconds(result.seconds));
-            }
-        });
-    }
-
-    /// The run has ended.
-    pub fn finish(&self, outcome: RunOutcome) {
-        self.change(|document| {
-            if let Some(run) = &mut document.run {
-                run.outcome = Some(outcome);
-            }
-        });
-    }
-
-    /// Changes the document and writes it whole: a kill leaves the old file or the new one.
-    fn change(&self, change: impl FnOnce(&mut Document)) {
-        let mut document = self.document.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut document);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(action) = state.actions.get(&result.component).copied() else { return };
+        let succeeded = !matches!(result.outcome, StepOutcome::Failed | StepOutcome::Cancelled | StepOutcome::Skipped);
+        if !succeeded || action == ActionKind::Unchanged {
+            return;
+        }
+        let usual = state.document.usual.entry(result.component.clone()).or_default();
+        usual.insert(key(action), whole_seconds(result.seconds));
         if let Some(path) = &self.path {
-            let _ = write(path, &document);
+            let _ = write(path, &state.document);
         }
     }
-}
-
-fn entry_of<'a>(document: &'a mut Document, component: &str) -> Option<&'a mut Entry> {
-    document.run.as_mut()?.steps.iter_mut().find(|entry| entry.component == component)
 }
 
 fn key(action: ActionKind) -> String {
@@ -210,20 +144,22 @@ mod tests {
     fn what_went_well_reports_what_is_usual_to_the_next_run() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/journal.json");
-        let journal = Journal::at(Some(path.clone()));
-        journal.begin("install", &[planned("loki", ActionKind::Install), planned("alloy", ActionKind::Upgrade)]);
-        journal.step_started("loki");
+        let journal = Journal::at(Some(path.clone()), Some("the-uid".into()));
+        let planned = [
+            planned("loki", ActionKind::Install),
+            planned("alloy", ActionKind::Upgrade),
+            planned("oauth2-proxy", ActionKind::Unchanged),
+        ];
+        journal.begin(&planned);
         journal.step_finished(&result("loki", StepOutcome::Installed));
         journal.step_finished(&result("alloy", StepOutcome::Cancelled));
-        journal.finish(RunOutcome::Cancelled);
-        let next = Journal::at(Some(path));
+        journal.step_finished(&result("oauth2-proxy", StepOutcome::Unchanged));
+        let written: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let expected = serde_json::json!({"version": 1, "cluster": "the-uid", "usual": {"loki": {"install": 12}}});
+        assert_eq!(written, expected);
+        let next = Journal::at(Some(path), None);
         assert_eq!(next.usual_seconds("loki", ActionKind::Install), Some(12));
         assert_eq!(next.usual_seconds("loki", ActionKind::Upgrade), None);
-        assert_eq!(next.usual_seconds("alloy", ActionKind::Upgrade), None);
-        let run = next.document.lock().unwrap().run.clone().unwrap();
-        assert_eq!(run.outcome, Some(RunOutcome::Cancelled));
-        assert_eq!(run.steps[1].outcome, Some(StepOutcome::Cancelled));
-        assert!(run.steps[0].started.is_some() && run.steps[1].started.is_none());
     }
 
     #[test]
@@ -232,15 +168,18 @@ mod tests {
         let path = folder.path().join("journal.json");
         for text in ["{", "[]", r#"{"version": 9, "usual": {"loki": {"install": 3}}}"#] {
             std::fs::write(&path, text).unwrap();
-            assert_eq!(Journal::at(Some(path.clone())).usual_seconds("loki", ActionKind::Install), None, "{text}");
+            assert_eq!(
+                Journal::at(Some(path.clone()), None).usual_seconds("loki", ActionKind::Install),
+                None,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_journal_of_version_1_is_read() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/journals/v1.json");
-        let journal = Journal::at(Some(path));
+        let journal = Journal::at(Some(path), None);
         assert_eq!(journal.usual_seconds("kube-prometheus-stack", ActionKind::Install), Some(24));
-        assert!(journal.document.lock().unwrap().run.is_some());
     }
 }

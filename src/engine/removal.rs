@@ -69,7 +69,6 @@ pub(super) async fn removal_step(
 ) -> (StepResult, Option<EngineError>) {
     let started = Start::now();
     context.events.send(Event::StepStarted { component: component.to_owned(), wave, action: ActionKind::Remove });
-    context.journal.step_started(component);
     let mut run = Removing {
         context,
         component,

@@ -132,7 +132,6 @@ async fn run_step(
     let started = Instant::now();
     let (component, wave) = (step.release.component.to_string(), step.release.wave);
     context.events.send(Event::StepStarted { component: component.clone(), wave, action: step.action });
-    context.journal.step_started(&component);
     let (worked, rollback) = match tracker {
         Some(tracker) => {
             let prepared = prepared.releases.get(&component);
