@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::client::Body;
 use kube::{Api, Client};
@@ -157,8 +158,12 @@ impl Cluster {
     /// goes before whatever else ended the command.
     pub async fn compare_identity(&self) -> Result<(), ClusterError> {
         if self.silent_since().is_none() {
-            // That the API server does not answer is reported by what needs its answer.
-            let _ = timeout(LAST, self.confirm_identity()).await;
+            // That the API server does not answer is reported by what needs its answer. It is recorded, so that the
+            // release of the lock does not wait for it again.
+            let began = Timestamp::now();
+            if timeout(LAST, self.confirm_identity()).await.is_err() {
+                self.answers.gave_up(began);
+            }
         }
         self.elsewhere().map_or(Ok(()), Err)
     }

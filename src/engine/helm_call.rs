@@ -48,7 +48,8 @@ impl<'a> Mutation<'a> {
         }
     }
 
-    /// Asks helm to end when that is due, and kills it when it has no way to write down that it did.
+    /// Asks helm to end when that is due, and kills it when it cannot record its end: the API server does not answer,
+    /// or the address leads to another cluster, which must get no more of its writes.
     async fn end_when_due(&self) -> std::convert::Infallible {
         let (cluster, cancel) = (&self.context.cluster, &self.limits.cancel);
         while !cancel.is_cancelled() {
@@ -61,7 +62,8 @@ impl<'a> Mutation<'a> {
                 cancel.cancel();
             }
         }
-        while cluster.silent_since().is_none() && cluster.answers_within(ANSWER).await {
+        while cluster.elsewhere().is_none() && cluster.silent_since().is_none() && cluster.answers_within(ANSWER).await
+        {
             sleep(LOOK).await;
         }
         self.limits.kill.cancel();
