@@ -62,7 +62,7 @@ pub enum Error {
         total: usize,
     },
     /// `diagnose` found something that hinders the stack.
-    #[error("causes that hinder the stack: {findings}")]
+    #[error("problems found: {findings}")]
     Hindered {
         /// How many, notices not counted.
         findings: usize,
@@ -172,7 +172,7 @@ impl CommandError {
     pub fn hint(&self) -> Option<String> {
         match (&*self.error, self.cluster) {
             (Error::Interrupted | Error::Declined, ClusterState::Changed) => {
-                Some("run the same command again; it goes on from what is installed".into())
+                Some("run the same command again; it continues from the current state".into())
             }
             _ => self.error.hint(),
         }
@@ -186,7 +186,7 @@ impl CommandError {
     /// What is installed now and what may be done without harm, for failures after the first write.
     pub fn safe(&self) -> Option<String> {
         let changed = self.error.exit_code() == PREFLIGHT && self.cluster == ClusterState::Changed;
-        let written = || "the run had written to the cluster; the same command goes on from what is installed".into();
+        let written = || "the run had written to the cluster; the same command continues from the current state".into();
         self.error.safe().or_else(|| changed.then(written))
     }
 }
@@ -250,7 +250,7 @@ impl Error {
             Error::Plan(error) => error.hint(),
             Error::Engine(error) => error.hint(),
             Error::Verification { .. } => Some("read the failed rows above; `tailwatch verify` runs them again".into()),
-            Error::Preflight { .. } => Some("mend the failed rows above, then run the same command again".into()),
+            Error::Preflight { .. } => Some("fix the failed checks above, then run the same command again".into()),
             Error::SavedAnswersChanged { .. } => Some(
                 "look at them with `tailwatch plan`; --accept-saved takes them as they are, an answers file or --set \
                  decides in their place"
@@ -264,7 +264,7 @@ impl Error {
                  the lock expires"
                     .into(),
             ),
-            Error::Bug { .. } => Some("report it; the same command goes on from what is installed".into()),
+            Error::Bug { .. } => Some("report it; the same command continues from the current state".into()),
             Error::Hindered { .. } | Error::Declined | Error::Interrupted | Error::Local { .. } => None,
         }
     }

@@ -39,7 +39,7 @@ const fn row(code: u8, meaning: &'static str, next: &'static str) -> ExitCode {
 
 /// Every code that a command ends with, in ascending order.
 pub const ALL: [ExitCode; 10] = [
-    row(OK, "everything went as asked", ""),
+    row(OK, "success", ""),
     row(
         INTERNAL,
         "a bug or an unexpected local failure",
@@ -53,29 +53,29 @@ pub const ALL: [ExitCode; 10] = [
     ),
     row(
         PREFLIGHT,
-        "something outside is in the way; nothing was changed",
+        "a check before the first write failed; nothing was changed",
         "do what the hint says, then run the same command again",
     ),
     row(
         INSTALL,
-        "the install or removal failed; the cluster was changed",
-        "do what the hint says, then run the same command again: it goes on from what is installed",
+        "the installation or removal failed; the cluster was changed",
+        "do what the hint says, then run the same command again: it continues from the current state",
     ),
     row(
         VERIFICATION,
-        "installed, but verification failed, or `diagnose` found what hinders the stack",
+        "installed, but verification failed, or `diagnose` found a problem",
         "read the failed checks; `tailwatch verify` and `tailwatch diagnose` look again",
     ),
     row(
         LOCKED,
-        "another run holds the lock, or took it",
+        "another run holds the lock or took it over",
         "wait for the end of the run that the message names, or give `--lock-timeout`; then run the same command again",
     ),
     row(CHANGES, "`plan --exit-code` found changes", "`tailwatch install` makes them"),
     row(
         INTERRUPTED,
         "interrupted; the message says whether the cluster was changed",
-        "run the same command again: it goes on from what is installed",
+        "run the same command again: it continues from the current state",
     ),
 ];
 

@@ -106,7 +106,7 @@ pub const REFUSALS: &[KnownError] = &[
     KnownError {
         id: "annotation-too-long",
         phrases: &["262144 bytes"],
-        cause: "somebody applies a CRD client-side, which needs an annotation that is too long",
+        cause: "a CRD is applied client-side, which needs an annotation that is too long",
         hint: "apply it with `kubectl apply --server-side`, as tailwatch does",
     },
     KnownError {
@@ -131,14 +131,14 @@ pub const REFUSALS: &[KnownError] = &[
         id: "field-conflict",
         phrases: &["conflict occurred while applying", "conflict with", "conflicts with"],
         cause: "another field manager owns a field of an object",
-        hint: "another field manager owns the field named above: let it go there, or install into another namespace with \
+        hint: "another field manager owns the field named above: release the field there, or install into another namespace with \
                --namespace",
     },
     KnownError {
         id: "api-throttled",
         phrases: &["client rate limiter", "too many requests", "TooManyRequests", "request is throttled", "429"],
-        cause: "the API server lets us wait: too many requests",
-        hint: "see who else floods it, then run the same command again",
+        cause: "the API server throttles requests",
+        hint: "find the client that causes the load, then run the same command again",
     },
     KnownError {
         id: "api-forbidden",

@@ -9,7 +9,7 @@ use crate::check::runner::{self, Selection, Subject};
 use crate::event::CheckResult;
 
 /// Group of these rows.
-pub(super) const GROUP: &str = "before anything is changed";
+pub(super) const GROUP: &str = "preflight";
 
 /// The finding of each row, by its id.
 pub(super) struct Precomputed {

@@ -113,7 +113,7 @@ pub enum ClusterError {
         since: String,
     },
     /// Newer CRDs stand.
-    #[error("CRD {name} stands at operator version {live}, the chart brings {chart}")]
+    #[error("CRD {name} is newer (operator version {live}) than the chart's ({chart})")]
     CrdDowngrade {
         /// CRD.
         name: String,
@@ -197,7 +197,7 @@ impl ClusterError {
             ClusterError::Silent { .. } | ClusterError::Unrenewed { .. } => {
                 "see why it does not answer: `kubectl get --raw /readyz`; then run the same command again".into()
             }
-            ClusterError::Interrupted => "run the same command again; it goes on from what stands".into(),
+            ClusterError::Interrupted => "run the same command again; it continues from the current state".into(),
             ClusterError::OtherCluster { .. } => {
                 "lead the address (a tunnel, a proxy, an entry of the hosts file) to the cluster that is meant, then run the \
                  same command again"
@@ -215,7 +215,7 @@ impl ClusterError {
             }
             ClusterError::Locked { .. } => "wait for it to end, then run the same command again".into(),
             ClusterError::CrdDowngrade { .. } => {
-                "ask for a chart version at least as new as what stands, with `versions:` in the answers".into()
+                "set a chart version that is at least as new with `versions:` in the answers".into()
             }
             ClusterError::CrdNotEstablished { name } => format!("see `kubectl describe crd {name}`"),
             ClusterError::NoPod { .. } | ClusterError::NoAnswer { .. } => {

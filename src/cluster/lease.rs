@@ -156,7 +156,7 @@ fn left_behind(holding: Option<Holding>, began: jiff::Timestamp) -> ClusterError
         Some(Holding { holder, since, .. }) => (format!(" ({holder})"), since),
         None => (String::new(), began.to_string()),
     };
-    let holder = format!("the helm that an earlier run of this machine{run} left behind is still at work");
+    let holder = format!("a helm of an earlier run on this machine{run} is still running");
     ClusterError::Locked { holder, since }
 }
 
@@ -322,8 +322,8 @@ mod tests {
     fn what_a_dead_run_left_behind_is_said_as_what_it_is() {
         let began = jiff::Timestamp::from_second(1_000_000).unwrap();
         let said = left_behind(holding(&lease("1@host", 7)), began).to_string();
-        let expected = "the helm that an earlier run of this machine (1@host) left behind is still at work";
+        let expected = "a helm of an earlier run on this machine (1@host) is still running";
         assert!(said.contains(expected) && said.ends_with("since 1970-01-01T00:00:07Z"), "{said}");
-        assert!(left_behind(None, began).to_string().contains("of this machine left behind"));
+        assert!(left_behind(None, began).to_string().contains("on this machine is still running"));
     }
 }

@@ -95,7 +95,7 @@ fn diagnoses() -> BTreeMap<&'static str, Vec<Meaning>> {
 fn consequence(severity: Severity) -> &'static str {
     match severity {
         Severity::Fatal => "A step that meets it fails, once it has lasted.",
-        Severity::Deadline => "It may mend itself: a step that meets it fails when the time of its wave is over.",
+        Severity::Deadline => "It may recover: the step fails only when the timeout of its wave is over.",
         Severity::Notice => "No step fails by it.",
     }
 }
@@ -110,13 +110,13 @@ mod tests {
 
     const HEAD: &str = "# What tailwatch names, and what to do\n\n\
         Every cause that `install` and `diagnose` name, by the id they give it. A *fatal* one ends the step that \
-        meets it, once it has lasted; one that *may mend itself* ends it when the wave's time is over; a *notice* \
+        meets it, once it has lasted; one that *may recover* ends it when the wave's time is over; a *notice* \
         ends nothing. Names in braces stand for what was found. `tailwatch explain ID` prints the same.\n";
 
     fn severity_words(severity: Severity) -> &'static str {
         match severity {
             Severity::Fatal => "fatal",
-            Severity::Deadline => "may mend itself",
+            Severity::Deadline => "may recover",
             Severity::Notice => "notice",
         }
     }

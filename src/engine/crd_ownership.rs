@@ -28,7 +28,7 @@ fn notice(manager: &str, crds: &BTreeSet<String>) -> String {
         more => format!(" and {more} more"),
     };
     let kind = if crds.len() == 1 { "CRD" } else { "CRDs" };
-    format!("{kind} {named}{rest}: fields of {manager} will be taken over")
+    format!("{kind} {named}{rest}: field ownership moves from {manager} to tailwatch")
 }
 
 #[cfg(test)]
@@ -38,10 +38,10 @@ mod tests {
     #[test]
     fn a_notice_names_the_manager_and_some_of_its_crds() {
         let crds = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        assert_eq!(notice("kubectl", &crds(&["a.x"])), "CRD a.x: fields of kubectl will be taken over");
+        assert_eq!(notice("kubectl", &crds(&["a.x"])), "CRD a.x: field ownership moves from kubectl to tailwatch");
         assert_eq!(
             notice("argocd", &crds(&["a.x", "b.x", "c.x", "d.x"])),
-            "CRDs a.x, b.x and 2 more: fields of argocd will be taken over"
+            "CRDs a.x, b.x and 2 more: field ownership moves from argocd to tailwatch"
         );
     }
 }

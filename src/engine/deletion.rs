@@ -117,7 +117,7 @@ pub(super) struct Reason {
 
 /// Finalizers with who lets go.
 const FINALIZERS: [(&str, &str); 5] = [
-    ("tailscale.com/finalizer", "the Tailscale operator must be running to let go"),
+    ("tailscale.com/finalizer", "the Tailscale operator must be running to remove its finalizer"),
     ("kubernetes.io/pvc-protection", "a pod still mounts it"),
     ("kubernetes.io/pv-protection", "its claim is still there"),
     ("customresourcecleanup.apiextensions.k8s.io", "its objects go first"),
@@ -164,7 +164,7 @@ fn reported(found: &Found) -> Reason {
     }
     let foreign = found.finalizers().iter().find(|finalizer| !is_of_kubernetes(finalizer));
     let Some(finalizer) = foreign.or(found.finalizers().first()) else {
-        return Reason { why: format!("{object} is on its way out"), hint: None };
+        return Reason { why: format!("{object} is terminating"), hint: None };
     };
     let known = FINALIZERS.iter().find(|(known, _)| known == finalizer).map(|(_, who)| format!(": {who}"));
     let why = format!("{object} waits for its finalizer {finalizer}{}", known.unwrap_or_default());
@@ -174,7 +174,7 @@ fn reported(found: &Found) -> Reason {
         kind.to_lowercase()
     );
     let hint = foreign.map(|finalizer| {
-        format!("bring up the controller of {finalizer}; where there is none any more, let go by hand: `{patch}`")
+        format!("start the controller of {finalizer}; if it does not exist any more, remove the finalizer: `{patch}`")
     });
     Reason { why, hint }
 }
@@ -222,7 +222,7 @@ mod tests {
         let why = |remaining: &[Found]| reason(remaining).unwrap().why;
         assert_eq!(why(&[claim.clone(), pod.clone()]), "Pod loki-0 is terminating, it has 30 s (and 1 more)");
         let expected = "Ingress grafana waits for its finalizer tailscale.com/finalizer: \
-            the Tailscale operator must be running to let go";
+            the Tailscale operator must be running to remove its finalizer";
         assert_eq!(why(std::slice::from_ref(&ingress)), expected);
         assert!(why(&[pod, ingress.clone()]).starts_with("Ingress grafana"));
         let hint = reason(&[ingress]).unwrap().hint.unwrap();

@@ -85,7 +85,7 @@ pub enum StepError {
         source: ClusterError,
     },
     /// Something that helm cannot change could not be re-created.
-    #[error("cannot make way for {object}")]
+    #[error("cannot re-create {object}")]
     Replacement {
         /// Kind and name.
         object: String,
@@ -151,10 +151,10 @@ pub enum StepError {
         source: ClusterError,
     },
     /// What stands cannot be read.
-    #[error("cannot look at what is left")]
+    #[error("cannot list the remaining objects")]
     Look(#[source] ClusterError),
     /// Others have come to need what was to be removed.
-    #[error("others need it: {users}")]
+    #[error("still in use by {users}")]
     Needed {
         /// Some of them.
         users: String,
@@ -202,7 +202,7 @@ impl EngineError {
         match self {
             EngineError::Step { source, .. } | EngineError::Removal { source, .. } => source.hint(),
             EngineError::Cancelled { .. } | EngineError::RemovalCancelled { .. } => {
-                Some("run the same command again; it goes on from what stands".into())
+                Some("run the same command again; it continues from the current state".into())
             }
             EngineError::LockLost { .. } => {
                 Some("see who works on the stack and wait for its end, then run the same command again".into())
@@ -229,14 +229,17 @@ impl EngineError {
             EngineError::Step { component, wave, rollback, .. } => {
                 let back = rollback.as_deref().map(|rollback| taken_back(component, rollback) + "; ");
                 let standing = standing(*wave);
-                Some(format!("{}{standing}; the same command goes on from what stands", back.unwrap_or_default()))
+                Some(format!(
+                    "{}{standing}; the same command continues from the current state",
+                    back.unwrap_or_default()
+                ))
             }
             EngineError::Cancelled { wave } => Some(standing(*wave)),
             EngineError::Removal { .. } | EngineError::RemovalCancelled { .. } => {
-                Some("what is reported as removed is gone, all else stands; the same command goes on from there".into())
+                Some("everything reported as removed is gone, the rest is unchanged; the same command continues".into())
             }
             EngineError::LockLost { .. } => {
-                Some("no further step was started; the same command goes on from what stands".into())
+                Some("no further step was started; the same command continues from the current state".into())
             }
             EngineError::OtherCluster { .. } => Some(
                 "tailwatch sent no write to the other cluster; a helm that was at work at that moment may have, see \
@@ -257,15 +260,15 @@ fn taken_back(component: &str, rollback: &Rollback) -> String {
             format!("{component} is back at revision {revision}, which is not ready yet: {why}")
         }
         Rollback::Failed { revision, why } => {
-            format!("{component} could not be taken back to revision {revision}: {why}")
+            format!("{component} could not be rolled back to revision {revision}: {why}")
         }
-        Rollback::Unsafe { why } => format!("{component} was not taken back to its earlier revision, since {why}"),
+        Rollback::Unsafe { why } => format!("{component} was not rolled back, since {why}"),
     }
 }
 
 /// A wave starts only after every step of the waves before it was ready.
 fn standing(wave: u8) -> String {
-    format!("the waves before wave {wave} stand and go on running, no wave after it was started")
+    format!("waves before wave {wave} are installed and running; later waves were not started")
 }
 
 impl StepError {
@@ -326,22 +329,21 @@ impl StepError {
             | StepError::Unrenewed(source)
             | StepError::Look(source) => source.hint(),
             StepError::Needed { .. } | StepError::Changed { .. } => {
-                Some("run the same command again; it plans from what stands".into())
+                Some("run the same command again; it plans from the current state".into())
             }
-            StepError::NotGone { hint, .. } => Some(hint.clone().unwrap_or_else(|| {
-                "mend what holds it, or give it more time with --timeout; then run the same command again".into()
-            })),
+            StepError::NotGone { hint, .. } => {
+                Some(hint.clone().unwrap_or_else(|| {
+                    "fix what blocks it, or raise --timeout, then run the same command again".into()
+                }))
+            }
             StepError::Helm { diagnosis, source, .. } => {
                 diagnosis.as_ref().map(|diagnosis| diagnosis.hint.clone()).or_else(|| source.hint())
             }
             StepError::Timeout { diagnosis, .. } => Some(diagnosis.as_ref().map_or_else(
-                || {
-                    "mend what it waits for, or give it more time with --timeout; then run the same command again"
-                        .into()
-                },
+                || "fix what it waits for, or raise --timeout, then run the same command again".into(),
                 |diagnosis| diagnosis.hint.clone(),
             )),
-            StepError::Cancelled => Some("run the same command again; it goes on from what stands".into()),
+            StepError::Cancelled => Some("run the same command again; it continues from the current state".into()),
         }
     }
 

@@ -62,7 +62,7 @@ pub async fn prepare(cluster: &Cluster, helm: &Helm, plan: &Plan, observed: &Obs
     for release in plan.releases() {
         let Some(ready) = prepared.releases.get(release.component.as_str()) else { continue };
         let ignored = ignored_keys(helm, release, ready, &capabilities).await;
-        let what = || format!("cannot tell which values chart {} knows", release.chart.name);
+        let what = || format!("cannot determine which values chart {} uses", release.chart.name);
         prepared.chart_notices.extend(ignored.map_err(|source| PlanError::Helm { what: what(), source })?);
     }
     prepared.notices.clone_from(&prepared.chart_notices);

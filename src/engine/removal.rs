@@ -107,7 +107,7 @@ pub(super) struct Removing<'a> {
 }
 
 impl Removing<'_> {
-    /// The release with what belongs to it. Each part is looked for afresh, so that an interrupted removal goes on.
+    /// The release with what belongs to it. Each part is looked for afresh, so that an interrupted removal continues.
     async fn release(&mut self, removal: &Removal, stack: Option<&str>) -> Result<(), StepError> {
         let Removal { component, namespace, from, .. } = removal;
         let planned = Planned { namespace, name: component, from: Some(from) };

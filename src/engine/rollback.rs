@@ -67,7 +67,7 @@ async fn wait_for_what_was(run: &mut StepRun<'_>) -> Result<(), StepError> {
     let (release, context) = (&run.step.release, run.context);
     let (name, namespace) = (release.component.as_str(), release.namespace.as_str());
     let manifest = run.outage().read_by_helm(|| context.helm.manifest(name, namespace)).await?;
-    let manifest = manifest.map_err(|source| run.helm_failed("read the revision that stands again", source))?;
+    let manifest = manifest.map_err(|source| run.helm_failed("read the current revision again", source))?;
     let tracked = TrackedRelease::new(name, namespace, &manifest).waiting_for(&release.wait_for);
     run.tracker = run.retry_unreachable(|| run.tracker.instead(tracked.clone())).await.map_err(StepError::Watch)?;
     run.wait().await

@@ -239,7 +239,7 @@ impl StepRun<'_> {
         StepError::Helm { what, diagnosis: self.refused(source.refusal()), source }
     }
 
-    /// helm applies while the watches already show what comes up. A hook that cannot go on would keep helm until its
+    /// helm applies while the watches already show what comes up. A hook that blocked would keep helm until its
     /// time is over, so helm is ended then.
     async fn helm(&mut self, prepared: &PreparedRelease) -> Result<(), StepError> {
         let context = self.context;

@@ -55,7 +55,7 @@ pub(super) async fn ignored_keys(
         let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
         // In a mapping that the chart leaves to its user no key is unknown, but all of it may be idle.
         let is_free = key.split_last().and_then(|(_, parents)| at(&known, parents)).is_none_or(is_leaf);
-        let reported = if is_free { "renders nothing that depends on it" } else { "ignores it" };
+        let reported = if is_free { "does not use it" } else { "ignores it" };
         format!("{}: chart {chart} {reported}{meant}", answers_key(release.component.as_str(), key))
     };
     Ok(shortest(&suspects, &ignored).into_iter().map(sentence).collect())

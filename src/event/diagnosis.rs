@@ -10,7 +10,7 @@ use crate::event::Explanation;
 pub enum Severity {
     /// It stays until somebody acts: a step that meets it fails now.
     Fatal,
-    /// It may mend itself: a step that meets it fails when its time is over.
+    /// It may recover: a step that meets it fails when its time is over.
     Deadline,
     /// Nothing waits for it, but somebody should know.
     Notice,
@@ -29,7 +29,7 @@ pub struct DiagnosedObject {
     /// Kind and name of the workload that waits, e.g. `StatefulSet loki`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub workload: Option<String>,
-    /// Kind and name of the object that cannot go on, e.g. `Pod loki-0`.
+    /// Kind and name of the object that blocked, e.g. `Pod loki-0`.
     pub object: String,
     /// Container of that pod.
     #[serde(skip_serializing_if = "Option::is_none", default)]

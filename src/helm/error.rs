@@ -149,7 +149,7 @@ const CLASSES: &[KnownError] = &[
         id: "release-name-in-use",
         phrases: &["cannot re-use a name that is still in use"],
         cause: "a release of this name stands already",
-        hint: "run the same command again; it plans from what stands",
+        hint: "run the same command again; it plans from the current state",
     },
     KnownError {
         id: "chart-values-invalid",

@@ -124,10 +124,10 @@ fn decide_as_wanted(info: &ReleaseInfo, observed: &Observed) -> Decision {
         return Decision { action, reason, work, own: drift.own.objects };
     }
     if observed.healthy.get(&info.name).map(|healthy| healthy.revision) != Some(info.revision) {
-        let reason = format!("revision {} was not seen ready yet", info.revision);
+        let reason = format!("revision {} was not verified as ready", info.revision);
         return Decision::waiting(ActionKind::Repair, reason);
     }
-    let reason = format!("chart {} stands with these values", info.chart_version);
+    let reason = format!("up to date with chart {}", info.chart_version);
     Decision::waiting(ActionKind::Unchanged, reason)
 }
 

@@ -162,7 +162,7 @@ fn unified(name: &str, old: &str, new: &str) -> String {
         return String::new();
     }
     let diff = similar::TextDiff::from_lines(old, new);
-    diff.unified_diff().header(&format!("{name}, as it stands"), &format!("{name}, as planned")).to_string()
+    diff.unified_diff().header(&format!("{name}, current"), &format!("{name}, as planned")).to_string()
 }
 
 fn yaml(value: &Value) -> String {

@@ -8,7 +8,7 @@ use crate::stack::HelmDriver;
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A newer chart stands than the one asked for.
-    #[error("{component} {installed} is installed, but {asked} is asked for; charts are never downgraded")]
+    #[error("{component} {installed} is installed, the answers have {asked}; charts are never downgraded")]
     Downgrade {
         /// Component.
         component: String,
@@ -36,7 +36,9 @@ pub enum PlanError {
         versions: Vec<String>,
     },
     /// helm in other hands began something with a release and has not ended it.
-    #[error("release {release} in namespace {namespace} is {status} since {since}, and no run of tailwatch began that")]
+    #[error(
+        "release {release} in namespace {namespace} is {status} since {since}; the operation was not started by tailwatch"
+    )]
     UnderWay {
         /// Release name.
         release: String,
@@ -48,13 +50,13 @@ pub enum PlanError {
         since: String,
     },
     /// Releases of our names stand that no run of ours ever touched.
-    #[error("{}: of that name and chart, but no run of tailwatch made it", releases.join(", "))]
+    #[error("{}: not installed by tailwatch", releases.join(", "))]
     Strangers {
         /// `release loki in namespace monitoring`; never empty.
         releases: Vec<String>,
     },
     /// A volume would have to shrink.
-    #[error("{claim} has {standing}, but {asked} is asked for; volumes never shrink")]
+    #[error("{claim} has {standing}, the answers have {asked}; volumes never shrink")]
     Shrink {
         /// Kind and name of what asks for the volume.
         claim: String,
@@ -104,7 +106,7 @@ pub enum PlanError {
         namespace: String,
     },
     /// The cluster could not be read.
-    #[error("cannot read what stands in the cluster")]
+    #[error("cannot read the state of the cluster")]
     Cluster(#[from] ClusterError),
     /// The chart's schema refuses some values.
     #[error("cannot render chart {chart}, whose schema refuses {}", refused.keys.join(", "))]
@@ -155,7 +157,7 @@ impl PlanError {
     pub fn hint(&self) -> Option<String> {
         match self {
             PlanError::Downgrade { component, installed, .. } => {
-                Some(format!("write `versions: {{ {component}: {installed} }}` in the answers to keep what stands"))
+                Some(format!("write `versions: {{ {component}: {installed} }}` in the answers to keep the installed version"))
             }
             PlanError::ForeignRelease { release, namespace, .. } => Some(format!(
                 "install the stack into another namespace with --namespace, or remove that release with `helm uninstall {release} -n {namespace}`"
@@ -165,14 +167,14 @@ impl PlanError {
                     .into(),
             ),
             PlanError::UnderWay { release, namespace, .. } => Some(format!(
-                "wait until it has ended; if whoever ran helm is gone, end it with `helm rollback {release} -n {namespace}` (or `helm uninstall`, if there is no earlier revision), then run the same command again"
+                "wait until it ends; if that helm is not running any more, end it with `helm rollback {release} -n {namespace}` (or `helm uninstall`, if there is no earlier revision), then run the same command again"
             )),
             PlanError::Strangers { .. } => Some(
-                "look at what would change with `tailwatch plan --diff`; --adopt takes it over, --namespace names another place"
+                "`tailwatch plan --diff` shows what would change; --adopt takes it over, --namespace selects another namespace"
                     .into(),
             ),
             PlanError::Shrink { standing, .. } => {
-                Some(format!("ask for {standing} or more below `storage:` in the answers"))
+                Some(format!("set {standing} or more below `storage:` in the answers"))
             }
             PlanError::NoGrowth { class, .. } => Some(format!(
                 "set allowVolumeExpansion on StorageClass {class} if its driver can grow volumes, or keep the size below `storage:`"
@@ -193,7 +195,7 @@ impl PlanError {
                     )
                 }
                 (None, _) => format!(
-                    "set {}={} for every run on this stack, as whoever installed it did",
+                    "set {}={} for every run on this stack, as at its first installation",
                     HelmDriver::VARIABLE,
                     uses.other()
                 ),

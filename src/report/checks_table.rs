@@ -105,7 +105,7 @@ pub(super) mod tests {
             id: id.into(),
             group: group.into(),
             hop: None,
-            statement: "Prometheus keeps samples as long as asked".into(),
+            statement: "Prometheus retains samples for the configured period".into(),
             verdict,
             detail: "retention is 10d, asked was 15d".into(),
             hint: Some("look".into()).filter(|_| matches!(verdict, Verdict::Warn | Verdict::Fail)),
@@ -135,7 +135,7 @@ pub(super) mod tests {
         reads.detail = "not tested, since logs-delivered did not pass".into();
         reads.hop = Some(Hop::LokiGrafana);
         let mut kept = check("loki-retention", "logs", Verdict::Pass);
-        kept.statement = "Loki deletes logs when asked".into();
+        kept.statement = "Loki deletes logs after the configured period".into();
         kept.detail = "7d; the compactor runs every 10m and has deleted 3 chunks since it was started".into();
         let mut assigned = check("address-assigned", "oauth2-proxy", Verdict::Pass);
         assigned.statement = "the tailnet has given Grafana its address".into();

@@ -26,7 +26,7 @@ pub fn findings_table(findings: &[Diagnosis], examined: Examined, style: &Style,
 fn table(findings: &[Diagnosis], examined: Examined, block: &Block, clock: &Clock) -> String {
     let Examined { rules, objects } = examined;
     if findings.is_empty() {
-        let nothing = format!("nothing is wrong that a rule knows: {rules} rules looked at {objects} objects");
+        let nothing = format!("no problems found ({rules} rules, {objects} objects)");
         return wrap(&nothing, "", block.width) + "\n";
     }
     let mut text = String::new();
@@ -142,7 +142,7 @@ pub(super) mod tests {
     fn findings_stand_under_how_bad_they_are() {
         insta::assert_snapshot!(said(&[node(), crash_loop()]), @r#"
 
-        cannot go on
+        blocked
 
           crash-loop
             cause   container loki of Pod loki-0 ends again and again with exit code 1
@@ -171,13 +171,13 @@ pub(super) mod tests {
             next    free space on it
             docs    tailwatch explain node-pressure
 
-        2 findings: 1 cannot go on, 1 worth knowing; 31 rules looked at 204 objects
+        2 findings: 1 blocked, 1 worth knowing; 31 rules looked at 204 objects
         "#);
     }
 
     #[test]
     fn that_nothing_is_wrong_is_reported_with_what_was_looked_at() {
-        assert_eq!(said(&[]), "nothing is wrong that a rule knows: 31 rules looked at 204 objects\n");
+        assert_eq!(said(&[]), "no problems found (31 rules, 204 objects)\n");
     }
 
     #[test]

@@ -103,10 +103,9 @@ mod tests {
         insta::assert_snapshot!(said(StepError::Timeout { why, after, diagnosis: None }), @r"
         error: loki failed in wave 32
           because: not ready within 60 s: Deployment x: 0/1 pods
-        hint: mend what it waits for, or give it more time with --timeout; then run the
-              same command again
-        safe: the waves before wave 32 stand and go on running, no wave after it was
-              started; the same command goes on from what stands
+        hint: fix what it waits for, or raise --timeout, then run the same command again
+        safe: waves before wave 32 are installed and running; later waves were not
+              started; the same command continues from the current state
         ");
     }
 
@@ -130,8 +129,8 @@ mod tests {
                   level=error caller=main.go:66 msg="error initialising"
                   panic: invalid schema, invalid schema, invalid schema, invalid schema…
           next    read all of it: `kubectl -n monitoring logs loki-0 -c loki --previous`
-          safe    the waves before wave 32 stand and go on running, no wave after it was
-                  started; the same command goes on from what stands
+          safe    waves before wave 32 are installed and running; later waves were not
+                  started; the same command continues from the current state
           docs    tailwatch explain crash-loop
         "#);
     }

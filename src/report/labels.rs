@@ -49,8 +49,8 @@ pub(super) fn action_words(action: ActionKind) -> &'static str {
 
 pub(super) fn severity_words(severity: Severity) -> &'static str {
     match severity {
-        Severity::Fatal => "cannot go on",
-        Severity::Deadline => "may mend itself",
+        Severity::Fatal => "blocked",
+        Severity::Deadline => "may recover",
         Severity::Notice => "worth knowing",
     }
 }

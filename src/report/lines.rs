@@ -118,7 +118,7 @@ impl Lines {
         let usual =
             usual.map(|seconds| format!(" ({})", whole(SignedDuration::from_secs(seconds)))).unwrap_or_default();
         let how = match diagnosis.map(|diagnosis| diagnosis.severity) {
-            Some(Severity::Fatal) => "cannot go on".to_owned(),
+            Some(Severity::Fatal) => "blocked".to_owned(),
             _ => format!("takes longer than usual{usual}"),
         };
         let why = diagnosis.map_or_else(|| one_line(waiting), found);

@@ -200,7 +200,7 @@ fn without_secrets<T: Serialize + DeserializeOwned>(facts: T) -> T {
 fn open_log(path: &Path, style: &Style) -> Option<File> {
     let opened = input_file::append(path);
     let reported =
-        |error| problem(&format!("cannot write the log file {}: {error}; the run goes on", path.display()), style);
+        |error| problem(&format!("cannot write the log file {}: {error}; the run continues", path.display()), style);
     opened.map_err(reported).ok()
 }
 

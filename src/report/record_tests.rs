@@ -74,11 +74,11 @@ fn a_run_is_remembered_with_its_times_and_its_checks_in_the_order_of_their_rows(
         _ => None,
     });
     let mut facts = replayed("good");
-    facts.check(&check("kubernetes-version", "before anything is changed", Verdict::Pass));
+    facts.check(&check("kubernetes-version", "preflight", Verdict::Pass));
     let ids: Vec<String> = facts.ordered_checks().into_iter().map(|check| check.id).collect();
     assert_eq!(ids[0], "kubernetes-version");
     assert_eq!(ids[1..], asked.unwrap());
     assert!(facts.steps.iter().all(|step| step.started.is_some() && step.ended.is_some()));
-    facts.check(&check("kubernetes-version", "before anything is changed", Verdict::Fail));
+    facts.check(&check("kubernetes-version", "preflight", Verdict::Fail));
     assert_eq!(facts.checks.iter().filter(|check| check.id == "kubernetes-version").count(), 1);
 }

@@ -64,8 +64,8 @@ fn untrue(check: &CheckResult) -> String {
     let found = cut(&found, LONGEST);
     match (check.hop, found.is_empty()) {
         (Some(_), false) => found.into_owned(),
-        (_, true) => format!("it is not true that {}", check.statement),
-        (None, false) => format!("it is not true that {} ({found})", check.statement),
+        (_, true) => format!("check failed: {}", check.statement),
+        (None, false) => format!("check failed: {} ({found})", check.statement),
     }
 }
 
@@ -140,9 +140,9 @@ mod tests {
 
     #[test]
     fn an_install_is_judged_by_the_checks_of_the_stack_once_they_were_made() {
-        let before = check("rights", "before anything is changed", Verdict::Fail);
+        let before = check("rights", "preflight", Verdict::Fail);
         let refused = said_of(&facts("install", std::slice::from_ref(&before), Ending::ChecksFailed));
-        assert!(refused.starts_with("Not ready: it is not true that Prometheus keeps"), "{refused}");
+        assert!(refused.starts_with("Not ready: check failed: Prometheus retains"), "{refused}");
         let passed = CheckResult { verdict: Verdict::Pass, ..before };
         let mut installed = facts("install", &[passed, check("a", "logs", Verdict::Fail)], Ending::ChecksFailed);
         installed.asked = vec!["a".into()];

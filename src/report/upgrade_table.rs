@@ -16,7 +16,7 @@ pub fn upgrade_table(rows: &[UpgradeRow], style: &Style, width: usize) -> String
         let indent = " ".repeat(console::measure_text_width(&start));
         text += &line(&start, &remark(row), &indent, width);
         if let Some(version) = &row.unverified {
-            let untried = format!("{version} is of a major that was never tried with this tailwatch");
+            let untried = format!("{version} is of a major version that was not tested with this tailwatch");
             text += &line("      ", &style.paint(Tone::Doubtful, &untried), "      ", width);
         }
         for (at, step) in row.path.iter().enumerate() {
@@ -54,7 +54,7 @@ fn path_text(step: &PathRow, style: &Style, width: usize) -> String {
     let mut text = line(&format!("      {:<8}  ", step.to), &format!("{}{crds}", step.what), STEP_INDENT, width);
     let mut more = |words: String| text += &line(STEP_INDENT, &words, STEP_INDENT, width);
     if let Some(repository) = &step.repository {
-        more(format!("the chart is taken from {repository}"));
+        more(format!("the chart comes from {repository}"));
     }
     for change in &step.values {
         more(format!("values: {change}"));
@@ -113,13 +113,12 @@ mod tests {
 
           alloy  6.46.0             nothing newer
           loki   6.46.0 -> 18.11.0  37 newer versions, up to 19.0.0
-              19.0.0 is of a major that was never tried with this
-              tailwatch
+              19.0.0 is of a major version that was not tested with
+              this tailwatch
               7.0.0     the chart moves to the community repository
                         and needs Kubernetes 1.25 or later; CRDs
                         change
-                        the chart is taken from
-                        https://charts.example
+                        the chart comes from https://charts.example
                         values: enterprise is gone; leave it out
                         no way back: data
               8.0.0     the chart moves to the community repository

@@ -134,7 +134,7 @@ fn ask_one(
             let reply = prompt.secret(question.label)?;
             if let Reply::Answer(text) = &reply {
                 if text.is_empty() {
-                    prompt.say("an empty secret is never right");
+                    prompt.say("the secret must not be empty");
                     return ask_one(question, counter, draft, detected, prompt);
                 }
                 draft.set_secret(question.key, Secret::new(text.clone()));
@@ -198,7 +198,7 @@ fn choose_class(
     Ok(reply)
 }
 
-const GO_ON: &str = "go on to the plan";
+const GO_ON: &str = "continue to the plan";
 const CHANGE: &str = "change an answer";
 const STOP: &str = "stop";
 

@@ -33,11 +33,11 @@ pub fn choose_upgrades(
     let widest = choices.iter().map(|choice| choice.component.as_str().len()).max().unwrap_or_default();
     let option = |choice: &UpgradeChoice| {
         let UpgradeChoice { component, from, to, trust } = choice;
-        let untried = if *trust == Trust::Untried { ", a major that was never tried" } else { "" };
+        let untried = if *trust == Trust::Untried { ", an untested major version" } else { "" };
         (format!("{:widest$}  {from} -> {to}{untried}", component.as_str()), *trust == Trust::Tried)
     };
     let options: Vec<(String, bool)> = choices.iter().map(option).collect();
-    let label = "Upgrade (space takes one in or out, Enter goes on)";
+    let label = "Select upgrades (space toggles, Enter confirms)";
     let Some(chosen) = prompt.choose_some(label, &options)? else { return Err(WizardError::Interrupted) };
     Ok(choices.into_iter().enumerate().filter(|(at, _)| chosen.contains(at)).map(|(_, choice)| choice).collect())
 }
@@ -64,7 +64,7 @@ mod tests {
         ];
         let mut prompt = scripted(&[reply]);
         let chosen = choose_upgrades(&mut prompt, choices)?;
-        assert_eq!(prompt.said[1], "loki   1.0.0 -> 9.0.0, a major that was never tried");
+        assert_eq!(prompt.said[1], "loki   1.0.0 -> 9.0.0, an untested major version");
         Ok(chosen.iter().map(|choice| format!("{}={}", choice.component, choice.to)).collect())
     }
 

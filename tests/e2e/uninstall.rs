@@ -236,7 +236,7 @@ fn a_release_of_another_owner_survives(sandbox: &Sandbox) {
     let standing = (sandbox.releases(), claims(sandbox));
     let said = uninstall(sandbox, &["--delete-data", "--yes"]).ended_with(0);
     let reported = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    let expected = "Release in namespace monitoring: loki no run of tailwatch made it; \
+    let expected = "Release in namespace monitoring: loki it was not installed by tailwatch; \
                     `helm uninstall loki -n monitoring` removes it";
     assert!(reported.contains(expected), "{reported}");
     assert_eq!((sandbox.releases(), claims(sandbox)), standing);
@@ -308,7 +308,7 @@ fn the_tailscale_operator_goes_last_and_not_while_others_need_it() {
     let stuck = uninstall(&sandbox, &["--yes", "--timeout", "30s"]).ended_with(5);
     for part in [
         "oauth2-proxy could not be removed",
-        "the Tailscale operator must be running to let go",
+        "the Tailscale operator must be running to remove its finalizer",
         "patch ingress grafana",
     ] {
         assert!(

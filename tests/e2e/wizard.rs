@@ -21,7 +21,7 @@ const PREFILLED: [&str; 11] = [
     "logs for",
     "StorageClass",
     "Volume for metrics",
-    "go on to the plan",
+    "continue to the plan",
 ];
 
 /// A command that gets no variable but its own, in a pseudo-terminal where Ctrl-C counts even if the suite itself was
@@ -83,7 +83,7 @@ fn a_person_who_declines_changes_nothing(sandbox: &Sandbox) {
     }
     let asked = session.exp_string("Your answers:").expect("the summary");
     assert!(!asked.contains(sandbox.variable("AUTH0_CLIENT_SECRET")), "the secret was shown while it was typed");
-    let summary = session.exp_string("go on to the plan").expect("the choice");
+    let summary = session.exp_string("continue to the plan").expect("the choice");
     assert!(summary.contains("https://acme.eu.auth0.com/") && summary.contains("typed"), "{summary}");
     assert!(!summary.contains(sandbox.variable("AUTH0_CLIENT_SECRET")), "the secret was shown in the summary");
     session.send_line("").unwrap();

@@ -31,7 +31,7 @@ pub enum LoginError {
     #[error("the sign-in was denied: {0}")]
     Denied(String),
     /// Nobody came back in the browser.
-    #[error("nobody signed in within {} minutes", super::TIMEOUT.as_secs() / 60)]
+    #[error("no sign-in within {} minutes", super::TIMEOUT.as_secs() / 60)]
     Nobody {
         /// The address that the issuer was reported.
         callback: Option<String>,

@@ -58,7 +58,7 @@ static ROWS: &[Row] = &[
     },
     Row {
         id: "login-groups",
-        statement: "the token tells the person's groups",
+        statement: "the token has the user's groups",
         needs: &["login-token"],
         docs: Some("https://auth0.com/docs/secure/tokens/json-web-tokens/create-custom-claims"),
         judge: groups,
@@ -151,7 +151,7 @@ fn groups(claims: &Claims, settings: &Settings) -> Judgement {
     let claim = settings.auth0.groups_claim.as_str();
     if let Some(value) = claims.get(claim) {
         return pass(match texts(value) {
-            groups if groups.is_empty() => format!("{claim} is there and names no group"),
+            groups if groups.is_empty() => format!("{claim} is empty"),
             groups => format!("{claim} names {}", several(&groups)),
         });
     }
@@ -237,7 +237,7 @@ fn almost<'a>(theirs: &'a [String], allowed: &'a [GroupName]) -> Option<(&'a str
 
 fn userinfo_failure(claims: &Claims) -> String {
     match &claims.userinfo {
-        Some(Err(why)) => format!(", and the userinfo was not told: {why}"),
+        Some(Err(why)) => format!(", and the userinfo endpoint failed: {why}"),
         _ => String::new(),
     }
 }

@@ -110,7 +110,7 @@ fn what_the_token_lacks_may_stand_in_the_userinfo() {
     let checks = of(&some);
     for id in ["login-email", "login-groups"] {
         assert_eq!(row(&checks, id).verdict, Verdict::Fail);
-        assert!(row(&checks, id).detail.ends_with("the userinfo was not told: Request failed"), "{checks:#?}");
+        assert!(row(&checks, id).detail.ends_with("the userinfo endpoint failed: Request failed"), "{checks:#?}");
     }
 }
 
@@ -139,10 +139,10 @@ fn without_a_token_nothing_else_is_judged_and_the_hint_fits_the_reason() {
         (
             LoginError::Nobody { callback: callback() },
             None,
-            "nobody signed in within 5 minutes",
+            "no sign-in within 5 minutes",
             "http://127.0.0.1:4181/callback",
         ),
-        (LoginError::Nobody { callback: None }, None, "nobody signed in", "before it expires"),
+        (LoginError::Nobody { callback: None }, None, "no sign-in within", "before it expires"),
         (LoginError::Denied("access_denied".into()), None, "the sign-in was denied: access_denied", "agree"),
         (
             LoginError::Secret("invalid_client".into()),

@@ -22,12 +22,12 @@ pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
     })
     .within(0)
     .hint("set storage.class to one that the cluster has, or install a storage provisioner"),
-    Row::new("ingress-class", GROUP, "the tailnet's Ingress has somebody who serves it", |known: &Precomputed| {
+    Row::new("ingress-class", GROUP, "an IngressClass tailscale exists or will be installed", |known: &Precomputed| {
         known.finding("ingress-class")
     })
     .within(0)
     .hint("install the Tailscale operator, or answer tailscale.operator with install"),
-    Row::new("helm", GROUP, "helm is there and new enough", |known: &Precomputed| known.finding("helm"))
+    Row::new("helm", GROUP, "helm is installed and new enough", |known: &Precomputed| known.finding("helm"))
         .within(0)
         .hint("install helm, or name it with --helm"),
 ];
@@ -38,7 +38,7 @@ pub(in crate::check) const RENDERED: &[Row<Precomputed>] =
     })
     .within(0)
     .warns()
-    .hint("read what the chart brings, and correct what it ignores below `values:`")];
+    .hint("compare with the chart's values, and correct the keys below `values:` that it ignores")];
 
 /// Judges the cluster and helm against the settings; reads only.
 pub async fn run(
@@ -90,7 +90,7 @@ fn storage(classes: &[(String, bool)], asked: Option<&str>) -> Finding {
         }
         (None, Some((name, _))) => Finding::pass(format!("{name}, the cluster's default")),
         (None, None) => {
-            let finding = Finding::fail("none is asked for and the cluster has no default one");
+            let finding = Finding::fail("storage.class is not set and the cluster has no default StorageClass");
             if names.is_empty() {
                 finding.hinting("install a storage provisioner first")
             } else {

@@ -21,7 +21,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("grafana-healthy", GROUP, "Grafana is healthy", |context| Box::pin(healthy(context)))
         .within(60)
         .hint("see the log of the Grafana pod: `kubectl -n NAMESPACE logs deploy/kube-prometheus-stack-grafana -c grafana`"),
-    Row::new("grafana-anonymous", GROUP, "Grafana lets in everybody who passed oauth2-proxy", |context| {
+    Row::new("grafana-anonymous", GROUP, "Grafana accepts users that oauth2-proxy admitted", |context| {
         Box::pin(anonymous(context))
     })
     .needs(&["grafana-healthy"])
@@ -33,7 +33,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .needs(&["grafana-healthy"])
     .within(15)
     .hint("give Grafana the Secret's password: `kubectl -n NAMESPACE exec deploy/kube-prometheus-stack-grafana -c grafana -- sh -c 'grafana cli admin reset-admin-password \"$GF_SECURITY_ADMIN_PASSWORD\"'`"),
-    Row::new("grafana-role", GROUP, "whoever passed oauth2-proxy has the asked role in Grafana, and no other", |context| {
+    Row::new("grafana-role", GROUP, "users behind oauth2-proxy have exactly the configured role in Grafana", |context| {
         Box::pin(role(context))
     })
     .needs(&["grafana-admin", "grafana-anonymous"])
@@ -192,7 +192,7 @@ async fn dashboards(context: &StackContext) -> Finding {
         .flat_map(|(_, object)| titles(object))
         .collect();
     if wanted.is_empty() {
-        return Finding::skip("the charts bring none");
+        return Finding::skip("the charts have none");
     }
     let answer: Result<Vec<Value>, String> = context.json(GRAFANA, 80, "/api/search?type=dash-db&limit=5000").await;
     not_yet(answer.map(|found| {

@@ -185,7 +185,7 @@ impl Arrival {
             ),
             Arrival::Labels(what) => Finding::fail(what)
                 .at(Hop::PodsAlloy)
-                .hinting("compare discovery.relabel and stage.label_drop of Alloy's configuration with what tailwatch brings"),
+                .hinting("compare discovery.relabel and stage.label_drop of Alloy's configuration with the defaults of tailwatch"),
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
         .of(LOKI)
         .needs(&["loki-ready"])
         .hint("see the log of pod loki-0; 401 means that loki.auth_enabled is on"),
-    Row::new("loki-retention", GROUP, "Loki deletes logs when asked", |context| Box::pin(retention(context)))
+    Row::new("loki-retention", GROUP, "Loki deletes logs after the configured period", |context| Box::pin(retention(context)))
         .of(LOKI)
         .needs(&["loki-ready"])
         .within(15)

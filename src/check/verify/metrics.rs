@@ -19,7 +19,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("prometheus-ready", METRICS, "Prometheus is ready to serve", |context| Box::pin(ready(context)))
         .within(60)
         .hint("see the log of pod prometheus-kube-prometheus-stack-prometheus-0"),
-    Row::new("prometheus-retention", METRICS, "Prometheus keeps samples as long as asked", |context| {
+    Row::new("prometheus-retention", METRICS, "Prometheus retains samples for the configured period", |context| {
         Box::pin(retention(context))
     })
     .needs(&["prometheus-ready"])

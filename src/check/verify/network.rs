@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .needs(&["grafana-healthy"])
     .within(60)
     .at(Hop::Oauth2ProxyGrafana)
-    .hint("whoever reaches Grafana's port is in: use a network plugin that enforces NetworkPolicies (Calico, Cilium, …), and see `kubectl -n NAMESPACE get networkpolicies`"),
+    .hint("any pod that reaches Grafana's port has access: use a network plugin that enforces NetworkPolicies (Calico, Cilium, …), and see `kubectl -n NAMESPACE get networkpolicies`"),
     Row::new("address-assigned", GROUP, "the tailnet has given Grafana its address", |context| {
         Box::pin(address(context))
     })

@@ -33,8 +33,8 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     })
     .within(1)
     .at(Hop::Oauth2ProxyIssuer)
-    .hint("somebody has edited it: `tailwatch plan --diff` shows how, `tailwatch install` puts it back"),
-    Row::new("oauth2-proxy-login-required", GROUP, "nobody reaches Grafana through oauth2-proxy without signing in", |context| {
+    .hint("it was edited: `tailwatch plan --diff` shows how, `tailwatch install` restores it"),
+    Row::new("oauth2-proxy-login-required", GROUP, "oauth2-proxy forwards no request to Grafana without a session", |context| {
         Box::pin(closed(context))
     })
     .needs(&["oauth2-proxy-healthy"])
@@ -160,7 +160,10 @@ async fn judge_configuration(context: &StackContext) -> Result<Finding, String> 
     Ok(if more.is_empty() {
         Finding::pass("")
     } else {
-        Finding::fail(format!("its Deployment has more than was asked for: {}", some_of(&more)))
+        Finding::fail(format!(
+            "its Deployment has arguments or variables that tailwatch does not set: {}",
+            some_of(&more)
+        ))
     })
 }
 
@@ -204,7 +207,7 @@ fn first_difference(found: &str, wanted: &str) -> Option<String> {
     let less = wanted.iter().find(|line| !found.contains(line));
     match (more, less) {
         (Some(more), Some(less)) => Some(format!("it has `{more}`, asked was `{less}`")),
-        (Some(more), None) => Some(format!("it has `{more}`, which was not asked for")),
+        (Some(more), None) => Some(format!("it has `{more}`, which tailwatch does not set")),
         (None, Some(less)) => Some(format!("it lacks `{less}`")),
         (None, None) => None,
     }
@@ -279,7 +282,7 @@ mod tests {
         assert_eq!(open, "it has `allowed_groups = []`, asked was `allowed_groups = [ \"a\" ]`");
         assert_eq!(first_difference("cookie_secure = true", wanted).unwrap(), "it lacks `allowed_groups = [ \"a\" ]`");
         let more = first_difference(&format!("{wanted}skip_auth_routes = [ \"/\" ]"), wanted).unwrap();
-        assert_eq!(more, "it has `skip_auth_routes = [ \"/\" ]`, which was not asked for");
+        assert_eq!(more, "it has `skip_auth_routes = [ \"/\" ]`, which tailwatch does not set");
     }
 
     #[test]

@@ -153,7 +153,9 @@ impl Plugin {
                 return Err(self.error("printed neither a token nor a certificate with its key", next));
             }
             (None, None) => None,
-            _ => return Err(self.error("printed a certificate without its key, or a key alone", next)),
+            _ => {
+                return Err(self.error("printed a certificate without its key, or a key without its certificate", next));
+            }
         };
         Ok(Printed { token: token.map(Secret::new), identity, expires: status.expiration_timestamp })
     }
@@ -176,7 +178,7 @@ impl Plugin {
     fn failed(&self, end: &str, stderr: &[u8]) -> PluginError {
         let said = self.redacted(&String::from_utf8_lossy(stderr));
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-        self.error(&format!("failed ({end}){said}"), "log in again with the tool that the plugin belongs to")
+        self.error(&format!("failed ({end}){said}"), "log in again with the tool that provides the plugin")
     }
 
     /// The end of what it wrote, in one line, without the values of the variables that the kubeconfig gives it.

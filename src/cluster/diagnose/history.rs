@@ -62,7 +62,7 @@ fn sorted(mut ranked: Vec<(usize, Cause)>) -> Vec<Cause> {
 }
 
 fn cause(found: Match, since: jiff::Timestamp, counts: bool) -> Cause {
-    // What has not lasted yet may mend itself.
+    // What has not lasted yet may recover.
     let severity = match found.rule.severity {
         Severity::Fatal if !counts => Severity::Deadline,
         severity => severity,

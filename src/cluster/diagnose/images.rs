@@ -25,7 +25,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "image-registry-unreachable",
         lasts: 20,
         cause: "the node of pod {name} cannot reach the registry of {image}",
-        hint: "see whether the nodes have a way out (DNS, proxy, firewall), or name a mirror for the image under values.{component} in the answers",
+        hint: "see whether the nodes reach it (DNS, proxy, firewall), or name a mirror for the image under values.{component} in the answers",
         ..pull(&[
             "no such host",
             "i/o timeout",

@@ -105,13 +105,13 @@ pub(super) const RULES: &[Rule] = &[
         id: "loki-samples-too-old",
         severity: Severity::Notice,
         cause: "Loki refuses lines of pod logs that are older than it accepts; on a first start that is harmless",
-        hint: "nothing to do in the first minutes; if it goes on, see whether the clocks of the nodes are right",
+        hint: "nothing to do in the first minutes; if it continues, see whether the clocks of the nodes are right",
         ..says("alloy", &["timestamp too old", "entry too far behind"])
     },
     Rule {
         id: "oauth2-proxy-email-not-verified",
         severity: Severity::Notice,
-        cause: "somebody could not sign in because the provider says that the e-mail address isn't verified",
+        cause: "a user could not sign in because the provider reports the e-mail address as not verified",
         hint: "let the person verify the address in Auth0",
         ..says("oauth2-proxy", &["isn't verified"])
     },

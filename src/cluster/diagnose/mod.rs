@@ -61,7 +61,7 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    /// What a row leaves unsaid: it may mend itself, and counts at once.
+    /// What a row leaves unsaid: it may recover, and counts at once.
     const BLANK: Rule = Rule {
         id: "",
         level: Level::Pod,
@@ -146,7 +146,7 @@ pub(super) fn no_answer(release: &TrackedRelease, since: jiff::Timestamp) -> Cau
         evidence: String::new(),
         since,
         log: Vec::new(),
-        hint: "see whether `kubectl get nodes` works with the same kubeconfig and context; the run goes on by itself"
+        hint: "see whether `kubectl get nodes` works with the same kubeconfig and context; the run continues by itself"
             .to_owned(),
         docs: Diagnosis::docs_of("cluster-unreachable"),
     };

@@ -34,7 +34,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         id: "ingress-host-in-use",
-        cause: "Ingress {name} got another host name than it asked for: {said}",
+        cause: "Ingress {name} got another host name than its own: {said}",
         hint: "remove the old device of that name from the tailnet and delete the Ingress once, or choose another grafana.hostname in the answers",
         ..on_ingress(When::Fact(host_taken))
     },

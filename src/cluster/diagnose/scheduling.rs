@@ -60,7 +60,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "host-port-in-use",
         lasts: 15,
-        cause: "another pod has taken a host port that pod {name} needs",
+        cause: "another pod uses a host port that pod {name} needs",
         hint: "find it with `kubectl get pods -A -o wide` on that node (node-exporter uses 9100), or choose another port under values.{component} in the answers",
         ..unscheduled(&["free ports for the requested"])
     },

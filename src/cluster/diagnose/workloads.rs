@@ -35,7 +35,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "hook-failed",
         severity: Severity::Fatal,
         cause: "hook Job {name} of the chart failed",
-        hint: "read its log above; mend the cause, then run the same command again",
+        hint: "read its log above, fix the cause, then run the same command again",
         ..on_workload(When::Look(hook_failed))
     },
     Rule {

@@ -146,7 +146,7 @@ pub async fn uninstall(
         let is_foreign = foreign.contains(&row.name);
         if is_foreign {
             let removal = Some(format!("helm uninstall {} -n {}", row.name, row.namespace));
-            beside.push(Kept { removal, ..release_kept(row, "no run of tailwatch made it") });
+            beside.push(Kept { removal, ..release_kept(row, "it was not installed by tailwatch") });
         }
         !is_foreign
     });
@@ -222,8 +222,8 @@ fn removals(rows: &[CatalogueEntry], standing: &[ReleaseInfo]) -> Vec<Removal> {
             chart: info.chart.clone(),
             from: InstalledRelease::from(info),
             reason: match info.status {
-                ReleaseStatus::Uninstalling => "an interrupted removal goes on".into(),
-                _ => format!("revision {} stands", info.revision),
+                ReleaseStatus::Uninstalling => "an interrupted removal continues".into(),
+                _ => format!("revision {} is installed", info.revision),
             },
         })
     };
@@ -304,8 +304,8 @@ mod tests {
         let order: Vec<(&str, u8)> =
             removals.iter().map(|removal| (removal.component.as_str(), removal.wave)).collect();
         assert_eq!(order, [("alloy", 33), ("kube-prometheus-stack", 30), ("tailscale-operator", 20)]);
-        assert_eq!(removals[0].reason, "an interrupted removal goes on");
-        assert_eq!(removals[1].reason, "revision 3 stands");
+        assert_eq!(removals[0].reason, "an interrupted removal continues");
+        assert_eq!(removals[1].reason, "revision 3 is installed");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) fn judge(intent: &Intent<'_>, live: &[Held], alive: &[ReleaseInfo]) -
         if let (Some(found), Some(brought)) = (found, brought)
             && found > brought
         {
-            let detail = format!("{} is of operator {found}, the chart brings {brought}", crd.object.name);
+            let detail = format!("{} is of operator {found}, the chart has {brought}", crd.object.name);
             let hint = "ask for a chart that is at least as new, with `versions: { kube-prometheus-stack: … }` in the \
                         answers; CRDs are never downgraded";
             return (Finding::fail(detail).hinting(hint), Vec::new());
@@ -111,7 +111,7 @@ fn group(owner: &Owner, crds: &[&Held]) -> String {
     let count = crds.len();
     match owner {
         Owner::Alive(owner) => format!("{count} CRDs are of {owner} ({versions})"),
-        Owner::Gone(owner) => format!("{count} CRDs were left by {owner} ({versions}) and are taken over"),
+        Owner::Gone(owner) => format!("{count} CRDs of {owner} ({versions}) are taken over"),
         Owner::Ours => format!("{count} CRDs are ours ({versions})"),
     }
 }
@@ -159,7 +159,7 @@ mod tests {
         for ownership in [Ownership::Respect, Ownership::Take] {
             let (verdict, detail, _) = judged(live("0.87.0", None, &["tailwatch"]), &[], ownership);
             assert_eq!(verdict, State::Fail);
-            assert_eq!(detail, "probes.monitoring.coreos.com is of operator 0.87.0, the chart brings 0.86.2");
+            assert_eq!(detail, "probes.monitoring.coreos.com is of operator 0.87.0, the chart has 0.86.2");
         }
     }
 
@@ -178,7 +178,7 @@ mod tests {
             assert_eq!((verdict, taken), (State::Pass, 0), "{crd:?}: {detail}");
         }
         let (_, detail, _) = judged(live("0.80.0", None, &["kubectl-create"]), &[], Ownership::Respect);
-        assert_eq!(detail, "1 CRDs were left by field manager kubectl-create (operator 0.80.0) and are taken over");
+        assert_eq!(detail, "1 CRDs of field manager kubectl-create (operator 0.80.0) are taken over");
     }
 
     #[test]

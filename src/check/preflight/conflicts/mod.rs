@@ -24,7 +24,7 @@ use crate::stack::Release;
 const STACK: &str = "kube-prometheus-stack";
 
 pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
-    Row::new("release-conflict", GROUP, "no other release of these charts meets the stack", |known: &Precomputed| {
+    Row::new("release-conflict", GROUP, "no conflicting release of these charts exists", |known: &Precomputed| {
         known.finding("release-conflict")
     })
     .within(0)
@@ -38,7 +38,7 @@ pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
     )
     .within(0)
     .hint("let the stack take them over with --adopt, or use another cluster; newer ones need a newer chart"),
-    Row::new(OWNERSHIP, GROUP, "no object of the stack stands already as another owner's", |known: &Precomputed| {
+    Row::new(OWNERSHIP, GROUP, "no object of the stack exists with another owner", |known: &Precomputed| {
         known.finding(OWNERSHIP)
     })
     .within(0)

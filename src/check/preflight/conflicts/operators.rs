@@ -97,10 +97,10 @@ pub(super) fn judge(wanted: &[&Release], operators: &[Operator]) -> Finding {
         denied.is_some_and(|denied| denied.iter().any(|name| name == namespace))
     };
     if foreign.iter().all(is_left_alone) {
-        return Finding::pass(format!("{}: each leaves the other's namespace alone", listed(&foreign)));
+        return Finding::pass(format!("{}: each watches its own namespaces only", listed(&foreign)));
     }
     let detail =
-        format!("{}: leaves namespace {} alone, but ours watches every other", listed(&foreign), ours.namespace);
+        format!("{}: does not watch namespace {}, but ours watches every other", listed(&foreign), ours.namespace);
     let hint =
         "name its namespaces under values.kube-prometheus-stack.prometheusOperator.denyNamespaces in the answers";
     Finding::warn(detail).hinting(hint)

@@ -171,9 +171,11 @@ fn judge_client(reaction: &Reaction, id: &str) -> Finding {
             "the application must be allowed the authorization code flow (in Auth0: a Regular Web Application)",
         ),
         Reaction::Doubtful(error) => Finding::warn(format!("it knows {id}, and answers with an error: {error}"))
-            .hinting("sign in once after the installation, and look at the log of the identity provider"),
-        Reaction::KnownError(_) => Finding::skip("not told apart from the callback URL by the identity provider"),
-        Reaction::Unclear(text) => Finding::skip(format!("its answer does not tell: {text}")),
+            .hinting("sign in once after the installation, and read the log of the identity provider"),
+        Reaction::KnownError(_) => {
+            Finding::skip("the identity provider's answer does not distinguish it from the callback URL")
+        }
+        Reaction::Unclear(text) => Finding::skip(format!("its answer is inconclusive: {text}")),
     }
 }
 
@@ -258,12 +260,12 @@ async fn secret(identity: &Identity) -> Finding {
     }
     match said.as_ref().map(|said| (said.status, judge_exchange(said))) {
         Err(unanswered) => unanswered.finding(),
-        Ok((_, Verdict::Right)) => Finding::pass("it was taken, and only the made-up code was refused"),
+        Ok((_, Verdict::Right)) => Finding::pass("it was accepted; only the made-up code was rejected"),
         Ok((status, Verdict::Wrong)) => Finding::fail(format!("it is refused: the token endpoint answers {status}")),
         Ok((_, Verdict::NotAllowed)) => Finding::fail("the application may not exchange codes for tokens")
             .hinting("allow it the grant type authorization_code (in Auth0: Advanced → Grant Types)"),
         Ok((status, Verdict::Unknown)) => {
-            Finding::skip(format!("the token endpoint answers {status}, which tells nothing about the secret"))
+            Finding::skip(format!("the token endpoint answers {status}, which is inconclusive"))
         }
     }
 }

@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row<Identity>] = &[
         Box::pin(keys(identity))
     })
     .needs(&[DISCOVERY])
-    .hint("every token is refused without them: look at the signing keys of the identity provider"),
+    .hint("every token is rejected without them: check the signing keys of the identity provider"),
 ];
 
 /// The discovery document (OpenID Connect Discovery 1.0, section 3), as far as it matters here.

@@ -60,12 +60,12 @@ pub enum Proof {
 }
 
 pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
-    Row::new("permissions", GROUP, "this context may do everything that the plan does", |known: &Precomputed| {
+    Row::new("permissions", GROUP, "the current context has all required permissions", |known: &Precomputed| {
         known.finding("permissions")
     })
     .within(0)
     .hint("use a context with cluster-admin rights, or have somebody who has them grant what is named above"),
-    Row::new("host-ports", GROUP, "the ports of the nodes that the stack needs are free", |known: &Precomputed| {
+    Row::new("host-ports", GROUP, "the host ports that the stack needs are free", |known: &Precomputed| {
         known.finding("host-ports")
     })
     .within(0)
@@ -75,7 +75,7 @@ pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
     })
     .within(0)
     .hint("raise the quota (`kubectl -n NAMESPACE describe quota`), or lower replicas and requests under `values:`"),
-    Row::new("tailnet", GROUP, "the tailnet has the asked name, and gives certificates", |known: &Precomputed| {
+    Row::new("tailnet", GROUP, "the tailnet has the configured name, and gives certificates", |known: &Precomputed| {
         known.finding("tailnet")
     })
     .within(0)

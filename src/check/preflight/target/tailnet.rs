@@ -124,7 +124,7 @@ pub(super) fn judge(tailnet: &Tailnet) -> Finding {
 fn by_machine(machine: &TailnetStatus, tailnet: &Tailnet) -> Finding {
     let asked = tailnet.asked.as_str();
     if !machine.resolves_names {
-        return Finding::fail(format!("MagicDNS is off in {asked}, so nobody would find {}", tailnet.address))
+        return Finding::fail(format!("MagicDNS is disabled in {asked}, so {} would not resolve", tailnet.address))
             .hinting("turn MagicDNS on, on the DNS page of the Tailscale admin console");
     }
     if !machine.gives_certificates {
