@@ -73,7 +73,7 @@ pub fn is_open_to_others(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o077 != 0)
 }
 
-/// What stands there, where it is nothing to append to.
+/// The kind of file, if it cannot be appended to.
 pub fn unfit_for_appending(path: &Path) -> Option<&'static str> {
     let facts = std::fs::metadata(path).ok()?;
     match other(path, &facts)? {
@@ -82,7 +82,7 @@ pub fn unfit_for_appending(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Opens a file to append to it. A pipe that nobody reads is an error, and one that is full loses what does not fit: a log
+/// Opens a file to append to it. A pipe without a reader is an error, and one that is full loses what does not fit: a log
 /// never keeps a run waiting (open(2), O_NONBLOCK).
 pub fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
@@ -139,7 +139,7 @@ mod tests {
         assert!(is_open_to_others(&file) && !is_open_to_others(&pipe));
         assert_eq!(unfit_for_appending(&pipe), Some("a named pipe"));
         assert_eq!(unfit_for_appending(Path::new("/dev/null")), None);
-        assert!(append(&pipe).is_err(), "nobody reads it");
+        assert!(append(&pipe).is_err(), "a pipe without a reader");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// The proxies of an environment, and what goes past them.
+/// The proxies of an environment, and the destinations that bypass them.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyRules {
     http: Option<Url>,
@@ -54,7 +54,7 @@ impl ProxyRules {
         }
     }
 
-    /// The proxy of a request to this address. `Err`: Go refuses HTTP_PROXY in a CGI process.
+    /// The proxy of a request to this address. `Err`: Go rejects HTTP_PROXY in a CGI process.
     pub fn proxy_of(&self, address: &Url) -> Result<Option<&Url>, &'static str> {
         let proxy = match address.scheme() {
             "https" => self.https.as_ref(),

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The writes of a run that took effect, or may have. Cheap to clone; every clone counts into the same record.
 ///
 /// Guarantee: while [`Writes::state`] is [`ClusterState::Unchanged`], the run has sent no write that the API server
-/// did not refuse.
+/// did not reject.
 #[derive(Clone, Debug, Default)]
 pub struct Writes(Arc<AtomicUsize>);
 
-/// What a run knows of its own effect on the cluster.
+/// Effect of a run on the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClusterState {
     /// It wrote nothing.
@@ -21,8 +21,8 @@ pub enum ClusterState {
 }
 
 impl Writes {
-    /// A write is about to be sent. It counts until its refusal is known, since one without an answer may have taken
-    /// effect.
+    /// A write is about to be sent. It counts until it is known to be rejected, since a write without a response may
+    /// have taken effect.
     pub fn begin(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! `tailwatch answers`: the answers file without a cluster.
+//! `tailwatch answers`: commands on the answers file, without a cluster.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ pub(super) fn run(global: &GlobalArgs, command: AnswersCommand) -> Result<u8, Er
     Ok(error::OK)
 }
 
-/// The file alone must be enough, with its secrets' sources.
+/// Checks the file by itself, including the sources of its secrets.
 fn check(global: &GlobalArgs, file: PathBuf) -> Result<u8, Error> {
     let arguments = SettingsArgs { answers: Some(file.clone()), ..SettingsArgs::default() };
     let draft = config::load(&settings_sources(global, &arguments))?;

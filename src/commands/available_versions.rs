@@ -1,4 +1,4 @@
-//! What stands, and which versions the repositories have of it. Reads only.
+//! Installed releases, and the chart versions that the repositories offer for them. Reads only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::stack::{Catalogue, ChartPlace};
 /// Version by component.
 pub(super) type Versions = BTreeMap<ComponentName, Version>;
 
-/// The releases of the stack that stand.
+/// The installed releases of the stack.
 pub(super) async fn standing(
     (cluster, helm): (&Cluster, &Helm),
     catalogue: &Catalogue,
@@ -36,8 +36,7 @@ pub(super) async fn standing(
     if found.is_empty() { Err(PlanError::NothingInstalled { namespace }.into()) } else { Ok(found) }
 }
 
-/// What the repositories offer of what stands, in the order of the catalogue; every repository is asked once, all side
-/// by side.
+/// Available versions of installed releases, in the order of the catalogue; repositories are queried in parallel.
 pub(super) async fn offers(
     helm: &Helm,
     catalogue: &Catalogue,

@@ -1,4 +1,4 @@
-//! Reaches the cluster and helm side by side; nothing is changed.
+//! Connects to the cluster and starts helm in parallel; nothing is changed.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -88,8 +88,8 @@ pub(super) async fn connect_by(
     Ok(Connected { cluster, helm, draft: merged, kept })
 }
 
-/// What was read of the cluster, or failed there, counts only while it is the cluster of the beginning. It ends
-/// when the API server does not answer, whatever waits for it: helm takes its time.
+/// A result or error of the cluster counts only while it is still the cluster of the run's start. The future ends when
+/// the API server does not answer: helm would wait much longer.
 pub(super) async fn of_one_cluster<T>(
     cluster: &Cluster,
     work: impl Future<Output = Result<T, Error>>,

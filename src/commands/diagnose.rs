@@ -1,4 +1,4 @@
-//! `tailwatch diagnose`: every rule over the installed stack as it stands; nothing is changed.
+//! `tailwatch diagnose`: evaluates every diagnosis rule on the installed stack; nothing is changed.
 
 use futures::future::try_join_all;
 use serde::Serialize;
@@ -61,7 +61,7 @@ pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8,
     if hindered > 0 { Err(Error::Hindered { findings: hindered }) } else { Ok(error::OK) }
 }
 
-/// Every release that stands, with what is looked at.
+/// Every installed release, with its objects.
 async fn releases(
     (cluster, helm): (&Cluster, &Helm),
     rows: &[CatalogueEntry],

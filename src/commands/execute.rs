@@ -1,4 +1,4 @@
-//! The run itself: lock, waves, checks, and the one `run-finished` at the end.
+//! Executes a plan: lock, waves, checks, and one `run-finished` event at the end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,25 +24,25 @@ use crate::plan::{self, Plan};
 use crate::report::{self, Mode, Record, style::Style};
 use crate::stack;
 
-/// How to run.
+/// Options of a run.
 #[derive(Clone, Copy)]
 pub(super) struct ExecuteOptions<'a> {
     /// The subcommand, for events.
     pub(super) command: &'static str,
     pub(super) signals: &'a Signals,
-    /// What the reports in files will tell.
+    /// Recorder of the report files.
     pub(super) record: &'a Record,
     pub(super) wave_timeout: Duration,
     /// How long to wait for a lock that another run holds.
     pub(super) lock_timeout: Duration,
     pub(super) skip_verify: bool,
-    /// What may be done with objects of others.
+    /// Which objects of other owners may be taken over.
     pub(super) ownership: Ownership,
-    /// Whether majors that were never tried are agreed to.
+    /// Whether untried major versions are accepted.
     pub(super) allow_unverified: bool,
-    /// Whether nobody is asked to confirm the plan.
+    /// Whether the plan runs without a confirmation prompt.
     pub(super) yes: bool,
-    /// The plan that the run's own has to equal.
+    /// The reviewed plan that the run's own plan must equal.
     pub(super) reviewed: Option<&'a Reviewed>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Target {
     pub(super) helm: Helm,
 }
 
-/// How long the look at a failed stack may take.
+/// Timeout of the diagnosis after a failure.
 const DIAGNOSIS: Duration = Duration::from_secs(15);
 
 /// Runs the surveyed plan and verifies. Returns the exit code, or the error that is rendered last.
@@ -100,7 +100,7 @@ pub(super) async fn execute(
         steps,
     });
     if mode == Mode::Json {
-        // People have read them with the plan.
+        // They were shown with the plan.
         for message in survey.prepared.notices.iter().cloned() {
             events.send(Event::Notice { message, hint: None });
         }
@@ -136,7 +136,7 @@ pub(super) async fn execute(
     ended.map_err(|error| *error.error)
 }
 
-/// Takes the lock where something will change, and makes sure that what was planned from still stands.
+/// Acquires the lock if the plan changes anything, and checks that the plan is not stale.
 async fn lock(
     context: &EngineContext,
     settings: &Settings,
@@ -167,8 +167,8 @@ async fn lock(
     }
 }
 
-/// The record goes first: a run that ends between the two leaves the older answers, of which the record confirms all
-/// that did not change.
+/// The record is written first: a run that ends between the two writes leaves the older answers, and the record still
+/// confirms those that did not change.
 async fn save_answers(context: &EngineContext, settings: &Settings, survey: &Survey) -> Result<(), ClusterError> {
     let salt = context.cluster.answers_salt(settings.namespace.as_str()).await?;
     context.cluster.record_answers(settings, &salt).await?;
@@ -203,13 +203,13 @@ pub(super) fn with_usual_seconds(mut steps: Vec<PlannedStep>, journal: &Journal)
     steps
 }
 
-/// What is looked at after a failure.
+/// The scope of the diagnosis after a failure.
 struct Diagnosed {
     releases: Vec<TrackedRelease>,
 }
 
 impl Diagnosed {
-    /// Tells what the rules find in the stack as it stands; a cluster that does not answer finds nothing.
+    /// Reports the diagnosis of the installed stack; without an answer of the cluster nothing is reported.
     async fn emit(&self, context: &EngineContext, events: &Events) {
         if context.cluster.silent_since().is_some() {
             return;

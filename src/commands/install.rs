@@ -26,7 +26,7 @@ use crate::wizard::{self, Detected, Scope};
 /// The guided installation; without a terminal it never prompts.
 pub(super) async fn guided(global: &GlobalArgs, signals: &Signals, record: &Record) -> Result<u8, Error> {
     if Audience::of(global) == Audience::Nobody {
-        let why = if global.quiet { "asks its questions, so --quiet must be left out" } else { "needs a terminal" };
+        let why = if global.quiet { "is interactive and does not support --quiet" } else { "needs a terminal" };
         return Err(Error::Usage {
             message: format!("the guided installation {why}"),
             hint: Some(
@@ -50,7 +50,7 @@ pub(super) async fn guided(global: &GlobalArgs, signals: &Signals, record: &Reco
     proceed(&global, &arguments, draft, run).await
 }
 
-/// What the environment says of flags that the guided mode has none of.
+/// Environment variables of flags that the guided mode does not have.
 fn twins<T: clap::Args>() -> Result<T, Error> {
     cli::from_environment().map_err(|error| Error::Usage { message: error.to_string().trim().to_owned(), hint: None })
 }
@@ -74,17 +74,17 @@ pub(super) async fn install(
 /// A person, or `--yes`.
 pub(super) fn somebody_confirms(global: &GlobalArgs, arguments: &InstallArgs) -> Result<(), Error> {
     if Audience::of(global) == Audience::Nobody && arguments.ask_secrets {
-        let hint = "leave --ask-secrets out, and give the secret in AUTH0_CLIENT_SECRET or in a file";
-        return Err(Audience::refused(global, "nobody can be asked for a secret", hint));
+        let hint = "omit --ask-secrets and set AUTH0_CLIENT_SECRET, or a file as source of the secret";
+        return Err(Audience::refused(global, "cannot ask for a secret", hint));
     }
     if Audience::of(global) == Audience::Nobody && !arguments.yes {
-        let hint = "add --yes, or look at the plan first with `tailwatch plan`";
-        return Err(Audience::refused(global, "nobody can confirm the plan", hint));
+        let hint = "add --yes, or review the plan first with `tailwatch plan`";
+        return Err(Audience::refused(global, "cannot ask for confirmation of the plan", hint));
     }
     Ok(())
 }
 
-/// How often it is planned afresh when what stands changes under the plan.
+/// How often a stale plan is computed again.
 pub(super) const PLANS: u32 = 3;
 
 struct Run<'a> {
@@ -98,7 +98,7 @@ struct Run<'a> {
 async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run: Run<'_>) -> Result<u8, Error> {
     let options = options("install", arguments, (run.signals, run.record))?;
     let options = ExecuteOptions { reviewed: run.reviewed, ..options };
-    // Wrong variables are told before anything is changed.
+    // Invalid variables are reported before anything is changed.
     let login: LoginArgs = twins()?;
     emit_notices(draft.notices(), global);
     let reported = draft.notices().len();
@@ -121,7 +121,7 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     Ok(code)
 }
 
-/// How to run, as the flags say.
+/// Options from the flags.
 pub(super) fn options<'a>(
     command: &'static str,
     arguments: &InstallArgs,
@@ -166,7 +166,7 @@ pub(super) async fn carry_out(
     let confirmed = if options.yes { Audience::Nobody } else { Audience::of(global) };
     for _ in 1..PLANS {
         match plan_and_execute(global, &target, settings, confirmed, options).await {
-            // A helm that outlived its killed run may have ended in the meantime.
+            // The helm process of a killed run may have ended in the meantime.
             Err(Error::Plan(PlanError::Stale { what })) => {
                 report::notice(&format!("{what} changed in the meantime; planning again"), &style);
             }
@@ -176,7 +176,7 @@ pub(super) async fn carry_out(
     plan_and_execute(global, &target, settings, confirmed, options).await
 }
 
-/// The plan that is shown, and confirmed where somebody is asked, is the one that is executed.
+/// The plan that is shown and confirmed is the plan that is executed.
 async fn plan_and_execute(
     global: &GlobalArgs,
     target: &Target,
@@ -217,7 +217,7 @@ async fn plan_and_execute(
     execute(global, target.clone(), settings, survey, options).await
 }
 
-/// What would fail later is told before the first change.
+/// Reports errors of later steps before the first change.
 fn refuse_failed(checks: &[CheckResult], style: &Style, record: &Record) -> Result<(), Error> {
     record.checks(checks);
     let failed: Vec<_> = checks.iter().filter(|check| check.verdict == Verdict::Fail).cloned().collect();
@@ -232,7 +232,7 @@ pub(super) fn cluster_name(cluster: &Cluster) -> String {
     cluster.context().map(|context| format!("{context} ")).unwrap_or_default()
 }
 
-/// What was never tried, and whose pods are replaced by taking them over, is part of what is agreed to.
+/// The question names untried versions, and workloads with pods that a takeover replaces.
 fn question(cluster: &Cluster, untried: &[Untried], taken: &[String]) -> String {
     let named: Vec<String> = untried.iter().map(|step| format!("{} {}", step.component, step.version)).collect();
     let risk = if named.is_empty() { String::new() } else { format!(", with {} untried", named.join(" and ")) };
@@ -241,7 +241,7 @@ fn question(cluster: &Cluster, untried: &[Untried], taken: &[String]) -> String 
     format!("Change the cluster {}as planned{risk}{replaced}?", cluster_name(cluster))
 }
 
-/// Whether a secret that the cluster keeps is asked for again.
+/// Whether to prompt for a secret that the cluster already stores.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Secrets {
     Keep,
@@ -293,14 +293,14 @@ pub(super) fn parse_lock_timeout(text: &str) -> Result<Duration, Error> {
     duration("--lock-timeout", text, Duration::ZERO)
 }
 
-/// The longest that a flag may ask for.
+/// The longest duration of a flag.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A flag's duration of at least so much, and of at most 24 h.
 pub(super) fn duration(flag: &str, text: &str, least: Duration) -> Result<Duration, Error> {
     let parsed = text.parse().ok().and_then(|parsed: jiff::SignedDuration| Duration::try_from(parsed).ok());
     parsed.filter(|duration| (least..=LONGEST).contains(duration)).ok_or_else(|| Error::Usage {
-        message: format!("{flag} {text} is no duration of at least {} s and at most 24 h", least.as_secs()),
+        message: format!("{flag} {text} is not a duration of at least {} s and at most 24 h", least.as_secs()),
         hint: Some("write it like 10m, 90s or 1h30m".into()),
     })
 }

@@ -1,4 +1,4 @@
-//! The lock that every run that changes something holds, and what must still be so once it is held.
+//! The lock of runs that change the cluster, and the preconditions that are checked while it is held.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -14,29 +14,29 @@ use crate::plan::{InstalledRelease, PlanError};
 use crate::report::{self, style::Style};
 use crate::stack::TAILWATCH;
 
-/// How long a lock stays ours without a heartbeat.
+/// Duration of the lease without a heartbeat.
 const LOCK_TTL: Duration = Duration::from_secs(20);
 /// Pause between two tries while another run holds the lock.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long the lock may take before a person is told that it does.
+/// Delay before waiting for the lock is reported.
 const QUIET_WAIT: Duration = Duration::from_secs(3);
 
-/// How long to wait for a lock that another run holds, and how that is reported.
+/// Timeout for a lock that another run holds, and how waiting is reported.
 #[derive(Clone, Copy)]
 pub(super) struct Waiting<'a> {
     pub(super) timeout: Duration,
     pub(super) style: &'a Style,
 }
 
-/// A release as a plan found it.
+/// State of a release at planning time.
 pub(super) struct Planned<'a> {
     pub(super) namespace: &'a str,
     pub(super) release: &'a str,
-    /// `None`: it did not stand.
+    /// `None`: not installed.
     pub(super) from: Option<&'a InstalledRelease>,
 }
 
-/// Does something again while the API server does not answer, as long as the wave may take.
+/// Retries while the API server does not answer, up to the timeout of a wave.
 pub(super) async fn while_unreachable<T, F>(context: &EngineContext, work: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
@@ -44,9 +44,9 @@ where
     work.retry(engine::pauses(context.wave_timeout)).when(Error::is_unreachable).await
 }
 
-/// Takes the lock of a namespace that stands; where another run holds it, tries again for so long.
+/// Acquires the lock of an existing namespace; retries while another run holds it, up to the timeout.
 pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Waiting<'_>) -> Result<Lease, Error> {
-    // In containers every run may be 1@ci; no two are the same all the same.
+    // In containers every run may be 1@ci, so the identity has a random part.
     let holder = format!("{}@{}/{:08x}", std::process::id(), host_name(), rand::random::<u32>());
     let host = context.machine.as_ref();
     let wait_limit = context.wave_timeout;
@@ -63,7 +63,7 @@ pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Wait
                 if !reported {
                     let seconds = waiting.timeout.as_secs();
                     let held = error.source().map(ToString::to_string).unwrap_or_default();
-                    report::notice(&format!("{held}; waiting for its end, up to {seconds} s"), waiting.style);
+                    report::notice(&format!("{held}; waiting up to {seconds} s for its end"), waiting.style);
                     reported = true;
                 }
                 tokio::time::sleep(AGAIN).await;
@@ -73,7 +73,7 @@ pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Wait
     }
 }
 
-/// A lock that is not had at once is reported, since its holder is given time to show that it lives.
+/// Reports a lock that is not acquired at once: its holder has some time to renew it.
 pub(super) async fn retry_unreachable<T>(
     context: &EngineContext,
     style: &Style,
@@ -88,15 +88,15 @@ pub(super) async fn retry_unreachable<T>(
     }
     let message = if context.machine.is_alone() {
         let seconds = LOCK_TTL.as_secs();
-        format!("another run may hold the lock; waiting up to {seconds} s for a sign of life of it")
+        format!("the lock may be held by another run; waiting up to {seconds} s for its heartbeat")
     } else {
         let seconds = context.wave_timeout.max(LOCK_TTL).as_secs();
         format!(
-            "an earlier run of this machine, or the helm that it left behind, is at work; waiting up to {seconds} s for its end"
+            "a previous run on this host, or its helm process, is still active; waiting up to {seconds} s for its end"
         )
     };
     report::notice(&message, style);
-    // A lock that was taken in this very moment goes stale by itself.
+    // A lock that was acquired at this moment expires by itself.
     tokio::select! {
         biased;
         () = context.cancel.cancelled() => Err(Error::Interrupted),
@@ -104,7 +104,7 @@ pub(super) async fn retry_unreachable<T>(
     }
 }
 
-/// An error where a release is not as it was planned from.
+/// An error if a release has changed since the plan.
 pub(super) async fn unchanged_since<'a>(helm: &Helm, planned: impl Iterator<Item = Planned<'a>>) -> Result<(), Error> {
     let mut namespaces: BTreeMap<&str, Vec<Planned<'_>>> = BTreeMap::new();
     for release in planned {

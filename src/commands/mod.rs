@@ -1,4 +1,4 @@
-//! One small file a subcommand: wiring only. Decisions live in the modules below.
+//! One file for each subcommand. Wiring only; rules are in the modules below.
 
 mod answers;
 mod available_versions;
@@ -55,7 +55,7 @@ pub fn run(cli: Cli) -> Result<u8, CommandError> {
     ended
 }
 
-/// What clap refused of a command line, with the events that its command ends with; the code is the exit code.
+/// Renders a command line error of clap and the final events of its command; returns the exit code.
 pub fn refuse(refusal: &clap::Error, arguments: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(command) = cli::streaming_command(arguments).filter(|_| refusal.exit_code() != 0) {
         run_finished::refused(command, refusal);
@@ -78,7 +78,7 @@ fn with_reports(global: &GlobalArgs, command: Option<Command>, run: Run<'_>) -> 
     ended
 }
 
-/// What is recorded of a run.
+/// Records of a run.
 #[derive(Clone, Copy)]
 struct Run<'a> {
     record: &'a Record,
@@ -87,7 +87,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// What ends the program where a command does not notice its signal: the same last words, in the same order.
+    /// Ends the program if a command does not notice its signal, with the same final output in the same order.
     fn abandon(self, global: &GlobalArgs, streams: Option<&'static str>) -> Abandoned {
         let (global, record, writes, started) =
             (global.clone(), self.record.clone(), self.writes.clone(), self.started);
@@ -105,7 +105,7 @@ impl Run<'_> {
     }
 }
 
-/// Writes the last words of a command that is ended from outside; returns the exit code.
+/// Writes the final output of a command that a signal ends; returns the exit code.
 #[derive(Clone)]
 struct Abandoned(Arc<dyn Fn(Error) -> u8 + Send + Sync>);
 
@@ -167,7 +167,7 @@ fn print_bytes(bytes: &[u8]) -> Result<u8, Error> {
     Ok(error::OK)
 }
 
-/// Runs a command's future; a signal before anything was changed ends it, and so does a bug, whose lock is let go.
+/// Runs a command's future; a signal before anything was changed ends it, and so does a panic, which releases the lock.
 fn drive<F: Future<Output = Result<u8, Error>>>(
     (writes, abandoned): (&Writes, Abandoned),
     command: impl FnOnce(Signals) -> F,
@@ -218,7 +218,7 @@ fn settings_sources(global: &GlobalArgs, arguments: &crate::cli::SettingsArgs) -
 mod tests {
     use super::*;
 
-    /// A variable that stands for a flag must not be told to answer nothing.
+    /// A variable of a flag must not be reported as unknown.
     #[test]
     fn every_flags_variable_is_known() {
         let root = Cli::command();

@@ -1,4 +1,4 @@
-//! `tailwatch plan`: what install would do and why, without changing anything.
+//! `tailwatch plan`: the steps of an install and their reasons, without changing anything.
 
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ use crate::plan::{StepDiff, diffs};
 use crate::report::{self, style::Style};
 use crate::write_record::Writes;
 
-/// What to show, and what is agreed to.
+/// Options of the command.
 #[derive(Clone, Copy)]
 pub(super) struct PlanOptions<'a> {
     pub(super) diff: bool,
@@ -35,7 +35,7 @@ struct PlanDocument {
     cluster: PlannedCluster,
     steps: Vec<PlannedStep>,
     notices: Vec<String>,
-    /// Checks that `install` would stop at.
+    /// Checks that would fail `install`.
     failed: Vec<CheckResult>,
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<Vec<StepDiff>>,

@@ -13,10 +13,10 @@ use crate::helm::Ownership;
 use crate::input_file;
 use crate::plan::{FORMAT, PlanError, Review, ReviewedPlan};
 
-/// Larger files are refused unread, in bytes.
+/// Limit of the file, in bytes.
 const LARGEST: u64 = 16 << 20;
 
-/// What was surveyed, as a file has it.
+/// The content of the file.
 pub(super) fn reviewed(cluster: &Cluster, settings: &Settings, survey: &Survey, ownership: Ownership) -> ReviewedPlan {
     let identity = cluster.identity().to_string();
     let mut takeovers: Vec<String> =
@@ -32,11 +32,11 @@ pub(super) fn reviewed(cluster: &Cluster, settings: &Settings, survey: &Survey, 
     ReviewedPlan::of(&survey.plan, review, archive)
 }
 
-/// Writes it whole or not at all.
+/// Writes the file atomically.
 pub(super) fn write(path: &Path, plan: &ReviewedPlan) -> Result<(), Error> {
     let unwritable = |error: std::io::Error| Error::Usage {
         message: format!("--out {} cannot be written: {error}", path.display()),
-        hint: Some("name a file in a folder that exists and can be written to".into()),
+        hint: Some("choose a file in an existing folder with write permission".into()),
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".tailwatch-").tempfile_in(folder).map_err(unwritable)?;
@@ -57,7 +57,7 @@ impl Reviewed {
         Ok(Reviewed { path: path.to_owned(), plan: read(path)? })
     }
 
-    /// An error if the plan that was made now is another one.
+    /// An error if the current plan differs.
     pub(super) fn confirm(&self, now: &ReviewedPlan) -> Result<(), Error> {
         let file = self.path.display().to_string();
         self.plan.difference(now).map_or(Ok(()), |why| Err(PlanError::Reviewed { file, why }.into()))

@@ -1,4 +1,4 @@
-//! From settings to what an install would do: the survey, and every check that needs it. Reads only.
+//! From settings to a plan: the survey, and every check that needs it. Reads only.
 
 use crate::check::preflight::oidc;
 use crate::check::preflight::target::Proof;
@@ -12,23 +12,23 @@ use crate::event::{CheckResult, Verdict};
 use crate::helm::Ownership;
 use crate::plan::PlanError;
 
-/// What an install would do, and what stands against it.
+/// A plan, and the checks that would fail it.
 pub(super) struct Proposal {
     pub(super) survey: Survey,
-    /// Checks of the target, those that failed included.
+    /// Checks of the target, including failed ones.
     pub(super) checks: Vec<CheckResult>,
-    /// Workloads whose pods are replaced by taking them over.
+    /// Workloads with pods that a takeover replaces.
     pub(super) restarts: Vec<String>,
 }
 
 impl Proposal {
-    /// Checks that an install would stop at.
+    /// Checks that would fail an install.
     pub(super) fn failed(&self) -> impl Iterator<Item = &CheckResult> {
         self.checks.iter().filter(|check| check.verdict == Verdict::Fail)
     }
 }
 
-/// What is agreed to before a plan is made.
+/// Options that affect the plan.
 #[derive(Clone, Copy)]
 pub(super) struct Consent {
     pub(super) ownership: Ownership,
@@ -37,7 +37,7 @@ pub(super) struct Consent {
     pub(super) provider: Provider,
 }
 
-/// Whether the identity provider is asked, which leaves a failed exchange in its log.
+/// Whether to query the identity provider, which logs a failed exchange.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Provider {
     Ask,

@@ -1,4 +1,4 @@
-//! `tailwatch preflight`: every check that can be made before anything is changed.
+//! `tailwatch preflight`: all preflight checks.
 
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ async fn checks(
     record: &Record,
 ) -> Result<Vec<CheckResult>, Error> {
     let answers = saved_answers::answers(&draft?, arguments)?;
-    // Neither an issuer nor a chart repository that someone else wrote is asked anything.
+    // No request to an issuer or chart repository of unconfirmed saved answers.
     answers.confirmed()?;
     install::emit_notices(&answers.notices, global);
     let settings = answers.settings;
@@ -60,7 +60,7 @@ async fn checks(
         tokio::try_join!(prerequisites::run(cluster, helm, &settings, operator), oidc::client(cluster, &settings))?;
     checks.extend(oidc::run(&settings, client.ok()).await);
     record.checks(&checks);
-    // Fetching and rendering every chart tells the rest; what is wrong with it is an error of its own.
+    // Fetching and rendering the charts reports further problems as errors.
     let survey = survey(global, cluster, helm, &settings).await?;
     report_files::note_planned(record, &survey);
     checks.extend(prerequisites::charts_rendered(survey.plan.releases().count(), &survey.prepared.chart_notices).await);

@@ -1,4 +1,4 @@
-//! What stands in the cluster already and would meet the stack: looked at before a change, and what is taken over is reported.
+//! Preflight checks for existing objects that conflict with the stack, and the resulting takeovers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,12 +11,12 @@ use crate::event::{CheckResult, Verdict};
 use crate::helm::{Helm, Ownership};
 use crate::plan::PlanError;
 
-/// What `--adopt` says.
+/// Options of `--adopt`.
 pub(super) fn consent(adopt: bool) -> Ownership {
     if adopt { Ownership::Take } else { Ownership::Respect }
 }
 
-/// Looks around for what is surveyed.
+/// Finds conflicts with the surveyed plan.
 pub(super) async fn look(
     cluster: &Cluster,
     helm: &Helm,
@@ -31,7 +31,7 @@ pub(super) async fn look(
     })
 }
 
-/// The same before a change; where helm installs and changes nothing, only for our own objects.
+/// The same before a change; only for own objects if helm has nothing to do.
 pub(super) async fn look_before_a_change(
     cluster: &Cluster,
     helm: &Helm,
@@ -49,10 +49,9 @@ fn intent(survey: &Survey, ownership: Ownership) -> Intent<'_> {
     Intent { wanted, incoming: survey.incoming(), own: survey.own(), ownership }
 }
 
-/// Lets helm take over what was found to be taken, and puts that, and what only deserves a word, into the plan. Returns
-/// the workloads whose pods are replaced by it.
+/// Adds the takeovers and their notices to the plan. Returns the workloads with pods that a takeover replaces.
 pub(super) fn announce(findings: &Findings, survey: &mut Survey) -> Vec<String> {
-    // What is taken over is told below, object by object.
+    // Takeovers are reported below, for each object.
     let is_doubtful = |check: &&CheckResult| check.verdict == Verdict::Warn && check.id != conflicts::OWNERSHIP;
     let doubtful = findings.checks.iter().filter(is_doubtful);
     survey.prepared.notices.extend(doubtful.map(|check| check.detail.clone()));
@@ -84,7 +83,7 @@ pub(super) fn announce(findings: &Findings, survey: &mut Survey) -> Vec<String> 
     let own = findings.taken.iter().filter(|taken| taken.uid.is_some());
     let own: Vec<&str> = own.map(|taken| taken.object.as_str()).collect();
     if !own.is_empty() {
-        notices.push(format!("tailwatch's own from then on, for uninstall, too: {}", own.join(", ")));
+        notices.push(format!("managed by tailwatch from now on, and removed by uninstall: {}", own.join(", ")));
     }
     let losing = findings.taken.iter().filter(|taken| !taken.loses.is_empty());
     notices.extend(losing.map(|taken| format!("taking over {} removes {}", taken.object, taken.loses.join(", "))));
@@ -93,7 +92,7 @@ pub(super) fn announce(findings: &Findings, survey: &mut Survey) -> Vec<String> 
     restarts
 }
 
-/// helm is told to take over for a whole release, whatever it meets: an error where that is not what was agreed to.
+/// helm takes ownership for a whole release: an error if the objects are not those that were confirmed.
 pub(super) async fn unchanged_since(cluster: &Cluster, survey: &Survey) -> Result<(), Error> {
     let force: BTreeSet<&str> = survey.taken.iter().filter_map(|taken| taken.component.as_deref()).collect();
     if force.is_empty() {

@@ -1,4 +1,4 @@
-//! Whether what is surveyed may be made and can stand where it is to stand, and what goes may be taken away.
+//! Preflight checks of the target cluster: permissions, quotas, host ports, tailnet.
 
 use crate::check::preflight::target::{self, Intent, PlannedRemoval, Proof, TailnetStatus};
 use crate::cluster::Cluster;
@@ -10,7 +10,7 @@ use crate::event::CheckResult;
 use crate::helm::Helm;
 use crate::plan;
 
-/// Looks at the ground of what is surveyed.
+/// Checks the target of a surveyed plan.
 pub(super) async fn look(
     (cluster, helm): (&Cluster, &Helm),
     settings: &Settings,

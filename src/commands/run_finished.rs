@@ -105,7 +105,7 @@ fn whole_run(command: &str, (context, namespace): (Option<String>, Option<String
     [Event::RunStarted { command: command.into(), context, namespace, version, steps }, Event::RunFinished(end)]
 }
 
-/// The events of a command whose line clap refused.
+/// The events of a command line that clap rejected.
 pub(super) fn refused(command: &str, refusal: &clap::Error) {
     let text = refusal.render().to_string();
     // Usage and the way to the help follow after an empty line.

@@ -15,7 +15,7 @@ pub(super) async fn state(draft: &Draft, cluster: &Cluster) -> Result<Option<Sav
     Ok(cluster.saved_state(&namespace).await?)
 }
 
-/// Answers from all sources but prompts and the cluster. Broken ones are told before anybody is called.
+/// Answers from all sources but prompts and the cluster. Invalid ones are reported before any request.
 pub(super) fn judged(global: &GlobalArgs, arguments: &SettingsArgs) -> Result<Draft, Error> {
     let draft = config::load(&settings_sources(global, arguments))?;
     if draft.missing().is_empty() {
@@ -34,12 +34,12 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Refuses what changed in the cluster.
+    /// An error if saved security-bearing answers were changed.
     pub(super) fn confirmed(&self) -> Result<(), Error> {
         refuse(&self.unconfirmed)
     }
 
-    /// Refuses a chart repository that changed in the cluster: a plan asks it for charts.
+    /// An error if the saved chart repository was changed: a plan fetches charts from it.
     pub(super) fn repository_confirmed(&self) -> Result<(), Error> {
         repository_confirmed(self.unconfirmed.clone())
     }
@@ -55,7 +55,7 @@ pub(super) fn answers(draft: &Draft, arguments: &SettingsArgs) -> Result<Answers
 }
 
 /// Before anything is planned from them or sent anywhere: what changed in the cluster since the last run is shown, and
-/// taken only with `--accept-saved` or a person's yes. `--yes` agrees to the plan alone.
+/// used only with `--accept-saved` or after a prompt. `--yes` confirms the plan alone.
 pub(super) fn confirm(global: &GlobalArgs, arguments: &InstallArgs, draft: &Draft) -> Result<(), Error> {
     let changed = draft.unconfirmed();
     if changed.is_empty() {

@@ -30,7 +30,7 @@ const ENDING: [(i32, Step); 4] = [
 /// How long the command may take to notice that it is ended, before the program ends under it: it may read a pipe that
 /// nobody writes, wait for a plugin, or show a prompt.
 const NOTICED: Duration = Duration::from_millis(800);
-/// How long a killed helm may take to be gone.
+/// Timeout for a killed helm process to end.
 const GONE: Duration = Duration::from_secs(1);
 
 /// What a signal asks for.
@@ -237,7 +237,7 @@ fn listen() -> std::io::Result<BoxStream<'static, Step>> {
         let stream = futures::stream::unfold(stream, |mut stream| async { stream.recv().await.map(|()| ((), stream)) });
         streams.push(stream.map(move |()| step).boxed());
     }
-    // With none of them nothing ever comes.
+    // Without any of them the future never resolves.
     streams.push(futures::stream::pending().boxed());
     Ok(select_all(streams).boxed())
 }
@@ -249,11 +249,11 @@ fn ignored() -> u64 {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
-/// A background job that writes to its terminal, or puts its settings back, goes on instead of being stopped
+/// A background job that writes to its terminal, or puts its settings back, continues instead of being stopped
 /// (termios(3), TOSTOP). To be called before there are threads, which inherit it; children do not.
 pub(super) fn go_on_in_the_background() {
     let mut stopping = SigSet::empty();
     stopping.add(nix::sys::signal::Signal::SIGTTOU);
-    // Where that is not possible, the shell tells that the job is stopped.
+    // If that is not possible, the shell reports the job as stopped.
     let _ = stopping.thread_block();
 }

@@ -1,4 +1,4 @@
-//! From settings to a prepared plan: facts, wanted releases, what stands, the plan, rendered charts. Reads only.
+//! From settings to a prepared plan: facts, desired and installed releases, plan, rendered charts. Reads only.
 
 use crate::check::preflight::conflicts::{OwnChange, PlannedRelease, Takeover};
 use crate::check::preflight::oidc;
@@ -20,12 +20,12 @@ pub(super) struct Survey {
     pub(super) prepared: Prepared,
     /// Steps that need an explicit yes.
     pub(super) untried: Vec<Untried>,
-    /// What will be taken over from other owners.
+    /// Takeovers from other owners.
     pub(super) taken: Vec<Takeover>,
 }
 
 impl Survey {
-    /// Releases that stand under our names and that no run of ours ever touched.
+    /// Installed releases with our names that tailwatch did not install.
     pub(super) fn unmanaged_releases(&self) -> Vec<String> {
         let named = self.observed.unmanaged_releases.iter().filter_map(|name| self.observed.releases.get(name));
         named.map(|info| format!("release {} in namespace {}", info.name, info.namespace)).collect()
@@ -83,7 +83,7 @@ pub(super) fn catalogue(global: &GlobalArgs) -> Result<Catalogue, Error> {
     })
 }
 
-/// The releases that should stand.
+/// The desired releases.
 pub(super) async fn wanted(global: &GlobalArgs, cluster: &Cluster, settings: &Settings) -> Result<Vec<Release>, Error> {
     let catalogue = catalogue(global)?;
     let facts = plan::cluster_facts(cluster, settings).await?;
@@ -135,7 +135,7 @@ pub(super) fn unidentified(cluster: &Cluster) -> Option<String> {
     }
 }
 
-/// What happens to values that were written for older charts, told only where something is done.
+/// Notices about values of older charts, only for steps that change something.
 fn migrations(catalogue: &Catalogue, settings: &Settings, plan: &Plan) -> Vec<String> {
     let steps = plan.each_step().filter(|step| step.action != ActionKind::Unchanged);
     let mut reported = catalogue.migrations(settings);

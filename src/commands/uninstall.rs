@@ -1,4 +1,4 @@
-//! `tailwatch uninstall`: the plan, the question, the removal in reverse, and what stays and why.
+//! `tailwatch uninstall`: plan, confirmation, removal in reverse order, and the retained objects.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::report::{self, Mode, Record, style::Style};
 use crate::stack::CatalogueEntry;
 use crate::wizard;
 
-/// How to run.
+/// Options of the command.
 struct Run<'a> {
     global: &'a GlobalArgs,
     signals: &'a Signals,
@@ -29,11 +29,11 @@ struct Run<'a> {
     style: Style,
     wave_timeout: Duration,
     lock_timeout: Duration,
-    /// Who is asked.
+    /// Who confirms.
     asked: Audience,
 }
 
-/// Needs no answers: what stands in the cluster tells what there is to remove.
+/// Needs no answers: the plan is computed from the installed objects.
 pub(super) async fn uninstall(
     global: &GlobalArgs,
     arguments: &UninstallArgs,
@@ -44,8 +44,8 @@ pub(super) async fn uninstall(
     let lock_timeout = parse_lock_timeout(&arguments.lock_timeout)?;
     let audience = Audience::of(global);
     if audience == Audience::Nobody && !arguments.yes {
-        let hint = "add --yes; without --delete-data volumes, Secrets and answers stay";
-        return Err(Audience::refused(global, "nobody can confirm the removal", hint));
+        let hint = "add --yes; volumes, Secrets and saved answers are retained unless --delete-data is set";
+        return Err(Audience::refused(global, "cannot ask for confirmation of the removal", hint));
     }
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
@@ -138,7 +138,7 @@ impl Run<'_> {
         let ended = failure.map_or(Ok(error::OK), |failure| Err(failure.into()));
         let ended = ended.map_err(|error| CommandError::new(error, writes.state()));
         let kept = match ended {
-            // More stays than is meant to.
+            // Objects remain that were to be removed.
             Err(_) => None,
             Ok(_) => what_stays(&context, plan).await,
         };
@@ -156,7 +156,7 @@ impl Run<'_> {
     }
 }
 
-/// Looked at again; a cluster that does not answer any more is reported.
+/// Inspects the cluster again; a cluster that does not answer is reported.
 async fn what_stays(context: &EngineContext, plan: &Uninstall) -> Option<Vec<Kept>> {
     let looked = tokio::select! {
         looked = plan::owned_objects(&context.cluster, &plan.scope) => looked,
@@ -165,15 +165,15 @@ async fn what_stays(context: &EngineContext, plan: &Uninstall) -> Option<Vec<Kep
     match looked {
         Ok(owned_objects) => Some(plan.kept(&owned_objects)),
         Err(error) => {
-            let message = format!("everything planned is removed, but what stays cannot be looked at: {error}");
+            let message = format!("everything planned is removed, but the retained objects cannot be listed: {error}");
             context.events.send(Event::Notice { message, hint: error.hint() });
             None
         }
     }
 }
 
-/// Takes the lock where something will change. A namespace that has gone, or is going, can hold none, and needs none:
-/// no install works in it.
+/// Acquires the lock if something will change. A deleted or terminating namespace cannot hold one and needs none: no
+/// install can run in it.
 async fn lock(context: &EngineContext, plan: &Uninstall, waiting: Waiting<'_>) -> Result<Option<Lease>, Error> {
     let namespace = plan.scope.namespace.as_str();
     let reference =
@@ -200,7 +200,7 @@ async fn lock(context: &EngineContext, plan: &Uninstall, waiting: Waiting<'_>) -
     }
 }
 
-/// Names what cannot be had back.
+/// Names the data that cannot be restored.
 fn question(plan: &Uninstall, cluster: &str) -> String {
     let namespace = &plan.scope.namespace;
     match (plan.lost_claims(), plan.scope.asked.data) {

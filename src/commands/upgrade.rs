@@ -119,7 +119,7 @@ fn add_newest(chosen: &mut Versions, offers: &[Offer], untried_too: bool) {
     }
 }
 
-/// An answers file that asks for another version would be refused as a downgrade the next time.
+/// An answers file with an older version would fail as a downgrade in the next run.
 fn tell_what_the_file_asks(draft: &Draft, chosen: &Versions, arguments: &UpgradeArgs, style: &Style) {
     let Some(file) = &arguments.run.settings.answers else { return };
     for (component, version) in chosen {
@@ -195,7 +195,7 @@ fn choose(offers: &[Offer]) -> Result<Versions, Error> {
     Ok(chosen.into_iter().map(|choice| (choice.component, choice.to)).collect())
 }
 
-/// The chosen versions become answers. What was not chosen stays as it stands, unless the answers name a version of
+/// The chosen versions become answers. Other components keep their installed version, unless the answers set one of
 /// it: a newer catalogue's default would move it, too.
 fn ask_for(draft: &mut Draft, catalogue: &Catalogue, standing: &Versions, chosen: Versions) {
     for (component, default) in catalogue.versions() {
@@ -239,6 +239,6 @@ mod tests {
         let asked = |name: &str| draft.version(&name.parse().unwrap()).map(ToString::to_string);
         assert_eq!(asked("loki").unwrap(), "6.55.0");
         assert_eq!(asked("alloy").unwrap(), "1.3.0", "the catalogue's 1.4.0 was not chosen");
-        assert_eq!(asked("oauth2-proxy"), None, "it stands as the catalogue has it");
+        assert_eq!(asked("oauth2-proxy"), None, "installed with the catalogue's version");
     }
 }

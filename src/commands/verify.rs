@@ -36,7 +36,7 @@ pub(super) struct Verification<'a> {
 impl Verification<'_> {
     pub(super) async fn run(&self, global: &GlobalArgs, arguments: &VerifyArgs) -> Result<u8, Error> {
         let selection = selection(arguments)?;
-        // A port that is taken is told before the checks take their time.
+        // A port that is in use is reported before the checks run.
         let way = match arguments.login.way {
             Some(way) => Some(sign_in::way(way, arguments.login.port).await?),
             None => None,

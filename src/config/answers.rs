@@ -1,4 +1,4 @@
-//! Every answer as a row: key, environment twin, help, default, how its text is judged. Template, schema, `--set`,
+//! Every answer as a row: key, environment twin, help, default, its parser. Template, schema, `--set`,
 //! environment, prompts and `answers show` are all driven by this table.
 
 use crate::config::{
@@ -13,7 +13,7 @@ pub enum Shape {
     Text,
     /// A list of texts, never empty where it is required.
     List,
-    /// `{ env: NAME }` or `{ file: PATH }`; a literal is refused.
+    /// `{ env: NAME }` or `{ file: PATH }`; a literal is an error.
     Secret,
 }
 
@@ -28,17 +28,17 @@ pub struct Row {
     pub help: &'static str,
     /// A value that would be valid.
     pub example: &'static str,
-    /// Used where nobody answers; lists are comma-separated; `None`: no default.
+    /// Default; lists are comma-separated; `None`: no default.
     pub default: Option<&'static str>,
     /// Whether the stack cannot be built without it.
     pub required: bool,
-    /// Whether it decides who gets in, what is installed or from where: saved answers alone cannot change it.
+    /// Whether it decides who may sign in, what is installed or from where: saved answers alone cannot change it.
     pub security: bool,
     judge: fn(&str) -> Result<String, Invalid>,
 }
 
 impl Row {
-    /// Judges one text (of a list: one entry) and returns its normal form.
+    /// Parses one text (of a list: one entry) and returns its normal form.
     pub fn judge(&self, text: &str) -> Result<String, Invalid> {
         (self.judge)(text)
     }
@@ -51,7 +51,7 @@ where
     text.parse::<T>().map(|value| value.to_string())
 }
 
-/// As written, but judged.
+/// The text as written, after validation.
 fn judged<T>(text: &str) -> Result<String, Invalid>
 where
     T: std::str::FromStr<Err = Invalid>,
@@ -117,14 +117,9 @@ pub static ROWS: &[Row] = &[
     row("grafana.hostname", "Grafana's address is this name on the tailnet", "grafana", normal::<Hostname>)
         .or("grafana")
         .security(),
-    row(
-        "grafana.anonymousRole",
-        "role of everybody who passed oauth2-proxy: Viewer or Editor",
-        "Editor",
-        judged::<AnonymousRole>,
-    )
-    .or("Editor")
-    .security(),
+    row("grafana.anonymousRole", "role of every signed-in user: Viewer or Editor", "Editor", judged::<AnonymousRole>)
+        .or("Editor")
+        .security(),
     row(
         "auth0.issuer",
         "issuer of the OIDC provider (Auth0: https://TENANT.REGION.auth0.com/)",
@@ -153,7 +148,7 @@ pub static ROWS: &[Row] = &[
     .security(),
     row(
         "auth0.allowedGroups",
-        "groups that get in, exact and case-sensitive",
+        "groups that may sign in, exact and case-sensitive",
         "[infra-admins, monitoring-admins]",
         normal::<GroupName>,
     )
@@ -198,7 +193,7 @@ pub static ROWS: &[Row] = &[
     .security(),
 ];
 
-/// Keys below which anything goes, by component.
+/// Free-form keys, by component.
 pub(super) const FREE: [&str; 2] = ["versions", "values"];
 
 fn secret(_: &str) -> Result<String, Invalid> {

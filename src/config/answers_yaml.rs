@@ -1,6 +1,5 @@
 //! The answers file with positions. Stricter than YAML: one document, no anchors, aliases, merge keys or tags, no key
-//! twice, no deep nesting; what the answers need and nothing that could surprise or explode. Only what stands below
-//! `values:` is left as it is written, for helm's own rules.
+//! twice, no deep nesting. Only the part below `values:` is kept as written and read by helm's rules.
 
 use std::collections::HashMap;
 
@@ -24,7 +23,7 @@ pub(super) enum Content {
     },
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
-    /// What stands below `values:`, as it is written.
+    /// The part below `values:`, as written.
     Values(yaml::Node),
 }
 
@@ -46,7 +45,7 @@ impl Node {
         matches!(&self.content, Content::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null"))
     }
 
-    /// In a person's words.
+    /// For messages.
     pub(super) fn kind(&self) -> String {
         match &self.content {
             Content::Map(_) | Content::Values(_) => "a mapping".into(),
@@ -72,14 +71,14 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, Flaw> {
 fn strict(node: &yaml::Node, key: &str) -> Result<Node, Flaw> {
     let at = node.at;
     if node.anchor.is_some() {
-        return Err(Flaw::new(at, key, "an anchor", "the value itself (anchors may stand below `values:` only)"));
+        return Err(Flaw::new(at, key, "an anchor", "the value itself (anchors are allowed below `values:` only)"));
     }
     if let Some(tag) = &node.tag {
         return Err(Flaw::new(at, key, format!("the tag {tag}"), "a value without a tag"));
     }
     let content = match &node.content {
         yaml::Content::Alias(_) => {
-            return Err(Flaw::new(at, key, "an alias", "the value itself (aliases may stand below `values:` only)"));
+            return Err(Flaw::new(at, key, "an alias", "the value itself (aliases are allowed below `values:` only)"));
         }
         yaml::Content::Scalar { text, plain } => Content::Scalar { text: text.clone(), plain: *plain },
         yaml::Content::List(items) => {
@@ -98,7 +97,7 @@ fn mapping(entries: &[(yaml::Node, yaml::Node)], key: &str) -> Result<Vec<(Key, 
     let mut strictly = Vec::with_capacity(entries.len());
     for (name, value) in entries {
         let Content::Scalar { text, .. } = strict(name, key)?.content else {
-            return Err(Flaw::new(name.at, key, "a key that is no text", "a word as key"));
+            return Err(Flaw::new(name.at, key, "a key that is not a text", "a word as key"));
         };
         let path = if key.is_empty() { text.clone() } else { format!("{key}.{text}") };
         if text == "<<" {

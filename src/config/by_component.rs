@@ -65,7 +65,7 @@ impl Loader {
                 self.problem(
                     &place(file, key.at),
                     "values",
-                    "a key that is no text",
+                    "a key that is not a text",
                     "expected the name of a component",
                 );
                 continue;
@@ -98,7 +98,7 @@ impl Loader {
             }
         }
         for (component, (values, from)) in read {
-            // What only an earlier run was told is dropped where there is a file.
+            // With an answers file, saved values are dropped.
             if from != Provenance::Saved || !self.draft.from_file {
                 self.point_out_secrets(&component, &values);
                 self.point_out_numbers(&component, &values);
@@ -112,13 +112,11 @@ impl Loader {
     fn point_out_numbers(&mut self, component: &ComponentName, values: &ChartValues) {
         for (path, written, kept) in inexact_numbers(values.written()) {
             let key = dotted(component.as_str(), &path);
-            self.draft
-                .notices
-                .push(format!("{key}: helm makes {kept} of {written}; write it in quotes to keep its digits"));
+            self.draft.notices.push(format!("{key}: helm converts {written} to {kept}; quote it to keep its digits"));
         }
     }
 
-    /// Told by the key alone.
+    /// By the key alone.
     fn point_out_secrets(&mut self, component: &ComponentName, values: &ChartValues) {
         for path in secret_texts(values.written()) {
             let key = dotted(component.as_str(), &path);

@@ -99,12 +99,12 @@ pub struct Draft {
     pub(super) secret_variables: BTreeSet<String>,
     /// What the last run kept in the cluster, once it was read.
     pub(super) saved: Option<SavedState>,
-    /// Whether an answers file was read, which then says all there is to say of `values`.
+    /// Whether an answers file was read: its `values` then replace all saved ones.
     pub(super) from_file: bool,
 }
 
 impl Draft {
-    /// Things a person should know about the sources.
+    /// Notices about the sources.
     pub fn notices(&self) -> &[String] {
         &self.notices
     }
@@ -135,7 +135,7 @@ impl Draft {
         all.filter(|(_, places)| !places.is_empty()).collect()
     }
 
-    /// Required answers that nobody has given.
+    /// Required answers without a value.
     pub fn missing(&self) -> Vec<&'static Row> {
         ROWS.iter().filter(|row| row.required && !self.answers.contains_key(row.key)).collect()
     }
@@ -149,14 +149,14 @@ impl Draft {
         }
     }
 
-    /// Whether anybody has answered it.
+    /// Whether any source has answered it.
     pub fn has(&self, key: &str) -> bool {
         self.answers.contains_key(key)
     }
 
-    /// Takes a text answer (lists comma-separated).
+    /// Sets a text answer (lists comma-separated).
     pub fn set(&mut self, key: &str, text: &str, from: Provenance) -> Result<(), Invalid> {
-        let row = find_row(key).ok_or_else(|| Invalid(format!("there is no answer {key}")))?;
+        let row = find_row(key).ok_or_else(|| Invalid(format!("unknown answer {key}")))?;
         let answer = match row.shape {
             Shape::Text => Answer::Text(row.judge(text)?),
             Shape::List => Answer::List(judge_list(row, text.split(','))?),
@@ -166,12 +166,12 @@ impl Draft {
         Ok(())
     }
 
-    /// Takes an answer away, whatever source gave it: its default is in force again.
+    /// Removes an answer of any source: its default applies again.
     pub fn unset(&mut self, key: &str) {
         self.answers.remove(key);
     }
 
-    /// Takes a secret that was typed.
+    /// Sets a secret that was typed.
     pub fn set_secret(&mut self, key: &str, secret: Secret<String>) {
         if let Some(row) = find_row(key) {
             self.insert(row, Answer::Secret(SecretSource::Typed(secret)), Provenance::Prompt);

@@ -1,4 +1,4 @@
-//! What can be wrong with answers.
+//! Errors of the answers.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// The answers file is no text of a sensible size.
+    /// The answers file is not a text of at most 1 MiB.
     #[error("{}: found {found}, expected a YAML text of at most 1 MiB", path.display())]
     NotAnswers {
         /// The file.
@@ -32,7 +32,7 @@ pub enum ConfigError {
         /// Each of them, in the order of the sources; never empty.
         problems: Vec<Problem>,
     },
-    /// The answers that the last run kept in the cluster are of a newer tailwatch, or were edited into something else.
+    /// The saved answers were written by a newer tailwatch, or edited.
     #[error("the answers in Secret {SAVED_ANSWERS} of namespace {namespace} cannot be used: {reason}")]
     SavedUnusable {
         /// Namespace of the stack.
@@ -40,10 +40,8 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
-    /// The answers are more than the cluster can keep.
-    #[error(
-        "the answers are {bytes} bytes as they are kept in Secret {SAVED_ANSWERS}, which takes at most {LARGEST_SAVED}"
-    )]
+    /// The answers do not fit into a Secret.
+    #[error("the answers have {bytes} bytes as stored in Secret {SAVED_ANSWERS}, at most {LARGEST_SAVED} are possible")]
     TooLargeToSave {
         /// How many.
         bytes: usize,
@@ -76,7 +74,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// More than these are not read.
+/// The number of problems that are shown.
 const MOST: usize = 6;
 
 fn list(problems: &[Problem]) -> String {
@@ -111,29 +109,25 @@ fn shortened(text: &str) -> String {
 }
 
 impl ConfigError {
-    /// What to write instead.
+    /// The next step.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             ConfigError::Unreadable { .. } => "`tailwatch answers init > answers.yaml` writes a template".into(),
             ConfigError::NotAnswers { .. } => "`tailwatch answers init` shows what the file looks like".into(),
             ConfigError::Invalid { problems } if problems.len() == 1 => {
-                "correct it, then `tailwatch answers check FILE` tells whether the file is valid".into()
+                "correct it and run `tailwatch answers check FILE`".into()
             }
-            ConfigError::Invalid { .. } => {
-                "correct them, then `tailwatch answers check FILE` tells whether the file is valid".into()
-            }
+            ConfigError::Invalid { .. } => "correct them and run `tailwatch answers check FILE`".into(),
             ConfigError::SavedUnusable { namespace, .. } => format!(
                 "`kubectl -n {namespace} edit secret {SAVED_ANSWERS}` corrects them ({SAVED_FILE} there is base64), \
-                 `kubectl -n {namespace} delete secret {SAVED_ANSWERS}` forgets them; a run whose answers file or flags \
-                 answer everything that is required leaves them out"
+                 `kubectl -n {namespace} delete secret {SAVED_ANSWERS}` removes them; a run with all required \
+                 answers in its file or flags does not read them"
             ),
             ConfigError::TooLargeToSave { .. } => "shorten what is below `values:`; a Secret has at most 1 MiB".into(),
             ConfigError::Missing { missing } => {
                 let key = &missing[0];
                 let variable = crate::config::environment_name(key);
-                format!(
-                    "write it into the answers file (`tailwatch answers init`), or give --set {key}=… or {variable}"
-                )
+                format!("add it to the answers file (`tailwatch answers init`), or set --set {key}=… or {variable}")
             }
         })
     }

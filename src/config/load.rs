@@ -99,7 +99,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let line =
             error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
-        not_answers(format!("bytes in line {line} that are no UTF-8"))
+        not_answers(format!("bytes in line {line} that are not UTF-8"))
     })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
@@ -239,7 +239,7 @@ impl Loader {
     /// The value is never repeated: it may be the secret itself.
     fn secret(&mut self, place: &str, row: &'static Row, node: &Node, from: Provenance) {
         const EXPECTED: &str = "expected { env: NAME } or { file: PATH }";
-        // Whoever writes the saved answers would choose which file or variable of this machine is sent to the issuer.
+        // Otherwise a client that can edit the saved answers chooses a local file or variable to send to the issuer.
         if from == Provenance::Saved {
             return self.problem(place, row.key, "a source of a secret", "expected none: a run saves no source of one");
         }
@@ -250,7 +250,7 @@ impl Loader {
             [(key, Node { content: Content::Scalar { text, .. }, .. })] if !text.is_empty() => {
                 match key.text.as_str() {
                     "env" if !is_variable_name(text) => {
-                        return self.problem(place, row.key, "a text that is no variable's name", EXPECTED);
+                        return self.problem(place, row.key, "a text that is not a variable's name", EXPECTED);
                     }
                     "env" => SecretSource::Environment(text.clone()),
                     "file" => SecretSource::File(text.into()),
@@ -286,7 +286,7 @@ impl Loader {
             if let Some(near) =
                 nearest(name, known.iter().map(String::as_str)).filter(|_| !name.starts_with("TAILWATCH_SANDBOX"))
             {
-                self.draft.notices.push(format!("the variable {name} answers nothing; did you mean {near}?"));
+                self.draft.notices.push(format!("unknown variable {name}; did you mean {near}?"));
             }
         }
     }
@@ -326,7 +326,7 @@ impl Loader {
     }
 }
 
-/// What else stands there may be the secret itself.
+/// Any other text may be the secret itself.
 fn is_variable_name(text: &str) -> bool {
     text.len() <= 60 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

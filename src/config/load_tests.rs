@@ -192,7 +192,7 @@ fn values_mean_what_they_mean_to_helm() {
     let draft = loaded(&format!("{GOOD}values: {{ loki: {{ id: 9007199254740993, ok: 1.5 }} }}\n")).unwrap();
     assert_eq!(
         draft.notices(),
-        ["values.loki.id: helm makes 9007199254740992 of 9007199254740993; write it in quotes to keep its digits"]
+        ["values.loki.id: helm converts 9007199254740993 to 9007199254740992; quote it to keep its digits"]
     );
 }
 
@@ -205,7 +205,7 @@ fn what_helm_refuses_below_values_is_refused_with_its_place() {
         ("    a: *outside\n", 10, "", "an alias of an anchor"),
         ("    a: 1\n    a: 2\n", 11, "values.loki.a", "the key a second time"),
         ("    a: !!int x\n", 10, "values.loki.a", "a value that its tag cannot have"),
-        ("    [a]: 1\n", 10, "values.loki", "a key that is no text"),
+        ("    [a]: 1\n", 10, "values.loki", "a key that is not a text"),
     ] {
         let Err(ConfigError::Invalid { problems }) = values_of(text) else { panic!("{text} was taken") };
         assert_eq!(problems.len(), 1, "{problems:?}");

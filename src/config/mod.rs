@@ -75,7 +75,7 @@ pub struct Settings {
 pub struct Grafana {
     /// First label of the address on the tailnet.
     pub hostname: Hostname,
-    /// Role of everybody who passed oauth2-proxy.
+    /// Role of every signed-in user.
     pub anonymous_role: AnonymousRole,
 }
 

@@ -27,7 +27,7 @@ pub fn saved_answers(settings: &Settings) -> String {
     }
     let mut text = serde_yaml::to_string(&document).unwrap_or_default();
     let values = values_section(settings);
-    // The keys are in order: what is by component stands before the version.
+    // The keys are in order: `values` and `versions` come before `version`.
     let at = text.find("\nversion:").map_or(text.len(), |at| at + 1);
     text.insert_str(at, &values);
     text
@@ -43,8 +43,8 @@ fn values_section(settings: &Settings) -> String {
     text
 }
 
-/// With every text in quotes, so that it keeps its type whatever YAML makes of its words; a mapping that only looks like
-/// a reference to a secret gets the tag that says so.
+/// Quotes every text so that it keeps its type in YAML; a mapping that only looks like a reference to a secret gets the
+/// tag `!!map`.
 fn write_value(text: &mut String, path: &mut Vec<String>, value: &Value, values: &ChartValues) {
     let indent = "  ".repeat(path.len() + 2);
     match value {
@@ -78,7 +78,7 @@ fn written_key(key: &str) -> String {
     if is_word { key.to_owned() } else { json_line(&key.into()) }
 }
 
-/// The place of a key path, made where it is missing.
+/// The value at a key path, created if missing.
 fn at<'a>(document: &'a mut Value, key: &str) -> &'a mut Value {
     key.split('.').fold(document, |place, name| &mut place[name])
 }

@@ -1,5 +1,5 @@
-//! The answers that a past run kept in the cluster, as one source of a later run, and the record by which that run can
-//! be distinguished from anyone else who writes them. Pure: where both are kept is the cluster module's part.
+//! The saved answers as one source of a later run, and the record that detects edits by other clients. Pure: both are
+//! read and written by the cluster module.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::config::error::quoted;
 use crate::config::load::add_saved;
 use crate::config::{ChartValues, ConfigError, Draft, Provenance, Secret, Settings, saved_answers};
 
-/// Name of the Secret with the answers that later runs need not ask for again.
+/// Name of the Secret with the saved answers.
 pub const SAVED_ANSWERS: &str = "tailwatch-answers";
 /// Its key with the answers, in the answers file's format.
 pub const SAVED_FILE: &str = "answers.yaml";
@@ -26,16 +26,16 @@ pub struct SavedState {
     pub namespace: String,
     /// The answers, in the answers file's format.
     pub text: String,
-    /// Which tailwatch wrote them and when, as it says itself; empty where it does not.
+    /// Version of tailwatch and time of writing, as recorded beside the answers; may be empty.
     pub writer: String,
-    /// Random bytes that the digests of chart values are made with.
+    /// Random salt of the digests of chart values.
     pub salt: Secret<Vec<u8>>,
     /// The [`record`] of the run that wrote them; `None` where there is none.
     pub record: Option<String>,
 }
 
-/// What a run records of its security-bearing answers, at a place that whoever may write the Secret cannot write: the
-/// answers as text, of chart values a digest for each path.
+/// What a run records of its security-bearing answers, outside of the Secret, so that write access to the Secret does
+/// not suffice to change both: the answers as text, and a digest for each path of chart values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     version: u8,
@@ -87,7 +87,7 @@ impl std::fmt::Display for Unconfirmed {
     }
 }
 
-/// Stands for a chart value, which may be a secret.
+/// Masks a chart value, which may be a secret.
 const MASKED: &str = "[masked]";
 
 /// Adds the answers that the last run kept, as the weakest source but the defaults. Answers that cannot be used are an
@@ -148,7 +148,7 @@ impl Draft {
         };
         let effective = self.text(row.key).map(|(text, _)| text);
         let recorded = record.answers.get(row.key);
-        // A default of a row that the last run did not know, or that equals what is saved, is nobody's decision.
+        // A default of a row that the last run did not know, or that equals the saved value, needs no confirmation.
         let is_default = effective.as_deref() == row.default;
         if effective.as_ref() == recorded || (recorded.is_none() && (!is_saved || is_default)) {
             return None;
@@ -179,7 +179,7 @@ impl Draft {
     }
 
     fn unconfirmed_values(&self, record: &Record, salt: &Secret<Vec<u8>>) -> Vec<Unconfirmed> {
-        // An answers file says all there is to say of values.
+        // An answers file replaces all saved values.
         if self.from_file {
             return Vec::new();
         }
@@ -257,7 +257,7 @@ fn quoted_key(key: &str) -> String {
     if key.contains(['.', '"', '\\']) { format!("{key:?}") } else { key.to_owned() }
 }
 
-/// Tells whether a value is the same and nothing else of it, without the salt.
+/// A salted digest: compares values without revealing them.
 fn digest(path: &str, value: &Value, salt: &Secret<Vec<u8>>) -> String {
     let mut hash = Sha256::new();
     for part in [salt.expose().as_slice(), path.as_bytes(), value.to_string().as_bytes()] {

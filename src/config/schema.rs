@@ -1,4 +1,4 @@
-//! JSON Schema (draft 2020-12) of the answers file, made from the same rows that read it.
+//! JSON Schema (draft 2020-12) of the answers file, generated from the rows that parse it.
 
 use serde_json::{Map, Value, json};
 

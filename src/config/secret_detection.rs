@@ -1,4 +1,4 @@
-//! What looks like a secret by its key or its text, where nobody said that it is one.
+//! Detects likely secrets in chart values by key or text.
 
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ fn bare(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '-' | '_' | '.')).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// Whether a text at a path is a secret, as far as key and text tell.
+/// Whether the text at a path is probably a secret, by its key or text.
 fn is_secret_text(path: &[String], value: &Value) -> bool {
     let Value::String(text) = value else { return false };
     !is_placeholder(text) && (looks_secret(path) || is_secret(text))

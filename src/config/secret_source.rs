@@ -25,7 +25,7 @@ pub(super) enum SecretSource {
 pub(super) enum Lines {
     /// A client secret.
     One,
-    /// A key in PEM, say.
+    /// For example a PEM key.
     Many,
 }
 

@@ -31,7 +31,7 @@ const TOKENS: [(&str, usize); 26] = [
     ("ASIA", 16),
     ("ya29.", 30),
 ];
-/// Addresses that let in whoever knows them.
+/// URLs that are credentials by themselves, such as webhooks.
 const WEBHOOKS: [&str; 6] = [
     "://hooks.slack.com/services/",
     "://discord.com/api/webhooks/",
@@ -45,7 +45,7 @@ const HASHES: [&str; 6] = [":$2y$", ":$2a$", ":$2b$", ":$apr1$", ":{SHA}", ":$6$
 /// Settings in connection strings, scripts and configuration files.
 const SETTINGS: [&str; 6] = ["password", "passwd", "pwd", "accountkey", "sharedaccesskey", "client_secret"];
 
-/// Whether the text itself tells that it is a secret.
+/// Whether the text itself has the form of a secret.
 pub(super) fn is_secret(text: &str) -> bool {
     let is_key = text.contains("-----BEGIN ") && text.contains("PRIVATE KEY");
     is_key
@@ -57,7 +57,7 @@ pub(super) fn is_secret(text: &str) -> bool {
         || is_encoded_key(text)
 }
 
-/// Whether it stands for a value: it names a place that the program behind the chart reads it from (Grafana's and the
+/// Whether it is a reference: it names a place that the program behind the chart reads it from (Grafana's and the
 /// shell's way, or a template's), or is blanked out.
 pub(super) fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
@@ -134,7 +134,7 @@ fn has_setting(text: &str) -> bool {
     })
 }
 
-/// One word, in quotes or not, that no program reads from elsewhere.
+/// One word, in quotes or not, that is not a reference.
 fn is_word(value: &str) -> bool {
     let value = value.trim();
     let quoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.split(*quote).next());

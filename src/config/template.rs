@@ -2,7 +2,7 @@
 
 use crate::config::answers::{ROWS, Row, Shape};
 
-/// The template. Required answers stand ready to be filled, the others are shown with their defaults.
+/// The template. Required answers are to be filled in, the others are commented out with their defaults.
 pub fn template() -> String {
     let mut text = String::from(
         "# Answers for `tailwatch install --answers FILE --yes`. Keys without a value must be answered; what is\n\

@@ -1,4 +1,4 @@
-//! Newtypes that parse once. Each `FromStr` error is one sentence that says what was found and what is expected.
+//! Newtypes that parse once. Each `FromStr` error is one sentence with the expected value.
 
 use std::fmt;
 use std::str::FromStr;
@@ -56,7 +56,7 @@ fn invalid<T>(reason: impl Into<String>) -> Result<T, Invalid> {
     Err(Invalid(reason.into()))
 }
 
-/// Group names, issuer and claim stand in oauth2-proxy's configuration file, which its chart hands to helm's `tpl`
+/// Group names, issuer and claim are part of oauth2-proxy's configuration file, which its chart hands to helm's `tpl`
 /// (oauth2-proxy chart 10.7, templates/configmap.yaml): braces would be run as a template.
 fn no_template(text: &str) -> Result<(), Invalid> {
     if text.contains("{{") || text.contains("}}") {
@@ -106,14 +106,14 @@ fn tailnet_domain(text: &str) -> Result<String, Invalid> {
     Ok(format!("{label}.ts.net"))
 }
 
-/// Auth0's issuers end with a slash (domain of the tenant or a custom one); without it every token is refused, so
+/// Auth0's issuers end with a slash (domain of the tenant or a custom one); without it every token is rejected, so
 /// the slash is added on Auth0's own hosts. Any other issuer is kept byte for byte.
 fn issuer_url(text: &str) -> Result<String, Invalid> {
     let Ok(url) = url::Url::parse(text) else {
         return invalid("expected a URL such as https://acme.eu.auth0.com/");
     };
     if url.scheme() != "https" {
-        return invalid("expected https://, an issuer over plain http is refused");
+        return invalid("expected https:// (plain http is not allowed)");
     }
     if url.host_str().is_none_or(|host| !host.contains('.')) {
         return invalid("expected a host name such as acme.eu.auth0.com");
@@ -204,8 +204,8 @@ fn component_name(text: &str) -> Result<String, Invalid> {
         return Ok(text.to_owned());
     }
     match nearest(text, COMPONENTS) {
-        Some(near) => invalid(format!("there is no component {text}; did you mean {near}?")),
-        None => invalid(format!("there is no component {text}; expected one of {}", COMPONENTS.join(", "))),
+        Some(near) => invalid(format!("unknown component {text}; did you mean {near}?")),
+        None => invalid(format!("unknown component {text}; expected one of {}", COMPONENTS.join(", "))),
     }
 }
 
@@ -215,10 +215,10 @@ pub(crate) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) 
     scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
 }
 
-/// Role that Grafana gives to everybody who passed oauth2-proxy.
+/// Grafana role of every signed-in user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnonymousRole {
-    /// May look at dashboards only.
+    /// Read-only access to dashboards.
     Viewer,
     /// May explore and edit dashboards; the default, since Viewer cannot open Explore.
     Editor,
@@ -289,7 +289,7 @@ impl FromStr for OperatorMode {
 pub enum LogsMode {
     /// They are installed.
     Install,
-    /// They are not, and are taken away where a run of ours installed them.
+    /// Not installed; removed if an earlier run installed them.
     None,
 }
 

@@ -40,7 +40,7 @@ struct Dependency {
     tags: Vec<String>,
 }
 
-/// The values that the templates of a .tgz see when nobody overrides any: `values.yaml`, below it the values of each
+/// The values that the templates of a .tgz see without overrides: `values.yaml`, below it the values of each
 /// packed chart under its alias or name, and every path that a `condition` or a tag in `Chart.yaml` names, as null
 /// where it has no default.
 pub fn default_values(archive: &Path) -> Result<Value, HelmError> {
@@ -61,7 +61,7 @@ pub fn app_version(archive: &Path) -> Option<String> {
     }
 }
 
-/// Only what tells of values. The archive's one folder is left out of the paths.
+/// Values and schema files only. Paths are relative to the archive's one folder.
 fn unpacked(archive: impl Read) -> Result<Files, Failure> {
     let mut files = Files::new();
     for entry in tar::Archive::new(GzDecoder::new(archive).take(LARGEST)).entries()? {

@@ -32,7 +32,7 @@ impl Helm {
         parse::list(&output).map_err(|source| output_error("helm list", source))
     }
 
-    /// The same for every namespace, without those whose chart has no version that semver reads.
+    /// The same for every namespace, without charts that have no semantic version.
     pub async fn list_everywhere(&self) -> Result<Vec<ReleaseInfo>, HelmError> {
         let output = self.listed(&["--all-namespaces"]).await?;
         parse::readable(&output).map_err(|source| output_error("helm list", source))
@@ -108,15 +108,15 @@ impl Helm {
         arguments.extend(words(&["-n", request.namespace, "--history-max", HISTORY]));
         match request.ownership {
             Ownership::Respect => {}
-            // helm 4 applies server-side, where the fields of whoever made the object would conflict.
+            // helm 4 applies server-side, where fields of other managers would conflict.
             Ownership::Take if self.version.major >= 4 => {
                 arguments.extend(words(&["--take-ownership", "--force-conflicts"]));
             }
             Ownership::Take => arguments.extend(words(&["--take-ownership"])),
         }
-        // Tells a later run that this revision is ours, if it never ends.
+        // Marks the revision as ours for a later run, in case this one is killed.
         arguments.extend(words(&["--labels", &format!("{RUN_LABEL}={:08x}", rand::random::<u32>())]));
-        // Charts whose CRDs stand in `crds/` get them from us, by server-side apply.
+        // CRDs in `crds/` of a chart are applied by tailwatch, server-side.
         // Without `--reset-values` helm takes empty values for "as they were".
         arguments.extend(words(&["--skip-crds", "--reset-values", "-f"]));
         arguments.push(values.path().into());
@@ -222,7 +222,7 @@ fn output_error(command: &str, source: Box<dyn std::error::Error + Send + Sync>)
     HelmError::Output { command: command.into(), source }
 }
 
-/// JSON, which both helms read without a doubt about a text's type. Mode 0600 by tempfile's own default; gone when
+/// JSON, which helm 3 and helm 4 read with the same types. Mode 0600 by tempfile's own default; gone when
 /// dropped.
 fn values_file(values: &Value) -> Result<tempfile::NamedTempFile, HelmError> {
     let failed = |source| HelmError::Local { what: "write the values to a temporary file".into(), source };

@@ -1,4 +1,4 @@
-//! What can go wrong with helm, classified from its stderr by rows.
+//! Errors of helm calls, classified by known phrases of helm's stderr.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub enum HelmError {
         /// Where `--helm` pointed.
         place: Option<PathBuf>,
     },
-    /// helm is older than we can work with.
+    /// helm is older than the oldest supported version.
     #[error("helm {found} is too old, {oldest} or later is needed")]
     TooOld {
         /// Its version.
@@ -23,24 +23,24 @@ pub enum HelmError {
         /// The oldest that works.
         oldest: semver::Version,
     },
-    /// `HELM_DRIVER` names no storage in the cluster.
-    #[error("HELM_DRIVER is {found:?}, with which helm keeps no records of its releases in the cluster")]
+    /// `HELM_DRIVER` is not a storage driver in the cluster.
+    #[error("HELM_DRIVER is {found:?}, with which helm does not store its releases in the cluster")]
     Driver {
         /// The variable's text.
         found: String,
     },
-    /// The program answers like no helm.
-    #[error("{} does not answer like helm: {answer}", program.display())]
+    /// The output of `version` is not helm's.
+    #[error("{} is not helm: `version` printed {answer}", program.display())]
     NotHelm {
         /// The program.
         program: PathBuf,
-        /// The beginning of its answer.
+        /// The beginning of its output.
         answer: String,
     },
     /// helm ended with an error whose cause is known.
     #[error("{}: {stderr}", row.cause)]
     Known {
-        /// What it means.
+        /// The row that matched.
         row: &'static KnownError,
         /// End of helm's stderr.
         stderr: String,
@@ -55,8 +55,8 @@ pub enum HelmError {
         /// End of helm's stderr.
         stderr: String,
     },
-    /// A registry did not tell its tags.
-    #[error("{repository} does not tell its versions: {message}")]
+    /// The tags of a registry could not be listed.
+    #[error("cannot list the versions in {repository}: {message}")]
     Registry {
         /// Its address.
         repository: String,
@@ -89,8 +89,8 @@ pub enum HelmError {
         #[source]
         source: std::io::Error,
     },
-    /// helm ended well and fetched nothing.
-    #[error("helm fetched no {file} from {repository}")]
+    /// helm succeeded, but the archive is not there.
+    #[error("helm did not fetch {file} from {repository}")]
     NotFetched {
         /// Address of the repository.
         repository: String,
@@ -105,12 +105,12 @@ pub enum HelmError {
         /// The archive's name.
         file: String,
     },
-    /// The same chart version came with other bytes than before.
+    /// The archive of a chart version has another digest than before.
     #[error("{0}")]
     DigestChanged(Box<DigestChange>),
 }
 
-/// What a digest was and is.
+/// The expected and the actual digest of an archive, sha256 (hex).
 #[derive(Debug)]
 pub struct DigestChange {
     /// Chart.
@@ -119,16 +119,16 @@ pub struct DigestChange {
     pub version: String,
     /// Repository.
     pub repository: String,
-    /// The lock.
+    /// Expected digest.
     pub locked: String,
-    /// What came.
+    /// Digest of the fetched archive.
     pub found: String,
 }
 
 impl std::fmt::Display for DigestChange {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let DigestChange { chart, version, repository, locked, found } = self;
-        write!(formatter, "chart {chart} {version} from {repository} has sha256 {found}, locked is {locked}")
+        write!(formatter, "chart {chart} {version} from {repository} has sha256 {found}, expected {locked}")
     }
 }
 
@@ -137,97 +137,97 @@ const SCHEMA_REFUSES: &str = "chart-schema-invalid";
 const LINES: usize = 6;
 const SCHEMA_LINES: usize = 40;
 
-/// What only helm says; the API server's words are read by the rows that everybody shares.
+/// Errors of helm itself; errors of the API server are in the shared table of known errors.
 const CLASSES: &[KnownError] = &[
     KnownError {
         id: "release-locked",
         phrases: &["another operation (install/upgrade/rollback) is in progress"],
-        cause: "another helm works on this release, or was killed while it did",
-        hint: "if no helm is running, run the same command again: it repairs the release",
+        cause: "another helm operation on this release is in progress, or was killed",
+        hint: "if no helm process is running, re-run the command: it repairs the release",
     },
     KnownError {
         id: "release-name-in-use",
         phrases: &["cannot re-use a name that is still in use"],
-        cause: "a release of this name stands already",
-        hint: "run the same command again; it plans from the current state",
+        cause: "a release with this name already exists",
+        hint: "re-run the command; it plans from the installed releases",
     },
     KnownError {
         id: "chart-values-invalid",
         phrases: &["execution error at"],
-        cause: "the chart refuses these values",
+        cause: "the chart's templates reject these values",
         hint: "correct the answer or the key below `values:` that the message names",
     },
     KnownError {
         id: SCHEMA_REFUSES,
         phrases: &["values don't meet the specifications of the schema"],
-        cause: "the chart's schema refuses these values",
+        cause: "the values do not match the chart's schema",
         hint: "correct the key below `values:` that the message names",
     },
 ];
 
-/// What goes wrong with fetching.
+/// Errors of fetching charts.
 const FETCHING: &[KnownError] = &[
     KnownError {
         id: "chart-version-missing",
         phrases: &["not found in"],
         cause: "the repository does not have this chart version",
-        hint: "see `versions:` in the answers and the repository's index",
+        hint: "compare `versions:` in the answers with the repository's index",
     },
     KnownError {
         id: "repository-unknown-host",
         phrases: &["no such host", "failed to lookup address", "dns error"],
         cause: "the repository's host name does not resolve",
-        hint: "see the network or proxy, or name a mirror with charts.repository",
+        hint: "check DNS, the network and the proxy, or set charts.repository to a mirror",
     },
     KnownError {
         id: "repository-unreachable",
         phrases: &["connection refused", "i/o timeout"],
         cause: "the repository cannot be reached",
-        hint: "see whether its address is right, or name a mirror with charts.repository",
+        hint: "check its address, or set charts.repository to a mirror",
     },
     KnownError {
         id: "repository-unauthorized",
         phrases: &["unauthorized", "not authorized", "authentication failure"],
-        cause: "the repository asks for credentials",
+        cause: "the repository requires credentials",
         hint: "log in with `helm registry login` or `helm repo add --username`",
     },
     KnownError {
         id: "repository-without-index",
         phrases: &["is not a valid chart repository"],
-        cause: "the address is no chart repository",
-        hint: "correct charts.repository; it is the address below which index.yaml lies",
+        cause: "the address is not a chart repository",
+        hint: "correct charts.repository: index.yaml must be directly below that address",
     },
 ];
 
-/// What says least is looked for last.
+/// Unspecific phrases, matched last.
 const VAGUE: &[KnownError] = &[
     KnownError {
         id: "hook-timeout",
         phrases: &["timed out waiting for the condition", "BackoffLimitExceeded", "hooks failed", "hook failed"],
-        cause: "a hook of the chart failed or did not end in time",
-        hint: "look at the Jobs and pods of the namespace",
+        cause: "a hook of the chart failed or timed out",
+        hint: "check the Jobs and pods of the namespace",
     },
     KnownError {
         id: "helm-timeout",
         phrases: &["context deadline exceeded"],
-        cause: "helm's time was over",
-        hint: "look at the Jobs and pods of the namespace, or give more time with --timeout",
+        cause: "helm timed out",
+        hint: "check the Jobs and pods of the namespace, or raise --timeout",
     },
 ];
 
-/// What the state of a release means, when nobody works on it.
+/// States of a release without a running operation.
 pub(super) const STATES: &[KnownError] = &[
     KnownError {
         id: "release-pending",
         phrases: &[],
-        cause: "an interrupted run left the release half-done",
-        hint: "run `tailwatch install` again: it repairs the release",
+        cause: "an interrupted operation left the release pending",
+        hint: "re-run `tailwatch install`: it repairs the release",
     },
     KnownError {
         id: "release-failed",
         phrases: &[],
-        cause: "the last change of the release failed",
-        hint: "mend the cause, then run `tailwatch install` again",
+        cause: "the last operation on the release failed",
+        hint: "fix the cause, then re-run `tailwatch install`",
     },
 ];
 
@@ -237,7 +237,7 @@ pub fn rows() -> impl Iterator<Item = &'static KnownError> {
 }
 
 impl HelmError {
-    /// The error without these texts, which helm may have quoted from the values.
+    /// The error with these secrets masked, which helm may have quoted from the values.
     pub(super) fn without(mut self, secrets: &[Secret<String>]) -> HelmError {
         const SHORTEST: usize = 4;
         if let HelmError::Known { stderr, .. } | HelmError::Failed { stderr, .. } = &mut self {
@@ -265,7 +265,7 @@ impl HelmError {
         }
     }
 
-    /// Classifies what a registry said.
+    /// Classifies the error of a registry.
     pub(super) fn of_registry(repository: String, message: String) -> HelmError {
         match known_errors::find(FETCHING, &message) {
             Some(row) => HelmError::Known { row, stderr: message },
@@ -273,7 +273,7 @@ impl HelmError {
         }
     }
 
-    /// The row that knows helm's words, and the words themselves.
+    /// The row of a known error, and helm's stderr.
     pub fn refusal(&self) -> Option<(&'static KnownError, &str)> {
         match self {
             HelmError::Known { row, stderr } => Some((row, stderr)),
@@ -281,7 +281,7 @@ impl HelmError {
         }
     }
 
-    /// Value paths that the schema of `chart`, or of a chart packed inside it, refuses; empty for any other failure.
+    /// Value paths that the schema of `chart` or of its subcharts rejects; empty for any other failure.
     pub fn refused_paths(&self, chart: &str) -> Vec<Vec<String>> {
         match self {
             HelmError::Known { row, stderr } if row.id == SCHEMA_REFUSES => schema::refused_paths(stderr, chart),
@@ -289,7 +289,7 @@ impl HelmError {
         }
     }
 
-    /// Nobody answered helm, which a moment later may be different.
+    /// The API server did not answer helm; a retry may succeed.
     pub fn is_unreachable(&self) -> bool {
         let known = self.refusal().is_some_and(|(row, _)| row.id == "cluster-unreachable");
         known || matches!(self, HelmError::Silent { .. })
@@ -302,31 +302,30 @@ impl HelmError {
                 "install helm 3.14 or later (https://helm.sh/docs/intro/install/), or name it with --helm PATH".into()
             }
             HelmError::Driver { .. } => {
-                "unset HELM_DRIVER, or set it to secret or configmap, as whoever installed the stack did".into()
+                "unset HELM_DRIVER, or set it to secret or configmap, as when the stack was installed".into()
             }
             HelmError::TooOld { .. } | HelmError::NotHelm { .. } => {
                 "install a current helm (https://helm.sh/docs/intro/install/), or name another with --helm PATH".into()
             }
             HelmError::Known { row, .. } => row.hint.into(),
             HelmError::NotFetched { .. } => {
-                "see which chart versions the repository has, and `versions:` in the answers".into()
+                "compare `versions:` in the answers with the versions in the repository".into()
             }
-            HelmError::NoArchive { .. } => "put the archive there, or correct charts.repository".into(),
-            HelmError::DigestChanged(_) => "somebody replaced the archive of a released version: find out who and \
-                why; only if that is right, remove the line from digests.json in tailwatch's cache folder"
+            HelmError::NoArchive { .. } => "copy the archive there, or correct charts.repository".into(),
+            HelmError::DigestChanged(_) => "the archive of a released version was replaced: find out who did it and \
+                why; if that is legitimate, remove the line from digests.json in tailwatch's cache folder"
                 .into(),
-            HelmError::Silent { .. } => "see whether the cluster and the chart repository can be reached".into(),
+            HelmError::Silent { .. } => "check that the cluster and the chart repository are reachable".into(),
             HelmError::Local { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
-                "restore the file, or remove it: charts are then pinned again when they are fetched next".into()
+                "restore the file, or remove it: charts are then pinned again at the next fetch".into()
             }
             HelmError::Local { .. } => {
-                "see whether you may read, write or run it; --helm PATH and the variable TAILWATCH_CACHE name other \
-                 places"
+                "check its permissions (read, write, execute); --helm PATH and TAILWATCH_CACHE select other \
+                 paths"
                     .into()
             }
             HelmError::Registry { .. } => {
-                "see whether the address is right and the registry answers, or name another with charts.repository"
-                    .into()
+                "check the address and that the registry is reachable, or set charts.repository to another".into()
             }
             HelmError::Failed { .. } | HelmError::Output { .. } => return None,
         })
@@ -358,7 +357,7 @@ mod tests {
         let stderr =
             "level=WARN msg=x\nError: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress\n";
         let error = HelmError::classify("helm upgrade".into(), "exit code 1".into(), stderr);
-        assert!(error.to_string().starts_with("another helm works on this release"), "{error}");
+        assert!(error.to_string().starts_with("another helm operation on this release"), "{error}");
         assert!(error.hint().is_some());
     }
 

@@ -20,7 +20,7 @@ const LOCK: &str = "digests.json";
 const LOCKED: Duration = Duration::from_secs(10);
 /// Pause between two tries.
 const AGAIN: Duration = Duration::from_millis(50);
-/// Larger archives are no charts.
+/// Limit of a chart archive, in bytes.
 const LARGEST: u64 = 256 << 20;
 
 impl Helm {
@@ -106,7 +106,7 @@ impl Helm {
     }
 }
 
-/// Waits for a file lock without keeping the runtime or a signal waiting; whoever holds it for long does not work.
+/// Waits for a file lock without blocking the runtime or signals; it is held only while a chart is fetched.
 async fn held(file: &std::fs::File) -> std::io::Result<()> {
     let until = Instant::now() + LOCKED;
     loop {

@@ -144,7 +144,7 @@ impl ReleaseStatus {
         }
     }
 
-    /// What it means when nobody works on the release; `None`: it is as it should be.
+    /// The known error of this state without a running operation; `None`: healthy.
     pub fn trouble(self) -> Option<&'static KnownError> {
         match self {
             ReleaseStatus::Failed => error::STATES.get(1),
@@ -176,14 +176,14 @@ pub struct ReleaseRequest<'a> {
     pub values: &'a Value,
     /// Texts that are not quoted from what helm says.
     pub secrets: &'a [Secret<String>],
-    /// Of what stands already; only applying asks.
+    /// Objects that exist already; only used by apply.
     pub ownership: Ownership,
 }
 
-/// What helm does with objects that stand already and are not of the release.
+/// How helm treats existing objects that do not belong to the release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ownership {
-    /// It refuses the release.
+    /// helm rejects the release.
     #[default]
     Respect,
     /// They become part of the release.
@@ -205,7 +205,7 @@ const OLDEST: semver::Version = semver::Version::new(3, 14, 0);
 pub const OLDEST_THAT_TAKES: semver::Version = semver::Version::new(3, 17, 0);
 
 impl HelmProgram {
-    /// Finds helm, asks its version, refuses one that is too old.
+    /// Finds helm and checks its version.
     pub async fn discover(options: HelmOptions) -> Result<HelmProgram, HelmError> {
         let program = options.program.clone().unwrap_or_else(|| "helm".into());
         let call = run::Call {
@@ -254,8 +254,8 @@ impl HelmProgram {
     }
 }
 
-/// The driver that the environment names; one that keeps no records in the cluster is refused, since nothing could be
-/// told of what stands.
+/// The driver that the environment names; one that stores no releases in the cluster is an error, since installed
+/// releases could not be found.
 pub fn driver() -> Result<HelmDriver, HelmError> {
     let found = std::env::var_os(HelmDriver::VARIABLE).unwrap_or_default().to_string_lossy().into_owned();
     HelmDriver::of(&found).ok_or(HelmError::Driver { found })

@@ -8,7 +8,7 @@ use crate::yaml;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Any of `v4.2.0`, `v3.19`, `v3.19.4+g7cfb6e4`, and what stands around it.
+/// Any of `v4.2.0`, `v3.19`, `v3.19.4+g7cfb6e4`, inside any text.
 pub(super) fn version(text: &str) -> Option<semver::Version> {
     let word = text
         .split_whitespace()
@@ -41,7 +41,7 @@ pub(super) fn list(text: &[u8]) -> Result<Vec<ReleaseInfo>, Failure> {
     listed.into_iter().map(release_info).collect()
 }
 
-/// The same of releases of any making, without those whose chart says no version that semver reads.
+/// The same for all releases, without charts that have no semantic version.
 pub(super) fn readable(text: &[u8]) -> Result<Vec<ReleaseInfo>, Failure> {
     let listed: Vec<Listed> = serde_json::from_slice(text)?;
     Ok(listed.into_iter().filter_map(|listed| release_info(listed).ok()).collect())
@@ -49,7 +49,7 @@ pub(super) fn readable(text: &[u8]) -> Result<Vec<ReleaseInfo>, Failure> {
 
 fn release_info(listed: Listed) -> Result<ReleaseInfo, Failure> {
     let (chart, chart_version) =
-        split_chart(&listed.chart).ok_or_else(|| format!("{:?} is no chart with a version", listed.chart))?;
+        split_chart(&listed.chart).ok_or_else(|| format!("{:?} is not a chart with a version", listed.chart))?;
     Ok(ReleaseInfo {
         name: listed.name,
         namespace: listed.namespace,
@@ -71,7 +71,7 @@ fn split_chart(text: &str) -> Option<(String, semver::Version)> {
 
 fn number(value: &Value) -> Result<u32, Failure> {
     let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    number.and_then(|number| u32::try_from(number).ok()).ok_or_else(|| format!("{value} is no revision").into())
+    number.and_then(|number| u32::try_from(number).ok()).ok_or_else(|| format!("{value} is not a revision").into())
 }
 
 fn status(text: &str) -> ReleaseStatus {
@@ -106,7 +106,7 @@ pub(super) fn documents(text: &[u8]) -> Result<Vec<Value>, Failure> {
 }
 
 /// helm 3's `show crds` writes files one after another without a separator (helm v3.19 pkg/action/show.go), so that
-/// each would overwrite the one before: a top-level key that comes again begins a document of its own.
+/// each would overwrite the one before: a repeated top-level key begins a new document.
 fn separated(text: &str) -> String {
     let mut whole = String::with_capacity(text.len());
     let mut keys: Vec<&str> = Vec::new();

@@ -49,7 +49,7 @@ fn version(tag: &str) -> Option<Version> {
     Version::parse(&tag.replace('_', "+")).ok()
 }
 
-/// A registry on this machine speaks plain HTTP, as docker has it too; helm is told the same when it pulls.
+/// A registry on this machine speaks plain HTTP, as with docker; helm pulls with the same setting.
 fn client(host: &str) -> Result<Client, OciDistributionError> {
     // The crate leaves the choice to the program. An error says that it was made before.
     let _ = rustls::crypto::ring::default_provider().install_default();

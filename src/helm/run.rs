@@ -30,7 +30,7 @@ pub(super) struct Call {
     pub(super) effect: Effect,
     /// How long it may take.
     pub(super) deadline: Duration,
-    /// Where a call that changes the cluster stands while it runs.
+    /// Where a running call that changes the cluster is recorded.
     pub(super) children: Children,
     /// What helm gets of our environment.
     pub(super) environment: Environment,

@@ -1,6 +1,6 @@
-//! Which value paths a chart's `values.schema.json` refuses, read from helm's words. Pure.
+//! Value paths that a chart's `values.schema.json` rejects, parsed from helm's stderr. Pure.
 
-/// Paths from the root of the values. `told` is helm's stderr with `; ` between its lines: under the name of each
+/// Paths from the root of the values. `reported` is helm's stderr with `; ` between its lines: under the name of each
 /// chart, helm since 3.18 says `- at '/a/b': additional properties 'c' not allowed` (JSON pointers of santhosh-tekuri's
 /// jsonschema), helm before it `- a.b: Additional property c is not allowed` (paths of gojsonschema, `(root)` for none).
 pub(super) fn refused_paths(reported: &str, chart: &str) -> Vec<Vec<String>> {

@@ -53,7 +53,7 @@ impl Helm {
     }
 
     /// `helm repo add` in a folder of its own, so that the user's repositories stay as they are, then the index that
-    /// helm has downloaded. `helm search repo` would not tell which versions are deprecated.
+    /// helm has downloaded. `helm search repo` does not show which versions are deprecated.
     async fn indexed(
         &self,
         repository: &ChartRepository,

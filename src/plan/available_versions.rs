@@ -187,7 +187,7 @@ mod tests {
         let row = offer.row(offer.proposed());
         assert_eq!((row.newer, row.path.len()), (4, 12));
         assert_eq!(row.path[0].repository.as_deref(), Some("https://grafana-community.github.io/helm-charts"));
-        assert!(row.path[0].values.iter().any(|change| change.starts_with("rbac.pspEnabled is gone")));
+        assert!(row.path[0].values.iter().any(|change| change.starts_with("rbac.pspEnabled is removed")));
         let mirrored = Offer { from_mirror: Mirror::ForAll, ..offer };
         assert_eq!(mirrored.row(mirrored.proposed()).path[0].repository, None, "a mirror does not move");
     }

@@ -29,7 +29,7 @@ fn start(launcher: &mut Command, environment: &Environment) -> std::io::Result<C
     in_own_group(launcher, environment).spawn()
 }
 
-/// A launcher that still runs after a moment, or ended well, has taken the address.
+/// A launcher that still runs after a moment, or succeeded, has accepted the URL.
 async fn has_taken(mut child: Child) -> bool {
     for _ in 0..WATCHED.as_millis() / LOOK_AGAIN.as_millis() {
         match child.try_wait() {

@@ -24,7 +24,7 @@ pub(super) async fn collect(
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let (Some(mut stdin), Some(text)) = (stdin, input) {
-            // Whoever does not read it says why by its end.
+            // A child that does not read its input reports the reason by its exit status.
             let _ = stdin.write_all(&text).await;
         }
         Ok(())

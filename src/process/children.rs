@@ -1,4 +1,4 @@
-//! The children that run now, for whoever has to say what is waited for, or to leave at once.
+//! The running children: to report what a signal waits for, and to kill them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
 //! The kubeconfig that every child of a run gets: one context, written once, in a folder of the run's own, so that no
 //! change of the person's kubeconfig in the middle of a run leads a child to another cluster.
 //!
-//! The folder (0700) holds the file (0600) and a lock that lives as long as the run; its name tells the run's process.
-//! It goes with the last user of it. What a killed run leaves is removed at the next start, as soon as its process has
+//! The folder (0700) holds the file (0600) and a lock that lives as long as the run; its name has the run's process id.
+//! It is removed with its last user. Folders of killed runs are removed at the next start, as soon as its process has
 //! ended and no helm that it started can need the file any more.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
@@ -21,7 +21,7 @@ const PREFIX: &str = "tailwatch-run-";
 const FILE: &str = "kubeconfig";
 const LOCK: &str = "lock";
 
-/// One cluster, as a child reads it. Cheap to clone; the file goes with the last clone.
+/// One cluster, as a child reads it. Cheap to clone; the file is removed with the last clone.
 #[derive(Clone, Debug)]
 pub struct ClusterAccess {
     folder: Arc<RunFolder>,
@@ -103,7 +103,7 @@ impl RunFolder {
         let create =
             |name: &str| OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.path().join(name));
         let lock = create(LOCK)?;
-        // A file system without locks leaves the process' number to tell.
+        // On a file system without locks the process id decides.
         let _ = lock.try_lock();
         create(FILE)?.write_all(kubeconfig.as_bytes())?;
         Ok(RunFolder { folder: Some(folder), _lock: lock, needed: AtomicUsize::new(0) })
@@ -126,7 +126,7 @@ fn sweep(place: &Path) {
     }
 }
 
-/// A folder of ours whose process has ended, and whose file no child can need any more.
+/// A folder of an ended run, with a file that no child can need any more.
 fn is_left_over(folder: &Path) -> bool {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse().ok());
@@ -140,7 +140,7 @@ fn lives(process: Pid) -> bool {
     !matches!(nix::sys::signal::kill(process, None), Err(Errno::ESRCH))
 }
 
-/// Tells of a run in another container, whose processes cannot be seen from here.
+/// Detects a run in another container, with processes that are not visible here.
 fn is_locked(lock: &Path) -> bool {
     File::open(lock).is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
@@ -232,7 +232,7 @@ mod tests {
         let locked = left_by_a_killed_run(base.path());
         let lock = File::open(locked.join(LOCK)).unwrap();
         lock.try_lock().unwrap();
-        let foreign = base.path().join("somebody-elses");
+        let foreign = base.path().join("of-another-user");
         std::fs::create_dir(&foreign).unwrap();
         assert!(is_swept(base.path(), &left));
         assert!(needed.exists() && locked.exists() && foreign.exists() && living.path().exists());

@@ -45,19 +45,19 @@ pub enum Input {
 /// How a child may be ended.
 #[derive(Clone, Debug)]
 pub enum Ending {
-    /// SIGKILL to its whole group at the deadline, for too much output, and where the caller goes away.
+    /// SIGKILL to its whole group at the deadline, for too much output, and if the caller is dropped.
     Killed {
         /// How long it may take.
         after: Duration,
     },
     /// By itself, or by SIGTERM, which a cancel or the end of its time sends. Where it has not ended [`GRACE`] later, or
-    /// once `kill` is cancelled after that, its group gets SIGKILL. Where the caller goes away it runs on.
+    /// once `kill` is cancelled after that, its group gets SIGKILL. It continues if the caller is dropped.
     UninstallOptions {
         /// How long it may take.
         after: Duration,
         /// There is no use in waiting for what it does upon SIGTERM.
         kill: CancellationToken,
-        /// Where it stands while it runs.
+        /// Where it is recorded while it runs.
         children: Children,
         /// What it does, e.g. `helm upgrade loki`.
         label: String,
@@ -244,7 +244,7 @@ fn without_secrets<'a>(command: &'a mut Command, environment: &Environment) -> &
     command
 }
 
-/// Ends a child whose caller went away.
+/// Kills the child of a dropped caller.
 struct KillOnDrop {
     group: Option<Pid>,
 }

@@ -74,7 +74,7 @@ pub(super) struct Row {
     pub(super) when: Option<When>,
 }
 
-/// Where a component stands if it is installed.
+/// Namespace and release of a component.
 #[derive(Clone, Debug)]
 pub struct CatalogueEntry {
     /// Component name = release name.
@@ -83,7 +83,7 @@ pub struct CatalogueEntry {
     pub wave: u8,
     /// Namespace of the release.
     pub namespace: String,
-    /// Chart it is made from.
+    /// Chart.
     pub chart: String,
     /// Whether a stack may lack it.
     pub optional: bool,

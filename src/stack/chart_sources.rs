@@ -1,4 +1,4 @@
-//! Where a component's chart is taken from, which may depend on its version, and what its path to other versions is.
+//! The repository of a component's chart, which may depend on the version, and its upgrade paths.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ pub struct ChartPlace {
     pub chart: String,
     /// Its address.
     pub repository: ChartRepository,
-    /// The first version that is taken from there; `None`: no lower end.
+    /// The first version in that repository; `None`: no lower bound.
     pub from: Option<semver::Version>,
     /// The first version that is not any more; `None`: no upper end.
     pub below: Option<semver::Version>,
 }
 
 impl ChartPlace {
-    /// Whether this version is taken from there.
+    /// Whether this version is in that repository.
     pub fn has(&self, version: &semver::Version) -> bool {
         self.from.as_ref().is_none_or(|from| from <= version) && self.below.as_ref().is_none_or(|below| version < below)
     }
@@ -103,7 +103,7 @@ impl Component {
         place.map_or_else(|| self.repository.clone(), |place| place.repository)
     }
 
-    /// The address that a version is taken from.
+    /// The repository address of a version.
     pub(super) fn repository(
         &self,
         version: &semver::Version,

@@ -1,4 +1,4 @@
-//! From catalogue, settings and live facts to the releases that should stand.
+//! From catalogue, settings and live facts to the desired releases.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -39,7 +39,7 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts)
     Ok(releases)
 }
 
-/// Placeholders whose text follows from a Secret of ours.
+/// Placeholders with a text derived from one of our Secrets.
 const DERIVED: [&str; 2] = ["webhook.caBundle", "checksum.oauth2Proxy"];
 
 struct OwnSecrets {
@@ -63,7 +63,7 @@ fn release(
     let namespace = fill("stack.yaml", &Value::String(row.namespace.clone()), fillings)?;
     let version = component.version(settings).clone();
     let repository = component.repository(&version, settings.charts.repository.as_ref())?;
-    // The catalogue's lock speaks of the catalogue's own address only.
+    // Digests of the catalogue hold for the catalogue's own repository only.
     let digest = row.digests.get(&version.to_string()).filter(|_| repository == component.own_repository(&version));
     Ok(Release {
         component: component.name.clone(),
@@ -82,7 +82,7 @@ fn release(
     })
 }
 
-/// A data source whose server does not stand would fail in everybody's face.
+/// Without Loki its data source is left out: every dashboard would show its errors.
 fn drop_logs_source(values: &mut Value) {
     let sources = values.pointer_mut("/grafana/datasources/datasources.yaml/datasources");
     if let Some(Value::Array(sources)) = sources {

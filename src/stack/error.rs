@@ -1,8 +1,8 @@
-//! What can be wrong with the catalogue and the values.
+//! Errors of the catalogue and of values files.
 
 use std::path::PathBuf;
 
-/// Broken catalogue or values, or a secret that nobody has; exit code 3.
+/// Invalid catalogue or values, or a missing secret; exit code 3.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
     /// A file of `--values-dir` cannot be read.
@@ -33,7 +33,7 @@ pub enum StackError {
         /// What is wrong.
         reason: String,
     },
-    /// A placeholder that nothing fills.
+    /// An unknown placeholder.
     #[error("{file}: {key}: unknown placeholder ${{{name}}}")]
     UnknownPlaceholder {
         /// The file.
@@ -46,7 +46,7 @@ pub enum StackError {
         suggestion: Option<String>,
     },
     /// A list, or an absent value, inside a longer text.
-    #[error("{file}: {key}: ${{{name}}} cannot stand inside a longer text")]
+    #[error("{file}: {key}: ${{{name}}} is not a text and cannot be part of a longer one")]
     NotText {
         /// The file.
         file: String,
@@ -61,8 +61,8 @@ pub enum StackError {
         /// Why none of the cluster's is used; never a secret.
         reason: String,
     },
-    /// The operator is to be installed, and its OAuth client is missing.
-    #[error("the Tailscale operator has to be installed, but {reason}")]
+    /// The operator must be installed, and its OAuth client is missing.
+    #[error("the Tailscale operator must be installed, but {reason}")]
     OperatorCredentialsMissing {
         /// What is missing; never a secret.
         reason: String,
@@ -79,8 +79,8 @@ pub enum StackError {
         /// Where the version is.
         moved_to: String,
     },
-    /// The webhook certificate could not be made.
-    #[error("cannot make the webhook certificate")]
+    /// The webhook certificate could not be generated.
+    #[error("cannot generate the webhook certificate")]
     Certificate(#[from] rcgen::Error),
 }
 
@@ -100,11 +100,11 @@ impl StackError {
             }
             StackError::ClientSecretMissing { .. } => {
                 "export AUTH0_CLIENT_SECRET, write `clientSecret: { file: PATH }` \
-                below `auth0:` in the answers, or add --ask-secrets on a terminal; a kept secret is sent to no other \
-                issuer and used for no other client id"
+                below `auth0:` in the answers, or add --ask-secrets on a terminal; a stored secret is only used for \
+                the issuer and client id that it was given for"
                     .into()
             }
-            StackError::OperatorCredentialsMissing { .. } => "answer tailscale.oauth.clientId and \
+            StackError::OperatorCredentialsMissing { .. } => "set tailscale.oauth.clientId and \
                 tailscale.oauth.clientSecret, or install the operator yourself and set `tailscale.operator: present`"
                 .into(),
             StackError::OtherProduct { component, moved_to, .. } => {

@@ -19,7 +19,7 @@ pub(super) fn plain(manifest: Value) -> OwnObject {
     OwnObject { manifest, secret_data: BTreeMap::new() }
 }
 
-/// The stack's namespace. node-exporter and Alloy mount host paths, which Pod Security refuses below `privileged`;
+/// The stack's namespace. node-exporter and Alloy mount host paths, which Pod Security rejects below `privileged`;
 /// warn and audit stay strict so that anything else is noticed.
 pub fn namespace(settings: &Settings) -> OwnObject {
     namespace_named(settings.namespace.as_str())
@@ -62,7 +62,7 @@ pub fn saved_answers_object(settings: &Settings) -> OwnObject {
     secret(settings.namespace.as_str(), SAVED_ANSWERS, data)
 }
 
-/// A Secret whose data is added when it is applied.
+/// A Secret without data, which is added when it is applied.
 pub(super) fn secret(namespace: &str, name: &str, data: SecretData) -> OwnObject {
     let metadata = json!({"name": name, "namespace": namespace, "labels": labels()});
     let manifest = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata});

@@ -55,7 +55,7 @@ pub const ANSWERS_RECORD: &str = "tailwatch.dev/answers";
 pub const WRITTEN_BY: &str = "written-by";
 /// See [`WRITTEN_BY`].
 pub const SALT: &str = "salt";
-/// Name of the ConfigMap with our notes on releases: which revision of each was last seen healthy.
+/// Name of the ConfigMap with our notes on releases: the last healthy revision of each.
 pub const REVISIONS: &str = "tailwatch-revisions";
 /// The label by which each helm call of ours marks the revision it makes; helm hands it down to later revisions.
 pub const RUN_LABEL: &str = "tailwatch-run";
@@ -66,7 +66,7 @@ pub type SecretData = BTreeMap<String, Secret<Vec<u8>>>;
 /// What only the cluster knows and the wanted state depends on.
 #[derive(Clone, Debug)]
 pub struct ClusterFacts {
-    /// The cluster has no IngressClass `tailscale` of someone else.
+    /// The Tailscale operator must be installed: no other owner has an IngressClass `tailscale`.
     pub install_tailscale_operator: bool,
     /// Data of [`OAUTH2_PROXY_SECRET`].
     pub oauth2_proxy: Option<SecretData>,
@@ -80,7 +80,7 @@ pub struct ClusterFacts {
     pub now: jiff::Timestamp,
 }
 
-/// A release as it should stand.
+/// A desired release.
 #[derive(Clone, Debug)]
 pub struct Release {
     /// Component, which is the release's name too.
@@ -101,7 +101,7 @@ pub struct Release {
     pub derived: Vec<String>,
     /// How CRDs reach the cluster.
     pub crds: CrdPolicy,
-    /// API versions that the cluster will have once earlier waves stand (`group/version/Kind`), for rendering.
+    /// API versions that the cluster will have once earlier waves are installed (`group/version/Kind`), for rendering.
     pub api_versions: Vec<String>,
     /// Conditions to wait for beyond the workloads of the manifest.
     pub wait_for: Vec<WaitFor>,
@@ -136,7 +136,7 @@ pub enum CrdPolicy {
     Chart,
 }
 
-/// An object whose status condition must be true.
+/// An object with a status condition that must be true.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WaitFor {

@@ -1,5 +1,5 @@
-//! NetworkPolicies: whoever reaches Grafana's port is in, so the network is part of oauth2-proxy. Each row says which
-//! pods it protects and who may reach which container port. Charts' own policies stay off: policies add up.
+//! NetworkPolicies. Grafana trusts every client that reaches its port, so only oauth2-proxy and Prometheus may. Each row
+//! selects pods and lists the clients of their container ports. Policies of the charts stay off: policies add up.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::stack::OwnObject;
 use crate::stack::manifests::{labels, plain};
 
-/// Who may reach which container ports; `from: None` is everybody.
+/// Clients of container ports; `from: None` admits all.
 struct Admission {
     from: Option<&'static [(&'static str, &'static str)]>,
     ports: &'static [u16],
@@ -63,7 +63,7 @@ const ROWS: &[Row] = &[
     },
     Row { name: "tailwatch-alloy", selects: ALLOY, admits: &[Admission { from: Some(PROMETHEUS), ports: &[12345] }] },
     Row {
-        // The API server calls the webhook from an address nobody knows.
+        // The source address of the API server's webhook calls is not known.
         name: "tailwatch-operator",
         selects: &[(NAME, "kube-prometheus-stack-prometheus-operator")],
         admits: &[Admission { from: None, ports: &[10250] }],

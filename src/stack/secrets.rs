@@ -1,4 +1,4 @@
-//! Secrets of ours: made once, kept on every rerun.
+//! Our Secrets: generated once, kept by later runs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::config::{Secret, Settings};
 use crate::stack::{ClusterFacts, OidcClient, SecretData, StackError};
 
-/// The OIDC client, and `cookie-secret`: the standing one while oauth2-proxy would take it.
+/// The OIDC client, and `cookie-secret`: the existing one if oauth2-proxy accepts it.
 pub(super) fn oauth2_proxy(settings: &Settings, facts: &ClusterFacts) -> Result<SecretData, StackError> {
     let mut data = OidcClient::resolve(&settings.auth0, facts.oauth2_proxy.as_ref())?.data();
     let standing = facts.oauth2_proxy.as_ref().and_then(|data| data.get("cookie-secret")).cloned();
@@ -16,7 +16,7 @@ pub(super) fn oauth2_proxy(settings: &Settings, facts: &ClusterFacts) -> Result<
     Ok(data)
 }
 
-/// `admin-user` and `admin-password`, the password random and made once.
+/// `admin-user` and `admin-password`, the password random and generated once.
 pub(super) fn grafana_admin(facts: &ClusterFacts) -> SecretData {
     let standing = facts.grafana.as_ref().and_then(|data| data.get("admin-password"));
     let password = standing.filter(|password| !password.expose().is_empty()).cloned();
@@ -26,7 +26,7 @@ pub(super) fn grafana_admin(facts: &ClusterFacts) -> SecretData {
     ])
 }
 
-/// Changes whenever one of the values does; tells nothing about them.
+/// Changes whenever one of the values does, without revealing them.
 pub(super) fn checksum(data: &SecretData) -> String {
     let mut hash = Sha256::new();
     for (key, value) in data {

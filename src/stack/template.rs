@@ -1,6 +1,6 @@
 //! Typed placeholders, filled on the parsed document. A scalar that is `${name}` as a whole takes the typed value;
 //! inside a longer text it is interpolated; `${name?}` as a whole removes its key when the value is absent;
-//! `$${` stands for a literal `${`. Anything else after `$` (Alloy's `$1`) is left alone.
+//! `$${` is a literal `${`. Anything else after `$` (Alloy's `$1`) is left alone.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ struct Filler<'a> {
 }
 
 impl Filler<'_> {
-    /// `None`: the value is optional and absent, its place goes.
+    /// `None`: the value is optional and absent, its key is removed.
     fn value(&self, value: &Value, key: &str) -> Result<Option<Value>, StackError> {
         Ok(Some(match value {
             Value::Object(map) => {

@@ -1,4 +1,4 @@
-//! What is known of the way from one chart version to another: `upgrades/<component>.yaml` beside the values files.
+//! Upgrade paths between chart versions: `upgrades/<component>.yaml` beside the values files.
 //! Strict: unknown keys are errors. Pure.
 
 use serde::Deserialize;
@@ -8,10 +8,10 @@ use crate::config::{ChartRepository, ComponentName};
 use crate::stack::StackError;
 use crate::stack::catalogue::parse;
 
-/// What is known of the versions of a component's chart.
+/// Known versions of a component's chart.
 #[derive(Clone, Debug)]
 pub struct UpgradePath {
-    /// The highest major whose path is known; a higher one was never tried.
+    /// The highest major with a tested upgrade path; a higher one is untried.
     pub verified: u64,
     /// Steps in ascending order of [`UpgradeStep::to`].
     pub steps: Vec<UpgradeStep>,
@@ -26,9 +26,9 @@ pub struct UpgradeStep {
     pub what: String,
     /// Whether the chart's CRDs change.
     pub crds: bool,
-    /// What becomes of values that somebody may have written.
+    /// Changes to keys of the chart's values.
     pub values: Vec<ValueChange>,
-    /// Where the chart is taken from, from this version on.
+    /// The chart's repository from this version on.
     pub repository: Option<ChartRepository>,
     /// Why a rollback past this step is not safe.
     pub rollback: Option<String>,
@@ -36,17 +36,17 @@ pub struct UpgradeStep {
     pub docs: String,
 }
 
-/// What becomes of a key of the chart's values. Keys are paths with dots, `monitoring.rules.alerting`.
+/// A change to a key of the chart's values. Keys are paths with dots, `monitoring.rules.alerting`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueChange {
-    /// The same value stands below another key.
+    /// The key was renamed.
     Renamed {
         /// Old key.
         from: String,
         /// New key.
         to: String,
     },
-    /// The chart does not know it any more, and no other key has the same meaning.
+    /// The key was removed without a replacement of the same meaning.
     Removed {
         /// Old key.
         key: String,
@@ -102,7 +102,7 @@ impl UpgradePath {
         let wrong =
             |reason: String| StackError::Component { file: file.to_owned(), component: component.to_string(), reason };
         if document.component != component.as_str() {
-            return Err(wrong(format!("the file speaks of component {}", document.component)));
+            return Err(wrong(format!("the file is for component {}", document.component)));
         }
         let steps: Vec<UpgradeStep> =
             document.steps.into_iter().map(UpgradeStep::from_row).collect::<Result<_, _>>().map_err(wrong)?;
@@ -121,13 +121,13 @@ impl UpgradePath {
         self.steps.iter().filter(move |step| *from < step.to && step.to <= *to)
     }
 
-    /// Whether the way to this version is known.
+    /// Whether the upgrade path to this version is known.
     pub fn knows(&self, version: &semver::Version) -> bool {
         version.major <= self.verified
     }
 
-    /// Brings values that somebody wrote for an older chart to a version: renames keys that stand, and tells each
-    /// rename and each key that the chart does not know any more. What is told begins with the key.
+    /// Migrates values of an older chart to a version: renames keys, and returns a notice for each renamed and each
+    /// removed key. A notice begins with the key.
     pub(super) fn migrate(&self, values: &mut Value, version: &semver::Version) -> Vec<String> {
         let changes = self.steps.iter().filter(|step| step.to <= *version);
         let changes = changes.flat_map(|step| step.values.iter().map(move |change| (&step.to, change)));
@@ -170,24 +170,24 @@ impl ValueChange {
     /// What it says, for people.
     pub fn words(&self) -> String {
         match self {
-            ValueChange::Renamed { from, to } => format!("{from} is called {to}"),
-            ValueChange::Removed { key, instead } => format!("{key} is gone; {instead}"),
+            ValueChange::Renamed { from, to } => format!("{from} is renamed to {to}"),
+            ValueChange::Removed { key, instead } => format!("{key} is removed; {instead}"),
         }
     }
 
     fn apply(&self, values: &mut Value, version: &semver::Version) -> Option<String> {
         match self {
             ValueChange::Renamed { from, to } => {
-                let taken = take(values, from)?;
+                let value = take(values, from)?;
                 if find(values, to).is_some() {
-                    return Some(format!("{from} is called {to} since {version} and is left out, since {to} is there"));
+                    return Some(format!("{from} was renamed to {to} in {version} and is ignored, since {to} is set"));
                 }
-                put(values, to, taken);
-                Some(format!("{from} is called {to} since {version}, and is taken as that"))
+                put(values, to, value);
+                Some(format!("{from} was renamed to {to} in {version}; using {to}"))
             }
-            // It stays: a chart that refuses it says so before anything is changed, and one that does not ignores it.
+            // The value is kept: a chart that rejects it fails the preflight, any other ignores it.
             ValueChange::Removed { key, instead } => {
-                find(values, key).map(|_| format!("{key} means nothing to the chart since {version}; {instead}"))
+                find(values, key).map(|_| format!("{key} was removed in chart {version}; {instead}"))
             }
         }
     }
@@ -197,7 +197,7 @@ fn find<'a>(values: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(values, |value, key| value.get(key))
 }
 
-/// Takes the value away, and the mappings above it that are empty then.
+/// Removes the value, and mappings above it that become empty.
 fn take(values: &mut Value, path: &str) -> Option<Value> {
     let map = values.as_object_mut()?;
     let Some((key, rest)) = path.split_once('.') else { return map.remove(path) };
@@ -209,7 +209,7 @@ fn take(values: &mut Value, path: &str) -> Option<Value> {
     Some(taken)
 }
 
-/// Makes the mappings that are missing; what is no mapping gives way.
+/// Creates missing mappings; any other value in their place is replaced.
 fn put(values: &mut Value, path: &str, value: Value) {
     if !values.is_object() {
         *values = Value::Object(Map::new());

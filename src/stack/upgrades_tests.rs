@@ -74,24 +74,21 @@ fn keys_are_renamed_and_removed_ones_are_reported() {
     assert_eq!(values, json!({"c": {"d": {"e": {"x": 1}}}, "old": true, "other": 2}));
     assert_eq!(
         reported,
-        [
-            "a.b is called c.d.e since 2.0.0, and is taken as that",
-            "old means nothing to the chart since 2.0.0; write new"
-        ]
+        ["a.b was renamed to c.d.e in 2.0.0; using c.d.e", "old was removed in chart 2.0.0; write new"]
     );
     // What an earlier step made is what a later one finds.
     let (values, reported) = migrated(written, "3.5.0");
     assert_eq!((values, reported.len()), (json!({"f": {"e": {"x": 1}}, "old": true, "other": 2}), 3));
-    // Whoever has written the new key has said what they want.
+    // A value at the new key wins.
     let (values, reported) = migrated(json!({"a": {"b": 1, "z": 2}, "c": {"d": {"e": 3}}}), "2.0.0");
     assert_eq!(values, json!({"a": {"z": 2}, "c": {"d": {"e": 3}}}));
-    assert!(reported[0].contains("left out"), "{reported:?}");
+    assert!(reported[0].contains("is ignored"), "{reported:?}");
 }
 
 #[test]
 fn a_file_that_is_wrong_is_refused_with_its_place() {
     for (text, expected) in [
-        ("component: alloy\nverified: 1\nsteps: []\n", "speaks of component alloy"),
+        ("component: alloy\nverified: 1\nsteps: []\n", "the file is for component alloy"),
         ("component: loki\nverified: 1\nsteps: []\nextra: 1\n", "extra"),
         (&format!("{HEAD}- {{ to: two, what: w, docs: d }}\n"), "version"),
         (&format!("{HEAD}- {{ to: 2.0.0, docs: d }}\n"), "what"),
@@ -146,7 +143,7 @@ fn the_chart_moves_with_its_version() {
     assert_eq!(places.len(), 2);
     assert!(places[0].has(&version("6.55.0")) && !places[0].has(&version("7.3.0")), "Enterprise Logs is no Loki");
     assert!(!places[1].has(&version("6.55.0")) && places[1].has(&version("7.3.0")));
-    // A mirror has everything; the address that was left has an end even when somebody names it.
+    // A mirror has everything; the address that was left has an end even when it is configured.
     let mirror = "https://mirror.example/charts".parse().unwrap();
     assert_eq!(loki.repository(&version("18.0.0"), Some(&mirror)).unwrap(), mirror);
     let named = left.parse().unwrap();
@@ -166,9 +163,7 @@ fn values_of_the_answers_are_brought_to_the_asked_version_and_kept_as_written() 
     settings.versions.insert(name("loki"), version("18.11.0"));
     let reported = catalogue.migrations(&settings).remove(&name("loki")).unwrap();
     assert_eq!(reported.len(), 2, "{reported:?}");
-    assert!(
-        reported[0].starts_with("values.loki.enterprise means nothing") && reported[1].contains("ingester.strategy")
-    );
+    assert!(reported[0].starts_with("values.loki.enterprise was removed") && reported[1].contains("ingester.strategy"));
     let loki = catalogue.components.iter().find(|row| row.name.as_str() == "loki").unwrap();
     let (values, _) = loki.answered_values(&settings).unwrap();
     assert_eq!(values["ingester"], json!({"strategy": {"type": "Recreate"}}));

@@ -1,6 +1,6 @@
-//! Which server certificates are believed, and what is wrong with one that is not. Beside the usual rules a certificate
+//! Verification of server certificates, and the problem of a rejected one. Beside the usual rules a certificate
 //! that is itself a trusted root, or a CA certificate that a trusted root signed, is accepted as the server's own, as Go's
-//! crypto/x509 and OpenSSL accept it; rustls-webpki alone refuses both with CaUsedAsEndEntity.
+//! crypto/x509 and OpenSSL accept it; rustls-webpki alone rejects both with CaUsedAsEndEntity.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -32,18 +32,18 @@ pub enum Roots {
     File(PathBuf),
 }
 
-/// The certificate that was refused last.
+/// The certificate that was rejected last.
 #[derive(Clone, Debug, Default)]
 pub struct Refusals(Arc<Mutex<Option<Fault>>>);
 
 impl Refusals {
-    /// What was wrong with it.
+    /// Its problem.
     pub fn last(&self) -> Option<Fault> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Decides over server certificates.
+/// Verifies server certificates.
 #[derive(Debug)]
 pub struct Verifier {
     source: Roots,
@@ -52,7 +52,7 @@ pub struct Verifier {
     refusals: Refusals,
 }
 
-/// Roots as they were read.
+/// Parsed roots.
 #[derive(Debug)]
 struct Known {
     text: Vec<u8>,
@@ -99,7 +99,7 @@ impl Known {
                 std::fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?
             }
         };
-        // What is no certificate is passed over (AppendCertsFromPEM of crypto/x509).
+        // Other PEM blocks are skipped (AppendCertsFromPEM of crypto/x509).
         let roots: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
             .filter_map(Result::ok)
             .filter(|root| X509Certificate::from_der(root).is_ok())
@@ -107,7 +107,7 @@ impl Known {
         if roots.is_empty() {
             return Err("the certificate authority holds no certificate in PEM".into());
         }
-        // Go refuses a chain whose root is out of its time; webpki does not look.
+        // Go rejects a chain with an expired root; webpki does not check.
         let mut store = RootCertStore::empty();
         let now = UnixTime::now();
         store.add_parsable_certificates(roots.iter().filter(|root| in_time(root, now).is_ok()).cloned());

@@ -1,4 +1,4 @@
-//! What is wrong with a server's certificate, in words and with the next step.
+//! Problems of a server's certificate, with the next step.
 
 use rustls::CertificateError;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -6,17 +6,17 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 
-/// Why a server's certificate was refused.
+/// Why a server's certificate was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// A fragment: `its certificate has expired …`
     pub what: String,
-    /// What to do.
+    /// The next step.
     pub next: String,
 }
 
 impl Fault {
-    /// Of a certificate that was presented under a name to somebody who trusts these roots.
+    /// The problem of a certificate that a server presented under a name, for these trusted roots.
     pub(super) fn of(
         refusal: &rustls::Error,
         certificate: &CertificateDer<'_>,
@@ -28,7 +28,7 @@ impl Fault {
             return fault(format!("its certificate cannot be read: {refusal}"), "issue another one");
         };
         let rustls::Error::InvalidCertificate(reason) = refusal else {
-            return fault(format!("its certificate is refused: {refusal}"), "issue another one");
+            return fault(format!("its certificate is rejected: {refusal}"), "issue another one");
         };
         match reason {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => fault(
@@ -49,7 +49,7 @@ impl Fault {
             ),
             CertificateError::Revoked => fault("its certificate is revoked".into(), "issue another one"),
             other => fault(
-                format!("its certificate is refused: {other}"),
+                format!("its certificate is rejected: {other}"),
                 "issue one of X.509 version 3 with an ECDSA P-256 key, or an RSA key of 2048 bits or more, and SHA-256",
             ),
         }
@@ -61,7 +61,7 @@ fn of_name(parsed: &X509Certificate<'_>, asked: &str) -> Fault {
     match names.first() {
         None => Fault {
             what: format!(
-                "its certificate has no subjectAltName, only the subject {}, which no Kubernetes client takes for a name",
+                "its certificate has no subjectAltName, only the subject {}, which Kubernetes clients ignore",
                 parsed.subject()
             ),
             next: format!("issue one with a subjectAltName for {asked}"),
@@ -81,14 +81,14 @@ fn of_issuer(parsed: &X509Certificate<'_>, roots: &[CertificateDer<'_>]) -> Faul
     match same {
         Some(root) if root.validity().not_after.timestamp() < now => Fault {
             what: format!("its authority {issuer} has expired at {}", time(root.validity().not_after)),
-            next: "renew the certificate authority, then take its certificate into the kubeconfig".into(),
+            next: "renew the certificate authority, then add its certificate to the kubeconfig".into(),
         },
         Some(_) => Fault {
-            what: format!("its certificate was signed by another key than that of the known authority {issuer}"),
+            what: format!("its certificate was not signed by the key of the known authority {issuer}"),
             next: "get the kubeconfig again: a cluster that was re-created has a new authority".into(),
         },
         None => Fault {
-            what: format!("its certificate is by {issuer}, an authority that is not trusted here"),
+            what: format!("its certificate was issued by {issuer}, which is not trusted on this machine"),
             next: "put that authority's certificate into certificate-authority-data (the kubeconfig) or SSL_CERT_FILE"
                 .into(),
         },

@@ -1,5 +1,5 @@
-//! YAML as helm reads it: a tree with positions, and the JSON that it means. Owns what YAML 1.1 makes of a text; knows
-//! nothing of answers, charts or files.
+//! YAML as helm reads it: a tree with positions, and the JSON that it means. Holds the rules of YAML 1.1; independent
+//! of answers, charts and files.
 
 mod resolve;
 mod tree;
@@ -12,7 +12,7 @@ pub use tree::{Content, Flaw, Node, Position, parse, parse_documents};
 pub use value::{Duplicates, Limits, value};
 pub use write::json_line;
 
-/// What a chart may hold: far more than any does.
+/// Limits of a chart's files, far above those of real charts.
 const CHART: Limits = Limits { levels: 100, bytes: 64 << 20, duplicates: Duplicates::LastCounts };
 
 impl std::fmt::Display for Flaw {

@@ -71,7 +71,7 @@ pub(super) fn plain(text: &str) -> Scalar {
     number.unwrap_or_else(|| Scalar::Text(text.to_owned()))
 }
 
-/// A scalar with a core tag's name (`str`, `int`, …). `None`: the library refuses it.
+/// A scalar with a core tag's name (`str`, `int`, …). `None`: the library rejects it.
 pub(super) fn tagged(tag: &str, text: &str) -> Option<Scalar> {
     let wanted = match tag {
         "str" => return Some(Scalar::Text(text.to_owned())),
@@ -81,7 +81,7 @@ pub(super) fn tagged(tag: &str, text: &str) -> Option<Scalar> {
         "float" => Kind::Float,
         "null" => Kind::Null,
         "timestamp" => return is_timestamp(text).then(|| Scalar::Text(text.to_owned())),
-        // Tags that the library does not know say nothing.
+        // The library ignores unknown tags.
         _ => return Some(Scalar::Text(text.to_owned())),
     };
     match plain(text) {
@@ -107,7 +107,7 @@ fn number(text: &str) -> Option<Scalar> {
     signed(rest, 2).map(Scalar::Integer)
 }
 
-/// Go's `strconv.ParseInt(text, base, 64)`; base 0 goes by the prefix, and a leading `0` means octal.
+/// Go's `strconv.ParseInt(text, base, 64)`; base 0 is detected by the prefix, and a leading `0` means octal.
 fn signed(text: &str, base: u32) -> Option<i64> {
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
@@ -156,7 +156,7 @@ fn is_float(text: &str) -> bool {
     !exponent.is_empty() && digits(exponent) == exponent.len()
 }
 
-/// Beginning with a dot it goes straight to `strconv.ParseFloat`, which takes underscores between digits.
+/// With a leading dot it is passed directly to `strconv.ParseFloat`, which takes underscores between digits.
 fn dotted_float(text: &str) -> Option<f64> {
     let bytes = text.as_bytes();
     let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);

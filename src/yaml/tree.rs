@@ -38,11 +38,11 @@ pub enum Content {
     List(Vec<Node>),
     /// A mapping, in order of the text, with keys that may come twice.
     Map(Vec<(Node, Node)>),
-    /// The anchor that it stands for.
+    /// The anchor that it refers to.
     Alias(usize),
 }
 
-/// What is wrong with the text, and where.
+/// An error in the text, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
     /// Where.
@@ -75,7 +75,7 @@ const PHRASES: [(&str, &str, &str); 6] = [
 fn plain_words(info: &str) -> (String, String) {
     match PHRASES.iter().find(|(phrase, ..)| info.contains(phrase)) {
         Some((_, found, expected)) => ((*found).to_owned(), (*expected).to_owned()),
-        None => (format!("text that is no YAML ({info})"), "lines such as `key: value`".to_owned()),
+        None => (format!("text that is not YAML ({info})"), "lines such as `key: value`".to_owned()),
     }
 }
 

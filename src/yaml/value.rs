@@ -10,7 +10,7 @@ use crate::yaml::resolve::{self, Scalar};
 use crate::yaml::tree::{Content, Flaw, Node, Position, below, too_deep};
 use crate::yaml::write::json_line;
 
-/// What a key that comes twice in a mapping is.
+/// How a duplicate key of a mapping is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duplicates {
     /// A mistake.
@@ -19,18 +19,18 @@ pub enum Duplicates {
     LastCounts,
 }
 
-/// How far a text may go.
+/// Limits of a text.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Levels of nesting, aliases expanded.
     pub levels: usize,
     /// Bytes of all texts and keys together, aliases expanded; every node counts as some more.
     pub bytes: usize,
-    /// Keys that come twice.
+    /// Duplicate keys.
     pub duplicates: Duplicates,
 }
 
-/// What a node costs beside its text.
+/// Bytes that a node counts beside its text.
 const NODE: usize = 8;
 /// libyaml takes no longer key than 1024 characters, in quotes and with escapes, and neither does helm.
 const LONGEST_KEY: usize = 1000;
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
                 let anchor = *anchor;
                 let Some(meant) = self.anchors.get(&anchor).copied() else { return Err(outside(node.at, key)) };
                 if !self.open.insert(anchor) {
-                    return Err(Flaw::new(node.at, key, "an alias inside of what it stands for", "the value itself"));
+                    return Err(Flaw::new(node.at, key, "an alias inside its own anchor", "the value itself"));
                 }
                 let value = self.value(meant, key);
                 self.open.remove(&anchor);
@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
         };
         let Content::Map(entries) = &meant.content else { return Err(not_mergeable(node.at, key)) };
         if anchor.is_some_and(|anchor| !self.open.insert(anchor)) {
-            return Err(Flaw::new(node.at, key, "an alias inside of what it stands for", "the value itself"));
+            return Err(Flaw::new(node.at, key, "an alias inside its own anchor", "the value itself"));
         }
         self.nested(node, key, |reader| reader.entries(entries, key, map))?;
         if let Some(anchor) = anchor {
@@ -254,7 +254,7 @@ fn not_mergeable(at: Position, key: &str) -> Flaw {
 }
 
 fn no_key(at: Position, key: &str) -> Flaw {
-    Flaw::new(at, key, "a key that is no text", "a word as key")
+    Flaw::new(at, key, "a key that is not a text", "a word as key")
 }
 
 fn scalar(node: &Node, text: &str, plain: bool, key: &str) -> Result<Scalar, Flaw> {

@@ -72,7 +72,7 @@ fn generated() -> Vec<(&'static str, Vec<u8>, &'static [&'static str])> {
         ("white-space.yaml", b"  \n\n".to_vec(), &["an empty file"]),
         ("ten-megabytes.yaml", vec![b'#'; 10 << 20], &["10485760 bytes", "at most 1 MiB"]),
         ("binary.yaml", b"tailnet: \x00\x01\x7fELF\n".to_vec(), &["binary data"]),
-        ("latin-1.yaml", b"tailnet: x\nnamespace: m\xfcnchen\n".to_vec(), &["bytes in line 2 that are no UTF-8"]),
+        ("latin-1.yaml", b"tailnet: x\nnamespace: m\xfcnchen\n".to_vec(), &["bytes in line 2 that are not UTF-8"]),
         ("utf-16.yaml", b"\xff\xfev\x00e\x00r\x00".to_vec(), &["binary data"]),
         ("deep.yaml", [b"values: ".to_vec(), vec![b'['; 100_000]].concat(), &["more than 32 levels"]),
         ("deep-block.yaml", deep_block(400).into_bytes(), &["more than 32 levels"]),

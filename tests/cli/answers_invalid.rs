@@ -17,7 +17,7 @@ pub const ROWS: &[Row] = &[
     ("unknown-key-below", "3:3", "retention.metric", &["an unknown key", "did you mean metrics?"]),
     ("unknown-key-unlike-any", "3:3", "storage.colour", &["an unknown key", "expected one of class, prometheus"]),
     ("unknown-key-number", "2:1", "8080", &["an unknown key", "expected one of version, tailnet"]),
-    ("key-that-is-a-list", "2:3", "", &["a key that is no text"]),
+    ("key-that-is-a-list", "2:3", "", &["a key that is not a text"]),
     ("key-twice", "8:1", "tailnet", &["the key a second time (first in line 2)"]),
     ("key-twice-below", "4:3", "retention.logs", &["the key a second time (first in line 2)"]),
     // Secrets.
@@ -26,7 +26,7 @@ pub const ROWS: &[Row] = &[
     ("literal-secret-block", "3:5", "auth0.clientSecret", &["a literal"]),
     ("literal-secret-in-a-list", "2:17", "auth0.clientSecret", &["a literal"]),
     ("literal-secret-below-value", "2:17", "auth0.clientSecret", &["an unknown source", "{ env: NAME }"]),
-    ("literal-secret-as-variable", "6:17", "auth0.clientSecret", &["no variable's name", "{ env: NAME }"]),
+    ("literal-secret-as-variable", "6:17", "auth0.clientSecret", &["not a variable's name", "{ env: NAME }"]),
     ("literal-secret-misspelt-key", "2:3", "auth0.clientSecrett", &["did you mean clientSecret?"]),
     ("literal-secret-of-tailscale", "4:19", "tailscale.oauth.clientSecret", &["a literal"]),
     ("secret-unclosed", "2:17", "", &["a quote that is not closed"]),

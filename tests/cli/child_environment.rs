@@ -147,7 +147,7 @@ fn an_exec_plugin_of_the_kubeconfig_gets_no_secret_of_ours_and_all_of_others() {
     has_what_it_needs(&plugin);
 }
 
-/// The stack stands, as far as helm lists it, and a registry asks for credentials that only a helper has.
+/// The stack stands, as far as helm lists it, and a registry requires credentials that only a helper has.
 #[test]
 fn a_credential_helper_gets_no_secret_of_ours_and_all_of_others() {
     let server = Server::start(empty);
@@ -178,7 +178,7 @@ fn a_credential_helper_gets_no_secret_of_ours_and_all_of_others() {
         assert_eq!(std::fs::read_to_string(&asked).unwrap().trim(), format!("get {host}"));
     }
     machine.file(".docker/config.json", "{}");
-    machine.run(&[&arguments[..], &[&repository]].concat()).ended_with(4).tells(&["asks for credentials"]);
+    machine.run(&[&arguments[..], &[&repository]].concat()).ended_with(4).tells(&["requires credentials"]);
 }
 
 fn one_tag(_: &str) -> (u16, String) {

@@ -137,9 +137,12 @@ fn a_helm_that_cannot_be_used_is_reported_before_anything_is_changed() {
         ("/nowhere/helm", &["helm was not found at /nowhere/helm", "install helm 3.14 or later", "--helm PATH"]),
         (&script("old", "echo v3.10.2+g50f003e"), &["helm 3.10.2 is too old, 3.14.0 or later", "--helm PATH"]),
         (&script("ancient", "echo Client: v2.17.0"), &["helm 2.17.0 is too old"]),
-        (&script("editor", "echo 'Helm is an Emacs framework'"), &["does not answer like helm: Helm is an Emacs"]),
-        (&script("silent", "exit 0"), &["silent does not answer like helm", "said nothing"]),
-        (&script("cross", "echo unknown flag >&2; exit 3"), &["does not answer like helm: exit code 3: unknown flag"]),
+        (&script("editor", "echo 'Helm is an Emacs framework'"), &["is not helm: `version` printed Helm is an Emacs"]),
+        (&script("silent", "exit 0"), &["silent is not helm", "said nothing"]),
+        (
+            &script("cross", "echo unknown flag >&2; exit 3"),
+            &["is not helm: `version` printed exit code 3: unknown flag"],
+        ),
         (&plain, &["plain", "Permission denied", "--helm PATH"]),
         (&home, &["Permission denied", "--helm PATH"]),
     ];
@@ -159,13 +162,16 @@ fn a_wrong_command_line_is_usage_and_names_what_to_write() {
     let answers = answers();
     let rows: [(&[&str], &[&str]); 14] = [
         (&[], &["the guided installation needs a terminal", "tailwatch install --answers answers.yaml --yes"]),
-        (&["install", "-f", &answers], &["nobody can confirm the plan without a terminal", "--yes", "tailwatch plan"]),
+        (
+            &["install", "-f", &answers],
+            &["cannot ask for confirmation of the plan without a terminal", "--yes", "tailwatch plan"],
+        ),
         (&["--output", "json"], &["the guided installation needs a terminal"]),
         (&["install", "--yess"], &["unexpected argument '--yess'", "--yes"]),
         (&["instal"], &["unrecognized subcommand 'instal'", "'install'"]),
         (&["install", "--yes", "-f", &answers, "--timeout", "soon"], &["--timeout soon", "10m, 90s or 1h"]),
         (&["install", "--yes", "-f", &answers, "--timeout", "1s"], &["--timeout 1s", "at least 10 s"]),
-        (&["uninstall"], &["nobody can confirm the removal without a terminal", "--yes", "--delete-data"]),
+        (&["uninstall"], &["cannot ask for confirmation of the removal without a terminal", "--yes", "--delete-data"]),
         (&["uninstall", "--yes", "--timeout", "soon"], &["--timeout soon", "10m, 90s or 1h"]),
         (&["verify", "--check", "grafana-loggin"], &["there is no check grafana-loggin"]),
         (&["status", "--output", "yaml"], &["invalid value 'yaml'", "human, json"]),

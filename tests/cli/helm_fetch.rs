@@ -127,7 +127,7 @@ const REFUSALS: [(&str, &str); 4] = [
     ("chart \"demo\" version \"1.0.0\" not found in https://x repository", "does not have this chart version"),
     ("dial tcp: lookup charts.acme.example: no such host", "host name does not resolve"),
     ("dial tcp 127.0.0.1:1: connect: connection refused", "the repository cannot be reached"),
-    ("failed to fetch https://x : 401 Unauthorized", "asks for credentials"),
+    ("failed to fetch https://x : 401 Unauthorized", "requires credentials"),
 ];
 
 #[tokio::test]

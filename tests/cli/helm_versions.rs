@@ -50,7 +50,7 @@ async fn a_repository_that_cannot_be_read_is_reported() {
     for (stderr, cause) in [
         (
             "looks like \"https://x\" is not a valid chart repository or cannot be reached: 404 Not Found",
-            "no chart repo",
+            "not a chart repo",
         ),
         ("not a valid chart repository or cannot be reached: Get: dial tcp: connect: connection refused", "be reached"),
     ] {
@@ -88,7 +88,7 @@ async fn the_tags_of_a_registry_are_read_page_by_page() {
     assert_eq!(versions(&helm, &repository, "loki").await.unwrap(), ["6.100.0+build.2", "6.55.0", "6.46.0"]);
     assert!(versions(&helm, &repository, "alloy").await.unwrap().is_empty(), "a chart that is not there");
     let error = versions(&helm, &repository, "secret").await.unwrap_err();
-    assert!(error.to_string().contains("asks for credentials"), "{error}");
+    assert!(error.to_string().contains("requires credentials"), "{error}");
     assert!(error.hint().unwrap().contains("helm registry login"));
 }
 
@@ -119,5 +119,5 @@ async fn the_credentials_of_helms_login_are_used() {
     assert_eq!(versions(&helm, &format!("oci://{host}/charts"), "loki").await.unwrap(), ["6.46.0"]);
     std::fs::remove_file(config).unwrap();
     let error = versions(&helm, &format!("oci://{host}/charts"), "loki").await.unwrap_err();
-    assert!(error.to_string().contains("asks for credentials"), "{error}");
+    assert!(error.to_string().contains("requires credentials"), "{error}");
 }

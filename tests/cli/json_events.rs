@@ -33,9 +33,9 @@ fn every_exit_before_a_plan_is_executed_ends_with_its_run_finished() {
     let rows: [(&[&str], i32, &str, &str); 9] = [
         (&["install", "--nonsense"], 2, "refused", "--nonsense"),
         (&["install", "--timeout", "soon", "--yes"], 2, "refused", "--timeout soon"),
-        (&["install", "--answers", &least], 2, "refused", "nobody can confirm"),
+        (&["install", "--answers", &least], 2, "refused", "cannot ask for confirmation"),
         (&["uninstall", "--lock-timeout"], 2, "refused", "--lock-timeout"),
-        (&["uninstall"], 2, "refused", "nobody can confirm"),
+        (&["uninstall"], 2, "refused", "cannot ask for confirmation"),
         (&["upgrade", "--to", "lokki=1.0.0", "--yes"], 2, "refused", "lokki"),
         (&["install", "--yes", "--answers", &broken], 3, "refused", "tailnett"),
         (&["install", "--yes", "--answers", &least], 4, "preflight-failed", "no kubeconfig found"),

@@ -188,10 +188,10 @@ fn quiet_asks_nothing_on_a_terminal() {
     let machine = Host::new();
     let least = fixture("answers/v1/least.yaml").display().to_string();
     let rows: [(&[&str], &str); 4] = [
-        (&["-q"], "--quiet must be left out"),
-        (&["install", "-q", "--answers", &least], "nobody can confirm the plan with --quiet"),
-        (&["upgrade", "-q", "--latest"], "nobody can confirm the plan with --quiet"),
-        (&["uninstall", "-q"], "nobody can confirm the removal with --quiet"),
+        (&["-q"], "does not support --quiet"),
+        (&["install", "-q", "--answers", &least], "cannot ask for confirmation of the plan with --quiet"),
+        (&["upgrade", "-q", "--latest"], "cannot ask for confirmation of the plan with --quiet"),
+        (&["uninstall", "-q"], "cannot ask for confirmation of the removal with --quiet"),
     ];
     for (arguments, expected) in rows {
         let mut command = Command::new(PROGRAM);

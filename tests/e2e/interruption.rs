@@ -112,9 +112,7 @@ fn of_two_runs_one_works_and_the_other_says_who() {
     left_behind.lock().unwrap();
     let waiting = sandbox.tailwatch(&["uninstall", "--yes", "--timeout", "10s"]).ended_with(7);
     let said = waiting.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    for part in
-        ["or the helm that it left behind, is at work", "an earlier run of this machine left behind is still at"]
-    {
+    for part in ["or its helm process, is still active", "a helm of an earlier run on this machine is still running"] {
         assert!(said.contains(part), "{part:?} is missing in:\n{said}");
     }
     assert_eq!(sandbox.releases().len(), 4);

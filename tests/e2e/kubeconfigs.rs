@@ -405,7 +405,7 @@ impl Table<'_> {
             ("other-host", false, "is for api.example, 10.1.2.3, not for 127.0.0.1"),
             ("no-san", false, "no subjectAltName"),
             ("for-clients", false, "not meant for servers"),
-            ("unknown", false, "another key than that of the known authority"),
+            ("unknown", false, "not signed by the key of the known authority"),
             ("old-authority", false, "old authority has expired"),
         ] {
             let authority = &world.certificates.iter().find(|(known, _)| *known == name).unwrap().1;

@@ -37,14 +37,14 @@ fn crds_of_no_one_are_taken_over_and_newer_or_foreign_ones_are_not() {
     sandbox.kubectl(&["create", "-f", &file]);
     let (verdict, detail) = row(&sandbox, "crd-conflict", &[]);
     assert_eq!(verdict, "pass");
-    assert_eq!(detail, "10 CRDs were left by field manager kubectl-create (operator 0.86.2) and are taken over");
+    assert_eq!(detail, "10 CRDs of field manager kubectl-create (operator 0.86.2) are taken over");
 
     let newer = "operator.prometheus.io/version=0.99.0";
     sandbox.kubectl(&["annotate", "--overwrite", "crd", "probes.monitoring.coreos.com", newer]);
     for arguments in [&[][..], &["--adopt"]] {
         let (verdict, detail) = row(&sandbox, "crd-conflict", arguments);
         assert_eq!(verdict, "fail");
-        assert_eq!(detail, "probes.monitoring.coreos.com is of operator 0.99.0, the chart brings 0.86.2");
+        assert_eq!(detail, "probes.monitoring.coreos.com is of operator 0.99.0, the chart has 0.86.2");
     }
     sandbox.kubectl(&["delete", "-f", &file]);
 

@@ -41,7 +41,7 @@ impl Drop for Proxy {
 
 /// What becomes of the connections that a switched tunnel has carried so far.
 #[derive(Clone, Copy, Debug)]
-enum InstalledRelease {
+enum OpenConnections {
     Cut,
     Kept,
 }
@@ -85,12 +85,12 @@ impl Tunnel {
         std::fs::write(path, document.to_string()).unwrap();
     }
 
-    fn switch(&self, target: SocketAddr, standing: InstalledRelease) {
+    fn switch(&self, target: SocketAddr, standing: OpenConnections) {
         *self.target.lock().unwrap() = target;
         let carried = std::mem::take(&mut *self.carried.lock().unwrap());
         match standing {
-            InstalledRelease::Cut => carried.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both))),
-            InstalledRelease::Kept => self.carried.lock().unwrap().extend(carried),
+            OpenConnections::Cut => carried.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both))),
+            OpenConnections::Kept => self.carried.lock().unwrap().extend(carried),
         }
     }
 }
@@ -104,7 +104,7 @@ fn a_tunnel_that_is_led_to_another_cluster_ends_the_run_before_its_next_write() 
     let kubeconfig = folder.path().join("kubeconfig");
     let answers = here.answers();
     for (standing, change) in
-        [(InstalledRelease::Cut, "retention.logs=8d"), (InstalledRelease::Kept, "retention.logs=9d")]
+        [(OpenConnections::Cut, "retention.logs=8d"), (OpenConnections::Kept, "retention.logs=9d")]
     {
         let tunnel = Tunnel::to(first.address);
         tunnel.write_kubeconfig(&kubeconfig);
@@ -210,7 +210,7 @@ fn a_switched_tunnel_is_the_reason_that_each_command_ends_with_and_stops_helm() 
     for (arguments, reads, changes, code) in cases {
         // What only reads ends alike.
         let standings =
-            [InstalledRelease::Cut, InstalledRelease::Kept].into_iter().take(if changes.is_empty() { 1 } else { 2 });
+            [OpenConnections::Cut, OpenConnections::Kept].into_iter().take(if changes.is_empty() { 1 } else { 2 });
         for standing in standings {
             let tunnel = Tunnel::to(first.address);
             tunnel.write_kubeconfig(&kubeconfig);
