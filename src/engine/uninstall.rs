@@ -48,7 +48,8 @@ async fn run_own_step(context: &EngineContext, plan: &Uninstall, lease: &mut Opt
     result.failure = failure;
 }
 
-/// What is found now goes, not what was found when it was planned: an interrupted run may have taken some of it.
+/// Deletes what is found now: an interrupted run may have deleted some of the plan. Claims and Secrets that the plan did
+/// not show are retained.
 async fn clear(run: &mut Removing<'_>, plan: &Uninstall, lease: &mut Option<Lease>) -> Result<(), StepError> {
     let OwnedObjects { mut going, .. } = look(run, plan).await?;
     going.retain(|found| found.kind != "Lease");

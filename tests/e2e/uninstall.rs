@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::interruption::run_until;
 use crate::inventory::Inventory;
 use crate::rerun::{claims, outcomes, secret};
 use crate::sandbox::eventually;
@@ -174,13 +175,31 @@ spec:
       - { name: other, image: other, args: [--kubelet-service=kube-system/kube-prometheus-stack-kubelet] }
 ";
 
+/// Of kinds that `--delete-data` deletes, created while the uninstall runs.
+const LATE: &str = "
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: { name: storage-loki-7, namespace: monitoring, labels: { app.kubernetes.io/instance: loki } }
+spec: { accessModes: [ReadWriteOnce], resources: { requests: { storage: 1Gi } } }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: late, namespace: monitoring, labels: { app.kubernetes.io/managed-by: tailwatch } }
+";
+
 #[test]
 fn what_is_foreign_survives_and_is_named() {
     let sandbox = Sandbox::up(&[]);
     let before = Inventory::of(&sandbox);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     apply(&sandbox, FOREIGN);
-    let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
+    let mut command = sandbox.tailwatch_command(&[&["uninstall"], &EVERYTHING[..]].concat());
+    let (mut run, lines) = run_until(&mut command, |event| event["event"] == "run-started");
+    let file = sandbox.file("late.yaml").display().to_string();
+    std::fs::write(&file, LATE).unwrap();
+    sandbox.kubectl(&["apply", "--server-side", "--field-manager", "tailwatch", "-f", &file]);
+    let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    assert_eq!(run.wait().unwrap().code(), Some(0), "{events:#?}");
     let kept_now = kept(&events);
     let reason = |name: &str| {
         let found = kept_now.iter().find(|(kept, _)| kept == name);
@@ -188,15 +207,19 @@ fn what_is_foreign_survives_and_is_named() {
     };
     assert_eq!(reason("ConfigMap notes"), "not tailwatch's");
     assert_eq!(reason("PersistentVolumeClaim storage-loki-9"), "not tailwatch's");
-    assert_eq!(reason("Namespace monitoring"), "it has ConfigMap notes, PersistentVolumeClaim storage-loki-9");
+    for late in ["PersistentVolumeClaim storage-loki-7", "Secret late"] {
+        assert_eq!(reason(late), "created or released after the plan");
+    }
+    let namespace = reason("Namespace monitoring");
+    assert!(namespace.starts_with("it has ConfigMap notes, PersistentVolumeClaim storage-loki-9"), "{namespace}");
     let rules = "CustomResourceDefinition prometheusrules.monitoring.coreos.com";
     assert_eq!(reason(rules), "PrometheusRule prices in namespace shop would be deleted with it");
     let keeper = "Deployment other-operator in namespace shop keeps it";
     assert_eq!(reason("Service kube-prometheus-stack-kubelet"), keeper);
-    assert_eq!(kept_now.len(), 6, "{kept_now:#?}");
+    assert_eq!(kept_now.len(), 8, "{kept_now:#?}");
     sandbox.get(&["-n", "monitoring", "configmap", "notes"]);
     sandbox.get(&["-n", "shop", "prometheusrule", "prices"]);
-    assert_eq!(claims(&sandbox).len(), 1);
+    assert_eq!(claims(&sandbox).len(), 2);
     assert_eq!(sandbox.kubectl(&["get", "crd", "-o", "name"]).lines().count(), 1);
 
     // Once they have gone, a later call goes on with what was left of ours.

@@ -1,6 +1,8 @@
 //! What stands of ours beside the releases: what of it an uninstall takes away, and what it leaves and why. Judged from
 //! the cluster alone, so that the same look serves the plan, its execution after an interruption, and the last word.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, Found, ObjectRef};
@@ -35,6 +37,17 @@ pub struct UninstallScope {
     pub asked: UninstallOptions,
     /// Whether the Tailscale operator is ours and yet stays, since others need it.
     pub operator_stays: bool,
+    /// UIDs of the objects beside the releases whose deletion is confirmed; `None` while it is planned.
+    pub confirmed: Option<BTreeSet<String>>,
+}
+
+impl UninstallScope {
+    /// Whether an object with data was not in the confirmed plan. What has an owner is deleted with that.
+    pub(in crate::plan) fn is_unconfirmed(&self, found: &Found) -> bool {
+        let has_data = ["PersistentVolumeClaim", "Secret"].contains(&found.kind.as_str());
+        let is_missing = |confirmed: &BTreeSet<String>| !confirmed.contains(found.uid());
+        has_data && found.owners().next().is_none() && self.confirmed.as_ref().is_some_and(is_missing)
+    }
 }
 
 /// What goes beside the releases, and what stays.
@@ -203,7 +216,7 @@ mod tests {
 
     fn scope(asked: UninstallOptions) -> UninstallScope {
         let rows = Catalogue::embedded().unwrap().overview("m");
-        UninstallScope { namespace: "m".into(), rows, asked, operator_stays: false }
+        UninstallScope { namespace: "m".into(), rows, asked, operator_stays: false, confirmed: None }
     }
 
     fn seen() -> Seen {

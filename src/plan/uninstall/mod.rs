@@ -132,7 +132,8 @@ pub async fn uninstall(
 ) -> Result<Uninstall, PlanError> {
     let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
     let standing = installed_releases(cluster, helm, named).await?;
-    let mut scope = UninstallScope { namespace: namespace.to_owned(), rows, asked, operator_stays: false };
+    let mut scope =
+        UninstallScope { namespace: namespace.to_owned(), rows, asked, operator_stays: false, confirmed: None };
     let mut beside = Vec::new();
     scope.rows.retain(|row| match standing.iter().find(|info| is_of(info, row)) {
         Some(info) if info.chart != row.chart => {
@@ -171,6 +172,7 @@ pub async fn uninstall(
         doomed.extend(doomed_claims(&manifest).map(placed));
     }
     let owned_objects = owned_objects(cluster, &scope).await?;
+    scope.confirmed = Some(owned_objects.going.iter().map(|found| found.uid().to_owned()).collect());
     Ok(Uninstall { scope, removals, owned_objects, beside, doomed })
 }
 
@@ -330,6 +332,7 @@ mod tests {
             rows: vec![],
             asked: UninstallOptions::default(),
             operator_stays: false,
+            confirmed: None,
         };
         let plan = Uninstall { scope, removals: vec![], owned_objects, beside: vec![], doomed };
         assert_eq!(plan.lost_claims(), 1);

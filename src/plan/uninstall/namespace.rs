@@ -10,6 +10,7 @@ use crate::stack::{ANSWERS_RECORD, MANAGED_BY, SAVED_ANSWERS, TAILSCALE_NAMESPAC
 
 const DELETE_DATA: Option<&str> = Some("--delete-data");
 const OPERATOR_STAYS: &str = "the Tailscale operator stays";
+const UNCONFIRMED: &str = "created or released after the plan";
 const COPY: &str = "tailwatch did not set its label of tailwatch";
 /// Foreign objects that are named one by one; of more a list tells nothing.
 const NAMED: usize = 20;
@@ -53,6 +54,9 @@ impl NamespaceInventory {
         let (mut foreign, mut with_namespace) = (Vec::new(), Vec::new());
         for found in &self.contents {
             match self.disposition(found, scope) {
+                Disposition::Goes if scope.is_unconfirmed(found) => {
+                    verdict.kept.push(kept(found, UNCONFIRMED, DELETE_DATA));
+                }
                 Disposition::Goes => verdict.going.push(found.clone()),
                 Disposition::Stays(reason, removal) => verdict.kept.push(kept(found, &reason, removal)),
                 Disposition::StaysWithNamespace(reason, removal) => with_namespace.push(kept(found, reason, removal)),
@@ -181,7 +185,7 @@ mod tests {
 
     fn scope(asked: UninstallOptions) -> UninstallScope {
         let rows = Catalogue::embedded().unwrap().overview("m");
-        UninstallScope { namespace: "m".into(), rows, asked, operator_stays: false }
+        UninstallScope { namespace: "m".into(), rows, asked, operator_stays: false, confirmed: None }
     }
 
     fn found(kind: &str, name: &str, labels: Value) -> Found {
@@ -224,6 +228,32 @@ mod tests {
 
     fn kept_names(verdict: &NamespaceVerdict) -> Vec<(&str, bool)> {
         verdict.kept.iter().map(|kept| (kept.name.as_str(), kept.removal.is_some())).collect()
+    }
+
+    #[test]
+    fn only_confirmed_claims_and_secrets_are_deleted() {
+        let with_uid = |kind: &str, name: &str, labels: Value, uid: &str| {
+            let metadata = json!({"name": name, "namespace": "m", "labels": labels, "uid": uid});
+            Found::set_by("tailwatch", &json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
+        };
+        let planned =
+            [with_uid("PersistentVolumeClaim", "storage-loki-1", loki(), "1"), with_uid("Secret", "a", ours(), "2")];
+        let late = [
+            // The same name again.
+            with_uid("PersistentVolumeClaim", "storage-loki-1", loki(), "3"),
+            with_uid("Secret", "b", ours(), "4"),
+            with_uid("NetworkPolicy", "c", ours(), "5"),
+        ];
+        let contents = planned.into_iter().chain(late).collect();
+        let place = NamespaceInventory { contents, claims_in_use: vec![], ..place(vec![]) };
+        let confirmed = Some(["1", "2"].map(String::from).into());
+        let verdict = place.verdict(&UninstallScope { confirmed, ..scope(DELETE) });
+        let uids: Vec<&str> = verdict.going.iter().map(Found::uid).collect();
+        assert_eq!(uids, ["1", "2", "5"]);
+        assert_eq!(kept_names(&verdict), [("storage-loki-1", true), ("b", true), ("m", false)]);
+        assert_eq!(verdict.kept[0].reason, UNCONFIRMED);
+        assert_eq!(verdict.end, None);
+        assert_eq!(place.verdict(&scope(DELETE)).going.len(), 5, "the next plan deletes all of them");
     }
 
     #[test]
