@@ -13,6 +13,7 @@ use crate::commands::interactive::Audience;
 use crate::commands::plan_file::{self, Reviewed};
 use crate::commands::planner::{self, Consent, Proposal, Provider};
 use crate::commands::signals::Signals;
+use crate::commands::verify::verdict;
 use crate::commands::{preflight_conflicts, report_files, saved_answers, secrets, sign_in};
 use crate::config::{Draft, Settings};
 use crate::error::Error;
@@ -116,7 +117,7 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     if run.scope == Scope::Everything && !options.skip_verify && !options.yes {
         let (record, environment) = (run.record, &environment);
         let walk = sign_in::Walk { global, cluster: &cluster, settings: &settings, record, environment };
-        return walk.offer(login, run.signals).await;
+        return verdict(&walk.offer(login, run.signals).await);
     }
     Ok(code)
 }

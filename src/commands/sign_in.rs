@@ -8,9 +8,8 @@ use crate::check::preflight::oidc;
 use crate::cli::{GlobalArgs, LoginArgs, LoginWay};
 use crate::cluster::Cluster;
 use crate::commands::signals::Signals;
-use crate::commands::verify::verdict;
 use crate::config::Settings;
-use crate::error::{self, Error};
+use crate::error::Error;
 use crate::event::{self, CheckResult, Event, SignIn};
 use crate::process::{self, Environment};
 use crate::report::{self, Mode, Record, style::Style};
@@ -53,13 +52,13 @@ impl Walk<'_> {
         Ok(checks)
     }
 
-    /// After a verified installation: offers the walk. Only its verdicts change how the command ends; to leave it in
-    /// the middle is no failure.
-    pub(super) async fn offer(&self, login: LoginArgs, signals: &Signals) -> Result<u8, Error> {
+    /// After a verified installation: offers the walk and returns its verdicts. The installation succeeded, so that a
+    /// sign-in that was left or could not be made is no error.
+    pub(super) async fn offer(&self, login: LoginArgs, signals: &Signals) -> Vec<CheckResult> {
         let question = "Sign in now to see whether you would be let in?";
         match tokio::task::block_in_place(|| wizard::confirm(&mut wizard::Terminal, question)) {
             Ok(true) => {}
-            Ok(false) | Err(WizardError::Interrupted) => return Ok(error::OK),
+            Ok(false) | Err(WizardError::Interrupted) => return Vec::new(),
             Err(error) => return self.conclude(Err(error.into())),
         }
         let style = Style::resolve(self.global);
@@ -68,7 +67,7 @@ impl Walk<'_> {
             Err(error) => {
                 report::notice(&error.to_string(), &style);
                 report::notice("`tailwatch verify --login --login-port PORT` signs in through another port", &style);
-                return Ok(error::OK);
+                return Vec::new();
             }
         };
         let cancel = signals.hold();
@@ -76,20 +75,25 @@ impl Walk<'_> {
             walked = self.begin(way) => self.conclude(walked),
             () = cancel.cancelled() => {
                 report::notice("the sign-in was left; `tailwatch verify --login` begins it again", &style);
-                Ok(error::OK)
+                Vec::new()
             }
         }
     }
 
     /// Shows the verdicts, or why there are none.
-    fn conclude(&self, walked: Result<Vec<CheckResult>, Error>) -> Result<u8, Error> {
+    fn conclude(&self, walked: Result<Vec<CheckResult>, Error>) -> Vec<CheckResult> {
         let style = Style::resolve(self.global);
-        let (code, notices) = after_install(&walked);
-        if let Ok(checks) = &walked {
-            report::write_stdout(&report::checks_table(checks, &style, report::width()));
+        match walked {
+            Ok(checks) => {
+                report::write_stdout(&report::checks_table(&checks, &style, report::width()));
+                checks
+            }
+            Err(error) => {
+                report::notice(&format!("the sign-in could not be made: {error}"), &style);
+                report::notice("`tailwatch verify --login` tries it again", &style);
+                Vec::new()
+            }
         }
-        notices.iter().for_each(|notice| report::notice(notice, &style));
-        code
     }
 
     /// The verdicts belong into the log file and the reports as those of all checks; the table shows them.
@@ -100,17 +104,6 @@ impl Walk<'_> {
         }
         drop(events);
         report::drain(self.global.clone(), Mode::Quiet, stream, self.record.clone()).await;
-    }
-}
-
-/// How a command ends whose installation went well, and what is said: a sign-in that could not be made fails nothing.
-fn after_install(walked: &Result<Vec<CheckResult>, Error>) -> (Result<u8, Error>, Vec<String>) {
-    match walked {
-        Ok(checks) => (verdict(checks), Vec::new()),
-        Err(error) => {
-            let why = format!("the sign-in could not be made: {error}");
-            (Ok(error::OK), vec![why, "`tailwatch verify --login` tries it again".into()])
-        }
     }
 }
 
@@ -138,18 +131,6 @@ fn screen(variable: impl Fn(&str) -> Option<String>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::ClusterError;
-    use crate::stack::StackError;
-
-    #[test]
-    fn a_sign_in_that_cannot_be_made_after_an_install_fails_nothing() {
-        let away = ClusterError::Unreachable { server: "https://x".into(), reason: "refused".into(), next: None };
-        for why in [Error::Cluster(away), Error::Stack(StackError::ClientSecretMissing { reason: "x".into() })] {
-            let (code, notices) = after_install(&Err(why));
-            assert_eq!((code.unwrap(), notices.len()), (error::OK, 2));
-        }
-        assert_eq!(after_install(&Ok(Vec::new())).0.unwrap(), error::OK);
-    }
 
     #[test]
     fn a_browser_is_opened_where_it_can_be_seen_and_is_wanted() {
