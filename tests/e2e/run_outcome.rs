@@ -108,14 +108,11 @@ fn an_interrupt_of_verify_says_what_was_created(sandbox: &Sandbox) {
 #[test]
 fn notices_of_the_plan_are_no_fault_of_the_charts() {
     let sandbox = Sandbox::up(&["--nodes", "1"]);
-    let chart = sandbox.file("charts/loki-6.46.0.tgz").display().to_string();
-    let values =
-        ["--set", "loki.useTestSchema=true,loki.storage.bucketNames.chunks=a,loki.storage.bucketNames.ruler=a"];
-    let install = ["install", "loki", &chart, "-n", "monitoring", "--create-namespace"];
-    sandbox.helm(&[&install[..], &values].concat()).ended_with(0);
+    let chart = sandbox.file("charts/alloy-1.4.0.tgz").display().to_string();
+    sandbox.helm(&["install", "alloy", &chart, "-n", "monitoring", "--create-namespace"]).ended_with(0);
     let answers = sandbox.answers();
     let plan = sandbox.tailwatch(&["plan", "--answers", &answers]);
-    assert!(plan.stderr.contains("release loki in namespace monitoring"), "{}", plan.stderr);
+    assert!(plan.stderr.contains("release alloy in namespace monitoring"), "{}", plan.stderr);
     let judged = sandbox.tailwatch(&["preflight", "--answers", &answers, "--output", "json"]);
     assert_eq!(verdicts(&judged.json()["checks"])["charts"], "pass", "{}", judged.stdout);
 }
