@@ -270,7 +270,7 @@ fn a_chart_is_taken_from_where_it_has_moved_to() {
     let events: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(changed(&events), ["loki"]);
     let reported = of_kind(&events, "notice").iter().map(|notice| notice["message"].to_string()).collect::<String>();
-    assert!(reported.contains("values.loki.oldResources is called singleBinary.resources since 7.0.0"), "{reported}");
+    assert!(reported.contains("values.loki.oldResources was renamed to singleBinary.resources in 7.0.0"), "{reported}");
     let listed = sandbox.helm(&["list", "-n", "monitoring", "--filter", "^loki$", "-o", "json"]).json();
     assert_eq!((&listed[0]["chart"], &listed[0]["app_version"]), (&"loki-7.1.0".into(), &"of-community".into()));
     let kept = kept_answers(&sandbox);
