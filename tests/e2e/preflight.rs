@@ -25,7 +25,10 @@ fn what_is_in_the_way_is_reported_while_the_cluster_is_untouched() {
     reported(&sandbox.install(&["--set", "charts.repository=http://127.0.0.1:1"]), &["refuse", "charts.repository"]);
 
     sandbox.fault("no-storage-class", "on");
-    reported(&sandbox.install(&[]), &["the cluster has no default one", "set storage.class to one of: standard"]);
+    reported(
+        &sandbox.install(&[]),
+        &["the cluster has no default StorageClass", "set storage.class to one of: standard"],
+    );
     sandbox.fault("no-storage-class", "off");
 
     sandbox.fault("api-down", "on");
