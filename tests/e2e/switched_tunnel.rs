@@ -147,7 +147,7 @@ case "$1" in
     touch reached; while [ ! -e open ]; do sleep 0.1; done
     cat out.$$; cat err.$$ >&2; exit $code;;
 "$(cat changes)")
-    trap 'touch terminated; exit 1' TERM
+    echo $$ >changing
     touch reached; while [ -d '{place}' ]; do sleep 0.1; done;;
 esac
 exec '{helm}' "$@""#,
@@ -162,11 +162,11 @@ exec '{helm}' "$@""#,
     }
 
     /// The next run stops at this call of helm: one of `reads` ends with the output of the first cluster once the
-    /// tunnel is switched, one of `changes` goes on until it gets SIGTERM.
+    /// tunnel is switched, one of `changes` runs until it is ended.
     fn set(&self, reads: &str, changes: &str) {
         std::fs::write(self.file("reads"), reads).unwrap();
         std::fs::write(self.file("changes"), changes).unwrap();
-        for name in ["reached", "open", "terminated"] {
+        for name in ["reached", "open", "changing"] {
             let _ = std::fs::remove_file(self.file(name));
         }
     }
@@ -221,7 +221,10 @@ fn a_switched_tunnel_is_the_reason_that_each_command_ends_with_and_stops_helm() 
             let words = said.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(words.contains(REASON), "{arguments:?}, {standing:?}: {words}");
             assert!(changes.is_empty() || words.contains("a helm that was at work"), "{arguments:?}: {words}");
-            assert_eq!(gate.file("terminated").exists(), !changes.is_empty(), "{arguments:?}, {standing:?}");
+            let helm = std::fs::read_to_string(gate.file("changing")).ok();
+            assert_eq!(helm.is_some(), !changes.is_empty(), "{arguments:?}, {standing:?}");
+            let is_running = helm.is_some_and(|pid| Path::new("/proc").join(pid.trim()).exists());
+            assert!(!is_running, "{arguments:?}, {standing:?}: helm outlives the run");
             assert_eq!(writes(&there), [], "{arguments:?}, {standing:?}");
         }
     }

@@ -125,7 +125,7 @@ fn a_person_may_choose_nothing_or_decline(sandbox: &Sandbox) {
     // The first one is taken out, the others stay.
     session.send(" \r").and_then(|_| session.flush()).unwrap();
     let plan = session.exp_string("as planned?").expect("the confirmation");
-    assert!(plan.contains("chart 79.10.0 stands"), "{plan}");
+    assert!(plan.contains("up to date with chart 79.10.0"), "{plan}");
     assert!(plan.contains("chart 1.4.0 -> 1.11.1"), "{plan}");
     session.send_line("no").unwrap();
     session.exp_eof().unwrap();
@@ -140,7 +140,7 @@ fn who_owns_fields_of_crds_is_reported(sandbox: &Sandbox) {
     let planned = sandbox.tailwatch(&[&["plan"][..], &newer].concat()).ended_with(0).json();
     let notices: Vec<&str> = planned["notices"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert!(
-        notices.contains(&format!("CRD {crd}: fields of kubectl-annotate will be taken over").as_str()),
+        notices.contains(&format!("CRD {crd}: field ownership moves from kubectl-annotate to tailwatch").as_str()),
         "{notices:#?}"
     );
 }
