@@ -114,7 +114,7 @@ pub enum Checked {
     /// The end of an install whose releases are all ready.
     Install,
     /// `verify`, which makes nothing but the objects of its checks.
-    InstalledRelease,
+    InstalledStack,
 }
 
 /// How a command failed: its error, and whether the run had written to the cluster by then.
@@ -133,7 +133,7 @@ impl std::fmt::Display for CommandError {
             (Error::InterruptedChecks { of: Checked::Install }, ClusterState::Changed) => {
                 "; the stack is installed, but not verified"
             }
-            (Error::InterruptedChecks { of: Checked::InstalledRelease }, ClusterState::Changed) => {
+            (Error::InterruptedChecks { of: Checked::InstalledStack }, ClusterState::Changed) => {
                 "; only the objects of its checks were created"
             }
             (Error::Interrupted | Error::Declined | Error::Preflight { .. }, ClusterState::Changed) => {

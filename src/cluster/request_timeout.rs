@@ -217,7 +217,7 @@ mod tests {
     }
 
     /// How long a request waits that is never answered.
-    async fn wait_limit(method: Method, uri: &str) -> (u64, ClusterError) {
+    async fn time_to_failure(method: Method, uri: &str) -> (u64, ClusterError) {
         let never = |_: Request<()>| std::future::pending::<Result<Response<Full<Bytes>>, BoxError>>();
         let limits = limits(&Fence::default());
         let began = Instant::now();
@@ -235,7 +235,7 @@ mod tests {
             (Method::PATCH, "/api/v1/namespaces/m", 40),
             (Method::DELETE, "/api/v1/namespaces/m", 40),
         ] {
-            let (waited, error) = wait_limit(method, uri).await;
+            let (waited, error) = time_to_failure(method, uri).await;
             assert_eq!(waited, seconds, "{uri}");
             assert!(error.is_unreachable(), "{error}");
             let expected = format!("the API server https://test did not answer within {seconds} s");

@@ -16,7 +16,7 @@ use crate::write_record::Writes;
 
 /// How long the API server may answer nothing while a command reads: beyond the restart of one, and beyond what the
 /// checks of the stack wait for.
-const RELIST_AFTER: Duration = Duration::from_secs(30);
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Which cluster the flags name, and which variables no child gets that is started on the way to it.
 pub(super) fn target(global: &GlobalArgs, environment: &Environment) -> ClusterTarget {
@@ -96,7 +96,7 @@ pub(super) async fn of_one_cluster<T>(
 ) -> Result<T, Error> {
     let ended = tokio::select! {
         ended = work => ended,
-        silent = cluster.unanswered_for(RELIST_AFTER) => return Err(silent.into()),
+        silent = cluster.unanswered_for(SILENCE_LIMIT) => return Err(silent.into()),
     };
     if !matches!(ended, Err(Error::Interrupted | Error::Declined)) {
         cluster.compare_identity().await?;

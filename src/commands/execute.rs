@@ -83,7 +83,7 @@ pub(super) async fn execute(
         machine,
     };
     let waiting = Waiting { timeout: options.lock_timeout, style: &style };
-    let locking = lock::retry_unreachable(&context, &style, lock(&context, settings, &survey, waiting));
+    let locking = lock::report_waiting(&context, &style, lock(&context, settings, &survey, waiting));
     let locked = connect::of_one_cluster(&cluster, locking).await;
     let lease = match locked {
         Ok(lease) => lease,

@@ -74,7 +74,7 @@ pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Wait
 }
 
 /// Reports a lock that is not acquired at once: its holder has some time to renew it.
-pub(super) async fn retry_unreachable<T>(
+pub(super) async fn report_waiting<T>(
     context: &EngineContext,
     style: &Style,
     locking: impl Future<Output = Result<T, Error>>,

@@ -62,7 +62,7 @@ pub(super) async fn propose(
         return Ok(proposal);
     }
     let by_helm = !survey.prepared.releases.is_empty() || !survey.plan.removals.is_empty();
-    let scope = async {
+    let checks = async {
         let look = preflight_target::look((cluster, helm), settings, survey, consent.proof);
         if by_helm { look.await } else { Ok(Vec::new()) }
     };
@@ -74,10 +74,10 @@ pub(super) async fn propose(
         let client = oidc::client(cluster, settings).await?;
         Ok(oidc::run(settings, client.ok()).await)
     };
-    let (scope, conflicts, identity) = tokio::try_join!(scope, conflicts, identity)?;
-    proposal.survey.note_doubts(&[&scope[..], &identity].concat());
+    let (checks, conflicts, identity) = tokio::try_join!(checks, conflicts, identity)?;
+    proposal.survey.note_doubts(&[&checks[..], &identity].concat());
     proposal.restarts = preflight_conflicts::announce(&conflicts, &mut proposal.survey);
-    proposal.checks = [scope, conflicts.checks, identity].concat();
+    proposal.checks = [checks, conflicts.checks, identity].concat();
     Ok(proposal)
 }
 

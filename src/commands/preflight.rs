@@ -64,12 +64,12 @@ async fn checks(
     let survey = survey(global, cluster, helm, &settings).await?;
     report_files::note_planned(record, &survey);
     checks.extend(prerequisites::charts_rendered(survey.plan.releases().count(), &survey.prepared.chart_notices).await);
-    let (found, scope) = tokio::try_join!(
+    let (conflicts, target) = tokio::try_join!(
         preflight_conflicts::look(cluster, helm, &survey, ownership),
         preflight_target::look((cluster, helm), &settings, &survey, Proof::Checks),
     )?;
-    checks.extend(scope);
-    checks.extend(found.checks);
+    checks.extend(target);
+    checks.extend(conflicts.checks);
     record.checks(&checks);
     Ok(checks)
 }

@@ -117,7 +117,7 @@ impl Run<'_> {
             machine,
         };
         let waiting = Waiting { timeout: self.lock_timeout, style: &self.style };
-        let locking = lock::retry_unreachable(&context, &self.style, lock(&context, plan, waiting));
+        let locking = lock::report_waiting(&context, &self.style, lock(&context, plan, waiting));
         let locked = connect::of_one_cluster(&cluster, locking).await;
         let lease = match locked {
             Ok(lease) => lease,

@@ -78,7 +78,7 @@ impl Verification<'_> {
         let checks = cluster.cancelling_elsewhere(&cancel, verify::run(&context, &events, &cancel)).await;
         drop(events);
         let _ = reporter.await;
-        let Some(mut checks) = checks else { return Err(Error::InterruptedChecks { of: Checked::InstalledRelease }) };
+        let Some(mut checks) = checks else { return Err(Error::InterruptedChecks { of: Checked::InstalledStack }) };
         if let Some(way) = way {
             let walk = sign_in::Walk {
                 global,
@@ -89,7 +89,7 @@ impl Verification<'_> {
             };
             checks.extend(tokio::select! {
                 walked = walk.begin(way) => walked?,
-                () = cancel.cancelled() => return Err(Error::InterruptedChecks { of: Checked::InstalledRelease }),
+                () = cancel.cancelled() => return Err(Error::InterruptedChecks { of: Checked::InstalledStack }),
             });
         }
         Ok(checks)

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn whether_the_cluster_was_changed_is_distinguished_from_the_record_of_writes() {
+    fn whether_the_cluster_was_changed_comes_from_the_record_of_writes() {
         use ClusterState::{Changed, Unchanged};
         let checks = |of| Error::InterruptedChecks { of };
         let first_line = |error, cluster| reported(error, cluster).lines().next().unwrap_or_default().to_owned();
@@ -159,12 +159,12 @@ mod tests {
                 "error: interrupted during the verification; the stack is installed, but not",
             ),
             (
-                checks(Checked::InstalledRelease),
+                checks(Checked::InstalledStack),
                 Changed,
                 "error: interrupted during the verification; only the objects of its checks were",
             ),
             (
-                checks(Checked::InstalledRelease),
+                checks(Checked::InstalledStack),
                 Unchanged,
                 "error: interrupted during the verification, nothing was changed",
             ),

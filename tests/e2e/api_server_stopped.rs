@@ -42,7 +42,7 @@ struct Run {
 }
 
 /// How a run ended.
-struct FinishedStep {
+struct EndedRun {
     code: Option<i32>,
     last: Value,
     said: String,
@@ -71,18 +71,18 @@ impl Run {
     }
 
     #[track_caller]
-    fn ends(mut self) -> FinishedStep {
+    fn ends(mut self) -> EndedRun {
         // Reading to the end of its events would wait for a run that hangs; the limit is far beyond every limit of a run.
         eventually("the run ends", || self.child.try_wait().unwrap().is_some());
         let events: Vec<Value> = self.lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
         let mut said = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
         let last = events.last().cloned().unwrap_or_default();
-        FinishedStep { code: self.child.wait().unwrap().code(), last, said }
+        EndedRun { code: self.child.wait().unwrap().code(), last, said }
     }
 }
 
-impl FinishedStep {
+impl EndedRun {
     #[track_caller]
     fn with(self, (code, outcome): (i32, &str), part: &str) {
         assert_eq!(self.code, Some(code), "{}", self.said);

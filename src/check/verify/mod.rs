@@ -40,7 +40,7 @@ use scrape_targets::Target;
 /// How long one exchange with a component may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the API server may answer nothing: one that is restarted is waited for.
-const RELIST_AFTER: Duration = Duration::from_secs(25);
+const SILENCE_LIMIT: Duration = Duration::from_secs(25);
 /// How long the API server may take to answer after the checks, where it may be away.
 const ANSWER: Duration = Duration::from_secs(1);
 
@@ -141,7 +141,7 @@ impl Subject for StackContext {
     }
 
     fn unreachable(&self) -> BoxFuture<'_, String> {
-        Box::pin(async { self.cluster.unanswered_for(RELIST_AFTER).await.to_string() })
+        Box::pin(async { self.cluster.unanswered_for(SILENCE_LIMIT).await.to_string() })
     }
 }
 

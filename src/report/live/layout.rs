@@ -94,7 +94,7 @@ pub(in crate::report) fn frame(board: &Board, view: View) -> Vec<Line> {
 pub(in crate::report) fn fitting_frame(board: &Board, view: View) -> Vec<Line> {
     let mut lines = frame(board, view);
     let rows = view.size.rows.saturating_sub(1);
-    let ended = board.steps.iter().take_while(|step| matches!(step.state, State::FinishedStep { .. })).count();
+    let ended = board.steps.iter().take_while(|step| matches!(step.state, State::Finished { .. })).count();
     lines.drain(..lines.len().saturating_sub(rows).min(ended));
     lines.truncate(rows);
     lines
@@ -134,7 +134,7 @@ impl Layout {
                 let waits = before.map_or_else(String::new, |before| format!("waits for wave {before}"));
                 plain(self.view.style.paint(Tone::Faint, &waits))
             }
-            State::FinishedStep { outcome, seconds } => plain(ending(*outcome, *seconds, self.view.style)),
+            State::Finished { outcome, seconds } => plain(ending(*outcome, *seconds, self.view.style)),
             State::Running(running) => {
                 let mut lines = vec![self.running(step, running)];
                 lines.extend(self.reason(running).into_iter().map(Line::text));

@@ -26,7 +26,7 @@ pub(in crate::report) struct Step {
 pub(in crate::report) enum State {
     Ahead,
     Running(Running),
-    FinishedStep { outcome: StepOutcome, seconds: f64 },
+    Finished { outcome: StepOutcome, seconds: f64 },
 }
 
 /// What a running step does and waits for.
@@ -74,7 +74,7 @@ impl Board {
                 }
             }
             Event::StepFinished { component, outcome, seconds, .. } => {
-                let state = State::FinishedStep { outcome: *outcome, seconds: *seconds };
+                let state = State::Finished { outcome: *outcome, seconds: *seconds };
                 self.enter(component, state);
             }
             Event::ChecksStarted { checks } => {
@@ -96,7 +96,7 @@ impl Board {
     }
 
     pub(in crate::report) fn has_failed(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step.state, State::FinishedStep { outcome: StepOutcome::Failed, .. }))
+        self.steps.iter().any(|step| matches!(step.state, State::Finished { outcome: StepOutcome::Failed, .. }))
     }
 
     fn enter(&mut self, component: &str, state: State) {
@@ -108,7 +108,7 @@ impl Board {
     fn running(&mut self, component: &str) -> Option<&mut Running> {
         self.steps.iter_mut().find(|step| step.planned.component == component).and_then(|step| match &mut step.state {
             State::Running(running) => Some(running),
-            State::Ahead | State::FinishedStep { .. } => None,
+            State::Ahead | State::Finished { .. } => None,
         })
     }
 }
