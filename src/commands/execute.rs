@@ -20,7 +20,7 @@ use crate::engine::{self, EngineContext, EngineError, HostLock, Journal, RunResu
 use crate::error::{Checked, CommandError, Error};
 use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary};
 use crate::helm::{Helm, Ownership};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, Step};
 use crate::report::{self, Mode, Record, style::Style};
 use crate::stack;
 
@@ -178,13 +178,7 @@ async fn save_answers(context: &EngineContext, settings: &Settings, survey: &Sur
 }
 
 async fn unchanged_since(context: &EngineContext, plan: &Plan) -> Result<(), Error> {
-    let steps = plan.waves.iter().flat_map(|wave| &wave.steps);
-    let planned = steps.map(|step| lock::Planned {
-        namespace: &step.release.namespace,
-        release: step.release.component.as_str(),
-        from: step.from.as_ref(),
-    });
-    lock::unchanged_since(&context.helm, planned).await
+    lock::unchanged_since(&context.helm, plan.each_step().map(Step::planned_state)).await
 }
 
 /// `checks`: `None` where they were interrupted.

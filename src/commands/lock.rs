@@ -10,7 +10,7 @@ use crate::cluster::{HostLiveness as _, Lease, LeaseRequest};
 use crate::engine::{self, EngineContext, EngineError};
 use crate::error::{self, Error};
 use crate::helm::Helm;
-use crate::plan::{InstalledRelease, PlanError};
+use crate::plan::{PlanError, PlannedState};
 use crate::report::{self, style::Style};
 use crate::stack::TAILWATCH;
 
@@ -26,14 +26,6 @@ const QUIET_WAIT: Duration = Duration::from_secs(3);
 pub(super) struct Waiting<'a> {
     pub(super) timeout: Duration,
     pub(super) style: &'a Style,
-}
-
-/// State of a release at planning time.
-pub(super) struct Planned<'a> {
-    pub(super) namespace: &'a str,
-    pub(super) release: &'a str,
-    /// `None`: not installed.
-    pub(super) from: Option<&'a InstalledRelease>,
 }
 
 /// Retries while the API server does not answer, up to the timeout of a wave.
@@ -105,19 +97,19 @@ pub(super) async fn report_waiting<T>(
 }
 
 /// An error if a release has changed since the plan.
-pub(super) async fn unchanged_since<'a>(helm: &Helm, planned: impl Iterator<Item = Planned<'a>>) -> Result<(), Error> {
-    let mut namespaces: BTreeMap<&str, Vec<Planned<'_>>> = BTreeMap::new();
+pub(super) async fn unchanged_since<'a>(
+    helm: &Helm,
+    planned: impl Iterator<Item = PlannedState<'a>>,
+) -> Result<(), Error> {
+    let mut namespaces: BTreeMap<&str, Vec<PlannedState<'_>>> = BTreeMap::new();
     for release in planned {
         namespaces.entry(release.namespace).or_default().push(release);
     }
     for (namespace, planned) in namespaces {
         let listed = helm.list(namespace).await;
         let listed = listed.map_err(|source| PlanError::Helm { what: "cannot list the releases".into(), source })?;
-        for Planned { release, from, .. } in planned {
-            let now = listed.iter().find(|info| info.name == release).map(|info| (info.revision, info.status));
-            if now != from.map(|standing| (standing.revision, standing.status)) {
-                return Err(PlanError::Stale { what: format!("release {release}") }.into());
-            }
+        if let Some(changed) = planned.iter().find(|state| !state.holds(&listed)) {
+            return Err(PlanError::Stale { what: format!("release {}", changed.release) }.into());
         }
     }
     Ok(())

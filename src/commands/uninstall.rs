@@ -16,7 +16,7 @@ use crate::commands::{lock, run_finished, settings_sources};
 use crate::engine::{self, EngineContext, HostLock, Journal, RunResult};
 use crate::error::{self, CommandError, Error};
 use crate::event::{self, Event, Kept, RunSummary};
-use crate::plan::{self, PlanError, Uninstall, UninstallOptions};
+use crate::plan::{self, PlanError, Removal, Uninstall, UninstallOptions};
 use crate::report::{self, Mode, Record, style::Style};
 use crate::stack::CatalogueEntry;
 use crate::wizard;
@@ -184,13 +184,7 @@ async fn lock(context: &EngineContext, plan: &Uninstall, waiting: Waiting<'_>) -
         return Ok(None);
     }
     let lease = lock::take(context, namespace, waiting).await?;
-    let planned = || {
-        plan.removals.iter().map(|removal| lock::Planned {
-            namespace: &removal.namespace,
-            release: &removal.component,
-            from: Some(&removal.from),
-        })
-    };
+    let planned = || plan.removals.iter().map(Removal::planned_state);
     match lock::while_unreachable(context, || lock::unchanged_since(&context.helm, planned())).await {
         Ok(()) => Ok(Some(lease)),
         Err(error) => {

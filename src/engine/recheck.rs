@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 use crate::engine::retry::UnreachableRetry;
 use crate::engine::{PreparedRelease, StepError};
 use crate::helm::Helm;
-use crate::plan::InstalledRelease;
+use crate::plan::PlannedState;
 use crate::stack::Release;
 
 /// What helm may take over with a release.
@@ -22,28 +22,19 @@ pub struct Taking {
     pub standing: Vec<Value>,
 }
 
-/// A release in its namespace, as it was planned from.
-pub(super) struct Planned<'a> {
-    pub(super) namespace: &'a str,
-    pub(super) name: &'a str,
-    /// `None`: it was not installed.
-    pub(super) from: Option<&'a InstalledRelease>,
-}
-
 /// An error where helm lists another revision or status of the release than it was planned from.
 pub(super) async fn release(
     outage: &UnreachableRetry<'_>,
     helm: &Helm,
-    planned: &Planned<'_>,
+    planned: PlannedState<'_>,
 ) -> Result<(), StepError> {
-    let Planned { namespace, name, from } = planned;
+    let PlannedState { namespace, release: name, .. } = planned;
     let listed = outage.read_by_helm(|| helm.list(namespace)).await?;
     let listed = listed.map_err(|source| StepError::Helm { what: "list the releases", diagnosis: None, source })?;
-    let now = listed.iter().find(|info| info.name == *name);
-    if now.map(|info| (info.revision, info.status)) == from.map(|from| (from.revision, from.status)) {
+    if planned.holds(&listed) {
         return Ok(());
     }
-    let what = match now {
+    let what = match listed.iter().find(|info| info.name == name) {
         Some(info) => format!("release {name} is at revision {}, {}", info.revision, info.status.words()),
         None => format!("release {name} is not installed any more"),
     };

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::cluster::{ClusterError, Found, ObjectRef};
 use crate::engine::deletion::{PendingDeletion, Reason, reason};
 use crate::engine::helm_call::Mutation;
-use crate::engine::recheck::{self, Planned};
+use crate::engine::recheck;
 use crate::engine::retry::UnreachableRetry;
 use crate::engine::run::RunResult;
 use crate::engine::step_result::{self, FinishedStep};
@@ -109,9 +109,7 @@ pub(super) struct Removing<'a> {
 impl Removing<'_> {
     /// The release with what belongs to it. Each part is looked for afresh, so that an interrupted removal continues.
     async fn release(&mut self, removal: &Removal, stack: Option<&str>) -> Result<(), StepError> {
-        let Removal { component, namespace, from, .. } = removal;
-        let planned = Planned { namespace, name: component, from: Some(from) };
-        recheck::release(&self.outage(), &self.context.helm, &planned).await?;
+        recheck::release(&self.outage(), &self.context.helm, removal.planned_state()).await?;
         if removal.component == "tailscale-operator" {
             self.refuse_where_needed(removal, stack.unwrap_or_default()).await?;
             // Where oauth2-proxy went before without its address, that still waits for the operator.

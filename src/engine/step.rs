@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::cluster::{ClusterError, ObjectRef, Tracker};
 use crate::engine::helm_call::Mutation;
 use crate::engine::prepare::request;
-use crate::engine::recheck::{self, Planned};
+use crate::engine::recheck;
 use crate::engine::retry::UnreachableRetry;
 use crate::engine::wait::SlowStepTimer;
 use crate::engine::{EngineContext, PreparedRelease, StepError};
@@ -40,7 +40,7 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
     match (&run.step.work, run.prepared) {
         (Work::Helm, Some(prepared)) => {
             run.phase(Phase::Applying);
-            recheck::release(&run.outage(), &run.context.helm, &run.planned()).await?;
+            recheck::release(&run.outage(), &run.context.helm, run.step.planned_state()).await?;
             if run.step.action == ActionKind::Install && run.step.last_healthy.is_some() {
                 // It speaks of a release that is gone, whose revisions are counted again.
                 run.note(NEVER).await;
@@ -91,11 +91,6 @@ impl StepRun<'_> {
 
     pub(super) fn outage(&self) -> UnreachableRetry<'_> {
         UnreachableRetry { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline }
-    }
-
-    fn planned(&self) -> Planned<'_> {
-        let Step { release, from, .. } = self.step;
-        Planned { namespace: &release.namespace, name: release.component.as_str(), from: from.as_ref() }
     }
 
     /// Does something again for as long as nobody answers.

@@ -38,6 +38,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::ObjectRef;
 use crate::event::{ActionKind, Effects, PlannedStep};
+use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::stack::Release;
 
 /// What will be done, in waves; the value that is confirmed is the value that is executed.
@@ -161,7 +162,41 @@ pub struct InstalledRelease {
     /// Current revision.
     pub revision: u32,
     /// Its status.
-    pub status: crate::helm::ReleaseStatus,
+    pub status: ReleaseStatus,
+}
+
+/// A release in its namespace as a plan was made from it.
+#[derive(Clone, Copy, Debug)]
+pub struct PlannedState<'a> {
+    /// Namespace of the release.
+    pub namespace: &'a str,
+    /// Release name.
+    pub release: &'a str,
+    /// `None`: it was not installed.
+    pub from: Option<&'a InstalledRelease>,
+}
+
+impl PlannedState<'_> {
+    /// Whether helm lists the same revision and status of the release; `listed` are the releases of its namespace.
+    pub fn holds(&self, listed: &[ReleaseInfo]) -> bool {
+        let now = listed.iter().find(|info| info.name == self.release);
+        now.map(|info| (info.revision, info.status)) == self.from.map(|from| (from.revision, from.status))
+    }
+}
+
+impl Step {
+    /// The release that the step was planned from.
+    pub fn planned_state(&self) -> PlannedState<'_> {
+        let Step { release, from, .. } = self;
+        PlannedState { namespace: &release.namespace, release: release.component.as_str(), from: from.as_ref() }
+    }
+}
+
+impl Removal {
+    /// The release that is removed, as it was planned from.
+    pub fn planned_state(&self) -> PlannedState<'_> {
+        PlannedState { namespace: &self.namespace, release: &self.component, from: Some(&self.from) }
+    }
 }
 
 impl Plan {
