@@ -1,6 +1,5 @@
 //! The file that `plan --out` writes and `install --plan` reads.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -12,6 +11,7 @@ use crate::error::Error;
 use crate::helm::Ownership;
 use crate::input_file;
 use crate::plan::{FORMAT, PlanError, Review, ReviewedPlan};
+use crate::report;
 
 /// Limit of the file, in bytes.
 const LARGEST: u64 = 16 << 20;
@@ -32,17 +32,13 @@ pub(super) fn reviewed(cluster: &Cluster, settings: &Settings, survey: &Survey, 
     ReviewedPlan::of(&survey.plan, review, archive)
 }
 
-/// Writes the file atomically.
+/// Writes the file.
 pub(super) fn write(path: &Path, plan: &ReviewedPlan) -> Result<(), Error> {
-    let unwritable = |error: std::io::Error| Error::Usage {
+    let text = serde_json::to_string_pretty(plan).map_err(std::io::Error::from);
+    text.and_then(|text| report::write_file(path, &format!("{text}\n"))).map_err(|error| Error::Usage {
         message: format!("--out {} cannot be written: {error}", path.display()),
         hint: Some("choose a file in an existing folder with write permission".into()),
-    };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".tailwatch-").tempfile_in(folder).map_err(unwritable)?;
-    let text = serde_json::to_string_pretty(plan).map_err(|error| unwritable(error.into()))?;
-    writeln!(file, "{text}").map_err(unwritable)?;
-    file.persist(path).map(drop).map_err(|error| unwritable(error.error))
+    })
 }
 
 /// A plan that was reviewed, with its file.
@@ -103,5 +99,31 @@ mod tests {
             assert!(error.to_string().contains(named), "{text}: {error}");
         }
         assert!(read(folder.path()).is_err() && read(&folder.path().join("gone")).is_err());
+    }
+
+    #[test]
+    fn a_plan_replaces_a_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link, pipe) = (folder.path().join("file"), folder.path().join("link"), folder.path().join("pipe"));
+        std::fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let plan = ReviewedPlan {
+            version: FORMAT,
+            cluster: "u1".into(),
+            namespace: "monitoring".into(),
+            adopt: false,
+            takeovers: Vec::new(),
+            steps: Vec::new(),
+            releases: Vec::new(),
+            preconditions: Vec::new(),
+        };
+        write(&link, &plan).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(read(&file).unwrap(), plan);
+        for other in [&pipe, folder.path(), &folder.path().join("gone/plan.json")] {
+            assert_eq!(write(other, &plan).unwrap_err().exit_code(), crate::error::USAGE, "{}", other.display());
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }

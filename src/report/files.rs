@@ -71,6 +71,11 @@ impl Files {
     }
 }
 
+/// Writes a file that a flag names, whole or not at all. A link stays; anything but a regular file is an error.
+pub fn write_file(path: &Path, text: &str) -> io::Result<()> {
+    replace(&target(path)?, text)
+}
+
 /// Makes a report's text.
 type Document<'a> = &'a dyn Fn() -> io::Result<String>;
 

@@ -51,7 +51,7 @@ use crate::report::wrap::wrap;
 pub use checks_table::checks_table;
 pub use diagnosis_table::{Examined, findings_table};
 pub use explanation::explanations;
-pub use files::{Files, judge_log};
+pub use files::{Files, judge_log, write_file};
 pub use panic::{keep_panics, last_panic};
 pub use plan_table::{diff_text, plan_table, status_table};
 pub use record::{Component, ComponentState, Record, Surroundings};
