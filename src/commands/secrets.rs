@@ -3,10 +3,9 @@
 //! releases where the kept answers have a secret.
 
 use futures::future::join_all;
-use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::config::{Draft, Secret};
+use crate::config::{Draft, Secret, child};
 use crate::helm::Helm;
 use crate::plan::{Plan, SecretPlaces};
 use crate::redaction;
@@ -76,18 +75,12 @@ async fn of_releases(helm: &Helm, kept: &Draft, rows: &[CatalogueEntry]) -> Vec<
         let paths = places.get(row.name.as_str())?;
         Some(async move {
             let values = helm.values(&row.name, &row.namespace).await.unwrap_or_default();
-            let texts = paths.iter().filter_map(|path| at(&values, path)?.as_str());
+            let texts =
+                paths.iter().filter_map(|path| path.iter().try_fold(&values, |value, key| child(value, key))?.as_str());
             texts.map(|text| Secret::new(text.to_owned())).collect::<Vec<_>>()
         })
     });
     join_all(reads).await.concat()
-}
-
-fn at<'a>(values: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter().try_fold(values, |value, key| match value {
-        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
-        other => other.get(key),
-    })
 }
 
 fn text(value: &Secret<Vec<u8>>) -> Option<Secret<String>> {

@@ -150,6 +150,14 @@ pub(super) fn leaves(value: &Value, path: &mut Vec<String>, see: &mut dyn FnMut(
     }
 }
 
+/// A value right below another one: of a mapping by its key, of a list by its index.
+pub fn child<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+    match value {
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        other => other.get(key),
+    }
+}
+
 /// `values.loki.a.0.b`
 pub(super) fn dotted(component: &str, path: &[String]) -> String {
     ["values", component].into_iter().chain(path.iter().map(String::as_str)).collect::<Vec<_>>().join(".")

@@ -24,7 +24,7 @@ mod units;
 use std::collections::BTreeMap;
 
 pub use answers::{ROWS, Row, Shape, environment_name, find_row};
-pub use chart_values::ChartValues;
+pub use chart_values::{ChartValues, child};
 pub use draft::{Draft, Entry, Provenance};
 pub use env::is_known_variable;
 pub use error::{ConfigError, Problem};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::config::{Secret, secret_texts};
+use crate::config::{Secret, child, secret_texts};
 use crate::redaction::forms;
 
 /// A shorter text is hidden only where it is a whole value.
@@ -121,13 +121,6 @@ fn keys(value: &Value) -> Vec<String> {
         Value::Object(map) => map.keys().cloned().collect(),
         Value::Array(items) => (0..items.len()).map(|index| index.to_string()).collect(),
         _ => Vec::new(),
-    }
-}
-
-fn child<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
-    match value {
-        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
-        other => other.get(key),
     }
 }
 
