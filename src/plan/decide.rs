@@ -155,30 +155,10 @@ mod tests {
     use crate::plan::decide::*;
     use crate::plan::drift::Drift;
     use crate::plan::observe::ReleaseDrift;
-    use crate::stack::{ChartSource, CrdPolicy};
     use serde_json::json;
 
     fn release(version: &str) -> Release {
-        Release {
-            component: "loki".parse().unwrap(),
-            wave: 32,
-            namespace: "monitoring".into(),
-            chart: ChartSource {
-                name: "loki".into(),
-                repository: "https://charts.example".parse().unwrap(),
-                version: version.parse().unwrap(),
-                digest: None,
-            },
-            values: json!({"a": 1}),
-            overrides: json!({}),
-            secrets: Vec::new(),
-            derived: Vec::new(),
-            crds: CrdPolicy::None,
-            api_versions: vec![],
-            wait_for: vec![],
-            objects: vec![],
-            expect: Default::default(),
-        }
+        Release { wave: 32, values: json!({"a": 1}), ..Release::for_tests("loki", version) }
     }
 
     fn observed(version: &str, status: ReleaseStatus) -> Observed {

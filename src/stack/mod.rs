@@ -111,6 +111,34 @@ pub struct Release {
     pub expect: BTreeMap<String, u32>,
 }
 
+#[cfg(test)]
+impl Release {
+    /// One for tests, in wave 30 of namespace monitoring, of a chart with the component's name.
+    pub(crate) fn for_tests(component: &str, version: &str) -> Release {
+        let empty = || Value::Object(Default::default());
+        Release {
+            component: component.parse().unwrap(),
+            wave: 30,
+            namespace: "monitoring".into(),
+            chart: ChartSource {
+                name: component.into(),
+                repository: "https://charts.example".parse().unwrap(),
+                version: version.parse().unwrap(),
+                digest: None,
+            },
+            values: empty(),
+            overrides: empty(),
+            secrets: Vec::new(),
+            derived: Vec::new(),
+            crds: CrdPolicy::None,
+            api_versions: Vec::new(),
+            wait_for: Vec::new(),
+            objects: Vec::new(),
+            expect: BTreeMap::new(),
+        }
+    }
+}
+
 /// Which chart, from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChartSource {

@@ -59,7 +59,7 @@ const CRASHES: &str = r#"
 - name: ends
   after: 300ms
   containers: { "*": { terminated: { reason: Error, exitCode: 3 } } }
-  log: "level=error msg=\"client_secret=SECRET is wrong\""
+  log: "level=error msg=\"MESSAGE\""
 - after: 300ms
   containers: { "*": { waiting: { reason: CrashLoopBackOff, message: back-off } } }
 - unless: { restarts: 4 }
@@ -67,6 +67,14 @@ const CRASHES: &str = r#"
   containers: { "*": { running: {}, ready: false } }
   next: ends
 "#;
+
+/// Lets the containers of oauth2-proxy end again and again, with this message in their log.
+pub fn oauth2_proxy_crashes(sandbox: &Sandbox, message: &str) {
+    let course = sandbox.file("crashes.yaml");
+    std::fs::write(&course, CRASHES.replace("MESSAGE", message)).unwrap();
+    sandbox.fault(&format!("pods=oauth2-proxy-@{}", course.display()), "on");
+    sandbox.kubectl(&["-n", "monitoring", "delete", "pod", "-l", "app.kubernetes.io/name=oauth2-proxy"]);
+}
 
 #[test]
 fn diagnose_finds_what_hinders_the_stack_and_quotes_no_secret() {
@@ -78,12 +86,7 @@ fn diagnose_finds_what_hinders_the_stack_and_quotes_no_secret() {
     assert!(well["objects"].as_u64().unwrap() > 20 && well["rules"].as_u64().unwrap() > 60, "{well:#}");
 
     let canary = sandbox.variable("AUTH0_CLIENT_SECRET").to_owned();
-    let course = sandbox.file("crashes.yaml");
-    std::fs::write(&course, CRASHES.replace("SECRET", &canary)).unwrap();
-    let fault = format!("pods=oauth2-proxy-@{}", course.display());
-    sandbox.fault(&fault, "on");
-    let pods = ["-n", "monitoring", "delete", "pod", "-l", "app.kubernetes.io/name=oauth2-proxy"];
-    sandbox.kubectl(&pods);
+    oauth2_proxy_crashes(&sandbox, &format!("client_secret={canary} is wrong"));
     let mut found = Value::Null;
     crate::sandbox::eventually("a crash is found", || {
         found = serde_json::from_str(&sandbox.tailwatch(&["diagnose", "--output", "json"]).stdout).unwrap();

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::diagnosis::oauth2_proxy_crashes;
 use crate::support::{CommandOutput, Sandbox};
 
 const SECRET: &str = "words-of-a-secret";
@@ -24,19 +25,6 @@ fn run(sandbox: &Sandbox, arguments: &[&str], variable: Option<&str>) -> Command
     command.envs(variable.map(|value| ("HOOK_LINK", value)));
     CommandOutput::of(command.output().unwrap())
 }
-
-const CRASHES: &str = r#"
-- name: ends
-  after: 300ms
-  containers: { "*": { terminated: { reason: Error, exitCode: 3 } } }
-  log: "level=error msg=\"cannot reach SECRET\""
-- after: 300ms
-  containers: { "*": { waiting: { reason: CrashLoopBackOff, message: back-off } } }
-- unless: { restarts: 4 }
-  after: 300ms
-  containers: { "*": { running: {}, ready: false } }
-  next: ends
-"#;
 
 #[test]
 fn a_secret_below_values_is_in_no_output() {
@@ -61,10 +49,7 @@ fn a_secret_below_values_is_in_no_output() {
         hides(&reported, &[]);
     }
 
-    let course = sandbox.file("crashes.yaml");
-    std::fs::write(&course, CRASHES.replace("SECRET", SECRET)).unwrap();
-    sandbox.fault(&format!("pods=oauth2-proxy-@{}", course.display()), "on");
-    sandbox.kubectl(&["-n", "monitoring", "delete", "pod", "-l", "app.kubernetes.io/name=oauth2-proxy"]);
+    oauth2_proxy_crashes(&sandbox, &format!("cannot reach {SECRET}"));
     // Without the variable the secret is in the values of the installed release alone.
     for variable in [None, Some(SECRET)] {
         for output in ["json", "human"] {

@@ -190,30 +190,9 @@ pub(in crate::check) mod fixtures {
     use super::*;
     use crate::cluster::{Held, ObjectRef};
     use crate::helm::ReleaseStatus;
-    use crate::stack::{ChartSource, CrdPolicy};
-    use serde_json::json;
 
     pub(in crate::check) fn release(component: &str) -> Release {
-        Release {
-            component: component.parse().unwrap(),
-            wave: 30,
-            namespace: "monitoring".into(),
-            chart: ChartSource {
-                name: component.into(),
-                repository: "https://charts.example".parse().unwrap(),
-                version: semver::Version::new(79, 10, 0),
-                digest: None,
-            },
-            values: json!({}),
-            overrides: json!({}),
-            secrets: Vec::new(),
-            derived: Vec::new(),
-            crds: CrdPolicy::None,
-            api_versions: vec![],
-            wait_for: vec![],
-            objects: vec![],
-            expect: Default::default(),
-        }
+        Release::for_tests(component, "79.10.0")
     }
 
     pub(super) fn standing(name: &str, namespace: &str, chart: &str) -> ReleaseInfo {
