@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::check::preflight::conflicts::{self, Findings, Intent, QueryError, Takeover};
 use crate::cluster::Cluster;
 use crate::commands::survey::Survey;
-use crate::engine::Taking;
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
 use crate::helm::{Helm, Ownership};
-use crate::plan::PlanError;
+use crate::plan::{PlanError, Taking};
 
 /// Options of `--adopt`.
 pub(super) fn consent(adopt: bool) -> Ownership {

@@ -6,11 +6,10 @@ use crate::cli::GlobalArgs;
 use crate::cluster::{Cluster, ClusterIdentity};
 use crate::commands::secrets;
 use crate::config::Settings;
-use crate::engine::{self, Prepared};
 use crate::error::Error;
 use crate::event::{ActionKind, CheckResult, Verdict};
 use crate::helm::Helm;
-use crate::plan::{self, Observed, Plan, Rendered, Replacement, Untried, Work};
+use crate::plan::{self, Observed, Plan, Prepared, Rendered, Replacement, Untried, Work};
 use crate::stack::{self, Catalogue, Release};
 
 /// Everything that is known before the first change.
@@ -104,7 +103,7 @@ pub(super) async fn survey(
     plan.removals = plan::removals(cluster, helm, &catalogue.left_out(settings)).await?;
     plan::mark_one_way(&mut plan, &catalogue);
     secrets::hide_planned(&plan);
-    let mut prepared = engine::prepare(cluster, helm, &plan, &observed).await?;
+    let mut prepared = plan::render(cluster, helm, &plan, &observed).await?;
     let rendered = prepared.releases.iter().map(|(name, release)| {
         let rendered = Rendered { manifest: &release.manifest, crds: &release.crds };
         (name.as_str(), rendered)

@@ -4,14 +4,12 @@
 //! Guarantees: no wave starts before every step of the wave below it is ready; every started step sends exactly
 //! one `step-finished`; after a cancel or a failure no further step starts, and a running helm is waited for.
 
-mod crd_ownership;
 mod deletion;
 mod error;
 mod helm_call;
 mod host_lock;
 mod journal;
 mod pending_release;
-mod prepare;
 mod recheck;
 mod removal;
 mod retry;
@@ -20,16 +18,12 @@ mod run;
 mod step;
 mod step_result;
 mod uninstall;
-mod unused_values;
-mod value_mutation;
 mod wait;
 
 pub use deletion::DEPENDENTS;
 pub use error::{EngineError, StepError};
 pub use host_lock::HostLock;
 pub use journal::{Journal, state_folder};
-pub use prepare::{Prepared, PreparedRelease, prepare};
-pub use recheck::Taking;
 pub use retry::pauses;
 pub use run::{RunResult, run, tracked};
 pub use uninstall::uninstall;

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::cluster::{ObjectRef, RevisionRecord, namespace_of};
+use crate::engine::StepError;
 use crate::engine::helm_call::Mutation;
 use crate::engine::step::StepRun;
-use crate::engine::{PreparedRelease, StepError};
 use crate::helm::{HelmError, ReleaseStatus};
+use crate::plan::RenderedRelease;
 
 impl StepRun<'_> {
     /// Takes a release out of a pending state: helm's record of what never ended goes, so that helm sees the revision
@@ -17,7 +18,7 @@ impl StepRun<'_> {
     pub(super) async fn settle(
         &self,
         standing: Option<ReleaseStatus>,
-        prepared: &PreparedRelease,
+        prepared: &RenderedRelease,
     ) -> Result<(), StepError> {
         match standing {
             Some(ReleaseStatus::Uninstalling) => self.uninstall("finish the interrupted removal").await,
@@ -26,7 +27,7 @@ impl StepRun<'_> {
         }
     }
 
-    async fn forget_pending(&self, prepared: &PreparedRelease) -> Result<(), StepError> {
+    async fn forget_pending(&self, prepared: &RenderedRelease) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         let cluster = &self.context.cluster;
         let records = self
@@ -46,7 +47,7 @@ impl StepRun<'_> {
     }
 
     /// Objects that the interrupted operation made and this run does not render any more; older ones are not its own.
-    async fn delete_strays(&self, record: &RevisionRecord, prepared: &PreparedRelease) -> Result<(), StepError> {
+    async fn delete_strays(&self, record: &RevisionRecord, prepared: &RenderedRelease) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         let read = || self.context.helm.manifest_of(name, namespace, record.revision);
         let left = self.outage().read_by_helm(read).await?;

@@ -1,26 +1,13 @@
 //! What a plan was made from, compared again just before a step changes it: the steps before it take minutes, in which
 //! others may change the cluster.
 
-use std::collections::BTreeSet;
-
-use serde_json::Value;
-
 use crate::check::preflight::conflicts::{self, PlannedRelease};
 use crate::cluster::Cluster;
+use crate::engine::StepError;
 use crate::engine::retry::UnreachableRetry;
-use crate::engine::{PreparedRelease, StepError};
 use crate::helm::Helm;
-use crate::plan::PlannedState;
+use crate::plan::{PlannedState, RenderedRelease, Taking};
 use crate::stack::Release;
-
-/// What helm may take over with a release.
-#[derive(Clone, Debug, Default)]
-pub struct Taking {
-    /// (object, owner) of what was agreed to.
-    pub agreed: BTreeSet<(String, String)>,
-    /// The manifest of the installed revision, whose objects are the release's own.
-    pub standing: Vec<Value>,
-}
 
 /// An error where helm lists another revision or status of the release than it was planned from.
 pub(super) async fn release(
@@ -45,10 +32,10 @@ pub(super) async fn release(
 pub(super) async fn force(
     outage: &UnreachableRetry<'_>,
     cluster: &Cluster,
-    (release, prepared): (&Release, &PreparedRelease),
+    (release, prepared): (&Release, &RenderedRelease),
 ) -> Result<(), StepError> {
     let Some(Taking { agreed, standing }) = &prepared.force else { return Ok(()) };
-    let PreparedRelease { manifest, hooks, crds, .. } = prepared;
+    let RenderedRelease { manifest, hooks, crds, .. } = prepared;
     let incoming = [PlannedRelease { release, rendered: manifest, hooks, crds, standing }];
     let met = outage.retry_unreachable(|| conflicts::takeable(cluster, &incoming)).await.map_err(StepError::Look)?;
     let more = met.into_iter().map(|taken| (taken.object, taken.owner)).find(|met| !agreed.contains(met));

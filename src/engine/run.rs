@@ -12,9 +12,9 @@ use crate::engine::rollback::roll_back;
 use crate::engine::step::{StepRun, execute};
 use crate::engine::step_result::{self, FinishedStep};
 use crate::engine::wait::SlowStepTimer;
-use crate::engine::{EngineContext, EngineError, Prepared, StepError};
+use crate::engine::{EngineContext, EngineError, StepError};
 use crate::event::{Event, Rollback, StepResult};
-use crate::plan::{Plan, Step, Wave};
+use crate::plan::{Plan, Prepared, Step, Wave};
 
 /// How a run's steps ended.
 #[derive(Debug)]

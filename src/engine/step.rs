@@ -8,15 +8,14 @@ use tokio::time::Instant;
 
 use crate::cluster::{ClusterError, ObjectRef, Tracker};
 use crate::engine::helm_call::Mutation;
-use crate::engine::prepare::request;
 use crate::engine::recheck;
 use crate::engine::retry::UnreachableRetry;
 use crate::engine::wait::SlowStepTimer;
-use crate::engine::{EngineContext, PreparedRelease, StepError};
+use crate::engine::{EngineContext, StepError};
 use crate::event::{ActionKind, Diagnosis, Event, Phase};
-use crate::helm::{HelmError, Ownership, ReleaseStatus};
+use crate::helm::{HelmError, Ownership, ReleaseRequest, ReleaseStatus};
 use crate::known_errors::KnownError;
-use crate::plan::{Drifted, Healthy, Replacement, Step, Work};
+use crate::plan::{Drifted, Healthy, RenderedRelease, Replacement, Step, Work};
 
 /// The note on a release that was never seen healthy.
 const NEVER: &str = "0";
@@ -28,7 +27,7 @@ pub(super) struct StepRun<'a> {
     pub(super) context: &'a EngineContext,
     pub(super) step: &'a Step,
     /// What helm needs; `None` for a step that helm has no part in.
-    pub(super) prepared: Option<&'a PreparedRelease>,
+    pub(super) prepared: Option<&'a RenderedRelease>,
     pub(super) tracker: Tracker,
     pub(super) timer: SlowStepTimer,
     /// When the wave's time is over.
@@ -178,7 +177,7 @@ impl StepRun<'_> {
         let _ = self.outage().attentively(noted).await;
     }
 
-    async fn apply_crds(&self, prepared: &PreparedRelease) -> Result<(), StepError> {
+    async fn apply_crds(&self, prepared: &RenderedRelease) -> Result<(), StepError> {
         if prepared.crds.is_empty() {
             return Ok(());
         }
@@ -189,7 +188,7 @@ impl StepRun<'_> {
     }
 
     /// helm, again when the API server went away under it: what it left is looked at afresh each time.
-    async fn release(&mut self, prepared: &PreparedRelease) -> Result<(), StepError> {
+    async fn release(&mut self, prepared: &RenderedRelease) -> Result<(), StepError> {
         let mut standing = self.step.from.as_ref().map(|standing| standing.status);
         loop {
             let tried = match self.settle(standing, prepared).await {
@@ -236,9 +235,9 @@ impl StepRun<'_> {
 
     /// helm applies while the watches already show what comes up. A hook that blocked would keep helm until its
     /// time is over, so helm is ended then.
-    async fn helm(&mut self, prepared: &PreparedRelease) -> Result<(), StepError> {
+    async fn helm(&mut self, prepared: &RenderedRelease) -> Result<(), StepError> {
         let context = self.context;
-        let mut request = request(&self.step.release, &prepared.chart);
+        let mut request = ReleaseRequest::new(&self.step.release, &prepared.chart);
         if prepared.force.is_some() {
             request.ownership = Ownership::Take;
         }

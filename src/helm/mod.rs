@@ -23,7 +23,7 @@ mod versions;
 use crate::config::Secret;
 use crate::known_errors::KnownError;
 use crate::process::{Children, ClusterAccess, Environment};
-use crate::stack::HelmDriver;
+use crate::stack::{HelmDriver, Release};
 use crate::write_record::Writes;
 
 pub use archive::{app_version, default_values};
@@ -178,6 +178,20 @@ pub struct ReleaseRequest<'a> {
     pub secrets: &'a [Secret<String>],
     /// Objects that exist already; only used by apply.
     pub ownership: Ownership,
+}
+
+impl<'a> ReleaseRequest<'a> {
+    /// Of a release, with the archive of its chart.
+    pub fn new(release: &'a Release, chart: &'a FetchedChart) -> ReleaseRequest<'a> {
+        ReleaseRequest {
+            release: release.component.as_str(),
+            namespace: &release.namespace,
+            chart: &chart.path,
+            values: &release.values,
+            secrets: &release.secrets,
+            ownership: Ownership::Respect,
+        }
+    }
 }
 
 /// How helm treats existing objects that do not belong to the release.

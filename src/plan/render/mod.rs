@@ -1,16 +1,18 @@
-//! Fetches and renders every chart of a plan before anything is changed, so that a broken chart, value or digest
-//! stops the run while the cluster is untouched. Changes nothing.
+//! Fetches and renders every chart of a plan: a broken chart, value or digest ends the run before anything is changed.
+//! Reads only.
 
-use std::collections::BTreeMap;
+mod crd_ownership;
+mod unused_values;
+mod value_mutation;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::engine::crd_ownership;
-use crate::engine::recheck::Taking;
-use crate::engine::unused_values::{ignored_keys, refused_values};
-use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, Ownership, ReleaseRequest};
+use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, ReleaseRequest};
+use crate::plan::render::unused_values::{ignored_keys, refused_values};
 use crate::plan::{Observed, Plan, PlanError, Step, Work};
 use crate::stack::{CrdPolicy, Release};
 
@@ -18,7 +20,7 @@ use crate::stack::{CrdPolicy, Release};
 #[derive(Clone, Debug, Default)]
 pub struct Prepared {
     /// One per step that helm does.
-    pub releases: BTreeMap<String, PreparedRelease>,
+    pub releases: BTreeMap<String, RenderedRelease>,
     /// Objects of every release, changed or not.
     pub manifests: BTreeMap<String, Vec<Value>>,
     /// What is not as expected in the charts and their values.
@@ -29,7 +31,7 @@ pub struct Prepared {
 
 /// A chart on disk and what it renders to.
 #[derive(Clone, Debug)]
-pub struct PreparedRelease {
+pub struct RenderedRelease {
     /// The archive.
     pub chart: FetchedChart,
     /// Rendered objects without hooks.
@@ -42,8 +44,17 @@ pub struct PreparedRelease {
     pub crds: Vec<Value>,
 }
 
+/// What helm may take over with a release.
+#[derive(Clone, Debug, Default)]
+pub struct Taking {
+    /// (object, owner) of what was agreed to.
+    pub agreed: BTreeSet<(String, String)>,
+    /// The manifest of the installed revision, whose objects are the release's own.
+    pub standing: Vec<Value>,
+}
+
 /// Fetches and renders, all charts side by side.
-pub async fn prepare(cluster: &Cluster, helm: &Helm, plan: &Plan, observed: &Observed) -> Result<Prepared, PlanError> {
+pub async fn render(cluster: &Cluster, helm: &Helm, plan: &Plan, observed: &Observed) -> Result<Prepared, PlanError> {
     let mut prepared = Prepared { manifests: observed.manifests.clone(), ..Prepared::default() };
     if !plan.each_step().any(|step| matches!(step.work, Work::Helm)) {
         return Ok(prepared);
@@ -74,7 +85,7 @@ async fn prepare_step(
     helm: &Helm,
     step: &Step,
     capabilities: &Capabilities,
-) -> Result<(String, PreparedRelease, Vec<String>), PlanError> {
+) -> Result<(String, RenderedRelease, Vec<String>), PlanError> {
     let release = &step.release;
     let name = format!("{} {}", release.chart.name, release.chart.version);
     let failed = |verb: &str| {
@@ -82,7 +93,7 @@ async fn prepare_step(
         move |source: HelmError| PlanError::Helm { what, source }
     };
     let chart = helm.fetch(&release.chart).await.map_err(failed("fetch"))?;
-    let request = request(release, &chart);
+    let request = ReleaseRequest::new(release, &chart);
     let render = async {
         let rendered = helm.template(&request, capabilities).await;
         rendered.map_err(|source| match refused_values(release, &chart, &source) {
@@ -100,19 +111,7 @@ async fn prepare_step(
     let is_hook = |object: &Value| object.pointer("/metadata/annotations/helm.sh~1hook").is_some();
     let (hooks, manifest): (Vec<Value>, Vec<Value>) = manifest.into_iter().partition(is_hook);
     let notices = unexpected_kinds(release, &manifest);
-    Ok((release.component.to_string(), PreparedRelease { chart, manifest, hooks, force: None, crds }, notices))
-}
-
-/// The request that is rendered and applied.
-pub(super) fn request<'a>(release: &'a Release, chart: &'a FetchedChart) -> ReleaseRequest<'a> {
-    ReleaseRequest {
-        release: release.component.as_str(),
-        namespace: &release.namespace,
-        chart: &chart.path,
-        values: &release.values,
-        secrets: &release.secrets,
-        ownership: Ownership::Respect,
-    }
+    Ok((release.component.to_string(), RenderedRelease { chart, manifest, hooks, force: None, crds }, notices))
 }
 
 /// A vendored dependency of another version than Chart.yaml asks for is switched on without anybody asking, so

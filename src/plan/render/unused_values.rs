@@ -6,11 +6,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::config::nearest;
-use crate::engine::PreparedRelease;
-use crate::engine::prepare::request;
-use crate::engine::value_mutation::{Probe, at};
-use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, default_values};
+use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, ReleaseRequest, default_values};
 use crate::plan::RefusedValues;
+use crate::plan::render::RenderedRelease;
+use crate::plan::render::value_mutation::{Probe, at};
 use crate::stack::Release;
 
 type Path = Vec<String>;
@@ -35,7 +34,7 @@ impl Suspect {
 pub(super) async fn ignored_keys(
     helm: &Helm,
     release: &Release,
-    prepared: &PreparedRelease,
+    prepared: &RenderedRelease,
     capabilities: &Capabilities,
 ) -> Result<Vec<String>, HelmError> {
     if is_leaf(&release.overrides) {
@@ -47,7 +46,7 @@ pub(super) async fn ignored_keys(
         return Ok(Vec::new());
     }
     let paths: Vec<&[String]> = suspects.iter().map(|suspect| suspect.path.as_slice()).collect();
-    let probe = Probe { helm, request: request(release, &prepared.chart), capabilities };
+    let probe = Probe { helm, request: ReleaseRequest::new(release, &prepared.chart), capabilities };
     let ignored = probe.without_effect(&paths, prepared).await;
     let chart = format!("{} {}", release.chart.name, release.chart.version);
     let sentence = |key: &[String]| {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt as _, stream};
 use serde_json::{Map, Value};
 
-use crate::engine::PreparedRelease;
 use crate::helm::{Capabilities, Helm, ReleaseRequest};
+use crate::plan::render::RenderedRelease;
 
 /// Keys judged side by side; each is rendered twice.
 const KEYS_AT_ONCE: usize = 2;
@@ -24,7 +24,7 @@ impl Probe<'_> {
     /// Indexes of the paths that nothing rendered depends on. One render with a mark in the place of each value clears
     /// all that is only passed on; for the others it is looked whether their absence, or another value, is seen. At
     /// most four helms run at once.
-    pub(super) async fn without_effect(&self, paths: &[&[String]], prepared: &PreparedRelease) -> BTreeSet<usize> {
+    pub(super) async fn without_effect(&self, paths: &[&[String]], prepared: &RenderedRelease) -> BTreeSet<usize> {
         let values = self.request.values;
         let mut marked = values.clone();
         for (index, path) in paths.iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::{Cluster, ClusterError};
-use crate::engine::PreparedRelease;
+use crate::plan::render::RenderedRelease;
 
 /// How many CRDs a notice names.
 const NAMED: usize = 2;
@@ -11,7 +11,7 @@ const NAMED: usize = 2;
 /// One notice for each field manager.
 pub(super) async fn notices(
     cluster: &Cluster,
-    releases: &BTreeMap<String, PreparedRelease>,
+    releases: &BTreeMap<String, RenderedRelease>,
 ) -> Result<Vec<String>, ClusterError> {
     let mut reported = Vec::new();
     for release in releases.values().filter(|release| !release.crds.is_empty()) {
