@@ -1,5 +1,5 @@
-//! Facts about a run, as plain serde values. Owns the event and verdict types that every reporter and
-//! every consumer of `--output json` reads; must not hold display settings, handles or secrets.
+//! Events of a run as plain serde values: the types that every reporter and every consumer of `--output json` reads.
+//! Must not hold display settings, handles or secrets.
 //!
 //! Guarantees: [`Event::RunStarted`] lists every step; every started step finishes exactly once; exactly one
 //! [`Event::RunFinished`] is sent, last, also on cancel. Lifecycle events are never dropped, progress may be.
@@ -45,7 +45,7 @@ impl Stamped {
     }
 }
 
-/// A fact about a run. Tagged `event` in kebab-case, fields in camelCase.
+/// An event of a run. Tagged `event` in kebab-case, fields in camelCase.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Event {
@@ -55,11 +55,11 @@ pub enum Event {
         command: String,
         /// kubeconfig context, when known.
         context: Option<String>,
-        /// Namespace of the stack; `None` where the run ended before it was known.
+        /// Namespace of the stack; `None` if the run ended before it was known.
         namespace: Option<String>,
         /// Version of tailwatch.
         version: String,
-        /// Every step of the plan; empty where the run ended before one was executed.
+        /// Every step of the plan; empty if the run ended before the first step.
         steps: Vec<PlannedStep>,
     },
     /// A wave begins; no step of a later wave has started.
@@ -69,11 +69,11 @@ pub enum Event {
     },
     /// A step begins.
     StepStarted {
-        /// Component name, which is the release name too.
+        /// Component name = release name.
         component: String,
         /// Its wave.
         wave: u8,
-        /// What is done.
+        /// The planned action.
         action: ActionKind,
     },
     /// Progress within a step; may be dropped under load.
@@ -82,19 +82,19 @@ pub enum Event {
         component: String,
         /// Its wave.
         wave: u8,
-        /// What the step is doing now.
+        /// Current phase of the step.
         phase: Phase,
         /// Workloads that are ready.
         ready: u32,
-        /// Workloads that are wanted.
+        /// Workloads that are desired.
         desired: u32,
         /// Why the step still waits, one sentence fragment.
         waiting: Option<String>,
-        /// The same as a rule found it, where one did.
+        /// The diagnosis of it, if a rule matched.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         diagnosis: Option<Box<Diagnosis>>,
     },
-    /// A step waits longer than usual, or for something that no patience mends; sent once for each cause.
+    /// A step waits longer than usual, or is blocked by a fatal cause; sent once for each cause.
     StepDelayed {
         /// Component name.
         component: String,
@@ -102,12 +102,12 @@ pub enum Event {
         wave: u8,
         /// Seconds since the step started.
         seconds: f64,
-        /// Seconds the same step took in the last run that is known.
+        /// Usual duration of the step, in seconds.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         usual_seconds: Option<u64>,
         /// Why it waits, one sentence fragment.
         waiting: String,
-        /// The same as a rule found it, where one did.
+        /// The diagnosis of it, if a rule matched.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         diagnosis: Option<Box<Diagnosis>>,
     },
@@ -121,25 +121,25 @@ pub enum Event {
         outcome: StepOutcome,
         /// Seconds since it started.
         seconds: f64,
-        /// For a failure: what failed, one sentence; absent for a step that was cancelled.
+        /// For a failure: one sentence; absent for a cancelled step.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         message: Option<String>,
         /// For a failure: the chain of causes, outermost first.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         causes: Vec<String>,
-        /// For a failure: the next step for the person.
+        /// For a failure: the next step for the user.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         hint: Option<String>,
-        /// For a failure: what a rule found.
+        /// For a failure: the diagnosis.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         diagnosis: Option<Box<Diagnosis>>,
-        /// For a failed upgrade or repair: whether the release went back to its last healthy revision.
+        /// For a failed upgrade or repair: the rollback to the last healthy revision.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         rollback: Option<Box<Rollback>>,
     },
-    /// After a failed step: what else the rules find in the stack as it stands.
+    /// After a failed step: every diagnosis of the installed stack.
     Diagnosed {
-        /// The worst first.
+        /// The most severe first.
         findings: Vec<Diagnosis>,
     },
     /// Every step of a wave has finished and is ready.
@@ -149,7 +149,7 @@ pub enum Event {
         /// Seconds since it started.
         seconds: f64,
     },
-    /// Something a person should know that changes no outcome.
+    /// Information for the user that does not change the outcome.
     Notice {
         /// One sentence.
         message: String,
@@ -164,7 +164,7 @@ pub enum Event {
     },
     /// A check has its final verdict; sent exactly once for each check.
     CheckFinished(CheckResult),
-    /// Before the end of an uninstall: what stays in the cluster, and why.
+    /// Before the end of an uninstall: the retained objects, with the reasons.
     Kept {
         /// By namespace and kind.
         objects: Vec<Kept>,
@@ -173,21 +173,21 @@ pub enum Event {
     RunFinished(RunSummary),
 }
 
-/// What a step is doing.
+/// Phase of a step.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// The chart is fetched and rendered.
     Fetching,
-    /// Objects of ours (namespace, Secrets, policies, CRDs) are applied.
+    /// Own objects (namespace, Secrets, policies) and CRDs are applied.
     Applying,
     /// helm runs.
     Helm,
-    /// The workloads come up.
+    /// The workloads become ready.
     Waiting,
-    /// The release goes back to its last healthy revision.
+    /// The release is rolled back to its last healthy revision.
     RollingBack,
-    /// The release and what belongs to it are taken away.
+    /// The release and its objects are deleted.
     Removing,
 }
 
@@ -195,13 +195,13 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepOutcome {
-    /// A new release stands and is ready.
+    /// A new release is installed and ready.
     Installed,
     /// An existing release was changed and is ready.
     Upgraded,
-    /// A broken release was mended and is ready.
+    /// A broken release was repaired and is ready.
     Repaired,
-    /// The release was taken away.
+    /// The release was uninstalled.
     Removed,
     /// Nothing was done.
     Unchanged,
@@ -213,7 +213,7 @@ pub enum StepOutcome {
     Cancelled,
 }
 
-/// One step's end, as the last event repeats it.
+/// The end of a step, repeated in the last event.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct StepResult {
@@ -241,7 +241,7 @@ pub enum Verdict {
     Skip,
 }
 
-/// A check's final verdict and what was measured.
+/// A check's verdict and measurement.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckResult {
@@ -249,26 +249,26 @@ pub struct CheckResult {
     pub id: String,
     /// Group of the report, e.g. `metrics`.
     pub group: String,
-    /// The hop of the data path that it speaks of, where it speaks of one.
+    /// The hop of the data path that it tests, if any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hop: Option<Hop>,
     /// A sentence that is true or false, e.g. "Prometheus knows every ServiceMonitor's target".
     pub statement: String,
-    /// What was found.
+    /// The verdict.
     pub verdict: Verdict,
     /// What was measured, or why it was skipped.
     pub detail: String,
     /// The next step, for warn and fail.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hint: Option<String>,
-    /// The command that tells more, or the address of a page.
+    /// A command or page with more information.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub docs: Option<String>,
     /// Seconds it took.
     pub seconds: f64,
 }
 
-/// Sender half: cheap to clone; a reporter that went away never stops the work.
+/// Sender half: cheap to clone; a closed receiver never stops the work.
 #[derive(Clone, Debug)]
 pub struct Events {
     sender: mpsc::UnboundedSender<Stamped>,
@@ -293,7 +293,7 @@ pub fn channel() -> (Events, EventStream) {
 }
 
 impl Events {
-    /// Sends a fact, stamped now. A closed receiver is not an error.
+    /// Sends an event, stamped now. A closed receiver is not an error.
     pub fn send(&self, event: Event) {
         if matches!(event, Event::StepProgress { .. }) && self.queued.load(Ordering::Relaxed) > PROGRESS_BACKLOG {
             return;
@@ -304,7 +304,7 @@ impl Events {
 }
 
 impl EventStream {
-    /// The next event, or `None` when every sender is gone.
+    /// The next event, or `None` once every sender is dropped.
     pub async fn next(&mut self) -> Option<Stamped> {
         let stamped = self.receiver.recv().await;
         if stamped.is_some() {
@@ -314,7 +314,7 @@ impl EventStream {
     }
 }
 
-/// What stands of one component, as `status` shows it.
+/// State of one component, as `status` shows it.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusRow {
@@ -324,9 +324,9 @@ pub struct StatusRow {
     pub wave: u8,
     /// Namespace of the release.
     pub namespace: String,
-    /// helm's word, e.g. `deployed`; `None`: not installed.
+    /// helm's status, e.g. `deployed`; `None`: not installed.
     pub status: Option<String>,
-    /// Chart version that stands.
+    /// Installed chart version.
     pub chart_version: Option<String>,
     /// Version of the application that the chart names.
     pub app_version: Option<String>,
@@ -334,7 +334,7 @@ pub struct StatusRow {
     pub revision: Option<u32>,
     /// Workloads and conditions that are ready.
     pub ready: u32,
-    /// Workloads and conditions that are wanted.
+    /// Workloads and conditions that are desired.
     pub desired: u32,
     /// First reason that something is not ready.
     pub waiting: Option<String>,

@@ -1,64 +1,64 @@
-//! What is wrong and where, as plain facts.
+//! A diagnosis: why something is not ready.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::Explanation;
 
-/// How bad a finding is.
+/// Severity of a diagnosis.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// It stays until somebody acts: a step that meets it fails now.
+    /// It does not recover without the user's action: the step fails now.
     Fatal,
-    /// It may recover: a step that meets it fails when its time is over.
+    /// It may recover: the step fails at its deadline.
     Deadline,
-    /// Nothing waits for it, but somebody should know.
+    /// No step waits for it.
     Notice,
 }
 
-/// Where something is wrong.
+/// The objects of a diagnosis.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct DiagnosedObject {
-    /// Release that suffers.
+    /// The affected release.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub component: Option<String>,
     /// Namespace, `None` for cluster-scoped objects.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub namespace: Option<String>,
-    /// Kind and name of the workload that waits, e.g. `StatefulSet loki`.
+    /// Kind and name of the workload that is not ready, e.g. `StatefulSet loki`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub workload: Option<String>,
-    /// Kind and name of the object that blocked, e.g. `Pod loki-0`.
+    /// Kind and name of the object that causes it, e.g. `Pod loki-0`.
     pub object: String,
     /// Container of that pod.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub container: Option<String>,
 }
 
-/// Why something does not go on, as a rule found it.
+/// Why something is not ready, as found by a rule.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Diagnosis {
     /// Id of the rule, e.g. `image-not-found`.
     pub rule: String,
-    /// How bad it is.
+    /// Severity.
     pub severity: Severity,
-    /// What is wrong in plain words, one sentence with the object's name.
+    /// The cause, one sentence with the object's name.
     pub cause: String,
-    /// Where.
+    /// The objects.
     pub place: DiagnosedObject,
-    /// The cluster's own words, one line; empty when there are none.
+    /// Message of the cluster, one line; may be empty.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub evidence: String,
-    /// Since when it has been seen.
+    /// Time of the first observation.
     pub since: jiff::Timestamp,
-    /// Last lines of the container's log, where they tell more; secrets are redacted.
+    /// Last lines of the container's log, if useful; secrets are redacted.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub log: Vec<String>,
     /// The next step: the exact command, or the answer to change.
     pub hint: String,
-    /// The command that tells more.
+    /// A command with more information.
     pub docs: String,
 }
 

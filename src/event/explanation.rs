@@ -1,14 +1,14 @@
-//! What `explain` tells of an id, as plain facts.
+//! The meaning of an id, for `explain`.
 
 use serde::{Deserialize, Serialize};
 
-/// What an id stands for.
+/// What an id names.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Topic {
     /// A check of `verify`, `preflight` or an install.
     Check,
-    /// A cause that a rule finds, or what a refusal of the API server or helm means.
+    /// A diagnosis, or a known error of the API server or helm.
     Diagnosis,
     /// An exit code.
     ExitCode,
@@ -20,11 +20,11 @@ pub enum Topic {
 pub struct Explanation {
     /// The id.
     pub id: String,
-    /// What it stands for.
+    /// What it names.
     pub topic: Topic,
-    /// What it means, a fragment; names in braces stand for what was found.
+    /// The meaning, a sentence fragment; `<pod>` and the like are placeholders.
     pub meaning: String,
-    /// More of it, whole sentences.
+    /// More facts, whole sentences.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub facts: Vec<String>,
     /// The next step.

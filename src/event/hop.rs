@@ -1,4 +1,4 @@
-//! The hops of the stack's data path: the ways on which logs, metrics and people travel from one part to the next.
+//! The hops of the data path: how logs, metrics and requests of users travel from one part to the next.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,26 +10,26 @@ pub enum Hop {
     PodsAlloy,
     /// Logs are sent to Loki.
     AlloyLoki,
-    /// Grafana asks Loki.
+    /// Grafana queries Loki.
     LokiGrafana,
     /// Prometheus scrapes its targets.
     TargetsPrometheus,
     /// Alerts reach Alertmanager.
     PrometheusAlertmanager,
-    /// Grafana asks Prometheus.
+    /// Grafana queries Prometheus.
     PrometheusGrafana,
-    /// A person's browser finds the address on the tailnet.
+    /// The browser reaches the address on the tailnet.
     BrowserTailnet,
-    /// The tailnet's Ingress leads to oauth2-proxy.
+    /// The Ingress forwards to oauth2-proxy.
     TailnetOauth2Proxy,
-    /// oauth2-proxy sends people to the identity provider and believes it.
+    /// oauth2-proxy redirects to the identity provider and accepts its tokens.
     Oauth2ProxyIssuer,
-    /// oauth2-proxy leads to Grafana.
+    /// oauth2-proxy forwards to Grafana.
     Oauth2ProxyGrafana,
 }
 
 impl Hop {
-    /// Every hop: logs, metrics, people.
+    /// Every hop: logs, metrics, sign-in.
     pub const ALL: [Hop; 10] = [
         Hop::PodsAlloy,
         Hop::AlloyLoki,
@@ -43,7 +43,7 @@ impl Hop {
         Hop::Oauth2ProxyGrafana,
     ];
 
-    /// The parts at its two ends, in the direction in which data or people go.
+    /// The parts at its ends, in the direction of the data or request.
     pub fn ends(self) -> (&'static str, &'static str) {
         match self {
             Hop::PodsAlloy => ("pods", "Alloy"),

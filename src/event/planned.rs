@@ -1,8 +1,8 @@
-//! A step as the plan has it: what, from which version, why, and what it will do.
+//! A planned step: action, versions, reason and effects.
 
 use serde::{Deserialize, Serialize};
 
-/// A step as the plan has it.
+/// A planned step.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedStep {
@@ -14,29 +14,29 @@ pub struct PlannedStep {
     pub namespace: String,
     /// Chart name.
     pub chart: String,
-    /// Chart version that will stand after the step; for a removal the one that stands.
+    /// Chart version after the step; for a removal the installed one.
     pub chart_version: String,
-    /// Chart version that stands now; `None`: no release stands.
+    /// Installed chart version; `None`: no release is installed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from_version: Option<String>,
-    /// What will be done.
+    /// The action.
     pub action: ActionKind,
-    /// Why, one line.
+    /// The reason, one line.
     pub reason: String,
-    /// What it will do beyond the release, as far as that can be told before.
+    /// Predicted changes beyond the release.
     #[serde(skip_serializing_if = "Effects::is_empty", default)]
     pub effects: Effects,
-    /// Seconds the same step took in the last run that is known.
+    /// Usual duration of the step, in seconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub usual_seconds: Option<u64>,
 }
 
-/// What a step will do, predicted from what stands and what was rendered. Every entry is a sentence fragment that
-/// begins with what it speaks of, e.g. `Deployment oauth2-proxy`.
+/// Effects of a step, predicted from the installed and the rendered manifest. Every entry begins with kind and name,
+/// e.g. `Deployment oauth2-proxy`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Effects {
-    /// Objects that will be made.
+    /// Objects that will be created.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<String>,
     /// Objects that will be changed.
@@ -48,16 +48,16 @@ pub struct Effects {
     /// Workloads whose pods will be replaced.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restarts: Vec<String>,
-    /// CRDs that will be made or changed, with their versions where they have one.
+    /// CRDs that will be created or changed, with their versions if known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub crds: Vec<String>,
-    /// Objects that must be re-created because a field of theirs cannot be changed; pods and data stay.
+    /// Objects that must be re-created because a field is immutable; pods and data are kept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recreated: Vec<String>,
-    /// Claims that will grow, `storage-loki-0 50Gi -> 100Gi`.
+    /// Claims that will be expanded, `storage-loki-0 50Gi -> 100Gi`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub growth: Vec<String>,
-    /// Images that will run and do not yet, `docker.io/grafana/loki 3.5.7 -> 3.6.7`.
+    /// Images that will change, `docker.io/grafana/loki 3.5.7 -> 3.6.7`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
 }
@@ -69,50 +69,50 @@ impl Effects {
     }
 }
 
-/// What a step does.
+/// Action of a step.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum ActionKind {
-    /// No release stands; it is installed.
+    /// No release is installed.
     Install,
-    /// The release stands with other values or another version.
+    /// The release has other values or another version.
     Upgrade,
     /// The release is pending, failed, or lacks objects.
     Repair,
-    /// Nothing to do; no helm is run.
+    /// Nothing to do; helm is not run.
     Unchanged,
-    /// The release stands and is not wanted.
+    /// The release is installed and no longer in the plan.
     Remove,
 }
 
-/// What became of a release after its step failed.
+/// Rollback of a release after its step failed.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(tag = "outcome", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Rollback {
-    /// It is back at its last healthy revision, and ready.
+    /// The last healthy revision is restored and ready.
     Done {
-        /// The revision whose content it has again.
+        /// The restored revision.
         revision: u32,
         /// Its chart version.
         chart_version: String,
     },
-    /// It is back, but not ready.
+    /// The revision is restored, but not ready.
     NotReady {
-        /// The revision whose content it has again.
+        /// The restored revision.
         revision: u32,
         /// What it waits for.
         why: String,
     },
-    /// helm could not take it back.
+    /// helm's rollback failed.
     Failed {
-        /// The revision that was asked for.
+        /// The requested revision.
         revision: u32,
-        /// helm's words.
+        /// helm's error.
         why: String,
     },
-    /// It was left as it is, since going back would not bring back what was.
+    /// Not rolled back: the rollback would not restore the previous state.
     Unsafe {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }

@@ -1,21 +1,21 @@
-//! What an uninstall leaves behind.
+//! What an uninstall retains.
 
 use serde::{Deserialize, Serialize};
 
-/// Something that stays, why, and how it would go.
+/// A retained object, the reason, and what removes it.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
-    /// Kind, e.g. `PersistentVolumeClaim`; `Directory` for a folder on the nodes, `Release` for one of helm's.
+    /// Kind, e.g. `PersistentVolumeClaim`; `Directory` for a folder on the nodes, `Release` for a helm release.
     pub kind: String,
-    /// Namespace, `None` for what is in none.
+    /// Namespace, `None` for cluster-scoped objects.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub namespace: Option<String>,
     /// Name.
     pub name: String,
-    /// Why it stays, one sentence fragment.
+    /// The reason, one sentence fragment.
     pub reason: String,
-    /// What removes it: a flag of `uninstall` or a command; `None`: it is not ours to remove.
+    /// What removes it: a flag of `uninstall` or a command; `None`: tailwatch does not remove it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub removal: Option<String>,
 }

@@ -1,9 +1,9 @@
-//! Where somebody is asked to sign in.
+//! The prompt to sign in.
 
-/// How a person reaches the issuer's sign-in; shown at once, since something waits for it.
+/// How the user reaches the issuer's sign-in; shown at once, since the command waits for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignIn {
-    /// An address to open in a browser of this machine, which leads back to `callback`.
+    /// An address to open in a browser on this machine, which redirects to `callback`.
     Browser {
         /// The address.
         address: String,

@@ -1,4 +1,4 @@
-//! The last event of a run, as plain facts.
+//! The last event of a run.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,28 @@ use serde::{Deserialize, Serialize};
 use crate::event::{CheckResult, StepResult};
 use crate::exit_code;
 
-/// How a run ended, as its exit code says it.
+/// How a run ended, by exit code.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {
-    /// Everything asked was done and verified (or verification was skipped on request) (exit code 0).
+    /// Everything was done and verified, or the verification was skipped by a flag (exit code 0).
     Succeeded,
     /// The command line or the answers are wrong (exit codes 2 and 3).
     Refused,
-    /// Something outside is in the way, such as a failed check; nothing was changed (exit code 4).
+    /// A preflight check failed; nothing was changed (exit code 4).
     PreflightFailed,
     /// It failed after the cluster was changed, or by a local failure (exit codes 5 and 1).
     Failed,
     /// The stack is installed, but a check failed (exit code 6).
     VerificationFailed,
-    /// Another run holds the lock, or took it (exit code 7).
+    /// Another run holds or acquired the lock (exit code 7).
     Locked,
-    /// The person or a signal ended it (exit code 130).
+    /// The user or a signal ended it (exit code 130).
     Cancelled,
 }
 
 impl RunOutcome {
-    /// Of a run that ends with this exit code.
+    /// The outcome of an exit code.
     pub fn of(code: u8) -> RunOutcome {
         match code {
             exit_code::OK => RunOutcome::Succeeded,
@@ -42,7 +42,7 @@ impl RunOutcome {
     }
 }
 
-/// Why a run ended otherwise than asked: what `main` writes to stderr.
+/// Why a run failed: what `main` writes to stderr.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct RunError {
@@ -51,7 +51,7 @@ pub struct RunError {
     /// The chain of causes, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub causes: Vec<String>,
-    /// The next step for the person.
+    /// The next step for the user.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hint: Option<String>,
     /// The process' exit code, 1 to 130.
@@ -64,16 +64,16 @@ pub struct RunError {
 pub struct RunSummary {
     /// How it ended.
     pub outcome: RunOutcome,
-    /// Whether it wrote to the cluster, or sent a write that has no answer.
+    /// Whether it wrote to the cluster, or sent a write without an answer.
     pub cluster_changed: bool,
-    /// Why, unless it succeeded.
+    /// The error, unless it succeeded.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<RunError>,
-    /// Each step's end, in plan order; empty where no plan was executed.
+    /// Each step's end, in plan order; empty if no plan was executed.
     pub steps: Vec<StepResult>,
-    /// Each check's verdict: of the stack, or where the run was refused before any change, of the preflight.
+    /// Each check's result: of the stack, or of the preflight if that ended the run.
     pub checks: Vec<CheckResult>,
-    /// Seconds since `run-started`, or since the command began where no plan was executed.
+    /// Seconds since `run-started`, or since the start of the command if no plan was executed.
     pub seconds: f64,
     /// Largest resident set of tailwatch itself, without children, in KiB.
     #[serde(rename = "peakRssKiB")]

@@ -1,47 +1,47 @@
-//! What `upgrade` offers, as its table and its JSON document show it.
+//! The rows of `upgrade`, for its table and its JSON document.
 
 use serde::{Deserialize, Serialize};
 
-/// What the repositories offer of one installed component.
+/// Available versions of one installed component.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct UpgradeRow {
     /// Component name = release name.
     pub component: String,
-    /// Chart version that stands.
+    /// Installed chart version.
     pub installed: String,
-    /// The newest version that is offered, pre-releases aside; `None`: none is.
+    /// The newest available version, without pre-releases; `None`: none is available.
     pub newest: Option<String>,
-    /// How many of the offered versions are newer than the installed one.
+    /// Number of available versions newer than the installed one.
     pub newer: usize,
-    /// The version that is proposed, or was chosen; `None`: the installed one stays.
+    /// The proposed or chosen version; `None`: no upgrade.
     pub target: Option<String>,
-    /// The newest version of a major that was never tried with this tailwatch, where there is one.
+    /// The newest version of an untried major, if there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unverified: Option<String>,
-    /// What is known of the way to the target, in order.
+    /// The upgrade path to the target, in order.
     pub path: Vec<PathRow>,
 }
 
-/// A step on the way to another version.
+/// A step of the upgrade path.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PathRow {
-    /// The first version on the other side.
+    /// The first version after the step.
     pub to: String,
     /// What changes, one sentence.
     pub what: String,
     /// Whether CRDs change; they are applied before the release.
     pub crds: bool,
-    /// What becomes of keys of the values, one sentence fragment each.
+    /// Changes of values, one sentence fragment each.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub values: Vec<String>,
-    /// Where the chart is taken from, from this version on.
+    /// Repository of the chart from this version on.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub repository: Option<String>,
     /// Why a rollback past this step is not safe.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rollback: Option<String>,
-    /// A page to read more.
+    /// A page with more information.
     pub docs: String,
 }
