@@ -113,7 +113,7 @@ mod tests {
         meets it, once it has lasted; one that *may recover* ends it when the wave's time is over; a *notice* \
         ends nothing. Names in braces stand for what was found. `tailwatch explain ID` prints the same.\n";
 
-    fn severity_words(severity: Severity) -> &'static str {
+    fn severity_label(severity: Severity) -> &'static str {
         match severity {
             Severity::Fatal => "fatal",
             Severity::Deadline => "may recover",
@@ -126,7 +126,7 @@ mod tests {
         for (id, meanings) in diagnoses() {
             let _ = write!(text, "\n## {id}\n");
             for (severity, cause, hint) in meanings {
-                let _ = write!(text, "\n*{}*: {cause}.\n\nNext: {hint}.\n", severity_words(severity));
+                let _ = write!(text, "\n*{}*: {cause}.\n\nNext: {hint}.\n", severity_label(severity));
             }
         }
         text

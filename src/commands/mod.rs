@@ -179,7 +179,7 @@ fn drive<F: Future<Output = Result<u8, Error>>>(
         .build()
         .map_err(|source| Error::Local { what: "start the runtime".into(), source })?;
     let signals = Signals::new(writes.clone());
-    let terminal = Arc::new(report::SavedTerminal::remember());
+    let terminal = Arc::new(report::SavedTerminal::save());
     let abandon: signals::Abandon = {
         let terminal = Arc::clone(&terminal);
         Arc::new(move |error| {

@@ -53,7 +53,7 @@ pub(super) fn note_standing(record: &Record, observed: &Observed, releases: &[Re
         name: info.name.clone(),
         chart_version: info.chart_version.to_string(),
         app_version: Some(info.app_version.clone()).filter(|version| !version.is_empty()),
-        state: ComponentState::Stands(info.status.words().to_owned()),
+        state: ComponentState::Installed(info.status.words().to_owned()),
     };
     record.components(standing.map(component).collect());
 }

@@ -69,13 +69,13 @@ impl Early<'_> {
         if self.global.output != Output::Json || record.is_finished() {
             return;
         }
-        let (context, namespace) = match record.place_known() {
+        let (context, namespace) = match record.recorded_place() {
             Some((context, namespace)) => (context, Some(namespace)),
             None => (self.global.context.clone(), self.global.namespace.clone()),
         };
         let checks = record.checks_so_far();
         let summary = RunSummary { checks, ..summary_of(ended, self.started, error.cluster) };
-        if let Some((ended, left)) = record.steps_left() {
+        if let Some((ended, left)) = record.step_results() {
             let events = left.iter().map(ending_of).collect::<Vec<_>>();
             let end = Event::RunFinished(RunSummary { steps: [ended, left].concat(), ..summary });
             return report::write_events(self.global.log_file.as_deref(), events.into_iter().chain([end]));

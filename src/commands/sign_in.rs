@@ -42,7 +42,7 @@ impl Walk<'_> {
         let client = oidc::client(self.cluster, self.settings).await??;
         let style = Style::resolve(self.global);
         let invite = |sign_in: &SignIn| {
-            report::invitation(sign_in, &style);
+            report::sign_in_prompt(sign_in, &style);
             if let SignIn::Browser { address, .. } = sign_in {
                 open_browser(address, self.environment);
             }

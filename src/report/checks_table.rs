@@ -1,8 +1,8 @@
-//! The verdicts of checks for people: by path, a line each, and what is false told whole.
+//! The table of check results: one line per check, grouped; warnings and failures with every field.
 
 use crate::event::{CheckResult, Verdict};
 use crate::report::labelled_block::{Block, Row};
-use crate::report::labels::{verdict_tone, verdict_words};
+use crate::report::labels::{verdict_label, verdict_tone};
 use crate::report::style::{Style, Tone};
 use crate::report::without_secrets;
 use crate::report::wrap::{cut, one_line, wrap};
@@ -10,7 +10,7 @@ use crate::report::wrap::{cut, one_line, wrap};
 /// Results of one group, in the order in which they came.
 pub(super) type Group<'a> = (&'a str, Vec<&'a CheckResult>);
 
-/// The results by their group, each group where its first result stands.
+/// The results by group; the groups in the order of their first results.
 pub(super) fn groups(checks: &[CheckResult]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for check in checks {
@@ -29,10 +29,10 @@ pub(super) fn count(checks: &[CheckResult], verdict: Verdict) -> usize {
 
 /// Columns of `  pass  `.
 const STATEMENT: usize = 8;
-/// A measured detail that has less room than this is left out.
+/// A detail with fewer columns than this is left out.
 const LEAST: usize = 12;
 
-/// Every verdict by group, then how many of each.
+/// Every check by group, then the number of each verdict.
 pub fn checks_table(checks: &[CheckResult], style: &Style, width: usize) -> String {
     let checks = &without_secrets(checks.to_vec());
     let mut text = String::new();
@@ -59,23 +59,22 @@ pub(super) fn how_many(count: usize) -> String {
 }
 
 fn check_text(check: &CheckResult, style: Style, width: usize) -> String {
-    let verdict = style.paint(verdict_tone(check.verdict), verdict_words(check.verdict));
+    let verdict = style.paint(verdict_tone(check.verdict), verdict_label(check.verdict));
     let indent = " ".repeat(STATEMENT);
     let statement = wrap(&format!("  {verdict}  {}", check.statement), &indent, width);
     let detail = one_line(&check.detail);
     let rows = match check.verdict {
-        Verdict::Pass | Verdict::Skip => match beside(&statement, &detail, check.verdict, width) {
+        Verdict::Pass | Verdict::Skip => match detail_after(&statement, &detail, check.verdict, width) {
             Some(short) => return format!("{statement}{}\n", style.paint(Tone::Faint, &short)),
             None => [Row::new("why", &detail)].into(),
         },
-        Verdict::Warn | Verdict::Fail => reported_whole(check, &detail),
+        Verdict::Warn | Verdict::Fail => all_fields(check, &detail),
     };
     format!("{statement}\n{}", Block { style, width, indent: STATEMENT }.text(&rows))
 }
 
-/// What was measured, shortened to what the statement's line has room for; why something was skipped is never
-/// shortened, and `None` where it has to stand below.
-fn beside(statement: &str, detail: &str, verdict: Verdict, width: usize) -> Option<String> {
+/// The detail, cut to the rest of the statement's line. The reason of a skip is never cut: `None` if it does not fit.
+fn detail_after(statement: &str, detail: &str, verdict: Verdict, width: usize) -> Option<String> {
     let last = statement.lines().last().unwrap_or_default();
     let room = width.saturating_sub(console::measure_text_width(last) + 2);
     if verdict == Verdict::Skip && console::measure_text_width(detail) > room {
@@ -85,7 +84,7 @@ fn beside(statement: &str, detail: &str, verdict: Verdict, width: usize) -> Opti
     Some(if detail.is_empty() || !fits { String::new() } else { format!(": {}", cut(detail, room)) })
 }
 
-fn reported_whole(check: &CheckResult, detail: &str) -> Vec<Row> {
+fn all_fields(check: &CheckResult, detail: &str) -> Vec<Row> {
     let hop = check.hop.filter(|_| check.verdict == Verdict::Fail).map(|hop| hop.between());
     vec![
         Row::new("found", detail),
@@ -107,14 +106,14 @@ pub(super) mod tests {
             hop: None,
             statement: "Prometheus retains samples for the configured period".into(),
             verdict,
-            detail: "retention is 10d, asked was 15d".into(),
-            hint: Some("look".into()).filter(|_| matches!(verdict, Verdict::Warn | Verdict::Fail)),
+            detail: "retention is 10d, configured is 15d".into(),
+            hint: Some("check the flag".into()).filter(|_| matches!(verdict, Verdict::Warn | Verdict::Fail)),
             docs: None,
             seconds: 0.1,
         }
     }
 
-    /// One of each verdict, with what is long and what is hostile.
+    /// One of each verdict, with long and hostile texts.
     pub(in crate::report) fn mixed() -> Vec<CheckResult> {
         let mut targets = check("prometheus-targets-known", "metrics", Verdict::Warn);
         targets.statement = "Prometheus knows a target of every ServiceMonitor of the stack".into();
@@ -124,7 +123,7 @@ pub(super) mod tests {
         targets.hop = Some(Hop::TargetsPrometheus);
         let mut sent = check("logs-delivered", "logs", Verdict::Fail);
         sent.statement = "a line that a pod writes can be read in Loki".into();
-        sent.detail = "no line of pod loki-0 within 90 s; Alloy tells: server returned HTTP status 401 \
+        sent.detail = "no line of pod loki-0 within 90 s; Alloy reports: server returned HTTP status 401 \
                        Unauthorized <script>alert(1)</script>\nretried 12 times"
             .into();
         sent.hop = Some(Hop::AlloyLoki);
@@ -152,17 +151,17 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn verdicts_stand_by_their_path_at_80_columns() {
+    fn checks_are_grouped_at_80_columns() {
         insta::assert_snapshot!(table(80));
     }
 
     #[test]
-    fn verdicts_stand_by_their_path_at_120_columns() {
+    fn checks_are_grouped_at_120_columns() {
         insta::assert_snapshot!(table(120));
     }
 
     #[test]
-    fn lines_of_a_hint_that_are_to_be_copied_stay_lines() {
+    fn a_hint_keeps_its_line_breaks() {
         let mut groups = check("login-groups", "sign-in", Verdict::Fail);
         groups.hint = Some("add this:\nexports.go = () => {\n};".into());
         let table = checks_table(&[groups], &Style { color: false, quiet: false }, 80);
@@ -171,7 +170,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn one_check_is_one_check() {
+    fn one_check_is_counted_in_the_singular() {
         let table = checks_table(
             &[check("prometheus-ready", "metrics", Verdict::Pass)],
             &Style { color: false, quiet: false },
@@ -181,7 +180,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_reason_to_skip_is_never_shortened() {
+    fn the_reason_of_a_skip_is_never_cut() {
         let table = table(60);
         let reported: String = table.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(reported.contains("not tested, since logs-delivered did not pass"), "{table}");

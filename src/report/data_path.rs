@@ -1,22 +1,22 @@
-//! What the checks tell of the data path, hop by hop.
+//! The state of each hop of the data path, from the check results.
 
 use crate::event::{CheckResult, Hop, Verdict};
 
-/// What is known of a hop.
+/// State of a hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HopState {
-    /// A check saw it work and none saw it fail.
+    /// A check of it passed and none failed.
     Proven,
-    /// A check saw it fail.
+    /// A check of it failed.
     Broken,
-    /// Checks speak of it, and none of them could tell.
+    /// It has checks, but none passed or failed.
     Unproven,
-    /// No check speaks of it.
+    /// It has no check.
     NotTested,
 }
 
 impl HopState {
-    pub(super) fn words(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             HopState::Proven => "works",
             HopState::Broken => "broken",
@@ -44,12 +44,12 @@ fn state(hop: Hop, checks: &[CheckResult]) -> HopState {
     }
 }
 
-/// Whether any check speaks of the data path.
+/// Whether any check has a hop.
 pub(super) fn is_tested(checks: &[CheckResult]) -> bool {
     checks.iter().any(|check| check.hop.is_some())
 }
 
-/// The hops that are broken.
+/// The broken hops.
 pub(super) fn broken(checks: &[CheckResult]) -> Vec<Hop> {
     states(checks).into_iter().filter(|(_, state)| *state == HopState::Broken).map(|(hop, _)| hop).collect()
 }
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hop_is_what_its_own_checks_tell() {
+    fn the_state_of_a_hop_comes_from_its_own_checks() {
         use Verdict::{Fail, Pass, Skip, Warn};
         for (verdicts, expected) in [
             (&[][..], HopState::NotTested),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn every_hop_leads_from_one_part_to_another() {
+    fn every_hop_connects_two_parts() {
         for (at, hop) in Hop::ALL.into_iter().enumerate() {
             let (from, to) = hop.ends();
             assert_eq!(hop.title(), format!("{from} → {to}"));

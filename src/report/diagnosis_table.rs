@@ -1,22 +1,22 @@
-//! What the rules found: the findings beside a failure, and the table of all of them.
+//! The table of findings, and the findings that are listed after a failure.
 
 use crate::event::{Diagnosis, Event, Severity};
 use crate::report::labelled_block::{Block, Rows};
-use crate::report::labels::{severity_tone, severity_words};
+use crate::report::labels::{severity_label, severity_tone};
 use crate::report::style::{Style, Tone};
 use crate::report::without_secrets;
 use crate::report::wrap::{Clock, one_line, wrap};
 
-/// How much was looked at.
+/// How much was examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Examined {
-    /// Rules that could have found something.
+    /// Number of rules.
     pub rules: usize,
-    /// Objects that they looked at.
+    /// Number of objects.
     pub objects: usize,
 }
 
-/// Every finding under how bad it is, then how many of each; or that there is none.
+/// Every finding by severity, then the number of each severity; or "no problems found".
 pub fn findings_table(findings: &[Diagnosis], examined: Examined, style: &Style, width: usize) -> String {
     let findings = &without_secrets(findings.to_vec());
     let block = Block { style: *style, width, indent: 4 };
@@ -36,25 +36,25 @@ fn table(findings: &[Diagnosis], examined: Examined, block: &Block, clock: &Cloc
         if group.is_empty() {
             continue;
         }
-        text += &format!("\n{}\n", block.style.paint(severity_tone(severity), severity_words(severity)));
+        text += &format!("\n{}\n", block.style.paint(severity_tone(severity), severity_label(severity)));
         for finding in &group {
             text += &format!("\n  {}\n", block.style.paint(Tone::Strong, &finding.rule));
             let Rows { place, since, cause, log, next, docs } = Rows::of(finding, clock);
             text += &block.text(&[cause, place, since, log, next, docs]);
         }
-        counts.push(format!("{} {}", group.len(), severity_words(severity)));
+        counts.push(format!("{} {}", group.len(), severity_label(severity)));
     }
     let findings = if findings.len() == 1 { "1 finding".to_owned() } else { format!("{} findings", findings.len()) };
-    let last = format!("{findings}: {}; {rules} rules looked at {objects} objects", counts.join(", "));
+    let last = format!("{findings}: {}; {rules} rules, {objects} objects", counts.join(", "));
     text + "\n" + &wrap(&last, "", block.width) + "\n"
 }
 
-/// Whether both tell of the same thing, at whatever time.
+/// Whether both have the same rule and object, whatever their times.
 pub(super) fn same_finding(one: &Diagnosis, other: &Diagnosis) -> bool {
     one.rule == other.rule && one.place == other.place
 }
 
-/// What else is wrong beside the failure that is told whole below.
+/// Findings other than the failure, which the error message reports.
 #[derive(Debug, Default)]
 pub(super) struct Others {
     failures: Vec<Diagnosis>,
@@ -70,7 +70,7 @@ impl Others {
         }
     }
 
-    /// A line each; nothing where nothing else is wrong.
+    /// A line per finding; empty if there is none.
     pub(super) fn text(&self, style: Style, width: usize) -> String {
         let reported = |finding: &Diagnosis| self.failures.iter().any(|failure| same_finding(failure, finding));
         let others = self.found.iter().filter(|finding| !reported(finding));
@@ -103,7 +103,7 @@ pub(super) mod tests {
         Diagnosis {
             rule: "crash-loop".into(),
             severity: Severity::Fatal,
-            cause: "container loki of Pod loki-0 ends again and again with exit code 1".into(),
+            cause: "container loki of Pod loki-0 crashes repeatedly with exit code 1".into(),
             place: DiagnosedObject {
                 component: Some("loki".into()),
                 namespace: Some("monitoring".into()),
@@ -133,19 +133,19 @@ pub(super) mod tests {
         }
     }
 
-    fn said(findings: &[Diagnosis]) -> String {
+    fn shown(findings: &[Diagnosis]) -> String {
         let block = Block { style: Style { color: false, quiet: false }, width: 80, indent: 4 };
         table(findings, Examined { rules: 31, objects: 204 }, &block, &clock())
     }
 
     #[test]
-    fn findings_stand_under_how_bad_they_are() {
-        insta::assert_snapshot!(said(&[node(), crash_loop()]), @r#"
+    fn findings_are_grouped_by_severity() {
+        insta::assert_snapshot!(shown(&[node(), crash_loop()]), @r#"
 
         blocked
 
           crash-loop
-            cause   container loki of Pod loki-0 ends again and again with exit code 1
+            cause   container loki of Pod loki-0 crashes repeatedly with exit code 1
                     back-off 1m20s restarting failed container=loki
                     pod=loki-0_monitoring
             where   namespace monitoring, StatefulSet loki, Pod loki-0, container loki
@@ -171,17 +171,17 @@ pub(super) mod tests {
             next    free space on it
             docs    tailwatch explain node-pressure
 
-        2 findings: 1 blocked, 1 worth knowing; 31 rules looked at 204 objects
+        2 findings: 1 blocked, 1 worth knowing; 31 rules, 204 objects
         "#);
     }
 
     #[test]
-    fn that_nothing_is_wrong_is_reported_with_what_was_looked_at() {
-        assert_eq!(said(&[]), "no problems found (31 rules, 204 objects)\n");
+    fn a_table_without_findings_reports_what_was_examined() {
+        assert_eq!(shown(&[]), "no problems found (31 rules, 204 objects)\n");
     }
 
     #[test]
-    fn only_others_are_reported_beside_a_failure() {
+    fn the_finding_of_the_failure_is_not_repeated() {
         let mut others = Others::default();
         let later = Diagnosis { since: clock().now, ..crash_loop() };
         others.failures.push(crash_loop());

@@ -1,4 +1,4 @@
-//! The one renderer of errors: `error:`, then the rows of what a rule found, or causes and `hint:`.
+//! The only renderer of errors: `error:`, then the rows of a diagnosis, or causes and `hint:`.
 
 use std::error::Error as _;
 
@@ -9,13 +9,13 @@ use crate::report::style::{Style, Tone};
 use crate::report::wrap::{Clock, UNBROKEN, one_line, wrap};
 use crate::report::{width, without_secrets, write_stderr};
 
-/// Writes the error, why it came to it and what to do to stderr.
+/// Writes the error, its causes and the next step to stderr.
 pub fn render(error: &CommandError, style: &Style) {
     write_stderr(&text(error, *style, width(), &Clock::local()));
 }
 
 pub(super) fn text(error: &CommandError, style: Style, width: usize, clock: &Clock) -> String {
-    // A path that fits on no line would leave the word alone on its own.
+    // Otherwise a path longer than the line would leave `error:` alone on it.
     let headline = format!("{}{UNBROKEN}{error}", style.paint(Tone::Bad, "error:"));
     let headline = wrap(&headline, "       ", width) + "\n";
     let Some(diagnosis) = error.diagnosis() else { return headline + &causes(error, style, width) };
@@ -26,7 +26,7 @@ pub(super) fn text(error: &CommandError, style: Style, width: usize, clock: &Clo
     headline + &Block { style, width, indent: 2 }.text(&[what, place, since, cause, log, next, safe, docs])
 }
 
-/// The same as a fact.
+/// The same for events.
 pub fn fact(error: &CommandError) -> RunError {
     without_secrets(RunError {
         message: error.to_string(),
@@ -36,7 +36,7 @@ pub fn fact(error: &CommandError) -> RunError {
     })
 }
 
-/// What the step says of itself, without the cause and the cluster's words, which have a row of their own.
+/// The step's own message, without the cause and the evidence, which have their own rows.
 fn what(error: &CommandError, diagnosis: &Diagnosis) -> String {
     let why = error.source().map(|source| one_line(&source.to_string())).unwrap_or_default();
     let (cause, evidence) = (one_line(&diagnosis.cause), one_line(&diagnosis.evidence));
@@ -52,17 +52,17 @@ fn what(error: &CommandError, diagnosis: &Diagnosis) -> String {
     }
 }
 
-/// The causes, outermost first, each said once.
+/// The causes, outermost first, without repetitions.
 pub(super) fn chain(error: &CommandError) -> Vec<String> {
     let mut causes = Vec::new();
-    let mut said = error.to_string();
+    let mut last = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        let words = cause.to_string();
-        // A transparent wrapper repeats its source's words.
-        if !said.contains(&words) {
-            causes.push(words.clone());
-            said = words;
+        let message = cause.to_string();
+        // A transparent wrapper repeats the message of its source.
+        if !last.contains(&message) {
+            causes.push(message.clone());
+            last = message;
         }
         source = cause.source();
     }
@@ -72,9 +72,9 @@ pub(super) fn chain(error: &CommandError) -> Vec<String> {
 fn causes(error: &CommandError, style: Style, width: usize) -> String {
     let because = |cause: &String| wrap(&format!("  because: {cause}"), "           ", width) + "\n";
     let mut lines: String = chain(error).iter().map(because).collect();
-    for (label, words) in [("hint:", error.hint()), ("safe:", error.safe())] {
-        if let Some(words) = words {
-            lines += &(wrap(&format!("{} {words}", style.paint(Tone::Strong, label)), "      ", width) + "\n");
+    for (label, text) in [("hint:", error.hint()), ("safe:", error.safe())] {
+        if let Some(text) = text {
+            lines += &(wrap(&format!("{} {text}", style.paint(Tone::Strong, label)), "      ", width) + "\n");
         }
     }
     lines
@@ -88,7 +88,7 @@ mod tests {
     use crate::report::diagnosis_table::tests::{clock, crash_loop};
     use crate::write_record::ClusterState;
 
-    fn said(source: StepError) -> String {
+    fn of_step(source: StepError) -> String {
         let error = Error::from(EngineError::Step { component: "loki".into(), wave: 32, rollback: None, source });
         reported(error, ClusterState::Changed)
     }
@@ -98,9 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn an_error_its_causes_and_its_hint_are_each_said_once() {
+    fn an_error_its_causes_and_its_hint_are_not_repeated() {
         let (why, after) = ("Deployment x: 0/1 pods".into(), std::time::Duration::from_secs(60));
-        insta::assert_snapshot!(said(StepError::Timeout { why, after, diagnosis: None }), @r"
+        insta::assert_snapshot!(of_step(StepError::Timeout { why, after, diagnosis: None }), @r"
         error: loki failed in wave 32
           because: not ready within 60 s: Deployment x: 0/1 pods
         hint: fix what it waits for, or raise --timeout, then run the same command again
@@ -110,15 +110,15 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_is_reported_whole_with_the_end_of_a_log_that_cannot_harm() {
+    fn a_diagnosis_is_reported_with_the_sanitised_end_of_the_log() {
         let finding = crash_loop();
         let source = StepError::NotReady { diagnosis: Box::new(finding) };
-        insta::assert_snapshot!(said(source), @r#"
+        insta::assert_snapshot!(of_step(source), @r#"
         error: loki failed in wave 32
           what    StatefulSet loki cannot become ready
           where   namespace monitoring, StatefulSet loki, Pod loki-0, container loki
           since   14:03:12, for 2m 5s
-          cause   container loki of Pod loki-0 ends again and again with exit code 1
+          cause   container loki of Pod loki-0 crashes repeatedly with exit code 1
                   back-off 1m20s restarting failed container=loki pod=loki-0_monitoring
           log     level=info msg="line 3"
                   level=info msg="line 4"

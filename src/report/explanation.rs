@@ -1,4 +1,4 @@
-//! What an id means, for people.
+//! The output of `explain`.
 
 use crate::event::{Explanation, Topic};
 use crate::report::labelled_block::{Block, Row};
@@ -9,7 +9,7 @@ pub fn explanations(meanings: &[Explanation], style: Style, width: usize) -> Str
     let mut text = String::new();
     for one in meanings {
         let title = style.paint(Tone::Strong, &one.id);
-        text += &format!("{title}, {}\n", topic_words(one.topic));
+        text += &format!("{title}, {}\n", topic_label(one.topic));
         let rows =
             [Row::new("means", &one.meaning), Row::of_lines("", &one.facts.join("\n")), Row::new("next", &one.next)];
         text += &Block { style, width, indent: 2 }.text(&rows);
@@ -17,7 +17,7 @@ pub fn explanations(meanings: &[Explanation], style: Style, width: usize) -> Str
     text
 }
 
-fn topic_words(topic: Topic) -> &'static str {
+fn topic_label(topic: Topic) -> &'static str {
     match topic {
         Topic::Check => "a check",
         Topic::Diagnosis => "a diagnosis",
@@ -30,19 +30,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_meaning_its_facts_and_its_next_step_are_rows() {
+    fn meaning_facts_and_next_step_are_rows() {
         let one = Explanation {
             id: "grafana-reads-loki".into(),
             topic: Topic::Check,
             meaning: "Grafana's Loki data source answers".into(),
-            facts: vec!["Path: dashboards. What is false is a failure.".into(), "It needs grafana-ready.".into()],
+            facts: vec!["Group: dashboards. Verdict if false: fail.".into(), "Requires grafana-ready.".into()],
             next: "compare the data source's URL with the Service loki, and see the NetworkPolicies".into(),
         };
         insta::assert_snapshot!(explanations(&[one], Style { color: false, quiet: false }, 70), @r"
         grafana-reads-loki, a check
           means   Grafana's Loki data source answers
-                  Path: dashboards. What is false is a failure.
-                  It needs grafana-ready.
+                  Group: dashboards. Verdict if false: fail.
+                  Requires grafana-ready.
           next    compare the data source's URL with the Service loki, and see
                   the NetworkPolicies
         ");

@@ -1,5 +1,5 @@
-//! The reports that are written into files: whether they can be is told before anything is changed, and they are
-//! there whole or not at all.
+//! The reports of `--junit` and `--html`: a file that cannot be written is an error before any change, and files are
+//! written atomically.
 
 use std::fs::Permissions;
 use std::io::{self, Write as _};
@@ -15,15 +15,14 @@ use crate::report::record::Record;
 use crate::report::style::Style;
 use crate::report::{html, junit, problem};
 
-/// Where reports go.
+/// Paths of the reports.
 #[derive(Clone, Debug)]
 pub struct Files {
     junit: Option<PathBuf>,
     html: Option<PathBuf>,
 }
 
-/// A log that is kept in something else than a file, and is no device either, is a wrong command line: what is written
-/// there would be lost, or would wait for a reader.
+/// `--log-file` must be a file or a device: a write into a FIFO or socket would block or be lost.
 pub fn judge_log(global: &GlobalArgs) -> Result<(), Error> {
     let Some(path) = &global.log_file else { return Ok(()) };
     match input_file::unfit_for_appending(path) {
@@ -36,11 +35,11 @@ pub fn judge_log(global: &GlobalArgs) -> Result<(), Error> {
 }
 
 impl Files {
-    /// The files of `--junit` and `--html`, once it is certain that they can be written.
+    /// The files of `--junit` and `--html`; an error if one of them cannot be written.
     pub fn open(global: &GlobalArgs) -> Result<Files, Error> {
         let open = |flag: &str, path: &Option<PathBuf>| -> Result<Option<PathBuf>, Error> {
             let Some(path) = path else { return Ok(None) };
-            let target = target(path).and_then(|target| beside(&target).map(|_| target));
+            let target = target(path).and_then(|target| temporary_file(&target).map(|_| target));
             let unwritable = |error| Error::Usage {
                 message: format!("{flag} {} cannot be written: {error}", path.display()),
                 hint: Some("name a file in a folder that exists and can be written to".into()),
@@ -57,7 +56,7 @@ impl Files {
         Ok(files)
     }
 
-    /// Writes what was recorded. A file that cannot be written any more is reported and changes no outcome.
+    /// Writes the reports. A failed write is reported and does not change the exit code.
     pub fn write(&self, record: &Record, style: &Style) {
         let facts = record.facts();
         let junit = || junit::document(&facts).map_err(io::Error::other);
@@ -71,21 +70,21 @@ impl Files {
     }
 }
 
-/// Writes a file that a flag names, whole or not at all. A link stays; anything but a regular file is an error.
+/// Writes the file of a flag atomically. A link is kept; anything but a regular file is an error.
 pub fn write_file(path: &Path, text: &str) -> io::Result<()> {
     replace(&target(path)?, text)
 }
 
-/// Makes a report's text.
+/// Renders a report.
 type Document<'a> = &'a dyn Fn() -> io::Result<String>;
 
-/// The file itself where the path is a link to it, so that the link stays.
+/// The file that the path or its link points to: replacing it keeps the link.
 fn target(path: &Path) -> io::Result<PathBuf> {
     match path.canonicalize() {
-        Ok(standing) if standing.is_file() => Ok(standing),
-        Ok(_) => Err(io::Error::other("it is no regular file")),
+        Ok(existing) if existing.is_file() => Ok(existing),
+        Ok(_) => Err(io::Error::other("it is not a regular file")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+            let name = path.file_name().ok_or_else(|| io::Error::other("the path has no file name"))?;
             Ok(folder(path).canonicalize()?.join(name))
         }
         Err(error) => Err(error),
@@ -96,14 +95,14 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A file that goes away unless it takes the place of the target. Others may read it, as far as the umask lets them.
-fn beside(target: &Path) -> io::Result<NamedTempFile> {
+/// A temporary file in the folder of the target, deleted unless persisted. The umask limits who may read it.
+fn temporary_file(target: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".tailwatch-").permissions(Permissions::from_mode(0o666)).tempfile_in(folder(target))
 }
 
 fn replace(target: &Path, text: &str) -> io::Result<()> {
-    let mut file = beside(target)?;
+    let mut file = temporary_file(target)?;
     file.write_all(text.as_bytes())?;
     file.persist(target)?;
     Ok(())
@@ -120,22 +119,22 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_written_is_a_wrong_command_line_that_names_it() {
+    fn a_file_that_cannot_be_written_is_a_usage_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
-        for (name, reason) in [("gone/report.xml", "No such file"), ("", "no regular file")] {
+        for (name, reason) in [("missing/report.xml", "No such file"), ("", "not a regular file")] {
             let error = open(&["--junit", &path(name)]).unwrap_err();
             assert_eq!(error.exit_code(), crate::error::USAGE);
-            let said = error.to_string();
-            assert!(said.contains(&path(name)) && said.contains(reason), "{said}");
+            let message = error.to_string();
+            assert!(message.contains(&path(name)) && message.contains(reason), "{message}");
         }
-        let said = open(&["--html", "/dev/null"]).unwrap_err().to_string();
-        assert_eq!(said, "--html /dev/null cannot be written: it is no regular file");
+        let message = open(&["--html", "/dev/null"]).unwrap_err().to_string();
+        assert_eq!(message, "--html /dev/null cannot be written: it is not a regular file");
         assert!(open(&["--html", &path("x"), "--junit", &path("x")]).is_err());
     }
 
     #[test]
-    fn a_report_is_written_whole_and_nothing_else_stays() {
+    fn a_report_is_replaced_atomically() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.xml");
         let link = folder.path().join("link.xml");
@@ -145,7 +144,7 @@ mod tests {
         let arguments = ["--junit", link.to_str().unwrap(), "--html", page.to_str().unwrap()];
         let files = open(&arguments).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
-        assert!(!page.exists(), "it is made at the end");
+        assert!(!page.exists(), "it is created at the end");
         files.write(&Record::new("verify"), &Style { color: false, quiet: false });
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("<?xml"));
         assert!(std::fs::read_to_string(&page).unwrap().starts_with("<!DOCTYPE html>"));

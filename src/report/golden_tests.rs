@@ -1,5 +1,5 @@
-//! Whole runs as people see them: recorded events are replayed, with the clock that stamped them, into a terminal in
-//! memory, and what it shows at chosen moments is kept in `snapshots/`.
+//! Replays recorded events, with the clock that stamped them, into an in-memory terminal and compares the screen at
+//! chosen moments with `snapshots/`.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::helm::HelmError;
 use crate::known_errors::{self, REFUSALS};
 use crate::write_record::ClusterState;
 
-/// A recorded run and the seconds of it that are looked at.
+/// A recorded run and the seconds at which the screen is compared.
 const RUNS: [(&str, &[i64]); 6] = [
     ("good", &[1, 15, 40, 62, 80]),
     ("slow", &[15, 48, 57, 110, 170]),
@@ -32,8 +32,8 @@ const RUNS: [(&str, &[i64]); 6] = [
 const SIZES: [Size; 2] = [Size { columns: 80, rows: 24 }, Size { columns: 120, rows: 40 }];
 const PLAIN: Style = Style { color: false, quiet: false };
 
-/// What a run ends with: the verdicts, or the error as `main` renders it.
-fn last_words(events: &[Stamped], size: Size) -> String {
+/// The end of the output: the verdicts, or the error as `main` renders it.
+fn final_output(events: &[Stamped], size: Size) -> String {
     let Event::RunFinished(summary) = &events.last().unwrap().event else { panic!("no run-finished") };
     let now = events.last().unwrap().time;
     let kept = events.iter().find_map(|stamped| match &stamped.event {
@@ -47,7 +47,7 @@ fn last_words(events: &[Stamped], size: Size) -> String {
     }
 }
 
-/// The error that ended the run, from the event that tells of it.
+/// The error that ended the run, from its event.
 fn failed(events: &[Stamped]) -> Option<CommandError> {
     events.iter().find_map(|stamped| {
         let Event::StepFinished { component, wave, outcome: StepOutcome::Failed, message, causes, diagnosis, .. } =
@@ -80,7 +80,7 @@ fn snapshot(name: &str, text: &str) {
 }
 
 #[test]
-fn bars_show_a_run_at_every_moment() {
+fn bars_match_the_snapshots() {
     for (run, moments) in RUNS {
         for size in SIZES {
             let events = events(run);
@@ -94,7 +94,7 @@ fn bars_show_a_run_at_every_moment() {
             }
             replay(&mut bars, &mut coming, events.last().unwrap().time);
             bars.end();
-            terminal.print(&last_words(&events, size));
+            terminal.print(&final_output(&events, size));
             shown += &format!("----- at the end\n{}\n", terminal.all());
             snapshot(&format!("{run}-bars-{}x{}", size.columns, size.rows), &shown);
         }
@@ -102,7 +102,7 @@ fn bars_show_a_run_at_every_moment() {
 }
 
 #[test]
-fn lines_tell_each_transition_once() {
+fn lines_match_the_snapshots() {
     for (run, _) in RUNS {
         for size in SIZES {
             let events = events(run);
@@ -110,16 +110,16 @@ fn lines_tell_each_transition_once() {
             let mut lines = Lines::new(PLAIN, Box::new(terminal.clone()));
             replay(&mut lines, &mut events.iter().peekable(), events.last().unwrap().time);
             lines.end();
-            let reported = terminal.written() + &last_words(&events, size);
+            let reported = terminal.written() + &final_output(&events, size);
             assert!(!reported.contains('\x1b'), "{reported:?}");
             snapshot(&format!("{run}-lines-{}", size.columns), &reported);
         }
     }
 }
 
-/// The recorded file is the golden one.
+/// The recorded file is the expected output.
 #[test]
-fn json_is_what_was_recorded() {
+fn json_output_equals_the_recorded_file() {
     for (run, _) in RUNS {
         let mut json = Json(Vec::new());
         for stamped in events(run) {
@@ -129,11 +129,11 @@ fn json_is_what_was_recorded() {
     }
 }
 
-/// Whatever a terminal makes of its lines when it is resized, nothing of the old frame stays.
+/// A resize leaves nothing of the old frame, with or without reflow.
 #[test]
 fn a_resized_terminal_shows_what_a_new_one_would() {
     let [small, large] = SIZES;
-    let above = "$ tailwatch install --answers answers.yaml\nnote: what stands above stays\n";
+    let above = "$ tailwatch install --answers answers.yaml\nnote: lines above the frame are kept\n";
     for resize in [Memory::resize as fn(&Memory, Size), Memory::reflow] {
         let events = events("slow");
         let mut terminal = Memory::new(large);
@@ -153,7 +153,7 @@ fn a_resized_terminal_shows_what_a_new_one_would() {
 }
 
 #[test]
-fn nothing_is_drawn_while_nothing_changes() {
+fn an_unchanged_frame_is_not_drawn_again() {
     let events = events("slow");
     let terminal = Memory::new(SIZES[0]);
     let mut bars = Bars::new(PLAIN, Box::new(terminal.clone()));
@@ -167,7 +167,7 @@ fn nothing_is_drawn_while_nothing_changes() {
 }
 
 #[test]
-fn verification_alone_leaves_no_bar() {
+fn the_bar_of_the_checks_is_removed_at_the_end() {
     let events = events("good");
     let checks = |stamped: &&Stamped| matches!(stamped.event, Event::ChecksStarted { .. } | Event::CheckFinished(_));
     let checks: Vec<Stamped> = events.iter().filter(checks).cloned().collect();
@@ -180,7 +180,7 @@ fn verification_alone_leaves_no_bar() {
 }
 
 #[test]
-fn a_run_that_breaks_off_leaves_the_cursor_below_its_frame() {
+fn dropped_bars_leave_the_cursor_below_the_frame() {
     let events = events("good");
     let mut terminal = Memory::new(SIZES[0]);
     let mut bars = Bars::new(PLAIN, Box::new(terminal.clone()));
@@ -192,7 +192,7 @@ fn a_run_that_breaks_off_leaves_the_cursor_below_its_frame() {
 }
 
 #[test]
-fn a_small_terminal_shows_what_runs() {
+fn a_small_terminal_shows_the_running_step() {
     let events = events("slow");
     let size = Size { columns: 50, rows: 5 };
     let terminal = Memory::new(size);
@@ -201,12 +201,12 @@ fn a_small_terminal_shows_what_runs() {
     insta::assert_snapshot!(terminal.all(), @r"
     wave 32  loki                  6.46.0   0/1  21s…
              ! PersistentVolumeClaim storage-loki-0
-                 still waits for the provisioner …
-               next: look whether the provisioner
+                 waits for the provisioner …
+               next: check that the provisioner runs,
     ");
 }
 
-/// Down to terminals that have no room for anything.
+/// Down to one column.
 #[test]
 fn every_line_is_narrower_than_the_terminal() {
     for (run, seconds) in [("slow", 57), ("good", 80)] {

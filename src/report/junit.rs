@@ -1,4 +1,4 @@
-//! JUnit XML: a suite for the waves, one for each group of checks, and one for an error that is in neither.
+//! JUnit XML: a suite for the waves, one per group of checks, and one for an error of no step and no check.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::report::checks_table::groups;
 use crate::report::record::{Ending, Facts, Failure, StepFacts};
 use crate::report::wrap::one_line;
 
-/// The whole document. What XML cannot hold is left out of it.
+/// The document. quick_junit removes characters that XML does not allow.
 pub(super) fn document(facts: &Facts) -> Result<String, quick_junit::SerializeError> {
     let mut report = Report::new(format!("tailwatch {}", facts.command));
     let took = facts.ended.duration_since(facts.begun);
@@ -20,7 +20,7 @@ pub(super) fn document(facts: &Facts) -> Result<String, quick_junit::SerializeEr
     if let Ending::Failed(failure) | Ending::Interrupted(failure) = &facts.ending
         && facts.failed_step().is_none()
     {
-        let mut case = case(&format!("tailwatch {} does what was asked", facts.command), "run", failed(failure));
+        let mut case = case(&format!("tailwatch {} succeeds", facts.command), "run", failed(failure));
         case.set_time(Duration::ZERO);
         report.add_test_suite(suite("run", [case]));
     }
@@ -60,7 +60,7 @@ fn skipped(reason: &str) -> TestCaseStatus {
     status
 }
 
-/// A line for each of what is known.
+/// A line per label with a text.
 fn lines(rows: &[(&str, Option<&str>)]) -> String {
     let known = rows.iter().filter_map(|(label, text)| Some(format!("{label}: {}", one_line((*text)?))));
     known.collect::<Vec<_>>().join("\n")
@@ -126,17 +126,17 @@ mod tests {
     }
 
     #[test]
-    fn each_verdict_is_a_test_case_of_its_path() {
+    fn each_check_is_a_test_case_of_its_group() {
         insta::assert_snapshot!(document(&verified()).unwrap());
     }
 
     #[test]
-    fn a_step_that_fails_is_a_failure_with_its_cause_and_what_to_do() {
+    fn a_failed_step_is_a_failure_with_cause_and_next_step() {
         insta::assert_snapshot!(document(&replayed("image-not-found")).unwrap());
     }
 
     #[test]
-    fn what_was_written_is_read_back_with_the_same_counts() {
+    fn the_document_parses_with_the_same_counts() {
         let report = written(&verified());
         assert_eq!((report.tests, report.failures, report.skipped, report.errors), (6, 1, 1, 0));
         let suites: Vec<&str> = report.test_suites.iter().map(|suite| suite.name.as_str()).collect();
@@ -147,15 +147,15 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_no_step_and_no_check_reports_is_a_failure_of_the_run() {
+    fn another_error_is_a_failure_of_the_run() {
         let mut facts = verified();
         facts.checks.clear();
         let message = "the cluster does not answer\u{1b}[0m\u{0}".to_owned();
-        facts.ending = Ending::Failed(Failure { message, causes: vec!["refused".into()], next: Some("look".into()) });
+        facts.ending = Ending::Failed(Failure { message, causes: vec!["refused".into()], next: Some("retry".into()) });
         let report = written(&facts);
         assert_eq!((report.tests, report.failures), (1, 1));
         let text = document(&facts).unwrap();
         assert!(text.contains(r#"message="the cluster does not answer""#), "{text}");
-        assert!(text.contains("cause: refused\nnext: look"), "{text}");
+        assert!(text.contains("cause: refused\nnext: retry"), "{text}");
     }
 }

@@ -1,10 +1,10 @@
-//! Rows of a label and its text, below one another, and a finding's own.
+//! Rows of a label and a text, and the rows of a diagnosis.
 
 use crate::event::{DiagnosedObject, Diagnosis};
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::{Clock, cut, harmless, one_line, wrap};
 
-/// A label and what it says, a paragraph an entry.
+/// A label and its paragraphs.
 pub(super) struct Row {
     label: &'static str,
     texts: Vec<String>,
@@ -22,7 +22,7 @@ impl Row {
         Row { label, texts: vec![one_line(text)], fit: Fit::Wrapped }
     }
 
-    /// Each line of the text is one of its own, as code wants to be copied.
+    /// Keeps the line breaks of the text, e.g. of code to copy.
     pub(super) fn of_lines(label: &'static str, text: &str) -> Row {
         Row { label, texts: text.lines().map(one_line).collect(), fit: Fit::Wrapped }
     }
@@ -31,7 +31,7 @@ impl Row {
 /// Lines of a container's log that are shown.
 const LOG_LINES: usize = 8;
 
-/// All that a finding tells.
+/// The rows of a diagnosis.
 pub(super) struct Rows {
     pub(super) place: Row,
     pub(super) since: Row,
@@ -51,7 +51,7 @@ impl Rows {
         let log = finding.log.iter().skip(finding.log.len().saturating_sub(LOG_LINES));
         let log = log.map(|line| harmless(line).trim_end().to_owned()).collect();
         Rows {
-            place: Row::new("where", &place_words(&finding.place)),
+            place: Row::new("where", &place_text(&finding.place)),
             since: Row::new("since", &clock.since(finding.since)),
             cause,
             log: Row { label: "log", texts: log, fit: Fit::Cut },
@@ -61,7 +61,7 @@ impl Rows {
     }
 }
 
-fn place_words(place: &DiagnosedObject) -> String {
+fn place_text(place: &DiagnosedObject) -> String {
     let namespace = place.namespace.as_ref().map(|name| format!("namespace {name}"));
     let workload = place.workload.clone().filter(|workload| *workload != place.object);
     let container = place.container.as_ref().map(|name| format!("container {name}"));
@@ -69,7 +69,7 @@ fn place_words(place: &DiagnosedObject) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// Rows with their labels below one another.
+/// Layout of rows.
 pub(super) struct Block {
     pub(super) style: Style,
     pub(super) width: usize,
@@ -77,16 +77,16 @@ pub(super) struct Block {
     pub(super) indent: usize,
 }
 
-/// Columns of the longest label and of what parts it from its text.
+/// Columns of the longest label and the gap after it.
 const LABEL: usize = 8;
 
 impl Block {
-    /// A row that says nothing is left out.
+    /// Empty rows are left out.
     pub(super) fn text(&self, rows: &[Row]) -> String {
         let below = " ".repeat(self.indent + LABEL);
         let mut text = String::new();
         for row in rows.iter().filter(|row| row.texts.iter().any(|text| !text.is_empty())) {
-            // What to do is what is looked for first.
+            // The next step is what a reader needs first.
             let tone = if row.label == "next" { Tone::Strong } else { Tone::Plain };
             let label = self.style.paint(tone, &format!("{:LABEL$}", row.label));
             let mut start = format!("{}{label}", " ".repeat(self.indent));

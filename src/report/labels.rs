@@ -1,13 +1,13 @@
-//! The words for an event's values, and their tone: one place, so that bars, lines and tables say the same.
+//! Labels and tones of an event's values, shared by bars, lines and tables.
 
 use crate::event::{ActionKind, Phase, Severity, StepOutcome, Verdict};
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::took;
 
-pub(super) fn phase_words(phase: Phase) -> &'static str {
+pub(super) fn phase_label(phase: Phase) -> &'static str {
     match phase {
         Phase::Fetching => "fetching the chart",
-        Phase::Applying => "applying our objects",
+        Phase::Applying => "applying own objects",
         Phase::Helm => "helm applies",
         Phase::Waiting => "waiting",
         Phase::RollingBack => "rolling back",
@@ -25,7 +25,7 @@ pub(super) fn ending(outcome: StepOutcome, seconds: f64, style: Style) -> String
         StepOutcome::Unchanged => ("unchanged", Tone::Faint),
         StepOutcome::Skipped => ("not started", Tone::Faint),
         StepOutcome::Failed => ("failed", Tone::Bad),
-        StepOutcome::Cancelled => ("cancelled", Tone::Doubtful),
+        StepOutcome::Cancelled => ("cancelled", Tone::Warning),
     };
     let words = style.paint(tone, words);
     match outcome {
@@ -37,7 +37,7 @@ pub(super) fn ending(outcome: StepOutcome, seconds: f64, style: Style) -> String
     }
 }
 
-pub(super) fn action_words(action: ActionKind) -> &'static str {
+pub(super) fn action_label(action: ActionKind) -> &'static str {
     match action {
         ActionKind::Install => "install",
         ActionKind::Upgrade => "upgrade",
@@ -47,7 +47,7 @@ pub(super) fn action_words(action: ActionKind) -> &'static str {
     }
 }
 
-pub(super) fn severity_words(severity: Severity) -> &'static str {
+pub(super) fn severity_label(severity: Severity) -> &'static str {
     match severity {
         Severity::Fatal => "blocked",
         Severity::Deadline => "may recover",
@@ -58,7 +58,7 @@ pub(super) fn severity_words(severity: Severity) -> &'static str {
 pub(super) fn severity_tone(severity: Severity) -> Tone {
     match severity {
         Severity::Fatal => Tone::Bad,
-        Severity::Deadline => Tone::Doubtful,
+        Severity::Deadline => Tone::Warning,
         Severity::Notice => Tone::Strong,
     }
 }
@@ -66,13 +66,13 @@ pub(super) fn severity_tone(severity: Severity) -> Tone {
 pub(super) fn verdict_tone(verdict: Verdict) -> Tone {
     match verdict {
         Verdict::Pass => Tone::Good,
-        Verdict::Warn => Tone::Doubtful,
+        Verdict::Warn => Tone::Warning,
         Verdict::Fail => Tone::Bad,
         Verdict::Skip => Tone::Faint,
     }
 }
 
-pub(super) fn verdict_words(verdict: Verdict) -> &'static str {
+pub(super) fn verdict_label(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
         Verdict::Warn => "warn",

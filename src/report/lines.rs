@@ -1,4 +1,4 @@
-//! One plain line a transition, for logs and screen readers.
+//! One plain line per transition, for logs and screen readers.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use crate::event::{Diagnosis, Event, Phase, Severity, Stamped, Verdict};
 use crate::report::Reporter;
 use crate::report::checks_table::how_many;
 use crate::report::diagnosis_table::{Others, same_finding};
-use crate::report::labels::{action_words, ending, phase_words, verdict_tone, verdict_words};
+use crate::report::labels::{action_label, ending, phase_label, verdict_label, verdict_tone};
 use crate::report::live::region::Terminal;
 use crate::report::style::Style;
 use crate::report::wrap::{one_line, whole};
 
-/// A reason that changes faster than this is reported once it stays.
+/// A new reason is reported once it has lasted this long.
 const QUIET_TIME: SignedDuration = SignedDuration::from_secs(5);
-/// What comes back, such as a reason that flips to and fro, is reported once in this time.
+/// The same text is reported at most once in this time.
 const REPEAT_TIME: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) struct Lines {
@@ -27,45 +27,45 @@ pub(super) struct Lines {
     others: Others,
 }
 
-/// What is told of a running step.
+/// What was reported of a running step.
 struct Reported {
     ready: u32,
     at: Timestamp,
-    said: BTreeMap<String, Timestamp>,
-    /// Came too soon after the last line.
+    texts: BTreeMap<String, Timestamp>,
+    /// A text that came within [`QUIET_TIME`] of the last line.
     held: Option<String>,
     /// Why it takes longer than usual.
     delay: Option<Diagnosis>,
 }
 
 impl Reported {
-    fn of_a_new_step(now: Timestamp) -> Reported {
-        Reported { ready: 0, at: now, said: BTreeMap::new(), held: None, delay: None }
+    fn new(now: Timestamp) -> Reported {
+        Reported { ready: 0, at: now, texts: BTreeMap::new(), held: None, delay: None }
     }
 
-    /// Whether somebody should read it now.
-    fn say(&mut self, now: Timestamp, text: &str, turned: Turned) -> bool {
+    /// Whether to write the text now; remembers it if so.
+    fn is_due(&mut self, now: Timestamp, text: &str, change: Change) -> bool {
         self.held = None;
-        if self.said.get(text).is_some_and(|at| now.duration_since(*at) < REPEAT_TIME) {
+        if self.texts.get(text).is_some_and(|at| now.duration_since(*at) < REPEAT_TIME) {
             return false;
         }
-        if turned == Turned::Little && now.duration_since(self.at) < QUIET_TIME {
+        if change == Change::Minor && now.duration_since(self.at) < QUIET_TIME {
             self.held = Some(text.to_owned());
             return false;
         }
         self.at = now;
-        self.said.insert(text.to_owned(), now);
+        self.texts.insert(text.to_owned(), now);
         true
     }
 }
 
-/// How much a progress changes.
+/// How much a progress event changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turned {
+enum Change {
     /// Another reason or phase.
-    Little,
+    Minor,
     /// More or fewer workloads are ready.
-    Much,
+    Major,
 }
 
 impl Lines {
@@ -80,7 +80,7 @@ impl Lines {
         }
     }
 
-    /// A log that went away must not stop the run.
+    /// A closed stderr must not stop the run.
     fn line(&mut self, now: Timestamp, text: &str) {
         let elapsed = now.duration_since(*self.started.get_or_insert(now)).as_secs_f64();
         let _ = self.terminal.write_all(format!("[{elapsed:6.1}s] {text}\n").as_bytes());
@@ -93,7 +93,7 @@ impl Lines {
     fn progress(&mut self, now: Timestamp, event: &Event) {
         let Event::StepProgress { component, phase, ready, desired, waiting, diagnosis, .. } = event else { return };
         let Some(reported) = self.reported.get_mut(component) else { return };
-        // Nothing is known yet, or nothing is left to wait for; the next event tells.
+        // Either nothing is known yet or the step is done; the next event reports it.
         if *phase == Phase::Waiting && waiting.is_none() {
             return;
         }
@@ -103,9 +103,9 @@ impl Lines {
         }
         let counts = if *desired > 0 { format!(" {ready}/{desired} ready") } else { String::new() };
         let reason = waiting.as_ref().map(|why| format!(": {}", one_line(why))).unwrap_or_default();
-        let text = format!("{component}: {}{counts}{reason}", phase_words(*phase));
-        let turned = if reported.ready != *ready && ready < desired { Turned::Much } else { Turned::Little };
-        if reported.say(now, &text, turned) {
+        let text = format!("{component}: {}{counts}{reason}", phase_label(*phase));
+        let change = if reported.ready != *ready && ready < desired { Change::Major } else { Change::Minor };
+        if reported.is_due(now, &text, change) {
             reported.ready = *ready;
             self.line(now, &text);
         }
@@ -148,10 +148,10 @@ impl Reporter for Lines {
                 self.line(now, &format!("{} steps{context}{namespace}", steps.len()));
             }
             Event::StepStarted { component, action, wave } => {
-                self.reported.insert(component.clone(), Reported::of_a_new_step(now));
+                self.reported.insert(component.clone(), Reported::new(now));
                 let version = self.versions.get(component).cloned().unwrap_or_default();
                 let what = format!("{component} {version}");
-                self.line(now, &format!("wave {wave}: {}: {}", what.trim_end(), action_words(*action)));
+                self.line(now, &format!("wave {wave}: {}: {}", what.trim_end(), action_label(*action)));
             }
             Event::StepProgress { .. } => self.progress(now, &stamped.event),
             Event::StepDelayed { .. } => self.delayed(now, &stamped.event),
@@ -169,10 +169,10 @@ impl Reporter for Lines {
             }
             Event::ChecksStarted { checks } => self.line(now, &how_many(checks.len())),
             Event::CheckFinished(check) if check.verdict == Verdict::Fail => {
-                let verdict = self.style.paint(verdict_tone(check.verdict), verdict_words(check.verdict));
+                let verdict = self.style.paint(verdict_tone(check.verdict), verdict_label(check.verdict));
                 self.line(now, &format!("{verdict} {}: {}", check.id, one_line(&check.detail)));
             }
-            // A wave is reported with its steps, the rest at the end.
+            // A wave is reported by its steps, the others at the end.
             Event::WaveStarted { .. } | Event::WaveFinished { .. } => {}
             Event::CheckFinished(_) | Event::Diagnosed { .. } | Event::Kept { .. } | Event::RunFinished(_) => {}
         }
@@ -181,7 +181,7 @@ impl Reporter for Lines {
     fn tick(&mut self, now: Timestamp) {
         let due = |reported: &mut Reported| {
             let text = reported.held.take()?;
-            reported.say(now, &text, Turned::Little).then_some(text)
+            reported.is_due(now, &text, Change::Minor).then_some(text)
         };
         let texts: Vec<String> = self.reported.values_mut().filter_map(due).collect();
         for text in texts {

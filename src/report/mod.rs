@@ -1,5 +1,5 @@
-//! Reporters: bars, lines, JSON; tables; reports in files; failure rendering; style. Sees only events, the crate's error and the
-//! command line's display flags. Nothing here fails: a broken terminal or pipe only silences it.
+//! Reporters: bars, lines, JSON; tables; report files; error rendering; style. Reads only events, the crate's error and
+//! the display flags. Never fails: output to a broken terminal or pipe is dropped.
 
 mod checks_table;
 mod data_path;
@@ -56,7 +56,7 @@ pub use panic::{keep_panics, last_panic};
 pub use plan_table::{diff_text, plan_table, status_table};
 pub use record::{Component, ComponentState, Record, Surroundings};
 pub use saved_terminal::{SavedTerminal, is_in_foreground};
-pub use sign_in_prompt::invitation;
+pub use sign_in_prompt::sign_in_prompt;
 pub use uninstall_table::{kept_table, removal_table};
 pub use upgrade_table::upgrade_table;
 
@@ -65,16 +65,16 @@ pub use upgrade_table::upgrade_table;
 pub enum Mode {
     /// Live bars on a terminal.
     Bars,
-    /// One plain line a transition.
+    /// One plain line per transition.
     Lines,
-    /// One JSON event a line on stdout.
+    /// One JSON event per line on stdout.
     Json,
     /// Nothing but the final report.
     Quiet,
 }
 
 impl Mode {
-    /// Bars need a terminal that can redraw, and no other owner's log.
+    /// Bars need a terminal that can redraw, outside of CI.
     pub fn resolve(global: &GlobalArgs) -> Mode {
         if global.output == Output::Json {
             return Mode::Json;
@@ -82,7 +82,7 @@ impl Mode {
         Mode::for_people(global)
     }
 
-    /// As [`Mode::resolve`], for commands whose JSON is one document at the end.
+    /// As [`Mode::resolve`], for commands that write one JSON document at the end.
     pub fn without_events(global: &GlobalArgs) -> Mode {
         if global.output == Output::Json { Mode::Quiet } else { Mode::for_people(global) }
     }
@@ -97,7 +97,7 @@ impl Mode {
     }
 }
 
-/// Whether a pipeline runs this, and nobody looks.
+/// Whether a CI pipeline runs this.
 pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
@@ -106,10 +106,10 @@ pub fn in_ci() -> bool {
 trait Reporter: Send {
     fn event(&mut self, stamped: &Stamped);
 
-    /// Time goes by.
+    /// Called every [`TICK`].
     fn tick(&mut self, _now: Timestamp) {}
 
-    /// Nothing more comes; the terminal is left to others.
+    /// The last call: releases the terminal.
     fn end(&mut self) {}
 }
 
@@ -129,10 +129,10 @@ impl Reporter for Quiet {
     fn event(&mut self, _: &Stamped) {}
 }
 
-/// How often elapsed times, held lines and the terminal's size are looked at.
+/// Interval at which elapsed times, held lines and the terminal's size are updated.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Drains the stream until its end, showing and recording each event and appending each to the log file.
+/// Drains the stream to its end: shows and records each event, and appends it to the log file.
 pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream, record: Record) {
     let style = Style::resolve(&global);
     let mut reporter: Box<dyn Reporter> = match mode {
@@ -166,13 +166,13 @@ pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream, reco
             if global.verbose {
                 write_stderr(&cost(summary));
             }
-            // It is the last event, even while somebody could still send one.
+            // The last event, even while a sender still exists.
             return;
         }
     }
 }
 
-/// Writes events of this moment to stdout, one JSON object a line, and to a log file. Needs no runtime.
+/// Writes events, stamped now, to stdout, one JSON object per line, and to a log file. Needs no runtime.
 pub fn write_events(log: Option<&Path>, events: impl IntoIterator<Item = Event>) {
     let mut json = Json(std::io::stdout());
     let mut log = log.and_then(|path| input_file::append(path).ok());
@@ -189,14 +189,14 @@ fn json_of(value: &impl Serialize) -> String {
     redacted_json(&serde_json::to_string(value).unwrap_or_default())
 }
 
-/// The same facts without the secrets of the run, before anything is cut to a width or wrapped.
+/// Removes the secrets of the run; must precede cutting and wrapping, which would split a secret.
 fn without_secrets<T: Serialize + DeserializeOwned>(facts: T) -> T {
     let json = serde_json::to_string(&facts).unwrap_or_default();
     let shown = redacted_json(&json);
     if shown == json { facts } else { serde_json::from_str(&shown).unwrap_or(facts) }
 }
 
-/// The log is a help: without it the run goes on.
+/// The run continues without a log file that cannot be opened.
 fn open_log(path: &Path, style: &Style) -> Option<File> {
     let opened = input_file::append(path);
     let reported =
@@ -204,30 +204,30 @@ fn open_log(path: &Path, style: &Style) -> Option<File> {
     opened.map_err(reported).ok()
 }
 
-/// `--verbose`: what the run cost.
+/// `--verbose`: duration, memory and API requests.
 fn cost(summary: &RunSummary) -> String {
     let verbs: Vec<String> = summary.api_requests.iter().map(|(verb, count)| format!("{count} {verb}")).collect();
     let memory = summary.peak_rss_kib / 1024;
     format!("took {:.1} s and {memory} MiB; requests to the API server: {}\n", summary.seconds, verbs.join(", "))
 }
 
-/// The report of a run for people: every verdict on stdout.
+/// The final report of a run: every verdict on stdout.
 fn finish(summary: &RunSummary, style: Style) {
     if !summary.checks.is_empty() {
         write_stdout(&checks_table(&summary.checks, &style, width()));
     }
 }
 
-/// One sentence for a person, beside the data; none with `--quiet`.
+/// A notice on stderr; none with `--quiet`.
 pub fn notice(message: &str, style: &Style) {
     if !style.quiet {
         problem(message, style);
     }
 }
 
-/// What went wrong without changing the outcome, with `--quiet`, too.
+/// A problem that does not change the outcome; also with `--quiet`.
 fn problem(message: &str, style: &Style) {
-    write_stderr(&(wrap(&format!("{} {message}", style.paint(Tone::Doubtful, "note:")), "      ", width()) + "\n"));
+    write_stderr(&(wrap(&format!("{} {message}", style.paint(Tone::Warning, "note:")), "      ", width()) + "\n"));
 }
 
 /// Writes data; a closed pipe is not an error.
@@ -236,7 +236,7 @@ pub fn write_stdout(text: &str) {
     let _ = stdout.write_all(redacted(text).as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// Writes talk.
+/// Writes messages.
 pub fn write_stderr(text: &str) {
     let _ = std::io::stderr().lock().write_all(redacted(text).as_bytes());
 }
@@ -248,7 +248,7 @@ pub fn json_document(document: &impl Serialize) {
     let _ = stdout.write_all(json.as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// Columns to write in: the terminal's, at most 120; 100 where there is none.
+/// Columns for text: the terminal's, at most 120; 100 without a terminal.
 pub fn width() -> usize {
     Stderr::new().text_width()
 }

@@ -1,4 +1,4 @@
-//! A bug is told like any other error: in one line, without a backtrace in a person's face.
+//! A panic is reported like any other error: one line, no backtrace.
 
 use std::panic::PanicHookInfo;
 use std::sync::{Mutex, PoisonError};
@@ -7,8 +7,8 @@ use crate::report::write_stderr;
 
 static LAST: Mutex<Option<String>> = Mutex::new(None);
 
-/// From here on a panic is kept for [`last_panic`]; one that ends no command is reported at once. RUST_BACKTRACE asks for
-/// everything.
+/// Keeps each panic for [`last_panic`]; one outside of the main thread is reported at once. RUST_BACKTRACE restores the
+/// default output.
 pub fn keep_panics() {
     let all = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -23,14 +23,14 @@ pub fn keep_panics() {
     }));
 }
 
-/// What the last panic said.
+/// Message of the last panic.
 pub fn last_panic() -> String {
     LAST.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_else(|| "unknown".into())
 }
 
 fn text(info: &PanicHookInfo<'_>) -> String {
-    let said = info.payload().downcast_ref::<&str>().copied();
-    let said = said.or_else(|| info.payload().downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic");
+    let message = info.payload().downcast_ref::<&str>().copied();
+    let message = message.or_else(|| info.payload().downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic");
     let place = info.location().map(|place| format!(" ({}:{})", place.file(), place.line())).unwrap_or_default();
-    format!("{said}{place}")
+    format!("{message}{place}")
 }

@@ -1,18 +1,18 @@
-//! Tables for people: the plan, the status, a difference. No meaning is in colour or width alone.
+//! The plan, the status and a diff as text. Colour and width never carry the only meaning.
 
 use crate::event::{ActionKind, PlannedStep, StatusRow};
-use crate::report::labels::action_words;
+use crate::report::labels::action_label;
 use crate::report::style::{Style, Tone};
 use crate::report::without_secrets;
 use crate::report::wrap::wrap;
 
-/// The plan, a line per step; a long reason goes on below.
+/// The plan, a line per step; long reasons are wrapped.
 pub fn plan_table(steps: &[PlannedStep], style: &Style, width: usize) -> String {
     let widest = steps.iter().map(|step| step.component.len()).max().unwrap_or_default();
     let mut text = String::from("\n");
     for step in steps {
         let tone = if step.action == ActionKind::Unchanged { Tone::Faint } else { Tone::Good };
-        let action = style.paint(tone, &format!("{:<9}", action_words(step.action)));
+        let action = style.paint(tone, &format!("{:<9}", action_label(step.action)));
         let start = format!("  wave {}  {:widest$}  {:<8}  {action}  ", step.wave, step.component, step.chart_version);
         let indent = " ".repeat(console::measure_text_width(&start));
         text += &wrap(&format!("{start}{}", step.reason), &indent, width);
@@ -29,8 +29,7 @@ pub fn plan_table(steps: &[PlannedStep], style: &Style, width: usize) -> String 
 
 const EFFECT: &str = "             ";
 
-/// What a step will do, a line for each kind of effect; what restarts or is re-created is named whole, the many objects
-/// are counted.
+/// The effects of a step, a line per kind; restarts and re-created objects by name, other objects counted.
 fn effect_lines(step: &PlannedStep) -> Vec<String> {
     let effects = &step.effects;
     let counts = [
@@ -54,7 +53,7 @@ fn effect_lines(step: &PlannedStep) -> Vec<String> {
     }
     let named = [
         ("restarts", &effects.restarts),
-        ("re-created, pods and data stay", &effects.recreated),
+        ("re-created, keeping pods and data", &effects.recreated),
         ("grows", &effects.growth),
         ("images", &effects.images),
     ];
@@ -72,7 +71,7 @@ pub fn status_table(rows: &[StatusRow], style: &Style, width: usize) -> String {
         let installed = row.status.as_deref().unwrap_or("not installed");
         let tone = match (row.status.as_deref(), row.ready == row.desired) {
             (Some("deployed"), true) => Tone::Good,
-            (Some("deployed"), false) => Tone::Doubtful,
+            (Some("deployed"), false) => Tone::Warning,
             _ => Tone::Bad,
         };
         let status = style.paint(tone, &format!("{installed:<13}"));
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_step_will_do_is_below_it() {
+    fn effects_are_below_their_step() {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let step = PlannedStep {
             component: "loki".into(),

@@ -1,5 +1,5 @@
-//! What a report in a file tells of a run: gathered from the same events as the screen, and from the command where no
-//! event has it. Holds nothing of the run's secrets: what it is given is redacted first.
+//! The data of the report files: from the events, and from the command where no event has it. Everything is redacted
+//! before it is recorded.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,11 +10,11 @@ use crate::event::{ActionKind, CheckResult, Event, PlannedStep, RunError, Stampe
 use crate::report::error_message::fact;
 use crate::report::without_secrets;
 
-/// A run as it is remembered. Cheap to clone; every clone writes into the same.
+/// The recorded run. Cheap to clone; every clone writes into the same record.
 #[derive(Clone, Debug)]
 pub struct Record(Arc<Mutex<Facts>>);
 
-/// Where a run works and with what.
+/// Cluster and tools of a run.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// kubeconfig context, when known.
@@ -38,27 +38,27 @@ pub struct Component {
     pub chart_version: String,
     /// Version of the application that the chart names, when known.
     pub app_version: Option<String>,
-    /// What is known of its release before a step of it ends.
+    /// State of its release, unless the run has a step for it.
     pub state: ComponentState,
 }
 
-/// What is known of a release.
+/// State of a release.
 #[derive(Clone, Debug)]
 pub enum ComponentState {
-    /// helm's word for it, e.g. `deployed`.
-    Stands(String),
-    /// What the plan would do.
+    /// helm's status, e.g. `deployed`.
+    Installed(String),
+    /// The action of the plan.
     Planned(ActionKind),
 }
 
 /// How the command ended.
 #[derive(Clone, Debug)]
 pub(super) enum Ending {
-    /// As asked.
-    Fine,
-    /// Checks failed; their rows tell.
+    /// Successfully.
+    Succeeded,
+    /// Checks failed.
     ChecksFailed,
-    /// The person or a signal ended it.
+    /// By the user or a signal.
     Interrupted(Failure),
     /// With an error.
     Failed(Failure),
@@ -80,7 +80,7 @@ impl Failure {
     }
 }
 
-/// A step, as planned and as it went.
+/// A step, as planned and as executed.
 #[derive(Clone, Debug)]
 pub(super) struct StepFacts {
     pub(super) planned: PlannedStep,
@@ -96,7 +96,7 @@ pub(super) struct StepEnd {
     pub(super) failure: Failure,
 }
 
-/// Everything that is remembered.
+/// Everything that is recorded.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
     pub(super) command: &'static str,
@@ -107,7 +107,7 @@ pub(super) struct Facts {
     pub(super) steps: Vec<StepFacts>,
     pub(super) checks: Vec<CheckResult>,
     /// Ids of the checks that were started, in the order of the report.
-    pub(super) asked: Vec<String>,
+    pub(super) requested: Vec<String>,
     /// Whether the run has sent its last event.
     finished: bool,
     /// Context and namespace.
@@ -116,7 +116,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// A later verdict of the same check takes the place of the earlier one.
+    /// Replaces an earlier result of the same check.
     pub(super) fn check(&mut self, result: &CheckResult) {
         match self.checks.iter_mut().find(|check| check.id == result.id) {
             Some(check) => check.clone_from(result),
@@ -151,17 +151,17 @@ impl Facts {
                     step.ended = Some(StepEnd { outcome: *outcome, seconds: *seconds, failure });
                 }
             }
-            Event::ChecksStarted { checks } => self.asked.clone_from(checks),
+            Event::ChecksStarted { checks } => self.requested.clone_from(checks),
             Event::CheckFinished(result) => self.check(result),
             Event::RunFinished(_) => self.finished = true,
             _ => {}
         }
     }
 
-    /// What could be told before the change, then the checks of the stack in the order of their rows.
+    /// The preflight checks, then the checks of the stack in the order of the report.
     pub(super) fn ordered_checks(&self) -> Vec<CheckResult> {
         let mut checks = self.checks.clone();
-        checks.sort_by_key(|check| self.asked.iter().position(|id| *id == check.id));
+        checks.sort_by_key(|check| self.requested.iter().position(|id| *id == check.id));
         checks
     }
 
@@ -172,7 +172,7 @@ impl Facts {
 }
 
 impl Record {
-    /// Of this subcommand, from now on.
+    /// Starts the record of a subcommand.
     pub fn new(command: &'static str) -> Record {
         let now = Timestamp::now();
         Record(Arc::new(Mutex::new(Facts {
@@ -183,10 +183,10 @@ impl Record {
             components: Vec::new(),
             steps: Vec::new(),
             checks: Vec::new(),
-            asked: Vec::new(),
+            requested: Vec::new(),
             finished: false,
             place: None,
-            ending: Ending::Fine,
+            ending: Ending::Succeeded,
         })))
     }
 
@@ -194,18 +194,18 @@ impl Record {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Where the run works.
+    /// Records cluster and tools.
     pub fn surroundings(&self, surroundings: Surroundings) {
         self.place(surroundings.context.as_deref(), &surroundings.namespace);
         self.change(|facts| facts.surroundings = Some(surroundings));
     }
 
-    /// What the stack is made of.
+    /// Records the components of the stack.
     pub fn components(&self, components: Vec<Component>) {
         self.change(|facts| facts.components = components);
     }
 
-    /// Verdicts that no event tells.
+    /// Records results that no event has.
     pub fn checks(&self, checks: &[CheckResult]) {
         let checks: Vec<CheckResult> = checks.iter().cloned().map(without_secrets).collect();
         self.change(|facts| checks.iter().for_each(|check| facts.check(check)));
@@ -214,7 +214,7 @@ impl Record {
     /// How the command ended.
     pub fn conclude(&self, ended: &Result<u8, CommandError>) {
         let ending = match ended {
-            Ok(_) => Ending::Fine,
+            Ok(_) => Ending::Succeeded,
             Err(error) if matches!(*error.error, Error::Verification { .. } | Error::Preflight { .. }) => {
                 Ending::ChecksFailed
             }
@@ -229,9 +229,8 @@ impl Record {
         self.facts().finished
     }
 
-    /// Of a run that has sent its first event: how each step ended, and those that have not as cancelled or, where they
-    /// were not started, as skipped.
-    pub fn steps_left(&self) -> Option<(Vec<StepResult>, Vec<StepResult>)> {
+    /// The ended steps, then the others as cancelled or, if not started, as skipped; `None` before the first event.
+    pub fn step_results(&self) -> Option<(Vec<StepResult>, Vec<StepResult>)> {
         let facts = self.facts();
         let result = |facts: &StepFacts, outcome, seconds| StepResult {
             component: facts.planned.component.clone(),
@@ -252,17 +251,17 @@ impl Record {
         (!facts.steps.is_empty()).then(|| (ended.collect(), left.collect()))
     }
 
-    /// The context, when known, and the namespace of the stack.
+    /// Records the context, when known, and the namespace of the stack.
     pub fn place(&self, context: Option<&str>, namespace: &str) {
         self.change(|facts| facts.place = Some((context.map(str::to_owned), namespace.to_owned())));
     }
 
-    /// The same, once the run has found it out.
-    pub fn place_known(&self) -> Option<(Option<String>, String)> {
+    /// The recorded context and namespace.
+    pub fn recorded_place(&self) -> Option<(Option<String>, String)> {
         self.facts().place
     }
 
-    /// Every verdict so far.
+    /// Every result so far.
     pub fn checks_so_far(&self) -> Vec<CheckResult> {
         self.facts().ordered_checks()
     }

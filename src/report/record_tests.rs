@@ -1,4 +1,4 @@
-//! Recorded runs as the reports in files see them.
+//! Recorded runs as data of the report files.
 
 use super::checks_table::tests::{check, mixed};
 use super::record::{Component, ComponentState, Ending, Facts, Failure, Record, Surroundings};
@@ -34,17 +34,17 @@ fn facts(command: &'static str, state: ComponentState) -> Facts {
     facts
 }
 
-/// Verification that met one of each verdict.
+/// Verification with one of each verdict.
 pub(super) fn verified() -> Facts {
-    let mut facts = facts("verify", ComponentState::Stands("deployed".into()));
+    let mut facts = facts("verify", ComponentState::Installed("deployed".into()));
     facts.checks = mixed();
     facts.ending = Ending::ChecksFailed;
     facts
 }
 
 /// Verification in which every hop works.
-pub(super) fn sound() -> Facts {
-    let mut facts = facts("verify", ComponentState::Stands("deployed".into()));
+pub(super) fn all_passed() -> Facts {
+    let mut facts = facts("verify", ComponentState::Installed("deployed".into()));
     let checks = Hop::ALL.iter().enumerate().map(|(at, hop)| {
         let group = ["logs", "metrics", "sign-in"][(at / 3).min(2)];
         CheckResult { hop: Some(*hop), ..check(&format!("check-{at}"), group, Verdict::Pass) }
@@ -53,7 +53,7 @@ pub(super) fn sound() -> Facts {
     facts
 }
 
-/// The run of this name as it was recorded.
+/// The recorded run of this name.
 pub(super) fn replayed(run: &str) -> Facts {
     let mut facts = facts("install", ComponentState::Planned(ActionKind::Install));
     let events: Vec<Stamped> = events(run);
@@ -67,9 +67,9 @@ pub(super) fn replayed(run: &str) -> Facts {
 }
 
 #[test]
-fn a_run_is_remembered_with_its_times_and_its_checks_in_the_order_of_their_rows() {
+fn a_run_is_recorded_with_times_and_ordered_checks() {
     let events = events("good");
-    let asked = events.iter().find_map(|stamped| match &stamped.event {
+    let requested = events.iter().find_map(|stamped| match &stamped.event {
         Event::ChecksStarted { checks } => Some(checks.clone()),
         _ => None,
     });
@@ -77,7 +77,7 @@ fn a_run_is_remembered_with_its_times_and_its_checks_in_the_order_of_their_rows(
     facts.check(&check("kubernetes-version", "preflight", Verdict::Pass));
     let ids: Vec<String> = facts.ordered_checks().into_iter().map(|check| check.id).collect();
     assert_eq!(ids[0], "kubernetes-version");
-    assert_eq!(ids[1..], asked.unwrap());
+    assert_eq!(ids[1..], requested.unwrap());
     assert!(facts.steps.iter().all(|step| step.started.is_some() && step.ended.is_some()));
     facts.check(&check("kubernetes-version", "preflight", Verdict::Fail));
     assert_eq!(facts.checks.iter().filter(|check| check.id == "kubernetes-version").count(), 1);

@@ -1,4 +1,4 @@
-//! Recorded runs, and a terminal in memory to replay them into.
+//! Recorded runs, and an in-memory terminal to replay them into.
 
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::live::layout::Size;
 use super::live::region::Terminal;
 use crate::event::Stamped;
 
-/// A terminal in memory, and everything that was written to it.
+/// An in-memory terminal, and everything that was written to it.
 #[derive(Clone)]
 pub(super) struct Memory {
     screen: Arc<Mutex<vt100::Parser>>,
@@ -32,7 +32,7 @@ impl Memory {
         String::from_utf8(self.written.lock().unwrap().clone()).unwrap()
     }
 
-    /// What is visible; no line may have run over the edge.
+    /// The visible rows; no line may be wider than the screen.
     pub(super) fn rows(&self) -> Vec<String> {
         let screen = self.screen.lock().unwrap();
         let (rows, columns) = screen.screen().size();
@@ -44,7 +44,7 @@ impl Memory {
         lines
     }
 
-    /// With what has left the screen at its top.
+    /// The visible rows with the scrollback.
     pub(super) fn all(&self) -> String {
         let rows = self.rows();
         let mut screen = self.screen.lock().unwrap();
@@ -60,12 +60,12 @@ impl Memory {
         lines.join("\n")
     }
 
-    /// As a terminal does that cuts its lines or leaves room beside them.
+    /// Resizes without reflow.
     pub(super) fn resize(&self, size: Size) {
         self.screen.lock().unwrap().screen_mut().set_size(size.rows as u16, size.columns as u16);
     }
 
-    /// As a terminal does that breaks its lines again.
+    /// Resizes with reflow.
     pub(super) fn reflow(&self, size: Size) {
         let rows = self.rows();
         let mut screen = self.screen.lock().unwrap();
@@ -107,7 +107,7 @@ pub(super) fn events(run: &str) -> Vec<Stamped> {
     recorded(run).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Shows the events up to `seconds` after the first; the clock ticks in between as it does for people.
+/// Shows the events up to `until`, with the ticks in between.
 pub(super) fn replay(
     reporter: &mut dyn Reporter,
     events: &mut std::iter::Peekable<std::slice::Iter<'_, Stamped>>,

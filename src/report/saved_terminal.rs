@@ -1,4 +1,4 @@
-//! The terminal as it was found. A signal can end a prompt while the cursor is hidden and the line is read raw.
+//! The terminal's settings at the start. A signal can end a prompt with a hidden cursor and a terminal in raw mode.
 
 use std::io::{IsTerminal as _, stderr, stdin};
 use std::sync::{Mutex, PoisonError};
@@ -6,25 +6,25 @@ use std::sync::{Mutex, PoisonError};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{getpgrp, tcgetpgrp};
 
-/// Brings the terminal back to what it was when this is dropped; does nothing where there is none.
+/// Restores the terminal's settings when dropped; does nothing without a terminal.
 #[derive(Debug)]
 pub struct SavedTerminal {
     settings: Mutex<Option<Termios>>,
 }
 
 impl SavedTerminal {
-    /// Remembers the terminal's settings.
-    pub fn remember() -> SavedTerminal {
+    /// Saves the terminal's settings.
+    pub fn save() -> SavedTerminal {
         let is_terminal = stdin().is_terminal() && stderr().is_terminal();
         SavedTerminal { settings: Mutex::new(is_terminal.then(|| tcgetattr(stdin()).ok()).flatten()) }
     }
 }
 
 impl SavedTerminal {
-    /// Brings it back now.
+    /// Restores them now.
     pub fn restore(&self) {
         if let Some(settings) = &*self.settings.lock().unwrap_or_else(PoisonError::into_inner) {
-            // A terminal that went away needs nothing.
+            // A closed terminal needs no restore.
             let _ = tcsetattr(stdin(), SetArg::TCSANOW, settings);
             let _ = console::Term::stderr().show_cursor();
         }
@@ -37,7 +37,7 @@ impl Drop for SavedTerminal {
     }
 }
 
-/// Whether this process may read its terminal: a background job would be stopped by trying (termios(3), job control).
+/// Whether this process may read its terminal: reading stops a background job (termios(3), job control).
 pub fn is_in_foreground() -> bool {
     tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp())
 }

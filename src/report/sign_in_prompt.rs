@@ -1,12 +1,12 @@
-//! Where to sign in. Shown whatever else is silent: the command waits for it.
+//! The prompt to sign in. Also shown with `--quiet`: the command waits for the user.
 
 use crate::event::SignIn;
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::{one_line, wrap};
 use crate::report::{width, write_stderr};
 
-/// Tells a person where to sign in. An address stands on a line of its own, unbroken, so that it can be copied.
-pub fn invitation(sign_in: &SignIn, style: &Style) {
+/// Shows where to sign in. Addresses are on their own lines, unwrapped, for copying.
+pub fn sign_in_prompt(sign_in: &SignIn, style: &Style) {
     write_stderr(&text(sign_in, style, width()));
 }
 
@@ -15,19 +15,19 @@ fn text(sign_in: &SignIn, style: &Style, width: usize) -> String {
     let alone = |text: &str| format!("  {}\n", style.paint(Tone::Strong, &one_line(text)));
     match sign_in {
         SignIn::Browser { address, callback } => {
-            sentence("\nSign in with the browser of this machine, within 5 minutes:")
+            sentence("\nWithin 5 minutes, open this address in a browser on this machine and sign in:")
                 + &alone(address)
                 + &sentence(&format!(
-                    "Where Auth0 answers `Callback URL mismatch`, add {callback} to the Allowed Callback URLs of the \
-                     application. Ctrl-C ends the wait."
+                    "If Auth0 answers `Callback URL mismatch`, add {callback} to the Allowed Callback URLs of the \
+                     application. Ctrl-C cancels."
                 ))
         }
         SignIn::Device { address, code } => {
-            sentence("\nSign in on any machine, within 5 minutes, at")
+            sentence("\nWithin 5 minutes, open this address on any machine and sign in:")
                 + &alone(address)
-                + &sentence("with the code")
+                + &sentence("Enter this code:")
                 + &alone(code)
-                + &sentence("Ctrl-C ends the wait.")
+                + &sentence("Ctrl-C cancels.")
         }
     }
 }
@@ -37,7 +37,7 @@ mod tests {
     use crate::report::sign_in_prompt::*;
 
     #[test]
-    fn an_address_is_not_torn_apart_and_moves_no_cursor() {
+    fn an_address_is_not_wrapped_and_has_no_escapes() {
         let address = format!("https://acme.eu.auth0.com/authorize?state={}", "x".repeat(120));
         let sign_in = SignIn::Browser { address: address.clone(), callback: "http://127.0.0.1:4181/callback".into() };
         let shown = text(&sign_in, &Style { color: false, quiet: false }, 60);

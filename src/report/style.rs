@@ -1,5 +1,5 @@
-//! Colour policy. Only the terminal's own sixteen colours and bold are used, so that every theme stays legible;
-//! no meaning is in the colour alone.
+//! Colour policy: only the terminal's sixteen colours and bold, which follow its theme. Colour never carries the only
+//! meaning.
 
 use std::io::IsTerminal;
 
@@ -18,7 +18,7 @@ pub struct Style {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
     Good,
-    Doubtful,
+    Warning,
     Bad,
     Strong,
     Faint,
@@ -34,7 +34,7 @@ impl Style {
             ColorChoice::Auto => {
                 let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
                 let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-                // One answer for both streams: a redirected stdout is data and stays plain.
+                // The same for both streams: a redirected stdout is data and has no colours.
                 wanted && !dumb && std::io::stderr().is_terminal() && std::io::stdout().is_terminal()
             }
         };
@@ -45,7 +45,7 @@ impl Style {
         let style = console::Style::new().force_styling(self.color);
         let style = match tone {
             Tone::Good => style.green(),
-            Tone::Doubtful => style.yellow(),
+            Tone::Warning => style.yellow(),
             Tone::Bad => style.red().bold(),
             Tone::Strong => style.bold(),
             Tone::Faint => style.dim(),

@@ -1,32 +1,32 @@
-//! Tables of an uninstall: what is deleted beside the releases, and what stays and why.
+//! Tables of an uninstall: the objects that are deleted besides the releases, and the retained ones with the reason.
 
 use crate::event::Kept;
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::{one_line, wrap};
 
-/// What an uninstall will do beside its releases: what it deletes, and what it leaves and why.
-pub fn removal_table(going: &[Kept], staying: &[Kept], style: &Style, width: usize) -> String {
-    let deleted = groups(going).map(|group| objects(group, width)).collect::<String>();
-    let heading = |words, tone| format!("{}\n", style.paint(tone, words));
+/// The plan of an uninstall: objects to delete besides the releases, and retained objects with the reason.
+pub fn removal_table(deleted: &[Kept], retained: &[Kept], style: &Style, width: usize) -> String {
+    let deleted = groups(deleted).map(|group| objects(group, width)).collect::<String>();
+    let heading = |title, tone| format!("{}\n", style.paint(tone, title));
     let mut text = String::new();
     if !deleted.is_empty() {
         text += &(heading("deleted", Tone::Bad) + &deleted + "\n");
     }
-    if !staying.is_empty() {
-        text += &(heading("stays", Tone::Strong) + &reasons(staying, style, width) + "\n");
+    if !retained.is_empty() {
+        text += &(heading("retained", Tone::Strong) + &reasons(retained, style, width) + "\n");
     }
     text
 }
 
-/// What stays after an uninstall, why, and what removes it.
+/// The objects that an uninstall retained, the reasons, and what removes them.
 pub fn kept_table(kept: &[Kept], style: &Style, width: usize) -> String {
     if kept.is_empty() {
-        return "nothing of the stack is left\n".into();
+        return "nothing retained\n".into();
     }
-    format!("\n{}\n{}", style.paint(Tone::Strong, "stays"), reasons(kept, style, width))
+    format!("\n{}\n{}", style.paint(Tone::Strong, "retained"), reasons(kept, style, width))
 }
 
-/// What is of one kind and place, for one reason, is told together.
+/// Objects with the same kind, namespace, reason and removal.
 fn groups(kept: &[Kept]) -> impl Iterator<Item = &[Kept]> {
     kept.chunk_by(|one, other| {
         Kept { name: String::new(), ..one.clone() } == Kept { name: String::new(), ..other.clone() }
@@ -63,32 +63,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_alike_is_reported_together_with_what_removes_it() {
+    fn objects_with_the_same_reason_are_grouped() {
         let data = ("data", Some("--delete-data"));
-        let staying = [
+        let retained = [
             kept("PersistentVolumeClaim", "a", data),
             kept("PersistentVolumeClaim", "b", data),
-            kept("ConfigMap", "notes", ("not tailwatch's", None)),
+            kept("ConfigMap", "notes", ("not managed by tailwatch", None)),
             kept("Directory", "/var/lib/alloy", ("state of alloy on every node", Some("rm -r /var/lib/alloy"))),
         ];
-        let going = [kept("Ingress", "grafana", ("", None)), kept("Secret", "x", ("", None))];
-        insta::assert_snapshot!(removal_table(&going, &staying, &Style { color: false, quiet: false }, 60), @r"
+        let deleted = [kept("Ingress", "grafana", ("", None)), kept("Secret", "x", ("", None))];
+        insta::assert_snapshot!(removal_table(&deleted, &retained, &Style { color: false, quiet: false }, 60), @r"
         deleted
           Ingress in namespace monitoring: grafana
           Secret in namespace monitoring: x
 
-        stays
+        retained
           PersistentVolumeClaim in namespace monitoring: a, b
             data; `--delete-data` removes it
           ConfigMap in namespace monitoring: notes
-            not tailwatch's
+            not managed by tailwatch
           Directory: /var/lib/alloy
             state of alloy on every node; `rm -r /var/lib/alloy`
             removes it
         ");
         assert_eq!(
             kept_table(&[], &Style { color: false, quiet: false }, 60),
-            "nothing of the stack is left
+            "nothing retained
 "
         );
     }

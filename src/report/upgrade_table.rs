@@ -1,10 +1,10 @@
-//! What `upgrade` offers, for people: a line a component, and below it the way to the version that is proposed.
+//! The output of `upgrade`: a line per component, and below it the upgrade path to the proposed version.
 
 use crate::event::{PathRow, UpgradeRow};
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::wrap;
 
-/// A line a component, and what is known of the way.
+/// A line per component, and its upgrade path.
 pub fn upgrade_table(rows: &[UpgradeRow], style: &Style, width: usize) -> String {
     let widest = |text: fn(&UpgradeRow) -> String| rows.iter().map(|row| text(row).len()).max().unwrap_or_default();
     let (name, versions) = (widest(|row| row.component.clone()), widest(versions));
@@ -16,12 +16,12 @@ pub fn upgrade_table(rows: &[UpgradeRow], style: &Style, width: usize) -> String
         let indent = " ".repeat(console::measure_text_width(&start));
         text += &line(&start, &remark(row), &indent, width);
         if let Some(version) = &row.unverified {
-            let untried = format!("{version} is of a major version that was not tested with this tailwatch");
-            text += &line("      ", &style.paint(Tone::Doubtful, &untried), "      ", width);
+            let untried = format!("{version} has a major version that was not tested with this tailwatch");
+            text += &line("      ", &style.paint(Tone::Warning, &untried), "      ", width);
         }
         for (at, step) in row.path.iter().enumerate() {
             text += &path_text(step, style, width);
-            // Steps that are reported on one page share its link. It is not wrapped, so that it can be copied.
+            // Steps with the same page share its link, which is not wrapped, for copying.
             if row.path.get(at + 1).is_none_or(|next| next.docs != step.docs) {
                 text += &format!("{STEP_INDENT}{}\n", style.paint(Tone::Faint, &step.docs));
             }
@@ -39,20 +39,20 @@ fn versions(row: &UpgradeRow) -> String {
 
 fn remark(row: &UpgradeRow) -> String {
     match (&row.newest, row.newer) {
-        (None, _) => "the repository offers no version".into(),
-        (Some(_), 0) => "nothing newer".into(),
+        (None, _) => "no version in the repository".into(),
+        (Some(_), 0) => "up to date".into(),
         (Some(newest), 1) => format!("1 newer version, {newest}"),
         (Some(newest), newer) => format!("{newer} newer versions, up to {newest}"),
     }
 }
 
-/// Below the text of a step, which stands right of its version.
+/// Indent below the text of a step.
 const STEP_INDENT: &str = "                ";
 
 fn path_text(step: &PathRow, style: &Style, width: usize) -> String {
     let crds = if step.crds { "; CRDs change" } else { "" };
     let mut text = line(&format!("      {:<8}  ", step.to), &format!("{}{crds}", step.what), STEP_INDENT, width);
-    let mut more = |words: String| text += &line(STEP_INDENT, &words, STEP_INDENT, width);
+    let mut more = |extra: String| text += &line(STEP_INDENT, &extra, STEP_INDENT, width);
     if let Some(repository) = &step.repository {
         more(format!("the chart comes from {repository}"));
     }
@@ -60,13 +60,13 @@ fn path_text(step: &PathRow, style: &Style, width: usize) -> String {
         more(format!("values: {change}"));
     }
     if let Some(reason) = &step.rollback {
-        more(style.paint(Tone::Doubtful, &format!("no way back: {reason}")));
+        more(style.paint(Tone::Warning, &format!("no rollback: {reason}")));
     }
     text
 }
 
-fn line(start: &str, words: &str, indent: &str, width: usize) -> String {
-    wrap(&format!("{start}{words}"), indent, width).trim_end().to_owned() + "\n"
+fn line(start: &str, text: &str, indent: &str, width: usize) -> String {
+    wrap(&format!("{start}{text}"), indent, width).trim_end().to_owned() + "\n"
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_is_below_its_component() {
+    fn the_upgrade_path_is_below_its_component() {
         let mut loki = row("loki", 37, Some("18.11.0"));
         loki.newest = Some("19.0.0".into());
         loki.unverified = Some("19.0.0".into());
@@ -94,7 +94,7 @@ mod tests {
             to: "7.0.0".into(),
             what: "the chart moves to the community repository and needs Kubernetes 1.25 or later".into(),
             crds: true,
-            values: vec!["enterprise is gone; leave it out".into()],
+            values: vec!["enterprise was removed; omit it".into()],
             repository: Some("https://charts.example".into()),
             rollback: Some("data".into()),
             docs: "https://docs.example".into(),
@@ -111,16 +111,16 @@ mod tests {
         let table = upgrade_table(&[row("alloy", 0, None), loki], &Style { color: false, quiet: false }, 60);
         insta::assert_snapshot!(table, @r"
 
-          alloy  6.46.0             nothing newer
+          alloy  6.46.0             up to date
           loki   6.46.0 -> 18.11.0  37 newer versions, up to 19.0.0
-              19.0.0 is of a major version that was not tested with
+              19.0.0 has a major version that was not tested with
               this tailwatch
               7.0.0     the chart moves to the community repository
                         and needs Kubernetes 1.25 or later; CRDs
                         change
                         the chart comes from https://charts.example
-                        values: enterprise is gone; leave it out
-                        no way back: data
+                        values: enterprise was removed; omit it
+                        no rollback: data
               8.0.0     the chart moves to the community repository
                         and needs Kubernetes 1.25 or later
                         https://docs.example

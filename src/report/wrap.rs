@@ -1,4 +1,4 @@
-//! Text that fits: cut or wrapped to a width, harmless to a terminal; durations and clock times as people read them.
+//! Cuts, wraps and sanitises text for terminals; formats durations and times.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use jiff::fmt::friendly::{FractionalUnit, SpanPrinter};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, SpanRound, Timestamp, Unit};
 
-/// What time it is, and where.
+/// The current time and its zone.
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
     pub(super) now: Timestamp,
@@ -18,7 +18,7 @@ impl Clock {
         Clock { now: Timestamp::now(), zone: TimeZone::system() }
     }
 
-    /// `14:03:12, for 2m 5s`, with the date where it is not today's.
+    /// `14:03:12, for 2m 5s`, with the date unless it is today.
     pub(super) fn since(&self, begin: Timestamp) -> String {
         let [begin_there, now_there] = [begin, self.now].map(|time| time.to_zoned(self.zone.clone()));
         let format = if begin_there.date() == now_there.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
@@ -26,7 +26,7 @@ impl Clock {
     }
 }
 
-/// `2m 5s`; without seconds from an hour on.
+/// `2m 5s`; without seconds above an hour.
 pub(super) fn whole(duration: SignedDuration) -> String {
     let duration = duration.max(SignedDuration::ZERO);
     let smallest = if duration.as_hours() > 0 { Unit::Minute } else { Unit::Second };
@@ -35,7 +35,7 @@ pub(super) fn whole(duration: SignedDuration) -> String {
     SpanPrinter::new().span_to_string(&span)
 }
 
-/// `5.1s`, and from ten seconds on as [`whole`].
+/// `5.1s`; from ten seconds as [`whole`].
 pub(super) fn took(seconds: f64) -> String {
     let duration = SignedDuration::try_from_secs_f64(seconds).unwrap_or_default();
     if duration.as_secs() >= 10 {
@@ -44,7 +44,7 @@ pub(super) fn took(seconds: f64) -> String {
     SpanPrinter::new().fractional(Some(FractionalUnit::Second)).precision(Some(1)).duration_to_string(&duration)
 }
 
-/// Without escapes and other characters that would move the cursor; a tab becomes a space.
+/// Without escapes and control characters; a tab becomes a space.
 pub(super) fn harmless(text: &str) -> String {
     let plain = console::strip_ansi_codes(text);
     plain.chars().filter_map(|c| if c == '\t' { Some(' ') } else { (!c.is_control()).then_some(c) }).collect()
@@ -56,14 +56,14 @@ pub(super) fn one_line(text: &str) -> String {
     harmless(&words.join(" "))
 }
 
-/// Ends with an ellipsis where it would be wider; colours stay whole.
+/// Cuts to the width with an ellipsis; colour codes are kept.
 pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
-    // Where there is no room at all there is none for the ellipsis.
+    // A width of 0 has no column for the ellipsis.
     console::truncate_str(text, width, if width == 0 { "" } else { "…" })
 }
 
-/// Breaks text at spaces; the second and later lines are indented. Line breaks in the text stay, and what stands
-/// in backticks is not torn apart where a line has room for it, so that it can be copied.
+/// Wraps at spaces and indents all lines but the first. Keeps line breaks, and texts in backticks that fit on a line,
+/// for copying.
 pub(super) fn wrap(text: &str, indent: &str, width: usize) -> String {
     let options = textwrap::Options::new(width).subsequent_indent(indent).break_words(false);
     let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
@@ -79,7 +79,7 @@ pub(super) fn wrap(text: &str, indent: &str, width: usize) -> String {
     textwrap::fill(&kept.join("`"), options).replace(UNBROKEN, " ")
 }
 
-/// A space at which no line is broken.
+/// The no-break space.
 pub(super) const UNBROKEN: &str = "\u{a0}";
 
 #[cfg(test)]
@@ -111,17 +111,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_moves_the_cursor_gets_through() {
+    fn escapes_and_control_characters_are_removed() {
         let hostile = "\u{1b}[31mred\u{1b}[0m\u{1b}]0;title\u{7}\r\nnext\tline\u{8}\u{9b}2J";
         assert_eq!(one_line(hostile), "red next line");
         assert!(!harmless(hostile).contains(char::is_control), "{:?}", harmless(hostile));
     }
 
     #[test]
-    fn a_command_is_not_torn_apart() {
-        let text = "look at it with `kubectl -n monitoring describe pod loki-0` and mend it";
+    fn a_command_in_backticks_is_not_wrapped() {
+        let text = "inspect it with `kubectl -n monitoring describe pod loki-0` and fix it";
         let wrapped = wrap(text, "  ", 46);
-        assert_eq!(wrapped, "look at it with\n  `kubectl -n monitoring describe pod loki-0`\n  and mend it");
+        assert_eq!(wrapped, "inspect it with\n  `kubectl -n monitoring describe pod loki-0`\n  and fix it");
         assert_eq!(wrap("an odd ` stays odd", "", 9), "an odd `\nstays odd");
         assert_eq!(wrap("run `a command too long` now", "", 15), "run `a command\ntoo long` now");
     }

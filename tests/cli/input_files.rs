@@ -31,7 +31,7 @@ fn a_pipe_or_a_device_is_reported_wherever_a_file_is_named() {
     let log = ["install", "--yes", "--answers", &good, "--log-file", &pipe];
     machine.run(&log).ended_with(2).tells(&["--log-file", &pipe, "a named pipe"]);
     for flag in ["--junit", "--html"] {
-        machine.run(&["verify", flag, &pipe]).ended_with(2).tells(&[flag, &pipe, "no regular file"]);
+        machine.run(&["verify", flag, &pipe]).ended_with(2).tells(&[flag, &pipe, "not a regular file"]);
     }
     let folder = machine.path("values");
     std::fs::create_dir(&folder).unwrap();

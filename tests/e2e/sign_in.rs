@@ -35,7 +35,7 @@ fn the_oauth2_proxy_lets_in_the_groups_that_were_asked_for_and_no_one_else() {
 struct Walk {
     program: Child,
     reported: BufReader<ChildStderr>,
-    invitation: String,
+    prompt: String,
 }
 
 impl Walk {
@@ -47,12 +47,12 @@ impl Walk {
         command.args(login).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut program = command.spawn().expect("tailwatch runs");
         let mut reported = BufReader::new(program.stderr.take().unwrap());
-        let mut invitation = String::new();
-        while !invitation.contains("Ctrl-C ends the wait") {
-            let read = reported.read_line(&mut invitation).unwrap();
-            assert!(read > 0, "it ended without an invitation:\n{invitation}");
+        let mut prompt = String::new();
+        while !prompt.contains("Ctrl-C cancels") {
+            let read = reported.read_line(&mut prompt).unwrap();
+            assert!(read > 0, "it ended without a prompt:\n{prompt}");
         }
-        Walk { program, reported, invitation }
+        Walk { program, reported, prompt }
     }
 
     /// Where to sign in.
@@ -62,7 +62,7 @@ impl Walk {
 
     /// Lines that stand alone, so that they can be copied.
     fn alone(&self) -> impl Iterator<Item = &str> {
-        self.invitation.lines().filter_map(|line| line.strip_prefix("  "))
+        self.prompt.lines().filter_map(|line| line.strip_prefix("  "))
     }
 
     /// Its document, once it has ended with this code.

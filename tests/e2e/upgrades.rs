@@ -64,7 +64,7 @@ fn newer_versions_are_listed_chosen_and_taken() {
     let again = sandbox.tailwatch(&["install", "--yes", "--skip-verify", "--output", "json"]).ended_with(0).events();
     assert!(changed(&again).is_empty(), "{again:#?}");
     let list = sandbox.tailwatch(&["upgrade"]).ended_with(0);
-    assert_eq!(list.stdout.matches("nothing newer").count(), 4, "{}", list.stdout);
+    assert_eq!(list.stdout.matches("up to date").count(), 4, "{}", list.stdout);
 }
 
 fn the_list_changes_nothing(sandbox: &Sandbox) {

@@ -143,7 +143,7 @@ fn a_person_who_agrees_gets_the_stack(sandbox: &Sandbox) {
     answer(&mut session, "as planned?", "yes");
     let report = session.exp_string("Sign in now").expect("the offer");
     session.send_line("yes").unwrap();
-    session.exp_string("Ctrl-C ends the wait").expect("the invitation");
+    session.exp_string("Ctrl-C cancels").expect("the prompt to sign in");
     session.send_control('c').unwrap();
     let left = session.exp_eof().expect("the end");
     assert!(left.contains("verify --login` begins it again"), "{left}");

@@ -1,5 +1,5 @@
-//! The data path as inline SVG, once for broad and once for narrow pages. A hop's state is in its stroke, its mark and
-//! a word, never in its colour alone.
+//! The data path as inline SVG, for wide and for narrow pages. Stroke, mark and label show a hop's state; colour never
+//! carries the only meaning.
 
 use maud::{Markup, html};
 
@@ -9,21 +9,21 @@ use crate::report::data_path::{HopState, states};
 /// Left, top, width and height.
 type Frame = [i32; 4];
 
-/// Where the parts and the hops of the data path stand.
+/// Positions of the parts and the hops.
 struct Layout {
     class: &'static str,
     size: (i32, i32),
     captions: [(&'static str, i32, i32); 3],
     parts: [(&'static str, Frame); 11],
-    /// From and to, horizontally or vertically, and where on the way its mark stands, in percent.
-    ways: [(Hop, [i32; 4], i32); 10],
+    /// From (x, y) and to (x, y), horizontal or vertical, and the position of the mark in percent of the length.
+    edges: [(Hop, [i32; 4], i32); 10],
 }
 
 const CAPTIONS: [&str; 3] = ["logs", "metrics", "sign-in"];
 
 /// Three rows that end in Grafana.
 const BROAD: Layout = Layout {
-    class: "picture broad",
+    class: "diagram broad",
     size: (880, 384),
     captions: [(CAPTIONS[0], 8, 16), (CAPTIONS[1], 8, 116), (CAPTIONS[2], 8, 316)],
     parts: [
@@ -39,7 +39,7 @@ const BROAD: Layout = Layout {
         ("oauth2-proxy", [472, 328, 144, 44]),
         ("identity provider", [472, 228, 144, 44]),
     ],
-    ways: [
+    edges: [
         (Hop::PodsAlloy, [152, 50, 240, 50], 50),
         (Hop::AlloyLoki, [384, 50, 472, 50], 50),
         (Hop::LokiGrafana, [616, 50, 728, 50], 50),
@@ -55,7 +55,7 @@ const BROAD: Layout = Layout {
 
 /// Three columns that end in Grafana.
 const NARROW: Layout = Layout {
-    class: "picture narrow",
+    class: "diagram narrow",
     size: (360, 396),
     captions: [(CAPTIONS[0], 4, 9), (CAPTIONS[1], 124, 9), (CAPTIONS[2], 244, 9)],
     parts: [
@@ -71,7 +71,7 @@ const NARROW: Layout = Layout {
         ("oauth2-proxy", [244, 186, 112, 36]),
         ("identity provider", [272, 268, 84, 36]),
     ],
-    ways: [
+    edges: [
         (Hop::PodsAlloy, [60, 58, 60, 104], 45),
         (Hop::AlloyLoki, [60, 140, 60, 186], 45),
         (Hop::LokiGrafana, [60, 222, 60, 350], 50),
@@ -85,18 +85,18 @@ const NARROW: Layout = Layout {
     ],
 };
 
-/// Both layouts, one of which is shown, and every hop in words.
-pub(super) fn picture(checks: &[CheckResult]) -> Markup {
+/// Both layouts, of which CSS shows one, and the list of the hops.
+pub(super) fn diagram(checks: &[CheckResult]) -> Markup {
     let states = states(checks);
     let reported: Vec<String> =
-        states.iter().map(|(hop, state)| format!("{} {}", hop.title(), state.words())).collect();
+        states.iter().map(|(hop, state)| format!("{} {}", hop.title(), state.label())).collect();
     let reported = format!("The data path: {}", reported.join("; "));
     html! {
         (drawn(&BROAD, &states, &reported))
         (drawn(&NARROW, &states, &reported))
         ul.hops {
             @for (hop, state) in states {
-                li { (hop.title()) ": " span.verdict.(tone(state)) { (state.words()) } }
+                li { (hop.title()) ": " span.verdict.(tone(state)) { (state.label()) } }
             }
         }
     }
@@ -120,16 +120,16 @@ fn drawn(layout: &Layout, states: &[(Hop, HopState)], reported: &str) -> Markup 
             @for (name, frame) in &layout.parts {
                 (part(name, *frame))
             }
-            @for (hop, ends, at) in &layout.ways {
+            @for (hop, ends, at) in &layout.edges {
                 @if let Some((_, state)) = states.iter().find(|(known, _)| known == hop) {
-                    (way(*ends, *at, *state))
+                    (edge(*ends, *at, *state))
                 }
             }
         }
     }
 }
 
-/// A name of two words takes two lines where the box is small.
+/// In a small box a name of two words has two lines.
 fn part(name: &str, [x, y, width, height]: Frame) -> Markup {
     let (middle, centre) = (x + width / 2, y + height / 2);
     html! {
@@ -147,23 +147,23 @@ fn part(name: &str, [x, y, width, height]: Frame) -> Markup {
 /// Length of an arrow's head.
 const HEAD: i32 = 10;
 
-fn way([x1, y1, x2, y2]: [i32; 4], at: i32, state: HopState) -> Markup {
+fn edge([x1, y1, x2, y2]: [i32; 4], at: i32, state: HopState) -> Markup {
     let (dx, dy) = ((x2 - x1).signum(), (y2 - y1).signum());
     let (back_x, back_y) = (x2 - dx * HEAD, y2 - dy * HEAD);
     let (side_x, side_y) = (dy * HEAD / 2, dx * HEAD / 2);
     let head = format!("M{x2} {y2}L{} {}L{} {}Z", back_x + side_x, back_y + side_y, back_x - side_x, back_y - side_y);
     let (x, y) = (x1 + (x2 - x1) * at / 100, y1 + (y2 - y1) * at / 100);
-    let class = state.words().replace(' ', "-");
+    let class = state.label().replace(' ', "-");
     html! {
-        g.way.(class) {
+        g.edge.(class) {
             path.line d=(format!("M{x1} {y1}L{back_x} {back_y}")) {}
             path.head d=(head) {}
             (mark(x, y, state))
             @if state == HopState::Broken {
                 @if dx == 0 {
-                    text.beside x=(x + 14) y=(y) { (state.words()) }
+                    text.right x=(x + 14) y=(y) { (state.label()) }
                 } @else {
-                    text x=(x) y=(y - 20) { (state.words()) }
+                    text x=(x) y=(y - 20) { (state.label()) }
                 }
             }
         }
@@ -194,9 +194,9 @@ fn mark(x: i32, y: i32, state: HopState) -> Markup {
 mod tests {
     use super::*;
 
-    /// A way that was moved without its part would point nowhere.
+    /// Catches an edge that was moved without its part.
     #[test]
-    fn every_way_begins_and_ends_at_its_parts() {
+    fn every_edge_begins_and_ends_at_its_parts() {
         for layout in [BROAD, NARROW] {
             let touches = |name: &str, x: i32, y: i32| {
                 let (_, [left, top, width, height]) = layout.parts.iter().find(|(part, _)| *part == name).unwrap();
@@ -204,12 +204,12 @@ mod tests {
                 let on_edge = x == *left || x == left + width || y == *top || y == top + height;
                 inside_x && inside_y && on_edge
             };
-            for (hop, [x1, y1, x2, y2], _) in layout.ways {
+            for (hop, [x1, y1, x2, y2], _) in layout.edges {
                 let (from, to) = hop.ends();
                 assert!(touches(from, x1, y1) && touches(to, x2, y2), "{}: {hop:?}", layout.class);
                 assert!((x1 == x2) != (y1 == y2), "{}: {hop:?}", layout.class);
             }
-            assert_eq!(layout.ways.map(|(hop, ..)| hop), Hop::ALL);
+            assert_eq!(layout.edges.map(|(hop, ..)| hop), Hop::ALL);
         }
     }
 }

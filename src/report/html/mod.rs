@@ -1,5 +1,4 @@
-//! One page for a browser. It loads nothing from elsewhere, runs no script, follows the reader's light or dark, and
-//! can be printed; what it quotes is escaped by the way it is built.
+//! One HTML page: no external resources, no scripts, light and dark, printable. maud escapes every quoted text.
 
 mod data_path_svg;
 #[cfg(test)]
@@ -13,7 +12,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::event::CheckResult;
 use crate::report::checks_table::groups;
 use crate::report::data_path;
-use crate::report::labels::{verdict_tone, verdict_words};
+use crate::report::labels::{verdict_label, verdict_tone};
 use crate::report::record::{Ending, Facts, Failure};
 use crate::report::style::Tone;
 use crate::report::summary_line::headline;
@@ -21,7 +20,7 @@ use crate::report::wrap::{one_line, took};
 
 const STYLE: &str = include_str!("page.css");
 
-/// The whole document, with times of this machine's zone.
+/// The document, with local times.
 pub(super) fn page(facts: &Facts) -> String {
     page_in(facts, &TimeZone::system())
 }
@@ -36,7 +35,7 @@ fn page_in(facts: &Facts, zone: &TimeZone) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                // A server would otherwise be asked for one.
+                // Without it a browser requests /favicon.ico.
                 link rel="icon" href="data:,";
                 title { "tailwatch " (facts.command) ": " (headline) }
                 style { (PreEscaped(STYLE)) }
@@ -48,7 +47,7 @@ fn page_in(facts: &Facts, zone: &TimeZone) -> String {
                     (surroundings(facts, zone))
                 }
                 main { (sections(facts, &checks)) }
-                footer { "Written by tailwatch " (env!("CARGO_PKG_VERSION")) ". This page loads nothing from elsewhere." }
+                footer { "Written by tailwatch " (env!("CARGO_PKG_VERSION")) ". This page loads no external resources." }
             }
         }
     };
@@ -61,7 +60,7 @@ fn sections(facts: &Facts, checks: &[CheckResult]) -> Markup {
             (section("why", "Why", &why(failure)))
         }
         @if data_path::is_tested(checks) {
-            (section("path", "Data path", &html! { figure { (data_path_svg::picture(checks)) } }))
+            (section("path", "Data path", &html! { figure { (data_path_svg::diagram(checks)) } }))
         }
         @if !facts.steps.is_empty() {
             (section("waves", "Waves", &timeline::waves(facts)))
@@ -81,7 +80,7 @@ fn section(id: &str, title: &str, content: &Markup) -> Markup {
     }
 }
 
-/// What failed, from the step where there is one.
+/// The failure of the step, or of the run.
 fn failure(facts: &Facts) -> Option<&Failure> {
     match &facts.ending {
         Ending::Failed(failure) | Ending::Interrupted(failure) => {
@@ -89,7 +88,7 @@ fn failure(facts: &Facts) -> Option<&Failure> {
             let reported = step.filter(|failure| !failure.causes.is_empty()).unwrap_or(failure);
             (!reported.causes.is_empty() || reported.next.is_some()).then_some(reported)
         }
-        Ending::Fine | Ending::ChecksFailed => None,
+        Ending::Succeeded | Ending::ChecksFailed => None,
     }
 }
 
@@ -130,7 +129,7 @@ fn moment(time: Timestamp, zone: &TimeZone) -> Markup {
     html! { time datetime=(time) { (shown) } }
 }
 
-/// One table; a body for each group.
+/// One table with a body per group.
 fn verdicts(checks: &[CheckResult]) -> Markup {
     html! {
         table {
@@ -153,7 +152,7 @@ fn verdict(check: &CheckResult) -> Markup {
     let detail = one_line(&check.detail);
     html! {
         tr.(tone_class(verdict_tone(check.verdict))) {
-            td { span.verdict { (verdict_words(check.verdict)) } }
+            td { span.verdict { (verdict_label(check.verdict)) } }
             td {
                 p { (check.statement) }
                 @if !detail.is_empty() { p.found { (detail) } }
@@ -178,7 +177,7 @@ fn verdict(check: &CheckResult) -> Markup {
     }
 }
 
-/// What stands in backticks is code.
+/// Text in backticks becomes `<code>`.
 fn prose(text: &str) -> Markup {
     let text = one_line(text);
     let parts: Vec<&str> = text.split('`').collect();
@@ -194,7 +193,7 @@ fn prose(text: &str) -> Markup {
     }
 }
 
-/// Only an address can be followed; a page of this project's docs is named.
+/// Only https addresses become links.
 fn link(docs: &str) -> Markup {
     html! {
         @if docs.starts_with("https://") { a href=(docs) { (docs) } } @else { (docs) }
@@ -204,7 +203,7 @@ fn link(docs: &str) -> Markup {
 fn tone_class(tone: Tone) -> &'static str {
     match tone {
         Tone::Good => "good",
-        Tone::Doubtful => "doubtful",
+        Tone::Warning => "warning",
         Tone::Bad => "bad",
         Tone::Strong | Tone::Faint | Tone::Plain => "plain",
     }

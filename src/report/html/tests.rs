@@ -1,10 +1,10 @@
-//! The page as a browser would get it; it is written into the target folder, to be looked at.
+//! Tests of the page; they write it into the target folder for inspection.
 
 use std::path::Path;
 
 use super::*;
 use crate::event::Verdict;
-use crate::report::record_tests::{replayed, sound, verified};
+use crate::report::record_tests::{all_passed, replayed, verified};
 
 fn page_of(name: &str, facts: &Facts) -> String {
     let page = page_in(facts, &TimeZone::UTC);
@@ -14,7 +14,7 @@ fn page_of(name: &str, facts: &Facts) -> String {
     page
 }
 
-/// Names of the elements that are opened and never closed, or closed in another order.
+/// Names of elements that are not closed, or closed in another order.
 fn unbalanced(page: &str) -> Vec<String> {
     let mut open: Vec<&str> = Vec::new();
     let mut wrong = Vec::new();
@@ -30,13 +30,13 @@ fn unbalanced(page: &str) -> Vec<String> {
     wrong.into_iter().chain(open.into_iter().map(str::to_owned)).collect()
 }
 
-/// What the attribute holds, wherever it stands.
+/// Every value of the attribute.
 fn attributes<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
     page.split(&format!(" {name}=\"")).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
 #[test]
-fn every_check_is_by_its_path_with_its_verdict_in_a_word() {
+fn every_check_is_in_its_group_with_its_verdict() {
     let facts = verified();
     let page = page_of("broken", &facts);
     assert_eq!(unbalanced(&page), Vec::<String>::new());
@@ -44,7 +44,7 @@ fn every_check_is_by_its_path_with_its_verdict_in_a_word() {
         let statement = check.statement.replace('\'', "&#39;");
         let statement = if page.contains(&statement) { statement } else { check.statement.clone() };
         let (before, _) = page.split_once(&format!("<p>{statement}</p>")).unwrap();
-        let verdict = format!("<span class=\"verdict\">{}</span></td><td>", verdict_words(check.verdict));
+        let verdict = format!("<span class=\"verdict\">{}</span></td><td>", verdict_label(check.verdict));
         assert!(before.ends_with(&verdict), "{statement}");
         let (_, group) = before.rsplit_once("<th scope=\"rowgroup\" colspan=\"3\">").unwrap();
         assert!(group.starts_with(&check.group), "{statement}");
@@ -56,14 +56,14 @@ fn every_check_is_by_its_path_with_its_verdict_in_a_word() {
 }
 
 #[test]
-fn the_broken_hop_is_reported_in_words_and_marked_in_both_pictures() {
+fn the_broken_hop_is_listed_and_marked_in_both_diagrams() {
     let page = page_of("broken", &verified());
     assert!(page.contains("Broken between Alloy and Loki: "));
     assert!(page.contains("Alloy → Loki: <span class=\"verdict bad\">broken</span>"));
     assert!(page.contains("Loki → Grafana: <span class=\"verdict plain\">unproven</span>"));
-    assert_eq!(page.matches("<g class=\"way broken\">").count(), 2);
-    assert_eq!(page.matches("<g class=\"way works\">").count(), 2);
-    assert_eq!(page.matches("<g class=\"way unproven\">").count(), 4);
+    assert_eq!(page.matches("<g class=\"edge broken\">").count(), 2);
+    assert_eq!(page.matches("<g class=\"edge works\">").count(), 2);
+    assert_eq!(page.matches("<g class=\"edge unproven\">").count(), 4);
     let reported = attributes(&page, "aria-label");
     assert!(
         reported.len() == 2 && reported.iter().all(|reported| reported.contains("Alloy → Loki broken; ")),
@@ -72,7 +72,7 @@ fn the_broken_hop_is_reported_in_words_and_marked_in_both_pictures() {
 }
 
 #[test]
-fn nothing_is_loaded_and_nothing_runs() {
+fn the_page_has_no_external_resources_and_no_scripts() {
     for page in [page_of("broken", &verified()), page_of("failed", &replayed("image-not-found"))] {
         for loads in ["<script", " src=", "url(", "@import", "<iframe", "<object", " onload", "<form"] {
             assert!(!page.contains(loads), "{loads}");
@@ -84,7 +84,7 @@ fn nothing_is_loaded_and_nothing_runs() {
 }
 
 #[test]
-fn what_a_check_quotes_cannot_leave_its_place() {
+fn quoted_texts_are_escaped() {
     let mut facts = verified();
     let hostile = "</p><script>alert(1)</script>\"'<img src=x onerror=y>";
     for check in &mut facts.checks {
@@ -99,7 +99,7 @@ fn what_a_check_quotes_cannot_leave_its_place() {
 }
 
 #[test]
-fn a_run_has_its_timeline_and_its_failure_on_top() {
+fn a_run_has_a_timeline_and_its_failure() {
     let page = page_of("failed", &replayed("image-not-found"));
     assert_eq!(unbalanced(&page), Vec::<String>::new());
     assert!(page.contains("Failed: loki failed in wave 32"));
@@ -113,11 +113,11 @@ fn a_run_has_its_timeline_and_its_failure_on_top() {
 }
 
 #[test]
-fn where_nothing_ran_nothing_is_claimed() {
-    let page = page_of("sound", &sound());
+fn without_steps_there_is_no_timeline_and_no_working_edge() {
+    let page = page_of("passed", &all_passed());
     assert!(!page.contains("id=\"waves\""));
     assert!(page.contains("Works: 10 of 10 checks passed"));
-    let mut facts = sound();
+    let mut facts = all_passed();
     facts.checks.iter_mut().for_each(|check| check.verdict = Verdict::Skip);
-    assert!(!page_in(&facts, &TimeZone::UTC).contains("class=\"way works\""));
+    assert!(!page_in(&facts, &TimeZone::UTC).contains("class=\"edge works\""));
 }

@@ -1,16 +1,16 @@
-//! What stood before and stands now of each component, and when its step ran.
+//! The versions of each component and the timeline of the steps.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::event::StepOutcome;
 use crate::report::html::tone_class;
-use crate::report::labels::{action_words, ending};
+use crate::report::labels::{action_label, ending};
 use crate::report::record::{Component, ComponentState, Facts, StepEnd, StepFacts};
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::{took, whole};
 
-/// A line a component.
+/// A row per component.
 pub(super) fn versions(facts: &Facts) -> Markup {
     html! {
         table {
@@ -50,8 +50,8 @@ fn chart(component: &Component, facts: &Facts) -> String {
 fn state(component: &Component, facts: &Facts) -> String {
     match (step_of(component, facts), &component.state) {
         (Some(step), _) => outcome(step),
-        (None, ComponentState::Stands(words)) => words.clone(),
-        (None, ComponentState::Planned(action)) => format!("planned: {}", action_words(*action)),
+        (None, ComponentState::Installed(status)) => status.clone(),
+        (None, ComponentState::Planned(action)) => format!("planned: {}", action_label(*action)),
     }
 }
 
@@ -63,7 +63,7 @@ fn outcome(step: &StepFacts) -> String {
     }
 }
 
-/// A bar a step, on the time from the first step's start to the last one's end.
+/// A bar per step, from the first step's start to the last step's end.
 pub(super) fn waves(facts: &Facts) -> Markup {
     let begin = facts.steps.iter().filter_map(|step| step.started).min().unwrap_or(facts.begun);
     let end = facts.steps.iter().filter_map(|step| until(step, facts.ended)).max().unwrap_or(facts.ended);
@@ -111,10 +111,10 @@ fn bar(step: &StepFacts, facts: &Facts, (begin, length): (Timestamp, f64)) -> Ma
 
 fn tone(end: Option<&StepEnd>) -> Tone {
     match end {
-        Some(StepEnd { outcome: StepOutcome::Cancelled, .. }) => Tone::Doubtful,
+        Some(StepEnd { outcome: StepOutcome::Cancelled, .. }) => Tone::Warning,
         Some(StepEnd { outcome: StepOutcome::Failed, .. }) => Tone::Bad,
         Some(StepEnd { outcome: StepOutcome::Unchanged | StepOutcome::Skipped, .. }) => Tone::Faint,
         Some(_) => Tone::Good,
-        None => Tone::Doubtful,
+        None => Tone::Warning,
     }
 }

@@ -1,4 +1,4 @@
-//! Live bars: a line per component with what it waits for below, one for the checks. indicatif draws each of them.
+//! Live bars, drawn by indicatif: a line per component with the reason it waits below, and one for the checks.
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ pub(in crate::report) struct Bars {
     drawn: Vec<DrawnLine>,
 }
 
-/// A line of the frame, whatever it shows at the moment.
+/// A line of the frame.
 struct DrawnLine {
     bar: ProgressBar,
     template: String,
@@ -33,7 +33,7 @@ struct DrawnLine {
 impl Bars {
     pub(in crate::report) fn new(style: Style, terminal: Box<dyn Terminal>) -> Bars {
         let canvas = Canvas::new(terminal);
-        // It draws when it is told to and never by a clock of its own, so nothing has to hold it back.
+        // No rate limit: it draws only on request.
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::term_like(Box::new(canvas.clone())));
         let (board, others) = (Board::default(), Others::default());
         Bars { style, board, others, now: Timestamp::now(), canvas, all, drawn: Vec::new() }
@@ -49,7 +49,7 @@ impl Bars {
         View { style: self.style, now: self.now, size }
     }
 
-    /// Has indicatif draw the frame, unseen yet.
+    /// Draws the frame into the canvas; not shown yet.
     fn render(&mut self, frame: Vec<Line>, size: Size) {
         self.canvas.begin(size);
         for line in self.drawn.drain(frame.len().min(self.drawn.len())..) {
@@ -59,7 +59,7 @@ impl Bars {
             self.drawn.push(DrawnLine { bar: self.all.add(ProgressBar::hidden()), template: String::new() });
         }
         if frame.is_empty() {
-            // The canvas never fails.
+            // Writing to the canvas never fails.
             let _ = self.all.clear();
         }
         for (drawn, line) in self.drawn.iter_mut().zip(frame) {
@@ -77,7 +77,7 @@ impl DrawnLine {
         }
         let Progress { done, total, .. } = line.progress.unwrap_or_default();
         let bar = self.bar.clone().with_prefix(line.prefix).with_message(line.message);
-        // The only one of these that draws.
+        // The only one of these calls that draws.
         bar.update(|state| {
             state.set_len(total);
             state.set_pos(done);
@@ -93,7 +93,7 @@ fn template(line: &Line) -> String {
     }
 }
 
-/// Every template is one of this file and parses.
+/// Every template is from this file and parses.
 fn bar_style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     style.progress_chars("= ")
@@ -120,13 +120,13 @@ impl Reporter for Bars {
     }
 
     fn end(&mut self) {
-        // The verdicts are told whole below.
+        // The final report lists the verdicts.
         self.board.checks = None;
-        // What has no room on the screen stays above it.
+        // Without a limit of rows: the rest scrolls.
         let view = self.view(Size { rows: usize::MAX, ..self.canvas.size() });
         self.render(frame(&self.board, view), view.size);
         self.canvas.leave();
-        // They begin with an empty line of their own.
+        // Separates the error from the frame.
         if self.board.has_failed() {
             self.canvas.above("\n");
         }

@@ -1,5 +1,4 @@
-//! What indicatif takes for its terminal. It writes its lines here; the screen below places them, so that it never
-//! matters where indicatif believes the cursor to be.
+//! The terminal that indicatif writes to: a buffer. [`Screen`] places its lines, independent of indicatif's cursor.
 
 use std::fmt::{Debug, Formatter};
 use std::io;
@@ -10,17 +9,17 @@ use indicatif::TermLike;
 use crate::report::live::layout::Size;
 use crate::report::live::region::{Screen, Terminal};
 
-/// Its clones are the same canvas: one is indicatif's, one is kept to show what indicatif drew.
+/// Clones share the buffer: one belongs to indicatif, one shows what indicatif drew.
 #[derive(Clone)]
 pub(in crate::report) struct Canvas(Arc<Mutex<Sheet>>);
 
 struct Sheet {
     screen: Screen,
-    /// What indicatif draws for; fixed for a frame, though the terminal be resized meanwhile.
+    /// Size of the current frame, even if the terminal is resized meanwhile.
     size: Size,
-    /// Since the last flush.
+    /// Text since the last flush.
     writing: String,
-    /// Between the last two flushes: a whole frame.
+    /// Text between the last two flushes: a complete frame.
     written: String,
 }
 
@@ -31,30 +30,29 @@ impl Canvas {
         Canvas(Arc::new(Mutex::new(Sheet { screen, size, writing: String::new(), written: String::new() })))
     }
 
-    /// The terminal's, now.
+    /// Current size of the terminal.
     pub(in crate::report) fn size(&self) -> Size {
         self.sheet().screen.terminal().size()
     }
 
-    /// The terminal's, for text that is read.
+    /// Columns for text.
     pub(in crate::report) fn text_width(&self) -> usize {
         self.sheet().screen.terminal().text_width()
     }
 
-    /// What is drawn from now on is drawn for this size.
+    /// Begins a frame of this size.
     pub(in crate::report) fn begin(&self, size: Size) {
         self.sheet().size = size;
     }
 
-    /// Shows the frame that indicatif drew last. It draws one after each bar that changes; only when all have changed
-    /// is it one to be seen.
+    /// Shows indicatif's last frame. indicatif draws one per changed bar; only the last one is complete.
     pub(in crate::report) fn draw(&self) {
         let mut sheet = self.sheet();
         let (frame, size) = (sheet.frame(), sheet.size);
         sheet.screen.draw(frame, size);
     }
 
-    /// Leaves the frame that indicatif drew last where it stands and goes on below it.
+    /// Keeps indicatif's last frame on the screen and moves the cursor below it.
     pub(in crate::report) fn leave(&self) {
         let mut sheet = self.sheet();
         let frame = sheet.frame();
@@ -66,7 +64,7 @@ impl Canvas {
         self.sheet().screen.above(lines);
     }
 
-    /// A panic elsewhere leaves it usable.
+    /// Usable after a panic in another thread.
     fn sheet(&self) -> MutexGuard<'_, Sheet> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,7 +76,7 @@ impl Sheet {
     }
 }
 
-/// The cursor is the screen's: moving it and clearing lines do nothing.
+/// [`Screen`] owns the cursor: moving it and clearing lines do nothing here.
 impl TermLike for Canvas {
     fn width(&self) -> u16 {
         u16::try_from(self.sheet().size.columns).unwrap_or(u16::MAX)
@@ -131,8 +129,7 @@ impl Debug for Canvas {
     }
 }
 
-/// The text as a terminal of this width breaks it: indicatif ends few of its lines and fills them with spaces instead,
-/// which are no part of them.
+/// Splits the text at the width: indicatif pads most lines with spaces instead of ending them.
 fn rows(text: &str, width: usize) -> Vec<String> {
     let (mut rows, mut row, mut columns) = (Vec::new(), String::new(), 0);
     for (part, is_escape) in console::AnsiCodeIterator::new(text) {

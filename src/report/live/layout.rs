@@ -1,10 +1,10 @@
-//! The lines that show a run at a moment: a pure function of the board, the time and the size of the terminal. How a
-//! bar looks is not known here, only how far it is and what room it has.
+//! The lines of a frame: a pure function of the board, the time and the terminal's size. Bars have only their progress
+//! and width here.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::Severity;
-use crate::report::labels::{ending, phase_words, severity_tone};
+use crate::report::labels::{ending, phase_label, severity_tone};
 use crate::report::live::state::{Board, Checks, Running, State, Step};
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::{cut, one_line, whole, wrap};
@@ -24,7 +24,7 @@ pub(in crate::report) struct View {
     pub(in crate::report) size: Size,
 }
 
-/// One line; narrower than the terminal, since one that is as wide may be torn by it.
+/// One line; narrower than the terminal, which may wrap a line of its full width.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::report) struct Line {
     pub(in crate::report) prefix: String,
@@ -33,7 +33,7 @@ pub(in crate::report) struct Line {
     pub(in crate::report) message: String,
 }
 
-/// How far a bar is.
+/// Progress of a bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) struct Progress {
     pub(in crate::report) done: u64,
@@ -43,14 +43,14 @@ pub(in crate::report) struct Progress {
 }
 
 impl Default for Progress {
-    /// An empty one: of nothing, it would be full.
+    /// An empty bar; a total of 0 would be full.
     fn default() -> Progress {
         Progress { done: 0, total: 1, columns: 0 }
     }
 }
 
 impl Progress {
-    /// With its ends and what keeps it apart from the message.
+    /// Including its ends and the gap before the message.
     fn width(self) -> usize {
         self.columns + "[]  ".len()
     }
@@ -61,7 +61,7 @@ impl Line {
         Line { prefix: String::new(), progress: None, message }
     }
 
-    /// Cut to this width; a bar is whole or not there.
+    /// Cut to this width; a bar that does not fit is left out.
     fn fit(self, width: usize) -> Line {
         let prefix = cut(&self.prefix, width).into_owned();
         let room = width.saturating_sub(console::measure_text_width(&prefix));
@@ -71,18 +71,18 @@ impl Line {
     }
 }
 
-/// `wave 30  ` stands before a component; what belongs to it stands below its name.
+/// Columns of `wave 30  `; details of a component are indented by it.
 const INDENT: &str = "         ";
 /// Columns between the ends of a bar, the widest first.
 const BARS: [usize; 2] = [20, 10];
-/// Columns of the longest counts, elapsed time and estimate, so that a bar does not come and go.
+/// Columns of the longest counts, elapsed time and estimate: with less room a bar would appear and disappear.
 const BESIDE_BAR: usize = "10/10 ready  59m 59s".len();
-const ESTIMATE: usize = ", usually 59m 59s, some 59m 59s left".len();
-/// A notice is not cut like a reason: what is wrong and the next step must stay legible.
+const ESTIMATE: usize = ", usually 59m 59s, about 59m 59s left".len();
+/// Cause and next step get more lines than a reason, which is cut to one.
 const CAUSE_LINES: usize = 2;
 const HINT_LINES: usize = 3;
 
-/// All there is to show, though it be more than the terminal has rows.
+/// All lines, even if the terminal has fewer rows.
 pub(in crate::report) fn frame(board: &Board, view: View) -> Vec<Line> {
     let layout = Layout::of(board, view);
     let steps = board.steps.iter().flat_map(|step| layout.step(board, step));
@@ -90,7 +90,7 @@ pub(in crate::report) fn frame(board: &Board, view: View) -> Vec<Line> {
     lines.map(|line| line.fit(layout.width())).collect()
 }
 
-/// As [`frame`], of no more lines than the terminal shows; what has ended goes first.
+/// As [`frame`], limited to the terminal's rows; ended steps are left out first.
 pub(in crate::report) fn fitting_frame(board: &Board, view: View) -> Vec<Line> {
     let mut lines = frame(board, view);
     let rows = view.size.rows.saturating_sub(1);
@@ -104,7 +104,7 @@ struct Layout {
     view: View,
     component: usize,
     version: usize,
-    /// Whether the plan knows how long any step usually takes.
+    /// Whether any step has a usual duration.
     estimates: bool,
 }
 
@@ -119,7 +119,7 @@ impl Layout {
         }
     }
 
-    /// Of the widest line.
+    /// Width of the longest line.
     fn width(&self) -> usize {
         self.view.size.columns.saturating_sub(1)
     }
@@ -127,9 +127,9 @@ impl Layout {
     fn step(&self, board: &Board, step: &Step) -> Vec<Line> {
         let plain = |message| vec![Line { prefix: self.start(step, Tone::Plain), progress: None, message }];
         match &step.state {
-            State::Ahead => {
+            State::Pending => {
                 let wave = step.planned.wave;
-                // A removal goes down the waves, so that the plan's order tells.
+                // An uninstall runs the waves in reverse: the order of the plan counts.
                 let before = board.steps.iter().map(|step| step.planned.wave).take_while(|other| *other != wave).last();
                 let waits = before.map_or_else(String::new, |before| format!("waits for wave {before}"));
                 plain(self.view.style.paint(Tone::Faint, &waits))
@@ -150,14 +150,14 @@ impl Layout {
         format!("wave {:<2}  {component} {:<version$}  ", step.planned.wave, step.planned.chart_version)
     }
 
-    /// In the longest of several wordings that fits.
+    /// With the longest text that fits.
     fn running(&self, step: &Step, running: &Running) -> Line {
         let prefix = self.start(step, Tone::Strong);
         let progress = self.progress(&prefix, running);
         let elapsed = self.view.now.duration_since(running.since);
         let usual = step.planned.usual_seconds.and_then(|seconds| i64::try_from(seconds).ok());
         let (long, short) = times(elapsed, usual.map(SignedDuration::from_secs));
-        let wordings = match running.counts {
+        let candidates = match running.counts {
             Some((ready, desired)) => vec![
                 format!("{ready}/{desired} ready  {long}"),
                 format!("{ready}/{desired}  {long}"),
@@ -167,12 +167,12 @@ impl Layout {
         };
         let taken = console::measure_text_width(&prefix) + progress.map_or(0, Progress::width);
         let room = self.width().saturating_sub(taken);
-        let message = wordings.iter().find(|wording| wording.len() <= room).or(wordings.last());
+        let message = candidates.iter().find(|text| text.len() <= room).or(candidates.last());
         let message = message.cloned().unwrap_or_default();
         Line { prefix, progress, message }
     }
 
-    /// Beside the longest wording there must be room for it.
+    /// The widest bar that leaves room for the longest text.
     fn progress(&self, prefix: &str, running: &Running) -> Option<Progress> {
         let estimates = if self.estimates { ESTIMATE } else { 0 };
         let beside = console::measure_text_width(prefix) + BESIDE_BAR + estimates;
@@ -181,9 +181,9 @@ impl Layout {
         BARS.into_iter().map(bar).find(|bar| beside + bar.width() <= self.width())
     }
 
-    /// What it waits for, on one line; with the next step below where it waits longer than usual.
+    /// The reason, on one line; with a delay, cause and next step.
     fn reason(&self, running: &Running) -> Vec<String> {
-        let waiting = running.waiting.as_deref().unwrap_or_else(|| phase_words(running.phase));
+        let waiting = running.waiting.as_deref().unwrap_or_else(|| phase_label(running.phase));
         let Some(delay) = &running.delay else { return vec![format!("{INDENT}{}", one_line(waiting))] };
         let severity = delay.diagnosis.as_ref().map_or(Severity::Deadline, |diagnosis| diagnosis.severity);
         let mark = self.view.style.paint(severity_tone(severity), "!");
@@ -200,7 +200,7 @@ impl Layout {
         lines
     }
 
-    /// Wrapped, but of no more lines than these.
+    /// Wrapped to at most `most` lines.
     fn paragraph(&self, text: &str, most: usize) -> Vec<String> {
         let wrapped = wrap(text, &format!("{INDENT}    "), self.width());
         let mut lines: Vec<String> = wrapped.lines().take(most).map(str::to_owned).collect();
@@ -210,7 +210,7 @@ impl Layout {
         lines
     }
 
-    /// Which are open is what somebody wants to know who waits for the last.
+    /// Lists the open checks: the user waits for them.
     fn checks(&self, checks: &Checks) -> Line {
         let done = checks.total.saturating_sub(checks.open.len());
         let failed = match checks.failed {
@@ -226,14 +226,14 @@ impl Layout {
 
 /// Elapsed and expected remaining time, long and short.
 fn times(elapsed: SignedDuration, usual: Option<SignedDuration>) -> (String, String) {
-    let elapsed_words = whole(elapsed);
-    let Some(usual) = usual else { return (elapsed_words.clone(), elapsed_words) };
-    let usually = format!("{elapsed_words}, usually {}", whole(usual));
-    // Both in whole seconds, so that they add up to what is usual.
+    let elapsed_text = whole(elapsed);
+    let Some(usual) = usual else { return (elapsed_text.clone(), elapsed_text) };
+    let usually = format!("{elapsed_text}, usually {}", whole(usual));
+    // In whole seconds: elapsed and remaining time add up to the usual time.
     let left = usual - SignedDuration::from_secs(elapsed.as_secs().max(0));
     if left <= SignedDuration::ZERO {
         return (usually.clone(), usually);
     }
     let left = whole(left);
-    (format!("{usually}, some {left} left"), format!("{elapsed_words}, some {left} left"))
+    (format!("{usually}, about {left} left"), format!("{elapsed_text}, about {left} left"))
 }

@@ -1,4 +1,4 @@
-//! The live view of a run in a terminal: its state, its layout, and the region that is redrawn.
+//! The live view of a run in a terminal: state, layout and redrawn region.
 
 pub(super) mod bars;
 pub(super) mod indicatif_term;

@@ -1,7 +1,7 @@
-//! Draws frames over one another at the lower end of a terminal's text.
+//! Redraws a frame below the terminal's text.
 //!
-//! The cursor rests at the beginning of the frame. So it is never asked how many rows the last frame has by now: a
-//! terminal that is resized may wrap its lines again, cut them or leave them, and keeps the cursor's line in each case.
+//! The cursor rests at the beginning of the frame: after a resize the rows of the last frame are unknown, since
+//! terminals reflow, cut or keep lines, but all of them keep the cursor's line.
 
 use std::io::Write;
 
@@ -9,16 +9,16 @@ use crate::report::live::layout::Size;
 
 /// Where frames are drawn.
 pub(in crate::report) trait Terminal: Write + Send {
-    /// What it is now; it may change at any time.
+    /// Current size; it may change at any time.
     fn size(&self) -> Size;
 
-    /// Columns to write text in that is read, not looked at.
+    /// Columns for wrapped text.
     fn text_width(&self) -> usize {
         self.size().columns.clamp(40, 120)
     }
 }
 
-/// stderr; a pipe has room for 100 columns.
+/// stderr; a pipe counts as 100 columns.
 pub(in crate::report) struct Stderr(console::Term);
 
 impl Stderr {
@@ -52,11 +52,11 @@ pub(in crate::report) struct Screen {
 
 const ERASE_REST_OF_LINE: &str = "\x1b[K";
 const ERASE_BELOW: &str = "\x1b[J";
-/// From the beginning of the cursor's line on. At the top of the screen tmux takes ERASE_BELOW from a line's beginning
-/// for leaving, and keeps the old frame among the lines that have left at the top; so the line goes first.
+/// Erases from the cursor's line down. At the top of the screen, ERASE_BELOW at a line's beginning makes tmux move the
+/// frame into the scrollback, hence the line is erased first.
 const ERASE_FRAME: &str = "\r\x1b[2K\x1b[C\x1b[J\r";
-/// A terminal that knows these shows all between them at once; any other takes no notice. It breaks no line either: it
-/// may be narrower by now than it said, and a frame must not grow by that.
+/// Synchronised output, without wrapping: the terminal may be narrower than reported, and a frame must not grow.
+/// Terminals without support ignore it.
 const HOLD: &str = "\x1b[?2026h\x1b[?7l";
 const SHOW: &str = "\x1b[?7h\x1b[?2026l";
 
@@ -77,7 +77,7 @@ impl Screen {
         if !resized && frame == self.drawn {
             return;
         }
-        // What a resize left of the old lines may be anywhere below.
+        // After a resize, parts of the old lines may be anywhere below.
         let erase = if resized { ERASE_FRAME } else { "\r" };
         let up = match frame.len() {
             0 | 1 => String::new(),
@@ -88,7 +88,7 @@ impl Screen {
         self.size = size;
     }
 
-    /// Writes lines, each with its end, that stay above the frame, which is gone until it is drawn again.
+    /// Writes complete lines above the frame; erases the frame until the next draw.
     pub(in crate::report) fn above(&mut self, lines: &str) {
         if lines.is_empty() {
             return;
@@ -97,7 +97,7 @@ impl Screen {
         self.drawn.clear();
     }
 
-    /// Leaves the last frame where it stands and goes on below it.
+    /// Keeps the last frame on the screen and moves the cursor below it.
     pub(in crate::report) fn leave(&mut self, frame: &[String]) {
         if !frame.is_empty() {
             self.write(&format!("{HOLD}{ERASE_FRAME}{}\r\n{SHOW}", text(frame)));
@@ -107,14 +107,14 @@ impl Screen {
         self.drawn.clear();
     }
 
-    /// A terminal that went away must not stop the run.
+    /// A closed terminal must not stop the run.
     fn write(&mut self, text: &str) {
         let _ = self.terminal.write_all(text.as_bytes()).and_then(|()| self.terminal.flush());
     }
 }
 
 impl Drop for Screen {
-    /// A panic ends no frame; what is told then must not be written over it.
+    /// After a panic, messages must not overwrite the frame.
     fn drop(&mut self) {
         if !self.drawn.is_empty() {
             let last = std::mem::take(&mut self.drawn);
@@ -123,7 +123,7 @@ impl Drop for Screen {
     }
 }
 
-/// Written over what stood there; erased first, a line would flicker.
+/// Overwrites the old lines: erasing first would flicker.
 fn text(frame: &[String]) -> String {
     let lines: Vec<String> = frame.iter().map(|line| format!("{line}{ERASE_REST_OF_LINE}")).collect();
     lines.join("\r\n") + ERASE_BELOW

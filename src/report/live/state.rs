@@ -1,4 +1,4 @@
-//! What a run looks like at a moment, from its events alone. Owns no drawing and no clock of its own.
+//! State of a run, from its events alone. Has no drawing and no clock.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::event::{Diagnosis, Event, Phase, PlannedStep, Stamped, StepOutcome, Verdict};
 use crate::report::diagnosis_table::same_finding;
 
-/// A run as its events told it so far.
+/// State of a run after the events so far.
 #[derive(Debug, Default)]
 pub(in crate::report) struct Board {
     /// In the order of the plan.
@@ -24,17 +24,17 @@ pub(in crate::report) struct Step {
 
 #[derive(Debug)]
 pub(in crate::report) enum State {
-    Ahead,
+    Pending,
     Running(Running),
     Finished { outcome: StepOutcome, seconds: f64 },
 }
 
-/// What a running step does and waits for.
+/// State of a running step.
 #[derive(Debug)]
 pub(in crate::report) struct Running {
     pub(in crate::report) since: Timestamp,
     pub(in crate::report) phase: Phase,
-    /// Ready and wanted workloads, once they are known.
+    /// Ready and desired workloads, once known.
     pub(in crate::report) counts: Option<(u32, u32)>,
     pub(in crate::report) waiting: Option<String>,
     pub(in crate::report) delay: Option<Delay>,
@@ -47,7 +47,7 @@ pub(in crate::report) struct Delay {
     pub(in crate::report) diagnosis: Option<Box<Diagnosis>>,
 }
 
-/// How far the verification is.
+/// Progress of the verification.
 #[derive(Debug)]
 pub(in crate::report) struct Checks {
     pub(in crate::report) total: usize,
@@ -56,12 +56,12 @@ pub(in crate::report) struct Checks {
 }
 
 impl Board {
-    /// Takes an event in.
+    /// Applies an event.
     pub(in crate::report) fn apply(&mut self, stamped: &Stamped) {
         match &stamped.event {
             Event::RunStarted { steps, .. } => {
-                let ahead = |planned: &PlannedStep| Step { planned: planned.clone(), state: State::Ahead };
-                self.steps = steps.iter().map(ahead).collect();
+                let pending = |planned: &PlannedStep| Step { planned: planned.clone(), state: State::Pending };
+                self.steps = steps.iter().map(pending).collect();
             }
             Event::StepStarted { component, .. } => {
                 let running =
@@ -108,7 +108,7 @@ impl Board {
     fn running(&mut self, component: &str) -> Option<&mut Running> {
         self.steps.iter_mut().find(|step| step.planned.component == component).and_then(|step| match &mut step.state {
             State::Running(running) => Some(running),
-            State::Ahead | State::Finished { .. } => None,
+            State::Pending | State::Finished { .. } => None,
         })
     }
 }
@@ -118,7 +118,7 @@ impl Running {
         match event {
             Event::StepProgress { phase, ready, desired, waiting, diagnosis, .. } => {
                 self.phase = *phase;
-                // A phase begins before anything is known of it; what was known still holds.
+                // At its begin a phase has no data: keep the previous one.
                 if *desired == 0 && waiting.is_none() {
                     return;
                 }
@@ -137,8 +137,7 @@ impl Running {
 }
 
 impl Delay {
-    /// Whether the step now waits for something else. Without a rule only the time is known to be too long, which
-    /// stays so.
+    /// Whether the step now waits for something else. A delay without a diagnosis lasts until the end of the step.
     fn is_over(&self, waiting: Option<&str>, diagnosis: Option<&Diagnosis>) -> bool {
         let Some(known) = &self.diagnosis else { return false };
         !diagnosis.is_some_and(|now| same_finding(known, now)) && waiting != Some(&self.waiting)
