@@ -30,7 +30,7 @@ fn built(
 ) -> Result<reqwest::Client, String> {
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| words(&error))?
+        .map_err(|error| with_causes(&error))?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
@@ -45,7 +45,7 @@ fn built(
         .proxy(proxy)
         .tls_backend_preconfigured(tls)
         .build()
-        .map_err(|error| words(&error))
+        .map_err(|error| with_causes(&error))
 }
 
 /// The certificate that the last server showed and that was believed. A proxy that is itself spoken to by TLS shows its
@@ -148,7 +148,7 @@ fn in_words(error: &rustls::Error) -> String {
 }
 
 /// An error and what lies below it, in one line.
-pub(super) fn words(error: &(dyn Error + 'static)) -> String {
+pub(super) fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut said = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(current) = cause {

@@ -42,13 +42,13 @@ const WORLDS: [Scenario; 14] = [
         name: "Prometheus keeps less than asked",
         break_it: |sandbox| prometheus_keeps(sandbox, "10d"),
         fix_it: |sandbox| prometheus_keeps(sandbox, "15d"),
-        found: &[("prometheus-retention", "fail", "it keeps 10d")],
+        found: &[("prometheus-retention", "fail", "its retention is 10d")],
     },
     Scenario {
         name: "Loki keeps less than asked",
         break_it: |sandbox| loki_sets(sandbox, "loki.limits_config.retention_period=24h"),
         fix_it: |sandbox| loki_sets(sandbox, "loki.limits_config.retention_period=168h"),
-        found: &[("loki-retention", "fail", "retention_period is 1d, asked was 168h")],
+        found: &[("loki-retention", "fail", "retention_period is 1d, expected 168h")],
     },
     Scenario {
         name: "Loki never deletes",
@@ -57,7 +57,7 @@ const WORLDS: [Scenario; 14] = [
         found: &[("loki-retention", "fail", "retention_enabled is off")],
     },
     Scenario {
-        name: "Grafana asks for a login of its own",
+        name: "Grafana requires its own login",
         break_it: |sandbox| {
             grafana_reads(sandbox, "[auth.anonymous]\\nenabled = true", "[auth.anonymous]\\nenabled = false")
         },
@@ -65,7 +65,7 @@ const WORLDS: [Scenario; 14] = [
             grafana_reads(sandbox, "[auth.anonymous]\\nenabled = false", "[auth.anonymous]\\nenabled = true")
         },
         found: &[
-            ("grafana-anonymous", "fail", "asks for a login"),
+            ("grafana-anonymous", "fail", "requires its own login"),
             ("grafana-dashboards", "skip", "grafana-anonymous"),
             ("grafana-reads-loki", "skip", "grafana-anonymous"),
             ("grafana-reads-prometheus", "skip", "grafana-anonymous"),
@@ -152,7 +152,7 @@ const WORLDS: [Scenario; 14] = [
         break_it: |sandbox| oauth2_proxy_argument(sandbox, "--skip-auth-route=^/api/"),
         fix_it: oauth2_proxy_rollback,
         found: &[
-            ("oauth2-proxy-login-required", "fail", "/api/org is answered without a session"),
+            ("oauth2-proxy-login-required", "fail", "/api/org without a session"),
             ("oauth2-proxy-config", "fail", "--skip-auth-route=^/api/"),
             ("oauth2-proxy-spoofed-headers", "skip", "oauth2-proxy-login-required"),
         ],

@@ -6,7 +6,7 @@ use openidconnect::{
 };
 use tokio::time::timeout;
 
-use crate::check::https_client::words;
+use crate::check::https_client::with_causes;
 use crate::check::login::callback_server::{Caller, Loopback};
 use crate::check::login::claims::Claims;
 use crate::check::login::oidc_client::{self, Client, Expected, Provider, SCOPES};
@@ -89,7 +89,7 @@ impl AuthorizationRequest {
             let what = "exchange the code";
             let request = client
                 .exchange_code(AuthorizationCode::new(code.to_owned()))
-                .map_err(|error| LoginError::Provider { what, why: words(&error) })?
+                .map_err(|error| LoginError::Provider { what, why: with_causes(&error) })?
                 .set_pkce_verifier(PkceCodeVerifier::new(self.verifier.secret().clone()));
             match request.request_async(&|request| self.provider.send(request)).await {
                 Ok(answer) => return Ok(answer),
@@ -101,7 +101,7 @@ impl AuthorizationRequest {
                     }
                     refused.get_or_insert(refusal);
                 }
-                Err(error) => return Err(LoginError::Provider { what, why: words(&error) }),
+                Err(error) => return Err(LoginError::Provider { what, why: with_causes(&error) }),
             }
         }
         Err(refused.unwrap_or_else(|| LoginError::Refused("it takes no client secret".into())))

@@ -4,7 +4,7 @@ use openidconnect::core::{CoreDeviceAuthorizationResponse, CoreErrorResponseType
 use openidconnect::{AuthType, DeviceCodeErrorResponse, DeviceCodeErrorResponseType, RequestTokenError, Scope};
 use tokio::time::{sleep, timeout};
 
-use crate::check::https_client::words;
+use crate::check::https_client::with_causes;
 use crate::check::login::claims::Claims;
 use crate::check::login::oidc_client::{self, Client, Expected, SCOPES};
 use crate::check::login::{LoginError, TIMEOUT};
@@ -24,19 +24,19 @@ pub(super) async fn walk(client: &Client<'_>, invite: impl FnOnce(&SignIn)) -> R
     let begun: CoreDeviceAuthorizationResponse = match request.request_async(&|it| provider.send(it)).await {
         Ok(begun) => begun,
         Err(RequestTokenError::ServerResponse(answer)) => return Err(oidc_client::refusal(&answer)),
-        Err(error) => return Err(LoginError::Provider { what: WHAT, why: words(&error) }),
+        Err(error) => return Err(LoginError::Provider { what: WHAT, why: with_causes(&error) }),
     };
     invite(&SignIn::Device { address: begun.verification_uri().to_string(), code: begun.user_code().secret().clone() });
     let request = asked
         .exchange_device_access_token(&begun)
-        .map_err(|error| LoginError::Provider { what: WHAT, why: words(&error) })?;
+        .map_err(|error| LoginError::Provider { what: WHAT, why: with_causes(&error) })?;
     let send = |it| provider.send(it);
     let no_one = || LoginError::Nobody { callback: None };
     // An issuer may let the code live for longer than somebody waits here, or for less.
     let answer = timeout(TIMEOUT, request.request_async(&send, sleep, None)).await.map_err(|_| no_one())?;
     let answer: CoreTokenResponse = answer.map_err(|error| match error {
         RequestTokenError::ServerResponse(answer) => refusal(&answer),
-        error => LoginError::Provider { what: "wait for the device flow", why: words(&error) },
+        error => LoginError::Provider { what: "wait for the device flow", why: with_causes(&error) },
     })?;
     let claim = client.settings.auth0.groups_claim.as_str();
     provider.claims(&answer, Expected::AnyNonce, claim).await

@@ -18,7 +18,7 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::check::https_client::{self, words};
+use crate::check::https_client::{self, with_causes};
 use crate::check::login::LoginError;
 use crate::check::login::claims::Claims;
 use crate::config::Settings;
@@ -82,11 +82,11 @@ impl Client<'_> {
         let what = "read the discovery document";
         let http = https_client::client(EXCHANGE).map_err(|why| LoginError::Provider { what, why })?;
         let issuer = IssuerUrl::new(self.oidc.issuer().to_string())
-            .map_err(|error| LoginError::Provider { what, why: words(&error) })?;
+            .map_err(|error| LoginError::Provider { what, why: with_causes(&error) })?;
         let asked = Metadata::discover_async(issuer, &|request| send(&http, request)).await;
         let metadata = asked.map_err(|error| match error {
             DiscoveryError::Validation(why) => LoginError::Issuer(why),
-            other => LoginError::Provider { what, why: words(&other) },
+            other => LoginError::Provider { what, why: with_causes(&other) },
         })?;
         let client_id = ClientId::new(self.oidc.id().to_string());
         Ok(Provider { metadata, client_id, secret: ClientSecret::new(self.oidc.secret().expose().clone()), http })
@@ -149,7 +149,7 @@ impl Provider {
             Expected::Nonce(nonce) => token.claims(&verifier, nonce),
             Expected::AnyNonce => token.claims(&verifier, |_: Option<&Nonce>| Ok(())),
         };
-        let verified = verified.map_err(|error| LoginError::Token(words(&error)))?;
+        let verified = verified.map_err(|error| LoginError::Token(with_causes(&error)))?;
         let mut claims = Claims { token: payload(token)?, userinfo: None };
         if !claims.token_suffices(groups_claim) && self.metadata.userinfo_endpoint().is_some() {
             claims.userinfo = Some(self.userinfo(&client, answer.access_token(), verified.subject()).await);
@@ -163,9 +163,9 @@ impl Provider {
         token: &AccessToken,
         subject: &SubjectIdentifier,
     ) -> Result<Map<String, Value>, String> {
-        let request = client.user_info(token.clone(), Some(subject.clone())).map_err(|error| words(&error))?;
+        let request = client.user_info(token.clone(), Some(subject.clone())).map_err(|error| with_causes(&error))?;
         let answer: UserInfoClaims<Others, CoreGenderClaim> =
-            request.request_async(&|request| self.send(request)).await.map_err(|error| words(&error))?;
+            request.request_async(&|request| self.send(request)).await.map_err(|error| with_causes(&error))?;
         match serde_json::to_value(&answer) {
             Ok(Value::Object(claims)) => Ok(claims),
             _ => Err("it is no JSON object".into()),

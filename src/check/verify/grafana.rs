@@ -1,5 +1,5 @@
-//! Grafana: healthy, open to whoever passed oauth2-proxy and in the asked role only, reading its data sources, with its
-//! dashboards.
+//! Grafana: its health, anonymous access with the configured role only (oauth2-proxy authenticates), its data sources
+//! and its dashboards.
 
 use std::collections::BTreeSet;
 
@@ -26,37 +26,37 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     })
     .needs(&["grafana-healthy"])
     .within(15)
-    .hint("look for grafana.ini auth.anonymous under `values:`; the organisation must be called Main Org."),
-    Row::new("grafana-admin", GROUP, "the admin password that Secret grafana-admin keeps is Grafana's", |context| {
+    .hint("check grafana.ini auth.anonymous under `values:`; the organisation name must be `Main Org.`"),
+    Row::new("grafana-admin", GROUP, "Grafana accepts the admin password in Secret grafana-admin", |context| {
         Box::pin(admin(context))
     })
     .needs(&["grafana-healthy"])
     .within(15)
-    .hint("give Grafana the Secret's password: `kubectl -n NAMESPACE exec deploy/kube-prometheus-stack-grafana -c grafana -- sh -c 'grafana cli admin reset-admin-password \"$GF_SECURITY_ADMIN_PASSWORD\"'`"),
+    .hint("set Grafana's password to the Secret's: `kubectl -n NAMESPACE exec deploy/kube-prometheus-stack-grafana -c grafana -- sh -c 'grafana cli admin reset-admin-password \"$GF_SECURITY_ADMIN_PASSWORD\"'`"),
     Row::new("grafana-role", GROUP, "users behind oauth2-proxy have exactly the configured role in Grafana", |context| {
         Box::pin(role(context))
     })
     .needs(&["grafana-admin", "grafana-anonymous"])
     .within(15)
-    .hint("look for grafana.ini auth.anonymous.org_role under `values:`; the answer is grafana.anonymousRole"),
+    .hint("check grafana.ini auth.anonymous.org_role under `values:`; the answer key is grafana.anonymousRole"),
     Row::new("grafana-login-closed", GROUP, "Grafana shows no login form of its own", |context| {
         Box::pin(login_form(context))
     })
     .needs(&["grafana-admin"])
     .within(15)
-    .hint("look for grafana.ini auth.disable_login_form under `values:`"),
-    Row::new("grafana-address", GROUP, "Grafana knows the address that people use", |context| {
+    .hint("check grafana.ini auth.disable_login_form under `values:`"),
+    Row::new("grafana-address", GROUP, "Grafana's root_url is the address of its Ingress", |context| {
         Box::pin(root_url(context))
     })
     .needs(&["grafana-admin"])
     .within(15)
-    .hint("look for grafana.ini server.root_url under `values:`; Grafana compares a browser's Origin with it"),
+    .hint("check grafana.ini server.root_url under `values:`; Grafana compares a browser's Origin with it"),
     Row::new("grafana-default-source", GROUP, "exactly one data source is the default", |context| {
         Box::pin(default_source(context))
     })
     .needs(&["grafana-admin"])
     .within(15)
-    .hint("look for isDefault in the data sources under `values:` and in ConfigMaps labelled grafana_datasource"),
+    .hint("check isDefault in the data sources under `values:` and in ConfigMaps labelled grafana_datasource"),
     Row::new("grafana-reads-prometheus", GROUP, "Grafana's Prometheus data source answers", |context| {
         Box::pin(data_source(context, "prometheus"))
     })
@@ -80,22 +80,22 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
 
 async fn healthy(context: &StackContext) -> Finding {
     not_yet(context.json(GRAFANA, 80, "/api/health").await.map(|health: Value| match health["database"].as_str() {
-        Some("ok") => Finding::pass("its database is well"),
+        Some("ok") => Finding::pass("its database is ok"),
         other => Finding::not_yet(format!("its database is {}", other.unwrap_or("not reported"))),
     }))
 }
 
-/// 200 without credentials is the anonymous mode; 401 is a Grafana that wants a login nobody has.
+/// 200 without credentials: anonymous access is on. 401: Grafana requires its own login, which no user has.
 async fn anonymous(context: &StackContext) -> Finding {
     match context.get(GRAFANA, 80, "/api/org").await {
         Ok(response) if response.status == 200 => Finding::pass("anonymous access to Main Org."),
-        Ok(response) if response.status == 401 => Finding::fail("Grafana asks for a login of its own"),
+        Ok(response) if response.status == 401 => Finding::fail("Grafana requires its own login"),
         Ok(response) => Finding::not_yet(answered("Grafana", &response)),
         Err(error) => Finding::not_yet(error.to_string()),
     }
 }
 
-/// As the admin; the outer error is that nothing answered, 401 that the password is another.
+/// GET as the admin user. `Err`: no answer; status 401: another password is set.
 async fn as_admin(context: &StackContext, path: &str) -> Result<crate::cluster::ForwardResponse, String> {
     let secret =
         context.cluster.secret(context.namespace(), GRAFANA_SECRET).await.map_err(|error| error.to_string())?;
@@ -111,13 +111,13 @@ async fn as_admin(context: &StackContext, path: &str) -> Result<crate::cluster::
 async fn admin(context: &StackContext) -> Finding {
     match as_admin(context, "/api/org").await {
         Ok(response) if response.status == 200 => Finding::pass(""),
-        Ok(response) if response.status == 401 => Finding::fail("Grafana refuses it"),
+        Ok(response) if response.status == 401 => Finding::fail("Grafana rejects it"),
         Ok(response) => Finding::not_yet(answered("Grafana", &response)),
         Err(error) => Finding::not_yet(error),
     }
 }
 
-/// A setting that Grafana runs with (`GET /api/admin/settings`, Grafana HTTP API, Admin).
+/// An effective setting of Grafana (`GET /api/admin/settings`, Grafana HTTP API, Admin).
 async fn setting(context: &StackContext, (section, key): (&str, &str)) -> Result<String, String> {
     let response = as_admin(context, "/api/admin/settings").await?;
     let settings: Value = read("Grafana", &response)?;
@@ -125,12 +125,12 @@ async fn setting(context: &StackContext, (section, key): (&str, &str)) -> Result
 }
 
 async fn role(context: &StackContext) -> Finding {
-    let wanted = context.value("kube-prometheus-stack", "/grafana/grafana.ini/auth.anonymous/org_role");
-    let wanted = wanted.and_then(Value::as_str).unwrap_or("Viewer");
+    let expected = context.value("kube-prometheus-stack", "/grafana/grafana.ini/auth.anonymous/org_role");
+    let expected = expected.and_then(Value::as_str).unwrap_or("Viewer");
     let found = setting(context, ("auth.anonymous", "org_role")).await;
-    not_yet(found.map(|found| match found == wanted {
+    not_yet(found.map(|found| match found == expected {
         true => Finding::pass(found),
-        false => Finding::fail(format!("it is {found}, asked was {wanted}")),
+        false => Finding::fail(format!("it is {found}, expected {expected}")),
     }))
 }
 
@@ -142,10 +142,10 @@ async fn login_form(context: &StackContext) -> Finding {
 }
 
 async fn root_url(context: &StackContext) -> Finding {
-    let wanted = format!("https://{}/", context.settings.grafana_fqdn());
-    not_yet(setting(context, ("server", "root_url")).await.map(|found| match found == wanted {
+    let expected = format!("https://{}/", context.settings.grafana_fqdn());
+    not_yet(setting(context, ("server", "root_url")).await.map(|found| match found == expected {
         true => Finding::pass(found),
-        false => Finding::fail(format!("it believes to be {found}, people use {wanted}")),
+        false => Finding::fail(format!("it is {found}, expected {expected}")),
     }))
 }
 
@@ -162,12 +162,12 @@ fn judge_defaults(sources: &[Value]) -> Finding {
         .collect();
     match defaults.as_slice() {
         [one] => Finding::pass(format!("{one}, of {}", sources.len())),
-        [] => Finding::fail(format!("none of {} is", sources.len())),
-        several => Finding::fail(format!("{} are", several.join(" and "))),
+        [] => Finding::fail(format!("none of {}", sources.len())),
+        several => Finding::fail(format!("several: {}", several.join(", "))),
     }
 }
 
-/// Grafana's own health call of a data source goes the whole way to the backend.
+/// Grafana's health request of a data source includes a request to the backend.
 async fn data_source(context: &StackContext, uid: &str) -> Finding {
     let response = match context.get(GRAFANA, 80, &format!("/api/datasources/uid/{uid}/health")).await {
         Ok(response) => response,
@@ -181,25 +181,25 @@ async fn data_source(context: &StackContext, uid: &str) -> Finding {
     }
 }
 
-/// The sidecar brings ConfigMaps with this label (Grafana's chart, sidecar.dashboards.label).
+/// The sidecar loads ConfigMaps with this label (Grafana's chart, sidecar.dashboards.label).
 const DASHBOARD_LABEL: &str = "/metadata/labels/grafana_dashboard";
 
 async fn dashboards(context: &StackContext) -> Finding {
-    let wanted: BTreeSet<String> = context
+    let expected: BTreeSet<String> = context
         .objects("ConfigMap")
         .into_iter()
         .filter(|(_, object)| object.pointer(DASHBOARD_LABEL).is_some())
         .flat_map(|(_, object)| titles(object))
         .collect();
-    if wanted.is_empty() {
+    if expected.is_empty() {
         return Finding::skip("the charts have none");
     }
     let answer: Result<Vec<Value>, String> = context.json(GRAFANA, 80, "/api/search?type=dash-db&limit=5000").await;
     not_yet(answer.map(|found| {
         let found: BTreeSet<&str> = found.iter().filter_map(|one| one["title"].as_str()).collect();
-        let missing: Vec<&String> = wanted.iter().filter(|title| !found.contains(title.as_str())).collect();
+        let missing: Vec<&String> = expected.iter().filter(|title| !found.contains(title.as_str())).collect();
         if missing.is_empty() {
-            Finding::pass(format!("{} of {}", wanted.len(), wanted.len()))
+            Finding::pass(format!("{} of {}", expected.len(), expected.len()))
         } else {
             Finding::not_yet(format!("missing: {}", some_of(&missing)))
         }
@@ -218,19 +218,19 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn one_default_is_right_and_none_or_two_are_named() {
+    fn exactly_one_default_passes() {
         let source = |name: &str, default: bool| json!({"name": name, "isDefault": default});
         assert_eq!(
             judge_defaults(&[source("Prometheus", true), source("Loki", false)]),
             Finding::pass("Prometheus, of 2")
         );
-        assert_eq!(judge_defaults(&[source("Loki", false)]), Finding::fail("none of 1 is"));
+        assert_eq!(judge_defaults(&[source("Loki", false)]), Finding::fail("none of 1"));
         let two = [source("Prometheus", true), source("Mimir", true)];
-        assert_eq!(judge_defaults(&two), Finding::fail("Prometheus and Mimir are"));
+        assert_eq!(judge_defaults(&two), Finding::fail("several: Prometheus, Mimir"));
     }
 
     #[test]
-    fn dashboards_are_known_by_their_titles() {
+    fn dashboards_are_identified_by_their_titles() {
         let config = json!({"data": {"nodes.json": "{\"title\": \"Nodes\", \"uid\": \"a\"}", "notes": "no JSON"}});
         assert_eq!(titles(&config), ["Nodes"]);
     }

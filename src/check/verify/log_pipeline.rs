@@ -1,4 +1,4 @@
-//! The way of a line, hop by hop: a pod of ours writes it, Alloy reads it on that node, Loki has it once with its
+//! The path of a log line, hop by hop: a probe pod writes it, Alloy reads it on that node, Loki stores it once with its
 //! labels, Grafana shows it.
 
 use std::collections::BTreeMap;
@@ -10,13 +10,13 @@ use crate::check::row::{Finding, not_yet};
 use crate::check::runner::Subject as _;
 use crate::check::verify::grafana::GRAFANA;
 use crate::check::verify::logs::{ALLOY_PODS, daemon_set, get_alloy, lines, query};
-use crate::check::verify::probe_jobs::{CONTAINER, ProbeJob, trouble};
+use crate::check::verify::probe_jobs::{CONTAINER, ProbeJob, reason};
 use crate::check::verify::{StackContext, some_of};
 use crate::cluster::ClusterError;
 use crate::event::Hop;
 
-/// Seconds that a probe stays after it has written: Alloy reads the file of a pod that is there.
-const STAYS: u32 = 120;
+/// Seconds that a probe runs after it has written: Alloy tails only the logs of existing pods.
+const LINGER: u32 = 120;
 
 /// A probe that has written its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,33 +26,33 @@ pub(super) struct Writer {
 }
 
 pub(super) async fn written(context: &StackContext) -> Finding {
-    match context.nodes.get_or_try_init(|| send(context)).await {
+    match context.nodes.get_or_try_init(|| create(context)).await {
         Ok(nodes) => not_yet(judge_written(context, nodes).await.map_err(|error| error.to_string())),
-        Err(ClusterError::Forbidden { message }) => Finding::skip(format!("not allowed here: {message}")),
+        Err(ClusterError::Forbidden { message }) => Finding::skip(format!("permission denied: {message}")),
         Err(error) => Finding::not_yet(error.to_string()),
     }
 }
 
-/// Sends a probe to some nodes, spread over all, and gives their names.
-async fn send(context: &StackContext) -> Result<Vec<String>, ClusterError> {
+/// Creates a probe job on evenly selected nodes; returns their names.
+async fn create(context: &StackContext) -> Result<Vec<String>, ClusterError> {
     let (nodes, set) = futures::try_join!(context.cluster.linux_nodes(), daemon_set(context))?;
     let nodes = spread(nodes, context.selection.nodes);
-    let like = set.as_ref().map(|set| &set["spec"]["template"]["spec"]).unwrap_or(&Value::Null);
+    let template = set.as_ref().map(|set| &set["spec"]["template"]["spec"]).unwrap_or(&Value::Null);
     let probe_jobs: Vec<ProbeJob> = nodes
         .iter()
         .enumerate()
         .map(|(index, node)| ProbeJob {
             name: index.to_string(),
             node: Some(node),
-            command: vec!["sh".into(), "-c".into(), format!("echo '{}'; sleep {STAYS}", line(context))],
-            like,
+            command: vec!["sh".into(), "-c".into(), format!("echo '{}'; sleep {LINGER}", line(context))],
+            template,
         })
         .collect();
-    context.probes.send(&context.cluster, context.namespace(), &probe_jobs).await?;
+    context.probes.create(&context.cluster, context.namespace(), &probe_jobs).await?;
     Ok(nodes)
 }
 
-/// At most `count` of them, evenly spread.
+/// At most `count` of them, at even distances.
 fn spread(nodes: Vec<String>, count: usize) -> Vec<String> {
     let (all, count) = (nodes.len(), count.min(nodes.len()));
     (0..count).map(|index| nodes[index * all / count].clone()).collect()
@@ -65,28 +65,32 @@ fn line(context: &StackContext) -> String {
 async fn judge_written(context: &StackContext, nodes: &[String]) -> Result<Finding, ClusterError> {
     let pods = context.probes.pods(&context.cluster, context.namespace()).await?;
     let mut writers = Vec::new();
-    let mut silent = Vec::new();
+    let mut missing = Vec::new();
     for node in nodes {
         let Some(pod) = pods.iter().find(|pod| is_for(pod, node)) else {
-            silent.push(format!("node {node}: no pod was made"));
+            missing.push(format!("node {node}: no pod was created"));
             continue;
         };
         let name = name_of(pod);
         if context.cluster.log_of(context.namespace(), name).await?.contains(&line(context)) {
             writers.push(Writer { node: node.clone(), pod: name.to_owned() });
         } else {
-            silent.push(format!("node {node}: {}", trouble(pod)));
+            missing.push(format!("node {node}: {}", reason(pod)));
         }
     }
-    if !silent.is_empty() || writers.is_empty() {
-        return Ok(Finding::not_yet(if silent.is_empty() { "there is no node".into() } else { some_of(&silent) }));
+    if !missing.is_empty() || writers.is_empty() {
+        return Ok(Finding::not_yet(if missing.is_empty() {
+            "there is no Linux node".into()
+        } else {
+            some_of(&missing)
+        }));
     }
-    let said = format!("on {} nodes", writers.len());
+    let detail = format!("on {} nodes", writers.len());
     let _ = context.writers.set(writers);
-    Ok(Finding::pass(said))
+    Ok(Finding::pass(detail))
 }
 
-/// Whether a pod was sent to a node, be it there or not.
+/// Whether a pod's affinity selects a node, scheduled or not.
 fn is_for(pod: &Value, node: &str) -> bool {
     let terms = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0";
     pod.pointer(terms).and_then(|term| term["matchFields"][0]["values"][0].as_str()) == Some(node)
@@ -103,151 +107,151 @@ pub(super) async fn collected(context: &StackContext) -> Finding {
 async fn judge_collected(context: &StackContext) -> Result<Finding, String> {
     let mut unread = Vec::new();
     for writer in writers(context) {
-        let place = (context.namespace(), ALLOY_PODS);
-        let alloy = context.cluster.pod_on(&writer.node, place).await.map_err(|error| error.to_string())?;
-        let alloy = alloy.ok_or_else(|| format!("no pod of Alloy is on node {}", writer.node))?;
+        let in_namespace = (context.namespace(), ALLOY_PODS);
+        let alloy = context.cluster.pod_on(&writer.node, in_namespace).await.map_err(|error| error.to_string())?;
+        let alloy = alloy.ok_or_else(|| format!("no Alloy pod is on node {}", writer.node))?;
         let metrics = get_alloy(context, &alloy, "/metrics").await?;
-        if read_of(&metrics, context.namespace(), &writer.pod) == 0.0 {
+        if lines_read(&metrics, context.namespace(), &writer.pod) == 0.0 {
             unread.push(format!("node {}", writer.node));
         }
     }
     Ok(if unread.is_empty() {
         Finding::pass(format!("{} of {}", writers(context).len(), writers(context).len()))
     } else {
-        Finding::not_yet(format!("Alloy has not read the log of our pod on {}", some_of(&unread)))
+        Finding::not_yet(format!("Alloy has not read the probe's log on {}", some_of(&unread)))
     })
 }
 
-/// Lines that Alloy read of a pod: `loki_source_file_read_lines_total`, a series a file (loki.source.file, debug
+/// Lines that Alloy read of a pod: `loki_source_file_read_lines_total`, one series per file (loki.source.file, debug
 /// metrics); the file is `/var/log/pods/<namespace>_<pod>_<uid>/<container>/<restarts>.log`.
-fn read_of(metrics: &str, namespace: &str, pod: &str) -> f64 {
+fn lines_read(metrics: &str, namespace: &str, pod: &str) -> f64 {
     let file = format!("/var/log/pods/{namespace}_{pod}_");
     sum(metrics, "loki_source_file_read_lines_total", &file)
 }
 
-/// Sum of the series of a metric whose labels hold a text.
+/// Sum of a metric's series with this text in their labels.
 fn sum(metrics: &str, name: &str, labels: &str) -> f64 {
     let series = metrics.lines().filter(|line| line.starts_with(name) && line.contains(labels));
     series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
-pub(super) async fn arrive(context: &StackContext) -> Finding {
-    not_yet(judge_arrival(context).await)
+pub(super) async fn delivered(context: &StackContext) -> Finding {
+    not_yet(judge_delivery(context).await)
 }
 
-async fn judge_arrival(context: &StackContext) -> Result<Finding, String> {
-    let found = judge_lines(&ask_loki(context).await?, context);
+async fn judge_delivery(context: &StackContext) -> Result<Finding, String> {
+    let found = judge_lines(&query_loki(context).await?, context);
     match found {
-        Arrival::All => {
-            // A second copy comes a moment later.
+        Delivery::All => {
+            // A second collector's copy may be delivered later.
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            let again = judge_lines(&ask_loki(context).await?, context);
+            let again = judge_lines(&query_loki(context).await?, context);
             Ok(again.finding(writers(context).len(), String::new()))
         }
-        Arrival::Missing(_) => Ok(found.finding(writers(context).len(), complaints(context).await)),
+        Delivery::Missing(_) => Ok(found.finding(writers(context).len(), drop_reasons(context).await)),
         other => Ok(other.finding(writers(context).len(), String::new())),
     }
 }
 
-/// A line that is not found by its namespace may have come without it.
-async fn ask_loki(context: &StackContext) -> Result<Value, String> {
+/// A line that is not found by its namespace may lack that label.
+async fn query_loki(context: &StackContext) -> Result<Value, String> {
     let found: Value = context.json("loki", 3100, &search(context)).await?;
     if lines(&found).len() >= writers(context).len() {
         return Ok(found);
     }
     let by_container = query(&format!("{{container=\"{CONTAINER}\"}}"), &line(context));
-    let stray: Value = context.json("loki", 3100, &by_container).await?;
-    Ok(if lines(&stray).len() > lines(&found).len() { stray } else { found })
+    let unlabelled: Value = context.json("loki", 3100, &by_container).await?;
+    Ok(if lines(&unlabelled).len() > lines(&found).len() { unlabelled } else { found })
 }
 
 fn search(context: &StackContext) -> String {
     query(&format!("{{namespace=\"{}\"}}", context.namespace()), &line(context))
 }
 
-/// What is in Loki of what was written.
+/// Which of the written lines Loki has.
 #[derive(Debug, PartialEq, Eq)]
-enum Arrival {
+enum Delivery {
     All,
     Missing(Vec<String>),
     Several(Vec<String>),
     Labels(String),
 }
 
-impl Arrival {
-    fn finding(self, count: usize, complaints: String) -> Finding {
+impl Delivery {
+    fn finding(self, count: usize, drop_reasons: String) -> Finding {
         match self {
-            Arrival::All => Finding::pass(format!("{count} of {count}")),
-            Arrival::Missing(nodes) => {
-                Finding::not_yet(format!("Loki has no line of {}{complaints}", some_of(&nodes)))
+            Delivery::All => Finding::pass(format!("{count} of {count}")),
+            Delivery::Missing(nodes) => {
+                Finding::not_yet(format!("Loki has no line of {}{drop_reasons}", some_of(&nodes)))
             }
-            Arrival::Several(nodes) => Finding::fail(format!("more than once: {}", some_of(&nodes))).hinting(
-                "two collectors read the same logs: look for a second log agent, and for loki.source blocks that share targets",
+            Delivery::Several(nodes) => Finding::fail(format!("more than once: {}", some_of(&nodes))).hinting(
+                "two collectors read the same logs: check for a second log agent, and for loki.source blocks with shared targets",
             ),
-            Arrival::Labels(what) => Finding::fail(what)
+            Delivery::Labels(wrong) => Finding::fail(wrong)
                 .at(Hop::PodsAlloy)
                 .hinting("compare discovery.relabel and stage.label_drop of Alloy's configuration with the defaults of tailwatch"),
         }
     }
 }
 
-fn judge_lines(answer: &Value, context: &StackContext) -> Arrival {
+fn judge_lines(answer: &Value, context: &StackContext) -> Delivery {
     judge_streams(&lines(answer), writers(context), context.namespace())
 }
 
-fn judge_streams(found: &[(&Value, &str)], writers: &[Writer], namespace: &str) -> Arrival {
+fn judge_streams(found: &[(&Value, &str)], writers: &[Writer], namespace: &str) -> Delivery {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (labels, _) in found {
         *counts.entry(labels["pod"].as_str().unwrap_or_default()).or_default() += 1;
     }
-    let of = |wanted: fn(usize) -> bool| -> Vec<String> {
-        let count = |writer: &&Writer| wanted(counts.get(writer.pod.as_str()).copied().unwrap_or_default());
+    let of = |matches: fn(usize) -> bool| -> Vec<String> {
+        let count = |writer: &&Writer| matches(counts.get(writer.pod.as_str()).copied().unwrap_or_default());
         writers.iter().filter(count).map(|writer| format!("node {}", writer.node)).collect()
     };
-    // A line without the pod's name is still a line that came.
+    // A line without the pod's name counts as delivered.
     if found.len() < writers.len() {
-        return Arrival::Missing(of(|count| count == 0));
+        return Delivery::Missing(of(|count| count == 0));
     }
     for (labels, _) in found {
         let pod = labels["pod"].as_str().unwrap_or_default();
         let Some(writer) = writers.iter().find(|writer| writer.pod == pod) else {
-            return Arrival::Labels("a line has no label pod".into());
+            return Delivery::Labels("a line has no label pod".into());
         };
-        let wanted = [("namespace", namespace), ("node", writer.node.as_str()), ("container", CONTAINER)];
-        let wrong = wanted.iter().find(|(label, value)| labels[*label] != *value);
+        let expected = [("namespace", namespace), ("node", writer.node.as_str()), ("container", CONTAINER)];
+        let wrong = expected.iter().find(|(label, value)| labels[*label] != *value);
         if let Some((label, value)) = wrong {
             let is = labels[*label].as_str().map_or_else(|| "missing".to_owned(), |found| format!("`{found}`"));
-            return Arrival::Labels(format!("label {label} of pod {pod} is {is}, not `{value}`"));
+            return Delivery::Labels(format!("label {label} of pod {pod} is {is}, not `{value}`"));
         }
     }
     let several = of(|count| count > 1);
-    if several.is_empty() { Arrival::All } else { Arrival::Several(several) }
+    if several.is_empty() { Delivery::All } else { Delivery::Several(several) }
 }
 
-/// What Alloy's own counters say of lines that it read and Loki lacks.
-async fn complaints(context: &StackContext) -> String {
-    let mut said = String::new();
+/// Why Loki lacks lines that Alloy read, from Alloy's counters.
+async fn drop_reasons(context: &StackContext) -> String {
+    let mut detail = String::new();
     for writer in writers(context) {
         let alloy = context.cluster.pod_on(&writer.node, (context.namespace(), ALLOY_PODS)).await;
         let Ok(Some(alloy)) = alloy else { continue };
         let Ok(metrics) = get_alloy(context, &alloy, "/metrics").await else { continue };
-        said = complaint(&metrics).map(|words| format!("; {words}")).unwrap_or_default();
-        if !said.is_empty() {
+        detail = drop_reason(&metrics).map(|reason| format!("; {reason}")).unwrap_or_default();
+        if !detail.is_empty() {
             break;
         }
     }
-    said
+    detail
 }
 
 /// Counters of loki.write and loki.process (Alloy's reference of both components).
-fn complaint(metrics: &str) -> Option<String> {
+fn drop_reason(metrics: &str) -> Option<String> {
     let rows = [
-        ("loki_write_dropped_entries_total", "since it started, Alloy gave up {} lines that Loki did not take"),
-        ("loki_write_batch_retries_total", "since it started, Alloy has tried a push again {} times"),
-        ("loki_process_dropped_lines_total", "since it started, Alloy's own processing dropped {} lines"),
+        ("loki_write_dropped_entries_total", "since its start, Alloy dropped {} lines that Loki did not accept"),
+        ("loki_write_batch_retries_total", "since its start, Alloy has retried {} pushes"),
+        ("loki_process_dropped_lines_total", "since its start, Alloy's processing stages dropped {} lines"),
     ];
-    rows.iter().find_map(|(name, words)| {
+    rows.iter().find_map(|(name, text)| {
         let count = sum(metrics, name, "");
-        (count > 0.0).then(|| words.replace("{}", &format!("{count:.0}")))
+        (count > 0.0).then(|| text.replace("{}", &format!("{count:.0}")))
     })
 }
 
@@ -255,11 +259,11 @@ pub(super) async fn shown(context: &StackContext) -> Finding {
     let path = format!("/api/datasources/proxy/uid/loki{}", search(context));
     let answer: Result<Value, String> = context.json(GRAFANA, 80, &path).await;
     not_yet(answer.map(|answer| {
-        let (found, wanted) = (lines(&answer).len(), writers(context).len());
-        if found >= wanted {
-            Finding::pass(format!("{found} of {wanted}, through its data source"))
+        let (found, expected) = (lines(&answer).len(), writers(context).len());
+        if found >= expected {
+            Finding::pass(format!("{found} of {expected}, through the data source"))
         } else {
-            Finding::not_yet(format!("it shows {found} of {wanted}"))
+            Finding::not_yet(format!("it shows {found} of {expected}"))
         }
     }))
 }
@@ -290,12 +294,12 @@ mod tests {
             let found: Vec<(&Value, &str)> = found.iter().map(|labels| (*labels, "line")).collect();
             judge_streams(&found, &writers, "m")
         };
-        assert_eq!(judged(&[&a, &b]), Arrival::All);
-        assert_eq!(judged(&[&a]), Arrival::Missing(vec!["node node-1".into()]));
-        assert_eq!(judged(&[&a, &b, &b]), Arrival::Several(vec!["node node-1".into()]));
+        assert_eq!(judged(&[&a, &b]), Delivery::All);
+        assert_eq!(judged(&[&a]), Delivery::Missing(vec!["node node-1".into()]));
+        assert_eq!(judged(&[&a, &b, &b]), Delivery::Several(vec!["node node-1".into()]));
         let bare = json!({"namespace": "m", "pod": "probe-b", "container": "probe"});
         let wrong = "label node of pod probe-b is missing, not `node-1`";
-        assert_eq!(judged(&[&a, &bare]), Arrival::Labels(wrong.into()));
+        assert_eq!(judged(&[&a, &bare]), Delivery::Labels(wrong.into()));
     }
 
     #[test]
@@ -304,9 +308,9 @@ mod tests {
             loki_source_file_read_lines_total{component_id=\"x\",path=\"/var/log/pods/m_probe-a_1-2/probe/0.log\"} 1\n\
             loki_source_file_read_lines_total{component_id=\"x\",path=\"/var/log/pods/m_probe-b_1-2/probe/0.log\"} 0\n\
             loki_write_batch_retries_total{host=\"loki\"} 3\n";
-        assert_eq!(read_of(metrics, "m", "probe-a"), 1.0);
-        assert_eq!(read_of(metrics, "m", "probe-b"), 0.0);
-        assert_eq!(complaint(metrics).as_deref(), Some("since it started, Alloy has tried a push again 3 times"));
-        assert_eq!(complaint("loki_write_dropped_entries_total 0\n"), None);
+        assert_eq!(lines_read(metrics, "m", "probe-a"), 1.0);
+        assert_eq!(lines_read(metrics, "m", "probe-b"), 0.0);
+        assert_eq!(drop_reason(metrics).as_deref(), Some("since its start, Alloy has retried 3 pushes"));
+        assert_eq!(drop_reason("loki_write_dropped_entries_total 0\n"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Loki and Alloy by themselves; the way of a line through both is `round_trip`.
+//! Loki and Alloy separately; `log_pipeline` follows a line through both.
 
 use serde_json::{Value, json};
 
@@ -22,8 +22,8 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("loki-ring", GROUP, "Loki's ingester is active in its ring", |context| Box::pin(ring(context)))
         .of(LOKI)
         .needs(&["loki-ready"])
-        .hint("see the log of pod loki-0; a volume that is full or read-only makes its ingester leave"),
-    Row::new("loki-stores-logs", GROUP, "a line that Loki takes is found again", |context| Box::pin(keeps(context)))
+        .hint("see the log of pod loki-0; a volume that is full or read-only makes the ingester leave the ring"),
+    Row::new("loki-stores-logs", GROUP, "Loki returns a line that was pushed to it", |context| Box::pin(stores(context)))
         .of(LOKI)
         .needs(&["loki-ready"])
         .hint("see the log of pod loki-0; 401 means that loki.auth_enabled is on"),
@@ -31,7 +31,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
         .of(LOKI)
         .needs(&["loki-ready"])
         .within(15)
-        .hint("look for loki.limits_config and loki.compactor under `values:`, then run `tailwatch install` again"),
+        .hint("check loki.limits_config and loki.compactor under `values:`, then run `tailwatch install` again"),
     Row::new("alloy-ready", GROUP, "Alloy is ready on every node, with healthy components", |context| {
         Box::pin(alloy(context))
     })
@@ -51,15 +51,15 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .needs(&["logs-written", "alloy-ready"])
     .within(60)
     .at(Hop::PodsAlloy)
-    .hint("see `kubectl -n NAMESPACE logs ds/alloy`; the pods' logs must lie below /var/log/pods, and discovery.kubernetes must name the node"),
+    .hint("see `kubectl -n NAMESPACE logs ds/alloy`; the pods' logs must be below /var/log/pods, and discovery.kubernetes must set the node"),
     Row::new("logs-delivered", GROUP, "each line is in Loki exactly once, with its labels", |context| {
-        Box::pin(log_pipeline::arrive(context))
+        Box::pin(log_pipeline::delivered(context))
     })
     .of("alloy")
     .needs(&["logs-collected", "loki-stores-logs"])
     .within(60)
     .at(Hop::AlloyLoki)
-    .hint("see `kubectl -n NAMESPACE logs ds/alloy` for refused pushes, compare loki.write's url with the Service loki, and see the NetworkPolicies"),
+    .hint("see `kubectl -n NAMESPACE logs ds/alloy` for rejected pushes, compare loki.write's url with the Service loki, and see the NetworkPolicies"),
     Row::new("logs-in-grafana", GROUP, "Grafana shows these lines", |context| Box::pin(log_pipeline::shown(context)))
         .of("alloy")
         .needs(&["logs-delivered", "grafana-reads-loki"])
@@ -80,7 +80,7 @@ async fn ring(context: &StackContext) -> Finding {
     not_yet(judge_ring(context).await)
 }
 
-/// `/ring` gives JSON when asked for it (dskit, ring/http.go): a shard for each ingester, with its state.
+/// `/ring` returns JSON for `Accept: application/json` (dskit, ring/http.go): a shard for each ingester, with its state.
 async fn judge_ring(context: &StackContext) -> Result<Finding, String> {
     let mut request = context.request(ForwardTarget::Service { name: LOKI.into(), port: 3100 }, "/ring");
     request.headers = vec![("Accept".to_owned(), "application/json".to_owned())];
@@ -88,28 +88,28 @@ async fn judge_ring(context: &StackContext) -> Result<Finding, String> {
     let ring: Value = read("Loki", &response)?;
     let shards = ring["shards"].as_array().cloned().unwrap_or_default();
     let text = |shard: &Value, key: &str| shard[key].as_str().unwrap_or_default().to_owned();
-    let away = shards.iter().find(|shard| shard["state"] != "ACTIVE");
-    Ok(match away {
+    let inactive = shards.iter().find(|shard| shard["state"] != "ACTIVE");
+    Ok(match inactive {
         Some(shard) => Finding::not_yet(format!("ingester {} is {}", text(shard, "id"), text(shard, "state"))),
         None if shards.is_empty() => Finding::not_yet("the ring is empty"),
         None => Finding::pass(format!("{} active", shards.len())),
     })
 }
 
-/// A line straight to Loki, without Alloy, and back (Loki HTTP API, push and query_range).
-async fn keeps(context: &StackContext) -> Finding {
-    not_yet(judge_keeping(context).await)
+/// Pushes a line to Loki without Alloy and queries it (Loki HTTP API, push and query_range).
+async fn stores(context: &StackContext) -> Finding {
+    not_yet(judge_storage(context).await)
 }
 
-async fn judge_keeping(context: &StackContext) -> Result<Finding, String> {
-    let mark = format!("direct-{:08x}", rand::random::<u32>());
+async fn judge_storage(context: &StackContext) -> Result<Finding, String> {
+    let text = format!("direct-{:08x}", rand::random::<u32>());
     let now = jiff::Timestamp::now().as_nanosecond().to_string();
-    let stream = json!({"stream": {"app": "tailwatch-verify"}, "values": [[now, format!("tailwatch-verify {mark}")]]});
+    let stream = json!({"stream": {"app": "tailwatch-verify"}, "values": [[now, format!("tailwatch-verify {text}")]]});
     let response = context.post((LOKI, 3100), "/loki/api/v1/push", &json!({"streams": [stream]})).await?;
     if response.status != 204 {
         return Err(answered("Loki", &response));
     }
-    let query = query("{app=\"tailwatch-verify\"}", &mark);
+    let query = query("{app=\"tailwatch-verify\"}", &text);
     for _ in 0..20 {
         let answer: Value = context.json(LOKI, 3100, &query).await?;
         if !lines(&answer).is_empty() {
@@ -117,17 +117,17 @@ async fn judge_keeping(context: &StackContext) -> Result<Finding, String> {
         }
         tokio::time::sleep(std::time::Duration::from_millis(250)).await;
     }
-    Err("it takes a line and does not find it".into())
+    Err("it accepts a line and does not return it".into())
 }
 
-/// Path of a query for lines of the last minutes that hold a text.
+/// Path of a query for lines of the last 10 minutes that contain a text.
 pub(super) fn query(selector: &str, text: &str) -> String {
     let expression = format!("{selector} |= \"{text}\"");
     let encoded: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
     format!("/loki/api/v1/query_range?query={encoded}&since=10m&limit=1000&direction=forward")
 }
 
-/// (labels, line) of everything that a query found.
+/// (labels, line) of each entry in a query's answer.
 pub(super) fn lines(answer: &Value) -> Vec<(&Value, &str)> {
     let streams = answer.pointer("/data/result").and_then(Value::as_array).into_iter().flatten();
     streams
@@ -138,8 +138,8 @@ pub(super) fn lines(answer: &Value) -> Vec<(&Value, &str)> {
         .collect()
 }
 
-/// `/config` is YAML with normalised durations (168h prints 1w); without the compactor's two keys the period
-/// deletes nothing.
+/// `/config` is YAML with normalised durations (168h prints 1w); without the compactor's two keys Loki deletes
+/// nothing.
 async fn retention(context: &StackContext) -> Finding {
     not_yet(judge_retention(context).await)
 }
@@ -150,23 +150,23 @@ async fn judge_retention(context: &StackContext) -> Result<Finding, String> {
         return Err(answered("Loki", &response));
     }
     let config: Value = serde_yaml::from_str(&response.body).map_err(|_| "Loki's /config is no YAML".to_owned())?;
-    let wanted =
+    let expected =
         context.value(LOKI, "/loki/limits_config/retention_period").and_then(Value::as_str).unwrap_or_default();
-    Ok(judge_config(&config, wanted))
+    Ok(judge_config(&config, expected))
 }
 
-fn judge_config(config: &Value, wanted: &str) -> Finding {
+fn judge_config(config: &Value, expected: &str) -> Finding {
     let text = |pointer: &str| config.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let found = text("/limits_config/retention_period");
     let period = |text: &str| text.parse::<RetentionPeriod>().ok();
-    if period(found).is_none() || period(found) != period(wanted) {
-        return Finding::fail(format!("retention_period is {found}, asked was {wanted}"));
+    if period(found).is_none() || period(found) != period(expected) {
+        return Finding::fail(format!("retention_period is {found}, expected {expected}"));
     }
     if config.pointer("/compactor/retention_enabled") != Some(&Value::Bool(true)) {
-        return Finding::fail("compactor.retention_enabled is off: nothing is ever deleted");
+        return Finding::fail("compactor.retention_enabled is off: Loki deletes nothing");
     }
     if text("/compactor/delete_request_store").is_empty() {
-        return Finding::fail("compactor.delete_request_store is not set: nothing is ever deleted");
+        return Finding::fail("compactor.delete_request_store is not set: Loki deletes nothing");
     }
     Finding::pass(format!("after {found}, by the compactor"))
 }
@@ -175,15 +175,15 @@ async fn alloy(context: &StackContext) -> Finding {
     not_yet(judge_alloy(context).await)
 }
 
-/// Pods that are asked; that all are ready the DaemonSet knows.
-const ASKED: u32 = 3;
+/// Pods that get a request; the DaemonSet's status reports the readiness of all.
+const SAMPLE: u32 = 3;
 
-/// Pods are asked one by one: the Service would always show one of them.
+/// One request per pod: the Service would always select the same one.
 async fn judge_alloy(context: &StackContext) -> Result<Finding, String> {
-    let words = |error: ClusterError| error.to_string();
+    let message = |error: ClusterError| error.to_string();
     let (set, pods) =
-        futures::try_join!(daemon_set(context), context.cluster.some_pods(context.namespace(), ALLOY_PODS, ASKED))
-            .map_err(words)?;
+        futures::try_join!(daemon_set(context), context.cluster.some_pods(context.namespace(), ALLOY_PODS, SAMPLE))
+            .map_err(message)?;
     let set = set.ok_or("there is no DaemonSet alloy")?;
     let count = |path: &str| set.pointer(path).and_then(Value::as_u64).unwrap_or_default();
     let (ready, desired) = (count("/status/numberReady"), count("/status/desiredNumberScheduled"));
@@ -192,31 +192,32 @@ async fn judge_alloy(context: &StackContext) -> Result<Finding, String> {
     }
     let mut components = 0;
     for pod in &pods {
-        components = ask_alloy(context, pod).await?;
+        components = healthy_components(context, pod).await?;
     }
-    Ok(Finding::pass(format!("{ready} pods; {} asked, {components} components each", pods.len())))
+    Ok(Finding::pass(format!("{ready} pods; {} tested, {components} components each", pods.len())))
 }
 
 pub(super) async fn daemon_set(context: &StackContext) -> Result<Option<Value>, ClusterError> {
     context.live("apps/v1", "DaemonSet", "alloy").await
 }
 
-/// GET of an Alloy pod's own HTTP server.
+/// GET from an Alloy pod's HTTP server.
 pub(super) async fn get_alloy(context: &StackContext, pod: &str, path: &str) -> Result<String, String> {
     let target = ForwardTarget::Pod { name: pod.to_owned(), port: 12345 };
     let response = context.exchange(context.request(target, path)).await.map_err(|error| error.to_string())?;
     if response.status == 200 { Ok(response.body) } else { Err(answered(&format!("pod {pod}"), &response)) }
 }
 
-/// Number of components, all healthy.
-async fn ask_alloy(context: &StackContext, pod: &str) -> Result<usize, String> {
+/// The number of components, all healthy.
+async fn healthy_components(context: &StackContext, pod: &str) -> Result<usize, String> {
     get_alloy(context, pod, "/-/ready").await?;
     let answer = get_alloy(context, pod, "/api/v0/web/components").await?;
     let components: Vec<Value> = serde_json::from_str(&answer).map_err(|_| format!("pod {pod} lists no components"))?;
-    let sick = components.iter().find(|component| component.pointer("/health/state") != Some(&Value::from("healthy")));
-    match sick {
-        Some(sick) => {
-            let text = |path: &str| sick.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let unhealthy =
+        components.iter().find(|component| component.pointer("/health/state") != Some(&Value::from("healthy")));
+    match unhealthy {
+        Some(unhealthy) => {
+            let text = |path: &str| unhealthy.pointer(path).and_then(Value::as_str).unwrap_or_default();
             Err(format!(
                 "component {} of pod {pod} is {}: {}",
                 text("/localID"),
@@ -234,7 +235,7 @@ mod tests {
     use crate::check::row::State;
 
     #[test]
-    fn a_period_alone_is_no_retention() {
+    fn retention_needs_the_period_and_the_compactor() {
         let config = |period: &str, enabled: bool, store: &str| {
             json!({"limits_config": {"retention_period": period}, "table_manager": {"retention_period": "0s"},
                    "compactor": {"retention_enabled": enabled, "delete_request_store": store}})

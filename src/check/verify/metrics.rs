@@ -1,5 +1,5 @@
-//! The metrics path: Prometheus ready, keeping what was asked, knowing and reaching its targets, with fresh samples
-//! and its rules loaded.
+//! The metrics path: Prometheus is ready, has the configured retention, knows and reaches its targets, has fresh samples
+//! and has loaded its rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
         Box::pin(retention(context))
     })
     .needs(&["prometheus-ready"])
-    .hint("look for prometheus.prometheusSpec.retention under `values:`, then run `tailwatch install` again"),
+    .hint("check prometheus.prometheusSpec.retention under `values:`, then run `tailwatch install` again"),
     Row::new(
         "prometheus-targets-known",
         METRICS,
@@ -47,19 +47,19 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .needs(&["prometheus-targets-up"])
     .within(130)
     .at(Hop::TargetsPrometheus)
-    .hint("look for slow scrapes: `scrape_duration_seconds` in Prometheus, and the log of its pod"),
+    .hint("check for slow scrapes: `scrape_duration_seconds` in Prometheus, and the log of its pod"),
     Row::new("prometheus-rules-loaded", METRICS, "Prometheus has loaded every rule of the stack, and none fails", |context| {
         Box::pin(rules(context))
     })
     .needs(&["prometheus-ready"])
     .within(90)
     .hint("see the log of the operator: `kubectl -n NAMESPACE logs deploy/kube-prometheus-stack-operator`"),
-    Row::new("rules-admitted", METRICS, "the admission webhook takes a good PrometheusRule and refuses a bad one", |context| {
+    Row::new("rules-admitted", METRICS, "the admission webhook accepts a valid PrometheusRule and rejects an invalid one", |context| {
         Box::pin(admission(context))
     })
     .within(15)
     .warns()
-    .hint("the API server must reach port 10250 of the operator's pod: see firewall rules of the control plane and the NetworkPolicies; until then a bad rule is found out by the operator's log only"),
+    .hint("the API server must reach port 10250 of the operator's pod: see the control plane's firewall rules and the NetworkPolicies; until then only the operator's log reports an invalid rule"),
 ];
 
 /// `/-/ready` is 200 once the write-ahead log is replayed (prometheus.io, Management API).
@@ -79,23 +79,23 @@ async fn retention(context: &StackContext) -> Finding {
 async fn judge_retention(context: &StackContext) -> Result<Finding, String> {
     let information: Value = context.json(PROMETHEUS, 9090, "/api/v1/status/runtimeinfo").await?;
     let found = information.pointer("/data/storageRetention").and_then(Value::as_str).unwrap_or_default();
-    let wanted = context.value("kube-prometheus-stack", "/prometheus/prometheusSpec/retention");
-    let wanted = wanted.and_then(Value::as_str).unwrap_or_default();
+    let expected = context.value("kube-prometheus-stack", "/prometheus/prometheusSpec/retention");
+    let expected = expected.and_then(Value::as_str).unwrap_or_default();
     let size = context.value("kube-prometheus-stack", "/prometheus/prometheusSpec/retentionSize");
     let size = size.and_then(Value::as_str);
-    Ok(if keeps(found, wanted, size) {
+    Ok(if retention_matches(found, expected, size) {
         Finding::pass(found)
     } else {
         let size = size.map(|size| format!(" or {size}")).unwrap_or_default();
-        Finding::fail(format!("it keeps {found}, asked was {wanted}{size}"))
+        Finding::fail(format!("its retention is {found}, expected {expected}{size}"))
     })
 }
 
-fn keeps(found: &str, wanted: &str, size: Option<&str>) -> bool {
+fn retention_matches(found: &str, expected: &str, size: Option<&str>) -> bool {
     let mut parts = found.split(" or ");
     let period = |text: &str| text.parse::<RetentionPeriod>().ok();
-    let same_period = parts.next().and_then(period).is_some_and(|found| Some(found) == period(wanted));
-    // The size is shown as a whole number of its largest unit; only its presence is judged.
+    let same_period = parts.next().and_then(period).is_some_and(|found| Some(found) == period(expected));
+    // Prometheus rounds the size to its largest unit, so only its presence is compared.
     same_period && parts.next().is_some() == size.is_some()
 }
 
@@ -104,10 +104,10 @@ async fn rules(context: &StackContext) -> Finding {
 }
 
 /// The operator writes each PrometheusRule to a file `<namespace>-<name>-<uid>.yaml` (prometheus-operator,
-/// pkg/prometheus/rules.go); `/api/v1/rules` gives each group with its file and each rule's health.
+/// pkg/prometheus/rules.go); `/api/v1/rules` returns each group with its file and each rule's health.
 async fn judge_rules(context: &StackContext) -> Result<Finding, String> {
     let answer: Value = context.json(PROMETHEUS, 9090, "/api/v1/rules").await?;
-    let wanted: Vec<(String, BTreeSet<String>)> = context
+    let expected: Vec<(String, BTreeSet<String>)> = context
         .objects("PrometheusRule")
         .into_iter()
         .map(|(namespace, rule)| {
@@ -116,17 +116,17 @@ async fn judge_rules(context: &StackContext) -> Result<Finding, String> {
             (file, groups.filter_map(|group| group["name"].as_str().map(str::to_owned)).collect())
         })
         .collect();
-    Ok(judge_groups(&answer["data"]["groups"], &wanted))
+    Ok(judge_groups(&answer["data"]["groups"], &expected))
 }
 
-fn judge_groups(groups: &Value, wanted: &[(String, BTreeSet<String>)]) -> Finding {
+fn judge_groups(groups: &Value, expected: &[(String, BTreeSet<String>)]) -> Finding {
     let groups: Vec<&Value> = groups.as_array().into_iter().flatten().collect();
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
-    let stands = |file: &str, name: &str| {
+    let is_loaded = |file: &str, name: &str| {
         groups.iter().any(|group| group["name"] == name && text(group, "file").contains(&format!("/{file}")))
     };
     let missing: Vec<String> =
-        wanted.iter().flat_map(|(file, names)| names.iter().filter(|name| !stands(file, name)).cloned()).collect();
+        expected.iter().flat_map(|(file, names)| names.iter().filter(|name| !is_loaded(file, name)).cloned()).collect();
     if !missing.is_empty() {
         return Finding::not_yet(format!("not loaded: {}", some_of(&missing)));
     }
@@ -147,7 +147,7 @@ async fn admission(context: &StackContext) -> Finding {
     not_yet(judge_admission(context).await)
 }
 
-/// The webhook's failurePolicy is Ignore, so that what it lets pass proves nothing; what it refuses does.
+/// The webhook's failurePolicy is Ignore: only a rejection proves that the API server reaches it.
 async fn judge_admission(context: &StackContext) -> Result<Finding, String> {
     let rule = |expression: &str| {
         json!({
@@ -156,14 +156,14 @@ async fn judge_admission(context: &StackContext) -> Result<Finding, String> {
             "spec": {"groups": [{"name": "tailwatch-verify", "rules": [{"record": "tailwatch:verify", "expr": expression}]}]},
         })
     };
-    let (good, bad) = (rule("vector(1)"), rule("sum("));
-    let (good, bad) = tokio::join!(context.cluster.would_create(&good), context.cluster.would_create(&bad));
-    Ok(match (good, bad) {
+    let (valid, invalid) = (rule("vector(1)"), rule("sum("));
+    let (valid, invalid) = tokio::join!(context.cluster.would_create(&valid), context.cluster.would_create(&invalid));
+    Ok(match (valid, invalid) {
         (Err(error), _) => {
-            Finding::not_yet(format!("a good rule is refused: {}", crate::check::https_client::words(&error)))
+            Finding::not_yet(format!("a valid rule is rejected: {}", crate::check::https_client::with_causes(&error)))
         }
-        (Ok(()), Ok(())) => Finding::not_yet("a bad rule is let pass: the API server does not reach the webhook"),
-        (Ok(()), Err(_)) => Finding::pass("`sum(` is refused"),
+        (Ok(()), Ok(())) => Finding::not_yet("an invalid rule is admitted: the API server does not reach the webhook"),
+        (Ok(()), Err(_)) => Finding::pass("`sum(` is rejected"),
     })
 }
 
@@ -190,26 +190,26 @@ mod tests {
     use crate::check::row::State;
 
     #[test]
-    fn retention_is_compared_as_a_length_not_as_text() {
-        assert!(keeps("15d or 45GiB", "15d", Some("45GiB")));
-        assert!(keeps("2w", "14d", None));
-        assert!(!keeps("10d", "15d", None));
-        assert!(!keeps("15d", "15d", Some("45GiB")), "the size is missing");
-        assert!(!keeps("", "15d", None));
+    fn retention_is_compared_as_a_duration() {
+        assert!(retention_matches("15d or 45GiB", "15d", Some("45GiB")));
+        assert!(retention_matches("2w", "14d", None));
+        assert!(!retention_matches("10d", "15d", None));
+        assert!(!retention_matches("15d", "15d", Some("45GiB")), "the size is missing");
+        assert!(!retention_matches("", "15d", None));
     }
 
     #[test]
     fn a_group_counts_only_in_its_own_file() {
-        let wanted = [("monitoring-general-".to_owned(), BTreeSet::from(["general.rules".to_owned()]))];
+        let expected = [("monitoring-general-".to_owned(), BTreeSet::from(["general.rules".to_owned()]))];
         let groups = |file: &str, health: &str| {
             json!([{"name": "general.rules", "file": file,
                     "rules": [{"name": "Watchdog", "health": health, "lastError": "bad matrix"}]}])
         };
         let file = "/etc/prometheus/rules/rulefiles-0/monitoring-general-1a2b.yaml";
-        assert_eq!(judge_groups(&groups(file, "ok"), &wanted), Finding::pass("1 rules in 1 groups"));
-        let other = judge_groups(&groups("/etc/prometheus/rules/x/other-general-1.yaml", "ok"), &wanted);
+        assert_eq!(judge_groups(&groups(file, "ok"), &expected), Finding::pass("1 rules in 1 groups"));
+        let other = judge_groups(&groups("/etc/prometheus/rules/x/other-general-1.yaml", "ok"), &expected);
         assert_eq!(other, Finding::not_yet("not loaded: general.rules"));
-        let failing = judge_groups(&groups(file, "err"), &wanted);
+        let failing = judge_groups(&groups(file, "err"), &expected);
         assert_eq!((failing.state, failing.detail.as_str()), (State::NotYet, "failing: Watchdog (bad matrix)"));
     }
 }

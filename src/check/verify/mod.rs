@@ -1,5 +1,5 @@
-//! The checks of the installed stack, with real requests: through the API server's port-forward, and through the
-//! tailnet where this machine is on it.
+//! The checks of the installed stack, with real requests: through the API server's port-forward, and over the tailnet
+//! if this machine is on it.
 
 mod alerts;
 mod cached;
@@ -39,12 +39,12 @@ use scrape_targets::Target;
 
 /// How long one exchange with a component may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the API server may answer nothing: one that is restarted is waited for.
+/// How long the API server may not answer: long enough for a restart.
 const SILENCE_LIMIT: Duration = Duration::from_secs(25);
-/// How long the API server may take to answer after the checks, where it may be away.
+/// How long the API server may take to answer after the checks, if it may be unreachable.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// What the checks look at.
+/// The cluster, the settings and the installed stack that the checks read.
 pub struct StackContext {
     cluster: Cluster,
     settings: Settings,
@@ -53,18 +53,18 @@ pub struct StackContext {
     targets: Recent<Vec<Target>>,
     expected: Recent<service_monitors::Expected>,
     probes: Probes,
-    /// Nodes to which probes were sent that write a line.
+    /// Nodes with a probe job that writes a line.
     nodes: OnceCell<Vec<String>>,
     writers: OnceLock<Vec<Writer>>,
-    /// Whether the probe that knocks at Grafana was sent.
+    /// Set once the probe job of the unauthorized client was created.
     unauthorized_client: OnceCell<()>,
 }
 
-/// What should stand and what stands.
+/// The expected releases and the manifests that helm installed.
 pub struct Installed {
-    /// Releases that should stand, with what to wait for.
+    /// The expected releases, with what to wait for.
     pub releases: Vec<Release>,
-    /// Objects of each release's manifest, by release name.
+    /// The objects of each installed release's manifest, by release name.
     pub manifests: BTreeMap<String, Vec<Value>>,
 }
 
@@ -76,40 +76,40 @@ pub(super) fn rows() -> Vec<&'static Row<StackContext>> {
 }
 
 /// Runs the checks, sends `checks-started` and a `check-finished` for each, and returns the results in the order of
-/// the report; `None` where it is cancelled. What was made for it is taken away in any case.
+/// the report; `None` if it is cancelled. Deletes the probe jobs in any case.
 pub async fn run(context: &StackContext, events: &Events, cancel: &CancellationToken) -> Option<Vec<CheckResult>> {
     let rows = rows();
     let checks = tokio::select! {
         checks = runner::run(&rows, context, Some(events)) => Some(checks),
         () = cancel.cancelled() => {
-            events.send(Event::Notice { message: "stopping: the probe pods are removed first".into(), hint: None });
+            events.send(Event::Notice { message: "stopping after the probe pods are removed".into(), hint: None });
             None
         }
     };
-    // An API server that does not answer is not waited for once more.
-    let is_doubtful = checks.is_none() || context.cluster.silent_since().is_some();
-    let is_left = is_doubtful && !context.cluster.answers_within(ANSWER).await;
+    // Deleting would wait again for an API server that does not answer.
+    let may_be_silent = checks.is_none() || context.cluster.silent_since().is_some();
+    let is_silent = may_be_silent && !context.cluster.answers_within(ANSWER).await;
     let cleared = async {
-        if is_left {
+        if is_silent {
             return Err(context.cluster.silent(ANSWER));
         }
         context.probes.clear(&context.cluster, context.namespace()).await
     };
     if let Err(error) = cleared.await {
         let message = format!(
-            "the probe pods of this verification could not be removed; the cluster removes them in minutes: {error}"
+            "the probe pods of this verification could not be removed; the cluster removes them within minutes: {error}"
         );
         events.send(Event::Notice { message, hint: None });
     }
     checks
 }
 
-/// What a run checks that has changed nothing: everything that can be told without making something in the cluster.
+/// The checks of a run that has changed nothing: those that create no object in the cluster.
 pub fn unchanged() -> Selection {
-    const MAKING: [&str; 3] = ["rules-admitted", "logs-written", "grafana-network-policy"];
+    const CREATING: [&str; 3] = ["rules-admitted", "logs-written", "grafana-network-policy"];
     Selection {
-        skipped: MAKING.map(str::to_owned).into(),
-        because: "since nothing was changed; `tailwatch verify` makes it",
+        skipped: CREATING.map(str::to_owned).into(),
+        because: "since nothing was changed; `tailwatch verify` runs it",
         ..Selection::default()
     }
 }
@@ -119,7 +119,7 @@ pub fn ids() -> Vec<&'static str> {
     rows().iter().map(|row| row.id).collect()
 }
 
-/// The first id that no check has, with the nearest one that exists.
+/// The first unknown id, with the nearest known one.
 pub fn unknown(only: &[String]) -> Option<(String, Option<String>)> {
     let known = ids();
     let unknown = only.iter().find(|id| !known.contains(&id.as_str()))?;
@@ -146,7 +146,7 @@ impl Subject for StackContext {
 }
 
 impl StackContext {
-    /// For a look at one stack.
+    /// A context without any answers yet.
     pub fn new(cluster: Cluster, settings: Settings, installed: Installed, selection: Selection) -> StackContext {
         StackContext {
             cluster,
@@ -162,13 +162,13 @@ impl StackContext {
         }
     }
 
-    /// A value of a release as it was wanted, by JSON pointer; the user's own `values:` are in it.
+    /// An expected value of a release, by JSON pointer; includes the user's `values:`.
     fn value(&self, component: &str, pointer: &str) -> Option<&Value> {
         let mut releases = self.installed.releases.iter();
         releases.find(|release| release.component.as_str() == component)?.values.pointer(pointer)
     }
 
-    /// Objects of a kind in the manifests, each with the namespace it stands in.
+    /// Objects of a kind in the manifests, each with its namespace.
     fn objects(&self, kind: &str) -> Vec<(&str, &Value)> {
         let mut found = Vec::new();
         for release in &self.installed.releases {
@@ -186,7 +186,7 @@ impl StackContext {
         self.exchange(self.request(ForwardTarget::Service { name: service.into(), port }, path)).await
     }
 
-    /// A GET that may be changed before it is made.
+    /// A GET that the caller may change before it is sent.
     fn request(&self, target: ForwardTarget, path: &str) -> ForwardRequest {
         ForwardRequest {
             namespace: self.namespace().to_owned(),
@@ -208,7 +208,7 @@ impl StackContext {
         self.exchange(request).await.map_err(|error| error.to_string())
     }
 
-    /// An object of the stack's namespace as it stands.
+    /// A live object of the stack's namespace.
     async fn live(&self, api_version: &str, kind: &str, name: &str) -> Result<Option<Value>, ClusterError> {
         let reference = ObjectRef {
             api_version: api_version.into(),
@@ -223,20 +223,19 @@ impl StackContext {
         self.cluster.forward(&request).await
     }
 
-    /// JSON of a 200 answer, or why there is none.
+    /// The JSON of a 200 answer, or an error message.
     async fn json<T: DeserializeOwned>(&self, service: &str, port: u16, path: &str) -> Result<T, String> {
         let response = self.get(service, port, path).await.map_err(|error| error.to_string())?;
         read(service, &response)
     }
 }
 
-/// JSON of a 200 answer, or why there is none.
+/// The JSON of a 200 answer, or an error message.
 fn read<T: DeserializeOwned>(service: &str, response: &ForwardResponse) -> Result<T, String> {
     if response.status != 200 {
         return Err(answered(service, response));
     }
-    serde_json::from_str(&response.body)
-        .map_err(|_| format!("{service} did not answer with the JSON that was expected"))
+    serde_json::from_str(&response.body).map_err(|_| format!("{service} did not answer with the expected JSON"))
 }
 
 /// `loki answers 503: Ingester not ready`
@@ -248,7 +247,7 @@ fn answered(service: &str, response: &ForwardResponse) -> String {
     }
 }
 
-/// A few of many, for a sentence.
+/// The first five, and how many more there are.
 fn some_of<T: AsRef<str>>(all: &[T]) -> String {
     first_of(all, 5)
 }
@@ -258,12 +257,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_unchanged_stack_is_spared_exists() {
+    fn the_skipped_checks_of_an_unchanged_stack_exist() {
         assert_eq!(unknown(&unchanged().skipped), None);
     }
 
     #[test]
-    fn ids_are_unique_and_needs_stand_among_them() {
+    fn ids_are_unique_and_needs_exist() {
         let rows = rows();
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         for (position, row) in rows.iter().enumerate() {

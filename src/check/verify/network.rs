@@ -1,4 +1,4 @@
-//! What stands before oauth2-proxy and behind it: Grafana's name on the tailnet, its certificate, and the network around
+//! The network before and behind oauth2-proxy: Grafana's name on the tailnet, its certificate, and the NetworkPolicy of
 //! Grafana.
 
 use serde_json::Value;
@@ -11,24 +11,25 @@ use crate::check::runner::Subject as _;
 use crate::check::verify::StackContext;
 use crate::check::verify::grafana::GRAFANA;
 use crate::check::verify::oauth2_proxy::GROUP;
-use crate::check::verify::probe_jobs::{ProbeJob, ended, trouble};
+use crate::check::verify::probe_jobs::{ProbeJob, ended, reason};
 use crate::cluster::ClusterError;
 use crate::event::Hop;
 
-/// Certificates of the tailnet last 90 days and are renewed with 30 left (tailscale, ipn/ipnlocal/cert.go).
-const RENEWED_BY: i64 = 14;
-/// Last part of the name of the probe that knocks at Grafana.
-const UNAUTHORIZED_CLIENT: &str = "intruder";
+/// Days left below which a renewal has failed: certificates of the tailnet are valid for 90 days and are renewed with
+/// 30 left (tailscale, ipn/ipnlocal/cert.go).
+const RENEWAL_OVERDUE: i64 = 14;
+/// Last part of the name of the probe job that requests Grafana.
+const UNAUTHORIZED_CLIENT: &str = "unauthorized-client";
 
 pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("grafana-network-policy", GROUP, "a pod that is neither oauth2-proxy nor Prometheus does not reach Grafana", |context| {
-        Box::pin(guarded(context))
+        Box::pin(blocked(context))
     })
     .needs(&["grafana-healthy"])
     .within(60)
     .at(Hop::Oauth2ProxyGrafana)
     .hint("any pod that reaches Grafana's port has access: use a network plugin that enforces NetworkPolicies (Calico, Cilium, …), and see `kubectl -n NAMESPACE get networkpolicies`"),
-    Row::new("address-assigned", GROUP, "the tailnet has given Grafana its address", |context| {
+    Row::new("address-assigned", GROUP, "the Ingress of Grafana has its address on the tailnet", |context| {
         Box::pin(address(context))
     })
     .within(60)
@@ -43,55 +44,55 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .hint("see the log of the Ingress' proxy: `kubectl -n tailscale logs -l tailscale.com/parent-resource=grafana`"),
 ];
 
-/// `wget` of BusyBox gives up after `-T` seconds; a policy that is enforced drops the packets, some plugins refuse.
-async fn guarded(context: &StackContext) -> Finding {
-    not_yet(judge_guard(context).await)
+/// BusyBox' `wget` times out after `-T` seconds; network plugins drop denied packets, some reject them.
+async fn blocked(context: &StackContext) -> Finding {
+    not_yet(judge_blocked(context).await)
 }
 
-async fn judge_guard(context: &StackContext) -> Result<Finding, String> {
-    let words = |error: ClusterError| error.to_string();
+async fn judge_blocked(context: &StackContext) -> Result<Finding, String> {
+    let message = |error: ClusterError| error.to_string();
     match context.unauthorized_client.get_or_try_init(|| request_from_pod(context)).await {
         Ok(()) => {}
-        Err(ClusterError::Forbidden { message }) => return Ok(Finding::skip(format!("not allowed here: {message}"))),
+        Err(ClusterError::Forbidden { message }) => return Ok(Finding::skip(format!("permission denied: {message}"))),
         Err(error) => return Err(error.to_string()),
     }
-    let pods = context.probes.pods(&context.cluster, context.namespace()).await.map_err(words)?;
-    let ours = |pod: &&Value| name_of(pod).contains(UNAUTHORIZED_CLIENT);
-    let Some(pod) = pods.iter().find(ours) else { return Err("no pod was made".into()) };
-    let log = context.cluster.log_of(context.namespace(), name_of(pod)).await.map_err(words)?;
+    let pods = context.probes.pods(&context.cluster, context.namespace()).await.map_err(message)?;
+    let of_client = |pod: &&Value| name_of(pod).contains(UNAUTHORIZED_CLIENT);
+    let Some(pod) = pods.iter().find(of_client) else { return Err("no pod was created".into()) };
+    let log = context.cluster.log_of(context.namespace(), name_of(pod)).await.map_err(message)?;
     Ok(match ended(pod) {
-        None => Finding::not_yet(trouble(pod)),
+        None => Finding::not_yet(reason(pod)),
         Some(_) if log.contains(REACHED) => Finding::fail(
-            "a pod with no business there reached it: the network plugin of this cluster does not enforce NetworkPolicies, or another policy allows it",
+            "a probe pod reached it: the cluster's network plugin does not enforce NetworkPolicies, or another policy allows it",
         ),
         Some(_) if log.contains("bad address") => Finding::skip("the probe pod could not resolve the Service's name"),
-        Some(0) if log.contains(TURNED_AWAY) => Finding::pass("a probe pod was turned away"),
+        Some(0) if log.contains(BLOCKED) => Finding::pass("the probe pod did not reach it"),
         Some(code) => Finding::fail(format!("the probe pod ended with exit code {code}: {}", log.trim())),
     })
 }
 
 const REACHED: &str = "reached";
-const TURNED_AWAY: &str = "turned away";
+const BLOCKED: &str = "blocked";
 
 async fn request_from_pod(context: &StackContext) -> Result<(), ClusterError> {
     let deployment = context.live("apps/v1", "Deployment", GRAFANA).await?.unwrap_or_default();
     let spec = &deployment["spec"]["template"]["spec"];
-    // Of its containers the one that is Grafana: the sidecars have no wget.
+    // The image of Grafana's own container: those of the sidecars have no wget.
     let containers: Vec<Value> = spec["containers"].as_array().cloned().unwrap_or_default();
-    let own: Vec<Value> = containers.into_iter().filter(|container| container["name"] == "grafana").collect();
-    let like = serde_json::json!({"containers": own, "imagePullSecrets": spec.get("imagePullSecrets")});
+    let grafana: Vec<Value> = containers.into_iter().filter(|container| container["name"] == "grafana").collect();
+    let template = serde_json::json!({"containers": grafana, "imagePullSecrets": spec.get("imagePullSecrets")});
     let url = format!("http://{GRAFANA}.{}.svc:80/api/health", context.namespace());
-    let script = format!("wget -q -T 2 -O /dev/null {url} 2>&1 && echo {REACHED} || echo {TURNED_AWAY}");
+    let script = format!("wget -q -T 2 -O /dev/null {url} 2>&1 && echo {REACHED} || echo {BLOCKED}");
     let probe_job = ProbeJob {
         name: UNAUTHORIZED_CLIENT.into(),
         node: None,
         command: vec!["sh".into(), "-c".into(), script],
-        like: &like,
+        template: &template,
     };
-    context.probes.send(&context.cluster, context.namespace(), &[probe_job]).await
+    context.probes.create(&context.cluster, context.namespace(), &[probe_job]).await
 }
 
-/// A stale device of the same name makes it `grafana-1`, and then the issuer refuses the callback.
+/// A stale device of the same name makes it `grafana-1`; the issuer then rejects the callback URL.
 async fn address(context: &StackContext) -> Finding {
     let expected = context.settings.grafana_fqdn();
     match context.live("networking.k8s.io/v1", "Ingress", "grafana").await {
@@ -99,8 +100,8 @@ async fn address(context: &StackContext) -> Finding {
         Ok(None) => Finding::fail("there is no Ingress grafana"),
         Ok(Some(ingress)) => match ingress.pointer("/status/loadBalancer/ingress/0/hostname").and_then(Value::as_str) {
             Some(found) if found == expected => Finding::pass(format!("https://{expected}/")),
-            Some(found) => Finding::fail(format!("the tailnet calls it {found}, expected {expected}")).hinting(
-                "another device has the name: remove it in the tailnet's admin console, then delete the Ingress' proxy so that it registers again",
+            Some(found) => Finding::fail(format!("its address is {found}, expected {expected}")).hinting(
+                "another device has the name: remove it in the tailnet's admin console, then delete the Ingress' proxy pod, which registers it again",
             ),
             None => Finding::not_yet("the Tailscale operator has not assigned it"),
         },
@@ -119,10 +120,10 @@ async fn from_tailnet(context: &StackContext) -> Finding {
             Err(why) => Finding::not_yet(why),
         },
         Err(error) => match https_client::certificate_trouble(&error) {
-            Some(trouble) => Finding::fail(trouble),
+            Some(reason) => Finding::fail(reason),
             None if error.is_timeout() => Finding::not_yet(format!("{url} does not answer")),
             None => Finding::skip(
-                "this machine is not on the tailnet, or does not resolve its names; oauth2-proxy was asked through a port-forward",
+                "this machine is not on the tailnet, or does not resolve its names; oauth2-proxy was tested through a port-forward",
             ),
         },
     }
@@ -134,19 +135,19 @@ fn judge_answer(response: &reqwest::Response, issuer: &str) -> Result<(), String
     if response.status() == 302 && host.as_deref() == Some(issuer) {
         return Ok(());
     }
-    Err(format!("it answers {}, expected was the way to {issuer}", response.status().as_u16()))
+    Err(format!("it answers {}, expected a redirect to {issuer}", response.status().as_u16()))
 }
 
 fn judge_certificate(days_left: Option<i64>) -> Finding {
     match days_left {
-        Some(days) if days < RENEWED_BY => Finding::warn(format!("its certificate ends in {days} days"))
-            .hinting("the tailnet's proxy renews it with 30 days left: see its log for what keeps it from that"),
+        Some(days) if days < RENEWAL_OVERDUE => Finding::warn(format!("its certificate expires in {days} days"))
+            .hinting("the tailnet's proxy renews it with 30 days left: see its log for the reason that it did not"),
         Some(days) => Finding::pass(format!("through the Ingress; its certificate is valid for {days} days")),
         None => Finding::pass("through the Ingress"),
     }
 }
 
-/// Whole days until a certificate (DER) ends.
+/// Whole days until a certificate (DER) expires.
 fn days_left(certificate: &[u8]) -> Option<i64> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let seconds = certificate.validity().not_after.timestamp() - jiff::Timestamp::now().as_second();
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_should_have_been_renewed_long_ago_is_a_warning() {
+    fn a_certificate_with_an_overdue_renewal_is_a_warning() {
         assert_eq!(judge_certificate(Some(13)).state, State::Warn);
         assert_eq!(judge_certificate(Some(14)).detail, "through the Ingress; its certificate is valid for 14 days");
         assert_eq!(judge_certificate(None).state, State::Pass);

@@ -1,5 +1,5 @@
-//! oauth2-proxy, asked through a port-forward as the tailnet's proxy would ask: whom it sends where, and that nobody
-//! gets past it. What stands before it and behind it is `surroundings`.
+//! oauth2-proxy, with the requests of the tailnet's proxy through a port-forward: its redirect to the issuer, and that
+//! it forwards nothing without a session. `network` checks the path before and behind it.
 
 use std::collections::BTreeMap;
 
@@ -22,35 +22,35 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new(
         "oauth2-proxy-redirect",
         GROUP,
-        "oauth2-proxy sends people to the asked issuer, as the asked client, and back to Grafana",
+        "oauth2-proxy redirects to the configured issuer, with the configured client, and back to Grafana",
         |context| Box::pin(redirects(context)),
     )
     .needs(&["oauth2-proxy-healthy"])
     .at(Hop::Oauth2ProxyIssuer)
-    .hint("compare the auth0 answers (`tailwatch answers show`) with the application in Auth0, and look for oauth2-proxy under `values:`"),
-    Row::new("oauth2-proxy-config", GROUP, "oauth2-proxy has the asked configuration, groups included", |context| {
+    .hint("compare the auth0 answers (`tailwatch answers show`) with the application in Auth0, and check oauth2-proxy under `values:`"),
+    Row::new("oauth2-proxy-config", GROUP, "oauth2-proxy has the configured settings, groups included", |context| {
         Box::pin(configured(context))
     })
     .within(1)
     .at(Hop::Oauth2ProxyIssuer)
-    .hint("it was edited: `tailwatch plan --diff` shows how, `tailwatch install` restores it"),
+    .hint("the object was edited: `tailwatch plan --diff` shows the change, `tailwatch install` restores it"),
     Row::new("oauth2-proxy-login-required", GROUP, "oauth2-proxy forwards no request to Grafana without a session", |context| {
-        Box::pin(closed(context))
+        Box::pin(login_required(context))
     })
     .needs(&["oauth2-proxy-healthy"])
     .within(15)
     .at(Hop::Oauth2ProxyGrafana)
-    .hint("look for skip_auth_routes or other exemptions of oauth2-proxy under `values:`"),
+    .hint("check skip_auth_routes and other exemptions of oauth2-proxy under `values:`"),
     Row::new("oauth2-proxy-spoofed-headers", GROUP, "oauth2-proxy rejects forged headers and cookies", |context| {
-        Box::pin(unforgeable(context))
+        Box::pin(spoofed_headers(context))
     })
     .needs(&["oauth2-proxy-login-required"])
     .within(15)
     .at(Hop::Oauth2ProxyGrafana)
-    .hint("look for skip_jwt_bearer_tokens, htpasswd_file, trusted_ips or alpha configuration of oauth2-proxy under `values:`"),
+    .hint("check skip_jwt_bearer_tokens, htpasswd_file, trusted_ips and alpha configuration of oauth2-proxy under `values:`"),
 ];
 
-/// As the tailnet's proxy would ask: with its headers, so that nothing but the sign-in is tested.
+/// A request with the headers of the tailnet's proxy.
 async fn request_as_proxy(
     context: &StackContext,
     path: &str,
@@ -97,15 +97,15 @@ struct Expected<'a> {
     redirect_uri: String,
 }
 
-/// Parameters that have to be there, whatever they are (RFC 6749, RFC 7636, OpenID Connect Core).
+/// Parameters that must be present with any value (RFC 6749, RFC 7636, OpenID Connect Core).
 const PRESENT: [&str; 3] = ["state", "nonce", "code_challenge"];
-/// Scopes without which the token lacks what oauth2-proxy judges.
+/// Scopes of the claims that oauth2-proxy reads.
 const SCOPES: [&str; 2] = ["openid", "email"];
 
 impl Expected<'_> {
     fn judge(&self, location: &str) -> Finding {
         let Ok(url) = url::Url::parse(location) else {
-            return Finding::fail("it redirects to something that is no URL");
+            return Finding::fail("the target of its redirect is no URL");
         };
         let query: BTreeMap<_, _> = url.query_pairs().into_owned().collect();
         let parameter = |name: &str| query.get(name).map_or("nothing", String::as_str);
@@ -118,21 +118,21 @@ impl Expected<'_> {
             ("response_type", parameter("response_type"), "code"),
             ("code_challenge_method", parameter("code_challenge_method"), "S256"),
         ];
-        if let Some((what, found, wanted)) = rows.iter().find(|(_, found, wanted)| found != wanted) {
-            return Finding::fail(format!("its {what} is {found}, asked was {wanted}"));
+        if let Some((what, found, expected)) = rows.iter().find(|(_, found, expected)| found != expected) {
+            return Finding::fail(format!("its {what} is {found}, expected {expected}"));
         }
         if let Some(absent) = PRESENT.iter().find(|name| query.get(**name).is_none_or(String::is_empty)) {
-            return Finding::fail(format!("it asks without {absent}"));
+            return Finding::fail(format!("its request has no {absent}"));
         }
         let scopes: Vec<&str> = parameter("scope").split(' ').collect();
         match SCOPES.iter().find(|scope| !scopes.contains(scope)) {
-            Some(scope) => Finding::fail(format!("it asks without the scope {scope}")),
+            Some(scope) => Finding::fail(format!("its request lacks the scope {scope}")),
             None => Finding::pass(format!("to {}, back to {}", self.host, self.redirect_uri)),
         }
     }
 }
 
-/// Whom it lets in cannot be asked without somebody who signs in, so that its live configuration is read.
+/// Reads the live configuration: testing the admitted groups would need a user who signs in.
 async fn configured(context: &StackContext) -> Finding {
     not_yet(judge_configuration(context).await)
 }
@@ -148,8 +148,8 @@ async fn judge_configuration(context: &StackContext) -> Result<Finding, String> 
     )
     .map_err(|error| error.to_string())?;
     let found = config.as_ref().and_then(|config| config["data"][CONFIG_FILE].as_str()).unwrap_or_default();
-    let wanted = context.value(OAUTH2_PROXY, "/config/configFile").and_then(Value::as_str).unwrap_or_default();
-    if let Some(difference) = first_difference(found, wanted) {
+    let expected = context.value(OAUTH2_PROXY, "/config/configFile").and_then(Value::as_str).unwrap_or_default();
+    if let Some(difference) = first_difference(found, expected) {
         return Ok(Finding::fail(difference));
     }
     let installed = context.objects("Deployment");
@@ -167,12 +167,12 @@ async fn judge_configuration(context: &StackContext) -> Result<Finding, String> 
     })
 }
 
-/// What a container has that wins over the configuration file, and that another does not have: arguments, and the names
-/// of variables, whose values may be secret. What the API server adds by itself does not count.
-fn additions(found: &Value, wanted: &Value) -> Vec<String> {
+/// The arguments and variable names that override the configuration file and that only the found container has. Values
+/// may be secret and are left out; so are the API server's defaults.
+fn additions(found: &Value, expected: &Value) -> Vec<String> {
     let entries = |container: &Value, list: &str| container[list].as_array().cloned().unwrap_or_default();
     let more = |list: &str, key: fn(&Value) -> String| -> Vec<Value> {
-        let known: Vec<String> = entries(wanted, list).iter().map(key).collect();
+        let known: Vec<String> = entries(expected, list).iter().map(key).collect();
         entries(found, list).into_iter().filter(|entry| !known.contains(&key(entry))).collect()
     };
     let source = |entry: &Value| {
@@ -189,50 +189,50 @@ fn name_in(entry: &Value) -> &str {
     entry["name"].as_str().unwrap_or_default()
 }
 
-/// A variable as it is compared: an empty value may be left out, and a reference to a field is given its version.
+/// A variable as it is compared: the API server omits an empty value and adds a version to a reference to a field.
 fn variable(entry: &Value) -> String {
     let from = &entry["valueFrom"];
     let value = entry["value"].as_str().unwrap_or_default();
-    let place = |kind: &str| [&from[kind]["name"], &from[kind]["key"]].map(ToString::to_string).concat();
-    [name_in(entry), value, &place("secretKeyRef"), &place("configMapKeyRef")].join("\n")
+    let reference = |kind: &str| [&from[kind]["name"], &from[kind]["key"]].map(ToString::to_string).concat();
+    [name_in(entry), value, &reference("secretKeyRef"), &reference("configMapKeyRef")].join("\n")
 }
 
-/// The first line that is in only one of two configurations; blank lines do not count.
-fn first_difference(found: &str, wanted: &str) -> Option<String> {
+/// The first line that is in only one of two configurations, ignoring blank lines.
+fn first_difference(found: &str, expected: &str) -> Option<String> {
     let lines = |text: &str| -> Vec<String> {
         text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
     };
-    let (found, wanted) = (lines(found), lines(wanted));
-    let more = found.iter().find(|line| !wanted.contains(line));
-    let less = wanted.iter().find(|line| !found.contains(line));
+    let (found, expected) = (lines(found), lines(expected));
+    let more = found.iter().find(|line| !expected.contains(line));
+    let less = expected.iter().find(|line| !found.contains(line));
     match (more, less) {
-        (Some(more), Some(less)) => Some(format!("it has `{more}`, asked was `{less}`")),
+        (Some(more), Some(less)) => Some(format!("it has `{more}`, expected `{less}`")),
         (Some(more), None) => Some(format!("it has `{more}`, which tailwatch does not set")),
         (None, Some(less)) => Some(format!("it lacks `{less}`")),
         (None, None) => None,
     }
 }
 
-/// A 200 anywhere would be Grafana in the open.
-async fn closed(context: &StackContext) -> Finding {
-    not_yet(judge_closed(context).await)
+/// A 200 on any path means that Grafana is reachable without a session.
+async fn login_required(context: &StackContext) -> Finding {
+    not_yet(judge_login_required(context).await)
 }
 
-async fn judge_closed(context: &StackContext) -> Result<Finding, String> {
+async fn judge_login_required(context: &StackContext) -> Result<Finding, String> {
     for (path, expected) in [("/", 302), ("/api/org", 401), ("/oauth2/auth", 401)] {
         let response = request_as_proxy(context, path, &[]).await?;
         if response.status == 200 {
-            return Ok(Finding::fail(format!("{path} is answered without a session: Grafana is open")));
+            return Ok(Finding::fail(format!("it answers {path} without a session: Grafana is unprotected")));
         }
         if response.status != expected {
             return Err(format!("{path}: {}, expected {expected}", answered(OAUTH2_PROXY, &response)));
         }
     }
-    Ok(Finding::pass("/, /api/org and /oauth2/auth ask for a session"))
+    Ok(Finding::pass("/, /api/org and /oauth2/auth require a session"))
 }
 
-/// What somebody would try who wants in: the headers that oauth2-proxy itself hands on, credentials of its other ways
-/// of signing in, a session of nobody, and an address that it might trust.
+/// Forged requests: the headers that oauth2-proxy itself forwards, credentials of its other authentication methods, an
+/// unsigned session cookie, and an address that it might trust.
 const SPOOFED_REQUESTS: [(&str, &[(&str, &str)]); 5] = [
     (
         "X-Forwarded-User, -Email and -Groups",
@@ -254,7 +254,7 @@ const SPOOFED_REQUESTS: [(&str, &[(&str, &str)]); 5] = [
     ("X-Real-Ip and X-Forwarded-For", &[("X-Real-Ip", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.1")]),
 ];
 
-async fn unforgeable(context: &StackContext) -> Finding {
+async fn spoofed_headers(context: &StackContext) -> Finding {
     not_yet(judge_spoofed(context).await)
 }
 
@@ -262,10 +262,10 @@ async fn judge_spoofed(context: &StackContext) -> Result<Finding, String> {
     for (what, headers) in SPOOFED_REQUESTS {
         let response = request_as_proxy(context, "/api/org", headers).await?;
         if response.status == 200 {
-            return Ok(Finding::fail(format!("{what} opens it")));
+            return Ok(Finding::fail(format!("it accepts {what}")));
         }
     }
-    Ok(Finding::pass(format!("{} kinds of forgery are turned away", SPOOFED_REQUESTS.len())))
+    Ok(Finding::pass(format!("it rejects {} kinds of forged requests", SPOOFED_REQUESTS.len())))
 }
 
 #[cfg(test)]
@@ -276,27 +276,30 @@ mod tests {
 
     #[test]
     fn a_configuration_that_differs_is_reported_by_its_line() {
-        let wanted = "allowed_groups = [ \"a\" ]\ncookie_secure = true\n";
-        assert_eq!(first_difference("cookie_secure = true\n\nallowed_groups = [ \"a\" ]", wanted), None);
-        let open = first_difference("allowed_groups = []\ncookie_secure = true", wanted).unwrap();
-        assert_eq!(open, "it has `allowed_groups = []`, asked was `allowed_groups = [ \"a\" ]`");
-        assert_eq!(first_difference("cookie_secure = true", wanted).unwrap(), "it lacks `allowed_groups = [ \"a\" ]`");
-        let more = first_difference(&format!("{wanted}skip_auth_routes = [ \"/\" ]"), wanted).unwrap();
+        let expected = "allowed_groups = [ \"a\" ]\ncookie_secure = true\n";
+        assert_eq!(first_difference("cookie_secure = true\n\nallowed_groups = [ \"a\" ]", expected), None);
+        let open = first_difference("allowed_groups = []\ncookie_secure = true", expected).unwrap();
+        assert_eq!(open, "it has `allowed_groups = []`, expected `allowed_groups = [ \"a\" ]`");
+        assert_eq!(
+            first_difference("cookie_secure = true", expected).unwrap(),
+            "it lacks `allowed_groups = [ \"a\" ]`"
+        );
+        let more = first_difference(&format!("{expected}skip_auth_routes = [ \"/\" ]"), expected).unwrap();
         assert_eq!(more, "it has `skip_auth_routes = [ \"/\" ]`, which tailwatch does not set");
     }
 
     #[test]
-    fn whatever_wins_over_the_configuration_file_is_named_without_its_value() {
+    fn overrides_of_the_configuration_file_are_reported_without_values() {
         let id = json!({"name": "ID", "valueFrom": {"secretKeyRef": {"name": "auth0", "key": "client-id"}}});
         let pod = |version: Option<&str>| json!({"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name", "apiVersion": version}}});
-        let wanted = json!({"args": ["--a"], "env": [id, pod(None), {"name": "EMPTY", "value": ""}]});
+        let expected = json!({"args": ["--a"], "env": [id, pod(None), {"name": "EMPTY", "value": ""}]});
         let same = json!({"args": ["--a"], "env": [id, pod(Some("v1")), {"name": "EMPTY"}]});
-        assert_eq!(additions(&same, &wanted), Vec::<String>::new());
+        assert_eq!(additions(&same, &expected), Vec::<String>::new());
         let more = json!({"args": ["--a", "--skip-auth-route=/"],
             "env": [{"name": "ID", "value": "other"}, pod(Some("v1")), {"name": "GROUPS", "value": "x"}],
             "envFrom": [{"secretRef": {"name": "more"}}]});
         assert_eq!(
-            additions(&more, &wanted),
+            additions(&more, &expected),
             ["--skip-auth-route=/", "variable ID", "variable GROUPS", "variables of more"]
         );
     }
@@ -315,17 +318,17 @@ mod tests {
         let (host, good) =
             ("acme.eu.auth0.com", "code_challenge_method=S256&code_challenge=x&state=s&nonce=n&scope=openid+email");
         assert_eq!(expected.judge(&location(host, "c", uri, good)).state, State::Pass);
-        for (wrong, words) in [
+        for (wrong, text) in [
             (location("evil.example", "c", uri, good), "host"),
             (location(host, "d", uri, good), "client_id"),
             (location(host, "c", "https%3A%2F%2Fevil.example%2F", good), "redirect_uri"),
             (location(host, "c", uri, &good.replace("S256", "plain")), "code_challenge_method"),
-            (location(host, "c", uri, &good.replace("&state=s", "&state=")), "without state"),
+            (location(host, "c", uri, &good.replace("&state=s", "&state=")), "no state"),
             (location(host, "c", uri, &good.replace("+email", "")), "scope email"),
             ("/relative".to_owned(), "no URL"),
         ] {
             let found = expected.judge(&wrong);
-            assert!(found.state == State::Fail && found.detail.contains(words), "{wrong}: {found:?}");
+            assert!(found.state == State::Fail && found.detail.contains(text), "{wrong}: {found:?}");
         }
     }
 }

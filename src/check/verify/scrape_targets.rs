@@ -1,4 +1,4 @@
-//! What Prometheus says of the targets that it should have.
+//! Compares the targets of Prometheus with the expected ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::check::verify::metrics::{PROMETHEUS, query};
 use crate::check::verify::service_monitors::{Expected, expected};
 use crate::check::verify::{StackContext, some_of};
 
-/// `/api/v1/targets`, of which a large cluster has thousands: only what is judged is kept.
+/// `/api/v1/targets`, without the unused fields: a large cluster has thousands of targets.
 #[derive(Deserialize)]
 struct Targets {
     data: Active,
@@ -23,7 +23,7 @@ struct Active {
     active_targets: Vec<Target>,
 }
 
-/// One target as Prometheus has it.
+/// One active target.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Target {
@@ -47,7 +47,7 @@ struct Labels {
 }
 
 impl Target {
-    /// The address it is scraped at, without the port.
+    /// The scraped address, without the port.
     fn host(&self) -> String {
         let url = url::Url::parse(&self.scrape_url).ok();
         url.and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned())).unwrap_or_default()
@@ -82,7 +82,7 @@ fn compare(expected: &Expected, found: &[Target]) -> Finding {
         Finding::fail("the stack has no ServiceMonitor")
     } else if missing.is_empty() {
         Finding::pass(format!(
-            "{count} of {count}, from {} monitors' endpoints; {} targets in all",
+            "{count} of {count}, from the endpoints of {} monitors; {} targets in all",
             expected.len(),
             found.len()
         ))
@@ -98,8 +98,8 @@ fn monitor(pool: &str) -> String {
     format!("{kind} {}", parts.get(2).copied().unwrap_or_default())
 }
 
-/// A target that was never scraped says nothing yet; one that is down may be a node that reboots, so it is tried
-/// again until the deadline. Then a single one is a failure: what it would tell is in no graph and in no alert.
+/// A target that is down or was never scraped is tried again until the deadline: its node may reboot. Then a single one
+/// is a failure: its metrics are missing in graphs and alerts.
 pub(super) async fn up(context: &StackContext) -> Finding {
     not_yet(judge_up(context).await)
 }
@@ -110,34 +110,34 @@ async fn judge_up(context: &StackContext) -> Result<Finding, String> {
     Ok(describe(&expected, &ours))
 }
 
-/// Targets of a job that are named with their reason.
-const NAMED: usize = 3;
+/// Targets of a job that are reported with their reason.
+const REPORTED: usize = 3;
 
-/// Job by job: how many of how many are down, and the first of them.
+/// How many targets of each job are down, and the first of them.
 fn describe(expected: &Expected, targets: &[&Target]) -> Finding {
     let mut jobs: BTreeMap<&str, (usize, Vec<String>)> = BTreeMap::new();
     for target in targets {
         let (all, down) = jobs.entry(&target.labels.job).or_default();
         *all += 1;
         if target.health != "up" {
-            let stands = expected.get(&target.scrape_pool).and_then(|pool| pool.get(&target.host()));
+            let name = expected.get(&target.scrape_pool).and_then(|pool| pool.get(&target.host()));
             let why = if target.last_error.is_empty() { "not scraped yet" } else { &target.last_error };
-            down.push(format!("{}: {why}", stands.unwrap_or(&target.labels.instance)));
+            down.push(format!("{}: {why}", name.unwrap_or(&target.labels.instance)));
         }
     }
-    let words: Vec<String> = jobs
+    let down: Vec<String> = jobs
         .iter()
         .filter(|(_, (_, down))| !down.is_empty())
-        .map(|(job, (all, down))| format!("{job}: {} of {all} down ({})", down.len(), first_of(down, NAMED)))
+        .map(|(job, (all, down))| format!("{job}: {} of {all} down ({})", down.len(), first_of(down, REPORTED)))
         .collect();
-    if words.is_empty() {
+    if down.is_empty() {
         Finding::pass(format!("{} of {}", targets.len(), targets.len()))
     } else {
-        Finding::not_yet(some_of(&words))
+        Finding::not_yet(some_of(&down))
     }
 }
 
-/// `timestamp(up)` is when the last scrape began; each job has an interval of its own.
+/// `timestamp(up)` is the start of the last scrape; each job has its own interval.
 pub(super) async fn fresh(context: &StackContext) -> Finding {
     not_yet(judge_fresh(context).await)
 }
@@ -150,8 +150,8 @@ async fn judge_fresh(context: &StackContext) -> Result<Finding, String> {
         let interval = intervals.entry(target.labels.job.clone()).or_default();
         *interval = interval.max(seconds(&target.scrape_interval));
     }
-    // A target that has gone shows its last sample for some minutes more, where Prometheus was restarted meanwhile.
-    let stands = |labels: &BTreeMap<String, String>| {
+    // After a restart of Prometheus, a deleted target returns its last sample for some minutes.
+    let is_active = |labels: &BTreeMap<String, String>| {
         let is = |target: &&Target| {
             labels.get("job") == Some(&target.labels.job) && labels.get("instance") == Some(&target.labels.instance)
         };
@@ -159,7 +159,7 @@ async fn judge_fresh(context: &StackContext) -> Result<Finding, String> {
     };
     let mut ages: BTreeMap<String, f64> = BTreeMap::new();
     for (mut labels, age) in query(context, "min by (job, instance) (time() - timestamp(up))").await? {
-        if stands(&labels) {
+        if is_active(&labels) {
             let oldest = ages.entry(labels.remove("job").unwrap_or_default()).or_default();
             *oldest = oldest.max(age);
         }
@@ -184,18 +184,18 @@ fn judge_ages(intervals: &BTreeMap<String, f64>, ages: &BTreeMap<String, f64>) -
     }
 }
 
-/// `1m`, `30s`, `1m30s` as Prometheus prints them; what cannot be read never is late.
+/// `1m`, `30s`, `1m30s` as Prometheus prints them; an unknown format is never late.
 fn seconds(text: &str) -> f64 {
     let parsed: Result<jiff::SignedDuration, _> = text.parse();
     parsed.map_or(f64::MAX / 4.0, |duration| duration.as_secs_f64())
 }
 
 async fn targets(context: &StackContext) -> Result<Arc<Vec<Target>>, String> {
-    let ask = async {
+    let request = async {
         let answer: Targets = context.json(PROMETHEUS, 9090, "/api/v1/targets?state=active").await?;
         Ok::<_, String>(answer.data.active_targets)
     };
-    context.targets.or_ask(ask).await
+    context.targets.get_or_request(request).await
 }
 
 #[cfg(test)]
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_prometheus_does_not_know_is_named() {
+    fn a_target_that_prometheus_does_not_know_is_reported() {
         let pool = "serviceMonitor/monitoring/loki/0";
         let expected =
             Expected::from([(pool.to_owned(), BTreeMap::from([("10.0.0.7".to_owned(), "loki-0".to_owned())]))]);
@@ -224,12 +224,12 @@ mod tests {
             "unknown to it: loki-0 (ServiceMonitor loki)"
         );
         let found = compare(&expected, &[target(pool, "10.0.0.7", "up", "")]);
-        assert_eq!(found, Finding::pass("1 of 1, from 1 monitors' endpoints; 1 targets in all"));
+        assert_eq!(found, Finding::pass("1 of 1, from the endpoints of 1 monitors; 1 targets in all"));
         assert_eq!(compare(&Expected::new(), &[]), Finding::fail("the stack has no ServiceMonitor"));
     }
 
     #[test]
-    fn what_is_down_is_named_with_its_reason() {
+    fn a_target_that_is_down_is_reported_with_its_reason() {
         let (a, b, c) = (
             target("s/m/a/0", "1", "up", ""),
             target("s/m/b/0", "2", "down", "refused"),

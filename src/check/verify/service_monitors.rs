@@ -1,4 +1,4 @@
-//! What the live monitors of the stack select, and with it the targets that Prometheus should have.
+//! The targets that Prometheus should have: the addresses that the stack's live monitors select.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,13 +9,12 @@ use crate::check::name_of;
 use crate::check::verify::StackContext;
 use crate::cluster::ClusterError;
 
-/// Address -> what stands there, of each scrape pool (`serviceMonitor/<namespace>/<name>/<endpoint>`).
+/// Address -> name of the target, of each scrape pool (`serviceMonitor/<namespace>/<name>/<endpoint>`).
 pub(super) type Expected = BTreeMap<String, BTreeMap<String, String>>;
 
-/// What the live monitors of the stack's releases select: the ready addresses of the Services of each ServiceMonitor,
-/// the running pods of each PodMonitor.
+/// The expected targets: the ready addresses of each ServiceMonitor's Services, the running pods of each PodMonitor.
 pub(super) async fn expected(context: &StackContext) -> Result<Arc<Expected>, String> {
-    context.expected.or_ask(async { compute(context).await.map_err(|error| error.to_string()) }).await
+    context.expected.get_or_request(async { compute(context).await.map_err(|error| error.to_string()) }).await
 }
 
 async fn compute(context: &StackContext) -> Result<Expected, ClusterError> {
@@ -36,7 +35,7 @@ async fn compute(context: &StackContext) -> Result<Expected, ClusterError> {
     Ok(expected)
 }
 
-/// The pools of one monitor. A Service without a ready address brings none: nothing stands that could be scraped.
+/// The scrape pools of one monitor. A Service without a ready address has none.
 async fn pools(
     context: &StackContext,
     monitor: &Value,
@@ -48,12 +47,12 @@ async fn pools(
     let endpoints = monitor.pointer(endpoints).and_then(Value::as_array).cloned().unwrap_or_default();
     let labels = selector(&monitor["spec"]["selector"]);
     let mut pools = Expected::new();
-    for place in places(monitor, namespace) {
-        let place = place.as_deref();
+    for selected in namespaces(monitor, namespace) {
+        let selected = selected.as_deref();
         let addresses = if is_of_pods {
-            pods(&context.cluster.list("v1", "Pod", place, Some(&labels)).await?)
+            pods(&context.cluster.list("v1", "Pod", selected, Some(&labels)).await?)
         } else {
-            services(context, place, &labels).await?
+            services(context, selected, &labels).await?
         };
         for (index, endpoint) in endpoints.iter().enumerate() {
             let pool = format!("{prefix}/{namespace}/{}/{index}", name_of(monitor));
@@ -68,8 +67,8 @@ async fn pools(
     Ok(pools)
 }
 
-/// The namespaces a monitor looks in; `None`: all.
-fn places(monitor: &Value, own: &str) -> Vec<Option<String>> {
+/// The namespaces that a monitor selects; `None`: all.
+fn namespaces(monitor: &Value, own: &str) -> Vec<Option<String>> {
     let chosen = &monitor["spec"]["namespaceSelector"];
     if chosen["any"] == true {
         return vec![None];
@@ -79,7 +78,7 @@ fn places(monitor: &Value, own: &str) -> Vec<Option<String>> {
     if named.is_empty() { vec![Some(own.to_owned())] } else { named }
 }
 
-/// A label selector as the API takes it in a query.
+/// A label selector in the syntax of the API's query parameter.
 fn selector(selector: &Value) -> String {
     let labels = selector["matchLabels"].as_object().into_iter().flatten();
     let mut terms: Vec<String> =
@@ -98,21 +97,21 @@ fn selector(selector: &Value) -> String {
     terms.join(",")
 }
 
-/// Something that can be scraped.
+/// One address to scrape.
 struct Address {
     address: String,
     name: String,
     ports: Vec<String>,
 }
 
-/// Ready addresses of the Services with some labels, from their EndpointSlices.
+/// Ready addresses of the selected Services, from their EndpointSlices.
 async fn services(context: &StackContext, namespace: Option<&str>, labels: &str) -> Result<Vec<Address>, ClusterError> {
     let services = context.cluster.list("v1", "Service", namespace, Some(labels)).await?;
     let mut addresses = Vec::new();
     for service in &services {
         let of_service = format!("kubernetes.io/service-name={}", name_of(service));
-        let place = service.pointer("/metadata/namespace").and_then(Value::as_str);
-        let slices = context.cluster.list("discovery.k8s.io/v1", "EndpointSlice", place, Some(&of_service)).await?;
+        let namespace = service.pointer("/metadata/namespace").and_then(Value::as_str);
+        let slices = context.cluster.list("discovery.k8s.io/v1", "EndpointSlice", namespace, Some(&of_service)).await?;
         addresses.extend(slices.iter().flat_map(slice));
     }
     Ok(addresses)
@@ -153,7 +152,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn selectors_are_written_as_the_api_reads_them() {
+    fn selectors_are_written_in_the_syntax_of_the_api() {
         let found = selector(&json!({"matchLabels": {"app": "loki"}, "matchExpressions": [
             {"key": "variant", "operator": "NotIn", "values": ["headless"]},
             {"key": "x", "operator": "Exists"}, {"key": "y", "operator": "DoesNotExist"}]}));

@@ -1,4 +1,4 @@
-//! Whether what was installed runs.
+//! Readiness of the stack's workloads.
 
 use crate::check::row::{Finding, Row, not_yet};
 use crate::check::verify::StackContext;
@@ -9,15 +9,15 @@ pub(super) const ROWS: &[Row<StackContext>] =
         Box::pin(available(context))
     })
     .within(30)
-    .hint("see `kubectl -n NAMESPACE get pods`, and `kubectl describe` of the one named above")];
+    .hint("see `kubectl -n NAMESPACE get pods`, and `kubectl describe` of the reported one")];
 
-/// Judges by fresh lists, as the wait after an install does.
+/// Reads the live objects, with the rules of the wait after an install.
 async fn available(context: &StackContext) -> Finding {
     not_yet(judge(context).await)
 }
 
 async fn judge(context: &StackContext) -> Result<Finding, String> {
-    let words = |error: ClusterError| error.to_string();
+    let message = |error: ClusterError| error.to_string();
     let (mut ready, mut desired) = (0, 0);
     for release in &context.installed.releases {
         let Some(manifest) = context.installed.manifests.get(release.component.as_str()) else {
@@ -25,7 +25,7 @@ async fn judge(context: &StackContext) -> Result<Finding, String> {
         };
         let name = release.component.as_str();
         let tracked = TrackedRelease::new(name, &release.namespace, manifest).waiting_for(&release.wait_for);
-        let found = context.cluster.readiness(&tracked).await.map_err(words)?;
+        let found = context.cluster.readiness(&tracked).await.map_err(message)?;
         match found.verdict() {
             Readiness::Failed { diagnosis } => return Ok(Finding::fail(diagnosis.cause.clone())),
             Readiness::Waiting { why } => return Ok(Finding::not_yet(why)),

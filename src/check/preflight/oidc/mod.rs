@@ -156,7 +156,7 @@ fn in_words(error: reqwest::Error) -> Unreachable {
     if error.is_timeout() {
         return Unreachable::Away(format!("it does not answer within {} s", https_client::TIMEOUT.as_secs()));
     }
-    Unreachable::Away(https_client::words(&error.without_url()))
+    Unreachable::Away(https_client::with_causes(&error.without_url()))
 }
 
 /// An address of the document, which must not be asked in the open.
