@@ -45,7 +45,7 @@ pub fn is_ours(records: &[RevisionRecord], release: &str) -> bool {
 }
 
 /// Releases of which these records say that they stand: the last revision was not taken away.
-pub fn standing(records: &[RevisionRecord]) -> BTreeSet<&str> {
+pub fn installed_names(records: &[RevisionRecord]) -> BTreeSet<&str> {
     let mut last: BTreeMap<&str, &RevisionRecord> = BTreeMap::new();
     for record in records {
         let known = last.entry(&record.release).or_insert(record);
@@ -154,6 +154,6 @@ mod tests {
             record("alloy", 2, "deployed"),
             record("oauth2-proxy", 1, "pending-install"),
         ];
-        assert_eq!(standing(&records).into_iter().collect::<Vec<_>>(), ["alloy", "oauth2-proxy"]);
+        assert_eq!(installed_names(&records).into_iter().collect::<Vec<_>>(), ["alloy", "oauth2-proxy"]);
     }
 }

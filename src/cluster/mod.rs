@@ -54,7 +54,7 @@ pub use diagnose::{Cause, rule_texts};
 pub use dynamic::namespace_of;
 pub use error::ClusterError;
 pub use foreign_fields::{Before, surplus};
-pub use helm_revisions::{RevisionRecord, is_ours, standing};
+pub use helm_revisions::{RevisionRecord, installed_names, is_ours};
 pub use host_ports::HostPort;
 pub use inspect::Findings;
 pub use lease::{HostLiveness, Lease, LeaseRelease, LeaseRequest};

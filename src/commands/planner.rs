@@ -85,7 +85,7 @@ pub(super) async fn propose(
 pub(super) fn refuse_unmanaged(survey: &Survey, ownership: Ownership) -> Result<(), Error> {
     let unmanaged = survey.unmanaged_releases();
     match ownership == Ownership::Respect && !unmanaged.is_empty() {
-        true => Err(PlanError::Strangers { releases: unmanaged }.into()),
+        true => Err(PlanError::UnmanagedReleases { releases: unmanaged }.into()),
         false => Ok(()),
     }
 }

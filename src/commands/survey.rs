@@ -45,7 +45,7 @@ impl Survey {
     /// Our own objects that will be made or changed.
     pub(super) fn own(&self) -> Vec<OwnChange<'_>> {
         let changes = self.plan.own_changes();
-        changes.map(|changed| OwnChange { live: changed.live.as_ref(), wanted: &changed.wanted }).collect()
+        changes.map(|changed| OwnChange { live: changed.live.as_ref(), wanted: &changed.desired }).collect()
     }
 
     /// Adds the checks that only warn to the notices of the plan.
@@ -101,7 +101,7 @@ pub(super) async fn survey(
     let catalogue = catalogue(global)?;
     let mut plan = plan::build(releases, &observed)?;
     plan.removals = plan::removals(cluster, helm, &catalogue.left_out(settings)).await?;
-    plan::mark_one_way(&mut plan, &catalogue);
+    plan::mark_no_rollback(&mut plan, &catalogue);
     secrets::hide_planned(&plan);
     let mut prepared = plan::render(cluster, helm, &plan, &observed).await?;
     let rendered = prepared.releases.iter().map(|(name, release)| {

@@ -79,12 +79,12 @@ impl Run<'_> {
         let Target { cluster, helm } = target;
         let planning = async { Ok(plan::uninstall(cluster, helm, (namespace, rows.to_vec()), asked).await?) };
         let plan = connect::of_one_cluster(cluster, planning).await?;
-        if !plan.has_work() && plan.owned_objects.kept.is_empty() && plan.beside.is_empty() {
+        if !plan.has_work() && plan.owned_objects.kept.is_empty() && plan.also_retained.is_empty() {
             return Err(PlanError::NothingInstalled { namespace: namespace.to_owned() }.into());
         }
         let is_human = self.global.output == Output::Human;
         if is_human && !self.global.quiet && plan.has_work() {
-            let (going, staying, width) = (plan.going(), plan.kept(&plan.owned_objects), report::width());
+            let (going, staying, width) = (plan.deletions(), plan.kept(&plan.owned_objects), report::width());
             report::write_stderr(&report::plan_table(&plan.steps(), &self.style, width));
             report::write_stderr(&report::removal_table(&going, &staying, &self.style, width));
         }
@@ -197,7 +197,7 @@ async fn lock(context: &EngineContext, plan: &Uninstall, waiting: Waiting<'_>) -
 /// Names the data that cannot be restored.
 fn question(plan: &Uninstall, cluster: &str) -> String {
     let namespace = &plan.scope.namespace;
-    match (plan.lost_claims(), plan.scope.asked.data) {
+    match (plan.deleted_claims(), plan.scope.options.data) {
         (0, false) => format!("Remove the stack in namespace {namespace} from the cluster {cluster}as planned?"),
         (claims, _) => format!(
             "Remove the stack in namespace {namespace} from the cluster {cluster}and DELETE ITS DATA for ever \

@@ -140,8 +140,8 @@ fn named_and_offered(offers: &[Offer], named: Versions, draft: &Draft) -> Result
             });
         };
         if *version < offer.installed {
-            let (component, installed, asked) = (component.to_string(), offer.installed.clone(), version.clone());
-            return Err(PlanError::Downgrade { component, installed, asked }.into());
+            let (component, installed, requested) = (component.to_string(), offer.installed.clone(), version.clone());
+            return Err(PlanError::Downgrade { component, installed, requested }.into());
         }
         if *version != offer.installed && !offer.has(version) {
             let near: Vec<String> = offer.nearest(version).iter().map(ToString::to_string).collect();

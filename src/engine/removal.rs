@@ -18,7 +18,7 @@ use crate::engine::wait::SlowStepTimer;
 use crate::engine::{EngineContext, EngineError, StepError};
 use crate::event::{ActionKind, Event, Phase, StepResult};
 use crate::helm::HelmError;
-use crate::plan::{Removal, in_words, kubelet_left, kubelet_service, operator_users};
+use crate::plan::{Removal, describe, kubelet_left, kubelet_service, operator_users};
 use crate::stack::{CatalogueEntry, MANAGED_BY, TAILWATCH};
 
 /// Pauses between two looks at what is still there.
@@ -167,7 +167,7 @@ impl Removing<'_> {
         let users = || operator_users(&self.context.cluster, stack, row);
         let users = self.outage().retry_unreachable(users).await.map_err(StepError::Look)?;
         match users.first() {
-            Some(user) => Err(StepError::Needed { users: format!("{}, {} in all", in_words(user), users.len()) }),
+            Some(user) => Err(StepError::Needed { users: format!("{}, {} in all", describe(user), users.len()) }),
             None => Ok(()),
         }
     }
@@ -224,7 +224,7 @@ impl Removing<'_> {
     }
 
     pub(super) fn cannot_delete(&self, object: &ObjectRef, source: ClusterError) -> StepError {
-        StepError::Delete { object: in_words(object), source }
+        StepError::Delete { object: describe(object), source }
     }
 
     /// A signal ends the step before its next change.

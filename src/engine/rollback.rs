@@ -32,7 +32,7 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     if *newest == revision || !history.iter().any(|(number, _)| *number == revision) {
         return None;
     }
-    if let Some(why) = step.one_way() {
+    if let Some(why) = step.no_rollback_reason() {
         return Some(Rollback::Unsafe { why });
     }
     run.phase(Phase::RollingBack);

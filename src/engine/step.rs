@@ -106,7 +106,7 @@ impl StepRun<'_> {
             let applied = self.retry_unreachable(|| self.context.cluster.apply(object, &self.step.adopted)).await;
             applied.map_err(|source| StepError::Object {
                 object: words(&object.manifest),
-                diagnosis: self.refused(source.refusal()),
+                diagnosis: self.rejected(source.refusal()),
                 source,
             })?;
         }
@@ -116,10 +116,10 @@ impl StepRun<'_> {
     async fn put_back(&self, objects: &[Drifted]) -> Result<(), StepError> {
         let release = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         for object in objects {
-            let applied = self.retry_unreachable(|| self.context.cluster.put_back(&object.wanted, release)).await;
+            let applied = self.retry_unreachable(|| self.context.cluster.put_back(&object.desired, release)).await;
             applied.map_err(|source| StepError::Object {
-                object: words(&object.wanted),
-                diagnosis: self.refused(source.refusal()),
+                object: words(&object.desired),
+                diagnosis: self.rejected(source.refusal()),
                 source,
             })?;
         }
@@ -183,7 +183,7 @@ impl StepRun<'_> {
         }
         let applied =
             self.retry_unreachable(|| self.context.cluster.apply_crds(&prepared.crds, self.time_left())).await;
-        let failed = |source: ClusterError| StepError::Crds { diagnosis: self.refused(source.refusal()), source };
+        let failed = |source: ClusterError| StepError::Crds { diagnosis: self.rejected(source.refusal()), source };
         applied.map(drop).map_err(failed)
     }
 
@@ -222,7 +222,7 @@ impl StepRun<'_> {
     }
 
     /// What a refusal means; `None` when no row knows its words.
-    fn refused(&self, known: Option<(&'static KnownError, &str)>) -> Option<Box<Diagnosis>> {
+    fn rejected(&self, known: Option<(&'static KnownError, &str)>) -> Option<Box<Diagnosis>> {
         let release = &self.step.release;
         let reported =
             |(row, words): (&KnownError, &str)| row.of_release(release.component.as_str(), &release.namespace, words);
@@ -230,7 +230,7 @@ impl StepRun<'_> {
     }
 
     pub(super) fn helm_failed(&self, what: &'static str, source: HelmError) -> StepError {
-        StepError::Helm { what, diagnosis: self.refused(source.refusal()), source }
+        StepError::Helm { what, diagnosis: self.rejected(source.refusal()), source }
     }
 
     /// helm applies while the watches already show what comes up. A hook that blocked would keep helm until its

@@ -51,10 +51,10 @@ async fn run_own_step(context: &EngineContext, plan: &Uninstall, lease: &mut Opt
 /// Deletes what is found now: an interrupted run may have deleted some of the plan. Claims and Secrets that the plan did
 /// not show are retained.
 async fn clear(run: &mut Removing<'_>, plan: &Uninstall, lease: &mut Option<Lease>) -> Result<(), StepError> {
-    let OwnedObjects { mut going, .. } = look(run, plan).await?;
-    going.retain(|found| found.kind != "Lease");
-    let volumes = volumes_of(run, &going).await?;
-    run.delete_all(&going).await?;
+    let OwnedObjects { mut deletions, .. } = look(run, plan).await?;
+    deletions.retain(|found| found.kind != "Lease");
+    let volumes = volumes_of(run, &deletions).await?;
+    run.delete_all(&deletions).await?;
     run.until_gone(PendingDeletion::of(&volumes)).await?;
     // Whatever somebody put into a namespace meanwhile keeps it.
     for end in look(run, plan).await?.namespaces {
@@ -65,13 +65,13 @@ async fn clear(run: &mut Removing<'_>, plan: &Uninstall, lease: &mut Option<Leas
                 }
                 delete_namespace(run, &namespace).await?;
             }
-            NamespaceOutcome::Withdraw(namespace) => {
+            NamespaceOutcome::RemoveLabels(namespace) => {
                 run.go_on()?;
                 let cluster = &run.context.cluster;
                 let withdraw = async || {
                     cluster.withdraw(&namespace).await?;
                     // The record goes with the answers that it is of.
-                    if plan.scope.asked.data { cluster.forget_answers(&namespace.name).await } else { Ok(()) }
+                    if plan.scope.options.data { cluster.forget_answers(&namespace.name).await } else { Ok(()) }
                 };
                 let withdrawn = run.outage().retry_unreachable(withdraw).await;
                 withdrawn.map_err(|source| StepError::Object {

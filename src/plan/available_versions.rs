@@ -1,4 +1,4 @@
-//! Which newer versions there are, which of them is proposed, and which were never tried. Pure.
+//! Newer chart versions, the one that is proposed, and the untried majors. Pure.
 
 use semver::Version;
 
@@ -7,55 +7,55 @@ use crate::event::{ActionKind, PathRow, UpgradeRow};
 use crate::plan::Plan;
 use crate::stack::{Catalogue, CrdPolicy, UpgradePath, UpgradeStep};
 
-/// What the repositories offer of one installed component.
+/// Chart versions that are available for one installed component.
 #[derive(Clone, Debug)]
 pub struct Offer {
     /// Component.
     pub component: ComponentName,
-    /// Chart version that stands.
+    /// Installed chart version.
     pub installed: Version,
-    /// Every version that is there, the newest first, pre-releases among them.
+    /// Every available version, the newest first, with pre-releases.
     pub versions: Vec<Version>,
-    /// What is known of the chart's versions.
+    /// Upgrade path of the chart.
     pub path: UpgradePath,
-    /// Whether every version comes from one address that the answers name.
+    /// Whether the answers set one repository for every version.
     pub from_mirror: Mirror,
 }
 
 /// Where charts come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mirror {
-    /// From the repositories of the catalogue, which may change with the version.
+    /// From the repositories of the catalogue, which can differ by version.
     None,
-    /// From one address for all, whatever the version.
+    /// Every version from one repository.
     ForAll,
 }
 
-/// How many offered versions are named beside one that is not offered.
+/// Number of available versions that are listed for one that is not available.
 const NAMED: usize = 3;
 
 impl Offer {
-    /// The newest of all, pre-releases aside.
+    /// The newest version that is no pre-release.
     pub fn newest(&self) -> Option<&Version> {
         self.offered().next()
     }
 
-    /// The newest whose way is known, where it is newer than what stands.
+    /// The newest known version above the installed one.
     pub fn proposed(&self) -> Option<&Version> {
         self.newer().find(|version| self.is_tried(version))
     }
 
-    /// The newest of a major that was never tried.
+    /// The newest version of an untried major.
     pub fn untried(&self) -> Option<&Version> {
         self.newer().find(|version| !self.is_tried(version))
     }
 
-    /// Whether the repositories have it; a pre-release only whoever names it gets.
+    /// Whether the version is available; a pre-release is never proposed.
     pub fn has(&self, version: &Version) -> bool {
         self.versions.contains(version)
     }
 
-    /// Offered versions next to one that is not, in ascending order.
+    /// Available versions closest to one that is not available, in ascending order.
     pub fn nearest(&self, version: &Version) -> Vec<&Version> {
         let mut near: Vec<&Version> = self.offered().collect();
         let distance = |a: u64, b: u64| a.abs_diff(b);
@@ -68,7 +68,7 @@ impl Offer {
         near
     }
 
-    /// The row that is shown, with the way to the target.
+    /// The table row, with the upgrade path to the target.
     pub fn row(&self, target: Option<&Version>) -> UpgradeRow {
         let target = target.filter(|target| **target > self.installed);
         let path = target.map(|target| self.path.crossed(&self.installed, target).map(|step| self.path_row(step)));
@@ -104,18 +104,18 @@ impl Offer {
         self.offered().filter(|version| **version > self.installed)
     }
 
-    /// Whoever stands at a major has tried it.
+    /// The installed major counts as tried.
     fn is_tried(&self, version: &Version) -> bool {
         self.path.knows(version) || version.major <= self.installed.major
     }
 }
 
-/// A step to a major that was never tried.
+/// An upgrade to an untried major.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Untried {
     /// Component.
     pub component: String,
-    /// The version that is asked for.
+    /// Requested version.
     pub version: Version,
 }
 
@@ -126,13 +126,13 @@ impl std::fmt::Display for Untried {
     }
 }
 
-/// The steps of a plan that go to a major which was never tried, and at which the release does not stand already.
+/// The steps of a plan to an untried major that is not installed already.
 pub fn untried(plan: &Plan, catalogue: &Catalogue) -> Vec<Untried> {
     let steps = plan.each_step().filter(|step| step.action != ActionKind::Unchanged);
     let untried = steps.filter(|step| {
         let version = &step.release.chart.version;
         let known = catalogue.path(&step.release.component).is_none_or(|path| path.knows(version));
-        !known && step.from.as_ref().is_none_or(|standing| standing.chart_version.major < version.major)
+        !known && step.from.as_ref().is_none_or(|installed| installed.chart_version.major < version.major)
     });
     untried
         .map(|step| Untried {
@@ -142,20 +142,20 @@ pub fn untried(plan: &Plan, catalogue: &Catalogue) -> Vec<Untried> {
         .collect()
 }
 
-/// Marks the steps whose way from what was last healthy leads past a version from which no rollback leads back.
-pub fn mark_one_way(plan: &mut Plan, catalogue: &Catalogue) {
+/// Marks the steps that cross a version without rollback on the way from their last healthy revision.
+pub fn mark_no_rollback(plan: &mut Plan, catalogue: &Catalogue) {
     for step in plan.waves.iter_mut().flat_map(|wave| &mut wave.steps) {
         let target = &step.release.chart.version;
         let healthy = step.last_healthy.as_ref().and_then(|healthy| healthy.chart_version.as_ref());
         let Some(from) = healthy.filter(|from| *from != target) else { continue };
-        let moved = format!("its CRDs have moved on since chart {from}");
+        let moved = format!("its CRDs were upgraded since chart {from}");
         let crossed = catalogue.path(&step.release.component).map(|path| path.crossed(from, target));
         let reasons = crossed
             .into_iter()
             .flatten()
             .filter_map(|step| step.rollback.clone().or_else(|| step.crds.then(|| moved.clone())));
         let of_chart = (step.release.crds == CrdPolicy::Chart).then(|| moved.clone());
-        step.no_way_back = reasons.chain(of_chart).next();
+        step.no_rollback = reasons.chain(of_chart).next();
     }
 }
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_a_known_major_is_proposed_and_a_newer_one_named() {
+    fn the_newest_of_a_known_major_is_proposed_and_a_newer_one_reported() {
         let offer = offer("6.46.0", &["20.0.0-rc.1", "19.1.0", "19.0.0", "18.11.0", "7.0.0", "6.46.0", "6.40.0"]);
         assert_eq!(text(offer.newest()).unwrap(), "19.1.0");
         assert_eq!(text(offer.proposed()).unwrap(), "18.11.0");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_at_an_untried_major_stays_in_it() {
+    fn an_installed_untried_major_is_not_left() {
         let offer = offer("19.0.0", &["20.0.0", "19.2.0"]);
         assert_eq!(text(offer.proposed()).unwrap(), "19.2.0");
         assert_eq!(text(offer.untried()).unwrap(), "20.0.0");

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use crate::cluster::{holds_quantity, same_quantity};
 
-/// Paths (`a.b[0].c`) at which two documents differ, in document order; a mapping is entered, anything else is
-/// compared whole.
+/// Paths (`a.b[0].c`) at which two documents differ, in document order; only mappings are compared key by key.
 pub fn changed_paths(from: &Value, to: &Value) -> Vec<String> {
     let mut paths = Vec::new();
     collect(String::new(), from, to, &mut paths);
@@ -25,13 +24,13 @@ fn collect(path: String, from: &Value, to: &Value, paths: &mut Vec<String>) {
         let child = below(&path, key);
         match (old.get(key), new.get(key)) {
             (Some(old), Some(new)) => collect(child, old, new, paths),
-            // A null is there, too: it takes the chart's default away.
+            // A null counts as present: it removes the chart's default.
             _ => paths.push(child),
         }
     }
 }
 
-/// Equal, where a number may be written in another way: helm gives `1.0` back as `1`.
+/// Equality that ignores the notation of a number: helm returns `1.0` as `1`.
 fn same_value(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
@@ -50,23 +49,23 @@ fn below(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// What a field of the wanted object that the live one lacks means.
+/// Meaning of a field that the desired object has and the live one lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
-    /// Somebody took it away.
+    /// Drift: the field was removed.
     Differs,
-    /// The API server does not keep fields that its schema does not know (custom resources).
+    /// No drift: the API server prunes fields that the schema of a custom resource does not have.
     Pruned,
 }
 
-/// The first path at which a live object does not say what the wanted one says; what the server or others added is
-/// ignored. Written in another way is the same: a quantity where the field is one (`1000m` is `1`), a number (`1.0` is
-/// `1`), and an empty value for none. Both begin at the same place of an object.
-pub fn drift(live: &Value, wanted: &Value, absent: Absent) -> Option<String> {
-    first_drift(&mut FieldPath::default(), live, wanted, absent)
+/// The first path at which a live object differs from the desired one; fields that the server or others added are
+/// ignored. Equal are quantities (`1000m` and `1`) in a field that holds one, numbers (`1.0` and `1`), and an empty
+/// value and none. Both documents start at the same field of an object.
+pub fn drift(live: &Value, desired: &Value, absent: Absent) -> Option<String> {
+    first_drift(&mut FieldPath::default(), live, desired, absent)
 }
 
-/// A place in a document: as people read it, and the keys that lead to it.
+/// A path in a document: as text, and its keys.
 #[derive(Default)]
 struct FieldPath<'a> {
     path: String,
@@ -93,17 +92,17 @@ impl<'a> FieldPath<'a> {
     }
 }
 
-fn first_drift<'a>(place: &mut FieldPath<'a>, live: &Value, wanted: &'a Value, absent: Absent) -> Option<String> {
-    match (live, wanted) {
-        // A key without a value asks for nothing (`annotations:` of a template that has none).
+fn first_drift<'a>(place: &mut FieldPath<'a>, live: &Value, desired: &'a Value, absent: Absent) -> Option<String> {
+    match (live, desired) {
+        // A key without a value requires nothing (`annotations:` of a template that has none).
         (_, Value::Null) => None,
-        (Value::Object(live), Value::Object(wanted)) => wanted.iter().find_map(|(key, value)| match live.get(key) {
+        (Value::Object(live), Value::Object(desired)) => desired.iter().find_map(|(key, value)| match live.get(key) {
             Some(found) => place.key(key, |place| first_drift(place, found, value, absent)),
             None if absent == Absent::Pruned || is_empty(value) => None,
             None => Some(below(&place.path, key)),
         }),
-        (Value::Array(live), Value::Array(wanted)) => match names_of(wanted) {
-            Some((key, names)) => names.iter().zip(wanted).find_map(|(name, value)| {
+        (Value::Array(live), Value::Array(desired)) => match names_of(desired) {
+            Some((key, names)) => names.iter().zip(desired).find_map(|(name, value)| {
                 let text = name.as_str().map_or_else(|| name.to_string(), str::to_owned);
                 let found = live.iter().find(|item| item[key] == **name);
                 place.entry(&text, |place| match found {
@@ -111,20 +110,19 @@ fn first_drift<'a>(place: &mut FieldPath<'a>, live: &Value, wanted: &'a Value, a
                     None => Some(place.path.clone()),
                 })
             }),
-            None if live.len() != wanted.len() => Some(place.path.clone()),
-            None => live.iter().zip(wanted).enumerate().find_map(|(index, (found, value))| {
+            None if live.len() != desired.len() => Some(place.path.clone()),
+            None => live.iter().zip(desired).enumerate().find_map(|(index, (found, value))| {
                 place.entry(&index.to_string(), |place| first_drift(place, found, value, absent))
             }),
         },
-        _ => (!same_scalar(&place.keys, live, wanted)).then(|| place.path.clone()),
+        _ => (!same_scalar(&place.keys, live, desired)).then(|| place.path.clone()),
     }
 }
 
-/// Keys by which the API server tells the entries of a list apart, to which others may add (the merge keys of
-/// k8s.io/api: containers, variables and volumes, mounts, ports).
+/// Merge keys of lists to which others may add entries (k8s.io/api: containers, variables and volumes, mounts, ports).
 const MERGE_KEYS: [&str; 4] = ["name", "mountPath", "containerPort", "port"];
 
-/// The first of them that every entry has, each with another value, and these values.
+/// The first merge key with a distinct value in every entry, and these values.
 fn names_of(items: &[Value]) -> Option<(&'static str, Vec<&Value>)> {
     MERGE_KEYS.into_iter().find_map(|key| {
         let names: Vec<&Value> = items.iter().map(|item| item.get(key)).collect::<Option<_>>()?;
@@ -144,10 +142,10 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn same_scalar(keys: &[&str], live: &Value, wanted: &Value) -> bool {
-    same_value(live, wanted)
-        || (is_empty(live) && is_empty(wanted))
-        || (holds_quantity(keys) && same_quantity(live, wanted))
+fn same_scalar(keys: &[&str], live: &Value, desired: &Value) -> bool {
+    same_value(live, desired)
+        || (is_empty(live) && is_empty(desired))
+        || (holds_quantity(keys) && same_quantity(live, desired))
 }
 
 #[cfg(test)]
@@ -161,13 +159,13 @@ mod tests {
         let to = json!({"a": {"b": 2, "new": 1}, "list": [1, 2], "same": "x"});
         assert_eq!(changed_paths(&from, &to), ["a.b", "a.new", "a.gone", "list"]);
         assert!(changed_paths(&from, &from).is_empty());
-        assert_eq!(changed_paths(&json!({}), &json!({"a": null})), ["a"], "a null takes the chart's default away");
+        assert_eq!(changed_paths(&json!({}), &json!({"a": null})), ["a"], "a null removes the chart's default");
         assert!(changed_paths(&json!({"a": null}), &json!({"a": null})).is_empty());
         assert!(changed_paths(&json!({"a": [1.0], "b": 1e6}), &json!({"a": [1], "b": 1_000_000})).is_empty());
     }
 
-    fn differs(live: Value, wanted: Value) -> Option<String> {
-        drift(&live, &wanted, Absent::Differs)
+    fn differs(live: Value, desired: Value) -> Option<String> {
+        drift(&live, &desired, Absent::Differs)
     }
 
     #[test]
@@ -185,11 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_in_another_way_is_the_same() {
+    fn another_notation_of_a_value_is_no_difference() {
         let limits = |limits: Value| json!({"spec": {"containers": [{"name": "a", "resources": {"limits": limits}}]}});
         let live = limits(json!({"cpu": "1", "memory": "1Gi", "half": "500m", "nvidia.com/gpu": "1"}));
-        let wanted = json!({"cpu": "1000m", "memory": "1024Mi", "half": 0.5, "nvidia.com/gpu": 1});
-        assert_eq!(differs(live.clone(), limits(wanted)), None);
+        let desired = json!({"cpu": "1000m", "memory": "1024Mi", "half": 0.5, "nvidia.com/gpu": 1});
+        assert_eq!(differs(live.clone(), limits(desired)), None);
         let path = |key: &str| Some(format!("spec.containers[a].resources.limits.{key}"));
         assert_eq!(differs(live.clone(), limits(json!({"cpu": "2"}))), path("cpu"));
         assert_eq!(differs(live, limits(json!({"memory": "G"}))), path("memory"));
@@ -198,7 +196,7 @@ mod tests {
 
     #[test]
     fn text_that_only_looks_like_a_quantity_is_text() {
-        for (live, wanted) in [("1.1", "1.10"), ("1", "1000m"), ("1Gi", "1024Mi"), ("1k", "1000"), ("1e3", "1000")] {
+        for (live, desired) in [("1.1", "1.10"), ("1", "1000m"), ("1Gi", "1024Mi"), ("1k", "1000"), ("1e3", "1000")] {
             let places: [fn(&str) -> Value; 6] = [
                 |text| json!({"kind": "ConfigMap", "data": {"version": text}}),
                 |text| json!({"kind": "ConfigMap", "data": {"limits": text, "cpu": "1"}}),
@@ -208,13 +206,13 @@ mod tests {
                 |text| json!({"spec": {"containers": [{"name": "a", "args": ["--cpu", text]}]}}),
             ];
             for place in places {
-                assert!(differs(place(live), place(wanted)).is_some(), "{}", place(wanted));
+                assert!(differs(place(live), place(desired)).is_some(), "{}", place(desired));
             }
         }
     }
 
     #[test]
-    fn a_named_entry_may_stand_beside_those_of_others() {
+    fn an_entry_with_a_merge_key_may_follow_those_of_others() {
         let live = json!({"containers": [{"name": "proxy"}, {"name": "loki", "image": "a"}]});
         assert_eq!(differs(live.clone(), json!({"containers": [{"name": "loki", "image": "a"}]})), None);
         let other = differs(live.clone(), json!({"containers": [{"name": "loki", "image": "b"}]}));
@@ -224,6 +222,6 @@ mod tests {
         assert_eq!(differs(mounts.clone(), mounts), None, "one volume, mounted twice");
         let mount =
             |paths: &[&str]| paths.iter().map(|path| json!({"name": "config", "mountPath": path})).collect::<Value>();
-        assert_eq!(differs(mount(&["/a", "/mine", "/b"]), mount(&["/a", "/b"])), None, "somebody added a mount");
+        assert_eq!(differs(mount(&["/a", "/mine", "/b"]), mount(&["/a", "/b"])), None, "another client added a mount");
     }
 }

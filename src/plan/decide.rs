@@ -1,4 +1,4 @@
-//! From wanted and observed to a plan. Pure.
+//! Builds a plan from the desired and the observed state. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,13 @@ use crate::plan::observe::PendingOwner;
 use crate::plan::{Drifted, InstalledRelease, Observed, Plan, PlanError, Step, Wave, Work};
 use crate::stack::Release;
 
-/// How many changed value paths a reason names before it counts the rest.
+/// Number of changed value paths that a reason lists before it counts the rest.
 const NAMED_PATHS: usize = 3;
 
 /// Decides each release's action with its reason, and groups the steps into ascending waves.
-pub fn build(wanted: Vec<Release>, observed: &Observed) -> Result<Plan, PlanError> {
+pub fn build(desired: Vec<Release>, observed: &Observed) -> Result<Plan, PlanError> {
     let mut waves: Vec<Wave> = Vec::new();
-    for release in wanted {
+    for release in desired {
         let info = observed.releases.get(release.component.as_str());
         let Decision { action, reason, work, own } = decide(&release, info, observed)?;
         let number = release.wave;
@@ -32,7 +32,7 @@ pub fn build(wanted: Vec<Release>, observed: &Observed) -> Result<Plan, PlanErro
             adopted: BTreeSet::new(),
             from: info.map(InstalledRelease::from),
             last_healthy,
-            no_way_back: None,
+            no_rollback: None,
             conflicting_drift,
             effects: Effects::default(),
             replacements: Vec::new(),
@@ -53,7 +53,7 @@ impl From<&ReleaseInfo> for InstalledRelease {
     }
 }
 
-/// What is done with a release, why, and how.
+/// Action for a release, with its reason.
 struct Decision {
     action: ActionKind,
     reason: String,
@@ -81,8 +81,8 @@ fn decide(release: &Release, info: Option<&ReleaseInfo>, observed: &Observed) ->
             expected: release.chart.name.clone(),
         });
     }
-    if let Some(PendingOwner::ByOther { since }) = observed.begun.get(&info.name) {
-        return Err(PlanError::UnderWay {
+    if let Some(PendingOwner::ByOther { since }) = observed.pending.get(&info.name) {
+        return Err(PlanError::PendingOperation {
             release: info.name.clone(),
             namespace: info.namespace.clone(),
             status: info.status.words(),
@@ -93,7 +93,7 @@ fn decide(release: &Release, info: Option<&ReleaseInfo>, observed: &Observed) ->
         return Err(PlanError::Downgrade {
             component: release.component.to_string(),
             installed: info.chart_version.clone(),
-            asked: release.chart.version.clone(),
+            requested: release.chart.version.clone(),
         });
     }
     if let Some(state) = broken_state(info.status) {
@@ -103,21 +103,21 @@ fn decide(release: &Release, info: Option<&ReleaseInfo>, observed: &Observed) ->
         let reason = format!("chart {} -> {}", info.chart_version, release.chart.version);
         return Decision::by_helm(ActionKind::Upgrade, reason);
     }
-    let standing = observed.values.get(&info.name).unwrap_or(&serde_json::Value::Null);
-    let changed = changed_paths(standing, &release.values);
+    let installed = observed.values.get(&info.name).unwrap_or(&serde_json::Value::Null);
+    let changed = changed_paths(installed, &release.values);
     if !changed.is_empty() {
         return Decision::by_helm(ActionKind::Upgrade, format!("values changed: {}", name_some(&changed)));
     }
-    Ok(decide_as_wanted(info, observed))
+    Ok(decide_as_desired(info, observed))
 }
 
-/// Chart and values are as wanted; helm would be run for nothing unless a kind is gone.
-fn decide_as_wanted(info: &ReleaseInfo, observed: &Observed) -> Decision {
+/// Chart and values are as desired; helm has work only if a kind is not served.
+fn decide_as_desired(info: &ReleaseInfo, observed: &Observed) -> Decision {
     let drift = observed.drift.get(&info.name).cloned().unwrap_or_default();
     let reasons = [drift.manifest.reasons, drift.own.reasons].concat();
     if !reasons.is_empty() {
         let (action, reason) = (ActionKind::Repair, name_some(&reasons));
-        if drift.manifest.kinds_are_gone {
+        if drift.manifest.kinds_missing {
             return Decision { action, reason, work: Work::Helm, own: Vec::new() };
         }
         let work = Work::Objects { release: drift.manifest.objects };
@@ -140,7 +140,7 @@ fn broken_state(status: ReleaseStatus) -> Option<String> {
     }
 }
 
-/// The first of them, and how many more there are.
+/// The first items, and the number of the rest.
 pub(super) fn name_some(items: &[String]) -> String {
     let named = items.iter().take(NAMED_PATHS).map(String::as_str).collect::<Vec<_>>().join(", ");
     match items.len().saturating_sub(NAMED_PATHS) {
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_values_and_drift_are_named() {
+    fn changed_values_and_drift_are_reported() {
         let mut deployed = observed("1.0.0", ReleaseStatus::Deployed);
         deployed.values.insert("loki".into(), json!({"a": 2}));
         assert_eq!(decision(&deployed, "1.0.0"), (ActionKind::Upgrade, "values changed: a".into()));
@@ -216,30 +216,30 @@ mod tests {
             let plan = build(vec![release("1.0.0")], observed).unwrap();
             (plan.waves[0].steps[0].action, plan.waves[0].steps[0].work.clone())
         };
-        let mut standing = observed("1.0.0", ReleaseStatus::Deployed);
-        assert!(matches!(work(&standing), (ActionKind::Unchanged, Work::Wait)));
-        standing.healthy.insert("loki".into(), Healthy::read("1").unwrap());
+        let mut installed = observed("1.0.0", ReleaseStatus::Deployed);
+        assert!(matches!(work(&installed), (ActionKind::Unchanged, Work::Wait)));
+        installed.healthy.insert("loki".into(), Healthy::read("1").unwrap());
         assert!(
-            matches!(work(&standing), (ActionKind::Repair, Work::Wait)),
-            "an earlier run ended before it was ready"
+            matches!(work(&installed), (ActionKind::Repair, Work::Wait)),
+            "an earlier run ended before the release was ready"
         );
-        standing.drift.insert("loki".into(), drift("Service loki is missing"));
-        assert!(matches!(work(&standing), (ActionKind::Repair, Work::Objects { .. })));
-        standing.drift.get_mut("loki").unwrap().manifest.kinds_are_gone = true;
-        assert!(matches!(work(&standing), (ActionKind::Repair, Work::Helm)), "CRDs come with the chart");
+        installed.drift.insert("loki".into(), drift("Service loki is missing"));
+        assert!(matches!(work(&installed), (ActionKind::Repair, Work::Objects { .. })));
+        installed.drift.get_mut("loki").unwrap().manifest.kinds_missing = true;
+        assert!(matches!(work(&installed), (ActionKind::Repair, Work::Helm)), "CRDs come with the chart");
     }
 
     #[test]
     fn an_operation_of_another_owner_is_left_alone() {
         let mut pending = observed("1.0.0", ReleaseStatus::PendingUpgrade);
-        pending.begun.insert("loki".into(), PendingOwner::ByOther { since: "then".into() });
-        assert!(matches!(build(vec![release("1.0.0")], &pending), Err(PlanError::UnderWay { .. })));
-        pending.begun.insert("loki".into(), PendingOwner::ByUs);
+        pending.pending.insert("loki".into(), PendingOwner::ByOther { since: "then".into() });
+        assert!(matches!(build(vec![release("1.0.0")], &pending), Err(PlanError::PendingOperation { .. })));
+        pending.pending.insert("loki".into(), PendingOwner::ByUs);
         assert_eq!(decision(&pending, "1.0.0").0, ActionKind::Repair);
     }
 
     #[test]
-    fn downgrades_and_foreign_charts_are_refused() {
+    fn downgrades_and_foreign_charts_are_rejected() {
         let newer = observed("2.0.0", ReleaseStatus::Deployed);
         assert!(matches!(build(vec![release("1.0.0")], &newer), Err(PlanError::Downgrade { .. })));
         let mut foreign = observed("1.0.0", ReleaseStatus::Deployed);

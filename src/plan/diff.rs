@@ -1,4 +1,4 @@
-//! Differences in words, for `plan --diff`. Pure. Data of Secrets is never shown.
+//! Unified diffs for `plan --diff`. Pure. Data of Secrets is never shown.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::plan::effects::{by_key, words};
 use crate::plan::secret_mask::Mask;
 use crate::plan::{Drifted, Observed, Plan, Step, Work};
 
-/// What changes of one release.
+/// Changes of one release.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct StepDiff {
     /// Component name.
@@ -20,7 +20,7 @@ pub struct StepDiff {
     pub objects: Vec<ObjectDiff>,
 }
 
-/// What changes of one object.
+/// Changes of one object.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct ObjectDiff {
     /// Kind and name.
@@ -29,10 +29,10 @@ pub struct ObjectDiff {
     pub diff: String,
 }
 
-/// By component the paths of chart values that have a secret now or had one in the last run.
+/// Paths of chart values with a secret now or in the last run, by component.
 pub type SecretPlaces = BTreeMap<String, Vec<Vec<String>>>;
 
-/// One per step, in wave order; `rendered` has the new manifests by component.
+/// One diff per step, in wave order; `rendered` has the new manifests by component.
 pub fn diffs(
     plan: &Plan,
     observed: &Observed,
@@ -44,7 +44,7 @@ pub fn diffs(
         step_diff(step, observed, rendered, places)
     };
     let mut diffs: Vec<StepDiff> = plan.each_step().map(of_step).collect();
-    // Where the plan counts them, too.
+    // The plan counts the records with this step, too.
     let first = plan.each_step().position(|step| step.action != ActionKind::Unchanged);
     if let Some(diff) = first.and_then(|first| diffs.get_mut(first)) {
         diff.objects.extend(plan.records.iter().filter_map(of_drift));
@@ -64,7 +64,7 @@ fn step_diff(
     let mask = Mask::of(&step.release.secrets, (old, &step.release.values), places);
     let drifted = |drifted: &Drifted| {
         let live = drifted.live.as_ref().map(|live| mask.apply(live));
-        of_drift(&Drifted { live, wanted: mask.apply(&drifted.wanted) })
+        of_drift(&Drifted { live, desired: mask.apply(&drifted.desired) })
     };
     let objects = match &step.work {
         Work::Helm => {
@@ -92,23 +92,23 @@ fn between(old: &[Value], new: &[Value], namespace: &str) -> Vec<ObjectDiff> {
     keys.into_iter().filter_map(diff).collect()
 }
 
-/// Of what stands only that is shown of which the wanted object speaks.
+/// Diff of the fields that the desired object sets.
 fn of_drift(drifted: &Drifted) -> Option<ObjectDiff> {
-    let text = |path: &str| drifted.wanted.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let text = |path: &str| drifted.desired.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let name = format!("{} {}", text("/kind"), text("/metadata/name"));
-    let live = drifted.live.as_ref().map(|live| restricted(live, &drifted.wanted));
-    object_diff(name, live.as_ref(), Some(&drifted.wanted))
+    let live = drifted.live.as_ref().map(|live| restricted(live, &drifted.desired));
+    object_diff(name, live.as_ref(), Some(&drifted.desired))
 }
 
-fn restricted(live: &Value, wanted: &Value) -> Value {
-    match (live, wanted) {
-        (Value::Object(live), Value::Object(wanted)) => {
+fn restricted(live: &Value, desired: &Value) -> Value {
+    match (live, desired) {
+        (Value::Object(live), Value::Object(desired)) => {
             let common =
-                wanted.iter().filter_map(|(key, value)| Some((key.clone(), restricted(live.get(key)?, value))));
+                desired.iter().filter_map(|(key, value)| Some((key.clone(), restricted(live.get(key)?, value))));
             Value::Object(common.collect())
         }
-        (Value::Array(live), Value::Array(wanted)) if live.len() == wanted.len() => {
-            live.iter().zip(wanted).map(|(live, wanted)| restricted(live, wanted)).collect()
+        (Value::Array(live), Value::Array(desired)) if live.len() == desired.len() => {
+            live.iter().zip(desired).map(|(live, desired)| restricted(live, desired)).collect()
         }
         _ => live.clone(),
     }
@@ -124,7 +124,7 @@ fn object_diff(object: String, old: Option<&Value>, new: Option<&Value>) -> Opti
     (!diff.is_empty()).then_some(ObjectDiff { object, diff })
 }
 
-/// Data of a Secret only tells whether it changes, also of one in a list of objects.
+/// Masks the data of Secrets, also of those in a list; the mask shows only whether a value changes.
 fn masked(old: Option<&Value>, new: Option<&Value>) -> (Option<Value>, Option<Value>) {
     let hidden = |shown: Option<&Value>, other: Option<&Value>, word| {
         let mut shown = shown.cloned();
@@ -136,7 +136,7 @@ fn masked(old: Option<&Value>, new: Option<&Value>) -> (Option<Value>, Option<Va
     (hidden(old, new, "(hidden)"), hidden(new, old, "(hidden, another)"))
 }
 
-/// `other` is the same object after or before the change; `word` stands for a value that it does not have.
+/// `other` is the same object after or before the change; `word` masks a value that differs from it.
 fn hide_data(shown: &mut Value, other: Option<&Value>, word: &str) {
     let is_secret = |object: &Value| object["kind"] == "Secret";
     if is_secret(shown) || other.is_some_and(is_secret) {
@@ -195,8 +195,8 @@ mod tests {
     fn drift_is_shown_without_what_others_added() {
         let live =
             json!({"kind": "Deployment", "metadata": {"name": "d", "uid": "1"}, "spec": {"replicas": 0, "x": 1}});
-        let wanted = json!({"kind": "Deployment", "metadata": {"name": "d"}, "spec": {"replicas": 2}});
-        let diff = of_drift(&Drifted { live: Some(live), wanted }).unwrap().diff;
+        let desired = json!({"kind": "Deployment", "metadata": {"name": "d"}, "spec": {"replicas": 2}});
+        let diff = of_drift(&Drifted { live: Some(live), desired }).unwrap().diff;
         assert!(diff.contains("-  replicas: 0\n+  replicas: 2") && !diff.contains("uid"), "{diff}");
     }
 }

@@ -1,4 +1,4 @@
-//! What differs, in the cluster, from what a release's manifest and our own objects say. Reads only.
+//! Drift of live objects from a release's manifest and from the own objects. Reads only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,62 +11,62 @@ use crate::plan::PlanError;
 use crate::plan::compare::{Absent, drift};
 use crate::stack::OwnObject;
 
-/// What is not as it should be of one release.
+/// Drift of one release.
 #[derive(Clone, Debug, Default)]
 pub struct Drift {
     /// A sentence fragment each, e.g. `Deployment oauth2-proxy differs at spec.replicas`.
     pub reasons: Vec<String>,
-    /// Objects that are to be put back.
+    /// Objects to repair.
     pub objects: Vec<Drifted>,
-    /// Whether a kind of the manifest is not served any more, so that only the chart's CRDs bring it back.
-    pub kinds_are_gone: bool,
+    /// Whether the API server does not serve a kind of the manifest; only the chart's CRDs restore it.
+    pub kinds_missing: bool,
 }
 
-/// An object that is not as it should be.
+/// An object that differs from its desired state.
 #[derive(Clone, Debug)]
 pub struct Drifted {
-    /// As it stands; `None`: it does not.
+    /// Live object; `None`: it does not exist.
     pub live: Option<Value>,
-    /// As it should stand; of Secrets of ours no new data.
-    pub wanted: Value,
+    /// Desired object; without new data for own Secrets.
+    pub desired: Value,
 }
 
 /// (apiVersion, kind, namespace)
-type Shelf<'a> = (&'a str, &'a str, Option<&'a str>);
+type KindKey<'a> = (&'a str, &'a str, Option<&'a str>);
 
-/// Compares a release's manifest with what stands. One list per kind, not one request per object.
+/// Compares a release's manifest with the live objects. One list per kind, not one request per object.
 pub async fn of_manifest(cluster: &Cluster, manifest: &[Value], namespace: &str) -> Result<Drift, PlanError> {
-    let mut shelves: BTreeMap<Shelf, Vec<&Value>> = BTreeMap::new();
+    let mut kinds: BTreeMap<KindKey, Vec<&Value>> = BTreeMap::new();
     for object in manifest {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
         let place = text("/metadata/namespace").unwrap_or(namespace);
-        let shelf = (text("/apiVersion").unwrap_or_default(), text("/kind").unwrap_or_default(), Some(place));
-        shelves.entry(shelf).or_default().push(object);
+        let key = (text("/apiVersion").unwrap_or_default(), text("/kind").unwrap_or_default(), Some(place));
+        kinds.entry(key).or_default().push(object);
     }
-    let compared = shelves.into_iter().map(|(shelf, wanted)| of_kind(cluster, shelf, wanted));
+    let compared = kinds.into_iter().map(|(key, desired)| of_kind(cluster, key, desired));
     let mut drift = Drift::default();
     for found in try_join_all(compared).await? {
         drift.reasons.extend(found.reasons);
         drift.objects.extend(found.objects);
-        drift.kinds_are_gone |= found.kinds_are_gone;
+        drift.kinds_missing |= found.kinds_missing;
     }
     Ok(drift)
 }
 
-async fn of_kind(cluster: &Cluster, shelf: Shelf<'_>, wanted: Vec<&Value>) -> Result<Drift, PlanError> {
-    let (api_version, kind, namespace) = shelf;
-    let names: BTreeSet<&str> = wanted.iter().map(|object| name(object)).collect();
+async fn of_kind(cluster: &Cluster, key: KindKey<'_>, desired: Vec<&Value>) -> Result<Drift, PlanError> {
+    let (api_version, kind, namespace) = key;
+    let names: BTreeSet<&str> = desired.iter().map(|object| name(object)).collect();
     let mut found = Drift::default();
     let Some(live) = cluster.find(api_version, kind, namespace, &names).await? else {
-        found.kinds_are_gone = true;
-        found.reasons.push(format!("the API server does not serve {kind} of {api_version} any more"));
+        found.kinds_missing = true;
+        found.reasons.push(format!("the API server no longer serves {kind} of {api_version}"));
         return Ok(found);
     };
-    for object in wanted {
+    for object in desired {
         let live = live.iter().find(|live| name(live) == name(object));
         if let Some(reason) = difference(live, object) {
             found.reasons.push(format!("{kind} {} {reason}", name(object)));
-            found.objects.push(Drifted { live: live.cloned(), wanted: object.clone() });
+            found.objects.push(Drifted { live: live.cloned(), desired: object.clone() });
         }
     }
     Ok(found)
@@ -76,18 +76,18 @@ fn name(object: &Value) -> &str {
     object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Kinds of which only existence is judged: the API server or a controller rewrites what they say.
+/// Kinds of which only the existence is checked: the API server or a controller rewrites their fields.
 const ONLY_EXISTENCE: [&str; 3] = ["CustomResourceDefinition", "PersistentVolumeClaim", "Job"];
 
-/// How a live object differs from the manifest's; `None`: it does not.
-fn difference(live: Option<&Value>, wanted: &Value) -> Option<String> {
+/// How a live object differs from the manifest's; `None`: equal.
+fn difference(live: Option<&Value>, desired: &Value) -> Option<String> {
     let Some(live) = live else { return Some("is missing".into()) };
-    let kind = wanted["kind"].as_str().unwrap_or_default();
+    let kind = desired["kind"].as_str().unwrap_or_default();
     if ONLY_EXISTENCE.contains(&kind) {
         return None;
     }
-    let mut wanted = wanted.clone();
-    let body = wanted.as_object_mut()?;
+    let mut desired = desired.clone();
+    let body = desired.as_object_mut()?;
     body.remove("status");
     if kind == "Secret" {
         encode_texts(body);
@@ -95,11 +95,11 @@ fn difference(live: Option<&Value>, wanted: &Value) -> Option<String> {
     if body.contains_key("aggregationRule") {
         body.remove("rules");
     }
-    let absent = if is_built_in(&wanted) { Absent::Differs } else { Absent::Pruned };
-    drift(live, &wanted, absent).map(|path| format!("differs at {path}"))
+    let absent = if is_built_in(&desired) { Absent::Differs } else { Absent::Pruned };
+    drift(live, &desired, absent).map(|path| format!("differs at {path}"))
 }
 
-/// `stringData` is never shown by the API server; it becomes `data`.
+/// The API server never returns `stringData`; it stores it as `data`.
 fn encode_texts(secret: &mut Map<String, Value>) {
     let Some(Value::Object(texts)) = secret.remove("stringData") else { return };
     let data = secret.entry("data").or_insert_with(|| Value::Object(Map::new()));
@@ -115,36 +115,36 @@ fn is_built_in(object: &Value) -> bool {
     !group.contains('.') || group.ends_with(".k8s.io")
 }
 
-/// Compares our own objects with what stands; kinds are taken to be served.
+/// Compares the own objects with the live ones; their kinds must be served.
 pub async fn of_own_objects(cluster: &Cluster, objects: &[OwnObject]) -> Result<Drift, PlanError> {
     let lookups = objects.iter().map(|object| async move {
         let reference = ObjectRef::of(&object.manifest);
         let live = cluster.get(&reference).await?;
         let reason = own_difference(&reference, live.as_ref(), object);
         Ok::<_, PlanError>(reason.map(|reason| {
-            let wanted = with_masked_data(object, live.as_ref());
-            (reason, Drifted { live, wanted })
+            let desired = with_masked_data(object, live.as_ref());
+            (reason, Drifted { live, desired })
         }))
     });
     let found = join_all(lookups).await.into_iter().filter_map(Result::transpose);
     let (reasons, objects) = found.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-    Ok(Drift { reasons, objects, kinds_are_gone: false })
+    Ok(Drift { reasons, objects, kinds_missing: false })
 }
 
-fn own_difference(reference: &ObjectRef, live: Option<&Value>, wanted: &OwnObject) -> Option<String> {
+fn own_difference(reference: &ObjectRef, live: Option<&Value>, desired: &OwnObject) -> Option<String> {
     let name = format!("{} {}", reference.kind, reference.name);
     let Some(live) = live else { return Some(format!("{name} is missing")) };
-    // A namespace may be of anybody.
+    // A namespace can have any owner.
     if reference.kind != "Namespace" && !Found::of(live).is_ours() {
-        return Some(format!("{name} is not tailwatch's"));
+        return Some(format!("{name} is not managed by tailwatch"));
     }
-    if drift(live, &wanted.manifest, Absent::Differs).is_some() {
-        return Some(format!("{name} differs from ours"));
+    if drift(live, &desired.manifest, Absent::Differs).is_some() {
+        return Some(format!("{name} differs from the plan"));
     }
-    if let Some(field) = surplus(live, &wanted.manifest, Before::Ours).first() {
-        return Some(format!("{name} has {field}, which is not ours"));
+    if let Some(field) = surplus(live, &desired.manifest, Before::Ours).first() {
+        return Some(format!("{name} has {field}, which is not in the plan"));
     }
-    let same_data = wanted.secret_data.iter().all(|(key, value)| is_same(live, key, value));
+    let same_data = desired.secret_data.iter().all(|(key, value)| is_same(live, key, value));
     (!same_data).then(|| format!("{name} has other data"))
 }
 
@@ -152,15 +152,14 @@ fn is_same(live: &Value, key: &str, value: &Secret<Vec<u8>>) -> bool {
     live["data"].get(key).and_then(Value::as_str) == Some(&encode(value.expose()))
 }
 
-/// A Secret of ours with the keys of its data, and in place of the values whether they change: what stands where they
-/// do not, a word where they do.
+/// An own Secret with the keys of its data: an unchanged value as it is live, a changed value masked.
 fn with_masked_data(object: &OwnObject, live: Option<&Value>) -> Value {
-    let mut wanted = object.manifest.clone();
+    let mut desired = object.manifest.clone();
     for (key, value) in &object.secret_data {
         let same = live.filter(|live| is_same(live, key, value));
-        wanted["data"][key] = same.map_or_else(|| "(hidden)".into(), |live| live["data"][key].clone());
+        desired["data"][key] = same.map_or_else(|| "(hidden)".into(), |live| live["data"][key].clone());
     }
-    wanted
+    desired
 }
 
 fn encode(bytes: &[u8]) -> String {
@@ -174,16 +173,16 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_changed_object_is_reported_with_the_place_of_the_change() {
-        let wanted = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 2}});
+    fn a_changed_object_is_reported_with_the_path_of_the_change() {
+        let desired = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 2}});
         let live = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 0, "paused": false}});
-        assert_eq!(difference(Some(&live), &wanted), Some("differs at spec.replicas".into()));
-        assert_eq!(difference(None, &wanted), Some("is missing".into()));
-        assert_eq!(difference(Some(&wanted), &wanted), None);
+        assert_eq!(difference(Some(&live), &desired), Some("differs at spec.replicas".into()));
+        assert_eq!(difference(None, &desired), Some("is missing".into()));
+        assert_eq!(difference(Some(&desired), &desired), None);
     }
 
     #[test]
-    fn what_the_api_server_rewrites_is_no_drift() {
+    fn a_rewrite_by_the_api_server_is_no_drift() {
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "stringData": {"a": "b"}, "data": {"c": "ZA=="}});
         assert_eq!(
             difference(

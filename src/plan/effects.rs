@@ -1,4 +1,4 @@
-//! What a step will do, told from the manifest that stands and the one that was rendered. Pure.
+//! Effects of a step, from the installed and the rendered manifest. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::event::Effects;
 use crate::plan::Drifted;
 use crate::plan::compare::{Absent, drift};
 
-/// (kind, namespace, name); an object that only changes its apiVersion stays the same object.
+/// (kind, namespace, name); another apiVersion is the same object.
 pub(super) type Key<'a> = (&'a str, &'a str, &'a str);
 
 /// Objects of a manifest by key.
@@ -27,7 +27,7 @@ pub(super) fn words((kind, _, name): Key) -> String {
     format!("{kind} {name}")
 }
 
-/// What changes between two manifests of a release in `namespace`.
+/// Effects of the change from one manifest of a release in `namespace` to another.
 pub(super) fn between(old: &[Value], new: &[Value], namespace: &str) -> Effects {
     let (old, new) = (by_key(old, namespace), by_key(new, namespace));
     let changed: Vec<(Key, &Value, &Value)> =
@@ -42,16 +42,16 @@ pub(super) fn between(old: &[Value], new: &[Value], namespace: &str) -> Effects 
     }
 }
 
-/// What putting objects back changes.
+/// Effects of repairing drifted objects.
 pub(super) fn of_drift(objects: &[Drifted]) -> Effects {
     let mut effects = Effects::default();
     for object in objects {
-        let text = |path: &str| object.wanted.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let text = |path: &str| object.desired.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let name = format!("{} {}", text("/kind"), text("/metadata/name"));
         match &object.live {
             None => effects.added.push(name),
             Some(live) => {
-                let differs = |part: fn(&Value) -> Value, absent| drift(&part(live), &part(&object.wanted), absent);
+                let differs = |part: fn(&Value) -> Value, absent| drift(&part(live), &part(&object.desired), absent);
                 match text("/kind") {
                     kind @ ("Prometheus" | "Alertmanager") if differs(pod_fields, Absent::Pruned).is_some() => {
                         effects.restarts.push(set_of(kind, text("/metadata/name")));
@@ -68,7 +68,7 @@ pub(super) fn of_drift(objects: &[Drifted]) -> Effects {
     effects
 }
 
-/// CRDs that are made or change: a CRD of the same operator version is the same.
+/// CRDs that are created or changed: a CRD of the same operator version is unchanged.
 pub(super) fn crds(chart: &[Value], live: &BTreeMap<String, Option<String>>) -> Vec<String> {
     let changes = chart.iter().filter_map(|crd| {
         let name = crd.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
@@ -76,8 +76,8 @@ pub(super) fn crds(chart: &[Value], live: &BTreeMap<String, Option<String>>) -> 
         match (live.get(name), version) {
             (None, Some(version)) => Some(format!("{name} {version}")),
             (None, None) => Some(name.to_owned()),
-            (Some(Some(standing)), Some(version)) if standing == version => None,
-            (Some(Some(standing)), Some(version)) => Some(format!("{name} {standing} -> {version}")),
+            (Some(Some(current)), Some(version)) if current == version => None,
+            (Some(Some(current)), Some(version)) => Some(format!("{name} {current} -> {version}")),
             (Some(None), Some(version)) => Some(format!("{name} -> {version}")),
             (Some(_), None) => None,
         }
@@ -85,8 +85,8 @@ pub(super) fn crds(chart: &[Value], live: &BTreeMap<String, Option<String>>) -> 
     changes.collect()
 }
 
-/// Fields of the operator's resources that change its configuration files and not its pods (prometheus-operator
-/// pkg/prometheus/server: they are no part of the StatefulSet that it makes).
+/// Fields that change the configuration files and not the pods (prometheus-operator pkg/prometheus/server: the
+/// StatefulSet does not contain them).
 const NO_PART_OF_THE_PODS: [&str; 6] =
     ["evaluationInterval", "scrapeInterval", "scrapeTimeout", "externalLabels", "remoteWrite", "remoteRead"];
 
@@ -113,12 +113,12 @@ fn template(workload: &Value) -> Value {
     workload.pointer("/spec/template").cloned().unwrap_or_default()
 }
 
-/// The StatefulSet that the operator makes of a resource.
+/// The StatefulSet that the operator creates for a resource.
 fn set_of(kind: &str, name: &str) -> String {
     format!("StatefulSet {}-{name}", kind.to_lowercase())
 }
 
-/// The operator hands its own version and its reloader's image to the pods it makes.
+/// The operator passes its own version and the reloader's image to its pods.
 fn is_operator(deployment: &Value) -> bool {
     operator_program(deployment).is_some()
 }
@@ -170,7 +170,7 @@ fn tags<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeMap<&'a str, BTree
             }
             Value::Array(items) => waiting.extend(items),
             Value::String(text) => {
-                // The operator is told its reloader's image by a flag.
+                // A flag of the operator sets the reloader's image.
                 let flag = text.strip_prefix("--prometheus-config-reloader=").and_then(split);
                 if let Some((repository, tag)) = flag {
                     found.entry(repository).or_default().insert(tag);
@@ -182,7 +182,7 @@ fn tags<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeMap<&'a str, BTree
     found
 }
 
-/// At the digest, or at the last colon that belongs to no port.
+/// Splits at the digest, or at the last colon that is not before a port.
 fn split(image: &str) -> Option<(&str, &str)> {
     if let Some((repository, digest)) = image.split_once('@') {
         return Some((repository, digest));

@@ -1,106 +1,106 @@
-//! Why no plan can be made.
+//! Errors of planning.
 
 use crate::cluster::ClusterError;
 use crate::helm::HelmError;
 use crate::stack::HelmDriver;
 
-/// No plan can be made; nothing was changed.
+/// No plan can be built; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// A newer chart stands than the one asked for.
-    #[error("{component} {installed} is installed, the answers have {asked}; charts are never downgraded")]
+    /// The installed chart is newer than the requested one.
+    #[error("{component} {installed} is installed, the answers have {requested}; charts are never downgraded")]
     Downgrade {
         /// Component.
         component: String,
-        /// What stands.
+        /// Installed version.
         installed: semver::Version,
-        /// What is asked.
-        asked: semver::Version,
+        /// Requested version.
+        requested: semver::Version,
     },
-    /// A release of that name stands with another chart.
-    #[error("release {release} in namespace {namespace} was made from chart {found}, not from {expected}")]
+    /// A release of that name has another chart.
+    #[error("release {release} in namespace {namespace} has chart {found}, expected {expected}")]
     ForeignRelease {
         /// Release name.
         release: String,
         /// Namespace.
         namespace: String,
-        /// Chart it was made from.
+        /// Its chart.
         found: String,
         /// Chart of the catalogue.
         expected: String,
     },
-    /// A major is asked for that was never tried, and nobody has said yes to that.
+    /// An untried major is requested without `--allow-unverified` or a confirmation.
     #[error("{}", versions.join("\n"))]
     Unverified {
         /// One sentence for each; never empty.
         versions: Vec<String>,
     },
-    /// helm in other hands began something with a release and has not ended it.
+    /// Another helm client started an operation on a release that has not ended.
     #[error(
         "release {release} in namespace {namespace} is {status} since {since}; the operation was not started by tailwatch"
     )]
-    UnderWay {
+    PendingOperation {
         /// Release name.
         release: String,
         /// Namespace.
         namespace: String,
-        /// helm's word, e.g. `pending-upgrade`.
+        /// helm's status, e.g. `pending-upgrade`.
         status: &'static str,
-        /// Since when, RFC 3339.
+        /// Start, RFC 3339.
         since: String,
     },
-    /// Releases of our names stand that no run of ours ever touched.
+    /// Releases of the stack's names are installed that tailwatch did not install.
     #[error("{}: not installed by tailwatch", releases.join(", "))]
-    Strangers {
+    UnmanagedReleases {
         /// `release loki in namespace monitoring`; never empty.
         releases: Vec<String>,
     },
     /// A volume would have to shrink.
-    #[error("{claim} has {standing}, the answers have {asked}; volumes never shrink")]
+    #[error("{claim} has {current}, the answers have {requested}; volumes never shrink")]
     Shrink {
-        /// Kind and name of what asks for the volume.
+        /// Kind and name of the object that has the claim.
         claim: String,
-        /// Size that stands.
-        standing: String,
-        /// Size that is asked.
-        asked: String,
+        /// Current size.
+        current: String,
+        /// Requested size.
+        requested: String,
     },
-    /// A volume cannot grow.
-    #[error("PersistentVolumeClaim {claim} cannot grow to {asked}: StorageClass {class} does not allow it")]
-    NoGrowth {
+    /// A volume cannot be expanded.
+    #[error("PersistentVolumeClaim {claim} cannot be expanded to {requested}: StorageClass {class} does not allow it")]
+    NotExpandable {
         /// Claim.
         claim: String,
-        /// Size that is asked.
-        asked: String,
-        /// Its class.
+        /// Requested size.
+        requested: String,
+        /// Its StorageClass.
         class: String,
     },
     /// The cluster changed between the plan and its execution.
     #[error("{what} changed after the plan was made")]
     Stale {
-        /// What, e.g. `release loki` or `Deployment oauth2-proxy`.
+        /// e.g. `release loki` or `Deployment oauth2-proxy`.
         what: String,
     },
-    /// The plan that was reviewed is not the one that would be executed.
-    #[error("the reviewed plan {file} does not hold any more: {why}")]
+    /// The reviewed plan differs from the plan that would be executed.
+    #[error("the reviewed plan {file} is stale: {why}")]
     Reviewed {
         /// Its file.
         file: String,
         /// The first difference.
         why: String,
     },
-    /// helm keeps releases of the stack where the driver in use does not look.
-    #[error("{}", other_driver(*uses, once, twice))]
+    /// The other storage driver has records of the stack's releases.
+    #[error("{}", other_driver(*uses, other_only, both))]
     OtherDriver {
         /// The driver in use.
         uses: HelmDriver,
-        /// (release, namespace) of those that stand by the other driver's records only.
-        once: Vec<(String, String)>,
-        /// Of those that stand by the records of both.
-        twice: Vec<(String, String)>,
+        /// (release, namespace) with records of the other driver only.
+        other_only: Vec<(String, String)>,
+        /// (release, namespace) with records of both drivers.
+        both: Vec<(String, String)>,
     },
-    /// No release of the stack stands.
-    #[error("nothing of the stack is installed in namespace {namespace}")]
+    /// No release of the stack is installed.
+    #[error("no release of the stack is installed in namespace {namespace}")]
     NothingInstalled {
         /// Namespace.
         namespace: String,
@@ -108,47 +108,47 @@ pub enum PlanError {
     /// The cluster could not be read.
     #[error("cannot read the state of the cluster")]
     Cluster(#[from] ClusterError),
-    /// The chart's schema refuses some values.
-    #[error("cannot render chart {chart}, whose schema refuses {}", refused.keys.join(", "))]
+    /// The chart's schema rejects some values.
+    #[error("cannot render chart {chart}: its schema rejects {}", rejected.keys.join(", "))]
     Values {
         /// Chart and version.
         chart: String,
-        /// Which.
-        refused: Box<RefusedValues>,
-        /// In helm's words.
+        /// The rejected values.
+        rejected: Box<RejectedValues>,
+        /// helm's message.
         #[source]
         source: HelmError,
     },
-    /// helm could not read or render.
+    /// helm could not read a release or render a chart.
     #[error("{what}")]
     Helm {
-        /// What was tried, e.g. "cannot render chart loki 6.46.0".
+        /// The operation, e.g. "cannot render chart loki 6.46.0".
         what: String,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: HelmError,
     },
 }
 
-/// Values that a chart's schema refuses.
+/// Values that a chart's schema rejects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedValues {
-    /// As the answers have them or would, e.g. `values.loki.singleBinary.replicas`.
+pub struct RejectedValues {
+    /// Their paths in the answers, e.g. `values.loki.singleBinary.replicas`.
     pub keys: Vec<String>,
     /// What to do.
     pub hint: String,
 }
 
 /// `release loki in namespace monitoring`
-fn other_driver(uses: HelmDriver, once: &[(String, String)], twice: &[(String, String)]) -> String {
+fn other_driver(uses: HelmDriver, other_only: &[(String, String)], both: &[(String, String)]) -> String {
     let named = |releases: &[(String, String)]| {
         let named = releases.iter().map(|(release, namespace)| format!("release {release} in namespace {namespace}"));
         named.collect::<Vec<_>>().join(", ")
     };
     let (mine, other) = (uses.kind(), uses.other().kind());
-    match twice {
-        [] => format!("helm keeps its records of {} in {other}s, but this run looks for them in {mine}s", named(once)),
-        _ => format!("there are records of {} in {mine}s and in {other}s", named(twice)),
+    match both {
+        [] => format!("helm keeps its records of {} in {other}s, but this run reads {mine}s", named(other_only)),
+        _ => format!("there are records of {} in {mine}s and in {other}s", named(both)),
     }
 }
 
@@ -163,33 +163,33 @@ impl PlanError {
                 "install the stack into another namespace with --namespace, or remove that release with `helm uninstall {release} -n {namespace}`"
             )),
             PlanError::Unverified { .. } => Some(
-                "read the chart's release notes, then add --allow-unverified; or ask for a version of an earlier major"
+                "read the chart's release notes, then add --allow-unverified; or request a version of an earlier major"
                     .into(),
             ),
-            PlanError::UnderWay { release, namespace, .. } => Some(format!(
-                "wait until it ends; if that helm is not running any more, end it with `helm rollback {release} -n {namespace}` (or `helm uninstall`, if there is no earlier revision), then run the same command again"
+            PlanError::PendingOperation { release, namespace, .. } => Some(format!(
+                "wait until it ends; if that helm no longer runs, end it with `helm rollback {release} -n {namespace}` (or `helm uninstall`, if there is no earlier revision), then run the same command again"
             )),
-            PlanError::Strangers { .. } => Some(
-                "`tailwatch plan --diff` shows what would change; --adopt takes it over, --namespace selects another namespace"
+            PlanError::UnmanagedReleases { .. } => Some(
+                "`tailwatch plan --diff` shows what would change; --adopt adopts it, --namespace selects another namespace"
                     .into(),
             ),
-            PlanError::Shrink { standing, .. } => {
-                Some(format!("set {standing} or more below `storage:` in the answers"))
+            PlanError::Shrink { current, .. } => {
+                Some(format!("set {current} or more below `storage:` in the answers"))
             }
-            PlanError::NoGrowth { class, .. } => Some(format!(
+            PlanError::NotExpandable { class, .. } => Some(format!(
                 "set allowVolumeExpansion on StorageClass {class} if its driver can grow volumes, or keep the size below `storage:`"
             )),
             PlanError::Reviewed { .. } => {
                 Some("write the plan again with `tailwatch plan --out FILE`, review it, then run `tailwatch install --plan FILE`".into())
             }
             PlanError::Stale { .. } => Some("run the same command again; it plans from the current state".into()),
-            PlanError::OtherDriver { uses, once, twice } => Some(match (twice.first(), once.first()) {
+            PlanError::OtherDriver { uses, other_only, both } => Some(match (both.first(), other_only.first()) {
                 (Some((release, namespace)), _) => {
                     let (mine, other) = (uses.kind().to_lowercase(), uses.other().kind().to_lowercase());
                     format!(
-                        "find out which records are true (`helm history {release} -n {namespace}` with {variable}={uses} and with \
+                        "find out which records are current (`helm history {release} -n {namespace}` with {variable}={uses} and with \
                          {variable}={}), and delete the others: `kubectl delete {other} -n {namespace} -l owner=helm,name={release}`, \
-                         or {mine} in its place",
+                         or {mine} instead",
                         uses.other(),
                         variable = HelmDriver::VARIABLE,
                     )
@@ -201,9 +201,9 @@ impl PlanError {
                 ),
             }),
             PlanError::NothingInstalled { .. } => {
-                Some("install it with `tailwatch install`, or name its place with --namespace and --context".into())
+                Some("install it with `tailwatch install`, or select its namespace and cluster with --namespace and --context".into())
             }
-            PlanError::Values { refused, .. } => Some(refused.hint.clone()),
+            PlanError::Values { rejected, .. } => Some(rejected.hint.clone()),
             PlanError::Cluster(error) => error.hint(),
             PlanError::Helm { source, .. } => source.hint(),
         }

@@ -1,4 +1,4 @@
-//! Fields that the API server never lets anybody change: an object that must differ in one has to be re-created. Pure.
+//! Immutable fields: a change of one requires that the object is re-created. Pure.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::cluster::ObjectRef;
 use crate::plan::Replacement;
 use crate::plan::compare::{Absent, drift};
 
-/// What of a StatefulSet's spec may change (kubernetes pkg/apis/apps/validation, ValidateStatefulSetUpdate).
+/// Mutable fields of a StatefulSet's spec (kubernetes pkg/apis/apps/validation, ValidateStatefulSetUpdate).
 const MUTABLE: [&str; 7] = [
     "replicas",
     "ordinals",
@@ -17,7 +17,7 @@ const MUTABLE: [&str; 7] = [
     "minReadySeconds",
 ];
 
-/// How the object must be re-created, and the first field that asks for it; `None`: it can be changed as it is.
+/// How the object must be re-created, and the first field that requires it; `None`: an update is possible.
 pub(super) fn replacements(old: &Value, new: &Value, namespace: &str) -> Option<(Replacement, String)> {
     let mut object = ObjectRef::of(new);
     object.namespace.get_or_insert_with(|| namespace.to_owned());
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn only_fixed_fields_ask_for_a_new_object() {
+    fn only_immutable_fields_require_a_new_object() {
         let old =
             object("StatefulSet", json!({"replicas": 1, "serviceName": "a", "selector": {"matchLabels": {"a": "b"}}}));
         let mut new = old.clone();
@@ -87,12 +87,12 @@ mod tests {
         new["spec"]["selector"]["matchLabels"]["a"] = "c".into();
         assert!(
             matches!(replacements(&old, &new, "monitoring").unwrap().0, Replacement::Cascade(_)),
-            "its pods would belong to nobody"
+            "the new selector would not match its pods"
         );
     }
 
     #[test]
-    fn a_size_written_otherwise_is_the_same_and_a_new_claim_is_not() {
+    fn another_notation_of_a_size_is_no_difference() {
         let claim = |size: &str| json!([{"metadata": {"name": "storage"}, "spec": {"resources": {"requests": {"storage": size}}}}]);
         let of = |claims: Value| object("StatefulSet", json!({"volumeClaimTemplates": claims}));
         assert_eq!(replacements(&of(claim("1Gi")), &of(claim("1024Mi")), "m"), None);

@@ -1,5 +1,5 @@
-//! Observed state, the plan and its description. [`build`] is pure; [`observe`] only reads. Must not change
-//! anything, print or prompt.
+//! Observed state, the plan and its description. [`build`] is pure; [`observe`] only reads. Must not write to the
+//! cluster, print or prompt.
 
 mod available_versions;
 mod compare;
@@ -20,11 +20,11 @@ mod secret_mask;
 mod uninstall;
 mod volume_expansion;
 
-pub use available_versions::{Mirror, Offer, Untried, mark_one_way, untried};
+pub use available_versions::{Mirror, Offer, Untried, mark_no_rollback, untried};
 pub use decide::build;
 pub use diff::{SecretPlaces, StepDiff, diffs};
 pub use drift::Drifted;
-pub use error::{PlanError, RefusedValues};
+pub use error::{PlanError, RejectedValues};
 pub use installed_releases::installed_releases;
 pub use observe::{Observed, PendingOwner, cluster_facts, observe, removals, tailscale_operator};
 pub use preconditions::{Precondition, check_preconditions};
@@ -32,7 +32,7 @@ pub use predict::{Rendered, predict};
 pub use render::{Prepared, RenderedRelease, Taking, render};
 pub use reviewed::{FORMAT, Review, ReviewedPlan, ReviewedRelease};
 pub use revision_notes::{Healthy, rollback_key};
-pub use uninstall::dependents::{KubeletService, in_words, kubelet_left, kubelet_service, operator_users};
+pub use uninstall::dependents::{KubeletService, describe, kubelet_left, kubelet_service, operator_users};
 pub use uninstall::inventory::{NamespaceOutcome, OwnedObjects, UninstallOptions, UninstallScope, owned_objects};
 pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, manifests, uninstall};
 
@@ -43,20 +43,20 @@ use crate::event::{ActionKind, Effects, PlannedStep};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::stack::Release;
 
-/// What will be done, in waves; the value that is confirmed is the value that is executed.
+/// The steps of a run, in waves. The plan that is confirmed is the plan that is executed.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Waves in ascending order, each with its steps.
     pub waves: Vec<Wave>,
-    /// Releases that stand and are not wanted any more, the latest wave first; taken away after every wave stands.
+    /// Installed releases that the answers leave out, the latest wave first; uninstalled once every wave is ready.
     pub removals: Vec<Removal>,
-    /// Our own objects beside those of the releases (the saved answers) that are made or changed where anything is.
+    /// Own objects outside of the releases (the saved answers), created or changed if any step changes something.
     pub records: Vec<Drifted>,
-    /// Uids of objects of other owners that these take over.
+    /// UIDs of objects of other owners that `records` adopt.
     pub adopted: BTreeSet<String>,
 }
 
-/// A release that is taken away.
+/// A release that is uninstalled.
 #[derive(Clone, Debug)]
 pub struct Removal {
     /// Component name = release name.
@@ -65,15 +65,15 @@ pub struct Removal {
     pub wave: u8,
     /// Namespace of the release.
     pub namespace: String,
-    /// Chart it was made from.
+    /// Its chart.
     pub chart: String,
-    /// How it stands.
+    /// Its current state.
     pub from: InstalledRelease,
-    /// Why, one line.
+    /// Reason, one line.
     pub reason: String,
 }
 
-/// Steps that run side by side.
+/// Steps that run in parallel.
 #[derive(Clone, Debug)]
 pub struct Wave {
     /// Number, e.g. 30.
@@ -85,78 +85,78 @@ pub struct Wave {
 /// One release's step.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// What should stand.
+    /// Desired state.
     pub release: Release,
-    /// What is done.
+    /// Install, upgrade, repair or none.
     pub action: ActionKind,
-    /// Why, one line.
+    /// Reason, one line.
     pub reason: String,
-    /// What stands now.
+    /// Current state; `None`: not installed.
     pub from: Option<InstalledRelease>,
-    /// Revision that was last seen healthy, and to which a failed step goes back.
+    /// Last healthy revision; a failed step is rolled back to it.
     pub last_healthy: Option<Healthy>,
-    /// Why the chart's own way leads only forward, where it does.
-    pub no_way_back: Option<String>,
-    /// Objects of the release that somebody changed and that stand in the way of helm's own apply; put back before it.
+    /// Why the upgrade path of the chart allows no rollback.
+    pub no_rollback: Option<String>,
+    /// Drifted objects of the release that conflict with helm's apply; repaired before it.
     pub conflicting_drift: Vec<Drifted>,
-    /// How it is done.
+    /// How the step is executed.
     pub work: Work,
-    /// Uids of objects of other owners that its own objects take over.
+    /// UIDs of objects of other owners that `own` adopts.
     pub adopted: BTreeSet<String>,
-    /// Our own objects of the release that are made or changed; filled once the chart is rendered where helm is run.
+    /// Own objects of the release that are created or changed. Where helm runs: filled once the chart is rendered.
     pub own: Vec<Drifted>,
-    /// What it will do beyond the release; filled once the chart is rendered.
+    /// Changes beyond the release; filled once the chart is rendered.
     pub effects: Effects,
-    /// What must be re-created or grown by hand for helm to succeed; filled with the effects.
+    /// Objects to re-create and claims to expand before helm runs; filled with the effects.
     pub replacements: Vec<Replacement>,
-    /// Uids of the live objects that are deleted for it; one that has none here does not exist.
+    /// UIDs of the live objects that are deleted for it; an object without an entry does not exist.
     pub uids: BTreeMap<ObjectRef, String>,
 }
 
-/// How a step is done.
+/// How a step is executed.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// helm applies the chart, after our own objects and the chart's CRDs.
+    /// helm applies the chart, after the own objects and the chart's CRDs.
     Helm,
-    /// These objects of the release's manifest, and those of our own, are put back as they were, without helm.
+    /// Drifted objects of the release's manifest and the own objects are applied again, without helm.
     Objects {
         /// Of the release's manifest.
         release: Vec<Drifted>,
     },
-    /// Nothing is changed; the workloads are waited for.
+    /// No change; the step waits until the workloads are ready.
     Wait,
 }
 
-/// What helm cannot do by changing an object.
+/// A change that helm cannot make by updating the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replacement {
-    /// Deleted without what it owns, so that helm makes it again and the pods go on running meanwhile.
+    /// Deleted with `propagationPolicy: Orphan`: helm re-creates it, its pods keep running.
     Orphan(ObjectRef),
-    /// Deleted with what it owns: its pods could not be distinguished from the new ones.
+    /// Deleted with its dependents: the new selector would not match its pods.
     Cascade(ObjectRef),
-    /// A claim that grows.
+    /// A PersistentVolumeClaim is expanded.
     ExpandClaim {
         /// Namespace.
         namespace: String,
         /// Name.
         name: String,
-        /// The size it is to have.
+        /// New size.
         size: String,
     },
 }
 
 impl Step {
-    /// Why going back to an earlier revision would not bring back what was; `None`: it would.
-    pub fn one_way(&self) -> Option<String> {
+    /// Why a rollback would not restore the previous state; `None`: it would.
+    pub fn no_rollback_reason(&self) -> Option<String> {
         if let Some(crd) = self.effects.crds.first() {
-            return Some(format!("its CRDs have moved on ({crd})"));
+            return Some(format!("its CRDs were upgraded ({crd})"));
         }
         let object = self.effects.recreated.first().or(self.effects.growth.first());
-        object.map(|object| format!("its storage was changed ({object})")).or_else(|| self.no_way_back.clone())
+        object.map(|object| format!("its storage was changed ({object})")).or_else(|| self.no_rollback.clone())
     }
 }
 
-/// The release as it stands.
+/// An installed release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstalledRelease {
     /// Chart version.
@@ -167,19 +167,19 @@ pub struct InstalledRelease {
     pub status: ReleaseStatus,
 }
 
-/// A release in its namespace as a plan was made from it.
+/// The state of a release that the plan was built from.
 #[derive(Clone, Copy, Debug)]
 pub struct PlannedState<'a> {
     /// Namespace of the release.
     pub namespace: &'a str,
     /// Release name.
     pub release: &'a str,
-    /// `None`: it was not installed.
+    /// `None`: not installed.
     pub from: Option<&'a InstalledRelease>,
 }
 
 impl PlannedState<'_> {
-    /// Whether helm lists the same revision and status of the release; `listed` are the releases of its namespace.
+    /// Whether helm still lists this revision and status; `listed` are the releases of the namespace.
     pub fn holds(&self, listed: &[ReleaseInfo]) -> bool {
         let now = listed.iter().find(|info| info.name == self.release);
         now.map(|info| (info.revision, info.status)) == self.from.map(|from| (from.revision, from.status))
@@ -187,7 +187,7 @@ impl PlannedState<'_> {
 }
 
 impl Step {
-    /// The release that the step was planned from.
+    /// The state that the step was planned from.
     pub fn planned_state(&self) -> PlannedState<'_> {
         let Step { release, from, .. } = self;
         PlannedState { namespace: &release.namespace, release: release.component.as_str(), from: from.as_ref() }
@@ -195,7 +195,7 @@ impl Step {
 }
 
 impl Removal {
-    /// The release that is removed, as it was planned from.
+    /// The state that the removal was planned from.
     pub fn planned_state(&self) -> PlannedState<'_> {
         PlannedState { namespace: &self.namespace, release: &self.component, from: Some(&self.from) }
     }
@@ -210,7 +210,7 @@ impl Plan {
             namespace: step.release.namespace.clone(),
             chart: step.release.chart.name.clone(),
             chart_version: step.release.chart.version.to_string(),
-            from_version: step.from.as_ref().map(|standing| standing.chart_version.to_string()),
+            from_version: step.from.as_ref().map(|installed| installed.chart_version.to_string()),
             action: step.action,
             reason: step.reason.clone(),
             effects: step.effects.clone(),
@@ -219,13 +219,13 @@ impl Plan {
         changes.chain(self.removals.iter().map(Removal::step)).collect()
     }
 
-    /// Whether any step changes something.
+    /// Whether any step makes a change.
     pub fn has_changes(&self) -> bool {
         let changes = self.each_step().any(|step| step.action != ActionKind::Unchanged);
         changes || !self.removals.is_empty()
     }
 
-    /// Lets our own objects take over the object of this uid.
+    /// Allows the own objects to adopt the object with this UID.
     pub fn adopt(&mut self, uid: &str) {
         self.adopted.insert(uid.to_owned());
         for step in self.waves.iter_mut().flat_map(|wave| &mut wave.steps) {
@@ -233,7 +233,7 @@ impl Plan {
         }
     }
 
-    /// Our own objects that will be made or changed.
+    /// Own objects that will be created or changed.
     pub fn own_changes(&self) -> impl Iterator<Item = &Drifted> {
         self.each_step().flat_map(|step| &step.own).chain(&self.records)
     }

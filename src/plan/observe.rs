@@ -1,4 +1,4 @@
-//! What stands in the cluster, read once. Reads only.
+//! The state of the cluster, read once. Reads only.
 
 use std::collections::BTreeMap;
 
@@ -19,54 +19,54 @@ use crate::stack::{
     WEBHOOK_SECRET,
 };
 
-/// What stands, for the releases of the catalogue.
+/// Observed state of the catalogue's releases.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// Releases by name, those of the catalogue only.
     pub releases: BTreeMap<String, ReleaseInfo>,
-    /// User-supplied values of each release that is deployed.
+    /// User-supplied values of each deployed release.
     pub values: BTreeMap<String, Value>,
     /// Objects of the last deployed revision of each release.
     pub manifests: BTreeMap<String, Vec<Value>>,
-    /// What is not as it should be, of releases that are deployed.
+    /// Drift of the deployed releases.
     pub drift: BTreeMap<String, ReleaseDrift>,
-    /// Releases that stand though no run of ours ever touched them.
+    /// Installed releases that tailwatch did not install.
     pub unmanaged_releases: Vec<String>,
-    /// Who began what never ended, of releases that are pending or being removed.
-    pub begun: BTreeMap<String, PendingOwner>,
-    /// Revision of each release that was last seen healthy.
+    /// Who started the operation, for releases that are pending or uninstalling.
+    pub pending: BTreeMap<String, PendingOwner>,
+    /// Last healthy revision of each release.
     pub healthy: BTreeMap<String, Healthy>,
 }
 
-/// Drift of a release, and of our objects beside it.
+/// Drift of a release and of its own objects.
 #[derive(Clone, Debug, Default)]
 pub struct ReleaseDrift {
-    /// Against the release's manifest.
+    /// From the release's manifest.
     pub manifest: Drift,
-    /// Against our own objects.
+    /// From the own objects.
     pub own: Drift,
 }
 
-/// Who began an operation that has not ended.
+/// Who started a pending operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PendingOwner {
-    /// A run of ours, which is over: we hold the lock or will.
+    /// A tailwatch run, which has ended: this run holds the lock or will.
     ByUs,
-    /// helm in other hands; it may still be at work.
+    /// Another helm client; it may still be running.
     ByOther {
         /// Since when, RFC 3339.
         since: String,
     },
 }
 
-/// What the cluster has of the Tailscale operator.
+/// State of the Tailscale operator in the cluster.
 pub async fn tailscale_operator(cluster: &Cluster) -> Result<TailscaleOperator, PlanError> {
     let classes = async { cluster.ingress_classes().await.map_err(PlanError::from) };
     let (classes, is_ours) = futures::try_join!(classes, tailscale_is_ours(cluster))?;
     Ok(TailscaleOperator { has_class: classes.iter().any(|class| class == "tailscale"), is_ours })
 }
 
-/// Facts that only the cluster knows and that the wanted state depends on.
+/// Facts from the cluster that the desired state depends on.
 pub async fn cluster_facts(cluster: &Cluster, settings: &Settings) -> Result<ClusterFacts, PlanError> {
     let namespace = settings.namespace.as_str();
     let (oauth2_proxy, grafana, webhook, tailscale) = futures::try_join!(
@@ -86,9 +86,9 @@ pub async fn cluster_facts(cluster: &Cluster, settings: &Settings) -> Result<Clu
     })
 }
 
-/// Reads releases, their values and manifests, and looks for drift.
-pub async fn observe(cluster: &Cluster, helm: &Helm, wanted: &[Release]) -> Result<Observed, PlanError> {
-    let releases = releases_of(cluster, helm, wanted).await?;
+/// Reads releases, their values and manifests, and finds drift.
+pub async fn observe(cluster: &Cluster, helm: &Helm, desired: &[Release]) -> Result<Observed, PlanError> {
+    let releases = releases_of(cluster, helm, desired).await?;
     let read = releases.values().map(|info| async {
         let (values, manifest) = read_release(helm, info).await.map_err(|source| reading(&info.name, source))?;
         Ok::<_, PlanError>((info.name.clone(), values, manifest))
@@ -98,7 +98,7 @@ pub async fn observe(cluster: &Cluster, helm: &Helm, wanted: &[Release]) -> Resu
         observed.values.extend(values.map(|values| (name.clone(), values)));
         observed.manifests.insert(name, manifest);
     }
-    for namespace in namespaces(wanted) {
+    for namespace in namespaces(desired) {
         let (notes, records) =
             futures::try_join!(cluster.notes(namespace), cluster.revision_records(namespace, helm.driver()))?;
         for info in releases.values().filter(|info| info.namespace == namespace) {
@@ -108,19 +108,19 @@ pub async fn observe(cluster: &Cluster, helm: &Helm, wanted: &[Release]) -> Resu
                 records.iter().filter(|record| record.release == info.name).cloned().collect();
             if info.status.is_under_way() {
                 let rollback = notes.get(&rollback_key(&info.name)).and_then(|text| text.parse().ok());
-                observed.begun.insert(info.name.clone(), pending_owner(&own, info, rollback));
+                observed.pending.insert(info.name.clone(), pending_owner(&own, info, rollback));
             }
             if !is_ours(&records, &info.name) {
                 observed.unmanaged_releases.push(info.name.clone());
             }
         }
     }
-    observed.drift = drift_of(cluster, wanted, &observed).await?;
+    observed.drift = drift_of(cluster, desired, &observed).await?;
     Ok(observed)
 }
 
-/// Values of a deployed release, and the manifest of its last deployed revision; a release that never was deployed has
-/// none that could be relied on.
+/// Values of a deployed release, and the manifest of its last deployed revision; a release that was never deployed has
+/// no manifest to compare with.
 async fn read_release(helm: &Helm, info: &ReleaseInfo) -> Result<(Option<Value>, Vec<Value>), HelmError> {
     let (name, namespace) = (info.name.as_str(), info.namespace.as_str());
     if info.status == ReleaseStatus::Deployed {
@@ -137,18 +137,18 @@ async fn read_release(helm: &Helm, info: &ReleaseInfo) -> Result<(Option<Value>,
 async fn releases_of(
     cluster: &Cluster,
     helm: &Helm,
-    wanted: &[Release],
+    desired: &[Release],
 ) -> Result<BTreeMap<String, ReleaseInfo>, PlanError> {
-    let named = wanted.iter().map(|release| (release.component.as_str(), release.namespace.as_str()));
+    let named = desired.iter().map(|release| (release.component.as_str(), release.namespace.as_str()));
     let listed = installed_releases(cluster, helm, named).await?;
-    let is_wanted = |info: &ReleaseInfo| {
-        wanted.iter().any(|release| release.component.as_str() == info.name && release.namespace == info.namespace)
+    let is_desired = |info: &ReleaseInfo| {
+        desired.iter().any(|release| release.component.as_str() == info.name && release.namespace == info.namespace)
     };
-    Ok(listed.into_iter().filter(is_wanted).map(|info| (info.name.clone(), info)).collect())
+    Ok(listed.into_iter().filter(is_desired).map(|info| (info.name.clone(), info)).collect())
 }
 
-fn namespaces(wanted: &[Release]) -> Vec<&str> {
-    let mut namespaces: Vec<&str> = wanted.iter().map(|release| release.namespace.as_str()).collect();
+fn namespaces(desired: &[Release]) -> Vec<&str> {
+    let mut namespaces: Vec<&str> = desired.iter().map(|release| release.namespace.as_str()).collect();
     namespaces.sort_unstable();
     namespaces.dedup();
     namespaces
@@ -158,7 +158,7 @@ fn reading(release: &str, source: HelmError) -> PlanError {
     PlanError::Helm { what: format!("cannot read release {release}"), source }
 }
 
-/// Releases of ours that stand though the answers leave them out, the latest wave first.
+/// Releases installed by tailwatch that the answers leave out, the latest wave first.
 pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[CatalogueEntry]) -> Result<Vec<Removal>, PlanError> {
     let named = left_out.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
     let listed = installed_releases(cluster, helm, named).await?;
@@ -166,7 +166,7 @@ pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[CatalogueEntry
     for row in left_out {
         let of_row = |info: &&ReleaseInfo| info.name == row.name && info.namespace == row.namespace;
         let Some(info) = listed.iter().find(of_row) else { continue };
-        // What no run of ours ever touched is another owner's.
+        // A release that tailwatch did not install has another owner.
         if !is_ours(&cluster.revision_records(&row.namespace, helm.driver()).await?, &row.name) {
             continue;
         }
@@ -176,16 +176,16 @@ pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[CatalogueEntry
             namespace: row.namespace.clone(),
             chart: info.chart.clone(),
             from: InstalledRelease::from(info),
-            reason: "the answers leave it out; its volumes stay".into(),
+            reason: "the answers leave it out; its volumes are retained".into(),
         });
     }
     removals.sort_by_key(|removal| std::cmp::Reverse(removal.wave));
     Ok(removals)
 }
 
-/// helm hands labels down from a revision to the next, so a mark that the revision before has too says nothing of
-/// who began this one; a rollback of ours is noted before it begins. A removal is taken for ours: it ends the same in
-/// whoever's hands.
+/// helm copies the labels of a revision to the next one: a run label that the previous revision has, too, does not show
+/// who started this one. tailwatch notes a rollback before it starts it. An uninstall counts as ours: its result is the
+/// same for every client.
 fn pending_owner(records: &[RevisionRecord], info: &ReleaseInfo, rollback: Option<u32>) -> PendingOwner {
     let Some(last) = records.iter().find(|record| record.revision == info.revision) else {
         return PendingOwner::ByOther { since: "an unknown time".into() };
@@ -202,17 +202,17 @@ fn pending_owner(records: &[RevisionRecord], info: &ReleaseInfo, rollback: Optio
 
 async fn drift_of(
     cluster: &Cluster,
-    wanted: &[Release],
+    desired: &[Release],
     observed: &Observed,
 ) -> Result<BTreeMap<String, ReleaseDrift>, PlanError> {
     let is_deployed = |release: &&Release| observed.values.contains_key(release.component.as_str());
-    let compared = wanted.iter().filter(is_deployed).map(|release| async {
+    let compared = desired.iter().filter(is_deployed).map(|release| async {
         let name = release.component.to_string();
         let manifest = observed.manifests.get(&name).map(Vec::as_slice).unwrap_or_default();
         let own = async {
-            match observed.is_as_wanted(release) {
+            match observed.is_as_desired(release) {
                 true => drift::of_own_objects(cluster, &release.objects).await,
-                // They are applied in any case.
+                // helm's step applies them in any case.
                 false => Ok(Drift::default()),
             }
         };
@@ -223,8 +223,8 @@ async fn drift_of(
 }
 
 impl Observed {
-    /// Whether the release is deployed with the wanted chart and values.
-    pub(super) fn is_as_wanted(&self, release: &Release) -> bool {
+    /// Whether the release is deployed with the desired chart and values.
+    pub(super) fn is_as_desired(&self, release: &Release) -> bool {
         let name = release.component.as_str();
         self.releases.get(name).is_some_and(|info| {
             info.status == ReleaseStatus::Deployed
@@ -243,7 +243,7 @@ mod tests {
         RevisionRecord::for_tests(revision, run)
     }
 
-    fn judged(status: ReleaseStatus, records: &[RevisionRecord], rollback: Option<u32>) -> bool {
+    fn is_ours_by(status: ReleaseStatus, records: &[RevisionRecord], rollback: Option<u32>) -> bool {
         let info = ReleaseInfo {
             name: "loki".into(),
             namespace: "monitoring".into(),
@@ -257,15 +257,18 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_revision_of_ours_has_a_mark_of_its_own() {
+    fn an_interrupted_revision_of_ours_has_its_own_run_label() {
         use ReleaseStatus::{PendingRollback, PendingUpgrade, Uninstalling};
-        assert!(judged(PendingUpgrade, &[record(1, Some("a")), record(2, Some("b"))], None));
-        assert!(judged(PendingUpgrade, &[record(2, Some("a"))], None), "the first revision that is kept");
-        assert!(!judged(PendingUpgrade, &[record(1, Some("a")), record(2, Some("a"))], None), "handed down by helm");
-        assert!(!judged(PendingUpgrade, &[record(1, Some("a")), record(2, None)], None));
-        assert!(judged(PendingRollback, &[record(1, Some("a")), record(2, Some("a"))], Some(2)));
-        assert!(!judged(PendingRollback, &[record(1, Some("a")), record(2, Some("a"))], Some(1)), "an earlier one");
-        assert!(!judged(Uninstalling, &[record(2, None)], None));
-        assert!(!judged(PendingUpgrade, &[], None), "a record that has come and gone since helm listed it");
+        assert!(is_ours_by(PendingUpgrade, &[record(1, Some("a")), record(2, Some("b"))], None));
+        assert!(is_ours_by(PendingUpgrade, &[record(2, Some("a"))], None), "the first revision that is kept");
+        assert!(
+            !is_ours_by(PendingUpgrade, &[record(1, Some("a")), record(2, Some("a"))], None),
+            "the label is copied by helm"
+        );
+        assert!(!is_ours_by(PendingUpgrade, &[record(1, Some("a")), record(2, None)], None));
+        assert!(is_ours_by(PendingRollback, &[record(1, Some("a")), record(2, Some("a"))], Some(2)));
+        assert!(!is_ours_by(PendingRollback, &[record(1, Some("a")), record(2, Some("a"))], Some(1)), "an earlier one");
+        assert!(!is_ours_by(Uninstalling, &[record(2, None)], None));
+        assert!(!is_ours_by(PendingUpgrade, &[], None), "the record was deleted since helm listed it");
     }
 }

@@ -1,4 +1,4 @@
-//! The state of the live objects that a plan was made from, and whether they are still in it. Reads only.
+//! Preconditions: the state of the live objects that a plan was built from. Reads only.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, ObjectRef, uid_of};
 use crate::plan::{Plan, PlanError, Work};
 
-/// Objects that are read side by side.
+/// Objects that are read in parallel.
 const READS_AT_ONCE: usize = 8;
 
 /// A live object that the plan changes or deletes.
@@ -25,16 +25,16 @@ pub struct Precondition {
     pub namespace: Option<String>,
     /// Name.
     pub name: String,
-    /// Its uid.
+    /// Its UID.
     pub uid: String,
-    /// Its `metadata.generation`, which a change of the status leaves as it is, or else its
-    /// `metadata.resourceVersion`; `None`: only the uid counts.
+    /// Its `metadata.generation`, which a status update does not change, or else its `metadata.resourceVersion`;
+    /// `None`: only the UID is compared.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<String>,
 }
 
 impl Precondition {
-    /// Of a live object's JSON.
+    /// The precondition of a live object.
     fn of(live: &Value) -> Precondition {
         let metadata = &live["metadata"];
         let version = match metadata["generation"].as_i64() {
@@ -61,8 +61,8 @@ impl Precondition {
 }
 
 impl Plan {
-    /// Every live object that the plan changes or deletes itself, in order. What helm changes is covered by the
-    /// revision of its release.
+    /// Every live object that tailwatch itself changes or deletes, in order. The revision of a release covers the
+    /// objects that helm changes.
     pub fn preconditions(&self) -> Vec<Precondition> {
         let steps = self.each_step();
         let put_back = steps.flat_map(|step| {
@@ -82,7 +82,7 @@ impl Plan {
     }
 }
 
-/// An error if an object that the plan changes or deletes is not in the state that the plan was made from.
+/// An error if an object that the plan changes or deletes has changed since.
 pub async fn check_preconditions(cluster: &Cluster, plan: &Plan) -> Result<(), PlanError> {
     let reads = stream::iter(plan.preconditions()).map(|precondition| async move {
         let live = cluster.get(&precondition.object()).await?;

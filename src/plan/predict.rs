@@ -1,4 +1,4 @@
-//! Fills in what each step of a plan will do, once its chart is rendered. Reads only.
+//! Predicts the effects of each step once its chart is rendered. Reads only.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use crate::plan::volume_expansion::{Claim, growth};
 use crate::plan::{Drifted, Observed, Plan, PlanError, Replacement, Step, Work, drift, immutable};
 use crate::stack::OwnObject;
 
-/// What a step's chart was rendered to.
+/// The rendered chart of a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Rendered<'a> {
     /// Objects without hooks.
     pub manifest: &'a [Value],
-    /// CRDs that are applied before helm.
+    /// CRDs that are applied before helm runs.
     pub crds: &'a [Value],
 }
 
-/// Predicts the effects of every step that changes something, and finds what must be re-created. An error is a change
-/// that cannot be made at all. `records` are our own objects beside those of the releases.
+/// Predicts the effects of every step that makes a change, and finds the objects to re-create. An error is a change
+/// that Kubernetes does not allow. `records` are own objects outside of the releases.
 pub async fn predict(
     cluster: &Cluster,
     plan: &mut Plan,
@@ -48,7 +48,7 @@ pub async fn predict(
     predict_records(cluster, plan, records).await
 }
 
-/// Uids of the live objects that are deleted.
+/// UIDs of the live objects that are deleted.
 async fn uids(cluster: &Cluster, replacements: &[Replacement]) -> Result<BTreeMap<ObjectRef, String>, PlanError> {
     let mut uids = BTreeMap::new();
     for replacements in replacements {
@@ -59,7 +59,7 @@ async fn uids(cluster: &Cluster, replacements: &[Replacement]) -> Result<BTreeMa
     Ok(uids)
 }
 
-/// They are applied before the first step that changes something, and are counted with it.
+/// Records are applied before the first step that makes a change, and are counted with it.
 async fn predict_records(cluster: &Cluster, plan: &mut Plan, records: &[OwnObject]) -> Result<(), PlanError> {
     if !plan.has_changes() {
         return Ok(());
@@ -105,7 +105,7 @@ fn by_helm(step: &mut Step, observed: &Observed, rendered: Rendered<'_>, claims:
     Ok(())
 }
 
-/// The claims in the plan's namespaces, each with its class.
+/// The claims in the plan's namespaces, each with its StorageClass.
 async fn claims(cluster: &Cluster, plan: &Plan) -> Result<Vec<Claim>, PlanError> {
     let mut namespaces: Vec<&str> = plan.releases().map(|release| release.namespace.as_str()).collect();
     namespaces.sort_unstable();

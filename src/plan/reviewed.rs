@@ -1,5 +1,5 @@
-//! A plan as a file: what `plan --out` writes for a person to review, and what `install --plan` compares its own plan
-//! with before it changes anything. Pure. It holds no secret.
+//! A plan as a file: `plan --out` writes it for review, `install --plan` compares its own plan with it before it
+//! changes anything. Pure. The file contains no secret.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,10 +10,10 @@ use crate::event::PlannedStep;
 use crate::plan::secret_mask::Mask;
 use crate::plan::{InstalledRelease, Plan, Precondition, Step};
 
-/// Version of the format. A file of another version is refused.
+/// Version of the format. A file of another version is rejected.
 pub const FORMAT: u8 = 1;
 
-/// Everything that an install does, and the state of the cluster that it does it to.
+/// Everything that an install does, and the state of the cluster that it starts from.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReviewedPlan {
@@ -23,9 +23,9 @@ pub struct ReviewedPlan {
     pub cluster: String,
     /// Namespace of the stack.
     pub namespace: String,
-    /// Whether objects and releases of other owners are taken over.
+    /// Whether objects and releases of other owners are adopted.
     pub adopt: bool,
-    /// Objects that are taken over, each with its owner.
+    /// Objects that are adopted, each with its owner.
     pub takeovers: Vec<String>,
     /// Steps with their predicted effects, in the order in which they are executed.
     pub steps: Vec<PlannedStep>,
@@ -35,7 +35,7 @@ pub struct ReviewedPlan {
     pub preconditions: Vec<Precondition>,
 }
 
-/// What a release's step starts from and what helm gets.
+/// The state that a release's step starts from, and the input of helm.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReviewedRelease {
@@ -43,16 +43,16 @@ pub struct ReviewedRelease {
     pub component: String,
     /// Current revision and status, e.g. `3 deployed`; `None`: not installed.
     pub from: Option<String>,
-    /// sha256 (hex) of the chart's archive; `None`: helm is not started.
+    /// sha256 (hex) of the chart's archive; `None`: helm does not run.
     pub chart: Option<String>,
-    /// sha256 (hex) of the values without secrets, and of our own objects without the data of Secrets.
+    /// sha256 (hex) of the values without secrets, and of the own objects without the data of Secrets.
     pub values: String,
 }
 
-/// What is asked beside the plan itself.
+/// Inputs of a reviewed plan that the plan itself does not contain.
 #[derive(Clone, Copy, Debug)]
 pub struct Review<'a> {
-    /// How the cluster is identified.
+    /// Identity of the cluster.
     pub cluster: &'a str,
     /// Namespace of the stack.
     pub namespace: &'a str,
@@ -63,7 +63,7 @@ pub struct Review<'a> {
 }
 
 impl ReviewedPlan {
-    /// Of a plan; `archive` gives the sha256 of a component's chart where helm is started.
+    /// The file of a plan; `archive` returns the sha256 of a component's chart where helm runs.
     pub fn of(plan: &Plan, review: Review<'_>, archive: impl Fn(&str) -> Option<String>) -> ReviewedPlan {
         let release = |step: &Step| ReviewedRelease {
             component: step.release.component.to_string(),
@@ -89,7 +89,7 @@ impl ReviewedPlan {
         }
     }
 
-    /// The first way in which the plan that was made now differs; `None`: it is the same.
+    /// The first difference from the current plan; `None`: equal.
     pub fn difference(&self, now: &ReviewedPlan) -> Option<String> {
         let differs = |what: &str, planned: &str, now: &str| {
             (planned != now).then(|| format!("{what} is {now}, the plan is for {planned}"))
@@ -101,10 +101,10 @@ impl ReviewedPlan {
             .or_else(|| {
                 let changed = self.preconditions.iter().find(|planned| !now.preconditions.contains(planned));
                 let changed = changed.or(now.preconditions.iter().find(|now| !self.preconditions.contains(now)));
-                changed.map(|object| format!("{} {} changed after the plan was made", object.kind, object.name))
+                changed.map(|object| format!("{} {} changed after the plan was written", object.kind, object.name))
             })
-            .or_else(|| (self.takeovers != now.takeovers).then(|| "other objects would be taken over".to_owned()))
-            .or_else(|| (self != now).then(|| "it was made with other options".to_owned()))
+            .or_else(|| (self.takeovers != now.takeovers).then(|| "other objects would be adopted".to_owned()))
+            .or_else(|| (self != now).then(|| "it was written with other options".to_owned()))
     }
 
     fn releases_differ(&self, now: &ReviewedPlan) -> Option<String> {
@@ -119,13 +119,13 @@ impl ReviewedPlan {
             };
             if planned.from != now.from {
                 let (planned, now) = (words(&planned.from), words(&now.from));
-                return Some(format!("release {component} is at {now}, the plan was made at {planned}"));
+                return Some(format!("release {component} is at {now}, the plan is for {planned}"));
             }
             if planned.values != now.values {
-                return Some(format!("the answers give {component} other values"));
+                return Some(format!("the answers have other values for {component}"));
             }
             if planned.chart != now.chart {
-                return Some(format!("the chart archive of {component} is another one"));
+                return Some(format!("the chart archive of {component} differs"));
             }
         }
         let added = now.releases.iter().find(|now| self.releases.iter().all(|one| one.component != now.component));
@@ -139,8 +139,8 @@ impl ReviewedPlan {
 }
 
 /// `3 deployed`
-fn state(standing: &InstalledRelease) -> String {
-    format!("{} {}", standing.revision, standing.status.words())
+fn state(installed: &InstalledRelease) -> String {
+    format!("{} {}", installed.revision, installed.status.words())
 }
 
 fn digest_of(step: &Step) -> String {
@@ -180,7 +180,7 @@ mod tests {
             ("/cluster", json!("u2"), "u2"),
             ("/namespace", json!("other"), "other"),
             ("/adopt", json!(true), "options"),
-            ("/takeovers", json!(["Ingress grafana"]), "taken over"),
+            ("/takeovers", json!(["Ingress grafana"]), "would be adopted"),
             ("/releases/0/from", json!("4 deployed"), "4 deployed"),
             ("/releases/0/from", json!(null), "not installed"),
             ("/releases/0/chart", json!("cc"), "archive"),

@@ -1,11 +1,11 @@
-//! What our notes on releases say, and how it is written. Pure.
+//! Format of the notes on releases. Pure.
 
-/// The revision of a release that was last seen healthy.
+/// The last healthy revision of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Healthy {
-    /// Revision; 0: none was.
+    /// Revision; 0: none.
     pub revision: u32,
-    /// Chart version of that revision, where the note tells it.
+    /// Chart version of that revision, if the note has it.
     pub chart_version: Option<semver::Version>,
 }
 
@@ -22,7 +22,7 @@ impl Healthy {
     }
 }
 
-/// Key of the note on a rollback of ours: its text is the revision that the rollback makes.
+/// Key of the note on a rollback by tailwatch: its text is the revision that the rollback creates.
 pub fn rollback_key(release: &str) -> String {
     format!("{release}.rollback")
 }

@@ -1,5 +1,5 @@
-//! Keeps secrets of chart values out of differences: those that the answers read from elsewhere, wherever helm renders
-//! them, and texts that look like secrets by their key. Pure.
+//! Masks secrets in differences: values that the answers read from a secret source, wherever helm renders them, and
+//! texts with a key that denotes a secret. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,30 +8,35 @@ use serde_json::Value;
 use crate::config::{Secret, child, secret_texts};
 use crate::redaction::forms;
 
-/// A shorter text is hidden only where it is a whole value.
+/// A shorter text is masked only where it is a whole value.
 const SHORTEST: usize = 8;
 const HIDDEN: &str = "(hidden)";
 const ANOTHER: &str = "(hidden, another)";
 
-/// Texts that are not shown, each with the word in its place.
+/// Texts to mask, each with its replacement.
 pub(super) struct Mask {
     words: BTreeMap<String, &'static str>,
-    /// Every form of them, the longest first: one may be part of another.
+    /// Every encoding of them, the longest first: one can be part of another.
     forms: Vec<(String, &'static str)>,
     places: BTreeSet<Vec<String>>,
 }
 
 impl Mask {
-    /// Of the secrets that the answers read, and the values that stand and that are wanted; what only stands gets another
-    /// word, so that a change is seen. `places` are paths that have a secret now or had one in the last run.
-    pub(super) fn of(secrets: &[Secret<String>], (standing, wanted): (&Value, &Value), places: &[Vec<String>]) -> Mask {
-        let looking = [standing, wanted].into_iter().flat_map(secret_texts);
+    /// Built from the secrets of the answers and from the installed and the desired values. A text that only the
+    /// installed values have gets another replacement, which shows the change. `places` are paths with a secret now or
+    /// in the last run.
+    pub(super) fn of(
+        secrets: &[Secret<String>],
+        (installed, desired): (&Value, &Value),
+        places: &[Vec<String>],
+    ) -> Mask {
+        let looking = [installed, desired].into_iter().flat_map(secret_texts);
         let places = places.iter().cloned().chain(looking).collect();
         let mut mask = Mask { words: BTreeMap::new(), forms: Vec::new(), places };
         for secret in secrets {
             mask.words.insert(secret.expose().clone(), HIDDEN);
         }
-        mask.collect(&mut Vec::new(), Some(standing), Some(wanted));
+        mask.collect(&mut Vec::new(), Some(installed), Some(desired));
         let forms = mask.words.iter().flat_map(|(secret, word)| {
             let lines = secret.lines().map(str::trim).filter(|line| line.len() >= SHORTEST).map(str::to_owned);
             forms(secret).into_iter().chain(lines).map(|form| (form, *word))
@@ -59,12 +64,12 @@ impl Mask {
         }
     }
 
-    /// Whether a secret is there, or was: also below it, where a mapping took its place.
+    /// Whether the path is a secret's place, or below one that became a mapping.
     fn is_place(&self, path: &[String]) -> bool {
         (1..=path.len()).any(|length| self.places.contains(&path[..length]))
     }
 
-    /// Chart values without them.
+    /// Chart values, masked.
     pub(super) fn values(&self, values: &Value) -> Value {
         self.at(&mut Vec::new(), values)
     }
@@ -88,7 +93,7 @@ impl Mask {
         }
     }
 
-    /// An object without them.
+    /// An object, masked.
     pub(super) fn apply(&self, value: &Value) -> Value {
         match value {
             Value::Object(map) => map.iter().map(|(key, child)| (key.clone(), self.apply(child))).collect(),
@@ -107,7 +112,7 @@ impl Mask {
     }
 }
 
-/// A text or a number, as a template prints it.
+/// A text or a number, as a template renders it.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -134,12 +139,12 @@ mod tests {
     fn secrets_are_hidden_before_and_after_they_change_and_wherever_they_are_rendered() {
         let secrets =
             [Secret::new("https://new.example/hook".to_owned()), Secret::new("line one\nline two".to_owned())];
-        let standing = json!({"a": [{"link": "https://old.example/hook"}], "password": "old", "plain": "x"});
-        let wanted = json!({"a": [{"link": "https://new.example/hook"}], "password": "new", "key": "line one\nline two", "plain": "y"});
-        let mask = Mask::of(&secrets, (&standing, &wanted), &[]);
-        assert_eq!(mask.values(&standing), json!({"a": [{"link": ANOTHER}], "password": ANOTHER, "plain": "x"}),);
+        let installed = json!({"a": [{"link": "https://old.example/hook"}], "password": "old", "plain": "x"});
+        let desired = json!({"a": [{"link": "https://new.example/hook"}], "password": "new", "key": "line one\nline two", "plain": "y"});
+        let mask = Mask::of(&secrets, (&installed, &desired), &[]);
+        assert_eq!(mask.values(&installed), json!({"a": [{"link": ANOTHER}], "password": ANOTHER, "plain": "x"}),);
         assert_eq!(
-            mask.values(&wanted),
+            mask.values(&desired),
             json!({"a": [{"link": HIDDEN}], "password": HIDDEN, "key": HIDDEN, "plain": "y"}),
         );
         let rendered = json!({"data": {"c": "url: https://new.example/hook\nkey: |\n  line one\n  line two\nold: https://old.example/hook"}});
@@ -154,14 +159,14 @@ mod tests {
     fn a_value_is_hidden_where_a_secret_was_or_is_and_wherever_it_is_rendered() {
         let place = |path: &[&str]| path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
         let places = [place(&["a", "0", "link"]), place(&["pin"]), place(&["gone"]), place(&["grown"])];
-        let standing = json!({"a": [{"link": "plain-words"}], "pin": 4711, "gone": "was-once", "grown": "small-one"});
-        let wanted =
+        let installed = json!({"a": [{"link": "plain-words"}], "pin": 4711, "gone": "was-once", "grown": "small-one"});
+        let desired =
             json!({"a": [{"link": "plain-words-2"}], "pin": 4712, "grown": {"x": "below-it"}, "replicas": 4711});
-        let mask = Mask::of(&[], (&standing, &wanted), &places);
+        let mask = Mask::of(&[], (&installed, &desired), &places);
         let another = json!({"a": [{"link": ANOTHER}], "pin": ANOTHER, "gone": ANOTHER, "grown": ANOTHER});
-        assert_eq!(mask.values(&standing), another);
+        assert_eq!(mask.values(&installed), another);
         let hidden = json!({"a": [{"link": HIDDEN}], "pin": HIDDEN, "grown": {"x": HIDDEN}, "replicas": 4711});
-        assert_eq!(mask.values(&wanted), hidden);
+        assert_eq!(mask.values(&desired), hidden);
         let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "x: plain-words-2\n");
         let rendered =
             json!({"data": {"a": "l: plain-words-2", "b": "was-once", "c": encoded, "d": "below-it was-once"}});

@@ -1,22 +1,22 @@
-//! Volumes that must grow: a StatefulSet's claims and those of the Prometheus operator's resources do not follow a
-//! changed template by themselves (kubernetes/enhancements#661, prometheus-operator#2357). Pure.
+//! Volumes to expand: the claims of a StatefulSet and of the Prometheus operator's resources do not follow a changed
+//! template (kubernetes/enhancements#661, prometheus-operator#2357). Pure.
 
 use serde_json::Value;
 
 use crate::cluster::quantity;
 use crate::plan::{PlanError, Replacement};
 
-/// A claim as it stands.
+/// An existing claim.
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) size: String,
-    /// Its StorageClass, and whether that lets volumes grow.
+    /// Its StorageClass, and whether that allows expansion.
     pub(super) class: (String, bool),
 }
 
-/// What asks for volumes: how its claims are named, and their size.
+/// A volume claim template: the names of its claims and their size.
 struct Template {
     names: Names,
     size: Value,
@@ -24,9 +24,9 @@ struct Template {
 
 #[derive(PartialEq)]
 enum Names {
-    /// This, then a pod's number.
+    /// This prefix, then a pod's ordinal.
     Numbered(String),
-    /// This one, of the chart's own.
+    /// A claim that the chart itself contains.
     One(String),
 }
 
@@ -41,30 +41,30 @@ impl Names {
     }
 }
 
-/// The claims in a release's namespace that grow with an object, each with its size before. What stood before may be
-/// `null`: claims that an uninstall left grow, too.
+/// The claims in a release's namespace that are expanded with an object, each with its previous size. `old` is `null`
+/// for a new object: claims that an uninstall retained are expanded, too.
 pub(super) fn growth(old: &Value, new: &Value, claims: &[Claim]) -> Result<Vec<(Replacement, String)>, PlanError> {
     let before = templates(old);
     let mut growing = Vec::new();
     for template in templates(new) {
-        let Some(asked) = quantity(&template.size) else { continue };
-        let standing = before.iter().find(|other| other.names == template.names).map(|other| &other.size);
-        if let Some(standing) = standing.filter(|size| quantity(size).is_some_and(|size| size > asked)) {
+        let Some(requested) = quantity(&template.size) else { continue };
+        let current = before.iter().find(|other| other.names == template.names).map(|other| &other.size);
+        if let Some(current) = current.filter(|size| quantity(size).is_some_and(|size| size > requested)) {
             let text = |path: &str| new.pointer(path).and_then(Value::as_str).unwrap_or_default();
             return Err(PlanError::Shrink {
                 claim: format!("{} {}", text("/kind"), text("/metadata/name")),
-                standing: words(standing),
-                asked: words(&template.size),
+                current: words(current),
+                requested: words(&template.size),
             });
         }
         let is_small = |claim: &&Claim| {
-            template.names.fit(&claim.name) && quantity(&claim.size.clone().into()).is_some_and(|size| size < asked)
+            template.names.fit(&claim.name) && quantity(&claim.size.clone().into()).is_some_and(|size| size < requested)
         };
         for claim in claims.iter().filter(is_small) {
             let size = words(&template.size);
             if !claim.class.1 {
                 let class = claim.class.0.clone();
-                return Err(PlanError::NoGrowth { claim: claim.name.clone(), asked: size, class });
+                return Err(PlanError::NotExpandable { claim: claim.name.clone(), requested: size, class });
             }
             let reported = format!("PersistentVolumeClaim {} {} -> {size}", claim.name, claim.size);
             let (namespace, name) = (claim.namespace.clone(), claim.name.clone());
@@ -78,7 +78,7 @@ fn words(size: &Value) -> String {
     size.as_str().map_or_else(|| size.to_string(), str::to_owned)
 }
 
-/// A StatefulSet's claims are called TEMPLATE-SET-N; the operator makes the sets `prometheus-NAME` and
+/// A StatefulSet's claims are called TEMPLATE-SET-N; the operator creates the sets `prometheus-NAME` and
 /// `alertmanager-NAME` with the template `SET-db` (prometheus-operator pkg/prometheus/server, VolumeClaimName).
 fn templates(object: &Value) -> Vec<Template> {
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_claims_of_a_larger_template_grow() {
+    fn the_claims_of_a_larger_template_are_expanded() {
         let claims = [claim("storage-loki-0", "50Gi", true), claim("storage-other-0", "1Gi", true)];
         let growing = growth(&set("50Gi"), &set("100Gi"), &claims).unwrap();
         let reported: Vec<&str> = growing.iter().map(|(_, reported)| reported.as_str()).collect();
@@ -132,15 +132,15 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_someone_grew_stays_and_none_shrinks() {
+    fn a_larger_claim_is_unchanged_and_no_claim_shrinks() {
         assert!(growth(&set("50Gi"), &set("60Gi"), &[claim("storage-loki-0", "80Gi", true)]).unwrap().is_empty());
         assert!(matches!(growth(&set("50Gi"), &set("10Gi"), &[]), Err(PlanError::Shrink { .. })));
         let stiff = [claim("storage-loki-0", "50Gi", false)];
-        assert!(matches!(growth(&set("50Gi"), &set("60Gi"), &stiff), Err(PlanError::NoGrowth { .. })));
+        assert!(matches!(growth(&set("50Gi"), &set("60Gi"), &stiff), Err(PlanError::NotExpandable { .. })));
     }
 
     #[test]
-    fn only_a_templates_own_claims_grow_also_those_that_were_left() {
+    fn only_claims_of_the_template_are_expanded_also_retained_ones() {
         let claims = [claim("storage-loki-0", "50Gi", true), claim("storage-loki-backup-0", "1Gi", true)];
         assert_eq!(growth(&Value::Null, &set("60Gi"), &claims).unwrap().len(), 1);
         assert!(growth(&Value::Null, &set("10Gi"), &claims).unwrap().is_empty());

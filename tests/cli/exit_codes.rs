@@ -204,6 +204,6 @@ fn status_of_nothing_is_no_success() {
     let machine = connected(&server, CURRENT_HELM);
     reported(
         machine.run(&["status"]),
-        &["nothing of the stack is installed in namespace monitoring", "tailwatch install"],
+        &["no release of the stack is installed in namespace monitoring", "tailwatch install"],
     );
 }

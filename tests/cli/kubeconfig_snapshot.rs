@@ -78,7 +78,7 @@ fn every_helm_gets_the_cluster_of_the_beginning_and_nothing_that_names_another()
     let kubeconfig = two_contexts(&machine, "here", [("here", here.address()), ("there", there.address())]);
     let machine = machine.with("KUBECONFIG", &kubeconfig.display().to_string());
     switching_helm(&machine);
-    machine.run(&["status"]).ended_with(4).tells(&["nothing of the stack is installed"]);
+    machine.run(&["status"]).ended_with(4).tells(&["no release of the stack is installed"]);
     let switched = std::fs::read_to_string(&kubeconfig).unwrap();
     assert!(switched.contains(r#""current-context":"there""#), "the test switched the context: {switched}");
     let calls = calls(&machine);
@@ -180,13 +180,13 @@ fn a_stack_that_is_by_the_records_of_the_other_driver_is_named_and_not_planned_o
             .ended_with(4)
             .tells(&["release loki in namespace monitoring in ConfigMaps", "HELM_DRIVER=configmap"]);
         let machine = machine.with("HELM_DRIVER", "configmap");
-        machine.run(&arguments).ended_with(4).tells(&["nothing of the stack is installed"]);
+        machine.run(&arguments).ended_with(4).tells(&["no release of the stack is installed"]);
     }
     let server = Server::start(taken_away_from_config_maps);
     let machine = Host::new();
     machine.kubeconfig(server.address());
     machine.program("helm", CURRENT_HELM);
-    machine.run(&["status"]).ended_with(4).tells(&["nothing of the stack is installed"]);
+    machine.run(&["status"]).ended_with(4).tells(&["no release of the stack is installed"]);
 }
 
 /// A run that is killed while helm reads leaves its folder, and the next run removes it.

@@ -45,11 +45,12 @@ fn a_plugin_asks_the_person_in_a_terminal_and_no_one_without_one() {
         let mut session = drive(command);
         answer(&mut session, "one-time code:", code);
         let rest = session.exp_eof().expect("the end");
-        let expected = if code == "4711" { "nothing of the stack is installed" } else { "exit status: 5" };
+        let expected = if code == "4711" { "no release of the stack is installed" } else { "exit status: 5" };
         assert!(rest.contains(expected), "{mode}, {code}: {rest}");
         assert_eq!(exit_code(session), 4, "{mode}");
     }
-    for (mode, expected) in [("IfAvailable", "nothing of the stack is installed"), ("Always", "interactiveMode Always")]
+    for (mode, expected) in
+        [("IfAvailable", "no release of the stack is installed"), ("Always", "interactiveMode Always")]
     {
         let mut command = sandbox.tailwatch_command(&["status"]);
         let output = command.env("KUBECONFIG", kubeconfig(&sandbox, mode)).output().unwrap();

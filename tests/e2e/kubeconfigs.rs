@@ -125,7 +125,7 @@ impl Scenario {
         let said = CommandOutput::of(command.output().unwrap());
         let reached = match program {
             "kubectl" => said.code == 0,
-            _ => said.stderr.contains("nothing of the stack is installed"),
+            _ => said.stderr.contains("no release of the stack is installed"),
         };
         let mut file = fs::File::open(log).unwrap();
         file.seek(SeekFrom::Start(seen)).unwrap();

@@ -56,7 +56,7 @@ fn apply(sandbox: &Sandbox, manifest: &str) {
 fn data_outlives_an_uninstall_and_everything_goes_when_asked() {
     let sandbox = Sandbox::up(&[]);
     let nothing = uninstall(&sandbox, &["--yes"]).ended_with(4);
-    assert!(nothing.stderr.contains("nothing of the stack is installed"), "{}", nothing.stderr);
+    assert!(nothing.stderr.contains("no release of the stack is installed"), "{}", nothing.stderr);
     let before = Inventory::of(&sandbox);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let (claims_before, cookie) = (claims(&sandbox), secret(&sandbox, "oauth2-proxy-auth0", "cookie-secret"));
@@ -211,7 +211,7 @@ fn what_is_foreign_survives_and_is_named() {
         assert_eq!(reason(late), "created or released after the plan");
     }
     let namespace = reason("Namespace monitoring");
-    assert!(namespace.starts_with("it has ConfigMap notes, PersistentVolumeClaim storage-loki-9"), "{namespace}");
+    assert!(namespace.starts_with("it contains ConfigMap notes, PersistentVolumeClaim storage-loki-9"), "{namespace}");
     let rules = "CustomResourceDefinition prometheusrules.monitoring.coreos.com";
     assert_eq!(reason(rules), "PrometheusRule prices in namespace shop would be deleted with it");
     let keeper = "Deployment other-operator in namespace shop keeps it";
@@ -242,7 +242,7 @@ fn a_namespace_that_was_there_stays_as_it_was() {
     sandbox.install(&["--skip-verify"]).ended_with(0);
     assert_ne!(labels(&sandbox), before.1);
     let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
-    let namespace = ("Namespace monitoring".to_owned(), "nothing says that tailwatch made it".to_owned());
+    let namespace = ("Namespace monitoring".to_owned(), "no record that tailwatch created it".to_owned());
     assert!(!kept(&events).contains(&namespace), "our labels are off, so that nothing of ours is left: {events:#?}");
     assert_eq!(labels(&sandbox), before.1);
     nothing_is_left(&before.0, &sandbox);

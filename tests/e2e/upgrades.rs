@@ -32,7 +32,7 @@ fn offered(document: &Value) -> Vec<(String, String, String)> {
 fn newer_versions_are_listed_chosen_and_taken() {
     let sandbox = Sandbox::up(&[]);
     let nothing = sandbox.tailwatch(&["upgrade"]).ended_with(4);
-    assert!(nothing.stderr.contains("nothing of the stack is installed"), "{}", nothing.stderr);
+    assert!(nothing.stderr.contains("no release of the stack is installed"), "{}", nothing.stderr);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let standing = sandbox.releases();
 

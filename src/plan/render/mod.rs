@@ -97,7 +97,7 @@ async fn prepare_step(
     let render = async {
         let rendered = helm.template(&request, capabilities).await;
         rendered.map_err(|source| match refused_values(release, &chart, &source) {
-            Some(refused) => PlanError::Values { chart: name.clone(), refused: Box::new(refused), source },
+            Some(rejected) => PlanError::Values { chart: name.clone(), rejected: Box::new(rejected), source },
             None => failed("render")(source),
         })
     };

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::config::nearest;
 use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, ReleaseRequest, default_values};
-use crate::plan::RefusedValues;
+use crate::plan::RejectedValues;
 use crate::plan::render::RenderedRelease;
 use crate::plan::render::value_mutation::{Probe, at};
 use crate::stack::Release;
@@ -61,7 +61,7 @@ pub(super) async fn ignored_keys(
 }
 
 /// The values that the chart's schema refuses, where that is why it does not render.
-pub(super) fn refused_values(release: &Release, chart: &FetchedChart, error: &HelmError) -> Option<RefusedValues> {
+pub(super) fn refused_values(release: &Release, chart: &FetchedChart, error: &HelmError) -> Option<RejectedValues> {
     let paths = error.refused_paths(&release.chart.name);
     let first = paths.first()?;
     let component = release.component.as_str();
@@ -82,7 +82,7 @@ pub(super) fn refused_values(release: &Release, chart: &FetchedChart, error: &He
         )
     };
     let hint = advice(first);
-    Some(RefusedValues { keys: paths.iter().map(|path| answers_key(component, path)).collect(), hint })
+    Some(RejectedValues { keys: paths.iter().map(|path| answers_key(component, path)).collect(), hint })
 }
 
 /// Whether the user wrote the value, or a list or scalar that stands above it.

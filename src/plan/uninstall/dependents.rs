@@ -1,4 +1,4 @@
-//! Who else needs what an uninstall would take away. Reads only; an object that no one else needs has no user.
+//! Dependents: objects of other owners that use what an uninstall would remove. Reads only.
 
 use std::collections::BTreeSet;
 
@@ -12,19 +12,19 @@ use crate::stack::{CatalogueEntry, MANAGED_BY, TAILSCALE_NAMESPACE, TAILWATCH};
 const TAILSCALE_GROUP: &str = "tailscale.com";
 /// Its IngressClass and load balancer class.
 const TAILSCALE_CLASS: &str = "tailscale";
-/// Argument by which prometheus-operator is told the Service that it keeps for the kubelets.
+/// Argument of prometheus-operator: the Service that it manages for the kubelets.
 const KUBELET_ARGUMENT: &str = "--kubelet-service=";
 
-/// The Service with its endpoints that prometheus-operator keeps for the kubelets and never deletes.
+/// The Service with its endpoints that prometheus-operator creates for the kubelets and never deletes.
 #[derive(Clone, Debug, Default)]
 pub struct KubeletService {
-    /// It and its endpoints, as far as they stand.
+    /// It and its endpoints, as far as they exist.
     pub objects: Vec<Found>,
-    /// Another operator that keeps it, e.g. `Deployment x in namespace y`.
+    /// Another operator that manages it, e.g. `Deployment x in namespace y`.
     pub keeper: Option<String>,
 }
 
-/// What a standing kubelet Service is called, from the release's manifest; else as the chart calls it.
+/// The kubelet Service, from the release's manifest; else with the chart's default name.
 pub fn kubelet_service(manifest: &[Value]) -> ObjectRef {
     let named = manifest.iter().flat_map(kept_services).find_map(|name| name.split_once('/'));
     let (namespace, name) = named.unwrap_or(("kube-system", "kube-prometheus-stack-kubelet"));
@@ -36,14 +36,14 @@ pub fn kubelet_service(manifest: &[Value]) -> ObjectRef {
     }
 }
 
-/// `namespace/name` of every Service that a workload's containers keep for the kubelets.
+/// `namespace/name` of every Service that a workload's containers manage for the kubelets.
 fn kept_services(workload: &Value) -> impl Iterator<Item = &str> {
     let containers = workload.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter().flatten();
     let arguments = containers.filter_map(|container| container.get("args")?.as_array()).flatten();
     arguments.filter_map(|argument| argument.as_str()?.strip_prefix(KUBELET_ARGUMENT))
 }
 
-/// Reads what is left of a kubelet Service, and whether an operator that is not of `rows` keeps it.
+/// Reads a kubelet Service with its endpoints, and the operator outside of `rows` that manages it.
 pub async fn kubelet_left(
     cluster: &Cluster,
     service: &ObjectRef,
@@ -66,15 +66,15 @@ pub async fn kubelet_left(
 }
 
 fn keeper(service: &ObjectRef, deployments: &[Value], rows: &[CatalogueEntry]) -> Option<String> {
-    let wanted = format!("{}/{}", service.namespace.as_deref().unwrap_or_default(), service.name);
-    let keeps = |deployment: &&Value| kept_services(deployment).any(|kept| kept == wanted);
+    let desired = format!("{}/{}", service.namespace.as_deref().unwrap_or_default(), service.name);
+    let keeps = |deployment: &&Value| kept_services(deployment).any(|kept| kept == desired);
     let foreign =
         deployments.iter().filter(keeps).find(|deployment| release_of(&Found::of(deployment), rows).is_none());
-    foreign.map(|deployment| in_words(&ObjectRef::of(deployment)))
+    foreign.map(|deployment| describe(&ObjectRef::of(deployment)))
 }
 
-/// Everything that the Tailscale operator serves beside the stack of this namespace; without the operator it would lose
-/// its address or hang in its finalizer.
+/// Objects outside of this namespace's stack that use the Tailscale operator; without it they lose their address or
+/// their finalizer is never removed.
 pub async fn operator_users(
     cluster: &Cluster,
     namespace: &str,
@@ -92,7 +92,7 @@ pub async fn operator_users(
     let marked = services.iter().filter(|found| is_marked(found)).map(Found::reference);
     let of_the_class = balancers.iter().filter(|object| is_service_of_the_class(object)).map(ObjectRef::of);
     let services: BTreeSet<ObjectRef> = marked.chain(of_the_class).collect();
-    // What the operator makes for its proxies is no user of it.
+    // The operator's own objects for its proxies are no users.
     users.extend(services.into_iter().filter(|service| service.namespace.as_deref() != Some(TAILSCALE_NAMESPACE)));
     let resources = resources.iter().filter(|found| release_of(found, rows).is_none() && !found.is_leaving());
     users.extend(resources.map(Found::reference));
@@ -108,13 +108,13 @@ fn is_service_of_the_class(service: &Value) -> bool {
     service.pointer("/spec/loadBalancerClass").and_then(Value::as_str) == Some(TAILSCALE_CLASS)
 }
 
-/// Whether an annotation asks the operator for something.
+/// Whether it has an annotation of the operator.
 fn is_marked(found: &Found) -> bool {
     found.annotations().any(|key| key.split_once('/').is_some_and(|(group, _)| group == TAILSCALE_GROUP))
 }
 
 /// `Ingress web in namespace shop`
-pub fn in_words(object: &ObjectRef) -> String {
+pub fn describe(object: &ObjectRef) -> String {
     let place = object.namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
     format!("{} {}{place}", object.kind, object.name)
 }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kubelet_service_is_kept_while_another_operator_keeps_it() {
+    fn the_kubelet_service_is_retained_while_another_operator_manages_it() {
         let rows = Catalogue::embedded().unwrap().overview("m");
         let argument = "--kubelet-service=kube-system/kube-prometheus-stack-kubelet";
         let ours = operator("m", argument, "kube-prometheus-stack");
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_the_tailscale_operator_serves_is_seen() {
+    fn users_of_the_tailscale_operator_are_found() {
         let ingress = |metadata: Value, class: &str| {
             is_ingress_of_the_class(
                 &json!({"kind": "Ingress", "metadata": metadata, "spec": {"ingressClassName": class}}),

@@ -1,5 +1,5 @@
-//! What stands of ours beside the releases: what of it an uninstall takes away, and what it leaves and why. Judged from
-//! the cluster alone, so that the same look serves the plan, its execution after an interruption, and the last word.
+//! Own objects outside of the releases: those that an uninstall deletes, and those that it retains, with the reason.
+//! Read from the cluster alone: the plan, its execution after an interruption and the final report use the same code.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, ClusterError, Found, ObjectRef};
 use crate::event::Kept;
 use crate::plan::decide::name_some;
-use crate::plan::uninstall::dependents::{KubeletService, in_words, kubelet_left, kubelet_service};
+use crate::plan::uninstall::dependents::{KubeletService, describe, kubelet_left, kubelet_service};
 use crate::plan::uninstall::namespace::{NamespaceInventory, NamespaceVerdict, kept};
 use crate::plan::uninstall::ownership::{CrdOwner, crd_owner, release_of};
 use crate::stack::CatalogueEntry;
@@ -17,32 +17,32 @@ use crate::stack::CatalogueEntry;
 const PROMETHEUS_GROUP: &str = "monitoring.coreos.com";
 const DELETE_CRDS: &str = "--delete-crds";
 
-/// What an uninstall was asked for beyond the releases.
+/// What an uninstall deletes besides the releases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UninstallOptions {
-    /// Volumes, Secrets and answers go.
+    /// Volumes, Secrets and saved answers (`--delete-data`).
     pub data: bool,
-    /// The CRDs go.
+    /// The CRDs (`--delete-crds`).
     pub crds: bool,
 }
 
-/// Where an uninstall works.
+/// The scope of an uninstall.
 #[derive(Clone, Debug)]
 pub struct UninstallScope {
     /// Namespace of the stack.
     pub namespace: String,
-    /// Releases of the catalogue that are ours where they stand.
+    /// Releases of the catalogue that tailwatch installed.
     pub rows: Vec<CatalogueEntry>,
-    /// What was asked for.
-    pub asked: UninstallOptions,
-    /// Whether the Tailscale operator is ours and yet stays, since others need it.
-    pub operator_stays: bool,
-    /// UIDs of the objects beside the releases whose deletion is confirmed; `None` while it is planned.
+    /// Options.
+    pub options: UninstallOptions,
+    /// Whether an own Tailscale operator is retained because other objects use it.
+    pub retains_operator: bool,
+    /// UIDs of the objects outside of the releases with a confirmed deletion; `None` during planning.
     pub confirmed: Option<BTreeSet<String>>,
 }
 
 impl UninstallScope {
-    /// Whether an object with data was not in the confirmed plan. What has an owner is deleted with that.
+    /// Whether an object with data was not in the confirmed plan. An object with an owner is deleted with it.
     pub(in crate::plan) fn is_unconfirmed(&self, found: &Found) -> bool {
         let has_data = ["PersistentVolumeClaim", "Secret"].contains(&found.kind.as_str());
         let is_missing = |confirmed: &BTreeSet<String>| !confirmed.contains(found.uid());
@@ -50,77 +50,77 @@ impl UninstallScope {
     }
 }
 
-/// What goes beside the releases, and what stays.
+/// Deletions outside of the releases, and retained objects.
 #[derive(Clone, Debug, Default)]
 pub struct OwnedObjects {
-    /// What is deleted, in this order; the lock, if there is one, is the last.
-    pub going: Vec<Found>,
-    /// What becomes of the namespaces, the stack's last.
+    /// Deletions, in this order; the lease, if there is one, is the last.
+    pub deletions: Vec<Found>,
+    /// Namespaces to delete or to unlabel, the stack's last.
     pub namespaces: Vec<NamespaceOutcome>,
-    /// What stays, by namespace and kind.
+    /// Retained objects, by namespace and kind.
     pub kept: Vec<Kept>,
 }
 
-/// What becomes of a namespace in the end.
+/// Change of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamespaceOutcome {
-    /// We made it and nothing is left in it: it goes.
+    /// tailwatch created it and nothing in it is retained.
     Delete(ObjectRef),
-    /// It was there before: our labels go.
-    Withdraw(ObjectRef),
+    /// It existed before: only tailwatch's labels are removed.
+    RemoveLabels(ObjectRef),
 }
 
-/// What was read.
+/// Objects that were read.
 #[derive(Clone, Debug, Default)]
-struct Seen {
+struct LiveObjects {
     namespaces: Vec<NamespaceInventory>,
-    /// CRDs with the objects that would go with each.
+    /// CRDs with the objects that would be deleted with each.
     crds: Vec<(Found, Vec<String>)>,
     kubelet: KubeletService,
-    /// Volumes that outlived their claims in the stack's namespace.
+    /// Released volumes of claims in the stack's namespace.
     volumes: Vec<String>,
 }
 
 impl OwnedObjects {
-    /// Whether anything is to be done.
+    /// Whether anything is to be deleted.
     pub fn has_work(&self) -> bool {
-        !self.going.is_empty() || !self.namespaces.is_empty()
+        !self.deletions.is_empty() || !self.namespaces.is_empty()
     }
 }
 
-/// Looks at what stands and judges it.
+/// Reads the own objects and decides which are deleted and which are retained.
 pub async fn owned_objects(cluster: &Cluster, scope: &UninstallScope) -> Result<OwnedObjects, ClusterError> {
-    Ok(judge(&look(cluster, scope).await?, scope))
+    Ok(classify(&read(cluster, scope).await?, scope))
 }
 
-async fn look(cluster: &Cluster, scope: &UninstallScope) -> Result<Seen, ClusterError> {
+async fn read(cluster: &Cluster, scope: &UninstallScope) -> Result<LiveObjects, ClusterError> {
     let mut names: Vec<&str> = scope.rows.iter().map(|row| row.namespace.as_str()).collect();
     names.push(&scope.namespace);
     names.sort_unstable_by_key(|name| (*name == scope.namespace, *name));
     names.dedup();
-    let standing = cluster.found("v1", "Namespace", None).await?;
-    let mut seen = Seen::default();
+    let existing = cluster.found("v1", "Namespace", None).await?;
+    let mut live = LiveObjects::default();
     for name in names {
-        let Some(namespace) = standing.iter().find(|found| found.name() == name) else { continue };
+        let Some(namespace) = existing.iter().find(|found| found.name() == name) else { continue };
         let (contents, claims_in_use) = futures::try_join!(cluster.contents(name), cluster.claims_in_use(name))?;
-        seen.namespaces.push(NamespaceInventory { namespace: namespace.clone(), contents, claims_in_use });
+        live.namespaces.push(NamespaceInventory { namespace: namespace.clone(), contents, claims_in_use });
     }
     let crds = cluster.found("apiextensions.k8s.io/v1", "CustomResourceDefinition", None);
     let (crds, objects) = futures::try_join!(crds, cluster.of_group(PROMETHEUS_GROUP))?;
     for crd in crds.into_iter().filter(|crd| crd.name().ends_with(&format!(".{PROMETHEUS_GROUP}"))) {
         let others = objects.iter().filter(|found| found.resource == crd.name());
         let others = others.filter(|found| release_of(found, &scope.rows).is_none() && !found.is_leaving());
-        let others = others.map(|found| in_words(&found.reference())).collect();
-        seen.crds.push((crd, others));
+        let others = others.map(|found| describe(&found.reference())).collect();
+        live.crds.push((crd, others));
     }
-    seen.kubelet = kubelet_left(cluster, &kubelet_service(&[]), &scope.rows).await?;
-    if scope.asked.data {
-        seen.volumes = released_volumes(cluster, &scope.namespace).await?;
+    live.kubelet = kubelet_left(cluster, &kubelet_service(&[]), &scope.rows).await?;
+    if scope.options.data {
+        live.volumes = released_volumes(cluster, &scope.namespace).await?;
     }
-    Ok(seen)
+    Ok(live)
 }
 
-/// Volumes whose claim in a namespace is gone and which nobody deletes.
+/// Volumes with a deleted claim in the namespace and a reclaim policy other than `Delete`.
 async fn released_volumes(cluster: &Cluster, namespace: &str) -> Result<Vec<String>, ClusterError> {
     let volumes = cluster.list("v1", "PersistentVolume", None, None).await?;
     let text = |volume: &Value, path: &str| -> String {
@@ -134,29 +134,29 @@ async fn released_volumes(cluster: &Cluster, namespace: &str) -> Result<Vec<Stri
     Ok(volumes.iter().filter(is_left).map(|volume| ObjectRef::of(volume).name).collect())
 }
 
-fn judge(seen: &Seen, scope: &UninstallScope) -> OwnedObjects {
+fn classify(live: &LiveObjects, scope: &UninstallScope) -> OwnedObjects {
     let mut owned_objects = OwnedObjects::default();
-    for place in &seen.namespaces {
-        let NamespaceVerdict { going, end, kept } = place.verdict(scope);
-        owned_objects.going.extend(going);
+    for place in &live.namespaces {
+        let NamespaceVerdict { deletions, end, kept } = place.verdict(scope);
+        owned_objects.deletions.extend(deletions);
         owned_objects.namespaces.extend(end);
         owned_objects.kept.extend(kept);
     }
-    let has_been_here = owned_objects.has_work() || !owned_objects.kept.is_empty();
-    for (crd, others) in &seen.crds {
-        judge_crd(crd, others, scope.asked, &mut owned_objects);
+    let has_own_objects = owned_objects.has_work() || !owned_objects.kept.is_empty();
+    for (crd, others) in &live.crds {
+        classify_crd(crd, others, scope.options, &mut owned_objects);
     }
-    // Nothing in it says whose it was: only where something else of ours stands, it may be ours.
-    if has_been_here {
-        match &seen.kubelet.keeper {
-            None => owned_objects.going.extend(seen.kubelet.objects.iter().cloned()),
+    // It has no mark of its release: it counts as the stack's only if there are other own objects.
+    if has_own_objects {
+        match &live.kubelet.keeper {
+            None => owned_objects.deletions.extend(live.kubelet.objects.iter().cloned()),
             Some(keeper) => {
-                let service = seen.kubelet.objects.iter().filter(|found| found.kind == "Service");
-                owned_objects.kept.extend(service.map(|found| kept(found, &format!("{keeper} keeps it"), None)));
+                let service = live.kubelet.objects.iter().filter(|found| found.kind == "Service");
+                owned_objects.kept.extend(service.map(|found| kept(found, &format!("{keeper} manages it"), None)));
             }
         }
     }
-    for name in &seen.volumes {
+    for name in &live.volumes {
         owned_objects.kept.push(Kept {
             kind: "PersistentVolume".into(),
             namespace: None,
@@ -165,7 +165,7 @@ fn judge(seen: &Seen, scope: &UninstallScope) -> OwnedObjects {
             removal: Some(format!("kubectl delete persistentvolume {name}")),
         });
     }
-    owned_objects.going.sort_by_key(rank);
+    owned_objects.deletions.sort_by_key(rank);
     owned_objects.kept.sort_by(|one, other| {
         (&one.namespace, &one.kind, &one.reason, &one.name).cmp(&(
             &other.namespace,
@@ -177,7 +177,7 @@ fn judge(seen: &Seen, scope: &UninstallScope) -> OwnedObjects {
     owned_objects
 }
 
-/// Whatever holds others goes before them, and what an interrupted run needs again goes last.
+/// An object is deleted before those that it references; the lease, which an interrupted run needs again, is the last.
 fn rank(found: &Found) -> usize {
     const ORDER: [&str; 7] =
         ["Ingress", "NetworkPolicy", "Service", "Endpoints", "EndpointSlice", "PersistentVolumeClaim", "Secret"];
@@ -188,16 +188,16 @@ fn rank(found: &Found) -> usize {
     }
 }
 
-fn judge_crd(crd: &Found, others: &[String], asked: UninstallOptions, owned_objects: &mut OwnedObjects) {
+fn classify_crd(crd: &Found, others: &[String], options: UninstallOptions, owned_objects: &mut OwnedObjects) {
     let (reason, removal) = match crd_owner(crd) {
         CrdOwner::Foreign => return,
         CrdOwner::Shared(why) => (why, None),
         CrdOwner::Ours if !others.is_empty() => {
-            let what = if asked.crds { "would be deleted with it" } else { "is of its kind" };
+            let what = if options.crds { "would be deleted with it" } else { "is of its kind" };
             (format!("{} {what}", name_some(others)), None)
         }
-        CrdOwner::Ours if asked.crds => return owned_objects.going.push(crd.clone()),
-        CrdOwner::Ours => ("with it every object of its kind would be deleted".into(), Some(DELETE_CRDS)),
+        CrdOwner::Ours if options.crds => return owned_objects.deletions.push(crd.clone()),
+        CrdOwner::Ours => ("its deletion would delete every object of its kind".into(), Some(DELETE_CRDS)),
     };
     owned_objects.kept.push(kept(crd, &reason, removal));
 }
@@ -214,12 +214,12 @@ mod tests {
         Found::set_by("tailwatch", &json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
     }
 
-    fn scope(asked: UninstallOptions) -> UninstallScope {
+    fn scope(options: UninstallOptions) -> UninstallScope {
         let rows = Catalogue::embedded().unwrap().overview("m");
-        UninstallScope { namespace: "m".into(), rows, asked, operator_stays: false, confirmed: None }
+        UninstallScope { namespace: "m".into(), rows, options, retains_operator: false, confirmed: None }
     }
 
-    fn seen() -> Seen {
+    fn live() -> LiveObjects {
         let namespace = json!({"kind": "Namespace", "metadata": {"name": "m", "annotations": {MADE_BY_US: "true"}}});
         let kinds = ["Lease", "Secret", "PersistentVolumeClaim", "NetworkPolicy", "Ingress"];
         let contents = kinds.map(|kind| found(kind, "tailwatch", "m")).to_vec();
@@ -228,7 +228,7 @@ mod tests {
             contents,
             ..NamespaceInventory::default()
         };
-        Seen { namespaces: vec![place], ..Seen::default() }
+        LiveObjects { namespaces: vec![place], ..LiveObjects::default() }
     }
 
     fn crd(name: &str) -> Found {
@@ -238,41 +238,41 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_others_goes_first_and_the_lock_last() {
-        let OwnedObjects { going, .. } = judge(&seen(), &scope(UninstallOptions { data: true, crds: true }));
-        let kinds: Vec<&str> = going.iter().map(|found| found.kind.as_str()).collect();
+    fn referencing_objects_are_deleted_first_and_the_lease_last() {
+        let OwnedObjects { deletions, .. } = classify(&live(), &scope(UninstallOptions { data: true, crds: true }));
+        let kinds: Vec<&str> = deletions.iter().map(|found| found.kind.as_str()).collect();
         assert_eq!(kinds, ["Ingress", "NetworkPolicy", "PersistentVolumeClaim", "Secret", "Lease"]);
     }
 
     #[test]
-    fn a_crd_goes_only_when_asked_and_when_no_one_else_uses_it() {
-        let mut seen = seen();
-        seen.crds = vec![
+    fn a_crd_is_deleted_only_on_request_and_without_other_users() {
+        let mut live = live();
+        live.crds = vec![
             (crd("probes.monitoring.coreos.com"), vec![]),
             (crd("prometheusrules.monitoring.coreos.com"), vec!["PrometheusRule alerts in namespace shop".into()]),
         ];
         let names = |owned_objects: &OwnedObjects| -> Vec<String> {
-            let crds = owned_objects.going.iter().filter(|found| found.kind == "CustomResourceDefinition");
+            let crds = owned_objects.deletions.iter().filter(|found| found.kind == "CustomResourceDefinition");
             crds.map(|found| found.name().to_owned()).collect()
         };
-        let default = judge(&seen, &scope(UninstallOptions::default()));
+        let default = classify(&live, &scope(UninstallOptions::default()));
         assert!(names(&default).is_empty());
         assert_eq!(default.kept.iter().filter(|kept| kept.kind == "CustomResourceDefinition").count(), 2);
-        let asked = judge(&seen, &scope(UninstallOptions { data: false, crds: true }));
-        assert_eq!(names(&asked), ["probes.monitoring.coreos.com"]);
-        let rule = asked.kept.iter().find(|kept| kept.name.starts_with("prometheusrules")).unwrap();
+        let on_request = classify(&live, &scope(UninstallOptions { data: false, crds: true }));
+        assert_eq!(names(&on_request), ["probes.monitoring.coreos.com"]);
+        let rule = on_request.kept.iter().find(|kept| kept.name.starts_with("prometheusrules")).unwrap();
         assert_eq!(rule.reason, "PrometheusRule alerts in namespace shop would be deleted with it");
     }
 
     #[test]
-    fn the_kubelet_service_goes_only_where_we_have_been_and_no_one_keeps_it() {
+    fn the_kubelet_service_is_deleted_only_with_other_own_objects_and_without_a_manager() {
         let service = || KubeletService { objects: vec![found("Service", "kubelet", "kube-system")], keeper: None };
-        let goes = |seen: &Seen| {
-            judge(seen, &scope(UninstallOptions::default())).going.iter().any(|found| found.name() == "kubelet")
+        let deletes_it = |live: &LiveObjects| {
+            classify(live, &scope(UninstallOptions::default())).deletions.iter().any(|found| found.name() == "kubelet")
         };
-        assert!(goes(&Seen { kubelet: service(), ..seen() }));
-        assert!(!goes(&Seen { kubelet: service(), ..Seen::default() }));
+        assert!(deletes_it(&LiveObjects { kubelet: service(), ..live() }));
+        assert!(!deletes_it(&LiveObjects { kubelet: service(), ..LiveObjects::default() }));
         let kept = KubeletService { keeper: Some("Deployment x in namespace y".into()), ..service() };
-        assert!(!goes(&Seen { kubelet: kept, ..seen() }));
+        assert!(!deletes_it(&LiveObjects { kubelet: kept, ..live() }));
     }
 }

@@ -1,21 +1,21 @@
-//! What becomes of one namespace and of what is in it. Pure.
+//! Decides for one namespace and its objects what an uninstall deletes and what it retains. Pure.
 
 use crate::cluster::{Found, ObjectRef};
 use crate::event::Kept;
 use crate::plan::decide::name_some;
-use crate::plan::uninstall::dependents::in_words;
+use crate::plan::uninstall::dependents::describe;
 use crate::plan::uninstall::inventory::{NamespaceOutcome, UninstallScope};
 use crate::plan::uninstall::ownership::{Owner, is_of_a_workload, is_record, owner_of, release_of};
 use crate::stack::{ANSWERS_RECORD, MANAGED_BY, SAVED_ANSWERS, TAILSCALE_NAMESPACE, TAILWATCH, WEBHOOK_SECRET};
 
 const DELETE_DATA: Option<&str> = Some("--delete-data");
-const OPERATOR_STAYS: &str = "the Tailscale operator stays";
-const UNCONFIRMED: &str = "created or released after the plan";
-const COPY: &str = "tailwatch did not set its label of tailwatch";
-/// Foreign objects that are named one by one; of more a list tells nothing.
+const OPERATOR_RETAINED: &str = "the Tailscale operator is retained";
+const UNCONFIRMED: &str = "created or released after the plan was confirmed";
+const COPY: &str = "has tailwatch's label, but tailwatch did not set it";
+/// Up to this number, objects of other owners are listed one by one.
 const NAMED: usize = 20;
 
-/// A namespace and what is in it.
+/// A namespace and its objects.
 #[derive(Clone, Debug, Default)]
 pub(in crate::plan) struct NamespaceInventory {
     pub(in crate::plan) namespace: Found,
@@ -24,25 +24,25 @@ pub(in crate::plan) struct NamespaceInventory {
     pub(in crate::plan) claims_in_use: Vec<(String, String)>,
 }
 
-/// What becomes of it.
+/// What is deleted and what is retained of it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::plan) struct NamespaceVerdict {
-    pub(in crate::plan) going: Vec<Found>,
+    pub(in crate::plan) deletions: Vec<Found>,
     pub(in crate::plan) end: Option<NamespaceOutcome>,
     pub(in crate::plan) kept: Vec<Kept>,
 }
 
 enum Disposition {
-    Goes,
-    /// Why, and what removes it.
-    Stays(String, Option<&'static str>),
-    /// Unless the namespace goes: the same.
-    StaysWithNamespace(&'static str, Option<&'static str>),
+    Delete,
+    /// Reason, and the option that deletes it.
+    Retain(String, Option<&'static str>),
+    /// Retained unless the namespace is deleted: the same.
+    RetainWithNamespace(&'static str, Option<&'static str>),
     Foreign,
-    OfNoConcern,
+    Ignore,
 }
 
-/// As the last word of an uninstall tells it.
+/// As the uninstall reports it.
 pub(in crate::plan) fn kept(found: &Found, reason: &str, removal: Option<&str>) -> Kept {
     let ObjectRef { kind, namespace, name, .. } = found.reference();
     Kept { kind, namespace, name, reason: reason.to_owned(), removal: removal.map(str::to_owned) }
@@ -54,103 +54,108 @@ impl NamespaceInventory {
         let (mut foreign, mut with_namespace) = (Vec::new(), Vec::new());
         for found in &self.contents {
             match self.disposition(found, scope) {
-                Disposition::Goes if scope.is_unconfirmed(found) => {
+                Disposition::Delete if scope.is_unconfirmed(found) => {
                     verdict.kept.push(kept(found, UNCONFIRMED, DELETE_DATA));
                 }
-                Disposition::Goes => verdict.going.push(found.clone()),
-                Disposition::Stays(reason, removal) => verdict.kept.push(kept(found, &reason, removal)),
-                Disposition::StaysWithNamespace(reason, removal) => with_namespace.push(kept(found, reason, removal)),
+                Disposition::Delete => verdict.deletions.push(found.clone()),
+                Disposition::Retain(reason, removal) => verdict.kept.push(kept(found, &reason, removal)),
+                Disposition::RetainWithNamespace(reason, removal) => with_namespace.push(kept(found, reason, removal)),
                 Disposition::Foreign => foreign.push(found),
-                Disposition::OfNoConcern => {}
+                Disposition::Ignore => {}
             }
         }
-        let mut hindrances: Vec<String> = foreign.iter().map(|found| in_words_here(found)).collect();
-        hindrances.sort_unstable();
-        hindrances.extend(verdict.kept.iter().map(|kept| format!("{} {}", kept.kind, kept.name)));
-        let is_ours = self.is_made_by_us() || !with_namespace.is_empty() || !verdict.kept.is_empty();
+        let mut blockers: Vec<String> = foreign.iter().map(|found| describe_in_namespace(found)).collect();
+        blockers.sort_unstable();
+        blockers.extend(verdict.kept.iter().map(|kept| format!("{} {}", kept.kind, kept.name)));
+        let is_ours = self.is_created_by_us() || !with_namespace.is_empty() || !verdict.kept.is_empty();
         let (copies, others): (Vec<&Found>, Vec<&Found>) =
             foreign.into_iter().partition(|found| found.label(MANAGED_BY) == TAILWATCH);
         if is_ours && others.len() <= NAMED {
-            verdict.kept.extend(others.iter().map(|found| kept(found, "not tailwatch's", None)));
+            verdict.kept.extend(others.iter().map(|found| kept(found, "not managed by tailwatch", None)));
         }
         verdict.kept.extend(copies.iter().map(|found| kept(found, COPY, None)));
-        verdict.end = self.end(&hindrances, scope);
+        verdict.end = self.end(&blockers, scope);
         if !matches!(verdict.end, Some(NamespaceOutcome::Delete(_))) {
             verdict.kept.extend(with_namespace);
-            verdict.kept.extend(self.stays(&hindrances, scope));
+            verdict.kept.extend(self.retained(&blockers, scope));
         }
         verdict
     }
 
     fn disposition(&self, found: &Found, scope: &UninstallScope) -> Disposition {
-        let uses_operator = found.namespace() == TAILSCALE_NAMESPACE && scope.operator_stays;
+        let uses_operator = found.namespace() == TAILSCALE_NAMESPACE && scope.retains_operator;
         match owner_of(found, &scope.rows) {
-            Owner::Ours if uses_operator => Disposition::Stays(OPERATOR_STAYS.into(), None),
+            Owner::Ours if uses_operator => Disposition::Retain(OPERATOR_RETAINED.into(), None),
             Owner::Ours => own_disposition(found, scope),
             Owner::Claim(_) => self.claim_disposition(found, scope),
-            Owner::Release(component) if is_record(found) || self.stands(&component, scope) => Disposition::OfNoConcern,
-            Owner::Release(_) => Disposition::StaysWithNamespace("its chart asks helm to keep it", DELETE_DATA),
-            Owner::TailscaleOperator if uses_operator => Disposition::OfNoConcern,
-            Owner::TailscaleOperator => Disposition::StaysWithNamespace("state of the Tailscale operator", DELETE_DATA),
-            Owner::Nobody => Disposition::OfNoConcern,
-            Owner::Foreign if self.is_of_a_service(found) => Disposition::OfNoConcern,
+            Owner::Release(component) if is_record(found) || self.is_installed(&component, scope) => {
+                Disposition::Ignore
+            }
+            Owner::Release(_) => Disposition::RetainWithNamespace("helm.sh/resource-policy: keep", DELETE_DATA),
+            Owner::TailscaleOperator if uses_operator => Disposition::Ignore,
+            Owner::TailscaleOperator => {
+                Disposition::RetainWithNamespace("state of the Tailscale operator", DELETE_DATA)
+            }
+            Owner::Ignored => Disposition::Ignore,
+            Owner::Foreign if self.is_endpoints_of_a_service(found) => Disposition::Ignore,
             Owner::Foreign => Disposition::Foreign,
         }
     }
 
-    /// A claim that a pod of someone else mounts stays; one that its owner takes along goes, whatever was asked.
+    /// A claim that a pod of another owner mounts is retained; one with an owner reference is deleted with its owner,
+    /// whatever the options.
     fn claim_disposition(&self, found: &Found, scope: &UninstallScope) -> Disposition {
         let mut users = self.claims_in_use.iter().filter(|(claim, _)| claim == found.name()).filter_map(|(_, pod)| {
             let pod = self.contents.iter().find(|found| found.kind == "Pod" && found.name() == pod)?;
             (!pod.is_leaving() && !is_of_a_workload(pod, &scope.rows)).then_some(pod.name())
         });
         match users.next() {
-            Some(pod) => Disposition::Stays(format!("Pod {pod}, which is not tailwatch's, mounts it"), None),
-            None if scope.asked.data || found.owners().next().is_some() => Disposition::Goes,
-            None => Disposition::Stays("data".into(), DELETE_DATA),
+            Some(pod) => Disposition::Retain(format!("Pod {pod}, which tailwatch does not manage, mounts it"), None),
+            None if scope.options.data || found.owners().next().is_some() => Disposition::Delete,
+            None => Disposition::Retain("data".into(), DELETE_DATA),
         }
     }
 
-    /// Endpoints go with the Service of their name, whosever it is.
-    fn is_of_a_service(&self, found: &Found) -> bool {
+    /// Endpoints are deleted with the Service of their name, whichever its owner.
+    fn is_endpoints_of_a_service(&self, found: &Found) -> bool {
         let is_it = |other: &Found| other.kind == "Service" && other.name() == found.name();
         found.kind == "Endpoints" && self.contents.iter().any(is_it)
     }
 
-    /// Whether helm still knows the release.
-    fn stands(&self, component: &str, scope: &UninstallScope) -> bool {
+    /// Whether helm has a record of the release.
+    fn is_installed(&self, component: &str, scope: &UninstallScope) -> bool {
         self.contents.iter().any(|found| is_record(found) && release_of(found, &scope.rows) == Some(component))
     }
 
-    fn is_made_by_us(&self) -> bool {
+    fn is_created_by_us(&self) -> bool {
         self.namespace.is_created_by_us()
     }
 
-    fn operator_stays(&self, scope: &UninstallScope) -> bool {
-        self.namespace.name() == TAILSCALE_NAMESPACE && scope.operator_stays
+    fn retains_operator(&self, scope: &UninstallScope) -> bool {
+        self.namespace.name() == TAILSCALE_NAMESPACE && scope.retains_operator
     }
 
-    fn end(&self, hindrances: &[String], scope: &UninstallScope) -> Option<NamespaceOutcome> {
+    fn end(&self, blockers: &[String], scope: &UninstallScope) -> Option<NamespaceOutcome> {
         let reference = self.namespace.reference();
-        if self.operator_stays(scope) {
+        if self.retains_operator(scope) {
             return None;
         }
-        if self.is_made_by_us() {
-            let goes = self.namespace.is_leaving() || scope.asked.data && hindrances.is_empty();
-            return goes.then_some(NamespaceOutcome::Delete(reference));
+        if self.is_created_by_us() {
+            let is_deleted = self.namespace.is_leaving() || scope.options.data && blockers.is_empty();
+            return is_deleted.then_some(NamespaceOutcome::Delete(reference));
         }
-        let recorded = scope.asked.data && !self.namespace.annotation(ANSWERS_RECORD).is_empty();
-        (self.namespace.is_ours() || recorded).then_some(NamespaceOutcome::Withdraw(reference))
+        let recorded = scope.options.data && !self.namespace.annotation(ANSWERS_RECORD).is_empty();
+        (self.namespace.is_ours() || recorded).then_some(NamespaceOutcome::RemoveLabels(reference))
     }
 
-    /// Why the namespace itself stays, where it is ours.
-    fn stays(&self, hindrances: &[String], scope: &UninstallScope) -> Option<Kept> {
+    /// Why the namespace itself is retained, if tailwatch labelled or created it.
+    fn retained(&self, blockers: &[String], scope: &UninstallScope) -> Option<Kept> {
         let labelled = self.namespace.is_ours();
-        let (reason, removal) = match self.is_made_by_us() {
-            _ if self.operator_stays(scope) => (OPERATOR_STAYS.to_owned(), None),
-            true if scope.asked.data => (format!("it has {}", name_some(hindrances)), None),
-            true => ("it has what stays".to_owned(), DELETE_DATA),
-            false if labelled => ("nothing says that tailwatch made it".to_owned(), None),
+        let (reason, removal) = match self.is_created_by_us() {
+            _ if self.retains_operator(scope) => (OPERATOR_RETAINED.to_owned(), None),
+            true if scope.options.data => (format!("it contains {}", name_some(blockers)), None),
+            true => ("it contains retained objects".to_owned(), DELETE_DATA),
+            false if labelled => ("no record that tailwatch created it".to_owned(), None),
             false => return None,
         };
         Some(kept(&self.namespace, &reason, removal))
@@ -159,18 +164,18 @@ impl NamespaceInventory {
 
 fn own_disposition(found: &Found, scope: &UninstallScope) -> Disposition {
     match (found.kind.as_str(), found.name()) {
-        _ if scope.asked.data => Disposition::Goes,
-        // Made again by every install that finds none.
-        ("Secret", WEBHOOK_SECRET) => Disposition::Goes,
-        ("Secret", SAVED_ANSWERS) => Disposition::Stays("answers for the next install".into(), DELETE_DATA),
-        ("Secret", _) => Disposition::Stays("credentials, which the next install takes again".into(), DELETE_DATA),
-        _ => Disposition::Goes,
+        _ if scope.options.data => Disposition::Delete,
+        // Every install without one creates it.
+        ("Secret", WEBHOOK_SECRET) => Disposition::Delete,
+        ("Secret", SAVED_ANSWERS) => Disposition::Retain("answers for the next install".into(), DELETE_DATA),
+        ("Secret", _) => Disposition::Retain("credentials, which the next install reuses".into(), DELETE_DATA),
+        _ => Disposition::Delete,
     }
 }
 
-/// Without the namespace, which is reported beside it.
-fn in_words_here(found: &Found) -> String {
-    in_words(&ObjectRef { namespace: None, ..found.reference() })
+/// Without the namespace, which is reported separately.
+fn describe_in_namespace(found: &Found) -> String {
+    describe(&ObjectRef { namespace: None, ..found.reference() })
 }
 
 #[cfg(test)]
@@ -183,9 +188,9 @@ mod tests {
     const KEEP: UninstallOptions = UninstallOptions { data: false, crds: false };
     const DELETE: UninstallOptions = UninstallOptions { data: true, crds: false };
 
-    fn scope(asked: UninstallOptions) -> UninstallScope {
+    fn scope(options: UninstallOptions) -> UninstallScope {
         let rows = Catalogue::embedded().unwrap().overview("m");
-        UninstallScope { namespace: "m".into(), rows, asked, operator_stays: false, confirmed: None }
+        UninstallScope { namespace: "m".into(), rows, options, retains_operator: false, confirmed: None }
     }
 
     fn found(kind: &str, name: &str, labels: Value) -> Found {
@@ -205,7 +210,7 @@ mod tests {
         json!({"app.kubernetes.io/instance": "loki"})
     }
 
-    /// The stack's namespace after its releases have gone.
+    /// The stack's namespace without its releases.
     fn place(more: Vec<Found>) -> NamespaceInventory {
         let metadata = json!({"name": "m", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
         let mut contents = vec![
@@ -248,84 +253,84 @@ mod tests {
         let place = NamespaceInventory { contents, claims_in_use: vec![], ..place(vec![]) };
         let confirmed = Some(["1", "2"].map(String::from).into());
         let verdict = place.verdict(&UninstallScope { confirmed, ..scope(DELETE) });
-        let uids: Vec<&str> = verdict.going.iter().map(Found::uid).collect();
+        let uids: Vec<&str> = verdict.deletions.iter().map(Found::uid).collect();
         assert_eq!(uids, ["1", "2", "5"]);
         assert_eq!(kept_names(&verdict), [("storage-loki-1", true), ("b", true), ("m", false)]);
         assert_eq!(verdict.kept[0].reason, UNCONFIRMED);
         assert_eq!(verdict.end, None);
-        assert_eq!(place.verdict(&scope(DELETE)).going.len(), 5, "the next plan deletes all of them");
+        assert_eq!(place.verdict(&scope(DELETE)).deletions.len(), 5, "the next plan deletes all of them");
     }
 
     #[test]
-    fn data_secrets_and_answers_stay_unless_asked() {
+    fn data_secrets_and_answers_are_retained_by_default() {
         let verdict = place(vec![]).verdict(&scope(KEEP));
-        assert_eq!(names(&verdict.going), [WEBHOOK_SECRET, "tailwatch-loki"]);
+        assert_eq!(names(&verdict.deletions), [WEBHOOK_SECRET, "tailwatch-loki"]);
         let expected = [(SAVED_ANSWERS, true), (OAUTH2_PROXY_SECRET, true), ("storage-loki-0", true), ("m", true)];
         assert_eq!(kept_names(&verdict), expected);
         assert_eq!(verdict.end, None);
         let verdict = place(vec![]).verdict(&scope(DELETE));
-        assert_eq!(verdict.going.len(), 5);
+        assert_eq!(verdict.deletions.len(), 5);
         assert!(verdict.kept.is_empty() && matches!(verdict.end, Some(NamespaceOutcome::Delete(_))), "{verdict:?}");
     }
 
     #[test]
-    fn a_namespace_with_something_foreign_stays_and_says_what() {
+    fn a_namespace_with_an_object_of_another_owner_is_retained_with_the_reason() {
         let notes = found("ConfigMap", "notes", json!({}));
         let verdict = place(vec![notes]).verdict(&scope(DELETE));
         assert_eq!(verdict.end, None);
         assert_eq!(kept_names(&verdict), [("notes", false), ("m", false)]);
-        assert_eq!(verdict.kept[1].reason, "it has ConfigMap notes");
+        assert_eq!(verdict.kept[1].reason, "it contains ConfigMap notes");
     }
 
     #[test]
-    fn a_copy_with_our_label_stays_and_keeps_the_namespace() {
+    fn a_copy_with_our_label_is_retained_with_its_namespace() {
         for kind in ["Secret", "ConfigMap", "Ingress", "NetworkPolicy"] {
             let copy = found_of("kubectl-client-side-apply", kind, "copy", ours());
             let verdict = place(vec![copy]).verdict(&scope(DELETE));
-            assert!(!names(&verdict.going).contains(&"copy"), "{kind}");
+            assert!(!names(&verdict.deletions).contains(&"copy"), "{kind}");
             assert_eq!(kept_names(&verdict), [("copy", false), ("m", false)]);
         }
         let mut copied = place(vec![]);
         let metadata = json!({"name": "m", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
         copied.namespace = Found::set_by("kubectl-client-side-apply", &namespace);
-        assert_eq!(copied.verdict(&scope(DELETE)).end, None, "a namespace made from a copy of ours");
+        assert_eq!(copied.verdict(&scope(DELETE)).end, None, "a namespace created from a copy of ours");
     }
 
     #[test]
-    fn a_namespace_that_was_there_loses_our_labels_only() {
+    fn an_older_namespace_loses_our_labels_only() {
         let mut place = place(vec![found("ConfigMap", "notes", json!({}))]);
         place.namespace = found("Namespace", "m", ours());
-        for asked in [KEEP, DELETE] {
-            assert!(matches!(place.verdict(&scope(asked)).end, Some(NamespaceOutcome::Withdraw(_))));
+        for options in [KEEP, DELETE] {
+            assert!(matches!(place.verdict(&scope(options)).end, Some(NamespaceOutcome::RemoveLabels(_))));
         }
         place.namespace = found("Namespace", "m", json!({}));
         assert_eq!(place.verdict(&scope(DELETE)).end, None);
         let metadata = json!({"name": "m", "annotations": {ANSWERS_RECORD: "{}"}});
         place.namespace = Found::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
-        assert_eq!(place.verdict(&scope(KEEP)).end, None, "the record stays with the answers");
-        assert!(matches!(place.verdict(&scope(DELETE)).end, Some(NamespaceOutcome::Withdraw(_))));
+        assert_eq!(place.verdict(&scope(KEEP)).end, None, "the record is retained with the answers");
+        assert!(matches!(place.verdict(&scope(DELETE)).end, Some(NamespaceOutcome::RemoveLabels(_))));
     }
 
     #[test]
-    fn a_claim_that_another_owner_mounts_stays() {
+    fn a_claim_that_another_owner_mounts_is_retained() {
         let reader = found("Pod", "reader", json!({"app": "shop"}));
         let verdict = place(vec![reader]).verdict(&scope(DELETE));
-        assert!(!names(&verdict.going).contains(&"storage-loki-0"));
-        assert_eq!(verdict.kept[0].reason, "Pod reader, which is not tailwatch's, mounts it");
+        assert!(!names(&verdict.deletions).contains(&"storage-loki-0"));
+        assert_eq!(verdict.kept[0].reason, "Pod reader, which tailwatch does not manage, mounts it");
         let own = found("Pod", "reader", loki());
-        assert!(names(&place(vec![own]).verdict(&scope(DELETE)).going).contains(&"storage-loki-0"));
+        assert!(names(&place(vec![own]).verdict(&scope(DELETE)).deletions).contains(&"storage-loki-0"));
     }
 
     #[test]
-    fn objects_of_a_standing_release_are_left_to_helm() {
+    fn objects_of_an_installed_release_are_left_to_helm() {
         let marks = json!({"meta.helm.sh/release-name": "loki", "meta.helm.sh/release-namespace": "m"});
         let object = Found::of(
             &json!({"kind": "Service", "metadata": {"name": "loki", "namespace": "m", "annotations": marks}}),
         );
         let record = found("Secret", "sh.helm.release.v1.loki.v1", json!({"owner": "helm", "name": "loki"}));
-        let standing = place(vec![object.clone(), record]).verdict(&scope(KEEP));
-        assert!(!kept_names(&standing).iter().any(|(name, _)| *name == "loki"));
+        let installed = place(vec![object.clone(), record]).verdict(&scope(KEEP));
+        assert!(!kept_names(&installed).iter().any(|(name, _)| *name == "loki"));
         let endpoints = found("Endpoints", "loki", json!({}));
         let with_endpoints = place(vec![object.clone(), endpoints]).verdict(&scope(KEEP));
         assert!(with_endpoints.kept.iter().all(|kept| kept.kind != "Endpoints"));
@@ -334,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tailscale_operators_namespace_stays_as_long_as_it_does() {
+    fn the_namespace_of_a_retained_tailscale_operator_is_retained() {
         let metadata = json!({"name": "tailscale", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
         let namespace =
             Found::set_by("tailwatch-origin", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
@@ -344,13 +349,13 @@ mod tests {
         };
         let contents = vec![secret("operator-oauth", ours()), secret("operator", json!({}))];
         let place = NamespaceInventory { namespace, contents, ..NamespaceInventory::default() };
-        let stays = UninstallScope { operator_stays: true, ..scope(DELETE) };
-        let verdict = place.verdict(&stays);
-        assert!(verdict.going.is_empty() && verdict.end.is_none(), "{verdict:?}");
+        let retained = UninstallScope { retains_operator: true, ..scope(DELETE) };
+        let verdict = place.verdict(&retained);
+        assert!(verdict.deletions.is_empty() && verdict.end.is_none(), "{verdict:?}");
         assert_eq!(kept_names(&verdict), [("operator-oauth", false), ("tailscale", false)]);
-        let goes = place.verdict(&scope(DELETE));
-        assert_eq!(names(&goes.going), ["operator-oauth"]);
-        assert!(goes.kept.is_empty() && goes.end.is_some(), "{goes:?}");
+        let deleted = place.verdict(&scope(DELETE));
+        assert_eq!(names(&deleted.deletions), ["operator-oauth"]);
+        assert!(deleted.kept.is_empty() && deleted.end.is_some(), "{deleted:?}");
         let default = place.verdict(&scope(KEEP));
         assert_eq!(kept_names(&default), [("operator-oauth", true), ("operator", true), ("tailscale", true)]);
     }

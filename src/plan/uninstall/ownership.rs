@@ -1,5 +1,5 @@
-//! To whom an object belongs: to tailwatch, to a release of the stack, or to someone else. Pure; the metadata decides,
-//! and what nothing marks as ours is never ours.
+//! The owner of an object: tailwatch, a release of the stack, the Tailscale operator or a third party. Pure. Only the
+//! metadata decides; an object without a mark is never tailwatch's.
 
 use crate::cluster::Found;
 use crate::stack::{CatalogueEntry, MANAGED_BY, TAILSCALE_NAMESPACE, TAILWATCH};
@@ -7,41 +7,41 @@ use crate::stack::{CatalogueEntry, MANAGED_BY, TAILSCALE_NAMESPACE, TAILWATCH};
 const RELEASE: &str = "meta.helm.sh/release-name";
 const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 const INSTANCE: &str = "app.kubernetes.io/instance";
-/// How prometheus-operator marks what it makes.
+/// `app.kubernetes.io/managed-by` of objects that prometheus-operator creates.
 pub(in crate::plan) const PROMETHEUS_OPERATOR: &str = "prometheus-operator";
-/// How the Tailscale operator marks what it makes for a proxy.
+/// Label of objects that the Tailscale operator creates for a proxy.
 const OF_A_PROXY: &str = "tailscale.com/managed";
 
-/// What every namespace has without anybody asking; the last three kinds on OpenShift, the mesh's on meshes.
+/// Default objects of a namespace, with those of OpenShift and of Istio.
 const DEFAULT_NAMESPACE_OBJECTS: [(&str, &[&str]); 3] = [
     ("ConfigMap", &["kube-root-ca.crt", "openshift-service-ca.crt", "istio-ca-root-cert"]),
     ("ServiceAccount", &["default", "builder", "deployer"]),
     ("RoleBinding", &["system:deployers", "system:image-builders", "system:image-pullers"]),
 ];
 
-/// To whom an object belongs.
+/// Owner of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::plan) enum Owner {
-    /// An object of ours.
+    /// tailwatch: an own object.
     Ours,
-    /// A volume's claim of this component.
+    /// A PersistentVolumeClaim of this component.
     Claim(String),
     /// An object of this release's chart, or helm's record of it.
     Release(String),
     /// State that the Tailscale operator keeps in its own namespace.
     TailscaleOperator,
-    /// It goes with another object, is on its way out, or stands in every namespace.
-    Nobody,
-    /// Someone else's.
+    /// Irrelevant: it is deleted with its owner, is terminating, or is a default object of every namespace.
+    Ignored,
+    /// A third party.
     Foreign,
 }
 
-/// Judges an object of a namespace; `rows` are the stack's releases that are ours.
+/// The owner of an object in a namespace; `rows` are the stack's releases that tailwatch installed.
 pub(in crate::plan) fn owner_of(found: &Found, rows: &[CatalogueEntry]) -> Owner {
     let is_default_object =
         DEFAULT_NAMESPACE_OBJECTS.iter().any(|(kind, names)| found.kind == *kind && names.contains(&found.name()));
-    if is_default_object || is_of_a_service(found) {
-        return Owner::Nobody;
+    if is_default_object || is_endpoints_of_a_service(found) {
+        return Owner::Ignored;
     }
     let is_the_lock = found.kind == "Lease" && found.name() == TAILWATCH;
     if found.is_ours() || is_the_lock {
@@ -55,31 +55,31 @@ pub(in crate::plan) fn owner_of(found: &Found, rows: &[CatalogueEntry]) -> Owner
     }
     let is_state = found.kind == "Secret" && found.name() == "operator" || !found.label(OF_A_PROXY).is_empty();
     match found.owners().next() {
-        Some(_) => Owner::Nobody,
-        None if found.is_leaving() => Owner::Nobody,
+        Some(_) => Owner::Ignored,
+        None if found.is_leaving() => Owner::Ignored,
         None if found.namespace() == TAILSCALE_NAMESPACE && is_state => Owner::TailscaleOperator,
         None => Owner::Foreign,
     }
 }
 
-/// Endpoints that their controller makes for a Service, and deletes after it; they name no owner. The mark came with
-/// Kubernetes 1.33, the annotation is older.
-fn is_of_a_service(found: &Found) -> bool {
+/// Endpoints that their controller creates for a Service and deletes after it; they have no owner reference. The label
+/// is of Kubernetes 1.33, the annotation is older.
+fn is_endpoints_of_a_service(found: &Found) -> bool {
     let marked = !found.label("endpoints.kubernetes.io/managed-by").is_empty()
         || !found.annotation("endpoints.kubernetes.io/last-change-trigger-time").is_empty();
     found.kind == "Endpoints" && marked
 }
 
-/// The component whose data a claim keeps. Charts mark their own claims; those of StatefulSets carry the selector's
-/// labels and are named TEMPLATE-SET-ORDINAL (Kubernetes pkg/controller/statefulset/stateful_set_utils.go).
+/// The component that stores its data in a claim. Charts mark their own claims; those of StatefulSets have the
+/// selector's labels and the name TEMPLATE-SET-ORDINAL (Kubernetes pkg/controller/statefulset/stateful_set_utils.go).
 pub(in crate::plan) fn claim_of<'a>(found: &Found, rows: &'a [CatalogueEntry]) -> Option<&'a str> {
     if found.kind != "PersistentVolumeClaim" {
         return None;
     }
     let instance = found.label(INSTANCE);
     let of_the_operator = |row: &CatalogueEntry| {
-        let made = found.label(MANAGED_BY) == PROMETHEUS_OPERATOR;
-        made && row.wait_for.iter().any(|wanted| wanted.name == instance)
+        let is_created = found.label(MANAGED_BY) == PROMETHEUS_OPERATOR;
+        is_created && row.wait_for.iter().any(|workload| workload.name == instance)
     };
     let of_a_set = |row: &CatalogueEntry| {
         let set = found.name().rsplit_once('-').filter(|(_, ordinal)| ordinal.parse::<u32>().is_ok());
@@ -92,7 +92,7 @@ pub(in crate::plan) fn claim_of<'a>(found: &Found, rows: &'a [CatalogueEntry]) -
     })
 }
 
-/// The release that helm made an object for, or that a record of helm's is of.
+/// The release that an object or a helm record belongs to.
 pub(in crate::plan) fn release_of<'a>(found: &Found, rows: &'a [CatalogueEntry]) -> Option<&'a str> {
     let (name, namespace) = match is_record(found) {
         true => (found.label("name"), found.namespace()),
@@ -101,31 +101,31 @@ pub(in crate::plan) fn release_of<'a>(found: &Found, rows: &'a [CatalogueEntry])
     rows.iter().find(|row| row.name == name && row.namespace == namespace).map(|row| row.name.as_str())
 }
 
-/// Whether helm keeps a release's revision in it.
+/// Whether it is helm's record of a revision.
 pub(in crate::plan) fn is_record(found: &Found) -> bool {
     matches!(found.kind.as_str(), "Secret" | "ConfigMap") && found.label("owner") == "helm"
 }
 
-/// Whether a pod is one of the stack's workloads.
+/// Whether a pod belongs to one of the stack's workloads.
 pub(in crate::plan) fn is_of_a_workload(pod: &Found, rows: &[CatalogueEntry]) -> bool {
     let instance = pod.label(INSTANCE);
     let named =
-        |row: &CatalogueEntry| row.name == instance || row.wait_for.iter().any(|wanted| wanted.name == instance);
+        |row: &CatalogueEntry| row.name == instance || row.wait_for.iter().any(|workload| workload.name == instance);
     rows.iter().any(|row| row.namespace == pod.namespace() && named(row))
 }
 
-/// Who applies a CRD.
+/// Owner of a CRD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::plan) enum CrdOwner {
-    /// We, and no one else.
+    /// tailwatch only.
     Ours,
-    /// We, and someone else.
+    /// tailwatch and another manager: which one.
     Shared(String),
-    /// Not we.
+    /// Not tailwatch.
     Foreign,
 }
 
-/// Judges a CRD by the managers of its specification's fields and by its marks of ownership.
+/// The owner of a CRD, by the managers of its `spec` fields, its release annotation and its owner references.
 pub(in crate::plan) fn crd_owner(found: &Found) -> CrdOwner {
     let mut managers = found.managers_of_spec();
     if !managers.remove(crate::cluster::FIELD_MANAGER) {
@@ -153,7 +153,7 @@ mod tests {
         Catalogue::embedded().unwrap().overview("m")
     }
 
-    fn judged(kind: &str, metadata: Value) -> Owner {
+    fn owner(kind: &str, metadata: Value) -> Owner {
         let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": metadata});
         if object["metadata"]["namespace"].is_null() {
             object["metadata"]["namespace"] = "m".into();
@@ -164,35 +164,35 @@ mod tests {
     #[test]
     fn only_marks_make_an_object_ours() {
         let ours = json!({"name": "x", "labels": {"app.kubernetes.io/managed-by": "tailwatch"}});
-        assert_eq!(judged("Secret", ours), Owner::Ours);
-        assert_eq!(judged("Lease", json!({"name": "tailwatch"})), Owner::Ours);
+        assert_eq!(owner("Secret", ours), Owner::Ours);
+        assert_eq!(owner("Lease", json!({"name": "tailwatch"})), Owner::Ours);
         let labels = json!({"app.kubernetes.io/managed-by": "tailwatch"});
         let copy = json!({"kind": "Secret", "metadata": {"name": "x", "namespace": "m", "labels": labels}});
         assert_eq!(owner_of(&Found::set_by("kubectl", &copy), &rows()), Owner::Foreign, "a copy of the label");
         for foreign in ["oauth2-proxy-auth0", "grafana-admin", "tailwatch-answers", "loki", "operator"] {
-            assert_eq!(judged("Secret", json!({"name": foreign})), Owner::Foreign, "{foreign}");
+            assert_eq!(owner("Secret", json!({"name": foreign})), Owner::Foreign, "{foreign}");
         }
-        assert_eq!(judged("ConfigMap", json!({"name": "kube-root-ca.crt"})), Owner::Nobody);
-        assert_eq!(judged("ServiceAccount", json!({"name": "default"})), Owner::Nobody);
-        assert_eq!(judged("ServiceAccount", json!({"name": "shop"})), Owner::Foreign);
+        assert_eq!(owner("ConfigMap", json!({"name": "kube-root-ca.crt"})), Owner::Ignored);
+        assert_eq!(owner("ServiceAccount", json!({"name": "default"})), Owner::Ignored);
+        assert_eq!(owner("ServiceAccount", json!({"name": "shop"})), Owner::Foreign);
         let owned = json!({"name": "x-1", "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "x", "uid": "1"}]});
-        assert_eq!(judged("Pod", owned), Owner::Nobody);
-        let made = json!({"name": "x", "labels": {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}});
-        assert_eq!(judged("Endpoints", made), Owner::Nobody);
-        assert_eq!(judged("Endpoints", json!({"name": "x"})), Owner::Foreign);
+        assert_eq!(owner("Pod", owned), Owner::Ignored);
+        let created = json!({"name": "x", "labels": {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}});
+        assert_eq!(owner("Endpoints", created), Owner::Ignored);
+        assert_eq!(owner("Endpoints", json!({"name": "x"})), Owner::Foreign);
         let leaving = json!({"name": "x", "deletionTimestamp": "2026-01-01T00:00:00Z"});
-        assert_eq!(judged("ConfigMap", leaving), Owner::Nobody);
+        assert_eq!(owner("ConfigMap", leaving), Owner::Ignored);
     }
 
     #[test]
     fn a_release_is_known_by_name_and_namespace() {
         let chart = |name: &str, namespace: &str| {
-            judged("Service", json!({"name": "x", "annotations": {RELEASE: name, RELEASE_NAMESPACE: namespace}}))
+            owner("Service", json!({"name": "x", "annotations": {RELEASE: name, RELEASE_NAMESPACE: namespace}}))
         };
         assert_eq!(chart("loki", "m"), Owner::Release("loki".into()));
         assert_eq!(chart("loki", "other"), Owner::Foreign);
         assert_eq!(chart("shop", "m"), Owner::Foreign);
-        let record = |name: &str| judged("Secret", json!({"name": "r", "labels": {"owner": "helm", "name": name}}));
+        let record = |name: &str| owner("Secret", json!({"name": "r", "labels": {"owner": "helm", "name": name}}));
         assert_eq!(record("alloy"), Owner::Release("alloy".into()));
         assert_eq!(record("shop"), Owner::Foreign);
     }
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn claims_are_ours_by_their_labels_and_names() {
         let claim = |name: &str, labels: Value| {
-            judged("PersistentVolumeClaim", json!({"name": name, "labels": labels, "annotations": {}}))
+            owner("PersistentVolumeClaim", json!({"name": name, "labels": labels, "annotations": {}}))
         };
         let of = |component: &str| Owner::Claim(component.into());
         assert_eq!(claim("storage-loki-0", json!({INSTANCE: "loki"})), of("loki"));
@@ -208,27 +208,27 @@ mod tests {
         assert_eq!(claim("prometheus-db-0", prometheus), of("kube-prometheus-stack"));
         let chart = json!({"name": "kube-prometheus-stack-grafana",
             "annotations": {RELEASE: "kube-prometheus-stack", RELEASE_NAMESPACE: "m"}});
-        assert_eq!(judged("PersistentVolumeClaim", chart), of("kube-prometheus-stack"));
-        // Someone else's: another name, another instance, another operator's object, another namespace.
+        assert_eq!(owner("PersistentVolumeClaim", chart), of("kube-prometheus-stack"));
+        // Third parties: another name, another instance, another operator's object, another namespace.
         assert_eq!(claim("storage-loki-0", json!({})), Owner::Foreign);
         assert_eq!(claim("backup-of-lokis-0", json!({INSTANCE: "loki"})), Owner::Foreign);
         assert_eq!(claim("loki-backup", json!({INSTANCE: "loki"})), Owner::Foreign);
         assert_eq!(claim("db-0", json!({INSTANCE: "shop", MANAGED_BY: "prometheus-operator"})), Owner::Foreign);
         let elsewhere = json!({"name": "storage-loki-0", "namespace": "other", "labels": {INSTANCE: "loki"}});
-        assert_eq!(judged("PersistentVolumeClaim", elsewhere), Owner::Foreign);
+        assert_eq!(owner("PersistentVolumeClaim", elsewhere), Owner::Foreign);
     }
 
     #[test]
-    fn what_the_tailscale_operator_keeps_is_its_own_only_in_its_namespace() {
+    fn state_of_the_tailscale_operator_is_in_its_namespace_only() {
         let state = json!({"name": "operator", "namespace": "tailscale"});
-        assert_eq!(judged("Secret", state), Owner::TailscaleOperator);
+        assert_eq!(owner("Secret", state), Owner::TailscaleOperator);
         let proxy = json!({"name": "ts-x-0", "namespace": "tailscale", "labels": {OF_A_PROXY: "true"}});
-        assert_eq!(judged("Secret", proxy), Owner::TailscaleOperator);
-        assert_eq!(judged("Secret", json!({"name": "mine", "namespace": "tailscale"})), Owner::Foreign);
+        assert_eq!(owner("Secret", proxy), Owner::TailscaleOperator);
+        assert_eq!(owner("Secret", json!({"name": "mine", "namespace": "tailscale"})), Owner::Foreign);
     }
 
     #[test]
-    fn a_crd_is_ours_while_no_one_else_sets_its_specification() {
+    fn a_crd_is_ours_while_no_other_manager_sets_its_specification() {
         let entry = |manager: &str, fields: Value| json!({"manager": manager, "operation": "Apply", "apiVersion": "x", "fieldsType": "FieldsV1", "fieldsV1": fields});
         let spec = || json!({"f:spec": {"f:group": {}}});
         let crd = |entries: Vec<Value>, annotations: Value| {
