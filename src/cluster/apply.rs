@@ -9,6 +9,7 @@ use kube::discovery::Scope;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::cluster::views::CustomResourceDefinition;
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
 
 /// The uid of a live object's JSON.
@@ -114,8 +115,8 @@ impl Cluster {
     async fn first_unserved(&self, crds: &[Value]) -> Result<Option<String>, ClusterError> {
         for crd in crds {
             let reference = ObjectRef::of(crd);
-            let live = self.get(&reference).await?.unwrap_or_default();
-            if !super::watch::cache::has_condition(&live, "Established") {
+            let live: CustomResourceDefinition = self.view(&reference).await?.unwrap_or_default();
+            if !live.status.conditions.is_true("Established") {
                 return Ok(Some(reference.name));
             }
         }

@@ -4,7 +4,7 @@ use kube::api::ListParams;
 use kube::core::{ObjectList, Request};
 use serde::Deserialize;
 
-use crate::cluster::watch::partial::SLIM_PAGE;
+use crate::cluster::views::PAGE;
 use crate::cluster::{Cluster, ClusterError};
 
 /// A port of a node that a pod holds.
@@ -85,7 +85,7 @@ impl Cluster {
     /// The ports of nodes that pods hold. A pod on its node's network holds every port that it names: the API server
     /// sets `hostPort` there itself (Kubernetes, pkg/apis/core/v1/defaults.go, defaultHostNetworkPorts).
     pub async fn host_ports(&self) -> Result<Vec<HostPort>, ClusterError> {
-        let mut parameters = ListParams::default().limit(SLIM_PAGE);
+        let mut parameters = ListParams::default().limit(PAGE);
         let mut held = Vec::new();
         loop {
             let page = self.page_of_pods(&parameters).await;

@@ -1,32 +1,35 @@
-//! One look at releases as they stand: the same readiness and rules as the live view, without watching.
+//! Reads the state of releases once: the same readiness and rules as during a watch.
 
 use std::collections::BTreeSet;
 
 use futures::future::{join_all, try_join_all};
 use kube::api::ListParams;
-use serde_json::Value;
 
 use crate::cluster::container_logs::{LogWanted, running_logs, wanted_logs};
-use crate::cluster::diagnose::{self, Depth, Look};
+use crate::cluster::diagnose::{self, Depth, Scope};
 use crate::cluster::nodes::asks_for_nodes;
 use crate::cluster::readiness::{self, ReleaseReadiness};
-use crate::cluster::watch::cache::{ObjectCache, TrackedRelease, mark, text};
+use crate::cluster::views::{
+    Annotations, CustomResourceDefinition, Metadata, Object, Pod, Service, WebhookConfiguration,
+};
+use crate::cluster::watch::cache::ObjectCache;
+use crate::cluster::watch::release::TrackedRelease;
 use crate::cluster::watch::watcher::kinds_of;
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
 use crate::event::Diagnosis;
 
-/// What the rules find.
+/// Result of a diagnosis.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// The worst first.
     pub diagnoses: Vec<Diagnosis>,
-    /// How many rules looked.
+    /// How many rules were evaluated.
     pub rules: usize,
-    /// At how many objects.
+    /// How many objects were read.
     pub objects: usize,
 }
 
-/// What explains a release that is not ready, in its namespace.
+/// Kinds of the release's namespace that explain why it is not ready.
 const EXPLAINS: [(&str, &str); 5] = [
     ("apps/v1", "StatefulSet"),
     ("v1", "Pod"),
@@ -34,24 +37,25 @@ const EXPLAINS: [(&str, &str); 5] = [
     ("v1", "Event"),
     ("networking.k8s.io/v1", "Ingress"),
 ];
-/// Objects of the whole cluster that rules know.
+/// Cluster-scoped kinds that rules read.
 const CLUSTER_WIDE: [(&str, &str); 3] = [
     ("storage.k8s.io/v1", "StorageClass"),
     ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
     ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
 ];
-/// Logs that one look reads.
+/// Logs of failed containers that are read at most.
 const LOGS: usize = 24;
-/// Programs whose log is read although they run: one pod in three of a kind tells as much as all.
-const TALKERS: [&str; 2] = ["alloy", "oauth2-proxy"];
-const TALKERS_READ: usize = 3;
-/// Namespace and label of the Tailscale operator's own pod, and label of the proxies it makes.
+/// Apps whose logs are read although their containers run.
+const READ_WHILE_RUNNING: [&str; 2] = ["alloy", "oauth2-proxy"];
+/// Pods of each such app whose logs are read: all of them report the same.
+const PODS_READ: usize = 3;
+/// Namespace and label of the Tailscale operator's pod, and label of the proxies that it creates.
 const OPERATOR: (&str, &str) = ("tailscale", "app=operator");
 const PROXIES: &str = "tailscale.com/managed=true";
 /// API group of the Prometheus operator's CRDs.
 const OPERATOR_GROUP: &str = ".monitoring.coreos.com";
 
-/// One finding for all pods of a workload that suffer from the same.
+/// One finding for all pods of a workload with the same cause.
 fn grouped(diagnoses: impl Iterator<Item = Diagnosis>) -> Vec<Diagnosis> {
     let mut groups: Vec<(Diagnosis, usize)> = Vec::new();
     for diagnosis in diagnoses {
@@ -74,10 +78,20 @@ fn grouped(diagnoses: impl Iterator<Item = Diagnosis>) -> Vec<Diagnosis> {
     reported.collect()
 }
 
+fn reference(api_version: &str, object: &Object) -> ObjectRef {
+    let Metadata { name, namespace, .. } = object.metadata();
+    ObjectRef {
+        api_version: api_version.to_owned(),
+        kind: object.kind().to_owned(),
+        namespace: Some(namespace.clone()).filter(|namespace| !namespace.is_empty()),
+        name: name.clone(),
+    }
+}
+
 /// (apiVersion, kind, namespace), "" for cluster-scoped kinds.
 type Kinds<'a> = BTreeSet<(&'a str, &'a str, &'a str)>;
 
-/// What explains why a release is not ready.
+/// Kinds that explain why a release is not ready.
 fn explaining(release: &TrackedRelease) -> Kinds<'_> {
     let mut kinds: Kinds<'_> =
         EXPLAINS.map(|(api_version, kind)| (api_version, kind, release.namespace.as_str())).into();
@@ -86,7 +100,7 @@ fn explaining(release: &TrackedRelease) -> Kinds<'_> {
 }
 
 impl Cluster {
-    /// Readiness of a release by one look, without following it further.
+    /// Readiness of a release, read once.
     pub async fn readiness(&self, release: &TrackedRelease) -> Result<ReleaseReadiness, ClusterError> {
         let mut cache = ObjectCache::default();
         self.load(&mut cache, kinds_of(release)).await?;
@@ -94,11 +108,11 @@ impl Cluster {
         if readiness.is_ready() {
             return Ok(readiness);
         }
-        // Only what is not ready is worth reading pods for: a large cluster has many.
+        // Pods are read only for a release that is not ready: a large cluster has many.
         self.load(&mut cache, explaining(release)).await?;
         let now = jiff::Timestamp::now();
         let mut readiness = readiness::count(&cache, release);
-        let matches = diagnose::matches(&cache, release, Look { depth: Depth::Waiting, now });
+        let matches = diagnose::matches(&cache, release, Scope { depth: Depth::Waiting, now });
         readiness.cause = diagnose::at_once(matches, now).into_iter().next();
         if let Some(cause) = &readiness.cause {
             readiness.waiting = Some(cause.diagnosis.cause.clone());
@@ -106,7 +120,7 @@ impl Cluster {
         Ok(readiness)
     }
 
-    /// What every rule finds in the releases as they stand.
+    /// Evaluates every rule on the current state of the releases.
     pub async fn diagnose(&self, releases: &[TrackedRelease]) -> Result<Findings, ClusterError> {
         let mut cache = ObjectCache::default();
         for release in releases {
@@ -123,8 +137,8 @@ impl Cluster {
         }
         self.read_logs(&mut cache).await;
         let now = jiff::Timestamp::now();
-        let look = Look { depth: Depth::Everything, now };
-        let matches = releases.iter().flat_map(|release| diagnose::matches(&cache, release, look)).collect();
+        let scope = Scope { depth: Depth::Everything, now };
+        let matches = releases.iter().flat_map(|release| diagnose::matches(&cache, release, scope)).collect();
         let diagnoses = diagnose::at_once(matches, now).into_iter().map(|cause| cause.diagnosis);
         Ok(Findings { diagnoses: grouped(diagnoses), rules: diagnose::count(), objects: cache.objects.len() })
     }
@@ -133,42 +147,46 @@ impl Cluster {
         let lists = kinds.into_iter().map(|(api_version, kind, place)| async move {
             let warnings = ListParams::default().fields("type=Warning");
             let parameters = if kind == "Event" { warnings } else { ListParams::default() };
-            self.list_slim(api_version, kind, Some(place).filter(|place| !place.is_empty()), &parameters).await
+            self.objects(api_version, kind, Some(place).filter(|place| !place.is_empty()), &parameters).await
         });
         try_join_all(lists).await?.into_iter().flatten().for_each(|object| cache.insert(object));
         Ok(())
     }
 
-    /// What belongs to no release but may hinder one: classes, webhooks, the Tailscale operator and its proxies.
+    /// Objects of no release that a release depends on: classes, webhooks, the Tailscale operator and its proxies.
     async fn surroundings(&self, cache: &mut ObjectCache) -> Result<TrackedRelease, ClusterError> {
         let mut around = TrackedRelease { namespace: OPERATOR.0.to_owned(), ..TrackedRelease::default() };
         for (api_version, kind) in CLUSTER_WIDE {
-            for object in self.list_slim(api_version, kind, None, &ListParams::default()).await? {
-                self.load_services(cache, &object).await?;
-                around.others.push(ObjectRef::of(&object));
+            for object in self.objects(api_version, kind, None, &ListParams::default()).await? {
+                if let Object::WebhookConfiguration(configuration) = &object {
+                    self.load_services(cache, configuration).await?;
+                }
+                around.others.push(reference(api_version, &object));
                 cache.insert(object);
             }
         }
         let operators = ListParams::default().labels(OPERATOR.1);
         let proxies = ListParams::default().labels(PROXIES);
         let (operators, proxies) = futures::try_join!(
-            self.list_slim("v1", "Pod", Some(OPERATOR.0), &operators),
-            self.list_slim("v1", "Pod", None, &proxies),
+            self.objects("v1", "Pod", Some(OPERATOR.0), &operators),
+            self.objects("v1", "Pod", None, &proxies),
         )?;
         for pod in operators.into_iter().chain(proxies) {
-            around.hooks.push(ObjectRef::of(&pod));
+            around.hooks.push(reference("v1", &pod));
             cache.insert(pod);
         }
         Ok(around)
     }
 
     /// The Services that a webhook configuration calls, where they exist.
-    async fn load_services(&self, cache: &mut ObjectCache, object: &Value) -> Result<(), ClusterError> {
-        let webhooks = object.get("webhooks").and_then(Value::as_array).into_iter().flatten();
-        let services: BTreeSet<(&str, &str)> = webhooks
-            .filter_map(|webhook| webhook.pointer("/clientConfig/service"))
-            .map(|service| (text(service, "/namespace"), text(service, "/name")))
-            .collect();
+    async fn load_services(
+        &self,
+        cache: &mut ObjectCache,
+        configuration: &WebhookConfiguration,
+    ) -> Result<(), ClusterError> {
+        let services = configuration.webhooks.iter().filter_map(|webhook| webhook.client_config.service.as_ref());
+        let services: BTreeSet<(&str, &str)> =
+            services.map(|service| (service.namespace.as_str(), service.name.as_str())).collect();
         for (namespace, name) in services {
             let reference = ObjectRef {
                 api_version: "v1".into(),
@@ -176,8 +194,8 @@ impl Cluster {
                 namespace: Some(namespace.to_owned()),
                 name: name.to_owned(),
             };
-            if let Some(service) = self.get(&reference).await? {
-                cache.insert(service);
+            if let Some(service) = self.view::<Service>(&reference).await? {
+                cache.insert(service.into());
             }
         }
         Ok(())
@@ -188,29 +206,31 @@ impl Cluster {
         if release.wait_for.is_empty() {
             return Ok(());
         }
-        let (api_version, kind) = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
-        for (name, annotations) in self.annotations(api_version, kind).await? {
-            if name.ends_with(OPERATOR_GROUP) {
-                let metadata = serde_json::json!({"name": name, "annotations": annotations});
-                let crd = serde_json::json!({"apiVersion": api_version, "kind": kind, "metadata": metadata});
-                release.others.push(ObjectRef::of(&crd));
-                cache.insert(crd);
-            }
+        let versions = self.crd_versions().await?.into_iter();
+        for (name, version) in versions.filter(|(name, _)| name.ends_with(OPERATOR_GROUP)) {
+            let annotations = Annotations { operator_version: version.unwrap_or_default(), ..Annotations::default() };
+            let metadata = Metadata { name, annotations, ..Metadata::default() };
+            let crd = CustomResourceDefinition { metadata, ..CustomResourceDefinition::default() };
+            let crd = Object::from(crd);
+            release.others.push(reference("apiextensions.k8s.io/v1", &crd));
+            cache.insert(crd);
         }
         Ok(())
     }
 
     async fn read_logs(&self, cache: &mut ObjectCache) {
-        let pods: Vec<&Value> = cache.everywhere("Pod").collect();
+        let pods: Vec<&Pod> = cache.everywhere().collect();
         let mut wanted: Vec<LogWanted> = pods.iter().flat_map(|pod| wanted_logs(pod)).collect();
         wanted.truncate(LOGS);
-        for app in TALKERS {
-            let of_app = pods.iter().filter(|pod| mark(pod, "app.kubernetes.io/name") == app);
-            wanted.extend(of_app.take(TALKERS_READ).flat_map(|pod| running_logs(pod)));
+        for app in READ_WHILE_RUNNING {
+            let of_app = pods.iter().filter(|pod| pod.metadata.labels.app_name == app);
+            wanted.extend(of_app.take(PODS_READ).flat_map(|pod| running_logs(pod)));
         }
-        let around =
-            |pod: &&&Value| mark(pod, "app") == "operator" || !mark(pod, "tailscale.com/parent-resource").is_empty();
-        wanted.extend(pods.iter().filter(around).take(TALKERS_READ).flat_map(|pod| running_logs(pod)));
+        let is_of_tailscale = |pod: &&&Pod| {
+            let labels = &pod.metadata.labels;
+            labels.app == "operator" || !labels.parent_resource.is_empty()
+        };
+        wanted.extend(pods.iter().filter(is_of_tailscale).take(PODS_READ).flat_map(|pod| running_logs(pod)));
         let reads = wanted.iter().map(|wanted| async { (wanted.key(), self.log_tail(wanted).await) });
         let logs = join_all(reads).await;
         cache.logs.extend(logs);

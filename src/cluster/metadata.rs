@@ -10,6 +10,7 @@ use kube::discovery::{self, Discovery, Scope, verbs};
 use serde_json::Value;
 
 use crate::cluster::dynamic::PAGE;
+use crate::cluster::views::{Pod, Service};
 use crate::cluster::{Cluster, ClusterError, ObjectRef, managed_by};
 use crate::stack::MADE_BY_US;
 
@@ -173,19 +174,17 @@ impl Cluster {
         Ok(lists.buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
     }
 
-    /// Services of type LoadBalancer, of every namespace, without most of their labels and annotations.
-    pub async fn load_balancers(&self) -> Result<Vec<Value>, ClusterError> {
-        self.list_slim("v1", "Service", None, &ListParams::default().fields("spec.type=LoadBalancer")).await
+    /// Services of a load balancer class, of every namespace.
+    pub async fn load_balancers(&self, class: &str) -> Result<Vec<ObjectRef>, ClusterError> {
+        let parameters = ListParams::default().fields("spec.type=LoadBalancer");
+        Ok(of_class(self.views("v1", "Service", None, &parameters).await?, class))
     }
 
     /// (claim, pod) of a namespace: which pods mount which claims.
     pub async fn claims_in_use(&self, namespace: &str) -> Result<Vec<(String, String)>, ClusterError> {
-        let pods = self.list_slim("v1", "Pod", Some(namespace), &ListParams::default()).await?;
-        let mounts = pods.iter().flat_map(|pod| {
-            let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
-            let claims = volumes.filter_map(|volume| volume.pointer("/persistentVolumeClaim/claimName")?.as_str());
-            claims.map(|claim| (claim.to_owned(), ObjectRef::of(pod).name))
-        });
+        let pods = self.views::<Pod>("v1", "Pod", Some(namespace), &ListParams::default()).await?;
+        let mounts =
+            pods.iter().flat_map(|pod| pod.claims().map(|claim| (claim.to_owned(), pod.metadata.name.clone())));
         Ok(mounts.collect())
     }
 
@@ -207,6 +206,17 @@ impl Cluster {
             Err(error) => Err(ClusterError::from_kube(&format!("cannot list {} objects", resource.kind), error)),
         }
     }
+}
+
+fn of_class(services: Vec<Service>, class: &str) -> Vec<ObjectRef> {
+    let of_class = services.into_iter().filter(|service| service.spec.load_balancer_class == class);
+    let reference = |service: Service| ObjectRef {
+        api_version: "v1".into(),
+        kind: "Service".into(),
+        namespace: Some(service.metadata.namespace),
+        name: service.metadata.name,
+    };
+    of_class.map(reference).collect()
 }
 
 /// Metadata of every object, or of those with some labels, in pages.
@@ -239,5 +249,22 @@ impl Found {
             serde_json::json!({"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields});
         object["metadata"]["managedFields"] = serde_json::json!([entry]);
         Found::of(&object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn load_balancers_are_chosen_by_their_class() {
+        let service = |name: &str, class: Value| -> Service {
+            let service = json!({"metadata": {"name": name, "namespace": "m"}, "spec": {"loadBalancerClass": class}});
+            serde_json::from_value(service).unwrap()
+        };
+        let services = vec![service("a", "tailscale".into()), service("b", "other".into()), service("c", Value::Null)];
+        let found = of_class(services, "tailscale");
+        assert_eq!(found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["a"]);
     }
 }

@@ -29,6 +29,7 @@ mod request_metrics;
 mod request_timeout;
 mod saved_answers;
 mod unresponsive;
+mod views;
 mod watch;
 mod write_fence;
 
@@ -64,7 +65,7 @@ pub use permissions::{Resource, Right};
 pub use port_forward::{ForwardRequest, ForwardResponse, ForwardTarget};
 pub use quantity::{Quantity, holds_quantity, quantity, same_quantity};
 pub use readiness::{Readiness, ReleaseReadiness};
-pub use watch::cache::TrackedRelease;
+pub use watch::release::TrackedRelease;
 pub use watch::watcher::Tracker;
 pub use write_fence::Fence;
 

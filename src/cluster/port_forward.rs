@@ -1,16 +1,15 @@
-//! HTTP through the API server's port-forward: the way in that needs no route, no Service proxy and no Ingress.
+//! HTTP through the API server's port-forward, which needs no route, no Service proxy and no Ingress.
 
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::Api;
-use serde_json::Value;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::api::{Api, ListParams};
 
-use crate::cluster::watch::cache::has_condition;
-use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::cluster::{Cluster, ClusterError};
 
 /// Larger answers are refused; the largest we ask for are Prometheus' targets.
 const LARGEST_BODY: usize = 32 << 20;
@@ -20,7 +19,7 @@ const LARGEST_BODY: usize = 32 << 20;
 pub struct ForwardRequest {
     /// Namespace of the Service or pod.
     pub namespace: String,
-    /// Where to.
+    /// Its target.
     pub target: ForwardTarget,
     /// Path and query, e.g. `/api/v1/targets?state=active`.
     pub path: String,
@@ -118,7 +117,7 @@ impl Cluster {
         };
         let answered = answered.await;
         connection.abort();
-        // What the port-forward itself says tells more than "connection closed".
+        // The error of the port-forward explains more than "connection closed".
         match (answered, forwarded.take_error(port)) {
             (Err(ClusterError::NoAnswer { target, reason }), Some(said)) => {
                 let said = tokio::time::timeout(Duration::from_millis(200), said).await.ok().flatten();
@@ -135,35 +134,40 @@ impl Cluster {
             ForwardTarget::Service { name, port } => (name, *port),
         };
         let no_pod = || ClusterError::NoPod { target: request.target.to_string() };
-        let reference = ObjectRef {
-            api_version: "v1".into(),
-            kind: "Service".into(),
-            namespace: Some(request.namespace.clone()),
-            name: name.clone(),
-        };
-        let service = self.get(&reference).await?.ok_or_else(no_pod)?;
-        let selector = service.pointer("/spec/selector").and_then(Value::as_object).ok_or_else(no_pod)?;
-        let labels: Vec<String> =
-            selector.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
-        let pods = self.list("v1", "Pod", Some(&request.namespace), Some(&labels.join(","))).await?;
-        let pod = pods.iter().find(|pod| has_condition(pod, "Ready")).ok_or_else(no_pod)?;
+        let services: Api<Service> = Api::namespaced(self.client.clone(), &request.namespace);
+        let service = services.get_opt(name).await;
+        let service =
+            service.map_err(|error| ClusterError::from_kube(&format!("cannot read Service {name}"), error))?;
+        let service = service.ok_or_else(no_pod)?;
+        let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).ok_or_else(no_pod)?;
+        let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &request.namespace);
+        let pods = pods.list(&ListParams::default().labels(&labels.join(","))).await;
+        let pods = pods.map_err(|error| ClusterError::from_kube("cannot list Pod objects", error))?.items;
+        let pod = pods.iter().find(|pod| is_ready(pod)).ok_or_else(no_pod)?;
         let target = target_port(&service, port, pod).ok_or_else(no_pod)?;
-        Ok((ObjectRef::of(pod).name, target))
+        Ok((pod.metadata.name.clone().unwrap_or_default(), target))
     }
 }
 
-/// The container port a Service's port leads to, by number or by name.
-fn target_port(service: &Value, port: u16, pod: &Value) -> Option<u16> {
-    let ports = service.pointer("/spec/ports")?.as_array()?;
-    let entry = ports.iter().find(|entry| entry["port"].as_u64() == Some(u64::from(port)))?;
-    let Some(name) = entry["targetPort"].as_str() else {
-        let number = entry["targetPort"].as_u64().unwrap_or(u64::from(port));
-        return u16::try_from(number).ok();
+fn is_ready(pod: &Pod) -> bool {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// The container port of a Service's port, by number or by name.
+fn target_port(service: &Service, port: u16, pod: &Pod) -> Option<u16> {
+    let ports = service.spec.as_ref()?.ports.as_ref()?;
+    let entry = ports.iter().find(|entry| entry.port == i32::from(port))?;
+    let number = match &entry.target_port {
+        None => entry.port,
+        Some(IntOrString::Int(number)) => *number,
+        Some(IntOrString::String(name)) => {
+            let mut ports = pod.spec.as_ref()?.containers.iter().flat_map(|container| container.ports.iter().flatten());
+            ports.find(|port| port.name.as_ref() == Some(name))?.container_port
+        }
     };
-    let containers = pod.pointer("/spec/containers")?.as_array()?;
-    let mut ports = containers.iter().filter_map(|container| container["ports"].as_array()).flatten();
-    let found = ports.find(|port| port["name"].as_str() == Some(name))?;
-    u16::try_from(found["containerPort"].as_u64()?).ok()
+    u16::try_from(number).ok()
 }
 
 fn build(request: &ForwardRequest) -> Result<http::Request<Full<Bytes>>, ClusterError> {
@@ -183,12 +187,15 @@ fn build(request: &ForwardRequest) -> Result<http::Request<Full<Bytes>>, Cluster
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn a_services_port_leads_to_the_containers_by_number_or_name() {
-        let pod = json!({"spec": {"containers": [{"ports": [{"name": "http", "containerPort": 4180}]}]}});
-        let service = |target: Value| json!({"spec": {"ports": [{"port": 80, "targetPort": target}]}});
+        let pod = json!({"spec": {"containers": [{"name": "c", "ports": [{"name": "http", "containerPort": 4180}]}]}});
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        let service = |target: Value| -> Service {
+            serde_json::from_value(json!({"spec": {"ports": [{"port": 80, "targetPort": target}]}})).unwrap()
+        };
         assert_eq!(target_port(&service(json!("http")), 80, &pod), Some(4180));
         assert_eq!(target_port(&service(json!(3000)), 80, &pod), Some(3000));
         assert_eq!(target_port(&service(json!("other")), 80, &pod), None);

@@ -1,6 +1,5 @@
-//! Pods and claims that the API server does not let a controller create.
+//! Pods and claims of workloads that the API server rejects.
 
-use crate::cluster::diagnose::target::Level;
 use crate::cluster::diagnose::{Rule, When};
 use crate::event::Severity;
 
@@ -11,7 +10,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 15,
         cause: "Pod Security of namespace {namespace} does not let {kind} {name} have its pods",
         hint: "label the namespace for it: `kubectl label namespace {namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`",
-        ..refused(&["violates PodSecurity"])
+        ..rejected(&["violates PodSecurity"])
     },
     Rule {
         id: "quota-needs-requests",
@@ -19,14 +18,14 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 15,
         cause: "a ResourceQuota of namespace {namespace} wants resources that the pods of {kind} {name} do not name",
         hint: "set its resources under values.{component} in the answers, or give the namespace a LimitRange with defaults",
-        ..refused(&["must specify"])
+        ..rejected(&["must specify"])
     },
     Rule {
         id: "quota-exceeded",
         lasts: 10,
         cause: "a ResourceQuota of namespace {namespace} leaves no room for {kind} {name}",
         hint: "raise the quota (`kubectl -n {namespace} describe quota`), or lower the requests under values.{component} in the answers",
-        ..refused(&["exceeded quota"])
+        ..rejected(&["exceeded quota"])
     },
     Rule {
         id: "limit-range-violated",
@@ -34,14 +33,14 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 15,
         cause: "a LimitRange of namespace {namespace} does not allow the resources of {kind} {name}",
         hint: "correct its resources under values.{component} in the answers, or the LimitRange: `kubectl -n {namespace} describe limitrange`",
-        ..refused(&["per Container is", "per Pod is", "per PersistentVolumeClaim is"])
+        ..rejected(&["per Container is", "per Pod is", "per PersistentVolumeClaim is"])
     },
     Rule {
         id: "webhook-unreachable",
         lasts: 10,
         cause: "an admission webhook that has to allow the pods of {kind} {name} cannot be called",
         hint: "see whether its Service has ready pods; on private clusters the firewall has to let the API server reach ports 10250 and 8443 of the nodes",
-        ..refused(&["failed calling webhook"])
+        ..rejected(&["failed calling webhook"])
     },
     Rule {
         id: "service-account-missing",
@@ -49,7 +48,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 15,
         cause: "the ServiceAccount of {kind} {name} does not exist",
         hint: "make it, or correct serviceAccount under values.{component} in the answers",
-        ..refused(&["error looking up service account", "serviceaccount \""])
+        ..rejected(&["error looking up service account", "serviceaccount \""])
     },
     Rule {
         id: "priority-class-missing",
@@ -57,7 +56,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 15,
         cause: "the PriorityClass of {kind} {name} does not exist",
         hint: "make it, or correct priorityClassName under values.{component} in the answers",
-        ..refused(&["no PriorityClass with name"])
+        ..rejected(&["no PriorityClass with name"])
     },
     Rule {
         id: "admission-rejected",
@@ -65,7 +64,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 20,
         cause: "an admission policy refuses the pods of {kind} {name}",
         hint: "read its message: the object or the policy has to change",
-        ..refused(&["denied the request", "denied request"])
+        ..rejected(&["denied the request", "denied request"])
     },
     Rule {
         id: "namespace-terminating",
@@ -73,17 +72,17 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 15,
         cause: "namespace {namespace} is being deleted",
         hint: "wait until it is gone, then run the same command again",
-        ..refused(&["is being terminated"])
+        ..rejected(&["is being terminated"])
     },
     Rule {
         id: "pod-create-rejected",
         lasts: 20,
         cause: "the API server does not let {kind} {name} have its pods: {said}",
         hint: "see `kubectl -n {namespace} describe {kind} {name}`",
-        ..refused(&[])
+        ..rejected(&[])
     },
 ];
 
-const fn refused(phrases: &'static [&'static str]) -> Rule {
-    Rule { level: Level::Workload, when: When::Refused(phrases), ..Rule::BLANK }
+const fn rejected(phrases: &'static [&'static str]) -> Rule {
+    Rule { when: When::Rejected(phrases), ..Rule::BLANK }
 }

@@ -1,10 +1,7 @@
 //! Claims that get no volume.
 
-use serde_json::Value;
-
-use crate::cluster::diagnose::target::Level;
 use crate::cluster::diagnose::{Rule, Subject, When};
-use crate::cluster::watch::cache::{mark, text};
+use crate::cluster::views::{PersistentVolumeClaim, StorageClass};
 use crate::event::Severity;
 
 pub(super) const RULES: &[Rule] = &[
@@ -14,7 +11,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 5,
         cause: "claim {name} has lost its volume",
         hint: "restore the PersistentVolume, or delete the claim if its data may go: `kubectl -n {namespace} delete pvc {name}`",
-        ..on_claim(When::Fact(lost))
+        ..on_claim(When::Claim(lost))
     },
     Rule {
         id: "storage-class-missing",
@@ -22,7 +19,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 45,
         cause: "claim {name} asks for StorageClass {class}, which does not exist",
         hint: "set storage.class in the answers to one of `kubectl get storageclass`, delete the claim, then run the same command again",
-        ..on_claim(When::Fact(class_missing))
+        ..on_claim(When::Claim(class_missing))
     },
     Rule {
         id: "storage-class-no-default",
@@ -30,14 +27,14 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 45,
         cause: "claim {name} names no StorageClass, and the cluster has no default one",
         hint: "set storage.class in the answers, or mark a StorageClass as default: `kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class=true`",
-        ..on_claim(When::Fact(no_class))
+        ..on_claim(When::Claim(no_class))
     },
     Rule {
         id: "provisioning-failed",
         lasts: 20,
         cause: "the provisioner of StorageClass {class} cannot make the volume of claim {name}",
         hint: "read its reason above; its pod has the log",
-        ..on_claim(When::Fact(provisioning_failed))
+        ..on_claim(When::Claim(provisioning_failed))
     },
     Rule {
         id: "provisioner-not-responding",
@@ -45,75 +42,70 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 20,
         cause: "nothing makes the volume of claim {name}: the provisioner of StorageClass {class} is silent",
         hint: "see whether the pods of that provisioner run: `kubectl get storageclass {class}` names it",
-        ..on_claim(When::Fact(silent))
+        ..on_claim(When::Claim(no_response))
     },
     Rule {
         id: "volume-resize-failed",
         cause: "the volume of claim {name} cannot grow",
         hint: "see whether StorageClass {class} has allowVolumeExpansion, and its provisioner",
-        ..on_claim(When::Fact(resize_failed))
+        ..on_claim(When::Claim(resize_failed))
     },
     Rule {
         id: "storage-class-several-defaults",
         severity: Severity::Notice,
         cause: "several StorageClasses are marked as default ({said}); the newest one wins",
         hint: "leave the mark on one of them, or name one with storage.class in the answers",
-        level: Level::Cluster,
-        when: When::Fact(several_defaults),
+        when: When::StorageClass(several_defaults),
         ..Rule::BLANK
     },
 ];
 
 const fn on_claim(when: When) -> Rule {
-    Rule { level: Level::Claim, when, ..Rule::BLANK }
+    Rule { when, ..Rule::BLANK }
 }
 
-fn pending<'a>(subject: &'a Subject<'_>) -> Option<&'a Value> {
-    (text(subject.object, "/status/phase") == "Pending").then_some(subject.object)
+fn is_pending(claim: &PersistentVolumeClaim) -> bool {
+    claim.status.phase == "Pending"
 }
 
-fn lost(subject: &Subject<'_>) -> Option<String> {
-    (text(subject.object, "/status/phase") == "Lost").then(String::new)
+fn lost(_: &Subject<'_>, claim: &PersistentVolumeClaim) -> Option<String> {
+    (claim.status.phase == "Lost").then(String::new)
 }
 
-fn no_class(subject: &Subject<'_>) -> Option<String> {
-    let claim = pending(subject)?;
-    (text(claim, "/spec/storageClassName").is_empty() && text(claim, "/spec/volumeName").is_empty()).then(String::new)
+fn no_class(_: &Subject<'_>, claim: &PersistentVolumeClaim) -> Option<String> {
+    let names_none = claim.spec.storage_class_name.is_empty() && claim.spec.volume_name.is_empty();
+    (is_pending(claim) && names_none).then(String::new)
 }
 
-/// Events outlive what they tell of: only a claim that still waits suffers.
-fn provisioning_failed(subject: &Subject<'_>) -> Option<String> {
-    pending(subject)?;
-    subject.warned("ProvisioningFailed", "").map(str::to_owned)
+/// An event of a failure remains after the claim is bound.
+fn provisioning_failed(subject: &Subject<'_>, claim: &PersistentVolumeClaim) -> Option<String> {
+    let message = subject.warned("ProvisioningFailed", "").filter(|_| is_pending(claim))?;
+    Some(message.to_owned())
 }
 
-fn class_missing(subject: &Subject<'_>) -> Option<String> {
-    provisioning_failed(subject).filter(|message| message.contains("storageclass.storage.k8s.io"))
+fn class_missing(subject: &Subject<'_>, claim: &PersistentVolumeClaim) -> Option<String> {
+    provisioning_failed(subject, claim).filter(|message| message.contains("storageclass.storage.k8s.io"))
 }
 
-/// The scheduler has chosen the node, or the class does not wait for that.
-fn silent(subject: &Subject<'_>) -> Option<String> {
-    let claim = pending(subject)?;
-    let class = subject.cache.get("StorageClass", "", text(claim, "/spec/storageClassName"))?;
-    let placed = !mark(claim, "volume.kubernetes.io/selected-node").is_empty();
-    let provisioner = text(class, "/provisioner");
-    let waits = text(class, "/volumeBindingMode") == "WaitForFirstConsumer" && !placed;
+/// A class with WaitForFirstConsumer gets a volume after the scheduler has chosen the node.
+fn no_response(subject: &Subject<'_>, claim: &PersistentVolumeClaim) -> Option<String> {
+    let class = subject.cache.get::<StorageClass>("", &claim.spec.storage_class_name).filter(|_| is_pending(claim))?;
+    let has_node = !claim.metadata.annotations.selected_node.is_empty();
+    let waits = class.volume_binding_mode == "WaitForFirstConsumer" && !has_node;
+    let provisioner = &class.provisioner;
     (!waits && provisioner != "kubernetes.io/no-provisioner").then(|| format!("provisioner {provisioner}"))
 }
 
-/// Only the newest words count: a later try may have gone well.
-fn resize_failed(subject: &Subject<'_>) -> Option<String> {
-    let newest = subject.events().first().filter(|event| text(event, "/reason").ends_with("ResizeFailed"))?;
-    Some(text(newest, "/message").to_owned())
+/// Only the newest event counts: a later attempt may have succeeded.
+fn resize_failed(subject: &Subject<'_>, _: &PersistentVolumeClaim) -> Option<String> {
+    let newest = subject.events().first().filter(|event| event.reason.ends_with("ResizeFailed"))?;
+    Some(newest.message.clone())
 }
 
-/// Told once, on the first of them.
-fn several_defaults(subject: &Subject<'_>) -> Option<String> {
-    if subject.kind() != "StorageClass" {
-        return None;
-    }
-    let is_default = |class: &&Value| mark(class, "storageclass.kubernetes.io/is-default-class") == "true";
-    let defaults = subject.cache.all("StorageClass", "").filter(is_default);
-    let names: Vec<&str> = defaults.map(|class| text(class, "/metadata/name")).collect();
-    (names.len() > 1 && names.first() == Some(&subject.name())).then(|| names.join(", "))
+/// Reported once, for the first of them.
+fn several_defaults(subject: &Subject<'_>, class: &StorageClass) -> Option<String> {
+    let classes = subject.cache.all::<StorageClass>("");
+    let defaults = classes.filter(|class| class.metadata.annotations.is_default_class == "true");
+    let names: Vec<&str> = defaults.map(|class| class.metadata.name.as_str()).collect();
+    (names.len() > 1 && names[0] == class.metadata.name).then(|| names.join(", "))
 }

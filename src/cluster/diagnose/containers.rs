@@ -1,8 +1,7 @@
-//! Containers and pods that do not come up, whatever runs in them.
+//! Containers and pods that do not start or do not become ready, for any program.
 
-use crate::cluster::diagnose::target::Level;
 use crate::cluster::diagnose::{Rule, Subject, When};
-use crate::cluster::watch::cache::{is_ready, number};
+use crate::cluster::views::{ContainerStatus, Pod};
 use crate::event::Severity;
 
 pub(super) const RULES: &[Rule] = &[
@@ -65,7 +64,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 60,
         cause: "container {container} of pod {name} has not passed its startup probe",
         hint: "see `kubectl -n {namespace} logs {name} -c {container}`",
-        ..on_container(When::Fact(startup_probe))
+        ..on_container(When::Container(startup_probe))
     },
     Rule {
         id: "liveness-probe-failing",
@@ -74,7 +73,7 @@ pub(super) const RULES: &[Rule] = &[
         repeats: 5,
         cause: "container {container} of pod {name} fails its liveness probe and is restarted, {restarts} restarts",
         hint: "see `kubectl -n {namespace} logs {name} -c {container} --previous`",
-        ..on_container(When::Fact(liveness_probe))
+        ..on_container(When::Container(liveness_probe))
     },
     Rule {
         id: "crash-loop",
@@ -90,7 +89,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 60,
         cause: "container {container} of pod {name} runs, but its readiness probe fails",
         hint: "see `kubectl -n {namespace} logs {name} -c {container}`",
-        ..on_container(When::Fact(readiness_probe))
+        ..on_container(When::Container(readiness_probe))
     },
     Rule {
         id: "volume-multi-attach",
@@ -123,27 +122,27 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 const fn on_container(when: When) -> Rule {
-    Rule { level: Level::Container, when, ..Rule::BLANK }
+    Rule { when, ..Rule::BLANK }
 }
 
 const fn stuck(reason: &'static str, phrase: &'static str) -> Rule {
     Rule { when: When::Stuck(reason, phrase), ..Rule::BLANK }
 }
 
-fn startup_probe(subject: &Subject<'_>) -> Option<String> {
-    probe(subject, "Startup probe failed")
+fn startup_probe(subject: &Subject<'_>, _: &Pod, container: &ContainerStatus) -> Option<String> {
+    probe(subject, container, "Startup probe failed")
 }
 
-fn readiness_probe(subject: &Subject<'_>) -> Option<String> {
-    probe(subject, "Readiness probe failed").filter(|_| subject.status().pointer("/state/running").is_some())
+fn readiness_probe(subject: &Subject<'_>, _: &Pod, container: &ContainerStatus) -> Option<String> {
+    probe(subject, container, "Readiness probe failed").filter(|_| container.is_running())
 }
 
-/// Only a container that has been restarted for it suffers.
-fn liveness_probe(subject: &Subject<'_>) -> Option<String> {
-    probe(subject, "Liveness probe failed").filter(|_| number(subject.status(), "/restartCount") > 0)
+/// Only a container that was restarted for it has the problem.
+fn liveness_probe(subject: &Subject<'_>, _: &Pod, container: &ContainerStatus) -> Option<String> {
+    probe(subject, container, "Liveness probe failed").filter(|_| container.restart_count > 0)
 }
 
-/// An event stays for an hour: it counts only while the container is not ready.
-fn probe(subject: &Subject<'_>, phrase: &str) -> Option<String> {
-    subject.warned("Unhealthy", phrase).filter(|_| !is_ready(subject.status())).map(str::to_owned)
+/// An event remains for an hour: it counts only while the container is not ready.
+fn probe(subject: &Subject<'_>, container: &ContainerStatus, phrase: &str) -> Option<String> {
+    subject.warned("Unhealthy", phrase).filter(|_| !container.ready).map(str::to_owned)
 }

@@ -1,16 +1,16 @@
-//! Since when and how often each cause has been seen: what tells a passing fault from one that stays.
+//! Since when and how often each cause has been seen, which distinguishes transient from lasting causes.
 
 use std::collections::HashMap;
 
 use crate::cluster::diagnose::{Cause, Match};
 use crate::event::{DiagnosedObject, Diagnosis, Severity};
 
-/// A cause that was away for less than this has lasted: a container that crashes runs in between.
+/// Seconds that a cause may be absent without starting again: a container that crashes runs in between.
 const GAP: i64 = 15;
 
-/// What was seen, for as long as a run lasts.
+/// The causes that a run has seen.
 #[derive(Debug, Default)]
-pub(in crate::cluster) struct Ledger {
+pub(in crate::cluster) struct History {
     seen: HashMap<(&'static str, DiagnosedObject), Seen>,
 }
 
@@ -20,9 +20,9 @@ struct Seen {
     last: jiff::Timestamp,
 }
 
-impl Ledger {
-    /// Enters what matches now and returns it, the worst first. What stood before the run may have been mended a
-    /// moment ago, so only the time since the first look counts.
+impl History {
+    /// Adds the rows that match now and returns their causes, the worst first. The user may have fixed an older cause
+    /// right before the run, so only the time since the first match counts.
     pub(in crate::cluster) fn enter(&mut self, matches: Vec<Match>, now: jiff::Timestamp) -> Vec<Cause> {
         self.seen.retain(|_, seen| now.as_second() - seen.last.as_second() <= GAP);
         let mut ranked: Vec<(usize, Cause)> = Vec::new();
@@ -34,19 +34,19 @@ impl Ledger {
             if lasted < found.rule.named_after {
                 continue;
             }
-            let counts = lasted >= found.rule.lasts && found.sight.count >= found.rule.repeats;
-            let since = found.sight.began.map_or(seen.first, |began| began.min(seen.first));
+            let counts = lasted >= found.rule.lasts && found.evidence.count >= found.rule.repeats;
+            let since = found.evidence.began.map_or(seen.first, |began| began.min(seen.first));
             ranked.push((found.rank, cause(found, since, counts)));
         }
         sorted(ranked)
     }
 }
 
-/// One look cannot wait: a cause counts when its object tells that it has lasted, or tells nothing of that.
+/// Causes of a single read: a cause counts if its object shows that it has lasted, or shows no time.
 pub(in crate::cluster) fn at_once(matches: Vec<Match>, now: jiff::Timestamp) -> Vec<Cause> {
     let ranked = matches.into_iter().map(|found| {
-        let since = found.sight.began.unwrap_or(now);
-        let counts = found.sight.began.is_none() || now.as_second() - since.as_second() >= found.rule.lasts;
+        let since = found.evidence.began.unwrap_or(now);
+        let counts = found.evidence.began.is_none() || now.as_second() - since.as_second() >= found.rule.lasts;
         (found.rank, cause(found, since, counts))
     });
     sorted(ranked.collect())
@@ -62,7 +62,7 @@ fn sorted(mut ranked: Vec<(usize, Cause)>) -> Vec<Cause> {
 }
 
 fn cause(found: Match, since: jiff::Timestamp, counts: bool) -> Cause {
-    // What has not lasted yet may recover.
+    // Before it has lasted it may recover.
     let severity = match found.rule.severity {
         Severity::Fatal if !counts => Severity::Deadline,
         severity => severity,
@@ -72,9 +72,9 @@ fn cause(found: Match, since: jiff::Timestamp, counts: bool) -> Cause {
         severity,
         cause: found.cause,
         place: found.place,
-        evidence: found.sight.evidence,
+        evidence: found.evidence.text,
         since,
-        log: found.sight.log,
+        log: found.evidence.log,
         hint: found.hint,
         docs: Diagnosis::docs_of(found.rule.id),
     };

@@ -1,6 +1,5 @@
-//! Images that do not come. The registries' own words decide, since the kubelet's reason is the same for all.
+//! Images that cannot be pulled. The registry's message decides, since the kubelet's reason is the same for all.
 
-use crate::cluster::diagnose::target::Level;
 use crate::cluster::diagnose::{Rule, When};
 use crate::event::Severity;
 
@@ -55,7 +54,6 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "image-name-invalid",
         severity: Severity::Fatal,
-        level: Level::Container,
         when: When::Waiting(&["InvalidImageName"], &[]),
         cause: "{image} is not a valid image name",
         hint: "correct the image under values.{component} in the answers, then run the same command again",
@@ -65,7 +63,6 @@ pub(super) const RULES: &[Rule] = &[
         id: "image-never-pulled",
         severity: Severity::Fatal,
         lasts: 10,
-        level: Level::Container,
         when: When::Waiting(&["ErrImageNeverPull"], &[]),
         cause: "image {image} is not on the node of pod {name}, and its pull policy is Never",
         hint: "load the image on every node, or set its pullPolicy to IfNotPresent under values.{component} in the answers",
@@ -82,5 +79,5 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 const fn pull(phrases: &'static [&'static str]) -> Rule {
-    Rule { level: Level::Container, when: When::Waiting(PULL, phrases), ..Rule::BLANK }
+    Rule { when: When::Waiting(PULL, phrases), ..Rule::BLANK }
 }

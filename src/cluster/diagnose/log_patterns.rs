@@ -1,9 +1,9 @@
 //! What the logs of known programs mean. The texts are those of Grafana 12, Loki 3, oauth2-proxy 7.15, Prometheus 3
 //! and the Tailscale operator 1.90.
 
-use crate::cluster::diagnose::target::Level;
-use crate::cluster::diagnose::{Rule, Subject, When, has_any};
-use crate::cluster::watch::cache::mark;
+use crate::cluster::diagnose::matcher::line_with;
+use crate::cluster::diagnose::{Rule, Subject, When};
+use crate::cluster::views::{ContainerStatus, Pod};
 use crate::event::Severity;
 
 pub(super) const RULES: &[Rule] = &[
@@ -125,23 +125,21 @@ pub(super) const RULES: &[Rule] = &[
         id: "certificate-rate-limited",
         cause: "Let's Encrypt gives out no more certificates for this host name for now",
         hint: "wait until the time that the log names; do not delete and make the Ingress again, each try counts",
-        level: Level::Container,
-        when: When::Fact(certificate_limit),
+        when: When::Container(certificate_limit),
         ..Rule::BLANK
     },
 ];
 
 const fn logged(phrases: &'static [&'static str]) -> Rule {
-    Rule { level: Level::Container, when: When::Logged(phrases), ..Rule::BLANK }
+    Rule { when: When::Logged(phrases), ..Rule::BLANK }
 }
 
 const fn says(app: &'static str, phrases: &'static [&'static str]) -> Rule {
-    Rule { level: Level::Container, when: When::Says { app, phrases }, ..Rule::BLANK }
+    Rule { when: When::Says { app, phrases }, ..Rule::BLANK }
 }
 
-/// The proxy pods of the Tailscale operator are known by the Ingress they stand for.
-fn certificate_limit(subject: &Subject<'_>) -> Option<String> {
-    let is_proxy = !mark(subject.object, "tailscale.com/parent-resource").is_empty();
-    let log = subject.cache.log(subject.object, subject.container_name());
-    log.iter().rev().find(|line| is_proxy && has_any(line, &["rateLimited", "too many certificates"])).cloned()
+/// A proxy pod of the Tailscale operator has a label with the name of its Ingress.
+fn certificate_limit(subject: &Subject<'_>, pod: &Pod, container: &ContainerStatus) -> Option<String> {
+    let is_proxy = !pod.metadata.labels.parent_resource.is_empty();
+    is_proxy.then(|| line_with(subject, pod, container, &["rateLimited", "too many certificates"])).flatten()
 }

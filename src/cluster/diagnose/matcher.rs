@@ -1,12 +1,18 @@
 //! How a row matches.
 
-use serde_json::Value;
-
 use crate::cluster::diagnose::scheduling::clause;
-use crate::cluster::diagnose::{Sight, Subject, has_any, time};
-use crate::cluster::watch::cache::{condition, crash_of, denied, end_of, last_seen, mark, number, text};
+use crate::cluster::diagnose::target::{Subject, Target};
+use crate::cluster::diagnose::{Evidence, has_any};
+use crate::cluster::views::{
+    ContainerStatus, CustomResourceDefinition, Deployment, Event, Ingress, Job, Object, OperatorResource,
+    PersistentVolumeClaim, Pod, StorageClass, Terminated, WebhookConfiguration,
+};
 
-/// What a row looks for in its subject. Phrases match in whatever case; none means any text.
+/// A rule's own function: reads one view, returns the text of the evidence.
+type Read<V> = fn(&Subject<'_>, &V) -> Option<String>;
+
+/// What a row matches, which is also the kind of target that it applies to. Phrases match in any case; no phrases: any
+/// text.
 pub(super) enum When {
     /// A container waits with one of these reasons, and its message (or the pod's pull events) has a phrase.
     Waiting(&'static [&'static str], &'static [&'static str]),
@@ -16,135 +22,159 @@ pub(super) enum When {
     Crashed,
     /// The same, and its log has a phrase.
     Logged(&'static [&'static str]),
-    /// The log of a container of this app has a phrase, whether or not it is well.
+    /// The log of a container of this app has a phrase, whether or not the container is ready.
     Says { app: &'static str, phrases: &'static [&'static str] },
-    /// None of a pod's containers has begun, and a Warning event about it has this reason and phrase.
+    /// A container, by a function.
+    Container(fn(&Subject<'_>, &Pod, &ContainerStatus) -> Option<String>),
+    /// No container of a pod has started, and a Warning event about the pod has this reason and phrase.
     Stuck(&'static str, &'static str),
     /// The scheduler's main reason has a phrase.
     Unscheduled(&'static [&'static str]),
-    /// The workload's pods or claims cannot be created, and the refusal has a phrase.
-    Refused(&'static [&'static str]),
-    /// Something that needs a look of its own.
-    Fact(fn(&Subject<'_>) -> Option<String>),
-    /// The same with more than words.
-    Look(fn(&Subject<'_>) -> Option<Sight>),
+    /// A pod, by a function.
+    Pod(Read<Pod>),
+    /// The API server rejects the pods or claims of a workload, and its message has a phrase.
+    Rejected(&'static [&'static str]),
+    /// A Deployment, by a function.
+    Deployment(Read<Deployment>),
+    /// A Job, by a function.
+    Job(fn(&Subject<'_>, &Job) -> Option<Evidence>),
+    /// A claim, by a function.
+    Claim(Read<PersistentVolumeClaim>),
+    /// A StorageClass, by a function.
+    StorageClass(Read<StorageClass>),
+    /// An Ingress, by a function.
+    Ingress(Read<Ingress>),
+    /// A resource that an operator reconciles, by a function.
+    Resource(Read<OperatorResource>),
+    /// A CRD, by a function.
+    Crd(Read<CustomResourceDefinition>),
+    /// The webhooks of admission, by a function.
+    Webhooks(Read<WebhookConfiguration>),
 }
 
 impl When {
-    pub(super) fn sees(&self, subject: &Subject<'_>) -> Option<Sight> {
-        match self {
-            When::Waiting(reasons, phrases) => waiting(subject, reasons, phrases),
-            When::Killed(reasons) => end_of(subject.status())
-                .filter(|end| reasons.contains(&text(end, "/reason")))
-                .map(|end| sight_of_end(subject, end)),
-            When::Crashed => crash_of(subject.status()).map(|end| sight_of_end(subject, end)),
-            When::Logged(phrases) => {
-                let end = crash_of(subject.status())?;
-                let line = line_with(subject, phrases)?;
-                Some(Sight { evidence: line, ..sight_of_end(subject, end) })
+    /// The evidence in a subject; `None` if the row does not match or does not apply.
+    pub(super) fn evidence(&self, subject: &Subject<'_>) -> Option<Evidence> {
+        let text = match (self, subject.target) {
+            (When::Waiting(reasons, phrases), Target::Container(pod, container)) => {
+                return waiting(subject, pod, container, reasons, phrases);
             }
-            When::Says { app, phrases } => {
-                let is_app =
-                    mark(subject.object, "app.kubernetes.io/name") == *app || mark(subject.object, "app") == *app;
-                is_app.then(|| line_with(subject, phrases)).flatten().map(|line| Sight::of(&line))
+            (When::Killed(reasons), Target::Container(pod, container)) => {
+                let end = container.end().filter(|end| reasons.contains(&end.reason.as_str()))?;
+                return Some(of_end(subject, pod, container, end));
             }
-            When::Stuck(reason, phrase) => {
-                subject.warned(reason, phrase).filter(|_| is_creating(subject.object)).map(Sight::of)
+            (When::Crashed, Target::Container(pod, container)) => {
+                return Some(of_end(subject, pod, container, container.crash()?));
             }
-            When::Unscheduled(phrases) => {
-                let condition = denied(subject.object, "PodScheduled")?;
-                let message = text(condition, "/message");
-                let began = time(condition, "/lastTransitionTime");
-                has_any(clause(message), phrases).then(|| Sight { began, ..Sight::of(message) })
+            (When::Logged(phrases), Target::Container(pod, container)) => {
+                let end = container.crash()?;
+                let text = line_with(subject, pod, container, phrases)?;
+                return Some(Evidence { text, ..of_end(subject, pod, container, end) });
             }
-            When::Refused(phrases) => refused(subject, phrases),
-            When::Fact(look) => look(subject).map(|evidence| Sight::of(&evidence)),
-            When::Look(look) => look(subject),
-        }
+            (When::Says { app, phrases }, Target::Container(pod, container)) => {
+                let labels = &pod.metadata.labels;
+                let is_app = labels.app_name == *app || labels.app == *app;
+                is_app.then(|| line_with(subject, pod, container, phrases)).flatten()
+            }
+            (When::Container(read), Target::Container(pod, container)) => read(subject, pod, container),
+            (When::Stuck(reason, phrase), Target::Pod(pod)) if is_creating(pod) => {
+                subject.warned(reason, phrase).map(str::to_owned)
+            }
+            (When::Unscheduled(phrases), Target::Pod(pod)) => {
+                let condition = pod.status.conditions.when_false("PodScheduled")?;
+                let matches = has_any(clause(&condition.message), phrases);
+                return matches
+                    .then(|| Evidence { began: condition.last_transition_time, ..Evidence::of(&condition.message) });
+            }
+            (When::Pod(read), Target::Pod(pod)) => read(subject, pod),
+            (When::Rejected(phrases), Target::Object(workload)) => return rejected(subject, workload, phrases),
+            (When::Deployment(read), Target::Object(Object::Deployment(deployment))) => read(subject, deployment),
+            (When::Job(read), Target::Object(Object::Job(job))) => return read(subject, job),
+            (When::Claim(read), Target::Object(Object::PersistentVolumeClaim(claim))) => read(subject, claim),
+            (When::StorageClass(read), Target::Object(Object::StorageClass(class))) => read(subject, class),
+            (When::Ingress(read), Target::Object(Object::Ingress(ingress))) => read(subject, ingress),
+            (When::Resource(read), Target::Object(Object::OperatorResource(resource))) => read(subject, resource),
+            (When::Crd(read), Target::Object(Object::CustomResourceDefinition(crd))) => read(subject, crd),
+            (When::Webhooks(read), Target::Object(Object::WebhookConfiguration(webhooks))) => read(subject, webhooks),
+            _ => None,
+        };
+        text.map(|text| Evidence::of(&text))
     }
 }
 
-fn waiting(subject: &Subject<'_>, reasons: &[&str], phrases: &[&str]) -> Option<Sight> {
-    let status = subject.status();
-    if !reasons.contains(&text(status, "/state/waiting/reason")) {
+fn waiting(
+    subject: &Subject<'_>,
+    pod: &Pod,
+    container: &ContainerStatus,
+    reasons: &[&str],
+    phrases: &[&str],
+) -> Option<Evidence> {
+    let waiting = &container.state.waiting;
+    if !reasons.contains(&waiting.reason.as_str()) {
         return None;
     }
-    let own = text(status, "/state/waiting/message");
-    let image = text(status, "/image");
-    // An older kubelet says only "Back-off pulling image" in the status and the cause in the pod's events.
+    // An older kubelet has only "Back-off pulling image" in the status, and the cause in the pod's events.
+    let is_pull = |event: &&&Event| event.reason == "Failed" && event.message.contains(&container.image);
     let events = subject.events();
-    let pulls = events.iter().filter(|event| {
-        text(event, "/reason") == "Failed" && (image.is_empty() || text(event, "/message").contains(image))
-    });
-    let reported: Vec<&str> = std::iter::once(own).chain(pulls.map(|event| text(event, "/message"))).collect();
-    let words = reported.iter().find(|words| has_any(words, phrases))?;
-    let count = events.iter().map(|event| times(event)).max().unwrap_or(1);
-    let began = time(subject.object, "/metadata/creationTimestamp");
-    Some(Sight { evidence: (*words).to_owned(), count, began, log: Vec::new() })
+    let pulls = events.iter().filter(is_pull).map(|event| event.message.as_str());
+    let text = std::iter::once(waiting.message.as_str()).chain(pulls).find(|text| has_any(text, phrases))?;
+    let count = events.iter().map(|event| event.times()).max().unwrap_or(1);
+    Some(Evidence { count, began: pod.metadata.creation_timestamp, ..Evidence::of(text) })
 }
 
-fn sight_of_end(subject: &Subject<'_>, end: &Value) -> Sight {
-    Sight {
-        evidence: text(end, "/message").to_owned(),
-        count: u32::try_from(number(subject.status(), "/restartCount")).unwrap_or_default(),
-        began: time(end, "/finishedAt"),
-        log: subject.cache.log(subject.object, subject.container_name()).to_vec(),
+fn of_end(subject: &Subject<'_>, pod: &Pod, container: &ContainerStatus, end: &Terminated) -> Evidence {
+    Evidence {
+        text: end.message.clone(),
+        count: u32::try_from(container.restart_count).unwrap_or_default(),
+        began: end.finished_at,
+        log: subject.cache.log(pod, &container.name).to_vec(),
     }
 }
 
-fn line_with(subject: &Subject<'_>, phrases: &[&str]) -> Option<String> {
-    let log = subject.cache.log(subject.object, subject.container_name());
+/// The last line of a container's log that has a phrase.
+pub(super) fn line_with(
+    subject: &Subject<'_>,
+    pod: &Pod,
+    container: &ContainerStatus,
+    phrases: &[&str],
+) -> Option<String> {
+    let log = subject.cache.log(pod, &container.name);
     log.iter().rev().find(|line| has_any(line, phrases)).cloned()
 }
 
-fn sight_of_event(event: &Value) -> Sight {
-    let began = time(event, "/firstTimestamp").or_else(|| last_seen(event).parse().ok());
-    Sight { evidence: text(event, "/message").to_owned(), count: times(event), began, log: Vec::new() }
-}
-
-/// How often an event has been seen.
-fn times(event: &Value) -> u32 {
-    let count = number(event, "/count").max(number(event, "/series/count")).max(1);
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-/// A Deployment tells it in a condition, since its ReplicaSets come and go; the others by events.
-fn refused(subject: &Subject<'_>, phrases: &[&str]) -> Option<Sight> {
-    let failure = condition(subject.object, "ReplicaFailure");
-    if let Some(failure) = failure.filter(|failure| text(failure, "/status") == "True") {
-        let message = text(failure, "/message");
-        let began = time(failure, "/lastTransitionTime");
-        return has_any(message, phrases).then(|| Sight { began, ..Sight::of(message) });
+/// A Deployment has it in a condition, since its ReplicaSets change; other workloads have events.
+fn rejected(subject: &Subject<'_>, workload: &Object, phrases: &[&str]) -> Option<Evidence> {
+    if let Object::Deployment(deployment) = workload {
+        let failure = deployment.status.conditions.when_true("ReplicaFailure")?;
+        return has_any(&failure.message, phrases)
+            .then(|| Evidence { began: failure.last_transition_time, ..Evidence::of(&failure.message) });
     }
-    if subject.kind() == "Deployment" || !lacks_pods(subject.object) {
+    if !lacks_pods(workload) {
         return None;
     }
-    // What was refused before may be granted by now.
-    let events = subject.events();
-    let newest = events.iter().find(|event| text(event, "/reason") == "FailedCreate")?;
-    has_any(text(newest, "/message"), phrases).then(|| sight_of_event(newest))
+    // An earlier rejection may not be true any more.
+    let newest = subject.events().iter().find(|event| event.reason == "FailedCreate")?;
+    has_any(&newest.message, phrases).then(|| Evidence {
+        count: newest.times(),
+        began: newest.first_timestamp.or(newest.last_seen()),
+        ..Evidence::of(&newest.message)
+    })
 }
 
-/// A pod that has a node and none of whose containers has begun.
-fn is_creating(pod: &Value) -> bool {
-    let statuses = pod.pointer("/status/containerStatuses").and_then(Value::as_array);
-    let begun = statuses
-        .into_iter()
-        .flatten()
-        .any(|status| status.pointer("/state/running").is_some() || number(status, "/restartCount") > 0);
-    text(pod, "/status/phase") == "Pending" && denied(pod, "PodScheduled").is_none() && !begun
+/// A pod that has a node, but no container that has started.
+fn is_creating(pod: &Pod) -> bool {
+    let has_started = |container: &ContainerStatus| container.is_running() || container.restart_count > 0;
+    pod.status.phase == "Pending"
+        && pod.status.conditions.when_false("PodScheduled").is_none()
+        && !pod.status.container_statuses.iter().any(has_started)
 }
 
-/// Fewer pods exist than are wanted.
-fn lacks_pods(workload: &Value) -> bool {
-    match text(workload, "/kind") {
-        "StatefulSet" => {
-            let wanted = workload.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
-            number(workload, "/status/replicas") < wanted
-        }
-        "DaemonSet" => {
-            number(workload, "/status/currentNumberScheduled") < number(workload, "/status/desiredNumberScheduled")
-        }
-        _ => number(workload, "/status/active") == 0,
+/// Whether fewer pods exist than a workload must have.
+fn lacks_pods(workload: &Object) -> bool {
+    match workload {
+        Object::StatefulSet(set) => set.status.replicas < set.spec.replicas.unwrap_or(1),
+        Object::DaemonSet(set) => set.status.current_number_scheduled < set.status.desired_number_scheduled,
+        Object::Job(job) => job.status.active == 0,
+        _ => false,
     }
 }

@@ -1,5 +1,5 @@
-//! Why something does not go on: rows from what the cluster shows to what it means. Pure: judged from what has been
-//! seen. A row names its cause as soon as it matches; whether it already counts is the ledger's business.
+//! Causes of problems, as rows from the state of an object to its meaning. Pure functions over the cache. A row reports
+//! its cause as soon as it matches; `history` decides whether the cause already counts.
 
 mod admission;
 mod claims;
@@ -13,46 +13,44 @@ mod scheduling;
 mod target;
 mod workloads;
 
-use serde_json::Value;
-
-use crate::cluster::watch::cache::{ObjectCache, TrackedRelease};
+use crate::cluster::watch::cache::ObjectCache;
+use crate::cluster::watch::release::TrackedRelease;
 use crate::event::{DiagnosedObject, Diagnosis, Severity};
 use crate::known_errors;
 
-pub(super) use history::{Ledger, at_once};
+pub(super) use history::{History, at_once};
 use matcher::When;
-pub(super) use scheduling::asks_for_taints;
-pub(super) use target::{Depth, Look};
-use target::{Level, Subject, subjects};
+pub(super) use scheduling::needs_taints;
+pub(super) use target::{Depth, Scope};
+use target::{Subject, subjects};
 
-/// A cause, and whether it has lasted long enough not to be a passing one.
+/// A cause, and whether it has lasted long enough not to be transient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
-    /// What a rule found.
+    /// The result of the rule.
     pub diagnosis: Diagnosis,
-    /// It has been seen for as long and as often as its rule asks.
+    /// It has been seen for as long and as often as its rule requires.
     pub counts: bool,
 }
 
 impl Cause {
-    /// Nothing but somebody's hand mends it: a cause is not called fatal before it counts.
+    /// Whether only the user can fix it; a cause is not fatal before it counts.
     pub fn is_final(&self) -> bool {
         self.diagnosis.severity == Severity::Fatal
     }
 }
 
-/// One row: what is matched, when it counts, what it means, what to do.
+/// One row: a condition, when it counts, its meaning and the next step.
 pub(super) struct Rule {
     /// Stable id, kebab-case; the anchor in docs/diagnosis.md.
     pub(super) id: &'static str,
-    level: Level,
     when: When,
     severity: Severity,
-    /// Seconds it must have been seen before it is named: what is absent is normal for a moment.
+    /// Seconds it must have been seen before it is reported: an absent object is normal for a moment.
     named_after: i64,
     /// Seconds it must have been seen before it counts.
     lasts: i64,
-    /// How often: restarts of the container, or repetitions of the event.
+    /// How often it must have been seen: restarts of the container, or repetitions of the event.
     repeats: u32,
     /// One sentence; `{name}` and the like are filled from the subject.
     pub(super) cause: &'static str,
@@ -61,10 +59,9 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    /// What a row leaves unsaid: it may recover, and counts at once.
+    /// Defaults of a row: it may recover, and counts at once.
     const BLANK: Rule = Rule {
         id: "",
-        level: Level::Pod,
         when: When::Crashed,
         severity: Severity::Deadline,
         named_after: 0,
@@ -75,7 +72,7 @@ impl Rule {
     };
 }
 
-/// Every table, by precedence: of one object the first row that matches speaks.
+/// Every table, by precedence: the first row that matches an object is reported.
 const TABLES: [&[Rule]; 8] = [
     images::RULES,
     log_patterns::RULES,
@@ -110,24 +107,24 @@ pub(super) struct Match {
     place: DiagnosedObject,
     cause: String,
     hint: String,
-    sight: Sight,
+    evidence: Evidence,
 }
 
-/// What a row saw in a subject.
+/// What made a row match.
 #[derive(Debug, Default)]
-struct Sight {
-    /// The cluster's own words.
-    evidence: String,
+struct Evidence {
+    /// A message of the cluster.
+    text: String,
     /// Restarts, or repetitions of the event.
     count: u32,
-    /// Since when, as the object itself tells.
+    /// Since when, as the object has it.
     began: Option<jiff::Timestamp>,
     log: Vec<String>,
 }
 
-impl Sight {
-    fn of(evidence: &str) -> Sight {
-        Sight { evidence: evidence.to_owned(), ..Sight::default() }
+impl Evidence {
+    fn of(text: &str) -> Evidence {
+        Evidence { text: text.to_owned(), ..Evidence::default() }
     }
 }
 
@@ -153,23 +150,21 @@ pub(super) fn no_answer(release: &TrackedRelease, since: jiff::Timestamp) -> Cau
     Cause { diagnosis, counts: true }
 }
 
-/// Rows that match now in what belongs to a release.
-pub(super) fn matches(cache: &ObjectCache, release: &TrackedRelease, look: Look) -> Vec<Match> {
-    subjects(cache, release, look).iter().filter_map(first_match).collect()
+/// Rows that match now in the objects of a release.
+pub(super) fn matches(cache: &ObjectCache, release: &TrackedRelease, scope: Scope) -> Vec<Match> {
+    subjects(cache, release, scope).iter().filter_map(first_match).collect()
 }
 
 /// The first row that matches.
 fn first_match(subject: &Subject<'_>) -> Option<Match> {
-    let (rank, rule, mut sight) = rules()
-        .enumerate()
-        .filter(|(_, rule)| rule.level == subject.level)
-        .find_map(|(rank, rule)| Some((rank, rule, rule.when.sees(subject)?)))?;
-    sight.evidence = one_line(&sight.evidence);
-    let [cause, hint] = [rule.cause, rule.hint].map(|sentence| subject.fill(sentence, &sight.evidence));
-    Some(Match { rank, rule, place: subject.place(), cause, hint, sight })
+    let (rank, rule, mut evidence) =
+        rules().enumerate().find_map(|(rank, rule)| Some((rank, rule, rule.when.evidence(subject)?)))?;
+    evidence.text = one_line(&evidence.text);
+    let [cause, hint] = [rule.cause, rule.hint].map(|sentence| subject.fill(sentence, &evidence.text));
+    Some(Match { rank, rule, place: subject.place(), cause, hint, evidence })
 }
 
-/// Spaces instead of line breaks, and not endless.
+/// Spaces instead of line breaks, at most 400 characters.
 fn one_line(text: &str) -> String {
     const CHARACTERS: usize = 400;
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -179,13 +174,9 @@ fn one_line(text: &str) -> String {
     }
 }
 
-/// Whether a text has one of the phrases, in whatever case; no phrases: any text.
+/// Whether a text has one of the phrases, in any case; no phrases: any text.
 fn has_any(text: &str, phrases: &[&str]) -> bool {
     phrases.is_empty() || known_errors::says(text, phrases)
-}
-
-fn time(object: &Value, path: &str) -> Option<jiff::Timestamp> {
-    super::watch::cache::text(object, path).parse().ok()
 }
 
 #[cfg(test)]

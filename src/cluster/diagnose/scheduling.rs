@@ -1,9 +1,7 @@
-//! Pods that no node takes. The scheduler counts nodes by reason; the reason of most nodes speaks.
-
-use serde_json::Value;
+//! Pods that are not scheduled. The scheduler counts nodes by reason; the reason of most nodes decides.
 
 use crate::cluster::diagnose::{Rule, Subject, When, has_any};
-use crate::cluster::watch::cache::{denied, text};
+use crate::cluster::views::Pod;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -18,7 +16,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 15,
         cause: "no node takes pod {name}, because nodes are not ready: {said}",
         hint: "see `kubectl get nodes`, and the kubelet of those that are not ready",
-        when: When::Fact(node_not_ready),
+        when: When::Pod(node_not_ready),
         ..Rule::BLANK
     },
     Rule {
@@ -33,7 +31,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 15,
         cause: "no node takes pod {name}: it does not tolerate their taints ({said})",
         hint: "add the toleration under values.{component} in the answers, or remove the taint with `kubectl taint node NODE KEY-`",
-        when: When::Fact(taint),
+        when: When::Pod(taint),
         ..Rule::BLANK
     },
     Rule {
@@ -101,7 +99,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 15,
         cause: "no node takes pod {name}: {said}",
         hint: "see `kubectl -n {namespace} describe pod {name}`",
-        when: When::Fact(otherwise),
+        when: When::Pod(otherwise),
         ..Rule::BLANK
     },
 ];
@@ -111,52 +109,52 @@ const fn unscheduled(phrases: &'static [&'static str]) -> Rule {
 }
 
 /// The reason that most nodes give: of `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated
-/// taint(s). preemption: …` it is `2 node(s) had untolerated taint(s)`. Words of scheduler 1.36.
+/// taint(s). preemption: …` it is `2 node(s) had untolerated taint(s)`. Messages of scheduler 1.36.
 pub(super) fn clause(message: &str) -> &str {
     let message = message.split(" preemption:").next().unwrap_or(message).trim_end_matches('.');
     let reasons = message.split_once("available: ").map_or(message, |(_, reasons)| reasons);
     let nodes = |reason: &&str| {
         let count = reason.split(' ').next().and_then(|count| count.parse::<u32>().ok());
-        // What is said of the pod itself has no count; of equal counts the first reason.
+        // A reason of the pod itself has no count; of equal counts the first reason.
         std::cmp::Reverse(count.unwrap_or(u32::MAX))
     };
-    // A DaemonSet's pod is meant for one node: that the others do not match tells nothing.
-    let telling = reasons.split(", ").filter(|reason| !reason.contains("didn't satisfy plugin(s) [NodeAffinity]"));
-    telling.min_by_key(nodes).unwrap_or(reasons)
+    // A DaemonSet's pod is for one node: that the others do not match explains nothing.
+    let relevant = reasons.split(", ").filter(|reason| !reason.contains("didn't satisfy plugin(s) [NodeAffinity]"));
+    relevant.min_by_key(nodes).unwrap_or(reasons)
 }
 
-fn message<'a>(subject: &'a Subject<'_>) -> Option<&'a str> {
-    Some(text(denied(subject.object, "PodScheduled")?, "/message"))
+fn message(pod: &Pod) -> Option<&str> {
+    Some(&pod.status.conditions.when_false("PodScheduled")?.message)
 }
 
-/// Since 1.33 the scheduler does not name the taints any more: the nodes do.
-fn taints(subject: &Subject<'_>) -> Option<Vec<String>> {
-    has_any(clause(message(subject)?), &["untolerated taint", "had taint"]).then_some(())?;
+/// Since 1.33 the scheduler does not name the taints any more: they are read from the nodes.
+fn taints(subject: &Subject<'_>, pod: &Pod) -> Option<Vec<String>> {
+    has_any(clause(message(pod)?), &["untolerated taint", "had taint"]).then_some(())?;
     let nodes = subject.cache.nodes.as_ref()?;
     let reported = nodes.taints.iter().map(|(key, count)| format!("{key} on {count} of {} nodes", nodes.total));
     Some(reported.collect())
 }
 
-fn node_not_ready(subject: &Subject<'_>) -> Option<String> {
-    let reported = taints(subject)?;
-    let unwell = reported
+fn node_not_ready(subject: &Subject<'_>, pod: &Pod) -> Option<String> {
+    let reported = taints(subject, pod)?;
+    let not_ready = reported
         .iter()
         .any(|taint| has_any(taint, &["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]));
-    unwell.then(|| reported.join(", "))
+    not_ready.then(|| reported.join(", "))
 }
 
-fn taint(subject: &Subject<'_>) -> Option<String> {
-    taints(subject).map(|reported| reported.join(", "))
+fn taint(subject: &Subject<'_>, pod: &Pod) -> Option<String> {
+    taints(subject, pod).map(|reported| reported.join(", "))
 }
 
-/// What a claim says of itself is told there; what the nodes have to tell is asked for first.
-fn otherwise(subject: &Subject<'_>) -> Option<String> {
-    let message = message(subject)?;
+/// Problems of claims have rules of their own; taints are read from the nodes first.
+fn otherwise(_: &Subject<'_>, pod: &Pod) -> Option<String> {
+    let message = message(pod)?;
     let reported_elsewhere = ["unbound immediate PersistentVolumeClaims", "persistentvolumeclaim", "untolerated taint"];
     (!message.is_empty() && !has_any(message, &reported_elsewhere)).then(|| message.to_owned())
 }
 
-/// Whether a pod is refused by taints that only the nodes can name.
-pub(in crate::cluster) fn asks_for_taints(pod: &Value) -> bool {
-    denied(pod, "PodScheduled").is_some_and(|denied| text(denied, "/message").contains("taint"))
+/// Whether a pod is not scheduled because of taints, which must be read from the nodes.
+pub(in crate::cluster) fn needs_taints(pod: &Pod) -> bool {
+    message(pod).is_some_and(|message| message.contains("taint"))
 }

@@ -1,94 +1,105 @@
-//! What rules look at: the objects of a release and what hangs below them, each with its place.
+//! What rules read: the objects of a release and those that they depend on, each with its place.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
-use crate::cluster::ObjectRef;
-use crate::cluster::readiness::pods::is_expected;
-use crate::cluster::readiness::workloads::judge;
-use crate::cluster::watch::cache::{ObjectCache, TrackedRelease, containers, denied, has_condition, number, text};
+use crate::cluster::readiness::workloads::judge_live;
+use crate::cluster::views::{ContainerStatus, Event, Metadata, Object, Pod, Stored as _};
+use crate::cluster::watch::cache::ObjectCache;
+use crate::cluster::watch::release::TrackedRelease;
 use crate::event::DiagnosedObject;
 
-/// How much is looked at.
+/// Which objects are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cluster) enum Depth {
-    /// What hinders the release from becoming ready.
+    /// Those that keep the release from becoming ready.
     Waiting,
-    /// What is ready, too.
+    /// Those that are ready, too.
     Everything,
 }
 
-/// How to look.
+/// What is read, and when.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::cluster) struct Look {
-    /// How much is looked at.
+pub(in crate::cluster) struct Scope {
     pub(in crate::cluster) depth: Depth,
-    /// When.
     pub(in crate::cluster) now: jiff::Timestamp,
 }
 
-/// Kind of subject that a row is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
-    /// A container's status within a pod.
-    Container,
-    /// A pod.
-    Pod,
-    /// A PersistentVolumeClaim.
-    Claim,
-    /// A Deployment, StatefulSet, DaemonSet or Job.
-    Workload,
-    /// A resource that an operator reconciles.
-    Resource,
-    /// An Ingress.
-    Ingress,
-    /// A cluster-scoped object.
-    Cluster,
+/// What a row reads.
+#[derive(Clone, Copy)]
+pub(super) enum Target<'a> {
+    /// A container of a pod.
+    Container(&'a Pod, &'a ContainerStatus),
+    /// A pod as a whole.
+    Pod(&'a Pod),
+    /// An object of any other kind.
+    Object(&'a Object),
 }
 
-/// One thing that rules look at.
+impl<'a> Target<'a> {
+    fn kind(self) -> &'a str {
+        match self {
+            Target::Container(..) | Target::Pod(_) => Pod::KIND,
+            Target::Object(object) => object.kind(),
+        }
+    }
+
+    /// Of the object; of a container: of its pod.
+    fn metadata(self) -> &'a Metadata {
+        match self {
+            Target::Container(pod, _) | Target::Pod(pod) => &pod.metadata,
+            Target::Object(object) => object.metadata(),
+        }
+    }
+
+    fn container(self) -> Option<&'a ContainerStatus> {
+        match self {
+            Target::Container(_, container) => Some(container),
+            _ => None,
+        }
+    }
+}
+
+/// A target with what rules know about it.
 pub(in crate::cluster) struct Subject<'a> {
-    pub(super) level: Level,
     pub(super) cache: &'a ObjectCache,
     pub(super) release: &'a TrackedRelease,
     pub(super) now: jiff::Timestamp,
     /// The workload that waits for it.
-    pub(super) workload: Option<&'a Value>,
-    /// The object itself; of a container: its pod.
-    pub(super) object: &'a Value,
-    /// Status of the container.
-    pub(super) container: Option<&'a Value>,
-    /// Read when the first row asks.
-    events: OnceCell<Vec<&'a Value>>,
+    workload: Option<&'a Object>,
+    pub(super) target: Target<'a>,
+    /// Read when the first row needs them.
+    events: OnceCell<Vec<&'a Event>>,
 }
 
-/// Everything of a release that rules look at.
+/// Everything of a release that rules read.
 pub(in crate::cluster) fn subjects<'a>(
     cache: &'a ObjectCache,
     release: &'a TrackedRelease,
-    look: Look,
+    scope: Scope,
 ) -> Vec<Subject<'a>> {
-    let mut found = Gathered { cache, release, look, subjects: Vec::new() };
-    for reference in release.objects() {
-        let Some(live) = cache.find(reference) else { continue };
-        match reference.kind.as_str() {
-            "Ingress" => found.add(Level::Ingress, None, live),
-            "PersistentVolumeClaim" => found.claim(None, live),
-            "CustomResourceDefinition"
-            | "StorageClass"
-            | "ValidatingWebhookConfiguration"
-            | "MutatingWebhookConfiguration" => found.add(Level::Cluster, None, live),
-            "Pod" => found.pod(None, live),
-            _ => found.workload(live, live),
+    let mut found = Gathered { cache, release, scope, subjects: Vec::new() };
+    for live in release.objects().filter_map(|reference| cache.find(reference)) {
+        match live {
+            Object::Ingress(_)
+            | Object::CustomResourceDefinition(_)
+            | Object::StorageClass(_)
+            | Object::WebhookConfiguration(_) => found.add(None, Target::Object(live)),
+            Object::PersistentVolumeClaim(_) => found.claim(None, live),
+            Object::Pod(pod) => found.pod(None, pod),
+            Object::Deployment(_) | Object::StatefulSet(_) | Object::DaemonSet(_) | Object::Job(_) => {
+                found.workload(live, live);
+            }
+            Object::Event(_) | Object::Service(_) | Object::OperatorResource(_) => {}
         }
     }
     for wanted in &release.wait_for {
-        let Some(live) = cache.get(&wanted.kind, &release.namespace, &wanted.name) else { continue };
-        found.add(Level::Resource, Some(live), live);
-        for set in cache.made_for(live) {
-            found.workload(live, set);
+        let Some(live) = cache.object(&wanted.kind, &release.namespace, &wanted.name) else { continue };
+        found.add(Some(live), Target::Object(live));
+        if let Object::OperatorResource(resource) = live {
+            for set in cache.stateful_sets_of(resource) {
+                found.workload(live, set);
+            }
         }
     }
     found.subjects
@@ -97,111 +108,92 @@ pub(in crate::cluster) fn subjects<'a>(
 struct Gathered<'a> {
     cache: &'a ObjectCache,
     release: &'a TrackedRelease,
-    look: Look,
+    scope: Scope,
     subjects: Vec<Subject<'a>>,
 }
 
 impl<'a> Gathered<'a> {
-    fn subject(&self, level: Level, workload: Option<&'a Value>, object: &'a Value) -> Subject<'a> {
-        let (cache, release, now) = (self.cache, self.release, self.look.now);
-        Subject { level, cache, release, now, workload, object, container: None, events: OnceCell::new() }
+    fn add(&mut self, workload: Option<&'a Object>, target: Target<'a>) {
+        let (cache, release, now) = (self.cache, self.release, self.scope.now);
+        self.subjects.push(Subject { cache, release, now, workload, target, events: OnceCell::new() });
     }
 
-    fn add(&mut self, level: Level, workload: Option<&'a Value>, object: &'a Value) {
-        let subject = self.subject(level, workload, object);
-        self.subjects.push(subject);
-    }
-
-    fn claim(&mut self, workload: Option<&'a Value>, claim: &'a Value) {
-        if !self.subjects.iter().any(|known| std::ptr::eq(known.object, claim)) {
-            self.add(Level::Claim, workload, claim);
+    fn claim(&mut self, workload: Option<&'a Object>, claim: &'a Object) {
+        if !self.subjects.iter().any(|known| std::ptr::eq(known.target.metadata(), claim.metadata())) {
+            self.add(workload, Target::Object(claim));
         }
     }
 
-    /// `top` is what stands in the manifest, `live` what makes the pods.
-    fn workload(&mut self, top: &'a Value, live: &'a Value) {
-        let waits = judge(self.cache, &ObjectRef::of(live)).is_err();
+    /// `top` is the object of the manifest, `live` the workload that creates the pods.
+    fn workload(&mut self, top: &'a Object, live: &'a Object) {
+        let waits = judge_live(self.cache, live).is_err();
         if waits {
-            self.add(Level::Workload, Some(top), live);
+            self.add(Some(top), Target::Object(live));
         }
-        if waits || self.look.depth == Depth::Everything {
-            let warned = self.cache.warned_pods(text(live, "/metadata/namespace"));
-            let telling = |pod: &&Value| self.look.depth == Depth::Everything || is_telling(pod, &warned);
-            let pods: Vec<&'a Value> = self.cache.pods(live).filter(telling).take(PODS).collect();
-            for pod in pods {
+        let is_everything = self.scope.depth == Depth::Everything;
+        if waits || is_everything {
+            let warned = self.cache.warned_pods(&live.metadata().namespace);
+            let pods = self.cache.pods(live).filter(|pod| is_everything || !only_starts(pod, &warned));
+            for pod in pods.take(PODS) {
                 self.pod(Some(top), pod);
             }
         }
     }
 
-    fn pod(&mut self, workload: Option<&'a Value>, pod: &'a Value) {
-        let ready = has_condition(pod, "Ready") && is_expected(pod);
-        if (ready && self.look.depth == Depth::Waiting) || text(pod, "/status/phase") == "Succeeded" {
+    fn pod(&mut self, workload: Option<&'a Object>, pod: &'a Pod) {
+        let ready = pod.is_ready() && pod.is_expected();
+        if (ready && self.scope.depth == Depth::Waiting) || pod.status.phase == "Succeeded" {
             return;
         }
         for claim in self.cache.claims_of(pod) {
             self.claim(workload, claim);
         }
-        if is_expected(pod) {
-            for status in containers(pod) {
-                let subject = self.subject(Level::Container, workload, pod);
-                self.subjects.push(Subject { container: Some(status), ..subject });
+        if pod.is_expected() {
+            for container in pod.containers() {
+                self.add(workload, Target::Container(pod, container));
             }
         }
         if !ready {
-            self.add(Level::Pod, workload, pod);
+            self.add(workload, Target::Pod(pod));
         }
     }
 }
 
-/// Pods of one workload that are looked at: what a thousand suffer from, two hundred tell.
+/// Pods of one workload that are read: more of them show the same causes.
 const PODS: usize = 200;
 
-/// A pod that only starts tells nothing, and a large cluster has many of them.
-fn is_telling(pod: &Value, warned: &BTreeSet<&str>) -> bool {
-    let starts = |status: &Value| {
-        let fresh = number(status, "/restartCount") == 0
-            && status.pointer("/state/terminated/reason").is_none_or(|reason| reason == "Completed");
-        let waits = text(status, "/state/waiting/reason");
-        fresh && matches!(waits, "" | "ContainerCreating" | "PodInitializing")
+/// Whether a pod starts normally and has no Warning event: no rule matches it, and a large cluster has many of them.
+fn only_starts(pod: &Pod, warned: &BTreeSet<&str>) -> bool {
+    let starts = |container: &ContainerStatus| {
+        let end = container.state.terminated.as_ref().map_or("", |end| &end.reason);
+        container.restart_count == 0
+            && matches!(end, "" | "Completed")
+            && matches!(container.state.waiting.reason.as_str(), "" | "ContainerCreating" | "PodInitializing")
     };
-    let only_starts = matches!(text(pod, "/status/phase"), "" | "Pending" | "Running")
-        && containers(pod).all(starts)
-        && denied(pod, "PodScheduled").is_none()
-        && pod.pointer("/metadata/deletionTimestamp").is_none();
-    !only_starts || warned.contains(text(pod, "/metadata/name"))
+    matches!(pod.status.phase.as_str(), "" | "Pending" | "Running")
+        && pod.containers().all(starts)
+        && pod.status.conditions.when_false("PodScheduled").is_none()
+        && pod.metadata.deletion_timestamp.is_none()
+        && !warned.contains(pod.metadata.name.as_str())
 }
 
-impl Subject<'_> {
-    pub(super) fn name(&self) -> &str {
-        text(self.object, "/metadata/name")
+impl<'a> Subject<'a> {
+    pub(super) fn name(&self) -> &'a str {
+        &self.target.metadata().name
     }
 
-    pub(super) fn namespace(&self) -> &str {
-        text(self.object, "/metadata/namespace")
+    pub(super) fn namespace(&self) -> &'a str {
+        &self.target.metadata().namespace
     }
 
-    pub(super) fn kind(&self) -> &str {
-        text(self.object, "/kind")
-    }
-
-    /// The container's status; null for other subjects.
-    pub(super) fn status(&self) -> &Value {
-        self.container.unwrap_or(&Value::Null)
-    }
-
-    pub(super) fn container_name(&self) -> &str {
-        text(self.status(), "/name")
-    }
-
-    /// Warning events about the object, the newest first; of a container: those that name it.
-    pub(super) fn events(&self) -> &[&Value] {
+    /// Warning events about the object, the newest first; of a container: those that name it or no container.
+    pub(super) fn events(&self) -> &[&'a Event] {
         self.events.get_or_init(|| {
-            let mut events = self.cache.events(self.object);
-            if self.container.is_some() {
-                let own = format!("{{{}}}", self.container_name());
+            let mut events = self.cache.events(self.target.kind(), self.target.metadata());
+            if let Some(container) = self.target.container() {
+                let own = format!("{{{}}}", container.name);
                 events.retain(|event| {
-                    let path = text(event, "/involvedObject/fieldPath");
+                    let path = &event.involved_object.field_path;
                     path.is_empty() || path.ends_with(&own)
                 });
             }
@@ -210,42 +202,50 @@ impl Subject<'_> {
     }
 
     /// The newest message of a Warning event with this reason and phrase.
-    pub(super) fn warned(&self, reason: &str, phrase: &str) -> Option<&str> {
-        let reported = |event: &&&Value| text(event, "/reason") == reason && text(event, "/message").contains(phrase);
-        self.events().iter().find(reported).map(|event| text(event, "/message"))
+    pub(super) fn warned(&self, reason: &str, phrase: &str) -> Option<&'a str> {
+        let found = self.events().iter().find(|event| event.reason == reason && event.message.contains(phrase));
+        found.map(|event| event.message.as_str())
     }
 
-    /// Where it is.
     pub(super) fn place(&self) -> DiagnosedObject {
-        let named = |object: &Value| format!("{} {}", text(object, "/kind"), text(object, "/metadata/name"));
+        let object = format!("{} {}", self.target.kind(), self.name());
         DiagnosedObject {
             component: Some(self.release.component.clone()).filter(|component| !component.is_empty()),
             namespace: Some(self.namespace().to_owned()).filter(|namespace| !namespace.is_empty()),
-            workload: self.workload.map(named).filter(|workload| *workload != named(self.object)),
-            object: named(self.object),
-            container: self.container.map(|_| self.container_name().to_owned()),
+            workload: self.workload.map(named).filter(|workload| *workload != object),
+            object,
+            container: self.target.container().map(|container| container.name.clone()),
         }
     }
 
-    /// Fills a row's sentence; `said` are the cluster's own words. Every placeholder of the tables is known here; a test holds them against it.
+    /// Fills the placeholders of a row's sentence; `said` is the text of the evidence. A test compares them with the
+    /// tables.
     pub(super) fn fill(&self, sentence: &str, said: &str) -> String {
-        let workload = self.workload.unwrap_or(self.object);
-        let named = format!("{} {}", text(workload, "/kind"), text(workload, "/metadata/name"));
-        let ended = ["/lastState/terminated/exitCode", "/state/terminated/exitCode"];
-        let code = ended.iter().find_map(|path| self.status().pointer(path)?.as_i64()).unwrap_or_default();
+        let own = || format!("{} {}", self.target.kind(), self.name());
+        let container = self.target.container().cloned().unwrap_or_default();
+        let end = container.last_state.terminated.as_ref().or(container.state.terminated.as_ref());
+        let class = match self.target {
+            Target::Object(Object::PersistentVolumeClaim(claim)) => claim.spec.storage_class_name.clone(),
+            _ => String::new(),
+        };
         let pairs = [
             ("{component}", self.release.component.clone()),
             ("{namespace}", self.namespace().to_owned()),
-            ("{kind}", self.kind().to_owned()),
+            ("{kind}", self.target.kind().to_owned()),
             ("{name}", self.name().to_owned()),
-            ("{workload}", named),
-            ("{container}", self.container_name().to_owned()),
-            ("{image}", text(self.status(), "/image").to_owned()),
-            ("{restarts}", number(self.status(), "/restartCount").to_string()),
-            ("{code}", code.to_string()),
-            ("{class}", text(self.object, "/spec/storageClassName").to_owned()),
+            ("{workload}", self.workload.map_or_else(own, named)),
+            ("{container}", container.name.clone()),
+            ("{image}", container.image.clone()),
+            ("{restarts}", container.restart_count.to_string()),
+            ("{code}", end.map_or(0, |end| end.exit_code).to_string()),
+            ("{class}", class),
             ("{said}", said.to_owned()),
         ];
         pairs.iter().fold(sentence.to_owned(), |text, (key, value)| text.replace(key, value))
     }
+}
+
+/// `Deployment web`
+fn named(object: &Object) -> String {
+    format!("{} {}", object.kind(), object.metadata().name)
 }

@@ -1,10 +1,11 @@
-//! Rows: what the cluster shows, and which rule speaks.
+//! Rows: the state of an object, and the rule that matches.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cluster::views::Pod;
 use crate::cluster::watch::cache::Nodes;
 
 const NOW: &str = "2026-01-01T00:10:00Z";
@@ -13,17 +14,18 @@ pub(super) fn now() -> jiff::Timestamp {
     NOW.parse().unwrap()
 }
 
-/// A StatefulSet `loki` in namespace m with one pod, and a claim.
+/// A StatefulSet `loki` in namespace m with one pod that mounts a claim, and a StorageClass.
 pub(super) fn cache(pod: Value) -> ObjectCache {
     let mut cache = ObjectCache::default();
-    cache.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"},
+    cache.insert_json(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"},
         "spec": {"replicas": 1}, "status": {}}));
     let mut whole = json!({"kind": "Pod", "metadata": {"name": "loki-0", "namespace": "m", "uid": "p",
         "creationTimestamp": "2026-01-01T00:00:00Z", "ownerReferences": [{"kind": "StatefulSet", "name": "loki", "uid": "s"}]},
         "spec": {"volumes": [{"persistentVolumeClaim": {"claimName": "storage"}}]}});
     whole["status"] = pod;
-    cache.insert(whole);
-    cache.insert(json!({"kind": "StorageClass", "metadata": {"name": "fast"}, "provisioner": "x", "volumeBindingMode": "Immediate"}));
+    cache.insert_json(whole);
+    cache.insert_json(json!({"kind": "StorageClass", "metadata": {"name": "fast"}, "provisioner": "x", "volumeBindingMode": "Immediate"}),
+    );
     cache
 }
 
@@ -37,7 +39,7 @@ pub(super) fn release() -> TrackedRelease {
 }
 
 fn found(cache: &ObjectCache) -> Vec<Diagnosis> {
-    let matches = matches(cache, &release(), Look { depth: Depth::Waiting, now: now() });
+    let matches = matches(cache, &release(), Scope { depth: Depth::Waiting, now: now() });
     at_once(matches, now()).into_iter().map(|cause| cause.diagnosis).collect()
 }
 
@@ -66,7 +68,7 @@ fn event(about: (&str, &str), reason: &str, message: &str) -> Value {
 }
 
 #[test]
-fn a_containers_words_choose_the_rule() {
+fn the_message_of_a_container_chooses_the_rule() {
     let pull = "failed to pull and unpack image \"docker.io/x:1\": failed to resolve reference \"docker.io/x:1\": ";
     let rows = [
         (waiting("ErrImagePull", &format!("{pull}docker.io/x:1: not found")), "image-not-found"),
@@ -114,18 +116,18 @@ fn a_containers_words_choose_the_rule() {
 #[test]
 fn an_older_kubelet_reports_the_cause_only_in_an_event() {
     let mut cache = cache(waiting("ImagePullBackOff", "Back-off pulling image \"loki:1\""));
-    cache.insert(event(("Pod", "loki-0"), "Failed", "Failed to pull image \"loki:1\": manifest unknown"));
+    cache.insert_json(event(("Pod", "loki-0"), "Failed", "Failed to pull image \"loki:1\": manifest unknown"));
     assert_eq!(first(&cache), "image-not-found");
 }
 
-/// The pods of a StatefulSet bear the names of those before them.
+/// A StatefulSet's pod has the name of the pod before it.
 #[test]
 fn an_event_of_an_earlier_pod_of_the_name_reports_nothing() {
     for (uid, rule) in [("p", "volume-mount-failed"), ("earlier", "")] {
         let mut cache = cache(waiting("ContainerCreating", ""));
         let mut reported = event(("Pod", "loki-0"), "FailedMount", "configmap \"x\" not found");
         reported["involvedObject"]["uid"] = uid.into();
-        cache.insert(reported);
+        cache.insert_json(reported);
         assert_eq!(first(&cache), rule);
     }
 }
@@ -183,7 +185,7 @@ fn the_reason_of_most_nodes_reports_why_a_pod_is_not_scheduled() {
     }
 }
 
-/// The scheduler says only "untolerated taint(s)": which ones the nodes have to tell.
+/// The scheduler reports only "untolerated taint(s)": which ones is read from the nodes.
 #[test]
 fn a_taint_is_distinguished_from_a_node_that_is_not_ready() {
     let mut cache = cache(unscheduled("0/2 nodes are available: 2 node(s) had untolerated taint(s)."));
@@ -219,16 +221,16 @@ fn a_claim_that_waits_is_distinguished() {
     ];
     for (claim, reported, rule) in rows {
         let mut cache = waits();
-        cache.insert(claim.clone());
+        cache.insert_json(claim.clone());
         if let Some((reason, message)) = reported {
-            cache.insert(event(("PersistentVolumeClaim", "storage"), reason, message));
+            cache.insert_json(event(("PersistentVolumeClaim", "storage"), reason, message));
         }
         assert_eq!(first(&cache), rule, "{claim}");
     }
 }
 
 #[test]
-fn a_refused_creation_is_reported_by_the_servers_words() {
+fn a_rejected_pod_is_reported_by_the_servers_message() {
     let rows = [
         (
             "create Pod loki-0 in StatefulSet loki failed error: pods \"loki-0\" is forbidden: exceeded quota: q",
@@ -251,16 +253,17 @@ fn a_refused_creation_is_reported_by_the_servers_words() {
     ];
     for (message, rule) in rows {
         let mut cache = ObjectCache::default();
-        cache.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"}, "spec": {"replicas": 1}, "status": {}}));
-        cache.insert(event(("StatefulSet", "loki"), "FailedCreate", message));
+        cache.insert_json(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"}, "spec": {"replicas": 1}, "status": {}}),
+        );
+        cache.insert_json(event(("StatefulSet", "loki"), "FailedCreate", message));
         assert_eq!(first(&cache), rule, "{message}");
     }
 }
 
-/// Events stay for an hour: the newest tells, and only while pods are lacking.
+/// Events remain for an hour: the newest counts, and only while pods are missing.
 #[test]
-fn what_was_refused_once_reports_nothing_when_something_else_is_or_nothing() {
-    let refused = |name: &str, at: &str, message: &str| {
+fn an_earlier_rejection_does_not_count() {
+    let rejected = |name: &str, at: &str, message: &str| {
         let mut reported = event(("StatefulSet", "loki"), "FailedCreate", message);
         reported["metadata"]["name"] = name.into();
         reported["lastTimestamp"] = at.into();
@@ -268,10 +271,10 @@ fn what_was_refused_once_reports_nothing_when_something_else_is_or_nothing() {
     };
     let cache = |replicas: u32| {
         let mut cache = ObjectCache::default();
-        cache.insert(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"},
+        cache.insert_json(json!({"kind": "StatefulSet", "metadata": {"name": "loki", "namespace": "m", "uid": "s"},
             "spec": {"replicas": 1}, "status": {"replicas": replicas}}));
-        cache.insert(refused("a", "2026-01-01T00:09:00Z", "exceeded quota: q"));
-        cache.insert(refused("b", "2026-01-01T00:09:30Z", "no PriorityClass with name high was found"));
+        cache.insert_json(rejected("a", "2026-01-01T00:09:00Z", "exceeded quota: q"));
+        cache.insert_json(rejected("b", "2026-01-01T00:09:30Z", "no PriorityClass with name high was found"));
         cache
     };
     assert_eq!(first(&cache(0)), "priority-class-missing");
@@ -279,7 +282,7 @@ fn what_was_refused_once_reports_nothing_when_something_else_is_or_nothing() {
 }
 
 #[test]
-fn probes_and_volumes_are_reported_by_events_only_while_the_pod_suffers() {
+fn probes_and_volumes_are_reported_by_events_only_while_the_pod_is_not_ready() {
     let running = |ready: bool| {
         json!({"phase": "Running", "containerStatuses": [{"name": "loki", "ready": ready, "restartCount": 1,
             "state": {"running": {}}}], "conditions": [{"type": "Ready", "status": if ready {"True"} else {"False"}}]})
@@ -291,7 +294,7 @@ fn probes_and_volumes_are_reported_by_events_only_while_the_pod_suffers() {
     ] {
         for (ready, expected) in [(false, rule), (true, "")] {
             let mut cache = cache(running(ready));
-            cache.insert(event(("Pod", "loki-0"), "Unhealthy", message));
+            cache.insert_json(event(("Pod", "loki-0"), "Unhealthy", message));
             assert_eq!(first(&cache), expected, "{message}");
         }
     }
@@ -302,19 +305,20 @@ fn probes_and_volumes_are_reported_by_events_only_while_the_pod_suffers() {
         ("FailedCreatePodSandBox", "plugin type=\"x\" failed", "pod-sandbox-failed"),
     ] {
         let mut creating = cache(waiting("ContainerCreating", ""));
-        creating.insert(event(("Pod", "loki-0"), reason, message));
+        creating.insert_json(event(("Pod", "loki-0"), reason, message));
         assert_eq!(first(&creating), rule);
         let mut up = cache(running(false));
-        up.insert(event(("Pod", "loki-0"), reason, message));
+        up.insert_json(event(("Pod", "loki-0"), reason, message));
         assert_eq!(first(&up), "", "{reason} is over");
     }
 }
 
 #[test]
-fn a_failed_hook_is_reported_with_the_log_of_its_pod_though_that_is_gone() {
+fn a_failed_hook_is_reported_with_the_log_of_its_deleted_pod() {
     let mut cache = ObjectCache::default();
-    cache.insert(json!({"kind": "Job", "metadata": {"name": "hook", "namespace": "m", "annotations": {"helm.sh/hook": "pre-install"}},
-        "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit"}]}}));
+    cache.insert_json(json!({"kind": "Job", "metadata": {"name": "hook", "namespace": "m", "annotations": {"helm.sh/hook": "pre-install"}},
+        "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit"}]}}),
+    );
     cache.logs.insert(("m".into(), "hook-x1".into(), "create".into()), vec!["no certificate".into()]);
     let found = found(&cache);
     assert_eq!((found[0].rule.as_str(), found[0].log[0].as_str()), ("hook-failed", "no certificate"));
@@ -338,22 +342,22 @@ fn an_ingress_is_reported_with_the_operators_reason() {
     ];
     for (host, reported, rule) in rows {
         let mut cache = ObjectCache::default();
-        cache.insert(ingress(host));
+        cache.insert_json(ingress(host));
         if let Some(reason) = reported {
-            cache.insert(event(("Ingress", "grafana"), reason, "words"));
+            cache.insert_json(event(("Ingress", "grafana"), reason, "message"));
         }
         assert_eq!(first(&cache), rule, "{host} {reported:?}");
     }
 }
 
 #[test]
-fn a_pod_that_a_finalizer_holds_is_reported_and_one_of_a_job_is_not() {
+fn a_finalizer_of_a_terminating_pod_is_reported_except_the_job_controllers() {
     for (finalizer, rule) in [("example.com/keep", "pod-stuck-terminating"), ("batch.kubernetes.io/job-tracking", "")] {
         let mut cache = cache(json!({"phase": "Running"}));
-        let mut pod = cache.get("Pod", "m", "loki-0").unwrap().clone();
-        pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:10:20Z".into();
-        pod["metadata"]["finalizers"] = json!([finalizer]);
-        cache.insert(pod);
+        let mut pod = cache.get::<Pod>("m", "loki-0").unwrap().clone();
+        pod.metadata.deletion_timestamp = "2026-01-01T00:10:20Z".parse().ok();
+        pod.metadata.finalizers = vec![finalizer.to_owned()];
+        cache.insert(pod.into());
         assert_eq!(first(&cache), rule, "{finalizer}");
     }
 }

@@ -1,26 +1,27 @@
-//! Whether things are ready, and if not, why: pure functions over what has been seen. A generation that its
-//! controller has not observed is never ready. What is wrong is reported by `diagnose`, what is merely under way here.
+//! Readiness of releases: pure functions over the cache. A generation that its controller has not observed is never
+//! ready. `diagnose` finds causes of problems; a normal start is described here.
 
 pub(super) mod pods;
 pub(super) mod workloads;
 
 use crate::cluster::diagnose::Cause;
-use crate::cluster::watch::cache::{ObjectCache, TrackedRelease};
+use crate::cluster::watch::cache::ObjectCache;
+use crate::cluster::watch::release::TrackedRelease;
 use crate::event::Diagnosis;
 
-/// Whether a release is ready, and if not, why.
+/// The state of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness<'a> {
-    /// It is.
+    /// Everything is ready.
     Ready,
-    /// Not yet; `why` is one sentence fragment with the object's name.
+    /// Not ready yet.
     Waiting {
-        /// Why.
+        /// One sentence fragment with the object's name.
         why: &'a str,
     },
-    /// It will not become ready by itself.
+    /// It does not become ready without a change by the user.
     Failed {
-        /// What a rule found.
+        /// The cause.
         diagnosis: &'a Diagnosis,
     },
 }
@@ -30,23 +31,23 @@ pub enum Readiness<'a> {
 pub struct ReleaseReadiness {
     /// Workloads (and waited-for conditions) that are ready.
     pub ready: u32,
-    /// Workloads (and waited-for conditions) that are wanted.
+    /// Workloads (and waited-for conditions) that are expected.
     pub desired: u32,
-    /// First reason it waits: what a rule found, or what is under way.
+    /// First reason why it is not ready: a cause that a rule found, or the state of a start.
     pub waiting: Option<String>,
-    /// The worst that a rule found, whether or not it counts yet.
+    /// The worst cause that a rule found, whether or not it counts yet.
     pub cause: Option<Cause>,
-    /// The worst that a rule found in the chart's hooks, for which helm waits.
+    /// The worst cause in the chart's hooks, for which helm waits.
     pub hook: Option<Cause>,
 }
 
 impl ReleaseReadiness {
-    /// All ready.
+    /// Whether everything is ready.
     pub fn is_ready(&self) -> bool {
         matches!(self.verdict(), Readiness::Ready)
     }
 
-    /// The answer.
+    /// The state that follows from the counts and the cause.
     pub fn verdict(&self) -> Readiness<'_> {
         if self.ready == self.desired {
             return Readiness::Ready;
@@ -58,7 +59,7 @@ impl ReleaseReadiness {
     }
 }
 
-/// Counts what is ready of a release, with the first thing that is under way.
+/// Counts the ready objects of a release, with the first reason why one is not.
 pub(super) fn count(cache: &ObjectCache, release: &TrackedRelease) -> ReleaseReadiness {
     let objects = release.roots.iter().map(|root| workloads::judge(cache, root));
     let conditions =

@@ -1,31 +1,25 @@
-//! What pods that are not ready are doing, where nothing is known to be wrong with them.
+//! The state of pods that are not ready, where no rule finds a cause.
 
-use serde_json::Value;
+use crate::cluster::views::{ContainerStatus, Object};
+use crate::cluster::watch::cache::ObjectCache;
 
-use crate::cluster::watch::cache::{ObjectCache, containers, denied, has_condition, is_ready, text};
-
-/// What the first pod of a workload that is not ready is doing.
-pub(super) fn starting(cache: &ObjectCache, workload: &Value) -> Option<String> {
-    let pod = cache.pods(workload).find(|pod| is_expected(pod) && !has_condition(pod, "Ready"))?;
-    let name = text(pod, "/metadata/name");
-    if denied(pod, "PodScheduled").is_some() {
+/// The state of the first pod of a workload that is not ready.
+pub(super) fn starting(cache: &ObjectCache, workload: &Object) -> Option<String> {
+    let pod = cache.pods(workload).find(|pod| pod.is_expected() && !pod.is_ready())?;
+    let name = &pod.metadata.name;
+    if pod.status.conditions.when_false("PodScheduled").is_some() {
         return Some(format!("pod {name} waits for a node"));
     }
-    let doing = containers(pod).find_map(|status| of_container(status, name));
-    Some(doing.unwrap_or_else(|| format!("pod {name} is starting")))
+    let of_container = pod.containers().find_map(|container| state(container, name));
+    Some(of_container.unwrap_or_else(|| format!("pod {name} is starting")))
 }
 
-/// Neither on its way out nor done.
-pub(in crate::cluster) fn is_expected(pod: &Value) -> bool {
-    pod.pointer("/metadata/deletionTimestamp").is_none() && text(pod, "/status/phase") != "Succeeded"
-}
-
-fn of_container(status: &Value, pod: &str) -> Option<String> {
-    let named = format!("container {} of pod {pod}", text(status, "/name"));
-    if status.pointer("/state/running").is_some() {
-        return (!is_ready(status)).then(|| format!("{named} runs but is not ready"));
+fn state(container: &ContainerStatus, pod: &str) -> Option<String> {
+    let named = format!("container {} of pod {pod}", container.name);
+    if container.is_running() {
+        return (!container.ready).then(|| format!("{named} runs but is not ready"));
     }
-    match text(status, "/state/waiting/reason") {
+    match container.state.waiting.reason.as_str() {
         "" | "ContainerCreating" | "PodInitializing" => None,
         reason => Some(format!("{named}: {reason}")),
     }

@@ -7,7 +7,7 @@ use crate::stack::WaitFor;
 
 fn cache(objects: &[Value]) -> ObjectCache {
     let mut cache = ObjectCache::default();
-    objects.iter().for_each(|object| cache.insert(object.clone()));
+    objects.iter().for_each(|object| cache.insert_json(object.clone()));
     cache
 }
 
@@ -33,7 +33,7 @@ fn pod(owner: Value, status: Value) -> Value {
 }
 
 #[test]
-fn each_kind_has_its_own_idea_of_ready() {
+fn readiness_depends_on_the_kind() {
     let rows = [
         (
             "Deployment",
@@ -84,7 +84,7 @@ fn each_kind_has_its_own_idea_of_ready() {
 }
 
 #[test]
-fn an_object_that_is_not_there_is_waited_for_and_a_hook_is_not() {
+fn an_absent_object_is_not_ready_and_a_hook_does_not_count() {
     let missing = json!({"kind": "Deployment", "metadata": {"name": "x"}});
     assert_eq!(judge(&[], &missing).waiting.as_deref(), Some("Deployment x is not there yet"));
     let hook = json!({"kind": "Job", "metadata": {"name": "x", "annotations": {"helm.sh/hook": "pre-install"}}});
@@ -92,7 +92,7 @@ fn an_object_that_is_not_there_is_waited_for_and_a_hook_is_not() {
 }
 
 #[test]
-fn what_is_under_way_is_reported_down_to_the_container() {
+fn a_start_is_reported_down_to_the_container() {
     let deployment = object(
         "Deployment",
         "web",
@@ -111,7 +111,7 @@ fn what_is_under_way_is_reported_down_to_the_container() {
 }
 
 #[test]
-fn a_pod_of_a_deployment_with_a_longer_name_is_not_ours() {
+fn a_pod_of_a_deployment_with_a_longer_name_is_of_another() {
     let deployment = object("Deployment", "web", json!({"status": {"observedGeneration": 2}}));
     let other = pod(
         json!({"kind": "ReplicaSet", "name": "web-two-abc", "uid": "rs"}),
@@ -122,7 +122,7 @@ fn a_pod_of_a_deployment_with_a_longer_name_is_not_ours() {
 }
 
 #[test]
-fn an_operators_condition_counts_only_for_the_generation_it_saw() {
+fn an_operators_condition_counts_only_for_the_observed_generation() {
     let wanted = [WaitFor {
         api_version: "monitoring.coreos.com/v1".into(),
         kind: "Prometheus".into(),

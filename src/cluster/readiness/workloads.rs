@@ -1,75 +1,62 @@
-//! Readiness by kind: `Err` says why not yet, in one sentence fragment.
-
-use serde_json::Value;
+//! Readiness by kind: `Err` says why an object is not ready, in one sentence fragment.
 
 use crate::cluster::ObjectRef;
 use crate::cluster::readiness::pods::starting;
-use crate::cluster::watch::cache::{ObjectCache, condition, denied, has_condition, number, text};
+use crate::cluster::views::{DaemonSet, Deployment, Object, StatefulSet};
+use crate::cluster::watch::cache::ObjectCache;
 use crate::stack::WaitFor;
 
-/// Pods of a workload of which each is worth naming.
+/// Up to so many pods of a workload the state of one is reported, above that the counts.
 const FEW: i64 = 3;
 
-/// Readiness of one object of a tracked kind.
+/// Readiness of an object that must exist.
 pub(in crate::cluster) fn judge(cache: &ObjectCache, wanted: &ObjectRef) -> Result<(), String> {
-    let ObjectRef { kind, name, .. } = wanted;
-    let Some(live) = cache.find(wanted) else { return Err(format!("{kind} {name} is not there yet")) };
-    match kind.as_str() {
-        "Job" => return job(cache, live, name),
-        "PersistentVolumeClaim" if text(live, "/status/phase") == "Bound" => return Ok(()),
-        "PersistentVolumeClaim" => return Err(format!("PersistentVolumeClaim {name} has no volume yet")),
-        "CustomResourceDefinition" if has_condition(live, "Established") => return Ok(()),
-        "CustomResourceDefinition" => return Err(format!("CRD {name} is not established")),
-        _ => {}
+    match cache.find(wanted) {
+        Some(live) => judge_live(cache, live),
+        None => Err(format!("{} {} is not there yet", wanted.kind, wanted.name)),
     }
-    if number(live, "/status/observedGeneration") < number(live, "/metadata/generation") {
-        return Err(format!("the controller has not seen the change of {kind} {name}"));
+}
+
+/// Readiness of an object of the cache; a kind without a readiness is ready.
+pub(in crate::cluster) fn judge_live(cache: &ObjectCache, live: &Object) -> Result<(), String> {
+    let name = &live.metadata().name;
+    match live {
+        Object::Deployment(found) => rollout(cache, live, found.status.observed_generation, &deployment(found)),
+        Object::StatefulSet(set) => rollout(cache, live, set.status.observed_generation, &stateful_set(set)),
+        Object::DaemonSet(set) => rollout(cache, live, set.status.observed_generation, &daemon_set(set)),
+        Object::Job(job) if job.status.conditions.is_true("Complete") => Ok(()),
+        Object::Job(_) => Err(starting(cache, live).unwrap_or_else(|| format!("Job {name} has not completed"))),
+        Object::PersistentVolumeClaim(claim) if claim.status.phase == "Bound" => Ok(()),
+        Object::PersistentVolumeClaim(_) => Err(format!("PersistentVolumeClaim {name} has no volume yet")),
+        Object::CustomResourceDefinition(crd) if crd.status.conditions.is_true("Established") => Ok(()),
+        Object::CustomResourceDefinition(_) => Err(format!("CRD {name} is not established")),
+        _ => Ok(()),
     }
-    let counts = match kind.as_str() {
-        "Deployment" => deployment(live),
-        "StatefulSet" => stateful_set(live),
-        _ => daemon_set(live),
-    };
-    if counts.is_ready() {
-        return Ok(());
-    }
-    // Of many pods the count tells more than any one of them.
-    let one = (counts.desired <= FEW).then(|| starting(cache, live)).flatten();
-    Err(one.unwrap_or_else(|| format!("{kind} {name}: {}", counts.describe())))
 }
 
 /// Readiness of a condition that an operator reports on its own resource.
 pub(super) fn judge_condition(cache: &ObjectCache, wanted: &WaitFor, namespace: &str) -> Result<(), String> {
     let WaitFor { kind, name, condition: wanted, .. } = wanted;
-    let Some(live) = cache.get(kind, namespace, name) else { return Err(format!("{kind} {name} is not there yet")) };
-    let Some(found) = condition(live, wanted) else {
+    let Some(Object::OperatorResource(live)) = cache.object(kind, namespace, name) else {
+        return Err(format!("{kind} {name} is not there yet"));
+    };
+    let conditions = &live.status.conditions;
+    let Some(found) = conditions.get(wanted) else {
         return Err(format!("the operator has not reported on {kind} {name}"));
     };
-    if number(found, "/observedGeneration") < number(live, "/metadata/generation") {
+    if found.observed_generation < live.metadata.generation {
         return Err(format!("the operator has not seen the change of {kind} {name}"));
     }
-    // A resource that the operator refuses goes on running as it was before.
-    if let Some(refused) = denied(live, "Reconciled") {
-        return Err(format!("{kind} {name} is not reconciled: {}", said(refused)));
+    // A resource that the operator rejects continues to run as before.
+    if let Some(rejected) = conditions.when_false("Reconciled") {
+        return Err(format!("{kind} {name} is not reconciled: {}", rejected.summary()));
     }
-    if text(found, "/status") == "True" {
+    if conditions.is_true(wanted) {
         return Ok(());
     }
-    // The operator's own StatefulSet stands in no manifest; its pods know the cause.
-    let why = cache.made_for(live).next().and_then(|set| starting(cache, set));
-    Err(why.unwrap_or_else(|| format!("{kind} {name} is not {wanted}: {}", said(found))))
-}
-
-/// A condition's reason and the first line of its message.
-pub(in crate::cluster) fn said(condition: &Value) -> String {
-    let (reason, message) = (text(condition, "/reason"), text(condition, "/message"));
-    let first = message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-    match (reason, first) {
-        ("", "") => "no reason given".into(),
-        ("", message) => message.into(),
-        (reason, "") => reason.into(),
-        (reason, message) => format!("{reason}: {message}"),
-    }
+    // The operator's own StatefulSet is in no manifest; the state of its pods explains more.
+    let why = cache.stateful_sets_of(live).next().and_then(|set| starting(cache, set));
+    Err(why.unwrap_or_else(|| format!("{kind} {name} is not {wanted}: {}", found.summary())))
 }
 
 struct Counts {
@@ -96,37 +83,44 @@ impl Counts {
     }
 }
 
-fn deployment(live: &Value) -> Counts {
-    Counts {
-        desired: live.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1),
-        updated: number(live, "/status/updatedReplicas"),
-        available: number(live, "/status/availableReplicas"),
-        old: (number(live, "/status/replicas") - number(live, "/status/updatedReplicas")).max(0),
+fn rollout(cache: &ObjectCache, live: &Object, observed_generation: i64, counts: &Counts) -> Result<(), String> {
+    let (kind, metadata) = (live.kind(), live.metadata());
+    let name = &metadata.name;
+    if observed_generation < metadata.generation {
+        return Err(format!("the controller has not seen the change of {kind} {name}"));
     }
-}
-
-fn stateful_set(live: &Value) -> Counts {
-    let desired = live.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
-    let rolling = text(live, "/spec/updateStrategy/type") != "OnDelete"
-        && number(live, "/spec/updateStrategy/rollingUpdate/partition") == 0;
-    let same_revision = text(live, "/status/currentRevision") == text(live, "/status/updateRevision");
-    let updated = if !rolling || same_revision { desired } else { number(live, "/status/updatedReplicas") };
-    let available = number(live, "/status/availableReplicas").min(number(live, "/status/readyReplicas"));
-    Counts { desired, updated, available, old: 0 }
-}
-
-fn daemon_set(live: &Value) -> Counts {
-    Counts {
-        desired: number(live, "/status/desiredNumberScheduled"),
-        updated: number(live, "/status/updatedNumberScheduled"),
-        available: number(live, "/status/numberAvailable"),
-        old: 0,
-    }
-}
-
-fn job(cache: &ObjectCache, live: &Value, name: &str) -> Result<(), String> {
-    if has_condition(live, "Complete") {
+    if counts.is_ready() {
         return Ok(());
     }
-    Err(starting(cache, live).unwrap_or_else(|| format!("Job {name} has not completed")))
+    let one = (counts.desired <= FEW).then(|| starting(cache, live)).flatten();
+    Err(one.unwrap_or_else(|| format!("{kind} {name}: {}", counts.describe())))
+}
+
+fn deployment(live: &Deployment) -> Counts {
+    let status = &live.status;
+    Counts {
+        desired: live.spec.replicas.unwrap_or(1),
+        updated: status.updated_replicas,
+        available: status.available_replicas,
+        old: (status.replicas - status.updated_replicas).max(0),
+    }
+}
+
+fn stateful_set(live: &StatefulSet) -> Counts {
+    let (strategy, status) = (&live.spec.update_strategy, &live.status);
+    let desired = live.spec.replicas.unwrap_or(1);
+    let rolling = strategy.kind != "OnDelete" && strategy.rolling_update.partition == 0;
+    let same_revision = status.current_revision == status.update_revision;
+    let updated = if !rolling || same_revision { desired } else { status.updated_replicas };
+    Counts { desired, updated, available: status.available_replicas.min(status.ready_replicas), old: 0 }
+}
+
+fn daemon_set(live: &DaemonSet) -> Counts {
+    let status = &live.status;
+    Counts {
+        desired: status.desired_number_scheduled,
+        updated: status.updated_number_scheduled,
+        available: status.number_available,
+        old: 0,
+    }
 }

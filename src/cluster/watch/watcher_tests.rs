@@ -95,7 +95,7 @@ fn quiet(_: &str, _: u32) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_watch_that_is_gone_lists_again() {
+async fn a_watch_that_has_expired_lists_again() {
     let watches = Arc::new(AtomicU32::new(0));
     let server = Server {
         list: |kind, before| match kind {
@@ -119,7 +119,7 @@ async fn a_watch_that_is_gone_lists_again() {
 }
 
 #[tokio::test]
-async fn a_watch_that_ends_is_taken_up_where_it_was() {
+async fn a_watch_that_ends_is_resumed_where_it_was() {
     let server = Server {
         list: |kind, _| if kind == "deployments" { list(&[deployment("5", 0)]) } else { list(&[]) },
         watch: |kind, before| match (kind, before) {
@@ -138,9 +138,9 @@ async fn a_watch_that_ends_is_taken_up_where_it_was() {
     assert_eq!(lists.load(Ordering::SeqCst), 1, "no list but the first");
 }
 
-/// Whoever may not see events still learns what is ready.
+/// Readiness needs no events.
 #[tokio::test]
-async fn a_kind_that_no_one_may_watch_hinders_nothing() {
+async fn a_kind_that_the_user_may_not_watch_only_explains_less() {
     let server = Server {
         list: |kind, before| match kind {
             "events" | "ingresses" => {
@@ -160,5 +160,5 @@ async fn a_kind_that_no_one_may_watch_hinders_nothing() {
     tracker.catch_up("web").await.unwrap();
     tracker.catch_up("web").await.unwrap();
     assert!(tracker.readiness("web").is_ready());
-    assert!(tracker.view.feed.away_since().is_none());
+    assert!(tracker.watched.store.unreachable_since().is_none());
 }

@@ -83,15 +83,14 @@ pub async fn operator_users(
     let (ingresses, services, balancers, resources) = futures::try_join!(
         cluster.list("networking.k8s.io/v1", "Ingress", None, None),
         cluster.found("v1", "Service", None),
-        cluster.load_balancers(),
+        cluster.load_balancers(TAILSCALE_CLASS),
         cluster.of_group(TAILSCALE_GROUP),
     )?;
     let of_ours = |found: &Found| found.namespace() == namespace && found.label(MANAGED_BY) == TAILWATCH;
     let ingresses = ingresses.iter().filter(|object| !of_ours(&Found::of(object)) && is_ingress_of_the_class(object));
     let mut users: Vec<ObjectRef> = ingresses.map(ObjectRef::of).collect();
     let marked = services.iter().filter(|found| is_marked(found)).map(Found::reference);
-    let of_the_class = balancers.iter().filter(|object| is_service_of_the_class(object)).map(ObjectRef::of);
-    let services: BTreeSet<ObjectRef> = marked.chain(of_the_class).collect();
+    let services: BTreeSet<ObjectRef> = marked.chain(balancers).collect();
     // The operator's own objects for its proxies are no users.
     users.extend(services.into_iter().filter(|service| service.namespace.as_deref() != Some(TAILSCALE_NAMESPACE)));
     let resources = resources.iter().filter(|found| release_of(found, rows).is_none() && !found.is_leaving());
@@ -102,10 +101,6 @@ pub async fn operator_users(
 fn is_ingress_of_the_class(ingress: &Value) -> bool {
     let class = ingress.pointer("/spec/ingressClassName").and_then(Value::as_str);
     class == Some(TAILSCALE_CLASS) || Found::of(ingress).annotation("kubernetes.io/ingress.class") == TAILSCALE_CLASS
-}
-
-fn is_service_of_the_class(service: &Value) -> bool {
-    service.pointer("/spec/loadBalancerClass").and_then(Value::as_str) == Some(TAILSCALE_CLASS)
 }
 
 /// Whether it has an annotation of the operator.
@@ -161,9 +156,6 @@ mod tests {
         assert!(ingress(json!({"name": "x"}), "tailscale"));
         assert!(ingress(json!({"annotations": {"kubernetes.io/ingress.class": "tailscale"}}), ""));
         assert!(!ingress(json!({"name": "x"}), "nginx"));
-        let service = |class: Value| is_service_of_the_class(&json!({"spec": {"loadBalancerClass": class}}));
-        assert!(service("tailscale".into()));
-        assert!(!service("other".into()) && !service(Value::Null));
         let marked = |key: &str| is_marked(&Found::of(&json!({"metadata": {"annotations": {key: "true"}}})));
         assert!(marked("tailscale.com/expose"));
         assert!(!marked("example.com/expose"));

@@ -1,0 +1,124 @@
+//! Pods and the statuses of their containers.
+
+use jiff::Timestamp;
+use serde::de::IgnoredAny;
+
+use crate::cluster::views::{Condition, Conditions, Metadata};
+
+views! {
+    Pod {
+        metadata: Metadata,
+        spec: PodSpec,
+        status: PodStatus,
+    }
+
+    PodSpec {
+        volumes: Vec<Volume>,
+    }
+
+    Volume {
+        persistent_volume_claim: ClaimVolume,
+    }
+
+    ClaimVolume {
+        claim_name: String,
+    }
+
+    PodStatus {
+        phase: String,
+        reason: String,
+        message: String,
+        conditions: Conditions,
+        init_container_statuses: Vec<ContainerStatus>,
+        container_statuses: Vec<ContainerStatus>,
+    }
+
+    ContainerStatus {
+        name: String,
+        image: String,
+        ready: bool,
+        restart_count: i64,
+        state: ContainerState,
+        last_state: ContainerState,
+    }
+
+    ContainerState {
+        waiting: Waiting,
+        running: Option<IgnoredAny>,
+        terminated: Option<Terminated>,
+    }
+
+    Waiting {
+        reason: String,
+        message: String,
+    }
+
+    Terminated {
+        reason: String,
+        message: String,
+        exit_code: i64,
+        finished_at: Option<Timestamp>,
+    }
+}
+
+impl Pod {
+    pub(in crate::cluster) fn is_ready(&self) -> bool {
+        self.status.conditions.is_true("Ready")
+    }
+
+    /// Neither terminating nor completed.
+    pub(in crate::cluster) fn is_expected(&self) -> bool {
+        self.metadata.deletion_timestamp.is_none() && self.status.phase != "Succeeded"
+    }
+
+    /// Statuses of its containers, those of the init containers first.
+    pub(in crate::cluster) fn containers(&self) -> impl Iterator<Item = &ContainerStatus> {
+        self.status.init_container_statuses.iter().chain(&self.status.container_statuses)
+    }
+
+    /// Names of the claims that it mounts.
+    pub(in crate::cluster) fn claims(&self) -> impl Iterator<Item = &str> {
+        let names = self.spec.volumes.iter().map(|volume| volume.persistent_volume_claim.claim_name.as_str());
+        names.filter(|name| !name.is_empty())
+    }
+
+    /// Kind and name of its workload. A Deployment owns its pods through a ReplicaSet with the name of the Deployment
+    /// and the hash of the pods' template.
+    pub(in crate::cluster) fn workload(&self) -> Option<(&str, &str)> {
+        let owner = self.metadata.owner_references.iter().find(|owner| owner.controller != Some(false))?;
+        if owner.kind != "ReplicaSet" {
+            return Some((&owner.kind, &owner.name));
+        }
+        let name = owner.name.strip_suffix(self.metadata.labels.template_hash.as_str())?.strip_suffix('-')?;
+        Some(("Deployment", name))
+    }
+
+    /// Drops all but the phase and the condition `Ready` of a pod that is ready: nearly all pods of a large cluster
+    /// are, and the rules that run during a watch skip them.
+    pub(in crate::cluster) fn prune(&mut self) {
+        if !self.is_ready() || self.metadata.deletion_timestamp.is_some() {
+            return;
+        }
+        let ready = Condition { kind: "Ready".into(), status: "True".into(), ..Condition::default() };
+        let conditions = Conditions(vec![ready]);
+        self.spec = PodSpec::default();
+        self.status = PodStatus { phase: "Running".into(), conditions, ..PodStatus::default() };
+    }
+}
+
+impl ContainerStatus {
+    pub(in crate::cluster) fn is_running(&self) -> bool {
+        self.state.running.is_some()
+    }
+
+    /// How it ended, now or the last time, if it is not ready.
+    pub(in crate::cluster) fn end(&self) -> Option<&Terminated> {
+        let end = self.state.terminated.as_ref().or(self.last_state.terminated.as_ref());
+        end.filter(|_| !self.ready)
+    }
+
+    /// The same, if it ended with an error.
+    pub(in crate::cluster) fn crash(&self) -> Option<&Terminated> {
+        self.end().filter(|end| end.exit_code != 0)
+    }
+}
