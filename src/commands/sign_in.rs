@@ -21,7 +21,7 @@ pub(super) async fn way(asked: LoginWay, port: u16) -> Result<LoginFlow, Error> 
         LoginWay::Device => Ok(LoginFlow::Device),
         LoginWay::Browser => Loopback::bind(port).await.map(LoginFlow::Browser).map_err(|error| Error::Usage {
             message: format!("cannot listen on 127.0.0.1:{port} for the browser: {error}"),
-            hint: Some(login::port_taken_hint(port)),
+            hint: Some(login::port_in_use_hint(port)),
         }),
     }
 }
@@ -47,7 +47,7 @@ impl Walk<'_> {
                 open_browser(address, self.environment);
             }
         };
-        let checks = login::walk(self.settings, &client, way, invite).await;
+        let checks = login::sign_in(self.settings, &client, way, invite).await;
         self.write_down(&checks).await;
         Ok(checks)
     }

@@ -89,13 +89,19 @@ fn row<'a>(checks: &'a Value, id: &str) -> &'a Value {
     checks.iter().find(|check| check["id"] == id).unwrap_or_else(|| panic!("no {id}: {checks:#?}"))
 }
 
-/// Not only whether somebody would be let in, but why not, in words and with what to do.
+/// Each denial has its reason and a next step.
 #[test]
-fn who_signs_in_is_reported_whether_the_oauth2_proxy_would_open_and_why_not() {
+fn a_sign_in_reports_whether_oauth2_proxy_admits_the_user_and_why_not() {
     let sandbox = Sandbox::up(&["--nodes", "1"]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     for (who, id, verdict, detail, hint) in [
-        ("member@acme.example", "login-admitted", "pass", "you would be let in as monitoring-admins", ""),
+        (
+            "member@acme.example",
+            "login-admitted",
+            "pass",
+            "you are in monitoring-admins, which oauth2-proxy admits",
+            "",
+        ),
         (
             "outsider@acme.example",
             "login-admitted",
@@ -114,10 +120,10 @@ fn who_signs_in_is_reported_whether_the_oauth2_proxy_would_open_and_why_not() {
     ] {
         let walk = Walk::begin(&sandbox, &["--login", "--login-port", &free_port()]);
         let page = Browser::new(&sandbox).open_as(who, walk.address());
-        let let_in = verdict == "pass";
-        let title = if let_in { "You would be let in" } else { "You would not be let in" };
+        let is_admitted = verdict == "pass";
+        let title = if is_admitted { "oauth2-proxy would admit you" } else { "oauth2-proxy would not admit you" };
         assert!(page.status == 200 && page.body.contains(title), "{who}: {page:?}");
-        let checks = walk.ended_with(if let_in { 0 } else { 6 });
+        let checks = walk.ended_with(if is_admitted { 0 } else { 6 });
         let reported = row(&checks, id);
         assert!(
             reported["verdict"] == verdict && reported["detail"].as_str().unwrap().contains(detail),
@@ -125,7 +131,7 @@ fn who_signs_in_is_reported_whether_the_oauth2_proxy_would_open_and_why_not() {
         );
         assert!(reported["hint"].as_str().unwrap_or_default().contains(hint), "{who}: {reported:#}");
         let failed = checks.as_array().unwrap().iter().filter(|check| check["verdict"] == "fail").count();
-        assert_eq!(failed, usize::from(!let_in), "{who}: {checks:#}");
+        assert_eq!(failed, usize::from(!is_admitted), "{who}: {checks:#}");
     }
     a_code_typed_on_another_device_reports_the_same(&sandbox);
     a_secret_that_the_issuer_refuses_is_named(&sandbox);
@@ -136,7 +142,7 @@ fn who_signs_in_is_reported_whether_the_oauth2_proxy_would_open_and_why_not() {
 
 fn a_code_typed_on_another_device_reports_the_same(sandbox: &Sandbox) {
     for (action, code, id, detail) in [
-        ("confirm", 0, "login-admitted", "you would be let in as infra-admins"),
+        ("confirm", 0, "login-admitted", "you are in infra-admins, which oauth2-proxy admits"),
         ("deny", 6, "login-token", "the sign-in was denied"),
     ] {
         let walk = Walk::begin(sandbox, &["--login=device"]);
@@ -167,17 +173,14 @@ fn only_the_browser_that_was_sent_there_counts_and_nothing_of_it_is_kept(sandbox
     let files = ["--log-file", log, "--junit", junit, "--html", html];
     let walk = Walk::begin(sandbox, &[&["--login", "--login-port", &port], files.as_slice()].concat());
     let browser = Browser::new(sandbox);
-    let unmanaged_release = browser.open(&format!("http://127.0.0.1:{port}/callback?state=guessed&code=stolen"), &[]);
-    assert!(
-        unmanaged_release.status == 400 && unmanaged_release.body.contains("not the sign-in"),
-        "{unmanaged_release:?}"
-    );
+    let forged = browser.open(&format!("http://127.0.0.1:{port}/callback?state=guessed&code=stolen"), &[]);
+    assert!(forged.status == 400 && forged.body.contains("does not belong to the current sign-in"), "{forged:?}");
     let page = browser.open_as("member@acme.example", walk.address());
     let code = page.url.split(['?', '&']).find_map(|part| part.strip_prefix("code=")).unwrap().to_owned();
     let mut said = walk.ended_with(0).to_string();
     for path in written {
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains("login-admitted") || text.contains("you would be let in"), "{}", path.display());
+        assert!(text.contains("login-admitted") || text.contains("which oauth2-proxy admits"), "{}", path.display());
         said += &text;
     }
     // Every JSON Web Token begins so.

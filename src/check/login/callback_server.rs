@@ -1,4 +1,4 @@
-//! The loopback address to which the issuer sends the browser back (RFC 8252, section 7.3): 127.0.0.1 only, one path.
+//! The loopback redirect address for the browser (RFC 8252, section 7.3): 127.0.0.1 only, one path.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,72 +12,72 @@ use tokio::time::timeout;
 use crate::check::login::result_page;
 
 const PATH: &str = "/callback";
-/// How long a browser may take to write a request, or to read an answer.
+/// How long a browser may take to send a request, or to read an answer.
 const EXCHANGE: Duration = Duration::from_secs(10);
-/// Longer than any authorization code.
-const LONGEST: usize = 32 * 1024;
+/// Bytes of a request's head; longer than any authorization code.
+const MAX_HEAD: usize = 32 * 1024;
 
-/// A listener that waits for the browser.
+/// A listener for the browser's callback.
 #[derive(Debug)]
 pub struct Loopback {
     listener: TcpListener,
     port: u16,
 }
 
-/// The address that the issuer is reported, for a port.
+/// The redirect URI for a port.
 pub fn address(port: u16) -> String {
     format!("http://127.0.0.1:{port}{PATH}")
 }
 
 impl Loopback {
-    /// Takes the port; 0 takes any that is free.
+    /// Listens on the port; 0 is any free one.
     pub async fn bind(port: u16) -> io::Result<Loopback> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let port = listener.local_addr()?.port();
         Ok(Loopback { listener, port })
     }
 
-    /// The address that the issuer is reported.
+    /// The redirect URI.
     pub fn callback(&self) -> String {
         address(self.port)
     }
 
-    /// Waits for the one call that has this state. A browser opens connections ahead, so that none may hold back the
-    /// others; what else calls is answered and forgotten.
-    pub(super) async fn called(&self, state: &str) -> Caller {
+    /// Waits for the request with this state and answers all others. Connections are read in parallel: a browser opens
+    /// some without sending a request.
+    pub(super) async fn callback_request(&self, state: &str) -> Callback {
         let mut open = JoinSet::new();
         loop {
-            let caller = tokio::select! {
+            let callback = tokio::select! {
                 accepted = self.listener.accept() => {
                     if let Ok((stream, _)) = accepted {
                         let state = state.to_owned();
-                        open.spawn(async move { judged(Request::read(stream).await?, &state).await });
+                        open.spawn(async move { with_state(Request::read(stream).await?, &state).await });
                     }
                     continue;
                 }
-                Some(caller) = open.join_next() => caller,
+                Some(callback) = open.join_next() => callback,
             };
-            if let Ok(Some(caller)) = caller {
-                return caller;
+            if let Ok(Some(callback)) = callback {
+                return callback;
             }
         }
     }
 }
 
-/// Hands out the call that was waited for and answers any other.
-async fn judged(request: Request, state: &str) -> Option<Caller> {
+/// The request if it has the state; otherwise answers it.
+async fn with_state(request: Request, state: &str) -> Option<Callback> {
     let Request { stream, target } = request;
     let url = url::Url::parse("http://127.0.0.1").ok()?.join(&target).ok()?;
-    let mut unmanaged_release = Caller { stream, query: url.query_pairs().into_owned().collect() };
+    let mut callback = Callback { stream, query: url.query_pairs().into_owned().collect() };
     if url.path() != PATH {
-        unmanaged_release.respond("404 Not Found", "").await;
+        callback.respond("404 Not Found", "").await;
         return None;
     }
-    if unmanaged_release.get("state") != Some(state) {
-        unmanaged_release.respond("400 Bad Request", &result_page::unmanaged_release()).await;
+    if callback.get("state") != Some(state) {
+        callback.respond("400 Bad Request", &result_page::wrong_state()).await;
         return None;
     }
-    Some(unmanaged_release)
+    Some(callback)
 }
 
 struct Request {
@@ -87,13 +87,13 @@ struct Request {
 }
 
 impl Request {
-    /// Only the head of a GET is read; anything else is no call of a browser that comes back.
+    /// Reads the head of a GET and answers any other method with 405.
     async fn read(mut stream: TcpStream) -> Option<Request> {
         let head = timeout(EXCHANGE, head(&mut stream)).await.ok()??;
-        let mut words = head.lines().next()?.split(' ');
-        let (method, target) = (words.next()?, words.next()?);
+        let mut parts = head.lines().next()?.split(' ');
+        let (method, target) = (parts.next()?, parts.next()?);
         if method != "GET" || !target.starts_with('/') {
-            Caller { stream, query: HashMap::new() }.respond("405 Method Not Allowed", "").await;
+            Callback { stream, query: HashMap::new() }.respond("405 Method Not Allowed", "").await;
             return None;
         }
         Some(Request { target: target.to_owned(), stream })
@@ -103,25 +103,25 @@ impl Request {
 async fn head(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     while !bytes.windows(4).any(|end| end == b"\r\n\r\n") {
-        if bytes.len() > LONGEST || stream.read_buf(&mut bytes).await.ok()? == 0 {
+        if bytes.len() > MAX_HEAD || stream.read_buf(&mut bytes).await.ok()? == 0 {
             return None;
         }
     }
     String::from_utf8(bytes).ok()
 }
 
-/// The browser that came back; it waits for its page.
-pub(super) struct Caller {
+/// The browser's callback request, which waits for its page.
+pub(super) struct Callback {
     stream: TcpStream,
     query: HashMap<String, String>,
 }
 
-impl Caller {
+impl Callback {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str)
     }
 
-    /// Shows the page. A browser that was closed in the meantime misses nothing that is not told elsewhere.
+    /// Sends the page. A closed browser is no error: the report has the same verdicts.
     pub(super) async fn answer(mut self, page: &str) {
         self.respond("200 OK", page).await;
     }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_call_with_the_state_ends_the_wait() {
+    async fn only_the_request_with_the_state_ends_the_wait() {
         let loopback = Loopback::bind(0).await.unwrap();
         let port = loopback.port;
         assert_eq!(loopback.callback(), format!("http://127.0.0.1:{port}/callback"));
@@ -171,9 +171,9 @@ mod tests {
             }
             answers
         });
-        let caller = loopback.called("right").await;
-        assert_eq!((caller.get("code"), caller.get("error")), (Some("a b"), None));
-        caller.answer("<p>found</p>").await;
+        let callback = loopback.callback_request("right").await;
+        assert_eq!((callback.get("code"), callback.get("error")), (Some("a b"), None));
+        callback.answer("<p>found</p>").await;
         let answers = browser.await.unwrap();
         for (answer, part) in answers.iter().zip([" 404 ", " 405 ", " 400 ", " 200 "]) {
             assert!(answer.lines().next().unwrap().contains(part), "{answer}");

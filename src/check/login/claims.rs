@@ -1,20 +1,20 @@
-//! What a token and the issuer's userinfo say of a person, read as oauth2-proxy reads it
+//! A user's claims from the id token and the userinfo, read as oauth2-proxy reads them
 //! (pkg/providers/util/claim_extractor.go).
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// Claims of a verified id token, and of the userinfo that is asked where the token lacks one.
+/// Claims of a verified id token, and of the userinfo if the token lacks one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claims {
     pub(super) token: Map<String, Value>,
-    /// `None`: not asked.
+    /// `None`: not requested.
     pub(super) userinfo: Option<Result<Map<String, Value>, String>>,
 }
 
 impl Claims {
-    /// The id token first; absent or null there, the userinfo.
+    /// From the id token; if absent or null there, from the userinfo.
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
         in_map(&self.token, name).or_else(|| in_map(self.userinfo()?, name))
     }
@@ -27,12 +27,12 @@ impl Claims {
         self.userinfo.as_ref()?.as_ref().ok()
     }
 
-    /// Whether the token alone answers everything that oauth2-proxy asks.
+    /// Whether the token has every claim that oauth2-proxy reads.
     pub(super) fn token_suffices(&self, groups_claim: &str) -> bool {
         [groups_claim, "email", "email_verified"].iter().all(|name| in_map(&self.token, name).is_some())
     }
 
-    /// Claims of one name each that hold texts, with these; what every token has is left out.
+    /// Claims with a text or a list of texts, without the registered ones.
     pub(super) fn lists(&self) -> BTreeMap<&str, Vec<String>> {
         let all = self.userinfo().into_iter().flatten().chain(&self.token);
         let reported = all.filter(|(name, _)| !REGISTERED.contains(&name.as_str()));
@@ -40,7 +40,7 @@ impl Claims {
     }
 }
 
-/// Claims that name a person, a client or a time, and never groups (OpenID Connect Core, sections 2 and 5.1).
+/// Registered claims, which never contain groups (OpenID Connect Core, sections 2 and 5.1).
 const REGISTERED: [&str; 31] = [
     "iss",
     "sub",
@@ -75,7 +75,7 @@ const REGISTERED: [&str; 31] = [
     "scope",
 ];
 
-/// By its whole name; only where no claim has that, dots are a path.
+/// By its whole name; if no claim has it, dots are a path.
 fn in_map<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     let by_path = || {
         let mut parts = name.split('.');

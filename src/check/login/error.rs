@@ -1,39 +1,39 @@
-//! Why no token came. The text is the detail of the row `login-token`.
+//! Errors of the sign-in. The text is the detail of the check `login-token`.
 
 use crate::check::login::callback_server;
 use crate::config::Settings;
 use crate::event::Hop;
 
-/// Why no token came that can be judged.
+/// Why the sign-in returned no valid token.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// The issuer did not answer, or with nothing that is of use.
+    /// The issuer did not answer, or not with a valid answer.
     #[error("cannot {what}: {why}")]
     Provider {
-        /// What was asked of it.
+        /// The request, as an infinitive.
         what: &'static str,
-        /// Every cause, the outermost first.
+        /// All causes, the outermost first.
         why: String,
     },
-    /// The discovery document is another issuer's.
-    #[error("the discovery document does not fit the issuer: {0}")]
+    /// The `issuer` of the discovery document is another one.
+    #[error("the discovery document does not match the issuer: {0}")]
     Issuer(String),
-    /// The issuer does not offer what the walk needs.
+    /// The issuer has no device authorization endpoint.
     #[error("the issuer offers no device flow")]
     NoDeviceFlow,
-    /// The issuer refuses to begin or end a sign-in for this client.
-    #[error("the issuer refuses the client: {0}")]
-    Refused(String),
-    /// The client secret is not the client's.
+    /// The issuer rejects an authorization or token request of this client.
+    #[error("the issuer rejects the client: {0}")]
+    Rejected(String),
+    /// The client secret is wrong.
     #[error("the issuer does not accept the client secret: {0}")]
     Secret(String),
-    /// The person, or an Action, said no.
+    /// The user, or an Action, denied the sign-in.
     #[error("the sign-in was denied: {0}")]
     Denied(String),
-    /// Nobody came back in the browser.
+    /// No user signed in within the timeout.
     #[error("no sign-in within {} minutes", super::TIMEOUT.as_secs() / 60)]
-    Nobody {
-        /// The address that the issuer was reported.
+    Timeout {
+        /// The redirect URI; `None` in the device flow.
         callback: Option<String>,
     },
     /// The token does not verify.
@@ -42,10 +42,10 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    /// The hop that is broken; of people who do not come, or say no, none is.
+    /// The broken hop; none if the user did not sign in or denied it.
     pub fn hop(&self) -> Option<Hop> {
         match self {
-            LoginError::Denied(_) | LoginError::Nobody { .. } | LoginError::NoDeviceFlow => None,
+            LoginError::Denied(_) | LoginError::Timeout { .. } | LoginError::NoDeviceFlow => None,
             _ => Some(Hop::Oauth2ProxyIssuer),
         }
     }
@@ -66,36 +66,36 @@ impl LoginError {
             LoginError::NoDeviceFlow => {
                 "leave =device out: `tailwatch verify --login` signs in with the browser of this machine".into()
             }
-            LoginError::Refused(_) => format!(
-                "look at the application {client} in Auth0: the grant types Authorization Code and, for --login=device, \
+            LoginError::Rejected(_) => format!(
+                "check the application {client} in Auth0: the grant types Authorization Code and, for --login=device, \
                  Device Code must be on under Advanced Settings, and the connection under Connections"
             ),
             LoginError::Secret(_) => format!(
                 "copy the secret of the application {client} from Auth0, then run `tailwatch install --ask-secrets`"
             ),
             LoginError::Denied(_) => {
-                "sign in again and agree, or look in Auth0 under Monitoring > Logs which Action denied it".into()
+                "sign in again and agree, or see in Auth0 under Monitoring > Logs which Action denied it".into()
             }
-            LoginError::Nobody { callback: Some(callback) } => format!(
+            LoginError::Timeout { callback: Some(callback) } => format!(
                 "if Auth0 showed `Callback URL mismatch`, add {callback} to the Allowed Callback URLs of the \
-                 application {client} and save; --login-port takes another port. Where the browser is on another \
+                 application {client} and save; --login-port selects another port. If the browser is on another \
                  machine, use --login=device"
             ),
-            LoginError::Nobody { callback: None } => {
+            LoginError::Timeout { callback: None } => {
                 "run the command again, and type the code before it expires".into()
             }
-            LoginError::Token(_) => "look at the clock of this machine, and compare auth0.issuer and auth0.clientId \
+            LoginError::Token(_) => "check the clock of this machine, and compare auth0.issuer and auth0.clientId \
                                      with the application in Auth0"
                 .into(),
         }
     }
 }
 
-/// The sentence for a port that someone else has.
-pub fn port_taken_hint(port: u16) -> String {
+/// The hint for a port that is in use.
+pub fn port_in_use_hint(port: u16) -> String {
     let other = port.checked_add(1).unwrap_or(port - 1);
     format!(
-        "name another with --login-port {other}, and add {} to the Allowed Callback URLs",
+        "select another port with --login-port {other}, and add {} to the Allowed Callback URLs",
         callback_server::address(other)
     )
 }

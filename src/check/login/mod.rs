@@ -1,5 +1,5 @@
-//! The sign-in walk: signs a person in as oauth2-proxy would and judges the token. Tokens live in memory only, and only
-//! until they are judged; nothing here is stored, printed or sent to anybody but the issuer.
+//! The sign-in of `verify --login`: signs a user in as oauth2-proxy would and evaluates the token. Tokens are kept in
+//! memory until then; they are not stored, printed or sent to anyone but the issuer.
 
 mod browser_flow;
 mod callback_server;
@@ -17,44 +17,44 @@ use crate::event::{CheckResult, SignIn};
 use crate::stack::OidcClient;
 
 pub use callback_server::Loopback;
-pub use error::{LoginError, port_taken_hint};
+pub use error::{LoginError, port_in_use_hint};
 pub use rules::{ids, statements};
 
-/// How long somebody may take to sign in.
+/// How long the user may take to sign in.
 pub const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How somebody signs in.
+/// How the user signs in.
 #[derive(Debug)]
 pub enum LoginFlow {
-    /// In the browser of this machine, which then calls the loopback address.
+    /// In a browser on this machine, which then requests the loopback address.
     Browser(Loopback),
-    /// Anywhere, with a code to type.
+    /// On any device, with a code to type.
     Device,
 }
 
-/// Lets somebody sign in (`invite` is called once with where) and tells by a verdict for each row whether oauth2-proxy
-/// would let that person in. Ends within [`TIMEOUT`] and a few requests.
-pub async fn walk(
+/// Signs a user in (`prompt` gets the address once) and returns a verdict for each row: whether oauth2-proxy would admit
+/// this user. Ends within [`TIMEOUT`] and a few requests.
+pub async fn sign_in(
     settings: &Settings,
     oidc: &OidcClient,
-    way: LoginFlow,
-    invite: impl FnOnce(&SignIn),
+    flow: LoginFlow,
+    prompt: impl FnOnce(&SignIn),
 ) -> Vec<CheckResult> {
     let started = Instant::now();
     let client = oidc_client::Client { settings, oidc };
-    match way {
-        LoginFlow::Device => match device_flow::walk(&client, invite).await {
-            Ok(claims) => rules::judged(&claims, settings, started.elapsed()),
+    match flow {
+        LoginFlow::Device => match device_flow::sign_in(&client, prompt).await {
+            Ok(claims) => rules::verdicts(&claims, settings, started.elapsed()),
             Err(error) => rules::failed(&error, settings, started.elapsed()),
         },
         LoginFlow::Browser(loopback) => {
-            let (walked, caller) = browser_flow::walk(&client, loopback, invite).await;
-            let checks = match walked {
-                Ok(claims) => rules::judged(&claims, settings, started.elapsed()),
+            let (claims, callback) = browser_flow::sign_in(&client, loopback, prompt).await;
+            let checks = match claims {
+                Ok(claims) => rules::verdicts(&claims, settings, started.elapsed()),
                 Err(error) => rules::failed(&error, settings, started.elapsed()),
             };
-            if let Some(caller) = caller {
-                caller.answer(&result_page::of(&checks)).await;
+            if let Some(callback) = callback {
+                callback.answer(&result_page::of(&checks)).await;
             }
             checks
         }

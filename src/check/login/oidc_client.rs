@@ -1,4 +1,4 @@
-//! The issuer, by the crate openidconnect: discovery, code and token exchange, verification, userinfo.
+//! Requests to the issuer with the crate openidconnect: discovery, code and token exchange, verification, userinfo.
 
 use std::time::Duration;
 
@@ -24,19 +24,19 @@ use crate::check::login::claims::Claims;
 use crate::config::Settings;
 use crate::stack;
 
-/// As the configuration of oauth2-proxy has them: the groups come without a scope of their own.
+/// The scopes in the configuration of oauth2-proxy; the groups need no scope.
 pub(super) const SCOPES: [&str; 2] = ["profile", "email"];
 /// How long one answer of the issuer may take.
 const EXCHANGE: Duration = Duration::from_secs(20);
 
-/// Who asks for a sign-in.
+/// The OIDC client, and the answers.
 pub(super) struct Client<'a> {
     pub(super) settings: &'a Settings,
-    /// Who asks, and the only issuer that is asked.
+    /// The client, bound to its issuer.
     pub(super) oidc: &'a stack::OidcClient,
 }
 
-/// What the crate leaves out of the discovery document.
+/// A field of the discovery document that the crate does not have.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct DeviceEndpoint {
     device_authorization_endpoint: Option<DeviceAuthorizationUrl>,
@@ -62,13 +62,13 @@ type Metadata = ProviderMetadata<
 pub(super) type OidcClient =
     CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
 
-/// Every claim that the crate has no field for.
+/// The claims that the crate has no field for.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Others(Map<String, Value>);
 
 impl AdditionalClaims for Others {}
 
-/// The issuer as it describes itself.
+/// The issuer's metadata, and the client.
 pub(super) struct Provider {
     metadata: Metadata,
     client_id: ClientId,
@@ -77,14 +77,14 @@ pub(super) struct Provider {
 }
 
 impl Client<'_> {
-    /// Reads the discovery document, which must be the asked issuer's, and its keys.
+    /// Reads the discovery document, which must have the configured issuer, and its keys.
     pub(super) async fn discover(&self) -> Result<Provider, LoginError> {
         let what = "read the discovery document";
         let http = https_client::client(EXCHANGE).map_err(|why| LoginError::Provider { what, why })?;
         let issuer = IssuerUrl::new(self.oidc.issuer().to_string())
             .map_err(|error| LoginError::Provider { what, why: with_causes(&error) })?;
-        let asked = Metadata::discover_async(issuer, &|request| send(&http, request)).await;
-        let metadata = asked.map_err(|error| match error {
+        let discovered = Metadata::discover_async(issuer, &|request| send(&http, request)).await;
+        let metadata = discovered.map_err(|error| match error {
             DiscoveryError::Validation(why) => LoginError::Issuer(why),
             other => LoginError::Provider { what, why: with_causes(&other) },
         })?;
@@ -93,23 +93,23 @@ impl Client<'_> {
     }
 }
 
-/// Which answer of the token endpoint.
+/// The expected nonce of an id token.
 pub(super) enum Expected<'a> {
-    /// The token of the sign-in with this nonce.
+    /// The nonce of the authorization request.
     Nonce(&'a Nonce),
-    /// The device flow knows no nonce; the device code binds the token to this walk.
+    /// The device flow has no nonce; the device code binds the token to this sign-in.
     AnyNonce,
 }
 
 impl Provider {
-    /// A client that proves itself in this way.
+    /// A client with this authentication method.
     pub(super) fn client(&self, auth: AuthType) -> OidcClient {
         let secret = Some(self.secret.clone());
         CoreClient::from_provider_metadata(self.metadata.clone(), self.client_id.clone(), secret).set_auth_type(auth)
     }
 
-    /// How the client may prove itself, the usual way first; an issuer that says nothing takes the header
-    /// (OpenID Connect Discovery, section 3).
+    /// The issuer's client authentication methods, the header first; it is the default (OpenID Connect Discovery,
+    /// section 3).
     pub(super) fn auth_types(&self) -> Vec<AuthType> {
         let offered = self.metadata.token_endpoint_auth_methods_supported();
         let offers = |method: CoreClientAuthMethod| offered.is_none_or(|methods| methods.contains(&method));
@@ -127,13 +127,13 @@ impl Provider {
         self.metadata.additional_metadata().device_authorization_endpoint.clone()
     }
 
-    /// One request, for the crate.
+    /// Sends one request of the crate.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
         send(&self.http, request).await
     }
 
-    /// Verifies signature, issuer, audience, expiry and nonce, and asks the userinfo where oauth2-proxy would. What is
-    /// returned has no token in it.
+    /// Verifies signature, issuer, audience, expiry and nonce, and requests the userinfo if oauth2-proxy would. The
+    /// result contains no token.
     pub(super) async fn claims(
         &self,
         answer: &CoreTokenResponse,
@@ -143,7 +143,7 @@ impl Provider {
         let client = self.client(AuthType::BasicAuth);
         let missing = || LoginError::Token("the issuer sent no id token".into());
         let token = answer.id_token().ok_or_else(missing)?;
-        // oauth2-proxy is content where the client is one of several audiences.
+        // oauth2-proxy accepts other audiences beside the client's.
         let verifier = client.id_token_verifier().set_other_audience_verifier_fn(|_| true);
         let verified = match expected {
             Expected::Nonce(nonce) => token.claims(&verifier, nonce),
@@ -173,7 +173,7 @@ impl Provider {
     }
 }
 
-/// Every claim of a token that was verified.
+/// All claims of a verified token.
 fn payload(token: &CoreIdToken) -> Result<Map<String, Value>, LoginError> {
     let unreadable = || LoginError::Token("its claims are no JSON object".into());
     let text = token.to_string();
@@ -182,13 +182,13 @@ fn payload(token: &CoreIdToken) -> Result<Map<String, Value>, LoginError> {
     serde_json::from_slice(&bytes).map_err(|_| unreadable())
 }
 
-/// What the issuer answers with an error code, sorted by who can mend it. Auth0 answers a wrong secret with
-/// `access_denied: Unauthorized`, which is no person's refusal when a token is exchanged.
-pub(super) fn refusal(answer: &StandardErrorResponse<CoreErrorResponseType>) -> LoginError {
+/// An error answer of the token endpoint. For a wrong secret, Auth0 returns `access_denied: Unauthorized`; only at the
+/// authorization endpoint does this code mean that the user denied.
+pub(super) fn token_error(answer: &StandardErrorResponse<CoreErrorResponseType>) -> LoginError {
     let reported = reported(answer.error().as_ref(), answer.error_description().map(String::as_str));
     match answer.error().as_ref() {
         "invalid_client" | "access_denied" => LoginError::Secret(reported),
-        _ => LoginError::Refused(reported),
+        _ => LoginError::Rejected(reported),
     }
 }
 

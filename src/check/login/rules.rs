@@ -1,4 +1,4 @@
-//! The rows of the sign-in walk: what oauth2-proxy would do with this person, and why. Pure.
+//! The checks of a sign-in: whether oauth2-proxy would admit this user, and why. Pure.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use crate::event::{CheckResult, Hop, Verdict};
 struct Row {
     id: &'static str,
     statement: &'static str,
-    /// Rows that must pass before this one says anything.
+    /// Rows that must pass; otherwise this one is skipped.
     needs: &'static [&'static str],
     docs: Option<&'static str>,
     judge: fn(&Claims, &Settings) -> Judgement,
 }
 
-/// What was found, and for a statement that is false the next step.
+/// The measured detail, and the next step if the statement is false.
 struct Judgement {
     detail: String,
     hint: Option<String>,
-    /// The hop that is broken; a person who is rightly turned away breaks none.
+    /// The broken hop; none if oauth2-proxy correctly denies access.
     hop: Option<Hop>,
 }
 
 impl Judgement {
-    fn blames(self, hop: Option<Hop>) -> Judgement {
+    fn at_hop(self, hop: Option<Hop>) -> Judgement {
         Judgement { hop, ..self }
     }
 }
@@ -44,14 +44,14 @@ const GROUP: &str = "sign-in";
 static ROWS: &[Row] = &[
     Row {
         id: "login-token",
-        statement: "the issuer signs people in",
+        statement: "the issuer completes a sign-in",
         needs: &[],
         docs: Some("https://auth0.com/docs/get-started/applications/application-settings"),
         judge: token,
     },
     Row {
         id: "login-email",
-        statement: "the person's e-mail address is verified",
+        statement: "the user's e-mail address is verified",
         needs: &["login-token"],
         docs: Some("https://auth0.com/docs/manage-users/user-accounts/verify-emails"),
         judge: email,
@@ -65,7 +65,7 @@ static ROWS: &[Row] = &[
     },
     Row {
         id: "login-admitted",
-        statement: "the person is in an allowed group",
+        statement: "the user is in an allowed group",
         needs: &["login-email", "login-groups"],
         docs: Some("https://auth0.com/docs/manage-users/access-control/rbac"),
         judge: admitted,
@@ -82,19 +82,19 @@ pub fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
     ROWS.iter().map(|row| (row.id, row.statement))
 }
 
-/// Every row's verdict over the claims.
-pub(super) fn judged(claims: &Claims, settings: &Settings, took: Duration) -> Vec<CheckResult> {
+/// The verdict of every row for these claims.
+pub(super) fn verdicts(claims: &Claims, settings: &Settings, took: Duration) -> Vec<CheckResult> {
     let first = |row: &Row| (row.judge)(claims, settings);
-    verdicts(first, took)
+    evaluate(first, took)
 }
 
-/// The same where no token came.
+/// The verdicts of a sign-in without a valid token.
 pub(super) fn failed(error: &LoginError, settings: &Settings, took: Duration) -> Vec<CheckResult> {
-    verdicts(|_| fail(error.to_string(), error.hint(settings)).blames(error.hop()), took)
+    evaluate(|_| fail(error.to_string(), error.hint(settings)).at_hop(error.hop()), took)
 }
 
-/// Row by row; one whose needs did not pass is skipped.
-fn verdicts(judge: impl Fn(&Row) -> Judgement, took: Duration) -> Vec<CheckResult> {
+/// Evaluates the rows in order; skips a row if one of its needs did not pass.
+fn evaluate(judge: impl Fn(&Row) -> Judgement, took: Duration) -> Vec<CheckResult> {
     let mut checks: Vec<CheckResult> = Vec::new();
     for row in ROWS {
         let stopped = |need: &&&str| checks.iter().any(|check| check.id == **need && check.verdict != Verdict::Pass);
@@ -120,29 +120,31 @@ fn verdicts(judge: impl Fn(&Row) -> Judgement, took: Duration) -> Vec<CheckResul
     checks
 }
 
-/// That it verified is why there are claims at all.
+/// Passes always: there are claims only of a verified token.
 fn token(claims: &Claims, settings: &Settings) -> Judgement {
     let audience = claims.token.get("aud").map(texts).unwrap_or_default();
     pass(format!("{}, for {}", settings.auth0.issuer, audience.join(", ")))
 }
 
-/// oauth2-proxy (providers/provider_data.go) asks for an address, and refuses one that is said to be unverified; one
-/// of which nothing is said it takes.
+/// oauth2-proxy (providers/provider_data.go) requires an address and rejects one with `email_verified` false; it accepts
+/// an address without this claim.
 fn email(claims: &Claims, _: &Settings) -> Judgement {
     let Some(address) = claims.text("email") else {
         return fail(
             format!("neither the token nor the userinfo has an e-mail address{}", userinfo_failure(claims)),
-            "oauth2-proxy answers 500 to people without an address; sign in with a connection that has one, and look \
-             in Auth0 at the user's profile"
+            "oauth2-proxy answers 500 to users without an address; sign in with a connection that has one, and check \
+             the user's profile in Auth0"
                 .into(),
         );
     };
     match claims.get("email_verified").map(|value| value.as_bool().or_else(|| value.as_str()?.parse().ok())) {
         Some(Some(true)) => pass(format!("{address} is verified")),
-        None => pass(format!("the issuer does not say whether {address} is verified, and oauth2-proxy takes that")),
+        None => pass(format!("the issuer does not say whether {address} is verified; oauth2-proxy accepts that")),
         Some(_) => fail(
-            format!("{address} is not verified, and oauth2-proxy answers 500 to it"),
-            format!("let the person verify {address}: in Auth0 under User Management > Users, Send Verification Email"),
+            format!("{address} is not verified; oauth2-proxy answers 500"),
+            format!(
+                "ask the user to verify {address}: in Auth0 under User Management > Users, Send Verification Email"
+            ),
         ),
     }
 }
@@ -152,48 +154,48 @@ fn groups(claims: &Claims, settings: &Settings) -> Judgement {
     if let Some(value) = claims.get(claim) {
         return pass(match texts(value) {
             groups if groups.is_empty() => format!("{claim} is empty"),
-            groups => format!("{claim} names {}", several(&groups)),
+            groups => format!("{claim} is {}", several(&groups)),
         });
     }
     let mut detail = format!("there is no claim {claim}{}", userinfo_failure(claims));
     let mut hint = String::new();
-    if let Some(Instead { name, groups }) = instead(claims, settings) {
-        detail += &format!("; there is {name}, with {}", several(&groups));
+    if let Some(Alternative { name, groups }) = alternative(claims, settings) {
+        detail += &format!("; the token has {name}: {}", several(&groups));
         if !RESTRICTED.contains(&name.as_str()) {
-            hint = format!("set auth0.groupsClaim to {name} if that is the one; otherwise ");
+            hint = format!("set auth0.groupsClaim to {name} if it has the groups; otherwise ");
         }
     }
-    fail(detail, hint + &action(claim)).blames(Some(Hop::Oauth2ProxyIssuer))
+    fail(detail, hint + &action(claim)).at_hop(Some(Hop::Oauth2ProxyIssuer))
 }
 
-/// Auth0 adds no claim of these names from an Action, and says nothing.
+/// Auth0 silently ignores an Action's claims with these names.
 const RESTRICTED: [&str; 2] = ["groups", "roles"];
 
-/// A claim that was probably meant.
-struct Instead {
+/// A claim that probably has the groups.
+struct Alternative {
     name: String,
     groups: Vec<String>,
 }
 
-/// One that holds an allowed group, else one of a similar name, else one of the usual names.
-fn instead(claims: &Claims, settings: &Settings) -> Option<Instead> {
+/// A claim with an allowed group, else one with a similar name, else one with a usual name.
+fn alternative(claims: &Claims, settings: &Settings) -> Option<Alternative> {
     let lists = claims.lists();
     let names = || lists.keys().copied();
     let holds_allowed = |name: &&str| lists[name].iter().any(|group| is_allowed(group, settings));
-    let wanted = settings.auth0.groups_claim.as_str();
+    let configured = settings.auth0.groups_claim.as_str();
     let name = names()
         .find(holds_allowed)
-        .or_else(|| nearest(wanted, names()))
+        .or_else(|| nearest(configured, names()))
         .or_else(|| names().find(|name| RESTRICTED.contains(name)))?;
-    Some(Instead { name: name.to_owned(), groups: lists[name].clone() })
+    Some(Alternative { name: name.to_owned(), groups: lists[name].clone() })
 }
 
-/// What puts the groups into the token.
+/// The hint with the Action that adds the claim.
 fn action(claim: &str) -> String {
     let name = serde_json::Value::from(claim);
     format!(
         "add this Post-Login Action in Auth0 under Actions > Library, deploy it and drag it into the Login flow \
-         (Actions > Triggers > post-login); it tells a person's Auth0 roles:\n\
+         (Actions > Triggers > post-login); it adds the user's Auth0 roles:\n\
          exports.onExecutePostLogin = async (event, api) => {{\n\
          api.idToken.setCustomClaim({name}, event.authorization?.roles ?? []);\n\
          }};"
@@ -206,22 +208,22 @@ fn is_allowed(group: &str, settings: &Settings) -> bool {
 
 fn admitted(claims: &Claims, settings: &Settings) -> Judgement {
     let claim = settings.auth0.groups_claim.as_str();
-    let theirs = claims.get(claim).map(texts).unwrap_or_default();
+    let groups = claims.get(claim).map(texts).unwrap_or_default();
     let allowed: Vec<String> = settings.auth0.allowed_groups.iter().map(ToString::to_string).collect();
-    let matching: Vec<String> = theirs.iter().filter(|group| is_allowed(group, settings)).cloned().collect();
+    let matching: Vec<String> = groups.iter().filter(|group| is_allowed(group, settings)).cloned().collect();
     if !matching.is_empty() {
-        return pass(format!("you would be let in as {}", several(&matching)));
+        return pass(format!("you are in {}, which oauth2-proxy admits", several(&matching)));
     }
-    let place = if theirs.is_empty() { "no group".to_owned() } else { several(&theirs) };
-    let detail = format!("you are in {place}; allowed are {}", several(&allowed));
-    match almost(&theirs, &settings.auth0.allowed_groups) {
-        Some((theirs, allowed)) => fail(
-            format!("{detail}; {theirs:?} and {allowed:?} differ, since the match is exact"),
-            format!("name the role {allowed} in Auth0 exactly so, or write {theirs} into auth0.allowedGroups"),
+    let groups_text = if groups.is_empty() { "no group".to_owned() } else { several(&groups) };
+    let detail = format!("you are in {groups_text}; allowed are {}", several(&allowed));
+    match near_match(&groups, &settings.auth0.allowed_groups) {
+        Some((group, allowed)) => fail(
+            format!("{detail}; {group:?} and {allowed:?} differ: the match is exact"),
+            format!("rename the role in Auth0 to {allowed}, or add {group} to auth0.allowedGroups"),
         ),
         None => fail(
             detail,
-            "give the person a role of an allowed name in Auth0 under User Management > Users > Roles, or add a group \
+            "assign the user a role with an allowed name in Auth0 under User Management > Users > Roles, or add a group \
              to auth0.allowedGroups and run `tailwatch install` again; then sign in again"
                 .into(),
         ),
@@ -229,9 +231,9 @@ fn admitted(claims: &Claims, settings: &Settings) -> Judgement {
 }
 
 /// A pair that differs only by case or white space.
-fn almost<'a>(theirs: &'a [String], allowed: &'a [GroupName]) -> Option<(&'a str, &'a str)> {
+fn near_match<'a>(groups: &'a [String], allowed: &'a [GroupName]) -> Option<(&'a str, &'a str)> {
     let plain = |text: &str| text.trim().to_lowercase();
-    let pairs = theirs.iter().flat_map(|one| allowed.iter().map(move |other| (one.as_str(), other.as_str())));
+    let pairs = groups.iter().flat_map(|one| allowed.iter().map(move |other| (one.as_str(), other.as_str())));
     pairs.into_iter().find(|(one, other)| plain(one) == plain(other))
 }
 
@@ -242,11 +244,11 @@ fn userinfo_failure(claims: &Claims) -> String {
     }
 }
 
-/// Names as a sentence has them; of very many the first.
+/// The first 20 names, and how many more there are.
 fn several(names: &[String]) -> String {
-    const MOST: usize = 20;
-    let reported = names.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > MOST { format!("{reported} and {} more", names.len() - MOST) } else { reported }
+    const SHOWN: usize = 20;
+    let reported = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{reported} and {} more", names.len() - SHOWN) } else { reported }
 }
 
 #[cfg(test)]

@@ -10,25 +10,25 @@ fn claims(token: Value) -> Claims {
 }
 
 fn of(claims: &Claims) -> Vec<CheckResult> {
-    judged(claims, &settings_for_tests(), Duration::from_secs(3))
+    verdicts(claims, &settings_for_tests(), Duration::from_secs(3))
 }
 
 fn row<'a>(checks: &'a [CheckResult], id: &str) -> &'a CheckResult {
     checks.iter().find(|check| check.id == id).unwrap()
 }
 
-/// A person in these groups, by the configured claim, with a verified address.
-fn person(groups: Value) -> Claims {
+/// A user in these groups, by the configured claim, with a verified address.
+fn user(groups: Value) -> Claims {
     claims(json!({"email": "a@acme.example", "email_verified": true, "https://acme.example/groups": groups}))
 }
 
 #[test]
-fn a_member_is_let_in_by_every_allowed_group() {
+fn a_member_of_any_allowed_group_is_admitted() {
     for groups in [json!(["staff", "infra-admins"]), json!("infra-admins")] {
-        let checks = of(&person(groups));
+        let checks = of(&user(groups));
         assert_eq!(checks.iter().map(|check| check.id.as_str()).collect::<Vec<_>>(), ids());
         assert!(checks.iter().all(|check| check.verdict == Verdict::Pass && check.hint.is_none()), "{checks:#?}");
-        assert_eq!(row(&checks, "login-admitted").detail, "you would be let in as infra-admins");
+        assert_eq!(row(&checks, "login-admitted").detail, "you are in infra-admins, which oauth2-proxy admits");
         let token = row(&checks, "login-token");
         assert_eq!(token.detail, "https://acme.eu.auth0.com/, for client-1");
         assert!((token.seconds - 3.0).abs() < f64::EPSILON);
@@ -36,25 +36,25 @@ fn a_member_is_let_in_by_every_allowed_group() {
 }
 
 #[test]
-fn who_is_in_no_allowed_group_is_reported_both_lists() {
+fn without_an_allowed_group_both_lists_are_reported() {
     for (groups, detail) in [
         (json!(["staff", "ops"]), "you are in staff, ops; allowed are infra-admins, monitoring-admins"),
         (json!([]), "you are in no group; allowed are infra-admins, monitoring-admins"),
         (
             json!("Infra-Admins"),
             "you are in Infra-Admins; allowed are infra-admins, monitoring-admins; \"Infra-Admins\" and \
-             \"infra-admins\" differ, since the match is exact",
+             \"infra-admins\" differ: the match is exact",
         ),
         (
             json!(["monitoring-admins "]),
             "you are in monitoring-admins ; allowed are infra-admins, monitoring-admins; \"monitoring-admins \" and \
-             \"monitoring-admins\" differ, since the match is exact",
+             \"monitoring-admins\" differ: the match is exact",
         ),
     ] {
-        let checks = of(&person(groups));
+        let checks = of(&user(groups));
         let admitted = row(&checks, "login-admitted");
         assert_eq!((admitted.verdict, admitted.detail.as_str()), (Verdict::Fail, detail));
-        assert_eq!(admitted.hop, None, "who is rightly turned away finds every hop sound");
+        assert_eq!(admitted.hop, None, "a correct denial has no broken hop");
         assert!(admitted.hint.as_ref().unwrap().contains("auth0.allowedGroups") && admitted.docs.is_some());
         assert_eq!(row(&checks, "login-groups").verdict, Verdict::Pass);
     }
@@ -63,12 +63,12 @@ fn who_is_in_no_allowed_group_is_reported_both_lists() {
 #[test]
 fn of_very_many_groups_the_first_are_reported() {
     let many: Vec<String> = (0..50).map(|number| format!("g{number}")).collect();
-    let checks = of(&person(json!(many)));
+    let checks = of(&user(json!(many)));
     assert!(row(&checks, "login-groups").detail.ends_with("g19 and 30 more"), "{checks:#?}");
 }
 
 #[test]
-fn a_missing_claim_brings_the_action_and_what_was_found_instead() {
+fn a_missing_claim_is_reported_with_the_action_and_the_alternative() {
     let action = "exports.onExecutePostLogin = async (event, api) => {\n\
                   api.idToken.setCustomClaim(\"https://acme.example/groups\", event.authorization?.roles ?? []);\n};";
     for (other, value, reported, take) in [
@@ -86,7 +86,7 @@ fn a_missing_claim_brings_the_action_and_what_was_found_instead() {
         assert!(hint.contains(action), "{hint}");
 
         match reported {
-            Some(name) => assert!(groups.detail.contains(&format!("; there is {name}, with ")), "{groups:#?}"),
+            Some(name) => assert!(groups.detail.contains(&format!("; the token has {name}: ")), "{groups:#?}"),
             None => assert_eq!(groups.detail, "there is no claim https://acme.example/groups"),
         }
         assert_eq!(hint.contains(&format!("set auth0.groupsClaim to {other}")), take, "{hint}");
@@ -99,12 +99,12 @@ fn a_missing_claim_brings_the_action_and_what_was_found_instead() {
 }
 
 #[test]
-fn what_the_token_lacks_may_stand_in_the_userinfo() {
+fn claims_that_the_token_lacks_are_read_from_the_userinfo() {
     let mut some = claims(json!({}));
     let reported = json!({"email": "a@acme.example", "https://acme.example/groups": ["monitoring-admins"]});
     some.userinfo = Some(Ok(reported.as_object().unwrap().clone()));
     let checks = of(&some);
-    assert_eq!(row(&checks, "login-admitted").detail, "you would be let in as monitoring-admins");
+    assert_eq!(row(&checks, "login-admitted").detail, "you are in monitoring-admins, which oauth2-proxy admits");
     assert!(row(&checks, "login-email").detail.contains("does not say whether a@acme.example is verified"));
     some.userinfo = Some(Err("Request failed".into()));
     let checks = of(&some);
@@ -115,34 +115,34 @@ fn what_the_token_lacks_may_stand_in_the_userinfo() {
 }
 
 #[test]
-fn an_unverified_address_is_not_let_in() {
+fn an_unverified_address_is_not_admitted() {
     for verified in [json!(false), json!("false"), json!(0)] {
-        let mut person = person(json!(["infra-admins"]));
-        person.token.insert("email_verified".into(), verified);
-        let checks = of(&person);
+        let mut user = user(json!(["infra-admins"]));
+        user.token.insert("email_verified".into(), verified);
+        let checks = of(&user);
         let email = row(&checks, "login-email");
         assert_eq!(email.verdict, Verdict::Fail);
-        assert_eq!(email.detail, "a@acme.example is not verified, and oauth2-proxy answers 500 to it");
+        assert_eq!(email.detail, "a@acme.example is not verified; oauth2-proxy answers 500");
         assert_eq!(row(&checks, "login-admitted").verdict, Verdict::Skip);
     }
-    let mut person = person(json!(["infra-admins"]));
-    person.token.insert("email_verified".into(), json!("true"));
-    assert_eq!(row(&of(&person), "login-email").detail, "a@acme.example is verified");
+    let mut user = user(json!(["infra-admins"]));
+    user.token.insert("email_verified".into(), json!("true"));
+    assert_eq!(row(&of(&user), "login-email").detail, "a@acme.example is verified");
 }
 
 #[test]
-fn without_a_token_nothing_else_is_judged_and_the_hint_fits_the_reason() {
+fn without_a_token_all_other_checks_are_skipped_and_the_hint_fits_the_reason() {
     let settings = settings_for_tests();
     let callback = || Some("http://127.0.0.1:4181/callback".to_owned());
     let oauth2_proxy = Some(Hop::Oauth2ProxyIssuer);
     for (error, hop, detail, hint) in [
         (
-            LoginError::Nobody { callback: callback() },
+            LoginError::Timeout { callback: callback() },
             None,
             "no sign-in within 5 minutes",
             "http://127.0.0.1:4181/callback",
         ),
-        (LoginError::Nobody { callback: None }, None, "no sign-in within", "before it expires"),
+        (LoginError::Timeout { callback: None }, None, "no sign-in within", "before it expires"),
         (LoginError::Denied("access_denied".into()), None, "the sign-in was denied: access_denied", "agree"),
         (
             LoginError::Secret("invalid_client".into()),
@@ -151,8 +151,8 @@ fn without_a_token_nothing_else_is_judged_and_the_hint_fits_the_reason() {
             "--ask-secrets",
         ),
         (LoginError::NoDeviceFlow, None, "no device flow", "leave =device out"),
-        (LoginError::Issuer("other".into()), oauth2_proxy, "does not fit the issuer", "auth0.issuer"),
-        (LoginError::Refused("invalid_scope".into()), oauth2_proxy, "refuses the client: invalid_scope", "client-1"),
+        (LoginError::Issuer("other".into()), oauth2_proxy, "does not match the issuer", "auth0.issuer"),
+        (LoginError::Rejected("invalid_scope".into()), oauth2_proxy, "rejects the client: invalid_scope", "client-1"),
         (LoginError::Token("Expired".into()), oauth2_proxy, "does not verify: Expired", "clock"),
     ] {
         let checks = failed(&error, &settings, Duration::ZERO);
