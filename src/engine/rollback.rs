@@ -26,9 +26,9 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     let revision = step.last_healthy.as_ref()?.revision;
     // The wave's time may be over, and the way back has its own.
     run.deadline = run.deadline.max(Instant::now() + READY);
-    let history = run.outage().attentively(context.helm.history(name, namespace)).await.ok()??.ok()?;
+    let history = run.outage().read_by_helm(|| context.helm.history(name, namespace)).await.ok()?.ok()?;
     let (newest, _) = history.last()?;
-    // helm never came to it: what was healthy stands.
+    // helm created no revision: the healthy one is still the newest.
     if *newest == revision || !history.iter().any(|(number, _)| *number == revision) {
         return None;
     }
@@ -36,19 +36,8 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
         return Some(Rollback::Unsafe { why });
     }
     run.phase(Phase::RollingBack);
-    // So that a later run knows this rollback for ours, if it never ends.
-    let (key, next) = (rollback_key(name), (newest + 1).to_string());
-    let failed = |why: String| Some(Rollback::Failed { revision, why });
-    if let Err(error) = run.retry_unreachable(|| context.cluster.note(namespace, &key, &next)).await {
-        return failed(error.to_string());
-    }
-    if let Err(error) = run.outage().ready_for_helm().await {
-        return failed(error.to_string());
-    }
-    let mutation = Mutation::new(context, run.time_left());
-    let back = mutation.watch(context.helm.rollback((name, namespace), revision, mutation.limits())).await;
-    if let Err(error) = back {
-        return failed(error.to_string());
+    if let Err(error) = rolled_back(run, (name, namespace), (revision, *newest)).await {
+        return Some(Rollback::Failed { revision, why: error.to_string() });
     }
     run.deadline = run.deadline.max(Instant::now() + READY);
     Some(match wait_for_what_was(run).await {
@@ -60,6 +49,36 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
         Err(StepError::Timeout { why, .. }) => Rollback::NotReady { revision, why },
         Err(error) => Rollback::NotReady { revision, why: error.to_string() },
     })
+}
+
+/// `helm rollback`, again for as long as the API server is unreachable or the lock is not renewed: helm rolls back from a
+/// pending rollback, too (pkg/action/rollback.go).
+async fn rolled_back(
+    run: &StepRun<'_>,
+    (name, namespace): (&str, &str),
+    (revision, mut newest): (u32, u32),
+) -> Result<(), StepError> {
+    let context = run.context;
+    let key = rollback_key(name);
+    loop {
+        // A later run recognises this rollback as one of tailwatch, if it never ends.
+        let next = (newest + 1).to_string();
+        let noted = run.retry_unreachable(|| context.cluster.note(namespace, &key, &next)).await;
+        noted.map_err(|source| StepError::Look(source).or_cancelled())?;
+        run.outage().ready_for_helm().await?;
+        let mutation = Mutation::new(context, run.time_left());
+        let back = mutation.watch(context.helm.rollback((name, namespace), revision, mutation.limits())).await;
+        match back {
+            Ok(()) => return Ok(()),
+            Err(_) if mutation.was_fenced() && !run.time_left().is_zero() => {}
+            Err(error) if run.may_come_back(&error) => {}
+            Err(_) if context.cancel.is_cancelled() => return Err(StepError::Cancelled),
+            Err(error) => return Err(run.helm_failed("roll back the release", error)),
+        }
+        let history = run.outage().read_by_helm(|| context.helm.history(name, namespace)).await?;
+        let history = history.map_err(|source| run.helm_failed("read the history of the release", source))?;
+        newest = history.last().map_or(newest, |(number, _)| *number);
+    }
 }
 
 /// Waits for the objects of the revision that stands again, which are not those that were just waited for.
@@ -75,6 +94,6 @@ async fn wait_for_what_was(run: &mut StepRun<'_>) -> Result<(), StepError> {
 
 async fn installed_version(run: &StepRun<'_>) -> Option<String> {
     let release = &run.step.release;
-    let listed = run.outage().attentively(run.context.helm.list(&release.namespace)).await.ok()??.ok()?;
+    let listed = run.outage().read_by_helm(|| run.context.helm.list(&release.namespace)).await.ok()?.ok()?;
     listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.chart_version.to_string())
 }

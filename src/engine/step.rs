@@ -159,13 +159,12 @@ impl StepRun<'_> {
         Ok(())
     }
 
-    /// A note that cannot be written makes the next run look again, and nothing else.
+    /// A note that cannot be written makes the next run wait for the release again, and nothing else.
     pub(super) async fn note_healthy(&self) {
         let release = &self.step.release;
         let name = release.component.as_str();
-        let Ok(Some(Ok(listed))) = self.outage().attentively(self.context.helm.list(&release.namespace)).await else {
-            return;
-        };
+        let list = || self.context.helm.list(&release.namespace);
+        let Ok(Ok(listed)) = self.outage().read_by_helm(list).await else { return };
         if let Some(info) = listed.iter().find(|info| info.name == name) {
             self.note(&Healthy::write(info.revision, &info.chart_version)).await;
         }
@@ -173,8 +172,8 @@ impl StepRun<'_> {
 
     async fn note(&self, text: &str) {
         let release = &self.step.release;
-        let noted = self.context.cluster.note(&release.namespace, release.component.as_str(), text);
-        let _ = self.outage().attentively(noted).await;
+        let note = || self.context.cluster.note(&release.namespace, release.component.as_str(), text);
+        let _ = self.retry_unreachable(note).await;
     }
 
     async fn apply_crds(&self, prepared: &RenderedRelease) -> Result<(), StepError> {
@@ -208,7 +207,8 @@ impl StepRun<'_> {
         }
     }
 
-    fn may_come_back(&self, error: &HelmError) -> bool {
+    /// Whether helm failed since the API server was unreachable, and there is time for another try.
+    pub(super) fn may_come_back(&self, error: &HelmError) -> bool {
         error.is_unreachable() && !self.time_left().is_zero() && !self.context.cancel.is_cancelled()
     }
 
