@@ -36,6 +36,11 @@ pub(super) trait Subject: Sync {
     /// Which checks are made.
     fn selection(&self) -> &Selection;
 
+    /// Why requests have no answer at the moment, where that is known.
+    fn silence(&self) -> Option<String> {
+        None
+    }
+
     /// Resolves, with the reason, when nothing can be checked any more.
     fn unreachable(&self) -> BoxFuture<'_, String> {
         Box::pin(std::future::pending())
@@ -141,7 +146,7 @@ async fn try_until<C: Subject>(row: &Row<C>, context: &C, unreachable: Shared<Bo
     let ended = tokio::select! {
         finding = tries => Ok(finding),
         why = unreachable => Err(Some(why)),
-        () = limit => Err(None),
+        () = limit => Err(context.silence()),
     };
     let took = started.elapsed();
     match ended {

@@ -179,6 +179,12 @@ impl Cluster {
         }
     }
 
+    /// That the API server has answered nothing for a while; `None` where it did, or nothing was asked.
+    pub fn silence(&self) -> Option<ClusterError> {
+        let since = self.silent_since()?;
+        Some(self.silent(Duration::try_from(jiff::Timestamp::now().duration_since(since)).unwrap_or_default()))
+    }
+
     /// That it did not answer for so long.
     pub fn silent(&self, after: Duration) -> ClusterError {
         ClusterError::Silent { server: self.server.clone(), seconds: after.as_secs() }

@@ -140,6 +140,10 @@ impl Subject for StackContext {
         &self.selection
     }
 
+    fn silence(&self) -> Option<String> {
+        Some(self.cluster.silence()?.to_string())
+    }
+
     fn unreachable(&self) -> BoxFuture<'_, String> {
         Box::pin(async { self.cluster.unanswered_for(SILENCE_LIMIT).await.to_string() })
     }
