@@ -84,7 +84,7 @@ impl Run<'_> {
         }
         let is_human = self.global.output == Output::Human;
         if is_human && !self.global.quiet && plan.has_work() {
-            let (going, staying, width) = (plan.deletions(), plan.kept(&plan.owned_objects), report::width());
+            let (going, staying, width) = (plan.deletions(), plan.kept(), report::width());
             report::write_stderr(&report::plan_table(&plan.steps(), &self.style, width));
             report::write_stderr(&report::removal_table(&going, &staying, &self.style, width));
         }
@@ -163,7 +163,7 @@ async fn what_stays(context: &EngineContext, plan: &Uninstall) -> Option<Vec<Kep
         () = context.cancel.cancelled() => return None,
     };
     match looked {
-        Ok(owned_objects) => Some(plan.kept(&owned_objects)),
+        Ok(owned_objects) => Some(plan.retained(owned_objects)),
         Err(error) => {
             let message = format!("everything planned is removed, but the retained objects cannot be listed: {error}");
             context.events.send(Event::Notice { message, hint: error.hint() });

@@ -57,13 +57,20 @@ impl Uninstall {
         self.removals.iter().map(Removal::step).chain(own).collect()
     }
 
-    /// Retained objects, as far as these own objects show.
-    pub fn kept(&self, owned_objects: &OwnedObjects) -> Vec<Kept> {
+    /// What the plan retains.
+    pub fn kept(&self) -> Vec<Kept> {
         let is_deleted = |kept: &&Kept| {
-            let of_it = |claim: &ObjectRef| claim.kind == kept.kind && claim.name == kept.name;
-            self.chart_claims.iter().any(of_it)
+            let is_it = |claim: &ObjectRef| {
+                (&claim.kind, &claim.namespace, &claim.name) == (&kept.kind, &kept.namespace, &kept.name)
+            };
+            self.chart_claims.iter().any(is_it)
         };
-        owned_objects.kept.iter().filter(|kept| !is_deleted(kept)).chain(&self.also_retained).cloned().collect()
+        self.owned_objects.kept.iter().filter(|kept| !is_deleted(kept)).chain(&self.also_retained).cloned().collect()
+    }
+
+    /// What the uninstall has retained: a claim that was created under the name of a deleted one is retained, too.
+    pub fn retained(&self, found: OwnedObjects) -> Vec<Kept> {
+        found.kept.into_iter().chain(self.also_retained.iter().cloned()).collect()
     }
 
     /// Objects that are deleted outside of the releases, in the shape of retained ones.
@@ -316,7 +323,8 @@ mod tests {
                 "metadata": {"name": name, "annotations": {"helm.sh/resource-policy": policy}}})
         };
         let manifest = [claim("kept", "keep"), claim("grafana", ""), json!({"kind": "Service"})];
-        let chart_claims: Vec<ObjectRef> = claims_without_keep(&manifest).collect();
+        let placed = |claim: ObjectRef| ObjectRef { namespace: Some("m".into()), ..claim };
+        let chart_claims: Vec<ObjectRef> = claims_without_keep(&manifest).map(placed).collect();
         assert_eq!(chart_claims.iter().map(|claim| claim.name.as_str()).collect::<Vec<_>>(), ["grafana"]);
         let kept = |name: &str| Kept {
             kind: CLAIM.into(),
@@ -334,8 +342,10 @@ mod tests {
             confirmed: None,
         };
         let plan = Uninstall { scope, removals: vec![], owned_objects, also_retained: vec![], chart_claims };
-        assert_eq!(plan.deleted_claims(), 1);
-        assert_eq!(plan.kept(&plan.owned_objects), [kept("kept")]);
+        assert_eq!(plan.lost_claims(), 1);
+        assert_eq!(plan.kept(), [kept("kept")]);
+        // A claim of that name that is there at the end was created after the other one was deleted.
+        assert_eq!(plan.retained(plan.owned_objects.clone()), [kept("grafana"), kept("kept")]);
     }
 
     #[test]
