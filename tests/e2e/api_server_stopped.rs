@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::sandbox::eventually;
 use crate::support::{Sandbox, of_kind};
+use crate::switched_tunnel::Gate;
 
 /// The API server's process; it answers again when this is dropped.
 struct Stopped {
@@ -63,7 +64,9 @@ impl Run {
                 return self;
             }
         }
-        panic!("the run ended before it came to that");
+        let mut said = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        panic!("the run ended before it came to that:\n{said}");
     }
 
     fn signal(&self) {
@@ -95,6 +98,14 @@ impl EndedRun {
         let said = self.said.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(said.contains(part), "{part:?} is missing in:\n{said}");
     }
+}
+
+/// Sends SIGTERM once the process has worked on for a second.
+fn signal_soon(pid: u32) {
+    std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+    });
 }
 
 fn phase(component: &'static str, phase: &'static str) -> impl Fn(&Value) -> bool {
@@ -165,4 +176,41 @@ fn a_run_ends_within_its_limits_and_by_a_signal_in_every_phase_and_then_converge
     }
     sandbox.tailwatch(&["uninstall", "--yes"]).ended_with(0);
     assert!(sandbox.releases().is_empty());
+}
+
+#[test]
+fn planning_and_a_rollback_end_by_a_signal_or_with_the_reason_and_a_short_outage_is_waited_for() {
+    let sandbox = Sandbox::up(&["--fault", "image-pull=docker.io/grafana/loki:3.6.7"]);
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+    let answers = sandbox.answers();
+    let gate = Gate::before(sandbox.variable("TAILWATCH_HELM"));
+    for (is_signalled, code, part) in [(false, 4, "the API server cannot be reached"), (true, 130, "interrupted")] {
+        gate.set("list", "");
+        let mut stopped = None;
+        let mut plan = sandbox.tailwatch_command(&["plan", "--answers", &answers]);
+        let planned = gate.run(&mut plan, |pid| {
+            stopped = Some(Stopped::new(&sandbox));
+            is_signalled.then(|| signal_soon(pid));
+        });
+        drop(stopped);
+        let planned = planned.ended_with(code);
+        assert!(planned.stderr.contains(part), "{part:?} is missing in:\n{}", planned.stderr);
+    }
+
+    let newer = ["install", "--answers", &answers, "--yes", "--timeout", "15s", "--set", "versions.loki=6.55.0"];
+    let run = Run::start(&sandbox, &newer).reaches(phase("loki", "rolling-back"));
+    let stopped = Stopped::new(&sandbox);
+    run.signal();
+    run.ends().with((5, "failed"), "interrupted");
+    drop(stopped);
+
+    let changed = [&newer[..], &["--set", "retention.logs=8d"]].concat();
+    let run = Run::start(&sandbox, &changed).reaches(phase("loki", "rolling-back"));
+    sandbox.fault("api-down", "on");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    sandbox.fault("api-down", "off");
+    run.ends().with((5, "failed"), "loki is back at revision");
+
+    sandbox.fault("image-pull", "off");
+    sandbox.tailwatch(&newer[..4]).ended_with(0);
 }

@@ -132,12 +132,12 @@ fn a_tunnel_that_is_led_to_another_cluster_ends_the_run_before_its_next_write() 
 }
 
 /// A helm that stops at a call of the test's choice until the test has switched the tunnel.
-struct Gate {
+pub struct Gate {
     folder: tempfile::TempDir,
 }
 
 impl Gate {
-    fn before(helm: &str) -> Gate {
+    pub fn before(helm: &str) -> Gate {
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
             r#"cd '{place}' || exit 1
@@ -157,13 +157,13 @@ exec '{helm}' "$@""#,
         Gate { folder }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The next run stops at this call of helm: one of `reads` ends with the output of the first cluster once the
     /// tunnel is switched, one of `changes` runs until it is ended.
-    fn set(&self, reads: &str, changes: &str) {
+    pub fn set(&self, reads: &str, changes: &str) {
         std::fs::write(self.file("reads"), reads).unwrap();
         std::fs::write(self.file("changes"), changes).unwrap();
         for name in ["reached", "open", "changing"] {
@@ -171,14 +171,14 @@ exec '{helm}' "$@""#,
         }
     }
 
-    /// Runs a command, and the switch once helm is at the gate.
-    fn run(&self, command: &mut Command, switch: impl FnOnce()) -> CommandOutput {
+    /// Runs a command, and the switch once helm is at the gate; the switch gets the command's process id.
+    pub fn run(&self, command: &mut Command, switch: impl FnOnce(u32)) -> CommandOutput {
         let command = command.env("TAILWATCH_HELM", self.file("helm"));
         let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         while !self.file("reached").exists() && run.try_wait().unwrap().is_none() {
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        switch();
+        switch(run.id());
         std::fs::write(self.file("open"), "").unwrap();
         let output = run.wait_with_output().unwrap();
         assert!(self.file("reached").exists(), "helm was not called: {}", String::from_utf8_lossy(&output.stderr));
@@ -216,7 +216,7 @@ fn a_switched_tunnel_is_the_reason_that_each_command_ends_with_and_stops_helm() 
             tunnel.write_kubeconfig(&kubeconfig);
             gate.set(reads, changes);
             let mut command = here.tailwatch_command(arguments);
-            let said = gate.run(command.env("KUBECONFIG", &kubeconfig), || tunnel.switch(second.address, standing));
+            let said = gate.run(command.env("KUBECONFIG", &kubeconfig), |_| tunnel.switch(second.address, standing));
             let said = said.ended_with(code);
             let words = said.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(words.contains(REASON), "{arguments:?}, {standing:?}: {words}");
