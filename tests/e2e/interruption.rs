@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use crate::kubeconfig_snapshot::script;
 use crate::sandbox::eventually;
 use crate::support::{Sandbox, of_kind, verdicts};
 
@@ -167,4 +168,49 @@ fn a_wave_that_does_not_come_up_ends_with_the_reason() {
     assert!(said.contains("the lock was lost in the middle of the run: 1@elsewhere holds it now"), "{said}");
     sandbox.fault("image-pull", "off");
     converges(&sandbox);
+}
+
+/// helm ignores every signal that it may at its first `upgrade`.
+#[test]
+fn a_second_signal_names_what_is_waited_for_a_third_leaves_and_a_stopped_process_continues() {
+    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let (helm, deaf) = (folder.path().join("helm"), folder.path().join("deaf"));
+    let text = format!(
+        "if [ \"$1\" = upgrade ] && rm '{}' 2>/dev/null; then trap '' HUP INT TERM; while :; do sleep 0.1; done; fi\n\
+         exec '{}' \"$@\"",
+        deaf.display(),
+        sandbox.variable("TAILWATCH_HELM")
+    );
+    script(&helm, &text);
+    std::fs::write(&deaf, "").unwrap();
+    let answers = sandbox.answers();
+    let install = ["install", "--answers", &answers, "--yes", "--output", "json"];
+    let mut command = sandbox.tailwatch_command(&install);
+    let (mut child, lines) = run_until(command.env("TAILWATCH_HELM", &helm), helm_works_on("kube-prometheus-stack"));
+    eventually("helm is at work", || !deaf.exists());
+    let pid = child.id().to_string();
+    let helms = helm_children(child.id());
+    let mut events = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap());
+    for part in ["stopping: no further step starts", &format!("(process {})", helms[0])] {
+        kill("-INT", &pid);
+        let is_it = |event: &serde_json::Value| event["message"].as_str().is_some_and(|text| text.contains(part));
+        assert!(events.any(|event| is_it(&event)), "no notice has {part:?}");
+    }
+    kill("-INT", &pid);
+    let last = events.last().unwrap();
+    assert_eq!((&last["event"], &last["outcome"]), (&"run-finished".into(), &"cancelled".into()), "{last:#}");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    eventually("helm is killed", || !std::path::Path::new("/proc").join(&helms[0]).exists());
+    let lease = sandbox.get(&["-n", "monitoring", "lease/tailwatch"]);
+    assert_eq!(lease["spec"]["holderIdentity"], "", "{lease:#}");
+
+    // Longer than the lock lasts: no other run took it, so that the run renews it and continues.
+    let (mut child, lines) = install_until(&sandbox, helm_works_on("oauth2-proxy"));
+    kill("-STOP", &child.id().to_string());
+    std::thread::sleep(std::time::Duration::from_secs(22));
+    kill("-CONT", &child.id().to_string());
+    lines.lines().map_while(Result::ok).for_each(drop);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    sandbox.tailwatch(&["plan", "--exit-code"]).ended_with(0);
 }
