@@ -342,7 +342,7 @@ mod tests {
             confirmed: None,
         };
         let plan = Uninstall { scope, removals: vec![], owned_objects, also_retained: vec![], chart_claims };
-        assert_eq!(plan.lost_claims(), 1);
+        assert_eq!(plan.deleted_claims(), 1);
         assert_eq!(plan.kept(), [kept("kept")]);
         // A claim of that name that is there at the end was created after the other one was deleted.
         assert_eq!(plan.retained(plan.owned_objects.clone()), [kept("grafana"), kept("kept")]);
