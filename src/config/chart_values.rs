@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::config::answers_yaml::DEEPEST;
 use crate::config::secret_detection::looks_secret;
 use crate::config::secret_source::{Lines, SecretSource};
+use crate::config::value_path::{at_path, at_path_mut, leaves};
 use crate::config::{Problem, Secret};
 use crate::yaml::{self, Duplicates, Flaw, Limits, Node, Position};
 
@@ -136,28 +137,6 @@ pub(super) fn inexact_numbers(values: &Value) -> Vec<(Vec<String>, String, Strin
     found
 }
 
-/// Every value that is neither a mapping nor a list, with its path.
-pub(super) fn leaves(value: &Value, path: &mut Vec<String>, see: &mut dyn FnMut(&[String], &Value)) {
-    let mut enter = |key: String, child: &Value| {
-        path.push(key);
-        leaves(child, path, see);
-        path.pop();
-    };
-    match value {
-        Value::Object(map) => map.iter().for_each(|(key, child)| enter(key.clone(), child)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(index, child)| enter(index.to_string(), child)),
-        leaf => see(path, leaf),
-    }
-}
-
-/// A value right below another one: of a mapping by its key, of a list by its index.
-pub fn child<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
-    match value {
-        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
-        other => other.get(key),
-    }
-}
-
 /// `values.loki.a.0.b`
 pub(super) fn dotted(component: &str, path: &[String]) -> String {
     ["values", component].into_iter().chain(path.iter().map(String::as_str)).collect::<Vec<_>>().join(".")
@@ -188,20 +167,6 @@ fn is_index(key: &str) -> bool {
 fn is_upper_case(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
         && !name.starts_with(|c: char| c.is_ascii_digit())
-}
-
-fn at_path<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter().try_fold(value, |value, key| match value {
-        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
-        other => other.get(key),
-    })
-}
-
-fn at_path_mut<'a>(value: &'a mut Value, path: &[String]) -> Option<&'a mut Value> {
-    path.iter().try_fold(value, |value, key| match value {
-        Value::Array(items) => items.get_mut(key.parse::<usize>().ok()?),
-        other => other.get_mut(key),
-    })
 }
 
 #[cfg(test)]

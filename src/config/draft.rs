@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::config::answers::{ROWS, Row, Shape, find_row};
 use crate::config::error::quoted;
-use crate::config::saved_answers::{LARGEST_SAVED, saved_answers};
+use crate::config::saved_answers::saved_answers;
+use crate::config::saved_secret::LARGEST_SAVED;
 use crate::config::secret_detection::secret_texts;
 use crate::config::secret_source::{Lines, SecretSource};
 use crate::config::{

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::config::saved_answers::LARGEST_SAVED;
-use crate::config::{SAVED_ANSWERS, SAVED_FILE};
+use crate::config::saved_secret::{LARGEST_SAVED, SAVED_ANSWERS, SAVED_FILE};
 
 /// Invalid or incomplete answers; exit code 3.
 #[derive(Debug, thiserror::Error)]

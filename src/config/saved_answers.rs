@@ -9,9 +9,6 @@ use crate::config::answers::ROWS;
 use crate::config::{ChartValues, LogsMode, OperatorMode, Settings};
 use crate::yaml::json_line;
 
-/// A Secret has at most 1 MiB of data (Kubernetes, core.MaxSecretSize), of which what else it holds needs a little.
-pub(super) const LARGEST_SAVED: usize = (1 << 20) - (4 << 10);
-
 /// The answers as YAML of the answers file's format.
 pub fn saved_answers(settings: &Settings) -> String {
     let mut document = json!({"version": 1});

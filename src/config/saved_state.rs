@@ -12,27 +12,7 @@ use crate::config::answers_yaml::{self, Content};
 use crate::config::draft::Answer;
 use crate::config::error::quoted;
 use crate::config::load::add_saved;
-use crate::config::{ChartValues, ConfigError, Draft, Provenance, Secret, Settings, saved_answers};
-
-/// Name of the Secret with the saved answers.
-pub const SAVED_ANSWERS: &str = "tailwatch-answers";
-/// Its key with the answers, in the answers file's format.
-pub const SAVED_FILE: &str = "answers.yaml";
-
-/// What the cluster keeps of the last run's answers.
-#[derive(Clone, Debug)]
-pub struct SavedState {
-    /// Namespace of the stack, where the Secret [`SAVED_ANSWERS`] is.
-    pub namespace: String,
-    /// The answers, in the answers file's format.
-    pub text: String,
-    /// Version of tailwatch and time of writing, as recorded beside the answers; may be empty.
-    pub writer: String,
-    /// Random salt of the digests of chart values.
-    pub salt: Secret<Vec<u8>>,
-    /// The [`record`] of the run that wrote them; `None` where there is none.
-    pub record: Option<String>,
-}
+use crate::config::{ChartValues, ConfigError, Draft, Provenance, SavedState, Secret, Settings, saved_answers};
 
 /// What a run records of its security-bearing answers, outside of the Secret, so that write access to the Secret does
 /// not suffice to change both: the answers as text, and a digest for each path of chart values.

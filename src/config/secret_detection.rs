@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::config::chart_values::leaves;
 use crate::config::secret_text::{is_placeholder, is_secret};
+use crate::config::value_path::{child, leaves};
 
 /// Endings of keys, without dashes and underscores, whose texts are secrets: of charts, Alertmanager's receivers
 /// (prometheus.io, "alerting configuration") and remote writes.
@@ -84,11 +84,7 @@ fn is_data_of_a_secret(values: &Value, path: &[String]) -> bool {
         if place["kind"] == "Secret" && matches!(key.as_str(), "data" | "stringData") {
             return true;
         }
-        let next = match place {
-            Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get(index)),
-            other => other.get(key),
-        };
-        let Some(next) = next else { return false };
+        let Some(next) = child(place, key) else { return false };
         place = next;
     }
     false
