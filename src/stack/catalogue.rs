@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::config::{ChartRepository, ComponentName, LogsMode, Settings};
 use crate::input_file;
+use crate::stack::yaml::{parse, values};
 use crate::stack::{CrdPolicy, StackError, UpgradePath, WaitFor};
-use crate::yaml;
 
 /// Larger files hold no values.
 const LARGEST: u64 = 4 << 20;
@@ -190,17 +190,6 @@ fn upgrade_path(
         }
         Err(error) => Err(error),
     }
-}
-
-pub(super) fn parse<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, StackError> {
-    serde_yaml::from_str(text).map_err(|source| StackError::Malformed { file: file.into(), source: source.into() })
-}
-
-/// A component's values, as `helm -f` would read the file.
-fn values(file: &str, text: &str) -> Result<Value, StackError> {
-    let documents = yaml::documents(text);
-    let documents = documents.map_err(|source| StackError::Malformed { file: file.into(), source: source.into() })?;
-    Ok(documents.into_iter().next().unwrap_or_default())
 }
 
 #[cfg(test)]

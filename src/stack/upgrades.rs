@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::config::{ChartRepository, ComponentName};
 use crate::stack::StackError;
-use crate::stack::catalogue::parse;
+use crate::stack::yaml::parse;
 
 /// Known versions of a component's chart.
 #[derive(Clone, Debug)]

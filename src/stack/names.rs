@@ -1,0 +1,30 @@
+//! Names, labels and annotations of the objects that tailwatch writes.
+
+/// Name of the Secret with oauth2-proxy's credentials.
+pub const OAUTH2_PROXY_SECRET: &str = "oauth2-proxy-auth0";
+/// Name of the Secret with Grafana's admin password.
+pub const GRAFANA_SECRET: &str = "grafana-admin";
+/// Name of the Secret with the operator's webhook certificate; the chart fixes it.
+pub const WEBHOOK_SECRET: &str = "kube-prometheus-stack-admission";
+/// Name of the Secret with the Tailscale operator's OAuth client; the chart fixes it.
+pub const TAILSCALE_SECRET: &str = "operator-oauth";
+/// Namespace of the Tailscale operator.
+pub const TAILSCALE_NAMESPACE: &str = "tailscale";
+
+/// Label that every object of ours has.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Its value, and the name of the lock.
+pub const TAILWATCH: &str = "tailwatch";
+/// Annotation of a namespace that we made.
+pub const MADE_BY_US: &str = "tailwatch.dev/created";
+
+/// Annotation of the stack's namespace: the security-bearing answers of the last run.
+pub const ANSWERS_RECORD: &str = "tailwatch.dev/answers";
+/// Keys of the Secret with the saved answers beside the answers: which tailwatch wrote them, and random bytes.
+pub const WRITTEN_BY: &str = "written-by";
+/// See [`WRITTEN_BY`].
+pub const SALT: &str = "salt";
+/// Name of the ConfigMap with our notes on releases: the last healthy revision of each.
+pub const REVISIONS: &str = "tailwatch-revisions";
+/// The label by which each helm call of ours marks the revision it makes; helm hands it down to later revisions.
+pub const RUN_LABEL: &str = "tailwatch-run";

@@ -1,0 +1,106 @@
+//! Desired releases.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::config::{ChartRepository, ComponentName, Secret};
+use crate::stack::OwnObject;
+
+/// A desired release.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// Component, which is the release's name too.
+    pub component: ComponentName,
+    /// Wave number; lower waves are ready before higher ones start.
+    pub wave: u8,
+    /// Namespace of the release.
+    pub namespace: String,
+    /// What to install.
+    pub chart: ChartSource,
+    /// Final values, with the user's merged last.
+    pub values: Value,
+    /// The user's own part of them: a mapping, empty when there is none.
+    pub overrides: Value,
+    /// Secrets in them, which the answers read from elsewhere.
+    pub secrets: Vec<Secret<String>>,
+    /// Texts in them that follow from Secrets of ours, which each plan generates until they are installed.
+    pub derived: Vec<String>,
+    /// How CRDs reach the cluster.
+    pub crds: CrdPolicy,
+    /// API versions that the cluster will have once earlier waves are installed (`group/version/Kind`), for rendering.
+    pub api_versions: Vec<String>,
+    /// Conditions to wait for beyond the workloads of the manifest.
+    pub wait_for: Vec<WaitFor>,
+    /// Our own objects that are applied before helm runs, in order.
+    pub objects: Vec<OwnObject>,
+    /// Rendered kinds and how many of each are expected; a difference is a notice. Empty: not checked.
+    pub expect: BTreeMap<String, u32>,
+}
+
+#[cfg(test)]
+impl Release {
+    /// One for tests, in wave 30 of namespace monitoring, of a chart with the component's name.
+    pub(crate) fn for_tests(component: &str, version: &str) -> Release {
+        let empty = || Value::Object(Default::default());
+        Release {
+            component: component.parse().unwrap(),
+            wave: 30,
+            namespace: "monitoring".into(),
+            chart: ChartSource {
+                name: component.into(),
+                repository: "https://charts.example".parse().unwrap(),
+                version: version.parse().unwrap(),
+                digest: None,
+            },
+            values: empty(),
+            overrides: empty(),
+            secrets: Vec::new(),
+            derived: Vec::new(),
+            crds: CrdPolicy::None,
+            api_versions: Vec::new(),
+            wait_for: Vec::new(),
+            objects: Vec::new(),
+            expect: BTreeMap::new(),
+        }
+    }
+}
+
+/// Which chart, from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChartSource {
+    /// Chart name.
+    pub name: String,
+    /// Repository address, after the answer's override.
+    pub repository: ChartRepository,
+    /// Version.
+    pub version: semver::Version,
+    /// sha256 (hex) of the .tgz at that repository and version; `None`: pinned on first use.
+    pub digest: Option<String>,
+}
+
+/// How CRDs reach the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CrdPolicy {
+    /// The chart has none.
+    None,
+    /// From `helm show crds`, by server-side apply before the release; helm never upgrades them.
+    ServerSideApply,
+    /// They are templates of the chart, so helm upgrades them.
+    Chart,
+}
+
+/// An object with a status condition that must be true.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WaitFor {
+    /// e.g. `monitoring.coreos.com/v1`
+    pub api_version: String,
+    /// e.g. `Prometheus`
+    pub kind: String,
+    /// Object name.
+    pub name: String,
+    /// Condition type that must be `True`, e.g. `Available`.
+    pub condition: String,
+}
