@@ -16,18 +16,19 @@ mod error;
 mod fetch;
 mod parse;
 mod registry;
+mod release_info;
 mod run;
 mod schema;
 mod versions;
 
 use crate::config::Secret;
-use crate::known_errors::KnownError;
 use crate::process::{Children, ClusterAccess, Environment};
 use crate::stack::{HelmDriver, Release};
 use crate::write_record::Writes;
 
 pub use archive::{app_version, default_values};
 pub use error::{DigestChange, HelmError, rows};
+pub use release_info::{ReleaseInfo, ReleaseStatus};
 
 /// A usable helm: found, run once, new enough (3.14 or later, 4.x). Calls no cluster yet.
 #[derive(Debug)]
@@ -79,79 +80,6 @@ pub struct Limits {
     pub cancel: CancellationToken,
     /// Once it was asked: kills it without waiting for what it would still do.
     pub kill: CancellationToken,
-}
-
-/// A release as `helm list` shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReleaseInfo {
-    /// Release name.
-    pub name: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// Current revision.
-    pub revision: u32,
-    /// Status of the current revision.
-    pub status: ReleaseStatus,
-    /// Chart name.
-    pub chart: String,
-    /// Chart version.
-    pub chart_version: semver::Version,
-    /// App version, may be empty.
-    pub app_version: String,
-}
-
-/// Status of a release's current revision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReleaseStatus {
-    /// Deployed.
-    Deployed,
-    /// Failed.
-    Failed,
-    /// A first install that never ended.
-    PendingInstall,
-    /// An upgrade that never ended.
-    PendingUpgrade,
-    /// A rollback that never ended.
-    PendingRollback,
-    /// Uninstalling.
-    Uninstalling,
-    /// Anything else helm may say.
-    Other,
-}
-
-impl ReleaseStatus {
-    /// Whether an operation began and has not ended.
-    pub fn is_under_way(self) -> bool {
-        match self {
-            ReleaseStatus::PendingInstall
-            | ReleaseStatus::PendingUpgrade
-            | ReleaseStatus::PendingRollback
-            | ReleaseStatus::Uninstalling => true,
-            ReleaseStatus::Deployed | ReleaseStatus::Failed | ReleaseStatus::Other => false,
-        }
-    }
-
-    /// helm's word.
-    pub fn words(self) -> &'static str {
-        match self {
-            ReleaseStatus::Deployed => "deployed",
-            ReleaseStatus::Failed => "failed",
-            ReleaseStatus::PendingInstall => "pending-install",
-            ReleaseStatus::PendingUpgrade => "pending-upgrade",
-            ReleaseStatus::PendingRollback => "pending-rollback",
-            ReleaseStatus::Uninstalling => "uninstalling",
-            ReleaseStatus::Other => "unknown",
-        }
-    }
-
-    /// The known error of this state without a running operation; `None`: healthy.
-    pub fn trouble(self) -> Option<&'static KnownError> {
-        match self {
-            ReleaseStatus::Failed => error::STATES.get(1),
-            under_way if under_way.is_under_way() => error::STATES.first(),
-            _ => None,
-        }
-    }
 }
 
 /// A chart archive on disk whose digest was checked against the lock.

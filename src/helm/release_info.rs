@@ -1,0 +1,77 @@
+//! Releases as helm lists them.
+
+use crate::helm::error::STATES;
+use crate::known_errors::KnownError;
+
+/// A release as `helm list` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseInfo {
+    /// Release name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Current revision.
+    pub revision: u32,
+    /// Status of the current revision.
+    pub status: ReleaseStatus,
+    /// Chart name.
+    pub chart: String,
+    /// Chart version.
+    pub chart_version: semver::Version,
+    /// App version, may be empty.
+    pub app_version: String,
+}
+
+/// Status of a release's current revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleaseStatus {
+    /// Deployed.
+    Deployed,
+    /// Failed.
+    Failed,
+    /// A first install that never ended.
+    PendingInstall,
+    /// An upgrade that never ended.
+    PendingUpgrade,
+    /// A rollback that never ended.
+    PendingRollback,
+    /// Uninstalling.
+    Uninstalling,
+    /// Anything else helm may say.
+    Other,
+}
+
+impl ReleaseStatus {
+    /// Whether an operation began and has not ended.
+    pub fn is_under_way(self) -> bool {
+        match self {
+            ReleaseStatus::PendingInstall
+            | ReleaseStatus::PendingUpgrade
+            | ReleaseStatus::PendingRollback
+            | ReleaseStatus::Uninstalling => true,
+            ReleaseStatus::Deployed | ReleaseStatus::Failed | ReleaseStatus::Other => false,
+        }
+    }
+
+    /// helm's word.
+    pub fn words(self) -> &'static str {
+        match self {
+            ReleaseStatus::Deployed => "deployed",
+            ReleaseStatus::Failed => "failed",
+            ReleaseStatus::PendingInstall => "pending-install",
+            ReleaseStatus::PendingUpgrade => "pending-upgrade",
+            ReleaseStatus::PendingRollback => "pending-rollback",
+            ReleaseStatus::Uninstalling => "uninstalling",
+            ReleaseStatus::Other => "unknown",
+        }
+    }
+
+    /// The known error of this state without a running operation; `None`: healthy.
+    pub fn trouble(self) -> Option<&'static KnownError> {
+        match self {
+            ReleaseStatus::Failed => STATES.get(1),
+            under_way if under_way.is_under_way() => STATES.first(),
+            _ => None,
+        }
+    }
+}
