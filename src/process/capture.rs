@@ -2,16 +2,26 @@
 //! no child ever waits for us.
 
 use std::io;
+use std::process::ExitStatus;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 use tokio_util::sync::CancellationToken;
 
-use crate::process::Output;
-
 /// Bytes of stderr that are kept.
 const STDERR: usize = 256 << 10;
 const CHUNK: usize = 32 << 10;
+
+/// How a child ended and what it wrote.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its end.
+    pub status: ExitStatus,
+    /// All of stdout.
+    pub stdout: Vec<u8>,
+    /// The last of stderr.
+    pub stderr: Vec<u8>,
+}
 
 /// Feeds the child, reads what it writes and waits for its end. `overflow` is cancelled when stdout is larger than is
 /// kept.

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use browser::open;
+pub use capture::Output;
 pub use children::{Children, Running};
 pub use cluster_access::{ClusterAccess, Need};
 pub use environment::Environment;
@@ -90,17 +91,6 @@ pub struct Call {
     pub ending: Ending,
     /// The kubeconfig that it must find until it has ended.
     pub need: Option<Need>,
-}
-
-/// How a child ended and what it wrote.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// Its end.
-    pub status: ExitStatus,
-    /// All of stdout.
-    pub stdout: Vec<u8>,
-    /// The last of stderr.
-    pub stderr: Vec<u8>,
 }
 
 /// A child could not be run to its end.
