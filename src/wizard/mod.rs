@@ -2,29 +2,18 @@
 //! cluster and this machine offer comes in as [`Detected`].
 
 mod detected;
+mod error;
 mod prompt;
 mod questions;
 #[cfg(test)]
 mod scripted;
 mod upgrades;
 
-use std::io;
-
 pub use detected::Detected;
+pub use error::WizardError;
 pub use prompt::{Prompt, Reply, Terminal};
 pub use questions::{Scope, ask};
 pub use upgrades::{Trust, UpgradeChoice, choose_upgrades};
-
-/// A question had no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum WizardError {
-    /// The person interrupted or chose to stop.
-    #[error("interrupted")]
-    Interrupted,
-    /// The terminal broke.
-    #[error("the terminal cannot be read")]
-    Terminal(#[source] io::Error),
-}
 
 /// Asks which context to use; none to choose from leaves the choice to the kubeconfig.
 pub fn choose_context(
