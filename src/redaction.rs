@@ -8,6 +8,8 @@ use std::sync::{PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::config::Secret;
 
@@ -54,6 +56,13 @@ pub fn redacted_json(json: &str) -> String {
         rest = behind;
     }
     shown + rest
+}
+
+/// Removes the secrets of the run; must precede cutting and wrapping, which would split a secret.
+pub fn without_secrets<T: Serialize + DeserializeOwned>(facts: T) -> T {
+    let json = serde_json::to_string(&facts).unwrap_or_default();
+    let shown = redacted_json(&json);
+    if shown == json { facts } else { serde_json::from_str(&shown).unwrap_or(facts) }
 }
 
 /// The place of the quote that ends a string of JSON.

@@ -1,10 +1,10 @@
 //! The table of check results: one line per check, grouped; warnings and failures with every field.
 
 use crate::event::{CheckResult, Verdict};
+use crate::redaction::without_secrets;
 use crate::report::labelled_block::{Block, Row};
 use crate::report::labels::{verdict_label, verdict_tone};
 use crate::report::style::{Style, Tone};
-use crate::report::without_secrets;
 use crate::report::wrap::{cut, one_line, wrap};
 
 /// Results of one group, in the order in which they came.

@@ -1,10 +1,10 @@
 //! The table of findings, and the findings that are listed after a failure.
 
 use crate::event::{Diagnosis, Event, Severity};
+use crate::redaction::without_secrets;
 use crate::report::labelled_block::{Block, Rows};
 use crate::report::labels::{severity_label, severity_tone};
 use crate::report::style::{Style, Tone};
-use crate::report::without_secrets;
 use crate::report::wrap::{Clock, one_line, wrap};
 
 /// How much was examined.

@@ -4,10 +4,11 @@ use std::error::Error as _;
 
 use crate::error::CommandError;
 use crate::event::{Diagnosis, RunError, Severity};
+use crate::redaction::without_secrets;
 use crate::report::labelled_block::{Block, Row, Rows};
+use crate::report::output::{width, write_stderr};
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::{Clock, UNBROKEN, one_line, wrap};
-use crate::report::{width, without_secrets, write_stderr};
 
 /// Writes the error, its causes and the next step to stderr.
 pub fn render(error: &CommandError, style: &Style) {

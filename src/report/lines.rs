@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Diagnosis, Event, Phase, Severity, Stamped, Verdict};
-use crate::report::Reporter;
 use crate::report::checks_table::how_many;
 use crate::report::diagnosis_table::{Others, same_finding};
 use crate::report::labels::{action_label, ending, phase_label, verdict_label, verdict_tone};
 use crate::report::live::region::Terminal;
+use crate::report::reporter::Reporter;
 use crate::report::style::Style;
 use crate::report::wrap::{one_line, whole};
 

@@ -15,6 +15,7 @@ mod labelled_block;
 mod labels;
 mod lines;
 mod live;
+mod output;
 mod panic;
 mod plan_table;
 mod record;
@@ -22,6 +23,7 @@ mod record;
 mod record_tests;
 #[cfg(test)]
 mod replay_tests;
+mod reporter;
 mod saved_terminal;
 mod sign_in_prompt;
 pub mod style;
@@ -33,18 +35,17 @@ mod wrap;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::time::MissedTickBehavior;
 
 use crate::cli::{GlobalArgs, Output};
 use crate::event::{Event, EventStream, RunSummary, Stamped};
 use crate::input_file;
-use crate::redaction::{redacted, redacted_json};
-use crate::report::live::region::{Stderr, Terminal};
+use crate::redaction::{redacted_json, without_secrets};
+use crate::report::live::region::Stderr;
+use crate::report::reporter::{Reporter, TICK};
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::wrap;
 
@@ -52,6 +53,7 @@ pub use checks_table::checks_table;
 pub use diagnosis_table::{Examined, findings_table};
 pub use explanation::explanations;
 pub use files::{Files, judge_log, write_file};
+pub use output::{json_document, width, write_stderr, write_stdout};
 pub use panic::{keep_panics, last_panic};
 pub use plan_table::{diff_text, plan_table, status_table};
 pub use record::{Component, ComponentState, Record, Surroundings};
@@ -102,17 +104,6 @@ pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
 
-/// Shows events in one way.
-trait Reporter: Send {
-    fn event(&mut self, stamped: &Stamped);
-
-    /// Called every [`TICK`].
-    fn tick(&mut self, _now: Timestamp) {}
-
-    /// The last call: releases the terminal.
-    fn end(&mut self) {}
-}
-
 struct Json<W>(W);
 
 impl<W: Write + Send> Reporter for Json<W> {
@@ -128,9 +119,6 @@ struct Quiet;
 impl Reporter for Quiet {
     fn event(&mut self, _: &Stamped) {}
 }
-
-/// Interval at which elapsed times, held lines and the terminal's size are updated.
-const TICK: Duration = Duration::from_millis(100);
 
 /// Drains the stream to its end: shows and records each event, and appends it to the log file.
 pub async fn drain(global: GlobalArgs, mode: Mode, mut stream: EventStream, record: Record) {
@@ -189,13 +177,6 @@ fn json_of(value: &impl Serialize) -> String {
     redacted_json(&serde_json::to_string(value).unwrap_or_default())
 }
 
-/// Removes the secrets of the run; must precede cutting and wrapping, which would split a secret.
-fn without_secrets<T: Serialize + DeserializeOwned>(facts: T) -> T {
-    let json = serde_json::to_string(&facts).unwrap_or_default();
-    let shown = redacted_json(&json);
-    if shown == json { facts } else { serde_json::from_str(&shown).unwrap_or(facts) }
-}
-
 /// The run continues without a log file that cannot be opened.
 fn open_log(path: &Path, style: &Style) -> Option<File> {
     let opened = input_file::append(path);
@@ -228,27 +209,4 @@ pub fn notice(message: &str, style: &Style) {
 /// A problem that does not change the outcome; also with `--quiet`.
 fn problem(message: &str, style: &Style) {
     write_stderr(&(wrap(&format!("{} {message}", style.paint(Tone::Warning, "note:")), "      ", width()) + "\n"));
-}
-
-/// Writes data; a closed pipe is not an error.
-pub fn write_stdout(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(redacted(text).as_bytes()).and_then(|()| stdout.flush());
-}
-
-/// Writes messages.
-pub fn write_stderr(text: &str) {
-    let _ = std::io::stderr().lock().write_all(redacted(text).as_bytes());
-}
-
-/// One JSON document on stdout.
-pub fn json_document(document: &impl Serialize) {
-    let json = redacted_json(&(serde_json::to_string_pretty(document).unwrap_or_default() + "\n"));
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(json.as_bytes()).and_then(|()| stdout.flush());
-}
-
-/// Columns for text: the terminal's, at most 120; 100 without a terminal.
-pub fn width() -> usize {
-    Stderr::new().text_width()
 }

@@ -3,7 +3,7 @@
 use std::panic::PanicHookInfo;
 use std::sync::{Mutex, PoisonError};
 
-use crate::report::write_stderr;
+use crate::report::output::write_stderr;
 
 static LAST: Mutex<Option<String>> = Mutex::new(None);
 

@@ -1,9 +1,9 @@
 //! The plan, the status and a diff as text. Colour and width never carry the only meaning.
 
 use crate::event::{ActionKind, PlannedStep, StatusRow};
+use crate::redaction::without_secrets;
 use crate::report::labels::action_label;
 use crate::report::style::{Style, Tone};
-use crate::report::without_secrets;
 use crate::report::wrap::wrap;
 
 /// The plan, a line per step; long reasons are wrapped.

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use crate::error::{CommandError, Error, INTERRUPTED};
 use crate::event::{ActionKind, CheckResult, Event, PlannedStep, RunError, Stamped, StepOutcome, StepResult};
+use crate::redaction::without_secrets;
 use crate::report::error_message::fact;
-use crate::report::without_secrets;
 
 /// The recorded run. Cheap to clone; every clone writes into the same record.
 #[derive(Clone, Debug)]

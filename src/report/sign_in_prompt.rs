@@ -1,9 +1,9 @@
 //! The prompt to sign in. Also shown with `--quiet`: the command waits for the user.
 
 use crate::event::SignIn;
+use crate::report::output::{width, write_stderr};
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::{one_line, wrap};
-use crate::report::{width, write_stderr};
 
 /// Shows where to sign in. Addresses are on their own lines, unwrapped, for copying.
 pub fn sign_in_prompt(sign_in: &SignIn, style: &Style) {

@@ -1,5 +1,6 @@
 //! One HTML page: no external resources, no scripts, light and dark, printable. maud escapes every quoted text.
 
+mod css;
 mod data_path_svg;
 #[cfg(test)]
 mod tests;
@@ -12,13 +13,11 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::event::CheckResult;
 use crate::report::checks_table::groups;
 use crate::report::data_path;
+use crate::report::html::css::{STYLE, tone_class};
 use crate::report::labels::{verdict_label, verdict_tone};
 use crate::report::record::{Ending, Facts, Failure};
-use crate::report::style::Tone;
 use crate::report::summary_line::headline;
 use crate::report::wrap::{one_line, took};
-
-const STYLE: &str = include_str!("page.css");
 
 /// The document, with local times.
 pub(super) fn page(facts: &Facts) -> String {
@@ -197,14 +196,5 @@ fn prose(text: &str) -> Markup {
 fn link(docs: &str) -> Markup {
     html! {
         @if docs.starts_with("https://") { a href=(docs) { (docs) } } @else { (docs) }
-    }
-}
-
-fn tone_class(tone: Tone) -> &'static str {
-    match tone {
-        Tone::Good => "good",
-        Tone::Warning => "warning",
-        Tone::Bad => "bad",
-        Tone::Strong | Tone::Faint | Tone::Plain => "plain",
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use crate::event::StepOutcome;
-use crate::report::html::tone_class;
+use crate::report::html::css::tone_class;
 use crate::report::labels::{action_label, ending};
 use crate::report::record::{Component, ComponentState, Facts, StepEnd, StepFacts};
 use crate::report::style::{Style, Tone};

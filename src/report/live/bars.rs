@@ -4,12 +4,12 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
 use crate::event::{Event, Stamped};
-use crate::report::Reporter;
 use crate::report::diagnosis_table::Others;
 use crate::report::live::indicatif_term::Canvas;
 use crate::report::live::layout::{Line, Progress, Size, View, fitting_frame, frame};
 use crate::report::live::region::Terminal;
 use crate::report::live::state::Board;
+use crate::report::reporter::Reporter;
 use crate::report::style::Style;
 use crate::report::wrap::{one_line, wrap};
 
