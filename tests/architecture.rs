@@ -42,7 +42,7 @@ const MAY_SEE: [(&str, &[&str]); 23] = [
     ("wizard", &["config"]),
     ("report", &["event", "cli", "error", "input_file", "redaction"]),
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "known_errors", "exit_code"]),
-    ("check", &["helm", "cluster", "process", "proxy", "trust", "stack", "config", "event"]),
+    ("check", &["plan", "helm", "cluster", "process", "proxy", "trust", "stack", "config", "event"]),
     ("plan", &["helm", "cluster", "stack", "config", "event", "redaction"]),
     ("helm", &["process", "stack", "config", "event", "known_errors", "write_record", "yaml", "input_file"]),
     (

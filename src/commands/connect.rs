@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::cli::{self, GlobalArgs, SettingsArgs};
 use crate::cluster::{Cluster, ClusterTarget, KubeconfigOnce, KubeconfigSnapshot};
-use crate::commands::survey::catalogue;
 use crate::commands::{saved_answers, secrets, settings_sources};
 use crate::config::{self, Draft};
 use crate::engine;
 use crate::error::Error;
 use crate::helm::{self, Helm, HelmOptions, HelmProgram};
 use crate::process::{ClusterAccess, Environment};
+use crate::stack::Catalogue;
 use crate::write_record::Writes;
 
 /// How long the API server may answer nothing while a command reads: beyond the restart of one, and beyond what the
@@ -36,9 +36,15 @@ fn answers_of_the_environment(global: &GlobalArgs) -> Draft {
 }
 
 /// What a command works with.
-pub(super) struct Connected {
+pub(super) struct Target {
     pub(super) cluster: Cluster,
     pub(super) helm: Helm,
+    pub(super) catalogue: Catalogue,
+}
+
+/// The target, and the answers for it.
+pub(super) struct Connected {
+    pub(super) target: Target,
     /// The answers with those that the cluster keeps; an error where these are needed and cannot be used.
     pub(super) draft: Result<Draft, Error>,
     /// The answers that the cluster keeps, by themselves.
@@ -84,8 +90,17 @@ pub(super) async fn connect_by(
     };
     let program = HelmProgram::discover(options).await?;
     let helm = program.on(access(&cluster)?);
-    secrets::hide_known((&cluster, &helm), (draft, kept.as_ref()), &catalogue(global)?).await;
-    Ok(Connected { cluster, helm, draft: merged, kept })
+    let catalogue = catalogue(global)?;
+    secrets::hide_known((&cluster, &helm), (draft, kept.as_ref()), &catalogue).await;
+    Ok(Connected { target: Target { cluster, helm, catalogue }, draft: merged, kept })
+}
+
+/// The catalogue of `--values-dir`, or the built-in one.
+fn catalogue(global: &GlobalArgs) -> Result<Catalogue, Error> {
+    Ok(match &global.values_dir {
+        Some(folder) => Catalogue::from_dir(folder)?,
+        None => Catalogue::embedded()?,
+    })
 }
 
 /// A result or error of the cluster counts only while it is still the cluster of the run's start. The future ends when

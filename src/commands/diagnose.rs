@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::{Cluster, Findings, TrackedRelease};
-use crate::commands::connect::{self, Connected};
-use crate::commands::{settings_sources, survey::catalogue};
+use crate::commands::connect::{self, Connected, Target};
+use crate::commands::settings_sources;
 use crate::error::{self, Error};
 use crate::event::{Diagnosis, Severity};
 use crate::helm::{Helm, ReleaseInfo};
@@ -30,8 +30,9 @@ struct DiagnoseDocument {
 pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8, Error> {
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let Connected { cluster, helm, .. } = connect::connect(global, &draft, writes).await?;
-    let rows = catalogue(global)?.overview(&namespace);
+    let Connected { target: Target { cluster, helm, catalogue }, .. } =
+        connect::connect(global, &draft, writes).await?;
+    let rows = catalogue.overview(&namespace);
     let read = async {
         let releases = releases((&cluster, &helm), &rows).await?;
         if releases.is_empty() {

@@ -8,18 +8,18 @@ use tokio::time::timeout;
 use crate::check::Selection;
 use crate::check::verify::{self as stack_checks, Installed, StackContext};
 use crate::cli::GlobalArgs;
-use crate::cluster::{Cluster, ClusterError, Lease, TrackedRelease};
+use crate::cluster::{ClusterError, Lease, TrackedRelease};
+use crate::commands::connect::Target;
 use crate::commands::lock::Waiting;
 use crate::commands::plan_file::Reviewed;
 use crate::commands::signals::{Leaving, Signals};
-use crate::commands::survey::Survey;
 use crate::commands::verify::verdict;
-use crate::commands::{connect, lock, preflight_conflicts, run_finished};
+use crate::commands::{connect, lock, run_finished};
 use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, HostLock, Journal, RunResult};
 use crate::error::{Checked, CommandError, Error};
 use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary};
-use crate::helm::{Helm, Ownership};
+use crate::helm::Ownership;
 use crate::plan::{self, Plan, Step};
 use crate::report::{self, Mode, Record, style::Style};
 use crate::stack;
@@ -46,36 +46,27 @@ pub(super) struct ExecuteOptions<'a> {
     pub(super) reviewed: Option<&'a Reviewed>,
 }
 
-/// What to work with. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct Target {
-    pub(super) cluster: Cluster,
-    pub(super) helm: Helm,
-}
-
 /// Timeout of the diagnosis after a failure.
 const DIAGNOSIS: Duration = Duration::from_secs(15);
 
-/// Runs the surveyed plan and verifies. Returns the exit code, or the error that is rendered last.
+/// Runs the plan and verifies. Returns the exit code, or the error that is rendered last.
 pub(super) async fn execute(
     global: &GlobalArgs,
-    target: Target,
+    Target { cluster, helm, .. }: &Target,
     settings: &Settings,
-    survey: Survey,
-    options: ExecuteOptions<'_>,
+    (plan, options): (&Plan, ExecuteOptions<'_>),
 ) -> Result<u8, Error> {
     let (events, stream) = event::channel();
     let style = Style::resolve(global);
     let mode = Mode::resolve(global);
     let reporter = tokio::spawn(report::drain(global.clone(), mode, stream, options.record.clone()));
     let started = Instant::now();
-    let Target { cluster, helm } = target;
     let cancel = options.signals.take_over(events.clone());
     let journal = Arc::new(Journal::open(cluster.identity(), settings.namespace.as_str()));
     let machine = Arc::new(HostLock::open(cluster.identity(), settings.namespace.as_str()));
     let context = EngineContext {
         cluster: cluster.clone(),
-        helm: helm.holding(machine.lock()),
+        helm: helm.clone().holding(machine.lock()),
         events: events.clone(),
         cancel,
         wave_timeout: options.wave_timeout,
@@ -83,14 +74,14 @@ pub(super) async fn execute(
         machine,
     };
     let waiting = Waiting { timeout: options.lock_timeout, style: &style };
-    let locking = lock::report_waiting(&context, &style, lock(&context, settings, &survey, waiting));
-    let locked = connect::of_one_cluster(&cluster, locking).await;
+    let locking = lock::report_waiting(&context, &style, lock(&context, settings, plan, waiting));
+    let locked = connect::of_one_cluster(cluster, locking).await;
     let lease = match locked {
         Ok(lease) => lease,
         Err(error) => return Err(run_finished::left(reporter, error).await),
     };
     options.signals.leaving(Leaving::of(&context, lease.as_ref()));
-    let steps = with_usual_seconds(survey.plan.steps(), &journal);
+    let steps = with_usual_seconds(plan.steps(), &journal);
     journal.begin(&steps);
     events.send(Event::RunStarted {
         command: options.command.into(),
@@ -101,30 +92,29 @@ pub(super) async fn execute(
     });
     if mode == Mode::Json {
         // They were shown with the plan.
-        for message in survey.prepared.notices.iter().cloned() {
+        for message in plan.notices.iter().cloned() {
             events.send(Event::Notice { message, hint: None });
         }
     }
-    let mut result = engine::run(&context, &survey.plan, &survey.prepared).await;
-    let diagnosed = Diagnosed { releases: engine::tracked(&survey.plan, &survey.prepared) };
+    let mut result = engine::run(&context, plan).await;
+    let diagnosed = Diagnosed { releases: engine::tracked(plan) };
     let checks = if result.failure.is_none() && !options.skip_verify {
-        let releases = survey.plan.releases().cloned().collect();
-        let installed = Installed { releases, manifests: survey.prepared.manifests };
-        let selection = if survey.plan.has_changes() { Selection::default() } else { stack_checks::unchanged() };
+        let installed = Installed { releases: plan.releases().cloned().collect(), manifests: plan.manifests() };
+        let selection = if plan.has_changes() { Selection::default() } else { stack_checks::unchanged() };
         let looked_at = StackContext::new(cluster.clone(), settings.clone(), installed, selection);
         let checks = stack_checks::run(&looked_at, &events, &context.cancel);
         cluster.cancelling_elsewhere(&context.cancel, checks).await
     } else {
         Some(Vec::new())
     };
-    result.note_other_cluster(&cluster).await;
+    result.note_other_cluster(cluster).await;
     if let Some(lease) = lease {
         result.note_lost(lease.release().await.as_deref());
     }
     let RunResult { steps, failure } = result;
     let writes = options.signals.writes();
     let ended = ended(failure, checks.as_deref()).map_err(|error| CommandError::new(error, writes.state()));
-    let took = (started, &cluster);
+    let took = (started, cluster);
     let summary =
         RunSummary { steps, checks: checks.unwrap_or_default(), ..run_finished::summary(&ended, took, writes) };
     if matches!(summary.outcome, RunOutcome::Failed | RunOutcome::VerificationFailed) {
@@ -140,23 +130,23 @@ pub(super) async fn execute(
 async fn lock(
     context: &EngineContext,
     settings: &Settings,
-    survey: &Survey,
+    plan: &Plan,
     waiting: Waiting<'_>,
 ) -> Result<Option<Lease>, Error> {
-    if !survey.plan.has_changes() {
+    if !plan.has_changes() {
         return Ok(None);
     }
     let namespace = settings.namespace.as_str();
     let failed = |source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source });
     let place = stack::namespace(settings);
-    let placing = async || context.cluster.apply(&place, &survey.plan.adopted).await.map_err(failed);
+    let placing = async || context.cluster.apply(&place, &plan.adopted()).await.map_err(failed);
     lock::while_unreachable(context, placing).await?;
     let lease = lock::take(context, namespace, waiting).await?;
     let keeping = async || {
-        unchanged_since(context, &survey.plan).await?;
-        plan::check_preconditions(&context.cluster, &survey.plan).await?;
-        preflight_conflicts::unchanged_since(&context.cluster, survey).await?;
-        save_answers(context, settings, survey).await.map_err(failed)
+        unchanged_since(context, plan).await?;
+        plan::check_preconditions(&context.cluster, plan).await?;
+        lock::takeovers_unchanged(&context.cluster, plan).await?;
+        save_answers(context, settings, plan).await.map_err(failed)
     };
     match lock::while_unreachable(context, keeping).await {
         Ok(_) => Ok(Some(lease)),
@@ -169,12 +159,12 @@ async fn lock(
 
 /// The record is written first: a run that ends between the two writes leaves the older answers, and the record still
 /// confirms those that did not change.
-async fn save_answers(context: &EngineContext, settings: &Settings, survey: &Survey) -> Result<(), ClusterError> {
+async fn save_answers(context: &EngineContext, settings: &Settings, plan: &Plan) -> Result<(), ClusterError> {
     let salt = context.cluster.answers_salt(settings.namespace.as_str()).await?;
     context.cluster.record_answers(settings, &salt).await?;
     let mut answers = stack::saved_answers_object(settings);
     answers.secret_data.insert(stack::SALT.to_owned(), salt);
-    context.cluster.apply(&answers, &survey.plan.adopted).await.map(drop)
+    context.cluster.apply(&answers, &plan.adopted()).await.map(drop)
 }
 
 async fn unchanged_since(context: &EngineContext, plan: &Plan) -> Result<(), Error> {

@@ -3,25 +3,25 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::check;
+use crate::check::preflight::prerequisites;
 use crate::check::preflight::target::{Proof, TailnetStatus};
 use crate::cli::{self, GlobalArgs, InstallArgs, LoginArgs, Output};
 use crate::cluster::{self, Cluster, KubeconfigOnce};
-use crate::commands::connect::{self, Connected};
-use crate::commands::execute::{ExecuteOptions, Target, execute};
+use crate::commands::connect::{self, Connected, Target};
+use crate::commands::execute::{ExecuteOptions, execute};
 use crate::commands::interactive::Audience;
 use crate::commands::plan_file::{self, Reviewed};
 use crate::commands::planner::{self, Consent, Proposal, Provider};
 use crate::commands::signals::Signals;
 use crate::commands::verify::verdict;
-use crate::commands::{preflight_conflicts, report_files, saved_answers, secrets, sign_in};
+use crate::commands::{report_files, saved_answers, secrets, sign_in};
 use crate::config::{Draft, Settings};
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
-use crate::plan::{self, PlanError, Untried};
+use crate::plan::{self, Plan, PlanError};
 use crate::process::Environment;
 use crate::report::{self, Record, style::Style};
-use crate::stack::{self, OAUTH2_PROXY_SECRET, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
+use crate::stack::{self, ClusterFacts, OAUTH2_PROXY_SECRET, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
 use crate::wizard::{self, Detected, Scope};
 
 /// The guided installation; without a terminal it never prompts.
@@ -103,20 +103,19 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     let login: LoginArgs = twins()?;
     emit_notices(draft.notices(), global);
     let reported = draft.notices().len();
-    let Connected { cluster, helm, draft, .. } =
+    let Connected { target, draft, .. } =
         connect::connect_by(global, &draft, run.signals.writes(), run.kubeconfig).await?;
-    let mut draft = draft?;
+    let (mut draft, Target { cluster, helm, .. }) = (draft?, &target);
     emit_notices(&draft.notices()[reported..], global);
     if Audience::of(global) == Audience::Person {
-        ask((&cluster, helm.environment()), &mut draft, run.scope, Secrets::of(arguments)).await?;
+        ask((cluster, helm.environment()), &mut draft, run.scope, Secrets::of(arguments)).await?;
     }
     saved_answers::confirm(global, arguments, &draft)?;
     let settings = draft.finish()?;
-    let environment = helm.environment().clone();
-    let code = carry_out(global, Target { cluster: cluster.clone(), helm }, &settings, options).await?;
+    let code = carry_out(global, &target, &settings, options).await?;
     if run.scope == Scope::Everything && !options.skip_verify && !options.yes {
-        let (record, environment) = (run.record, &environment);
-        let walk = sign_in::Walk { global, cluster: &cluster, settings: &settings, record, environment };
+        let (record, environment) = (run.record, helm.environment());
+        let walk = sign_in::Walk { global, cluster, settings: &settings, record, environment };
         return verdict(&walk.offer(login, run.signals).await);
     }
     Ok(code)
@@ -135,7 +134,7 @@ pub(super) fn options<'a>(
         wave_timeout: parse_timeout(&arguments.timeout)?,
         lock_timeout: parse_lock_timeout(&arguments.lock_timeout)?,
         skip_verify: arguments.skip_verify,
-        ownership: preflight_conflicts::consent(arguments.adopt),
+        ownership: planner::ownership(arguments.adopt),
         allow_unverified: arguments.allow_unverified,
         yes: arguments.yes,
         reviewed: None,
@@ -151,71 +150,74 @@ pub(super) fn emit_notices(notices: &[String], global: &GlobalArgs) {
 /// From settings to a verified stack: preflight, plan, confirmation, run.
 pub(super) async fn carry_out(
     global: &GlobalArgs,
-    target: Target,
+    target: &Target,
     settings: &Settings,
     options: ExecuteOptions<'_>,
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
-    report_files::note_surroundings(options.record, &target.cluster, &target.helm, settings);
-    let Target { cluster, helm } = &target;
+    let Target { cluster, helm, .. } = target;
+    report_files::note_surroundings(options.record, cluster, helm, settings);
     let checking = async {
-        let operator = plan::tailscale_operator(cluster).await?;
-        Ok(check::preflight::prerequisites::run(cluster, helm, settings, operator).await?)
+        let facts = plan::cluster_facts(cluster, settings).await?;
+        Ok((prerequisites::run(cluster, helm, settings, &facts).await?, facts))
     };
-    let checks = connect::of_one_cluster(cluster, checking).await?;
+    let (checks, mut facts) = connect::of_one_cluster(cluster, checking).await?;
     refuse_failed(&checks, &style, options.record)?;
     let confirmed = if options.yes { Audience::Nobody } else { Audience::of(global) };
     for _ in 1..PLANS {
-        match plan_and_execute(global, &target, settings, confirmed, options).await {
+        match plan_and_execute(global, target, (settings, &facts), confirmed, options).await {
             // The helm process of a killed run may have ended in the meantime.
             Err(Error::Plan(PlanError::Stale { what })) => {
                 report::notice(&format!("{what} changed in the meantime; planning again"), &style);
             }
             ended => return ended,
         }
+        let reading = async { Ok(plan::cluster_facts(cluster, settings).await?) };
+        facts = connect::of_one_cluster(cluster, reading).await?;
     }
-    plan_and_execute(global, &target, settings, confirmed, options).await
+    plan_and_execute(global, target, (settings, &facts), confirmed, options).await
 }
 
 /// The plan that is shown and confirmed is the plan that is executed.
 async fn plan_and_execute(
     global: &GlobalArgs,
     target: &Target,
-    settings: &Settings,
+    (settings, facts): (&Settings, &ClusterFacts),
     asked: Audience,
     options: ExecuteOptions<'_>,
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
     let proof = if options.skip_verify { Proof::None } else { Proof::Checks };
-    let consent = Consent { ownership: options.ownership, proof, provider: Provider::Ask };
-    let proposing = planner::propose(global, target, settings, consent);
-    let Proposal { survey, checks, restarts } = connect::of_one_cluster(&target.cluster, proposing).await?;
-    report_files::note_planned(options.record, &survey);
-    planner::refuse_unmanaged(&survey, options.ownership)?;
-    if survey.plan.has_changes() {
+    let (provider, scope) = (Provider::Ask, planner::Scope::Changes);
+    let consent = Consent { ownership: options.ownership, proof, provider, scope };
+    let proposing = planner::propose(target, settings, facts, consent);
+    let Proposal { plan, checks } = connect::of_one_cluster(&target.cluster, proposing).await?;
+    report_files::note_planned(options.record, &plan);
+    planner::refuse_unmanaged(&plan, options.ownership)?;
+    if plan.has_changes() {
         refuse_failed(&checks, &style, options.record)?;
     }
     if let Some(reviewed) = options.reviewed {
-        reviewed.confirm(&plan_file::reviewed(&target.cluster, settings, &survey, options.ownership))?;
+        reviewed.confirm(&plan_file::reviewed(&target.cluster, settings, &plan, options.ownership))?;
     }
     if global.output == Output::Human && !global.quiet {
-        report::write_stderr(&report::plan_table(&survey.plan.steps(), &style, report::width()));
-        for notice in &survey.prepared.notices {
+        report::write_stderr(&report::plan_table(&plan.steps(), &style, report::width()));
+        for notice in &plan.notices {
             report::notice(notice, &style);
         }
     }
-    if asked == Audience::Nobody && !options.allow_unverified && !survey.untried.is_empty() {
-        let versions = survey.untried.iter().map(ToString::to_string).collect();
+    if asked == Audience::Nobody && !options.allow_unverified && !plan.untried.is_empty() {
+        let versions = plan.untried.iter().map(ToString::to_string).collect();
         return Err(PlanError::Unverified { versions }.into());
     }
-    if asked == Audience::Person && survey.plan.has_changes() {
+    if asked == Audience::Person && plan.has_changes() {
         let mut prompt = wizard::Terminal;
-        let question = question(&target.cluster, &survey.untried, &restarts);
+        let question = question(&target.cluster, &plan);
         if !tokio::task::block_in_place(|| wizard::confirm(&mut prompt, &question))? {
             return Err(Error::Declined);
         }
     }
-    execute(global, target.clone(), settings, survey, options).await
+    execute(global, target, settings, (&plan, options)).await
 }
 
 /// Reports errors of later steps before the first change.
@@ -234,11 +236,12 @@ pub(super) fn cluster_name(cluster: &Cluster) -> String {
 }
 
 /// The question names untried versions, and workloads with pods that a takeover replaces.
-fn question(cluster: &Cluster, untried: &[Untried], taken: &[String]) -> String {
-    let named: Vec<String> = untried.iter().map(|step| format!("{} {}", step.component, step.version)).collect();
+fn question(cluster: &Cluster, plan: &Plan) -> String {
+    let named: Vec<String> = plan.untried.iter().map(|step| format!("{} {}", step.component, step.version)).collect();
     let risk = if named.is_empty() { String::new() } else { format!(", with {} untried", named.join(" and ")) };
+    let replaced = plan.replaced_workloads();
     let replaced =
-        if taken.is_empty() { String::new() } else { format!(", replacing the pods of {}", taken.join(", ")) };
+        if replaced.is_empty() { String::new() } else { format!(", replacing the pods of {}", replaced.join(", ")) };
     format!("Change the cluster {}as planned{risk}{replaced}?", cluster_name(cluster))
 }
 

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use backon::Retryable as _;
 
-use crate::cluster::{HostLiveness as _, Lease, LeaseRequest};
+use crate::check::preflight::conflicts;
+use crate::cluster::{Cluster, HostLiveness as _, Lease, LeaseRequest};
 use crate::engine::{self, EngineContext, EngineError};
 use crate::error::{self, Error};
 use crate::helm::Helm;
-use crate::plan::{PlanError, PlannedState};
+use crate::plan::{Plan, PlanError, PlannedState, taken_by};
 use crate::report::{self, style::Style};
 use crate::stack::TAILWATCH;
 
@@ -110,6 +111,20 @@ pub(super) async fn unchanged_since<'a>(
         let listed = listed.map_err(|source| PlanError::Helm { what: "cannot list the releases".into(), source })?;
         if let Some(changed) = planned.iter().find(|state| !state.holds(&listed)) {
             return Err(PlanError::Stale { what: format!("release {}", changed.release) }.into());
+        }
+    }
+    Ok(())
+}
+
+/// An error if a release would take over other objects than its plan: helm takes ownership for a whole release.
+pub(super) async fn takeovers_unchanged(cluster: &Cluster, plan: &Plan) -> Result<(), Error> {
+    let mut incoming = plan.incoming();
+    incoming.retain(|incoming| !plan.taken_by(incoming.release.component.as_str()).is_empty());
+    let now = conflicts::takeable(cluster, &incoming).await?;
+    for incoming in incoming {
+        let component = incoming.release.component.as_str();
+        if taken_by(&now, component) != plan.taken_by(component) {
+            return Err(PlanError::Stale { what: format!("what release {component} takes over") }.into());
         }
     }
     Ok(())

@@ -14,8 +14,6 @@ mod plan;
 mod plan_file;
 mod planner;
 mod preflight;
-mod preflight_conflicts;
-mod preflight_target;
 mod report_files;
 mod run_finished;
 mod saved_answers;
@@ -23,7 +21,6 @@ mod secrets;
 mod sign_in;
 mod signals;
 mod status;
-mod survey;
 mod uninstall;
 mod upgrade;
 mod verify;
@@ -124,17 +121,13 @@ fn dispatch(global: GlobalArgs, command: Option<Command>, run: Run<'_>) -> Resul
             drive(writes, |signals| async move { uninstall::uninstall(&global, &arguments, &signals, record).await })
         }
         Some(Command::Plan { settings, diff, exit_code, adopt, out }) => drive(writes, |signals| async move {
-            let options = plan::PlanOptions {
-                diff,
-                exit_code,
-                ownership: preflight_conflicts::consent(adopt),
-                out: out.as_deref(),
-            };
+            let options =
+                plan::PlanOptions { diff, exit_code, ownership: planner::ownership(adopt), out: out.as_deref() };
             plan::plan(&global, &settings, options, signals.writes()).await
         }),
         Some(Command::Preflight { settings, adopt }) => drive(writes, |signals| async move {
             let noted = (record, signals.writes());
-            preflight::preflight(&global, &settings, preflight_conflicts::consent(adopt), noted).await
+            preflight::preflight(&global, &settings, planner::ownership(adopt), noted).await
         }),
         Some(Command::Verify(arguments)) => {
             drive(

@@ -8,13 +8,12 @@ use crate::check::preflight::target::Proof;
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::{Cluster, ClusterIdentity};
 use crate::commands::connect::{self, Connected};
-use crate::commands::execute::Target;
-use crate::commands::planner::{self, Consent, Provider};
+use crate::commands::planner::{self, Consent, Provider, Scope};
 use crate::commands::{plan_file, saved_answers, secrets};
 use crate::error::{self, Error};
 use crate::event::{CheckResult, PlannedStep};
 use crate::helm::Ownership;
-use crate::plan::{StepDiff, diffs};
+use crate::plan::{self, StepDiff, diffs};
 use crate::report::{self, style::Style};
 use crate::write_record::Writes;
 
@@ -68,39 +67,44 @@ pub(super) async fn plan(
     writes: &Writes,
 ) -> Result<u8, Error> {
     let draft = saved_answers::judged(global, arguments)?;
-    let Connected { cluster, helm, draft, kept } = connect::connect(global, &draft, writes).await?;
-    let target = Target { cluster, helm };
+    let Connected { target, draft, kept } = connect::connect(global, &draft, writes).await?;
     let cluster = &target.cluster;
     let read = async {
         let draft = draft?;
         let places = secrets::places([Some(&draft), kept.as_ref()]);
         let answers = saved_answers::answers(&draft, arguments)?;
         answers.repository_confirmed()?;
-        let consent = Consent { ownership: options.ownership, proof: Proof::Checks, provider: Provider::Skip };
-        let proposal = planner::propose(global, &target, &answers.settings, consent).await?;
+        let consent = Consent {
+            ownership: options.ownership,
+            proof: Proof::Checks,
+            provider: Provider::Skip,
+            scope: Scope::Changes,
+        };
+        let facts = plan::cluster_facts(cluster, &answers.settings).await?;
+        let proposal = planner::propose(&target, &answers.settings, &facts, consent).await?;
         Ok((answers, proposal, places))
     };
     let (answers, proposal, places) = connect::of_one_cluster(cluster, read).await?;
     let failed: Vec<CheckResult> = proposal.failed().cloned().collect();
-    let (survey, mut notices) = (proposal.survey, answers.notices);
-    notices.extend(survey.prepared.notices.iter().cloned());
+    let (plan, mut notices) = (proposal.plan, answers.notices);
+    notices.extend(plan.notices.iter().cloned());
     if let Some(path) = options.out {
-        planner::refuse_unmanaged(&survey, options.ownership)?;
-        plan_file::write(path, &plan_file::reviewed(cluster, &answers.settings, &survey, options.ownership))?;
+        planner::refuse_unmanaged(&plan, options.ownership)?;
+        plan_file::write(path, &plan_file::reviewed(cluster, &answers.settings, &plan, options.ownership))?;
     }
-    let diff = options.diff.then(|| diffs(&survey.plan, &survey.observed, &survey.prepared.manifests, &places));
+    let diff = options.diff.then(|| diffs(&plan, &places));
     let style = Style::resolve(global);
     match global.output {
         Output::Json => report::json_document(&PlanDocument {
             version: 1,
             cluster: PlannedCluster::of(cluster),
-            steps: survey.plan.steps(),
+            steps: plan.steps(),
             notices,
             failed,
             diff,
         }),
         Output::Human => {
-            report::write_stdout(&report::plan_table(&survey.plan.steps(), &style, report::width()));
+            report::write_stdout(&report::plan_table(&plan.steps(), &style, report::width()));
             for step in diff.iter().flatten() {
                 for text in std::iter::once(&step.diff).chain(step.objects.iter().map(|object| &object.diff)) {
                     report::write_stdout(&report::diff_text(text, &style));
@@ -114,5 +118,5 @@ pub(super) async fn plan(
             }
         }
     }
-    Ok(if options.exit_code && survey.plan.has_changes() { error::CHANGES } else { error::OK })
+    Ok(if options.exit_code && plan.has_changes() { error::CHANGES } else { error::OK })
 }

@@ -5,31 +5,22 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::cluster::Cluster;
-use crate::commands::survey::Survey;
 use crate::config::Settings;
 use crate::error::Error;
 use crate::helm::Ownership;
 use crate::input_file;
-use crate::plan::{FORMAT, PlanError, Review, ReviewedPlan};
+use crate::plan::{FORMAT, Plan, PlanError, Review, ReviewedPlan};
 use crate::report;
 
 /// Limit of the file, in bytes.
 const LARGEST: u64 = 16 << 20;
 
 /// The content of the file.
-pub(super) fn reviewed(cluster: &Cluster, settings: &Settings, survey: &Survey, ownership: Ownership) -> ReviewedPlan {
+pub(super) fn reviewed(cluster: &Cluster, settings: &Settings, plan: &Plan, ownership: Ownership) -> ReviewedPlan {
     let identity = cluster.identity().to_string();
-    let mut takeovers: Vec<String> =
-        survey.taken.iter().map(|taken| format!("{} of {}", taken.object, taken.owner)).collect();
-    takeovers.sort();
-    let review = Review {
-        cluster: &identity,
-        namespace: settings.namespace.as_str(),
-        adopt: ownership == Ownership::Take,
-        takeovers: &takeovers,
-    };
-    let archive = |component: &str| Some(survey.prepared.releases.get(component)?.chart.digest.clone());
-    ReviewedPlan::of(&survey.plan, review, archive)
+    let review =
+        Review { cluster: &identity, namespace: settings.namespace.as_str(), adopt: ownership == Ownership::Take };
+    ReviewedPlan::of(plan, review)
 }
 
 /// Writes the file.

@@ -1,24 +1,23 @@
-//! From settings to a plan: the survey, and every check that needs it. Reads only.
+//! From settings to a plan: the planner, composed with the preflight checks that need the plan. Reads only.
 
+use crate::check::preflight::conflicts::{self, Findings, QueryError};
 use crate::check::preflight::oidc;
-use crate::check::preflight::target::Proof;
-use crate::cli::GlobalArgs;
-use crate::commands::execute::Target;
-use crate::commands::survey::{Survey, survey};
-use crate::commands::{preflight_conflicts, preflight_target};
-use crate::config::Settings;
+use crate::check::preflight::target::{self, PlannedRemoval, Proof, TailnetStatus};
+use crate::commands::connect::Target;
+use crate::commands::secrets;
+use crate::config::{OAUTH2_PROXY, Settings};
+use crate::engine;
 use crate::error::Error;
 use crate::event::{CheckResult, Verdict};
 use crate::helm::Ownership;
-use crate::plan::PlanError;
+use crate::plan::{Plan, PlanError, Planner};
+use crate::stack::{self, ClusterFacts, OidcClient};
 
 /// A plan, and the checks that would fail it.
 pub(super) struct Proposal {
-    pub(super) survey: Survey,
-    /// Checks of the target, including failed ones.
+    pub(super) plan: Plan,
+    /// Checks that need the plan, including failed ones.
     pub(super) checks: Vec<CheckResult>,
-    /// Workloads with pods that a takeover replaces.
-    pub(super) restarts: Vec<String>,
 }
 
 impl Proposal {
@@ -28,13 +27,14 @@ impl Proposal {
     }
 }
 
-/// Options that affect the plan.
+/// Options that affect the plan and its checks.
 #[derive(Clone, Copy)]
 pub(super) struct Consent {
     pub(super) ownership: Ownership,
-    /// The permissions that are asked for.
+    /// The permissions that are checked.
     pub(super) proof: Proof,
     pub(super) provider: Provider,
+    pub(super) scope: Scope,
 }
 
 /// Whether to query the identity provider, which logs a failed exchange.
@@ -44,48 +44,107 @@ pub(super) enum Provider {
     Skip,
 }
 
-/// The component that depends on the identity provider.
-const OAUTH2_PROXY: &str = "oauth2-proxy";
+/// Which checks run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Those of the planned changes.
+    Changes,
+    /// Those of the whole stack.
+    Stack,
+}
 
-/// Surveys the cluster and checks the target for what will change.
+/// Options of `--adopt`.
+pub(super) fn ownership(adopt: bool) -> Ownership {
+    if adopt { Ownership::Take } else { Ownership::Respect }
+}
+
+/// Plans, and checks the cluster for what will change.
 pub(super) async fn propose(
-    global: &GlobalArgs,
     target: &Target,
     settings: &Settings,
+    facts: &ClusterFacts,
     consent: Consent,
 ) -> Result<Proposal, Error> {
-    let Target { cluster, helm } = target;
-    let survey = survey(global, cluster, helm, settings).await?;
-    let mut proposal = Proposal { survey, checks: Vec::new(), restarts: Vec::new() };
-    let survey = &proposal.survey;
-    if !survey.plan.has_changes() {
-        return Ok(proposal);
+    let Target { cluster, helm, catalogue } = target;
+    let desired = stack::desired(catalogue, settings, facts)?;
+    secrets::hide_planned(&desired);
+    let plan = Planner { cluster, helm, catalogue }.plan(settings, desired).await?;
+    let all = consent.scope == Scope::Stack;
+    if !plan.has_changes() && !all {
+        return Ok(Proposal { plan, checks: Vec::new() });
     }
-    let by_helm = !survey.prepared.releases.is_empty() || !survey.plan.removals.is_empty();
-    let checks = async {
-        let look = preflight_target::look((cluster, helm), settings, survey, consent.proof);
-        if by_helm { look.await } else { Ok(Vec::new()) }
+    let of_target = async {
+        let by_helm = !plan.incoming().is_empty() || !plan.removals.is_empty();
+        if all || by_helm { check_target(target, settings, &plan, consent.proof).await } else { Ok(Vec::new()) }
     };
-    let conflicts = preflight_conflicts::look_before_a_change(cluster, helm, survey, consent.ownership);
     let identity = async {
-        if consent.provider == Provider::Skip || !survey.changes(OAUTH2_PROXY) {
+        if consent.provider == Provider::Skip || !plan.changes(OAUTH2_PROXY) {
             return Ok(Vec::new());
         }
-        let client = oidc::client(cluster, settings).await?;
+        let client = OidcClient::resolve(&settings.auth0, facts.oauth2_proxy.as_ref());
         Ok(oidc::run(settings, client.ok()).await)
     };
-    let (checks, conflicts, identity) = tokio::try_join!(checks, conflicts, identity)?;
-    proposal.survey.note_doubts(&[&checks[..], &identity].concat());
-    proposal.restarts = preflight_conflicts::announce(&conflicts, &mut proposal.survey);
-    proposal.checks = [checks, conflicts.checks, identity].concat();
-    Ok(proposal)
+    let (of_target, conflicts, identity) =
+        tokio::try_join!(of_target, check_conflicts(target, &plan, consent), identity)?;
+    let warnings = warnings(of_target.iter().chain(&identity), &conflicts);
+    let checks = [of_target, conflicts.checks, identity].concat();
+    Ok(Proposal { plan: plan.taking_over(conflicts.taken, warnings), checks })
+}
+
+async fn check_target(
+    Target { cluster, helm, .. }: &Target,
+    settings: &Settings,
+    plan: &Plan,
+    proof: Proof,
+) -> Result<Vec<CheckResult>, Error> {
+    let machine = TailnetStatus::read(helm.environment()).await;
+    let removed = plan.removals.iter().map(|removal| PlannedRemoval {
+        namespace: &removal.namespace,
+        objects: &removal.from.manifest,
+        dependents: &engine::DEPENDENTS,
+    });
+    let intent = target::Intent {
+        settings,
+        incoming: plan.incoming(),
+        removed: removed.collect(),
+        growing: plan.growing(),
+        driver: helm.driver(),
+        proof,
+        machine: machine.as_ref(),
+    };
+    Ok(target::run(cluster, &intent).await?)
+}
+
+/// Before a change, only our own objects can conflict if helm has nothing to do.
+async fn check_conflicts(target: &Target, plan: &Plan, consent: Consent) -> Result<Findings, Error> {
+    let Target { cluster, helm, .. } = target;
+    let intent = conflicts::Intent::of(plan, consent.ownership);
+    if consent.scope == Scope::Changes && intent.incoming.is_empty() {
+        return Ok(conflicts::of_own_objects(helm, &intent).await);
+    }
+    conflicts::run(cluster, helm, &intent).await.map_err(|error| match error {
+        QueryError::Cluster(source) => Error::Cluster(source),
+        QueryError::Helm(source) => {
+            PlanError::Helm { what: "cannot list the releases of the cluster".into(), source }.into()
+        }
+    })
+}
+
+/// Notices of checks that only warn; takeovers have notices of their own.
+fn warnings<'a>(checks: impl Iterator<Item = &'a CheckResult>, conflicts: &Findings) -> Vec<String> {
+    let is_warning = |check: &&CheckResult| check.verdict == Verdict::Warn;
+    let with_topic = checks.filter(is_warning).map(|check| {
+        let topic = if check.group == oidc::GROUP { &check.group } else { &check.id };
+        format!("{topic}: {}", check.detail)
+    });
+    let of_conflicts = conflicts.checks.iter().filter(is_warning).filter(|check| check.id != conflicts::OWNERSHIP);
+    with_topic.chain(of_conflicts.map(|check| check.detail.clone())).collect()
 }
 
 /// An error if releases of the stack's names were not installed by tailwatch and may not be taken over.
-pub(super) fn refuse_unmanaged(survey: &Survey, ownership: Ownership) -> Result<(), Error> {
-    let unmanaged = survey.unmanaged_releases();
-    match ownership == Ownership::Respect && !unmanaged.is_empty() {
-        true => Err(PlanError::UnmanagedReleases { releases: unmanaged }.into()),
+pub(super) fn refuse_unmanaged(plan: &Plan, ownership: Ownership) -> Result<(), Error> {
+    match ownership == Ownership::Respect && !plan.unmanaged.is_empty() {
+        true => Err(PlanError::UnmanagedReleases { releases: plan.unmanaged.clone() }.into()),
         false => Ok(()),
     }
 }

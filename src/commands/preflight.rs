@@ -5,16 +5,16 @@ use serde::Serialize;
 use crate::check::preflight::target::Proof;
 use crate::check::preflight::{oidc, prerequisites};
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
-use crate::cluster::Cluster;
-use crate::commands::connect::{self, Connected};
-use crate::commands::survey::survey;
-use crate::commands::{install, preflight_conflicts, preflight_target, report_files, saved_answers};
+use crate::commands::connect::{self, Connected, Target};
+use crate::commands::planner::{self, Consent, Provider, Scope};
+use crate::commands::{install, report_files, saved_answers};
 use crate::config::Draft;
 use crate::error::{self, Error};
 use crate::event::{CheckResult, Verdict};
-use crate::helm::{Helm, Ownership};
+use crate::helm::Ownership;
 use crate::plan;
 use crate::report::{self, Record, style::Style};
+use crate::stack::OidcClient;
 use crate::write_record::Writes;
 
 #[derive(Serialize)]
@@ -31,9 +31,9 @@ pub(super) async fn preflight(
     (record, writes): (&Record, &Writes),
 ) -> Result<u8, Error> {
     let draft = saved_answers::judged(global, arguments)?;
-    let Connected { cluster, helm, draft, .. } = connect::connect(global, &draft, writes).await?;
-    let made = checks((global, &cluster, &helm), (draft, arguments), ownership, record);
-    let checks = connect::of_one_cluster(&cluster, made).await?;
+    let Connected { target, draft, .. } = connect::connect(global, &draft, writes).await?;
+    let made = checks((global, &target), (draft, arguments), ownership, record);
+    let checks = connect::of_one_cluster(&target.cluster, made).await?;
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
     let total = checks.len();
     match global.output {
@@ -44,7 +44,7 @@ pub(super) async fn preflight(
 }
 
 async fn checks(
-    (global, cluster, helm): (&GlobalArgs, &Cluster, &Helm),
+    (global, target): (&GlobalArgs, &Target),
     (draft, arguments): (Result<Draft, Error>, &SettingsArgs),
     ownership: Ownership,
     record: &Record,
@@ -54,22 +54,20 @@ async fn checks(
     answers.confirmed()?;
     install::emit_notices(&answers.notices, global);
     let settings = answers.settings;
+    let Target { cluster, helm, .. } = target;
     report_files::note_surroundings(record, cluster, helm, &settings);
-    let operator = plan::tailscale_operator(cluster).await?;
-    let (mut checks, client) =
-        tokio::try_join!(prerequisites::run(cluster, helm, &settings, operator), oidc::client(cluster, &settings))?;
+    let facts = plan::cluster_facts(cluster, &settings).await?;
+    let mut checks = prerequisites::run(cluster, helm, &settings, &facts).await?;
+    let client = OidcClient::resolve(&settings.auth0, facts.oauth2_proxy.as_ref());
     checks.extend(oidc::run(&settings, client.ok()).await);
     record.checks(&checks);
     // Fetching and rendering the charts reports further problems as errors.
-    let survey = survey(global, cluster, helm, &settings).await?;
-    report_files::note_planned(record, &survey);
-    checks.extend(prerequisites::charts_rendered(survey.plan.releases().count(), &survey.prepared.chart_notices).await);
-    let (conflicts, target) = tokio::try_join!(
-        preflight_conflicts::look(cluster, helm, &survey, ownership),
-        preflight_target::look((cluster, helm), &settings, &survey, Proof::Checks),
-    )?;
-    checks.extend(target);
-    checks.extend(conflicts.checks);
+    let consent = Consent { ownership, proof: Proof::Checks, provider: Provider::Skip, scope: Scope::Stack };
+    let proposal = planner::propose(target, &settings, &facts, consent).await?;
+    let plan = &proposal.plan;
+    report_files::note_planned(record, plan);
+    checks.extend(prerequisites::charts_rendered(plan.releases().count(), &plan.chart_notices).await);
+    checks.extend(proposal.checks);
     record.checks(&checks);
     Ok(checks)
 }

@@ -2,11 +2,10 @@
 
 use crate::cli::{Command, GlobalArgs};
 use crate::cluster::Cluster;
-use crate::commands::survey::Survey;
 use crate::config::Settings;
 use crate::error::Error;
 use crate::helm::{self, Helm};
-use crate::plan::{Observed, Step};
+use crate::plan::{Observed, Plan, Step};
 use crate::report::{Component, ComponentState, Record, Surroundings};
 use crate::stack::Release;
 
@@ -59,21 +58,18 @@ pub(super) fn note_standing(record: &Record, observed: &Observed, releases: &[Re
 }
 
 /// Records what is planned.
-pub(super) fn note_planned(record: &Record, survey: &Survey) {
+pub(super) fn note_planned(record: &Record, plan: &Plan) {
     let component = |step: &Step| {
-        let name = step.release.component.to_string();
-        let fetched = survey.prepared.releases.get(&name);
-        let standing = || survey.observed.releases.get(&name).map(|info| info.app_version.clone());
-        let app_version = match fetched {
-            Some(prepared) => helm::app_version(&prepared.chart.path),
-            None => standing(),
+        let app_version = match &step.rendered {
+            Some(rendered) => helm::app_version(&rendered.chart.path),
+            None => step.from.as_ref().map(|from| from.app_version.clone()),
         };
         Component {
             app_version: app_version.filter(|version| !version.is_empty()),
             chart_version: step.release.chart.version.to_string(),
             state: ComponentState::Planned(step.action),
-            name,
+            name: step.release.component.to_string(),
         }
     };
-    record.components(survey.plan.each_step().map(component).collect());
+    record.components(plan.each_step().map(component).collect());
 }

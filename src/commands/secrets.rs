@@ -7,10 +7,10 @@ use futures::future::join_all;
 use crate::cluster::Cluster;
 use crate::config::{Draft, Secret, child};
 use crate::helm::Helm;
-use crate::plan::{Plan, SecretPlaces};
+use crate::plan::SecretPlaces;
 use crate::redaction;
 use crate::stack::{
-    Catalogue, CatalogueEntry, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
+    Catalogue, CatalogueEntry, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
 };
 
 /// Keys of our own Secrets that hold a secret; the others hold client ids, issuers and names of users.
@@ -60,12 +60,12 @@ pub(super) fn places<'a>(answers: impl IntoIterator<Item = Option<&'a Draft>>) -
     places
 }
 
-/// What the plan has besides: secrets that it makes.
-pub(super) fn hide_planned(plan: &Plan) {
-    let objects = plan.releases().flat_map(|release| &release.objects);
+/// The secrets of the desired releases.
+pub(super) fn hide_planned(desired: &[Release]) {
+    let objects = desired.iter().flat_map(|release| &release.objects);
     let keys = objects.flat_map(|object| &object.secret_data).filter(|(key, _)| KEYS.contains(&key.as_str()));
     let made: Vec<Secret<String>> = keys.filter_map(|(_, value)| text(value)).collect();
-    redaction::hide(plan.releases().flat_map(|release| &release.secrets).chain(&made));
+    redaction::hide(desired.iter().flat_map(|release| &release.secrets).chain(&made));
 }
 
 /// The texts of the installed releases at the paths that the kept answers mark.

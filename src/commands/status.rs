@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::{Cluster, ObjectRef, TrackedRelease};
-use crate::commands::connect::{self, Connected};
-use crate::commands::{settings_sources, survey::catalogue};
+use crate::commands::connect::{self, Connected, Target};
+use crate::commands::settings_sources;
 use crate::error::{self, Error};
 use crate::event::StatusRow;
 use crate::helm::{Helm, ReleaseInfo};
@@ -30,8 +30,9 @@ struct StatusDocument {
 pub(super) async fn status(global: &GlobalArgs, writes: &Writes) -> Result<u8, Error> {
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let Connected { cluster, helm, .. } = connect::connect(global, &draft, writes).await?;
-    let rows = catalogue(global)?.overview(&namespace);
+    let Connected { target: Target { cluster, helm, catalogue }, .. } =
+        connect::connect(global, &draft, writes).await?;
+    let rows = catalogue.overview(&namespace);
     let read = async { tokio::try_join!(releases(&cluster, &helm, &rows), address(&cluster, &namespace)) };
     let (releases, address) = connect::of_one_cluster(&cluster, read).await?;
     let nothing = releases.iter().all(|row| row.status.is_none());

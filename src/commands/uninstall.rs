@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::cli::{GlobalArgs, Output, SettingsArgs, UninstallArgs};
 use crate::cluster::{Lease, ObjectRef};
-use crate::commands::connect::{self, Connected};
-use crate::commands::execute::{Target, with_usual_seconds};
+use crate::commands::connect::{self, Connected, Target};
+use crate::commands::execute::with_usual_seconds;
 use crate::commands::install::{PLANS, cluster_name, emit_notices, parse_lock_timeout, parse_timeout};
 use crate::commands::interactive::Audience;
 use crate::commands::lock::Waiting;
 use crate::commands::signals::{Leaving, Signals};
-use crate::commands::survey::{catalogue, unidentified};
 use crate::commands::{lock, run_finished, settings_sources};
 use crate::engine::{self, EngineContext, HostLock, Journal, RunResult};
 use crate::error::{self, CommandError, Error};
@@ -49,11 +48,10 @@ pub(super) async fn uninstall(
     }
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let Connected { cluster, helm, .. } = connect::connect(global, &draft, signals.writes()).await?;
-    record.place(cluster.context(), &namespace);
-    let rows = catalogue(global)?.overview(&namespace);
-    emit_notices(unidentified(&cluster).as_slice(), global);
-    let target = Target { cluster, helm };
+    let Connected { target, .. } = connect::connect(global, &draft, signals.writes()).await?;
+    record.place(target.cluster.context(), &namespace);
+    let rows = target.catalogue.overview(&namespace);
+    emit_notices(plan::unidentified(&target.cluster).as_slice(), global);
     let asked = UninstallOptions { data: arguments.delete_data, crds: arguments.delete_crds };
     let confirmed = if arguments.yes { Audience::Nobody } else { audience };
     let style = Style::resolve(global);
@@ -76,7 +74,7 @@ impl Run<'_> {
         (namespace, rows): (&str, &[CatalogueEntry]),
         asked: UninstallOptions,
     ) -> Result<u8, Error> {
-        let Target { cluster, helm } = target;
+        let Target { cluster, helm, .. } = target;
         let planning = async { Ok(plan::uninstall(cluster, helm, (namespace, rows.to_vec()), asked).await?) };
         let plan = connect::of_one_cluster(cluster, planning).await?;
         if !plan.has_work() && plan.owned_objects.kept.is_empty() && plan.also_retained.is_empty() {
@@ -94,22 +92,22 @@ impl Run<'_> {
                 return Err(Error::Declined);
             }
         }
-        self.execute(target.clone(), &plan).await
+        self.execute(target, &plan).await
     }
 
-    async fn execute(&self, target: Target, plan: &Uninstall) -> Result<u8, Error> {
+    async fn execute(&self, target: &Target, plan: &Uninstall) -> Result<u8, Error> {
         let (events, stream) = event::channel();
         let mode = Mode::resolve(self.global);
         let reporter = tokio::spawn(report::drain(self.global.clone(), mode, stream, self.record.clone()));
         let started = Instant::now();
-        let Target { cluster, helm } = target;
+        let Target { cluster, helm, .. } = target;
         let namespace = plan.scope.namespace.as_str();
         let cancel = self.signals.take_over(events.clone());
         let journal = Arc::new(Journal::open(cluster.identity(), namespace));
         let machine = Arc::new(HostLock::open(cluster.identity(), namespace));
         let context = EngineContext {
             cluster: cluster.clone(),
-            helm: helm.holding(machine.lock()),
+            helm: helm.clone().holding(machine.lock()),
             events: events.clone(),
             cancel,
             wave_timeout: self.wave_timeout,
@@ -118,7 +116,7 @@ impl Run<'_> {
         };
         let waiting = Waiting { timeout: self.lock_timeout, style: &self.style };
         let locking = lock::report_waiting(&context, &self.style, lock(&context, plan, waiting));
-        let locked = connect::of_one_cluster(&cluster, locking).await;
+        let locked = connect::of_one_cluster(cluster, locking).await;
         let lease = match locked {
             Ok(lease) => lease,
             Err(error) => return Err(run_finished::left(reporter, error).await),
@@ -145,7 +143,7 @@ impl Run<'_> {
         if let Some(kept) = &kept {
             events.send(Event::Kept { objects: kept.clone() });
         }
-        let summary = RunSummary { steps, ..run_finished::summary(&ended, (started, &cluster), writes) };
+        let summary = RunSummary { steps, ..run_finished::summary(&ended, (started, cluster), writes) };
         events.send(Event::RunFinished(summary));
         drop((events, context));
         let _ = reporter.await;

@@ -6,13 +6,11 @@ use serde::Serialize;
 
 use crate::cli::{GlobalArgs, Output, UpgradeArgs};
 use crate::commands::available_versions::{self, Versions};
-use crate::commands::connect::{self, Connected};
-use crate::commands::execute::Target;
+use crate::commands::connect::{self, Connected, Target};
 use crate::commands::install::{self, Secrets};
 use crate::commands::interactive::Audience;
 use crate::commands::saved_answers;
 use crate::commands::signals::Signals;
-use crate::commands::survey::catalogue;
 use crate::config::{Draft, Provenance};
 use crate::error::{self, Error};
 use crate::event::UpgradeRow;
@@ -45,17 +43,17 @@ pub(super) async fn upgrade(
     }
     install::emit_notices(draft.notices(), global);
     let audience = Audience::of(global);
-    let Connected { cluster, helm, draft, .. } = connect::connect(global, &draft, signals.writes()).await?;
+    let Connected { target, draft, .. } = connect::connect(global, &draft, signals.writes()).await?;
     let mut draft = draft?;
     if asked || audience == Audience::Person {
         saved_answers::confirm(global, &arguments.run, &draft)?;
     } else if !arguments.run.settings.accept_saved {
         saved_answers::repository_confirmed(draft.unconfirmed())?;
     }
-    let catalogue = catalogue(global)?;
+    let Target { cluster, helm, catalogue } = &target;
     let standing =
-        connect::of_one_cluster(&cluster, available_versions::standing((&cluster, &helm), &catalogue, &draft)).await?;
-    let offers = available_versions::offers(&helm, &catalogue, &draft, looked_at(&standing, &named, arguments)).await?;
+        connect::of_one_cluster(cluster, available_versions::standing((cluster, helm), catalogue, &draft)).await?;
+    let offers = available_versions::offers(helm, catalogue, &draft, looked_at(&standing, &named, arguments)).await?;
     let mut chosen = named_and_offered(&offers, named, &draft)?;
     if arguments.latest {
         add_newest(&mut chosen, &offers, options.allow_unverified);
@@ -78,12 +76,12 @@ pub(super) async fn upgrade(
         }
     }
     tell_what_the_file_asks(&draft, &chosen, arguments, &style);
-    ask_for(&mut draft, &catalogue, &standing, chosen);
+    ask_for(&mut draft, catalogue, &standing, chosen);
     if audience == Audience::Person {
-        install::ask((&cluster, helm.environment()), &mut draft, Scope::OnlyMissing, Secrets::of(&arguments.run))
+        install::ask((cluster, helm.environment()), &mut draft, Scope::OnlyMissing, Secrets::of(&arguments.run))
             .await?;
     }
-    install::carry_out(global, Target { cluster, helm }, &draft.finish()?, options).await
+    install::carry_out(global, &target, &draft.finish()?, options).await
 }
 
 /// `--to COMPONENT=VERSION`; the last of a component counts.

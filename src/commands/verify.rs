@@ -7,18 +7,17 @@ use serde::Serialize;
 use crate::check::verify::{self, Installed, StackContext};
 use crate::check::{Selection, login};
 use crate::cli::{GlobalArgs, Output, VerifyArgs};
-use crate::cluster::Cluster;
-use crate::commands::connect::{self, Connected};
+use crate::commands::connect::{self, Connected, Target};
 use crate::commands::install::{duration, emit_notices};
 use crate::commands::signals::Signals;
-use crate::commands::survey::wanted;
 use crate::commands::{report_files, saved_answers, sign_in};
 use crate::config::Draft;
 use crate::error::{self, Checked, Error};
 use crate::event::{self, CheckResult, Verdict};
-use crate::helm::{Helm, ReleaseStatus};
-use crate::plan::{PlanError, observe};
+use crate::helm::ReleaseStatus;
+use crate::plan::{PlanError, cluster_facts, observe};
 use crate::report::{self, Mode, Record, style::Style};
+use crate::stack;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,14 +41,14 @@ impl Verification<'_> {
             None => None,
         };
         let draft = saved_answers::judged(global, &arguments.settings)?;
-        let Connected { cluster, helm, draft, .. } = connect::connect(global, &draft, self.signals.writes()).await?;
-        let made = self.checks((global, &cluster, &helm), (draft, arguments), selection, way);
-        emit(global, connect::of_one_cluster(&cluster, made).await?)
+        let Connected { target, draft, .. } = connect::connect(global, &draft, self.signals.writes()).await?;
+        let made = self.checks((global, &target), (draft, arguments), selection, way);
+        emit(global, connect::of_one_cluster(&target.cluster, made).await?)
     }
 
     async fn checks(
         &self,
-        (global, cluster, helm): (&GlobalArgs, &Cluster, &Helm),
+        (global, Target { cluster, helm, catalogue }): (&GlobalArgs, &Target),
         (draft, arguments): (Result<Draft, Error>, &VerifyArgs),
         selection: Selection,
         way: Option<login::LoginFlow>,
@@ -62,7 +61,7 @@ impl Verification<'_> {
         emit_notices(&answers.notices, global);
         let settings = answers.settings;
         report_files::note_surroundings(self.record, cluster, helm, &settings);
-        let releases = wanted(global, cluster, &settings).await?;
+        let releases = stack::desired(catalogue, &settings, &cluster_facts(cluster, &settings).await?)?;
         let observed = observe(cluster, helm, &releases).await?;
         report_files::note_standing(self.record, &observed, &releases);
         let stands = |name: &str| observed.releases.get(name).is_some_and(|one| one.status == ReleaseStatus::Deployed);

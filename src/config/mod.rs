@@ -41,8 +41,9 @@ pub use tailscale_operator::{OperatorPlan, TailscaleOperator};
 pub use template::template;
 pub(crate) use types::nearest;
 pub use types::{
-    AnonymousRole, COMPONENTS, ChartRepository, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, Invalid,
-    IssuerUrl, LogsMode, Namespace, OperatorMode, StorageClassName, TailnetDomain, TailscaleTag,
+    ALLOY, AnonymousRole, COMPONENTS, ChartRepository, ClientId, ComponentName, GroupName, GroupsClaim, Hostname,
+    Invalid, IssuerUrl, KUBE_PROMETHEUS_STACK, LOKI, LogsMode, Namespace, OAUTH2_PROXY, OperatorMode, StorageClassName,
+    TAILSCALE_OPERATOR, TailnetDomain, TailscaleTag,
 };
 pub use units::{Quantity, RetentionPeriod};
 pub use value_path::child;

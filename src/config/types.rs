@@ -50,7 +50,17 @@ text_newtype!(/** Address of a chart repository, or a folder of .tgz files. */ C
 text_newtype!(/** Name of a component, which is its release name too, e.g. `loki`. */ ComponentName, component_name);
 
 /// The components of the catalogue.
-pub const COMPONENTS: [&str; 5] = ["tailscale-operator", "kube-prometheus-stack", "oauth2-proxy", "loki", "alloy"];
+pub const COMPONENTS: [&str; 5] = [TAILSCALE_OPERATOR, KUBE_PROMETHEUS_STACK, OAUTH2_PROXY, LOKI, ALLOY];
+/// Serves the Ingress.
+pub const TAILSCALE_OPERATOR: &str = "tailscale-operator";
+/// Prometheus, Alertmanager, Grafana and the operator with its CRDs.
+pub const KUBE_PROMETHEUS_STACK: &str = "kube-prometheus-stack";
+/// Signs users in.
+pub const OAUTH2_PROXY: &str = "oauth2-proxy";
+/// Stores logs.
+pub const LOKI: &str = "loki";
+/// Collects logs.
+pub const ALLOY: &str = "alloy";
 
 fn invalid<T>(reason: impl Into<String>) -> Result<T, Invalid> {
     Err(Invalid(reason.into()))

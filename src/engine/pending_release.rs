@@ -18,16 +18,16 @@ impl StepRun<'_> {
     pub(super) async fn settle(
         &self,
         standing: Option<ReleaseStatus>,
-        prepared: &RenderedRelease,
+        rendered: &RenderedRelease,
     ) -> Result<(), StepError> {
         match standing {
             Some(ReleaseStatus::Uninstalling) => self.uninstall("finish the interrupted removal").await,
-            Some(standing) if standing.is_under_way() => self.forget_pending(prepared).await,
+            Some(standing) if standing.is_under_way() => self.forget_pending(rendered).await,
             _ => Ok(()),
         }
     }
 
-    async fn forget_pending(&self, prepared: &RenderedRelease) -> Result<(), StepError> {
+    async fn forget_pending(&self, rendered: &RenderedRelease) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         let cluster = &self.context.cluster;
         let records = self
@@ -37,7 +37,7 @@ impl StepRun<'_> {
         let is_pending = |record: &RevisionRecord| record.release == name && record.status.starts_with("pending-");
         let pending: Vec<RevisionRecord> = records.into_iter().filter(is_pending).collect();
         for record in &pending {
-            self.delete_strays(record, prepared).await?;
+            self.delete_strays(record, rendered).await?;
             let (kept, uid) = record.object();
             let forgotten = self.retry_unreachable(|| cluster.delete(kept, uid)).await;
             let object = format!("a new record of release {name}");
@@ -47,7 +47,7 @@ impl StepRun<'_> {
     }
 
     /// Objects that the interrupted operation made and this run does not render any more; older ones are not its own.
-    async fn delete_strays(&self, record: &RevisionRecord, prepared: &RenderedRelease) -> Result<(), StepError> {
+    async fn delete_strays(&self, record: &RevisionRecord, rendered: &RenderedRelease) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         let read = || self.context.helm.manifest_of(name, namespace, record.revision);
         let left = self.outage().read_by_helm(read).await?;
@@ -56,7 +56,7 @@ impl StepRun<'_> {
             let ObjectRef { kind, name, .. } = ObjectRef::of(object);
             (kind, namespace_of(object, namespace).to_owned(), name)
         };
-        let wanted: BTreeSet<_> = prepared.manifest.iter().map(place).collect();
+        let wanted: BTreeSet<_> = rendered.manifest.iter().map(place).collect();
         for stray in left.iter().filter(|object| !wanted.contains(&place(object))) {
             let stray = ObjectRef { namespace: Some(place(stray).1), ..ObjectRef::of(stray) };
             let gone = self.retry_unreachable(|| self.context.cluster.delete_if_since(&stray, record.created)).await;

@@ -1,13 +1,14 @@
 //! What a plan was made from, compared again just before a step changes it: the steps before it take minutes, in which
 //! others may change the cluster.
 
-use crate::check::preflight::conflicts::{self, PlannedRelease};
+use std::collections::BTreeSet;
+
+use crate::check::preflight::conflicts;
 use crate::cluster::Cluster;
 use crate::engine::StepError;
 use crate::engine::retry::UnreachableRetry;
 use crate::helm::Helm;
-use crate::plan::{PlannedState, RenderedRelease, Taking};
-use crate::stack::Release;
+use crate::plan::{PlannedState, Step};
 
 /// An error where helm lists another revision or status of the release than it was planned from.
 pub(super) async fn release(
@@ -29,17 +30,16 @@ pub(super) async fn release(
 }
 
 /// helm takes over whatever it meets, for a release as a whole: an error where that is more than was agreed to.
-pub(super) async fn force(
+/// `agreed`: (object, owner) of each.
+pub(super) async fn takeovers(
     outage: &UnreachableRetry<'_>,
-    cluster: &Cluster,
-    (release, prepared): (&Release, &RenderedRelease),
+    (cluster, step): (&Cluster, &Step),
+    agreed: &BTreeSet<(&str, &str)>,
 ) -> Result<(), StepError> {
-    let Some(Taking { agreed, standing }) = &prepared.force else { return Ok(()) };
-    let RenderedRelease { manifest, hooks, crds, .. } = prepared;
-    let incoming = [PlannedRelease { release, rendered: manifest, hooks, crds, standing }];
+    let incoming: Vec<_> = step.planned().into_iter().collect();
     let met = outage.retry_unreachable(|| conflicts::takeable(cluster, &incoming)).await.map_err(StepError::Look)?;
-    let more = met.into_iter().map(|taken| (taken.object, taken.owner)).find(|met| !agreed.contains(met));
-    more.map_or(Ok(()), |(object, owner)| {
-        Err(StepError::Changed { what: format!("{object} of another owner exists by now: {owner}") })
+    let more = met.into_iter().find(|met| !agreed.contains(&(met.object.as_str(), met.owner.as_str())));
+    more.map_or(Ok(()), |more| {
+        Err(StepError::Changed { what: format!("{} of another owner exists by now: {}", more.object, more.owner) })
     })
 }

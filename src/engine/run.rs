@@ -14,7 +14,7 @@ use crate::engine::step_result::{self, FinishedStep};
 use crate::engine::wait::SlowStepTimer;
 use crate::engine::{EngineContext, EngineError, StepError};
 use crate::event::{Event, Rollback, StepResult};
-use crate::plan::{Plan, Prepared, Step, Wave};
+use crate::plan::{Plan, Step, Wave};
 
 /// How a run's steps ended.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl RunResult {
 }
 
 /// Executes the plan. The caller has sent `run-started` and sends `run-finished`.
-pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> RunResult {
+pub async fn run(context: &EngineContext, plan: &Plan) -> RunResult {
     let mut result = RunResult { steps: Vec::new(), failure: None };
     let mut tracker: Option<Tracker> = None;
     for wave in &plan.waves {
@@ -59,7 +59,7 @@ pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> R
         if plan.has_changes() && tracker.is_none() {
             let deadline = Deadline::now() + context.wave_timeout;
             let outage = UnreachableRetry { cluster: &context.cluster, cancel: &context.cancel, deadline };
-            match outage.retry_unreachable(|| context.cluster.track(tracked(plan, prepared))).await {
+            match outage.retry_unreachable(|| context.cluster.track(tracked(plan))).await {
                 Ok(started) => tracker = Some(started),
                 Err(source) => {
                     let first = &wave.steps[0];
@@ -69,19 +69,18 @@ pub async fn run(context: &EngineContext, plan: &Plan, prepared: &Prepared) -> R
                 }
             }
         }
-        run_wave(context, wave, prepared, tracker.as_ref(), &mut result).await;
+        run_wave(context, (plan, wave), tracker.as_ref(), &mut result).await;
     }
     run_removals(context, (&plan.removals, None), &mut result).await;
     result
 }
 
 /// What is watched of a plan's releases.
-pub fn tracked(plan: &Plan, prepared: &Prepared) -> Vec<TrackedRelease> {
-    let tracked = plan.releases().map(|release| {
-        let name = release.component.as_str();
-        let objects = prepared.manifests.get(name).into_iter().flatten();
-        let hooks = prepared.releases.get(name).into_iter().flat_map(|release| &release.hooks);
-        TrackedRelease::new(name, &release.namespace, objects.chain(hooks))
+pub fn tracked(plan: &Plan) -> Vec<TrackedRelease> {
+    let tracked = plan.each_step().map(|step| {
+        let release = &step.release;
+        let hooks = step.rendered.iter().flat_map(|rendered| &rendered.hooks);
+        TrackedRelease::new(release.component.as_str(), &release.namespace, step.manifest().iter().chain(hooks))
             .waiting_for(&release.wait_for)
             .with_own(release.objects.iter().map(|object| &object.manifest))
     });
@@ -90,15 +89,14 @@ pub fn tracked(plan: &Plan, prepared: &Prepared) -> Vec<TrackedRelease> {
 
 async fn run_wave(
     context: &EngineContext,
-    wave: &Wave,
-    prepared: &Prepared,
+    (plan, wave): (&Plan, &Wave),
     tracker: Option<&Tracker>,
     result: &mut RunResult,
 ) {
     let started = Instant::now();
     let deadline = Deadline::now() + context.wave_timeout;
     context.events.send(Event::WaveStarted { wave: wave.number });
-    let steps = wave.steps.iter().map(|step| run_step(context, step, prepared, tracker.cloned(), deadline));
+    let steps = wave.steps.iter().map(|step| run_step(context, (plan, step), tracker.cloned(), deadline));
     for (step, (outcome, error)) in wave.steps.iter().zip(join_all(steps).await) {
         result.steps.push(outcome);
         if let (Some((error, rollback)), None) = (error, &result.failure) {
@@ -124,8 +122,7 @@ fn failure(step: &Step, source: StepError, rollback: Option<Rollback>) -> Engine
 
 async fn run_step(
     context: &EngineContext,
-    step: &Step,
-    prepared: &Prepared,
+    (plan, step): (&Plan, &Step),
     tracker: Option<Tracker>,
     deadline: Deadline,
 ) -> (StepResult, Option<(StepError, Option<Rollback>)>) {
@@ -134,9 +131,8 @@ async fn run_step(
     context.events.send(Event::StepStarted { component: component.clone(), wave, action: step.action });
     let (worked, rollback) = match tracker {
         Some(tracker) => {
-            let prepared = prepared.releases.get(&component);
             let timer = SlowStepTimer::new(context.journal.usual_seconds(&component, step.action));
-            let mut run = StepRun { context, step, prepared, tracker, timer, deadline };
+            let mut run = StepRun { context, plan, step, tracker, timer, deadline };
             let worked = execute(&mut run).await.map_err(StepError::or_cancelled);
             let rollback = match &worked {
                 // What others made of the release meanwhile stays.

@@ -15,7 +15,7 @@ use crate::engine::{EngineContext, StepError};
 use crate::event::{ActionKind, Diagnosis, Event, Phase};
 use crate::helm::{HelmError, Ownership, ReleaseRequest, ReleaseStatus};
 use crate::known_errors::KnownError;
-use crate::plan::{Drifted, Healthy, RenderedRelease, Replacement, Step, Work};
+use crate::plan::{Drifted, Healthy, Plan, RenderedRelease, Replacement, Step, Work};
 
 /// The note on a release that was never seen healthy.
 const NEVER: &str = "0";
@@ -25,9 +25,8 @@ const SERVER_SIDE: u64 = 4;
 /// What one step works with.
 pub(super) struct StepRun<'a> {
     pub(super) context: &'a EngineContext,
+    pub(super) plan: &'a Plan,
     pub(super) step: &'a Step,
-    /// What helm needs; `None` for a step that helm has no part in.
-    pub(super) prepared: Option<&'a RenderedRelease>,
     pub(super) tracker: Tracker,
     pub(super) timer: SlowStepTimer,
     /// When the wave's time is over.
@@ -36,8 +35,8 @@ pub(super) struct StepRun<'a> {
 
 /// Brings the release to what the plan says, waits until it is ready and notes that it was.
 pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
-    match (&run.step.work, run.prepared) {
-        (Work::Helm, Some(prepared)) => {
+    match (&run.step.work, &run.step.rendered) {
+        (Work::Helm, Some(rendered)) => {
             run.phase(Phase::Applying);
             recheck::release(&run.outage(), &run.context.helm, run.step.planned_state()).await?;
             if run.step.action == ActionKind::Install && run.step.last_healthy.is_some() {
@@ -45,7 +44,7 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
                 run.note(NEVER).await;
             }
             run.apply_objects().await?;
-            run.apply_crds(prepared).await?;
+            run.apply_crds(rendered).await?;
             if run.context.cancel.is_cancelled() {
                 return Err(StepError::Cancelled);
             }
@@ -54,7 +53,7 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
                 run.put_back(&run.step.conflicting_drift).await?;
             }
             run.make_way().await?;
-            run.release(prepared).await?;
+            run.release(rendered).await?;
         }
         (Work::Objects { release }, _) => {
             run.phase(Phase::Applying);
@@ -102,8 +101,9 @@ impl StepRun<'_> {
 
     /// In order, since the namespace comes before what lives in it.
     async fn apply_objects(&self) -> Result<(), StepError> {
+        let adopted = self.plan.adopted();
         for object in &self.step.release.objects {
-            let applied = self.retry_unreachable(|| self.context.cluster.apply(object, &self.step.adopted)).await;
+            let applied = self.retry_unreachable(|| self.context.cluster.apply(object, &adopted)).await;
             applied.map_err(|source| StepError::Object {
                 object: words(&object.manifest),
                 diagnosis: self.rejected(source.refusal()),
@@ -176,22 +176,22 @@ impl StepRun<'_> {
         let _ = self.retry_unreachable(note).await;
     }
 
-    async fn apply_crds(&self, prepared: &RenderedRelease) -> Result<(), StepError> {
-        if prepared.crds.is_empty() {
+    async fn apply_crds(&self, rendered: &RenderedRelease) -> Result<(), StepError> {
+        if rendered.crds.is_empty() {
             return Ok(());
         }
         let applied =
-            self.retry_unreachable(|| self.context.cluster.apply_crds(&prepared.crds, self.time_left())).await;
+            self.retry_unreachable(|| self.context.cluster.apply_crds(&rendered.crds, self.time_left())).await;
         let failed = |source: ClusterError| StepError::Crds { diagnosis: self.rejected(source.refusal()), source };
         applied.map(drop).map_err(failed)
     }
 
     /// helm, again when the API server went away under it: what it left is looked at afresh each time.
-    async fn release(&mut self, prepared: &RenderedRelease) -> Result<(), StepError> {
+    async fn release(&mut self, rendered: &RenderedRelease) -> Result<(), StepError> {
         let mut standing = self.step.from.as_ref().map(|standing| standing.status);
         loop {
-            let tried = match self.settle(standing, prepared).await {
-                Ok(()) => self.helm(prepared).await,
+            let tried = match self.settle(standing, rendered).await {
+                Ok(()) => self.helm(rendered).await,
                 Err(error) => Err(error),
             };
             match tried {
@@ -235,13 +235,14 @@ impl StepRun<'_> {
 
     /// helm applies while the watches already show what comes up. A hook that blocked would keep helm until its
     /// time is over, so helm is ended then.
-    async fn helm(&mut self, prepared: &RenderedRelease) -> Result<(), StepError> {
+    async fn helm(&mut self, rendered: &RenderedRelease) -> Result<(), StepError> {
         let context = self.context;
-        let mut request = ReleaseRequest::new(&self.step.release, &prepared.chart);
-        if prepared.force.is_some() {
+        let mut request = ReleaseRequest::new(&self.step.release, &rendered.chart);
+        let agreed = self.plan.taken_by(self.step.release.component.as_str());
+        if !agreed.is_empty() {
             request.ownership = Ownership::Take;
+            recheck::takeovers(&self.outage(), (&context.cluster, self.step), &agreed).await?;
         }
-        recheck::force(&self.outage(), &context.cluster, (&self.step.release, prepared)).await?;
         self.outage().ready_for_helm().await?;
         let mutation = Mutation::new(context, self.time_left());
         let apply = mutation.watch(context.helm.upgrade_install(&request, mutation.limits()));

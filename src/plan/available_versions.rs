@@ -127,7 +127,7 @@ impl std::fmt::Display for Untried {
 }
 
 /// The steps of a plan to an untried major that is not installed already.
-pub fn untried(plan: &Plan, catalogue: &Catalogue) -> Vec<Untried> {
+pub(super) fn untried(plan: &Plan, catalogue: &Catalogue) -> Vec<Untried> {
     let steps = plan.each_step().filter(|step| step.action != ActionKind::Unchanged);
     let untried = steps.filter(|step| {
         let version = &step.release.chart.version;
@@ -143,7 +143,7 @@ pub fn untried(plan: &Plan, catalogue: &Catalogue) -> Vec<Untried> {
 }
 
 /// Marks the steps that cross a version without rollback on the way from their last healthy revision.
-pub fn mark_no_rollback(plan: &mut Plan, catalogue: &Catalogue) {
+pub(super) fn mark_no_rollback(plan: &mut Plan, catalogue: &Catalogue) {
     for step in plan.waves.iter_mut().flat_map(|wave| &mut wave.steps) {
         let target = &step.release.chart.version;
         let healthy = step.last_healthy.as_ref().and_then(|healthy| healthy.chart_version.as_ref());

@@ -1,6 +1,6 @@
 //! Builds a plan from the desired and the observed state. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::event::{ActionKind, Effects};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
@@ -13,7 +13,7 @@ use crate::stack::Release;
 const NAMED_PATHS: usize = 3;
 
 /// Decides each release's action with its reason, and groups the steps into ascending waves.
-pub fn build(desired: Vec<Release>, observed: &Observed) -> Result<Plan, PlanError> {
+pub(super) fn build(desired: Vec<Release>, observed: &Observed) -> Result<Plan, PlanError> {
     let mut waves: Vec<Wave> = Vec::new();
     for release in desired {
         let info = observed.releases.get(release.component.as_str());
@@ -29,8 +29,8 @@ pub fn build(desired: Vec<Release>, observed: &Observed) -> Result<Plan, PlanErr
             reason,
             work,
             own,
-            adopted: BTreeSet::new(),
-            from: info.map(InstalledRelease::from),
+            from: info.map(|info| observed.installed(info)),
+            rendered: None,
             last_healthy,
             no_rollback: None,
             conflicting_drift,
@@ -44,12 +44,31 @@ pub fn build(desired: Vec<Release>, observed: &Observed) -> Result<Plan, PlanErr
         }
     }
     waves.sort_by_key(|wave| wave.number);
-    Ok(Plan { waves, removals: Vec::new(), records: Vec::new(), adopted: BTreeSet::new() })
+    let unmanaged = observed.unmanaged_releases.iter().filter_map(|name| observed.releases.get(name));
+    let unmanaged = unmanaged.map(|info| format!("release {} in namespace {}", info.name, info.namespace));
+    Ok(Plan { waves, unmanaged: unmanaged.collect(), ..Plan::default() })
 }
 
 impl From<&ReleaseInfo> for InstalledRelease {
     fn from(info: &ReleaseInfo) -> Self {
-        InstalledRelease { chart_version: info.chart_version.clone(), revision: info.revision, status: info.status }
+        InstalledRelease {
+            chart_version: info.chart_version.clone(),
+            revision: info.revision,
+            status: info.status,
+            app_version: info.app_version.clone(),
+            values: None,
+            manifest: Vec::new(),
+        }
+    }
+}
+
+impl Observed {
+    fn installed(&self, info: &ReleaseInfo) -> InstalledRelease {
+        InstalledRelease {
+            values: self.values.get(&info.name).cloned(),
+            manifest: self.manifests.get(&info.name).cloned().unwrap_or_default(),
+            ..InstalledRelease::from(info)
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::event::ActionKind;
 use crate::plan::effects::{by_key, words};
 use crate::plan::secret_mask::Mask;
-use crate::plan::{Drifted, Observed, Plan, Step, Work};
+use crate::plan::{Drifted, Plan, Step, Work};
 
 /// Changes of one release.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -32,16 +32,11 @@ pub struct ObjectDiff {
 /// Paths of chart values with a secret now or in the last run, by component.
 pub type SecretPlaces = BTreeMap<String, Vec<Vec<String>>>;
 
-/// One diff per step, in wave order; `rendered` has the new manifests by component.
-pub fn diffs(
-    plan: &Plan,
-    observed: &Observed,
-    rendered: &BTreeMap<String, Vec<Value>>,
-    places: &SecretPlaces,
-) -> Vec<StepDiff> {
+/// One diff per step, in wave order.
+pub fn diffs(plan: &Plan, places: &SecretPlaces) -> Vec<StepDiff> {
     let of_step = |step: &Step| {
         let places = places.get(step.release.component.as_str()).map(Vec::as_slice).unwrap_or_default();
-        step_diff(step, observed, rendered, places)
+        step_diff(step, places)
     };
     let mut diffs: Vec<StepDiff> = plan.each_step().map(of_step).collect();
     // The plan counts the records with this step, too.
@@ -52,15 +47,10 @@ pub fn diffs(
     diffs
 }
 
-fn step_diff(
-    step: &Step,
-    observed: &Observed,
-    rendered: &BTreeMap<String, Vec<Value>>,
-    places: &[Vec<String>],
-) -> StepDiff {
+fn step_diff(step: &Step, places: &[Vec<String>]) -> StepDiff {
     let component = step.release.component.to_string();
     let empty = Value::Object(Map::new());
-    let old = observed.values.get(&component).unwrap_or(&empty);
+    let old = step.from.as_ref().and_then(|from| from.values.as_ref()).unwrap_or(&empty);
     let mask = Mask::of(&step.release.secrets, (old, &step.release.values), places);
     let drifted = |drifted: &Drifted| {
         let live = drifted.live.as_ref().map(|live| mask.apply(live));
@@ -68,11 +58,8 @@ fn step_diff(
     };
     let objects = match &step.work {
         Work::Helm => {
-            let shown = |objects: Option<&Vec<Value>>| -> Vec<Value> {
-                objects.into_iter().flatten().map(|object| mask.apply(object)).collect()
-            };
-            let (old, new) = (shown(observed.manifests.get(&component)), shown(rendered.get(&component)));
-            between(&old, &new, &step.release.namespace)
+            let shown = |objects: &[Value]| objects.iter().map(|object| mask.apply(object)).collect::<Vec<_>>();
+            between(&shown(step.installed()), &shown(step.manifest()), &step.release.namespace)
         }
         Work::Objects { release } => release.iter().filter_map(drifted).collect(),
         Work::Wait => Vec::new(),

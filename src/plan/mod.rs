@@ -1,5 +1,5 @@
-//! Observed state, the plan and its description. [`build`] is pure; [`observe`] only reads. Must not write to the
-//! cluster, print or prompt.
+//! From the desired releases and the cluster's state to one [`Plan`], and its description. [`Planner`] observes, decides,
+//! renders and predicts. Reads only. Must not print or prompt.
 
 mod available_versions;
 mod compare;
@@ -11,40 +11,45 @@ mod error;
 mod immutable;
 mod installed_releases;
 mod observe;
+mod planner;
 mod preconditions;
 mod predict;
 mod render;
 mod reviewed;
 mod revision_notes;
 mod secret_mask;
+mod takeover;
 mod uninstall;
 mod volume_expansion;
 
-pub use available_versions::{Mirror, Offer, Untried, mark_no_rollback, untried};
-pub use decide::build;
+pub use available_versions::{Mirror, Offer, Untried};
 pub use diff::{SecretPlaces, StepDiff, diffs};
 pub use drift::Drifted;
 pub use error::{PlanError, RejectedValues};
 pub use installed_releases::installed_releases;
-pub use observe::{Observed, PendingOwner, cluster_facts, observe, removals, tailscale_operator};
+pub use observe::{Observed, PendingOwner, cluster_facts, observe, tailscale_operator};
+pub use planner::{Planner, unidentified};
 pub use preconditions::{Precondition, check_preconditions};
-pub use predict::{Rendered, predict};
-pub use render::{Prepared, RenderedRelease, Taking, render};
+pub use render::{PlannedRelease, RenderedRelease};
 pub use reviewed::{FORMAT, Review, ReviewedPlan, ReviewedRelease};
 pub use revision_notes::{Healthy, rollback_key};
+pub use takeover::{Takeover, taken_by};
 pub use uninstall::dependents::{KubeletService, describe, kubelet_left, kubelet_service, operator_users};
 pub use uninstall::inventory::{NamespaceOutcome, OwnedObjects, UninstallOptions, UninstallScope, owned_objects};
-pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, manifests, uninstall};
+pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, uninstall};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::cluster::ObjectRef;
+use serde_json::Value;
+
 use crate::event::{ActionKind, Effects, PlannedStep};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::stack::Release;
 
-/// The steps of a run, in waves. The plan that is confirmed is the plan that is executed.
-#[derive(Clone, Debug)]
+/// The steps of a run, in waves. The plan that is confirmed is the plan that is executed. It does not change after
+/// [`Plan::taking_over`].
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Waves in ascending order, each with its steps.
     pub waves: Vec<Wave>,
@@ -52,8 +57,16 @@ pub struct Plan {
     pub removals: Vec<Removal>,
     /// Own objects outside of the releases (the saved answers), created or changed if any step changes something.
     pub records: Vec<Drifted>,
-    /// UIDs of objects of other owners that `records` adopt.
-    pub adopted: BTreeSet<String>,
+    /// Objects of other owners that become part of a release or our own objects.
+    pub takeovers: Vec<Takeover>,
+    /// Installed releases with our names that tailwatch did not install, e.g. `release loki in namespace monitoring`.
+    pub unmanaged: Vec<String>,
+    /// Steps that need an explicit yes.
+    pub untried: Vec<Untried>,
+    /// What is not as expected in the charts and their values.
+    pub chart_notices: Vec<String>,
+    /// Everything that is shown with the plan, those of the charts first.
+    pub notices: Vec<String>,
 }
 
 /// A release that is uninstalled.
@@ -101,8 +114,8 @@ pub struct Step {
     pub conflicting_drift: Vec<Drifted>,
     /// How the step is executed.
     pub work: Work,
-    /// UIDs of objects of other owners that `own` adopts.
-    pub adopted: BTreeSet<String>,
+    /// The rendered chart, where helm runs.
+    pub rendered: Option<RenderedRelease>,
     /// Own objects of the release that are created or changed. Where helm runs: filled once the chart is rendered.
     pub own: Vec<Drifted>,
     /// Changes beyond the release; filled once the chart is rendered.
@@ -165,6 +178,12 @@ pub struct InstalledRelease {
     pub revision: u32,
     /// Its status.
     pub status: ReleaseStatus,
+    /// Version of the application.
+    pub app_version: String,
+    /// User-supplied values, if it is deployed.
+    pub values: Option<Value>,
+    /// Objects of its last deployed revision.
+    pub manifest: Vec<Value>,
 }
 
 /// The state of a release that the plan was built from.
@@ -187,6 +206,22 @@ impl PlannedState<'_> {
 }
 
 impl Step {
+    /// Objects of the installed revision; none of a new release.
+    pub fn installed(&self) -> &[Value] {
+        self.from.as_ref().map(|from| from.manifest.as_slice()).unwrap_or_default()
+    }
+
+    /// Objects of the release after the step, without hooks.
+    pub fn manifest(&self) -> &[Value] {
+        self.rendered.as_ref().map_or(self.installed(), |rendered| &rendered.manifest)
+    }
+
+    /// What helm will install or change; `None` where helm has no part in the step.
+    pub fn planned(&self) -> Option<PlannedRelease<'_>> {
+        let RenderedRelease { manifest, hooks, crds, .. } = self.rendered.as_ref()?;
+        Some(PlannedRelease { release: &self.release, rendered: manifest, hooks, crds, standing: self.installed() })
+    }
+
     /// The state that the step was planned from.
     pub fn planned_state(&self) -> PlannedState<'_> {
         let Step { release, from, .. } = self;
@@ -225,14 +260,6 @@ impl Plan {
         changes || !self.removals.is_empty()
     }
 
-    /// Allows the own objects to adopt the object with this UID.
-    pub fn adopt(&mut self, uid: &str) {
-        self.adopted.insert(uid.to_owned());
-        for step in self.waves.iter_mut().flat_map(|wave| &mut wave.steps) {
-            step.adopted.insert(uid.to_owned());
-        }
-    }
-
     /// Own objects that will be created or changed.
     pub fn own_changes(&self) -> impl Iterator<Item = &Drifted> {
         self.each_step().flat_map(|step| &step.own).chain(&self.records)
@@ -241,6 +268,31 @@ impl Plan {
     /// Every step, in wave order.
     pub fn each_step(&self) -> impl Iterator<Item = &Step> {
         self.waves.iter().flat_map(|wave| &wave.steps)
+    }
+
+    /// Objects of every release after the run, by component.
+    pub fn manifests(&self) -> BTreeMap<String, Vec<Value>> {
+        self.each_step().map(|step| (step.release.component.to_string(), step.manifest().to_vec())).collect()
+    }
+
+    /// The releases that helm will install or change.
+    pub fn incoming(&self) -> Vec<PlannedRelease<'_>> {
+        self.each_step().filter_map(Step::planned).collect()
+    }
+
+    /// Whether helm will install or change this component.
+    pub fn changes(&self, component: &str) -> bool {
+        self.incoming().iter().any(|incoming| incoming.release.component.as_str() == component)
+    }
+
+    /// Namespaces in which a claim will grow.
+    pub fn growing(&self) -> Vec<&str> {
+        let replacements = self.each_step().flat_map(|step| &step.replacements);
+        let claims = replacements.filter_map(|replacement| match replacement {
+            Replacement::ExpandClaim { namespace, .. } => Some(namespace.as_str()),
+            Replacement::Orphan(_) | Replacement::Cascade(_) => None,
+        });
+        claims.collect()
     }
 
     /// Every release of the plan, in wave order.

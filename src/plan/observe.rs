@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
 use crate::cluster::{Cluster, RevisionRecord, is_ours};
-use crate::config::{OperatorPlan, Settings, TailscaleOperator};
+use crate::config::{Settings, TailscaleOperator};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
 use crate::plan::compare::changed_paths;
 use crate::plan::drift::{self, Drift};
@@ -75,9 +75,9 @@ pub async fn cluster_facts(cluster: &Cluster, settings: &Settings) -> Result<Clu
         cluster.secret(namespace, WEBHOOK_SECRET),
         cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
     )?;
-    let operator = settings.tailscale.operator.plan(tailscale_operator(cluster).await?);
+    let operator = tailscale_operator(cluster).await?;
     Ok(ClusterFacts {
-        install_tailscale_operator: operator == OperatorPlan::Install,
+        tailscale_operator: settings.tailscale.operator.plan(operator),
         oauth2_proxy,
         grafana,
         webhook,
@@ -159,7 +159,11 @@ fn reading(release: &str, source: HelmError) -> PlanError {
 }
 
 /// Releases installed by tailwatch that the answers leave out, the latest wave first.
-pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[CatalogueEntry]) -> Result<Vec<Removal>, PlanError> {
+pub(super) async fn removals(
+    cluster: &Cluster,
+    helm: &Helm,
+    left_out: &[CatalogueEntry],
+) -> Result<Vec<Removal>, PlanError> {
     let named = left_out.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
     let listed = installed_releases(cluster, helm, named).await?;
     let mut removals = Vec::new();
@@ -180,7 +184,16 @@ pub async fn removals(cluster: &Cluster, helm: &Helm, left_out: &[CatalogueEntry
         });
     }
     removals.sort_by_key(|removal| std::cmp::Reverse(removal.wave));
+    read_manifests(helm, &mut removals).await;
     Ok(removals)
+}
+
+/// Reads the objects of each release. A release that is uninstalled meanwhile has none.
+pub(super) async fn read_manifests(helm: &Helm, removals: &mut [Removal]) {
+    let reads = removals.iter_mut().map(|removal| async {
+        removal.from.manifest = helm.manifest(&removal.component, &removal.namespace).await.unwrap_or_default();
+    });
+    join_all(reads).await;
 }
 
 /// helm copies the labels of a revision to the next one: a run label that the previous revision has, too, does not show

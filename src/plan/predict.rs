@@ -8,36 +8,21 @@ use crate::cluster::{Cluster, ObjectRef, uid_of};
 use crate::event::{ActionKind, Effects};
 use crate::plan::effects::{self, by_key, words};
 use crate::plan::volume_expansion::{Claim, growth};
-use crate::plan::{Drifted, Observed, Plan, PlanError, Replacement, Step, Work, drift, immutable};
+use crate::plan::{Drifted, Plan, PlanError, Replacement, Step, Work, drift, immutable};
 use crate::stack::OwnObject;
-
-/// The rendered chart of a step.
-#[derive(Clone, Copy, Debug)]
-pub struct Rendered<'a> {
-    /// Objects without hooks.
-    pub manifest: &'a [Value],
-    /// CRDs that are applied before helm runs.
-    pub crds: &'a [Value],
-}
 
 /// Predicts the effects of every step that makes a change, and finds the objects to re-create. An error is a change
 /// that Kubernetes does not allow. `records` are own objects outside of the releases.
-pub async fn predict(
-    cluster: &Cluster,
-    plan: &mut Plan,
-    observed: &Observed,
-    rendered: &BTreeMap<&str, Rendered<'_>>,
-    records: &[OwnObject],
-) -> Result<(), PlanError> {
-    let with_crds = rendered.values().any(|rendered| !rendered.crds.is_empty());
+pub(super) async fn predict(cluster: &Cluster, plan: &mut Plan, records: &[OwnObject]) -> Result<(), PlanError> {
+    let with_crds = plan.incoming().iter().any(|incoming| !incoming.crds.is_empty());
     let live_crds = if with_crds { cluster.crd_versions().await? } else { BTreeMap::new() };
     let claims = if plan.has_changes() { claims(cluster, plan).await? } else { Vec::new() };
     for step in plan.waves.iter_mut().flat_map(|wave| &mut wave.steps) {
-        match (&step.work, rendered.get(step.release.component.as_str())) {
+        match (&step.work, &step.rendered) {
             (Work::Helm, Some(rendered)) => {
-                by_helm(step, observed, *rendered, &claims)?;
+                (step.effects, step.replacements) = by_helm(step, &claims)?;
                 step.uids = uids(cluster, &step.replacements).await?;
-                step.effects.crds = effects::crds(rendered.crds, &live_crds);
+                step.effects.crds = effects::crds(&rendered.crds, &live_crds);
                 step.own = drift::of_own_objects(cluster, &step.release.objects).await?.objects;
                 add_own(&mut step.effects, &step.own);
             }
@@ -78,31 +63,30 @@ fn add_own(effects: &mut Effects, own: &[Drifted]) {
     effects.changed.extend(own.changed);
 }
 
-fn by_helm(step: &mut Step, observed: &Observed, rendered: Rendered<'_>, claims: &[Claim]) -> Result<(), PlanError> {
+/// The effects of the step's chart, and what must be re-created or grown for it.
+fn by_helm(step: &Step, claims: &[Claim]) -> Result<(Effects, Vec<Replacement>), PlanError> {
     let namespace = step.release.namespace.as_str();
     let claims: Vec<Claim> = claims.iter().filter(|claim| claim.namespace == namespace).cloned().collect();
-    let old = observed.manifests.get(step.release.component.as_str()).map(Vec::as_slice).unwrap_or_default();
-    step.effects = effects::between(old, rendered.manifest, namespace);
-    let (before, after) = (by_key(old, namespace), by_key(rendered.manifest, namespace));
+    let (old, new) = (step.installed(), step.manifest());
+    let (mut effects, mut replacements) = (effects::between(old, new, namespace), Vec::new());
+    let (before, after) = (by_key(old, namespace), by_key(new, namespace));
     for (key, new) in after {
         let old = before.get(&key).copied();
         for (claim, reported) in growth(old.unwrap_or(&Value::Null), new, &claims)? {
-            step.replacements.push(claim);
-            step.effects.growth.push(reported);
+            replacements.push(claim);
+            effects.growth.push(reported);
         }
         if let Some((way, field)) = old.and_then(|old| immutable::replacements(old, new, namespace)) {
             let object = words(key);
             match way {
-                Replacement::Cascade(_) if !step.effects.restarts.contains(&object) => {
-                    step.effects.restarts.push(object)
-                }
+                Replacement::Cascade(_) if !effects.restarts.contains(&object) => effects.restarts.push(object),
                 Replacement::Cascade(_) => {}
-                _ => step.effects.recreated.push(format!("{object} ({field})")),
+                _ => effects.recreated.push(format!("{object} ({field})")),
             }
-            step.replacements.push(way);
+            replacements.push(way);
         }
     }
-    Ok(())
+    Ok((effects, replacements))
 }
 
 /// The claims in the plan's namespaces, each with its StorageClass.

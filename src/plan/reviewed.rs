@@ -58,17 +58,18 @@ pub struct Review<'a> {
     pub namespace: &'a str,
     /// Whether `--adopt` was given.
     pub adopt: bool,
-    /// See [`ReviewedPlan::takeovers`].
-    pub takeovers: &'a [String],
 }
 
 impl ReviewedPlan {
-    /// The file of a plan; `archive` returns the sha256 of a component's chart where helm runs.
-    pub fn of(plan: &Plan, review: Review<'_>, archive: impl Fn(&str) -> Option<String>) -> ReviewedPlan {
+    /// The file of a plan.
+    pub fn of(plan: &Plan, review: Review<'_>) -> ReviewedPlan {
+        let mut takeovers: Vec<String> =
+            plan.takeovers.iter().map(|taken| format!("{} of {}", taken.object, taken.owner)).collect();
+        takeovers.sort();
         let release = |step: &Step| ReviewedRelease {
             component: step.release.component.to_string(),
             from: step.from.as_ref().map(state),
-            chart: archive(step.release.component.as_str()),
+            chart: step.rendered.as_ref().map(|rendered| rendered.chart.digest.clone()),
             values: digest_of(step),
         };
         let removed = plan.removals.iter().map(|removal| ReviewedRelease {
@@ -82,7 +83,7 @@ impl ReviewedPlan {
             cluster: review.cluster.to_owned(),
             namespace: review.namespace.to_owned(),
             adopt: review.adopt,
-            takeovers: review.takeovers.to_vec(),
+            takeovers,
             steps: plan.steps(),
             releases: plan.each_step().map(release).chain(removed).collect(),
             preconditions: plan.preconditions(),

@@ -1,12 +1,13 @@
 //! Facts of the cluster that the desired state depends on.
 
+use crate::config::OperatorPlan;
 use crate::stack::SecretData;
 
 /// What only the cluster knows and the wanted state depends on.
 #[derive(Clone, Debug)]
 pub struct ClusterFacts {
-    /// The Tailscale operator must be installed: no other owner has an IngressClass `tailscale`.
-    pub install_tailscale_operator: bool,
+    /// What is done about the Tailscale operator.
+    pub tailscale_operator: OperatorPlan,
     /// Data of [`OAUTH2_PROXY_SECRET`].
     pub oauth2_proxy: Option<SecretData>,
     /// Data of [`GRAFANA_SECRET`].

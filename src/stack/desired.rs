@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::config::{ChartValues, LogsMode, Quantity, RetentionPeriod, Settings};
+use crate::config::{ChartValues, LogsMode, OperatorPlan, Quantity, RetentionPeriod, Settings};
 use crate::stack::catalogue::{Component, When};
 use crate::stack::certificate::webhook_certificate;
 use crate::stack::merge::merge;
@@ -26,7 +26,7 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts)
     for component in &catalogue.components {
         let is_wanted = match component.row.when {
             None => true,
-            Some(When::TailscaleOperatorNeeded) => facts.install_tailscale_operator,
+            Some(When::TailscaleOperatorNeeded) => facts.tailscale_operator == OperatorPlan::Install,
             Some(When::LogsWanted) => settings.logs == LogsMode::Install,
         };
         if !is_wanted {

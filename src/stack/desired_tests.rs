@@ -1,9 +1,9 @@
 use super::*;
-use crate::config::{ChartValues, Secret, settings_for_tests};
+use crate::config::{ChartValues, OperatorPlan, Secret, settings_for_tests};
 
 fn facts() -> ClusterFacts {
     ClusterFacts {
-        install_tailscale_operator: false,
+        tailscale_operator: OperatorPlan::Use,
         oauth2_proxy: None,
         grafana: None,
         webhook: None,
@@ -108,7 +108,7 @@ fn a_secret_no_one_has_is_an_error_with_a_way_out() {
 fn the_operator_is_wanted_only_where_it_is_needed() {
     let mut settings = settings_for_tests();
     let mut facts = facts();
-    facts.install_tailscale_operator = true;
+    facts.tailscale_operator = OperatorPlan::Install;
     let catalogue = Catalogue::embedded().unwrap();
     assert!(matches!(desired(&catalogue, &settings, &facts), Err(StackError::OperatorCredentialsMissing { .. })));
     settings.tailscale.oauth_client_id = Some("id".into());

@@ -3,10 +3,10 @@
 use crate::check::precomputed::{GROUP, Precomputed};
 use crate::check::row::{Finding, Row};
 use crate::cluster::{Cluster, ClusterError};
-use crate::config::{OperatorPlan, Settings, TailscaleOperator, nearest};
+use crate::config::{OperatorPlan, Settings, nearest};
 use crate::event::CheckResult;
 use crate::helm::Helm;
-use crate::stack::{OperatorClient, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
+use crate::stack::{ClusterFacts, OperatorClient};
 
 /// The oldest Kubernetes that every chart of the catalogue takes (kube-prometheus-stack: >=1.25.0-0).
 const OLDEST: (u64, u64) = (1, 25);
@@ -45,17 +45,16 @@ pub async fn run(
     cluster: &Cluster,
     helm: &Helm,
     settings: &Settings,
-    operator: TailscaleOperator,
+    facts: &ClusterFacts,
 ) -> Result<Vec<CheckResult>, ClusterError> {
-    let (classes, operator_secret) =
-        futures::try_join!(cluster.storage_classes(), cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),)?;
-    let credentials = OperatorClient::resolve(&settings.tailscale, operator_secret.as_ref()).is_ok();
+    let classes = cluster.storage_classes().await?;
+    let credentials = OperatorClient::resolve(&settings.tailscale, facts.tailscale.as_ref()).is_ok();
     // A helm that is missing or too old has ended the command before.
     let helm = Finding::pass(format!("{}, {}", helm.version(), helm.program().display()));
     let findings = [
         ("kubernetes-version", version(cluster.version())),
         ("storage-class", storage(&classes, settings.storage.class.as_ref().map(|class| class.as_str()))),
-        ("ingress-class", ingress(settings.tailscale.operator.plan(operator), credentials)),
+        ("ingress-class", ingress(facts.tailscale_operator, credentials)),
         ("helm", helm),
     ];
     Ok(Precomputed::new(settings.namespace.as_str(), findings).run(ROWS).await)

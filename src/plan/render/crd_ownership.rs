@@ -1,21 +1,21 @@
 //! Whose fields of CRDs will be taken over, in words. Changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::cluster::{Cluster, ClusterError};
-use crate::plan::render::RenderedRelease;
+use crate::plan::PlannedRelease;
 
 /// How many CRDs a notice names.
 const NAMED: usize = 2;
 
 /// One notice for each field manager.
-pub(super) async fn notices(
+pub(in crate::plan) async fn notices(
     cluster: &Cluster,
-    releases: &BTreeMap<String, RenderedRelease>,
+    incoming: &[PlannedRelease<'_>],
 ) -> Result<Vec<String>, ClusterError> {
     let mut reported = Vec::new();
-    for release in releases.values().filter(|release| !release.crds.is_empty()) {
-        let owners = cluster.crd_conflicts(&release.crds).await?;
+    for release in incoming.iter().filter(|release| !release.crds.is_empty()) {
+        let owners = cluster.crd_conflicts(release.crds).await?;
         reported.extend(owners.iter().map(|(manager, crds)| notice(manager, crds)));
     }
     Ok(reported)

@@ -1,33 +1,18 @@
 //! Fetches and renders every chart of a plan: a broken chart, value or digest ends the run before anything is changed.
 //! Reads only.
 
-mod crd_ownership;
+pub(super) mod crd_ownership;
 mod unused_values;
 mod value_mutation;
-
-use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, namespace_of};
 use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, ReleaseRequest};
 use crate::plan::render::unused_values::{ignored_keys, refused_values};
-use crate::plan::{Observed, Plan, PlanError, Step, Work};
+use crate::plan::{Plan, PlanError, Step, Work};
 use crate::stack::{CrdPolicy, Release};
-
-/// Everything helm needs, by component.
-#[derive(Clone, Debug, Default)]
-pub struct Prepared {
-    /// One per step that helm does.
-    pub releases: BTreeMap<String, RenderedRelease>,
-    /// Objects of every release, changed or not.
-    pub manifests: BTreeMap<String, Vec<Value>>,
-    /// What is not as expected in the charts and their values.
-    pub chart_notices: Vec<String>,
-    /// Everything a person should know before confirming, that of the charts first.
-    pub notices: Vec<String>,
-}
 
 /// A chart on disk and what it renders to.
 #[derive(Clone, Debug)]
@@ -38,54 +23,66 @@ pub struct RenderedRelease {
     pub manifest: Vec<Value>,
     /// Hooks, which come and go by helm's hand.
     pub hooks: Vec<Value>,
-    /// What helm takes over of objects that are of no release or of another; `None`: it takes nothing.
-    pub force: Option<Taking>,
     /// CRDs to apply before the release; empty unless the policy asks for it.
     pub crds: Vec<Value>,
 }
 
-/// What helm may take over with a release.
-#[derive(Clone, Debug, Default)]
-pub struct Taking {
-    /// (object, owner) of what was agreed to.
-    pub agreed: BTreeSet<(String, String)>,
-    /// The manifest of the installed revision, whose objects are the release's own.
-    pub standing: Vec<Value>,
+/// A release that helm is about to install or change.
+#[derive(Clone, Copy, Debug)]
+pub struct PlannedRelease<'a> {
+    /// Its desired state.
+    pub release: &'a Release,
+    /// Rendered objects without hooks.
+    pub rendered: &'a [Value],
+    /// Rendered hooks.
+    pub hooks: &'a [Value],
+    /// CRDs that are applied before it.
+    pub crds: &'a [Value],
+    /// Objects of the installed revision; empty for a new release.
+    pub standing: &'a [Value],
 }
 
-/// Fetches and renders, all charts side by side.
-pub async fn render(cluster: &Cluster, helm: &Helm, plan: &Plan, observed: &Observed) -> Result<Prepared, PlanError> {
-    let mut prepared = Prepared { manifests: observed.manifests.clone(), ..Prepared::default() };
-    if !plan.each_step().any(|step| matches!(step.work, Work::Helm)) {
-        return Ok(prepared);
+impl<'a> PlannedRelease<'a> {
+    /// Every object that is created with it, including hooks and our own objects; not its CRDs.
+    pub fn everything(&self) -> impl Iterator<Item = &'a Value> {
+        let own = self.release.objects.iter().map(|object| &object.manifest);
+        self.rendered.iter().chain(self.hooks).chain(own)
+    }
+
+    /// The namespace of one of its objects.
+    pub fn namespace_of<'b>(&'b self, object: &'b Value) -> &'b str {
+        namespace_of(object, &self.release.namespace)
+    }
+}
+
+/// Fetches and renders the charts of all steps that helm does. Returns what is not as expected in them and their values.
+pub(super) async fn render(cluster: &Cluster, helm: &Helm, plan: &mut Plan) -> Result<Vec<String>, PlanError> {
+    let by_helm = |step: &&Step| matches!(step.work, Work::Helm);
+    if !plan.each_step().any(|step| by_helm(&step)) {
+        return Ok(Vec::new());
     }
     let mut api_versions = cluster.api_versions().await?;
     api_versions.extend(plan.releases().flat_map(|release| release.api_versions.iter().cloned()));
     let capabilities = Capabilities { kube_version: cluster.version().to_owned(), api_versions };
-    let steps = plan.each_step().filter(|step| matches!(step.work, Work::Helm));
-    let work = steps.map(|step| prepare_step(helm, step, &capabilities));
-    for (component, release, notices) in try_join_all(work).await? {
-        prepared.manifests.insert(component.clone(), release.manifest.clone());
-        prepared.releases.insert(component, release);
-        prepared.chart_notices.extend(notices);
+    let work = plan.each_step().filter(by_helm).map(|step| render_step(helm, step, &capabilities));
+    let rendered = try_join_all(work).await?;
+    let mut notices = Vec::new();
+    let steps = plan.waves.iter_mut().flat_map(|wave| &mut wave.steps).filter(|step| by_helm(&&**step));
+    for (step, rendered) in steps.zip(rendered) {
+        notices.extend(unexpected_kinds(&step.release, &rendered.manifest));
+        step.rendered = Some(rendered);
     }
     // One release after the other, since each runs several helms side by side.
-    for release in plan.releases() {
-        let Some(ready) = prepared.releases.get(release.component.as_str()) else { continue };
-        let ignored = ignored_keys(helm, release, ready, &capabilities).await;
+    for step in plan.each_step() {
+        let (release, Some(rendered)) = (&step.release, &step.rendered) else { continue };
+        let ignored = ignored_keys(helm, release, rendered, &capabilities).await;
         let what = || format!("cannot determine which values chart {} uses", release.chart.name);
-        prepared.chart_notices.extend(ignored.map_err(|source| PlanError::Helm { what: what(), source })?);
+        notices.extend(ignored.map_err(|source| PlanError::Helm { what: what(), source })?);
     }
-    prepared.notices.clone_from(&prepared.chart_notices);
-    prepared.notices.extend(crd_ownership::notices(cluster, &prepared.releases).await?);
-    Ok(prepared)
+    Ok(notices)
 }
 
-async fn prepare_step(
-    helm: &Helm,
-    step: &Step,
-    capabilities: &Capabilities,
-) -> Result<(String, RenderedRelease, Vec<String>), PlanError> {
+async fn render_step(helm: &Helm, step: &Step, capabilities: &Capabilities) -> Result<RenderedRelease, PlanError> {
     let release = &step.release;
     let name = format!("{} {}", release.chart.name, release.chart.version);
     let failed = |verb: &str| {
@@ -110,8 +107,7 @@ async fn prepare_step(
     let (manifest, crds) = futures::try_join!(render, crds)?;
     let is_hook = |object: &Value| object.pointer("/metadata/annotations/helm.sh~1hook").is_some();
     let (hooks, manifest): (Vec<Value>, Vec<Value>) = manifest.into_iter().partition(is_hook);
-    let notices = unexpected_kinds(release, &manifest);
-    Ok((release.component.to_string(), RenderedRelease { chart, manifest, hooks, force: None, crds }, notices))
+    Ok(RenderedRelease { chart, manifest, hooks, crds })
 }
 
 /// A vendored dependency of another version than Chart.yaml asks for is switched on without anybody asking, so

@@ -34,20 +34,20 @@ impl Suspect {
 pub(super) async fn ignored_keys(
     helm: &Helm,
     release: &Release,
-    prepared: &RenderedRelease,
+    rendered: &RenderedRelease,
     capabilities: &Capabilities,
 ) -> Result<Vec<String>, HelmError> {
     if is_leaf(&release.overrides) {
         return Ok(Vec::new());
     }
-    let known = default_values(&prepared.chart.path)?;
+    let known = default_values(&rendered.chart.path)?;
     let suspects = suspects(&release.overrides, &known);
     if suspects.is_empty() {
         return Ok(Vec::new());
     }
     let paths: Vec<&[String]> = suspects.iter().map(|suspect| suspect.path.as_slice()).collect();
-    let probe = Probe { helm, request: ReleaseRequest::new(release, &prepared.chart), capabilities };
-    let ignored = probe.without_effect(&paths, prepared).await;
+    let probe = Probe { helm, request: ReleaseRequest::new(release, &rendered.chart), capabilities };
+    let ignored = probe.without_effect(&paths, rendered).await;
     let chart = format!("{} {}", release.chart.name, release.chart.version);
     let sentence = |key: &[String]| {
         let meant = meant(&known, key, release.component.as_str());

@@ -24,7 +24,7 @@ impl Probe<'_> {
     /// Indexes of the paths that nothing rendered depends on. One render with a mark in the place of each value clears
     /// all that is only passed on; for the others it is looked whether their absence, or another value, is seen. At
     /// most four helms run at once.
-    pub(super) async fn without_effect(&self, paths: &[&[String]], prepared: &RenderedRelease) -> BTreeSet<usize> {
+    pub(super) async fn without_effect(&self, paths: &[&[String]], rendered: &RenderedRelease) -> BTreeSet<usize> {
         let values = self.request.values;
         let mut marked = values.clone();
         for (index, path) in paths.iter().enumerate() {
@@ -36,7 +36,7 @@ impl Probe<'_> {
         let Some(again) = again else { return BTreeSet::new() };
         let seen = marked.map(|objects| Value::from(objects).to_string()).unwrap_or_default();
         let unseen: Vec<usize> = (0..paths.len()).filter(|index| !seen.contains(&mark(*index))).collect();
-        let first: Vec<Value> = prepared.manifest.iter().chain(&prepared.hooks).cloned().collect();
+        let first: Vec<Value> = rendered.manifest.iter().chain(&rendered.hooks).cloned().collect();
         let baseline = Baseline::of(&first, &again);
         let of = |indexes: &[usize]| indexes.iter().map(|index| paths[*index]).collect::<Vec<_>>();
         if unseen.is_empty() || !self.is_seen(&baseline, of(&unseen)).await {

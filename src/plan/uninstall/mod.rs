@@ -7,7 +7,6 @@ pub(super) mod ownership;
 
 use std::collections::BTreeSet;
 
-use futures::future::join_all;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Found, ObjectRef, is_ours};
@@ -15,6 +14,7 @@ use crate::event::{ActionKind, Effects, Kept, PlannedStep};
 use crate::helm::{Helm, ReleaseInfo, ReleaseStatus};
 use crate::plan::decide::name_some;
 use crate::plan::installed_releases::installed_releases;
+use crate::plan::observe::read_manifests;
 use crate::plan::uninstall::dependents::{describe, operator_users};
 use crate::plan::uninstall::inventory::{
     NamespaceOutcome, OwnedObjects, UninstallOptions, UninstallScope, owned_objects,
@@ -173,10 +173,12 @@ pub async fn uninstall(
         }
     }
     let mut chart_claims = Vec::new();
-    for (removal, manifest) in removals.iter().zip(manifests(helm, &removals).await) {
-        also_retained.extend(state_folders(&removal.component, &manifest));
+    read_manifests(helm, &mut removals).await;
+    for removal in &removals {
+        let manifest = &removal.from.manifest;
+        also_retained.extend(state_folders(&removal.component, manifest));
         let placed = |claim: ObjectRef| ObjectRef { namespace: Some(removal.namespace.clone()), ..claim };
-        chart_claims.extend(claims_without_keep(&manifest).map(placed));
+        chart_claims.extend(claims_without_keep(manifest).map(placed));
     }
     let owned_objects = owned_objects(cluster, &scope).await?;
     scope.confirmed = Some(owned_objects.deletions.iter().map(|found| found.uid().to_owned()).collect());
@@ -248,12 +250,6 @@ fn release_kept(row: &CatalogueEntry, reason: &str) -> Kept {
         reason: reason.to_owned(),
         removal: None,
     }
-}
-
-/// The objects of each release; none for a release that is uninstalled meanwhile.
-pub async fn manifests(helm: &Helm, removals: &[Removal]) -> Vec<Vec<Value>> {
-    let reads = removals.iter().map(|removal| helm.manifest(&removal.component, &removal.namespace));
-    join_all(reads).await.into_iter().map(Result::unwrap_or_default).collect()
 }
 
 /// Claims of a release without `helm.sh/resource-policy: keep`.

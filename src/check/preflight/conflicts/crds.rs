@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::preflight::conflicts::{Intent, PlannedRelease, STACK, Takeover, place, release_of};
+use crate::check::preflight::conflicts::{Intent, STACK, place, release_of};
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held, OPERATOR_VERSION, ObjectRef};
 use crate::helm::{Ownership, ReleaseInfo};
+use crate::plan::{PlannedRelease, Takeover};
 
 /// Charts that bring them. helm marks what comes from `crds/` with nothing but its field manager.
 const BRINGERS: [&str; 3] = ["kube-prometheus-stack", "prometheus-operator-crds", "prometheus-operator"];

@@ -8,16 +8,14 @@ mod own_objects;
 mod ownership;
 mod releases;
 
-use serde_json::Value;
-
-pub use own_objects::{OwnChange, foreign};
 pub use ownership::OWNERSHIP;
 
 use crate::check::precomputed::{GROUP, Precomputed};
 use crate::check::row::Row;
-use crate::cluster::{Cluster, ClusterError, namespace_of};
+use crate::cluster::{Cluster, ClusterError};
 use crate::event::CheckResult;
 use crate::helm::{Helm, HelmError, Ownership, ReleaseInfo};
+use crate::plan::{Drifted, Plan, PlannedRelease, Takeover};
 use crate::stack::Release;
 
 /// The component whose chart brings the CRDs, the operator and Grafana.
@@ -65,36 +63,16 @@ pub struct Intent<'a> {
     /// Those that helm is about to install or change.
     pub incoming: Vec<PlannedRelease<'a>>,
     /// Our own objects that are about to be made or changed.
-    pub own: Vec<OwnChange<'a>>,
+    pub own: Vec<&'a Drifted>,
     /// What may be done with objects of others.
     pub ownership: Ownership,
 }
 
-/// A release that helm is about to install or change.
-#[derive(Clone, Copy)]
-pub struct PlannedRelease<'a> {
-    /// What should stand.
-    pub release: &'a Release,
-    /// Rendered objects without hooks.
-    pub rendered: &'a [Value],
-    /// Rendered hooks.
-    pub hooks: &'a [Value],
-    /// CRDs that are applied before it.
-    pub crds: &'a [Value],
-    /// Objects of the manifest that stands; empty for a new release.
-    pub standing: &'a [Value],
-}
-
-impl<'a> PlannedRelease<'a> {
-    /// Every object that is made of it, hooks and our own objects among them; not its CRDs.
-    pub(in crate::check) fn everything(&self) -> impl Iterator<Item = &'a Value> {
-        let own = self.release.objects.iter().map(|object| &object.manifest);
-        self.rendered.iter().chain(self.hooks).chain(own)
-    }
-
-    /// Where an object of it stands.
-    pub(in crate::check) fn namespace_of<'b>(&'b self, object: &'b Value) -> &'b str {
-        namespace_of(object, &self.release.namespace)
+impl<'a> Intent<'a> {
+    /// Of a plan.
+    pub fn of(plan: &'a Plan, ownership: Ownership) -> Intent<'a> {
+        let (wanted, own) = (plan.releases().collect(), plan.own_changes().collect());
+        Intent { wanted, incoming: plan.incoming(), own, ownership }
     }
 }
 
@@ -104,23 +82,6 @@ pub struct Findings {
     pub checks: Vec<CheckResult>,
     /// What will be taken over.
     pub taken: Vec<Takeover>,
-}
-
-/// An object that becomes part of a release of ours, or one of our own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Takeover {
-    /// Component whose release takes it; `None` for CRDs and our own objects, which are applied before helm.
-    pub component: Option<String>,
-    /// For our own objects: its uid.
-    pub uid: Option<String>,
-    /// Kind and name, e.g. `Deployment loki`.
-    pub object: String,
-    /// Whose it was.
-    pub owner: String,
-    /// Whether its pods are replaced.
-    pub restarts: bool,
-    /// For our own objects: fields that go, e.g. `spec.rules`.
-    pub loses: Vec<String>,
 }
 
 /// Why the cluster could not be asked.
@@ -188,6 +149,8 @@ fn is_ours(wanted: &[&Release], info: &ReleaseInfo) -> bool {
 #[cfg(test)]
 pub(in crate::check) mod fixtures {
     use super::*;
+    use serde_json::Value;
+
     use crate::cluster::{Held, ObjectRef};
     use crate::helm::ReleaseStatus;
 

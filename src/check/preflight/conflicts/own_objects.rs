@@ -5,21 +5,12 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::check::preflight::conflicts::Takeover;
 use crate::cluster::{Before, Found, Held, ObjectRef, surplus};
-
-/// One of our own objects that is about to be made or changed.
-#[derive(Clone, Copy, Debug)]
-pub struct OwnChange<'a> {
-    /// As it exists; `None`: it does not.
-    pub live: Option<&'a Value>,
-    /// As it will be, without the data of Secrets.
-    pub wanted: &'a Value,
-}
+use crate::plan::{Drifted, Takeover};
 
 /// An object of another owner that has the name of one of ours.
 #[derive(Clone, Debug)]
-pub struct Foreign {
+pub(super) struct Foreign {
     held: Held,
     uid: String,
     loses: Vec<String>,
@@ -68,20 +59,20 @@ impl fmt::Display for Foreign {
 }
 
 /// Judges one; `None`: it is absent, or ours. A namespace may be of anybody, but what its owner says of it stays.
-pub fn foreign(own: &OwnChange<'_>) -> Option<Foreign> {
-    let live = own.live?;
+pub(super) fn foreign(own: &Drifted) -> Option<Foreign> {
+    let live = own.live.as_ref()?;
     let found = Found::of(live);
     let obstacle = if found.kind == "Namespace" {
-        Some(other_labels(&found, own.wanted)?)
+        Some(other_labels(&found, &own.desired)?)
     } else if found.is_ours() {
         return None;
     } else {
-        obstacle(&found, live, own.wanted)
+        obstacle(&found, live, &own.desired)
     };
     Some(Foreign {
         held: Held::of(live),
         uid: found.uid().to_owned(),
-        loses: surplus(live, own.wanted, Before::Foreign),
+        loses: surplus(live, &own.desired, Before::Foreign),
         obstacle,
     })
 }
@@ -146,7 +137,8 @@ mod tests {
     }
 
     fn judged(live: &Value, wanted: &Value, ownership: Ownership) -> (Finding, Vec<Takeover>) {
-        judge(&[], &[OwnChange { live: Some(live), wanted }], ownership, &HELM)
+        let change = Drifted { live: Some(live.clone()), desired: wanted.clone() };
+        judge(&[], &[&change], ownership, &HELM)
     }
 
     use crate::check::row::Finding;
@@ -163,10 +155,8 @@ mod tests {
             assert_eq!((row.state, taken[0].uid.as_deref()), (State::Pass, Some("u-1")));
             assert!(taken[0].component.is_none() && taken[0].loses.is_empty());
         }
-        assert_eq!(
-            judge(&[], &[OwnChange { live: None, wanted: &wanted("Secret") }], Ownership::Respect, &HELM).0.state,
-            State::Pass
-        );
+        let new = Drifted { live: None, desired: wanted("Secret") };
+        assert_eq!(judge(&[], &[&new], Ownership::Respect, &HELM).0.state, State::Pass);
     }
 
     #[test]

@@ -7,11 +7,12 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::check::name_of;
-use crate::check::preflight::conflicts::own_objects::{self, Foreign, OwnChange};
-use crate::check::preflight::conflicts::{PlannedRelease, Takeover, place};
+use crate::check::preflight::conflicts::own_objects::{self, Foreign};
+use crate::check::preflight::conflicts::place;
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held, ObjectRef};
 use crate::helm::{OLDEST_THAT_TAKES, Ownership};
+use crate::plan::{Drifted, PlannedRelease, Takeover};
 use crate::stack::TAILSCALE_NAMESPACE;
 
 /// Id of the row.
@@ -78,11 +79,11 @@ async fn with_workload(cluster: &Cluster, held: Held, added: &Added<'_>) -> Resu
 /// `ownership`
 pub(super) fn judge(
     met: &[Met],
-    own: &[OwnChange<'_>],
+    own: &[&Drifted],
     ownership: Ownership,
     helm: &semver::Version,
 ) -> (Finding, Vec<Takeover>) {
-    let foreign: Vec<Foreign> = own.iter().filter_map(own_objects::foreign).collect();
+    let foreign: Vec<Foreign> = own.iter().filter_map(|own| own_objects::foreign(own)).collect();
     let all: Vec<String> = foreign.iter().map(ToString::to_string).chain(met.iter().map(words)).collect();
     if let Some(finding) = refused(met, &foreign, (ownership, helm)) {
         return (finding, Vec::new());

@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::check::precomputed::{GROUP, Precomputed};
-use crate::check::preflight::conflicts::PlannedRelease;
 use crate::check::row::Row;
 use crate::cluster::{Cluster, ClusterError, Resource};
 use crate::config::Settings;
 use crate::event::CheckResult;
+use crate::plan::PlannedRelease;
 use crate::stack::HelmDriver;
 
 pub use tailnet::TailnetStatus;

@@ -6,10 +6,10 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use crate::check::name_of;
-use crate::check::preflight::conflicts::PlannedRelease;
 use crate::check::preflight::target::{Intent, Kinds, PlannedRemoval, Proof, kind_of};
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Found, Resource, Right, namespace_of};
+use crate::plan::PlannedRelease;
 use crate::stack::HelmDriver;
 
 /// Reviews that are asked for side by side.

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::check::preflight::conflicts::PlannedRelease;
 use crate::check::preflight::target::{Kinds, kind_of};
 use crate::check::row::Finding;
 use crate::check::{first_of, name_of};
 use crate::cluster::{Cluster, ClusterError, Quantity, quantity};
+use crate::plan::PlannedRelease;
 
 /// Containers that a finding names.
 const NAMED: usize = 3;

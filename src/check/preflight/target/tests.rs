@@ -4,6 +4,7 @@ use super::*;
 use crate::check::preflight::conflicts::fixtures::release;
 use crate::check::row::{Finding, State};
 use crate::cluster::HostPort;
+use crate::plan::PlannedRelease;
 
 /// No trouble.
 const NOTHING: [&str; 0] = [];

@@ -1,0 +1,66 @@
+//! From the desired releases to their plan. Reads only.
+
+use crate::cluster::{Cluster, ClusterIdentity};
+use crate::config::Settings;
+use crate::event::ActionKind;
+use crate::helm::Helm;
+use crate::plan::available_versions::{mark_no_rollback, untried};
+use crate::plan::decide::build;
+use crate::plan::observe::{observe, removals};
+use crate::plan::predict::predict;
+use crate::plan::render::{crd_ownership, render};
+use crate::plan::{Plan, PlanError};
+use crate::stack::{self, Catalogue, Release};
+
+/// What a plan is computed with.
+#[derive(Clone, Copy)]
+pub struct Planner<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// helm on this cluster.
+    pub helm: &'a Helm,
+    /// The catalogue of the desired releases.
+    pub catalogue: &'a Catalogue,
+}
+
+impl Planner<'_> {
+    /// Observes the cluster, decides each release's action, renders the charts and predicts the effects. Without
+    /// takeovers: these need [`Plan::taking_over`].
+    pub async fn plan(&self, settings: &Settings, desired: Vec<Release>) -> Result<Plan, PlanError> {
+        let Planner { cluster, helm, catalogue } = *self;
+        let observed = observe(cluster, helm, &desired).await?;
+        let mut plan = build(desired, &observed)?;
+        plan.removals = removals(cluster, helm, &catalogue.left_out(settings)).await?;
+        mark_no_rollback(&mut plan, catalogue);
+        plan.chart_notices = render(cluster, helm, &mut plan).await?;
+        let crds = crd_ownership::notices(cluster, &plan.incoming()).await?;
+        predict(cluster, &mut plan, &[stack::saved_answers_object(settings)]).await?;
+        plan.untried = untried(&plan, catalogue);
+        let mut notices = [plan.chart_notices.clone(), crds].concat();
+        notices.extend(plan.untried.iter().map(ToString::to_string));
+        notices.extend(unidentified(cluster));
+        notices.extend(migrations(catalogue, settings, &plan));
+        let unmanaged = plan.unmanaged.iter();
+        notices.extend(unmanaged.map(|name| format!("{name} was made by no run of tailwatch; --adopt takes it over")));
+        Ok(Plan { notices, ..plan })
+    }
+}
+
+/// What cannot be noticed under the run where the cluster has no identity.
+pub fn unidentified(cluster: &Cluster) -> Option<String> {
+    match cluster.identity() {
+        ClusterIdentity::Uid(_) => None,
+        ClusterIdentity::Address(_) => Some(format!(
+            "namespace kube-system cannot be read by this context, so that {} is known by its address and certificate \
+             authority alone; where it is led to another cluster under the run, that is not noticed",
+            cluster.server()
+        )),
+    }
+}
+
+/// Notices about values of older charts, only for steps that change something.
+fn migrations(catalogue: &Catalogue, settings: &Settings, plan: &Plan) -> Vec<String> {
+    let steps = plan.each_step().filter(|step| step.action != ActionKind::Unchanged);
+    let mut reported = catalogue.migrations(settings);
+    steps.flat_map(|step| reported.remove(&step.release.component).unwrap_or_default()).collect()
+}
