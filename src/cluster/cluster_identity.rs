@@ -9,31 +9,24 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::client::Body;
 use kube::{Api, Client};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, timeout};
 use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt as _};
 
+use crate::cluster::ClusterError;
 use crate::cluster::client::Carrier;
 use crate::cluster::error::innermost;
 use crate::cluster::request_metrics::is_write;
-use crate::cluster::{Cluster, ClusterError};
 
 const NAMESPACE: &str = "kube-system";
 /// How long the API server may take for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer is good for the writes that follow it: a step writes many objects at once.
 const FRESH: Duration = Duration::from_millis(250);
-/// How often the UID is asked while helm works or checks are made, which send no writes of ours.
-const INTERVAL: Duration = Duration::from_secs(1);
-/// How long the last comparison of a command may take.
-const LAST: Duration = Duration::from_secs(1);
-
 /// What a cluster is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterIdentity {
@@ -104,14 +97,14 @@ impl Probe {
     }
 
     /// The error once the address was seen to lead to another cluster.
-    fn elsewhere(&self) -> Option<ClusterError> {
+    pub(super) fn elsewhere(&self) -> Option<ClusterError> {
         let (expected, found) = (self.expected.get()?.clone(), self.other.get()?.clone());
         Some(ClusterError::OtherCluster { server: self.server.to_string(), expected, found })
     }
 
     /// An error where the address leads to another cluster, now or at any time before; one question in a moment
     /// answers everybody.
-    async fn confirm(&self, fresh_for: Duration) -> Result<(), ClusterError> {
+    pub(super) async fn confirm(&self, fresh_for: Duration) -> Result<(), ClusterError> {
         let Some(expected) = self.expected.get() else { return Ok(()) };
         let mut confirmed = self.confirmed.lock().await;
         if let Some(error) = self.elsewhere() {
@@ -139,54 +132,6 @@ impl Probe {
         }
         *confirmed = Some(Instant::now());
         Ok(())
-    }
-}
-
-impl Cluster {
-    /// What the cluster was known by when this run reached it.
-    pub fn identity(&self) -> &ClusterIdentity {
-        &self.identity
-    }
-
-    /// An error where the address leads to another cluster than when this run reached it; asked before each helm that
-    /// changes something. What the client itself sends is held back by [`SameCluster`].
-    pub async fn confirm_identity(&self) -> Result<(), ClusterError> {
-        self.probe.confirm(Duration::ZERO).await
-    }
-
-    /// Compares the UID a last time, unless the API server is silent: the error where it is that of another cluster, which
-    /// goes before whatever else ended the command.
-    pub async fn compare_identity(&self) -> Result<(), ClusterError> {
-        if self.silent_since().is_none() {
-            // That the API server does not answer is reported by what needs its answer. It is recorded, so that the
-            // release of the lock does not wait for it again.
-            let began = Timestamp::now();
-            if timeout(LAST, self.confirm_identity()).await.is_err() {
-                self.answers.gave_up(began);
-            }
-        }
-        self.elsewhere().map_or(Ok(()), Err)
-    }
-
-    /// Does some work and cancels the token, which must end the work, as soon as the UID is that of another cluster.
-    pub async fn cancelling_elsewhere<T>(&self, cancel: &CancellationToken, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        let compare = async {
-            while self.elsewhere().is_none() {
-                sleep(INTERVAL).await;
-                let _ = self.probe.confirm(INTERVAL / 2).await;
-            }
-        };
-        tokio::select! {
-            done = &mut work => return done,
-            () = compare => cancel.cancel(),
-        }
-        work.await
-    }
-
-    /// The error of [`Cluster::confirm_identity`], if it was ever met.
-    pub fn elsewhere(&self) -> Option<ClusterError> {
-        self.probe.elsewhere()
     }
 }
 

@@ -33,23 +33,21 @@ mod views;
 mod watch;
 mod write_fence;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::core::ApiResource;
 use kube::discovery::Scope;
 use tokio::sync::RwLock;
+use tokio_util::sync::CancellationToken;
 
 use crate::cluster::cluster_identity::Probe;
 use crate::cluster::request_metrics::RequestCounts;
 use crate::cluster::unresponsive::Answers;
-use crate::config::Secret;
-use crate::write_record::Writes;
 
 pub use apply::{OPERATOR_VERSION, operator_version, uid_of};
-pub use client::{KubeconfigOnce, contexts};
+pub use client::{ClusterTarget, KubeconfigOnce, KubeconfigSnapshot, contexts};
 pub use cluster_identity::ClusterIdentity;
 pub use diagnose::{Cause, rule_texts};
 pub use dynamic::namespace_of;
@@ -72,40 +70,13 @@ pub use write_fence::Fence;
 /// Field manager of every object we apply.
 pub const FIELD_MANAGER: &str = "tailwatch";
 
-/// Which cluster.
-#[derive(Clone, Debug, Default)]
-pub struct ClusterTarget {
-    /// `--kubeconfig`; `None`: `$KUBECONFIG`, then `~/.kube/config`, then in-cluster.
-    pub kubeconfig: Option<PathBuf>,
-    /// `--context`; `None`: the current one.
-    pub context: Option<String>,
-    /// What the kubeconfig held, once it was read; the targets of one run share it.
-    pub once: KubeconfigOnce,
-    /// Where the client records what it writes.
-    pub writes: Writes,
-    /// Variables of our environment that no exec plugin may get.
-    pub withheld: BTreeSet<String>,
-}
-
 /// How kinds are served, by (apiVersion, kind).
 type Kinds = Arc<RwLock<HashMap<(String, String), (ApiResource, Scope)>>>;
 
-/// A kubeconfig with one context, cluster and user: the server, proxy, trust and credentials that the client uses.
-/// Paths are absolute; what is a file or an exec plugin stays one, so that credentials can rotate.
-#[derive(Clone, Debug)]
-pub struct KubeconfigSnapshot {
-    /// The name of its context.
-    pub context: String,
-    /// The kubeconfig in JSON, which is YAML.
-    pub document: Secret<String>,
-}
-
-#[cfg(test)]
-impl KubeconfigSnapshot {
-    fn none() -> KubeconfigSnapshot {
-        KubeconfigSnapshot { context: String::new(), document: Secret::new(String::new()) }
-    }
-}
+/// How often the UID is asked while helm works or checks are made, which send no writes of ours.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the last comparison of a command may take.
+const LAST_COMPARISON: Duration = Duration::from_secs(1);
 
 /// A reachable cluster. Cheap to clone.
 #[derive(Clone)]
@@ -193,6 +164,52 @@ impl Cluster {
     /// Requests so far by verb (get, list, watch, create, patch, update, delete, connect).
     pub fn request_counts(&self) -> BTreeMap<String, u64> {
         self.counts.by_verb()
+    }
+
+    /// What the cluster was known by when this run reached it.
+    pub fn identity(&self) -> &ClusterIdentity {
+        &self.identity
+    }
+
+    /// An error where the address leads to another cluster than when this run reached it; asked before each helm that
+    /// changes something. What the client itself sends is held back by [`SameCluster`](cluster_identity::SameCluster).
+    pub async fn confirm_identity(&self) -> Result<(), ClusterError> {
+        self.probe.confirm(Duration::ZERO).await
+    }
+
+    /// Compares the UID a last time, unless the API server is silent: the error where it is that of another cluster, which
+    /// goes before whatever else ended the command.
+    pub async fn compare_identity(&self) -> Result<(), ClusterError> {
+        if self.silent_since().is_none() {
+            // That the API server does not answer is reported by what needs its answer. It is recorded, so that the
+            // release of the lock does not wait for it again.
+            let began = jiff::Timestamp::now();
+            if tokio::time::timeout(LAST_COMPARISON, self.confirm_identity()).await.is_err() {
+                self.answers.gave_up(began);
+            }
+        }
+        self.elsewhere().map_or(Ok(()), Err)
+    }
+
+    /// Does some work and cancels the token, which must end the work, as soon as the UID is that of another cluster.
+    pub async fn cancelling_elsewhere<T>(&self, cancel: &CancellationToken, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let compare = async {
+            while self.elsewhere().is_none() {
+                tokio::time::sleep(COMPARE_INTERVAL).await;
+                let _ = self.probe.confirm(COMPARE_INTERVAL / 2).await;
+            }
+        };
+        tokio::select! {
+            done = &mut work => return done,
+            () = compare => cancel.cancel(),
+        }
+        work.await
+    }
+
+    /// The error of [`Cluster::confirm_identity`], if it was ever met.
+    pub fn elsewhere(&self) -> Option<ClusterError> {
+        self.probe.elsewhere()
     }
 }
 

@@ -67,11 +67,11 @@ impl Module {
                 }
                 "mod" => at += 2,
                 "fn" | "struct" | "enum" | "trait" | "type" | "const" | "static" | "macro_rules" if at + 1 < end => {
-                    let name = words[at + 1..end].iter().find(|word| is_name(word) && *word != "mut");
-                    module.items.extend(name.cloned());
+                    let name = words[at + 1..end].iter().find(|word| !matches!(word.as_str(), "mut" | "!"));
+                    module.items.extend(name.filter(|name| is_name(name)).cloned());
                     at += 1;
                 }
-                word if is_name(word) && (at == 0 || words[at - 1] != "." && words[at - 1] != "::") => {
+                word if is_name(word) && (at == 0 || ![".", "::", "$"].contains(&words[at - 1].as_str())) => {
                     let length = 1 + 2 * words[at + 1..]
                         .chunks_exact(2)
                         .take_while(|next| next[0] == "::" && is_name(&next[1]))

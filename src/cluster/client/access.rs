@@ -45,7 +45,7 @@ struct Chosen {
 impl Access {
     /// The context that the flags name, else the current one, else the account of the pod that we run in.
     pub(super) fn of(target: &ClusterTarget) -> Result<Access, ClusterError> {
-        let places = Places::of(target);
+        let places = Places::of(target.kubeconfig.as_deref(), &target.once);
         let kubeconfig = match places.read()? {
             None if places.is_explicit() => return Err(places.missing()),
             None => return in_cluster(Path::new(ACCOUNT)).unwrap_or_else(|| Err(places.missing())),

@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::cluster::ClusterError;
 use crate::cluster::client::kubeconfig_schema;
-use crate::cluster::{ClusterError, ClusterTarget};
 use crate::input_file::{self, InputError};
 use crate::yaml;
 
@@ -103,11 +103,10 @@ pub(super) struct Places {
 impl Places {
     /// `--kubeconfig` alone, else the files of `$KUBECONFIG` without empty ones and repetitions, else
     /// `$HOME/.kube/config`. Without HOME that is a relative path, as for kubectl.
-    pub(super) fn of(target: &ClusterTarget) -> Places {
-        let once = target.once.clone();
-        let given = target.kubeconfig.as_ref().filter(|file| !file.as_os_str().is_empty());
-        if let Some(file) = given {
-            return Places { files: vec![file.clone()], is_explicit: true, once };
+    pub(super) fn of(flag: Option<&Path>, once: &KubeconfigOnce) -> Places {
+        let once = once.clone();
+        if let Some(file) = flag.filter(|file| !file.as_os_str().is_empty()) {
+            return Places { files: vec![file.to_owned()], is_explicit: true, once };
         }
         let list = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty());
         let files = match list {
@@ -256,6 +255,7 @@ fn json(text: &str) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::ClusterTarget;
 
     fn merged(files: &[(&str, &str)]) -> Result<Kubeconfig, String> {
         let mut all = Kubeconfig::default();
@@ -341,8 +341,7 @@ mod tests {
         let asked = ClusterTarget { kubeconfig: file, ..ClusterTarget::default() };
         let (names, _) = crate::cluster::contexts(&asked).unwrap();
         assert_eq!(names, ["here", "there"]);
-        let chosen = ClusterTarget { context: Some("there".into()), once: asked.once, ..ClusterTarget::default() };
-        let read = Places::of(&chosen).read().unwrap().unwrap();
+        let read = Places::of(None, &asked.once).read().unwrap().unwrap();
         assert_eq!(read.context_names(), names);
     }
 }

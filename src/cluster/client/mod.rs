@@ -7,8 +7,10 @@ mod credentials;
 mod exec_plugin;
 mod kubeconfig;
 mod kubeconfig_schema;
+mod kubeconfig_snapshot;
 mod plain_proxy;
 mod proxy_route;
+mod target;
 mod transport;
 
 use std::time::Duration;
@@ -22,6 +24,8 @@ use crate::cluster::client::credentials::Credentials;
 use crate::cluster::client::exec_plugin::Plugin;
 pub use crate::cluster::client::kubeconfig::KubeconfigOnce;
 use crate::cluster::client::kubeconfig::Places;
+pub use crate::cluster::client::kubeconfig_snapshot::KubeconfigSnapshot;
+pub use crate::cluster::client::target::ClusterTarget;
 pub(super) use crate::cluster::client::transport::Carrier;
 use crate::cluster::client::transport::{Transport, transport};
 use crate::cluster::cluster_identity::{Probe, SameCluster, identity};
@@ -29,7 +33,7 @@ use crate::cluster::request_metrics::RequestCounts;
 use crate::cluster::request_timeout::TimeLimits;
 use crate::cluster::unresponsive::Answers;
 use crate::cluster::write_fence::Fence;
-use crate::cluster::{Cluster, ClusterError, ClusterTarget};
+use crate::cluster::{Cluster, ClusterError};
 use crate::process::Environment;
 
 const USER_AGENT: &str = concat!("tailwatch/", env!("CARGO_PKG_VERSION"));
@@ -84,7 +88,7 @@ fn credentials(access: &Access, target: &ClusterTarget) -> Result<Credentials, S
 
 /// Names of the contexts, and the current one; empty where there is no kubeconfig but an in-cluster account.
 pub fn contexts(target: &ClusterTarget) -> Result<(Vec<String>, Option<String>), ClusterError> {
-    let places = Places::of(target);
+    let places = Places::of(target.kubeconfig.as_deref(), &target.once);
     let Some(kubeconfig) = places.read()? else {
         let is_pod = !places.is_explicit() && access::is_in_cluster();
         return if is_pod { Ok((Vec::new(), None)) } else { Err(places.missing()) };

@@ -1,6 +1,7 @@
 //! Pods and claims of workloads that the API server rejects.
 
-use crate::cluster::diagnose::{Rule, When};
+use crate::cluster::diagnose::matcher::When;
+use crate::cluster::diagnose::rule::Rule;
 use crate::event::Severity;
 
 pub(super) const RULES: &[Rule] = &[

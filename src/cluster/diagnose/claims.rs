@@ -1,6 +1,8 @@
 //! Claims that get no volume.
 
-use crate::cluster::diagnose::{Rule, Subject, When};
+use crate::cluster::diagnose::matcher::When;
+use crate::cluster::diagnose::rule::Rule;
+use crate::cluster::diagnose::target::Subject;
 use crate::cluster::views::{PersistentVolumeClaim, StorageClass};
 use crate::event::Severity;
 

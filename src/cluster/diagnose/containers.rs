@@ -1,6 +1,8 @@
 //! Containers and pods that do not start or do not become ready, for any program.
 
-use crate::cluster::diagnose::{Rule, Subject, When};
+use crate::cluster::diagnose::matcher::When;
+use crate::cluster::diagnose::rule::Rule;
+use crate::cluster::diagnose::target::Subject;
 use crate::cluster::views::{ContainerStatus, Pod};
 use crate::event::Severity;
 

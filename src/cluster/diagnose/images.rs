@@ -1,6 +1,7 @@
 //! Images that cannot be pulled. The registry's message decides, since the kubelet's reason is the same for all.
 
-use crate::cluster::diagnose::{Rule, When};
+use crate::cluster::diagnose::matcher::When;
+use crate::cluster::diagnose::rule::Rule;
 use crate::event::Severity;
 
 const PULL: &[&str] = &["ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed"];

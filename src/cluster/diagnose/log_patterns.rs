@@ -1,8 +1,9 @@
 //! What the logs of known programs mean. The texts are those of Grafana 12, Loki 3, oauth2-proxy 7.15, Prometheus 3
 //! and the Tailscale operator 1.90.
 
-use crate::cluster::diagnose::matcher::line_with;
-use crate::cluster::diagnose::{Rule, Subject, When};
+use crate::cluster::diagnose::matcher::{When, line_with};
+use crate::cluster::diagnose::rule::Rule;
+use crate::cluster::diagnose::target::Subject;
 use crate::cluster::views::{ContainerStatus, Pod};
 use crate::event::Severity;
 

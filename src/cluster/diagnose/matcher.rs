@@ -1,12 +1,29 @@
 //! How a row matches.
 
-use crate::cluster::diagnose::scheduling::clause;
 use crate::cluster::diagnose::target::{Subject, Target};
-use crate::cluster::diagnose::{Evidence, has_any};
 use crate::cluster::views::{
     ContainerStatus, CustomResourceDefinition, Deployment, Event, Ingress, Job, Object, OperatorResource,
     PersistentVolumeClaim, Pod, StorageClass, Terminated, WebhookConfiguration,
 };
+use crate::known_errors;
+
+/// What made a row match.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    /// A message of the cluster.
+    pub(super) text: String,
+    /// Restarts, or repetitions of the event.
+    pub(super) count: u32,
+    /// Since when, as the object has it.
+    pub(super) began: Option<jiff::Timestamp>,
+    pub(super) log: Vec<String>,
+}
+
+impl Evidence {
+    pub(super) fn of(text: &str) -> Evidence {
+        Evidence { text: text.to_owned(), ..Evidence::default() }
+    }
+}
 
 /// A rule's own function: reads one view, returns the text of the evidence.
 type Read<V> = fn(&Subject<'_>, &V) -> Option<String>;
@@ -177,4 +194,24 @@ fn lacks_pods(workload: &Object) -> bool {
         Object::Job(job) => job.status.active == 0,
         _ => false,
     }
+}
+
+/// The reason that most nodes give: of `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated
+/// taint(s). preemption: …` it is `2 node(s) had untolerated taint(s)`. Messages of scheduler 1.36.
+pub(super) fn clause(message: &str) -> &str {
+    let message = message.split(" preemption:").next().unwrap_or(message).trim_end_matches('.');
+    let reasons = message.split_once("available: ").map_or(message, |(_, reasons)| reasons);
+    let nodes = |reason: &&str| {
+        let count = reason.split(' ').next().and_then(|count| count.parse::<u32>().ok());
+        // A reason of the pod itself has no count; of equal counts the first reason.
+        std::cmp::Reverse(count.unwrap_or(u32::MAX))
+    };
+    // A DaemonSet's pod is for one node: that the others do not match explains nothing.
+    let relevant = reasons.split(", ").filter(|reason| !reason.contains("didn't satisfy plugin(s) [NodeAffinity]"));
+    relevant.min_by_key(nodes).unwrap_or(reasons)
+}
+
+/// Whether a text has one of the phrases, in any case; no phrases: any text.
+pub(super) fn has_any(text: &str, phrases: &[&str]) -> bool {
+    phrases.is_empty() || known_errors::says(text, phrases)
 }

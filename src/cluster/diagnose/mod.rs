@@ -9,6 +9,7 @@ mod images;
 mod log_patterns;
 mod matcher;
 mod operators;
+mod rule;
 mod scheduling;
 mod target;
 mod workloads;
@@ -16,10 +17,10 @@ mod workloads;
 use crate::cluster::watch::cache::ObjectCache;
 use crate::cluster::watch::release::TrackedRelease;
 use crate::event::{DiagnosedObject, Diagnosis, Severity};
-use crate::known_errors;
 
 pub(super) use history::{History, at_once};
-use matcher::When;
+use matcher::Evidence;
+use rule::Rule;
 pub(super) use scheduling::needs_taints;
 pub(super) use target::{Depth, Scope};
 use target::{Subject, subjects};
@@ -40,38 +41,6 @@ impl Cause {
     }
 }
 
-/// One row: a condition, when it counts, its meaning and the next step.
-pub(super) struct Rule {
-    /// Stable id, kebab-case; the anchor in docs/diagnosis.md.
-    pub(super) id: &'static str,
-    when: When,
-    severity: Severity,
-    /// Seconds it must have been seen before it is reported: an absent object is normal for a moment.
-    named_after: i64,
-    /// Seconds it must have been seen before it counts.
-    lasts: i64,
-    /// How often it must have been seen: restarts of the container, or repetitions of the event.
-    repeats: u32,
-    /// One sentence; `{name}` and the like are filled from the subject.
-    pub(super) cause: &'static str,
-    /// The next step, filled likewise.
-    pub(super) hint: &'static str,
-}
-
-impl Rule {
-    /// Defaults of a row: it may recover, and counts at once.
-    const BLANK: Rule = Rule {
-        id: "",
-        when: When::Crashed,
-        severity: Severity::Deadline,
-        named_after: 0,
-        lasts: 0,
-        repeats: 0,
-        cause: "",
-        hint: "",
-    };
-}
-
 /// Every table, by precedence: the first row that matches an object is reported.
 const TABLES: [&[Rule]; 8] = [
     images::RULES,
@@ -85,7 +54,7 @@ const TABLES: [&[Rule]; 8] = [
 ];
 
 /// Every row.
-pub(super) fn rules() -> impl Iterator<Item = &'static Rule> {
+fn rules() -> impl Iterator<Item = &'static Rule> {
     TABLES.into_iter().flatten()
 }
 
@@ -108,24 +77,6 @@ pub(super) struct Match {
     cause: String,
     hint: String,
     evidence: Evidence,
-}
-
-/// What made a row match.
-#[derive(Debug, Default)]
-struct Evidence {
-    /// A message of the cluster.
-    text: String,
-    /// Restarts, or repetitions of the event.
-    count: u32,
-    /// Since when, as the object has it.
-    began: Option<jiff::Timestamp>,
-    log: Vec<String>,
-}
-
-impl Evidence {
-    fn of(text: &str) -> Evidence {
-        Evidence { text: text.to_owned(), ..Evidence::default() }
-    }
 }
 
 /// The API server does not answer the watches, so that nothing else can be reported.
@@ -172,11 +123,6 @@ fn one_line(text: &str) -> String {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
     }
-}
-
-/// Whether a text has one of the phrases, in any case; no phrases: any text.
-fn has_any(text: &str, phrases: &[&str]) -> bool {
-    phrases.is_empty() || known_errors::says(text, phrases)
 }
 
 #[cfg(test)]

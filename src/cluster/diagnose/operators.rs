@@ -2,7 +2,9 @@
 
 use semver::Version;
 
-use crate::cluster::diagnose::{Rule, Subject, When};
+use crate::cluster::diagnose::matcher::When;
+use crate::cluster::diagnose::rule::Rule;
+use crate::cluster::diagnose::target::Subject;
 use crate::cluster::readiness::workloads::judge;
 use crate::cluster::views::{
     CustomResourceDefinition, Event, Ingress, OperatorResource, Pod, Service, WebhookConfiguration,

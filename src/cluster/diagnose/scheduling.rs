@@ -1,6 +1,8 @@
 //! Pods that are not scheduled. The scheduler counts nodes by reason; the reason of most nodes decides.
 
-use crate::cluster::diagnose::{Rule, Subject, When, has_any};
+use crate::cluster::diagnose::matcher::{When, clause, has_any};
+use crate::cluster::diagnose::rule::Rule;
+use crate::cluster::diagnose::target::Subject;
 use crate::cluster::views::Pod;
 
 pub(super) const RULES: &[Rule] = &[
@@ -106,21 +108,6 @@ pub(super) const RULES: &[Rule] = &[
 
 const fn unscheduled(phrases: &'static [&'static str]) -> Rule {
     Rule { when: When::Unscheduled(phrases), ..Rule::BLANK }
-}
-
-/// The reason that most nodes give: of `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated
-/// taint(s). preemption: …` it is `2 node(s) had untolerated taint(s)`. Messages of scheduler 1.36.
-pub(super) fn clause(message: &str) -> &str {
-    let message = message.split(" preemption:").next().unwrap_or(message).trim_end_matches('.');
-    let reasons = message.split_once("available: ").map_or(message, |(_, reasons)| reasons);
-    let nodes = |reason: &&str| {
-        let count = reason.split(' ').next().and_then(|count| count.parse::<u32>().ok());
-        // A reason of the pod itself has no count; of equal counts the first reason.
-        std::cmp::Reverse(count.unwrap_or(u32::MAX))
-    };
-    // A DaemonSet's pod is for one node: that the others do not match explains nothing.
-    let relevant = reasons.split(", ").filter(|reason| !reason.contains("didn't satisfy plugin(s) [NodeAffinity]"));
-    relevant.min_by_key(nodes).unwrap_or(reasons)
 }
 
 fn message(pod: &Pod) -> Option<&str> {

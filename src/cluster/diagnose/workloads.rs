@@ -1,6 +1,8 @@
 //! Pods that are evicted or do not terminate, Jobs that fail, and rollouts that stop.
 
-use crate::cluster::diagnose::{Evidence, Rule, Subject, When};
+use crate::cluster::diagnose::matcher::{Evidence, When};
+use crate::cluster::diagnose::rule::Rule;
+use crate::cluster::diagnose::target::Subject;
 use crate::cluster::views::{Deployment, Job, Pod};
 use crate::event::Severity;
 

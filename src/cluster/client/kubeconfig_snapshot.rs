@@ -1,0 +1,20 @@
+//! The kubeconfig that the children of a run get.
+
+use crate::config::Secret;
+
+/// A kubeconfig with one context, cluster and user: the server, proxy, trust and credentials that the client uses.
+/// Paths are absolute; what is a file or an exec plugin stays one, so that credentials can rotate.
+#[derive(Clone, Debug)]
+pub struct KubeconfigSnapshot {
+    /// The name of its context.
+    pub context: String,
+    /// The kubeconfig in JSON, which is YAML.
+    pub document: Secret<String>,
+}
+
+#[cfg(test)]
+impl KubeconfigSnapshot {
+    pub(in crate::cluster) fn none() -> KubeconfigSnapshot {
+        KubeconfigSnapshot { context: String::new(), document: Secret::new(String::new()) }
+    }
+}
