@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use crate::check::https_client::with_causes;
 use crate::check::login::callback_server::{Callback, Loopback};
 use crate::check::login::claims::Claims;
+use crate::check::login::error::{LoginError, TIMEOUT};
 use crate::check::login::oidc_client::{self, Client, Expected, Provider, SCOPES};
-use crate::check::login::{LoginError, TIMEOUT};
 use crate::event::SignIn;
 
 /// The claims or an error, and the browser's callback request, which waits for its page.

@@ -6,8 +6,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::check::https_client::with_causes;
 use crate::check::login::claims::Claims;
+use crate::check::login::error::{LoginError, TIMEOUT};
 use crate::check::login::oidc_client::{self, Client, Expected, SCOPES};
-use crate::check::login::{LoginError, TIMEOUT};
 use crate::event::SignIn;
 
 const WHAT: &str = "start the device flow";

@@ -1,8 +1,13 @@
 //! Errors of the sign-in. The text is the detail of the check `login-token`.
 
+use std::time::Duration;
+
 use crate::check::login::callback_server;
 use crate::config::Settings;
 use crate::event::Hop;
+
+/// How long the user may take to sign in.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Why the sign-in returned no valid token.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +36,7 @@ pub enum LoginError {
     #[error("the sign-in was denied: {0}")]
     Denied(String),
     /// No user signed in within the timeout.
-    #[error("no sign-in within {} minutes", super::TIMEOUT.as_secs() / 60)]
+    #[error("no sign-in within {} minutes", TIMEOUT.as_secs() / 60)]
     Timeout {
         /// The redirect URI; `None` in the device flow.
         callback: Option<String>,

@@ -10,7 +10,7 @@ mod oidc_client;
 mod result_page;
 mod rules;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::config::Settings;
 use crate::event::{CheckResult, SignIn};
@@ -19,9 +19,6 @@ use crate::stack::OidcClient;
 pub use callback_server::Loopback;
 pub use error::{LoginError, port_in_use_hint};
 pub use rules::{ids, statements};
-
-/// How long the user may take to sign in.
-pub const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// How the user signs in.
 #[derive(Debug)]
@@ -33,7 +30,7 @@ pub enum LoginFlow {
 }
 
 /// Signs a user in (`prompt` gets the address once) and returns a verdict for each row: whether oauth2-proxy would admit
-/// this user. Ends within [`TIMEOUT`] and a few requests.
+/// this user. Ends within [`error::TIMEOUT`] and a few requests.
 pub async fn sign_in(
     settings: &Settings,
     oidc: &OidcClient,
