@@ -63,7 +63,7 @@ pub struct Plan {
     pub unmanaged: Vec<String>,
     /// Steps that need an explicit yes.
     pub untried: Vec<Untried>,
-    /// What is not as expected in the charts and their values.
+    /// Unexpected contents of the charts and of their values.
     pub chart_notices: Vec<String>,
     /// Everything that is shown with the plan, those of the charts first.
     pub notices: Vec<String>,

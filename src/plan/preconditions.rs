@@ -65,14 +65,14 @@ impl Plan {
     /// objects that helm changes.
     pub fn preconditions(&self) -> Vec<Precondition> {
         let steps = self.each_step();
-        let put_back = steps.flat_map(|step| {
+        let repaired = steps.flat_map(|step| {
             let of_work = match &step.work {
                 Work::Objects { release } => release.as_slice(),
                 Work::Helm | Work::Wait => &[],
             };
             step.conflicting_drift.iter().chain(of_work)
         });
-        let changed = put_back.chain(self.own_changes()).filter_map(|drifted| drifted.live.as_ref());
+        let changed = repaired.chain(self.own_changes()).filter_map(|drifted| drifted.live.as_ref());
         let deleted = self.each_step().flat_map(|step| &step.uids);
         let all: BTreeSet<Precondition> = changed
             .map(Precondition::of)

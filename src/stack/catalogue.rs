@@ -11,9 +11,9 @@ use crate::input_file;
 use crate::stack::yaml::{parse, values};
 use crate::stack::{CrdPolicy, StackError, UpgradePath, WaitFor};
 
-/// Larger files hold no values.
+/// Size limit of a file.
 const LARGEST: u64 = 4 << 20;
-/// The files that ship inside the binary.
+/// The files in the binary.
 const EMBEDDED: [(&str, &str); 11] = [
     ("stack.yaml", include_str!("../../values/stack.yaml")),
     ("tailscale-operator.yaml", include_str!("../../values/tailscale-operator.yaml")),
@@ -28,7 +28,7 @@ const EMBEDDED: [(&str, &str); 11] = [
     ("upgrades/alloy.yaml", include_str!("../../values/upgrades/alloy.yaml")),
 ];
 
-/// The components, as data, with placeholders still in place.
+/// The components, with unfilled placeholders.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     pub(super) components: Vec<Component>,
@@ -85,24 +85,24 @@ pub struct CatalogueEntry {
     pub namespace: String,
     /// Chart.
     pub chart: String,
-    /// Whether a stack may lack it.
+    /// Whether a stack is complete without it.
     pub optional: bool,
     /// Conditions beyond the workloads.
     pub wait_for: Vec<WaitFor>,
 }
 
-/// When an optional component is wanted.
+/// Condition of an optional component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum When {
-    /// The cluster has no IngressClass `tailscale`, or the operator there is ours.
+    /// The cluster has no IngressClass `tailscale`, or tailwatch installed its operator.
     TailscaleOperatorNeeded,
     /// The answers do not say `logs: none`.
-    LogsWanted,
+    LogsEnabled,
 }
 
 impl Catalogue {
-    /// The catalogue this binary was built with.
+    /// The built-in catalogue.
     pub fn embedded() -> Result<Catalogue, StackError> {
         Catalogue::read(|file| {
             let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "not one of the built-in files");
@@ -112,7 +112,7 @@ impl Catalogue {
         })
     }
 
-    /// The catalogue of a folder with `stack.yaml` and the values files it names.
+    /// The catalogue of a folder with `stack.yaml` and its values files.
     pub fn from_dir(folder: &Path) -> Result<Catalogue, StackError> {
         Catalogue::read(|file| {
             let path = folder.join(file);
@@ -121,7 +121,7 @@ impl Catalogue {
         })
     }
 
-    /// What `status` looks for when the stack's namespace is this one.
+    /// Namespace and release of each component for this namespace of the stack.
     pub fn overview(&self, namespace: &str) -> Vec<CatalogueEntry> {
         self.components.iter().map(|component| component.overview(namespace)).collect()
     }
@@ -129,7 +129,7 @@ impl Catalogue {
     /// Components that the answers leave out of the stack.
     pub fn left_out(&self, settings: &Settings) -> Vec<CatalogueEntry> {
         let is_left_out =
-            |component: &&Component| component.row.when == Some(When::LogsWanted) && settings.logs == LogsMode::None;
+            |component: &&Component| component.row.when == Some(When::LogsEnabled) && settings.logs == LogsMode::None;
         let left_out = self.components.iter().filter(is_left_out);
         left_out.map(|component| component.overview(settings.namespace.as_str())).collect()
     }
@@ -176,7 +176,7 @@ impl Component {
     }
 }
 
-/// A folder need not have one: then only the majors up to the catalogue's own are known, without any step.
+/// Optional in a folder: without one, the majors up to the catalogue's own are known, without steps.
 fn upgrade_path(
     component: &ComponentName,
     version: &semver::Version,

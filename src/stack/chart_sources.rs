@@ -8,7 +8,7 @@ use crate::config::{ChartRepository, ComponentName, Settings};
 use crate::stack::catalogue::Component;
 use crate::stack::{Catalogue, StackError, UpgradePath};
 
-/// A repository, and for which versions of a chart it is the right one.
+/// A repository, and the versions of a chart that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChartPlace {
     /// Chart name.
@@ -17,7 +17,7 @@ pub struct ChartPlace {
     pub repository: ChartRepository,
     /// The first version in that repository; `None`: no lower bound.
     pub from: Option<semver::Version>,
-    /// The first version that is not any more; `None`: no upper end.
+    /// The first later version in another repository; `None`: no upper bound.
     pub below: Option<semver::Version>,
 }
 
@@ -29,19 +29,18 @@ impl ChartPlace {
 }
 
 impl Catalogue {
-    /// Where versions of a component's chart are looked for; `answer` is the answer `charts.repository`.
+    /// Repositories with versions of a component's chart; `answer` is the answer `charts.repository`.
     pub fn places(&self, component: &ComponentName, answer: Option<&ChartRepository>) -> Vec<ChartPlace> {
         let component = self.components.iter().find(|known| known.name == *component);
         component.map(|component| component.places(answer)).unwrap_or_default()
     }
 
-    /// What is known of the versions of a component's chart.
+    /// Upgrade path of a component's chart.
     pub fn path(&self, component: &ComponentName) -> Option<&UpgradePath> {
         self.components.iter().find(|known| known.name == *component).map(|known| &known.path)
     }
 
-    /// What happens to values of the answers that were written for older charts, by component; each begins with the
-    /// key.
+    /// Notices on migrated values of the answers, by component; each begins with the key.
     pub fn migrations(&self, settings: &Settings) -> BTreeMap<ComponentName, Vec<String>> {
         let reported = self.components.iter().filter_map(|component| {
             let (_, notices) = component.answered_values(settings)?;
@@ -52,12 +51,12 @@ impl Catalogue {
 }
 
 impl Component {
-    /// The version that is asked for.
+    /// The requested version.
     pub(super) fn version<'a>(&'a self, settings: &'a Settings) -> &'a semver::Version {
         settings.versions.get(&self.name).unwrap_or(&self.row.version)
     }
 
-    /// The values of the answers as the asked version knows them, and what happened to them.
+    /// The values of the answers, migrated to the requested version, with the notices.
     pub(super) fn answered_values(&self, settings: &Settings) -> Option<(Value, Vec<String>)> {
         let mut values = settings.values.get(&self.name)?.exposed();
         let notices = self.path.migrate(&mut values, self.version(settings));
@@ -65,7 +64,7 @@ impl Component {
         Some((values, notices.into_iter().map(|notice| format!("values.{name}.{notice}")).collect()))
     }
 
-    /// The catalogue's own addresses, each with its versions, in ascending order.
+    /// The catalogue's own repositories, each with its versions, in ascending order.
     fn own_places(&self) -> Vec<ChartPlace> {
         let mut places = vec![ChartPlace {
             chart: self.row.chart.clone(),
@@ -88,8 +87,8 @@ impl Component {
         places
     }
 
-    /// One place where the answers name one for everything. An address that the chart has left keeps its end even
-    /// then: what has the same name and number there is something else.
+    /// One repository if the answers set it. A repository that the chart has left keeps its upper bound: later versions
+    /// of the same name there are another product.
     fn places(&self, answer: Option<&ChartRepository>) -> Vec<ChartPlace> {
         let own = self.own_places();
         let Some(answer) = answer else { return own };
@@ -97,13 +96,13 @@ impl Component {
         vec![ChartPlace { chart: self.row.chart.clone(), repository: answer.clone(), from: None, below }]
     }
 
-    /// The catalogue's own address for a version.
+    /// The catalogue's own repository of a version.
     pub(super) fn own_repository(&self, version: &semver::Version) -> ChartRepository {
         let place = self.own_places().into_iter().find(|place| place.has(version));
         place.map_or_else(|| self.repository.clone(), |place| place.repository)
     }
 
-    /// The repository address of a version.
+    /// The repository of a version.
     pub(super) fn repository(
         &self,
         version: &semver::Version,

@@ -3,7 +3,7 @@
 use crate::config::OperatorPlan;
 use crate::stack::SecretData;
 
-/// What only the cluster knows and the wanted state depends on.
+/// Facts from the cluster that the desired state depends on.
 #[derive(Clone, Debug)]
 pub struct ClusterFacts {
     /// What is done about the Tailscale operator.

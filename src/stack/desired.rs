@@ -1,4 +1,4 @@
-//! From catalogue, settings and live facts to the desired releases.
+//! The desired releases, from catalogue, settings and live facts.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +15,7 @@ use crate::stack::{
     SecretData, StackError, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET, manifests, secrets,
 };
 
-/// The releases in wave order, with final values and our own objects.
+/// The releases in wave order, with final values and own objects.
 pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts) -> Result<Vec<Release>, StackError> {
     let own = OwnSecrets {
         oauth2_proxy: secrets::oauth2_proxy(settings, facts)?,
@@ -24,12 +24,12 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts)
     let fillings = fillings(settings, &own);
     let mut releases = Vec::new();
     for component in &catalogue.components {
-        let is_wanted = match component.row.when {
+        let is_desired = match component.row.when {
             None => true,
             Some(When::TailscaleOperatorNeeded) => facts.tailscale_operator == OperatorPlan::Install,
-            Some(When::LogsWanted) => settings.logs == LogsMode::Install,
+            Some(When::LogsEnabled) => settings.logs == LogsMode::Install,
         };
-        if !is_wanted {
+        if !is_desired {
             continue;
         }
         let objects = own_objects(component, settings, facts, &own)?;
@@ -39,7 +39,7 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts)
     Ok(releases)
 }
 
-/// Placeholders with a text derived from one of our Secrets.
+/// Placeholders with a text derived from an own Secret.
 const DERIVED: [&str; 2] = ["webhook.caBundle", "checksum.oauth2Proxy"];
 
 struct OwnSecrets {
@@ -113,7 +113,7 @@ fn own_objects(
                 manifests::secret(namespace, GRAFANA_SECRET, secrets::grafana_admin(facts)),
                 manifests::secret(namespace, WEBHOOK_SECRET, own.webhook.clone()),
             ];
-            // Before the first pod, so that Grafana is never open to its neighbours.
+            // Before the first pod: Grafana must never accept connections from other pods.
             objects.extend(network_policies(settings));
             objects
         }

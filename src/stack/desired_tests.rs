@@ -16,13 +16,13 @@ fn release<'a>(releases: &'a [Release], name: &str) -> &'a Release {
     releases.iter().find(|release| release.component.as_str() == name).unwrap()
 }
 
-fn wanted(settings: &Settings, facts: &ClusterFacts) -> Vec<Release> {
+fn desired_releases(settings: &Settings, facts: &ClusterFacts) -> Vec<Release> {
     desired(&Catalogue::embedded().unwrap(), settings, facts).unwrap()
 }
 
 #[test]
 fn every_answer_reaches_its_value() {
-    let releases = wanted(&settings_for_tests(), &facts());
+    let releases = desired_releases(&settings_for_tests(), &facts());
     let waves: Vec<u8> = releases.iter().map(|release| release.wave).collect();
     assert_eq!(waves, [30, 31, 32, 33]);
     let stack = &release(&releases, "kube-prometheus-stack").values;
@@ -52,20 +52,20 @@ fn the_users_values_are_merged_last() {
         "lokiCanary": {"tolerations": null},
     });
     settings.values.insert("loki".parse().unwrap(), ChartValues::literal(over));
-    let releases = wanted(&settings, &facts());
+    let releases = desired_releases(&settings, &facts());
     let values = &release(&releases, "loki").values;
     assert_eq!(values["loki"]["auth_enabled"], true);
     assert_eq!(values["loki"]["commonConfig"]["replication_factor"], 1);
     assert_eq!(values["singleBinary"]["resources"]["limits"]["cpu"], 1);
-    assert_eq!(values["lokiCanary"].get("tolerations"), Some(&Value::Null), "helm takes the chart's default away");
+    assert_eq!(values["lokiCanary"].get("tolerations"), Some(&Value::Null), "helm removes the chart's default");
 }
 
 #[test]
-fn the_catalogues_digest_speaks_only_of_its_own_repository() {
+fn the_catalogues_digest_is_for_its_own_repository_only() {
     let mut settings = settings_for_tests();
-    assert!(release(&wanted(&settings, &facts()), "loki").chart.digest.is_some());
+    assert!(release(&desired_releases(&settings, &facts()), "loki").chart.digest.is_some());
     settings.charts.repository = Some("https://mirror.example/charts".parse().unwrap());
-    let releases = wanted(&settings, &facts());
+    let releases = desired_releases(&settings, &facts());
     assert_eq!(release(&releases, "loki").chart.digest, None);
     assert_eq!(release(&releases, "alloy").chart.repository.as_str(), "https://mirror.example/charts");
 }
@@ -73,7 +73,7 @@ fn the_catalogues_digest_speaks_only_of_its_own_repository() {
 #[test]
 fn secrets_are_kept_and_never_reach_values() {
     let settings = settings_for_tests();
-    let first = wanted(&settings, &facts());
+    let first = desired_releases(&settings, &facts());
     let data = |releases: &[Release], component: &str, secret: &str| {
         let objects = &release(releases, component).objects;
         objects.iter().find(|object| object.manifest["metadata"]["name"] == secret).unwrap().secret_data.clone()
@@ -85,7 +85,7 @@ fn secrets_are_kept_and_never_reach_values() {
     later.webhook = Some(data(&first, "kube-prometheus-stack", WEBHOOK_SECRET));
     let mut without = settings.clone();
     without.auth0.client_secret = None;
-    let second = wanted(&without, &later);
+    let second = desired_releases(&without, &later);
     assert!(data(&second, "oauth2-proxy", OAUTH2_PROXY_SECRET) == oauth2_proxy);
     for (one, other) in first.iter().zip(&second) {
         assert_eq!(one.values, other.values, "{}", one.component);
@@ -96,7 +96,7 @@ fn secrets_are_kept_and_never_reach_values() {
 }
 
 #[test]
-fn a_secret_no_one_has_is_an_error_with_a_way_out() {
+fn a_missing_secret_is_an_error_with_a_hint() {
     let mut settings = settings_for_tests();
     settings.auth0.client_secret = None;
     let error = desired(&Catalogue::embedded().unwrap(), &settings, &facts()).unwrap_err();
@@ -105,7 +105,7 @@ fn a_secret_no_one_has_is_an_error_with_a_way_out() {
 }
 
 #[test]
-fn the_operator_is_wanted_only_where_it_is_needed() {
+fn the_operator_is_installed_only_if_needed() {
     let mut settings = settings_for_tests();
     let mut facts = facts();
     facts.tailscale_operator = OperatorPlan::Install;
@@ -117,7 +117,7 @@ fn the_operator_is_wanted_only_where_it_is_needed() {
     assert_eq!((releases[0].wave, releases[0].namespace.as_str()), (20, "tailscale"));
 }
 
-/// What README.md says of digests is what the catalogue has.
+/// The digests in the documentation are those of the catalogue.
 #[test]
 fn the_readme_names_the_charts_whose_digest_is_in_the_catalogue() {
     let catalogue = Catalogue::embedded().unwrap();

@@ -10,11 +10,11 @@ pub enum StackError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         #[source]
         source: std::io::Error,
     },
-    /// A file is not what it should be.
+    /// A file has the wrong syntax or schema.
     #[error("{file} is not valid")]
     Malformed {
         /// The file.
@@ -58,7 +58,7 @@ pub enum StackError {
     /// Neither the answers nor the cluster have the OAuth client secret of this issuer and client id.
     #[error("auth0.clientSecret has no source: {reason}")]
     ClientSecretMissing {
-        /// Why none of the cluster's is used; never a secret.
+        /// Why the stored one is not used; never a secret.
         reason: String,
     },
     /// The operator must be installed, and its OAuth client is missing.
@@ -76,7 +76,7 @@ pub enum StackError {
         version: semver::Version,
         /// The answer `charts.repository`.
         repository: String,
-        /// Where the version is.
+        /// The repository of this version.
         moved_to: String,
     },
     /// The webhook certificate could not be generated.
@@ -88,11 +88,9 @@ impl StackError {
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            StackError::Unreadable { .. } => {
-                "--values-dir needs a folder with stack.yaml and the values files it names".into()
-            }
+            StackError::Unreadable { .. } => "--values-dir needs a folder with stack.yaml and its values files".into(),
             StackError::Malformed { .. } | StackError::Component { .. } => {
-                "compare the file with the one that tailwatch was built with".into()
+                "compare the file with tailwatch's own one".into()
             }
             StackError::UnknownPlaceholder { suggestion: Some(name), .. } => format!("did you mean ${{{name}}}?"),
             StackError::UnknownPlaceholder { .. } | StackError::NotText { .. } => {
@@ -101,14 +99,14 @@ impl StackError {
             StackError::ClientSecretMissing { .. } => {
                 "export AUTH0_CLIENT_SECRET, write `clientSecret: { file: PATH }` \
                 below `auth0:` in the answers, or add --ask-secrets on a terminal; a stored secret is only used for \
-                the issuer and client id that it was given for"
+                its own issuer and client id"
                     .into()
             }
             StackError::OperatorCredentialsMissing { .. } => "set tailscale.oauth.clientId and \
                 tailscale.oauth.clientSecret, or install the operator yourself and set `tailscale.operator: present`"
                 .into(),
             StackError::OtherProduct { component, moved_to, .. } => {
-                format!("leave charts.repository out, or name a mirror that has {component} of {moved_to}")
+                format!("leave charts.repository out, or set a mirror that has {component} of {moved_to}")
             }
             StackError::Certificate(_) => return None,
         })

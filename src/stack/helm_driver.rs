@@ -1,8 +1,8 @@
-//! Where helm keeps the records of its releases.
+//! The storage driver of helm.
 
 use std::fmt;
 
-/// `HELM_DRIVER`, as far as its records are objects of the cluster (helm pkg/action, Configuration.Init).
+/// Values of `HELM_DRIVER` with records in the cluster (helm pkg/action, Configuration.Init).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HelmDriver {
     /// `secret`, `secrets`, empty, or no variable.
@@ -13,10 +13,10 @@ pub enum HelmDriver {
 }
 
 impl HelmDriver {
-    /// The variable that names it.
+    /// The environment variable.
     pub const VARIABLE: &str = "HELM_DRIVER";
 
-    /// From the variable's text; `None`: helm keeps records elsewhere, or knows no such driver.
+    /// From the variable's text; `None`: a driver with records outside of the cluster, or an unknown one.
     pub fn of(text: &str) -> Option<HelmDriver> {
         match text {
             "" | "secret" | "secrets" => Some(HelmDriver::Secrets),

@@ -1,4 +1,4 @@
-//! Our own manifests, except the NetworkPolicies.
+//! Manifests of the own objects, except the NetworkPolicies.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::stack::{
     MANAGED_BY, OwnObject, REVISIONS, SAVED_ANSWERS, SecretData, TAILSCALE_NAMESPACE, TAILWATCH, WRITTEN_BY,
 };
 
-/// Labels of every object of ours.
+/// Labels of every own object.
 pub(super) fn labels() -> Value {
     json!({MANAGED_BY: TAILWATCH, "app.kubernetes.io/part-of": TAILWATCH})
 }
@@ -19,8 +19,8 @@ pub(super) fn plain(manifest: Value) -> OwnObject {
     OwnObject { manifest, secret_data: BTreeMap::new() }
 }
 
-/// The stack's namespace. node-exporter and Alloy mount host paths, which Pod Security rejects below `privileged`;
-/// warn and audit stay strict so that anything else is noticed.
+/// The stack's namespace. node-exporter and Alloy mount host paths, which Pod Security admits only at `privileged`;
+/// audit stays `restricted`.
 pub fn namespace(settings: &Settings) -> OwnObject {
     namespace_named(settings.namespace.as_str())
 }
@@ -38,20 +38,20 @@ fn namespace_named(name: &str) -> OwnObject {
     plain(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
 }
 
-/// One line of the notes on releases: which revision was last seen healthy, which rollback is under way.
+/// One entry of the notes on releases: the last healthy revision, or the revision of a running rollback.
 pub fn note_on_releases(namespace: &str, key: &str, text: &str) -> Value {
     let mut note = notes(namespace).manifest;
     note["data"] = json!({key: text});
     note
 }
 
-/// The notes on releases, without a note.
+/// The notes on releases, without an entry.
 pub(super) fn notes(namespace: &str) -> OwnObject {
     let metadata = json!({"name": REVISIONS, "namespace": namespace, "labels": labels()});
     plain(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}))
 }
 
-/// The answers for later runs, in a Secret, since values of charts may hold secrets and since fewer may write one.
+/// The saved answers. In a Secret: chart values can contain secrets, and fewer users may write Secrets.
 pub fn saved_answers_object(settings: &Settings) -> OwnObject {
     let text = |text: String| Secret::new(text.into_bytes());
     let writer = concat!("tailwatch ", env!("CARGO_PKG_VERSION")).to_owned();
@@ -62,15 +62,15 @@ pub fn saved_answers_object(settings: &Settings) -> OwnObject {
     secret(settings.namespace.as_str(), SAVED_ANSWERS, data)
 }
 
-/// A Secret without data, which is added when it is applied.
+/// A Secret; its data is added when it is applied.
 pub(super) fn secret(namespace: &str, name: &str, data: SecretData) -> OwnObject {
     let metadata = json!({"name": name, "namespace": namespace, "labels": labels()});
     let manifest = json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata});
     OwnObject { manifest, secret_data: data }
 }
 
-/// The address on the tailnet. A default backend, since the operator ignores a rule whose host differs from the TLS
-/// host with an event only; the backend's port 80, since 443 would be proxied as https.
+/// The address on the tailnet. It has a default backend: the operator ignores a rule with another host than the TLS
+/// host. The backend's port is 80: the operator would proxy 443 as https.
 pub(super) fn ingress(settings: &Settings) -> OwnObject {
     let tags: Vec<&str> = settings.tailscale.tags.iter().map(|tag| tag.as_str()).collect();
     let mut metadata = json!({"name": "grafana", "namespace": settings.namespace.as_str(), "labels": labels()});

@@ -1,6 +1,6 @@
-//! Values merged as helm merges one `-f FILE` over another (`MergeMaps`, helm 4.2 pkg/chart/v2/loader/load.go; helm 3.19
-//! pkg/cli/values/options.go): mappings merge, anything else replaces. A null replaces too and reaches helm, which then
-//! takes the chart's own default of that key away.
+//! Values merged as helm merges one `-f FILE` over another (`MergeMaps`, helm 4.2 pkg/chart/v2/loader/load.go; helm
+//! 3.19 pkg/cli/values/options.go): mappings merge, any other value replaces. A null replaces, too; helm then removes
+//! the chart's default of that key.
 
 use serde_json::Value;
 

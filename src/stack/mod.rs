@@ -1,5 +1,5 @@
-//! The catalogue and what is wanted: releases as rows read from `values/`, typed placeholders filled on the
-//! parsed document, the values merge, and our own manifests. Pure: no cluster, no helm, no printing.
+//! The catalogue and the desired state: releases from `values/`, typed placeholders filled in the parsed document, the
+//! merge of values, and the manifests of the own objects. Pure: no cluster, no helm, no output.
 
 mod catalogue;
 mod certificate;
@@ -31,7 +31,7 @@ pub use names::{
     ANSWERS_RECORD, GRAFANA_SECRET, MADE_BY_US, MANAGED_BY, OAUTH2_PROXY_SECRET, REVISIONS, RUN_LABEL, SALT,
     TAILSCALE_NAMESPACE, TAILSCALE_SECRET, TAILWATCH, WEBHOOK_SECRET, WRITTEN_BY,
 };
-pub use oauth_clients::{OidcClient, OperatorClient, kept_oidc_client, kept_operator_client};
+pub use oauth_clients::{OidcClient, OperatorClient, stored_oidc_client, stored_operator_client};
 pub use own_object::{OwnObject, SecretData};
 pub use release::{ChartSource, CrdPolicy, Release, WaitFor};
 pub use upgrades::{UpgradePath, UpgradeStep, ValueChange};

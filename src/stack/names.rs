@@ -11,20 +11,20 @@ pub const TAILSCALE_SECRET: &str = "operator-oauth";
 /// Namespace of the Tailscale operator.
 pub const TAILSCALE_NAMESPACE: &str = "tailscale";
 
-/// Label that every object of ours has.
+/// Label of every own object.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// Its value, and the name of the lock.
+/// Its value, and the name of the Lease.
 pub const TAILWATCH: &str = "tailwatch";
-/// Annotation of a namespace that we made.
+/// Annotation of a namespace that tailwatch created.
 pub const MADE_BY_US: &str = "tailwatch.dev/created";
 
-/// Annotation of the stack's namespace: the security-bearing answers of the last run.
+/// Annotation of the stack's namespace: the security-relevant answers of the last run.
 pub const ANSWERS_RECORD: &str = "tailwatch.dev/answers";
-/// Keys of the Secret with the saved answers beside the answers: which tailwatch wrote them, and random bytes.
+/// Further keys of the Secret with the saved answers: the version of tailwatch that wrote them, and random bytes.
 pub const WRITTEN_BY: &str = "written-by";
 /// See [`WRITTEN_BY`].
 pub const SALT: &str = "salt";
-/// Name of the ConfigMap with our notes on releases: the last healthy revision of each.
+/// Name of the ConfigMap with the notes on releases: the last healthy revision of each.
 pub const REVISIONS: &str = "tailwatch-revisions";
-/// The label by which each helm call of ours marks the revision it makes; helm hands it down to later revisions.
+/// Label that each helm call of tailwatch sets on its revision; helm copies it to later revisions.
 pub const RUN_LABEL: &str = "tailwatch-run";

@@ -1,5 +1,5 @@
-//! NetworkPolicies. Grafana trusts every client that reaches its port, so only oauth2-proxy and Prometheus may. Each row
-//! selects pods and lists the clients of their container ports. Policies of the charts stay off: policies add up.
+//! NetworkPolicies. Grafana trusts every client that reaches its port, so only oauth2-proxy and Prometheus may. Each
+//! row selects pods and lists the clients of their container ports. Policies of the charts stay off: policies add up.
 
 use serde_json::{Value, json};
 
@@ -96,7 +96,8 @@ fn admission(admission: &Admission) -> Value {
     rule
 }
 
-/// oauth2-proxy admits the Tailscale proxy of our own Ingress, from the operator's namespace, and Prometheus' scrapes.
+/// oauth2-proxy admits the Tailscale proxy of the stack's Ingress, from the operator's namespace, and Prometheus'
+/// scrapes.
 fn oauth2_proxy_policy(namespace: &str) -> Value {
     let proxy = json!({
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tailscale"}},

@@ -1,5 +1,5 @@
-//! The two OAuth clients of the stack with their secrets, each bound to what it was given for. Both types have private
-//! fields and one constructor, so that no code gets at a secret without the issuer and client id that it may be sent to.
+//! The two OAuth clients of the stack with their secrets. Both types have private fields and one constructor: code can
+//! read a secret only together with the issuer and client id that it may be sent to.
 
 use crate::config::{Auth0, ClientId, IssuerUrl, Secret, Tailscale};
 use crate::stack::{OAUTH2_PROXY_SECRET, SecretData, StackError, TAILSCALE_SECRET};
@@ -12,8 +12,8 @@ const ISSUER: &str = "issuer";
 const OPERATOR_ID: &str = "client_id";
 const OPERATOR_SECRET: &str = "client_secret";
 
-/// The client at the OIDC provider. A secret from the answers belongs to the issuer and client id of the same answers;
-/// one that the cluster keeps only to those that stand beside it, byte for byte.
+/// The client of the OIDC provider. A secret from the answers belongs to the issuer and client id of the same answers;
+/// a stored secret only to those in the same Secret, compared byte by byte.
 #[derive(Clone, Debug)]
 pub struct OidcClient {
     issuer: IssuerUrl,
@@ -22,11 +22,12 @@ pub struct OidcClient {
 }
 
 impl OidcClient {
-    /// The client of the answers; `kept` is the data of [`OAUTH2_PROXY_SECRET`]. The error says why a kept secret is not used.
-    pub fn resolve(auth0: &Auth0, kept: Option<&SecretData>) -> Result<OidcClient, StackError> {
+    /// The client of the answers; `stored` is the data of [`OAUTH2_PROXY_SECRET`]. The error says why the stored secret
+    /// is not used.
+    pub fn resolve(auth0: &Auth0, stored: Option<&SecretData>) -> Result<OidcClient, StackError> {
         let secret = match &auth0.client_secret {
             Some(secret) => secret.clone(),
-            None => kept_secret(auth0, kept).map_err(|reason| StackError::ClientSecretMissing { reason })?,
+            None => stored_secret(auth0, stored).map_err(|reason| StackError::ClientSecretMissing { reason })?,
         };
         Ok(OidcClient { issuer: auth0.issuer.clone(), id: auth0.client_id.clone(), secret })
     }
@@ -46,47 +47,47 @@ impl OidcClient {
         &self.secret
     }
 
-    /// What is kept of it in [`OAUTH2_PROXY_SECRET`].
+    /// Its data in [`OAUTH2_PROXY_SECRET`].
     pub(super) fn data(&self) -> SecretData {
         data([(ID, self.id.as_str()), (SECRET, self.secret.expose()), (ISSUER, self.issuer.as_str())])
     }
 }
 
-/// The issuer and client id that a kept secret belongs to; `None` where no secret is kept.
-pub fn kept_oidc_client(kept: &SecretData) -> Option<(String, String)> {
-    text(kept, SECRET)?;
-    Some((text(kept, ISSUER).unwrap_or_default(), text(kept, ID).unwrap_or_default()))
+/// The issuer and client id that a stored secret belongs to; `None` without one.
+pub fn stored_oidc_client(stored: &SecretData) -> Option<(String, String)> {
+    text(stored, SECRET)?;
+    Some((text(stored, ISSUER).unwrap_or_default(), text(stored, ID).unwrap_or_default()))
 }
 
-/// The client id that a kept secret of the Tailscale operator belongs to; `None` where no secret is kept.
-pub fn kept_operator_client(kept: &SecretData) -> Option<String> {
-    text(kept, OPERATOR_SECRET)?;
-    text(kept, OPERATOR_ID)
+/// The client id that a stored secret of the Tailscale operator belongs to; `None` without one.
+pub fn stored_operator_client(stored: &SecretData) -> Option<String> {
+    text(stored, OPERATOR_SECRET)?;
+    text(stored, OPERATOR_ID)
 }
 
-fn kept_secret(auth0: &Auth0, kept: Option<&SecretData>) -> Result<Secret<String>, String> {
-    let kept = kept.ok_or_else(|| format!("the cluster has no Secret {OAUTH2_PROXY_SECRET} to keep"))?;
-    let secret = text(kept, SECRET).ok_or_else(|| format!("Secret {OAUTH2_PROXY_SECRET} has no {SECRET}"))?;
-    let (issuer, id) = (text(kept, ISSUER), text(kept, ID));
+fn stored_secret(auth0: &Auth0, stored: Option<&SecretData>) -> Result<Secret<String>, String> {
+    let stored = stored.ok_or_else(|| format!("the cluster has no Secret {OAUTH2_PROXY_SECRET}"))?;
+    let secret = text(stored, SECRET).ok_or_else(|| format!("Secret {OAUTH2_PROXY_SECRET} has no {SECRET}"))?;
+    let (issuer, id) = (text(stored, ISSUER), text(stored, ID));
     let Some(issuer) = issuer else {
-        return Err(format!("Secret {OAUTH2_PROXY_SECRET} does not say which issuer its {SECRET} was given for"));
+        return Err(format!("Secret {OAUTH2_PROXY_SECRET} has no issuer for its {SECRET}"));
     };
     let id = id.unwrap_or_default();
     if issuer != auth0.issuer.as_str() {
-        let asked = auth0.issuer.as_str();
-        let slash = if issuer.trim_end_matches('/') == asked.trim_end_matches('/') {
+        let configured = auth0.issuer.as_str();
+        let slash = if issuer.trim_end_matches('/') == configured.trim_end_matches('/') {
             "; they differ in the trailing slash"
         } else {
             ""
         };
         return Err(format!(
-            "the one in Secret {OAUTH2_PROXY_SECRET} was given for the issuer {issuer:?}, not {asked:?}{slash}"
+            "the one in Secret {OAUTH2_PROXY_SECRET} belongs to the issuer {issuer:?}, not {configured:?}{slash}"
         ));
     }
     if id != auth0.client_id.as_str() {
-        let asked = auth0.client_id.as_str();
+        let configured = auth0.client_id.as_str();
         return Err(format!(
-            "the one in Secret {OAUTH2_PROXY_SECRET} was given for the client id {id:?}, not {asked:?}"
+            "the one in Secret {OAUTH2_PROXY_SECRET} belongs to the client id {id:?}, not {configured:?}"
         ));
     }
     Ok(Secret::new(secret))
@@ -100,37 +101,38 @@ pub struct OperatorClient {
 }
 
 impl OperatorClient {
-    /// The client of the answers; `kept` is the data of [`TAILSCALE_SECRET`]. A kept secret is used for the client id
-    /// beside it only.
-    pub fn resolve(tailscale: &Tailscale, kept: Option<&SecretData>) -> Result<OperatorClient, StackError> {
+    /// The client of the answers; `stored` is the data of [`TAILSCALE_SECRET`]. A stored secret is used only for the
+    /// client id in the same Secret.
+    pub fn resolve(tailscale: &Tailscale, stored: Option<&SecretData>) -> Result<OperatorClient, StackError> {
         let missing = |reason: String| StackError::OperatorCredentialsMissing { reason };
-        let kept_id = kept.and_then(|kept| text(kept, OPERATOR_ID));
-        let asked = tailscale.oauth_client_id.clone();
+        let stored_id = stored.and_then(|stored| text(stored, OPERATOR_ID));
+        let configured = tailscale.oauth_client_id.clone();
         if let Some(secret) = &tailscale.oauth_client_secret {
-            let id = asked.or(kept_id).ok_or_else(|| missing("tailscale.oauth.clientId is not answered".into()))?;
+            let id =
+                configured.or(stored_id).ok_or_else(|| missing("tailscale.oauth.clientId is not answered".into()))?;
             return Ok(OperatorClient { id, secret: secret.clone() });
         }
-        let secret = kept.and_then(|kept| text(kept, OPERATOR_SECRET));
-        let (Some(id), Some(secret)) = (kept_id, secret) else {
-            let unanswered = if asked.is_some() { "tailscale.oauth.clientSecret" } else { "tailscale.oauth" };
+        let secret = stored.and_then(|stored| text(stored, OPERATOR_SECRET));
+        let (Some(id), Some(secret)) = (stored_id, secret) else {
+            let unanswered = if configured.is_some() { "tailscale.oauth.clientSecret" } else { "tailscale.oauth" };
             return Err(missing(format!("{unanswered} is not answered")));
         };
-        match asked {
-            Some(asked) if asked != id => Err(missing(format!(
-                "tailscale.oauth.clientSecret is not answered: the one in Secret {TAILSCALE_SECRET} was given for the \
-                 client id {id:?}, not {asked:?}"
+        match configured {
+            Some(configured) if configured != id => Err(missing(format!(
+                "tailscale.oauth.clientSecret is not answered: the one in Secret {TAILSCALE_SECRET} belongs to the \
+                 client id {id:?}, not {configured:?}"
             ))),
             _ => Ok(OperatorClient { id, secret: Secret::new(secret) }),
         }
     }
 
-    /// What is kept of it in [`TAILSCALE_SECRET`].
+    /// Its data in [`TAILSCALE_SECRET`].
     pub(super) fn data(&self) -> SecretData {
         data([(OPERATOR_ID, self.id.as_str()), (OPERATOR_SECRET, self.secret.expose())])
     }
 }
 
-/// A key's text; an empty one is none.
+/// The text of a key, unless empty.
 fn text(data: &SecretData, key: &str) -> Option<String> {
     let bytes = data.get(key)?.expose();
     String::from_utf8(bytes.clone()).ok().filter(|text| !text.is_empty())
@@ -156,7 +158,7 @@ mod tests {
         }
     }
 
-    fn kept(entries: &[(&str, &str)]) -> SecretData {
+    fn stored(entries: &[(&str, &str)]) -> SecretData {
         entries.iter().map(|(key, text)| ((*key).to_owned(), Secret::new(text.as_bytes().to_vec()))).collect()
     }
 
@@ -170,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_secret_is_used_for_its_own_issuer_and_client_only() {
-        let bound = kept(&[(ID, "client-1"), (SECRET, "s3cret"), (ISSUER, ISSUED_BY)]);
+    fn a_stored_secret_is_used_for_its_own_issuer_and_client_only() {
+        let bound = stored(&[(ID, "client-1"), (SECRET, "s3cret"), (ISSUER, ISSUED_BY)]);
         let client = OidcClient::resolve(&auth0(ISSUED_BY, "client-1", None), Some(&bound)).unwrap();
         assert_eq!((client.issuer().as_str(), client.id().as_str()), (ISSUED_BY, "client-1"));
         assert_eq!(client.secret().expose(), "s3cret");
         assert_eq!(client.data(), bound);
-        let unbound = kept(&[(ID, "client-1"), (SECRET, "s3cret")]);
-        let empty = kept(&[(ID, "client-1"), (SECRET, ""), (ISSUER, ISSUED_BY)]);
+        let unbound = stored(&[(ID, "client-1"), (SECRET, "s3cret")]);
+        let empty = stored(&[(ID, "client-1"), (SECRET, ""), (ISSUER, ISSUED_BY)]);
         for (issuer, id, data, named) in [
             ("https://evil.example/", "client-1", Some(&bound), "https://evil.example/"),
             ("https://acme.eu.auth0.com.evil.example/", "client-1", Some(&bound), "evil.example"),
@@ -197,15 +199,15 @@ mod tests {
 
     #[test]
     fn a_trailing_slash_makes_another_issuer() {
-        let bound = kept(&[(ID, "c"), (SECRET, "s3cret"), (ISSUER, "https://id.acme.example/realm/")]);
-        let asked = auth0("https://id.acme.example/realm", "c", None);
-        let reported = reason(OidcClient::resolve(&asked, Some(&bound)).unwrap_err());
+        let bound = stored(&[(ID, "c"), (SECRET, "s3cret"), (ISSUER, "https://id.acme.example/realm/")]);
+        let configured = auth0("https://id.acme.example/realm", "c", None);
+        let reported = reason(OidcClient::resolve(&configured, Some(&bound)).unwrap_err());
         assert!(reported.contains("trailing slash"), "{reported}");
     }
 
     #[test]
     fn the_operators_secret_is_used_for_its_own_client_only() {
-        let bound = kept(&[(OPERATOR_ID, "k1"), (OPERATOR_SECRET, "s3cret")]);
+        let bound = stored(&[(OPERATOR_ID, "k1"), (OPERATOR_SECRET, "s3cret")]);
         let resolved = |id: Option<&str>, secret: Option<&str>, data: Option<&SecretData>| {
             let secret = secret.map(|text| Secret::new(text.to_owned()));
             let answers = settings_for_tests().tailscale;

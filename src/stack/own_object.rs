@@ -9,7 +9,7 @@ use crate::config::Secret;
 /// A Secret's data, decoded.
 pub type SecretData = BTreeMap<String, Secret<Vec<u8>>>;
 
-/// An object of ours, applied server-side with our field manager.
+/// An own object, applied server-side with tailwatch's field manager.
 #[derive(Clone)]
 pub struct OwnObject {
     /// The object as JSON, without secret data.

@@ -10,31 +10,31 @@ use crate::stack::OwnObject;
 /// A desired release.
 #[derive(Clone, Debug)]
 pub struct Release {
-    /// Component, which is the release's name too.
+    /// Component = release name.
     pub component: ComponentName,
     /// Wave number; lower waves are ready before higher ones start.
     pub wave: u8,
     /// Namespace of the release.
     pub namespace: String,
-    /// What to install.
+    /// Chart to install.
     pub chart: ChartSource,
     /// Final values, with the user's merged last.
     pub values: Value,
-    /// The user's own part of them: a mapping, empty when there is none.
+    /// The user's part of them: a mapping, empty if there is none.
     pub overrides: Value,
-    /// Secrets in them, which the answers read from elsewhere.
+    /// Secrets in them, which the answers read from a secret source.
     pub secrets: Vec<Secret<String>>,
-    /// Texts in them that follow from Secrets of ours, which each plan generates until they are installed.
+    /// Texts in them that are derived from own Secrets, which each plan generates until they are installed.
     pub derived: Vec<String>,
-    /// How CRDs reach the cluster.
+    /// How CRDs are applied.
     pub crds: CrdPolicy,
     /// API versions that the cluster will have once earlier waves are installed (`group/version/Kind`), for rendering.
     pub api_versions: Vec<String>,
     /// Conditions to wait for beyond the workloads of the manifest.
     pub wait_for: Vec<WaitFor>,
-    /// Our own objects that are applied before helm runs, in order.
+    /// Own objects, applied before helm runs, in this order.
     pub objects: Vec<OwnObject>,
-    /// Rendered kinds and how many of each are expected; a difference is a notice. Empty: not checked.
+    /// Expected number of rendered objects by kind; a difference is a notice. Empty: not checked.
     pub expect: BTreeMap<String, u32>,
 }
 
@@ -66,12 +66,12 @@ impl Release {
     }
 }
 
-/// Which chart, from where.
+/// A chart and its repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChartSource {
     /// Chart name.
     pub name: String,
-    /// Repository address, after the answer's override.
+    /// Repository; the answers override the catalogue.
     pub repository: ChartRepository,
     /// Version.
     pub version: semver::Version,
@@ -79,7 +79,7 @@ pub struct ChartSource {
     pub digest: Option<String>,
 }
 
-/// How CRDs reach the cluster.
+/// How CRDs are applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CrdPolicy {

@@ -1,4 +1,4 @@
-//! Our Secrets: generated once, kept by later runs.
+//! Data of the own Secrets: generated once, reused by later runs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,23 +10,23 @@ use crate::stack::{ClusterFacts, OidcClient, SecretData, StackError};
 /// The OIDC client, and `cookie-secret`: the existing one if oauth2-proxy accepts it.
 pub(super) fn oauth2_proxy(settings: &Settings, facts: &ClusterFacts) -> Result<SecretData, StackError> {
     let mut data = OidcClient::resolve(&settings.auth0, facts.oauth2_proxy.as_ref())?.data();
-    let standing = facts.oauth2_proxy.as_ref().and_then(|data| data.get("cookie-secret")).cloned();
-    let cookie_secret = standing.filter(|secret| is_cookie_secret(secret.expose())).unwrap_or_else(|| random_text(32));
+    let existing = facts.oauth2_proxy.as_ref().and_then(|data| data.get("cookie-secret")).cloned();
+    let cookie_secret = existing.filter(|secret| is_cookie_secret(secret.expose())).unwrap_or_else(|| random_text(32));
     data.insert("cookie-secret".to_owned(), cookie_secret);
     Ok(data)
 }
 
 /// `admin-user` and `admin-password`, the password random and generated once.
 pub(super) fn grafana_admin(facts: &ClusterFacts) -> SecretData {
-    let standing = facts.grafana.as_ref().and_then(|data| data.get("admin-password"));
-    let password = standing.filter(|password| !password.expose().is_empty()).cloned();
+    let existing = facts.grafana.as_ref().and_then(|data| data.get("admin-password"));
+    let password = existing.filter(|password| !password.expose().is_empty()).cloned();
     SecretData::from([
         ("admin-user".to_owned(), Secret::new(b"admin".to_vec())),
         ("admin-password".to_owned(), password.unwrap_or_else(|| random_text(24))),
     ])
 }
 
-/// Changes whenever one of the values does, without revealing them.
+/// A hash of the values.
 pub(super) fn checksum(data: &SecretData) -> String {
     let mut hash = Sha256::new();
     for (key, value) in data {
@@ -37,7 +37,7 @@ pub(super) fn checksum(data: &SecretData) -> String {
     format!("{:x}", hash.finalize())
 }
 
-/// oauth2-proxy's rule (pkg/encryption/utils.go): 16, 24 or 32 bytes, as they are or as their URL-safe base64.
+/// oauth2-proxy's rule (pkg/encryption/utils.go): 16, 24 or 32 bytes, plain or as URL-safe base64.
 fn is_cookie_secret(bytes: &[u8]) -> bool {
     let fits = |length: usize| matches!(length, 16 | 24 | 32);
     let text = String::from_utf8_lossy(bytes);
@@ -45,7 +45,7 @@ fn is_cookie_secret(bytes: &[u8]) -> bool {
     decoded.map_or_else(|_| fits(bytes.len()), |decoded| fits(decoded.len()) || fits(bytes.len()))
 }
 
-/// So many random bytes as URL-safe base64.
+/// Random bytes as URL-safe base64.
 fn random_text(bytes: usize) -> Secret<Vec<u8>> {
     let mut buffer = vec![0_u8; bytes];
     rand::fill(&mut buffer[..]);

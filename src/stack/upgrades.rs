@@ -1,4 +1,4 @@
-//! Upgrade paths between chart versions: `upgrades/<component>.yaml` beside the values files.
+//! Upgrade paths between chart versions: `upgrades/<component>.yaml` next to the values files.
 //! Strict: unknown keys are errors. Pure.
 
 use serde::Deserialize;
@@ -202,11 +202,11 @@ fn take(values: &mut Value, path: &str) -> Option<Value> {
     let map = values.as_object_mut()?;
     let Some((key, rest)) = path.split_once('.') else { return map.remove(path) };
     let below = map.get_mut(key)?;
-    let taken = take(below, rest)?;
+    let removed = take(below, rest)?;
     if below.as_object().is_some_and(Map::is_empty) {
         map.remove(key);
     }
-    Some(taken)
+    Some(removed)
 }
 
 /// Creates missing mappings; any other value in their place is replaced.

@@ -34,7 +34,7 @@ fn every_built_in_step_says_what_changes_and_where_to_read_more() {
             assert!(step.docs.starts_with("https://"), "{component} {}: {}", step.to, step.docs);
             assert!(step.rollback.as_ref().is_none_or(|reason| !reason.is_empty()), "{component} {}", step.to);
         }
-        // Nothing of ours is written for an older chart than any that may come.
+        // The built-in values need no migration.
         let values = catalogue.components.iter().find(|row| row.name == *component).unwrap().values.clone();
         let reported = path.migrate(&mut values.clone(), &version("999.0.0"));
         assert!(reported.is_empty(), "{component}: values/{component}.yaml: {reported:?}");
@@ -43,7 +43,7 @@ fn every_built_in_step_says_what_changes_and_where_to_read_more() {
 }
 
 #[test]
-fn a_step_is_crossed_by_whoever_is_below_and_goes_to_it_or_beyond() {
+fn a_step_is_crossed_from_below_to_it_or_beyond() {
     let path = path("loki");
     let crossed = |from: &str, to: &str| {
         let (from, to) = (version(from), version(to));
@@ -76,10 +76,10 @@ fn keys_are_renamed_and_removed_ones_are_reported() {
         reported,
         ["a.b was renamed to c.d.e in 2.0.0; using c.d.e", "old was removed in chart 2.0.0; write new"]
     );
-    // What an earlier step made is what a later one finds.
+    // A later step finds the key of an earlier one.
     let (values, reported) = migrated(written, "3.5.0");
     assert_eq!((values, reported.len()), (json!({"f": {"e": {"x": 1}}, "old": true, "other": 2}), 3));
-    // A value at the new key wins.
+    // A value at the new key takes precedence.
     let (values, reported) = migrated(json!({"a": {"b": 1, "z": 2}, "c": {"d": {"e": 3}}}), "2.0.0");
     assert_eq!(values, json!({"a": {"z": 2}, "c": {"d": {"e": 3}}}));
     assert!(reported[0].contains("is ignored"), "{reported:?}");
@@ -143,7 +143,7 @@ fn the_chart_moves_with_its_version() {
     assert_eq!(places.len(), 2);
     assert!(places[0].has(&version("6.55.0")) && !places[0].has(&version("7.3.0")), "Enterprise Logs is no Loki");
     assert!(!places[1].has(&version("6.55.0")) && places[1].has(&version("7.3.0")));
-    // A mirror has everything; the address that was left has an end even when it is configured.
+    // A mirror has every version; the repository that the chart left keeps its upper bound when configured.
     let mirror = "https://mirror.example/charts".parse().unwrap();
     assert_eq!(loki.repository(&version("18.0.0"), Some(&mirror)).unwrap(), mirror);
     let named = left.parse().unwrap();

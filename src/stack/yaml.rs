@@ -10,7 +10,7 @@ pub(super) fn parse<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> R
     serde_yaml::from_str(text).map_err(|source| StackError::Malformed { file: file.into(), source: source.into() })
 }
 
-/// A component's values, as `helm -f` would read the file.
+/// A component's values, as `helm -f` reads the file.
 pub(super) fn values(file: &str, text: &str) -> Result<Value, StackError> {
     let documents = yaml::documents(text);
     let documents = documents.map_err(|source| StackError::Malformed { file: file.into(), source: source.into() })?;

@@ -1,11 +1,11 @@
-//! Whose fields of CRDs will be taken over, in words. Changes nothing.
+//! Notices of CRD fields that change their owner. Reads only.
 
 use std::collections::BTreeSet;
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::plan::PlannedRelease;
 
-/// How many CRDs a notice names.
+/// Number of CRDs that a notice lists.
 const NAMED: usize = 2;
 
 /// One notice for each field manager.

@@ -1,5 +1,5 @@
-//! Fetches and renders every chart of a plan: a broken chart, value or digest ends the run before anything is changed.
-//! Reads only.
+//! Fetches and renders every chart of a plan: an invalid chart, value or digest ends the run before any change. Reads
+//! only.
 
 pub(super) mod crd_ownership;
 mod unused_values;
@@ -10,20 +10,20 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, namespace_of};
 use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, ReleaseRequest};
-use crate::plan::render::unused_values::{ignored_keys, refused_values};
+use crate::plan::render::unused_values::{ignored_keys, rejected_values};
 use crate::plan::{Plan, PlanError, Step, Work};
 use crate::stack::{CrdPolicy, Release};
 
-/// A chart on disk and what it renders to.
+/// A chart on disk and its rendered objects.
 #[derive(Clone, Debug)]
 pub struct RenderedRelease {
     /// The archive.
     pub chart: FetchedChart,
     /// Rendered objects without hooks.
     pub manifest: Vec<Value>,
-    /// Hooks, which come and go by helm's hand.
+    /// Hooks, which helm creates and deletes.
     pub hooks: Vec<Value>,
-    /// CRDs to apply before the release; empty unless the policy asks for it.
+    /// CRDs to apply before the release; empty unless the policy requires it.
     pub crds: Vec<Value>,
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn render(cluster: &Cluster, helm: &Helm, plan: &mut Plan) -> R
         notices.extend(unexpected_kinds(&step.release, &rendered.manifest));
         step.rendered = Some(rendered);
     }
-    // One release after the other, since each runs several helms side by side.
+    // One release after the other: each runs several helm processes.
     for step in plan.each_step() {
         let (release, Some(rendered)) = (&step.release, &step.rendered) else { continue };
         let ignored = ignored_keys(helm, release, rendered, &capabilities).await;
@@ -93,7 +93,7 @@ async fn render_step(helm: &Helm, step: &Step, capabilities: &Capabilities) -> R
     let request = ReleaseRequest::new(release, &chart);
     let render = async {
         let rendered = helm.template(&request, capabilities).await;
-        rendered.map_err(|source| match refused_values(release, &chart, &source) {
+        rendered.map_err(|source| match rejected_values(release, &chart, &source) {
             Some(rejected) => PlanError::Values { chart: name.clone(), rejected: Box::new(rejected), source },
             None => failed("render")(source),
         })
@@ -110,8 +110,8 @@ async fn render_step(helm: &Helm, step: &Step, capabilities: &Capabilities) -> R
     Ok(RenderedRelease { chart, manifest, hooks, crds })
 }
 
-/// A vendored dependency of another version than Chart.yaml asks for is switched on without anybody asking, so
-/// kinds and counts that differ from the catalogue's are reported.
+/// Reports kinds and counts that differ from the catalogue's: helm enables a vendored dependency of another version
+/// than Chart.yaml requires.
 fn unexpected_kinds(release: &Release, manifest: &[Value]) -> Vec<String> {
     let count = |kind: &str| manifest.iter().filter(|object| object["kind"] == kind).count();
     let differing = release.expect.iter().filter(|(kind, expected)| count(kind) != **expected as usize);

@@ -1,5 +1,5 @@
-//! Keys of the user's own values that a chart ignores. A key is a suspect when the chart's defaults do not have it;
-//! it is ignored when nothing that the chart renders depends on it. Only reads, and runs no helm without a suspect.
+//! Keys of the user's values that a chart ignores. A key is a suspect if the chart's defaults do not have it; it is
+//! ignored if no rendered object depends on it. Reads only, and runs helm only for a suspect.
 
 use std::collections::BTreeSet;
 
@@ -19,12 +19,12 @@ type Path = Vec<String>;
 struct Suspect {
     /// From the root of the chart's values.
     path: Path,
-    /// How many keys of the path name what the chart does not know; deeper ones are below that.
+    /// Number of leading keys that the chart's defaults have.
     known_keys: usize,
 }
 
 impl Suspect {
-    /// The shortest beginning of the path that the chart does not know.
+    /// The shortest prefix of the path that the chart's defaults do not have.
     fn top(&self) -> &[String] {
         &self.path[..=self.known_keys]
     }
@@ -52,7 +52,7 @@ pub(super) async fn ignored_keys(
     let sentence = |key: &[String]| {
         let meant = meant(&known, key, release.component.as_str());
         let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
-        // In a mapping that the chart leaves to its user no key is unknown, but all of it may be idle.
+        // In a mapping without defaults no key is unknown, but all of it may be unused.
         let is_free = key.split_last().and_then(|(_, parents)| at(&known, parents)).is_none_or(is_leaf);
         let reported = if is_free { "does not use it" } else { "ignores it" };
         format!("{}: chart {chart} {reported}{meant}", answers_key(release.component.as_str(), key))
@@ -60,18 +60,18 @@ pub(super) async fn ignored_keys(
     Ok(shortest(&suspects, &ignored).into_iter().map(sentence).collect())
 }
 
-/// The values that the chart's schema refuses, where that is why it does not render.
-pub(super) fn refused_values(release: &Release, chart: &FetchedChart, error: &HelmError) -> Option<RejectedValues> {
+/// The values that the chart's schema rejects, if that is why it does not render.
+pub(super) fn rejected_values(release: &Release, chart: &FetchedChart, error: &HelmError) -> Option<RejectedValues> {
     let paths = error.refused_paths(&release.chart.name);
     let first = paths.first()?;
     let component = release.component.as_str();
-    // Without the chart's defaults there is no suggestion, which is no reason to hide the refusal.
+    // Without the chart's defaults there is only no suggestion.
     let known = default_values(&chart.path).unwrap_or_default();
     let advice = |path: &Path| {
         let key = answers_key(component, path);
         if !is_of(&release.overrides, path) {
             return format!(
-                "{key} is none of the answers: see {component}.yaml in --values-dir, or in tailwatch's own values"
+                "{key} is not in the answers: see {component}.yaml in --values-dir, or in tailwatch's own values"
             );
         }
         let is_known = at(&known, path).is_some();
@@ -85,7 +85,7 @@ pub(super) fn refused_values(release: &Release, chart: &FetchedChart, error: &He
     Some(RejectedValues { keys: paths.iter().map(|path| answers_key(component, path)).collect(), hint })
 }
 
-/// Whether the user wrote the value, or a list or scalar that stands above it.
+/// Whether the user set the value, or a list or scalar above it.
 fn is_of(overrides: &Value, path: &[String]) -> bool {
     let mut value = overrides;
     for key in path {
@@ -100,7 +100,7 @@ fn is_of(overrides: &Value, path: &[String]) -> bool {
     true
 }
 
-/// As the answers have it: `values.loki.singleBinary.replicas`.
+/// Its path in the answers: `values.loki.singleBinary.replicas`.
 fn answers_key(component: &str, path: &[String]) -> String {
     let keys = ["values", component].into_iter().chain(path.iter().map(String::as_str));
     keys.collect::<Vec<_>>().join(".")
@@ -139,7 +139,7 @@ fn is_leaf(value: &Value) -> bool {
     value.as_object().is_none_or(Map::is_empty)
 }
 
-/// A key below which everything is ignored stands for all of it.
+/// Replaces ignored keys by their parent if everything below it is ignored.
 fn shortest<'a>(suspects: &'a [Suspect], ignored: &BTreeSet<usize>) -> Vec<&'a [String]> {
     let mut keys: Vec<&[String]> = Vec::new();
     for (index, suspect) in suspects.iter().enumerate().filter(|(index, _)| ignored.contains(index)) {
@@ -153,7 +153,7 @@ fn shortest<'a>(suspects: &'a [Suspect], ignored: &BTreeSet<usize>) -> Vec<&'a [
     keys
 }
 
-/// The only place where the chart knows this very key, or else a sibling that is written alike.
+/// The only path with the same key in the chart's defaults, or else a sibling with a similar name.
 fn meant(known: &Value, key: &[String], component: &str) -> Option<String> {
     let (last, parents) = key.split_last()?;
     let siblings = at(known, parents)?.as_object().filter(|siblings| !siblings.is_empty())?;
@@ -163,7 +163,7 @@ fn meant(known: &Value, key: &[String], component: &str) -> Option<String> {
     nearest(last, siblings.keys().map(String::as_str)).map(str::to_owned)
 }
 
-/// Where a key stands, on the highest level that has it; `None` where that level has it twice.
+/// The path of a key on the highest level that has it; `None` if that level has it twice.
 fn only_place(known: &Value, key: &str) -> Option<Path> {
     let mut level = vec![(Path::new(), known)];
     while !level.is_empty() {

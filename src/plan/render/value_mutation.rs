@@ -1,5 +1,5 @@
-//! Whether anything that a chart renders depends on some of its values: variations of them are rendered and compared.
-//! Only reads.
+//! Finds out whether the rendered objects of a chart depend on some of its values: renders and compares variations.
+//! Reads only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,21 +9,21 @@ use serde_json::{Map, Value};
 use crate::helm::{Capabilities, Helm, ReleaseRequest};
 use crate::plan::render::RenderedRelease;
 
-/// Keys judged side by side; each is rendered twice.
+/// Keys that are tested in parallel; each is rendered twice.
 const KEYS_AT_ONCE: usize = 2;
 
 /// Renders variations of a release's values.
 pub(super) struct Probe<'a> {
     pub(super) helm: &'a Helm,
-    /// The values as they are wanted.
+    /// The desired values.
     pub(super) request: ReleaseRequest<'a>,
     pub(super) capabilities: &'a Capabilities,
 }
 
 impl Probe<'_> {
-    /// Indexes of the paths that nothing rendered depends on. One render with a mark in the place of each value clears
-    /// all that is only passed on; for the others it is looked whether their absence, or another value, is seen. At
-    /// most four helms run at once.
+    /// Indexes of the paths on which no rendered object depends. One render with a mark in place of each value finds the
+    /// values that are rendered as they are; the others are removed, then replaced, to find a difference. At most four
+    /// helm processes run at once.
     pub(super) async fn without_effect(&self, paths: &[&[String]], rendered: &RenderedRelease) -> BTreeSet<usize> {
         let values = self.request.values;
         let mut marked = values.clone();
@@ -32,7 +32,7 @@ impl Probe<'_> {
             put(&mut marked, path, with_mark(&value, &mark(index)));
         }
         let (marked, again) = futures::join!(self.render(&marked), self.render(values));
-        // What does not render alike a second time cannot be judged.
+        // Without a second render there is no baseline.
         let Some(again) = again else { return BTreeSet::new() };
         let seen = marked.map(|objects| Value::from(objects).to_string()).unwrap_or_default();
         let unseen: Vec<usize> = (0..paths.len()).filter(|index| !seen.contains(&mark(*index))).collect();
@@ -42,15 +42,15 @@ impl Probe<'_> {
         if unseen.is_empty() || !self.is_seen(&baseline, of(&unseen)).await {
             return unseen.into_iter().collect();
         }
-        let judged = stream::iter(unseen).map(|index| {
+        let tested = stream::iter(unseen).map(|index| {
             let (baseline, alone) = (&baseline, of(&[index]));
             async move { (index, self.is_seen(baseline, alone).await) }
         });
-        let judged = judged.buffered(KEYS_AT_ONCE);
-        judged.filter_map(|(index, seen)| async move { (!seen).then_some(index) }).collect().await
+        let tested = tested.buffered(KEYS_AT_ONCE);
+        tested.filter_map(|(index, seen)| async move { (!seen).then_some(index) }).collect().await
     }
 
-    /// Whether the render tells apart that these values are there, or that they are others.
+    /// Whether the rendered objects change without these values, or with other ones.
     async fn is_seen(&self, baseline: &Baseline, paths: Vec<&[String]>) -> bool {
         let (mut absent, mut other) = (self.request.values.clone(), self.request.values.clone());
         for path in paths {
@@ -59,7 +59,7 @@ impl Probe<'_> {
             put(&mut other, path, altered(&value));
         }
         let (absent, other) = futures::join!(self.render(&absent), self.render(&other));
-        // A chart that refuses the variation has looked at it.
+        // A chart that does not render the variation depends on it.
         [absent, other].into_iter().any(|objects| objects.is_none_or(|objects| baseline.differs(&objects)))
     }
 
@@ -72,11 +72,11 @@ impl Probe<'_> {
 /// The scalars of rendered objects, by object and path inside it.
 type Scalars = BTreeMap<(String, String), Value>;
 
-/// A render without what differs from one to the next, such as a random password and the checksum of it.
+/// A render without the fields that differ between two renders, such as a random password and its checksum.
 struct Baseline {
     scalars: Scalars,
     unsteady: BTreeSet<(String, String)>,
-    /// Kinds with an object whose very name is random.
+    /// Kinds with an object that has a random name.
     unsteady_kinds: BTreeSet<String>,
 }
 
@@ -145,7 +145,7 @@ pub(super) fn at<'a>(values: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(values, |value, key| value.get(key))
 }
 
-/// Sets a value, making the mappings above it.
+/// Sets a value and creates the mappings above it.
 fn put(values: &mut Value, path: &[String], value: Value) {
     let Some((key, below)) = path.split_first() else {
         *values = value;
@@ -165,7 +165,7 @@ fn take(values: &mut Value, path: &[String]) {
     }
 }
 
-/// Letters only, so that it may stand wherever a name may.
+/// Valid wherever a name is valid.
 fn mark(index: usize) -> String {
     format!("tailwatch-probe-{index}-x")
 }

@@ -93,7 +93,7 @@ pub async fn operator_users(
     let services: BTreeSet<ObjectRef> = marked.chain(balancers).collect();
     // The operator's own objects for its proxies are no users.
     users.extend(services.into_iter().filter(|service| service.namespace.as_deref() != Some(TAILSCALE_NAMESPACE)));
-    let resources = resources.iter().filter(|found| release_of(found, rows).is_none() && !found.is_leaving());
+    let resources = resources.iter().filter(|found| release_of(found, rows).is_none() && !found.is_terminating());
     users.extend(resources.map(Found::reference));
     Ok(users)
 }

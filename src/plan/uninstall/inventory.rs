@@ -109,7 +109,7 @@ async fn read(cluster: &Cluster, scope: &UninstallScope) -> Result<LiveObjects, 
     let (crds, objects) = futures::try_join!(crds, cluster.of_group(PROMETHEUS_GROUP))?;
     for crd in crds.into_iter().filter(|crd| crd.name().ends_with(&format!(".{PROMETHEUS_GROUP}"))) {
         let others = objects.iter().filter(|found| found.resource == crd.name());
-        let others = others.filter(|found| release_of(found, &scope.rows).is_none() && !found.is_leaving());
+        let others = others.filter(|found| release_of(found, &scope.rows).is_none() && !found.is_terminating());
         let others = others.map(|found| describe(&found.reference())).collect();
         live.crds.push((crd, others));
     }

@@ -255,7 +255,7 @@ fn release_kept(row: &CatalogueEntry, reason: &str) -> Kept {
 /// Claims of a release without `helm.sh/resource-policy: keep`.
 fn claims_without_keep(manifest: &[Value]) -> impl Iterator<Item = ObjectRef> {
     let claims = manifest.iter().filter(|object| object["kind"] == CLAIM);
-    claims.filter(|claim| !Found::of(claim).is_kept()).map(ObjectRef::of)
+    claims.filter(|claim| !Found::of(claim).has_keep_policy()).map(ObjectRef::of)
 }
 
 /// Directories on the nodes (`DirectoryOrCreate`) with state of a release's pods.

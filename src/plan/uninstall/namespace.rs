@@ -107,7 +107,7 @@ impl NamespaceInventory {
     fn claim_disposition(&self, found: &Found, scope: &UninstallScope) -> Disposition {
         let mut users = self.claims_in_use.iter().filter(|(claim, _)| claim == found.name()).filter_map(|(_, pod)| {
             let pod = self.contents.iter().find(|found| found.kind == "Pod" && found.name() == pod)?;
-            (!pod.is_leaving() && !is_of_a_workload(pod, &scope.rows)).then_some(pod.name())
+            (!pod.is_terminating() && !is_of_a_workload(pod, &scope.rows)).then_some(pod.name())
         });
         match users.next() {
             Some(pod) => Disposition::Retain(format!("Pod {pod}, which tailwatch does not manage, mounts it"), None),
@@ -141,7 +141,7 @@ impl NamespaceInventory {
             return None;
         }
         if self.is_created_by_us() {
-            let is_deleted = self.namespace.is_leaving() || scope.options.data && blockers.is_empty();
+            let is_deleted = self.namespace.is_terminating() || scope.options.data && blockers.is_empty();
             return is_deleted.then_some(NamespaceOutcome::Delete(reference));
         }
         let recorded = scope.options.data && !self.namespace.annotation(ANSWERS_RECORD).is_empty();

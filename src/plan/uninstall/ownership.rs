@@ -56,7 +56,7 @@ pub(in crate::plan) fn owner_of(found: &Found, rows: &[CatalogueEntry]) -> Owner
     let is_state = found.kind == "Secret" && found.name() == "operator" || !found.label(OF_A_PROXY).is_empty();
     match found.owners().next() {
         Some(_) => Owner::Ignored,
-        None if found.is_leaving() => Owner::Ignored,
+        None if found.is_terminating() => Owner::Ignored,
         None if found.namespace() == TAILSCALE_NAMESPACE && is_state => Owner::TailscaleOperator,
         None => Owner::Foreign,
     }
