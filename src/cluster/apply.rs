@@ -43,13 +43,13 @@ impl<'a> ApplyMode<'a> {
 
 impl Cluster {
     /// Takes every field of ours off an object that stays; what others set stays too.
-    pub async fn withdraw(&self, object: &ObjectRef) -> Result<(), ClusterError> {
+    pub async fn remove_labels(&self, object: &ObjectRef) -> Result<(), ClusterError> {
         let bare = json!({"apiVersion": object.api_version, "kind": object.kind, "metadata": {"name": object.name}});
         self.apply_value(&bare, ApplyMode::fail_on_conflict(FIELD_MANAGER)).await
     }
 
     /// Puts an object of a release back as its manifest has it, in helm's name, so that helm finds its own.
-    pub async fn put_back(&self, object: &Value, release: (&str, &str)) -> Result<(), ClusterError> {
+    pub async fn repair(&self, object: &Value, release: (&str, &str)) -> Result<(), ClusterError> {
         let (name, namespace) = release;
         let mut object = object.clone();
         let reference = ObjectRef::of(&object);
@@ -168,7 +168,7 @@ impl Cluster {
     }
 
     /// Resolves once the object of this uid does not exist any more.
-    pub async fn until_gone(&self, object: &ObjectRef, uid: &str, timeout: Duration) -> Result<(), ClusterError> {
+    pub async fn until_deleted(&self, object: &ObjectRef, uid: &str, timeout: Duration) -> Result<(), ClusterError> {
         let until = Instant::now() + timeout;
         while self.get(object).await?.as_ref().and_then(uid_of) == Some(uid) {
             if Instant::now() >= until {
@@ -181,7 +181,7 @@ impl Cluster {
     }
 
     /// Asks for a larger volume; the storage driver grows it while pods run.
-    pub async fn grow_claim(&self, namespace: &str, name: &str, size: &str) -> Result<(), ClusterError> {
+    pub async fn expand_claim(&self, namespace: &str, name: &str, size: &str) -> Result<(), ClusterError> {
         let what = format!("cannot grow PersistentVolumeClaim {name}");
         let failed = |error| ClusterError::from_kube(&what, error);
         let Some(api) = self.api("v1", "PersistentVolumeClaim", Some(namespace)).await? else { return Ok(()) };

@@ -97,7 +97,7 @@ impl Probe {
     }
 
     /// The error once the address was seen to lead to another cluster.
-    pub(super) fn elsewhere(&self) -> Option<ClusterError> {
+    pub(super) fn other_cluster(&self) -> Option<ClusterError> {
         let (expected, found) = (self.expected.get()?.clone(), self.other.get()?.clone());
         Some(ClusterError::OtherCluster { server: self.server.to_string(), expected, found })
     }
@@ -107,7 +107,7 @@ impl Probe {
     pub(super) async fn confirm(&self, fresh_for: Duration) -> Result<(), ClusterError> {
         let Some(expected) = self.expected.get() else { return Ok(()) };
         let mut confirmed = self.confirmed.lock().await;
-        if let Some(error) = self.elsewhere() {
+        if let Some(error) = self.other_cluster() {
             return Err(error);
         }
         if confirmed.is_some_and(|since| since.elapsed() < fresh_for) {
@@ -128,7 +128,7 @@ impl Probe {
         };
         if found != *expected {
             let _ = self.other.set(found);
-            return self.elsewhere().map_or(Ok(()), Err);
+            return self.other_cluster().map_or(Ok(()), Err);
         }
         *confirmed = Some(Instant::now());
         Ok(())

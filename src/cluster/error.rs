@@ -160,7 +160,7 @@ impl ClusterError {
     }
 
     /// The row that knows the API server's words, and the words themselves.
-    pub fn refusal(&self) -> Option<(&'static KnownError, &str)> {
+    pub fn known_error(&self) -> Option<(&'static KnownError, &str)> {
         let message = match self {
             ClusterError::Refused { message, .. }
             | ClusterError::Broken { message, .. }
@@ -172,7 +172,7 @@ impl ClusterError {
 
     /// Nobody answered, which a moment later may be different.
     pub fn is_unreachable(&self) -> bool {
-        let known = self.refusal().is_some_and(|(row, _)| row.id == "cluster-unreachable");
+        let known = self.known_error().is_some_and(|(row, _)| row.id == "cluster-unreachable");
         use ClusterError::{Broken, Silent, Unreachable, Unrenewed};
         known || matches!(self, Broken { .. } | Unreachable { .. } | Silent { .. } | Unrenewed { .. })
     }

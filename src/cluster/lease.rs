@@ -243,7 +243,7 @@ impl LeaseRelease {
         let patch = serde_json::from_value(test).ok()?;
         let (parameters, patch) = (PatchParams::default(), Patch::Json::<()>(patch));
         // One that is silent would only keep the person waiting.
-        if self.answers.silent_since().is_some() {
+        if self.answers.unresponsive_since().is_some() {
             return None;
         }
         let released = timeout(RELEASE_TIMEOUT, self.api.patch(&self.name, &parameters, &patch)).await.ok()?;

@@ -94,7 +94,7 @@ impl Found {
     }
 
     /// Whether its chart asks helm to leave it when the release goes.
-    pub fn is_kept(&self) -> bool {
+    pub fn has_keep_policy(&self) -> bool {
         self.annotation("helm.sh/resource-policy") == "keep"
     }
 
@@ -109,7 +109,7 @@ impl Found {
     }
 
     /// Whether somebody has deleted it and it is on its way out.
-    pub fn is_leaving(&self) -> bool {
+    pub fn is_terminating(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
     }
 

@@ -121,8 +121,8 @@ impl Cluster {
     }
 
     /// Since when the API server has answered nothing; `None` where it did, or nothing was asked.
-    pub fn silent_since(&self) -> Option<jiff::Timestamp> {
-        self.answers.silent_since()
+    pub fn unresponsive_since(&self) -> Option<jiff::Timestamp> {
+        self.answers.unresponsive_since()
     }
 
     /// Whether the API server answers within a time.
@@ -145,19 +145,19 @@ impl Cluster {
             let age = || Duration::try_from(jiff::Timestamp::now().duration_since(last)).unwrap_or_default();
             // A process that was stopped, or a machine that slept, has had no answer either: it asks before it judges.
             if age() >= OFTEN && !self.answers_within(OFTEN).await && age() >= limit {
-                return self.silent(age());
+                return self.no_answer(age());
             }
         }
     }
 
     /// That the API server has answered nothing for a while; `None` where it did, or nothing was asked.
     pub fn silence(&self) -> Option<ClusterError> {
-        let since = self.silent_since()?;
-        Some(self.silent(Duration::try_from(jiff::Timestamp::now().duration_since(since)).unwrap_or_default()))
+        let since = self.unresponsive_since()?;
+        Some(self.no_answer(Duration::try_from(jiff::Timestamp::now().duration_since(since)).unwrap_or_default()))
     }
 
     /// That it did not answer for so long.
-    pub fn silent(&self, after: Duration) -> ClusterError {
+    pub fn no_answer(&self, after: Duration) -> ClusterError {
         ClusterError::Silent { server: self.server.clone(), seconds: after.as_secs() }
     }
 
@@ -180,7 +180,7 @@ impl Cluster {
     /// Compares the UID a last time, unless the API server is silent: the error where it is that of another cluster, which
     /// goes before whatever else ended the command.
     pub async fn compare_identity(&self) -> Result<(), ClusterError> {
-        if self.silent_since().is_none() {
+        if self.unresponsive_since().is_none() {
             // That the API server does not answer is reported by what needs its answer. It is recorded, so that the
             // release of the lock does not wait for it again.
             let began = jiff::Timestamp::now();
@@ -188,14 +188,14 @@ impl Cluster {
                 self.answers.gave_up(began);
             }
         }
-        self.elsewhere().map_or(Ok(()), Err)
+        self.other_cluster().map_or(Ok(()), Err)
     }
 
     /// Does some work and cancels the token, which must end the work, as soon as the UID is that of another cluster.
-    pub async fn cancelling_elsewhere<T>(&self, cancel: &CancellationToken, work: impl Future<Output = T>) -> T {
+    pub async fn cancelled_on_switch<T>(&self, cancel: &CancellationToken, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         let compare = async {
-            while self.elsewhere().is_none() {
+            while self.other_cluster().is_none() {
                 tokio::time::sleep(COMPARE_INTERVAL).await;
                 let _ = self.probe.confirm(COMPARE_INTERVAL / 2).await;
             }
@@ -208,8 +208,8 @@ impl Cluster {
     }
 
     /// The error of [`Cluster::confirm_identity`], if it was ever met.
-    pub fn elsewhere(&self) -> Option<ClusterError> {
-        self.probe.elsewhere()
+    pub fn other_cluster(&self) -> Option<ClusterError> {
+        self.probe.other_cluster()
     }
 }
 

@@ -41,7 +41,7 @@ impl Cluster {
     }
 
     /// Takes the record off a namespace that stays without the answers.
-    pub async fn forget_answers(&self, namespace: &str) -> Result<(), ClusterError> {
+    pub async fn remove_answers_record(&self, namespace: &str) -> Result<(), ClusterError> {
         self.annotate(namespace, json!({})).await
     }
 

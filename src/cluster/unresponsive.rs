@@ -37,7 +37,7 @@ impl Answers {
     }
 
     /// Since when nothing was answered; `None` where there was an answer since, or nothing was asked.
-    pub(super) fn silent_since(&self) -> Option<Timestamp> {
+    pub(super) fn unresponsive_since(&self) -> Option<Timestamp> {
         let state = self.state();
         let now = Timestamp::now().as_second();
         let is_slow =
@@ -100,20 +100,20 @@ mod tests {
     fn silence_lasts_until_the_next_answer() {
         let answers = Answers::default();
         drop(answers.begin(true));
-        assert_eq!(answers.silent_since(), None, "a request that is given up at once tells nothing");
+        assert_eq!(answers.unresponsive_since(), None, "a request that is given up at once tells nothing");
         let mut slow = answers.begin(true);
         slow.began -= jiff::SignedDuration::from_secs(60);
         let began = slow.began;
         answers.state().waiting.insert(slow.number, began);
-        assert_eq!(answers.silent_since(), Some(began));
+        assert_eq!(answers.unresponsive_since(), Some(began));
         drop(slow);
-        assert_eq!(answers.silent_since(), Some(began), "it was given up, and nothing was answered since");
+        assert_eq!(answers.unresponsive_since(), Some(began), "it was given up, and nothing was answered since");
         answers.begin(false).answered();
-        assert_eq!(answers.silent_since(), None);
+        assert_eq!(answers.unresponsive_since(), None);
         answers.gave_up(began);
-        assert_eq!(answers.silent_since(), None, "something was answered since");
+        assert_eq!(answers.unresponsive_since(), None, "something was answered since");
         let later = Timestamp::now();
         answers.gave_up(later);
-        assert_eq!(answers.silent_since(), Some(later));
+        assert_eq!(answers.unresponsive_since(), Some(later));
     }
 }

@@ -103,13 +103,13 @@ pub(super) async fn execute(
         let selection = if plan.has_changes() { Selection::default() } else { stack_checks::unchanged() };
         let looked_at = StackContext::new(cluster.clone(), settings.clone(), installed, selection);
         let checks = stack_checks::run(&looked_at, &events, &context.cancel);
-        cluster.cancelling_elsewhere(&context.cancel, checks).await
+        cluster.cancelled_on_switch(&context.cancel, checks).await
     } else {
         Some(Vec::new())
     };
     result.note_other_cluster(cluster).await;
     if let Some(lease) = lease {
-        result.note_lost(lease.release().await.as_deref());
+        result.note_lost_lock(lease.release().await.as_deref());
     }
     let RunResult { steps, failure } = result;
     let writes = options.signals.writes();
@@ -195,7 +195,7 @@ struct Diagnosed {
 impl Diagnosed {
     /// Reports the diagnosis of the installed stack; without an answer of the cluster nothing is reported.
     async fn emit(&self, context: &EngineContext, events: &Events) {
-        if context.cluster.silent_since().is_some() {
+        if context.cluster.unresponsive_since().is_some() {
             return;
         }
         let look = timeout(DIAGNOSIS, context.cluster.diagnose(&self.releases));

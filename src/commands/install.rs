@@ -278,8 +278,8 @@ pub(super) async fn ask(
             tailnet: machine.map(|machine| machine.suffix),
             storage_classes,
             tailscale_operator,
-            kept_oidc_client: client.filter(|_| keep).as_ref().and_then(stack::kept_oidc_client),
-            kept_operator_client: operator.filter(|_| keep).as_ref().and_then(stack::kept_operator_client),
+            kept_oidc_client: client.filter(|_| keep).as_ref().and_then(stack::stored_oidc_client),
+            kept_operator_client: operator.filter(|_| keep).as_ref().and_then(stack::stored_operator_client),
         };
         wizard::ask(draft, &detected, scope, &mut wizard::Terminal)
     })?;

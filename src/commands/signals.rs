@@ -181,7 +181,7 @@ impl Signals {
             .iter()
             .map(|helm| format!("{} (process {}) works for {} s", helm.label, helm.pid, seconds(helm.since)))
             .collect();
-        match leaving.cluster.silent_since() {
+        match leaving.cluster.unresponsive_since() {
             Some(since) => {
                 let server = leaving.cluster.server();
                 let silence = format!("the API server {server} has not answered for {} s", seconds(since));

@@ -74,7 +74,7 @@ impl Verification<'_> {
         let cancel = self.signals.hold().child_token();
         let installed = Installed { releases, manifests: observed.manifests };
         let context = StackContext::new(cluster.clone(), settings.clone(), installed, selection);
-        let checks = cluster.cancelling_elsewhere(&cancel, verify::run(&context, &events, &cancel)).await;
+        let checks = cluster.cancelled_on_switch(&cancel, verify::run(&context, &events, &cancel)).await;
         drop(events);
         let _ = reporter.await;
         let Some(mut checks) = checks else { return Err(Error::InterruptedChecks { of: Checked::InstalledStack }) };

@@ -1,5 +1,4 @@
-//! Objects that are to go, followed by their uids until the last has gone: an object of the same name that somebody
-//! makes meanwhile is none of them.
+//! Objects whose deletion is pending, tracked by UID until none exists: a new object of the same name does not count.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -8,11 +7,11 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, Found, ObjectRef, namespace_of};
 
-/// Lists that run side by side.
+/// Lists that run in parallel.
 const LISTS_AT_ONCE: usize = 6;
 
-/// (apiVersion, kind) of what the objects of a chart own: what controllers and operators make for them in the release's
-/// namespace.
+/// (apiVersion, kind) of dependents: objects that controllers and operators create for a chart's objects in the
+/// release's namespace.
 pub const DEPENDENTS: [(&str, &str); 9] = [
     ("apps/v1", "ReplicaSet"),
     ("apps/v1", "StatefulSet"),
@@ -29,7 +28,7 @@ const ENDPOINT_SLICE: (&str, &str) = ("discovery.k8s.io/v1", "EndpointSlice");
 /// (apiVersion, kind, namespace)
 type Kind = (String, String, Option<String>);
 
-/// Objects that are to go.
+/// Objects to be deleted.
 #[derive(Debug, Default)]
 pub(super) struct PendingDeletion {
     kinds: BTreeSet<Kind>,
@@ -49,7 +48,7 @@ impl PendingDeletion {
         }
     }
 
-    /// What stands of a release's manifest, but what its chart asks helm to keep; with all that it owns.
+    /// The existing objects of a release's manifest without `helm.sh/resource-policy: keep`, and their dependents.
     pub(super) async fn of_manifest(
         cluster: &Cluster,
         manifest: &[Value],
@@ -58,7 +57,7 @@ impl PendingDeletion {
         let mut names: BTreeMap<Kind, BTreeSet<String>> = BTreeMap::new();
         for object in manifest {
             let ObjectRef { api_version, kind, name, .. } = ObjectRef::of(object);
-            if Found::of(object).is_kept() {
+            if Found::of(object).has_keep_policy() {
                 continue;
             }
             let place = namespace_of(object, namespace).to_owned();
@@ -80,13 +79,13 @@ impl PendingDeletion {
         Ok(pending)
     }
 
-    /// What is still there. Whatever one of them owns is one of them from then on.
+    /// The objects that still exist. New dependents are added.
     pub(super) async fn remaining(&mut self, cluster: &Cluster) -> Result<Vec<Found>, ClusterError> {
         let found = self.read(cluster).await?;
-        Ok(self.grow(found))
+        Ok(self.with_dependents(found))
     }
 
-    fn grow(&mut self, found: Vec<Found>) -> Vec<Found> {
+    fn with_dependents(&mut self, found: Vec<Found>) -> Vec<Found> {
         loop {
             let known = self.uids.len();
             let owned = found.iter().filter(|found| found.owners().any(|owner| self.uids.contains(owner)));
@@ -108,28 +107,28 @@ impl PendingDeletion {
     }
 }
 
-/// What is waited for, and what lets it go where a person must.
+/// The object that blocks the deletion, and how the user removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reason {
     pub(super) why: String,
     pub(super) hint: Option<String>,
 }
 
-/// Finalizers with who lets go.
+/// Finalizers, each with the condition for its removal.
 const FINALIZERS: [(&str, &str); 5] = [
     ("tailscale.com/finalizer", "the Tailscale operator must be running to remove its finalizer"),
     ("kubernetes.io/pvc-protection", "a pod still mounts it"),
-    ("kubernetes.io/pv-protection", "its claim is still there"),
-    ("customresourcecleanup.apiextensions.k8s.io", "its objects go first"),
-    ("foregroundDeletion", "what it owns goes first"),
+    ("kubernetes.io/pv-protection", "its claim still exists"),
+    ("customresourcecleanup.apiextensions.k8s.io", "its objects are deleted first"),
+    ("foregroundDeletion", "its dependents are deleted first"),
 ];
-/// Those let go by themselves; any other may need a person.
+/// From this index on Kubernetes removes the finalizer itself; any other may need the user.
 const OF_KUBERNETES: usize = 1;
 
-/// Of what is still there the most telling, and how much more there is. `None`: nothing is.
+/// The remaining object that explains most, and the number of others. `None`: no object remains.
 pub(super) fn reason(remaining: &[Found]) -> Option<Reason> {
-    let most_telling = remaining.iter().min_by_key(|found| weight(found))?;
-    let mut reason = reported(most_telling);
+    let first = remaining.iter().min_by_key(|found| weight(found))?;
+    let mut reason = reported(first);
     if remaining.len() > 1 {
         reason.why += &format!(" (and {} more)", remaining.len() - 1);
     }
@@ -137,9 +136,9 @@ pub(super) fn reason(remaining: &[Found]) -> Option<Reason> {
 }
 
 fn weight(found: &Found) -> usize {
-    let waits_for_a_person = || found.finalizers().iter().any(|finalizer| !is_of_kubernetes(finalizer));
-    match (found.is_leaving(), found.kind.as_str()) {
-        (true, _) if waits_for_a_person() => 0,
+    let needs_the_user = || found.finalizers().iter().any(|finalizer| !is_of_kubernetes(finalizer));
+    match (found.is_terminating(), found.kind.as_str()) {
+        (true, _) if needs_the_user() => 0,
         (true, "Pod") => 1,
         (true, _) => 2,
         (false, "Pod") => 3,
@@ -154,8 +153,8 @@ fn is_of_kubernetes(finalizer: &str) -> bool {
 fn reported(found: &Found) -> Reason {
     let ObjectRef { kind, namespace, name, .. } = found.reference();
     let object = format!("{kind} {name}");
-    if !found.is_leaving() {
-        return Reason { why: format!("{object} is still there"), hint: None };
+    if !found.is_terminating() {
+        return Reason { why: format!("{object} still exists"), hint: None };
     }
     if kind == "Pod" && found.finalizers().is_empty() {
         let time = found.grace_seconds().filter(|seconds| *seconds > 1);
@@ -166,7 +165,7 @@ fn reported(found: &Found) -> Reason {
     let Some(finalizer) = foreign.or(found.finalizers().first()) else {
         return Reason { why: format!("{object} is terminating"), hint: None };
     };
-    let known = FINALIZERS.iter().find(|(known, _)| known == finalizer).map(|(_, who)| format!(": {who}"));
+    let known = FINALIZERS.iter().find(|(known, _)| known == finalizer).map(|(_, condition)| format!(": {condition}"));
     let why = format!("{object} waits for its finalizer {finalizer}{}", known.unwrap_or_default());
     let place = namespace.map(|namespace| format!("-n {namespace} ")).unwrap_or_default();
     let patch = format!(
@@ -174,7 +173,7 @@ fn reported(found: &Found) -> Reason {
         kind.to_lowercase()
     );
     let hint = foreign.map(|finalizer| {
-        format!("start the controller of {finalizer}; if it does not exist any more, remove the finalizer: `{patch}`")
+        format!("start the controller of {finalizer}; if it no longer exists, remove the finalizer: `{patch}`")
     });
     Reason { why, hint }
 }
@@ -190,7 +189,7 @@ mod tests {
         Found::of(&json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
     }
 
-    fn leaving(finalizers: &[&str]) -> Value {
+    fn terminating(finalizers: &[&str]) -> Value {
         json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 30, "finalizers": finalizers})
     }
 
@@ -199,26 +198,26 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_owned_goes_along_and_nothing_else() {
+    fn only_dependents_are_added() {
         let mut pending = PendingDeletion::of(&[found("Prometheus", "p", json!({}))]);
-        let remaining = pending.grow(vec![
+        let remaining = pending.with_dependents(vec![
             found("Pod", "pod", owned_by("set")),
             found("StatefulSet", "set", owned_by("p")),
             found("Pod", "stranger", owned_by("other")),
         ]);
         let names: Vec<&str> = remaining.iter().map(Found::name).collect();
         assert_eq!(names, ["pod", "set"]);
-        // Its owner has gone, and it is remembered.
-        assert_eq!(pending.grow(vec![found("Pod", "pod", owned_by("set"))]).len(), 1);
+        // Its owner is deleted; its UID is still tracked.
+        assert_eq!(pending.with_dependents(vec![found("Pod", "pod", owned_by("set"))]).len(), 1);
         let same_name = Found::of(&json!({"kind": "Pod", "metadata": {"name": "pod", "uid": "another"}}));
-        assert!(pending.grow(vec![same_name]).is_empty());
+        assert!(pending.with_dependents(vec![same_name]).is_empty());
     }
 
     #[test]
-    fn the_most_telling_is_reported() {
-        let pod = found("Pod", "loki-0", leaving(&[]));
-        let claim = found("PersistentVolumeClaim", "storage", leaving(&["kubernetes.io/pvc-protection"]));
-        let ingress = found("Ingress", "grafana", leaving(&["tailscale.com/finalizer"]));
+    fn the_object_that_explains_most_is_reported() {
+        let pod = found("Pod", "loki-0", terminating(&[]));
+        let claim = found("PersistentVolumeClaim", "storage", terminating(&["kubernetes.io/pvc-protection"]));
+        let ingress = found("Ingress", "grafana", terminating(&["tailscale.com/finalizer"]));
         let why = |remaining: &[Found]| reason(remaining).unwrap().why;
         assert_eq!(why(&[claim.clone(), pod.clone()]), "Pod loki-0 is terminating, it has 30 s (and 1 more)");
         let expected = "Ingress grafana waits for its finalizer tailscale.com/finalizer: \
@@ -230,7 +229,7 @@ mod tests {
         let expected = "PersistentVolumeClaim storage waits for its finalizer kubernetes.io/pvc-protection: \
             a pod still mounts it";
         assert_eq!(reason(&[claim]), Some(Reason { why: expected.into(), hint: None }));
-        assert_eq!(why(&[found("Service", "x", json!({}))]), "Service x is still there");
+        assert_eq!(why(&[found("Service", "x", json!({}))]), "Service x still exists");
         assert_eq!(reason(&[]), None);
     }
 }

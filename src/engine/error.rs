@@ -1,4 +1,4 @@
-//! How a run can fail after changes began.
+//! Errors of a run, from the lock to its end.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ pub enum EngineError {
         component: String,
         /// Wave.
         wave: u8,
-        /// What became of the release, where an earlier revision stood.
+        /// Result of the rollback, if an earlier revision existed.
         rollback: Option<Box<Rollback>>,
-        /// Why.
+        /// Cause.
         #[source]
         source: StepError,
     },
-    /// A signal ended the run; what was running was finished or marked failed by helm.
+    /// A signal ended the run; helm finished the running operation or marked it as failed.
     #[error("interrupted in wave {wave}, the steps after it were not started")]
     Cancelled {
-        /// Wave that was under way.
+        /// The interrupted wave.
         wave: u8,
     },
     /// A removal failed; nothing after it was removed.
@@ -36,35 +36,35 @@ pub enum EngineError {
         component: String,
         /// Wave.
         wave: u8,
-        /// Why.
+        /// Cause.
         #[source]
         source: StepError,
     },
     /// A signal ended a removal.
     #[error("interrupted while {component} was being removed, nothing after it was removed")]
     RemovalCancelled {
-        /// Component that was under way or next.
+        /// The component that was being removed or is the next.
         component: String,
     },
-    /// The lock went to someone else under the run.
-    #[error("the lock was lost in the middle of the run: {how}")]
+    /// Another client took the lock during the run.
+    #[error("the lock was lost during the run: {how}")]
     LockLost {
-        /// What became of it, e.g. `4711@host holds it now`.
+        /// Its state, e.g. `4711@host holds it now`.
         how: String,
     },
-    /// The address of the API server leads to another cluster than at the beginning.
+    /// The API server's address is another cluster than at the start.
     #[error("the run ended before its next write")]
     OtherCluster {
-        /// Which.
+        /// Both identities.
         #[source]
         source: ClusterError,
     },
-    /// The namespace or the lock could not be had.
+    /// The namespace could not be created or the lock not acquired.
     #[error("cannot lock the stack in namespace {namespace}")]
     Lock {
         /// Namespace.
         namespace: String,
-        /// Why.
+        /// Cause.
         #[source]
         source: ClusterError,
     },
@@ -73,32 +73,32 @@ pub enum EngineError {
 /// Why one step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// An object of ours could not be applied.
+    /// An own object could not be applied.
     #[error("cannot apply {object}")]
     Object {
         /// Kind and name.
         object: String,
-        /// What the refusal means, where a row knows it.
+        /// The known error, if it is one.
         diagnosis: Option<Box<Diagnosis>>,
-        /// Why.
+        /// Cause.
         #[source]
         source: ClusterError,
     },
-    /// Something that helm cannot change could not be re-created.
+    /// An object with an immutable field could not be re-created, or a claim not be expanded.
     #[error("cannot re-create {object}")]
     Replacement {
         /// Kind and name.
         object: String,
-        /// Why.
+        /// Cause.
         #[source]
         source: ClusterError,
     },
     /// The chart's CRDs could not be applied.
     #[error("cannot apply the chart's CRDs")]
     Crds {
-        /// What the refusal means, where a row knows it.
+        /// The known error, if it is one.
         diagnosis: Option<Box<Diagnosis>>,
-        /// Why.
+        /// Cause.
         #[source]
         source: ClusterError,
     },
@@ -107,9 +107,9 @@ pub enum StepError {
     Helm {
         /// e.g. "apply the release".
         what: &'static str,
-        /// What the refusal means, where a row knows it, or why a hook failed.
+        /// The known error, or why a hook failed.
         diagnosis: Option<Box<Diagnosis>>,
-        /// Why.
+        /// Cause.
         #[source]
         source: HelmError,
     },
@@ -119,24 +119,24 @@ pub enum StepError {
     /// A workload cannot become ready.
     #[error("{}", diagnosis.cause)]
     NotReady {
-        /// What cannot become ready and why.
+        /// The diagnosis.
         diagnosis: Box<Diagnosis>,
     },
-    /// The wave's time is over.
+    /// The wave's timeout has expired.
     #[error("not ready within {} s: {why}", after.as_secs())]
     Timeout {
-        /// What is not ready and why.
+        /// The object that is not ready, and the reason.
         why: String,
-        /// The wave's time.
+        /// The wave's timeout.
         after: Duration,
-        /// What a rule found.
+        /// The diagnosis, if a rule applies.
         diagnosis: Option<Box<Diagnosis>>,
     },
-    /// helm may not be started.
-    #[error("nothing more may be changed")]
+    /// The lease is not renewed: helm must not start.
+    #[error("the lock is not renewed: no change is allowed")]
     Unrenewed(#[source] ClusterError),
-    /// Others have changed what the step was planned from; the step changed nothing.
-    #[error("the cluster is not as it was planned from: {what}")]
+    /// The release changed since the plan; the step changed nothing.
+    #[error("the cluster changed since the plan: {what}")]
     Changed {
         /// e.g. `release loki is at revision 3, deployed`.
         what: String,
@@ -146,27 +146,27 @@ pub enum StepError {
     Delete {
         /// Kind and name.
         object: String,
-        /// Why.
+        /// Cause.
         #[source]
         source: ClusterError,
     },
-    /// What stands cannot be read.
+    /// The cluster cannot be read.
     #[error("cannot list the remaining objects")]
-    Look(#[source] ClusterError),
-    /// Others have come to need what was to be removed.
+    Read(#[source] ClusterError),
+    /// Other objects use the release that was to be removed.
     #[error("still in use by {users}")]
-    Needed {
+    InUse {
         /// Some of them.
         users: String,
     },
-    /// The wave's time is over and something is still there.
-    #[error("not gone within {} s: {why}", after.as_secs())]
-    NotGone {
-        /// What is there and why.
+    /// The wave's timeout has expired and an object still exists.
+    #[error("not deleted within {} s: {why}", after.as_secs())]
+    NotDeleted {
+        /// The object and the reason.
         why: String,
-        /// The wave's time.
+        /// The wave's timeout.
         after: Duration,
-        /// What lets it go, where that is known.
+        /// How to remove it, if known.
         hint: Option<String>,
     },
     /// A signal ended the run.
@@ -175,7 +175,7 @@ pub enum StepError {
 }
 
 impl EngineError {
-    /// The documented exit code.
+    /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
             EngineError::Step { source: StepError::Cancelled, .. } => exit_code::INTERRUPTED,
@@ -185,14 +185,14 @@ impl EngineError {
             }
             EngineError::Step { .. } | EngineError::Removal { .. } => exit_code::INSTALL,
             EngineError::LockLost { .. } => exit_code::LOCKED,
-            // 5 where anything was written.
+            // The command returns 5 if anything was written.
             EngineError::OtherCluster { .. } => exit_code::PREFLIGHT,
             EngineError::Lock { source, .. } if source.is_locked() => exit_code::LOCKED,
             EngineError::Lock { .. } => exit_code::PREFLIGHT,
         }
     }
 
-    /// Whether a signal, or the loss of the lock, ended the run.
+    /// Whether a signal or the loss of the lock ended the run.
     pub fn is_cancelled(&self) -> bool {
         self.exit_code() == exit_code::INTERRUPTED || matches!(self, EngineError::LockLost { .. })
     }
@@ -205,13 +205,13 @@ impl EngineError {
                 Some("run the same command again; it continues from the current state".into())
             }
             EngineError::LockLost { .. } => {
-                Some("see who works on the stack and wait for its end, then run the same command again".into())
+                Some("wait until the other run ends, then run the same command again".into())
             }
             EngineError::Lock { source, .. } | EngineError::OtherCluster { source } => source.hint(),
         }
     }
 
-    /// What a rule found, where one did.
+    /// The diagnosis, if a rule applies.
     pub fn diagnosis(&self) -> Option<&Diagnosis> {
         match self {
             EngineError::Step { source, .. } | EngineError::Removal { source, .. } => source.diagnosis(),
@@ -223,27 +223,28 @@ impl EngineError {
         }
     }
 
-    /// What stands now and what may be done without harm.
+    /// The state of the stack, and that a repetition is safe.
     pub fn safe(&self) -> Option<String> {
         match self {
             EngineError::Step { component, wave, rollback, .. } => {
-                let back = rollback.as_deref().map(|rollback| taken_back(component, rollback) + "; ");
-                let standing = standing(*wave);
+                let back = rollback.as_deref().map(|rollback| rollback_text(component, rollback) + "; ");
+                let earlier = earlier_waves(*wave);
                 Some(format!(
-                    "{}{standing}; the same command continues from the current state",
+                    "{}{earlier}; the same command continues from the current state",
                     back.unwrap_or_default()
                 ))
             }
-            EngineError::Cancelled { wave } => Some(standing(*wave)),
-            EngineError::Removal { .. } | EngineError::RemovalCancelled { .. } => {
-                Some("everything reported as removed is gone, the rest is unchanged; the same command continues".into())
-            }
+            EngineError::Cancelled { wave } => Some(earlier_waves(*wave)),
+            EngineError::Removal { .. } | EngineError::RemovalCancelled { .. } => Some(
+                "every release reported as removed is uninstalled, the rest is unchanged; the same command continues"
+                    .into(),
+            ),
             EngineError::LockLost { .. } => {
                 Some("no further step was started; the same command continues from the current state".into())
             }
             EngineError::OtherCluster { .. } => Some(
-                "tailwatch sent no write to the other cluster; a helm that was at work at that moment may have, see \
-                 `helm list -A` there; the same command goes on from what is on the first one"
+                "tailwatch sent no write to the other cluster; a helm that was running at that moment may have, see \
+                 `helm list -A` there; the same command continues from the state of the first one"
                     .into(),
             ),
             EngineError::Lock { .. } => Some("no release was changed".into()),
@@ -251,7 +252,7 @@ impl EngineError {
     }
 }
 
-fn taken_back(component: &str, rollback: &Rollback) -> String {
+fn rollback_text(component: &str, rollback: &Rollback) -> String {
     match rollback {
         Rollback::Done { revision, chart_version } => {
             format!("{component} is back at revision {revision}, chart {chart_version}, and ready")
@@ -262,17 +263,17 @@ fn taken_back(component: &str, rollback: &Rollback) -> String {
         Rollback::Failed { revision, why } => {
             format!("{component} could not be rolled back to revision {revision}: {why}")
         }
-        Rollback::Unsafe { why } => format!("{component} was not rolled back, since {why}"),
+        Rollback::Unsafe { why } => format!("{component} was not rolled back: {why}"),
     }
 }
 
 /// A wave starts only after every step of the waves before it was ready.
-fn standing(wave: u8) -> String {
+fn earlier_waves(wave: u8) -> String {
     format!("waves before wave {wave} are installed and running; later waves were not started")
 }
 
 impl StepError {
-    /// The lock could not be renewed for the rest of the step's time.
+    /// Whether the lease could not be renewed until the step's timeout.
     fn is_unrenewed(&self) -> bool {
         matches!(
             self,
@@ -284,7 +285,7 @@ impl StepError {
         )
     }
 
-    /// A request that a signal ended has ended the step.
+    /// A request that a signal interrupted counts as a cancelled step.
     pub(super) fn or_cancelled(self) -> StepError {
         match self {
             StepError::Object { source: ClusterError::Interrupted, .. }
@@ -292,12 +293,12 @@ impl StepError {
             | StepError::Crds { source: ClusterError::Interrupted, .. }
             | StepError::Delete { source: ClusterError::Interrupted, .. }
             | StepError::Watch(ClusterError::Interrupted)
-            | StepError::Look(ClusterError::Interrupted) => StepError::Cancelled,
+            | StepError::Read(ClusterError::Interrupted) => StepError::Cancelled,
             other => other,
         }
     }
 
-    /// What a rule found, where one did.
+    /// The diagnosis, if a rule applies.
     pub fn diagnosis(&self) -> Option<&Diagnosis> {
         match self {
             StepError::NotReady { diagnosis } => Some(diagnosis),
@@ -309,10 +310,10 @@ impl StepError {
             | StepError::Watch(_)
             | StepError::Unrenewed(_)
             | StepError::Delete { .. }
-            | StepError::Look(_)
-            | StepError::Needed { .. }
+            | StepError::Read(_)
+            | StepError::InUse { .. }
             | StepError::Changed { .. }
-            | StepError::NotGone { .. }
+            | StepError::NotDeleted { .. }
             | StepError::Cancelled => None,
         }
     }
@@ -327,11 +328,11 @@ impl StepError {
             | StepError::Delete { source, .. }
             | StepError::Watch(source)
             | StepError::Unrenewed(source)
-            | StepError::Look(source) => source.hint(),
-            StepError::Needed { .. } | StepError::Changed { .. } => {
+            | StepError::Read(source) => source.hint(),
+            StepError::InUse { .. } | StepError::Changed { .. } => {
                 Some("run the same command again; it plans from the current state".into())
             }
-            StepError::NotGone { hint, .. } => {
+            StepError::NotDeleted { hint, .. } => {
                 Some(hint.clone().unwrap_or_else(|| {
                     "fix what blocks it, or raise --timeout, then run the same command again".into()
                 }))

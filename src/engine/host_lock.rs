@@ -1,5 +1,5 @@
-//! What this machine knows of runs: a file lock that a run holds together with every helm it started, so that a run
-//! that was killed is known to be dead, and its helm to have ended, without waiting for the cluster's lock to go stale.
+//! The host lock: a file lock that a run holds together with every helm process it started. It shows that a killed run
+//! and its helm processes have ended, without waiting until the lease expires.
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
@@ -11,48 +11,48 @@ use sha2::{Digest as _, Sha256};
 use crate::cluster::{ClusterIdentity, HostLiveness};
 use crate::engine::journal::{state_folder, target_name};
 
-/// The runs of this machine on one namespace of one cluster.
+/// The lock of this machine for one namespace of one cluster.
 #[derive(Debug)]
 pub struct HostLock {
     file: Option<Arc<File>>,
     identity: String,
-    /// An identity that no other run has, once the file turned out to take no lock.
-    nameless: OnceLock<String>,
+    /// A random identity, if the file system has no locks.
+    random_identity: OnceLock<String>,
 }
 
 impl HostLock {
-    /// Of a namespace of a cluster.
+    /// The lock for a namespace of a cluster.
     pub fn open(cluster: &ClusterIdentity, namespace: &str) -> HostLock {
         let name = format!("run-{}.lock", target_name(cluster, namespace));
         state_folder().and_then(|folder| HostLock::within(&folder, &name)).unwrap_or_else(HostLock::unknown)
     }
 
-    /// `None` where the folder cannot be written to.
+    /// `None` if the folder is not writable.
     fn within(folder: &Path, name: &str) -> Option<HostLock> {
         let identity = format!("{}{}", identity(folder)?, running_system());
         let file = File::options().create(true).read(true).append(true).open(folder.join(name)).ok()?;
-        Some(HostLock { file: Some(Arc::new(file)), identity, nameless: OnceLock::new() })
+        Some(HostLock { file: Some(Arc::new(file)), identity, random_identity: OnceLock::new() })
     }
 
-    /// Where nothing can be known, this machine is like no other.
+    /// Without a state folder the identity is random: other runs are unknown.
     fn unknown() -> HostLock {
-        HostLock { file: None, identity: random_name(), nameless: OnceLock::new() }
+        HostLock { file: None, identity: random_name(), random_identity: OnceLock::new() }
     }
 
-    /// What a child must hold to count as this run's after its end: the lock is of the open file and of whoever has it
+    /// The open file, to be inherited by child processes: the lock belongs to it until the last process closes it
     /// (flock(2)).
     pub fn lock(&self) -> Option<Arc<File>> {
         self.file.clone()
     }
 
-    /// What an attempt to lock tells.
-    fn judge(&self, attempt: Result<(), TryLockError>) -> bool {
+    /// Whether an attempt to lock shows that no other run exists.
+    fn is_free(&self, attempt: Result<(), TryLockError>) -> bool {
         match attempt {
             Ok(()) => true,
             Err(TryLockError::WouldBlock) => false,
-            // A file system without locks: nothing is known of other runs, so no identity may tell of one.
+            // A file system without locks: other runs are unknown, so the identity must not match theirs.
             Err(TryLockError::Error(_)) => {
-                self.nameless.get_or_init(random_name);
+                self.random_identity.get_or_init(random_name);
                 true
             }
         }
@@ -61,16 +61,16 @@ impl HostLock {
 
 impl HostLiveness for HostLock {
     fn identity(&self) -> &str {
-        self.nameless.get().unwrap_or(&self.identity)
+        self.random_identity.get().unwrap_or(&self.identity)
     }
 
     fn is_alone(&self) -> bool {
-        // A lock that is held is not taken from oneself.
-        self.file.as_ref().is_none_or(|file| self.judge(file.try_lock()))
+        // Locking again a file that this process has locked succeeds.
+        self.file.as_ref().is_none_or(|file| self.is_free(file.try_lock()))
     }
 }
 
-/// The name of this folder among all machines' folders: made once.
+/// A random name of this folder, created once.
 fn identity(folder: &Path) -> Option<String> {
     let path = folder.join("identity");
     let read = || std::fs::read_to_string(&path).ok().filter(|name| !name.trim().is_empty());
@@ -80,14 +80,14 @@ fn identity(folder: &Path) -> Option<String> {
     std::fs::create_dir_all(folder).ok()?;
     let mut file = tempfile::NamedTempFile::new_in(folder).ok()?;
     std::io::Write::write_all(&mut file, random_name().as_bytes()).ok()?;
-    // Of two runs that begin at once, the first names the folder.
+    // Of two runs that start at the same time, the first sets the name.
     let _ = file.persist_noclobber(&path);
     read().map(|name| name.trim().to_owned())
 }
 
-/// Which boot of which machine, and which container on it: a state folder that was copied with a disk, an image or a
-/// cache names another one. Linux: random/boot_id of proc(5), machine-id(5), and the inodes of the namespaces(7) in which
-/// process ids and mounts are the same. Elsewhere the host's name.
+/// Identifies the boot, the machine and the container: a state folder can be copied with a disk, an image or a cache.
+/// Linux: random/boot_id of proc(5), machine-id(5), and the inodes of the pid and mnt namespaces(7). On other systems
+/// the host name.
 fn running_system() -> String {
     let text = |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
     let inode = |path: &str| std::fs::metadata(path).ok().map(|facts| facts.ino().to_string());
@@ -135,21 +135,21 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_was_given_the_lock_keeps_it() {
+    fn a_child_that_inherits_the_lock_keeps_it() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (machine(folder.path()), machine(folder.path()));
         assert_eq!(first.identity(), second.identity());
-        assert!(first.is_alone() && first.is_alone(), "a lock that is held is not taken from oneself");
+        assert!(first.is_alone() && first.is_alone(), "locking again succeeds");
         assert!(!second.is_alone());
         let child = sleep(first.lock().unwrap().try_clone().unwrap().into());
         drop(first);
-        assert!(!second.is_alone(), "the child is still there");
+        assert!(!second.is_alone(), "the child still runs");
         end(child);
         assert!(becomes_alone(&second));
     }
 
     #[test]
-    fn a_child_that_was_not_given_the_lock_does_not_keep_it() {
+    fn a_child_without_the_lock_does_not_keep_it() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (machine(folder.path()), machine(folder.path()));
         assert!(first.is_alone());
@@ -161,18 +161,18 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_keeps_nothing_is_like_no_other() {
+    fn a_machine_without_state_has_a_random_identity() {
         assert!(HostLock::unknown().is_alone());
         assert_ne!(HostLock::unknown().identity(), HostLock::unknown().identity());
     }
 
     #[test]
-    fn without_locks_nothing_is_known_and_nothing_is_taken_over_at_once() {
+    fn without_file_locks_the_identity_is_random() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (machine(folder.path()), machine(folder.path()));
-        assert!(!first.judge(Err(TryLockError::WouldBlock)));
+        assert!(!first.is_free(Err(TryLockError::WouldBlock)));
         assert_eq!(first.identity(), second.identity());
-        assert!(first.judge(Err(TryLockError::Error(std::io::ErrorKind::Unsupported.into()))));
+        assert!(first.is_free(Err(TryLockError::Error(std::io::ErrorKind::Unsupported.into()))));
         assert_ne!(first.identity(), second.identity());
         assert_eq!(first.identity(), first.identity());
     }

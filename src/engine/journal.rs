@@ -1,5 +1,5 @@
-//! How long each step took the last time, in a small file beside the user's other state. What is installed only the
-//! cluster says. A journal that cannot be read or written never stops a run.
+//! The last duration of each step, in a small file in the user's state folder. It does not record what is installed. A
+//! journal that cannot be read or written never fails a run.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ struct Document {
     /// The UID of namespace `kube-system`, or the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cluster: Option<String>,
-    /// Component -> action -> seconds it took the last time it succeeded.
+    /// Component -> action -> seconds of the last success.
     #[serde(default)]
     usual: BTreeMap<String, BTreeMap<String, u64>>,
 }
@@ -34,14 +34,14 @@ pub struct Journal {
 #[derive(Debug, Default)]
 struct State {
     document: Document,
-    /// Component -> what this run does with it.
+    /// Component -> action of this run.
     actions: BTreeMap<String, ActionKind>,
 }
 
 const VERSION: u8 = 1;
 
 impl Journal {
-    /// Of a namespace of a cluster; an absent or unreadable one starts again.
+    /// Opens the journal for a namespace of a cluster; empty if it is absent or unreadable.
     pub fn open(cluster: &ClusterIdentity, namespace: &str) -> Journal {
         let name = target_name(cluster, namespace);
         let path = state_folder().map(|folder| folder.join(format!("journal-{name}.json")));
@@ -56,19 +56,19 @@ impl Journal {
         Journal { path, state: Mutex::new(State { document, ..State::default() }) }
     }
 
-    /// Seconds that this took the last time it succeeded.
+    /// Seconds of the last success of this action.
     pub fn usual_seconds(&self, component: &str, action: ActionKind) -> Option<u64> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.document.usual.get(component)?.get(&key(action)).copied()
     }
 
-    /// A run begins.
+    /// Sets the actions of this run.
     pub fn begin(&self, steps: &[PlannedStep]) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.actions = steps.iter().map(|step| (step.component.clone(), step.action)).collect();
     }
 
-    /// A step has ended. The file is written whole: a kill leaves the old one or the new one.
+    /// Records the duration of a successful step. The file is replaced atomically.
     pub(super) fn step_finished(&self, result: &StepResult) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(action) = state.actions.get(&result.component).copied() else { return };
@@ -102,7 +102,7 @@ fn write(path: &Path, document: &Document) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A file name's worth of a cluster and a namespace.
+/// A hash of cluster and namespace for a file name.
 pub(super) fn target_name(cluster: &ClusterIdentity, namespace: &str) -> String {
     let name = Sha256::digest(format!("{cluster} {namespace}"));
     name.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_well_reports_what_is_usual_to_the_next_run() {
+    fn a_successful_step_sets_the_usual_duration() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/journal.json");
         let journal = Journal::at(Some(path.clone()), Some("the-uid".into()));
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_or_foreign_journal_begins_again() {
+    fn a_broken_or_foreign_journal_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.json");
         for text in ["{", "[]", r#"{"version": 9, "usual": {"loki": {"install": 3}}}"#] {

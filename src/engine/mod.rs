@@ -1,5 +1,5 @@
-//! Executes a plan, wave by wave: helm applies, we wait. Sends the events of a run's steps; must not print,
-//! prompt or decide what is wanted.
+//! Executes a plan wave by wave: helm applies, tailwatch waits until it is ready. Sends the events of the steps; must
+//! not print, prompt or decide the desired state.
 //!
 //! Guarantees: no wave starts before every step of the wave below it is ready; every started step sends exactly
 //! one `step-finished`; after a cancel or a failure no further step starts, and a running helm is waited for.
@@ -37,27 +37,27 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::event::Events;
 use crate::helm::Helm;
 
-/// What a run works with. Cheap to clone.
+/// Dependencies of a run. Cheap to clone.
 #[derive(Clone)]
 pub struct EngineContext {
     /// The cluster.
     pub cluster: Cluster,
     /// helm.
     pub helm: Helm,
-    /// Where facts go.
+    /// Receives the events of the run.
     pub events: Events,
-    /// Set by the first signal.
+    /// Cancelled by the first signal.
     pub cancel: CancellationToken,
-    /// How long one wave may take.
+    /// Timeout of one wave.
     pub wave_timeout: Duration,
-    /// What earlier runs took, and what this one does.
+    /// Usual durations of steps.
     pub journal: Arc<Journal>,
-    /// What this machine knows of other runs; its lock is held for as long as this context or a helm of it lives.
+    /// Host lock; held as long as this context or a helm process of it exists.
     pub machine: Arc<HostLock>,
 }
 
 impl EngineContext {
-    /// Why nothing may be changed for now.
+    /// The error while the lease is not renewed.
     fn unrenewed(&self) -> ClusterError {
         let since = self.cluster.fence().closed_for().unwrap_or_default();
         ClusterError::Unrenewed { seconds: since.as_secs() }

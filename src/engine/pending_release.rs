@@ -1,4 +1,4 @@
-//! Releases that an interrupted run of ours left in a state which helm itself refuses to touch.
+//! Clears the pending operation that an interrupted run left: helm rejects every operation on such a release.
 
 use std::collections::BTreeSet;
 
@@ -12,22 +12,22 @@ use crate::helm::{HelmError, ReleaseStatus};
 use crate::plan::RenderedRelease;
 
 impl StepRun<'_> {
-    /// Takes a release out of a pending state: helm's record of what never ended goes, so that helm sees the revision
-    /// before it, or none, and takes up what stands. A rollback or a removal first would replace pods for nothing, and
-    /// `helm uninstall` would delete what an interrupted install had taken over from others, too.
-    pub(super) async fn settle(
+    /// Deletes helm's record of the pending revision: helm then continues from the previous revision, or installs. A
+    /// rollback would replace pods without need, and `helm uninstall` would also delete the objects that an interrupted
+    /// install had adopted.
+    pub(super) async fn clear_pending(
         &self,
-        standing: Option<ReleaseStatus>,
+        status: Option<ReleaseStatus>,
         rendered: &RenderedRelease,
     ) -> Result<(), StepError> {
-        match standing {
+        match status {
             Some(ReleaseStatus::Uninstalling) => self.uninstall("finish the interrupted removal").await,
-            Some(standing) if standing.is_under_way() => self.forget_pending(rendered).await,
+            Some(status) if status.is_under_way() => self.delete_pending_records(rendered).await,
             _ => Ok(()),
         }
     }
 
-    async fn forget_pending(&self, rendered: &RenderedRelease) -> Result<(), StepError> {
+    async fn delete_pending_records(&self, rendered: &RenderedRelease) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         let cluster = &self.context.cluster;
         let records = self
@@ -39,41 +39,44 @@ impl StepRun<'_> {
         for record in &pending {
             self.delete_strays(record, rendered).await?;
             let (kept, uid) = record.object();
-            let forgotten = self.retry_unreachable(|| cluster.delete(kept, uid)).await;
+            let deleted = self.retry_unreachable(|| cluster.delete(kept, uid)).await;
             let object = format!("a new record of release {name}");
-            forgotten.map_err(|source| StepError::Replacement { object, source })?;
+            deleted.map_err(|source| StepError::Replacement { object, source })?;
         }
         Ok(())
     }
 
-    /// Objects that the interrupted operation made and this run does not render any more; older ones are not its own.
+    /// Deletes objects that the interrupted operation created and this run does not render; older objects are not its own.
     async fn delete_strays(&self, record: &RevisionRecord, rendered: &RenderedRelease) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         let read = || self.context.helm.manifest_of(name, namespace, record.revision);
-        let left = self.outage().read_by_helm(read).await?;
-        let left = left.map_err(|source| self.helm_failed("read what was interrupted", source))?;
+        let left = self.retry().read_by_helm(read).await?;
+        let left = left.map_err(|source| self.helm_failed("read the interrupted revision", source))?;
         let place = |object: &Value| {
             let ObjectRef { kind, name, .. } = ObjectRef::of(object);
             (kind, namespace_of(object, namespace).to_owned(), name)
         };
-        let wanted: BTreeSet<_> = rendered.manifest.iter().map(place).collect();
-        for stray in left.iter().filter(|object| !wanted.contains(&place(object))) {
+        let desired: BTreeSet<_> = rendered.manifest.iter().map(place).collect();
+        for stray in left.iter().filter(|object| !desired.contains(&place(object))) {
             let stray = ObjectRef { namespace: Some(place(stray).1), ..ObjectRef::of(stray) };
-            let gone = self.retry_unreachable(|| self.context.cluster.delete_if_since(&stray, record.created)).await;
-            gone.map_err(|source| StepError::Replacement { object: format!("{} {}", stray.kind, stray.name), source })?;
+            let deleted = self.retry_unreachable(|| self.context.cluster.delete_if_since(&stray, record.created)).await;
+            deleted.map_err(|source| StepError::Replacement {
+                object: format!("{} {}", stray.kind, stray.name),
+                source,
+            })?;
         }
         Ok(())
     }
 
     async fn uninstall(&self, what: &'static str) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
-        self.outage().ready_for_helm().await?;
+        self.retry().ready_for_helm().await?;
         let mutation = Mutation::new(self.context, self.time_left());
         let removed = mutation.watch(self.context.helm.uninstall(name, namespace, mutation.limits())).await;
         removed.map_err(|source| self.ended_by(&mutation, what, source))
     }
 
-    /// Why helm failed: a signal and the lock come before what helm says of its end.
+    /// Why helm failed: a signal or the lock, else helm's own error.
     fn ended_by(&self, mutation: &Mutation<'_>, what: &'static str, source: HelmError) -> StepError {
         match source {
             _ if self.context.cancel.is_cancelled() => StepError::Cancelled,

@@ -1,5 +1,5 @@
-//! Removals: what must go before the release, helm, the wait until all of it has gone, and what no one else clears
-//! away. An install that no longer wants a component and an uninstall take the same steps.
+//! Removal of a release: objects to delete before it, `helm uninstall`, the wait until every object is deleted, and
+//! objects that no controller deletes. An install with a component left out and an uninstall use the same steps.
 
 use std::time::{Duration, Instant as Start};
 
@@ -21,14 +21,14 @@ use crate::helm::HelmError;
 use crate::plan::{Removal, describe, kubelet_left, kubelet_service, operator_users};
 use crate::stack::{CatalogueEntry, MANAGED_BY, TAILWATCH};
 
-/// Pauses between two looks at what is still there.
+/// Pauses between two reads of the remaining objects.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-/// Pause between two tries of helm.
+/// Pause between two calls of helm.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Takes releases away, wave by wave in their order; after a failure or a signal nothing more. With them the namespace
-/// of the stack, where all of it goes.
+/// Removes releases wave by wave, until a failure or a signal. `stack` is the namespace of the stack if all of it is
+/// uninstalled.
 pub(super) async fn run_removals(
     context: &EngineContext,
     (removals, stack): (&[Removal], Option<&str>),
@@ -96,7 +96,7 @@ pub(super) async fn removal_step(
     (step, failure)
 }
 
-/// What a step of a removal works with.
+/// State of one removal step.
 pub(super) struct Removing<'a> {
     pub(super) context: &'a EngineContext,
     component: &'a str,
@@ -107,12 +107,12 @@ pub(super) struct Removing<'a> {
 }
 
 impl Removing<'_> {
-    /// The release with what belongs to it. Each part is looked for afresh, so that an interrupted removal continues.
+    /// Removes the release with its own objects. Each part reads the cluster again: an interrupted removal continues.
     async fn release(&mut self, removal: &Removal, stack: Option<&str>) -> Result<(), StepError> {
-        recheck::release(&self.outage(), &self.context.helm, removal.planned_state()).await?;
+        recheck::release(&self.retry(), &self.context.helm, removal.planned_state()).await?;
         if removal.component == "tailscale-operator" {
-            self.refuse_where_needed(removal, stack.unwrap_or_default()).await?;
-            // Where oauth2-proxy went before without its address, that still waits for the operator.
+            self.fail_if_in_use(removal, stack.unwrap_or_default()).await?;
+            // oauth2-proxy can be removed already while its Ingress still has the operator's finalizer.
             if let Some(stack) = stack {
                 self.ingress(stack).await?;
                 self.show(None);
@@ -124,37 +124,37 @@ impl Removing<'_> {
         let manifest = self.manifest(removal).await?;
         let cluster = &self.context.cluster;
         let pending = || PendingDeletion::of_manifest(cluster, &manifest, &removal.namespace);
-        let pending = self.outage().retry_unreachable(pending).await.map_err(StepError::Look)?;
-        self.go_on()?;
-        // What the Ingress waited for is over.
+        let pending = self.retry().retry_unreachable(pending).await.map_err(StepError::Read)?;
+        self.check_cancelled()?;
+        // The Ingress is deleted.
         self.show(None);
         self.uninstall(removal).await?;
-        self.until_gone(pending).await?;
+        self.until_deleted(pending).await?;
         if removal.component == "kube-prometheus-stack" {
             self.kubelet_service(&manifest).await?;
         }
         Ok(())
     }
 
-    /// helm, again when the API server went away under it.
+    /// `helm uninstall`, repeated when the API server was unreachable.
     async fn uninstall(&self, removal: &Removal) -> Result<(), StepError> {
-        let outage = self.outage();
+        let retry = self.retry();
         loop {
-            outage.ready_for_helm().await?;
-            let mutation = Mutation::new(self.context, outage.time_left());
+            retry.ready_for_helm().await?;
+            let mutation = Mutation::new(self.context, retry.time_left());
             let removed = self.context.helm.uninstall(&removal.component, &removal.namespace, mutation.limits());
             let Err(source) = mutation.watch(removed).await else { return Ok(()) };
-            self.go_on()?;
-            if !(mutation.was_fenced() || source.is_unreachable()) || outage.time_left().is_zero() {
+            self.check_cancelled()?;
+            if !(mutation.was_fenced() || source.is_unreachable()) || retry.time_left().is_zero() {
                 return Err(helm_failed("remove the release", removal, source));
             }
-            outage.attentively(sleep(AGAIN)).await?;
+            retry.interruptible(sleep(AGAIN)).await?;
         }
     }
 
-    /// Without the operator those that it serves would lose their addresses, or hang in its finalizer. What is ours in
-    /// the stack's namespace goes itself.
-    async fn refuse_where_needed(&self, removal: &Removal, stack: &str) -> Result<(), StepError> {
+    /// Without the operator its users lose their addresses, or their finalizer is never removed. The stack's own
+    /// objects are deleted, too, and do not count.
+    async fn fail_if_in_use(&self, removal: &Removal, stack: &str) -> Result<(), StepError> {
         let row = CatalogueEntry {
             name: removal.component.clone(),
             wave: removal.wave,
@@ -165,61 +165,61 @@ impl Removing<'_> {
         };
         let row = std::slice::from_ref(&row);
         let users = || operator_users(&self.context.cluster, stack, row);
-        let users = self.outage().retry_unreachable(users).await.map_err(StepError::Look)?;
+        let users = self.retry().retry_unreachable(users).await.map_err(StepError::Read)?;
         match users.first() {
-            Some(user) => Err(StepError::Needed { users: format!("{}, {} in all", describe(user), users.len()) }),
+            Some(user) => Err(StepError::InUse { users: format!("{}, {} in all", describe(user), users.len()) }),
             None => Ok(()),
         }
     }
 
-    /// The address goes before oauth2-proxy behind it, and while the operator runs that clears its device away.
+    /// The Ingress is deleted before oauth2-proxy, while the operator runs that removes its tailnet device.
     async fn ingress(&mut self, namespace: &str) -> Result<(), StepError> {
         let cluster = &self.context.cluster;
         let list = || cluster.found("networking.k8s.io/v1", "Ingress", Some(namespace));
-        let mut ours = self.outage().retry_unreachable(list).await.map_err(StepError::Look)?;
+        let mut ours = self.retry().retry_unreachable(list).await.map_err(StepError::Read)?;
         ours.retain(|found| found.label(MANAGED_BY) == TAILWATCH);
         self.delete_all(&ours).await
     }
 
-    /// What prometheus-operator keeps for the kubelets outlives it.
+    /// prometheus-operator never deletes its Service for the kubelets.
     async fn kubelet_service(&mut self, manifest: &[Value]) -> Result<(), StepError> {
         let service = kubelet_service(manifest);
         let left = || kubelet_left(&self.context.cluster, &service, &[]);
-        let left = self.outage().retry_unreachable(left).await.map_err(StepError::Look)?;
+        let left = self.retry().retry_unreachable(left).await.map_err(StepError::Read)?;
         match left.keeper {
             Some(_) => Ok(()),
             None => self.delete_all(&left.objects).await,
         }
     }
 
-    /// Of a release that has gone in the meantime there is none.
+    /// Empty for a release that was uninstalled in the meantime.
     async fn manifest(&self, removal: &Removal) -> Result<Vec<Value>, StepError> {
         let (helm, name, namespace) = (&self.context.helm, &removal.component, &removal.namespace);
         let read = async || match helm.manifest(name, namespace).await {
             Ok(manifest) => Ok(manifest),
             Err(error) => match helm.list(namespace).await {
-                Ok(standing) if standing.iter().all(|info| info.name != *name) => Ok(Vec::new()),
+                Ok(listed) if listed.iter().all(|info| info.name != *name) => Ok(Vec::new()),
                 Ok(_) => Err(error),
                 Err(error) => Err(error),
             },
         };
-        let manifest = self.outage().read_by_helm(read).await?;
+        let manifest = self.retry().read_by_helm(read).await?;
         manifest.map_err(|source| helm_failed("read the release", removal, source))
     }
 
-    /// Deletes objects and waits until they are gone.
+    /// Deletes objects and waits until they no longer exist.
     pub(super) async fn delete_all(&mut self, objects: &[Found]) -> Result<(), StepError> {
         for found in objects {
             self.delete(found).await?;
         }
-        self.until_gone(PendingDeletion::of(objects)).await
+        self.until_deleted(PendingDeletion::of(objects)).await
     }
 
-    /// Deletes one object, by its uid; that it is gone already is no error.
+    /// Deletes one object by its UID; an object that no longer exists is no error.
     pub(super) async fn delete(&self, found: &Found) -> Result<(), StepError> {
-        self.go_on()?;
+        self.check_cancelled()?;
         let object = found.reference();
-        let deleted = self.outage().retry_unreachable(|| self.context.cluster.delete(&object, found.uid())).await;
+        let deleted = self.retry().retry_unreachable(|| self.context.cluster.delete(&object, found.uid())).await;
         deleted.map(drop).map_err(|source| self.cannot_delete(&object, source))
     }
 
@@ -228,46 +228,46 @@ impl Removing<'_> {
     }
 
     /// A signal ends the step before its next change.
-    pub(super) fn go_on(&self) -> Result<(), StepError> {
+    pub(super) fn check_cancelled(&self) -> Result<(), StepError> {
         if self.context.cancel.is_cancelled() { Err(StepError::Cancelled) } else { Ok(()) }
     }
 
-    pub(super) fn outage(&self) -> UnreachableRetry<'_> {
+    pub(super) fn retry(&self) -> UnreachableRetry<'_> {
         UnreachableRetry { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline }
     }
 
-    /// Waits until the last of them is gone, and says all the while for what.
-    pub(super) async fn until_gone(&mut self, mut pending: PendingDeletion) -> Result<(), StepError> {
+    /// Waits until none of them exists, and reports the one that it waits for.
+    pub(super) async fn until_deleted(&mut self, mut pending: PendingDeletion) -> Result<(), StepError> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let remaining = self.outage().attentively(pending.remaining(&self.context.cluster)).await?;
-            let remaining = match remaining.unwrap_or_else(|| Err(self.outage().too_late(self.context.wave_timeout))) {
+            let remaining = self.retry().interruptible(pending.remaining(&self.context.cluster)).await?;
+            let remaining = match remaining.unwrap_or_else(|| Err(self.retry().too_late(self.context.wave_timeout))) {
                 Ok(remaining) => remaining,
                 Err(error) if error.is_unreachable() => {
                     let why = "the API server does not answer".to_owned();
                     self.pause(&Reason { why, hint: None }, pause).await?;
                     continue;
                 }
-                Err(error) => return Err(StepError::Look(error)),
+                Err(error) => return Err(StepError::Read(error)),
             };
             let Some(mut reason) = reason(&remaining) else { return Ok(()) };
             if let Some(namespace) = remaining.iter().find(|found| found.kind == "Namespace") {
-                self.outage().attentively(self.add_what_holds(namespace, &mut reason)).await?;
+                self.retry().interruptible(self.add_namespace_conditions(namespace, &mut reason)).await?;
             }
             self.pause(&reason, pause).await?;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// A namespace tells in its conditions what is left in it.
-    async fn add_what_holds(&self, namespace: &Found, reason: &mut Reason) {
+    /// The conditions of a namespace list its remaining objects.
+    async fn add_namespace_conditions(&self, namespace: &Found, reason: &mut Reason) {
         let Ok(Some(object)) = self.context.cluster.get(&namespace.reference()).await else { return };
         let conditions = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-        let mut telling = conditions.filter(|condition| condition["status"] == "True").filter_map(|condition| {
+        let mut messages = conditions.filter(|condition| condition["status"] == "True").filter_map(|condition| {
             let kind = condition["type"].as_str()?;
             kind.ends_with("Remaining").then(|| condition["message"].as_str())?
         });
-        if let Some(message) = telling.next_back() {
+        if let Some(message) = messages.next_back() {
             reason.why = format!("Namespace {}: {message}", namespace.name());
         }
     }
@@ -277,7 +277,7 @@ impl Removing<'_> {
         tokio::select! {
             () = sleep(pause) => Ok(()),
             () = self.context.cancel.cancelled() => Err(StepError::Cancelled),
-            () = sleep_until(self.deadline) => Err(StepError::NotGone {
+            () = sleep_until(self.deadline) => Err(StepError::NotDeleted {
                 why: reason.why.clone(),
                 after: self.context.wave_timeout,
                 hint: reason.hint.clone(),
@@ -285,7 +285,7 @@ impl Removing<'_> {
         }
     }
 
-    /// Tells what is new.
+    /// Sends an event for each change.
     fn show(&mut self, waiting: Option<&str>) {
         let waiting = waiting.map(str::to_owned);
         if self.shown.as_ref() != Some(&waiting) {
@@ -314,8 +314,8 @@ impl Removing<'_> {
     }
 }
 
-/// With what a row knows of helm's words.
+/// With the diagnosis of a known error.
 fn helm_failed(what: &'static str, removal: &Removal, source: HelmError) -> StepError {
-    let known = source.refusal().map(|(row, words)| row.of_release(&removal.component, &removal.namespace, words));
+    let known = source.known_error().map(|(row, words)| row.of_release(&removal.component, &removal.namespace, words));
     StepError::Helm { what, diagnosis: known.map(Box::new), source }
 }

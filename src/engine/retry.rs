@@ -1,4 +1,4 @@
-//! An API server that is away for a while is waited for, as long as the wave has time; a signal ends every wait at once.
+//! Retries while the API server is unreachable, until the wave's timeout; a signal ends every wait at once.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::engine::StepError;
 use crate::helm::HelmError;
 
-/// What a wait with a reason of its own has beyond the deadline to tell it.
-const LAST_WORD: Duration = Duration::from_secs(1);
-/// Pause between two looks at the fence.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// Time beyond the deadline in which a wait returns its own error.
+const GRACE: Duration = Duration::from_secs(1);
+/// Pause between two checks of the write fence.
+const FENCE_POLL: Duration = Duration::from_millis(250);
 
-/// Pauses between tries that end after so long.
+/// Pauses between attempts for this time.
 pub fn pauses(time: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(250))
@@ -24,7 +24,7 @@ pub fn pauses(time: Duration) -> ExponentialBuilder {
         .with_total_delay(Some(time))
 }
 
-/// How long a step may wait for the API server.
+/// Retries of a step until its deadline.
 pub(super) struct UnreachableRetry<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) cancel: &'a CancellationToken,
@@ -36,8 +36,8 @@ impl UnreachableRetry<'_> {
         pauses(self.time_left())
     }
 
-    /// Does something again for as long as nobody answers. A signal and the deadline end a try, too: what it asked for
-    /// may have been done, and is safe to ask for again.
+    /// Repeats a request while the API server is unreachable. A signal and the deadline also end a running request: it
+    /// may have been executed, and must be safe to repeat.
     pub(super) async fn retry_unreachable<T, F>(&self, work: impl Fn() -> F) -> Result<T, ClusterError>
     where
         F: Future<Output = Result<T, ClusterError>>,
@@ -48,21 +48,21 @@ impl UnreachableRetry<'_> {
             biased;
             done = work.retry(self.pauses()).when(again) => done,
             () = self.cancel.cancelled() => Err(ClusterError::Interrupted),
-            () = sleep_until(self.deadline + LAST_WORD) => Err(self.too_late(began.elapsed())),
+            () = sleep_until(self.deadline + GRACE) => Err(self.too_late(began.elapsed())),
         }
     }
 
-    /// The API server did not answer for so long.
+    /// The error that the API server did not answer for this time.
     pub(super) fn too_late(&self, after: Duration) -> ClusterError {
-        self.cluster.silent(after)
+        self.cluster.no_answer(after)
     }
 
-    /// What is left of the wave's time.
+    /// Remaining time of the wave.
     pub(super) fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Reads by helm, again for as long as nobody answers it.
+    /// Reads with helm, repeated while the API server is unreachable.
     pub(super) async fn read_by_helm<T, F>(&self, read: impl Fn() -> F) -> Result<Result<T, HelmError>, StepError>
     where
         F: Future<Output = Result<T, HelmError>>,
@@ -70,24 +70,24 @@ impl UnreachableRetry<'_> {
         let began = Instant::now();
         let again = |error: &HelmError| error.is_unreachable() && !self.time_left().is_zero();
         let reading = read.retry(self.pauses()).when(again);
-        match self.attentively(reading).await? {
+        match self.interruptible(reading).await? {
             Some(read) => Ok(read),
-            None => Err(StepError::Look(self.too_late(began.elapsed()))),
+            None => Err(StepError::Read(self.too_late(began.elapsed()))),
         }
     }
 
-    /// Does something once; a signal ends it, and `None` is the deadline.
-    pub(super) async fn attentively<T>(&self, work: impl Future<Output = T>) -> Result<Option<T>, StepError> {
+    /// Awaits once, until a signal; `None`: the deadline passed.
+    pub(super) async fn interruptible<T>(&self, work: impl Future<Output = T>) -> Result<Option<T>, StepError> {
         tokio::select! {
             biased;
             done = work => Ok(Some(done)),
             () = self.cancel.cancelled() => Err(StepError::Cancelled),
-            () = sleep_until(self.deadline + LAST_WORD) => Ok(None),
+            () = sleep_until(self.deadline + GRACE) => Ok(None),
         }
     }
 
-    /// Before helm changes anything: waits until the lock is renewed, where it was not for too long, and until the API
-    /// server has shown that it is still the one of the beginning.
+    /// Before helm writes: waits until the lease is renewed and the API server has confirmed the identity of the
+    /// cluster.
     pub(super) async fn ready_for_helm(&self) -> Result<(), StepError> {
         while let Some(since) = self.cluster.fence().closed_for() {
             if self.cancel.is_cancelled() {
@@ -97,11 +97,11 @@ impl UnreachableRetry<'_> {
                 return Err(StepError::Unrenewed(ClusterError::Unrenewed { seconds: since.as_secs() }));
             }
             tokio::select! {
-                () = sleep(LOOK_AGAIN) => {}
+                () = sleep(FENCE_POLL) => {}
                 () = self.cancel.cancelled() => {}
             }
         }
         let confirmed = self.retry_unreachable(|| self.cluster.confirm_identity()).await;
-        confirmed.map_err(|source| StepError::Look(source).or_cancelled())
+        confirmed.map_err(|source| StepError::Read(source).or_cancelled())
     }
 }

@@ -1,5 +1,4 @@
-//! The way back: a release whose step failed returns to the revision that was last seen healthy, where that brings
-//! back what was.
+//! Rolls a release back to its last healthy revision after a failed step, if that restores the previous state.
 
 use std::time::Duration;
 
@@ -12,11 +11,10 @@ use crate::engine::step::StepRun;
 use crate::event::{Phase, Rollback};
 use crate::plan::{Work, rollback_key};
 
-/// How long the earlier revision may take to become ready, whatever is left of the wave's time.
+/// Timeout for the earlier revision to become ready, independent of the wave's timeout.
 const READY: Duration = Duration::from_secs(180);
 
-/// Takes the release back after a failure. `None`: there is no way back to speak of, since nothing stood before, helm
-/// had no part in the step, or a signal ended it.
+/// Rolls the release back. `None`: no healthy revision, no helm in the step, or a signal ended it.
 pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     let (step, context) = (run.step, run.context);
     if context.cancel.is_cancelled() || !matches!(step.work, Work::Helm) {
@@ -24,9 +22,9 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     }
     let (name, namespace) = (step.release.component.as_str(), step.release.namespace.as_str());
     let revision = step.last_healthy.as_ref()?.revision;
-    // The wave's time may be over, and the way back has its own.
+    // The wave's time may be over; the rollback has its own.
     run.deadline = run.deadline.max(Instant::now() + READY);
-    let history = run.outage().read_by_helm(|| context.helm.history(name, namespace)).await.ok()?.ok()?;
+    let history = run.retry().read_by_helm(|| context.helm.history(name, namespace)).await.ok()?.ok()?;
     let (newest, _) = history.last()?;
     // helm created no revision: the healthy one is still the newest.
     if *newest == revision || !history.iter().any(|(number, _)| *number == revision) {
@@ -40,7 +38,7 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
         return Some(Rollback::Failed { revision, why: error.to_string() });
     }
     run.deadline = run.deadline.max(Instant::now() + READY);
-    Some(match wait_for_what_was(run).await {
+    Some(match wait_for_revision(run).await {
         Ok(()) => {
             run.note_healthy().await;
             let chart_version = installed_version(run).await.unwrap_or_else(|| "unknown".into());
@@ -64,28 +62,28 @@ async fn rolled_back(
         // A later run recognises this rollback as one of tailwatch, if it never ends.
         let next = (newest + 1).to_string();
         let noted = run.retry_unreachable(|| context.cluster.note(namespace, &key, &next)).await;
-        noted.map_err(|source| StepError::Look(source).or_cancelled())?;
-        run.outage().ready_for_helm().await?;
+        noted.map_err(|source| StepError::Read(source).or_cancelled())?;
+        run.retry().ready_for_helm().await?;
         let mutation = Mutation::new(context, run.time_left());
         let back = mutation.watch(context.helm.rollback((name, namespace), revision, mutation.limits())).await;
         match back {
             Ok(()) => return Ok(()),
             Err(_) if mutation.was_fenced() && !run.time_left().is_zero() => {}
-            Err(error) if run.may_come_back(&error) => {}
+            Err(error) if run.is_retryable(&error) => {}
             Err(_) if context.cancel.is_cancelled() => return Err(StepError::Cancelled),
             Err(error) => return Err(run.helm_failed("roll back the release", error)),
         }
-        let history = run.outage().read_by_helm(|| context.helm.history(name, namespace)).await?;
+        let history = run.retry().read_by_helm(|| context.helm.history(name, namespace)).await?;
         let history = history.map_err(|source| run.helm_failed("read the history of the release", source))?;
         newest = history.last().map_or(newest, |(number, _)| *number);
     }
 }
 
-/// Waits for the objects of the revision that stands again, which are not those that were just waited for.
-async fn wait_for_what_was(run: &mut StepRun<'_>) -> Result<(), StepError> {
+/// Waits for the objects of the restored revision, which differ from those of the failed one.
+async fn wait_for_revision(run: &mut StepRun<'_>) -> Result<(), StepError> {
     let (release, context) = (&run.step.release, run.context);
     let (name, namespace) = (release.component.as_str(), release.namespace.as_str());
-    let manifest = run.outage().read_by_helm(|| context.helm.manifest(name, namespace)).await?;
+    let manifest = run.retry().read_by_helm(|| context.helm.manifest(name, namespace)).await?;
     let manifest = manifest.map_err(|source| run.helm_failed("read the current revision again", source))?;
     let tracked = TrackedRelease::new(name, namespace, &manifest).waiting_for(&release.wait_for);
     run.tracker = run.retry_unreachable(|| run.tracker.instead(tracked.clone())).await.map_err(StepError::Watch)?;
@@ -94,6 +92,6 @@ async fn wait_for_what_was(run: &mut StepRun<'_>) -> Result<(), StepError> {
 
 async fn installed_version(run: &StepRun<'_>) -> Option<String> {
     let release = &run.step.release;
-    let listed = run.outage().read_by_helm(|| run.context.helm.list(&release.namespace)).await.ok()?.ok()?;
+    let listed = run.retry().read_by_helm(|| run.context.helm.list(&release.namespace)).await.ok()?.ok()?;
     listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.chart_version.to_string())
 }

@@ -1,4 +1,4 @@
-//! The waves.
+//! Executes the waves of a plan.
 
 use std::time::Instant;
 
@@ -16,27 +16,27 @@ use crate::engine::{EngineContext, EngineError, StepError};
 use crate::event::{Event, Rollback, StepResult};
 use crate::plan::{Plan, Step, Wave};
 
-/// How a run's steps ended.
+/// Result of a run's steps.
 #[derive(Debug)]
 pub struct RunResult {
-    /// Each step's end, in plan order; steps that never started are `skipped`.
+    /// Result of each step, in plan order; steps that did not start are `skipped`.
     pub steps: Vec<StepResult>,
-    /// Why it did not go through.
+    /// The error, if the run failed.
     pub failure: Option<EngineError>,
 }
 
 impl RunResult {
-    /// A run whose API server's address was led to another cluster says so before anything else; to be asked before the
-    /// lock is let go.
+    /// A switch of the API server's address to another cluster takes precedence over every other error. To be called
+    /// before the lock is released.
     pub async fn note_other_cluster(&mut self, cluster: &Cluster) {
         if let Err(source) = cluster.compare_identity().await {
             self.failure = Some(EngineError::OtherCluster { source });
         }
     }
 
-    /// A run whose lock was lost says so, in its steps or during the verification that follows them, unless a step had
-    /// failed by itself. `lost`: what became of the lock, where it was not ours any more when it was released.
-    pub fn note_lost(&mut self, lost: Option<&str>) {
+    /// Sets the error of a lost lock, unless a step failed for another reason. `lost`: the state of the lock, if this
+    /// run no longer held it at its release.
+    pub fn note_lost_lock(&mut self, lost: Option<&str>) {
         let Some(how) = lost else { return };
         if self.failure.as_ref().is_none_or(EngineError::is_cancelled) {
             self.failure = Some(EngineError::LockLost { how: how.to_owned() });
@@ -58,8 +58,8 @@ pub async fn run(context: &EngineContext, plan: &Plan) -> RunResult {
         }
         if plan.has_changes() && tracker.is_none() {
             let deadline = Deadline::now() + context.wave_timeout;
-            let outage = UnreachableRetry { cluster: &context.cluster, cancel: &context.cancel, deadline };
-            match outage.retry_unreachable(|| context.cluster.track(tracked(plan))).await {
+            let retry = UnreachableRetry { cluster: &context.cluster, cancel: &context.cancel, deadline };
+            match retry.retry_unreachable(|| context.cluster.track(tracked(plan))).await {
                 Ok(started) => tracker = Some(started),
                 Err(source) => {
                     let first = &wave.steps[0];
@@ -75,7 +75,7 @@ pub async fn run(context: &EngineContext, plan: &Plan) -> RunResult {
     result
 }
 
-/// What is watched of a plan's releases.
+/// Objects to watch of a plan's releases.
 pub fn tracked(plan: &Plan) -> Vec<TrackedRelease> {
     let tracked = plan.each_step().map(|step| {
         let release = &step.release;
@@ -135,13 +135,13 @@ async fn run_step(
             let mut run = StepRun { context, plan, step, tracker, timer, deadline };
             let worked = execute(&mut run).await.map_err(StepError::or_cancelled);
             let rollback = match &worked {
-                // What others made of the release meanwhile stays.
+                // Another client changed the release meanwhile: no rollback.
                 Ok(()) | Err(StepError::Changed { .. }) => None,
                 Err(_) => roll_back(&mut run).await,
             };
             (worked, rollback)
         }
-        // Nothing of the plan changes anything: the checks tell whether what stands is well.
+        // The plan changes nothing: the checks verify the installed stack.
         None => (Ok(()), None),
     };
     let outcome = step_result::outcome(&worked, step.action);
@@ -161,16 +161,16 @@ mod tests {
     use crate::exit_code;
 
     #[test]
-    fn a_lost_lock_is_why_a_run_ends_unless_a_step_failed_by_itself() {
+    fn a_lost_lock_is_the_error_unless_a_step_failed_for_another_reason() {
         let failed = || EngineError::Step {
             component: "loki".into(),
             wave: 32,
             rollback: None,
-            source: StepError::Needed { users: "x".into() },
+            source: StepError::InUse { users: "x".into() },
         };
         let code = |failure: Option<EngineError>, lost| {
             let mut result = RunResult { steps: Vec::new(), failure };
-            result.note_lost(lost);
+            result.note_lost_lock(lost);
             result.failure.map(|failure| failure.exit_code())
         };
         let lost = Some("1@elsewhere holds it now");

@@ -1,5 +1,5 @@
-//! One step: objects of ours, CRDs, helm, then the wait for readiness. An API server that is away for a while is
-//! waited for.
+//! One step: own objects, CRDs, helm, then the wait for readiness. Requests are repeated while the API server is
+//! unreachable.
 
 use std::time::Duration;
 
@@ -17,30 +17,30 @@ use crate::helm::{HelmError, Ownership, ReleaseRequest, ReleaseStatus};
 use crate::known_errors::KnownError;
 use crate::plan::{Drifted, Healthy, Plan, RenderedRelease, Replacement, Step, Work};
 
-/// The note on a release that was never seen healthy.
+/// The note on a release without a healthy revision.
 const NEVER: &str = "0";
-/// From here on helm applies server-side, and fields that someone else set are in its way.
+/// From this major on helm applies server-side and reports field conflicts with other managers.
 const SERVER_SIDE: u64 = 4;
 
-/// What one step works with.
+/// State of one step.
 pub(super) struct StepRun<'a> {
     pub(super) context: &'a EngineContext,
     pub(super) plan: &'a Plan,
     pub(super) step: &'a Step,
     pub(super) tracker: Tracker,
     pub(super) timer: SlowStepTimer,
-    /// When the wave's time is over.
+    /// End of the wave's timeout.
     pub(super) deadline: Instant,
 }
 
-/// Brings the release to what the plan says, waits until it is ready and notes that it was.
+/// Applies the planned state, waits until the release is ready and notes the healthy revision.
 pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
     match (&run.step.work, &run.step.rendered) {
         (Work::Helm, Some(rendered)) => {
             run.phase(Phase::Applying);
-            recheck::release(&run.outage(), &run.context.helm, run.step.planned_state()).await?;
+            recheck::release(&run.retry(), &run.context.helm, run.step.planned_state()).await?;
             if run.step.action == ActionKind::Install && run.step.last_healthy.is_some() {
-                // It speaks of a release that is gone, whose revisions are counted again.
+                // The note is of an uninstalled release; the revisions of the new one start again at 1.
                 run.note(NEVER).await;
             }
             run.apply_objects().await?;
@@ -50,15 +50,15 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
             }
             run.phase(Phase::Helm);
             if run.context.helm.version().major >= SERVER_SIDE {
-                run.put_back(&run.step.conflicting_drift).await?;
+                run.repair(&run.step.conflicting_drift).await?;
             }
-            run.make_way().await?;
+            run.delete_replaced().await?;
             run.release(rendered).await?;
         }
         (Work::Objects { release }, _) => {
             run.phase(Phase::Applying);
             run.apply_objects().await?;
-            run.put_back(release).await?;
+            run.repair(release).await?;
         }
         _ => {}
     }
@@ -87,52 +87,52 @@ impl StepRun<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    pub(super) fn outage(&self) -> UnreachableRetry<'_> {
+    pub(super) fn retry(&self) -> UnreachableRetry<'_> {
         UnreachableRetry { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline }
     }
 
-    /// Does something again for as long as nobody answers.
+    /// Repeats a request while the API server is unreachable.
     pub(super) async fn retry_unreachable<T, F>(&self, work: impl Fn() -> F) -> Result<T, ClusterError>
     where
         F: Future<Output = Result<T, ClusterError>>,
     {
-        self.outage().retry_unreachable(work).await
+        self.retry().retry_unreachable(work).await
     }
 
-    /// In order, since the namespace comes before what lives in it.
+    /// In order: the namespace before its objects.
     async fn apply_objects(&self) -> Result<(), StepError> {
         let adopted = self.plan.adopted();
         for object in &self.step.release.objects {
             let applied = self.retry_unreachable(|| self.context.cluster.apply(object, &adopted)).await;
             applied.map_err(|source| StepError::Object {
                 object: words(&object.manifest),
-                diagnosis: self.rejected(source.refusal()),
+                diagnosis: self.known_error(source.known_error()),
                 source,
             })?;
         }
         Ok(())
     }
 
-    async fn put_back(&self, objects: &[Drifted]) -> Result<(), StepError> {
+    async fn repair(&self, objects: &[Drifted]) -> Result<(), StepError> {
         let release = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         for object in objects {
-            let applied = self.retry_unreachable(|| self.context.cluster.put_back(&object.desired, release)).await;
+            let applied = self.retry_unreachable(|| self.context.cluster.repair(&object.desired, release)).await;
             applied.map_err(|source| StepError::Object {
                 object: words(&object.desired),
-                diagnosis: self.rejected(source.refusal()),
+                diagnosis: self.known_error(source.known_error()),
                 source,
             })?;
         }
         Ok(())
     }
 
-    /// What helm cannot change is taken away, so that helm makes it again, and volumes are asked to grow.
-    async fn make_way(&self) -> Result<(), StepError> {
+    /// Deletes objects with a changed immutable field, which helm then re-creates, and expands claims.
+    async fn delete_replaced(&self) -> Result<(), StepError> {
         let cluster = &self.context.cluster;
         for replacements in &self.step.replacements {
             let (object, uid, done) = match replacements {
                 Replacement::Orphan(object) | Replacement::Cascade(object) => {
-                    // An object that was created since the plan is not the one that was to go.
+                    // An object that was created after the plan is not deleted.
                     let Some(uid) = self.step.uids.get(object) else { continue };
                     let deleted = match replacements {
                         Replacement::Orphan(_) => {
@@ -143,18 +143,18 @@ impl StepRun<'_> {
                     (object, uid, deleted.map(drop))
                 }
                 Replacement::ExpandClaim { namespace, name, size } => {
-                    let grown = self.retry_unreachable(|| cluster.grow_claim(namespace, name, size)).await;
-                    let object = format!("the larger PersistentVolumeClaim {name}");
+                    let grown = self.retry_unreachable(|| cluster.expand_claim(namespace, name, size)).await;
+                    let object = format!("PersistentVolumeClaim {name} with the larger size");
                     grown.map_err(|source| StepError::Replacement { object, source })?;
                     continue;
                 }
             };
-            let gone = match done {
-                Ok(()) => self.retry_unreachable(|| cluster.until_gone(object, uid, self.time_left())).await,
+            let deleted = match done {
+                Ok(()) => self.retry_unreachable(|| cluster.until_deleted(object, uid, self.time_left())).await,
                 failed => failed,
             };
             let object = format!("a new {} {}", object.kind, object.name);
-            gone.map_err(|source| StepError::Replacement { object, source })?;
+            deleted.map_err(|source| StepError::Replacement { object, source })?;
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl StepRun<'_> {
         let release = &self.step.release;
         let name = release.component.as_str();
         let list = || self.context.helm.list(&release.namespace);
-        let Ok(Ok(listed)) = self.outage().read_by_helm(list).await else { return };
+        let Ok(Ok(listed)) = self.retry().read_by_helm(list).await else { return };
         if let Some(info) = listed.iter().find(|info| info.name == name) {
             self.note(&Healthy::write(info.revision, &info.chart_version)).await;
         }
@@ -182,25 +182,25 @@ impl StepRun<'_> {
         }
         let applied =
             self.retry_unreachable(|| self.context.cluster.apply_crds(&rendered.crds, self.time_left())).await;
-        let failed = |source: ClusterError| StepError::Crds { diagnosis: self.rejected(source.refusal()), source };
+        let failed = |source: ClusterError| StepError::Crds { diagnosis: self.known_error(source.known_error()), source };
         applied.map(drop).map_err(failed)
     }
 
-    /// helm, again when the API server went away under it: what it left is looked at afresh each time.
+    /// Runs helm, repeated when the API server was unreachable; reads the status of the release before each attempt.
     async fn release(&mut self, rendered: &RenderedRelease) -> Result<(), StepError> {
-        let mut standing = self.step.from.as_ref().map(|standing| standing.status);
+        let mut status = self.step.from.as_ref().map(|from| from.status);
         loop {
-            let tried = match self.settle(standing, rendered).await {
+            let tried = match self.clear_pending(status, rendered).await {
                 Ok(()) => self.helm(rendered).await,
                 Err(error) => Err(error),
             };
             match tried {
-                Err(StepError::Helm { source, .. }) if self.may_come_back(&source) => {
-                    standing = self.standing_again().await?;
+                Err(StepError::Helm { source, .. }) if self.is_retryable(&source) => {
+                    status = self.current_status().await?;
                 }
                 Err(StepError::Unrenewed(_)) if !self.time_left().is_zero() => {
-                    self.outage().ready_for_helm().await?;
-                    standing = self.standing_again().await?;
+                    self.retry().ready_for_helm().await?;
+                    status = self.current_status().await?;
                 }
                 ended => return ended,
             }
@@ -208,21 +208,21 @@ impl StepRun<'_> {
     }
 
     /// Whether helm failed since the API server was unreachable, and there is time for another try.
-    pub(super) fn may_come_back(&self, error: &HelmError) -> bool {
+    pub(super) fn is_retryable(&self, error: &HelmError) -> bool {
         error.is_unreachable() && !self.time_left().is_zero() && !self.context.cancel.is_cancelled()
     }
 
-    /// How the release stands, as soon as somebody answers.
-    async fn standing_again(&self) -> Result<Option<ReleaseStatus>, StepError> {
+    /// Status of the release, once the API server answers.
+    async fn current_status(&self) -> Result<Option<ReleaseStatus>, StepError> {
         let release = &self.step.release;
         let list = || self.context.helm.list(&release.namespace);
-        let listed = self.outage().read_by_helm(list).await?;
+        let listed = self.retry().read_by_helm(list).await?;
         let listed = listed.map_err(|source| self.helm_failed("list the releases", source))?;
         Ok(listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.status))
     }
 
-    /// What a refusal means; `None` when no row knows its words.
-    fn rejected(&self, known: Option<(&'static KnownError, &str)>) -> Option<Box<Diagnosis>> {
+    /// The diagnosis of a known error.
+    fn known_error(&self, known: Option<(&'static KnownError, &str)>) -> Option<Box<Diagnosis>> {
         let release = &self.step.release;
         let reported =
             |(row, words): (&KnownError, &str)| row.of_release(release.component.as_str(), &release.namespace, words);
@@ -230,20 +230,20 @@ impl StepRun<'_> {
     }
 
     pub(super) fn helm_failed(&self, what: &'static str, source: HelmError) -> StepError {
-        StepError::Helm { what, diagnosis: self.rejected(source.refusal()), source }
+        StepError::Helm { what, diagnosis: self.known_error(source.known_error()), source }
     }
 
-    /// helm applies while the watches already show what comes up. A hook that blocked would keep helm until its
-    /// time is over, so helm is ended then.
+    /// Runs helm and reports the readiness that the watches show meanwhile. helm would wait for a failed hook until its
+    /// timeout, so it is ended.
     async fn helm(&mut self, rendered: &RenderedRelease) -> Result<(), StepError> {
         let context = self.context;
         let mut request = ReleaseRequest::new(&self.step.release, &rendered.chart);
         let agreed = self.plan.taken_by(self.step.release.component.as_str());
         if !agreed.is_empty() {
             request.ownership = Ownership::Take;
-            recheck::takeovers(&self.outage(), (&context.cluster, self.step), &agreed).await?;
+            recheck::takeovers(&self.retry(), (&context.cluster, self.step), &agreed).await?;
         }
-        self.outage().ready_for_helm().await?;
+        self.retry().ready_for_helm().await?;
         let mutation = Mutation::new(context, self.time_left());
         let apply = mutation.watch(context.helm.upgrade_install(&request, mutation.limits()));
         tokio::pin!(apply);
@@ -251,8 +251,8 @@ impl StepRun<'_> {
         let applied = loop {
             tokio::select! {
                 applied = &mut apply => break applied,
-                () = self.timer.next_look(&mut self.tracker) => {
-                    let readiness = self.look(Phase::Helm);
+                () = self.timer.next_evaluation(&mut self.tracker) => {
+                    let readiness = self.evaluate(Phase::Helm);
                     hook = readiness.hook.filter(|cause| cause.is_final()).or(hook);
                     if hook.is_some() {
                         mutation.limits().cancel.cancel();

@@ -1,4 +1,4 @@
-//! The end of a step, told once: to whoever listens and to the journal.
+//! Reports the end of a step once, as an event and to the journal.
 
 use crate::engine::{EngineContext, StepError};
 use crate::event::{ActionKind, Event, Rollback, StepOutcome, StepResult};
@@ -16,18 +16,18 @@ pub(super) fn outcome(worked: &Result<(), StepError>, action: ActionKind) -> Ste
     }
 }
 
-/// How a step ended.
+/// The end of a step.
 pub(super) struct FinishedStep {
     pub(super) component: String,
     pub(super) wave: u8,
     pub(super) outcome: StepOutcome,
     pub(super) seconds: f64,
-    /// What became of the release after a failure, where an earlier revision stood.
+    /// Result of the rollback after a failure, if an earlier revision existed.
     pub(super) rollback: Option<Rollback>,
 }
 
 impl FinishedStep {
-    /// One that was not started.
+    /// A step that was not started.
     pub(super) fn skipped(component: &str, wave: u8) -> FinishedStep {
         FinishedStep {
             component: component.to_owned(),
@@ -38,7 +38,7 @@ impl FinishedStep {
         }
     }
 
-    /// Tells it, with what failed; that it was cancelled is reported by the outcome alone.
+    /// Sends the event with the error; of a cancelled step only the outcome.
     pub(super) fn emit(self, context: &EngineContext, error: Option<&StepError>) -> StepResult {
         let FinishedStep { component, wave, outcome, seconds, rollback } = self;
         let error = error.filter(|error| !matches!(error, StepError::Cancelled));

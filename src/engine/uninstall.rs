@@ -1,4 +1,4 @@
-//! The whole of an uninstall: the releases, then what is ours beside them, the lock last.
+//! Executes an uninstall: the releases, then the own objects, the lease last.
 
 use std::time::Instant as Start;
 
@@ -13,18 +13,18 @@ use crate::engine::{EngineContext, EngineError, StepError};
 use crate::event::Event;
 use crate::plan::{NamespaceOutcome, OWN_OBJECTS, OWN_WAVE, OwnedObjects, Uninstall, owned_objects};
 
-/// Executes an uninstall under its lock. The caller has sent `run-started` and sends `run-finished`. The lock is let go
-/// in any case, and goes itself when all went well.
+/// Executes an uninstall with its lock held. The caller has sent `run-started` and sends `run-finished`. A successful
+/// uninstall deletes the lease, a failed one releases it.
 pub async fn uninstall(context: &EngineContext, plan: &Uninstall, mut lease: Option<Lease>) -> RunResult {
     let mut result = RunResult { steps: Vec::new(), failure: None };
-    let place = Some(plan.scope.namespace.as_str());
-    run_removals(context, (&plan.removals, place), &mut result).await;
+    let stack = Some(plan.scope.namespace.as_str());
+    run_removals(context, (&plan.removals, stack), &mut result).await;
     if plan.owned_objects.has_work() {
         run_own_step(context, plan, &mut lease, &mut result).await;
     }
     result.note_other_cluster(&context.cluster).await;
     if let Some(lease) = lease {
-        result.note_lost(lease.release().await.as_deref());
+        result.note_lost_lock(lease.release().await.as_deref());
     }
     result
 }
@@ -39,7 +39,7 @@ async fn run_own_step(context: &EngineContext, plan: &Uninstall, lease: &mut Opt
     }
     let started = Start::now();
     context.events.send(Event::WaveStarted { wave: OWN_WAVE });
-    let work = async |run: &mut Removing<'_>| clear(run, plan, lease).await;
+    let work = async |run: &mut Removing<'_>| delete_own_objects(run, plan, lease).await;
     let (step, failure) = removal_step(context, (OWN_OBJECTS, OWN_WAVE), work).await;
     result.steps.push(step);
     if failure.is_none() {
@@ -48,33 +48,37 @@ async fn run_own_step(context: &EngineContext, plan: &Uninstall, lease: &mut Opt
     result.failure = failure;
 }
 
-/// Deletes what is found now: an interrupted run may have deleted some of the plan. Claims and Secrets that the plan did
-/// not show are retained.
-async fn clear(run: &mut Removing<'_>, plan: &Uninstall, lease: &mut Option<Lease>) -> Result<(), StepError> {
-    let OwnedObjects { mut deletions, .. } = look(run, plan).await?;
+/// Deletes the objects that exist now: an interrupted run may have deleted some of the plan. Claims and Secrets that
+/// the plan did not show are retained.
+async fn delete_own_objects(
+    run: &mut Removing<'_>,
+    plan: &Uninstall,
+    lease: &mut Option<Lease>,
+) -> Result<(), StepError> {
+    let OwnedObjects { mut deletions, .. } = read(run, plan).await?;
     deletions.retain(|found| found.kind != "Lease");
     let volumes = volumes_of(run, &deletions).await?;
     run.delete_all(&deletions).await?;
-    run.until_gone(PendingDeletion::of(&volumes)).await?;
-    // Whatever somebody put into a namespace meanwhile keeps it.
-    for end in look(run, plan).await?.namespaces {
+    run.until_deleted(PendingDeletion::of(&volumes)).await?;
+    // An object that another client created in a namespace meanwhile retains it.
+    for end in read(run, plan).await?.namespaces {
         match end {
             NamespaceOutcome::Delete(namespace) => {
                 if namespace.name == plan.scope.namespace {
-                    give_up(run, lease).await?;
+                    delete_lease(run, lease).await?;
                 }
                 delete_namespace(run, &namespace).await?;
             }
             NamespaceOutcome::RemoveLabels(namespace) => {
-                run.go_on()?;
+                run.check_cancelled()?;
                 let cluster = &run.context.cluster;
-                let withdraw = async || {
-                    cluster.withdraw(&namespace).await?;
-                    // The record goes with the answers that it is of.
-                    if plan.scope.options.data { cluster.forget_answers(&namespace.name).await } else { Ok(()) }
+                let remove_labels = async || {
+                    cluster.remove_labels(&namespace).await?;
+                    // The record is removed with the saved answers.
+                    if plan.scope.options.data { cluster.remove_answers_record(&namespace.name).await } else { Ok(()) }
                 };
-                let withdrawn = run.outage().retry_unreachable(withdraw).await;
-                withdrawn.map_err(|source| StepError::Object {
+                let removed = run.retry().retry_unreachable(remove_labels).await;
+                removed.map_err(|source| StepError::Object {
                     object: format!("Namespace {} without our labels", namespace.name),
                     diagnosis: None,
                     source,
@@ -82,35 +86,35 @@ async fn clear(run: &mut Removing<'_>, plan: &Uninstall, lease: &mut Option<Leas
             }
         }
     }
-    give_up(run, lease).await
+    delete_lease(run, lease).await
 }
 
-async fn look(run: &Removing<'_>, plan: &Uninstall) -> Result<OwnedObjects, StepError> {
-    let judged = || owned_objects(&run.context.cluster, &plan.scope);
-    run.outage().retry_unreachable(judged).await.map_err(StepError::Look)
+async fn read(run: &Removing<'_>, plan: &Uninstall) -> Result<OwnedObjects, StepError> {
+    let read = || owned_objects(&run.context.cluster, &plan.scope);
+    run.retry().retry_unreachable(read).await.map_err(StepError::Read)
 }
 
-/// The lock goes with what it guards.
-async fn give_up(run: &Removing<'_>, lease: &mut Option<Lease>) -> Result<(), StepError> {
+/// Deletes the lease.
+async fn delete_lease(run: &Removing<'_>, lease: &mut Option<Lease>) -> Result<(), StepError> {
     let Some(lease) = lease.take() else { return Ok(()) };
-    let deleted = run.outage().attentively(lease.delete()).await?;
-    let deleted = deleted.unwrap_or_else(|| Err(run.outage().too_late(run.context.wave_timeout)));
+    let deleted = run.retry().interruptible(lease.delete()).await?;
+    let deleted = deleted.unwrap_or_else(|| Err(run.retry().too_late(run.context.wave_timeout)));
     deleted.map_err(|source| StepError::Delete { object: "the lock".into(), source })
 }
 
 async fn delete_namespace(run: &mut Removing<'_>, namespace: &ObjectRef) -> Result<(), StepError> {
     let read = async || {
-        let standing = run.context.cluster.get(namespace).await?;
-        Ok::<_, ClusterError>(standing.as_ref().map(Found::of))
+        let live = run.context.cluster.get(namespace).await?;
+        Ok::<_, ClusterError>(live.as_ref().map(Found::of))
     };
-    let standing = run.outage().retry_unreachable(read).await.map_err(StepError::Look)?;
-    run.delete_all(standing.as_slice()).await
+    let live = run.retry().retry_unreachable(read).await.map_err(StepError::Read)?;
+    run.delete_all(live.as_slice()).await
 }
 
-/// Volumes that their provisioner deletes after their claims; the others stay with the data.
-async fn volumes_of(run: &Removing<'_>, going: &[Found]) -> Result<Vec<Found>, StepError> {
+/// Volumes with reclaim policy `Delete`: the provisioner deletes them after their claims.
+async fn volumes_of(run: &Removing<'_>, deletions: &[Found]) -> Result<Vec<Found>, StepError> {
     let mut volumes = Vec::new();
-    for claim in going.iter().filter(|found| found.kind == "PersistentVolumeClaim") {
+    for claim in deletions.iter().filter(|found| found.kind == "PersistentVolumeClaim") {
         let read = async || {
             let claim = run.context.cluster.get(&claim.reference()).await?.unwrap_or_default();
             let Some(name) = claim.pointer("/spec/volumeName").and_then(Value::as_str) else { return Ok(None) };
@@ -122,7 +126,7 @@ async fn volumes_of(run: &Removing<'_>, going: &[Found]) -> Result<Vec<Found>, S
             };
             run.context.cluster.get(&volume).await
         };
-        let volume = run.outage().retry_unreachable(read).await.map_err(StepError::Look)?.unwrap_or_default();
+        let volume = run.retry().retry_unreachable(read).await.map_err(StepError::Read)?.unwrap_or_default();
         if volume.pointer("/spec/persistentVolumeReclaimPolicy") == Some(&"Delete".into()) {
             volumes.push(Found::of(&volume));
         }

@@ -1,5 +1,5 @@
-//! The wait of a step: looks at the release whenever something changes, tells what it sees, and knows when it has
-//! waited for longer than usual.
+//! Waits until a release is ready: evaluates it after each change, sends progress events, and reports a wait that is
+//! longer than usual.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,37 +11,37 @@ use crate::engine::StepError;
 use crate::engine::step::StepRun;
 use crate::event::{Diagnosis, Event, Phase};
 
-/// How long a cause may last before it is judged again without any change: some count by lasting.
+/// Interval of evaluations without a change: some causes count only after a time.
 const REEVALUATE: Duration = Duration::from_secs(2);
-/// Changes that come faster are looked at together.
+/// Faster changes are evaluated together.
 const DEBOUNCE: Duration = Duration::from_millis(150);
-/// Where no earlier run tells what is usual.
+/// Usual seconds without an earlier run.
 const USUAL: u64 = 60;
-/// Nothing changed for this long: a watch may have died without a word, so the workloads are read afresh.
+/// Without a change for this long the workloads are listed again: a watch may have ended without an error.
 const RELIST_AFTER: Duration = Duration::from_secs(60);
-/// What a failed hook leaves in the API arrives this much after helm has ended, at the latest.
+/// Latest arrival of a failed hook's events after helm has ended.
 const HOOK_GRACE: Duration = Duration::from_millis(700);
 
-/// What a step has shown and told so far.
+/// Progress that a step has already reported.
 pub(super) struct SlowStepTimer {
     started: Instant,
     usual_seconds: Option<u64>,
-    last_look: Instant,
+    last_evaluation: Instant,
     shown: Option<(Phase, ReleaseReadiness)>,
     reported: BTreeSet<String>,
 }
 
 impl SlowStepTimer {
-    /// A step begins now.
+    /// Starts now.
     pub(super) fn new(usual_seconds: Option<u64>) -> SlowStepTimer {
         let now = Instant::now();
-        SlowStepTimer { started: now, usual_seconds, last_look: now, shown: None, reported: BTreeSet::new() }
+        SlowStepTimer { started: now, usual_seconds, last_evaluation: now, shown: None, reported: BTreeSet::new() }
     }
 
-    /// Resolves when it is worth looking again.
-    pub(super) async fn next_look(&self, tracker: &mut Tracker) {
+    /// Resolves when the next evaluation is due.
+    pub(super) async fn next_evaluation(&self, tracker: &mut Tracker) {
         tokio::select! {
-            () = tracker.changed() => sleep_until(self.last_look + DEBOUNCE).await,
+            () = tracker.changed() => sleep_until(self.last_evaluation + DEBOUNCE).await,
             () = sleep(REEVALUATE) => {}
         }
     }
@@ -57,17 +57,17 @@ impl SlowStepTimer {
         self.started.elapsed() > Duration::from_secs(usual)
     }
 
-    /// Whether this is told for the first time.
+    /// Whether this is reported for the first time.
     fn first_time(&mut self, what: &str) -> bool {
         self.reported.insert(what.to_owned())
     }
 }
 
 impl StepRun<'_> {
-    /// Judges the release and tells what is new.
-    pub(super) fn look(&mut self, phase: Phase) -> ReleaseReadiness {
+    /// Evaluates the release and sends an event for each change.
+    pub(super) fn evaluate(&mut self, phase: Phase) -> ReleaseReadiness {
         let readiness = self.tracker.readiness(self.step.release.component.as_str());
-        self.timer.last_look = Instant::now();
+        self.timer.last_evaluation = Instant::now();
         let seen = (phase, readiness.clone());
         if self.timer.shown.as_ref() != Some(&seen) {
             self.timer.shown = Some(seen);
@@ -85,7 +85,7 @@ impl StepRun<'_> {
         readiness
     }
 
-    /// Once for each cause that counts, and once for a step that takes longer than usual.
+    /// Sends one event for each cause that counts, and one for a step that takes longer than usual.
     fn emit_delay(&mut self, readiness: &ReleaseReadiness) {
         let Some(waiting) = readiness.waiting.clone().filter(|_| readiness.ready < readiness.desired) else { return };
         let counted = readiness.cause.as_ref().filter(|cause| cause.counts);
@@ -109,7 +109,7 @@ impl StepRun<'_> {
         }
     }
 
-    /// helm deletes a failed hook at once; the watches bring it a moment later.
+    /// The failure of a hook: helm deletes it at once, the watches receive it a moment later.
     pub(super) async fn late_hook(&mut self) -> Option<Cause> {
         let tracker = &mut self.tracker;
         let component = self.step.release.component.as_str();
@@ -131,7 +131,7 @@ impl StepRun<'_> {
         let mut quiet_since = Instant::now();
         let mut shown = None;
         loop {
-            let readiness = self.look(Phase::Waiting);
+            let readiness = self.evaluate(Phase::Waiting);
             match readiness.verdict() {
                 Readiness::Ready => return Ok(()),
                 Readiness::Failed { diagnosis } => {
@@ -146,7 +146,7 @@ impl StepRun<'_> {
                 quiet_since = Instant::now();
             }
             tokio::select! {
-                () = self.timer.next_look(&mut self.tracker) => {}
+                () = self.timer.next_evaluation(&mut self.tracker) => {}
                 () = self.context.cancel.cancelled() => return Err(StepError::Cancelled),
                 () = sleep_until(self.deadline) => return Err(self.too_late(&readiness)),
             }
@@ -161,7 +161,7 @@ impl StepRun<'_> {
     fn too_late(&self, readiness: &ReleaseReadiness) -> StepError {
         let diagnosis: Option<&Diagnosis> = readiness.cause.as_ref().map(|cause| &cause.diagnosis);
         StepError::Timeout {
-            why: readiness.waiting.clone().unwrap_or_else(|| "nothing said why".into()),
+            why: readiness.waiting.clone().unwrap_or_else(|| "no reason reported".into()),
             after: self.context.wave_timeout,
             diagnosis: diagnosis.cloned().map(Box::new),
         }

@@ -274,7 +274,7 @@ impl HelmError {
     }
 
     /// The row of a known error, and helm's stderr.
-    pub fn refusal(&self) -> Option<(&'static KnownError, &str)> {
+    pub fn known_error(&self) -> Option<(&'static KnownError, &str)> {
         match self {
             HelmError::Known { row, stderr } => Some((row, stderr)),
             _ => None,
@@ -291,7 +291,7 @@ impl HelmError {
 
     /// The API server did not answer helm; a retry may succeed.
     pub fn is_unreachable(&self) -> bool {
-        let known = self.refusal().is_some_and(|(row, _)| row.id == "cluster-unreachable");
+        let known = self.known_error().is_some_and(|(row, _)| row.id == "cluster-unreachable");
         known || matches!(self, HelmError::Silent { .. })
     }
 

@@ -155,7 +155,7 @@ fn a_way_that_leads_only_forward_is_not_gone_back() {
     let rollback = &of_kind(&events, "step-finished")[0]["rollback"];
     assert_eq!(rollback["outcome"], "unsafe", "{rollback:#}");
     let reported = unwrapped(&failed.stderr);
-    assert!(reported.contains("was not rolled back, since its CRDs were upgraded"), "{reported}");
+    assert!(reported.contains("was not rolled back: its CRDs were upgraded"), "{reported}");
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn a_wave_that_does_not_come_up_ends_with_the_reason() {
     let waits = |event: &serde_json::Value| event["event"] == "step-progress" && event["component"] == "loki";
     let (code, said) = robbed(&sandbox, install_until(&sandbox, waits));
     assert_eq!(code, Some(7), "{said}");
-    assert!(said.contains("the lock was lost in the middle of the run: 1@elsewhere holds it now"), "{said}");
+    assert!(said.contains("the lock was lost during the run: 1@elsewhere holds it now"), "{said}");
     sandbox.fault("image-pull", "off");
     converges(&sandbox);
 }

@@ -220,7 +220,7 @@ fn a_switched_tunnel_is_the_reason_that_each_command_ends_with_and_stops_helm() 
             let said = said.ended_with(code);
             let words = said.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(words.contains(REASON), "{arguments:?}, {standing:?}: {words}");
-            assert!(changes.is_empty() || words.contains("a helm that was at work"), "{arguments:?}: {words}");
+            assert!(changes.is_empty() || words.contains("a helm that was running"), "{arguments:?}: {words}");
             let helm = std::fs::read_to_string(gate.file("changing")).ok();
             assert_eq!(helm.is_some(), !changes.is_empty(), "{arguments:?}, {standing:?}");
             let is_running = helm.is_some_and(|pid| Path::new("/proc").join(pid.trim()).exists());

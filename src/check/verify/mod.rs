@@ -87,11 +87,11 @@ pub async fn run(context: &StackContext, events: &Events, cancel: &CancellationT
         }
     };
     // Deleting would wait again for an API server that does not answer.
-    let may_be_silent = checks.is_none() || context.cluster.silent_since().is_some();
+    let may_be_silent = checks.is_none() || context.cluster.unresponsive_since().is_some();
     let is_silent = may_be_silent && !context.cluster.answers_within(ANSWER).await;
     let cleared = async {
         if is_silent {
-            return Err(context.cluster.silent(ANSWER));
+            return Err(context.cluster.no_answer(ANSWER));
         }
         context.probes.clear(&context.cluster, context.namespace()).await
     };

@@ -116,7 +116,7 @@ impl Tracker {
         readiness.hook = causes.iter().find(|cause| release.is_of_hook(&cause.diagnosis.place)).cloned();
         readiness.cause = causes.into_iter().next();
         let silent =
-            self.watched.store.unreachable_since().into_iter().chain(self.watched.cluster.silent_since()).min();
+            self.watched.store.unreachable_since().into_iter().chain(self.watched.cluster.unresponsive_since()).min();
         if let Some(since) = silent.filter(|since| now.as_second() - since.as_second() >= UNREACHABLE_AFTER) {
             readiness.cause = Some(diagnose::no_answer(release, since));
         }

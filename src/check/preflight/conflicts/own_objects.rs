@@ -91,7 +91,7 @@ fn other_labels(found: &Found, wanted: &Value) -> Option<Obstacle> {
 }
 
 fn obstacle(found: &Found, live: &Value, wanted: &Value) -> Option<Obstacle> {
-    if found.is_leaving() {
+    if found.is_terminating() {
         let hint = "wait until it is gone, then run the same command again";
         return Some(Obstacle { why: "it is being deleted".into(), hint });
     }

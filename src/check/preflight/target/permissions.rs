@@ -144,7 +144,7 @@ fn add_removal(needed: &mut BTreeSet<Right>, removed: &PlannedRemoval<'_>, kinds
     for resource in owned.filter_map(|kind| kinds.get(&kind)) {
         add(needed, resource, Some(removed.namespace), &["list"]);
     }
-    for object in removed.objects.iter().filter(|object| !Found::of(object).is_kept()) {
+    for object in removed.objects.iter().filter(|object| !Found::of(object).has_keep_policy()) {
         let Some(resource) = kinds.get(&kind_of(object)) else { continue };
         let place = resource.is_namespaced.then(|| namespace_of(object, removed.namespace));
         add(needed, resource, place, OF_REMOVALS);
