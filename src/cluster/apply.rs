@@ -1,4 +1,4 @@
-//! Server-side apply of charts' objects and CRDs, and deletion.
+//! Server-side apply of chart objects and CRDs, and deletion.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,17 +12,17 @@ use tokio::time::Instant;
 use crate::cluster::views::CustomResourceDefinition;
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
 
-/// The uid of a live object's JSON.
+/// The UID of a live object.
 pub fn uid_of(live: &Value) -> Option<&str> {
     live.pointer("/metadata/uid").and_then(Value::as_str)
 }
 
 /// Annotation of the Prometheus operator's CRDs (prometheus-operator, `make generate-crds`).
 pub const OPERATOR_VERSION: &str = "operator.prometheus.io/version";
-/// CRDs applied side by side.
+/// CRDs that are applied in parallel.
 const CRDS_AT_ONCE: usize = 4;
 
-/// Who applies an object, and whether it takes fields that others hold.
+/// Field manager of an apply, and whether it forces conflicts.
 #[derive(Clone, Copy)]
 pub(super) struct ApplyMode<'a> {
     manager: &'a str,
@@ -30,25 +30,25 @@ pub(super) struct ApplyMode<'a> {
 }
 
 impl<'a> ApplyMode<'a> {
-    /// Takes fields from whoever holds them.
+    /// Takes the ownership of conflicting fields.
     pub(super) fn force(manager: &'a str) -> ApplyMode<'a> {
         ApplyMode { manager, force: true }
     }
 
-    /// A field that someone else holds with another value is an error.
+    /// A field of another manager with another value is an error.
     pub(super) fn fail_on_conflict(manager: &'a str) -> ApplyMode<'a> {
         ApplyMode { manager, force: false }
     }
 }
 
 impl Cluster {
-    /// Takes every field of ours off an object that stays; what others set stays too.
+    /// Removes tailwatch's fields from a retained object; fields of others stay.
     pub async fn remove_labels(&self, object: &ObjectRef) -> Result<(), ClusterError> {
         let bare = json!({"apiVersion": object.api_version, "kind": object.kind, "metadata": {"name": object.name}});
         self.apply_value(&bare, ApplyMode::fail_on_conflict(FIELD_MANAGER)).await
     }
 
-    /// Puts an object of a release back as its manifest has it, in helm's name, so that helm finds its own.
+    /// Applies an object of a release as in its manifest, with helm's field manager.
     pub async fn repair(&self, object: &Value, release: (&str, &str)) -> Result<(), ClusterError> {
         let (name, namespace) = release;
         let mut object = object.clone();
@@ -58,7 +58,7 @@ impl Cluster {
         if namespaced && reference.namespace.is_none() {
             object["metadata"]["namespace"] = namespace.into();
         }
-        // What helm adds to every object (helm pkg/action/validate.go).
+        // helm adds these to every object (helm pkg/action/validate.go).
         let marks = [
             ("labels", "app.kubernetes.io/managed-by", "Helm"),
             ("annotations", "meta.helm.sh/release-name", name),
@@ -70,31 +70,31 @@ impl Cluster {
         self.apply_value(&object, ApplyMode::force("helm")).await
     }
 
-    pub(super) async fn apply_value(&self, manifest: &Value, hand: ApplyMode<'_>) -> Result<(), ClusterError> {
+    pub(super) async fn apply_value(&self, manifest: &Value, mode: ApplyMode<'_>) -> Result<(), ClusterError> {
         let reference = ObjectRef::of(manifest);
         let what = format!("cannot apply {} {}", reference.kind, reference.name);
         let Some(api) = self.api(&reference.api_version, &reference.kind, reference.namespace.as_deref()).await? else {
-            return Err(ClusterError::Refused { what, message: "the API server does not know this kind".into() });
+            return Err(ClusterError::Rejected { what, message: "the API server does not serve this kind".into() });
         };
         let failed = |error| ClusterError::from_kube(&what, error);
-        let mut parameters = PatchParams::apply(hand.manager);
-        parameters.force = hand.force;
+        let mut parameters = PatchParams::apply(mode.manager);
+        parameters.force = mode.force;
         api.patch_metadata(&reference.name, &parameters, &Patch::Apply(manifest)).await.map(drop).map_err(failed)
     }
 
-    /// Server-side apply of CRDs, then waits until each is Established and its kind stands in discovery, which comes
-    /// a moment later and without which helm does not find the kind. Refuses a downgrade of the operator's
-    /// version annotation before anything is applied.
+    /// Server-side apply of CRDs, then waits until each is Established and its kind is in discovery, which follows a
+    /// moment later and which helm needs. A downgrade of the operator's version annotation is an error before any
+    /// apply.
     pub async fn apply_crds(&self, crds: &[Value], timeout: Duration) -> Result<(), ClusterError> {
         let live = self.crd_versions().await?;
         for crd in crds {
             let name = ObjectRef::of(crd).name;
-            if let Some((live, chart)) = live.get(&name).and_then(|standing| downgrade(standing.as_deref(), crd)) {
+            if let Some((live, chart)) = live.get(&name).and_then(|live| downgrade(live.as_deref(), crd)) {
                 return Err(ClusterError::CrdDowngrade { name, live, chart });
             }
         }
-        let hand = ApplyMode::force(FIELD_MANAGER);
-        let applied = futures::stream::iter(crds).map(|crd| self.apply_value(crd, hand)).buffered(CRDS_AT_ONCE);
+        let mode = ApplyMode::force(FIELD_MANAGER);
+        let applied = futures::stream::iter(crds).map(|crd| self.apply_value(crd, mode)).buffered(CRDS_AT_ONCE);
         applied.collect::<Vec<Result<(), ClusterError>>>().await.into_iter().collect::<Result<(), _>>()?;
         let until = Instant::now() + timeout;
         loop {
@@ -106,7 +106,7 @@ impl Cluster {
         }
     }
 
-    /// Every CRD by name, with the version of the Prometheus operator that it is of, where it says so.
+    /// Every CRD by name, with the version of the Prometheus operator in its annotation.
     pub async fn crd_versions(&self) -> Result<BTreeMap<String, Option<String>>, ClusterError> {
         let live = self.annotations("apiextensions.k8s.io/v1", "CustomResourceDefinition").await?;
         Ok(live.into_iter().map(|(name, mut annotations)| (name, annotations.remove(OPERATOR_VERSION))).collect())
@@ -125,28 +125,28 @@ impl Cluster {
         Ok(unserved.map(|crd| ObjectRef::of(crd).name))
     }
 
-    /// Deletes the object of this uid with its dependents; `false` if it does not exist any more, also if another
-    /// object has its name.
+    /// Deletes the object with this UID and its dependents; `false` if it no longer exists, also if another object has
+    /// its name.
     pub async fn delete(&self, object: &ObjectRef, uid: &str) -> Result<bool, ClusterError> {
         self.delete_with(object, DeleteParams::background(), uid).await
     }
 
-    /// Deletes an object that was made at a moment or later, and leaves an older one alone.
+    /// Deletes an object that was created at this time or later.
     pub async fn delete_if_since(
         &self,
         object: &ObjectRef,
         moment: Option<jiff::Timestamp>,
     ) -> Result<bool, ClusterError> {
         let live = self.get(object).await?.unwrap_or_default();
-        let made = live.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
-        let made: Option<jiff::Timestamp> = made.and_then(|text| text.parse().ok());
-        match (made, moment, uid_of(&live)) {
-            (Some(made), Some(moment), Some(uid)) if made >= moment => self.delete(object, uid).await,
+        let created = live.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
+        let created: Option<jiff::Timestamp> = created.and_then(|text| text.parse().ok());
+        match (created, moment, uid_of(&live)) {
+            (Some(created), Some(moment), Some(uid)) if created >= moment => self.delete(object, uid).await,
             _ => Ok(false),
         }
     }
 
-    /// Deletes the object of this uid and orphans its dependents: its pods and their volumes keep running.
+    /// Deletes the object with this UID and orphans its dependents: its pods keep running.
     pub async fn delete_orphaning(&self, object: &ObjectRef, uid: &str) -> Result<bool, ClusterError> {
         self.delete_with(object, DeleteParams::orphan(), uid).await
     }
@@ -158,7 +158,7 @@ impl Cluster {
         };
         match api.delete(&object.name, &parameters).await {
             Ok(_) => Ok(true),
-            // 409: the precondition failed, so that the object of this uid is gone
+            // 409: the precondition failed, the object with this UID no longer exists
             // (k8s.io/apiserver pkg/registry/generic/registry/store.go, Delete).
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
             Err(error) => {
@@ -167,22 +167,22 @@ impl Cluster {
         }
     }
 
-    /// Resolves once the object of this uid does not exist any more.
+    /// Resolves once the object with this UID no longer exists.
     pub async fn until_deleted(&self, object: &ObjectRef, uid: &str, timeout: Duration) -> Result<(), ClusterError> {
         let until = Instant::now() + timeout;
         while self.get(object).await?.as_ref().and_then(uid_of) == Some(uid) {
             if Instant::now() >= until {
-                let what = format!("{} {} is still there", object.kind, object.name);
-                return Err(ClusterError::Refused { what, message: "its deletion does not end".into() });
+                let what = format!("{} {} still exists", object.kind, object.name);
+                return Err(ClusterError::Rejected { what, message: "its deletion did not finish".into() });
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
 
-    /// Asks for a larger volume; the storage driver grows it while pods run.
+    /// Expands a claim; the storage driver expands the volume while pods run.
     pub async fn expand_claim(&self, namespace: &str, name: &str, size: &str) -> Result<(), ClusterError> {
-        let what = format!("cannot grow PersistentVolumeClaim {name}");
+        let what = format!("cannot expand PersistentVolumeClaim {name}");
         let failed = |error| ClusterError::from_kube(&what, error);
         let Some(api) = self.api("v1", "PersistentVolumeClaim", Some(namespace)).await? else { return Ok(()) };
         let patch = json!({"spec": {"resources": {"requests": {"storage": size}}}});
@@ -200,12 +200,12 @@ fn served_kinds(crd: &Value) -> Vec<String> {
     served.map(|version| format!("{group}/{}/{kind}", version["name"].as_str().unwrap_or_default())).collect()
 }
 
-/// The version of the Prometheus operator that a CRD is of.
+/// The version of the Prometheus operator in a CRD's annotation.
 pub fn operator_version(crd: &Value) -> Option<&str> {
     crd.pointer("/metadata/annotations")?.get(OPERATOR_VERSION)?.as_str()
 }
 
-/// (live, chart) where the live CRD is of a newer operator.
+/// (live, chart) if the live CRD has a newer operator version.
 fn downgrade(live: Option<&str>, chart: &Value) -> Option<(String, String)> {
     let version = |text: &str| semver::Version::parse(text.trim_start_matches('v')).ok();
     let (live, chart) = (live?, operator_version(chart)?);

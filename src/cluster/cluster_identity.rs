@@ -1,5 +1,5 @@
-//! Which cluster it is, whatever its address: the UID of the namespace `kube-system`, which is made once with the cluster
-//! and never again. An address does not tell: a tunnel can be led to another cluster behind it.
+//! Identity of the cluster: the UID of the namespace `kube-system`, which is created once per cluster. The address is
+//! no identity: a tunnel can be switched to another cluster.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -23,17 +23,17 @@ use crate::cluster::error::innermost;
 use crate::cluster::request_metrics::is_write;
 
 const NAMESPACE: &str = "kube-system";
-/// How long the API server may take for an answer.
+/// Timeout of one request.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer is good for the writes that follow it: a step writes many objects at once.
+/// Time for which a confirmation is valid for writes: a step writes many objects at once.
 const FRESH: Duration = Duration::from_millis(250);
 /// What a cluster is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterIdentity {
     /// UID of its namespace `kube-system`.
     Uid(String),
-    /// The namespace may not be read, or there is none: a hash of the API server's address and certificate authority,
-    /// which cannot tell two clusters apart that share both.
+    /// Without permission to read the namespace: a hash of the API server's address and certificate authority. Two
+    /// clusters that share both are not distinguished.
     Address(String),
 }
 
@@ -46,23 +46,23 @@ impl fmt::Display for ClusterIdentity {
     }
 }
 
-/// Compares the cluster behind the address with the one of the beginning. Cheap to clone; what one clone learns all know.
+/// Compares the current cluster at the address with the one at the start. Cheap to clone; clones share the result.
 ///
-/// It asks by a client of its own, whose every request opens a connection, as every helm does: a connection that was
-/// opened earlier may lead to a cluster that the address leads to no more.
+/// Its own client opens a connection for each request, as each helm process does: an older connection can still be to
+/// the previous cluster.
 #[derive(Clone)]
 pub(super) struct Probe {
     server: Arc<str>,
     client: Client,
     expected: Arc<OnceLock<String>>,
-    /// When the two were last seen to be the same.
+    /// Last successful comparison.
     confirmed: Arc<Mutex<Option<Instant>>>,
-    /// The UID of the other cluster, once the address was seen to lead to one.
+    /// The UID of the other cluster, once one was found.
     other: Arc<OnceLock<String>>,
 }
 
 impl Probe {
-    /// `carrier` must share its connections with nobody.
+    /// `carrier` must not share its connections.
     pub(super) fn new(server: &str, carrier: &Carrier) -> Probe {
         let close = |mut request: Request<Body>| {
             request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -72,7 +72,7 @@ impl Probe {
         Probe::asking(server, client)
     }
 
-    /// One that expects nothing.
+    /// Without an expected identity.
     #[cfg(test)]
     pub(super) fn none() -> Probe {
         let never = |_: Request<Body>| std::future::pending::<Result<http::Response<Body>, std::io::Error>>();
@@ -89,21 +89,20 @@ impl Probe {
         }
     }
 
-    /// Where the identity is no UID there is nothing to compare.
+    /// An identity without UID is not compared.
     fn expect(&self, identity: &ClusterIdentity) {
         if let ClusterIdentity::Uid(uid) = identity {
             let _ = self.expected.set(uid.clone());
         }
     }
 
-    /// The error once the address was seen to lead to another cluster.
+    /// The error, once another cluster was found at the address.
     pub(super) fn other_cluster(&self) -> Option<ClusterError> {
         let (expected, found) = (self.expected.get()?.clone(), self.other.get()?.clone());
         Some(ClusterError::OtherCluster { server: self.server.to_string(), expected, found })
     }
 
-    /// An error where the address leads to another cluster, now or at any time before; one question in a moment
-    /// answers everybody.
+    /// An error if another cluster is at the address, now or earlier. Concurrent calls share one request.
     pub(super) async fn confirm(&self, fresh_for: Duration) -> Result<(), ClusterError> {
         let Some(expected) = self.expected.get() else { return Ok(()) };
         let mut confirmed = self.confirmed.lock().await;
@@ -114,11 +113,11 @@ impl Probe {
             return Ok(());
         }
         let unreachable = |reason| ClusterError::Unreachable { server: self.server.to_string(), reason, next: None };
-        let asked = Api::<Namespace>::all(self.client.clone());
-        let found = match timeout(TIMEOUT, asked.get_metadata(NAMESPACE)).await {
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        let found = match timeout(TIMEOUT, namespaces.get_metadata(NAMESPACE)).await {
             Ok(Ok(found)) => found.metadata.uid.unwrap_or_default(),
             Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403 | 404) => {
-                format!("unknown, since it answers {}", status.code)
+                format!("unknown, it answers {}", status.code)
             }
             Ok(Err(kube::Error::Api(status))) => {
                 return Err(ClusterError::from_kube("cannot read namespace kube-system", kube::Error::Api(status)));
@@ -135,7 +134,7 @@ impl Probe {
     }
 }
 
-/// The layer of the client that sends no write to another cluster than the one of the beginning.
+/// The layer of the client that blocks writes to another cluster than at the start.
 #[derive(Clone)]
 pub(super) struct SameCluster(pub(super) Probe);
 
@@ -147,7 +146,7 @@ impl<S> Layer<S> for SameCluster {
     }
 }
 
-/// The service around kube's own, which is reached once it is known that the request may be sent.
+/// The service around kube's own; confirms the identity before a write.
 pub(super) struct Confirming<S> {
     inner: Arc<Mutex<S>>,
     probe: Probe,
@@ -180,33 +179,33 @@ where
     }
 }
 
-/// Asks for it once. Where the namespace may not be read the address stands in.
+/// Reads the identity; without permission to read the namespace, the address is used.
 pub(super) async fn identity(
     client: &Client,
     authority: &[u8],
     probe: &Probe,
 ) -> Result<ClusterIdentity, ClusterError> {
-    let identity = asked_once(client, (&probe.server, authority)).await?;
+    let identity = read_once(client, (&probe.server, authority)).await?;
     probe.expect(&identity);
     Ok(identity)
 }
 
-async fn asked_once(client: &Client, address: (&str, &[u8])) -> Result<ClusterIdentity, ClusterError> {
+async fn read_once(client: &Client, address: (&str, &[u8])) -> Result<ClusterIdentity, ClusterError> {
     let unreachable = |reason| ClusterError::Unreachable { server: address.0.to_owned(), reason, next: None };
-    let asked = Api::<Namespace>::all(client.clone());
-    match timeout(TIMEOUT, asked.get_metadata(NAMESPACE)).await {
+    let namespaces = Api::<Namespace>::all(client.clone());
+    match timeout(TIMEOUT, namespaces.get_metadata(NAMESPACE)).await {
         Ok(Ok(found)) => Ok(match found.metadata.uid.filter(|uid| !uid.is_empty()) {
             Some(uid) => ClusterIdentity::Uid(uid),
             None => of_address(address),
         }),
-        // Whether the credentials are good for anything else is reported by what needs them.
+        // Other requests report whether the credentials are valid.
         Ok(Err(kube::Error::Api(status))) if status.code < 500 => Ok(of_address(address)),
         Ok(Err(error)) => Err(ClusterError::from_kube("cannot read namespace kube-system", error)),
         Err(_) => Err(unreachable(format!("no usable answer within {} s", TIMEOUT.as_secs()))),
     }
 }
 
-/// Of the API server's URL and its certificate authority in PEM.
+/// From the API server's URL and its certificate authority in PEM.
 fn of_address((server, authority): (&str, &[u8])) -> ClusterIdentity {
     let mut hash = Sha256::new();
     hash.update(server);
@@ -219,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_distinguished_from_others_by_its_certificate_authority() {
+    fn the_certificate_authority_is_part_of_an_address_identity() {
         let of = |server: &str, root: Option<&[u8]>| of_address((server, root.unwrap_or_default())).to_string();
         let local = of("https://127.0.0.1:6443", Some(b"one"));
         assert_eq!(local, of("https://127.0.0.1:6443", Some(b"one")));

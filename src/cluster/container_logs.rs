@@ -1,4 +1,4 @@
-//! The last lines of a container's log, read while they still exist: helm deletes a failed hook with its pods.
+//! The last lines of a container's log. Read early: helm deletes a failed hook with its pods.
 
 use k8s_openapi::api::core::v1;
 use kube::api::{Api, LogParams};
@@ -16,7 +16,7 @@ const BYTES: i64 = 64 * 1024;
 
 /// A log to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LogWanted {
+pub(super) struct LogRequest {
     pub(super) namespace: String,
     pub(super) pod: String,
     pub(super) container: String,
@@ -24,14 +24,14 @@ pub(super) struct LogWanted {
     pub(super) previous: bool,
     /// Restarts so far: each instance has a log of its own.
     pub(super) restarts: i64,
-    /// How many lines.
+    /// Number of lines.
     pub(super) lines: i64,
 }
 
-impl LogWanted {
+impl LogRequest {
     /// Of a container that runs.
-    fn of(pod: &Pod, container: &ContainerStatus) -> LogWanted {
-        LogWanted {
+    fn of(pod: &Pod, container: &ContainerStatus) -> LogRequest {
+        LogRequest {
             namespace: pod.metadata.namespace.clone(),
             pod: pod.metadata.name.clone(),
             container: container.name.clone(),
@@ -47,35 +47,35 @@ impl LogWanted {
     }
 }
 
-/// Containers of a pod that ended with an error and are not ready.
-pub(super) fn wanted_logs(pod: &Pod) -> Vec<LogWanted> {
+/// Logs of containers that ended with an error and are not ready.
+pub(super) fn logs_of_failed(pod: &Pod) -> Vec<LogRequest> {
     let failed = pod.containers().filter(|container| container.crash().is_some());
-    let of_end = |container: &ContainerStatus| LogWanted {
+    let of_end = |container: &ContainerStatus| LogRequest {
         previous: container.state.terminated.is_none(),
         lines: LINES,
-        ..LogWanted::of(pod, container)
+        ..LogRequest::of(pod, container)
     };
     failed.map(of_end).collect()
 }
 
 /// Containers of a pod that run; their logs may have problems, too.
-pub(super) fn running_logs(pod: &Pod) -> impl Iterator<Item = LogWanted> {
+pub(super) fn running_logs(pod: &Pod) -> impl Iterator<Item = LogRequest> {
     let running = pod.status.container_statuses.iter().filter(|container| container.is_running());
-    running.map(|container| LogWanted::of(pod, container))
+    running.map(|container| LogRequest::of(pod, container))
 }
 
 impl Cluster {
-    /// The last lines, redacted; none where the log cannot be read.
-    pub(super) async fn log_tail(&self, wanted: &LogWanted) -> Vec<String> {
-        let api: Api<v1::Pod> = Api::namespaced(self.client.clone(), &wanted.namespace);
+    /// The last lines, redacted; none if the log cannot be read.
+    pub(super) async fn log_tail(&self, request: &LogRequest) -> Vec<String> {
+        let api: Api<v1::Pod> = Api::namespaced(self.client.clone(), &request.namespace);
         let parameters = LogParams {
-            container: Some(wanted.container.clone()),
-            previous: wanted.previous,
-            tail_lines: Some(wanted.lines),
+            container: Some(request.container.clone()),
+            previous: request.previous,
+            tail_lines: Some(request.lines),
             limit_bytes: Some(BYTES),
             ..LogParams::default()
         };
-        let log = api.logs(&wanted.pod, &parameters).await.unwrap_or_default();
+        let log = api.logs(&request.pod, &parameters).await.unwrap_or_default();
         log.lines().map(|line| redacted(line).into_owned()).filter(|line| !line.trim().is_empty()).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! What a verification does to a cluster: objects that are made for a moment, or only tried.
+//! Objects that a verification creates temporarily or by dry run.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, ListParams, LogParams, PostParams};
@@ -6,38 +6,38 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
 
-/// More of a log than a probe ever writes.
+/// Size limit of a probe's log.
 const LOG_BYTES: i64 = 16 * 1024;
 
 impl Cluster {
-    /// Makes an object that is not there.
+    /// Creates an object.
     pub async fn create(&self, object: &Value) -> Result<(), ClusterError> {
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         self.post(object, &parameters).await
     }
 
-    /// Whether the API server would make an object: admission included (a server-side dry run).
+    /// Whether the API server would create an object, with admission (a server-side dry run).
     pub async fn would_create(&self, object: &Value) -> Result<(), ClusterError> {
         self.post(object, &PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.into()) }).await
     }
 
     async fn post(&self, object: &Value, parameters: &PostParams) -> Result<(), ClusterError> {
         let reference = ObjectRef::of(object);
-        let what = format!("cannot make {} {}", reference.kind, reference.name);
-        let refused = |message: String| ClusterError::Refused { what: what.clone(), message };
+        let what = format!("cannot create {} {}", reference.kind, reference.name);
+        let rejected = |message: String| ClusterError::Rejected { what: what.clone(), message };
         let api = self.api(&reference.api_version, &reference.kind, reference.namespace.as_deref()).await?;
-        let api = api.ok_or_else(|| refused("the API server does not know this kind".into()))?;
+        let api = api.ok_or_else(|| rejected("the API server does not serve this kind".into()))?;
         let object: DynamicObject =
-            serde_json::from_value(object.clone()).map_err(|error| refused(error.to_string()))?;
+            serde_json::from_value(object.clone()).map_err(|error| rejected(error.to_string()))?;
         api.create(parameters, &object).await.map(drop).map_err(|error| ClusterError::from_kube(&what, error))
     }
 
-    /// What a pod of one container has written so far; empty while it has not started.
+    /// The log of a pod with one container; empty until it has started.
     pub async fn log_of(&self, namespace: &str, pod: &str) -> Result<String, ClusterError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         match api.logs(pod, &LogParams { limit_bytes: Some(LOG_BYTES), ..LogParams::default() }).await {
             Ok(text) => Ok(text),
-            // 400: its container waits to start; 404: the pod has gone.
+            // 400: its container has not started; 404: the pod was deleted.
             Err(kube::Error::Api(status)) if matches!(status.code, 400 | 404) => Ok(String::new()),
             Err(error) => Err(ClusterError::from_kube(&format!("cannot read the log of pod {pod}"), error)),
         }

@@ -1,4 +1,4 @@
-//! What the API server serves: all of it in two requests, or one for each group's version from an older server.
+//! Discovery of the served API: in two requests, or one for each group version of an older server.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use kube::core::discovery::v2::{
 
 use crate::cluster::{Cluster, ClusterError, Resource};
 
-/// Groups that are asked for at a time.
+/// Group versions that are read in parallel.
 const AT_ONCE: usize = 8;
 
 impl Cluster {
-    /// `group/version` and `group/version/Kind` of everything served (for helm's `--api-versions`).
+    /// `group/version` and `group/version/Kind` of every served kind (for helm's `--api-versions`).
     pub async fn api_versions(&self) -> Result<Vec<String>, ClusterError> {
         let mut served = Vec::new();
         for (_, whole, version) in self.versions().await? {
@@ -25,7 +25,7 @@ impl Cluster {
         Ok(served)
     }
 
-    /// How every served kind is called, by (apiVersion, kind).
+    /// The resource of every served kind, by (apiVersion, kind).
     pub async fn resources(&self) -> Result<BTreeMap<(String, String), Resource>, ClusterError> {
         let mut known = BTreeMap::new();
         for (group, whole, version) in self.versions().await? {
@@ -39,8 +39,8 @@ impl Cluster {
         Ok(known)
     }
 
-    /// Every version of every group: the group, the apiVersion, and what it serves. Kubernetes before 1.27, and gateways
-    /// that drop the Accept header, answer without aggregated discovery; then it is asked group by group.
+    /// Every version of every group: the group, the apiVersion, and its resources. Kubernetes before 1.27, and gateways
+    /// that drop the Accept header, have no aggregated discovery; then each group is read.
     async fn versions(&self) -> Result<Vec<(String, String, APIVersionDiscovery)>, ClusterError> {
         let failed = |error| ClusterError::from_kube("cannot discover the API", error);
         let (core, groups) =
@@ -65,7 +65,7 @@ impl Cluster {
         Ok(versions)
     }
 
-    /// A group whose server does not answer is left out, as kubectl leaves it out.
+    /// A group is left out if its server does not answer, as kubectl does.
     async fn group_versions(&self) -> kube::Result<Vec<Version>> {
         let groups = self.client.list_api_groups().await?.groups;
         let all = groups.into_iter().flat_map(|group| {
@@ -89,10 +89,10 @@ impl Cluster {
     }
 }
 
-/// A group, its apiVersion, what that serves.
+/// A group, an apiVersion, its resources.
 type Version = (String, String, APIVersionDiscovery);
 
-/// `None`: the server does not know aggregated discovery. Its plain lists have no `items`, so that nothing is read.
+/// `None`: the server has no aggregated discovery. Its plain lists have no `items`.
 fn aggregated(answer: kube::Result<APIGroupDiscoveryList>) -> kube::Result<Option<Vec<APIGroupDiscovery>>> {
     match answer {
         Ok(list) => Ok(Some(list.items).filter(|items| !items.is_empty())),

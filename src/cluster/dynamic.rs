@@ -1,5 +1,5 @@
-//! Reading objects of any kind. Which path a kind has is asked once and remembered, but an absent kind is asked
-//! again: CRDs appear during a run.
+//! Reads objects of any kind. The resource of a kind is discovered once; an unknown kind is discovered again each time:
+//! CRDs are created during a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,25 +16,25 @@ use crate::cluster::{Cluster, ClusterError, ObjectRef, metadata};
 use crate::config::Secret;
 use crate::stack::SecretData;
 
-/// Objects per page; a large cluster is read in pages.
+/// Objects per page.
 pub(super) const PAGE: u32 = 500;
-/// Whole objects, dashboards among them, take memory.
+/// Objects per page of whole objects, which can be large.
 const SMALL_PAGE: u32 = 50;
-/// So few objects are asked for by name.
+/// Up to this number, objects are read by name.
 const FEW: usize = 2;
-/// So many of a kind that stands for the whole cluster, of which others may have any number.
+/// The same for cluster-scoped kinds, of which a cluster can have many objects.
 const FEW_OF_ALL: usize = 20;
-/// Objects that are asked for side by side.
+/// Objects that are read in parallel.
 const AT_ONCE: usize = 4;
 
-/// Where an object of a release stands: in the release's namespace, unless it names one.
+/// Namespace of a release's object: its own, else the release's.
 pub fn namespace_of<'a>(object: &'a Value, release: &'a str) -> &'a str {
     let named = object.pointer("/metadata/namespace").and_then(Value::as_str);
     named.filter(|name| !name.is_empty()).unwrap_or(release)
 }
 
 impl ObjectRef {
-    /// Of an object's JSON.
+    /// The reference of an object.
     pub fn of(object: &Value) -> ObjectRef {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         ObjectRef {
@@ -47,7 +47,7 @@ impl ObjectRef {
 }
 
 impl Cluster {
-    /// How a kind is served; `None` while the API server does not know it.
+    /// The resource of a kind; `None` while the API server does not serve it.
     pub(super) async fn kind(
         &self,
         api_version: &str,
@@ -65,7 +65,7 @@ impl Cluster {
             }
             Err(kube::Error::Discovery(_)) => Ok(None),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(error) => Err(ClusterError::from_kube(&format!("cannot look up kind {kind}"), error)),
+            Err(error) => Err(ClusterError::from_kube(&format!("cannot discover kind {kind}"), error)),
         }
     }
 
@@ -78,7 +78,7 @@ impl Cluster {
         self.api_as(api_version, kind, namespace).await
     }
 
-    /// Access to a kind whose objects are read as `K`; `None` while the API server does not know the kind.
+    /// API of a kind, with objects of type `K`; `None` while the API server does not serve the kind.
     pub(super) async fn api_as<K>(
         &self,
         api_version: &str,
@@ -95,7 +95,7 @@ impl Cluster {
         }))
     }
 
-    /// One object, or `None`; an unknown kind is `None` too.
+    /// One object; `None` if it does not exist or its kind is not served.
     pub async fn get(&self, object: &ObjectRef) -> Result<Option<Value>, ClusterError> {
         let Some(api) = self.api(&object.api_version, &object.kind, object.namespace.as_deref()).await? else {
             return Ok(None);
@@ -106,7 +106,7 @@ impl Cluster {
         Ok(found.map(|object| serde_json::to_value(object).unwrap_or_default()))
     }
 
-    /// Objects of a kind; `namespace` None: all. An unknown kind is an empty list.
+    /// Objects of a kind; `namespace` None: all. Empty if the kind is not served.
     pub async fn list(
         &self,
         api_version: &str,
@@ -129,8 +129,8 @@ impl Cluster {
         }
     }
 
-    /// Those objects of a kind that have one of the names, of lists in small pages; Secrets one by one, since helm's
-    /// records lie among them. `None`: the API server does not know the kind.
+    /// Objects of a kind with one of the names, listed in small pages; Secrets are read one by one, because helm's
+    /// records are among them. `None`: the API server does not serve the kind.
     pub async fn find(
         &self,
         api_version: &str,
@@ -142,8 +142,8 @@ impl Cluster {
         let failed = |error| ClusterError::from_kube(&format!("cannot read {kind} objects"), error);
         let mut found = Vec::new();
         let mut keep = |object: DynamicObject| found.push(whole(object, api_version, kind));
-        let is_everywhere = matches!(self.kind(api_version, kind).await?, Some((_, Scope::Cluster)));
-        if names.len() <= FEW || kind == "Secret" || (is_everywhere && names.len() <= FEW_OF_ALL) {
+        let is_cluster_scoped = matches!(self.kind(api_version, kind).await?, Some((_, Scope::Cluster)));
+        if names.len() <= FEW || kind == "Secret" || (is_cluster_scoped && names.len() <= FEW_OF_ALL) {
             let each = futures::stream::iter(names).map(|name| api.get_opt(name)).buffered(AT_ONCE);
             let each: Vec<Option<DynamicObject>> = each.try_collect().await.map_err(failed)?;
             each.into_iter().flatten().for_each(&mut keep);
@@ -153,9 +153,9 @@ impl Cluster {
         loop {
             let page = api.list(&parameters).await.map_err(failed)?;
             parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            let is_asked =
+            let has_name =
                 |object: &DynamicObject| object.metadata.name.as_deref().is_some_and(|name| names.contains(name));
-            page.items.into_iter().filter(is_asked).for_each(&mut keep);
+            page.items.into_iter().filter(has_name).for_each(&mut keep);
             if parameters.continue_token.is_none() {
                 return Ok(Some(found));
             }
@@ -193,7 +193,7 @@ impl Cluster {
         Ok(named.collect())
     }
 
-    /// Metadata of the objects of a kind (apiVersion, kind), of those with some labels.
+    /// Metadata of the objects of a kind (apiVersion, kind), optionally with a label selector.
     pub(super) async fn metadata(
         &self,
         (api_version, kind): (&str, &str),
@@ -205,7 +205,7 @@ impl Cluster {
         found.map_err(|error| ClusterError::from_kube(&format!("cannot list {kind} objects"), error))
     }
 
-    /// A Secret's data, decoded; `None` when it does not exist.
+    /// A Secret's data, decoded; `None` if it does not exist.
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<SecretData>, ClusterError> {
         let reference = ObjectRef {
             api_version: "v1".into(),
@@ -237,7 +237,7 @@ impl Cluster {
     }
 }
 
-/// Items of a list have no kind of their own.
+/// Adds the kind: items of a list have none.
 fn whole(mut object: DynamicObject, api_version: &str, kind: &str) -> Value {
     object.types.get_or_insert_with(|| TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() });
     serde_json::to_value(object).unwrap_or_default()

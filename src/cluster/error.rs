@@ -1,4 +1,4 @@
-//! What can go wrong with the cluster.
+//! Errors of requests to the cluster.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ pub enum ClusterError {
     /// There is no kubeconfig.
     #[error("no kubeconfig found at {}", places.join(", "))]
     NoKubeconfig {
-        /// Where was looked.
+        /// Paths that were tried.
         places: Vec<String>,
     },
     /// The kubeconfig cannot be used.
@@ -19,7 +19,7 @@ pub enum ClusterError {
     BadKubeconfig {
         /// Its file, or its files.
         place: String,
-        /// Why.
+        /// Cause.
         reason: String,
         /// What to do.
         next: String,
@@ -27,46 +27,46 @@ pub enum ClusterError {
     /// The kubeconfig has no such context.
     #[error("the kubeconfig has no context {context}")]
     UnknownContext {
-        /// What was asked.
+        /// Requested name.
         context: String,
-        /// What there is.
+        /// Existing names.
         known: Vec<String>,
     },
-    /// Nobody answers at the API server's address.
+    /// No connection to the API server.
     #[error("the API server {server} cannot be reached: {reason}")]
     Unreachable {
-        /// Its URL, and the proxy on the way.
+        /// Its URL, and the proxy.
         server: String,
-        /// Why.
+        /// Cause.
         reason: String,
-        /// What to do, where it is known.
+        /// What to do, if known.
         next: Option<String>,
     },
-    /// It accepted a request, or the connection, and did not answer in time.
+    /// The API server accepted a connection and did not answer in time.
     #[error("the API server {server} did not answer within {seconds} s")]
-    Silent {
+    Unresponsive {
         /// Its URL.
         server: String,
-        /// The limit of the request, or the time that the step had.
+        /// The timeout of the request or of the step.
         seconds: u64,
     },
-    /// A change was held back.
-    #[error("the lock could not be renewed for {seconds} s, so nothing more is changed")]
+    /// The write fence blocked a change.
+    #[error("the lock could not be renewed for {seconds} s; no further change is made")]
     Unrenewed {
         /// Since the last renewal.
         seconds: u64,
     },
-    /// A signal ended the run while the request was under way.
+    /// A signal ended the run during the request.
     #[error("interrupted")]
     Interrupted,
-    /// The address leads to another cluster than at the beginning of the run.
+    /// The API server's address is another cluster than at the start of the run.
     #[error(
         "the kubeconfig's server is another cluster now: the UID of namespace kube-system at {server} is {found}, it was {expected}"
     )]
     OtherCluster {
         /// The address.
         server: String,
-        /// The UID at the beginning.
+        /// The UID at the start.
         expected: String,
         /// The UID now, or why there is none.
         found: String,
@@ -74,37 +74,37 @@ pub enum ClusterError {
     /// The credentials are not accepted.
     #[error("the API server does not accept the credentials of this context")]
     Unauthorized,
-    /// The right is missing.
+    /// A permission is missing.
     #[error("not allowed: {message}")]
     Forbidden {
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// The API server refused a request.
+    /// The API server rejected a request.
     #[error("{what}: {message}")]
-    Refused {
-        /// What was tried.
+    Rejected {
+        /// The operation.
         what: String,
-        /// The API server's words.
+        /// The API server's message.
         message: String,
     },
-    /// The connection broke, or the API server could not handle the request at that moment.
+    /// The connection failed, or the API server could not handle the request at that moment.
     #[error("{what}: {message}")]
     Broken {
-        /// What was tried.
+        /// The operation.
         what: String,
-        /// The innermost reason, or the API server's words.
+        /// The innermost cause, or the API server's message.
         message: String,
     },
-    /// An object of that name is of another owner, or came to be under the run.
-    #[error("{object} is of another owner: {owner}")]
+    /// An object of that name has another owner, or was created during the run.
+    #[error("{object} has another owner: {owner}")]
     Foreign {
         /// `Ingress grafana in namespace monitoring`.
         object: String,
         /// Its release or its field managers.
         owner: String,
     },
-    /// Someone else holds the lock.
+    /// Another run holds the lock.
     #[error("another run holds the lock: {holder}, since {since}")]
     Locked {
         /// Its holder.
@@ -112,34 +112,34 @@ pub enum ClusterError {
         /// RFC 3339.
         since: String,
     },
-    /// Newer CRDs stand.
+    /// Newer CRDs are installed.
     #[error("CRD {name} is newer (operator version {live}) than the chart's ({chart})")]
     CrdDowngrade {
         /// CRD.
         name: String,
-        /// What stands.
+        /// Version of the live CRD.
         live: String,
-        /// What the chart has.
+        /// Version in the chart.
         chart: String,
     },
     /// CRDs were not established in time.
     #[error("CRD {name} was not established in time")]
     CrdNotEstablished {
-        /// The first of them.
+        /// The first one.
         name: String,
     },
-    /// No pod stands behind a Service or name.
+    /// A Service has no ready pod, or a pod does not exist.
     #[error("{target} has no ready pod")]
     NoPod {
         /// Service or pod.
         target: String,
     },
-    /// The port-forward did not carry the request.
+    /// A request through the port-forward failed.
     #[error("{target} does not answer: {reason}")]
     NoAnswer {
         /// Service or pod and port.
         target: String,
-        /// Why.
+        /// Cause.
         reason: String,
     },
     /// A file cannot be read.
@@ -147,22 +147,22 @@ pub enum ClusterError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl ClusterError {
-    /// Someone else holds the lock.
+    /// Whether another run holds the lock.
     pub fn is_locked(&self) -> bool {
         matches!(self, ClusterError::Locked { .. })
     }
 
-    /// The row that knows the API server's words, and the words themselves.
+    /// The known error that the API server's message matches, and the message.
     pub fn known_error(&self) -> Option<(&'static KnownError, &str)> {
         let message = match self {
-            ClusterError::Refused { message, .. }
+            ClusterError::Rejected { message, .. }
             | ClusterError::Broken { message, .. }
             | ClusterError::Forbidden { message } => message,
             _ => return None,
@@ -170,18 +170,18 @@ impl ClusterError {
         known_errors::find(REFUSALS, message).map(|row| (row, message.as_str()))
     }
 
-    /// Nobody answered, which a moment later may be different.
+    /// Whether the API server was unreachable: a retry can succeed.
     pub fn is_unreachable(&self) -> bool {
         let known = self.known_error().is_some_and(|(row, _)| row.id == "cluster-unreachable");
-        use ClusterError::{Broken, Silent, Unreachable, Unrenewed};
-        known || matches!(self, Broken { .. } | Unreachable { .. } | Silent { .. } | Unrenewed { .. })
+        use ClusterError::{Broken, Unreachable, Unrenewed, Unresponsive};
+        known || matches!(self, Broken { .. } | Unreachable { .. } | Unresponsive { .. } | Unrenewed { .. })
     }
 
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             ClusterError::NoKubeconfig { .. } | ClusterError::File { .. } => {
-                "name one with --kubeconfig FILE or the variable KUBECONFIG".into()
+                "set one with --kubeconfig FILE or the variable KUBECONFIG".into()
             }
             ClusterError::BadKubeconfig { next, .. } => next.clone(),
             ClusterError::UnknownContext { context, known } => {
@@ -194,22 +194,22 @@ impl ClusterError {
             ClusterError::Unreachable { next: None, .. } | ClusterError::Broken { .. } => {
                 "see whether the cluster runs and this machine reaches it: `kubectl get --raw /version`".into()
             }
-            ClusterError::Silent { .. } | ClusterError::Unrenewed { .. } => {
+            ClusterError::Unresponsive { .. } | ClusterError::Unrenewed { .. } => {
                 "see why it does not answer: `kubectl get --raw /readyz`; then run the same command again".into()
             }
             ClusterError::Interrupted => "run the same command again; it continues from the current state".into(),
             ClusterError::OtherCluster { .. } => {
-                "lead the address (a tunnel, a proxy, an entry of the hosts file) to the cluster that is meant, then run the \
+                "correct the target of the address (a tunnel, a proxy, an entry of the hosts file), then run the \
                  same command again"
                     .into()
             }
             ClusterError::Unauthorized => "log in again, or use another --context".into(),
             ClusterError::Forbidden { message } => match known_errors::find(REFUSALS, message) {
                 Some(row) => row.hint.into(),
-                None => "use a context with cluster-admin rights, or ask for the right above".into(),
+                None => "use a context with cluster-admin, or request the permission above".into(),
             },
             ClusterError::Foreign { .. } => {
-                "remove or rename it, or take it over with --adopt; `tailwatch preflight --adopt` tells what that would \
+                "remove or rename it, or adopt it with --adopt; `tailwatch preflight --adopt` shows what that would \
                  change"
                     .into()
             }
@@ -221,16 +221,16 @@ impl ClusterError {
             ClusterError::NoPod { .. } | ClusterError::NoAnswer { .. } => {
                 "see `tailwatch status`, and the pod's log".into()
             }
-            ClusterError::Refused { message, .. } => {
+            ClusterError::Rejected { message, .. } => {
                 return known_errors::find(REFUSALS, message).map(|row| row.hint.into());
             }
         })
     }
 
-    /// From a failed request; `what` is a fragment such as "cannot list Secrets".
+    /// The error of a failed request; `what` is a fragment such as "cannot list Secrets".
     pub(super) fn from_kube(what: &str, error: kube::Error) -> ClusterError {
         if let Some(NoAnswer { server, after }) = cause(&error) {
-            return ClusterError::Silent { server: server.to_string(), seconds: after.as_secs() };
+            return ClusterError::Unresponsive { server: server.to_string(), seconds: after.as_secs() };
         }
         if let Some(ClusterError::OtherCluster { server, expected, found }) = cause(&error) {
             let (server, expected, found) = (server.clone(), expected.clone(), found.clone());
@@ -250,29 +250,29 @@ impl ClusterError {
             kube::Error::Api(status) if UNABLE.contains(&status.code) => {
                 ClusterError::Broken { what: what.into(), message: status.message }
             }
-            kube::Error::Api(status) => ClusterError::Refused { what: what.into(), message: status.message },
+            kube::Error::Api(status) => ClusterError::Rejected { what: what.into(), message: status.message },
             other if is_transport(&other) => ClusterError::Broken { what: what.into(), message: innermost(&other) },
-            other => ClusterError::Refused { what: what.into(), message: innermost(&other) },
+            other => ClusterError::Rejected { what: what.into(), message: innermost(&other) },
         }
     }
 }
 
-/// Status codes of an API server, or of a proxy before it, that cannot handle the request at that moment: Too Many
-/// Requests, Bad Gateway, Service Unavailable, Gateway Timeout.
+/// Temporary status codes of an API server or a proxy: Too Many Requests, Bad Gateway, Service Unavailable, Gateway
+/// Timeout.
 const UNABLE: [u16; 4] = [429, 502, 503, 504];
 
-/// Whether the connection could not be made, or broke before the end of the answer. hyper's words for it are many
-/// ("connection closed before message completed", "operation was canceled"), so that its types decide.
+/// Whether the connection failed before the end of the response. The types decide: hyper has many messages for it
+/// ("connection closed before message completed", "operation was canceled").
 fn is_transport(error: &kube::Error) -> bool {
     cause::<hyper::Error>(error).is_some() || cause::<hyper_util::client::legacy::Error>(error).is_some()
 }
 
-/// The cause of a type, wherever it is in the chain.
+/// The first cause of this type in the chain.
 fn cause<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref::<E>())
 }
 
-/// The deepest cause: "tcp connect error" tells less than "Connection refused".
+/// The innermost cause: "Connection refused" rather than "tcp connect error".
 pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_broken_connection_and_a_server_that_is_unable_are_tried_again() {
+    async fn failed_connections_and_temporary_statuses_are_retried() {
         let body = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{";
         for text in ["", "HTTP/1.1 2", body] {
             let error = failed(async |connection| answer(connection, text).await).await;

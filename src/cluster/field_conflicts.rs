@@ -1,4 +1,4 @@
-//! Who else owns fields of CRDs that will be applied. Changes nothing.
+//! Other field managers of CRDs that will be applied. Reads only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
 
-/// CRDs looked at side by side.
+/// CRDs that are compared in parallel.
 const AT_ONCE: usize = 4;
 
 impl Cluster {
-    /// Field managers that own fields which a server-side apply of these CRDs would set otherwise, each with the
-    /// CRDs' names. A CRD that is not there, or that nobody but us has written, has none; what else may be wrong
-    /// with applying one is reported by applying it.
+    /// Managers of fields that a server-side apply of these CRDs would change, each with the names of the CRDs. None
+    /// for a CRD that does not exist or that only tailwatch has written. Other errors of the dry run are ignored: the
+    /// apply reports them.
     pub async fn crd_conflicts(&self, crds: &[Value]) -> Result<BTreeMap<String, BTreeSet<String>>, ClusterError> {
         let looks = futures::stream::iter(crds).map(|crd| self.conflicts_of(crd)).buffered(AT_ONCE);
         let found: Vec<Result<(String, Vec<String>), ClusterError>> = looks.collect().await;
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manager_is_named_once_however_many_fields_it_owns() {
+    fn a_manager_is_reported_once() {
         let cause = |manager: &str, field: &str| {
             serde_json::json!({"reason": "FieldManagerConflict", "field": field,
                 "message": format!("conflict with \"{manager}\" using apiextensions.k8s.io/v1")})

@@ -1,5 +1,5 @@
-//! The records that helm keeps of its releases, as far as their labels tell: which revision is in which state, and
-//! which run of ours began it. And our own notes beside them.
+//! Labels of helm's release records: revision, status and the run of tailwatch that started it. And tailwatch's notes
+//! on releases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
 use crate::stack::{HelmDriver, RUN_LABEL, note_on_releases};
 
-/// What the name of every record begins with (helm pkg/storage, makeKey).
+/// Prefix of a record's name (helm pkg/storage, makeKey).
 const PREFIX: &str = "sh.helm.release.v1.";
-/// Status of a release that `helm uninstall --keep-history` took away.
+/// Status of a release after `helm uninstall --keep-history`.
 const UNINSTALLED: &str = "uninstalled";
 
 /// One revision of a release, from the labels of helm's record (helm pkg/storage/driver, secrets.go and cfgmaps.go).
@@ -20,31 +20,31 @@ pub struct RevisionRecord {
     pub release: String,
     /// Revision number.
     pub revision: u32,
-    /// helm's word, e.g. `pending-upgrade`.
+    /// helm's status, e.g. `pending-upgrade`.
     pub status: String,
-    /// The run of ours that made it, or the one before it: helm hands labels down.
+    /// The run of tailwatch that created it or an earlier revision: helm copies labels.
     pub run: Option<String>,
-    /// When it was last written, RFC 3339.
+    /// Time of the last write, RFC 3339.
     pub since: String,
-    /// When it was made.
+    /// Time of creation.
     pub created: Option<jiff::Timestamp>,
-    /// The object that helm keeps it in, and its uid.
+    /// The object with the record, and its UID.
     object: (ObjectRef, String),
 }
 
 impl RevisionRecord {
-    /// The Secret or ConfigMap that helm keeps it in, and its uid.
+    /// The Secret or ConfigMap with the record, and its UID.
     pub fn object(&self) -> (&ObjectRef, &str) {
         (&self.object.0, &self.object.1)
     }
 }
 
-/// Whether any run of ours touched the release.
+/// Whether a run of tailwatch installed or changed the release.
 pub fn is_ours(records: &[RevisionRecord], release: &str) -> bool {
     records.iter().any(|record| record.release == release && record.run.is_some())
 }
 
-/// Releases of which these records say that they stand: the last revision was not taken away.
+/// Installed releases: the last revision is not `uninstalled`.
 pub fn installed_names(records: &[RevisionRecord]) -> BTreeSet<&str> {
     let mut last: BTreeMap<&str, &RevisionRecord> = BTreeMap::new();
     for record in records {
@@ -57,7 +57,7 @@ pub fn installed_names(records: &[RevisionRecord]) -> BTreeSet<&str> {
 }
 
 impl Cluster {
-    /// Every revision that helm keeps in a namespace with this driver.
+    /// Every revision in a namespace that this driver has recorded.
     pub async fn revision_records(
         &self,
         namespace: &str,
@@ -90,14 +90,14 @@ impl Cluster {
         Ok(found.into_iter().filter_map(record).collect())
     }
 
-    /// Our notes on the releases of a namespace, by key.
+    /// The notes on the releases of a namespace, by key.
     pub async fn notes(&self, namespace: &str) -> Result<BTreeMap<String, String>, ClusterError> {
         let kept = self.get(&ObjectRef::of(&note_on_releases(namespace, "", ""))).await?.unwrap_or_default();
         let data = kept.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
         Ok(data.into_iter().filter_map(|(key, text)| Some((key, text.as_str()?.to_owned()))).collect())
     }
 
-    /// Writes one of them. Each has a field manager of its own, so that one does not take the others away.
+    /// Writes a note. Each has its own field manager: the apply of one does not remove the others.
     pub async fn note(&self, namespace: &str, key: &str, text: &str) -> Result<(), ClusterError> {
         let note = note_on_releases(namespace, key, text);
         self.apply_own(&note, &format!("{FIELD_MANAGER}-{key}"), &BTreeSet::new()).await
@@ -106,7 +106,7 @@ impl Cluster {
 
 #[cfg(test)]
 impl RevisionRecord {
-    /// One for tests: revision and mark are what is judged.
+    /// A record for tests, with revision and run.
     pub(crate) fn for_tests(revision: u32, run: Option<&str>) -> RevisionRecord {
         RevisionRecord {
             release: "loki".into(),
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_release_that_a_run_of_ours_touched_is_ours() {
+    fn only_a_release_that_a_run_of_tailwatch_changed_is_ours() {
         let record = RevisionRecord::for_tests;
         assert!(is_ours(&[record(1, None), record(2, Some("a"))], "loki"));
         assert!(!is_ours(&[record(1, None), record(2, None)], "loki"));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_unless_its_last_revision_was_taken_away() {
+    fn a_release_is_installed_unless_its_last_revision_is_uninstalled() {
         let record = |release: &str, revision: u32, status: &str| RevisionRecord {
             release: release.into(),
             status: status.into(),

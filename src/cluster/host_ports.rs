@@ -1,4 +1,4 @@
-//! Ports of the nodes that pods hold. Of a large cluster's pods only these are kept.
+//! Host ports of the pods. Only these fields of the pods are read.
 
 use kube::api::ListParams;
 use kube::core::{ObjectList, Request};
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::cluster::views::PAGE;
 use crate::cluster::{Cluster, ClusterError};
 
-/// A port of a node that a pod holds.
+/// A host port that a pod uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
     /// The port.
@@ -20,7 +20,7 @@ pub struct HostPort {
     pub namespace: String,
     /// Name of the pod.
     pub pod: String,
-    /// (kind, name) of what made the pod.
+    /// (kind, name) of the pod's controller.
     pub owner: Option<(String, String)>,
 }
 
@@ -82,8 +82,8 @@ fn tcp() -> String {
 }
 
 impl Cluster {
-    /// The ports of nodes that pods hold. A pod on its node's network holds every port that it names: the API server
-    /// sets `hostPort` there itself (Kubernetes, pkg/apis/core/v1/defaults.go, defaultHostNetworkPorts).
+    /// The host ports that pods use. With `hostNetwork` the API server sets `hostPort` of every container port
+    /// (Kubernetes, pkg/apis/core/v1/defaults.go, defaultHostNetworkPorts).
     pub async fn host_ports(&self) -> Result<Vec<HostPort>, ClusterError> {
         let mut parameters = ListParams::default().limit(PAGE);
         let mut held = Vec::new();
@@ -104,7 +104,7 @@ impl Cluster {
     }
 }
 
-/// A pod that has ended holds nothing more, and one without a node holds nothing yet.
+/// None for a pod that has ended or has no node.
 fn holds(pod: Pod) -> Vec<HostPort> {
     let Some(node) = pod.spec.node_name.filter(|_| !matches!(pod.status.phase.as_str(), "Succeeded" | "Failed")) else {
         return Vec::new();
@@ -130,7 +130,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_living_pods_on_a_node_hold_its_ports() {
+    fn only_running_pods_on_a_node_use_its_ports() {
         let pod = |node: Option<&str>, phase: &str| -> Vec<HostPort> {
             let owners = json!([{"kind": "DaemonSet", "name": "other", "controller": true}]);
             let ports = json!([{"containerPort": 9100, "hostPort": 9100}, {"containerPort": 80, "protocol": "UDP"}]);

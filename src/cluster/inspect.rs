@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::future::{join_all, try_join_all};
 use kube::api::ListParams;
 
-use crate::cluster::container_logs::{LogWanted, running_logs, wanted_logs};
+use crate::cluster::container_logs::{LogRequest, logs_of_failed, running_logs};
 use crate::cluster::diagnose::{self, Depth, Scope};
 use crate::cluster::nodes::asks_for_nodes;
 use crate::cluster::readiness::{self, ReleaseReadiness};
@@ -45,9 +45,9 @@ const CLUSTER_WIDE: [(&str, &str); 3] = [
 ];
 /// Logs of failed containers that are read at most.
 const LOGS: usize = 24;
-/// Apps whose logs are read although their containers run.
+/// Apps with logs that are read although their containers run.
 const READ_WHILE_RUNNING: [&str; 2] = ["alloy", "oauth2-proxy"];
-/// Pods of each such app whose logs are read: all of them report the same.
+/// Number of pods read of each such app: all of them report the same.
 const PODS_READ: usize = 3;
 /// Namespace and label of the Tailscale operator's pod, and label of the proxies that it creates.
 const OPERATOR: (&str, &str) = ("tailscale", "app=operator");
@@ -201,7 +201,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// The operator's CRDs by their metadata: whole ones are megabytes.
+    /// The Prometheus operator's CRDs by their metadata: whole CRDs are megabytes.
     async fn add_crds(&self, cache: &mut ObjectCache, release: &mut TrackedRelease) -> Result<(), ClusterError> {
         if release.wait_for.is_empty() {
             return Ok(());
@@ -220,18 +220,18 @@ impl Cluster {
 
     async fn read_logs(&self, cache: &mut ObjectCache) {
         let pods: Vec<&Pod> = cache.everywhere().collect();
-        let mut wanted: Vec<LogWanted> = pods.iter().flat_map(|pod| wanted_logs(pod)).collect();
-        wanted.truncate(LOGS);
+        let mut requests: Vec<LogRequest> = pods.iter().flat_map(|pod| logs_of_failed(pod)).collect();
+        requests.truncate(LOGS);
         for app in READ_WHILE_RUNNING {
             let of_app = pods.iter().filter(|pod| pod.metadata.labels.app_name == app);
-            wanted.extend(of_app.take(PODS_READ).flat_map(|pod| running_logs(pod)));
+            requests.extend(of_app.take(PODS_READ).flat_map(|pod| running_logs(pod)));
         }
         let is_of_tailscale = |pod: &&&Pod| {
             let labels = &pod.metadata.labels;
             labels.app == "operator" || !labels.parent_resource.is_empty()
         };
-        wanted.extend(pods.iter().filter(is_of_tailscale).take(PODS_READ).flat_map(|pod| running_logs(pod)));
-        let reads = wanted.iter().map(|wanted| async { (wanted.key(), self.log_tail(wanted).await) });
+        requests.extend(pods.iter().filter(is_of_tailscale).take(PODS_READ).flat_map(|pod| running_logs(pod)));
+        let reads = requests.iter().map(|request| async { (request.key(), self.log_tail(request).await) });
         let logs = join_all(reads).await;
         cache.logs.extend(logs);
     }

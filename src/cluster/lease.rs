@@ -1,4 +1,4 @@
-//! The lock: a Lease with holder, heartbeat and takeover when stale, so that two runs never work at once.
+//! The lock: a Lease with a holder and a heartbeat; only one run holds it. An expired one is acquired by the next run.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::cluster::unresponsive::Answers;
 use crate::cluster::write_fence::Fence;
 use crate::cluster::{Cluster, ClusterError, ClusterIdentity, FIELD_MANAGER};
 
-/// How often a holder shows that it lives; a lock lasts several of these.
+/// Renewals per duration of the lock.
 const HEARTBEATS: u32 = 3;
-/// Pause between two looks at a lock that somebody holds.
-const LOOK_AGAIN: Duration = Duration::from_millis(300);
-/// How long letting the lock go may take; otherwise it goes stale by itself.
+/// Pause between two reads of a held lock.
+const POLL: Duration = Duration::from_millis(300);
+/// Timeout of the release; without it the lock expires.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A held lock; its heartbeat ends with it.
@@ -34,64 +34,63 @@ pub struct Lease {
     answers: Answers,
 }
 
-/// Somebody who knows what else runs on this machine.
+/// Knows the other runs on this machine.
 pub trait HostLiveness: Sync {
-    /// Name of the machine, as far as this knowledge reaches.
+    /// Identity of the machine.
     fn identity(&self) -> &str;
-    /// Whether no other run, and no helm that one left behind, is at work here, as far as it can be known; true from
-    /// then on. Asked before the identity, which tells of no other run where nothing can be known.
+    /// Whether no other run and no helm process of an earlier one is running on this machine; then this run holds the
+    /// host lock. To be called before `identity`, which is random if other runs are unknown.
     fn is_alone(&self) -> bool;
 }
 
-/// Annotation of the lock: the witness' identity.
+/// Annotation of the Lease: the machine's identity.
 const MACHINE: &str = "tailwatch/machine";
-/// Annotation of the lock: what the cluster is known by.
+/// Annotation of the Lease: the identity of the cluster.
 const CLUSTER: &str = "tailwatch/cluster";
 
-/// Which lock, and for whom.
+/// A lock to acquire.
 #[derive(Clone, Copy)]
 pub struct LeaseRequest<'a> {
     /// Namespace of the Lease.
     pub namespace: &'a str,
     /// Its name.
     pub name: &'a str,
-    /// Who takes it, unlike any other run, e.g. `4711@host/9f3c2a11`.
+    /// Unique holder identity, e.g. `4711@host/9f3c2a11`.
     pub holder: &'a str,
-    /// How long it lasts without a heartbeat.
+    /// Duration without a heartbeat after which it expires.
     pub duration: Duration,
-    /// How long to wait for the end of what else is at work on this machine and shows no sign of life; at least the
-    /// duration, in which a living run shows one.
+    /// Timeout of the wait for other processes on this machine without a heartbeat; at least the duration.
     pub wait_limit: Duration,
-    /// Knows whether a holder of this machine is dead.
+    /// Host lock: whether a holder on this machine has ended.
     pub host: &'a dyn HostLiveness,
 }
 
 impl Cluster {
-    /// Takes the lock, or says who holds it. A holder is given the time to show a heartbeat: when it does, the lock
-    /// is its; when none comes for the lock's duration, measured by our own clock, the run is dead and the lock is
-    /// taken over. The clock of another machine is never judged by ours. A holder of this machine is dead as soon as the
-    /// witness is alone, and until then nothing is taken over, since a helm that the dead run left behind may still be
-    /// at work; after the request's patience that is said instead. Of two takers only one succeeds, by the object's
-    /// resourceVersion. `lost` is cancelled when someone else takes the lock all the same.
+    /// Acquires the lock, or returns its holder. With a heartbeat of the holder the lock stays its own; without one for
+    /// the lock's duration, measured by the local clock, the lock has expired and is acquired. Timestamps of another
+    /// machine are never compared with the local clock. A holder on this machine has ended as soon as the host lock is
+    /// free; until then the lock is not acquired, because a helm process of the killed run can still be running; after
+    /// `wait_limit` that is the error. The resourceVersion ensures that only one of two runs acquires it. `lost` is
+    /// cancelled when another client takes the lock.
     pub async fn acquire_lease(
         &self,
         request: LeaseRequest<'_>,
         lost: &CancellationToken,
     ) -> Result<Lease, ClusterError> {
         let api: Api<LeaseObject> = Api::namespaced(self.client.clone(), request.namespace);
-        let failed = |error| ClusterError::from_kube(&format!("cannot take the lock {}", request.name), error);
+        let failed = |error| ClusterError::from_kube(&format!("cannot acquire the lock {}", request.name), error);
         let (started, began) = (Instant::now(), jiff::Timestamp::now());
         let mut first: Option<(Instant, Holding)> = None;
         loop {
-            let standing = api.get_opt(request.name).await.map_err(failed)?;
+            let live = api.get_opt(request.name).await.map_err(failed)?;
             let alone = request.host.is_alone();
-            let holding = standing.as_ref().and_then(holding);
+            let holding = live.as_ref().and_then(holding);
             if !alone && started.elapsed() >= request.wait_limit.max(request.duration) {
                 return Err(left_behind(holding, began));
             }
             if let Some(holding) = holding {
                 let (since, seen) = first.get_or_insert_with(|| (Instant::now(), holding.clone()));
-                // The answer to an earlier try may have been lost, so that the lock is held already.
+                // The response to an earlier attempt can be lost: this run already holds the lock.
                 let is_own = holding.holder == request.holder;
                 if *seen != holding && !is_own {
                     return Err(ClusterError::Locked { holder: holding.holder, since: holding.since });
@@ -100,16 +99,16 @@ impl Cluster {
                 let silence = if is_here { one_heartbeat(request.duration) } else { request.duration };
                 let is_dead = alone && since.elapsed() >= silence;
                 if !is_dead && !is_own {
-                    tokio::time::sleep(LOOK_AGAIN).await;
+                    tokio::time::sleep(POLL).await;
                     continue;
                 }
             } else if !alone {
-                tokio::time::sleep(LOOK_AGAIN).await;
+                tokio::time::sleep(POLL).await;
                 continue;
             }
             let now = jiff::Timestamp::now();
             let sent = self.fence.now();
-            return match take(&api, (request, &self.identity), standing, now).await {
+            return match acquire(&api, (request, &self.identity), live, now).await {
                 Ok(lease) => {
                     self.fence.hold(request.duration, sent);
                     Ok(held((api, self), (request, lease), lost))
@@ -124,12 +123,12 @@ impl Cluster {
     }
 }
 
-/// How long a holder that lives stays without a heartbeat, with some time for its request.
+/// Longest pause between two heartbeats of a running holder, with time for its request.
 fn one_heartbeat(duration: Duration) -> Duration {
     duration / HEARTBEATS + duration / 10
 }
 
-/// A lock that was taken, with its heartbeat.
+/// The acquired lock, with its heartbeat.
 fn held(
     (api, cluster): (Api<LeaseObject>, &Cluster),
     (request, lease): (LeaseRequest<'_>, LeaseObject),
@@ -150,7 +149,7 @@ fn held(
     }
 }
 
-/// No heartbeat came, and yet something of this machine is still at work.
+/// The error of an expired lock with a process that is still running on this machine.
 fn left_behind(holding: Option<Holding>, began: jiff::Timestamp) -> ClusterError {
     let (run, since) = match holding {
         Some(Holding { holder, since, .. }) => (format!(" ({holder})"), since),
@@ -160,10 +159,10 @@ fn left_behind(holding: Option<Holding>, began: jiff::Timestamp) -> ClusterError
     ClusterError::Locked { holder, since }
 }
 
-async fn take(
+async fn acquire(
     api: &Api<LeaseObject>,
     (request, cluster): (LeaseRequest<'_>, &ClusterIdentity),
-    standing: Option<LeaseObject>,
+    live: Option<LeaseObject>,
     now: jiff::Timestamp,
 ) -> Result<LeaseObject, kube::Error> {
     let spec = LeaseSpec {
@@ -177,16 +176,16 @@ async fn take(
     metadata.namespace = Some(request.namespace.to_owned());
     let known_by = [(MACHINE, request.host.identity().to_owned()), (CLUSTER, cluster.to_string())];
     metadata.annotations = Some(known_by.map(|(key, value)| (key.to_owned(), value)).into());
-    metadata.resource_version = standing.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
-    let wanted = LeaseObject { metadata, spec: Some(spec) };
+    metadata.resource_version = live.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
+    let desired = LeaseObject { metadata, spec: Some(spec) };
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-    match standing {
-        None => api.create(&parameters, &wanted).await,
-        Some(_) => api.replace(request.name, &parameters, &wanted).await,
+    match live {
+        None => api.create(&parameters, &desired).await,
+        Some(_) => api.replace(request.name, &parameters, &desired).await,
     }
 }
 
-/// Who holds a lock, and its last sign of life.
+/// Holder of a lock, and its last heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Holding {
     holder: String,
@@ -207,8 +206,8 @@ fn holding(lease: &LeaseObject) -> Option<Holding> {
 }
 
 impl Lease {
-    /// Releases the lock at once, if it is still ours. Otherwise what became of it, e.g. `4711@host holds it now`, also
-    /// where it was taken after the last heartbeat.
+    /// Releases the lock if this run still holds it. Otherwise returns its state, e.g. `4711@host holds it now`, also
+    /// if it was lost after the last heartbeat.
     pub async fn release(self) -> Option<String> {
         self.heartbeat.abort();
         let known = self.taken.get().cloned();
@@ -216,14 +215,14 @@ impl Lease {
         known.or(found)
     }
 
-    /// How to let it go for whoever does not own it.
+    /// A handle that releases the lock without owning it.
     pub fn lease_release(&self) -> LeaseRelease {
         let Lease { api, name, holder, answers, .. } = self;
         LeaseRelease { api: api.clone(), name: name.clone(), holder: holder.clone(), answers: answers.clone() }
     }
 }
 
-/// Lets a lock go, apart from its owner.
+/// Releases a lock without owning it.
 #[derive(Clone)]
 pub struct LeaseRelease {
     api: Api<LeaseObject>,
@@ -233,8 +232,8 @@ pub struct LeaseRelease {
 }
 
 impl LeaseRelease {
-    /// Releases it if it is still ours, otherwise tells what became of it; where the API server does not answer at once,
-    /// the lock goes stale by itself.
+    /// Releases the lock if this run still holds it, otherwise returns its state. If the API server does not answer at
+    /// once, the lock expires.
     pub async fn now(&self) -> Option<String> {
         let test = json!([
             {"op": "test", "path": "/spec/holderIdentity", "value": self.holder},
@@ -242,16 +241,16 @@ impl LeaseRelease {
         ]);
         let patch = serde_json::from_value(test).ok()?;
         let (parameters, patch) = (PatchParams::default(), Patch::Json::<()>(patch));
-        // One that is silent would only keep the person waiting.
+        // An unresponsive API server would only delay the end.
         if self.answers.unresponsive_since().is_some() {
             return None;
         }
         let released = timeout(RELEASE_TIMEOUT, self.api.patch(&self.name, &parameters, &patch)).await.ok()?;
         match released {
-            // A JSON patch whose `test` fails is 422 (apiserver, handlers/patch.go).
+            // A JSON patch with a failed `test` is 422 (apiserver, handlers/patch.go).
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 422) => {
-                let standing = timeout(RELEASE_TIMEOUT, self.api.get_opt(&self.name)).await.ok()?.ok()?;
-                let holder = standing.as_ref().and_then(holder);
+                let live = timeout(RELEASE_TIMEOUT, self.api.get_opt(&self.name)).await.ok()?.ok()?;
+                let holder = live.as_ref().and_then(holder);
                 (holder.as_ref() != Some(&self.holder)).then(|| how_lost(holder))
             }
             _ => None,
@@ -260,19 +259,18 @@ impl LeaseRelease {
 }
 
 impl Lease {
-    /// Deletes the lock together with letting it go, if it is still ours: nothing is left to lock.
+    /// Deletes the Lease if this run still holds it.
     pub async fn delete(self) -> Result<(), ClusterError> {
         self.heartbeat.abort();
         let failed = |error| ClusterError::from_kube(&format!("cannot delete the lock {}", self.name), error);
         loop {
-            let Some(standing) = self.api.get_opt(&self.name).await.map_err(failed)? else { return Ok(()) };
-            if standing.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref()) != Some(&self.holder) {
+            let Some(live) = self.api.get_opt(&self.name).await.map_err(failed)? else { return Ok(()) };
+            if live.spec.as_ref().and_then(|spec| spec.holder_identity.as_ref()) != Some(&self.holder) {
                 return Ok(());
             }
-            let seen =
-                Preconditions { resource_version: standing.metadata.resource_version, uid: standing.metadata.uid };
+            let seen = Preconditions { resource_version: live.metadata.resource_version, uid: live.metadata.uid };
             match self.api.delete(&self.name, &DeleteParams::default().preconditions(seen)).await {
-                // The last heartbeat came in between.
+                // A heartbeat changed it meanwhile.
                 Err(kube::Error::Api(status)) if status.code == 409 => {}
                 Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
                 ended => return ended.map(drop).map_err(failed),
@@ -307,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_holds_whatever_its_clock_says() {
+    fn the_clock_of_a_holder_is_ignored() {
         let holder = |lease: &LeaseObject| holding(lease).map(|holding| holding.holder);
         for renewed in [0, 1_000_000, 99_999_999_999] {
             assert_eq!(holder(&lease("1@host", renewed)).as_deref(), Some("1@host"));
@@ -319,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_run_left_behind_is_said_as_what_it_is() {
+    fn a_helm_process_of_a_killed_run_is_reported() {
         let began = jiff::Timestamp::from_second(1_000_000).unwrap();
         let said = left_behind(holding(&lease("1@host", 7)), began).to_string();
         let expected = "a helm of an earlier run on this machine (1@host) is still running";

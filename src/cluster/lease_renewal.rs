@@ -1,4 +1,4 @@
-//! The heartbeat of a held lock: renews it, opens the fence with each renewal, and tells when another run has taken it.
+//! The heartbeat of a held lock: renews it, opens the fence with each renewal, and reports its loss to another run.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::ClusterError;
 use crate::cluster::write_fence::Fence;
 
-/// Pause after a heartbeat that failed.
+/// Pause after a failed renewal.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Where it is told that the lock is no longer ours.
+/// Reports that this run lost the lock.
 #[derive(Clone)]
 pub(super) struct Loss {
     pub(super) taken: Arc<OnceLock<String>>,
@@ -29,42 +29,42 @@ impl Loss {
     }
 }
 
-/// What became of a lock that is not ours any more.
+/// The state of a lost lock.
 pub(super) fn how_lost(holder: Option<String>) -> String {
     let holder = holder.filter(|holder| !holder.is_empty());
     holder.map_or_else(|| "another client released it".into(), |holder| format!("{holder} holds it now"))
 }
 
-/// What renews a lock.
+/// Renews a lock.
 pub(super) struct Heartbeat {
     pub(super) api: Api<LeaseObject>,
-    /// As it was taken.
+    /// The Lease as it was acquired or last renewed.
     pub(super) lease: LeaseObject,
-    /// Between two renewals; a renewal without an answer for three quarters of it is given up.
+    /// Pause between two renewals; a renewal has three quarters of it as its timeout.
     pub(super) pause: Duration,
     pub(super) fence: Fence,
     pub(super) loss: Loss,
 }
 
-/// How one renewal ended.
+/// Result of one renewal.
 enum Renewal {
     Done,
-    /// It is ours, but it was changed since: with what stands it can be renewed at once.
+    /// The lock is still held, but the object has a newer resourceVersion: it can be renewed at once.
     Outdated,
     Failed,
     Lost(Option<String>),
-    /// The address leads to another cluster, where there is nothing of ours.
-    Elsewhere,
+    /// The address is another cluster.
+    OtherCluster,
 }
 
 impl Heartbeat {
-    /// Renews the lock until this is dropped or the lock is lost. A renewal that failed is made up by the next one.
+    /// Renews the lock until this is dropped or the lock is lost. A failed renewal is repeated.
     pub(super) async fn run(mut self) {
         let mut pause = self.pause;
         loop {
             tokio::select! {
                 () = sleep(pause) => {}
-                () = self.fence.wants_renewal() => {}
+                () = self.fence.renewal_requested() => {}
             }
             let limit = self.pause * 3 / 4;
             let renewal = timeout(limit, self.renew()).await.unwrap_or(Renewal::Failed);
@@ -72,12 +72,12 @@ impl Heartbeat {
                 Renewal::Done => self.pause,
                 Renewal::Outdated => Duration::ZERO,
                 Renewal::Failed => {
-                    // So that whoever waits for a renewal does not make it one request after the other.
+                    // Limits the rate of renewals that waiting writes trigger.
                     sleep(AGAIN.min(self.pause) / 4).await;
                     AGAIN.min(self.pause)
                 }
                 Renewal::Lost(holder) => return self.loss.emit(holder),
-                Renewal::Elsewhere => return self.loss.cancel.cancel(),
+                Renewal::OtherCluster => return self.loss.cancel.cancel(),
             };
         }
     }
@@ -85,26 +85,26 @@ impl Heartbeat {
     async fn renew(&mut self) -> Renewal {
         let name = self.lease.metadata.name.clone().unwrap_or_default();
         let sent = self.fence.now();
-        let mut wanted = self.lease.clone();
-        if let Some(spec) = &mut wanted.spec {
+        let mut desired = self.lease.clone();
+        if let Some(spec) = &mut desired.spec {
             spec.renew_time = Some(MicroTime(jiff::Timestamp::now()));
         }
-        match self.api.replace(&name, &PostParams::default(), &wanted).await {
+        match self.api.replace(&name, &PostParams::default(), &desired).await {
             Ok(renewed) => {
                 self.lease = renewed;
                 self.fence.renewed(sent);
                 Renewal::Done
             }
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => match self.api.get_opt(&name).await {
-                Ok(Some(standing)) if holder(&standing) == holder(&self.lease) => {
-                    self.lease = standing;
+                Ok(Some(live)) if holder(&live) == holder(&self.lease) => {
+                    self.lease = live;
                     Renewal::Outdated
                 }
-                Ok(standing) => Renewal::Lost(standing.as_ref().and_then(holder)),
+                Ok(live) => Renewal::Lost(live.as_ref().and_then(holder)),
                 Err(_) => Renewal::Failed,
             },
             Err(error) => match ClusterError::from_kube("cannot renew the lock", error) {
-                ClusterError::OtherCluster { .. } => Renewal::Elsewhere,
+                ClusterError::OtherCluster { .. } => Renewal::OtherCluster,
                 _ => Renewal::Failed,
             },
         }

@@ -15,16 +15,16 @@ use tower::Layer as _;
 
 /// How the API server behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Mood {
+enum Behaviour {
     Answers,
     /// Takes every request and says nothing.
     Hangs,
-    Refuses,
+    Rejects,
 }
 
 #[derive(Debug)]
 struct State {
-    mood: Mood,
+    behaviour: Behaviour,
     lease: Option<Value>,
     version: u64,
 }
@@ -34,15 +34,15 @@ struct Server(Arc<Mutex<State>>);
 
 impl Server {
     fn new() -> Server {
-        Server(Arc::new(Mutex::new(State { mood: Mood::Answers, lease: None, version: 0 })))
+        Server(Arc::new(Mutex::new(State { behaviour: Behaviour::Answers, lease: None, version: 0 })))
     }
 
-    fn be(&self, mood: Mood) {
-        self.0.lock().unwrap().mood = mood;
+    fn set(&self, behaviour: Behaviour) {
+        self.0.lock().unwrap().behaviour = behaviour;
     }
 
-    /// Someone else takes the lock.
-    fn rob(&self) {
+    /// Another client takes the lock.
+    fn take_lock(&self) {
         let mut state = self.0.lock().unwrap();
         state.version += 1;
         let version = state.version.to_string();
@@ -62,13 +62,11 @@ impl Server {
             (code, json!({"kind": "Status", "status": "Failure", "message": reason, "reason": reason, "code": code}))
         };
         let sent: Value = serde_json::from_slice(body).unwrap_or_default();
-        let standing = state.lease.as_ref().map(|lease| lease["metadata"]["resourceVersion"].clone());
-        match (method, standing) {
+        let live = state.lease.as_ref().map(|lease| lease["metadata"]["resourceVersion"].clone());
+        match (method, live) {
             (&Method::GET, None) => status(404, "NotFound"),
             (&Method::GET, Some(_)) => (200, state.lease.clone().unwrap()),
-            (&Method::PUT, Some(standing)) if sent["metadata"]["resourceVersion"] != standing => {
-                status(409, "Conflict")
-            }
+            (&Method::PUT, Some(live)) if sent["metadata"]["resourceVersion"] != live => status(409, "Conflict"),
             (&Method::PATCH, Some(_)) => {
                 let lease = state.lease.as_mut().unwrap();
                 if lease["spec"]["holderIdentity"] != sent[0]["value"] {
@@ -92,11 +90,11 @@ impl Server {
         let service = tower::service_fn(move |request: Request<Body>| {
             let server = server.clone();
             async move {
-                let mood = server.0.lock().unwrap().mood;
-                match mood {
-                    Mood::Answers => {}
-                    Mood::Hangs => std::future::pending().await,
-                    Mood::Refuses => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)),
+                let behaviour = server.0.lock().unwrap().behaviour;
+                match behaviour {
+                    Behaviour::Answers => {}
+                    Behaviour::Hangs => std::future::pending().await,
+                    Behaviour::Rejects => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)),
                 }
                 let (parts, body) = request.into_parts();
                 let body = body.collect_bytes().await.map_err(std::io::Error::other)?;
@@ -133,34 +131,40 @@ impl HostLiveness for Known {
     }
 }
 
-const LIFE: Duration = Duration::from_secs(20);
+const DURATION: Duration = Duration::from_secs(20);
 
-async fn taken(cluster: &Cluster, holder: &str, lost: &CancellationToken) -> Result<Lease, ClusterError> {
+async fn acquired(cluster: &Cluster, holder: &str, lost: &CancellationToken) -> Result<Lease, ClusterError> {
     let host = Known { identity: "here" };
-    let request =
-        LeaseRequest { namespace: "m", name: "tailwatch", holder, duration: LIFE, wait_limit: LIFE, host: &host };
+    let request = LeaseRequest {
+        namespace: "m",
+        name: "tailwatch",
+        holder,
+        duration: DURATION,
+        wait_limit: DURATION,
+        host: &host,
+    };
     cluster.acquire_lease(request, lost).await
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_cannot_renew_stops_changing_things_before_its_lock_is_stale_and_goes_on_when_it_can() {
-    for mood in [Mood::Hangs, Mood::Refuses] {
+async fn writes_are_blocked_before_an_unrenewed_lock_expires_and_allowed_after_a_renewal() {
+    for behaviour in [Behaviour::Hangs, Behaviour::Rejects] {
         let server = Server::new();
         let (cluster, lost) = (server.cluster(), CancellationToken::new());
-        let lease = taken(&cluster, "1@host/1", &lost).await.unwrap();
-        sleep(LIFE * 3).await;
-        assert_eq!(cluster.fence().closed_for(), None, "heartbeats come");
-        server.be(mood);
-        sleep(LIFE).await;
-        assert!(cluster.fence().closed_for().is_some(), "{mood:?}");
+        let lease = acquired(&cluster, "1@host/1", &lost).await.unwrap();
+        sleep(DURATION * 3).await;
+        assert_eq!(cluster.fence().closed_for(), None, "the heartbeat renews it");
+        server.set(behaviour);
+        sleep(DURATION).await;
+        assert!(cluster.fence().closed_for().is_some(), "{behaviour:?}");
         let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(cluster.client.clone(), "m");
         let change = secrets.delete("x", &DeleteParams::default()).await.unwrap_err();
         let change = ClusterError::from_kube("cannot delete it", change);
         assert!(matches!(change, ClusterError::Unrenewed { .. }), "{change}");
-        assert!(!lost.is_cancelled(), "nobody has taken it");
-        server.be(Mood::Answers);
-        sleep(LIFE / 2).await;
-        assert_eq!(cluster.fence().closed_for(), None, "{mood:?}");
+        assert!(!lost.is_cancelled(), "no other client has taken it");
+        server.set(Behaviour::Answers);
+        sleep(DURATION / 2).await;
+        assert_eq!(cluster.fence().closed_for(), None, "{behaviour:?}");
         assert!(!lost.is_cancelled());
         assert_eq!(lease.release().await, None);
         assert_eq!(cluster.fence().closed_for(), None);
@@ -168,46 +172,46 @@ async fn a_run_that_cannot_renew_stops_changing_things_before_its_lock_is_stale_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_someone_took_meanwhile_ends_the_run_with_its_own_reason() {
+async fn a_lock_that_another_client_took_ends_the_run_with_its_own_error() {
     let server = Server::new();
     let (cluster, lost) = (server.cluster(), CancellationToken::new());
-    let lease = taken(&cluster, "1@host/1", &lost).await.unwrap();
-    server.be(Mood::Hangs);
-    sleep(LIFE).await;
-    server.rob();
-    server.be(Mood::Answers);
+    let lease = acquired(&cluster, "1@host/1", &lost).await.unwrap();
+    server.set(Behaviour::Hangs);
+    sleep(DURATION).await;
+    server.take_lock();
+    server.set(Behaviour::Answers);
     lost.cancelled().await;
     assert!(cluster.fence().closed_for().is_some(), "the fence stays closed");
     assert_eq!(lease.release().await.as_deref(), Some("1@elsewhere/0 holds it now"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lock_that_was_taken_after_the_last_heartbeat_is_known_as_lost_when_it_is_released() {
+async fn a_lock_that_was_lost_after_the_last_heartbeat_is_reported_at_its_release() {
     let server = Server::new();
     let lost = CancellationToken::new();
-    let lease = taken(&server.cluster(), "1@host/1", &lost).await.unwrap();
-    server.rob();
+    let lease = acquired(&server.cluster(), "1@host/1", &lost).await.unwrap();
+    server.take_lock();
     assert_eq!(lease.release().await.as_deref(), Some("1@elsewhere/0 holds it now"));
     let server = Server::new();
-    let lease = taken(&server.cluster(), "1@host/1", &lost).await.unwrap();
+    let lease = acquired(&server.cluster(), "1@host/1", &lost).await.unwrap();
     assert_eq!(lease.release().await, None);
 }
 
-/// Two containers that are both called 1@ci, of one copied state folder: they have the same identity, and each finds its
-/// own lock file free.
+/// Two containers that are both called 1@ci, of one copied state folder: they have the same identity, and each finds
+/// its own lock file free.
 #[tokio::test(start_paused = true)]
-async fn a_copied_identity_takes_no_lock_whose_holder_shows_that_it_lives() {
+async fn a_copied_identity_does_not_acquire_the_lock_of_a_running_holder() {
     let server = Server::new();
     let lost = CancellationToken::new();
-    let first = taken(&server.cluster(), "1@ci/aaaa", &lost).await.unwrap();
-    let Err(second) = taken(&server.cluster(), "1@ci/bbbb", &lost).await else { panic!("it was taken") };
+    let first = acquired(&server.cluster(), "1@ci/aaaa", &lost).await.unwrap();
+    let Err(second) = acquired(&server.cluster(), "1@ci/bbbb", &lost).await else { panic!("it was taken") };
     assert!(second.is_locked(), "{second}");
     let before = server.renewed();
     drop(first);
     let began = Instant::now();
-    let third = taken(&server.cluster(), "1@ci/cccc", &lost).await.unwrap();
+    let third = acquired(&server.cluster(), "1@ci/cccc", &lost).await.unwrap();
     let waited = began.elapsed();
-    assert!(waited >= LIFE / 3 && waited < LIFE, "one heartbeat, not the whole life: {waited:?}");
+    assert!(waited >= DURATION / 3 && waited < DURATION, "one heartbeat, not the whole duration: {waited:?}");
     assert_ne!(server.renewed(), before);
     drop(third);
 }

@@ -1,4 +1,4 @@
-//! To whom an object belongs, as far as its metadata tells.
+//! The owner of an object, from its metadata.
 
 use std::collections::BTreeMap;
 
@@ -10,34 +10,34 @@ use crate::stack::{MANAGED_BY, TAILWATCH};
 
 const HELM: &str = "Helm";
 
-/// An object that stands, by its metadata alone.
+/// A live object by its metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Which.
+    /// Its reference.
     pub object: ObjectRef,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
-    /// Who set fields of it, its status aside.
+    /// Field managers, without those of subresources.
     pub managers: Vec<String>,
 }
 
 impl Held {
-    /// (name, namespace) of the helm release that it says to be of.
+    /// (name, namespace) of the helm release in its annotations.
     pub fn release(&self) -> Option<(&str, &str)> {
         let mark = |key: &str| self.annotations.get(key).map(String::as_str);
         Some((mark("meta.helm.sh/release-name")?, mark("meta.helm.sh/release-namespace")?))
     }
 
-    /// Whether helm takes it for a part of this release, (name, namespace): both annotations and the label are right
-    /// (helm pkg/action/validate.go, checkOwnership).
+    /// Whether helm accepts it as a part of this release, (name, namespace): both annotations and the label match (helm
+    /// pkg/action/validate.go, checkOwnership).
     pub fn is_part_of(&self, release: (&str, &str)) -> bool {
         let managed = self.labels.get(MANAGED_BY).is_some_and(|manager| manager == HELM);
         managed && self.release() == Some(release)
     }
 
-    /// Whether it was applied with our field manager.
+    /// Whether tailwatch's field manager applied it.
     pub fn is_applied_by_us(&self) -> bool {
         self.managers.iter().any(|manager| manager == FIELD_MANAGER)
     }
@@ -53,7 +53,7 @@ impl Held {
         }
     }
 
-    /// Of an object's JSON.
+    /// The ownership of an object.
     pub fn of(object: &Value) -> Held {
         let metadata = object.get("metadata").cloned().and_then(|value| serde_json::from_value(value).ok());
         Held::from_metadata(ObjectRef::of(object), metadata.unwrap_or_default())
@@ -70,15 +70,14 @@ impl Held {
     }
 }
 
-/// How much older than the object a record of its field managers may be. The API server writes the record a moment before
-/// the creation time (k8s.io/apiserver pkg/endpoints/handlers/patch.go, pkg/registry/rest/create.go).
-const RECORDED_BEFORE: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
+/// Maximal age of a managedFields entry before the object's creation. The API server sets the entry's time just before
+/// the creation timestamp (k8s.io/apiserver pkg/endpoints/handlers/patch.go, pkg/registry/rest/create.go).
+const MAX_ENTRY_AGE: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 
-/// Whether a field manager of ours set an entry of the object's labels or annotations. A copy of one of our objects
-/// has our marks and not our field managers, since `kubectl get -o yaml` leaves them out and the API server records who
-/// writes; a copy with `--show-managed-fields` has records that are older than itself. An object that passed through a
-/// backup is not told from a copy. Whoever may write the object can write in our name: this tells mistakes from ours,
-/// not attacks.
+/// Whether a field manager of tailwatch set a label or annotation. A copy of an own object has tailwatch's label but not
+/// its field managers: `kubectl get -o yaml` omits them, and the API server records the writer. A copy with
+/// `--show-managed-fields` has entries that are older than itself. An object restored from a backup counts as a copy.
+/// This detects mistakes, not attacks: a user who may write the object can use tailwatch's field manager.
 pub(super) fn is_set_by_us(metadata: &ObjectMeta, map: &str, key: &str) -> bool {
     let is_ours = |manager: &str| {
         let rest = manager.strip_prefix(FIELD_MANAGER);
@@ -88,8 +87,8 @@ pub(super) fn is_set_by_us(metadata: &ObjectMeta, map: &str, key: &str) -> bool 
         let field = fields.get("f:metadata").and_then(|metadata| metadata.get(format!("f:{map}")));
         field.is_some_and(|map| map.get(format!("f:{key}")).is_some())
     };
-    let made = metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let is_of_it = |time: jiff::Timestamp| made.is_none_or(|made| time.duration_until(made) <= RECORDED_BEFORE);
+    let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let is_of_it = |time: jiff::Timestamp| created.is_none_or(|created| time.duration_until(created) <= MAX_ENTRY_AGE);
     metadata.managed_fields.iter().flatten().any(|entry| {
         entry.manager.as_deref().is_some_and(is_ours)
             && entry.fields_v1.as_ref().is_some_and(|fields| sets(&fields.0))
@@ -97,14 +96,14 @@ pub(super) fn is_set_by_us(metadata: &ObjectMeta, map: &str, key: &str) -> bool 
     })
 }
 
-/// Whether an object is ours: it has our label, and a field manager of ours set it.
+/// Whether it is an own object: it has tailwatch's label, set by a field manager of tailwatch.
 pub(super) fn is_ours(metadata: &ObjectMeta) -> bool {
     let label = metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY));
     label.is_some_and(|value| value == TAILWATCH) && is_set_by_us(metadata, "labels", MANAGED_BY)
 }
 
 impl Cluster {
-    /// The objects of a kind; `namespace` None: all. An unknown kind is an empty list.
+    /// Objects of a kind with their owners; `namespace` None: all. Empty if the kind is not served.
     pub async fn held(
         &self,
         (api_version, kind): (&str, &str),
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn our_label_counts_where_a_field_manager_of_ours_set_it() {
+    fn our_label_counts_only_with_our_field_manager() {
         for (label, setter, data, ours) in [
             ("tailwatch", "tailwatch", "kubectl", true),
             ("tailwatch", "tailwatch-loki", "tailwatch-loki", true),
@@ -152,13 +151,13 @@ mod tests {
             let object = labelled(label, setter, data);
             assert_eq!(Found::of(&object).is_ours(), ours, "{label} {setter} {data}");
         }
-        for (made, ours) in
+        for (created, ours) in
             [("2026-01-01T00:00:01Z", true), ("2026-01-02T00:00:00Z", false), ("2025-12-01T00:00:00Z", true)]
         {
             let mut object = labelled("tailwatch", "tailwatch", "tailwatch");
-            object["metadata"]["creationTimestamp"] = made.into();
+            object["metadata"]["creationTimestamp"] = created.into();
             object["metadata"]["managedFields"][0]["time"] = "2026-01-01T00:00:00Z".into();
-            assert_eq!(Found::of(&object).is_ours(), ours, "made {made}, with the record of a field manager");
+            assert_eq!(Found::of(&object).is_ours(), ours, "created {created}, with the record of a field manager");
         }
         let bare = json!({"kind": "Secret", "metadata": {"labels": {"app.kubernetes.io/managed-by": "tailwatch"}}});
         assert!(!Found::of(&bare).is_ours(), "without managed fields nothing is proven");

@@ -1,4 +1,4 @@
-//! Objects by their metadata alone, of one kind or of every kind there is, and what can be distinguished from it.
+//! Objects by their metadata only, of one kind or of every kind in a namespace or group.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::cluster::views::{Pod, Service};
 use crate::cluster::{Cluster, ClusterError, ObjectRef, managed_by};
 use crate::stack::MADE_BY_US;
 
-/// Lists that run side by side.
+/// Lists that run in parallel.
 const LISTS_AT_ONCE: usize = 8;
 
 /// An object by its metadata.
@@ -24,20 +24,20 @@ pub struct Found {
     pub api_version: String,
     /// e.g. `Deployment`
     pub kind: String,
-    /// The lower-case plural and the group, e.g. `deployments.apps`: the name of its CRD where it has one.
+    /// The lower-case plural and the group, e.g. `deployments.apps`: the name of the CRD of a custom resource.
     pub resource: String,
     metadata: ObjectMeta,
 }
 
 impl Found {
-    /// Of an object's JSON, which names its kind.
+    /// The metadata of an object.
     pub fn of(object: &Value) -> Found {
         let ObjectRef { api_version, kind, .. } = ObjectRef::of(object);
         let metadata = object.get("metadata").cloned().and_then(|value| serde_json::from_value(value).ok());
         Found { api_version, kind, resource: String::new(), metadata: metadata.unwrap_or_default() }
     }
 
-    /// Where it stands.
+    /// Its reference.
     pub fn reference(&self) -> ObjectRef {
         ObjectRef {
             api_version: self.api_version.clone(),
@@ -57,43 +57,43 @@ impl Found {
         self.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    /// Its uid, which no other object ever has.
+    /// Its UID.
     pub fn uid(&self) -> &str {
         self.metadata.uid.as_deref().unwrap_or_default()
     }
 
-    /// A label, "" when there is none.
+    /// A label, "" if there is none.
     pub fn label(&self, key: &str) -> &str {
         self.metadata.labels.as_ref().and_then(|labels| labels.get(key)).map_or("", String::as_str)
     }
 
-    /// An annotation, "" when there is none.
+    /// An annotation, "" if there is none.
     pub fn annotation(&self, key: &str) -> &str {
         self.metadata.annotations.as_ref().and_then(|all| all.get(key)).map_or("", String::as_str)
     }
 
-    /// Whether we made it or took it over: it has our label, and a field manager of ours set that.
+    /// Whether tailwatch created or adopted it: it has tailwatch's label, set by a field manager of tailwatch.
     pub fn is_ours(&self) -> bool {
         managed_by::is_ours(&self.metadata)
     }
 
-    /// Whether we made this namespace: it has our mark, and a field manager of ours set that.
+    /// Whether tailwatch created this namespace: it has tailwatch's annotation, set by a field manager of tailwatch.
     pub fn is_created_by_us(&self) -> bool {
         !self.annotation(MADE_BY_US).is_empty() && managed_by::is_set_by_us(&self.metadata, "annotations", MADE_BY_US)
     }
 
-    /// Whether a field manager of ours set this label, to whatever value.
+    /// Whether a field manager of tailwatch set this label.
     pub fn is_label_of_ours(&self, key: &str) -> bool {
         managed_by::is_set_by_us(&self.metadata, "labels", key)
     }
 
-    /// `Deployment shop`: another object that keeps it, and makes it again when it is changed or deleted.
+    /// Its first owner reference, e.g. `Deployment shop`.
     pub fn controller(&self) -> Option<String> {
         let mut owners = self.metadata.owner_references.iter().flatten();
         owners.next().map(|owner| format!("{} {}", owner.kind, owner.name))
     }
 
-    /// Whether its chart asks helm to leave it when the release goes.
+    /// Whether it has `helm.sh/resource-policy: keep`: helm retains it when it uninstalls the release.
     pub fn has_keep_policy(&self) -> bool {
         self.annotation("helm.sh/resource-policy") == "keep"
     }
@@ -103,27 +103,27 @@ impl Found {
         self.metadata.annotations.iter().flatten().map(|(key, _)| key.as_str())
     }
 
-    /// Uids of its owners, with which it goes.
+    /// UIDs of its owner references.
     pub fn owners(&self) -> impl Iterator<Item = &str> {
         self.metadata.owner_references.iter().flatten().map(|owner| owner.uid.as_str())
     }
 
-    /// Whether somebody has deleted it and it is on its way out.
+    /// Whether it has a deletion timestamp.
     pub fn is_terminating(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
     }
 
-    /// Seconds it was given to end in.
+    /// `deletionGracePeriodSeconds`.
     pub fn grace_seconds(&self) -> Option<i64> {
         self.metadata.deletion_grace_period_seconds
     }
 
-    /// What must let it go before it is gone.
+    /// Finalizers.
     pub fn finalizers(&self) -> &[String] {
         self.metadata.finalizers.as_deref().unwrap_or_default()
     }
 
-    /// Field managers that set something of its specification.
+    /// Field managers of its `spec`.
     pub fn managers_of_spec(&self) -> BTreeSet<&str> {
         let entries = self.metadata.managed_fields.iter().flatten();
         let sets_spec =
@@ -133,7 +133,7 @@ impl Found {
 }
 
 impl Cluster {
-    /// Objects of a kind; `namespace` None: all. An unknown kind is an empty list.
+    /// Objects of a kind; `namespace` None: all. Empty if the kind is not served.
     pub async fn found(
         &self,
         api_version: &str,
@@ -144,7 +144,7 @@ impl Cluster {
         self.found_of(&resource, namespace.filter(|_| scope == Scope::Namespaced)).await
     }
 
-    /// Everything in a namespace that can be listed and deleted, but events.
+    /// Every object of a namespace that can be listed and deleted, except events.
     pub async fn contents(&self, namespace: &str) -> Result<Vec<Found>, ClusterError> {
         let discovered = Discovery::new(self.client.clone()).run_aggregated().await;
         let discovered = discovered.map_err(|error| ClusterError::from_kube("cannot discover the API", error))?;
@@ -160,13 +160,13 @@ impl Cluster {
         Ok(lists.buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
     }
 
-    /// Every object of an API group's kinds, in all namespaces; a group that is not served has none.
+    /// Every object of an API group's kinds, in all namespaces; none for a group that is not served.
     pub async fn of_group(&self, group: &str) -> Result<Vec<Found>, ClusterError> {
         let discovered = match discovery::group(&self.client, group).await {
             Ok(discovered) => discovered,
             Err(kube::Error::Discovery(_)) => return Ok(Vec::new()),
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
-            Err(error) => return Err(ClusterError::from_kube(&format!("cannot look up the API {group}"), error)),
+            Err(error) => return Err(ClusterError::from_kube(&format!("cannot discover the API {group}"), error)),
         };
         let kinds = discovered.resources_by_stability();
         let lists = kinds.iter().filter(|(_, capabilities)| capabilities.supports_operation(verbs::LIST));
@@ -180,7 +180,7 @@ impl Cluster {
         Ok(of_class(self.views("v1", "Service", None, &parameters).await?, class))
     }
 
-    /// (claim, pod) of a namespace: which pods mount which claims.
+    /// (claim, pod) of a namespace: the claims that each pod mounts.
     pub async fn claims_in_use(&self, namespace: &str) -> Result<Vec<(String, String)>, ClusterError> {
         let pods = self.views::<Pod>("v1", "Pod", Some(namespace), &ListParams::default()).await?;
         let mounts =
@@ -201,7 +201,7 @@ impl Cluster {
         };
         match metadata(&api, None).await {
             Ok(found) => Ok(found.into_iter().map(with_kind).collect()),
-            // Its CRD has gone since it was looked up: an absent namespace would be an empty list.
+            // Its CRD was deleted since the discovery: an absent namespace would be an empty list.
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
             Err(error) => Err(ClusterError::from_kube(&format!("cannot list {} objects", resource.kind), error)),
         }
@@ -219,7 +219,7 @@ fn of_class(services: Vec<Service>, class: &str) -> Vec<ObjectRef> {
     of_class.map(reference).collect()
 }
 
-/// Metadata of every object, or of those with some labels, in pages.
+/// Metadata of every object, optionally with a label selector, in pages.
 pub(super) async fn metadata(api: &Api<DynamicObject>, labels: Option<&str>) -> Result<Vec<ObjectMeta>, kube::Error> {
     let mut parameters = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
     parameters.limit = Some(PAGE);
@@ -236,7 +236,7 @@ pub(super) async fn metadata(api: &Api<DynamicObject>, labels: Option<&str>) -> 
 
 #[cfg(test)]
 impl Found {
-    /// Of an object's JSON, whose labels and annotations were all set by this field manager.
+    /// The metadata of an object, with this field manager for all labels and annotations.
     pub(crate) fn set_by(manager: &str, object: &Value) -> Found {
         let mut object = object.clone();
         let fields = |map: &str| -> Value {

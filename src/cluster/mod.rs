@@ -67,15 +67,15 @@ pub use watch::release::TrackedRelease;
 pub use watch::watcher::Tracker;
 pub use write_fence::Fence;
 
-/// Field manager of every object we apply.
+/// Field manager of every own object.
 pub const FIELD_MANAGER: &str = "tailwatch";
 
-/// How kinds are served, by (apiVersion, kind).
+/// Discovered resources by (apiVersion, kind).
 type Kinds = Arc<RwLock<HashMap<(String, String), (ApiResource, Scope)>>>;
 
-/// How often the UID is asked while helm works or checks are made, which send no writes of ours.
+/// Interval of the comparisons while helm or checks run.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the last comparison of a command may take.
+/// Timeout of the last comparison of a command.
 const LAST_COMPARISON: Duration = Duration::from_secs(1);
 
 /// A reachable cluster. Cheap to clone.
@@ -95,12 +95,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Context in use, when it came from a kubeconfig.
+    /// Context in use; `None` for an in-cluster account.
     pub fn context(&self) -> Option<&str> {
         self.context.as_deref()
     }
 
-    /// What makes another program, such as helm, reach this cluster as this user.
+    /// Kubeconfig for another program, such as helm, with this cluster and user.
     pub fn kubeconfig(&self) -> &KubeconfigSnapshot {
         &self.snapshot
     }
@@ -115,12 +115,12 @@ impl Cluster {
         &self.version
     }
 
-    /// What keeps a run without its lock from changing anything.
+    /// Write fence of the run.
     pub fn fence(&self) -> &Fence {
         &self.fence
     }
 
-    /// Since when the API server has answered nothing; `None` where it did, or nothing was asked.
+    /// Start of the API server's unresponsiveness; `None` if it answered or got no request.
     pub fn unresponsive_since(&self) -> Option<jiff::Timestamp> {
         self.answers.unresponsive_since()
     }
@@ -135,30 +135,30 @@ impl Cluster {
         matches!(answer, Ok(Ok(_) | Err(kube::Error::Api(_))))
     }
 
-    /// Resolves when the API server has answered nothing for so long; it is asked where nothing else asks it.
+    /// Resolves when the API server has not answered for this time; sends its own requests if there are no others.
     pub async fn unanswered_for(&self, limit: Duration) -> ClusterError {
-        const OFTEN: Duration = Duration::from_secs(2);
+        const POLL: Duration = Duration::from_secs(2);
         let began = jiff::Timestamp::now();
         loop {
-            tokio::time::sleep(OFTEN).await;
+            tokio::time::sleep(POLL).await;
             let last = self.answers.last_answer().unwrap_or(began);
             let age = || Duration::try_from(jiff::Timestamp::now().duration_since(last)).unwrap_or_default();
-            // A process that was stopped, or a machine that slept, has had no answer either: it asks before it judges.
-            if age() >= OFTEN && !self.answers_within(OFTEN).await && age() >= limit {
+            // After a stop of the process or a sleep of the machine there was no answer either: ask again first.
+            if age() >= POLL && !self.answers_within(POLL).await && age() >= limit {
                 return self.no_answer(age());
             }
         }
     }
 
     /// That the API server has answered nothing for a while; `None` where it did, or nothing was asked.
-    pub fn silence(&self) -> Option<ClusterError> {
+    pub fn unresponsive(&self) -> Option<ClusterError> {
         let since = self.unresponsive_since()?;
         Some(self.no_answer(Duration::try_from(jiff::Timestamp::now().duration_since(since)).unwrap_or_default()))
     }
 
-    /// That it did not answer for so long.
+    /// The error that it did not answer for this time.
     pub fn no_answer(&self, after: Duration) -> ClusterError {
-        ClusterError::Silent { server: self.server.clone(), seconds: after.as_secs() }
+        ClusterError::Unresponsive { server: self.server.clone(), seconds: after.as_secs() }
     }
 
     /// Requests so far by verb (get, list, watch, create, patch, update, delete, connect).
@@ -166,7 +166,7 @@ impl Cluster {
         self.counts.by_verb()
     }
 
-    /// What the cluster was known by when this run reached it.
+    /// Identity of the cluster at the start of this run.
     pub fn identity(&self) -> &ClusterIdentity {
         &self.identity
     }
@@ -177,12 +177,11 @@ impl Cluster {
         self.probe.confirm(Duration::ZERO).await
     }
 
-    /// Compares the UID a last time, unless the API server is silent: the error where it is that of another cluster, which
-    /// goes before whatever else ended the command.
+    /// Compares the UID a last time, unless the API server is unresponsive. Another cluster takes precedence over every other
+    /// error of the command.
     pub async fn compare_identity(&self) -> Result<(), ClusterError> {
         if self.unresponsive_since().is_none() {
-            // That the API server does not answer is reported by what needs its answer. It is recorded, so that the
-            // release of the lock does not wait for it again.
+            // Only recorded: the release of the lock then does not wait for an answer.
             let began = jiff::Timestamp::now();
             if tokio::time::timeout(LAST_COMPARISON, self.confirm_identity()).await.is_err() {
                 self.answers.gave_up(began);
@@ -191,7 +190,7 @@ impl Cluster {
         self.other_cluster().map_or(Ok(()), Err)
     }
 
-    /// Does some work and cancels the token, which must end the work, as soon as the UID is that of another cluster.
+    /// Runs some work, and cancels its token as soon as the UID is that of another cluster.
     pub async fn cancelled_on_switch<T>(&self, cancel: &CancellationToken, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         let compare = async {
@@ -207,7 +206,7 @@ impl Cluster {
         work.await
     }
 
-    /// The error of [`Cluster::confirm_identity`], if it was ever met.
+    /// The error of [`Cluster::confirm_identity`], if it ever occurred.
     pub fn other_cluster(&self) -> Option<ClusterError> {
         self.probe.other_cluster()
     }
@@ -228,7 +227,7 @@ pub struct ObjectRef {
 
 #[cfg(test)]
 impl Cluster {
-    /// One that a test answers for.
+    /// With the client of a test.
     fn for_tests(client: kube::Client, fence: write_fence::Fence, answers: unresponsive::Answers) -> Cluster {
         Cluster {
             client,

@@ -16,7 +16,7 @@ pub(super) fn asks_for_nodes(cache: &ObjectCache) -> bool {
 }
 
 impl Cluster {
-    /// How many nodes have which taint.
+    /// Number of nodes by taint.
     pub(super) async fn nodes(&self) -> Result<Nodes, ClusterError> {
         let mut nodes = Nodes::default();
         for node in self.views::<Node>("v1", "Node", None, &ListParams::default()).await? {

@@ -1,6 +1,6 @@
-//! Server-side apply of our own objects. What stands is looked at right before: an object that is absent is made and
-//! never merged into one that came meanwhile, one that is ours is put back, and one of another owner is taken over only
-//! where that was agreed to.
+//! Server-side apply of own objects. The live object is read right before: an absent one is created and never merged
+//! into one that was created meanwhile, an own object is updated, and an object of another owner is adopted only if
+//! that was confirmed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,18 +18,17 @@ use crate::cluster::foreign_fields::{Before, removal};
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, Found, Held, ObjectRef};
 use crate::stack::{MADE_BY_US, OwnObject};
 
-/// Field manager of the mark in a namespace that we made.
+/// Field manager of the annotation of a namespace that tailwatch created.
 const ORIGIN: &str = "tailwatch-origin";
-/// A resourceVersion that no object has. An apply that names one makes the object where it is absent and is a conflict
-/// where it is not (k8s.io/apiserver pkg/registry/generic/registry/store.go, Update).
+/// A resourceVersion that no object has: an apply with it creates an absent object and conflicts with an existing one
+/// (k8s.io/apiserver pkg/registry/generic/registry/store.go, Update).
 const ABSENT: &str = "1";
-/// How often an object is looked at again that is changed, made or deleted between the look and the apply.
-const LOOKS: usize = 5;
+/// Attempts if the object changes between the read and the apply.
+const ATTEMPTS: usize = 5;
 
 impl Cluster {
-    /// Applies one of our own objects; `adopted` has the uids of objects of others that may be taken over. An object of
-    /// another owner is an error and stays as it is. A Namespace's fields are left to whoever set them otherwise: the
-    /// conflict is an error.
+    /// Applies an own object; `adopted` has the UIDs of objects of other owners that may be adopted. Any other object
+    /// of another owner is an error and is not changed. A field conflict in a Namespace is an error.
     pub async fn apply(&self, object: &OwnObject, adopted: &BTreeSet<String>) -> Result<(), ClusterError> {
         let mut manifest = object.manifest.clone();
         if !object.secret_data.is_empty() {
@@ -49,7 +48,7 @@ impl Cluster {
         if created { self.await_default_account(&reference.name).await } else { Ok(()) }
     }
 
-    /// The same for an object of any kind but Namespace, in the name of a field manager.
+    /// The same for an object of any kind but Namespace, with this field manager.
     pub(super) async fn apply_own(
         &self,
         manifest: &Value,
@@ -59,29 +58,29 @@ impl Cluster {
         let reference = ObjectRef::of(manifest);
         let what = format!("cannot apply {} {}", reference.kind, reference.name);
         let Some(api) = self.api(&reference.api_version, &reference.kind, reference.namespace.as_deref()).await? else {
-            return Err(ClusterError::Refused { what, message: "the API server does not know this kind".into() });
+            return Err(ClusterError::Rejected { what, message: "the API server does not serve this kind".into() });
         };
-        let mut looks = 0;
+        let mut attempts = 0;
         loop {
-            looks += 1;
+            attempts += 1;
             let live = self.get(&reference).await?;
             let before = live.as_ref().map(|live| before(live, adopted)).transpose()?;
             let changed = match (&live, before) {
                 (Some(live), Some(before)) => put(&api, manifest, (live, before), manager).await,
-                _ => make(&api, manifest, manager).await,
+                _ => create(&api, manifest, manager).await,
             };
             match changed {
-                Err(kube::Error::Api(status)) if status.code == 409 && looks < LOOKS => {}
+                Err(kube::Error::Api(status)) if status.code == 409 && attempts < ATTEMPTS => {}
                 ended => return ended.map_err(|error| ClusterError::from_kube(&what, error)),
             }
         }
     }
 
-    /// Makes a namespace that is not there and writes into it that it is ours; `false`: it was there. The mark has a
-    /// field manager of its own, so that no later apply drops it and no namespace of someone else ever gets it.
+    /// Creates a namespace with tailwatch's annotation; `false`: it existed. The annotation has its own field manager:
+    /// no later apply removes it or adds it to another namespace.
     async fn create_namespace(&self, reference: &ObjectRef) -> Result<bool, ClusterError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let failed = |error| ClusterError::from_kube(&format!("cannot make namespace {}", reference.name), error);
+        let failed = |error| ClusterError::from_kube(&format!("cannot create namespace {}", reference.name), error);
         if api.get_metadata_opt(&reference.name).await.map_err(failed)?.is_some() {
             return Ok(false);
         }
@@ -96,8 +95,7 @@ impl Cluster {
         }
     }
 
-    /// Right after a namespace is made, its `default` ServiceAccount is missing for some 100 ms, and pods are
-    /// refused until it is there.
+    /// In a new namespace the `default` ServiceAccount is missing for some 100 ms; until then pods are rejected.
     async fn await_default_account(&self, namespace: &str) -> Result<(), ClusterError> {
         let account = ObjectRef {
             api_version: "v1".into(),
@@ -113,7 +111,7 @@ impl Cluster {
     }
 }
 
-/// Whether an object may be written, and what it is.
+/// The owner of the live object; an error if it must not be changed.
 fn before(live: &Value, adopted: &BTreeSet<String>) -> Result<Before, ClusterError> {
     let found = Found::of(live);
     if found.is_ours() {
@@ -127,15 +125,14 @@ fn before(live: &Value, adopted: &BTreeSet<String>) -> Result<Before, ClusterErr
     Err(ClusterError::Foreign { object: format!("{kind} {name}{place}"), owner: Held::of(live).owner() })
 }
 
-async fn make(api: &Api<DynamicObject>, manifest: &Value, manager: &str) -> Result<(), kube::Error> {
-    let mut wanted = manifest.clone();
-    wanted["metadata"]["resourceVersion"] = ABSENT.into();
+async fn create(api: &Api<DynamicObject>, manifest: &Value, manager: &str) -> Result<(), kube::Error> {
+    let mut desired = manifest.clone();
+    desired["metadata"]["resourceVersion"] = ABSENT.into();
     let name = ObjectRef::of(manifest).name;
-    api.patch_metadata(&name, &PatchParams::apply(manager), &Patch::Apply(&wanted)).await.map(drop)
+    api.patch_metadata(&name, &PatchParams::apply(manager), &Patch::Apply(&desired)).await.map(drop)
 }
 
-/// What must not be in it goes first, and the specification is ours from then on: at no moment is what others wrote
-/// served under our name.
+/// Surplus fields are removed before the apply: fields of others are never served with tailwatch's label.
 async fn put(
     api: &Api<DynamicObject>,
     manifest: &Value,
@@ -147,8 +144,8 @@ async fn put(
         let parameters = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
         api.patch_metadata(&name, &parameters, &Patch::Merge(&removal)).await?;
     }
-    let mut wanted = manifest.clone();
-    // Another object of the name is a conflict.
-    wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
-    api.patch_metadata(&name, &PatchParams::apply(manager).force(), &Patch::Apply(&wanted)).await.map(drop)
+    let mut desired = manifest.clone();
+    // A new object of the same name is a conflict.
+    desired["metadata"]["uid"] = live["metadata"]["uid"].clone();
+    api.patch_metadata(&name, &PatchParams::apply(manager).force(), &Patch::Apply(&desired)).await.map(drop)
 }

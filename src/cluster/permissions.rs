@@ -1,4 +1,4 @@
-//! What this context may do, as the API server says.
+//! Permissions of this context, reviewed by the API server.
 
 use std::fmt;
 
@@ -8,30 +8,30 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError};
 
-/// How a kind is called in rules of RBAC.
+/// A resource in the form of RBAC rules.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resource {
     /// API group, "" for the core.
     pub group: String,
     /// `plural` or `plural/subresource`.
     pub plural: String,
-    /// Whether its objects stand in namespaces.
+    /// Whether it is namespaced.
     pub is_namespaced: bool,
 }
 
-/// Something that may be done or not.
+/// A permission.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Right {
-    /// With what.
+    /// On which resource.
     pub resource: Resource,
-    /// Where; `None`: in the whole cluster.
+    /// In which namespace; `None`: in the whole cluster.
     pub namespace: Option<String>,
     /// e.g. `create`
     pub verb: String,
 }
 
 impl fmt::Display for Resource {
-    /// `deployments.apps`, as `kubectl auth can-i` takes it.
+    /// `deployments.apps`, the form of `kubectl auth can-i`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.group.as_str(), self.plural.split_once('/')) {
             ("", _) => formatter.write_str(&self.plural),
@@ -42,7 +42,7 @@ impl fmt::Display for Resource {
 }
 
 impl Resource {
-    /// What a CRD will be served as: (apiVersion, kind) and how that is called, in each version.
+    /// The resources of a CRD: (apiVersion, kind) and resource, for each version.
     pub fn of_crd(crd: &Value) -> Vec<((String, String), Resource)> {
         let text = |path: &str| crd.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (group, kind) = (text("/spec/group"), text("/spec/names/kind"));
@@ -55,7 +55,7 @@ impl Resource {
 }
 
 impl Cluster {
-    /// Whether we may do something (SelfSubjectAccessReview).
+    /// Whether this user has a permission (SelfSubjectAccessReview).
     pub async fn may(&self, right: &Right) -> Result<bool, ClusterError> {
         let plural = right.resource.plural.as_str();
         let (name, subresource) = plural.split_once('/').map_or((plural, None), |(name, sub)| (name, Some(sub)));
@@ -72,7 +72,8 @@ impl Cluster {
             ..SelfSubjectAccessReview::default()
         };
         let answer = Api::all(self.client.clone()).create(&PostParams::default(), &review).await;
-        let answer = answer.map_err(|error| ClusterError::from_kube("cannot review our rights", error))?;
+        let answer =
+            answer.map_err(|error| ClusterError::from_kube("cannot review the permissions of this user", error))?;
         Ok(answer.status.is_some_and(|status| status.allowed))
     }
 }

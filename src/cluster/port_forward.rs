@@ -11,7 +11,7 @@ use kube::api::{Api, ListParams};
 
 use crate::cluster::{Cluster, ClusterError};
 
-/// Larger answers are refused; the largest we ask for are Prometheus' targets.
+/// Size limit of a response; Prometheus' targets are the largest.
 const LARGEST_BODY: usize = 32 << 20;
 
 /// A request through the API server's port-forward.
@@ -25,7 +25,7 @@ pub struct ForwardRequest {
     pub path: String,
     /// `GET` or `POST`.
     pub method: http::Method,
-    /// Extra headers; `Host` included where it must differ.
+    /// Extra headers, with `Host` if it must differ.
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Option<String>,
@@ -33,7 +33,7 @@ pub struct ForwardRequest {
     pub timeout: Duration,
 }
 
-/// Where a forwarded request goes.
+/// Target of a forwarded request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForwardTarget {
     /// A Service and one of its ports: resolved to a ready pod and its container port.
@@ -61,7 +61,7 @@ impl std::fmt::Display for ForwardTarget {
     }
 }
 
-/// An answer through the port-forward; redirects are not followed.
+/// A response through the port-forward; redirects are not followed.
 #[derive(Clone, Debug)]
 pub struct ForwardResponse {
     /// HTTP status.
@@ -97,7 +97,7 @@ impl Cluster {
         let forwarded = pods.portforward(&pod, &[port]).await;
         let mut forwarded = forwarded
             .map_err(|error| ClusterError::from_kube(&format!("cannot forward a port to pod {pod}"), error))?;
-        let stream = forwarded.take_stream(port).ok_or_else(|| no_answer("the API server gave no stream".into()))?;
+        let stream = forwarded.take_stream(port).ok_or_else(|| no_answer("the API server opened no stream".into()))?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let connection = tokio::spawn(connection);
@@ -127,7 +127,7 @@ impl Cluster {
         }
     }
 
-    /// Pod and container port behind a target.
+    /// Pod and container port of a target.
     async fn resolve(&self, request: &ForwardRequest) -> Result<(String, u16), ClusterError> {
         let (name, port) = match &request.target {
             ForwardTarget::Pod { name, port } => return Ok((name.clone(), *port)),
@@ -190,7 +190,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn a_services_port_leads_to_the_containers_by_number_or_name() {
+    fn a_services_port_is_resolved_by_number_or_name() {
         let pod = json!({"spec": {"containers": [{"name": "c", "ports": [{"name": "http", "containerPort": 4180}]}]}});
         let pod: Pod = serde_json::from_value(pod).unwrap();
         let service = |target: Value| -> Service {

@@ -1,5 +1,5 @@
-//! Quantities of Kubernetes (`500m`, `1Gi`), read as apimachinery pkg/api/resource/quantity.go does, and the fields that
-//! hold one. Pure.
+//! Quantities of Kubernetes (`500m`, `1Gi`), parsed as apimachinery pkg/api/resource/quantity.go does, and the fields
+//! that hold one. Pure.
 
 use std::fmt;
 use std::ops::{Add, Mul, Sub};
@@ -12,19 +12,19 @@ const DECIMAL: [(&str, u32); 10] =
     [("E", 27), ("P", 24), ("T", 21), ("G", 18), ("M", 15), ("k", 12), ("", 9), ("m", 6), ("u", 3), ("n", 0)];
 /// Powers of 2.
 const BINARY: [(&str, u32); 6] = [("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10)];
-/// A power of 10 beyond this is no quantity: a few bytes of text would take gigabytes.
+/// Limit of the exponent: a few bytes of text would otherwise take gigabytes.
 const LARGEST_EXPONENT: i32 = 1000;
 
-/// An exact amount. Compared by amount, whatever it was written in.
+/// An exact amount. Compared by amount, independent of the notation.
 #[derive(Clone, Debug)]
 pub struct Quantity {
     nanos: BigInt,
-    /// Shown with a suffix of powers of 1024.
+    /// Displayed with a suffix of powers of 1024.
     is_binary: bool,
 }
 
 impl Quantity {
-    /// Rounded up to a billionth, away from zero. `None`: the API server refuses it, or its exponent is beyond 1000.
+    /// Rounded up to a billionth, away from zero. `None`: the API server rejects it, or its exponent is beyond 1000.
     pub fn parse(text: &str) -> Option<Quantity> {
         let (is_negative, unsigned) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -32,7 +32,7 @@ impl Quantity {
         };
         let (whole, rest) = split_digits(unsigned);
         let (fraction, suffix) = rest.strip_prefix('.').map_or(("", rest), split_digits);
-        // The API server reads a suffix alone as zero; that no one means.
+        // The API server parses a suffix alone as zero; here it is an error.
         let digits: BigInt = format!("{whole}{fraction}").parse().ok()?;
         let binary = BINARY.iter().find(|(name, _)| *name == suffix).map(|(_, power)| *power);
         let power = match binary {
@@ -147,7 +147,7 @@ const MAPS: [(&str, &str); 11] = [
 const FIELDS: [(&str, &str); 4] =
     [("emptyDir", "sizeLimit"), ("resourceFieldRef", "divisor"), ("target", "averageValue"), ("target", "value")];
 
-/// A quantity; `None`: the value is none.
+/// The quantity of a value; `None`: it has none.
 pub fn quantity(value: &Value) -> Option<Quantity> {
     match value {
         Value::String(text) => Quantity::parse(text),
@@ -156,7 +156,7 @@ pub fn quantity(value: &Value) -> Option<Quantity> {
     }
 }
 
-/// Whether two values are the same quantity, written in whatever way.
+/// Whether two values are the same quantity.
 pub fn same_quantity(one: &Value, other: &Value) -> bool {
     matches!((quantity(one), quantity(other)), (Some(one), Some(other)) if one == other)
 }
@@ -180,7 +180,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_quantity_is_read_as_apimachinery_reads_it() {
+    fn a_quantity_is_parsed_as_in_apimachinery() {
         for (text, same) in [
             ("2E", "2000000000000000000"),
             ("1E3", "1k"),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_quantity_may_be_written_in_many_ways() {
+    fn a_quantity_has_several_notations() {
         for (one, other, same) in [
             (json!("1000m"), json!(1), true),
             (json!(0.5), json!("500m"), true),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_reports_whether_a_field_is_a_quantity() {
+    fn the_path_decides_whether_a_field_is_a_quantity() {
         for path in [
             "spec.template.spec.containers.resources.limits.cpu",
             "spec.volumeClaimTemplates.spec.resources.requests.storage",

@@ -1,4 +1,4 @@
-//! Counts requests to the API server by verb, and records those that write.
+//! Counts requests to the API server by verb, and records writes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -18,12 +18,12 @@ pub(super) struct RequestCounts {
 }
 
 impl RequestCounts {
-    /// Counters of a client whose writes are recorded there.
+    /// Counters that record writes in `writes`.
     pub(super) fn recording(writes: Writes) -> RequestCounts {
         RequestCounts { writes, ..RequestCounts::default() }
     }
 
-    /// Where writes are recorded.
+    /// The record of writes.
     pub(super) fn writes(&self) -> &Writes {
         &self.writes
     }
@@ -54,7 +54,7 @@ pub(super) struct Counting<S> {
     counts: RequestCounts,
 }
 
-/// Sees the answer to a request.
+/// Inspects a response.
 type Seen<R> = Box<dyn FnOnce(&Response<R>) + Send>;
 
 impl<S, B, R> Service<Request<B>> for Counting<S>
@@ -75,7 +75,7 @@ where
             let writes = self.counts.writes.clone();
             writes.begin();
             Box::new(move |response| {
-                if is_refusal(response.status()) {
+                if is_rejection(response.status()) {
                     writes.refused();
                 }
             })
@@ -86,8 +86,8 @@ where
     }
 }
 
-/// Whether a request stores something. A dry run (`dryRun=All`) and the review kinds of `authorization.k8s.io` and
-/// `authentication.k8s.io` are POSTs that store nothing (Kubernetes API concepts, "Dry-run"; API reference, "Authorization
+/// Whether a request stores an object. A dry run (`dryRun=All`) and the review kinds of `authorization.k8s.io` and
+/// `authentication.k8s.io` are POSTs that do not (Kubernetes API concepts, "Dry-run"; API reference, "Authorization
 /// Resources").
 pub(super) fn is_write(method: &Method, uri: &http::Uri) -> bool {
     if !matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
@@ -99,9 +99,9 @@ pub(super) fn is_write(method: &Method, uri: &http::Uri) -> bool {
     !is_dry_run && !is_review
 }
 
-/// Whether the API server turned a request down before it stored anything. 408 is none: the request may go on without
-/// its client.
-fn is_refusal(status: StatusCode) -> bool {
+/// Whether the API server rejected a request before it stored an object. Not 408: the request can continue without its
+/// client.
+fn is_rejection(status: StatusCode) -> bool {
     status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT
 }
 
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_is_recorded_unless_it_is_known_to_have_stored_nothing() {
+    async fn a_write_is_recorded_unless_it_was_rejected() {
         use ClusterState::{Changed, Unchanged};
         const SECRET: &str = "/api/v1/namespaces/m/secrets/x";
         const REVIEW: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";

@@ -1,8 +1,8 @@
-//! A time limit for every request to the API server (kube-client has none), and what is known of its silence.
+//! A timeout for every request to the API server (kube-client has none).
 //!
-//! The limit covers the connection, the TLS handshake, an exec plugin, retries and the answer's headers; the body has one
-//! between two of its parts and one for all of it. A watch, a followed log and an upgraded connection are open-ended:
-//! they have the limit for their headers, and a watch ends soon after the `timeoutSeconds` that it asked for.
+//! It covers the connection, the TLS handshake, an exec plugin, retries and the response headers. The body has one
+//! timeout between two chunks and one in total. A watch, a followed log and an upgraded connection have the timeout for
+//! their headers only; a watch also ends soon after its `timeoutSeconds`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use tower::{BoxError, Layer, Service};
 use crate::cluster::unresponsive::Answers;
 use crate::cluster::write_fence::Fence;
 
-/// How long a read may stay without an answer, and an answer without a further part.
+/// Timeout of a read, and between two chunks of a body.
 const READ: Duration = Duration::from_secs(20);
-/// The API server ends a change after 34 s, so that admission webhooks may take their 30 s (`requestTimeoutUpperBound` of
-/// k8s.io/apiserver, pkg/endpoints/handlers/rest.go).
+/// Timeout of a write. The API server ends one after 34 s, which includes 30 s for admission webhooks
+/// (`requestTimeoutUpperBound` of k8s.io/apiserver, pkg/endpoints/handlers/rest.go).
 const CHANGE: Duration = Duration::from_secs(40);
-/// How long a whole answer may take.
+/// Timeout of a whole body.
 const WHOLE: Duration = Duration::from_secs(120);
-/// The `timeoutSeconds` of a watch that names none: kube-core's default.
+/// The `timeoutSeconds` of a watch without one: kube-core's default.
 const WATCH: u64 = 290;
 
 /// The API server did not answer in time.
@@ -34,11 +34,11 @@ const WATCH: u64 = 290;
 pub(super) struct NoAnswer {
     /// URL of the API server.
     pub(super) server: Arc<str>,
-    /// The limit.
+    /// The timeout.
     pub(super) after: Duration,
 }
 
-/// A change was not sent, since the lock could not be renewed.
+/// A write was not sent: the lock could not be renewed.
 #[derive(Debug, thiserror::Error)]
 #[error("the lock could not be renewed for {} s", since.as_secs())]
 pub(super) struct Fenced {
@@ -55,7 +55,7 @@ pub(super) struct TimeLimits {
 }
 
 impl TimeLimits {
-    /// For requests to the API server at this URL; changes are subject to the fence.
+    /// For requests to the API server at this URL; the fence blocks writes.
     pub(super) fn new(server: &str, fence: &Fence, answers: &Answers) -> TimeLimits {
         TimeLimits { server: server.into(), fence: fence.clone(), answers: answers.clone() }
     }
@@ -114,15 +114,15 @@ where
     }
 }
 
-/// What is asked, as far as limits differ.
+/// Timeouts of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Exchange {
     headers: Duration,
-    /// Between two parts of the body.
+    /// Between two chunks of the body.
     pause: Option<Duration>,
     /// The whole body.
     body: Option<Duration>,
-    /// Whether it must not be sent while the fence is closed. The lock itself is what opens it.
+    /// Whether it must not be sent while the fence is closed. Requests for the Lease open it.
     is_fenced: bool,
 }
 
@@ -140,8 +140,8 @@ impl Exchange {
         let (pause, body) = if request.headers().contains_key(http::header::UPGRADE) || is_set("follow") {
             (None, None)
         } else if is_set("watch") {
-            let asked = parameter("timeoutSeconds").and_then(|text| text.parse().ok()).unwrap_or(WATCH);
-            (None, Some(Duration::from_secs(asked).saturating_add(READ)))
+            let requested = parameter("timeoutSeconds").and_then(|text| text.parse().ok()).unwrap_or(WATCH);
+            (None, Some(Duration::from_secs(requested).saturating_add(READ)))
         } else {
             (Some(READ), Some(WHOLE))
         };
@@ -149,7 +149,7 @@ impl Exchange {
     }
 }
 
-/// A body that ends with an error where it takes too long.
+/// A body that ends with an error at its timeout.
 pub(super) struct TimedBody<R> {
     inner: Pin<Box<R>>,
     pause: Option<(Duration, Pin<Box<Sleep>>)>,
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_request_ends_and_says_that_no_one_answered() {
+    async fn every_request_ends_with_an_error_at_its_timeout() {
         for (method, uri, seconds) in [
             (Method::GET, "/version", 20),
             (Method::GET, "/api/v1/pods?limit=500", 20),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_stalls_or_never_ends_is_no_answer_but_a_watch_may_be_quiet() {
+    async fn a_stalled_or_endless_body_is_an_error_but_a_watch_may_be_quiet() {
         const LIST: &str = "/api/v1/pods";
         assert_eq!(reading(LIST, 15, 5).await, None);
         assert_eq!(reading(LIST, 25, 5).await, Some(20));
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_changed_while_the_fence_is_closed_but_the_lock() {
+    async fn a_closed_fence_blocks_every_write_except_for_the_lease() {
         fn clock() -> Duration {
             Duration::from_secs(1000)
         }

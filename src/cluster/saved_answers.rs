@@ -1,5 +1,5 @@
-//! What a run keeps of its answers for the next one: the answers in a Secret, and a record of those that decide about
-//! security in an annotation of the namespace, which whoever may write the namespace's Secrets may not write.
+//! Saved answers: the answers in a Secret, and a record of the security-relevant ones in an annotation of the
+//! namespace, which the permission to write its Secrets does not allow to change.
 
 use serde_json::{Value, json};
 
@@ -8,11 +8,11 @@ use crate::cluster::{Cluster, ClusterError, ObjectRef};
 use crate::config::{SAVED_ANSWERS, SAVED_FILE, SavedState, Secret, Settings, record};
 use crate::stack::{ANSWERS_RECORD, SALT, WRITTEN_BY};
 
-/// Field manager of the record, so that no other apply of the namespace drops it.
+/// Field manager of the record: no other apply of the namespace removes it.
 const RECORDER: &str = "tailwatch-answers";
 
 impl Cluster {
-    /// What the last run kept; `None`: nothing.
+    /// The saved answers of the last run; `None`: there are none.
     pub async fn saved_state(&self, namespace: &str) -> Result<Option<SavedState>, ClusterError> {
         let read = self.secret(namespace, SAVED_ANSWERS).await;
         let Some(mut data) = read.map_err(|error| unreadable(namespace, error))? else { return Ok(None) };
@@ -27,20 +27,20 @@ impl Cluster {
         }))
     }
 
-    /// The salt of the answers that are kept already, or a new one.
+    /// The salt of the saved answers, or a new one.
     pub async fn answers_salt(&self, namespace: &str) -> Result<Secret<Vec<u8>>, ClusterError> {
         let kept = self.secret(namespace, SAVED_ANSWERS).await?.unwrap_or_default();
         let kept = kept.get(SALT).filter(|salt| !salt.expose().is_empty()).cloned();
         Ok(kept.unwrap_or_else(|| Secret::new(rand::random::<[u8; 32]>().to_vec())))
     }
 
-    /// Records the answers of a run in its namespace. The caller keeps the answers themselves with the same salt.
+    /// Records the answers of a run in its namespace. The caller saves the answers themselves with the same salt.
     pub async fn record_answers(&self, settings: &Settings, salt: &Secret<Vec<u8>>) -> Result<(), ClusterError> {
         let annotations = json!({ANSWERS_RECORD: record(settings, salt)});
         self.annotate(settings.namespace.as_str(), annotations).await
     }
 
-    /// Takes the record off a namespace that stays without the answers.
+    /// Removes the record from a retained namespace.
     pub async fn remove_answers_record(&self, namespace: &str) -> Result<(), ClusterError> {
         self.annotate(namespace, json!({})).await
     }
@@ -64,7 +64,7 @@ fn unreadable(namespace: &str, error: ClusterError) -> ClusterError {
     match error {
         ClusterError::Forbidden { message } => ClusterError::Forbidden {
             message: format!(
-                "the answers of the last run cannot be read, which needs the right get on secrets in namespace \
+                "the answers of the last run cannot be read, which needs the permission get on secrets in namespace \
                  {namespace}: {message}"
             ),
         },

@@ -1,11 +1,11 @@
-//! Since when the API server has not answered, as far as the requests of this run tell.
+//! Detects an unresponsive API server from the requests of this run.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-/// Seconds after which a read without an answer tells of silence.
+/// Seconds without an answer to a read after which the API server counts as unresponsive.
 const SLOW: i64 = 3;
 
 /// Shared by every request of a client.
@@ -15,15 +15,15 @@ pub(super) struct Answers(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    /// Reads that wait for their answer, by when they began.
+    /// Start of each read without an answer.
     waiting: BTreeMap<u64, Timestamp>,
     last_answer: Option<Timestamp>,
-    /// When the first request began that failed or was given up, with no answer to any since.
-    silent: Option<Timestamp>,
+    /// Start of the first request that failed since the last answer.
+    unresponsive_since: Option<Timestamp>,
 }
 
 impl Answers {
-    /// A request begins; only a read is taken for slow, since a change may wait for webhooks.
+    /// A request starts; only a read counts as slow: a write can wait for webhooks.
     pub(super) fn begin(&self, is_read: bool) -> Pending {
         let began = Timestamp::now();
         let mut state = self.state();
@@ -36,26 +36,26 @@ impl Answers {
         Pending { answers: self.clone(), number, began, is_answered: false }
     }
 
-    /// Since when nothing was answered; `None` where there was an answer since, or nothing was asked.
+    /// Start of the unresponsiveness; `None` after an answer or without a request.
     pub(super) fn unresponsive_since(&self) -> Option<Timestamp> {
         let state = self.state();
         let now = Timestamp::now().as_second();
         let is_slow =
             |began: &&Timestamp| now - began.as_second() >= SLOW && state.last_answer.is_none_or(|last| last < **began);
         let slow = state.waiting.values().filter(is_slow).min().copied();
-        state.silent.into_iter().chain(slow).min()
+        state.unresponsive_since.into_iter().chain(slow).min()
     }
 
-    /// When the last answer came.
+    /// Time of the last answer.
     pub(super) fn last_answer(&self) -> Option<Timestamp> {
         self.state().last_answer
     }
 
-    /// A request that began then had no answer in the time that was left for it.
+    /// A request with this start had no answer before its timeout.
     pub(super) fn gave_up(&self, began: Timestamp) {
         let mut state = self.state();
         if state.last_answer.is_none_or(|last| last < began) {
-            state.silent.get_or_insert(began);
+            state.unresponsive_since.get_or_insert(began);
         }
     }
 
@@ -73,12 +73,12 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// The headers of the answer have come.
+    /// The response headers have arrived.
     pub(super) fn answered(mut self) {
         self.is_answered = true;
         let mut state = self.answers.state();
         state.last_answer = Some(Timestamp::now());
-        state.silent = None;
+        state.unresponsive_since = None;
     }
 }
 
@@ -97,21 +97,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_lasts_until_the_next_answer() {
+    fn the_api_server_is_unresponsive_until_the_next_answer() {
         let answers = Answers::default();
         drop(answers.begin(true));
-        assert_eq!(answers.unresponsive_since(), None, "a request that is given up at once tells nothing");
+        assert_eq!(answers.unresponsive_since(), None, "a request that is cancelled at once does not count");
         let mut slow = answers.begin(true);
         slow.began -= jiff::SignedDuration::from_secs(60);
         let began = slow.began;
         answers.state().waiting.insert(slow.number, began);
         assert_eq!(answers.unresponsive_since(), Some(began));
         drop(slow);
-        assert_eq!(answers.unresponsive_since(), Some(began), "it was given up, and nothing was answered since");
+        assert_eq!(answers.unresponsive_since(), Some(began), "it was cancelled, and there was no answer since");
         answers.begin(false).answered();
         assert_eq!(answers.unresponsive_since(), None);
         answers.gave_up(began);
-        assert_eq!(answers.unresponsive_since(), None, "something was answered since");
+        assert_eq!(answers.unresponsive_since(), None, "there was an answer since");
         let later = Timestamp::now();
         answers.gave_up(later);
         assert_eq!(answers.unresponsive_since(), Some(later));

@@ -1,6 +1,5 @@
-//! The fence of a run: no request that changes something is sent once the lock was not renewed for two thirds of its
-//! life, since another run may take it soon. It opens again with the next renewal, which succeeds only while the lock is
-//! still this run's.
+//! The write fence: no write is sent after the lock was not renewed for two thirds of its duration, because another run
+//! can acquire it soon. It opens again with the next renewal, which succeeds only while this run holds the lock.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,12 +15,12 @@ pub struct Fence {
 #[derive(Debug)]
 struct Inner {
     held: Mutex<Option<Held>>,
-    /// Time since an arbitrary moment, which goes on while the machine sleeps.
+    /// Monotonic time that includes sleep of the machine.
     clock: fn() -> Duration,
     renew: Notify,
 }
 
-/// A lock that is held.
+/// A held lock.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     renewed: Duration,
@@ -35,7 +34,7 @@ impl Default for Fence {
 }
 
 impl Fence {
-    /// One that measures with another clock.
+    /// A fence with another clock.
     pub(super) fn with_clock(clock: fn() -> Duration) -> Fence {
         Fence { inner: Arc::new(Inner { held: Mutex::default(), clock, renew: Notify::new() }) }
     }
@@ -45,37 +44,37 @@ impl Fence {
         (self.inner.clock)()
     }
 
-    /// A lock of this life was taken by a request that was sent at `sent`.
-    pub(super) fn hold(&self, life: Duration, sent: Duration) {
-        *self.held() = Some(Held { renewed: sent, limit: life * 2 / 3 });
+    /// A lock with this duration was acquired by a request sent at `sent`.
+    pub(super) fn hold(&self, duration: Duration, sent: Duration) {
+        *self.held() = Some(Held { renewed: sent, limit: duration * 2 / 3 });
     }
 
-    /// It was renewed by a request that was sent at `sent`: the API server counts from then at the earliest.
+    /// The lock was renewed by a request sent at `sent`: its duration starts then at the earliest.
     pub(super) fn renewed(&self, sent: Duration) {
         if let Some(held) = self.held().as_mut() {
             held.renewed = sent;
         }
     }
 
-    /// No lock is held any more.
+    /// The lock is no longer held.
     pub(super) fn leave(&self) {
         *self.held() = None;
     }
 
-    /// How long the lock has not been renewed, where that is too long to change anything.
+    /// Time since the last renewal, if the fence is closed.
     pub fn closed_for(&self) -> Option<Duration> {
         let held = (*self.held())?;
         let age = self.now().saturating_sub(held.renewed);
         let closed = (age >= held.limit).then_some(age);
         if closed.is_some() {
-            // A machine that slept has missed heartbeats, and the timer of the next one slept as well.
+            // After a sleep of the machine the timer of the next heartbeat is late.
             self.inner.renew.notify_one();
         }
         closed
     }
 
-    /// Resolves when the lock should be renewed without waiting for the next heartbeat.
-    pub(super) async fn wants_renewal(&self) {
+    /// Resolves when the lock must be renewed before the next heartbeat.
+    pub(super) async fn renewal_requested(&self) {
         self.inner.renew.notified().await;
     }
 
@@ -84,8 +83,8 @@ impl Fence {
     }
 }
 
-/// clock_gettime(2): CLOCK_BOOTTIME counts the time that a Linux machine sleeps; elsewhere CLOCK_MONOTONIC, which does so
-/// on macOS.
+/// clock_gettime(2): CLOCK_BOOTTIME includes sleep on Linux; on other systems CLOCK_MONOTONIC, which includes it on
+/// macOS.
 fn clock() -> Duration {
     #[cfg(target_os = "linux")]
     const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_BOOTTIME;
@@ -99,11 +98,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fence_closes_after_two_thirds_of_the_life_and_opens_with_a_renewal() {
+    fn a_fence_closes_after_two_thirds_of_the_duration_and_opens_with_a_renewal() {
         static NOW: Mutex<Duration> = Mutex::new(Duration::ZERO);
         let fence = Fence::with_clock(|| *NOW.lock().unwrap());
         let at = |seconds: u64| *NOW.lock().unwrap() = Duration::from_secs(seconds);
-        assert_eq!(fence.closed_for(), None, "without a lock there is nothing to lose");
+        assert_eq!(fence.closed_for(), None, "no lock is held");
         at(100);
         fence.hold(Duration::from_secs(30), fence.now());
         at(119);

@@ -141,7 +141,7 @@ impl Subject for StackContext {
     }
 
     fn silence(&self) -> Option<String> {
-        Some(self.cluster.silence()?.to_string())
+        Some(self.cluster.unresponsive()?.to_string())
     }
 
     fn unreachable(&self) -> BoxFuture<'_, String> {

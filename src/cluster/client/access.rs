@@ -1,5 +1,5 @@
-//! One context of a kubeconfig, checked by kubectl's rules before anything is sent: which server, which trust, which
-//! credentials, which proxy. Source: client-go tools/clientcmd, client_config.go and validation.go (v0.36).
+//! One context of a kubeconfig, validated by kubectl's rules before the first request: server, trust, credentials,
+//! proxy. Source: client-go tools/clientcmd, client_config.go and validation.go (v0.36).
 
 use std::path::Path;
 
@@ -14,28 +14,28 @@ use crate::config::Secret;
 use crate::input_file;
 use crate::proxy::ProxyRules;
 
-/// Where a pod finds its account (Kubernetes docs, "Accessing the Kubernetes API from a Pod").
+/// Path of a pod's ServiceAccount (Kubernetes docs, "Accessing the Kubernetes API from a Pod").
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// How the context of a pod's own account is called in a snapshot.
+/// Context name of a pod's ServiceAccount in a snapshot.
 const IN_CLUSTER: &str = "in-cluster";
 
-/// How the API server is reached, and as whom.
+/// Access to the API server: server, route and user.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
-    /// `None`: the account of the pod that we run in.
+    /// `None`: the ServiceAccount of this pod.
     pub(super) context: Option<String>,
     /// The kubeconfig's files, for messages.
     pub(super) place: String,
     pub(super) server: Url,
     pub(super) cluster: Cluster,
     pub(super) user: User,
-    /// A user that the context names and that no file has: requests are anonymous, as kubectl's.
+    /// A user of the context that no file has: requests are anonymous, as in kubectl.
     pub(super) absent_user: Option<String>,
     pub(super) route: Route,
     pub(super) snapshot: KubeconfigSnapshot,
 }
 
-/// A context and what it names, as in the files.
+/// A context with its cluster and user, as in the files.
 struct Chosen {
     context: Entry,
     cluster: Entry,
@@ -43,7 +43,7 @@ struct Chosen {
 }
 
 impl Access {
-    /// The context that the flags name, else the current one, else the account of the pod that we run in.
+    /// The context of the flags, else the current one, else the ServiceAccount of this pod.
     pub(super) fn of(target: &ClusterTarget) -> Result<Access, ClusterError> {
         let places = Places::of(target.kubeconfig.as_deref(), &target.once);
         let kubeconfig = match places.read()? {
@@ -51,13 +51,13 @@ impl Access {
             None => return in_cluster(Path::new(ACCOUNT)).unwrap_or_else(|| Err(places.missing())),
             Some(kubeconfig) => kubeconfig,
         };
-        let asked = target.context.as_deref().filter(|name| !name.is_empty());
-        let wanted = asked.unwrap_or(&kubeconfig.current);
-        if wanted.is_empty() {
+        let requested = target.context.as_deref().filter(|name| !name.is_empty());
+        let name = requested.unwrap_or(&kubeconfig.current);
+        if name.is_empty() {
             return in_cluster(Path::new(ACCOUNT)).unwrap_or_else(|| Err(no_current(&kubeconfig)));
         }
-        let chosen = choose(&kubeconfig, wanted)?;
-        Access::from_entries(kubeconfig.place(), Some(wanted.to_owned()), chosen)
+        let chosen = choose(&kubeconfig, name)?;
+        Access::from_entries(kubeconfig.place(), Some(name.to_owned()), chosen)
     }
 
     fn from_entries(place: String, context: Option<String>, chosen: Chosen) -> Result<Access, ClusterError> {
@@ -81,16 +81,16 @@ impl Access {
     }
 }
 
-fn choose(kubeconfig: &Kubeconfig, wanted: &str) -> Result<Chosen, ClusterError> {
-    let Some(context) = find(&kubeconfig.contexts, wanted) else {
-        return Err(ClusterError::UnknownContext { context: wanted.to_owned(), known: kubeconfig.context_names() });
+fn choose(kubeconfig: &Kubeconfig, name: &str) -> Result<Chosen, ClusterError> {
+    let Some(context) = find(&kubeconfig.contexts, name) else {
+        return Err(ClusterError::UnknownContext { context: name.to_owned(), known: kubeconfig.context_names() });
     };
     let named: Context = context.typed()?;
     let Some(cluster) = find(&kubeconfig.clusters, &named.cluster) else {
         let known: Vec<&str> = kubeconfig.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
         return Err(ClusterError::BadKubeconfig {
             place: kubeconfig.place(),
-            reason: format!("context {wanted} names the cluster {:?}, which is in none of the files", named.cluster),
+            reason: format!("context {name} has the cluster {:?}, which is in none of the files", named.cluster),
             next: format!("correct the context; there is: {}", known.join(", ")),
         });
     };
@@ -102,23 +102,23 @@ fn no_current(kubeconfig: &Kubeconfig) -> ClusterError {
     let known = kubeconfig.context_names();
     let next = match known.first() {
         None => {
-            "add a cluster, a user and a context with `kubectl config`, or name another file with --kubeconfig".into()
+            "add a cluster, a user and a context with `kubectl config`, or select another file with --kubeconfig".into()
         }
         Some(first) => {
-            format!("name one with --context, or `kubectl config use-context {first}`; it has: {}", known.join(", "))
+            format!("select one with --context or `kubectl config use-context {first}`; it has: {}", known.join(", "))
         }
     };
     ClusterError::BadKubeconfig { place: kubeconfig.place(), reason: "it has no current context".into(), next }
 }
 
-/// The account of a pod: KUBERNETES_SERVICE_HOST and _PORT with the token in `account`. `None`: we run in no pod.
+/// The ServiceAccount of this pod: KUBERNETES_SERVICE_HOST and _PORT with the token in `account`. `None`: not in a pod.
 fn in_cluster(account: &Path) -> Option<Result<Access, ClusterError>> {
     let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let (host, port) = (variable("KUBERNETES_SERVICE_HOST")?, variable("KUBERNETES_SERVICE_PORT")?);
     in_cluster_at(account, &host, &port)
 }
 
-/// Whether we run in a pod with an account.
+/// Whether tailwatch runs in a pod with a ServiceAccount.
 pub(super) fn is_in_cluster() -> bool {
     in_cluster(Path::new(ACCOUNT)).is_some()
 }
@@ -147,7 +147,7 @@ fn in_cluster_at(account: &Path, host: &str, port: &str) -> Option<Result<Access
     Some(Access::from_entries(account.display().to_string(), None, chosen))
 }
 
-/// A URL, or `host[:port]`, which client-go takes for http (rest/url_utils.go, DefaultServerURL). A path is a prefix.
+/// A URL, or `host[:port]`, which is http for client-go (rest/url_utils.go, DefaultServerURL). A path is a prefix.
 fn server_url(server: &str) -> Result<Url, String> {
     let whole = Url::parse(server).ok().filter(|url| server.contains("://") && url.has_host());
     let mut url = match whole {
@@ -173,18 +173,18 @@ fn check_cluster(name: &str, cluster: &Cluster) -> Result<(), String> {
     }
     if !cluster.certificate_authority.is_empty() && !cluster.certificate_authority_data.is_empty() {
         return Err(format!(
-            "cluster {name:?} has certificate-authority and certificate-authority-data, of which kubectl takes one"
+            "cluster {name:?} has certificate-authority and certificate-authority-data, of which kubectl accepts one"
         ));
     }
     if cluster.insecure_skip_tls_verify && has_authority {
         return Err(format!(
-            "cluster {name:?} has a certificate authority and insecure-skip-tls-verify, of which kubectl takes one"
+            "cluster {name:?} has a certificate authority and insecure-skip-tls-verify, of which kubectl accepts one"
         ));
     }
     readable("certificate-authority", &cluster.certificate_authority)
 }
 
-/// Larger files hold no certificate and no token.
+/// Size limit of a certificate or token file.
 const LARGEST: u64 = 4 << 20;
 
 fn readable(field: &str, file: &str) -> Result<(), String> {
@@ -207,7 +207,7 @@ fn check_user(name: &str, user: &mut User) -> Result<(), String> {
             ("client-key", &user.client_key, &user.client_key_data),
         ] {
             if !file.is_empty() && !data.is_empty() {
-                return Err(format!("user {name:?} has {field} and {field}-data, of which kubectl takes one"));
+                return Err(format!("user {name:?} has {field} and {field}-data, of which kubectl accepts one"));
             }
             if file.is_empty() && data.is_empty() {
                 return Err(format!("user {name:?} has a client certificate and no client-key"));
@@ -216,7 +216,7 @@ fn check_user(name: &str, user: &mut User) -> Result<(), String> {
         }
     }
     if has_basic && (!user.token.is_empty() || !user.token_file.is_empty()) {
-        return Err(format!("user {name:?} has a token and a username, of which kubectl takes one"));
+        return Err(format!("user {name:?} has a token and a username, of which kubectl accepts one"));
     }
     if user.token.is_empty() {
         readable("tokenFile", &user.token_file)?;
@@ -227,7 +227,7 @@ fn check_user(name: &str, user: &mut User) -> Result<(), String> {
         return Err(format!("user {name:?} has as-uid, as-groups or as-user-extra without `as`"));
     }
     if user.exec.is_some() && user.auth_provider.is_some() {
-        return Err(format!("user {name:?} has an exec plugin and an auth-provider, of which kubectl takes one"));
+        return Err(format!("user {name:?} has an exec plugin and an auth-provider, of which kubectl accepts one"));
     }
     user.auth_provider.as_ref().map_or(Ok(()), check_provider)?;
     user.exec.as_mut().map_or(Ok(()), |exec| check_exec(name, exec))
@@ -241,7 +241,7 @@ fn check_provider(provider: &AuthProvider) -> Result<(), String> {
         "azure" => "kubelogin (`kubelogin convert-kubeconfig` writes it)",
         _ => "an exec plugin",
     };
-    Err(format!("the auth-provider {:?} is no more known to Kubernetes clients; it takes {plugin}", provider.name))
+    Err(format!("the auth-provider {:?} is no longer supported by Kubernetes clients; use {plugin}", provider.name))
 }
 
 /// The same, and SetDefaults_ExecConfig of api/v1/defaults.go.
@@ -283,7 +283,7 @@ impl KubeconfigSnapshot {
     }
 }
 
-/// The chosen entries alone, so that another program takes the same way as the same user.
+/// The chosen entries only, for another program with the same route and user.
 fn snapshot(chosen: &Chosen, route: &Route) -> KubeconfigSnapshot {
     let mut cluster = chosen.cluster.value.clone();
     if let Some(proxy) = route.as_proxy_url() {

@@ -19,7 +19,7 @@ fn access(cluster: Value, user: Option<Value>) -> Result<Access, String> {
 }
 
 #[test]
-fn servers_are_addresses_as_client_go_takes_them() {
+fn servers_are_parsed_as_in_client_go() {
     for (server, expected) in [
         ("https://10.0.0.1:6443", Some("https://10.0.0.1:6443/")),
         ("HTTPS://API.example/k8s/clusters/c-1", Some("https://api.example/k8s/clusters/c-1")),
@@ -44,7 +44,7 @@ fn a_snapshot_has_one_context_the_proxy_and_every_field() {
     assert_eq!(document["clusters"], json!([{ "name": "c", "cluster": cluster }]));
     assert_eq!(document["users"], json!([{ "name": "u", "user": { "tokenFile": "/dev/null", "exec": null } }]));
     assert_eq!((&document["current-context"], document["contexts"].as_array().unwrap().len()), (&"here".into(), 1));
-    assert_eq!(access.route.in_words(), " through the proxy socks5://p:1080 (proxy-url of the kubeconfig)");
+    assert_eq!(access.route.describe(), " through the proxy socks5://p:1080 (proxy-url of the kubeconfig)");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_pod_uses_its_account() {
 }
 
 #[test]
-fn what_kubectl_refuses_is_refused() {
+fn a_kubeconfig_that_kubectl_rejects_is_rejected() {
     const V1: &str = "client.authentication.k8s.io/v1";
     for (user, named) in [
         (json!({ "auth-provider": { "name": "gcp" } }), "gke-gcloud-auth-plugin"),

@@ -1,4 +1,4 @@
-//! The client certificate of a kubeconfig or of an exec plugin, read again where it is in files. Source: client-go
+//! The client certificate of a kubeconfig or of an exec plugin; files are read again. Source: client-go
 //! transport/cert_rotation.go and transport.go, cachingCertificateLoader (v0.36).
 
 use std::path::PathBuf;
@@ -16,10 +16,10 @@ use tokio::time::Instant;
 use crate::cluster::client::kubeconfig_schema::User;
 use crate::input_file;
 
-/// How often the files of a client certificate are compared with what open connections presented: client-go's
-/// CertCallbackRefreshDuration (transport/cert_rotation.go). A new connection presents what the files have by then.
+/// Interval of reading the files for open connections: client-go's CertCallbackRefreshDuration
+/// (transport/cert_rotation.go). A new connection reads the files.
 const ROTATION: Duration = Duration::from_secs(5 * 60);
-/// Larger files hold no certificate and no key.
+/// Size limit of a certificate or key file.
 pub(super) const LARGEST: u64 = 4 << 20;
 
 /// The client certificate that the next connection presents.
@@ -29,9 +29,9 @@ pub(super) struct Identity(Arc<RwLock<Presented>>);
 #[derive(Debug, Default)]
 struct Presented {
     pair: Option<Arc<CertifiedKey>>,
-    /// `client-certificate` and `client-key`, where both are files.
+    /// `client-certificate` and `client-key`, if both are files.
     files: Option<Files>,
-    /// How many there were so far.
+    /// Number of certificates so far.
     number: u64,
 }
 
@@ -39,13 +39,13 @@ struct Presented {
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
-    /// Of what they had.
+    /// Digest of their content.
     digest: [u8; 32],
     compared: Instant,
 }
 
 impl Identity {
-    /// Takes a chain and its key in PEM.
+    /// Sets a chain and its key in PEM.
     pub(super) fn set(&self, certificate: &[u8], key: &[u8]) -> Result<(), String> {
         let chain: Vec<CertificateDer<'static>> =
             CertificateDer::pem_slice_iter(certificate).filter_map(Result::ok).collect();
@@ -63,7 +63,7 @@ impl Identity {
         Ok(())
     }
 
-    /// Where both are files, they are read again from now on.
+    /// Reads the files again from now on, if both are files.
     pub(super) fn follow(&self, user: &User, (certificate, key): (&[u8], &[u8])) {
         let digest = digest(certificate, key);
         if !user.client_certificate.is_empty() && !user.client_key.is_empty() {
@@ -73,18 +73,18 @@ impl Identity {
         }
     }
 
-    /// The number of the certificate that a request is sent with.
+    /// The number of the certificate for a request.
     pub(super) fn after_rotation(&self) -> u64 {
         self.current(ROTATION)
     }
 
-    /// The same where the files are read again in any case.
+    /// The same; always reads the files.
     pub(super) fn now(&self) -> u64 {
         self.current(Duration::ZERO)
     }
 
-    /// The number of the certificate that the files hold, which are read again where that was so long ago. Files that do
-    /// not belong together, as in the middle of a rotation, change nothing.
+    /// The number of the current certificate; reads the files again after this time. A certificate and a key that do
+    /// not match, as during a rotation, are ignored.
     fn current(&self, after: Duration) -> u64 {
         let (certificate, key) = {
             let mut presented = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -162,7 +162,7 @@ mod tests {
         };
         assert_eq!(presented(), Some(0));
         let before = credentials.give().await.unwrap();
-        assert!(credentials.renewed(&before).await.is_none(), "nothing is newer");
+        assert!(credentials.renewed(&before).await.is_none(), "no newer certificate");
         // In the middle of a rotation the two do not belong together.
         write(&second.0, &first.1);
         assert_eq!(presented(), Some(0));
@@ -179,6 +179,6 @@ mod tests {
         tokio::time::advance(ROTATION).await;
         assert!(credentials.give().await.unwrap().number > renewed.number);
         std::fs::remove_file(&certificate).unwrap();
-        assert_eq!(presented(), Some(0), "files that are gone change nothing");
+        assert_eq!(presented(), Some(0), "deleted files are ignored");
     }
 }

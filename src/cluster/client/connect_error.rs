@@ -1,4 +1,4 @@
-//! Why the first request got no usable answer, in words: the address, the proxy, the certificate, and the next step.
+//! Explains why the first request failed: address, proxy, certificate, and the next step.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -11,17 +11,17 @@ use crate::cluster::client::proxy_route::Route;
 use crate::cluster::error::innermost;
 use crate::trust::Refusals;
 
-/// Characters of an answer that are shown.
+/// Limit of shown characters of a response.
 const SHOWN: usize = 160;
 
-/// What is known of the attempt.
+/// The attempt to connect.
 pub(super) struct Attempt<'a> {
     pub(super) access: &'a Access,
     pub(super) refusals: &'a Refusals,
 }
 
 impl Attempt<'_> {
-    /// Nothing came in time.
+    /// The error of a timeout.
     pub(super) fn timed_out(&self, after: Duration) -> ClusterError {
         let next = match &self.access.route {
             Route::Direct => "see whether a VPN or a tunnel is needed, and whether a firewall drops the connection",
@@ -30,13 +30,16 @@ impl Attempt<'_> {
         self.unreachable(format!("no usable answer within {} s", after.as_secs()), Some(next.into()))
     }
 
-    /// From the error of the first request.
+    /// The error of the first request.
     pub(super) fn failed(&self, error: kube::Error) -> ClusterError {
         match error {
             kube::Error::Api(status) => self.answered(*status),
             kube::Error::SerdeError(_) => self.unreachable(
-                "what answers there is no API server".into(),
-                Some("correct `server` in the kubeconfig; a gateway before the API server may want a path".into()),
+                "the server is no API server".into(),
+                Some(
+                    "correct `server` in the kubeconfig; a gateway in front of the API server can require a path"
+                        .into(),
+                ),
             ),
             other => self.unsent(&other),
         }
@@ -56,7 +59,7 @@ impl Attempt<'_> {
         match ClusterError::from_kube("cannot read the version", kube::Error::Api(Box::new(status))) {
             ClusterError::Unauthorized => match &self.access.absent_user {
                 Some(user) => self.bad(
-                    format!("its context names the user {user:?}, which is in none of the files, and the API server refuses anonymous requests"),
+                    format!("its context names the user {user:?}, which is in none of the files, and the API server rejects anonymous requests"),
                     "correct the context's user, or get the kubeconfig again".into(),
                 ),
                 None => ClusterError::Unauthorized,
@@ -95,7 +98,7 @@ impl Attempt<'_> {
             causes.iter().rev().find_map(|cause| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind));
         let text = innermost(error);
         match kind {
-            Some(ErrorKind::ConnectionRefused) => self.unreachable("connection refused".into(), self.refused_next()),
+            Some(ErrorKind::ConnectionRefused) => self.unreachable("connection refused".into(), self.refused_hint()),
             _ if text.contains("lookup address") || text.contains("not known") => {
                 let host = match &self.access.route {
                     Route::Direct => self.access.server.host_str(),
@@ -108,7 +111,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn refused_next(&self) -> Option<String> {
+    fn refused_hint(&self) -> Option<String> {
         match &self.access.route {
             Route::Direct => None,
             Route::Proxy { .. } => Some("start the proxy or the tunnel, or correct its address".into()),
@@ -122,51 +125,59 @@ impl Attempt<'_> {
                 None => self.unreachable(error.to_string(), None),
             },
             rustls::Error::InvalidMessage(_) => self.unreachable(
-                "what answers there speaks no TLS".into(),
+                "the server does not use TLS".into(),
                 Some("write `server: http://…` where the server has no TLS, else correct the port".into()),
             ),
             rustls::Error::AlertReceived(alert) => self.unreachable(
                 format!("the server ends the TLS handshake: {alert:?}"),
-                Some("see whether the client certificate is expired, or of another cluster".into()),
+                Some("see whether the client certificate is expired, or from another cluster".into()),
             ),
             other => self.unreachable(other.to_string(), None),
         }
     }
 
     fn unreachable(&self, reason: String, next: Option<String>) -> ClusterError {
-        let server = format!("{}{}", self.access.server.as_str().trim_end_matches('/'), self.access.route.in_words());
+        let server = format!("{}{}", self.access.server.as_str().trim_end_matches('/'), self.access.route.describe());
         ClusterError::Unreachable { server, reason, next }
     }
 
-    /// The kubeconfig is at fault.
+    /// The error of a wrong kubeconfig.
     pub(super) fn bad(&self, reason: String, next: String) -> ClusterError {
         ClusterError::BadKubeconfig { place: self.access.place.clone(), reason, next }
     }
 }
 
-/// An I/O error hides what it was made of from the chain of causes.
+/// The TLS error inside an I/O error, which is not in its chain of causes.
 fn tls_inside(error: &std::io::Error) -> Option<&rustls::Error> {
     let inner = error.get_ref()?;
     inner.downcast_ref().or_else(|| inner.downcast_ref().and_then(tls_inside))
 }
 
-/// What hyper-util's proxies say; what it means; what to do.
+/// Messages of hyper-util's proxies, each with its cause and what to do.
 const PROXY_WORDS: [(&str, &str, &str); 9] = [
     (
         "proxy authorization required",
-        "the proxy wants a user and a password",
+        "the proxy requires a user and a password",
         "write them into the proxy's address: http://USER:PASSWORD@HOST:PORT",
     ),
-    ("tunnel error: unsuccessful", "the proxy refuses to connect to it", "ask who runs the proxy, or use NO_PROXY"),
+    (
+        "tunnel error: unsuccessful",
+        "the proxy rejects the connection",
+        "ask the operator of the proxy, or use NO_PROXY",
+    ),
     ("tunnel error: unexpected end", "the proxy closes the connection", "see whether it is an http proxy"),
     ("io error establishing tunnel", "the connection to the proxy breaks", "see whether it is an http proxy"),
-    ("user/pass authentication", "the socks5 proxy takes no user and password", "write its address without them"),
+    (
+        "user/pass authentication",
+        "the socks5 proxy does not accept a user and a password",
+        "write its address without them",
+    ),
     (
         "implements authentication incorrectly",
-        "the socks5 proxy wants a user and a password",
+        "the socks5 proxy requires a user and a password",
         "write them into the proxy's address: socks5://USER:PASSWORD@HOST:PORT",
     ),
-    ("credentials not accepted", "the socks5 proxy refuses the user or the password", "correct them in its address"),
+    ("credentials not accepted", "the socks5 proxy rejects the user or the password", "correct them in its address"),
     ("SOCKS error: failed to create", "the socks5 proxy cannot be reached", "start the proxy or the tunnel"),
     ("SOCKS error: io error", "the connection to the socks5 proxy breaks", "see whether it is a socks5 proxy"),
 ];

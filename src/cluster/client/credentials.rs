@@ -1,5 +1,5 @@
-//! Who the requests are from: the Authorization header and the client certificate, each renewed as kubectl renews it.
-//! Source: client-go transport/round_trippers.go and transport/token_source.go (v0.36).
+//! Credentials of requests: the Authorization header and the client certificate, renewed as kubectl does. Source:
+//! client-go transport/round_trippers.go and transport/token_source.go (v0.36).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::cluster::client::exec_plugin::{Plugin, PluginError};
 use crate::cluster::client::kubeconfig_schema::User;
 use crate::input_file;
 
-/// How long a token file's content is used before it is read again: client-go takes a minute less ten seconds.
+/// Time before a token file is read again: one minute less ten seconds in client-go.
 const FRESH: Duration = Duration::from_secs(50);
 
-/// Gives each request its Authorization header. Cheap to clone.
+/// Returns the Authorization header of each request. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Credentials {
     source: Arc<Source>,
@@ -36,14 +36,14 @@ enum Source {
 }
 
 struct Issued {
-    /// The fields of a kubeconfig's user that hold the same.
+    /// The same credentials as fields of a kubeconfig's user.
     user: Map<String, Value>,
     header: Option<HeaderValue>,
     expires: Option<Timestamp>,
     number: u64,
 }
 
-/// A header, and which run of the plugin it is from.
+/// A header, and the number of the plugin call that returned it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Given {
     pub(super) header: Option<HeaderValue>,
@@ -51,7 +51,7 @@ pub(super) struct Given {
 }
 
 impl Credentials {
-    /// Of a user of an https server; the error is a fragment.
+    /// Credentials of a user for an https server; the error is a fragment.
     pub(super) fn of(user: &User, plugin: Option<Plugin>) -> Result<Credentials, String> {
         let identity = Identity::default();
         let read = |file: &str, data: &[u8]| match file.is_empty() {
@@ -78,7 +78,7 @@ impl Credentials {
             Source::Fixed(sensitive(&format!("Basic {pair}"))?)
         } else {
             match plugin {
-                // A token, a password or a certificate of the kubeconfig goes before a plugin.
+                // A token, a password or a certificate of the kubeconfig takes precedence over a plugin.
                 Some(plugin) if !has_certificate => {
                     Source::Plugin { plugin: Box::new(plugin), issued: Mutex::default() }
                 }
@@ -88,12 +88,12 @@ impl Credentials {
         Ok(Credentials { source: Arc::new(source), identity })
     }
 
-    /// None at all, for an http server: kubectl sends it no credentials.
+    /// No credentials, for an http server, as kubectl does.
     pub(super) fn none() -> Credentials {
         Credentials { source: Arc::new(Source::Nothing), identity: Identity::default() }
     }
 
-    /// The header of the next request; reads a token file or runs a plugin when it is time.
+    /// The header of the next request; reads a token file or runs a plugin when it is due.
     pub(super) async fn give(&self) -> Result<Given, PluginError> {
         match self.source.as_ref() {
             Source::Nothing => Ok(Given { header: None, number: self.identity.after_rotation() }),
@@ -114,8 +114,8 @@ impl Credentials {
         }
     }
 
-    /// What a child needs in place of a plugin that runs only with a terminal, which no child has: the credentials that
-    /// the plugin printed, for as long as they are valid.
+    /// Replacement for a plugin that requires a terminal, for child processes, which have none: the credentials that
+    /// the plugin returned.
     pub(super) async fn in_place_of_plugin(&self) -> Option<Map<String, Value>> {
         let Source::Plugin { plugin, issued } = self.source.as_ref() else { return None };
         let issued = issued.lock().await;
@@ -123,7 +123,7 @@ impl Credentials {
     }
 
     /// After a 401: runs the plugin again, unless another request has done so, or reads the files of the client
-    /// certificate again. `None`: there is nothing newer.
+    /// certificate again. `None`: no newer credentials.
     pub(super) async fn renewed(&self, refused: &Given) -> Option<Result<Given, PluginError>> {
         let Source::Plugin { plugin, issued } = self.source.as_ref() else {
             let number = self.identity.now();
@@ -139,8 +139,8 @@ impl Credentials {
     async fn renew(&self, plugin: &Plugin, issued: &mut Option<Issued>) -> Result<Given, PluginError> {
         let printed = plugin.run().await?;
         let unusable = |reason: String| PluginError {
-            reason: format!("what the exec plugin {} printed cannot be used: {reason}", plugin.exec.command),
-            next: "run it by hand and see what it prints".into(),
+            reason: format!("the output of the exec plugin {} cannot be used: {reason}", plugin.exec.command),
+            next: "run it by hand and see its output".into(),
         };
         let user = printed.as_user();
         let header = printed.token.map(|token| sensitive(&format!("Bearer {}", token.expose())));
@@ -162,7 +162,7 @@ impl Issued {
     }
 }
 
-/// The last content that could be read counts, then the kubeconfig's own token.
+/// The token of the file; if it cannot be read, its last content, then the token of the kubeconfig.
 async fn from_file(
     path: &str,
     fallback: Option<&HeaderValue>,
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_plugin_runs_again_when_its_credentials_have_expired_or_are_refused() {
+    async fn a_plugin_runs_again_when_its_credentials_have_expired_or_are_rejected() {
         for (expires, second) in [
             ("", "Bearer t1"),
             (r#", "expirationTimestamp": "2999-01-01T00:00:00Z""#, "Bearer t1"),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_of_the_kubeconfig_goes_before_a_plugin() {
+    async fn a_token_of_the_kubeconfig_takes_precedence_over_a_plugin() {
         let folder = tempfile::tempdir().unwrap();
         let user = User { token: "own".into(), ..User::default() };
         let credentials = Credentials::of(&user, Some(counting(folder.path(), ""))).unwrap();

@@ -1,5 +1,5 @@
-//! An exec plugin: runs it as kubectl does and reads the credentials that it prints. Source: Kubernetes docs, "client-go
-//! credential plugins", and client-go plugin/pkg/client/auth/exec/exec.go (v0.36).
+//! Runs an exec plugin as kubectl does and reads its credentials. Source: Kubernetes docs, "client-go credential
+//! plugins", and client-go plugin/pkg/client/auth/exec/exec.go (v0.36).
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -16,15 +16,15 @@ use crate::cluster::client::kubeconfig_schema::{Cluster, Exec};
 use crate::config::Secret;
 use crate::process::{self, Call, Ending, Environment, Input, ProcessError};
 
-/// How long a plugin may take that asks nobody.
-const ALONE: Duration = Duration::from_secs(60);
-/// How long one that may ask the person.
-const ASKING: Duration = Duration::from_secs(600);
-/// Bytes of a printed credential.
+/// Timeout of a plugin without a terminal.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Timeout of a plugin that can prompt the user.
+const PROMPT_TIMEOUT: Duration = Duration::from_secs(600);
+/// Size limit of a printed credential.
 const LARGEST: usize = 1 << 20;
-/// Characters of a plugin's stderr that are shown.
+/// Limit of shown characters of a plugin's stderr.
 const SHOWN: usize = 600;
-/// Extension of a cluster that is handed to plugins (clusterExtensionKey of client_config.go).
+/// Extension of a cluster that plugins get (clusterExtensionKey of client_config.go).
 const EXTENSION: &str = "client.authentication.k8s.io/exec";
 
 /// A plugin of a kubeconfig's user.
@@ -32,11 +32,11 @@ const EXTENSION: &str = "client.authentication.k8s.io/exec";
 pub(super) struct Plugin {
     pub(super) exec: Exec,
     pub(super) environment: Environment,
-    /// `spec.cluster` of KUBERNETES_EXEC_INFO, where `provideClusterInfo` asks for it.
+    /// `spec.cluster` of KUBERNETES_EXEC_INFO, if `provideClusterInfo` is set.
     pub(super) cluster: Option<Value>,
 }
 
-/// What a plugin printed.
+/// Credentials from a plugin.
 pub(super) struct Printed {
     pub(super) token: Option<Secret<String>>,
     /// Certificate chain and key in PEM.
@@ -45,7 +45,7 @@ pub(super) struct Printed {
 }
 
 impl Printed {
-    /// The same in the fields of a kubeconfig's user.
+    /// The credentials as fields of a kubeconfig's user.
     pub(super) fn as_user(&self) -> Map<String, Value> {
         let token = self.token.iter().map(|token| ("token", token.expose().clone()));
         let pair = self.identity.iter().flat_map(|(certificate, key)| {
@@ -58,7 +58,7 @@ impl Printed {
     }
 }
 
-/// A plugin gave no credentials.
+/// A plugin returned no credentials.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{reason}")]
 pub(super) struct PluginError {
@@ -103,7 +103,7 @@ impl Plugin {
             need: None,
             input: if is_interactive { Input::Terminal } else { Input::Nothing },
             largest: LARGEST,
-            ending: Ending::Killed { after: if is_interactive { ASKING } else { ALONE } },
+            ending: Ending::Killed { after: if is_interactive { PROMPT_TIMEOUT } else { TIMEOUT } },
         };
         let output = process::run(call, &CancellationToken::new()).await.map_err(|error| self.not_run(&error))?;
         if !output.status.success() {
@@ -112,11 +112,11 @@ impl Plugin {
         self.read(&output.stdout)
     }
 
-    /// Whether it may read the person's terminal.
+    /// Whether the plugin can read the user's terminal.
     fn is_interactive(&self, has_terminal: bool) -> Result<bool, PluginError> {
         match (self.exec.interactive_mode.as_str(), has_terminal) {
             ("Always", false) => Err(self.error(
-                "needs a terminal (interactiveMode Always), and standard input is none",
+                "needs a terminal (interactiveMode Always), and standard input is no terminal",
                 "run this command in a terminal, or use a context whose plugin needs none",
             )),
             ("Never", _) => Ok(false),
@@ -135,14 +135,14 @@ impl Plugin {
     }
 
     fn read(&self, stdout: &[u8]) -> Result<Printed, PluginError> {
-        let next = "run it by hand and compare what it prints with an ExecCredential";
-        // kubectl takes YAML as well.
+        let next = "run it by hand and compare its output with an ExecCredential";
+        // kubectl accepts YAML, too.
         let credential: Credential = serde_yaml::from_slice(stdout)
             .map_err(|error| self.error(&format!("printed no ExecCredential ({error})"), next))?;
         if credential.kind != "ExecCredential" || credential.api_version != self.exec.api_version {
             let found = format!("printed {:?} of {:?}", credential.kind, credential.api_version);
             let expected = format!("{found} instead of an ExecCredential of {}", self.exec.api_version);
-            return Err(self.error(&expected, "let the kubeconfig's apiVersion be the one that the plugin prints"));
+            return Err(self.error(&expected, "set the apiVersion in the kubeconfig to the one that the plugin prints"));
         }
         let status = credential.status.unwrap_or_default();
         let present = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -171,7 +171,7 @@ impl Plugin {
             ProcessError::Local { source, .. } => {
                 self.error(&format!("cannot be run ({source})"), "correct `command` in the kubeconfig")
             }
-            other => self.error(&format!("gave {other}"), "run it by hand and see what it waits for"),
+            other => self.error(&format!("gave {other}"), "run it by hand and see why it does not end"),
         }
     }
 
@@ -181,7 +181,7 @@ impl Plugin {
         self.error(&format!("failed ({end}){said}"), "log in again with the tool that provides the plugin")
     }
 
-    /// The end of what it wrote, in one line, without the values of the variables that the kubeconfig gives it.
+    /// The end of its output in one line, without the values of its variables in the kubeconfig.
     fn redacted(&self, text: &str) -> String {
         let mut text = printable(text).split_whitespace().collect::<Vec<_>>().join(" ");
         for variable in self.exec.env.iter().filter(|variable| variable.value.len() >= 8) {
@@ -196,7 +196,7 @@ impl Plugin {
     }
 }
 
-/// Without control characters, which could change the terminal.
+/// Without control characters.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || c.is_whitespace()).collect::<String>().trim().to_owned()
 }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_terminal_is_used_as_the_mode_says() {
+    fn the_mode_decides_about_the_terminal() {
         for (mode, has_terminal, expected) in [
             ("Never", true, Some(false)),
             ("Never", false, Some(false)),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_is_shown_without_secrets_and_control_characters() {
+    fn stderr_is_shown_without_secrets_and_control_characters() {
         let error = plugin("Never").failed("exit status: 3", b"\x1b[1mcanary-0123\n is  no key");
         assert_eq!(error.reason, "the exec plugin p failed (exit status: 3): [1m*** is no key");
     }

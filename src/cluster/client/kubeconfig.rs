@@ -1,6 +1,6 @@
 //! Finds, reads and merges kubeconfig files by kubectl's rules; entries keep every field of the file, known or not.
-//! Source: client-go tools/clientcmd, loader.go (v0.36), and Kubernetes docs "Organizing Cluster Access Using kubeconfig
-//! Files".
+//! Source: client-go tools/clientcmd, loader.go (v0.36), and Kubernetes docs "Organizing Cluster Access Using
+//! kubeconfig Files".
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,10 +15,10 @@ use crate::cluster::client::kubeconfig_schema;
 use crate::input_file::{self, InputError};
 use crate::yaml;
 
-/// Bytes of a kubeconfig that are read; certificates of some hundred clusters fit.
+/// Size limit of a kubeconfig; enough for certificates of some hundred clusters.
 const LARGEST: u64 = 16 << 20;
 
-/// The files of `$KUBECONFIG`, or one file, as one: for each name the first file that has it counts.
+/// The merged files of `$KUBECONFIG`, or one file: the first entry of each name counts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kubeconfig {
     pub(super) clusters: Vec<Entry>,
@@ -36,7 +36,7 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// As in the file, but with absolute paths.
     pub(super) value: Map<String, Value>,
-    /// Where it is from.
+    /// Its file.
     pub(super) file: PathBuf,
 }
 
@@ -79,19 +79,18 @@ impl Kubeconfig {
     }
 }
 
-/// What the kubeconfig of a run held: it is read once, since a pipe can be read only once, and a file may change. Cheap to
-/// clone.
+/// The kubeconfig of a run, read once: a pipe can be read only once, and a file can change. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct KubeconfigOnce(Arc<OnceLock<Option<Kubeconfig>>>);
 
-/// Tokens stay out of logs.
+/// Without tokens.
 impl fmt::Debug for KubeconfigOnce {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("KubeconfigOnce").finish_non_exhaustive()
     }
 }
 
-/// What the flags and the environment name.
+/// Paths from flags and environment.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     files: Vec<PathBuf>,
@@ -102,7 +101,7 @@ pub(super) struct Places {
 
 impl Places {
     /// `--kubeconfig` alone, else the files of `$KUBECONFIG` without empty ones and repetitions, else
-    /// `$HOME/.kube/config`. Without HOME that is a relative path, as for kubectl.
+    /// `$HOME/.kube/config`. Without HOME this is a relative path, as in kubectl.
     pub(super) fn of(flag: Option<&Path>, once: &KubeconfigOnce) -> Places {
         let once = once.clone();
         if let Some(file) = flag.filter(|file| !file.as_os_str().is_empty()) {
@@ -123,22 +122,21 @@ impl Places {
         Places { files, is_explicit: false, once }
     }
 
-    /// Whether `--kubeconfig` named it.
+    /// Whether the path is from `--kubeconfig`.
     pub(super) fn is_explicit(&self) -> bool {
         self.is_explicit
     }
 
-    /// Reads and merges them, unless this run has done so; files that do not exist are left out. `None`: there is no file
-    /// at all.
+    /// Reads and merges the files, once per run; files that do not exist are skipped. `None`: no file exists.
     pub(super) fn read(&self) -> Result<Option<Kubeconfig>, ClusterError> {
         if let Some(known) = self.once.0.get() {
             return Ok(known.clone());
         }
-        let read = self.read_anew()?;
+        let read = self.read_files()?;
         Ok(self.once.0.get_or_init(|| read).clone())
     }
 
-    fn read_anew(&self) -> Result<Option<Kubeconfig>, ClusterError> {
+    fn read_files(&self) -> Result<Option<Kubeconfig>, ClusterError> {
         let mut merged: Option<Kubeconfig> = None;
         for file in &self.files {
             let text = match read(file) {
@@ -151,7 +149,7 @@ impl Places {
         Ok(merged)
     }
 
-    /// That none of them exists.
+    /// The error that no file exists.
     pub(super) fn missing(&self) -> ClusterError {
         ClusterError::NoKubeconfig { places: self.files.iter().map(|file| file.display().to_string()).collect() }
     }
@@ -170,18 +168,18 @@ fn read(file: &Path) -> std::io::Result<Vec<u8>> {
 
 /// One file; an empty one is an empty kubeconfig.
 pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Kubeconfig, ClusterError> {
-    let text = decoded(bytes).ok_or_else(|| bad(file, "it is no text", "name the kubeconfig itself"))?;
+    let text = decoded(bytes).ok_or_else(|| bad(file, "it is no text", "select a kubeconfig"))?;
     let mut document = match json(&text) {
         Ok(Value::Null) => return Ok(Kubeconfig { files: vec![file.to_owned()], ..Kubeconfig::default() }),
         Ok(document @ Value::Object(_)) => document,
-        Ok(_) => return Err(bad(file, "it is no mapping", "name a kubeconfig: it begins with `apiVersion: v1`")),
+        Ok(_) => return Err(bad(file, "it is no mapping", "select a kubeconfig: it begins with `apiVersion: v1`")),
         Err(reason) => return Err(bad(file, reason, "correct the line")),
     };
     let known: kubeconfig_schema::Document = serde_path_to_error::deserialize(&document).map_err(|error| {
         let reason = format!("{}: {}", error.path(), error.inner());
         bad(file, reason, "write the value with the type that kubectl expects there; quote a text")
     })?;
-    known.check().map_err(|reason| bad(file, reason, "name a kubeconfig: `apiVersion: v1`, `kind: Config`"))?;
+    known.check().map_err(|reason| bad(file, reason, "select a kubeconfig: `apiVersion: v1`, `kind: Config`"))?;
     let folder = std::path::absolute(file).ok().and_then(|file| file.parent().map(Path::to_owned));
     let folder = folder.unwrap_or_default();
     let mut entries = |list: &str, key: &str| -> Result<Vec<Entry>, ClusterError> {
@@ -210,7 +208,7 @@ pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Kubeconfig, ClusterErro
     })
 }
 
-/// Paths of a cluster or user, relative to its file's folder; an exec command only when it has a slash
+/// Makes the paths of a cluster or user absolute, from its file's folder; an exec command only if it has a slash
 /// (GetClusterFileReferences and GetAuthInfoFileReferences of loader.go).
 fn make_absolute(value: &mut Map<String, Value>, folder: &Path) {
     let absolute = |value: &mut Value| {
@@ -243,7 +241,7 @@ fn decoded(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// JSON, or the first document of YAML 1.1, as kubectl reads it; the error has the line.
+/// Parses JSON, or the first document of YAML 1.1, as kubectl does; the error has the line.
 fn json(text: &str) -> Result<Value, String> {
     if let Ok(document) = serde_json::from_str(text) {
         return Ok(document);
@@ -287,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_those_of_the_file_that_names_them() {
+    fn paths_are_relative_to_their_file() {
         let text = "clusters: [{name: c, cluster: {certificate-authority: ca.crt}}]\n\
             users: [{name: u, user: {client-certificate: /x/c, client-key: '', tokenFile: ../t, exec: {command: ./p}}},\n\
             {name: v, user: {exec: {command: aws}}}]";
@@ -300,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubectl_cannot_read_is_reported_with_its_place() {
+    fn a_file_that_kubectl_cannot_read_is_reported_with_its_path() {
         for (text, named) in [
             ("users: [{name: u, user: {token: 5}}]", "users[0].user.token"),
             ("users: [{name: u, user: {token: yes}}]", "users[0].user.token"),

@@ -1,5 +1,5 @@
-//! The fields of a kubeconfig that decide how the API server is reached. A null is a field that is not there, an empty
-//! text is no value. Source: client-go tools/clientcmd/api/v1/types.go (v0.36).
+//! The fields of a kubeconfig for the connection to the API server. A null is an absent field, an empty text is no
+//! value. Source: client-go tools/clientcmd/api/v1/types.go (v0.36).
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// A whole file; reading it finds every value of a wrong type.
+/// A whole file; deserialising it finds values of a wrong type.
 #[derive(Debug, Deserialize)]
 pub(super) struct Document {
     #[serde(default, deserialize_with = "or_default")]
@@ -60,7 +60,7 @@ struct NamedContext {
     _context: Context,
 }
 
-/// How the API server is reached.
+/// Connection to the API server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Cluster {
@@ -83,7 +83,7 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Its certificate authority in PEM; empty where there is none, or where its file cannot be read any more.
+    /// Its certificate authority in PEM; empty if there is none or its file cannot be read.
     pub(super) fn authority(&self) -> Vec<u8> {
         match self.certificate_authority.is_empty() {
             true => self.certificate_authority_data.clone(),
@@ -92,7 +92,7 @@ impl Cluster {
     }
 }
 
-/// Anything, by name.
+/// An extension, by name.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Extension {
@@ -101,7 +101,7 @@ pub(super) struct Extension {
     pub(super) extension: Value,
 }
 
-/// Who the person is.
+/// Credentials of a user.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct User {
@@ -133,14 +133,14 @@ pub(super) struct User {
     pub(super) exec: Option<Exec>,
 }
 
-/// It holds keys, tokens and passwords.
+/// Without keys, tokens and passwords.
 impl std::fmt::Debug for User {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("User").finish_non_exhaustive()
     }
 }
 
-/// The mechanism before exec plugins.
+/// The legacy mechanism before exec plugins.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AuthProvider {
@@ -180,7 +180,7 @@ pub(super) struct Variable {
     pub(super) value: String,
 }
 
-/// Which cluster with which user.
+/// A cluster and a user.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Context {
@@ -196,7 +196,7 @@ fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D)
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
-/// Base64 with padding; Go's decoder leaves line breaks out.
+/// Base64 with padding; line breaks are ignored, as in Go.
 fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
     let text: String = or_default(from)?;
     let compact: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();

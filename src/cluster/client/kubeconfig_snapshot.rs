@@ -3,7 +3,7 @@
 use crate::config::Secret;
 
 /// A kubeconfig with one context, cluster and user: the server, proxy, trust and credentials that the client uses.
-/// Paths are absolute; what is a file or an exec plugin stays one, so that credentials can rotate.
+/// Paths are absolute; files and exec plugins stay references: credentials can rotate.
 #[derive(Clone, Debug)]
 pub struct KubeconfigSnapshot {
     /// The name of its context.

@@ -1,4 +1,4 @@
-//! From a kubeconfig to a client that has answered once; every way in which that fails is distinguished.
+//! Connects to the cluster of a kubeconfig and sends a first request; its errors are distinguished by cause.
 
 mod access;
 mod client_certificate;
@@ -37,18 +37,18 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::process::Environment;
 
 const USER_AGENT: &str = concat!("tailwatch/", env!("CARGO_PKG_VERSION"));
-/// How long the API server may take for its first answer.
+/// Timeout of the first request.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Cluster {
-    /// Reads the kubeconfig and asks the API server for its version, so that every later error is about the work.
+    /// Reads the kubeconfig and the API server's version.
     pub async fn connect(target: &ClusterTarget) -> Result<Cluster, ClusterError> {
         let access = Access::of(target)?;
         let bad = |reason: String| bad_kubeconfig(&access, reason);
         let credentials = credentials(&access, target).map_err(bad)?;
         let Transport { carrier, refusals } = transport(&access, &credentials, USER_AGENT).map_err(bad)?;
         let attempt = Attempt { access: &access, refusals: &refusals };
-        // A plugin may ask the person, which no time limit of a request allows for.
+        // A plugin can prompt the user for longer than a request's timeout.
         credentials.give().await.map_err(|error| attempt.bad(error.reason, error.next))?;
         let server = access.server.to_string();
         let counts = RequestCounts::recording(target.writes.clone());
@@ -76,7 +76,7 @@ impl Cluster {
     }
 }
 
-/// kubectl sends credentials only by TLS.
+/// kubectl sends credentials only over TLS.
 fn credentials(access: &Access, target: &ClusterTarget) -> Result<Credentials, String> {
     if access.server.scheme() != "https" {
         return Ok(Credentials::none());
@@ -86,7 +86,7 @@ fn credentials(access: &Access, target: &ClusterTarget) -> Result<Credentials, S
     Credentials::of(&access.user, plugin)
 }
 
-/// Names of the contexts, and the current one; empty where there is no kubeconfig but an in-cluster account.
+/// Names of the contexts, and the current one; empty with an in-cluster account and no kubeconfig.
 pub fn contexts(target: &ClusterTarget) -> Result<(Vec<String>, Option<String>), ClusterError> {
     let places = Places::of(target.kubeconfig.as_deref(), &target.once);
     let Some(kubeconfig) = places.read()? else {

@@ -1,6 +1,5 @@
-//! An http proxy on the way to a server of plain http: Go sends such requests to the proxy itself, in absolute form
-//! (RFC 9112, section 3.2.2), and asks for a tunnel by CONNECT only towards an https server. Source: net/http
-//! transport.go, persistConn and connectMethod.
+//! An http proxy for a server of plain http: Go sends such requests to the proxy in absolute form (RFC 9112, section
+//! 3.2.2), and uses CONNECT only for an https server. Source: net/http transport.go, persistConn and connectMethod.
 
 use std::io;
 use std::pin::Pin;
@@ -13,14 +12,14 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tower::Service;
 
-/// Connects to the proxy, whichever server is asked for.
+/// Connects to the proxy for every server.
 #[derive(Clone)]
 pub(super) struct PlainProxy<C> {
     pub(super) proxy: Uri,
     pub(super) connector: C,
 }
 
-/// A connection to the proxy, on which hyper writes requests in absolute form.
+/// A connection to the proxy; hyper writes requests in absolute form to it.
 pub(super) struct ProxyConnection<T>(T);
 
 impl<C> Service<Uri> for PlainProxy<C>

@@ -13,10 +13,10 @@ pub struct ClusterTarget {
     pub kubeconfig: Option<PathBuf>,
     /// `--context`; `None`: the current one.
     pub context: Option<String>,
-    /// What the kubeconfig held, once it was read; the targets of one run share it.
+    /// The kubeconfig, once it was read; the targets of one run share it.
     pub once: KubeconfigOnce,
-    /// Where the client records what it writes.
+    /// Records the writes of the client.
     pub writes: Writes,
-    /// Variables of our environment that no exec plugin may get.
+    /// Environment variables that exec plugins must not get.
     pub withheld: BTreeSet<String>,
 }

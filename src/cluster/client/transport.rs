@@ -1,6 +1,6 @@
-//! From an access to the service that carries requests: proxy, TLS, credentials, retries. kube's own stack is not used
-//! for it, since it sends no password to a socks5 proxy, knows no certificate that is its own root, reads a client
-//! certificate of an exec plugin only once and starts plugins with a terminal's stdin whether there is one or not.
+//! The HTTP service for requests: proxy, TLS, credentials, retries. kube's own stack is not used: it sends no password
+//! to a socks5 proxy, does not accept a certificate that is its own root, reads a client certificate of an exec plugin
+//! only once, and always starts plugins with the terminal's stdin.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
@@ -37,11 +37,11 @@ use crate::trust::{Anything, Refusals, Roots, Verifier};
 
 /// Connections to the API server: sends one request.
 type Pool = Arc<dyn Fn(Request<Body>) -> ResponseFuture + Send + Sync>;
-/// What carries a client's requests.
+/// The service of a client.
 pub(in crate::cluster) type Carrier =
     BoxCloneSyncService<Request<Body>, Response<DecompressionBody<Incoming>>, BoxError>;
 
-/// The service, and what it tells when a connection fails.
+/// The service, and the certificate errors of its connections.
 pub(super) struct Transport {
     pub(super) carrier: Carrier,
     pub(super) refusals: Refusals,
@@ -66,10 +66,10 @@ pub(super) fn transport(access: &Access, credentials: &Credentials, agent: &'sta
     Ok(Transport { carrier: BoxCloneSyncService::new(carrier), refusals })
 }
 
-/// The fields of kube's configuration that make headers: impersonation, the legacy OIDC provider.
+/// The parts of kube's configuration that set headers: impersonation, the legacy OIDC provider.
 fn headers(access: &Access, uri: Uri, agent: &'static str) -> Config {
     let mut config = Config::new(uri);
-    // So that an audit log tells who it was.
+    // For the audit log.
     config.headers.push((http::header::USER_AGENT, HeaderValue::from_static(agent)));
     let user = &access.user;
     if !user.impersonate.is_empty() {
@@ -132,7 +132,7 @@ fn opener(access: &Access, tls: ClientConfig) -> Result<Open, String> {
     let (user, password) = (part(url.username()), part(url.password().unwrap_or_default()));
     let has_user = !user.is_empty() || url.password().is_some();
     if url.scheme().starts_with("socks5") {
-        // The connector dials the port of the address alone.
+        // The connector has no default port.
         let address = with_port(&uri, 1080)?;
         let socks = SocksV5::new(address, direct);
         return Ok(match has_user {
@@ -154,7 +154,7 @@ fn opener(access: &Access, tls: ClientConfig) -> Result<Open, String> {
         return Ok(if has_user { authorized(open, basic) } else { open });
     }
     if url.scheme() == "https" {
-        // Go speaks TLS to a proxy with the trust, the name and the certificate of the connection itself.
+        // Go uses the trust, the server name and the client certificate of the connection for the proxy, too.
         let tunnel = Tunnel::new(uri, https((tls.clone(), name.clone()), direct));
         return Ok(pool((tls, name), if has_user { tunnel.with_auth(basic) } else { tunnel }));
     }
@@ -162,7 +162,7 @@ fn opener(access: &Access, tls: ClientConfig) -> Result<Open, String> {
     Ok(pool((tls, name), if has_user { tunnel.with_auth(basic) } else { tunnel }))
 }
 
-/// Every request names the user of the proxy.
+/// Sets the proxy's credentials in every request.
 fn authorized(open: Open, basic: HeaderValue) -> Open {
     Arc::new(move || {
         let (pool, basic) = (open(), basic.clone());
@@ -204,17 +204,17 @@ where
     })
 }
 
-/// Gives a request its credentials and sends it; once more after a 401 that a plugin may mend.
+/// Adds the credentials to a request and sends it; again after a 401 with renewed credentials.
 #[derive(Clone)]
 struct Exchange {
     credentials: Credentials,
-    /// The number of the credentials whose client certificate its connections present.
+    /// The number of the credentials that its connections present.
     pool: Arc<RwLock<(u64, Pool)>>,
     open: Open,
 }
 
 impl Exchange {
-    /// The connections; new ones where the client certificate is another.
+    /// The connection pool; a new one for a new client certificate.
     fn pool(&self, number: u64) -> Pool {
         let current = self.pool.read().unwrap_or_else(PoisonError::into_inner).clone();
         if current.0 >= number {
@@ -255,7 +255,7 @@ impl Service<Request<Body>> for Exchange {
     }
 }
 
-/// The same request, where its body is not a stream.
+/// A copy of the request, unless its body is a stream.
 fn copy(request: &Request<Body>) -> Option<Request<Body>> {
     let mut copy = Request::new(request.body().try_clone()?);
     *copy.method_mut() = request.method().clone();

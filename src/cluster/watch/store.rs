@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::cluster::container_logs::{LogWanted, wanted_logs};
+use crate::cluster::container_logs::{LogRequest, logs_of_failed};
 use crate::cluster::views::{Event, Object, Pod, StatefulSet, Stored as _};
 use crate::cluster::watch::cache::{Key, ObjectCache, key};
 use crate::cluster::watch::release::TrackedRelease;
@@ -66,7 +66,7 @@ impl Store {
 
     /// Keeps an object of the releases, unless a newer version is there: lists and watches race. Returns the logs that
     /// explain its state.
-    pub(in crate::cluster) fn put(&self, mut object: Object) -> Vec<LogWanted> {
+    pub(in crate::cluster) fn put(&self, mut object: Object) -> Vec<LogRequest> {
         let key = key(object.kind(), object.metadata());
         let mut cache = self.cache();
         if !self.is_of_releases(&cache, &object) {
@@ -80,7 +80,7 @@ impl Store {
         let logs = match &mut object {
             Object::Pod(pod) => {
                 pod.prune();
-                wanted_logs(pod)
+                logs_of_failed(pod)
             }
             Object::Event(_) => {
                 drop_old_events(&mut cache);

@@ -13,7 +13,7 @@ use kube::runtime::{WatchStreamExt as _, watcher as watch_objects};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::container_logs::LogWanted;
+use crate::cluster::container_logs::LogRequest;
 use crate::cluster::diagnose::{self, Depth, History, Scope};
 use crate::cluster::nodes::asks_for_nodes;
 use crate::cluster::readiness::{self, ReleaseReadiness};
@@ -281,7 +281,7 @@ impl Follower {
         }
     }
 
-    fn read_log(&mut self, wanted: LogWanted) {
+    fn read_log(&mut self, wanted: LogRequest) {
         while self.logs.try_join_next().is_some() {}
         let (cluster, store) = (self.cluster.clone(), self.store.clone());
         self.logs.spawn(async move {

@@ -200,7 +200,7 @@ async fn exceeding(
         match cluster.would_create(role).await {
             Err(ClusterError::Forbidden { .. }) => Ok(Some(name_of(role).to_owned())),
             // It stands already, which is asked only after the rights.
-            Err(ClusterError::Refused { .. }) | Ok(()) => Ok(None),
+            Err(ClusterError::Rejected { .. }) | Ok(()) => Ok(None),
             Err(error) => Err(error),
         }
     });
