@@ -146,7 +146,7 @@ async fn try_until<C: Subject>(row: &Row<C>, context: &C, unreachable: Shared<Bo
     let ended = tokio::select! {
         finding = tries => Ok(finding),
         why = unreachable => Err(Some(why)),
-        () = limit => Err(context.unresponsive()),
+        () = limit => Err(context.silence()),
     };
     let took = started.elapsed();
     match ended {

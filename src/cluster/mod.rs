@@ -177,8 +177,8 @@ impl Cluster {
         self.probe.confirm(Duration::ZERO).await
     }
 
-    /// Compares the UID a last time, unless the API server is unresponsive. Another cluster takes precedence over every other
-    /// error of the command.
+    /// Compares the UID a last time, unless the API server is unresponsive. Another cluster takes precedence over every
+    /// other error of the command.
     pub async fn compare_identity(&self) -> Result<(), ClusterError> {
         if self.unresponsive_since().is_none() {
             // Only recorded: the release of the lock then does not wait for an answer.

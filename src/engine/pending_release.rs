@@ -46,7 +46,8 @@ impl StepRun<'_> {
         Ok(())
     }
 
-    /// Deletes objects that the interrupted operation created and this run does not render; older objects are not its own.
+    /// Deletes objects that the interrupted operation created and this run does not render; older objects are not its
+    /// own.
     async fn delete_strays(&self, record: &RevisionRecord, rendered: &RenderedRelease) -> Result<(), StepError> {
         let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
         let read = || self.context.helm.manifest_of(name, namespace, record.revision);

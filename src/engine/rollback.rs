@@ -49,8 +49,8 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     })
 }
 
-/// `helm rollback`, again for as long as the API server is unreachable or the lock is not renewed: helm rolls back from a
-/// pending rollback, too (pkg/action/rollback.go).
+/// `helm rollback`, again for as long as the API server is unreachable or the lock is not renewed: helm rolls back from
+/// a pending rollback, too (pkg/action/rollback.go).
 async fn rolled_back(
     run: &StepRun<'_>,
     (name, namespace): (&str, &str),

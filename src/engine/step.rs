@@ -182,7 +182,8 @@ impl StepRun<'_> {
         }
         let applied =
             self.retry_unreachable(|| self.context.cluster.apply_crds(&rendered.crds, self.time_left())).await;
-        let failed = |source: ClusterError| StepError::Crds { diagnosis: self.known_error(source.known_error()), source };
+        let failed =
+            |source: ClusterError| StepError::Crds { diagnosis: self.known_error(source.known_error()), source };
         applied.map(drop).map_err(failed)
     }
 

@@ -1,5 +1,5 @@
-//! From the desired releases and the cluster's state to one [`Plan`], and its description. [`Planner`] observes, decides,
-//! renders and predicts. Reads only. Must not print or prompt.
+//! From the desired releases and the cluster's state to one [`Plan`], and its description. [`Planner`] observes,
+//! decides, renders and predicts. Reads only. Must not print or prompt.
 
 mod available_versions;
 mod compare;

@@ -186,7 +186,7 @@ mod tests {
             ("https://acme.eu.auth0.com/x", "client-1", Some(&bound), "auth0.com/x"),
             (ISSUED_BY, "client-2", Some(&bound), "client-2"),
             (ISSUED_BY, "Client-1", Some(&bound), "Client-1"),
-            (ISSUED_BY, "client-1", Some(&unbound), "does not say"),
+            (ISSUED_BY, "client-1", Some(&unbound), "has no issuer"),
             (ISSUED_BY, "client-1", Some(&empty), "has no client-secret"),
             (ISSUED_BY, "client-1", None, "has no Secret"),
         ] {

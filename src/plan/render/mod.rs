@@ -55,7 +55,8 @@ impl<'a> PlannedRelease<'a> {
     }
 }
 
-/// Fetches and renders the charts of all steps that helm does. Returns what is not as expected in them and their values.
+/// Fetches and renders the charts of all steps that helm does. Returns what is not as expected in them and their
+/// values.
 pub(super) async fn render(cluster: &Cluster, helm: &Helm, plan: &mut Plan) -> Result<Vec<String>, PlanError> {
     let by_helm = |step: &&Step| matches!(step.work, Work::Helm);
     if !plan.each_step().any(|step| by_helm(&step)) {

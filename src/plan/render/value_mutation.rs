@@ -21,9 +21,9 @@ pub(super) struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    /// Indexes of the paths on which no rendered object depends. One render with a mark in place of each value finds the
-    /// values that are rendered as they are; the others are removed, then replaced, to find a difference. At most four
-    /// helm processes run at once.
+    /// Indexes of the paths on which no rendered object depends. One render with a mark in place of each value finds
+    /// the values that are rendered as they are; the others are removed, then replaced, to find a difference. At most
+    /// four helm processes run at once.
     pub(super) async fn without_effect(&self, paths: &[&[String]], rendered: &RenderedRelease) -> BTreeSet<usize> {
         let values = self.request.values;
         let mut marked = values.clone();
