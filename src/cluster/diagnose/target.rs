@@ -133,11 +133,20 @@ impl<'a> Gathered<'a> {
         let is_everything = self.scope.depth == Depth::Everything;
         if waits || is_everything {
             let warned = self.cache.warned_pods(&live.metadata().namespace);
-            let pods = self.cache.pods(live).filter(|pod| is_everything || !only_starts(pod, &warned));
-            for pod in pods.take(PODS) {
+            let only_starts = |pod: &&Pod| only_starts(pod, &warned) && !self.waits_for_volume(pod);
+            let pods: Vec<&Pod> =
+                self.cache.pods(live).filter(|pod| is_everything || !only_starts(pod)).take(PODS).collect();
+            for pod in pods {
                 self.pod(Some(top), pod);
             }
         }
+    }
+
+    /// The scheduler sets no condition while it waits for the provisioner of a class with WaitForFirstConsumer.
+    fn waits_for_volume(&self, pod: &Pod) -> bool {
+        let is_bound =
+            |claim: &Object| matches!(claim, Object::PersistentVolumeClaim(claim) if claim.status.phase == "Bound");
+        self.cache.claims_of(pod).any(|claim| !is_bound(claim))
     }
 
     fn pod(&mut self, workload: Option<&'a Object>, pod: &'a Pod) {

@@ -206,7 +206,8 @@ fn a_claim_that_waits_is_distinguished() {
         json!({"kind": "PersistentVolumeClaim", "metadata": {"name": "storage", "namespace": "m"},
             "spec": {"storageClassName": class}, "status": {"phase": status}})
     };
-    let waits = || cache(unscheduled("pod has unbound immediate PersistentVolumeClaims"));
+    // With WaitForFirstConsumer the pod has no condition yet.
+    let pods = [unscheduled("pod has unbound immediate PersistentVolumeClaims"), json!({"phase": "Pending"})];
     let rows = [
         (claim(Value::Null, "Pending"), None, "storage-class-no-default"),
         (claim(json!("fast"), "Pending"), None, "provisioner-not-responding"),
@@ -219,13 +220,13 @@ fn a_claim_that_waits_is_distinguished() {
         (claim(json!("fast"), "Lost"), None, "volume-claim-lost"),
         (claim(json!("fast"), "Bound"), Some(("ProvisioningFailed", "was once")), ""),
     ];
-    for (claim, reported, rule) in rows {
-        let mut cache = waits();
+    for ((claim, reported, rule), pod) in rows.iter().flat_map(|row| pods.iter().map(move |pod| (row, pod))) {
+        let mut cache = cache(pod.clone());
         cache.insert_json(claim.clone());
         if let Some((reason, message)) = reported {
             cache.insert_json(event(("PersistentVolumeClaim", "storage"), reason, message));
         }
-        assert_eq!(first(&cache), rule, "{claim}");
+        assert_eq!(first(&cache), *rule, "{claim} {pod}");
     }
 }
 
