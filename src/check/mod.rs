@@ -2,6 +2,7 @@
 //! `verify` share. A check leaves nothing behind: what it has to make (a probe pod, an alert) it takes away again.
 //! Must not print or prompt.
 
+mod api;
 #[cfg(test)]
 mod docs_tests;
 mod https_client;
@@ -30,4 +31,9 @@ fn first_of<T: AsRef<str>>(all: &[T], count: usize) -> String {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
+}
+
+/// The first five, and how many more there are.
+fn some_of<T: AsRef<str>>(all: &[T]) -> String {
+    first_of(all, 5)
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use jiff::Timestamp;
 
+use crate::check::api::alertmanager::NewAlert;
+use crate::check::api::prometheus::Alert;
 use crate::check::row::{Finding, Row, not_yet};
-use crate::check::verify::metrics::PROMETHEUS;
-use crate::check::verify::{StackContext, answered, read};
+use crate::check::verify::context::StackContext;
 use crate::event::Hop;
 
-const ALERTMANAGER: &str = "kube-prometheus-stack-alertmanager";
 const GROUP: &str = "alerts";
 /// Fires always (kube-prometheus, general.rules): its absence shows a broken path.
 const WATCHDOG: &str = "Watchdog";
@@ -43,28 +43,21 @@ async fn connected(context: &StackContext) -> Finding {
 }
 
 async fn judge_connected(context: &StackContext) -> Result<Finding, String> {
-    let known: Value = context.json(PROMETHEUS, 9090, "/api/v1/alertmanagers").await?;
-    let active = known.pointer("/data/activeAlertmanagers").and_then(Value::as_array).map_or(0, Vec::len);
+    let active = context.prometheus().active_alertmanagers().await?;
     if active == 0 {
         return Err("Prometheus knows no Alertmanager".into());
     }
-    if alerts(context, WATCHDOG).await?.is_empty() {
+    if context.alertmanager().alerts_of(WATCHDOG).await?.is_empty() {
         return Err(format!("{WATCHDOG} has not arrived in Alertmanager"));
     }
     Ok(Finding::pass(format!("{WATCHDOG} arrived; active Alertmanagers: {active}")))
-}
-
-/// Alerts in Alertmanager with this `alertname`.
-async fn alerts(context: &StackContext, name: &str) -> Result<Vec<Value>, String> {
-    let filter: String = url::form_urlencoded::byte_serialize(format!("alertname=\"{name}\"").as_bytes()).collect();
-    context.json(ALERTMANAGER, 9093, &format!("/api/v2/alerts?filter={filter}")).await
 }
 
 /// The alert is resolved before Alertmanager's group_wait, so no receiver gets it (alertmanager, notify/notify.go: a
 /// group with only resolved alerts that was never sent is not sent).
 async fn accepts(context: &StackContext) -> Finding {
     let run = format!("{:08x}", rand::random::<u32>());
-    let now = jiff::Timestamp::now();
+    let now = Timestamp::now();
     let in_a_minute = now + jiff::SignedDuration::from_secs(60);
     let found = async {
         post(context, &run, (now, in_a_minute)).await?;
@@ -72,25 +65,26 @@ async fn accepts(context: &StackContext) -> Finding {
     };
     let found = found.await;
     let ended = async {
-        post(context, &run, (now, jiff::Timestamp::now())).await?;
+        post(context, &run, (now, Timestamp::now())).await?;
         wait_for(context, &run, Expected::Absent).await
     };
     let ended = ended.await;
     not_yet(found.and(ended).map(|()| Finding::pass("a synthetic alert was shown and resolved")))
 }
 
-async fn post(
-    context: &StackContext,
-    run: &str,
-    (starts, ends): (jiff::Timestamp, jiff::Timestamp),
-) -> Result<(), String> {
-    let alert = json!([{
-        "labels": {"alertname": SYNTHETIC, "severity": "none", "run": run, "namespace": "tailwatch-verify"},
-        "annotations": {"summary": "posted by `tailwatch verify` to test that Alertmanager accepts alerts; it resolves by itself"},
-        "startsAt": starts.to_string(), "endsAt": ends.to_string(),
-    }]);
-    let response = context.post((ALERTMANAGER, 9093), "/api/v2/alerts", &alert).await?;
-    if response.status == 200 { Ok(()) } else { Err(answered("Alertmanager", &response)) }
+async fn post(context: &StackContext, run: &str, (starts_at, ends_at): (Timestamp, Timestamp)) -> Result<(), String> {
+    let alert = NewAlert {
+        labels: [("alertname", SYNTHETIC), ("severity", "none"), ("run", run), ("namespace", "tailwatch-verify")]
+            .into(),
+        annotations: [(
+            "summary",
+            "posted by `tailwatch verify` to test that Alertmanager accepts alerts; it resolves by itself",
+        )]
+        .into(),
+        starts_at,
+        ends_at,
+    };
+    context.alertmanager().post(&alert).await
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,9 +95,8 @@ enum Expected {
 
 async fn wait_for(context: &StackContext, run: &str, expected: Expected) -> Result<(), String> {
     for _ in 0..20 {
-        let response = context.get(ALERTMANAGER, 9093, "/api/v2/alerts").await;
-        let all: Vec<Value> = read("Alertmanager", &response.map_err(|error| error.to_string())?)?;
-        let is_present = all.iter().any(|alert| alert.pointer("/labels/run") == Some(&Value::from(run)));
+        let all = context.alertmanager().alerts().await?;
+        let is_present = all.iter().any(|alert| alert.labels.get("run").is_some_and(|found| found == run));
         if is_present == (expected == Expected::Present) {
             return Ok(());
         }
@@ -116,15 +109,14 @@ async fn wait_for(context: &StackContext, run: &str, expected: Expected) -> Resu
 }
 
 async fn not_firing(context: &StackContext) -> Finding {
-    let answer: Result<Value, String> = context.json(PROMETHEUS, 9090, "/api/v1/alerts").await;
-    not_yet(answer.map(|answer| judge_firing(&answer)))
+    not_yet(context.prometheus().alerts().await.map(|alerts| judge_firing(&alerts)))
 }
 
-fn judge_firing(answer: &Value) -> Finding {
+fn judge_firing(alerts: &[Alert]) -> Finding {
     let mut firing: BTreeMap<&str, usize> = BTreeMap::new();
-    for alert in answer.pointer("/data/alerts").and_then(Value::as_array).into_iter().flatten() {
-        let name = alert.pointer("/labels/alertname").and_then(Value::as_str).unwrap_or_default();
-        if alert["state"] == "firing" && !BY_DESIGN.contains(&name) {
+    for alert in alerts {
+        let name = alert.labels.get("alertname").map(String::as_str).unwrap_or_default();
+        if alert.state == "firing" && !BY_DESIGN.contains(&name) {
             *firing.entry(name).or_default() += 1;
         }
     }
@@ -141,13 +133,13 @@ mod tests {
 
     #[test]
     fn firing_alerts_are_reported_except_those_that_fire_by_design() {
-        let alert = |name: &str, state: &str| json!({"labels": {"alertname": name}, "state": state});
-        let answer = |alerts: Vec<Value>| json!({"data": {"alerts": alerts}});
+        let alert =
+            |name: &str, state: &str| Alert { labels: [("alertname".into(), name.into())].into(), state: state.into() };
         assert_eq!(
-            judge_firing(&answer(vec![alert("Watchdog", "firing"), alert("KubePodCrashLooping", "pending")])),
+            judge_firing(&[alert("Watchdog", "firing"), alert("KubePodCrashLooping", "pending")]),
             Finding::pass("")
         );
-        let found = judge_firing(&answer(vec![alert("A", "firing"), alert("B", "firing"), alert("B", "firing")]));
+        let found = judge_firing(&[alert("A", "firing"), alert("B", "firing"), alert("B", "firing")]);
         assert_eq!(found, Finding::fail("firing: A, B (2 times)"));
     }
 }

@@ -3,18 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::check::api::grafana::DataSource;
+use crate::check::api::port_forward::answered;
 use crate::check::row::{Finding, Row, not_yet};
-use crate::check::runner::Subject as _;
-use crate::check::verify::{StackContext, answered, read, some_of};
-use crate::cluster::ForwardTarget;
+use crate::check::some_of;
+use crate::check::verify::context::StackContext;
 use crate::event::Hop;
-use crate::stack::GRAFANA_SECRET;
 
-pub(super) const GRAFANA: &str = "kube-prometheus-stack-grafana";
 const GROUP: &str = "dashboards";
 
 pub(super) const ROWS: &[Row<StackContext>] = &[
@@ -79,7 +76,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
 ];
 
 async fn healthy(context: &StackContext) -> Finding {
-    not_yet(context.json(GRAFANA, 80, "/api/health").await.map(|health: Value| match health["database"].as_str() {
+    not_yet(context.grafana().database().await.map(|state| match state.as_deref() {
         Some("ok") => Finding::pass("its database is ok"),
         other => Finding::not_yet(format!("its database is {}", other.unwrap_or("not reported"))),
     }))
@@ -87,29 +84,16 @@ async fn healthy(context: &StackContext) -> Finding {
 
 /// 200 without credentials: anonymous access is on. 401: Grafana requires its own login, which no user has.
 async fn anonymous(context: &StackContext) -> Finding {
-    match context.get(GRAFANA, 80, "/api/org").await {
+    match context.grafana().organisation().await {
         Ok(response) if response.status == 200 => Finding::pass("anonymous access to Main Org."),
         Ok(response) if response.status == 401 => Finding::fail("Grafana requires its own login"),
         Ok(response) => Finding::not_yet(answered("Grafana", &response)),
-        Err(error) => Finding::not_yet(error.to_string()),
+        Err(error) => Finding::not_yet(error),
     }
 }
 
-/// GET as the admin user. `Err`: no answer; status 401: another password is set.
-async fn as_admin(context: &StackContext, path: &str) -> Result<crate::cluster::ForwardResponse, String> {
-    let secret =
-        context.cluster.secret(context.namespace(), GRAFANA_SECRET).await.map_err(|error| error.to_string())?;
-    let secret = secret.ok_or_else(|| format!("there is no Secret {GRAFANA_SECRET}"))?;
-    let part = |key: &str| secret.get(key).map(|value| value.expose().clone()).unwrap_or_default();
-    let credentials = [part("admin-user"), b":".to_vec(), part("admin-password")].concat();
-    let target = ForwardTarget::Service { name: GRAFANA.into(), port: 80 };
-    let mut request = context.request(target, path);
-    request.headers = vec![("Authorization".to_owned(), format!("Basic {}", STANDARD.encode(credentials)))];
-    context.exchange(request).await.map_err(|error| error.to_string())
-}
-
 async fn admin(context: &StackContext) -> Finding {
-    match as_admin(context, "/api/org").await {
+    match context.grafana().organisation_as_admin().await {
         Ok(response) if response.status == 200 => Finding::pass(""),
         Ok(response) if response.status == 401 => Finding::fail("Grafana rejects it"),
         Ok(response) => Finding::not_yet(answered("Grafana", &response)),
@@ -117,17 +101,10 @@ async fn admin(context: &StackContext) -> Finding {
     }
 }
 
-/// An effective setting of Grafana (`GET /api/admin/settings`, Grafana HTTP API, Admin).
-async fn setting(context: &StackContext, (section, key): (&str, &str)) -> Result<String, String> {
-    let response = as_admin(context, "/api/admin/settings").await?;
-    let settings: Value = read("Grafana", &response)?;
-    Ok(settings[section][key].as_str().unwrap_or_default().to_owned())
-}
-
 async fn role(context: &StackContext) -> Finding {
     let expected = context.value("kube-prometheus-stack", "/grafana/grafana.ini/auth.anonymous/org_role");
     let expected = expected.and_then(Value::as_str).unwrap_or("Viewer");
-    let found = setting(context, ("auth.anonymous", "org_role")).await;
+    let found = context.grafana().setting(("auth.anonymous", "org_role")).await;
     not_yet(found.map(|found| match found == expected {
         true => Finding::pass(found),
         false => Finding::fail(format!("it is {found}, expected {expected}")),
@@ -135,7 +112,7 @@ async fn role(context: &StackContext) -> Finding {
 }
 
 async fn login_form(context: &StackContext) -> Finding {
-    not_yet(setting(context, ("auth", "disable_login_form")).await.map(|found| match found.as_str() {
+    not_yet(context.grafana().setting(("auth", "disable_login_form")).await.map(|found| match found.as_str() {
         "true" => Finding::pass(""),
         _ => Finding::fail("auth.disable_login_form is off"),
     }))
@@ -143,23 +120,19 @@ async fn login_form(context: &StackContext) -> Finding {
 
 async fn root_url(context: &StackContext) -> Finding {
     let expected = format!("https://{}/", context.settings.grafana_fqdn());
-    not_yet(setting(context, ("server", "root_url")).await.map(|found| match found == expected {
+    not_yet(context.grafana().setting(("server", "root_url")).await.map(|found| match found == expected {
         true => Finding::pass(found),
         false => Finding::fail(format!("it is {found}, expected {expected}")),
     }))
 }
 
 async fn default_source(context: &StackContext) -> Finding {
-    let answer = as_admin(context, "/api/datasources").await;
-    not_yet(answer.and_then(|answer| read("Grafana", &answer)).map(|sources: Vec<Value>| judge_defaults(&sources)))
+    not_yet(context.grafana().data_sources().await.map(|sources| judge_defaults(&sources)))
 }
 
-fn judge_defaults(sources: &[Value]) -> Finding {
-    let defaults: Vec<&str> = sources
-        .iter()
-        .filter(|source| source["isDefault"] == true)
-        .map(|source| source["name"].as_str().unwrap_or_default())
-        .collect();
+fn judge_defaults(sources: &[DataSource]) -> Finding {
+    let defaults: Vec<&str> =
+        sources.iter().filter(|source| source.is_default).map(|source| source.name.as_str()).collect();
     match defaults.as_slice() {
         [one] => Finding::pass(format!("{one}, of {}", sources.len())),
         [] => Finding::fail(format!("none of {}", sources.len())),
@@ -167,18 +140,14 @@ fn judge_defaults(sources: &[Value]) -> Finding {
     }
 }
 
-/// Grafana's health request of a data source includes a request to the backend.
 async fn data_source(context: &StackContext, uid: &str) -> Finding {
-    let response = match context.get(GRAFANA, 80, &format!("/api/datasources/uid/{uid}/health")).await {
-        Ok(response) => response,
-        Err(error) => return Finding::not_yet(error.to_string()),
-    };
-    let answer: Value = serde_json::from_str(&response.body).unwrap_or_default();
-    match (response.status, answer["status"].as_str()) {
-        (200, Some("OK")) => Finding::pass(answer["message"].as_str().unwrap_or_default()),
-        (404, _) => Finding::fail(format!("Grafana has no data source with the uid {uid}")),
-        _ => Finding::not_yet(answered("Grafana", &response)),
-    }
+    not_yet(context.grafana().data_source_health(uid).await.map(|(response, health)| {
+        match (response.status, health.status.as_str()) {
+            (200, "OK") => Finding::pass(health.message),
+            (404, _) => Finding::fail(format!("Grafana has no data source with the uid {uid}")),
+            _ => Finding::not_yet(answered("Grafana", &response)),
+        }
+    }))
 }
 
 /// The sidecar loads ConfigMaps with this label (Grafana's chart, sidecar.dashboards.label).
@@ -194,10 +163,8 @@ async fn dashboards(context: &StackContext) -> Finding {
     if expected.is_empty() {
         return Finding::skip("the charts have none");
     }
-    let answer: Result<Vec<Value>, String> = context.json(GRAFANA, 80, "/api/search?type=dash-db&limit=5000").await;
-    not_yet(answer.map(|found| {
-        let found: BTreeSet<&str> = found.iter().filter_map(|one| one["title"].as_str()).collect();
-        let missing: Vec<&String> = expected.iter().filter(|title| !found.contains(title.as_str())).collect();
+    not_yet(context.grafana().dashboards().await.map(|found| {
+        let missing: Vec<&String> = expected.iter().filter(|title| !found.contains(title)).collect();
         if missing.is_empty() {
             Finding::pass(format!("{} of {}", expected.len(), expected.len()))
         } else {
@@ -219,7 +186,7 @@ mod tests {
 
     #[test]
     fn exactly_one_default_passes() {
-        let source = |name: &str, default: bool| json!({"name": name, "isDefault": default});
+        let source = |name: &str, is_default: bool| DataSource { name: name.into(), is_default };
         assert_eq!(
             judge_defaults(&[source("Prometheus", true), source("Loki", false)]),
             Finding::pass("Prometheus, of 2")

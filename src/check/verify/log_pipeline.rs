@@ -5,25 +5,18 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::check::name_of;
+use crate::check::api::alloy::{DAEMON_SET, PODS};
+use crate::check::api::loki::{Labels, Logs};
 use crate::check::row::{Finding, not_yet};
 use crate::check::runner::Subject as _;
-use crate::check::verify::grafana::GRAFANA;
-use crate::check::verify::logs::{ALLOY_PODS, daemon_set, get_alloy, lines, query};
-use crate::check::verify::probe_jobs::{CONTAINER, ProbeJob, reason};
-use crate::check::verify::{StackContext, some_of};
+use crate::check::verify::context::StackContext;
+use crate::check::verify::probe_jobs::{CONTAINER, ProbeJob, Writer, reason};
+use crate::check::{name_of, some_of};
 use crate::cluster::ClusterError;
 use crate::event::Hop;
 
 /// Seconds that a probe runs after it has written: Alloy tails only the logs of existing pods.
 const LINGER: u32 = 120;
-
-/// A probe that has written its line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Writer {
-    node: String,
-    pod: String,
-}
 
 pub(super) async fn written(context: &StackContext) -> Finding {
     match context.nodes.get_or_try_init(|| create(context)).await {
@@ -35,7 +28,8 @@ pub(super) async fn written(context: &StackContext) -> Finding {
 
 /// Creates a probe job on evenly selected nodes; returns their names.
 async fn create(context: &StackContext) -> Result<Vec<String>, ClusterError> {
-    let (nodes, set) = futures::try_join!(context.cluster.linux_nodes(), daemon_set(context))?;
+    let (nodes, set) =
+        futures::try_join!(context.cluster.linux_nodes(), context.live("apps/v1", "DaemonSet", DAEMON_SET))?;
     let nodes = spread(nodes, context.selection.nodes);
     let template = set.as_ref().map(|set| &set["spec"]["template"]["spec"]).unwrap_or(&Value::Null);
     let probe_jobs: Vec<ProbeJob> = nodes
@@ -107,10 +101,10 @@ pub(super) async fn collected(context: &StackContext) -> Finding {
 async fn judge_collected(context: &StackContext) -> Result<Finding, String> {
     let mut unread = Vec::new();
     for writer in writers(context) {
-        let in_namespace = (context.namespace(), ALLOY_PODS);
+        let in_namespace = (context.namespace(), PODS);
         let alloy = context.cluster.pod_on(&writer.node, in_namespace).await.map_err(|error| error.to_string())?;
         let alloy = alloy.ok_or_else(|| format!("no Alloy pod is on node {}", writer.node))?;
-        let metrics = get_alloy(context, &alloy, "/metrics").await?;
+        let metrics = context.alloy().metrics(&alloy).await?;
         if lines_read(&metrics, context.namespace(), &writer.pod) == 0.0 {
             unread.push(format!("node {}", writer.node));
         }
@@ -154,18 +148,19 @@ async fn judge_delivery(context: &StackContext) -> Result<Finding, String> {
 }
 
 /// A line that is not found by its namespace may lack that label.
-async fn query_loki(context: &StackContext) -> Result<Value, String> {
-    let found: Value = context.json("loki", 3100, &search(context)).await?;
-    if lines(&found).len() >= writers(context).len() {
+async fn query_loki(context: &StackContext) -> Result<Logs, String> {
+    let (loki, text) = (context.loki(), line(context));
+    let found = loki.query(&selector(context), &text).await?;
+    if found.lines().len() >= writers(context).len() {
         return Ok(found);
     }
-    let by_container = query(&format!("{{container=\"{CONTAINER}\"}}"), &line(context));
-    let unlabelled: Value = context.json("loki", 3100, &by_container).await?;
-    Ok(if lines(&unlabelled).len() > lines(&found).len() { unlabelled } else { found })
+    let unlabelled = loki.query(&format!("{{container=\"{CONTAINER}\"}}"), &text).await?;
+    Ok(if unlabelled.lines().len() > found.lines().len() { unlabelled } else { found })
 }
 
-fn search(context: &StackContext) -> String {
-    query(&format!("{{namespace=\"{}\"}}", context.namespace()), &line(context))
+/// The streams of the stack's namespace.
+fn selector(context: &StackContext) -> String {
+    format!("{{namespace=\"{}\"}}", context.namespace())
 }
 
 /// Which of the written lines Loki has.
@@ -194,14 +189,14 @@ impl Delivery {
     }
 }
 
-fn judge_lines(answer: &Value, context: &StackContext) -> Delivery {
-    judge_streams(&lines(answer), writers(context), context.namespace())
+fn judge_lines(found: &Logs, context: &StackContext) -> Delivery {
+    judge_streams(&found.lines(), writers(context), context.namespace())
 }
 
-fn judge_streams(found: &[(&Value, &str)], writers: &[Writer], namespace: &str) -> Delivery {
+fn judge_streams(found: &[&Labels], writers: &[Writer], namespace: &str) -> Delivery {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (labels, _) in found {
-        *counts.entry(labels["pod"].as_str().unwrap_or_default()).or_default() += 1;
+    for labels in found {
+        *counts.entry(pod_of(labels)).or_default() += 1;
     }
     let of = |matches: fn(usize) -> bool| -> Vec<String> {
         let count = |writer: &&Writer| matches(counts.get(writer.pod.as_str()).copied().unwrap_or_default());
@@ -211,15 +206,15 @@ fn judge_streams(found: &[(&Value, &str)], writers: &[Writer], namespace: &str) 
     if found.len() < writers.len() {
         return Delivery::Missing(of(|count| count == 0));
     }
-    for (labels, _) in found {
-        let pod = labels["pod"].as_str().unwrap_or_default();
+    for labels in found {
+        let pod = pod_of(labels);
         let Some(writer) = writers.iter().find(|writer| writer.pod == pod) else {
             return Delivery::Labels("a line has no label pod".into());
         };
         let expected = [("namespace", namespace), ("node", writer.node.as_str()), ("container", CONTAINER)];
-        let wrong = expected.iter().find(|(label, value)| labels[*label] != *value);
+        let wrong = expected.iter().find(|(label, value)| labels.get(*label).is_none_or(|found| found != value));
         if let Some((label, value)) = wrong {
-            let is = labels[*label].as_str().map_or_else(|| "missing".to_owned(), |found| format!("`{found}`"));
+            let is = labels.get(*label).map_or_else(|| "missing".to_owned(), |found| format!("`{found}`"));
             return Delivery::Labels(format!("label {label} of pod {pod} is {is}, not `{value}`"));
         }
     }
@@ -227,13 +222,17 @@ fn judge_streams(found: &[(&Value, &str)], writers: &[Writer], namespace: &str) 
     if several.is_empty() { Delivery::All } else { Delivery::Several(several) }
 }
 
+fn pod_of(labels: &Labels) -> &str {
+    labels.get("pod").map(String::as_str).unwrap_or_default()
+}
+
 /// Why Loki lacks lines that Alloy read, from Alloy's counters.
 async fn drop_reasons(context: &StackContext) -> String {
     let mut detail = String::new();
     for writer in writers(context) {
-        let alloy = context.cluster.pod_on(&writer.node, (context.namespace(), ALLOY_PODS)).await;
+        let alloy = context.cluster.pod_on(&writer.node, (context.namespace(), PODS)).await;
         let Ok(Some(alloy)) = alloy else { continue };
-        let Ok(metrics) = get_alloy(context, &alloy, "/metrics").await else { continue };
+        let Ok(metrics) = context.alloy().metrics(&alloy).await else { continue };
         detail = drop_reason(&metrics).map(|reason| format!("; {reason}")).unwrap_or_default();
         if !detail.is_empty() {
             break;
@@ -256,10 +255,9 @@ fn drop_reason(metrics: &str) -> Option<String> {
 }
 
 pub(super) async fn shown(context: &StackContext) -> Finding {
-    let path = format!("/api/datasources/proxy/uid/loki{}", search(context));
-    let answer: Result<Value, String> = context.json(GRAFANA, 80, &path).await;
+    let answer = context.grafana().query_loki(&selector(context), &line(context)).await;
     not_yet(answer.map(|answer| {
-        let (found, expected) = (lines(&answer).len(), writers(context).len());
+        let (found, expected) = (answer.lines().len(), writers(context).len());
         if found >= expected {
             Finding::pass(format!("{found} of {expected}, through the data source"))
         } else {
@@ -271,7 +269,6 @@ pub(super) async fn shown(context: &StackContext) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn writer(node: &str, pod: &str) -> Writer {
         Writer { node: node.into(), pod: pod.into() }
@@ -288,16 +285,17 @@ mod tests {
     #[test]
     fn each_line_counts_once_with_its_labels() {
         let writers = [writer("node-0", "probe-a"), writer("node-1", "probe-b")];
-        let labels = |pod: &str, node: &str| json!({"namespace": "m", "pod": pod, "node": node, "container": "probe"});
-        let (a, b) = (labels("probe-a", "node-0"), labels("probe-b", "node-1"));
-        let judged = |found: &[&Value]| {
-            let found: Vec<(&Value, &str)> = found.iter().map(|labels| (*labels, "line")).collect();
-            judge_streams(&found, &writers, "m")
+        let labels = |pod: &str, node: &str| -> Labels {
+            let labels = [("namespace", "m"), ("pod", pod), ("node", node), ("container", "probe")];
+            labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
         };
+        let (a, b) = (labels("probe-a", "node-0"), labels("probe-b", "node-1"));
+        let judged = |found: &[&Labels]| judge_streams(found, &writers, "m");
         assert_eq!(judged(&[&a, &b]), Delivery::All);
         assert_eq!(judged(&[&a]), Delivery::Missing(vec!["node node-1".into()]));
         assert_eq!(judged(&[&a, &b, &b]), Delivery::Several(vec!["node node-1".into()]));
-        let bare = json!({"namespace": "m", "pod": "probe-b", "container": "probe"});
+        let mut bare = b.clone();
+        bare.remove("node");
         let wrong = "label node of pod probe-b is missing, not `node-1`";
         assert_eq!(judged(&[&a, &bare]), Delivery::Labels(wrong.into()));
     }

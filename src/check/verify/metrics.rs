@@ -1,18 +1,19 @@
 //! The metrics path: Prometheus is ready, has the configured retention, knows and reaches its targets, has fresh samples
 //! and has loaded its rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::check::name_of;
+use crate::check::api::prometheus::{Rule, RuleGroup};
 use crate::check::row::{Finding, Row, not_yet};
 use crate::check::runner::Subject as _;
-use crate::check::verify::{StackContext, answered, scrape_targets, some_of};
+use crate::check::verify::context::StackContext;
+use crate::check::verify::scrape_targets;
+use crate::check::{name_of, some_of};
 use crate::config::RetentionPeriod;
 use crate::event::Hop;
 
-pub(super) const PROMETHEUS: &str = "kube-prometheus-stack-prometheus";
 const METRICS: &str = "metrics";
 
 pub(super) const ROWS: &[Row<StackContext>] = &[
@@ -62,28 +63,21 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .hint("the API server must reach port 10250 of the operator's pod: see the control plane's firewall rules and the NetworkPolicies; until then only the operator's log reports an invalid rule"),
 ];
 
-/// `/-/ready` is 200 once the write-ahead log is replayed (prometheus.io, Management API).
 async fn ready(context: &StackContext) -> Finding {
-    match context.get(PROMETHEUS, 9090, "/-/ready").await {
-        Ok(response) if response.status == 200 => Finding::pass(""),
-        Ok(response) => Finding::not_yet(answered("Prometheus", &response)),
-        Err(error) => Finding::not_yet(error.to_string()),
-    }
+    not_yet(context.prometheus().ready().await.map(|()| Finding::pass("")))
 }
 
-/// `storageRetention` is `15d or 45GiB`; durations are normalised (14d prints 2w).
 async fn retention(context: &StackContext) -> Finding {
     not_yet(judge_retention(context).await)
 }
 
 async fn judge_retention(context: &StackContext) -> Result<Finding, String> {
-    let information: Value = context.json(PROMETHEUS, 9090, "/api/v1/status/runtimeinfo").await?;
-    let found = information.pointer("/data/storageRetention").and_then(Value::as_str).unwrap_or_default();
+    let found = context.prometheus().storage_retention().await?;
     let expected = context.value("kube-prometheus-stack", "/prometheus/prometheusSpec/retention");
     let expected = expected.and_then(Value::as_str).unwrap_or_default();
     let size = context.value("kube-prometheus-stack", "/prometheus/prometheusSpec/retentionSize");
     let size = size.and_then(Value::as_str);
-    Ok(if retention_matches(found, expected, size) {
+    Ok(if retention_matches(&found, expected, size) {
         Finding::pass(found)
     } else {
         let size = size.map(|size| format!(" or {size}")).unwrap_or_default();
@@ -106,7 +100,7 @@ async fn rules(context: &StackContext) -> Finding {
 /// The operator writes each PrometheusRule to a file `<namespace>-<name>-<uid>.yaml` (prometheus-operator,
 /// pkg/prometheus/rules.go); `/api/v1/rules` returns each group with its file and each rule's health.
 async fn judge_rules(context: &StackContext) -> Result<Finding, String> {
-    let answer: Value = context.json(PROMETHEUS, 9090, "/api/v1/rules").await?;
+    let found = context.prometheus().rule_groups().await?;
     let expected: Vec<(String, BTreeSet<String>)> = context
         .objects("PrometheusRule")
         .into_iter()
@@ -116,25 +110,23 @@ async fn judge_rules(context: &StackContext) -> Result<Finding, String> {
             (file, groups.filter_map(|group| group["name"].as_str().map(str::to_owned)).collect())
         })
         .collect();
-    Ok(judge_groups(&answer["data"]["groups"], &expected))
+    Ok(judge_groups(&found, &expected))
 }
 
-fn judge_groups(groups: &Value, expected: &[(String, BTreeSet<String>)]) -> Finding {
-    let groups: Vec<&Value> = groups.as_array().into_iter().flatten().collect();
-    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+fn judge_groups(groups: &[RuleGroup], expected: &[(String, BTreeSet<String>)]) -> Finding {
     let is_loaded = |file: &str, name: &str| {
-        groups.iter().any(|group| group["name"] == name && text(group, "file").contains(&format!("/{file}")))
+        groups.iter().any(|group| group.name == name && group.file.contains(&format!("/{file}")))
     };
     let missing: Vec<String> =
         expected.iter().flat_map(|(file, names)| names.iter().filter(|name| !is_loaded(file, name)).cloned()).collect();
     if !missing.is_empty() {
         return Finding::not_yet(format!("not loaded: {}", some_of(&missing)));
     }
-    let rules: Vec<&Value> = groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten()).collect();
+    let rules: Vec<&Rule> = groups.iter().flat_map(|group| &group.rules).collect();
     let failing: Vec<String> = rules
         .iter()
-        .filter(|rule| rule["health"] == "err")
-        .map(|rule| format!("{} ({})", text(rule, "name"), text(rule, "lastError")))
+        .filter(|rule| rule.health == "err")
+        .map(|rule| format!("{} ({})", rule.name, rule.last_error))
         .collect();
     if failing.is_empty() {
         Finding::pass(format!("{} rules in {} groups", rules.len(), groups.len()))
@@ -167,23 +159,6 @@ async fn judge_admission(context: &StackContext) -> Result<Finding, String> {
     })
 }
 
-/// An instant query: (labels, value) of each result.
-pub(super) async fn query(
-    context: &StackContext,
-    expression: &str,
-) -> Result<Vec<(BTreeMap<String, String>, f64)>, String> {
-    let encoded: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
-    let answer: Value = context.json(PROMETHEUS, 9090, &format!("/api/v1/query?query={encoded}")).await?;
-    let results = answer.pointer("/data/result").and_then(Value::as_array).into_iter().flatten();
-    Ok(results
-        .filter_map(|result| {
-            let labels = serde_json::from_value(result["metric"].clone()).ok()?;
-            let value = result["value"][1].as_str()?.parse().ok()?;
-            Some((labels, value))
-        })
-        .collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,9 +176,10 @@ mod tests {
     #[test]
     fn a_group_counts_only_in_its_own_file() {
         let expected = [("monitoring-general-".to_owned(), BTreeSet::from(["general.rules".to_owned()]))];
-        let groups = |file: &str, health: &str| {
-            json!([{"name": "general.rules", "file": file,
-                    "rules": [{"name": "Watchdog", "health": health, "lastError": "bad matrix"}]}])
+        let groups = |file: &str, health: &str| -> Vec<RuleGroup> {
+            let groups = json!([{"name": "general.rules", "file": file,
+                    "rules": [{"name": "Watchdog", "health": health, "lastError": "bad matrix"}]}]);
+            serde_json::from_value(groups).unwrap()
         };
         let file = "/etc/prometheus/rules/rulefiles-0/monitoring-general-1a2b.yaml";
         assert_eq!(judge_groups(&groups(file, "ok"), &expected), Finding::pass("1 rules in 1 groups"));

@@ -4,12 +4,12 @@
 use serde_json::Value;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::check::api::grafana::SERVICE as GRAFANA;
 use crate::check::https_client;
 use crate::check::name_of;
 use crate::check::row::{Finding, Row, not_yet};
 use crate::check::runner::Subject as _;
-use crate::check::verify::StackContext;
-use crate::check::verify::grafana::GRAFANA;
+use crate::check::verify::context::StackContext;
 use crate::check::verify::oauth2_proxy::GROUP;
 use crate::check::verify::probe_jobs::{ProbeJob, ended, reason};
 use crate::cluster::ClusterError;
@@ -75,13 +75,13 @@ const REACHED: &str = "reached";
 const BLOCKED: &str = "blocked";
 
 async fn request_from_pod(context: &StackContext) -> Result<(), ClusterError> {
-    let deployment = context.live("apps/v1", "Deployment", GRAFANA).await?.unwrap_or_default();
+    let deployment = context.live("apps/v1", "Deployment", GRAFANA.0).await?.unwrap_or_default();
     let spec = &deployment["spec"]["template"]["spec"];
     // The image of Grafana's own container: those of the sidecars have no wget.
     let containers: Vec<Value> = spec["containers"].as_array().cloned().unwrap_or_default();
     let grafana: Vec<Value> = containers.into_iter().filter(|container| container["name"] == "grafana").collect();
     let template = serde_json::json!({"containers": grafana, "imagePullSecrets": spec.get("imagePullSecrets")});
-    let url = format!("http://{GRAFANA}.{}.svc:80/api/health", context.namespace());
+    let url = format!("http://{}.{}.svc:{}/api/health", GRAFANA.0, context.namespace(), GRAFANA.1);
     let script = format!("wget -q -T 2 -O /dev/null {url} 2>&1 && echo {REACHED} || echo {BLOCKED}");
     let probe_job = ProbeJob {
         name: UNAUTHORIZED_CLIENT.into(),

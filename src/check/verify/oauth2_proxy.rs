@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::check::name_of;
+use crate::check::api::port_forward::{answered, of};
 use crate::check::row::{Finding, Row, not_yet};
-use crate::check::verify::{StackContext, answered, some_of};
-use crate::cluster::{ForwardResponse, ForwardTarget};
+use crate::check::verify::context::StackContext;
+use crate::check::{name_of, some_of};
+use crate::cluster::ForwardResponse;
 use crate::event::Hop;
 
 const OAUTH2_PROXY: &str = "oauth2-proxy";
@@ -58,10 +59,8 @@ async fn request_as_proxy(
 ) -> Result<ForwardResponse, String> {
     let host = context.settings.grafana_fqdn();
     let own = [("Host", host.as_str()), ("X-Forwarded-Host", host.as_str()), ("X-Forwarded-Proto", "https")];
-    let target = ForwardTarget::Service { name: OAUTH2_PROXY.into(), port: 80 };
-    let mut request = context.request(target, path);
-    request.headers = own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    context.exchange(request).await.map_err(|error| error.to_string())
+    let headers = own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    context.port_forward().get_with(of((OAUTH2_PROXY, 80)), path, headers).await
 }
 
 /// `/ping` is 200 as soon as it has read the issuer's discovery document and listens (oauth2-proxy, pkg/middleware).

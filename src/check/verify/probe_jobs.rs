@@ -53,6 +53,13 @@ pub(super) struct ProbeJob<'a> {
     pub(super) template: &'a Value,
 }
 
+/// A probe that has written its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Writer {
+    pub(super) node: String,
+    pub(super) pod: String,
+}
+
 impl Probes {
     /// Creates the Jobs, after it has deleted those of killed verifications.
     pub(super) async fn create(

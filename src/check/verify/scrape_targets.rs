@@ -3,55 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::Deserialize;
-
-use crate::check::first_of;
+use crate::check::api::prometheus::Target;
 use crate::check::row::{Finding, not_yet};
-use crate::check::verify::metrics::{PROMETHEUS, query};
-use crate::check::verify::service_monitors::{Expected, expected};
-use crate::check::verify::{StackContext, some_of};
+use crate::check::verify::context::{ExpectedTargets, StackContext};
+use crate::check::verify::service_monitors::expected;
+use crate::check::{first_of, some_of};
 
-/// `/api/v1/targets`, without the unused fields: a large cluster has thousands of targets.
-#[derive(Deserialize)]
-struct Targets {
-    data: Active,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Active {
-    active_targets: Vec<Target>,
-}
-
-/// One active target.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Target {
-    /// `serviceMonitor/<namespace>/<name>/<endpoint>`, `podMonitor/…` likewise.
-    scrape_pool: String,
-    scrape_url: String,
-    labels: Labels,
-    health: String,
-    #[serde(default)]
-    last_error: String,
-    #[serde(default)]
-    scrape_interval: String,
-}
-
-#[derive(Deserialize)]
-struct Labels {
-    #[serde(default)]
-    job: String,
-    #[serde(default)]
-    instance: String,
-}
-
-impl Target {
-    /// The scraped address, without the port.
-    fn host(&self) -> String {
-        let url = url::Url::parse(&self.scrape_url).ok();
-        url.and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned())).unwrap_or_default()
-    }
+/// The scraped address, without the port.
+fn host(target: &Target) -> String {
+    let url = url::Url::parse(&target.scrape_url).ok();
+    url.and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned())).unwrap_or_default()
 }
 
 pub(super) async fn known(context: &StackContext) -> Finding {
@@ -63,10 +24,10 @@ async fn judge_known(context: &StackContext) -> Result<Finding, String> {
     Ok(compare(&expected, &found))
 }
 
-fn compare(expected: &Expected, found: &[Target]) -> Finding {
+fn compare(expected: &ExpectedTargets, found: &[Target]) -> Finding {
     let mut hosts: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for target in found {
-        hosts.entry(&target.scrape_pool).or_default().insert(target.host());
+        hosts.entry(&target.scrape_pool).or_default().insert(host(target));
     }
     let missing: Vec<String> = expected
         .iter()
@@ -114,13 +75,13 @@ async fn judge_up(context: &StackContext) -> Result<Finding, String> {
 const REPORTED: usize = 3;
 
 /// How many targets of each job are down, and the first of them.
-fn describe(expected: &Expected, targets: &[&Target]) -> Finding {
+fn describe(expected: &ExpectedTargets, targets: &[&Target]) -> Finding {
     let mut jobs: BTreeMap<&str, (usize, Vec<String>)> = BTreeMap::new();
     for target in targets {
         let (all, down) = jobs.entry(&target.labels.job).or_default();
         *all += 1;
         if target.health != "up" {
-            let name = expected.get(&target.scrape_pool).and_then(|pool| pool.get(&target.host()));
+            let name = expected.get(&target.scrape_pool).and_then(|pool| pool.get(&host(target)));
             let why = if target.last_error.is_empty() { "not scraped yet" } else { &target.last_error };
             down.push(format!("{}: {why}", name.unwrap_or(&target.labels.instance)));
         }
@@ -158,7 +119,7 @@ async fn judge_fresh(context: &StackContext) -> Result<Finding, String> {
         ours.iter().any(is)
     };
     let mut ages: BTreeMap<String, f64> = BTreeMap::new();
-    for (mut labels, age) in query(context, "min by (job, instance) (time() - timestamp(up))").await? {
+    for (mut labels, age) in context.prometheus().query("min by (job, instance) (time() - timestamp(up))").await? {
         if is_active(&labels) {
             let oldest = ages.entry(labels.remove("job").unwrap_or_default()).or_default();
             *oldest = oldest.max(age);
@@ -191,22 +152,19 @@ fn seconds(text: &str) -> f64 {
 }
 
 async fn targets(context: &StackContext) -> Result<Arc<Vec<Target>>, String> {
-    let request = async {
-        let answer: Targets = context.json(PROMETHEUS, 9090, "/api/v1/targets?state=active").await?;
-        Ok::<_, String>(answer.data.active_targets)
-    };
-    context.targets.get_or_request(request).await
+    context.targets.get_or_request(context.prometheus().active_targets()).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::api::prometheus::TargetLabels;
 
     fn target(pool: &str, host: &str, health: &str, error: &str) -> Target {
         Target {
             scrape_pool: pool.into(),
             scrape_url: format!("http://{host}:9100/metrics"),
-            labels: Labels { job: pool.rsplit('/').nth(1).unwrap_or_default().into(), instance: host.into() },
+            labels: TargetLabels { job: pool.rsplit('/').nth(1).unwrap_or_default().into(), instance: host.into() },
             health: health.into(),
             last_error: error.into(),
             scrape_interval: "30s".into(),
@@ -217,7 +175,7 @@ mod tests {
     fn a_target_that_prometheus_does_not_know_is_reported() {
         let pool = "serviceMonitor/monitoring/loki/0";
         let expected =
-            Expected::from([(pool.to_owned(), BTreeMap::from([("10.0.0.7".to_owned(), "loki-0".to_owned())]))]);
+            ExpectedTargets::from([(pool.to_owned(), BTreeMap::from([("10.0.0.7".to_owned(), "loki-0".to_owned())]))]);
         assert_eq!(compare(&expected, &[]).detail, "unknown to it: loki-0 (ServiceMonitor loki)");
         assert_eq!(
             compare(&expected, &[target(pool, "10.0.0.8", "up", "")]).detail,
@@ -225,7 +183,7 @@ mod tests {
         );
         let found = compare(&expected, &[target(pool, "10.0.0.7", "up", "")]);
         assert_eq!(found, Finding::pass("1 of 1, from the endpoints of 1 monitors; 1 targets in all"));
-        assert_eq!(compare(&Expected::new(), &[]), Finding::fail("the stack has no ServiceMonitor"));
+        assert_eq!(compare(&ExpectedTargets::new(), &[]), Finding::fail("the stack has no ServiceMonitor"));
     }
 
     #[test]
@@ -235,7 +193,7 @@ mod tests {
             target("s/m/b/0", "2", "down", "refused"),
             target("s/m/c/0", "3", "unknown", ""),
         );
-        let describe = |targets: &[&Target]| describe(&Expected::new(), targets);
+        let describe = |targets: &[&Target]| describe(&ExpectedTargets::new(), targets);
         assert_eq!(describe(&[&a]), Finding::pass("1 of 1"));
         assert_eq!(describe(&[&a, &b, &b]), Finding::not_yet("b: 2 of 2 down (2: refused, 2: refused)"));
         assert_eq!(describe(&[&c]), Finding::not_yet("c: 1 of 1 down (3: not scraped yet)"));
@@ -245,7 +203,7 @@ mod tests {
     fn a_job_reports_how_many_are_down_of_how_many_and_names_three() {
         const POOL: &str = "serviceMonitor/monitoring/node-exporter/0";
         let names = (0..10).map(|number| (format!("10.0.0.{number}"), format!("exporter-{number}"))).collect();
-        let expected = Expected::from([(POOL.to_owned(), names)]);
+        let expected = ExpectedTargets::from([(POOL.to_owned(), names)]);
         let with_down = |count: usize| {
             let health = |number: usize| if number < count { ("down", "no route to host") } else { ("up", "") };
             let targets: Vec<Target> = (0..10)

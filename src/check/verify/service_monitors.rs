@@ -6,19 +6,16 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::check::name_of;
-use crate::check::verify::StackContext;
+use crate::check::verify::context::{ExpectedTargets, StackContext};
 use crate::cluster::ClusterError;
 
-/// Address -> name of the target, of each scrape pool (`serviceMonitor/<namespace>/<name>/<endpoint>`).
-pub(super) type Expected = BTreeMap<String, BTreeMap<String, String>>;
-
 /// The expected targets: the ready addresses of each ServiceMonitor's Services, the running pods of each PodMonitor.
-pub(super) async fn expected(context: &StackContext) -> Result<Arc<Expected>, String> {
+pub(super) async fn expected(context: &StackContext) -> Result<Arc<ExpectedTargets>, String> {
     context.expected.get_or_request(async { compute(context).await.map_err(|error| error.to_string()) }).await
 }
 
-async fn compute(context: &StackContext) -> Result<Expected, ClusterError> {
-    let mut expected = Expected::new();
+async fn compute(context: &StackContext) -> Result<ExpectedTargets, ClusterError> {
+    let mut expected = ExpectedTargets::new();
     for kind in ["ServiceMonitor", "PodMonitor"] {
         let names: BTreeMap<String, BTreeSet<String>> =
             context.objects(kind).into_iter().fold(BTreeMap::new(), |mut names, (namespace, object)| {
@@ -40,13 +37,13 @@ async fn pools(
     context: &StackContext,
     monitor: &Value,
     (kind, namespace): (&str, &str),
-) -> Result<Expected, ClusterError> {
+) -> Result<ExpectedTargets, ClusterError> {
     let is_of_pods = kind == "PodMonitor";
     let (prefix, endpoints) =
         if is_of_pods { ("podMonitor", "/spec/podMetricsEndpoints") } else { ("serviceMonitor", "/spec/endpoints") };
     let endpoints = monitor.pointer(endpoints).and_then(Value::as_array).cloned().unwrap_or_default();
     let labels = selector(&monitor["spec"]["selector"]);
-    let mut pools = Expected::new();
+    let mut pools = ExpectedTargets::new();
     for selected in namespaces(monitor, namespace) {
         let selected = selected.as_deref();
         let addresses = if is_of_pods {

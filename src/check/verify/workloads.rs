@@ -1,7 +1,7 @@
 //! Readiness of the stack's workloads.
 
 use crate::check::row::{Finding, Row, not_yet};
-use crate::check::verify::StackContext;
+use crate::check::verify::context::StackContext;
 use crate::cluster::{ClusterError, Readiness, TrackedRelease};
 
 pub(super) const ROWS: &[Row<StackContext>] =

@@ -1,0 +1,107 @@
+//! Grafana (Grafana HTTP API).
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::check::api::loki::{Logs, query_path};
+use crate::check::api::port_forward::{self, PortForward, Service, json};
+use crate::cluster::ForwardResponse;
+use crate::stack::GRAFANA_SECRET;
+
+/// Its Service, which is also the name of its Deployment.
+pub(in crate::check) const SERVICE: Service = ("kube-prometheus-stack-grafana", 80);
+const NAME: &str = "Grafana";
+const ORGANISATION: &str = "/api/org";
+
+pub(in crate::check) struct Grafana<'a>(pub(in crate::check) PortForward<'a>);
+
+#[derive(Deserialize)]
+struct Health {
+    database: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in crate::check) struct DataSource {
+    pub(in crate::check) name: String,
+    pub(in crate::check) is_default: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(in crate::check) struct DataSourceHealth {
+    /// `OK` or `ERROR`.
+    pub(in crate::check) status: String,
+    pub(in crate::check) message: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Dashboard {
+    title: String,
+}
+
+/// By section and key.
+type Settings = BTreeMap<String, BTreeMap<String, String>>;
+
+impl Grafana<'_> {
+    /// State of its database, e.g. `ok`.
+    pub(in crate::check) async fn database(&self) -> Result<Option<String>, String> {
+        self.0.json(SERVICE, "/api/health").await.map(|health: Health| health.database)
+    }
+
+    /// The organisation, without credentials. 401: anonymous access is off.
+    pub(in crate::check) async fn organisation(&self) -> Result<ForwardResponse, String> {
+        self.0.get(SERVICE, ORGANISATION).await
+    }
+
+    /// The organisation as the admin user. 401: another password is set.
+    pub(in crate::check) async fn organisation_as_admin(&self) -> Result<ForwardResponse, String> {
+        self.as_admin(ORGANISATION).await
+    }
+
+    /// An effective setting (`GET /api/admin/settings`).
+    pub(in crate::check) async fn setting(&self, (section, key): (&str, &str)) -> Result<String, String> {
+        let settings: Settings = json(NAME, &self.as_admin("/api/admin/settings").await?)?;
+        Ok(settings.get(section).and_then(|section| section.get(key)).cloned().unwrap_or_default())
+    }
+
+    pub(in crate::check) async fn data_sources(&self) -> Result<Vec<DataSource>, String> {
+        json(NAME, &self.as_admin("/api/datasources").await?)
+    }
+
+    /// Grafana's health request of a data source, which includes a request to the backend.
+    pub(in crate::check) async fn data_source_health(
+        &self,
+        uid: &str,
+    ) -> Result<(ForwardResponse, DataSourceHealth), String> {
+        let response = self.0.get(SERVICE, &format!("/api/datasources/uid/{uid}/health")).await?;
+        let health = serde_json::from_str(&response.body).unwrap_or_default();
+        Ok((response, health))
+    }
+
+    /// Titles of all dashboards.
+    pub(in crate::check) async fn dashboards(&self) -> Result<Vec<String>, String> {
+        let found: Vec<Dashboard> = self.0.json(SERVICE, "/api/search?type=dash-db&limit=5000").await?;
+        Ok(found.into_iter().map(|dashboard| dashboard.title).collect())
+    }
+
+    /// A query of Loki through Grafana's data source.
+    pub(in crate::check) async fn query_loki(&self, selector: &str, text: &str) -> Result<Logs, String> {
+        self.0.json(SERVICE, &format!("/api/datasources/proxy/uid/loki{}", query_path(selector, text))).await
+    }
+
+    /// GET as the admin user.
+    async fn as_admin(&self, path: &str) -> Result<ForwardResponse, String> {
+        let PortForward { cluster, namespace } = self.0;
+        let secret = cluster.secret(namespace, GRAFANA_SECRET).await.map_err(|error| error.to_string())?;
+        let secret = secret.ok_or_else(|| format!("there is no Secret {GRAFANA_SECRET}"))?;
+        let part = |key: &str| secret.get(key).map(|value| value.expose().clone()).unwrap_or_default();
+        let credentials = [part("admin-user"), b":".to_vec(), part("admin-password")].concat();
+        let headers = vec![("Authorization".to_owned(), format!("Basic {}", STANDARD.encode(credentials)))];
+        self.0.get_with(port_forward::of(SERVICE), path, headers).await
+    }
+}

@@ -1,0 +1,146 @@
+//! What the checks of the installed stack read.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::check::api::alertmanager::Alertmanager;
+use crate::check::api::alloy::Alloy;
+use crate::check::api::grafana::Grafana;
+use crate::check::api::loki::Loki;
+use crate::check::api::port_forward::PortForward;
+use crate::check::api::prometheus::{Prometheus, Target};
+use crate::check::runner::{Selection, Subject};
+use crate::check::verify::cached::Recent;
+use crate::check::verify::probe_jobs::{Probes, Writer};
+use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::config::Settings;
+use crate::stack::Release;
+
+/// How long the API server may not answer: long enough for a restart.
+const SILENCE_LIMIT: Duration = Duration::from_secs(25);
+
+/// Address -> name of the target, of each scrape pool (`serviceMonitor/<namespace>/<name>/<endpoint>`).
+pub(super) type ExpectedTargets = BTreeMap<String, BTreeMap<String, String>>;
+
+/// The cluster, the settings and the installed stack that the checks read.
+pub struct StackContext {
+    pub(super) cluster: Cluster,
+    pub(super) settings: Settings,
+    pub(super) installed: Installed,
+    pub(super) selection: Selection,
+    pub(super) targets: Recent<Vec<Target>>,
+    pub(super) expected: Recent<ExpectedTargets>,
+    pub(super) probes: Probes,
+    /// Nodes with a probe job that writes a line.
+    pub(super) nodes: OnceCell<Vec<String>>,
+    pub(super) writers: OnceLock<Vec<Writer>>,
+    /// Set once the probe job of the unauthorized client was created.
+    pub(super) unauthorized_client: OnceCell<()>,
+}
+
+/// The expected releases and the manifests that helm installed.
+pub struct Installed {
+    /// The expected releases, with what to wait for.
+    pub releases: Vec<Release>,
+    /// The objects of each installed release's manifest, by release name.
+    pub manifests: BTreeMap<String, Vec<Value>>,
+}
+
+impl Subject for StackContext {
+    fn namespace(&self) -> &str {
+        self.settings.namespace.as_str()
+    }
+
+    fn has(&self, component: &str) -> bool {
+        self.installed.releases.iter().any(|release| release.component.as_str() == component)
+    }
+
+    fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    fn silence(&self) -> Option<String> {
+        Some(self.cluster.unresponsive()?.to_string())
+    }
+
+    fn unreachable(&self) -> BoxFuture<'_, String> {
+        Box::pin(async { self.cluster.unanswered_for(SILENCE_LIMIT).await.to_string() })
+    }
+}
+
+impl StackContext {
+    /// A context without any answers yet.
+    pub fn new(cluster: Cluster, settings: Settings, installed: Installed, selection: Selection) -> StackContext {
+        StackContext {
+            cluster,
+            settings,
+            installed,
+            selection,
+            targets: Recent::default(),
+            expected: Recent::default(),
+            probes: Probes::default(),
+            nodes: OnceCell::new(),
+            writers: OnceLock::new(),
+            unauthorized_client: OnceCell::new(),
+        }
+    }
+
+    /// An expected value of a release, by JSON pointer; includes the user's `values:`.
+    pub(super) fn value(&self, component: &str, pointer: &str) -> Option<&Value> {
+        let mut releases = self.installed.releases.iter();
+        releases.find(|release| release.component.as_str() == component)?.values.pointer(pointer)
+    }
+
+    /// Objects of a kind in the manifests, each with its namespace.
+    pub(super) fn objects(&self, kind: &str) -> Vec<(&str, &Value)> {
+        let mut found = Vec::new();
+        for release in &self.installed.releases {
+            let objects = self.installed.manifests.get(release.component.as_str()).into_iter().flatten();
+            for object in objects.filter(|object| object["kind"] == kind) {
+                let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str);
+                found.push((namespace.unwrap_or(&release.namespace), object));
+            }
+        }
+        found
+    }
+
+    pub(super) fn port_forward(&self) -> PortForward<'_> {
+        PortForward { cluster: &self.cluster, namespace: self.namespace() }
+    }
+
+    pub(super) fn prometheus(&self) -> Prometheus<'_> {
+        Prometheus(self.port_forward())
+    }
+
+    pub(super) fn alertmanager(&self) -> Alertmanager<'_> {
+        Alertmanager(self.port_forward())
+    }
+
+    pub(super) fn loki(&self) -> Loki<'_> {
+        Loki(self.port_forward())
+    }
+
+    pub(super) fn alloy(&self) -> Alloy<'_> {
+        Alloy(self.port_forward())
+    }
+
+    pub(super) fn grafana(&self) -> Grafana<'_> {
+        Grafana(self.port_forward())
+    }
+
+    /// A live object of the stack's namespace.
+    pub(super) async fn live(&self, api_version: &str, kind: &str, name: &str) -> Result<Option<Value>, ClusterError> {
+        let reference = ObjectRef {
+            api_version: api_version.into(),
+            kind: kind.into(),
+            namespace: Some(self.namespace().to_owned()),
+            name: name.into(),
+        };
+        self.cluster.get(&reference).await
+    }
+}
