@@ -15,6 +15,8 @@ mod removal;
 mod retry;
 mod rollback;
 mod run;
+mod run_result;
+mod slow_step_timer;
 mod step;
 mod step_result;
 mod uninstall;
@@ -25,7 +27,8 @@ pub use error::{EngineError, StepError};
 pub use host_lock::HostLock;
 pub use journal::{Journal, state_folder};
 pub use retry::pauses;
-pub use run::{RunResult, run, tracked};
+pub use run::{run, tracked};
+pub use run_result::RunResult;
 pub use uninstall::uninstall;
 
 use std::sync::Arc;

@@ -5,44 +5,17 @@ use std::time::Instant;
 use futures::future::join_all;
 use tokio::time::Instant as Deadline;
 
-use crate::cluster::{Cluster, TrackedRelease, Tracker};
+use crate::cluster::{TrackedRelease, Tracker};
 use crate::engine::removal::run_removals;
 use crate::engine::retry::UnreachableRetry;
 use crate::engine::rollback::roll_back;
+use crate::engine::run_result::RunResult;
+use crate::engine::slow_step_timer::SlowStepTimer;
 use crate::engine::step::{StepRun, execute};
 use crate::engine::step_result::{self, FinishedStep};
-use crate::engine::wait::SlowStepTimer;
 use crate::engine::{EngineContext, EngineError, StepError};
 use crate::event::{Event, Rollback, StepResult};
 use crate::plan::{Plan, Step, Wave};
-
-/// Result of a run's steps.
-#[derive(Debug)]
-pub struct RunResult {
-    /// Result of each step, in plan order; steps that did not start are `skipped`.
-    pub steps: Vec<StepResult>,
-    /// The error, if the run failed.
-    pub failure: Option<EngineError>,
-}
-
-impl RunResult {
-    /// A switch of the API server's address to another cluster takes precedence over every other error. To be called
-    /// before the lock is released.
-    pub async fn note_other_cluster(&mut self, cluster: &Cluster) {
-        if let Err(source) = cluster.compare_identity().await {
-            self.failure = Some(EngineError::OtherCluster { source });
-        }
-    }
-
-    /// Sets the error of a lost lock, unless a step failed for another reason. `lost`: the state of the lock, if this
-    /// run no longer held it at its release.
-    pub fn note_lost_lock(&mut self, lost: Option<&str>) {
-        let Some(how) = lost else { return };
-        if self.failure.as_ref().is_none_or(EngineError::is_cancelled) {
-            self.failure = Some(EngineError::LockLost { how: how.to_owned() });
-        }
-    }
-}
 
 /// Executes the plan. The caller has sent `run-started` and sends `run-finished`.
 pub async fn run(context: &EngineContext, plan: &Plan) -> RunResult {

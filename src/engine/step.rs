@@ -10,7 +10,7 @@ use crate::cluster::{ClusterError, ObjectRef, Tracker};
 use crate::engine::helm_call::Mutation;
 use crate::engine::recheck;
 use crate::engine::retry::UnreachableRetry;
-use crate::engine::wait::SlowStepTimer;
+use crate::engine::slow_step_timer::SlowStepTimer;
 use crate::engine::{EngineContext, StepError};
 use crate::event::{ActionKind, Diagnosis, Event, Phase};
 use crate::helm::{HelmError, Ownership, ReleaseRequest, ReleaseStatus};

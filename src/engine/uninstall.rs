@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cluster::{ClusterError, Found, Lease, ObjectRef};
 use crate::engine::deletion::PendingDeletion;
 use crate::engine::removal::{Removing, removal_step, run_removals};
-use crate::engine::run::RunResult;
+use crate::engine::run_result::RunResult;
 use crate::engine::step_result::FinishedStep;
 use crate::engine::{EngineContext, EngineError, StepError};
 use crate::event::Event;

@@ -1,67 +1,19 @@
 //! Waits until a release is ready: evaluates it after each change, sends progress events, and reports a wait that is
 //! longer than usual.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::cluster::{Cause, Readiness, ReleaseReadiness, Tracker};
+use crate::cluster::{Cause, Readiness, ReleaseReadiness};
 use crate::engine::StepError;
 use crate::engine::step::StepRun;
 use crate::event::{Diagnosis, Event, Phase};
 
-/// Interval of evaluations without a change: some causes count only after a time.
-const REEVALUATE: Duration = Duration::from_secs(2);
-/// Faster changes are evaluated together.
-const DEBOUNCE: Duration = Duration::from_millis(150);
-/// Usual seconds without an earlier run.
-const USUAL: u64 = 60;
 /// Without a change for this long the workloads are listed again: a watch may have ended without an error.
 const RELIST_AFTER: Duration = Duration::from_secs(60);
 /// Latest arrival of a failed hook's events after helm has ended.
 const HOOK_GRACE: Duration = Duration::from_millis(700);
-
-/// Progress that a step has already reported.
-pub(super) struct SlowStepTimer {
-    started: Instant,
-    usual_seconds: Option<u64>,
-    last_evaluation: Instant,
-    shown: Option<(Phase, ReleaseReadiness)>,
-    reported: BTreeSet<String>,
-}
-
-impl SlowStepTimer {
-    /// Starts now.
-    pub(super) fn new(usual_seconds: Option<u64>) -> SlowStepTimer {
-        let now = Instant::now();
-        SlowStepTimer { started: now, usual_seconds, last_evaluation: now, shown: None, reported: BTreeSet::new() }
-    }
-
-    /// Resolves when the next evaluation is due.
-    pub(super) async fn next_evaluation(&self, tracker: &mut Tracker) {
-        tokio::select! {
-            () = tracker.changed() => sleep_until(self.last_evaluation + DEBOUNCE).await,
-            () = sleep(REEVALUATE) => {}
-        }
-    }
-
-    /// Seconds so far and the usual ones, once, when the step begins to take longer than usual.
-    pub(super) fn longer_than_usual(&mut self) -> Option<(f64, Option<u64>)> {
-        let is_new = self.is_long() && self.first_time("long");
-        is_new.then(|| (self.started.elapsed().as_secs_f64(), self.usual_seconds))
-    }
-
-    fn is_long(&self) -> bool {
-        let usual = self.usual_seconds.map_or(USUAL, |seconds| (seconds + seconds / 2).max(15));
-        self.started.elapsed() > Duration::from_secs(usual)
-    }
-
-    /// Whether this is reported for the first time.
-    fn first_time(&mut self, what: &str) -> bool {
-        self.reported.insert(what.to_owned())
-    }
-}
 
 impl StepRun<'_> {
     /// Evaluates the release and sends an event for each change.
