@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::preflight::conflicts::{Intent, STACK, place, release_of};
+use crate::check::preflight::conflicts::intent::{Intent, STACK, place, release_of};
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held, OPERATOR_VERSION, ObjectRef};
 use crate::helm::{Ownership, ReleaseInfo};

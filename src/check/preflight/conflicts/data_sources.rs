@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::check::preflight::conflicts::{Intent, STACK, release_of};
+use crate::check::preflight::conflicts::intent::{Intent, STACK, release_of};
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
 use crate::stack::Release;

@@ -3,23 +3,22 @@
 
 mod crds;
 mod data_sources;
+mod intent;
 mod operators;
 mod own_objects;
 mod ownership;
 mod releases;
 
+pub use intent::Intent;
+use intent::{STACK, release_of};
 pub use ownership::OWNERSHIP;
 
 use crate::check::precomputed::{GROUP, Precomputed};
 use crate::check::row::Row;
 use crate::cluster::{Cluster, ClusterError};
 use crate::event::CheckResult;
-use crate::helm::{Helm, HelmError, Ownership, ReleaseInfo};
-use crate::plan::{Drifted, Plan, PlannedRelease, Takeover};
-use crate::stack::Release;
-
-/// The component whose chart brings the CRDs, the operator and Grafana.
-const STACK: &str = "kube-prometheus-stack";
+use crate::helm::{Helm, HelmError};
+use crate::plan::{PlannedRelease, Takeover};
 
 pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
     Row::new("release-conflict", GROUP, "no conflicting release of these charts exists", |known: &Precomputed| {
@@ -55,26 +54,6 @@ pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
     .within(0)
     .hint("write `isDefault: false` there, or remove its label"),
 ];
-
-/// What is about to be done.
-pub struct Intent<'a> {
-    /// Every release that should stand.
-    pub wanted: Vec<&'a Release>,
-    /// Those that helm is about to install or change.
-    pub incoming: Vec<PlannedRelease<'a>>,
-    /// Our own objects that are about to be made or changed.
-    pub own: Vec<&'a Drifted>,
-    /// What may be done with objects of others.
-    pub ownership: Ownership,
-}
-
-impl<'a> Intent<'a> {
-    /// Of a plan.
-    pub fn of(plan: &'a Plan, ownership: Ownership) -> Intent<'a> {
-        let (wanted, own) = (plan.releases().collect(), plan.own_changes().collect());
-        Intent { wanted, incoming: plan.incoming(), own, ownership }
-    }
-}
 
 /// What was found.
 pub struct Findings {
@@ -133,26 +112,13 @@ pub async fn takeable(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Res
     Ok(ownership::takeable(&ownership::read(cluster, incoming).await?))
 }
 
-/// The release of a component among the wanted ones.
-fn release_of<'a>(wanted: &[&'a Release], component: &str) -> Option<&'a Release> {
-    wanted.iter().copied().find(|release| release.component.as_str() == component)
-}
-
-fn place(release: &Release) -> (&str, &str) {
-    (release.component.as_str(), &release.namespace)
-}
-
-fn is_ours(wanted: &[&Release], info: &ReleaseInfo) -> bool {
-    wanted.iter().any(|release| place(release) == (info.name.as_str(), info.namespace.as_str()))
-}
-
 #[cfg(test)]
 pub(in crate::check) mod fixtures {
-    use super::*;
     use serde_json::Value;
 
     use crate::cluster::{Held, ObjectRef};
-    use crate::helm::ReleaseStatus;
+    use crate::helm::{ReleaseInfo, ReleaseStatus};
+    use crate::stack::Release;
 
     pub(in crate::check) fn release(component: &str) -> Release {
         Release::for_tests(component, "79.10.0")

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::check::preflight::conflicts::{STACK, place, release_of};
+use crate::check::preflight::conflicts::intent::{STACK, place, release_of};
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held};
 use crate::stack::Release;

@@ -7,8 +7,8 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::check::name_of;
+use crate::check::preflight::conflicts::intent::place;
 use crate::check::preflight::conflicts::own_objects::{self, Foreign};
-use crate::check::preflight::conflicts::place;
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held, ObjectRef};
 use crate::helm::{OLDEST_THAT_TAKES, Ownership};

@@ -1,6 +1,6 @@
 //! Releases of the same charts, under other names or in other namespaces.
 
-use crate::check::preflight::conflicts::is_ours;
+use crate::check::preflight::conflicts::intent::is_ours;
 use crate::check::row::Finding;
 use crate::helm::ReleaseInfo;
 use crate::stack::Release;

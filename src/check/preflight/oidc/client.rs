@@ -7,7 +7,7 @@ use reqwest::{RequestBuilder, Url};
 use serde_json::Value;
 
 use crate::check::preflight::oidc::discovery::{DISCOVERY, unproven};
-use crate::check::preflight::oidc::{GROUP, HttpReply, Identity, Unreachable, endpoint};
+use crate::check::preflight::oidc::identity::{GROUP, HttpReply, Identity, Reaction, Unreachable, endpoint};
 use crate::check::row::{Finding, Row};
 use crate::stack::OidcClient;
 
@@ -26,25 +26,6 @@ pub(super) const ROWS: &[Row<Identity>] = &[
         .needs(&["issuer-match", KNOWN])
         .hint("copy the Client Secret of the application again, to where auth0.clientSecret says"),
 ];
-
-/// What a silent request for a code leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reaction {
-    /// Back to the callback URL, because nobody is signed in: id and callback URL are right.
-    Back,
-    /// Back to the callback URL, with an error that is about the client.
-    Refused(String),
-    /// Back to the callback URL, with an error that may pass or be about the silence.
-    Doubtful(String),
-    /// The provider's own page: the id is unknown.
-    UnknownClient,
-    /// The provider's own page: the callback URL is not allowed.
-    CallbackRefused,
-    /// The provider's own page, and nobody can tell which of the two it means.
-    KnownError(String),
-    /// Anything else.
-    Unclear(String),
-}
 
 /// Errors that say: you may go on, only not in silence (OpenID Connect Core 1.0, section 3.1.2.6).
 const SILENT: [&str; 4] = ["login_required", "interaction_required", "consent_required", "account_selection_required"];

@@ -1,9 +1,8 @@
 //! The issuer's discovery document and its keys: what oauth2-proxy reads when it starts and cannot do without.
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::check::preflight::oidc::{GROUP, HttpReply, Identity, Unreachable, endpoint};
+use crate::check::preflight::oidc::identity::{Document, GROUP, HttpReply, Identity, Unreachable, endpoint};
 use crate::check::row::{Finding, Row};
 
 pub(super) const DISCOVERY: &str = "issuer-discovery";
@@ -45,21 +44,6 @@ pub(super) const ROWS: &[Row<Identity>] = &[
     .needs(&[DISCOVERY])
     .hint("every token is rejected without them: check the signing keys of the identity provider"),
 ];
-
-/// The discovery document (OpenID Connect Discovery 1.0, section 3), as far as it matters here.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Document {
-    issuer: String,
-    pub(super) authorization_endpoint: String,
-    pub(super) token_endpoint: String,
-    jwks_uri: String,
-    #[serde(rename = "response_types_supported")]
-    response_types: Option<Vec<String>>,
-    #[serde(rename = "code_challenge_methods_supported")]
-    challenges: Option<Vec<String>>,
-    #[serde(rename = "id_token_signing_alg_values_supported")]
-    signatures: Option<Vec<String>>,
-}
 
 impl Identity {
     /// The document, asked for once.

@@ -2,62 +2,23 @@
 //! free, whether the quotas leave room, and what is known of the tailnet. Everything is read first, then judged.
 
 mod host_ports;
+mod intent;
 mod permissions;
 mod quotas;
 mod tailnet;
+mod tailnet_status;
 #[cfg(test)]
 mod tests;
-
-use std::collections::BTreeMap;
-
-use serde_json::Value;
 
 use crate::check::precomputed::{GROUP, Precomputed};
 use crate::check::row::Row;
 use crate::cluster::{Cluster, ClusterError, Resource};
-use crate::config::Settings;
 use crate::event::CheckResult;
 use crate::plan::PlannedRelease;
-use crate::stack::HelmDriver;
 
-pub use tailnet::TailnetStatus;
-
-/// What is about to be done.
-pub struct Intent<'a> {
-    /// The answers.
-    pub settings: &'a Settings,
-    /// The releases that helm is about to install or change.
-    pub incoming: Vec<PlannedRelease<'a>>,
-    /// The releases that go.
-    pub removed: Vec<PlannedRemoval<'a>>,
-    /// Claims that grow: namespace of each.
-    pub growing: Vec<&'a str>,
-    /// Where helm keeps its records.
-    pub driver: HelmDriver,
-    /// Whether the stack is verified afterwards.
-    pub proof: Proof,
-    /// What this machine knows of its own tailnet.
-    pub machine: Option<&'a TailnetStatus>,
-}
-
-/// A release that is about to go.
-pub struct PlannedRemoval<'a> {
-    /// Namespace of the release.
-    pub namespace: &'a str,
-    /// Objects of the manifest that stands.
-    pub objects: &'a [Value],
-    /// (apiVersion, kind) of what else in the namespace is looked at until all of it has gone.
-    pub dependents: &'a [(&'a str, &'a str)],
-}
-
-/// What comes after the waves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// Every check of the stack.
-    Checks,
-    /// Nothing.
-    None,
-}
+use intent::Kinds;
+pub use intent::{Intent, PlannedRemoval, Proof};
+pub use tailnet_status::TailnetStatus;
 
 pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
     Row::new("permissions", GROUP, "the current context has all required permissions", |known: &Precomputed| {
@@ -100,9 +61,6 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
     Ok(Precomputed::new(intent.settings.namespace.as_str(), findings).run(ROWS).await)
 }
 
-/// How kinds are called, by (apiVersion, kind); those that only the releases' CRDs bring are among them.
-type Kinds = BTreeMap<(String, String), Resource>;
-
 async fn kinds(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Kinds, ClusterError> {
     let mut known = cluster.resources().await?;
     let brought = incoming.iter().flat_map(|incoming| incoming.crds.iter().chain(incoming.rendered));
@@ -112,9 +70,4 @@ async fn kinds(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Kin
         }
     }
     Ok(known)
-}
-
-fn kind_of(object: &Value) -> (String, String) {
-    let text = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
-    (text("apiVersion"), text("kind"))
 }

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use crate::check::name_of;
-use crate::check::preflight::target::{Intent, Kinds, PlannedRemoval, Proof, kind_of};
+use crate::check::preflight::target::intent::{Intent, Kinds, PlannedRemoval, Proof, kind_of};
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Found, Resource, Right, namespace_of};
 use crate::plan::PlannedRelease;

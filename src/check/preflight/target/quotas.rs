@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::check::preflight::target::{Kinds, kind_of};
+use crate::check::preflight::target::intent::{Kinds, kind_of};
 use crate::check::row::Finding;
 use crate::check::{first_of, name_of};
 use crate::cluster::{Cluster, ClusterError, Quantity, quantity};

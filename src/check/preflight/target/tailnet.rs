@@ -1,69 +1,16 @@
 //! What this machine and the cluster know of the tailnet: its name, whether it gives certificates, and who has
 //! Grafana's name. Neither has to know anything, and then nothing is said.
 
-use std::time::Duration;
-
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
-use crate::check::preflight::target::Intent;
+use crate::check::preflight::target::intent::Intent;
+use crate::check::preflight::target::tailnet_status::TailnetStatus;
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError};
 use crate::config::nearest;
-use crate::process::{self, Call, Ending, Environment, Input};
 
-/// A local daemon answers at once or not at all.
-const TIMEOUT: Duration = Duration::from_secs(2);
-/// Far more than the status of a large tailnet takes.
-const LARGEST: usize = 64 << 20;
 /// Class of the Ingresses that the Tailscale operator serves.
 const CLASS: &str = "tailscale";
-
-/// What this machine's tailscale says of the tailnet that the machine is on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TailnetStatus {
-    /// Its MagicDNS suffix, e.g. `tail1a2b.ts.net`.
-    pub suffix: String,
-    /// Whether machines of it get certificates.
-    pub gives_certificates: bool,
-    /// Whether its names are resolved.
-    pub resolves_names: bool,
-    /// Full names of its other machines.
-    pub names: Vec<String>,
-}
-
-impl TailnetStatus {
-    /// Asks `tailscale status --json`; `None` where this machine is on no tailnet.
-    pub async fn read(environment: &Environment) -> Option<TailnetStatus> {
-        let call = Call {
-            program: "tailscale".into(),
-            arguments: vec!["status".into(), "--json".into()],
-            environment: environment.clone(),
-            removed: Vec::new(),
-            added: Vec::new(),
-            input: Input::Nothing,
-            largest: LARGEST,
-            ending: Ending::Killed { after: TIMEOUT },
-            need: None,
-        };
-        let output = process::run(call, &CancellationToken::new()).await.ok()?;
-        TailnetStatus::of(&serde_json::from_slice(&output.stdout).ok()?)
-    }
-
-    /// From its JSON (tailscale, ipn/ipnstate/ipnstate.go). Names end with a dot there.
-    fn of(status: &Value) -> Option<TailnetStatus> {
-        let name = |value: &Value| value.as_str().map(|text| text.trim_end_matches('.').to_owned());
-        let suffix = name(&status["MagicDNSSuffix"]).or_else(|| name(&status["CurrentTailnet"]["MagicDNSSuffix"]))?;
-        let is_running = status["BackendState"].as_str().is_none_or(|state| state == "Running");
-        let peers = status["Peer"].as_object().into_iter().flatten();
-        (is_running && !suffix.is_empty()).then(|| TailnetStatus {
-            suffix,
-            gives_certificates: status["CertDomains"].as_array().is_some_and(|domains| !domains.is_empty()),
-            resolves_names: status["CurrentTailnet"]["MagicDNSEnabled"] != false,
-            names: peers.filter_map(|(_, peer)| name(&peer["DNSName"])).collect(),
-        })
-    }
-}
 
 /// What was read.
 #[derive(Clone, Debug, Default)]
@@ -143,31 +90,4 @@ fn by_machine(machine: &TailnetStatus, tailnet: &Tailnet) -> Finding {
         );
     }
     Finding::pass(format!("{asked}, as this machine's tailscale says"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn the_status_of_old_and_new_clients_is_read() {
-        let old = json!({"MagicDNSSuffix": "tail1.ts.net.", "CertDomains": ["laptop.tail1.ts.net"]});
-        let machine = TailnetStatus::of(&old).unwrap();
-        assert_eq!(
-            (machine.suffix.as_str(), machine.gives_certificates, machine.resolves_names),
-            ("tail1.ts.net", true, true)
-        );
-        let new = json!({
-            "BackendState": "Running",
-            "CurrentTailnet": {"MagicDNSSuffix": "tail1.ts.net", "MagicDNSEnabled": false},
-            "CertDomains": null,
-            "Peer": {"nodekey:1": {"DNSName": "grafana.tail1.ts.net."}},
-        });
-        let machine = TailnetStatus::of(&new).unwrap();
-        assert_eq!((machine.gives_certificates, machine.resolves_names), (false, false));
-        assert_eq!(machine.names, ["grafana.tail1.ts.net"]);
-        assert_eq!(TailnetStatus::of(&json!({"MagicDNSSuffix": ""})), None);
-        assert_eq!(TailnetStatus::of(&json!({"MagicDNSSuffix": "tail1.ts.net", "BackendState": "Stopped"})), None);
-    }
 }

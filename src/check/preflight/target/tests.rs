@@ -5,6 +5,7 @@ use crate::check::preflight::conflicts::fixtures::release;
 use crate::check::row::{Finding, State};
 use crate::cluster::HostPort;
 use crate::plan::PlannedRelease;
+use crate::stack::HelmDriver;
 
 /// No trouble.
 const NOTHING: [&str; 0] = [];
