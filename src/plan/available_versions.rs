@@ -4,7 +4,7 @@ use semver::Version;
 
 use crate::config::ComponentName;
 use crate::event::{ActionKind, PathRow, UpgradeRow};
-use crate::plan::Plan;
+use crate::plan::{Plan, Untried};
 use crate::stack::{Catalogue, CrdPolicy, UpgradePath, UpgradeStep};
 
 /// Chart versions that are available for one installed component.
@@ -107,22 +107,6 @@ impl Offer {
     /// The installed major counts as tried.
     fn is_tried(&self, version: &Version) -> bool {
         self.path.knows(version) || version.major <= self.installed.major
-    }
-}
-
-/// An upgrade to an untried major.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Untried {
-    /// Component.
-    pub component: String,
-    /// Requested version.
-    pub version: Version,
-}
-
-impl std::fmt::Display for Untried {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Untried { component, version } = self;
-        write!(formatter, "{component} {version}: no version of major {} was tried with this tailwatch", version.major)
     }
 }
 

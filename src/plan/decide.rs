@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 use crate::event::{ActionKind, Effects};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::plan::compare::changed_paths;
+use crate::plan::list::name_some;
 use crate::plan::observe::PendingOwner;
 use crate::plan::{Drifted, InstalledRelease, Observed, Plan, PlanError, Step, Wave, Work};
 use crate::stack::Release;
-
-/// Number of changed value paths that a reason lists before it counts the rest.
-const NAMED_PATHS: usize = 3;
 
 /// Decides each release's action with its reason, and groups the steps into ascending waves.
 pub(super) fn build(desired: Vec<Release>, observed: &Observed) -> Result<Plan, PlanError> {
@@ -156,15 +154,6 @@ fn broken_state(status: ReleaseStatus) -> Option<String> {
         ReleaseStatus::Failed => Some("failed".into()),
         ReleaseStatus::Other => Some("in a state that helm does not call deployed".into()),
         under_way => Some(format!("{}: an earlier run was interrupted", under_way.words())),
-    }
-}
-
-/// The first items, and the number of the rest.
-pub(super) fn name_some(items: &[String]) -> String {
-    let named = items.iter().take(NAMED_PATHS).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match items.len().saturating_sub(NAMED_PATHS) {
-        0 => named,
-        more => format!("{named} and {more} more"),
     }
 }
 

@@ -10,6 +10,7 @@ mod effects;
 mod error;
 mod immutable;
 mod installed_releases;
+mod list;
 mod observe;
 mod planner;
 mod preconditions;
@@ -18,11 +19,12 @@ mod render;
 mod reviewed;
 mod revision_notes;
 mod secret_mask;
+mod step;
 mod takeover;
 mod uninstall;
 mod volume_expansion;
 
-pub use available_versions::{Mirror, Offer, Untried};
+pub use available_versions::{Mirror, Offer};
 pub use diff::{SecretPlaces, StepDiff, diffs};
 pub use drift::Drifted;
 pub use error::{PlanError, RejectedValues};
@@ -30,21 +32,21 @@ pub use installed_releases::installed_releases;
 pub use observe::{Observed, PendingOwner, cluster_facts, observe, tailscale_operator};
 pub use planner::{Planner, unidentified};
 pub use preconditions::{Precondition, check_preconditions};
-pub use render::{PlannedRelease, RenderedRelease};
+pub use render::rendered_release::{PlannedRelease, RenderedRelease};
 pub use reviewed::{FORMAT, Review, ReviewedPlan, ReviewedRelease};
 pub use revision_notes::{Healthy, rollback_key};
+pub use step::{InstalledRelease, PlannedState, Removal, Replacement, Step, Untried, Wave, Work};
 pub use takeover::{Takeover, taken_by};
 pub use uninstall::dependents::{KubeletService, describe, kubelet_left, kubelet_service, operator_users};
-pub use uninstall::inventory::{NamespaceOutcome, OwnedObjects, UninstallOptions, UninstallScope, owned_objects};
+pub use uninstall::inventory::{OwnedObjects, owned_objects};
+pub use uninstall::scope::{NamespaceOutcome, UninstallOptions, UninstallScope};
 pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, uninstall};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cluster::ObjectRef;
 use serde_json::Value;
 
-use crate::event::{ActionKind, Effects, PlannedStep};
-use crate::helm::{ReleaseInfo, ReleaseStatus};
+use crate::event::{ActionKind, PlannedStep};
 use crate::stack::Release;
 
 /// The steps of a run, in waves. The plan that is confirmed is the plan that is executed. It does not change after
@@ -67,173 +69,6 @@ pub struct Plan {
     pub chart_notices: Vec<String>,
     /// Everything that is shown with the plan, those of the charts first.
     pub notices: Vec<String>,
-}
-
-/// A release that is uninstalled.
-#[derive(Clone, Debug)]
-pub struct Removal {
-    /// Component name = release name.
-    pub component: String,
-    /// Its wave.
-    pub wave: u8,
-    /// Namespace of the release.
-    pub namespace: String,
-    /// Its chart.
-    pub chart: String,
-    /// Its current state.
-    pub from: InstalledRelease,
-    /// Reason, one line.
-    pub reason: String,
-}
-
-/// Steps that run in parallel.
-#[derive(Clone, Debug)]
-pub struct Wave {
-    /// Number, e.g. 30.
-    pub number: u8,
-    /// Steps.
-    pub steps: Vec<Step>,
-}
-
-/// One release's step.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// Desired state.
-    pub release: Release,
-    /// Install, upgrade, repair or none.
-    pub action: ActionKind,
-    /// Reason, one line.
-    pub reason: String,
-    /// Current state; `None`: not installed.
-    pub from: Option<InstalledRelease>,
-    /// Last healthy revision; a failed step is rolled back to it.
-    pub last_healthy: Option<Healthy>,
-    /// Why the upgrade path of the chart allows no rollback.
-    pub no_rollback: Option<String>,
-    /// Drifted objects of the release that conflict with helm's apply; repaired before it.
-    pub conflicting_drift: Vec<Drifted>,
-    /// How the step is executed.
-    pub work: Work,
-    /// The rendered chart, where helm runs.
-    pub rendered: Option<RenderedRelease>,
-    /// Own objects of the release that are created or changed. Where helm runs: filled once the chart is rendered.
-    pub own: Vec<Drifted>,
-    /// Changes beyond the release; filled once the chart is rendered.
-    pub effects: Effects,
-    /// Objects to re-create and claims to expand before helm runs; filled with the effects.
-    pub replacements: Vec<Replacement>,
-    /// UIDs of the live objects that are deleted for it; an object without an entry does not exist.
-    pub uids: BTreeMap<ObjectRef, String>,
-}
-
-/// How a step is executed.
-#[derive(Clone, Debug)]
-pub enum Work {
-    /// helm applies the chart, after the own objects and the chart's CRDs.
-    Helm,
-    /// Drifted objects of the release's manifest and the own objects are applied again, without helm.
-    Objects {
-        /// Of the release's manifest.
-        release: Vec<Drifted>,
-    },
-    /// No change; the step waits until the workloads are ready.
-    Wait,
-}
-
-/// A change that helm cannot make by updating the object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Replacement {
-    /// Deleted with `propagationPolicy: Orphan`: helm re-creates it, its pods keep running.
-    Orphan(ObjectRef),
-    /// Deleted with its dependents: the new selector would not match its pods.
-    Cascade(ObjectRef),
-    /// A PersistentVolumeClaim is expanded.
-    ExpandClaim {
-        /// Namespace.
-        namespace: String,
-        /// Name.
-        name: String,
-        /// New size.
-        size: String,
-    },
-}
-
-impl Step {
-    /// Why a rollback would not restore the previous state; `None`: it would.
-    pub fn no_rollback_reason(&self) -> Option<String> {
-        if let Some(crd) = self.effects.crds.first() {
-            return Some(format!("its CRDs were upgraded ({crd})"));
-        }
-        let object = self.effects.recreated.first().or(self.effects.growth.first());
-        object.map(|object| format!("its storage was changed ({object})")).or_else(|| self.no_rollback.clone())
-    }
-}
-
-/// An installed release.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InstalledRelease {
-    /// Chart version.
-    pub chart_version: semver::Version,
-    /// Current revision.
-    pub revision: u32,
-    /// Its status.
-    pub status: ReleaseStatus,
-    /// Version of the application.
-    pub app_version: String,
-    /// User-supplied values, if it is deployed.
-    pub values: Option<Value>,
-    /// Objects of its last deployed revision.
-    pub manifest: Vec<Value>,
-}
-
-/// The state of a release that the plan was built from.
-#[derive(Clone, Copy, Debug)]
-pub struct PlannedState<'a> {
-    /// Namespace of the release.
-    pub namespace: &'a str,
-    /// Release name.
-    pub release: &'a str,
-    /// `None`: not installed.
-    pub from: Option<&'a InstalledRelease>,
-}
-
-impl PlannedState<'_> {
-    /// Whether helm still lists this revision and status; `listed` are the releases of the namespace.
-    pub fn holds(&self, listed: &[ReleaseInfo]) -> bool {
-        let now = listed.iter().find(|info| info.name == self.release);
-        now.map(|info| (info.revision, info.status)) == self.from.map(|from| (from.revision, from.status))
-    }
-}
-
-impl Step {
-    /// Objects of the installed revision; none of a new release.
-    pub fn installed(&self) -> &[Value] {
-        self.from.as_ref().map(|from| from.manifest.as_slice()).unwrap_or_default()
-    }
-
-    /// Objects of the release after the step, without hooks.
-    pub fn manifest(&self) -> &[Value] {
-        self.rendered.as_ref().map_or(self.installed(), |rendered| &rendered.manifest)
-    }
-
-    /// What helm will install or change; `None` where helm has no part in the step.
-    pub fn planned(&self) -> Option<PlannedRelease<'_>> {
-        let RenderedRelease { manifest, hooks, crds, .. } = self.rendered.as_ref()?;
-        Some(PlannedRelease { release: &self.release, rendered: manifest, hooks, crds, standing: self.installed() })
-    }
-
-    /// The state that the step was planned from.
-    pub fn planned_state(&self) -> PlannedState<'_> {
-        let Step { release, from, .. } = self;
-        PlannedState { namespace: &release.namespace, release: release.component.as_str(), from: from.as_ref() }
-    }
-}
-
-impl Removal {
-    /// The state that the removal was planned from.
-    pub fn planned_state(&self) -> PlannedState<'_> {
-        PlannedState { namespace: &self.namespace, release: &self.component, from: Some(&self.from) }
-    }
 }
 
 impl Plan {
@@ -299,22 +134,32 @@ impl Plan {
     pub fn releases(&self) -> impl Iterator<Item = &Release> {
         self.each_step().map(|step| &step.release)
     }
-}
 
-impl Removal {
-    /// As events and reports show it.
-    pub fn step(&self) -> PlannedStep {
-        PlannedStep {
-            component: self.component.clone(),
-            wave: self.wave,
-            namespace: self.namespace.clone(),
-            chart: self.chart.clone(),
-            chart_version: self.from.chart_version.to_string(),
-            from_version: Some(self.from.chart_version.to_string()),
-            action: ActionKind::Remove,
-            reason: self.reason.clone(),
-            effects: Effects::default(),
-            usual_seconds: None,
+    /// The final plan: with the warnings of the checks, and with what is taken over and its effects.
+    #[must_use]
+    pub fn taking_over(mut self, takeovers: Vec<Takeover>, warnings: Vec<String>) -> Plan {
+        self.notices.extend(warnings);
+        self.notices.extend(takeover::notices(&takeovers));
+        for step in self.waves.iter_mut().flat_map(|wave| &mut wave.steps) {
+            let component = Some(step.release.component.as_str());
+            let restarted = takeovers.iter().filter(|taken| taken.restarts && taken.component.as_deref() == component);
+            step.effects.restarts.extend(restarted.map(|taken| taken.object.clone()));
         }
+        Plan { takeovers, ..self }
+    }
+
+    /// Uids of the objects that our own objects take over.
+    pub fn adopted(&self) -> BTreeSet<String> {
+        self.takeovers.iter().filter_map(|taken| taken.uid.clone()).collect()
+    }
+
+    /// (object, owner) of what the release of a component takes over.
+    pub fn taken_by(&self, component: &str) -> BTreeSet<(&str, &str)> {
+        takeover::taken_by(&self.takeovers, component)
+    }
+
+    /// Workloads with pods that a takeover replaces.
+    pub fn replaced_workloads(&self) -> Vec<&str> {
+        self.takeovers.iter().filter(|taken| taken.restarts).map(|taken| taken.object.as_str()).collect()
     }
 }

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, RevisionRecord, is_ours};
+use crate::cluster::{Cluster, Found, ObjectRef, RevisionRecord, is_ours};
 use crate::config::{Settings, TailscaleOperator};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
 use crate::plan::compare::changed_paths;
 use crate::plan::drift::{self, Drift};
 use crate::plan::installed_releases::installed_releases;
 use crate::plan::revision_notes::{Healthy, rollback_key};
-use crate::plan::uninstall::tailscale_is_ours;
 use crate::plan::{InstalledRelease, PlanError, Removal};
 use crate::stack::{
     CatalogueEntry, ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
@@ -246,6 +245,22 @@ impl Observed {
                 && self.values.get(name).is_some_and(|values| changed_paths(values, &release.values).is_empty())
         })
     }
+}
+
+/// Tailscale's own instructions create a release of the same name in the same namespace: only the Secret or the
+/// annotation of the namespace shows that tailwatch installed it.
+pub(super) async fn tailscale_is_ours(cluster: &Cluster) -> Result<bool, PlanError> {
+    let object = |kind: &str, namespace: Option<&str>, name: &str| ObjectRef {
+        api_version: "v1".into(),
+        kind: kind.into(),
+        namespace: namespace.map(str::to_owned),
+        name: name.into(),
+    };
+    let (secret, namespace) =
+        (object("Secret", Some(TAILSCALE_NAMESPACE), TAILSCALE_SECRET), object("Namespace", None, TAILSCALE_NAMESPACE));
+    let (secret, namespace) = futures::try_join!(cluster.get(&secret), cluster.get(&namespace))?;
+    let is_ours = secret.is_some_and(|secret| Found::of(&secret).is_ours());
+    Ok(is_ours || namespace.is_some_and(|namespace| Found::of(&namespace).is_created_by_us()))
 }
 
 #[cfg(test)]

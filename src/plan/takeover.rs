@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::Plan;
-
 /// An object that becomes part of a release of ours, or one of our own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Takeover {
@@ -21,43 +19,14 @@ pub struct Takeover {
     pub loses: Vec<String>,
 }
 
-impl Plan {
-    /// The final plan: with the warnings of the checks, and with what is taken over and its effects.
-    #[must_use]
-    pub fn taking_over(mut self, takeovers: Vec<Takeover>, warnings: Vec<String>) -> Plan {
-        self.notices.extend(warnings);
-        self.notices.extend(notices(&takeovers));
-        for step in self.waves.iter_mut().flat_map(|wave| &mut wave.steps) {
-            let component = Some(step.release.component.as_str());
-            let restarted = takeovers.iter().filter(|taken| taken.restarts && taken.component.as_deref() == component);
-            step.effects.restarts.extend(restarted.map(|taken| taken.object.clone()));
-        }
-        Plan { takeovers, ..self }
-    }
-
-    /// Uids of the objects that our own objects take over.
-    pub fn adopted(&self) -> BTreeSet<String> {
-        self.takeovers.iter().filter_map(|taken| taken.uid.clone()).collect()
-    }
-
-    /// (object, owner) of what the release of a component takes over.
-    pub fn taken_by(&self, component: &str) -> BTreeSet<(&str, &str)> {
-        taken_by(&self.takeovers, component)
-    }
-
-    /// Workloads with pods that a takeover replaces.
-    pub fn replaced_workloads(&self) -> Vec<&str> {
-        self.takeovers.iter().filter(|taken| taken.restarts).map(|taken| taken.object.as_str()).collect()
-    }
-}
-
 /// (object, owner) of those that the release of a component takes over.
 pub fn taken_by<'a>(takeovers: &'a [Takeover], component: &str) -> BTreeSet<(&'a str, &'a str)> {
     let taken = takeovers.iter().filter(|taken| taken.component.as_deref() == Some(component));
     taken.map(|taken| (taken.object.as_str(), taken.owner.as_str())).collect()
 }
 
-fn notices(takeovers: &[Takeover]) -> Vec<String> {
+/// What is shown of them with the plan.
+pub(super) fn notices(takeovers: &[Takeover]) -> Vec<String> {
     let mut owners: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for taken in takeovers {
         owners.entry(&taken.owner).or_default().push(&taken.object);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::config::nearest;
 use crate::helm::{Capabilities, FetchedChart, Helm, HelmError, ReleaseRequest, default_values};
 use crate::plan::RejectedValues;
-use crate::plan::render::RenderedRelease;
+use crate::plan::render::rendered_release::RenderedRelease;
 use crate::plan::render::value_mutation::{Probe, at};
 use crate::stack::Release;
 

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Map, Value};
 
 use crate::helm::{Capabilities, Helm, ReleaseRequest};
-use crate::plan::render::RenderedRelease;
+use crate::plan::render::rendered_release::RenderedRelease;
 
 /// Keys that are tested in parallel; each is rendered twice.
 const KEYS_AT_ONCE: usize = 2;

@@ -1,54 +1,19 @@
 //! Own objects outside of the releases: those that an uninstall deletes, and those that it retains, with the reason.
 //! Read from the cluster alone: the plan, its execution after an interruption and the final report use the same code.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, Found, ObjectRef};
 use crate::event::Kept;
-use crate::plan::decide::name_some;
+use crate::plan::list::name_some;
 use crate::plan::uninstall::dependents::{KubeletService, describe, kubelet_left, kubelet_service};
 use crate::plan::uninstall::namespace::{NamespaceInventory, NamespaceVerdict, kept};
 use crate::plan::uninstall::ownership::{CrdOwner, crd_owner, release_of};
-use crate::stack::CatalogueEntry;
+use crate::plan::uninstall::scope::{NamespaceOutcome, UninstallOptions, UninstallScope};
 
 /// API group of the CRDs that we apply for kube-prometheus-stack.
 const PROMETHEUS_GROUP: &str = "monitoring.coreos.com";
 const DELETE_CRDS: &str = "--delete-crds";
-
-/// What an uninstall deletes besides the releases.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UninstallOptions {
-    /// Volumes, Secrets and saved answers (`--delete-data`).
-    pub data: bool,
-    /// The CRDs (`--delete-crds`).
-    pub crds: bool,
-}
-
-/// The scope of an uninstall.
-#[derive(Clone, Debug)]
-pub struct UninstallScope {
-    /// Namespace of the stack.
-    pub namespace: String,
-    /// Releases of the catalogue that tailwatch installed.
-    pub rows: Vec<CatalogueEntry>,
-    /// Options.
-    pub options: UninstallOptions,
-    /// Whether an own Tailscale operator is retained because other objects use it.
-    pub retains_operator: bool,
-    /// UIDs of the objects outside of the releases with a confirmed deletion; `None` during planning.
-    pub confirmed: Option<BTreeSet<String>>,
-}
-
-impl UninstallScope {
-    /// Whether an object with data was not in the confirmed plan. An object with an owner is deleted with it.
-    pub(in crate::plan) fn is_unconfirmed(&self, found: &Found) -> bool {
-        let has_data = ["PersistentVolumeClaim", "Secret"].contains(&found.kind.as_str());
-        let is_missing = |confirmed: &BTreeSet<String>| !confirmed.contains(found.uid());
-        has_data && found.owners().next().is_none() && self.confirmed.as_ref().is_some_and(is_missing)
-    }
-}
 
 /// Deletions outside of the releases, and retained objects.
 #[derive(Clone, Debug, Default)]
@@ -59,15 +24,6 @@ pub struct OwnedObjects {
     pub namespaces: Vec<NamespaceOutcome>,
     /// Retained objects, by namespace and kind.
     pub kept: Vec<Kept>,
-}
-
-/// Change of a namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NamespaceOutcome {
-    /// tailwatch created it and nothing in it is retained.
-    Delete(ObjectRef),
-    /// It existed before: only tailwatch's labels are removed.
-    RemoveLabels(ObjectRef),
 }
 
 /// Objects that were read.

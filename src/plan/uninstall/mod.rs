@@ -4,6 +4,7 @@ pub(super) mod dependents;
 pub(super) mod inventory;
 pub(super) mod namespace;
 pub(super) mod ownership;
+pub(super) mod scope;
 
 use std::collections::BTreeSet;
 
@@ -12,15 +13,14 @@ use serde_json::Value;
 use crate::cluster::{Cluster, Found, ObjectRef, is_ours};
 use crate::event::{ActionKind, Effects, Kept, PlannedStep};
 use crate::helm::{Helm, ReleaseInfo, ReleaseStatus};
-use crate::plan::decide::name_some;
 use crate::plan::installed_releases::installed_releases;
-use crate::plan::observe::read_manifests;
+use crate::plan::list::name_some;
+use crate::plan::observe::{read_manifests, tailscale_is_ours};
 use crate::plan::uninstall::dependents::{describe, operator_users};
-use crate::plan::uninstall::inventory::{
-    NamespaceOutcome, OwnedObjects, UninstallOptions, UninstallScope, owned_objects,
-};
+use crate::plan::uninstall::inventory::{OwnedObjects, owned_objects};
+use crate::plan::uninstall::scope::{NamespaceOutcome, UninstallOptions, UninstallScope};
 use crate::plan::{InstalledRelease, PlanError, Removal};
-use crate::stack::{CatalogueEntry, TAILSCALE_NAMESPACE, TAILSCALE_SECRET};
+use crate::stack::{CatalogueEntry, TAILSCALE_NAMESPACE};
 
 /// Name of the step that deletes the own objects.
 pub const OWN_OBJECTS: &str = "own-objects";
@@ -204,22 +204,6 @@ async fn foreign(
 
 fn is_of(info: &ReleaseInfo, row: &CatalogueEntry) -> bool {
     info.name == row.name && info.namespace == row.namespace
-}
-
-/// Tailscale's own instructions create a release of the same name in the same namespace: only the Secret or the
-/// annotation of the namespace shows that tailwatch installed it.
-pub(super) async fn tailscale_is_ours(cluster: &Cluster) -> Result<bool, PlanError> {
-    let object = |kind: &str, namespace: Option<&str>, name: &str| ObjectRef {
-        api_version: "v1".into(),
-        kind: kind.into(),
-        namespace: namespace.map(str::to_owned),
-        name: name.into(),
-    };
-    let (secret, namespace) =
-        (object("Secret", Some(TAILSCALE_NAMESPACE), TAILSCALE_SECRET), object("Namespace", None, TAILSCALE_NAMESPACE));
-    let (secret, namespace) = futures::try_join!(cluster.get(&secret), cluster.get(&namespace))?;
-    let is_ours = secret.is_some_and(|secret| Found::of(&secret).is_ours());
-    Ok(is_ours || namespace.is_some_and(|namespace| Found::of(&namespace).is_created_by_us()))
 }
 
 fn removals(rows: &[CatalogueEntry], installed: &[ReleaseInfo]) -> Vec<Removal> {

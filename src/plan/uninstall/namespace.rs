@@ -2,10 +2,10 @@
 
 use crate::cluster::{Found, ObjectRef};
 use crate::event::Kept;
-use crate::plan::decide::name_some;
+use crate::plan::list::name_some;
 use crate::plan::uninstall::dependents::describe;
-use crate::plan::uninstall::inventory::{NamespaceOutcome, UninstallScope};
 use crate::plan::uninstall::ownership::{Owner, is_of_a_workload, is_record, owner_of, release_of};
+use crate::plan::uninstall::scope::{NamespaceOutcome, UninstallScope};
 use crate::stack::{ANSWERS_RECORD, MANAGED_BY, SAVED_ANSWERS, TAILSCALE_NAMESPACE, TAILWATCH, WEBHOOK_SECRET};
 
 const DELETE_DATA: Option<&str> = Some("--delete-data");
@@ -181,7 +181,7 @@ fn describe_in_namespace(found: &Found) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::uninstall::inventory::UninstallOptions;
+    use crate::plan::uninstall::scope::UninstallOptions;
     use crate::stack::{Catalogue, MADE_BY_US, OAUTH2_PROXY_SECRET};
     use serde_json::{Value, json};
 
