@@ -5,7 +5,7 @@
 use crate::cluster::ClusterError;
 use crate::config::ConfigError;
 use crate::engine::EngineError;
-use crate::event::Diagnosis;
+use crate::event::{CheckResult, Diagnosis, Verdict};
 use crate::helm::HelmError;
 use crate::plan::PlanError;
 use crate::stack::StackError;
@@ -282,6 +282,12 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// The exit code of these checks.
+pub fn verdict(checks: &[CheckResult]) -> Result<u8, Error> {
+    let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
+    if failed > 0 { Err(Error::Verification { failed, total: checks.len() }) } else { Ok(OK) }
 }
 
 #[cfg(test)]

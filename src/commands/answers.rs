@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::cli::{AnswersCommand, GlobalArgs, Output, SettingsArgs};
-use crate::commands::install::emit_notices;
-use crate::commands::settings_sources;
+use crate::commands::settings_sources::settings_sources;
 use crate::config::{self, Entry};
 use crate::error::{self, Error};
 use crate::report;
@@ -33,7 +32,7 @@ pub(super) fn run(global: &GlobalArgs, command: AnswersCommand) -> Result<u8, Er
 fn check(global: &GlobalArgs, file: PathBuf) -> Result<u8, Error> {
     let arguments = SettingsArgs { answers: Some(file.clone()), ..SettingsArgs::default() };
     let draft = config::load(&settings_sources(global, &arguments))?;
-    emit_notices(draft.notices(), global);
+    report::notices(draft.notices(), global);
     let settings = draft.finish()?;
     report::write_stdout(&format!("{} is valid\n\n", file.display()));
     report::write_stdout(&format!("  Grafana's address    https://{}/\n", settings.grafana_fqdn()));

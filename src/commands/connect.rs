@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::cli::{self, GlobalArgs, SettingsArgs};
 use crate::cluster::{Cluster, ClusterTarget, KubeconfigOnce, KubeconfigSnapshot};
-use crate::commands::{saved_answers, secrets, settings_sources};
+use crate::commands::settings_sources::settings_sources;
+use crate::commands::{saved_answers, secrets};
 use crate::config::{self, Draft};
 use crate::engine;
 use crate::error::Error;
@@ -131,4 +132,9 @@ fn run_folders() -> Vec<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("tailwatch"));
     let state = engine::state_folder().map(|folder| folder.join("runs"));
     runtime.into_iter().chain(state).chain([std::env::temp_dir()]).collect()
+}
+
+/// The context with a blank behind it; empty without a context.
+pub(super) fn cluster_name(cluster: &Cluster) -> String {
+    cluster.context().map(|context| format!("{context} ")).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::{Cluster, Findings, TrackedRelease};
 use crate::commands::connect::{self, Connected, Target};
-use crate::commands::settings_sources;
+use crate::commands::settings_sources::settings_sources;
 use crate::error::{self, Error};
 use crate::event::{Diagnosis, Severity};
 use crate::helm::{Helm, ReleaseInfo};

@@ -13,11 +13,10 @@ use crate::commands::connect::Target;
 use crate::commands::lock::Waiting;
 use crate::commands::plan_file::Reviewed;
 use crate::commands::signals::{Leaving, Signals};
-use crate::commands::verify::verdict;
 use crate::commands::{connect, lock, run_finished};
 use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, HostLock, Journal, RunResult};
-use crate::error::{Checked, CommandError, Error};
+use crate::error::{self, Checked, CommandError, Error};
 use crate::event::{self, CheckResult, Event, Events, PlannedStep, RunOutcome, RunSummary};
 use crate::helm::Ownership;
 use crate::plan::{self, Plan, Step};
@@ -176,7 +175,7 @@ fn ended(failure: Option<EngineError>, checks: Option<&[CheckResult]>) -> Result
     match (failure, checks) {
         (Some(failure), _) => Err(failure.into()),
         (None, None) => Err(Error::InterruptedChecks { of: Checked::Install }),
-        (None, Some(checks)) => verdict(checks),
+        (None, Some(checks)) => error::verdict(checks),
     }
 }
 

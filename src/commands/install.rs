@@ -1,22 +1,21 @@
 //! `tailwatch` and `tailwatch install`: answers, plan, confirmation, run, verification.
 
 use std::path::Path;
-use std::time::Duration;
 
 use crate::check::preflight::prerequisites;
 use crate::check::preflight::target::{Proof, TailnetStatus};
 use crate::cli::{self, GlobalArgs, InstallArgs, LoginArgs, Output};
 use crate::cluster::{self, Cluster, KubeconfigOnce};
-use crate::commands::connect::{self, Connected, Target};
+use crate::commands::connect::{self, Connected, Target, cluster_name};
+use crate::commands::durations::{parse_lock_timeout, parse_timeout};
 use crate::commands::execute::{ExecuteOptions, execute};
 use crate::commands::interactive::Audience;
 use crate::commands::plan_file::{self, Reviewed};
-use crate::commands::planner::{self, Consent, Proposal, Provider};
+use crate::commands::planner::{self, Consent, PLANS, Proposal, Provider};
 use crate::commands::signals::Signals;
-use crate::commands::verify::verdict;
 use crate::commands::{report_files, saved_answers, secrets, sign_in};
 use crate::config::{Draft, Settings};
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::event::{CheckResult, Verdict};
 use crate::plan::{self, Plan, PlanError};
 use crate::process::Environment;
@@ -85,9 +84,6 @@ pub(super) fn somebody_confirms(global: &GlobalArgs, arguments: &InstallArgs) ->
     Ok(())
 }
 
-/// How often a stale plan is computed again.
-pub(super) const PLANS: u32 = 3;
-
 struct Run<'a> {
     scope: Scope,
     signals: &'a Signals,
@@ -101,12 +97,12 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     let options = ExecuteOptions { reviewed: run.reviewed, ..options };
     // Invalid variables are reported before anything is changed.
     let login: LoginArgs = twins()?;
-    emit_notices(draft.notices(), global);
+    report::notices(draft.notices(), global);
     let reported = draft.notices().len();
     let Connected { target, draft, .. } =
         connect::connect_by(global, &draft, run.signals.writes(), run.kubeconfig).await?;
     let (mut draft, Target { cluster, helm, .. }) = (draft?, &target);
-    emit_notices(&draft.notices()[reported..], global);
+    report::notices(&draft.notices()[reported..], global);
     if Audience::of(global) == Audience::Person {
         ask((cluster, helm.environment()), &mut draft, run.scope, Secrets::of(arguments)).await?;
     }
@@ -116,7 +112,7 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     if run.scope == Scope::Everything && !options.skip_verify && !options.yes {
         let (record, environment) = (run.record, helm.environment());
         let walk = sign_in::Walk { global, cluster, settings: &settings, record, environment };
-        return verdict(&walk.offer(login, run.signals).await);
+        return error::verdict(&walk.offer(login, run.signals).await);
     }
     Ok(code)
 }
@@ -139,12 +135,6 @@ pub(super) fn options<'a>(
         yes: arguments.yes,
         reviewed: None,
     })
-}
-
-pub(super) fn emit_notices(notices: &[String], global: &GlobalArgs) {
-    for notice in notices {
-        report::notice(notice, &Style::resolve(global));
-    }
 }
 
 /// From settings to a verified stack: preflight, plan, confirmation, run.
@@ -231,10 +221,6 @@ fn refuse_failed(checks: &[CheckResult], style: &Style, record: &Record) -> Resu
     Err(Error::Preflight { failed: failed.len(), total: checks.len() })
 }
 
-pub(super) fn cluster_name(cluster: &Cluster) -> String {
-    cluster.context().map(|context| format!("{context} ")).unwrap_or_default()
-}
-
 /// The question names untried versions, and workloads with pods that a takeover replaces.
 fn question(cluster: &Cluster, plan: &Plan) -> String {
     let named: Vec<String> = plan.untried.iter().map(|step| format!("{} {}", step.component, step.version)).collect();
@@ -285,43 +271,4 @@ pub(super) async fn ask(
     })?;
     secrets::hide_answers(draft);
     Ok(())
-}
-
-/// `10m`, `1h30m`, `90s`
-pub(super) fn parse_timeout(text: &str) -> Result<Duration, Error> {
-    duration("--timeout", text, Duration::from_secs(10))
-}
-
-/// Likewise, and `0s`.
-pub(super) fn parse_lock_timeout(text: &str) -> Result<Duration, Error> {
-    duration("--lock-timeout", text, Duration::ZERO)
-}
-
-/// The longest duration of a flag.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A flag's duration of at least so much, and of at most 24 h.
-pub(super) fn duration(flag: &str, text: &str, least: Duration) -> Result<Duration, Error> {
-    let parsed = text.parse().ok().and_then(|parsed: jiff::SignedDuration| Duration::try_from(parsed).ok());
-    parsed.filter(|duration| (least..=LONGEST).contains(duration)).ok_or_else(|| Error::Usage {
-        message: format!("{flag} {text} is not a duration of at least {} s and at most 24 h", least.as_secs()),
-        hint: Some("write it like 10m, 90s or 1h30m".into()),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timeouts_are_read_as_people_write_them() {
-        assert_eq!(parse_timeout("10m").unwrap(), Duration::from_secs(600));
-        assert_eq!(parse_timeout("1h30m").unwrap(), Duration::from_secs(5400));
-        assert_eq!(parse_timeout("24h").unwrap(), LONGEST);
-        for wrong in ["", "10", "ten minutes", "-5m", "1s", "25h", "9223372036854775807s", "99999999999999999999h"] {
-            assert!(matches!(parse_timeout(wrong), Err(Error::Usage { .. })), "{wrong}");
-        }
-        assert_eq!(parse_lock_timeout("0s").unwrap(), Duration::ZERO);
-        assert!(parse_lock_timeout("soon").is_err() && parse_lock_timeout("9223372036854775807s").is_err());
-    }
 }

@@ -4,6 +4,7 @@ mod answers;
 mod available_versions;
 mod connect;
 mod diagnose;
+mod durations;
 mod execute;
 mod explain;
 mod install;
@@ -18,6 +19,7 @@ mod report_files;
 mod run_finished;
 mod saved_answers;
 mod secrets;
+mod settings_sources;
 mod sign_in;
 mod signals;
 mod status;
@@ -194,17 +196,6 @@ fn drive<F: Future<Output = Result<u8, Error>>>(
 #[expect(clippy::exit, reason = "the command blocks its thread, so that no one else can end the program")]
 fn leave(code: u8) {
     std::process::exit(code.into());
-}
-
-fn settings_sources(global: &GlobalArgs, arguments: &crate::cli::SettingsArgs) -> crate::config::Sources {
-    crate::config::Sources {
-        answers: arguments.answers.clone(),
-        set: arguments.set.clone(),
-        namespace_flag: global.namespace.clone(),
-        environment: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::check::preflight::{oidc, prerequisites};
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::commands::connect::{self, Connected, Target};
 use crate::commands::planner::{self, Consent, Provider, Scope};
-use crate::commands::{install, report_files, saved_answers};
+use crate::commands::{report_files, saved_answers};
 use crate::config::Draft;
 use crate::error::{self, Error};
 use crate::event::{CheckResult, Verdict};
@@ -52,7 +52,7 @@ async fn checks(
     let answers = saved_answers::answers(&draft?, arguments)?;
     // No request to an issuer or chart repository of unconfirmed saved answers.
     answers.confirmed()?;
-    install::emit_notices(&answers.notices, global);
+    report::notices(&answers.notices, global);
     let settings = answers.settings;
     let Target { cluster, helm, .. } = target;
     report_files::note_surroundings(record, cluster, helm, &settings);

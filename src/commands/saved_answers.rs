@@ -3,7 +3,7 @@
 use crate::cli::{GlobalArgs, InstallArgs, SettingsArgs};
 use crate::cluster::Cluster;
 use crate::commands::interactive::Audience;
-use crate::commands::settings_sources;
+use crate::commands::settings_sources::settings_sources;
 use crate::config::{self, Draft, SavedState, Settings, Unconfirmed};
 use crate::error::Error;
 use crate::report::{self, style::Style};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::{Cluster, ObjectRef, TrackedRelease};
 use crate::commands::connect::{self, Connected, Target};
-use crate::commands::settings_sources;
+use crate::commands::settings_sources::settings_sources;
 use crate::error::{self, Error};
 use crate::event::StatusRow;
 use crate::helm::{Helm, ReleaseInfo};

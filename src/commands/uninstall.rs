@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use crate::cli::{GlobalArgs, Output, SettingsArgs, UninstallArgs};
 use crate::cluster::{Lease, ObjectRef};
-use crate::commands::connect::{self, Connected, Target};
+use crate::commands::connect::{self, Connected, Target, cluster_name};
+use crate::commands::durations::{parse_lock_timeout, parse_timeout};
 use crate::commands::execute::with_usual_seconds;
-use crate::commands::install::{PLANS, cluster_name, emit_notices, parse_lock_timeout, parse_timeout};
 use crate::commands::interactive::Audience;
 use crate::commands::lock::Waiting;
+use crate::commands::planner::PLANS;
+use crate::commands::settings_sources::settings_sources;
 use crate::commands::signals::{Leaving, Signals};
-use crate::commands::{lock, run_finished, settings_sources};
+use crate::commands::{lock, run_finished};
 use crate::engine::{self, EngineContext, HostLock, Journal, RunResult};
 use crate::error::{self, CommandError, Error};
 use crate::event::{self, Event, Kept, RunSummary};
@@ -51,7 +53,7 @@ pub(super) async fn uninstall(
     let Connected { target, .. } = connect::connect(global, &draft, signals.writes()).await?;
     record.place(target.cluster.context(), &namespace);
     let rows = target.catalogue.overview(&namespace);
-    emit_notices(plan::unidentified(&target.cluster).as_slice(), global);
+    report::notices(plan::unidentified(&target.cluster).as_slice(), global);
     let asked = UninstallOptions { data: arguments.delete_data, crds: arguments.delete_crds };
     let confirmed = if arguments.yes { Audience::Nobody } else { audience };
     let style = Style::resolve(global);

@@ -41,7 +41,7 @@ pub(super) async fn upgrade(
     if asked {
         install::somebody_confirms(global, &arguments.run)?;
     }
-    install::emit_notices(draft.notices(), global);
+    report::notices(draft.notices(), global);
     let audience = Audience::of(global);
     let Connected { target, draft, .. } = connect::connect(global, &draft, signals.writes()).await?;
     let mut draft = draft?;

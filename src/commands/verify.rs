@@ -8,12 +8,12 @@ use crate::check::verify::{self, Installed, StackContext};
 use crate::check::{Selection, login};
 use crate::cli::{GlobalArgs, Output, VerifyArgs};
 use crate::commands::connect::{self, Connected, Target};
-use crate::commands::install::{duration, emit_notices};
+use crate::commands::durations::duration;
 use crate::commands::signals::Signals;
 use crate::commands::{report_files, saved_answers, sign_in};
 use crate::config::Draft;
 use crate::error::{self, Checked, Error};
-use crate::event::{self, CheckResult, Verdict};
+use crate::event::{self, CheckResult};
 use crate::helm::ReleaseStatus;
 use crate::plan::{PlanError, cluster_facts, observe};
 use crate::report::{self, Mode, Record, style::Style};
@@ -58,7 +58,7 @@ impl Verification<'_> {
             // The sign-in sends the client secret to the issuer of the answers.
             answers.confirmed()?;
         }
-        emit_notices(&answers.notices, global);
+        report::notices(&answers.notices, global);
         let settings = answers.settings;
         report_files::note_surroundings(self.record, cluster, helm, &settings);
         let releases = stack::desired(catalogue, &settings, &cluster_facts(cluster, &settings).await?)?;
@@ -97,18 +97,12 @@ impl Verification<'_> {
 
 fn emit(global: &GlobalArgs, checks: Vec<CheckResult>) -> Result<u8, Error> {
     let style = Style::resolve(global);
-    let ended = verdict(&checks);
+    let ended = error::verdict(&checks);
     match global.output {
         Output::Json => report::json_document(&VerifyDocument { version: 1, checks }),
         Output::Human => report::write_stdout(&report::checks_table(&checks, &style, report::width())),
     }
     ended
-}
-
-/// The exit code of these checks.
-pub(super) fn verdict(checks: &[CheckResult]) -> Result<u8, Error> {
-    let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
-    if failed > 0 { Err(Error::Verification { failed, total: checks.len() }) } else { Ok(error::OK) }
 }
 
 fn selection(arguments: &VerifyArgs) -> Result<Selection, Error> {

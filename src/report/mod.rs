@@ -206,6 +206,12 @@ pub fn notice(message: &str, style: &Style) {
     }
 }
 
+/// Notices on stderr, each as [`notice`] writes it.
+pub fn notices(messages: &[String], global: &GlobalArgs) {
+    let style = Style::resolve(global);
+    messages.iter().for_each(|message| notice(message, &style));
+}
+
 /// A problem that does not change the outcome; also with `--quiet`.
 fn problem(message: &str, style: &Style) {
     write_stderr(&(wrap(&format!("{} {message}", style.paint(Tone::Warning, "note:")), "      ", width()) + "\n"));
