@@ -63,7 +63,7 @@ fn evicted(_: &Subject<'_>, pod: &Pod) -> Option<String> {
     (pod.status.reason == "Evicted").then(|| pod.status.message.clone())
 }
 
-/// The node controller marks the pods of a node whose kubelet does not answer.
+/// The node controller marks the pods of a node when its kubelet does not answer.
 fn node_lost(subject: &Subject<'_>, pod: &Pod) -> Option<String> {
     if pod.status.reason == "NodeLost" {
         return Some(pod.status.message.clone());
