@@ -26,6 +26,7 @@ pub mod exit_code;
 pub mod helm;
 pub mod input_file;
 pub mod known_errors;
+mod list;
 pub mod plan;
 pub mod process;
 pub mod proxy;

@@ -12,7 +12,7 @@ use std::path::Path;
 use cycles::cycles;
 
 /// A module of the crate and all it may know of.
-const MAY_SEE: [(&str, &[&str]); 23] = [
+const MAY_SEE: [(&str, &[&str]); 24] = [
     ("main", &["cli", "commands", "report"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -42,8 +42,8 @@ const MAY_SEE: [(&str, &[&str]); 23] = [
     ("wizard", &["config"]),
     ("report", &["event", "cli", "error", "input_file", "redaction"]),
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "known_errors", "exit_code"]),
-    ("check", &["plan", "helm", "cluster", "process", "proxy", "trust", "stack", "config", "event"]),
-    ("plan", &["helm", "cluster", "stack", "config", "event", "redaction"]),
+    ("check", &["list", "plan", "helm", "cluster", "process", "proxy", "trust", "stack", "config", "event"]),
+    ("plan", &["list", "helm", "cluster", "stack", "config", "event", "redaction"]),
     ("helm", &["process", "stack", "config", "event", "known_errors", "write_record", "yaml", "input_file"]),
     (
         "cluster",
@@ -68,6 +68,7 @@ const MAY_SEE: [(&str, &[&str]); 23] = [
     // Knows nothing of answers, charts or files.
     ("yaml", &[]),
     ("proxy", &[]),
+    ("list", &[]),
     // What is hidden, and not where it comes from.
     ("redaction", &["config"]),
     ("trust", &[]),

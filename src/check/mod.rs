@@ -24,16 +24,7 @@ fn name_of(object: &Value) -> &str {
     object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The first so many, and how many more there are.
-fn first_of<T: AsRef<str>>(all: &[T], count: usize) -> String {
-    let shown: Vec<&str> = all.iter().take(count).map(AsRef::as_ref).collect();
-    match all.len().saturating_sub(count) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-/// The first five, and how many more there are.
+/// The first five items, and the number of the others.
 fn some_of<T: AsRef<str>>(all: &[T]) -> String {
-    first_of(all, 5)
+    crate::list::first_of(all, 5)
 }

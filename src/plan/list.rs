@@ -1,13 +1,8 @@
-//! Lists in one line.
+//! Lists in reasons.
 
-/// Number of items that are listed before the rest is counted.
-const NAMED: usize = 3;
+use crate::list::first_of;
 
-/// The first items, and the number of the rest.
+/// The first three items, and the number of the others.
 pub(super) fn name_some(items: &[String]) -> String {
-    let named = items.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match items.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
+    first_of(items, 3)
 }

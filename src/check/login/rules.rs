@@ -6,6 +6,10 @@ use crate::check::login::LoginError;
 use crate::check::login::claims::{Claims, texts};
 use crate::config::{GroupName, Settings, nearest};
 use crate::event::{CheckResult, Hop, Verdict};
+use crate::list::first_of;
+
+/// Groups that a detail lists.
+const SHOWN: usize = 20;
 
 /// One row.
 struct Row {
@@ -154,13 +158,13 @@ fn groups(claims: &Claims, settings: &Settings) -> Judgement {
     if let Some(value) = claims.get(claim) {
         return pass(match texts(value) {
             groups if groups.is_empty() => format!("{claim} is empty"),
-            groups => format!("{claim} is {}", several(&groups)),
+            groups => format!("{claim} is {}", first_of(&groups, SHOWN)),
         });
     }
     let mut detail = format!("there is no claim {claim}{}", userinfo_failure(claims));
     let mut hint = String::new();
     if let Some(Alternative { name, groups }) = alternative(claims, settings) {
-        detail += &format!("; the token has {name}: {}", several(&groups));
+        detail += &format!("; the token has {name}: {}", first_of(&groups, SHOWN));
         if !RESTRICTED.contains(&name.as_str()) {
             hint = format!("set auth0.groupsClaim to {name} if it has the groups; otherwise ");
         }
@@ -212,10 +216,10 @@ fn admitted(claims: &Claims, settings: &Settings) -> Judgement {
     let allowed: Vec<String> = settings.auth0.allowed_groups.iter().map(ToString::to_string).collect();
     let matching: Vec<String> = groups.iter().filter(|group| is_allowed(group, settings)).cloned().collect();
     if !matching.is_empty() {
-        return pass(format!("you are in {}, which oauth2-proxy admits", several(&matching)));
+        return pass(format!("you are in {}, which oauth2-proxy admits", first_of(&matching, SHOWN)));
     }
-    let groups_text = if groups.is_empty() { "no group".to_owned() } else { several(&groups) };
-    let detail = format!("you are in {groups_text}; allowed are {}", several(&allowed));
+    let groups_text = if groups.is_empty() { "no group".to_owned() } else { first_of(&groups, SHOWN) };
+    let detail = format!("you are in {groups_text}; allowed are {}", first_of(&allowed, SHOWN));
     match near_match(&groups, &settings.auth0.allowed_groups) {
         Some((group, allowed)) => fail(
             format!("{detail}; {group:?} and {allowed:?} differ: the match is exact"),
@@ -242,13 +246,6 @@ fn userinfo_failure(claims: &Claims) -> String {
         Some(Err(why)) => format!(", and the userinfo endpoint failed: {why}"),
         _ => String::new(),
     }
-}
-
-/// The first 20 names, and how many more there are.
-fn several(names: &[String]) -> String {
-    const SHOWN: usize = 20;
-    let reported = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN { format!("{reported} and {} more", names.len() - SHOWN) } else { reported }
 }
 
 #[cfg(test)]

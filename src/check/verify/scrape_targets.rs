@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use crate::check::api::prometheus::Target;
 use crate::check::row::{Finding, not_yet};
+use crate::check::some_of;
 use crate::check::verify::context::{ExpectedTargets, StackContext};
 use crate::check::verify::service_monitors::expected;
-use crate::check::{first_of, some_of};
+use crate::list::first_of;
 
 /// The scraped address, without the port.
 fn host(target: &Target) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::cluster::{Cluster, ClusterError};
+use crate::list::first_of;
 use crate::plan::PlannedRelease;
 
 /// Number of CRDs that a notice lists.
@@ -22,13 +23,9 @@ pub(in crate::plan) async fn notices(
 }
 
 fn notice(manager: &str, crds: &BTreeSet<String>) -> String {
-    let named = crds.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let rest = match crds.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let named = first_of(&crds.iter().collect::<Vec<_>>(), NAMED);
     let kind = if crds.len() == 1 { "CRD" } else { "CRDs" };
-    format!("{kind} {named}{rest}: field ownership moves from {manager} to tailwatch")
+    format!("{kind} {named}: field ownership moves from {manager} to tailwatch")
 }
 
 #[cfg(test)]

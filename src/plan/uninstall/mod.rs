@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Found, ObjectRef, is_ours};
+use crate::config::TAILSCALE_OPERATOR;
 use crate::event::{ActionKind, Effects, Kept, PlannedStep};
 use crate::helm::{Helm, ReleaseInfo, ReleaseStatus};
 use crate::plan::installed_releases::installed_releases;
@@ -27,7 +28,6 @@ pub const OWN_OBJECTS: &str = "own-objects";
 /// Its wave, after those of the releases.
 pub const OWN_WAVE: u8 = 10;
 
-const TAILSCALE_OPERATOR: &str = "tailscale-operator";
 const CLAIM: &str = "PersistentVolumeClaim";
 
 /// Plan of an uninstall.

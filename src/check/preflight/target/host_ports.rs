@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::check::name_of;
 use crate::check::row::Finding;
-use crate::check::{first_of, name_of};
 use crate::cluster::{Cluster, ClusterError, HostPort};
+use crate::list::first_of;
 use crate::plan::PlannedRelease;
 
 /// Pods that a finding names.

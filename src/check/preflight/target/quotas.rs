@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::check::name_of;
 use crate::check::preflight::target::intent::{Kinds, kind_of};
 use crate::check::row::Finding;
-use crate::check::{first_of, name_of};
 use crate::cluster::{Cluster, ClusterError, Quantity, quantity};
+use crate::list::first_of;
 use crate::plan::PlannedRelease;
 
 /// Containers that a finding names.
