@@ -16,6 +16,7 @@ use crate::cluster::watch::cache::ObjectCache;
 use crate::cluster::watch::release::TrackedRelease;
 use crate::cluster::watch::watcher::kinds_of;
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::config::{ALLOY, OAUTH2_PROXY};
 use crate::event::Diagnosis;
 
 /// Result of a diagnosis.
@@ -46,7 +47,7 @@ const CLUSTER_WIDE: [(&str, &str); 3] = [
 /// Logs of failed containers that are read at most.
 const LOGS: usize = 24;
 /// Apps with logs that are read although their containers run.
-const READ_WHILE_RUNNING: [&str; 2] = ["alloy", "oauth2-proxy"];
+const READ_WHILE_RUNNING: [&str; 2] = [ALLOY, OAUTH2_PROXY];
 /// Number of pods read of each such app: all of them report the same.
 const PODS_READ: usize = 3;
 /// Namespace and label of the Tailscale operator's pod, and label of the proxies that it creates.

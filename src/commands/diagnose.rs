@@ -8,6 +8,7 @@ use crate::cli::{GlobalArgs, Output, SettingsArgs};
 use crate::cluster::{Cluster, Findings, TrackedRelease};
 use crate::commands::connect::{self, Connected, Target};
 use crate::commands::settings_sources::settings_sources;
+use crate::config::OAUTH2_PROXY;
 use crate::error::{self, Error};
 use crate::event::{Diagnosis, Severity};
 use crate::helm::{Helm, ReleaseInfo};
@@ -77,7 +78,7 @@ async fn releases(
     let reads = found.map(|(row, info)| async move {
         let manifest = helm.manifest(&row.name, &row.namespace).await?;
         let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "grafana"}});
-        let own = (row.name == "oauth2-proxy").then_some(&ingress);
+        let own = (row.name == OAUTH2_PROXY).then_some(&ingress);
         let tracked = TrackedRelease::new(&row.name, &row.namespace, &manifest).waiting_for(&row.wait_for);
         Ok((info, tracked.with_own(own.into_iter())))
     });

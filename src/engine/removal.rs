@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::cluster::{ClusterError, Found, ObjectRef};
+use crate::config::{KUBE_PROMETHEUS_STACK, OAUTH2_PROXY, TAILSCALE_OPERATOR};
 use crate::engine::deletion::{PendingDeletion, Reason, reason};
 use crate::engine::helm_call::Mutation;
 use crate::engine::recheck;
@@ -110,7 +111,7 @@ impl Removing<'_> {
     /// Removes the release with its own objects. Each part reads the cluster again: an interrupted removal continues.
     async fn release(&mut self, removal: &Removal, stack: Option<&str>) -> Result<(), StepError> {
         recheck::release(&self.retry(), &self.context.helm, removal.planned_state()).await?;
-        if removal.component == "tailscale-operator" {
+        if removal.component == TAILSCALE_OPERATOR {
             self.fail_if_in_use(removal, stack.unwrap_or_default()).await?;
             // oauth2-proxy can be removed already while its Ingress still has the operator's finalizer.
             if let Some(stack) = stack {
@@ -118,7 +119,7 @@ impl Removing<'_> {
                 self.show(None);
             }
         }
-        if removal.component == "oauth2-proxy" {
+        if removal.component == OAUTH2_PROXY {
             self.ingress(&removal.namespace).await?;
         }
         let manifest = self.manifest(removal).await?;
@@ -130,7 +131,7 @@ impl Removing<'_> {
         self.show(None);
         self.uninstall(removal).await?;
         self.until_deleted(pending).await?;
-        if removal.component == "kube-prometheus-stack" {
+        if removal.component == KUBE_PROMETHEUS_STACK {
             self.kubelet_service(&manifest).await?;
         }
         Ok(())

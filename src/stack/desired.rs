@@ -4,7 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::config::{ChartValues, LogsMode, OperatorPlan, Quantity, RetentionPeriod, Settings};
+use crate::config::{
+    ChartValues, KUBE_PROMETHEUS_STACK, LogsMode, OAUTH2_PROXY, OperatorPlan, Quantity, RetentionPeriod, Settings,
+    TAILSCALE_OPERATOR,
+};
 use crate::stack::catalogue::{Component, When};
 use crate::stack::certificate::webhook_certificate;
 use crate::stack::merge::merge;
@@ -98,7 +101,7 @@ fn own_objects(
 ) -> Result<Vec<OwnObject>, StackError> {
     let namespace = settings.namespace.as_str();
     Ok(match component.name.as_str() {
-        "tailscale-operator" => {
+        TAILSCALE_OPERATOR => {
             let operator = OperatorClient::resolve(&settings.tailscale, facts.tailscale.as_ref())?;
             vec![
                 manifests::tailscale_namespace(),
@@ -106,7 +109,7 @@ fn own_objects(
                 manifests::secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET, operator.data()),
             ]
         }
-        "kube-prometheus-stack" => {
+        KUBE_PROMETHEUS_STACK => {
             let mut objects = vec![
                 manifests::namespace(settings),
                 manifests::notes(namespace),
@@ -117,7 +120,7 @@ fn own_objects(
             objects.extend(network_policies(settings));
             objects
         }
-        "oauth2-proxy" => {
+        OAUTH2_PROXY => {
             vec![
                 manifests::secret(namespace, OAUTH2_PROXY_SECRET, own.oauth2_proxy.clone()),
                 manifests::ingress(settings),

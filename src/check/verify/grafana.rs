@@ -10,6 +10,7 @@ use crate::check::api::port_forward::answered;
 use crate::check::row::{Finding, Row, not_yet};
 use crate::check::some_of;
 use crate::check::verify::context::StackContext;
+use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::event::Hop;
 
 const GROUP: &str = "dashboards";
@@ -102,7 +103,7 @@ async fn admin(context: &StackContext) -> Finding {
 }
 
 async fn role(context: &StackContext) -> Finding {
-    let expected = context.value("kube-prometheus-stack", "/grafana/grafana.ini/auth.anonymous/org_role");
+    let expected = context.value(KUBE_PROMETHEUS_STACK, "/grafana/grafana.ini/auth.anonymous/org_role");
     let expected = expected.and_then(Value::as_str).unwrap_or("Viewer");
     let found = context.grafana().setting(("auth.anonymous", "org_role")).await;
     not_yet(found.map(|found| match found == expected {

@@ -9,11 +9,10 @@ use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
 use crate::check::verify::log_pipeline;
 use crate::cluster::ClusterError;
-use crate::config::RetentionPeriod;
+use crate::config::{ALLOY, LOKI, RetentionPeriod};
 use crate::event::Hop;
 
 const GROUP: &str = "logs";
-const LOKI: &str = "loki";
 /// Value of the label `app` of the line that is pushed.
 const APP: &str = "tailwatch-verify";
 
@@ -38,19 +37,19 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("alloy-ready", GROUP, "Alloy is ready on every node, with healthy components", |context| {
         Box::pin(alloy(context))
     })
-    .of("alloy")
+    .of(ALLOY)
     .within(60)
     .hint("see `kubectl -n NAMESPACE logs ds/alloy`"),
     Row::new("logs-written", GROUP, "a pod on each node writes a line", |context| {
         Box::pin(log_pipeline::written(context))
     })
-    .of("alloy")
+    .of(ALLOY)
     .within(60)
     .hint("see `kubectl -n NAMESPACE get events`: quota, Pod Security or image pulls keep the probe pods from running"),
     Row::new("logs-collected", GROUP, "Alloy reads each of these lines on its node", |context| {
         Box::pin(log_pipeline::collected(context))
     })
-    .of("alloy")
+    .of(ALLOY)
     .needs(&["logs-written", "alloy-ready"])
     .within(60)
     .at(Hop::PodsAlloy)
@@ -58,13 +57,13 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("logs-delivered", GROUP, "each line is in Loki exactly once, with its labels", |context| {
         Box::pin(log_pipeline::delivered(context))
     })
-    .of("alloy")
+    .of(ALLOY)
     .needs(&["logs-collected", "loki-stores-logs"])
     .within(60)
     .at(Hop::AlloyLoki)
     .hint("see `kubectl -n NAMESPACE logs ds/alloy` for rejected pushes, compare loki.write's url with the Service loki, and see the NetworkPolicies"),
     Row::new("logs-in-grafana", GROUP, "Grafana shows these lines", |context| Box::pin(log_pipeline::shown(context)))
-        .of("alloy")
+        .of(ALLOY)
         .needs(&["logs-delivered", "grafana-reads-loki"])
         .at(Hop::LokiGrafana)
         .hint("compare the Loki data source of Grafana with the Service loki"),

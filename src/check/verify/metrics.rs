@@ -11,7 +11,7 @@ use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
 use crate::check::verify::scrape_targets;
 use crate::check::{name_of, some_of};
-use crate::config::RetentionPeriod;
+use crate::config::{KUBE_PROMETHEUS_STACK, RetentionPeriod};
 use crate::event::Hop;
 
 const METRICS: &str = "metrics";
@@ -73,9 +73,9 @@ async fn retention(context: &StackContext) -> Finding {
 
 async fn judge_retention(context: &StackContext) -> Result<Finding, String> {
     let found = context.prometheus().storage_retention().await?;
-    let expected = context.value("kube-prometheus-stack", "/prometheus/prometheusSpec/retention");
+    let expected = context.value(KUBE_PROMETHEUS_STACK, "/prometheus/prometheusSpec/retention");
     let expected = expected.and_then(Value::as_str).unwrap_or_default();
-    let size = context.value("kube-prometheus-stack", "/prometheus/prometheusSpec/retentionSize");
+    let size = context.value(KUBE_PROMETHEUS_STACK, "/prometheus/prometheusSpec/retentionSize");
     let size = size.and_then(Value::as_str);
     Ok(if retention_matches(&found, expected, size) {
         Finding::pass(found)

@@ -10,9 +10,9 @@ use crate::check::row::{Finding, Row, not_yet};
 use crate::check::verify::context::StackContext;
 use crate::check::{name_of, some_of};
 use crate::cluster::ForwardResponse;
+use crate::config::OAUTH2_PROXY;
 use crate::event::Hop;
 
-const OAUTH2_PROXY: &str = "oauth2-proxy";
 pub(super) const GROUP: &str = "oauth2-proxy";
 
 pub(super) const ROWS: &[Row<StackContext>] = &[

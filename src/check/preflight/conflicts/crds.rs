@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::preflight::conflicts::intent::{Intent, STACK, place, release_of};
+use crate::check::preflight::conflicts::intent::{Intent, place, release_of};
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held, OPERATOR_VERSION, ObjectRef};
+use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::helm::{Ownership, ReleaseInfo};
 use crate::plan::{PlannedRelease, Takeover};
 
 /// Charts that bring them. helm marks what comes from `crds/` with nothing but its field manager.
-const BRINGERS: [&str; 3] = ["kube-prometheus-stack", "prometheus-operator-crds", "prometheus-operator"];
+const BRINGERS: [&str; 3] = [KUBE_PROMETHEUS_STACK, "prometheus-operator-crds", "prometheus-operator"];
 /// Field managers of a person, or of a helm whose release is gone: nobody will miss the CRDs.
 const HANDS: [&str; 3] = ["helm", "Helm", "kubectl"];
 
@@ -42,7 +43,7 @@ pub(super) fn judge(intent: &Intent<'_>, live: &[Held], alive: &[ReleaseInfo]) -
             (ObjectRef::of(crd).name, version(annotations.and_then(|all| all.get(OPERATOR_VERSION)?.as_str())))
         })
         .collect();
-    let ours = release_of(&intent.wanted, STACK).map(place);
+    let ours = release_of(&intent.wanted, KUBE_PROMETHEUS_STACK).map(place);
     let standing: Vec<&Held> = live.iter().filter(|crd| applied.contains_key(&crd.object.name)).collect();
     for crd in &standing {
         let (found, brought) = (version_of(crd), applied.get(&crd.object.name).cloned().flatten());
@@ -147,7 +148,7 @@ mod tests {
     }
 
     fn judged(live: Held, alive: &[ReleaseInfo], ownership: Ownership) -> (State, String, usize) {
-        let stack = release(STACK);
+        let stack = release(KUBE_PROMETHEUS_STACK);
         let crds = [crd()];
         let incoming = PlannedRelease { release: &stack, rendered: &[], hooks: &[], crds: &crds, standing: &[] };
         let intent = Intent { wanted: vec![&stack], incoming: vec![incoming], own: vec![], ownership };
@@ -166,8 +167,8 @@ mod tests {
 
     #[test]
     fn ours_and_those_no_one_is_left_of_pass() {
-        let prom = [standing("prom", "metrics", STACK)];
-        let ours = Some((STACK, "monitoring"));
+        let prom = [standing("prom", "metrics", KUBE_PROMETHEUS_STACK)];
+        let ours = Some((KUBE_PROMETHEUS_STACK, "monitoring"));
         for (crd, alive) in [
             (live("0.86.2", None, &["helm", "tailwatch"]), &prom[..]),
             (live("0.80.0", ours, &["helm"]), &[]),
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     fn those_of_someone_who_is_there_are_taken_only_when_asked() {
-        let prom = [standing("prom", "metrics", STACK)];
+        let prom = [standing("prom", "metrics", KUBE_PROMETHEUS_STACK)];
         for (crd, owner) in [
             (live("0.80.0", None, &["helm"]), "release prom in namespace metrics"),
             (live("0.80.0", Some(("prom", "metrics")), &["helm"]), "release prom in namespace metrics"),

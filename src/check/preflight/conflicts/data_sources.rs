@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::check::preflight::conflicts::intent::{Intent, STACK, release_of};
+use crate::check::preflight::conflicts::intent::{Intent, release_of};
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::stack::Release;
 
 const SIDECAR: &str = "/grafana/sidecar/datasources";
@@ -45,7 +46,7 @@ enum Scope {
 
 /// The default data sources that the sidecar would find; nothing is read while it is off.
 pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<Source>, ClusterError> {
-    let Some(stack) = release_of(&intent.wanted, STACK) else { return Ok(Vec::new()) };
+    let Some(stack) = release_of(&intent.wanted, KUBE_PROMETHEUS_STACK) else { return Ok(Vec::new()) };
     let namespaces: Vec<Option<String>> = match scope(stack) {
         Scope::Off => return Ok(Vec::new()),
         Scope::Everywhere => vec![None],
@@ -60,7 +61,8 @@ pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<S
         }
     }
     // What the chart itself brings stands beside the data sources of the values.
-    let rendered = intent.incoming.iter().filter(|incoming| incoming.release.component.as_str() == STACK);
+    let rendered =
+        intent.incoming.iter().filter(|incoming| incoming.release.component.as_str() == KUBE_PROMETHEUS_STACK);
     let rendered = rendered.flat_map(|incoming| incoming.rendered);
     found.extend(rendered.filter(|object| has_label(object, &label)).flat_map(defaults));
     Ok(found)
@@ -128,7 +130,7 @@ fn defaults(object: &Value) -> Vec<Source> {
 
 /// `grafana-data-source-conflict`
 pub(super) fn judge(wanted: &[&Release], sources: &[Source]) -> Finding {
-    let is_off = release_of(wanted, STACK).is_none_or(|stack| scope(stack) == Scope::Off);
+    let is_off = release_of(wanted, KUBE_PROMETHEUS_STACK).is_none_or(|stack| scope(stack) == Scope::Off);
     if is_off {
         return Finding::pass("the sidecar that looks for them is off");
     }
@@ -154,7 +156,7 @@ mod tests {
     use serde_json::json;
 
     fn stack(sidecar: Value) -> Release {
-        let mut stack = release(STACK);
+        let mut stack = release(KUBE_PROMETHEUS_STACK);
         stack.values = json!({"grafana": {"sidecar": {"datasources": sidecar}}});
         stack
     }

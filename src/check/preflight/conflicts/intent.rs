@@ -4,9 +4,6 @@ use crate::helm::{Ownership, ReleaseInfo};
 use crate::plan::{Drifted, Plan, PlannedRelease};
 use crate::stack::Release;
 
-/// The component whose chart brings the CRDs, the operator and Grafana.
-pub(super) const STACK: &str = "kube-prometheus-stack";
-
 /// What is about to be done.
 pub struct Intent<'a> {
     /// Every release that should stand.

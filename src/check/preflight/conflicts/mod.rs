@@ -10,12 +10,13 @@ mod ownership;
 mod releases;
 
 pub use intent::Intent;
-use intent::{STACK, release_of};
+use intent::release_of;
 pub use ownership::OWNERSHIP;
 
 use crate::check::precomputed::{GROUP, Precomputed};
 use crate::check::row::Row;
 use crate::cluster::{Cluster, ClusterError};
+use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::event::CheckResult;
 use crate::helm::{Helm, HelmError};
 use crate::plan::{PlannedRelease, Takeover};
@@ -103,7 +104,7 @@ pub async fn run(cluster: &Cluster, helm: &Helm, intent: &Intent<'_>) -> Result<
         ("prometheus-operator-conflict", operators::judge(&intent.wanted, &operators)),
         ("grafana-data-source-conflict", data_sources::judge(&intent.wanted, &sources)),
     ];
-    let namespace = release_of(&intent.wanted, STACK).map_or("", |stack| &stack.namespace);
+    let namespace = release_of(&intent.wanted, KUBE_PROMETHEUS_STACK).map_or("", |stack| &stack.namespace);
     Ok(Findings { checks: Precomputed::new(namespace, findings).run(ROWS).await, taken })
 }
 

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use crate::check::preflight::conflicts::intent::{STACK, place, release_of};
+use crate::check::preflight::conflicts::intent::{place, release_of};
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held};
+use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::stack::Release;
 
 /// A Deployment that runs the operator.
@@ -68,7 +69,7 @@ fn leaves_alone(arguments: &[String], namespace: &str) -> bool {
 
 /// `prometheus-operator-conflict`
 pub(super) fn judge(wanted: &[&Release], operators: &[Operator]) -> Finding {
-    let Some(ours) = release_of(wanted, STACK) else { return Finding::pass("") };
+    let Some(ours) = release_of(wanted, KUBE_PROMETHEUS_STACK) else { return Finding::pass("") };
     let foreign: Vec<&Operator> =
         operators.iter().filter(|operator| operator.held.release() != Some(place(ours))).collect();
     let words = |operator: &&Operator| {
@@ -121,7 +122,7 @@ mod tests {
     }
 
     fn judged(operator: Operator) -> (State, String) {
-        let mut stack = release(STACK);
+        let mut stack = release(KUBE_PROMETHEUS_STACK);
         stack.values = json!({"prometheusOperator": {"denyNamespaces": ["apart"]}});
         let row = judge(&[&stack], &[operator]);
         assert_eq!(row.hint.is_some(), row.state != State::Pass);
@@ -144,7 +145,7 @@ mod tests {
             assert_eq!(judged(operator("metrics", prom, arguments)).0, State::Warn, "{arguments:?}");
             assert_eq!(judged(operator("apart", prom, arguments)).0, State::Pass, "{arguments:?}");
         }
-        assert_eq!(judged(operator("monitoring", Some((STACK, "monitoring")), &[])).0, State::Pass);
+        assert_eq!(judged(operator("monitoring", Some((KUBE_PROMETHEUS_STACK, "monitoring")), &[])).0, State::Pass);
     }
 
     #[test]

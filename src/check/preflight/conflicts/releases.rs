@@ -2,17 +2,18 @@
 
 use crate::check::preflight::conflicts::intent::is_ours;
 use crate::check::row::Finding;
+use crate::config::{ALLOY, KUBE_PROMETHEUS_STACK, TAILSCALE_OPERATOR};
 use crate::helm::ReleaseInfo;
 use crate::stack::Release;
 
 /// What two releases of a chart in one cluster do to each other, where they do anything.
 const CONSEQUENCES: [(&str, &str); 3] = [
     (
-        "kube-prometheus-stack",
+        KUBE_PROMETHEUS_STACK,
         "both put a node-exporter on port 9100 of every node, and each one's operator works on the other's Prometheus",
     ),
-    ("alloy", "both read the log of every pod"),
-    ("tailscale-operator", "both serve the IngressClass tailscale"),
+    (ALLOY, "both read the log of every pod"),
+    (TAILSCALE_OPERATOR, "both serve the IngressClass tailscale"),
 ];
 
 /// `release-conflict`
