@@ -1,4 +1,4 @@
-//! clap types only: the command line as design'd contract. No logic beyond value parsing.
+//! clap types of the command line. No logic beyond value parsing.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ pub struct Cli {
     /// Flags of every subcommand.
     #[command(flatten)]
     pub global: GlobalArgs,
-    /// What to do; without a subcommand: the guided installation.
+    /// The subcommand; without one: the guided installation.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -36,40 +36,40 @@ pub struct GlobalArgs {
     /// Read the catalogue and the values files from this folder instead of the built-in ones
     #[arg(long, global = true, env = "TAILWATCH_VALUES_DIR", value_name = "DIR")]
     pub values_dir: Option<PathBuf>,
-    /// What stdout carries: text for people, or JSON
+    /// Format of stdout: text or JSON
     #[arg(long, global = true, env = "TAILWATCH_OUTPUT", value_enum, default_value_t = Output::Human, value_name = "FORMAT")]
     pub output: Output,
-    /// When to colour
+    /// When to use colours
     #[arg(long, global = true, env = "TAILWATCH_COLOR", value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
-    /// Say at the end of a run what it took: seconds, memory, requests to the API server
+    /// Report duration, memory and requests to the API server at the end of a run
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Say nothing on stderr but errors, and ask nothing: what changes the cluster then needs --yes
+    /// Write only errors to stderr and do not prompt; changes to the cluster then need --yes
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Write every event and every helm call (redacted) to this file
+    /// Append every event and every helm call, redacted, to this file
     #[arg(long, global = true, env = "TAILWATCH_LOG_FILE", value_name = "FILE")]
     pub log_file: Option<PathBuf>,
-    /// Write every check and every wave as JUnit XML to this file at the end of verify, preflight, install, upgrade or
-    /// the guided installation, however it ends
+    /// Write the waves and checks of verify, preflight, install, upgrade or the guided installation as JUnit XML to
+    /// this file, also after a failure
     #[arg(long, global = true, env = "TAILWATCH_JUNIT", value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Likewise one page for a browser, with the data path as a picture, the verdicts, the versions and the timeline
+    /// Write an HTML page with data path, checks, versions and timeline to this file, for the same commands
     #[arg(long, global = true, env = "TAILWATCH_HTML", value_name = "FILE")]
     pub html: Option<PathBuf>,
 }
 
-/// What stdout carries.
+/// Format of stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// Text for people.
+    /// Text.
     Human,
-    /// JSON: one event a line for runs, one document otherwise.
+    /// JSON: one event per line for runs, one document otherwise.
     Json,
 }
 
-/// When to colour.
+/// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
     /// On a terminal, unless NO_COLOR is set.
@@ -80,16 +80,16 @@ pub enum ColorChoice {
     Never,
 }
 
-/// Where settings come from besides environment and prompts.
+/// Sources of settings besides environment and prompts.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SettingsArgs {
     /// Answers file (see `tailwatch answers init`)
     #[arg(long, short = 'f', env = "TAILWATCH_ANSWERS", value_name = "FILE")]
     pub answers: Option<PathBuf>,
-    /// Set one answer, e.g. --set retention.logs=14d; wins over the file
+    /// Set one answer, e.g. --set retention.logs=14d; overrides the file
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Take security-bearing answers that were changed in the cluster since the last run; --yes alone does not
+    /// Accept security-bearing saved answers that changed in the cluster since the last run; --yes does not
     #[arg(long, env = "TAILWATCH_ACCEPT_SAVED", value_parser = FalseyValueParser::new())]
     pub accept_saved: bool,
 }
@@ -100,25 +100,25 @@ pub struct InstallArgs {
     /// Settings.
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Do not ask for confirmation
+    /// Skip the confirmation prompt
     #[arg(long, short = 'y', env = "TAILWATCH_YES", value_parser = FalseyValueParser::new())]
     pub yes: bool,
-    /// Do not run the checks afterwards
+    /// Skip the verification
     #[arg(long, env = "TAILWATCH_SKIP_VERIFY", value_parser = FalseyValueParser::new())]
     pub skip_verify: bool,
-    /// Take over objects of the stack's names that stand already and are another owner's
+    /// Adopt existing objects of other owners that have the stack's names
     #[arg(long, env = "TAILWATCH_ADOPT", value_parser = FalseyValueParser::new())]
     pub adopt: bool,
-    /// Agree to chart versions of a major that was never tried with this tailwatch
+    /// Accept chart versions with a major that was not tested with this tailwatch
     #[arg(long, env = "TAILWATCH_ALLOW_UNVERIFIED", value_parser = FalseyValueParser::new())]
     pub allow_unverified: bool,
-    /// How long one wave may take, e.g. 10m
+    /// Timeout of each wave, e.g. 10m
     #[arg(long, env = "TAILWATCH_TIMEOUT", default_value = "10m", value_name = "DURATION")]
     pub timeout: String,
-    /// How long to wait where another run holds the lock, e.g. 15m; otherwise it ends at once
+    /// How long to wait for a lock that another run holds, e.g. 15m
     #[arg(long, env = "TAILWATCH_LOCK_TIMEOUT", default_value = "0s", value_name = "DURATION")]
     pub lock_timeout: String,
-    /// Ask for the client secret again, though the cluster keeps one
+    /// Prompt for the client secret even if the cluster stores one
     #[arg(long, env = "TAILWATCH_ASK_SECRETS", value_parser = FalseyValueParser::new())]
     pub ask_secrets: bool,
 }
@@ -126,31 +126,30 @@ pub struct InstallArgs {
 /// Flags of `uninstall`.
 #[derive(Clone, Debug, Args)]
 pub struct UninstallArgs {
-    /// Delete the volumes with metrics, logs and dashboards, the Secrets and the kept answers, too
+    /// Also delete the volumes with metrics, logs and dashboards, the Secrets and the saved answers
     #[arg(long, env = "TAILWATCH_DELETE_DATA", value_parser = FalseyValueParser::new())]
     pub delete_data: bool,
-    /// Delete the CRDs of monitoring.coreos.com, too, except those that others need
+    /// Also delete the CRDs of monitoring.coreos.com, except those that others use
     #[arg(long, env = "TAILWATCH_DELETE_CRDS", value_parser = FalseyValueParser::new())]
     pub delete_crds: bool,
-    /// Do not ask for confirmation
+    /// Skip the confirmation prompt
     #[arg(long, short = 'y', env = "TAILWATCH_YES", value_parser = FalseyValueParser::new())]
     pub yes: bool,
-    /// How long one wave may take, e.g. 10m
+    /// Timeout of each wave, e.g. 10m
     #[arg(long, env = "TAILWATCH_TIMEOUT", default_value = "10m", value_name = "DURATION")]
     pub timeout: String,
-    /// How long to wait where another run holds the lock, e.g. 15m; otherwise it ends at once
+    /// How long to wait for a lock that another run holds, e.g. 15m
     #[arg(long, env = "TAILWATCH_LOCK_TIMEOUT", default_value = "0s", value_name = "DURATION")]
     pub lock_timeout: String,
 }
 
-/// The flags of the guided mode: none but their environment twins.
+/// The flags of the guided mode: only their environment variables.
 pub fn from_environment<T: Args>() -> Result<T, clap::Error> {
     let matches = T::augment_args(clap::Command::new("tailwatch")).try_get_matches_from(["tailwatch"])?;
     T::from_arg_matches(&matches)
 }
 
-/// The command that a line asks for whose output is one JSON event a line, whatever is wrong with the line: clap reads
-/// nothing behind the first thing that it refuses.
+/// The command of an invalid command line, if its output is one JSON event per line: clap stops at the first error.
 pub fn streaming_command(line: impl IntoIterator<Item = OsString>) -> Option<&'static str> {
     let line: Vec<OsString> = line.into_iter().skip(1).collect();
     let root = Cli::command();
@@ -170,14 +169,13 @@ pub fn streaming_command(line: impl IntoIterator<Item = OsString>) -> Option<&'s
 /// Flags of `upgrade`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct UpgradeArgs {
-    /// How to run.
+    /// Options of the run.
     #[command(flatten)]
     pub run: InstallArgs,
-    /// Take this version of a component, e.g. --to loki=6.55.0 (repeatable)
+    /// Upgrade a component to this version, e.g. --to loki=6.55.0 (repeatable)
     #[arg(long, env = "TAILWATCH_TO", value_delimiter = ',', value_name = "COMPONENT=VERSION")]
     pub to: Vec<String>,
-    /// Take the newest version of every other component, of a major that was tried with this tailwatch unless
-    /// --allow-unverified is given
+    /// Upgrade every other component to its newest version; untested majors only with --allow-unverified
     #[arg(long, env = "TAILWATCH_LATEST", value_parser = FalseyValueParser::new())]
     pub latest: bool,
 }
@@ -188,27 +186,27 @@ pub struct VerifyArgs {
     /// Settings.
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Run only this check and what it needs (repeatable)
+    /// Run only this check and the checks it requires (repeatable)
     #[arg(long = "check", value_name = "ID")]
     pub checks: Vec<String>,
-    /// Whether and how somebody signs in.
+    /// Options of the sign-in.
     #[command(flatten)]
     pub login: LoginArgs,
-    /// Leave out this check and what needs it (repeatable)
+    /// Skip this check and the checks that require it (repeatable)
     #[arg(long = "skip-check", value_name = "ID")]
     pub skipped: Vec<String>,
-    /// How long a check may wait for what is not true yet, e.g. 10s; otherwise each has its own time
+    /// Maximum wait of each check, e.g. 10s; without it each check has its own
     #[arg(long, env = "TAILWATCH_WITHIN", value_name = "DURATION")]
     pub within: Option<String>,
-    /// On how many nodes a pod writes a line that is then looked for in Loki
+    /// Number of nodes on which a pod writes a test line that must reach Loki
     #[arg(long, env = "TAILWATCH_PROBE_NODES", default_value_t = 10, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     pub probe_nodes: u16,
 }
 
-/// How somebody signs in.
+/// Options of the sign-in.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct LoginArgs {
-    /// Sign in, too, and tell whether you would be let in, and if not, why; the token is kept nowhere
+    /// Also sign in and check whether oauth2-proxy admits you; the token is not stored
     #[arg(
         long = "login",
         env = "TAILWATCH_LOGIN",
@@ -216,9 +214,9 @@ pub struct LoginArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "browser",
-        value_name = "WAY"
+        value_name = "METHOD"
     )]
-    pub way: Option<LoginWay>,
+    pub method: Option<LoginMethod>,
     /// Port for --login; http://127.0.0.1:PORT/callback must be among the application's Allowed Callback URLs
     #[arg(long = "login-port", env = "TAILWATCH_LOGIN_PORT", default_value_t = 4181, value_name = "PORT")]
     pub port: u16,
@@ -226,29 +224,29 @@ pub struct LoginArgs {
 
 /// How to sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LoginWay {
-    /// In the browser of this machine.
+pub enum LoginMethod {
+    /// A browser on this machine.
     Browser,
-    /// Anywhere, with a code to type, where the issuer allows the device flow.
+    /// Any device, with a code; the issuer must support the device flow.
     Device,
 }
 
-/// What to do.
+/// Subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Install or update the stack, wave by wave, and prove that it works
+    /// Install or update the stack, wave by wave, and verify it
     Install {
-        /// How to run.
+        /// Options of the run.
         #[command(flatten)]
         run: InstallArgs,
-        /// Execute exactly the plan that `tailwatch plan --out FILE` wrote, without a question; with the same answers. A
-        /// plan that does not hold any more is refused
+        /// Execute exactly the plan of `tailwatch plan --out FILE`, without a prompt, with the same answers; fail if
+        /// the plan is stale
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
     },
     /// Show newer chart versions and what they change, and upgrade to the chosen ones
     Upgrade(UpgradeArgs),
-    /// Remove the stack, last wave first; data and CRDs stay unless asked
+    /// Remove the stack, last wave first; retain data and CRDs by default
     Uninstall(UninstallArgs),
     /// Show what install would do and why, without changing anything
     Plan {
@@ -258,39 +256,39 @@ pub enum Command {
         /// Show the values and objects that would change
         #[arg(long)]
         diff: bool,
-        /// Exit with 8 where something would change
+        /// Exit with 8 if something would change
         #[arg(long)]
         exit_code: bool,
         /// Plan as `install --adopt` does
         #[arg(long, env = "TAILWATCH_ADOPT", value_parser = FalseyValueParser::new())]
         adopt: bool,
-        /// Write the plan into a file for `tailwatch install --plan FILE`
+        /// Write the plan to a file for `tailwatch install --plan FILE`
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Run every check that can be made before anything is changed
+    /// Run the checks that precede an installation; change nothing
     Preflight {
         /// Settings.
         #[command(flatten)]
         settings: SettingsArgs,
-        /// Judge as `install --adopt` would
+        /// Check as `install --adopt` does
         #[arg(long, env = "TAILWATCH_ADOPT", value_parser = FalseyValueParser::new())]
         adopt: bool,
     },
     /// Run every check of the installed stack
     Verify(VerifyArgs),
-    /// Show what is installed: versions, health, address
+    /// Show installed releases, versions, readiness and address
     Status,
-    /// Look for what keeps the installed stack from working, and say what to do
+    /// Diagnose the installed stack: report causes and next steps
     Diagnose,
-    /// Say what the id of a check or a diagnosis, or an exit code, means and what to do
+    /// Explain a check, a diagnosis or an exit code, with the next step
     Explain {
-        /// The id as a report shows it, e.g. image-not-found, or an exit code, e.g. 4.
+        /// The id from a report, e.g. image-not-found, or an exit code, e.g. 4.
         id: String,
     },
     /// Work with the answers file
     Answers {
-        /// What to do with it.
+        /// The subcommand.
         #[command(subcommand)]
         command: AnswersCommand,
     },
@@ -313,7 +311,7 @@ pub enum AnswersCommand {
         /// The file.
         file: PathBuf,
     },
-    /// Show the effective answers and where each came from; secrets are redacted
+    /// Show the effective answers and the source of each; secrets are redacted
     Show {
         /// Settings.
         #[command(flatten)]
@@ -328,7 +326,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_line_still_reports_which_command_streams_events() {
+    fn an_invalid_line_has_its_streaming_command() {
         for (line, expected) in [
             ("install --output json --nonsense", Some("install")),
             ("install --nonsense --output=json", Some("install")),

@@ -1,6 +1,5 @@
-//! The crate's error. One place maps errors to exit codes; the text is each error's own,
-//! the rendering is `report::failure`'s. Whether the cluster was changed is no error's to say: [`CommandError`] adds it
-//! from the record of the run's writes.
+//! The crate's error and its exit codes. `report::error_message` renders it. [`CommandError`] adds whether the cluster
+//! was changed, from the record of the run's writes.
 
 use crate::cluster::ClusterError;
 use crate::config::ConfigError;
@@ -19,12 +18,12 @@ pub use crate::exit_code::{
 /// Any failure a command can end with.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Wrong command line that clap could not see.
+    /// A command line error that clap does not detect.
     #[error("{message}")]
     Usage {
         /// What is wrong.
         message: String,
-        /// What to write instead.
+        /// The correction.
         hint: Option<String>,
     },
     /// Invalid or incomplete answers.
@@ -39,7 +38,7 @@ pub enum Error {
     /// helm cannot be used.
     #[error(transparent)]
     Helm(#[from] HelmError),
-    /// No plan can be made.
+    /// Planning failed.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The run failed while the plan was executed.
@@ -58,49 +57,49 @@ pub enum Error {
     Preflight {
         /// How many failed.
         failed: usize,
-        /// How many were made.
+        /// How many ran.
         total: usize,
     },
-    /// `diagnose` found something that hinders the stack.
+    /// `diagnose` found problems.
     #[error("problems found: {findings}")]
-    Hindered {
+    ProblemsFound {
         /// How many, notices not counted.
         findings: usize,
     },
-    /// Saved answers that decide about security are not those of the last run; nothing was changed.
+    /// Security-bearing saved answers changed since the last run; nothing was changed.
     #[error("the saved answers were changed since the last run:\n{}", changed.join("\n"))]
     SavedAnswersChanged {
-        /// Key, what the last run had, what is saved; never empty.
+        /// Key, value of the last run, saved value; never empty.
         changed: Vec<String>,
     },
-    /// The person did not agree to the plan.
+    /// The user declined the plan.
     #[error("declined")]
     Declined,
-    /// The person or a signal ended it.
+    /// The user or a signal ended it.
     #[error("interrupted")]
     Interrupted,
-    /// The person left a run that changes the cluster before it ended in order.
-    #[error("left in the middle of the run{}", in_words(.killed))]
-    Left {
+    /// The user aborted a changing run before it stopped in order.
+    #[error("aborted during the run{}", killed_text(.killed))]
+    Aborted {
         /// What was killed, e.g. `helm upgrade loki`.
         killed: Vec<String>,
     },
     /// A bug ended the command.
     #[error("internal error: {message}")]
     Bug {
-        /// What the panic said, and where it was.
+        /// Message and location of the panic.
         message: String,
     },
-    /// The person or a signal ended the checks of the stack.
+    /// The user or a signal ended the checks of the stack.
     #[error("interrupted during the verification")]
     InterruptedChecks {
-        /// What they were made for.
+        /// The command that ran them.
         of: Checked,
     },
     /// A local failure.
     #[error("cannot {what}")]
     Local {
-        /// What was tried, e.g. "write the log file /x".
+        /// The operation, e.g. "write the log file /x".
         what: String,
         /// Why it failed.
         #[source]
@@ -108,21 +107,21 @@ pub enum Error {
     },
 }
 
-/// What the checks of the stack are made for.
+/// The command that runs the checks of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
     /// The end of an install whose releases are all ready.
     Install,
-    /// `verify`, which makes nothing but the objects of its checks.
+    /// `verify`, which creates only the objects of its checks.
     InstalledStack,
 }
 
 /// How a command failed: its error, and whether the run had written to the cluster by then.
 #[derive(Debug)]
 pub struct CommandError {
-    /// Why.
+    /// The error.
     pub error: Box<Error>,
-    /// What is recorded of the run's writes.
+    /// From the run's record of writes.
     pub cluster: ClusterState,
 }
 
@@ -155,12 +154,12 @@ impl std::error::Error for CommandError {
 }
 
 impl CommandError {
-    /// Of a command that ended with this error.
+    /// The error of a command.
     pub fn new(error: Error, cluster: ClusterState) -> CommandError {
         CommandError { error: Box::new(error), cluster }
     }
 
-    /// The documented exit code: 4 says that nothing was changed, so that a run which has written ends with 5 instead.
+    /// The documented exit code. Code 4 means that nothing was changed: after a write it becomes 5.
     pub fn exit_code(&self) -> u8 {
         match (self.error.exit_code(), self.cluster) {
             (PREFLIGHT, ClusterState::Changed) => INSTALL,
@@ -168,7 +167,7 @@ impl CommandError {
         }
     }
 
-    /// The next step for the person, where there is one.
+    /// The next step for the user.
     pub fn hint(&self) -> Option<String> {
         match (&*self.error, self.cluster) {
             (Error::Interrupted | Error::Declined, ClusterState::Changed) => {
@@ -178,12 +177,12 @@ impl CommandError {
         }
     }
 
-    /// What a rule found, where one did.
+    /// The diagnosis, if a rule matched.
     pub fn diagnosis(&self) -> Option<&Diagnosis> {
         self.error.diagnosis()
     }
 
-    /// What is installed now and what may be done without harm, for failures after the first write.
+    /// For failures after the first write: what is installed, and which command is safe.
     pub fn safe(&self) -> Option<String> {
         let changed = self.error.exit_code() == PREFLIGHT && self.cluster == ClusterState::Changed;
         let written = || "the run had written to the cluster; the same command continues from the current state".into();
@@ -191,7 +190,7 @@ impl CommandError {
     }
 }
 
-fn in_words(killed: &[String]) -> String {
+fn killed_text(killed: &[String]) -> String {
     match killed {
         [] => String::new(),
         some => format!(", {} was killed", some.join(" and ")),
@@ -214,7 +213,7 @@ impl From<WizardError> for Error {
 }
 
 impl Error {
-    /// The exit code where nothing was written.
+    /// The exit code if nothing was written.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage { .. } => USAGE,
@@ -223,13 +222,15 @@ impl Error {
             Error::Cluster(_) | Error::Helm(_) | Error::Plan(_) | Error::Preflight { .. } => PREFLIGHT,
             Error::SavedAnswersChanged { .. } => PREFLIGHT,
             Error::Engine(error) => error.exit_code(),
-            Error::Verification { .. } | Error::Hindered { .. } => VERIFICATION,
-            Error::Declined | Error::Interrupted | Error::Left { .. } | Error::InterruptedChecks { .. } => INTERRUPTED,
+            Error::Verification { .. } | Error::ProblemsFound { .. } => VERIFICATION,
+            Error::Declined | Error::Interrupted | Error::Aborted { .. } | Error::InterruptedChecks { .. } => {
+                INTERRUPTED
+            }
             Error::Local { .. } | Error::Bug { .. } => INTERNAL,
         }
     }
 
-    /// The API server did not answer, which a moment later may be different.
+    /// Whether the API server did not answer, so that a retry may succeed.
     pub fn is_unreachable(&self) -> bool {
         match self {
             Error::Cluster(error) => error.is_unreachable(),
@@ -239,7 +240,7 @@ impl Error {
         }
     }
 
-    /// The next step for the person, where there is one.
+    /// The next step for the user.
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Usage { hint, .. } => hint.clone(),
@@ -252,20 +253,18 @@ impl Error {
             Error::Verification { .. } => Some("read the failed rows above; `tailwatch verify` runs them again".into()),
             Error::Preflight { .. } => Some("fix the failed checks above, then run the same command again".into()),
             Error::SavedAnswersChanged { .. } => Some(
-                "look at them with `tailwatch plan`; --accept-saved takes them as they are, an answers file or --set \
-                 decides in their place"
+                "review them with `tailwatch plan`; accept them with --accept-saved, or override them with an answers \
+                 file or --set"
                     .into(),
             ),
             Error::InterruptedChecks { .. } => {
-                Some("`tailwatch verify` makes the checks again, and removes what interrupted ones left".into())
+                Some("`tailwatch verify` runs the checks again, and deletes the objects of interrupted ones".into())
             }
-            Error::Left { .. } => Some(
-                "run the same command again: it repairs what was interrupted and goes on, at the latest 20 s from now, when \
-                 the lock expires"
-                    .into(),
+            Error::Aborted { .. } => Some(
+                "run the same command again: it repairs the interrupted release; the lock expires within 20 s".into(),
             ),
             Error::Bug { .. } => Some("report it; the same command continues from the current state".into()),
-            Error::Hindered { .. } | Error::Declined | Error::Interrupted | Error::Local { .. } => None,
+            Error::ProblemsFound { .. } | Error::Declined | Error::Interrupted | Error::Local { .. } => None,
         }
     }
 
@@ -295,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exit_code_4_is_only_for_runs_that_wrote_nothing() {
+    fn exit_code_4_means_that_nothing_was_written() {
         let unreachable =
             || ClusterError::Unreachable { server: "https://x".into(), reason: "refused".into(), next: None };
         let locked = || ClusterError::Locked { holder: "1@x".into(), since: "now".into() };

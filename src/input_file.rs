@@ -1,6 +1,5 @@
-//! Files that a person names: regular files and inherited descriptors are read within a limit; a named pipe, a device, a
-//! terminal, a socket and a folder are distinguished instead, since reading them may never end. Knows nothing of what
-//! they mean.
+//! Files from flags and answers: regular files and inherited descriptors are read up to a limit. A named pipe, a
+//! device, a terminal, a socket and a folder are errors, since reading them may never end.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _};
@@ -9,7 +8,7 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-/// Where a shell passes a pipe: `<(…)` is /dev/fd/63.
+/// Paths of inherited descriptors: a shell's `<(…)` is /dev/fd/63.
 const DESCRIPTORS: [&str; 3] = ["/dev/fd/", "/proc/self/fd/", "/dev/stdin"];
 
 /// Why a file is not read.
@@ -18,21 +17,21 @@ pub enum InputError {
     /// It cannot be read.
     #[error(transparent)]
     Unreadable(#[from] io::Error),
-    /// It is something else than a file.
+    /// It is not a regular file.
     #[error("it is {0}")]
     Other(&'static str),
-    /// It has more bytes than that.
+    /// It exceeds the limit.
     #[error("it has more than {largest} bytes")]
     TooLarge {
         /// The limit.
         largest: u64,
-        /// How many it has, where that is known without reading them.
+        /// Its size, if known without reading.
         found: Option<u64>,
     },
 }
 
 impl InputError {
-    /// As an input error of its own.
+    /// As an I/O error.
     pub fn into_io(self) -> io::Error {
         match self {
             InputError::Unreadable(error) => error,
@@ -41,7 +40,7 @@ impl InputError {
     }
 }
 
-/// All bytes of a regular file, or of a descriptor that this process was given, at most so many.
+/// Reads a regular file or an inherited descriptor of at most `largest` bytes.
 pub fn read(path: &Path, largest: u64) -> Result<Vec<u8>, InputError> {
     let facts = std::fs::metadata(path)?;
     if let Some(other) = other(path, &facts) {
@@ -65,7 +64,7 @@ pub fn read(path: &Path, largest: u64) -> Result<Vec<u8>, InputError> {
 /// The same as UTF-8.
 pub fn read_text(path: &Path, largest: u64) -> Result<String, InputError> {
     let text = String::from_utf8(read(path, largest)?);
-    text.map_err(|_| InputError::Unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8 text")))
+    text.map_err(|_| InputError::Unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text")))
 }
 
 /// Whether others than the owner may read or write the file.
@@ -82,13 +81,13 @@ pub fn unfit_for_appending(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Opens a file to append to it. A pipe without a reader is an error, and one that is full loses what does not fit: a log
-/// never keeps a run waiting (open(2), O_NONBLOCK).
+/// Opens a file for appending. A pipe without a reader is an error, and writes to a full one are lost: a log never
+/// blocks a run (open(2), O_NONBLOCK).
 pub fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
 }
 
-/// What it is, where it is no file.
+/// The kind of file, unless it is readable.
 fn other(path: &Path, facts: &Metadata) -> Option<&'static str> {
     let kind = facts.file_type();
     let is_inherited = DESCRIPTORS.iter().any(|place| path.to_string_lossy().starts_with(place));
@@ -113,7 +112,7 @@ mod tests {
     use nix::sys::stat::Mode;
 
     #[test]
-    fn what_may_never_end_is_reported_and_not_read() {
+    fn pipes_devices_and_folders_are_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
@@ -129,7 +128,7 @@ mod tests {
             (&socket, "it is a socket"),
             (folder.path(), "it is a folder"),
             (Path::new("/dev/zero"), "it is a device"),
-            (&folder.path().join("gone"), "No such file or directory (os error 2)"),
+            (&folder.path().join("missing"), "No such file or directory (os error 2)"),
         ] {
             assert_eq!(read(path, 10).unwrap_err().to_string(), expected, "{}", path.display());
         }
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_that_was_passed_on_is_read_like_a_file() {
+    fn an_inherited_descriptor_is_read_like_a_file() {
         use std::os::fd::AsRawFd as _;
         let (reader, mut writer) = io::pipe().unwrap();
         io::Write::write_all(&mut writer, b"tailnet: x").unwrap();

@@ -1,24 +1,24 @@
-//! What the API server's refusals mean: rows from its words to a cause and the next step. helm repeats these words on
-//! its stderr, so that both ways to the cluster read the same rows. Texts of Kubernetes 1.30 to 1.36.
+//! Known errors of the API server: a table from its messages to cause and next step. helm repeats the messages on its
+//! stderr, so the table serves both. Messages of Kubernetes 1.30 to 1.36.
 
 use crate::event::{DiagnosedObject, Diagnosis, Severity};
 
-/// One row.
+/// A known error.
 #[derive(Debug)]
 pub struct KnownError {
     /// Stable id, kebab-case; the anchor in docs/diagnosis.md.
     pub id: &'static str,
-    /// Any of these in the text, in whatever case.
+    /// The message contains one of these, case-insensitively.
     pub phrases: &'static [&'static str],
-    /// In plain words.
+    /// The cause.
     pub cause: &'static str,
-    /// What to do.
+    /// The next step.
     pub hint: &'static str,
 }
 
 impl KnownError {
-    /// As a diagnosis of a release; `words` are those that the row knew.
-    pub fn of_release(&self, component: &str, namespace: &str, words: &str) -> Diagnosis {
+    /// The diagnosis of a release with this error.
+    pub fn of_release(&self, component: &str, namespace: &str, message: &str) -> Diagnosis {
         Diagnosis {
             rule: self.id.to_owned(),
             severity: Severity::Fatal,
@@ -29,7 +29,7 @@ impl KnownError {
                 object: format!("release {component}"),
                 ..DiagnosedObject::default()
             },
-            evidence: words.split_whitespace().collect::<Vec<_>>().join(" "),
+            evidence: message.split_whitespace().collect::<Vec<_>>().join(" "),
             since: jiff::Timestamp::now(),
             log: Vec::new(),
             hint: self.hint.to_owned(),
@@ -38,8 +38,8 @@ impl KnownError {
     }
 }
 
-/// By precedence: a webhook that is refused by a quota is about the quota.
-pub const REFUSALS: &[KnownError] = &[
+/// By precedence: an error of a webhook because of a quota is about the quota.
+pub const API_ERRORS: &[KnownError] = &[
     KnownError {
         id: "owned-by-another-release",
         phrases: &["invalid ownership metadata"],
@@ -56,39 +56,39 @@ pub const REFUSALS: &[KnownError] = &[
     KnownError {
         id: "pod-security-violated",
         phrases: &["violates PodSecurity"],
-        cause: "Pod Security of the namespace refuses an object",
-        hint: "label the namespace for it: `kubectl label namespace NAMESPACE \
+        cause: "Pod Security Admission of the namespace rejected an object",
+        hint: "label the namespace: `kubectl label namespace NAMESPACE \
                pod-security.kubernetes.io/enforce=privileged --overwrite`",
     },
     KnownError {
         id: "webhook-unreachable",
         phrases: &["failed calling webhook"],
         cause: "an admission webhook could not be called",
-        hint: "see whether its Service has ready pods; on private clusters the firewall has to let the API server \
+        hint: "check that its Service has ready pods; on private clusters the firewall must allow the API server to \
                reach ports 10250 and 8443 of the nodes",
     },
     KnownError {
         id: "admission-rejected",
         phrases: &["denied the request", "denied request"],
-        cause: "an admission policy refused an object",
-        hint: "read its message: the object or the policy has to change",
+        cause: "an admission policy denied an object",
+        hint: "read its message, then change the object or the policy",
     },
     KnownError {
         id: "quota-needs-requests",
         phrases: &["failed quota", "must specify"],
-        cause: "a ResourceQuota wants resources that an object does not name",
-        hint: "set its resources under `values:` in the answers, or give the namespace a LimitRange with defaults",
+        cause: "a ResourceQuota requires resources that an object does not set",
+        hint: "set its resources under `values:` in the answers, or create a LimitRange with defaults in the namespace",
     },
     KnownError {
         id: "quota-exceeded",
         phrases: &["exceeded quota"],
-        cause: "a ResourceQuota refuses an object",
+        cause: "an object exceeds a ResourceQuota",
         hint: "raise the quota of the namespace, or lower the requests under `values:` in the answers",
     },
     KnownError {
         id: "limit-range-violated",
         phrases: &["per Container is", "per Pod is", "per PersistentVolumeClaim is"],
-        cause: "a LimitRange refuses an object",
+        cause: "an object violates a LimitRange",
         hint: "correct its resources under `values:` in the answers, or the LimitRange",
     },
     KnownError {
@@ -101,38 +101,37 @@ pub const REFUSALS: &[KnownError] = &[
         id: "release-too-large",
         phrases: &["1048576 bytes", "Request entity too large", "exceeds the limit"],
         cause: "the release's record is larger than a Secret may be",
-        hint: "leave dashboards or rules out under `values:` in the answers",
+        hint: "remove dashboards or rules from `values:` in the answers",
     },
     KnownError {
         id: "annotation-too-long",
         phrases: &["262144 bytes"],
-        cause: "a CRD is applied client-side, which needs an annotation that is too long",
+        cause: "a CRD is applied client-side and is too large for the annotation",
         hint: "apply it with `kubectl apply --server-side`, as tailwatch does",
     },
     KnownError {
         id: "node-port-in-use",
         phrases: &["provided port is already allocated"],
-        cause: "a Service asks for a node port that another one has",
+        cause: "a node port is already allocated to another Service",
         hint: "choose another nodePort under `values:` in the answers",
     },
     KnownError {
         id: "crd-missing",
         phrases: &["no matches for kind", "could not find the requested resource", "ensure CRDs are installed first"],
         cause: "the cluster does not know a kind of the chart",
-        hint: "see which CRD is missing with `kubectl get crd`; `tailwatch install` applies those of the chart",
+        hint: "find the missing CRD with `kubectl get crd`; `tailwatch install` applies the CRDs of the chart",
     },
     KnownError {
         id: "crd-too-old",
         phrases: &["unknown field", "field not declared in schema", "strict decoding error"],
-        cause: "a CRD of the cluster is older than the chart and does not know one of its fields",
-        hint: "see who keeps the CRD back with `kubectl get crd NAME --show-managed-fields -o yaml`",
+        cause: "a CRD in the cluster is older than the chart and lacks a field",
+        hint: "find the owner of the CRD with `kubectl get crd NAME --show-managed-fields -o yaml`",
     },
     KnownError {
         id: "field-conflict",
         phrases: &["conflict occurred while applying", "conflict with", "conflicts with"],
         cause: "another field manager owns a field of an object",
-        hint: "another field manager owns the field named above: release the field there, or install into another namespace with \
-               --namespace",
+        hint: "release the field in the other field manager, or install into another namespace with --namespace",
     },
     KnownError {
         id: "api-throttled",
@@ -143,8 +142,8 @@ pub const REFUSALS: &[KnownError] = &[
     KnownError {
         id: "api-forbidden",
         phrases: &["is forbidden: User", "cannot be authorized", "attempting to grant RBAC permissions"],
-        cause: "this user may not do that in the cluster",
-        hint: "use a context with cluster-admin rights, or ask for the right named above",
+        cause: "RBAC does not permit this request",
+        hint: "use a context with cluster-admin rights, or have the permission in the message granted",
     },
     KnownError {
         id: "cluster-unreachable",
@@ -167,23 +166,23 @@ pub const REFUSALS: &[KnownError] = &[
             "etcdserver: ",
         ],
         cause: "the API server cannot be reached",
-        hint: "see whether `kubectl get nodes` works with the same kubeconfig and context",
+        hint: "check that `kubectl get nodes` works with the same kubeconfig and context",
     },
 ];
 
-/// The first row that knows a text.
+/// The first known error in a text.
 pub fn find<'a>(rows: &'a [KnownError], text: &str) -> Option<&'a KnownError> {
     let text = text.to_lowercase();
     rows.iter().find(|row| row.phrases.iter().any(|phrase| has(&text, phrase)))
 }
 
-/// Whether any of the phrases is in a text, in whatever case.
-pub fn says(text: &str, phrases: &[&str]) -> bool {
+/// Whether a text contains one of the phrases, case-insensitively.
+pub fn contains_any(text: &str, phrases: &[&str]) -> bool {
     let text = text.to_lowercase();
     phrases.iter().any(|phrase| has(&text, phrase))
 }
 
-/// A number is one only as a word of its own: a status code is neither part of a port nor of a digest.
+/// A number must be a word: a status code must not match a part of a port or digest.
 fn has(lower_case: &str, phrase: &str) -> bool {
     match phrase.parse::<u16>() {
         Ok(_) => lower_case.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| word == phrase),
@@ -196,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_distinguished_by_the_servers_words() {
+    fn known_errors_are_found_by_the_message() {
         let rows = [
             (
                 "StatefulSet.apps \"loki\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas'",
@@ -222,7 +221,7 @@ mod tests {
             ("the sky is blue", None),
         ];
         for (text, id) in rows {
-            assert_eq!(find(REFUSALS, text).map(|row| row.id), id, "{text}");
+            assert_eq!(find(API_ERRORS, text).map(|row| row.id), id, "{text}");
         }
     }
 }

@@ -1,18 +1,18 @@
 //! Tailwatch: a guided installer that gives a Kubernetes cluster on a tailnet its observability stack.
 //!
-//! What flows, in one direction only:
+//! Data flows in one direction:
 //!
 //! ```text
 //! argv, answers file, env, prompts           -> Settings   (validated; secrets are a type)
-//! Settings + Catalogue (values/*.yaml, data) -> Desired    (per release: chart, values, objects of ours)
+//! Settings + Catalogue (values/*.yaml, data) -> Desired    (per release: chart, values, own objects)
 //! Cluster + helm history                     -> Observed   (releases, owners, workloads, pending operations)
 //! Desired x Observed                         -> Plan       (waves of steps with reasons)
 //! Plan                                       -> Engine -> Events -> Reporter (bars | lines | json)
 //! installed stack                            -> Checks -> Events -> Report, exit code
 //! ```
 //!
-//! The plan that is confirmed is the value that is executed; the cluster is the truth about what is installed;
-//! verification decides the exit code.
+//! The confirmed plan is the executed plan. The cluster is the only source of what is installed. The verification
+//! decides the exit code.
 
 pub mod check;
 pub mod cli;

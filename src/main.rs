@@ -1,4 +1,4 @@
-//! Parse, run, render the error, exit with its code; nothing else.
+//! Parses the command line, runs the command, renders its error and exits with its code.
 
 use std::process::ExitCode;
 
@@ -9,10 +9,10 @@ fn main() -> ExitCode {
     report::keep_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(refusal) => {
-            let code = commands::refuse(&refusal, std::env::args_os());
+        Err(error) => {
+            let code = commands::report_usage_error(&error, std::env::args_os());
             // A closed pipe is not an error.
-            let _ = refusal.print();
+            let _ = error.print();
             return ExitCode::from(code);
         }
     };

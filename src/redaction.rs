@@ -1,6 +1,5 @@
-//! The secrets of this run, which nothing that it writes may show. Owns the one list of them for the whole process:
-//! `commands` fills it before anything is shown, and every text is read through it where it leaves the process (stdout,
-//! stderr, JSON, log file, reports in files) or is quoted from a log.
+//! The secrets that no output of this run may show, one list per process. `commands` fills it before the first output;
+//! every text is filtered before it is written (stdout, stderr, JSON, log file, report files) or quoted from a log.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -13,16 +12,16 @@ use serde::de::DeserializeOwned;
 
 use crate::config::Secret;
 
-/// A shorter text would hide ordinary words.
+/// Redacting shorter texts would hide ordinary words.
 const SHORTEST: usize = 8;
-/// A shorter line of a text of several would hide ordinary lines of YAML.
+/// Redacting shorter lines of a multi-line secret would hide ordinary lines of YAML.
 const SHORTEST_LINE: usize = 12;
 const HIDDEN: &str = "***";
 
 static SECRETS: RwLock<Vec<Secret<String>>> = RwLock::new(Vec::new());
 
-/// From here on these texts are not shown: as a whole and line by line, as JSON and URLs quote them, and in base64,
-/// also in the middle of a longer text that is encoded.
+/// Registers secrets: redacted from now on as a whole, per line, JSON- and URL-quoted, and in base64, also inside of a
+/// longer encoded text.
 pub fn hide<'a>(secrets: impl IntoIterator<Item = &'a Secret<String>>) {
     let forms: BTreeSet<String> = secrets.into_iter().flat_map(|secret| forms(secret.expose())).collect();
     let mut known = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
@@ -33,14 +32,14 @@ pub fn hide<'a>(secrets: impl IntoIterator<Item = &'a Secret<String>>) {
     known.sort_by_key(|form| std::cmp::Reverse(form.expose().len()));
 }
 
-/// The text without the secrets.
+/// Redacts a text.
 pub fn redacted(text: &str) -> Cow<'_, str> {
     let known = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
     let shown = known.iter().filter(|form| text.contains(form.expose().as_str()));
     shown.fold(Cow::Borrowed(text), |shown, form| shown.replace(form.expose().as_str(), HIDDEN).into())
 }
 
-/// A JSON text without the secrets in its strings; its keys stay as they are.
+/// Redacts the strings of a JSON text, but not its keys.
 pub fn redacted_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     let mut rest = json;
@@ -65,7 +64,7 @@ pub fn without_secrets<T: Serialize + DeserializeOwned>(facts: T) -> T {
     if shown == json { facts } else { serde_json::from_str(&shown).unwrap_or(facts) }
 }
 
-/// The place of the quote that ends a string of JSON.
+/// Index of the quote that ends a JSON string.
 fn end_of_string(text: &str) -> usize {
     let mut is_escaped = false;
     for (at, character) in text.char_indices() {
@@ -78,7 +77,7 @@ fn end_of_string(text: &str) -> usize {
     text.len()
 }
 
-/// Every text in which a secret may be shown.
+/// Every form in which a secret may appear.
 pub fn forms(secret: &str) -> BTreeSet<String> {
     let lines = secret.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
     let whole = std::iter::once(secret.trim()).filter(|whole| whole.len() >= SHORTEST);
@@ -95,7 +94,7 @@ pub fn forms(secret: &str) -> BTreeSet<String> {
     forms
 }
 
-/// base64 of a text that a longer one contains at any place: the characters that depend on nothing beside it.
+/// base64 of a text at any offset of a longer one: the characters that do not depend on its neighbours.
 fn encoded(text: &str) -> impl Iterator<Item = String> {
     let shifts = [(0, 0), (1, 2), (2, 3)];
     let of_shift = move |(shift, first): (usize, usize)| {
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_hidden_in_every_form_and_place() {
+    fn a_secret_is_redacted_in_every_form() {
         hide([&Secret::new("redaction\"canary/one\n  redaction-line-two".to_owned()), &Secret::new("on".to_owned())]);
         let whole = "redaction\"canary/one\n  redaction-line-two";
         for text in [
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_of_json_are_hidden_and_keys_stay() {
+    fn json_strings_are_redacted_and_keys_are_kept() {
         hide([&Secret::new("json-canary-\"1".to_owned()), &Secret::new("json-key".to_owned())]);
         let json = "{\n  \"json-key\": [\"a\\\\\", \"x json-canary-\\\"1 y\"],\n  \"z\": 1\n}";
         assert_eq!(redacted_json(json), "{\n  \"json-key\": [\"a\\\\\", \"x *** y\"],\n  \"z\": 1\n}");

@@ -1,10 +1,10 @@
-//! Whether this run has written to the cluster. Owns the one record of that fact: it is kept where a write is sent, by
-//! the client of the API server and by every call of helm that changes the cluster, and is never derived from an error.
+//! The record of whether this run has written to the cluster. Updated by the API client and by every changing helm
+//! call, never derived from an error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The writes of a run that took effect, or may have. Cheap to clone; every clone counts into the same record.
+/// Counts the writes of a run that took effect or may have. Cheap to clone; every clone counts into the same record.
 ///
 /// Guarantee: while [`Writes::state`] is [`ClusterState::Unchanged`], the run has sent no write that the API server
 /// did not reject.
@@ -16,23 +16,22 @@ pub struct Writes(Arc<AtomicUsize>);
 pub enum ClusterState {
     /// It wrote nothing.
     Unchanged,
-    /// It wrote something, or sent a write that has no answer.
+    /// It wrote something, or sent a write without an answer.
     Changed,
 }
 
 impl Writes {
-    /// A write is about to be sent. It counts until it is known to be rejected, since a write without a response may
-    /// have taken effect.
+    /// Counts a write before it is sent: a write without a response may have taken effect.
     pub fn begin(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// A write that was counted took no effect.
-    pub fn refused(&self) {
+    /// Uncounts a write that the API server rejected.
+    pub fn rejected(&self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Whether anything was written so far.
+    /// The effect of the writes so far.
     pub fn state(&self) -> ClusterState {
         if self.0.load(Ordering::SeqCst) == 0 { ClusterState::Unchanged } else { ClusterState::Changed }
     }
@@ -43,12 +42,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_counts_from_its_start_until_it_is_refused() {
+    fn a_write_counts_unless_it_is_rejected() {
         let writes = Writes::default();
         assert_eq!(writes.state(), ClusterState::Unchanged);
         writes.clone().begin();
         assert_eq!(writes.state(), ClusterState::Changed);
-        writes.refused();
+        writes.rejected();
         assert_eq!(writes.state(), ClusterState::Unchanged);
     }
 }

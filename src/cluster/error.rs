@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cluster::request_timeout::{Fenced, NoAnswer};
-use crate::known_errors::{self, KnownError, REFUSALS};
+use crate::known_errors::{self, API_ERRORS, KnownError};
 
 /// A request to the cluster failed.
 #[derive(Debug, thiserror::Error)]
@@ -167,7 +167,7 @@ impl ClusterError {
             | ClusterError::Forbidden { message } => message,
             _ => return None,
         };
-        known_errors::find(REFUSALS, message).map(|row| (row, message.as_str()))
+        known_errors::find(API_ERRORS, message).map(|row| (row, message.as_str()))
     }
 
     /// Whether the API server was unreachable: a retry can succeed.
@@ -204,7 +204,7 @@ impl ClusterError {
                     .into()
             }
             ClusterError::Unauthorized => "log in again, or use another --context".into(),
-            ClusterError::Forbidden { message } => match known_errors::find(REFUSALS, message) {
+            ClusterError::Forbidden { message } => match known_errors::find(API_ERRORS, message) {
                 Some(row) => row.hint.into(),
                 None => "use a context with cluster-admin, or request the permission above".into(),
             },
@@ -222,7 +222,7 @@ impl ClusterError {
                 "see `tailwatch status`, and the pod's log".into()
             }
             ClusterError::Rejected { message, .. } => {
-                return known_errors::find(REFUSALS, message).map(|row| row.hint.into());
+                return known_errors::find(API_ERRORS, message).map(|row| row.hint.into());
             }
         })
     }

@@ -76,7 +76,7 @@ where
             writes.begin();
             Box::new(move |response| {
                 if is_rejection(response.status()) {
-                    writes.refused();
+                    writes.rejected();
                 }
             })
         } else {

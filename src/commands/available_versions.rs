@@ -16,7 +16,7 @@ use crate::stack::{Catalogue, ChartPlace};
 pub(super) type Versions = BTreeMap<ComponentName, Version>;
 
 /// The installed releases of the stack.
-pub(super) async fn standing(
+pub(super) async fn installed(
     (cluster, helm): (&Cluster, &Helm),
     catalogue: &Catalogue,
     draft: &Draft,
@@ -41,15 +41,15 @@ pub(super) async fn offers(
     helm: &Helm,
     catalogue: &Catalogue,
     draft: &Draft,
-    standing: Versions,
+    installed: Versions,
 ) -> Result<Vec<Offer>, Error> {
     let mirror = mirror(draft)?;
     let components: Vec<&ComponentName> =
-        catalogue.versions().map(|(name, _)| name).filter(|name| standing.contains_key(name)).collect();
+        catalogue.versions().map(|(name, _)| name).filter(|name| installed.contains_key(name)).collect();
     let mut places: BTreeMap<&ComponentName, Vec<ChartPlace>> = BTreeMap::new();
     for &component in &components {
-        let installed = &standing[component];
-        let left = |place: &ChartPlace| place.below.as_ref().is_some_and(|below| below <= installed);
+        let current = &installed[component];
+        let left = |place: &ChartPlace| place.below.as_ref().is_some_and(|below| below <= current);
         let all = catalogue.places(component, mirror.as_ref()).into_iter();
         places.insert(component, all.filter(|place| !left(place)).collect());
     }
@@ -73,7 +73,7 @@ pub(super) async fn offers(
         versions.sort_by(|one, other| other.cmp(one));
         Some(Offer {
             component: component.clone(),
-            installed: standing[component].clone(),
+            installed: installed[component].clone(),
             versions,
             path: catalogue.path(component)?.clone(),
             from_mirror: if mirror.is_some() { Mirror::ForAll } else { Mirror::None },
@@ -89,6 +89,6 @@ pub(super) fn namespace(draft: &Draft) -> String {
 /// The answer `charts.repository`.
 fn mirror(draft: &Draft) -> Result<Option<ChartRepository>, Error> {
     let Some((text, _)) = draft.text("charts.repository") else { return Ok(None) };
-    let wrong = |invalid| Error::Usage { message: format!("charts.repository {text}: {invalid}"), hint: None };
-    text.parse().map(Some).map_err(wrong)
+    let rejected = |invalid| Error::Usage { message: format!("charts.repository {text}: {invalid}"), hint: None };
+    text.parse().map(Some).map_err(rejected)
 }

@@ -15,28 +15,26 @@ use crate::process::{ClusterAccess, Environment};
 use crate::stack::Catalogue;
 use crate::write_record::Writes;
 
-/// How long the API server may answer nothing while a command reads: beyond the restart of one, and beyond what the
-/// checks of the stack wait for.
+/// How long a reading command waits for a silent API server: longer than its restart and than any check of the stack.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
-/// Which cluster the flags name, and which variables no child gets that is started on the way to it.
+/// The cluster that the flags select, and the variables that its child processes must not get.
 pub(super) fn target(global: &GlobalArgs, environment: &Environment) -> ClusterTarget {
     let (kubeconfig, context) = (global.kubeconfig.clone(), global.context.clone());
     ClusterTarget { kubeconfig, context, withheld: environment.withheld(), ..ClusterTarget::default() }
 }
 
-/// The answers file that `TAILWATCH_ANSWERS` names, for a command that takes none: what it has as secrets is kept back,
-/// too.
-fn answers_of_the_environment(global: &GlobalArgs) -> Draft {
+/// The answers file of `TAILWATCH_ANSWERS`, for commands without `--answers`: children do not get its secrets either.
+fn environment_answers(global: &GlobalArgs) -> Draft {
     let twin: SettingsArgs = cli::from_environment().unwrap_or_default();
-    // A pipe can be read only once, by the command that it answers.
+    // A pipe can be read only once, by a command that uses the answers.
     match twin.answers.as_ref().is_some_and(|path| path.is_file()) {
         true => config::load_beside_mistakes(&settings_sources(global, &twin)),
         false => Draft::default(),
     }
 }
 
-/// What a command works with.
+/// Connections of a command.
 pub(super) struct Target {
     pub(super) cluster: Cluster,
     pub(super) helm: Helm,
@@ -46,22 +44,22 @@ pub(super) struct Target {
 /// The target, and the answers for it.
 pub(super) struct Connected {
     pub(super) target: Target,
-    /// The answers with those that the cluster keeps; an error where these are needed and cannot be used.
+    /// The answers merged with the saved answers; an error if these are needed and invalid.
     pub(super) draft: Result<Draft, Error>,
-    /// The answers that the cluster keeps, by themselves.
+    /// The saved answers alone.
     pub(super) kept: Option<Draft>,
 }
 
-/// A reachable cluster and a usable helm on the very same one, which both record what they write.
+/// A reachable cluster, and a usable helm for the same cluster; both record their writes.
 ///
-/// No child gets a variable that the answers name as the source of a secret, and nothing shows such a secret. helm
-/// starts once the answers that the cluster keeps are known, too. An exec plugin of the kubeconfig starts before: these
-/// answers can be read with its credentials only, so that the variables that they alone name are in its environment.
+/// No child gets a variable that the answers use as the source of a secret, and no output shows such a secret. helm
+/// starts after the saved answers are read. An exec plugin of the kubeconfig starts before, since reading them needs
+/// its credentials: variables that only the saved answers use are in its environment.
 pub(super) async fn connect(global: &GlobalArgs, draft: &Draft, writes: &Writes) -> Result<Connected, Error> {
     connect_by(global, draft, writes, KubeconfigOnce::default()).await
 }
 
-/// The same by a kubeconfig that may have been read already.
+/// The same with a kubeconfig that may have been read already.
 pub(super) async fn connect_by(
     global: &GlobalArgs,
     draft: &Draft,
@@ -69,7 +67,7 @@ pub(super) async fn connect_by(
     once: KubeconfigOnce,
 ) -> Result<Connected, Error> {
     let driver = helm::driver()?;
-    let beside = answers_of_the_environment(global);
+    let beside = environment_answers(global);
     let environment = Environment::without(draft.secret_variables()).and_without(beside.secret_variables());
     [draft, &beside].into_iter().for_each(secrets::hide_answers);
     let target = ClusterTarget { writes: writes.clone(), once, ..target(global, &environment) };
@@ -104,8 +102,8 @@ fn catalogue(global: &GlobalArgs) -> Result<Catalogue, Error> {
     })
 }
 
-/// A result or error of the cluster counts only while it is still the cluster of the run's start. The future ends when
-/// the API server does not answer: helm would wait much longer.
+/// Rejects a result or error if the cluster's identity changed since the start. Ends the future when the API server
+/// does not answer: helm would wait much longer.
 pub(super) async fn of_one_cluster<T>(
     cluster: &Cluster,
     work: impl Future<Output = Result<T, Error>>,
@@ -120,14 +118,14 @@ pub(super) async fn of_one_cluster<T>(
     ended
 }
 
-/// What every helm of this run gets, written once.
+/// Writes the kubeconfig for every helm process of this run.
 fn access(cluster: &Cluster) -> Result<ClusterAccess, Error> {
     let failed = |source| Error::Local { what: "write the kubeconfig that helm gets".into(), source };
     let KubeconfigSnapshot { context, document } = cluster.kubeconfig();
     ClusterAccess::write(document.expose(), context, &run_folders()).map_err(failed)
 }
 
-/// Where a run may keep what only it needs: in memory first, where the system has such a place.
+/// Folders for temporary files of a run: first one in memory, if the system has one.
 fn run_folders() -> Vec<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(|folder| PathBuf::from(folder).join("tailwatch"));
     let state = engine::state_folder().map(|folder| folder.join("runs"));

@@ -44,7 +44,7 @@ pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8,
     };
     let (Findings { mut diagnoses, rules, objects }, releases) = connect::of_one_cluster(&cluster, read).await?;
     diagnoses.extend(releases.iter().filter_map(|(info, _)| of_release(info)));
-    let hindered = diagnoses.iter().filter(|found| found.severity != Severity::Notice).count();
+    let problems = diagnoses.iter().filter(|found| found.severity != Severity::Notice).count();
     match global.output {
         Output::Json => report::json_document(&DiagnoseDocument {
             version: 1,
@@ -60,7 +60,7 @@ pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8,
             report::write_stdout(&text);
         }
     }
-    if hindered > 0 { Err(Error::Hindered { findings: hindered }) } else { Ok(error::OK) }
+    if problems > 0 { Err(Error::ProblemsFound { findings: problems }) } else { Ok(error::OK) }
 }
 
 /// Every installed release, with its objects.
@@ -70,9 +70,9 @@ async fn releases(
 ) -> Result<Vec<(ReleaseInfo, TrackedRelease)>, Error> {
     let reading = |source| Error::from(PlanError::Helm { what: "cannot read the releases".into(), source });
     let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let standing = plan::installed_releases(cluster, helm, named).await?;
+    let installed = plan::installed_releases(cluster, helm, named).await?;
     let found = rows.iter().filter_map(|row| {
-        let info = standing.iter().find(|info| info.name == row.name && info.namespace == row.namespace)?;
+        let info = installed.iter().find(|info| info.name == row.name && info.namespace == row.namespace)?;
         Some((row, info.clone()))
     });
     let reads = found.map(|(row, info)| async move {
@@ -86,7 +86,7 @@ async fn releases(
 }
 
 fn of_release(info: &ReleaseInfo) -> Option<Diagnosis> {
-    let words = format!("revision {} is {}", info.revision, info.status.words());
-    let found = info.status.trouble()?.of_release(&info.name, &info.namespace, &words);
+    let evidence = format!("revision {} is {}", info.revision, info.status.words());
+    let found = info.status.trouble()?.of_release(&info.name, &info.namespace, &evidence);
     Some(Diagnosis { severity: Severity::Deadline, ..found })
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// `10m`, `1h30m`, `90s`
+/// The wave timeout, e.g. `10m`, `1h30m`, `90s`.
 pub(super) fn parse_timeout(text: &str) -> Result<Duration, Error> {
     duration("--timeout", text, Duration::from_secs(10))
 }
 
-/// Likewise, and `0s`.
+/// The lock timeout; may be `0s`.
 pub(super) fn parse_lock_timeout(text: &str) -> Result<Duration, Error> {
     duration("--lock-timeout", text, Duration::ZERO)
 }
@@ -17,7 +17,7 @@ pub(super) fn parse_lock_timeout(text: &str) -> Result<Duration, Error> {
 /// The longest duration of a flag.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A flag's duration of at least so much, and of at most 24 h.
+/// A flag's duration between `least` and 24 h.
 pub(super) fn duration(flag: &str, text: &str, least: Duration) -> Result<Duration, Error> {
     let parsed = text.parse().ok().and_then(|parsed: jiff::SignedDuration| Duration::try_from(parsed).ok());
     parsed.filter(|duration| (least..=LONGEST).contains(duration)).ok_or_else(|| Error::Usage {
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_are_read_as_people_write_them() {
+    fn timeouts_are_parsed_and_limited() {
         assert_eq!(parse_timeout("10m").unwrap(), Duration::from_secs(600));
         assert_eq!(parse_timeout("1h30m").unwrap(), Duration::from_secs(5400));
         assert_eq!(parse_timeout("24h").unwrap(), LONGEST);

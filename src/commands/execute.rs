@@ -12,7 +12,7 @@ use crate::cluster::{ClusterError, Lease, TrackedRelease};
 use crate::commands::connect::Target;
 use crate::commands::lock::Waiting;
 use crate::commands::plan_file::Reviewed;
-use crate::commands::signals::{Leaving, Signals};
+use crate::commands::signals::{Abort, Signals};
 use crate::commands::{connect, lock, run_finished};
 use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, HostLock, Journal, RunResult};
@@ -29,7 +29,7 @@ pub(super) struct ExecuteOptions<'a> {
     /// The subcommand, for events.
     pub(super) command: &'static str,
     pub(super) signals: &'a Signals,
-    /// Recorder of the report files.
+    /// Record for the report files.
     pub(super) record: &'a Record,
     pub(super) wave_timeout: Duration,
     /// How long to wait for a lock that another run holds.
@@ -60,7 +60,7 @@ pub(super) async fn execute(
     let mode = Mode::resolve(global);
     let reporter = tokio::spawn(report::drain(global.clone(), mode, stream, options.record.clone()));
     let started = Instant::now();
-    let cancel = options.signals.take_over(events.clone());
+    let cancel = options.signals.begin_run(events.clone());
     let journal = Arc::new(Journal::open(cluster.identity(), settings.namespace.as_str()));
     let machine = Arc::new(HostLock::open(cluster.identity(), settings.namespace.as_str()));
     let context = EngineContext {
@@ -77,9 +77,9 @@ pub(super) async fn execute(
     let locked = connect::of_one_cluster(cluster, locking).await;
     let lease = match locked {
         Ok(lease) => lease,
-        Err(error) => return Err(run_finished::left(reporter, error).await),
+        Err(error) => return Err(run_finished::discard_reporter(reporter, error).await),
     };
-    options.signals.leaving(Leaving::of(&context, lease.as_ref()));
+    options.signals.set_abort(Abort::of(&context, lease.as_ref()));
     let steps = with_usual_seconds(plan.steps(), &journal);
     journal.begin(&steps);
     events.send(Event::RunStarted {
@@ -90,7 +90,7 @@ pub(super) async fn execute(
         steps,
     });
     if mode == Mode::Json {
-        // They were shown with the plan.
+        // In the other modes they were shown with the plan.
         for message in plan.notices.iter().cloned() {
             events.send(Event::Notice { message, hint: None });
         }
@@ -100,8 +100,8 @@ pub(super) async fn execute(
     let checks = if result.failure.is_none() && !options.skip_verify {
         let installed = Installed { releases: plan.releases().cloned().collect(), manifests: plan.manifests() };
         let selection = if plan.has_changes() { Selection::default() } else { stack_checks::unchanged() };
-        let looked_at = StackContext::new(cluster.clone(), settings.clone(), installed, selection);
-        let checks = stack_checks::run(&looked_at, &events, &context.cancel);
+        let stack = StackContext::new(cluster.clone(), settings.clone(), installed, selection);
+        let checks = stack_checks::run(&stack, &events, &context.cancel);
         cluster.cancelled_on_switch(&context.cancel, checks).await
     } else {
         Some(Vec::new())
@@ -137,17 +137,17 @@ async fn lock(
     }
     let namespace = settings.namespace.as_str();
     let failed = |source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source });
-    let place = stack::namespace(settings);
-    let placing = async || context.cluster.apply(&place, &plan.adopted()).await.map_err(failed);
-    lock::while_unreachable(context, placing).await?;
-    let lease = lock::take(context, namespace, waiting).await?;
-    let keeping = async || {
+    let object = stack::namespace(settings);
+    let applying = async || context.cluster.apply(&object, &plan.adopted()).await.map_err(failed);
+    lock::while_unreachable(context, applying).await?;
+    let lease = lock::acquire(context, namespace, waiting).await?;
+    let saving = async || {
         unchanged_since(context, plan).await?;
         plan::check_preconditions(&context.cluster, plan).await?;
         lock::takeovers_unchanged(&context.cluster, plan).await?;
         save_answers(context, settings, plan).await.map_err(failed)
     };
-    match lock::while_unreachable(context, keeping).await {
+    match lock::while_unreachable(context, saving).await {
         Ok(_) => Ok(Some(lease)),
         Err(error) => {
             lease.release().await;
@@ -192,14 +192,14 @@ struct Diagnosed {
 }
 
 impl Diagnosed {
-    /// Reports the diagnosis of the installed stack; without an answer of the cluster nothing is reported.
+    /// Reports the diagnosis of the installed stack, if the cluster answers.
     async fn emit(&self, context: &EngineContext, events: &Events) {
         if context.cluster.unresponsive_since().is_some() {
             return;
         }
-        let look = timeout(DIAGNOSIS, context.cluster.diagnose(&self.releases));
+        let diagnosing = timeout(DIAGNOSIS, context.cluster.diagnose(&self.releases));
         let found = tokio::select! {
-            found = look => found,
+            found = diagnosing => found,
             () = context.cancel.cancelled() => return,
         };
         if let Ok(Ok(found)) = found {

@@ -1,4 +1,4 @@
-//! `tailwatch explain`: what the id of a check or a diagnosis, or an exit code, means and what to do. Needs no cluster.
+//! `tailwatch explain`: meaning and next step of a check, a diagnosis or an exit code. Needs no cluster.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::config::nearest;
 use crate::error::{self, Error};
 use crate::event::{Explanation, Severity, Topic};
 use crate::exit_code;
-use crate::known_errors::REFUSALS;
+use crate::known_errors::API_ERRORS;
 use crate::report::{self, style::Style};
 
 #[derive(Serialize)]
@@ -35,15 +35,15 @@ pub(super) fn explain(global: &GlobalArgs, id: &str) -> Result<u8, Error> {
 
 fn meanings_of(id: &str) -> Result<Vec<Explanation>, Error> {
     let all = all();
-    let asked = id.trim().to_ascii_lowercase();
-    let found: Vec<Explanation> = all.iter().filter(|one| one.id == asked).cloned().collect();
+    let wanted_id = id.trim().to_ascii_lowercase();
+    let found: Vec<Explanation> = all.iter().filter(|one| one.id == wanted_id).cloned().collect();
     if !found.is_empty() {
         return Ok(found);
     }
-    let near = nearest(&asked, all.iter().map(|one| one.id.as_str()));
+    let near = nearest(&wanted_id, all.iter().map(|one| one.id.as_str()));
     let hint = match near {
         Some(near) => format!("did you mean {near}?"),
-        None => "write the id of a check or a diagnosis as a report shows it, or an exit code such as 4".into(),
+        None => "use the id of a check or a diagnosis from a report, or an exit code such as 4".into(),
     };
     Err(Error::Usage { message: format!("there is no check, diagnosis or exit code {id:?}"), hint: Some(hint) })
 }
@@ -61,9 +61,9 @@ fn all() -> Vec<Explanation> {
         meanings.into_iter().map(move |(severity, cause, next)| Explanation {
             id: id.to_owned(),
             topic: Topic::Diagnosis,
-            meaning: cause.to_owned(),
+            meaning: with_placeholders(cause),
             facts: vec![consequence(severity).to_owned()],
-            next: next.to_owned(),
+            next: with_placeholders(next),
         })
     });
     let codes = exit_code::ALL.iter().map(|row| Explanation {
@@ -81,9 +81,10 @@ type Meaning = (Severity, &'static str, &'static str);
 
 /// The meanings of each rule's id, each once.
 fn diagnoses() -> BTreeMap<&'static str, Vec<Meaning>> {
-    let refusals = REFUSALS.iter().chain(crate::helm::rows()).map(|row| (row.id, Severity::Fatal, row.cause, row.hint));
+    let known_errors =
+        API_ERRORS.iter().chain(crate::helm::rows()).map(|row| (row.id, Severity::Fatal, row.cause, row.hint));
     let mut by_id: BTreeMap<&str, Vec<Meaning>> = BTreeMap::new();
-    for (id, severity, cause, hint) in rule_texts().chain(refusals) {
+    for (id, severity, cause, hint) in rule_texts().chain(known_errors) {
         let meanings = by_id.entry(id).or_default();
         if !meanings.contains(&(severity, cause, hint)) {
             meanings.push((severity, cause, hint));
@@ -92,11 +93,30 @@ fn diagnoses() -> BTreeMap<&'static str, Vec<Meaning>> {
     by_id
 }
 
+/// Fields of the rule texts, and the placeholders that are shown without a finding.
+const PLACEHOLDERS: [(&str, &str); 11] = [
+    ("{component}", "<component>"),
+    ("{namespace}", "<namespace>"),
+    ("{kind}", "<kind>"),
+    ("{name}", "<name>"),
+    ("{workload}", "<workload>"),
+    ("{container}", "<container>"),
+    ("{image}", "<image>"),
+    ("{restarts}", "<number>"),
+    ("{code}", "<code>"),
+    ("{class}", "<StorageClass>"),
+    ("{said}", "<message>"),
+];
+
+fn with_placeholders(text: &str) -> String {
+    PLACEHOLDERS.iter().fold(text.to_owned(), |text, (field, placeholder)| text.replace(field, placeholder))
+}
+
 fn consequence(severity: Severity) -> &'static str {
     match severity {
-        Severity::Fatal => "A step that meets it fails, once it has lasted.",
-        Severity::Deadline => "It may recover: the step fails only when the timeout of its wave is over.",
-        Severity::Notice => "No step fails by it.",
+        Severity::Fatal => "The step fails if the cause persists.",
+        Severity::Deadline => "It may recover: the step fails at the timeout of its wave.",
+        Severity::Notice => "No step fails because of it.",
     }
 }
 
@@ -108,10 +128,10 @@ mod tests {
 
     use super::*;
 
-    const HEAD: &str = "# What tailwatch names, and what to do\n\n\
-        Every cause that `install` and `diagnose` name, by the id they give it. A *fatal* one ends the step that \
-        meets it, once it has lasted; one that *may recover* ends it when the wave's time is over; a *notice* \
-        ends nothing. Names in braces stand for what was found. `tailwatch explain ID` prints the same.\n";
+    const HEAD: &str = "# Diagnoses\n\n\
+        Every cause that `install` and `diagnose` report, by id. A *fatal* cause fails the step if it persists; one \
+        that *may recover* fails the step at the timeout of its wave; a *notice* fails no step. `<name>` and the like \
+        are placeholders. `tailwatch explain ID` prints the same.\n";
 
     fn severity_label(severity: Severity) -> &'static str {
         match severity {
@@ -126,20 +146,37 @@ mod tests {
         for (id, meanings) in diagnoses() {
             let _ = write!(text, "\n## {id}\n");
             for (severity, cause, hint) in meanings {
+                let (cause, hint) = (markdown(cause), markdown(hint));
                 let _ = write!(text, "\n*{}*: {cause}.\n\nNext: {hint}.\n", severity_label(severity));
             }
         }
         text
     }
 
-    /// `TAILWATCH_WRITE_DOCS=1 cargo test` writes the page again.
+    /// Words with a placeholder become code: Markdown drops unknown tags.
+    fn markdown(text: &str) -> String {
+        let coded = |word: &str| {
+            let inner = word.trim_matches(['(', ')', ',', ';', ':']);
+            if inner.contains('<') { word.replace(inner, &format!("`{inner}`")) } else { word.to_owned() }
+        };
+        let parts = text.split('`').enumerate().map(|(at, part)| {
+            let part = with_placeholders(part);
+            if at % 2 == 1 { part } else { part.split(' ').map(coded).collect::<Vec<_>>().join(" ") }
+        });
+        parts.collect::<Vec<_>>().join("`")
+    }
+
+    /// `TAILWATCH_WRITE_DOCS=1 cargo test` regenerates the page.
     #[test]
     fn the_documentation_has_every_rule() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/diagnosis.md");
         if std::env::var_os("TAILWATCH_WRITE_DOCS").is_some() {
             std::fs::write(&path, page()).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(path).unwrap(), page());
+        let page = page();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), page);
+        let is_field = |rest: &str| rest.starts_with(|letter: char| letter.is_ascii_lowercase());
+        assert!(!page.split('{').skip(1).any(is_field), "a field without a placeholder");
     }
 
     #[test]
@@ -161,17 +198,14 @@ mod tests {
     }
 
     #[test]
-    fn exit_codes_are_explained_and_a_near_miss_is_named() {
+    fn exit_codes_are_explained_and_a_typo_has_a_suggestion() {
         for row in &exit_code::ALL {
             let meanings = meanings_of(&row.code.to_string()).unwrap();
             assert_eq!((meanings[0].topic, meanings[0].meaning.as_str()), (Topic::ExitCode, row.meaning));
         }
-        let wrong = meanings_of("image-not-fund").unwrap_err();
-        assert_eq!(
-            (wrong.exit_code(), wrong.hint().unwrap().as_str()),
-            (error::USAGE, "did you mean image-not-found?")
-        );
-        assert!(meanings_of("Image-Not-Found").is_ok(), "whatever its case");
+        let typo = meanings_of("image-not-fund").unwrap_err();
+        assert_eq!((typo.exit_code(), typo.hint().unwrap().as_str()), (error::USAGE, "did you mean image-not-found?"));
+        assert!(meanings_of("Image-Not-Found").is_ok(), "ids are case-insensitive");
         assert!(!meanings_of("qqqqqq").unwrap_err().hint().unwrap().contains("did you mean"));
     }
 }

@@ -9,7 +9,7 @@ use crate::cluster::{self, Cluster, KubeconfigOnce};
 use crate::commands::connect::{self, Connected, Target, cluster_name};
 use crate::commands::durations::{parse_lock_timeout, parse_timeout};
 use crate::commands::execute::{ExecuteOptions, execute};
-use crate::commands::interactive::Audience;
+use crate::commands::interactive::Interaction;
 use crate::commands::plan_file::{self, Reviewed};
 use crate::commands::planner::{self, Consent, PLANS, Proposal, Provider};
 use crate::commands::signals::Signals;
@@ -25,7 +25,7 @@ use crate::wizard::{self, Detected, Scope};
 
 /// The guided installation; without a terminal it never prompts.
 pub(super) async fn guided(global: &GlobalArgs, signals: &Signals, record: &Record) -> Result<u8, Error> {
-    if Audience::of(global) == Audience::Nobody {
+    if Interaction::of(global) == Interaction::None {
         let why = if global.quiet { "is interactive and does not support --quiet" } else { "needs a terminal" };
         return Err(Error::Usage {
             message: format!("the guided installation {why}"),
@@ -44,42 +44,42 @@ pub(super) async fn guided(global: &GlobalArgs, signals: &Signals, record: &Reco
         global.context =
             tokio::task::block_in_place(|| wizard::choose_context(&mut prompt, &contexts, current.as_deref()))?;
     }
-    let arguments: InstallArgs = twins()?;
-    let draft = saved_answers::judged(&global, &arguments.settings)?;
+    let arguments: InstallArgs = environment_flags()?;
+    let draft = saved_answers::load(&global, &arguments.settings)?;
     let run = Run { scope: Scope::Everything, signals, record, kubeconfig: target.once, reviewed: None };
     proceed(&global, &arguments, draft, run).await
 }
 
-/// Environment variables of flags that the guided mode does not have.
-fn twins<T: clap::Args>() -> Result<T, Error> {
+/// Values of the environment variables of flags that the guided mode does not have.
+fn environment_flags<T: clap::Args>() -> Result<T, Error> {
     cli::from_environment().map_err(|error| Error::Usage { message: error.to_string().trim().to_owned(), hint: None })
 }
 
-/// The same from answers; asks only what is missing, and only a person.
+/// The same from answers; prompts only for missing answers, and only on a terminal.
 pub(super) async fn install(
     global: &GlobalArgs,
     (arguments, plan): (&InstallArgs, Option<&Path>),
     signals: &Signals,
     record: &Record,
 ) -> Result<u8, Error> {
-    let draft = saved_answers::judged(global, &arguments.settings)?;
+    let draft = saved_answers::load(global, &arguments.settings)?;
     let reviewed = plan.map(plan_file::Reviewed::read).transpose()?;
-    // Who reviewed the plan has confirmed it.
+    // A reviewed plan is a confirmed plan.
     let arguments = &InstallArgs { yes: arguments.yes || reviewed.is_some(), ..arguments.clone() };
-    somebody_confirms(global, arguments)?;
+    require_confirmation(global, arguments)?;
     let (kubeconfig, reviewed) = (KubeconfigOnce::default(), reviewed.as_ref());
     proceed(global, arguments, draft, Run { scope: Scope::OnlyMissing, signals, record, kubeconfig, reviewed }).await
 }
 
-/// A person, or `--yes`.
-pub(super) fn somebody_confirms(global: &GlobalArgs, arguments: &InstallArgs) -> Result<(), Error> {
-    if Audience::of(global) == Audience::Nobody && arguments.ask_secrets {
+/// An error without `--yes` and without a terminal for the prompt.
+pub(super) fn require_confirmation(global: &GlobalArgs, arguments: &InstallArgs) -> Result<(), Error> {
+    if Interaction::of(global) == Interaction::None && arguments.ask_secrets {
         let hint = "omit --ask-secrets and set AUTH0_CLIENT_SECRET, or a file as source of the secret";
-        return Err(Audience::refused(global, "cannot ask for a secret", hint));
+        return Err(Interaction::usage_error(global, "cannot ask for a secret", hint));
     }
-    if Audience::of(global) == Audience::Nobody && !arguments.yes {
+    if Interaction::of(global) == Interaction::None && !arguments.yes {
         let hint = "add --yes, or review the plan first with `tailwatch plan`";
-        return Err(Audience::refused(global, "cannot ask for confirmation of the plan", hint));
+        return Err(Interaction::usage_error(global, "cannot ask for confirmation of the plan", hint));
     }
     Ok(())
 }
@@ -96,14 +96,14 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     let options = options("install", arguments, (run.signals, run.record))?;
     let options = ExecuteOptions { reviewed: run.reviewed, ..options };
     // Invalid variables are reported before anything is changed.
-    let login: LoginArgs = twins()?;
+    let login: LoginArgs = environment_flags()?;
     report::notices(draft.notices(), global);
     let reported = draft.notices().len();
     let Connected { target, draft, .. } =
         connect::connect_by(global, &draft, run.signals.writes(), run.kubeconfig).await?;
     let (mut draft, Target { cluster, helm, .. }) = (draft?, &target);
     report::notices(&draft.notices()[reported..], global);
-    if Audience::of(global) == Audience::Person {
+    if Interaction::of(global) == Interaction::Prompts {
         ask((cluster, helm.environment()), &mut draft, run.scope, Secrets::of(arguments)).await?;
     }
     saved_answers::confirm(global, arguments, &draft)?;
@@ -111,8 +111,8 @@ async fn proceed(global: &GlobalArgs, arguments: &InstallArgs, draft: Draft, run
     let code = carry_out(global, &target, &settings, options).await?;
     if run.scope == Scope::Everything && !options.skip_verify && !options.yes {
         let (record, environment) = (run.record, helm.environment());
-        let walk = sign_in::Walk { global, cluster, settings: &settings, record, environment };
-        return error::verdict(&walk.offer(login, run.signals).await);
+        let login_run = sign_in::LoginRun { global, cluster, settings: &settings, record, environment };
+        return error::verdict(&login_run.offer(login, run.signals).await);
     }
     Ok(code)
 }
@@ -152,8 +152,8 @@ pub(super) async fn carry_out(
         Ok((prerequisites::run(cluster, helm, settings, &facts).await?, facts))
     };
     let (checks, mut facts) = connect::of_one_cluster(cluster, checking).await?;
-    refuse_failed(&checks, &style, options.record)?;
-    let confirmed = if options.yes { Audience::Nobody } else { Audience::of(global) };
+    require_passed(&checks, &style, options.record)?;
+    let confirmed = if options.yes { Interaction::None } else { Interaction::of(global) };
     for _ in 1..PLANS {
         match plan_and_execute(global, target, (settings, &facts), confirmed, options).await {
             // The helm process of a killed run may have ended in the meantime.
@@ -173,7 +173,7 @@ async fn plan_and_execute(
     global: &GlobalArgs,
     target: &Target,
     (settings, facts): (&Settings, &ClusterFacts),
-    asked: Audience,
+    interaction: Interaction,
     options: ExecuteOptions<'_>,
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
@@ -183,9 +183,9 @@ async fn plan_and_execute(
     let proposing = planner::propose(target, settings, facts, consent);
     let Proposal { plan, checks } = connect::of_one_cluster(&target.cluster, proposing).await?;
     report_files::note_planned(options.record, &plan);
-    planner::refuse_unmanaged(&plan, options.ownership)?;
+    planner::check_unmanaged(&plan, options.ownership)?;
     if plan.has_changes() {
-        refuse_failed(&checks, &style, options.record)?;
+        require_passed(&checks, &style, options.record)?;
     }
     if let Some(reviewed) = options.reviewed {
         reviewed.confirm(&plan_file::reviewed(&target.cluster, settings, &plan, options.ownership))?;
@@ -196,11 +196,11 @@ async fn plan_and_execute(
             report::notice(notice, &style);
         }
     }
-    if asked == Audience::Nobody && !options.allow_unverified && !plan.untried.is_empty() {
+    if interaction == Interaction::None && !options.allow_unverified && !plan.untried.is_empty() {
         let versions = plan.untried.iter().map(ToString::to_string).collect();
         return Err(PlanError::Unverified { versions }.into());
     }
-    if asked == Audience::Person && plan.has_changes() {
+    if interaction == Interaction::Prompts && plan.has_changes() {
         let mut prompt = wizard::Terminal;
         let question = question(&target.cluster, &plan);
         if !tokio::task::block_in_place(|| wizard::confirm(&mut prompt, &question))? {
@@ -211,7 +211,7 @@ async fn plan_and_execute(
 }
 
 /// Reports errors of later steps before the first change.
-fn refuse_failed(checks: &[CheckResult], style: &Style, record: &Record) -> Result<(), Error> {
+fn require_passed(checks: &[CheckResult], style: &Style, record: &Record) -> Result<(), Error> {
     record.checks(checks);
     let failed: Vec<_> = checks.iter().filter(|check| check.verdict == Verdict::Fail).cloned().collect();
     if failed.is_empty() {
@@ -221,10 +221,11 @@ fn refuse_failed(checks: &[CheckResult], style: &Style, record: &Record) -> Resu
     Err(Error::Preflight { failed: failed.len(), total: checks.len() })
 }
 
-/// The question names untried versions, and workloads with pods that a takeover replaces.
+/// The question lists untried versions, and workloads with pods that a takeover replaces.
 fn question(cluster: &Cluster, plan: &Plan) -> String {
-    let named: Vec<String> = plan.untried.iter().map(|step| format!("{} {}", step.component, step.version)).collect();
-    let risk = if named.is_empty() { String::new() } else { format!(", with {} untried", named.join(" and ")) };
+    let versions: Vec<String> =
+        plan.untried.iter().map(|step| format!("{} {}", step.component, step.version)).collect();
+    let risk = if versions.is_empty() { String::new() } else { format!(", with {} untried", versions.join(" and ")) };
     let replaced = plan.replaced_workloads();
     let replaced =
         if replaced.is_empty() { String::new() } else { format!(", replacing the pods of {}", replaced.join(", ")) };

@@ -1,4 +1,4 @@
-//! Whether a command can ask a question.
+//! Whether a command can prompt.
 
 use std::io::IsTerminal;
 
@@ -6,54 +6,53 @@ use crate::cli::{GlobalArgs, Output};
 use crate::error::Error;
 use crate::report;
 
-/// Whether questions can be asked.
+/// Whether a command prompts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Audience {
-    /// A person at a terminal sees the plan and answers.
-    Person,
-    /// No question is asked.
-    Nobody,
+pub(super) enum Interaction {
+    /// The user sees the plan on a terminal and answers.
+    Prompts,
+    /// No prompts.
+    None,
 }
 
-impl Audience {
-    /// Both the terminal and a plan on it are needed: with `--quiet` or `--output json` there is nothing to agree to.
-    pub(super) fn of(global: &GlobalArgs) -> Audience {
-        if obstacle(global, Terminals::now()).is_none() { Audience::Person } else { Audience::Nobody }
+impl Interaction {
+    /// A prompt needs a terminal that shows the plan: not with `--quiet` or `--output json`.
+    pub(super) fn of(global: &GlobalArgs) -> Interaction {
+        if obstacle(global, TerminalState::now()).is_none() { Interaction::Prompts } else { Interaction::None }
     }
 
-    /// The wrong command line of a command that needs an answer; `what` is a fragment such as "nobody can confirm
-    /// the plan".
-    pub(super) fn refused(global: &GlobalArgs, what: &str, hint: &str) -> Error {
-        let obstacle = obstacle(global, Terminals::now()).unwrap_or("without a terminal");
+    /// The error of a command that needs a prompt; `what` is a fragment such as "cannot ask for a secret".
+    pub(super) fn usage_error(global: &GlobalArgs, what: &str, hint: &str) -> Error {
+        let obstacle = obstacle(global, TerminalState::now()).unwrap_or("without a terminal");
         Error::Usage { message: format!("{what} {obstacle}"), hint: Some(hint.to_owned()) }
     }
 }
 
-/// Whether a question can be shown and its answer be read.
+/// State of the terminal.
 #[derive(Clone, Copy)]
-enum Terminals {
+enum TerminalState {
     Present,
     Missing,
-    /// There is one, and a background job would be stopped by reading it.
-    OfOthers,
+    /// Present, but reading it would stop this background job.
+    Background,
 }
 
-impl Terminals {
-    fn now() -> Terminals {
+impl TerminalState {
+    fn now() -> TerminalState {
         let present = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         match present {
-            true if report::is_in_foreground() => Terminals::Present,
-            true => Terminals::OfOthers,
-            false => Terminals::Missing,
+            true if report::is_in_foreground() => TerminalState::Present,
+            true => TerminalState::Background,
+            false => TerminalState::Missing,
         }
     }
 }
 
-/// Why no question can be asked.
-fn obstacle(global: &GlobalArgs, terminals: Terminals) -> Option<&'static str> {
-    match (terminals, global.output) {
-        (Terminals::Missing, _) => Some("without a terminal"),
-        (Terminals::OfOthers, _) => Some("in the background of a terminal"),
+/// Why a prompt is not possible.
+fn obstacle(global: &GlobalArgs, terminal: TerminalState) -> Option<&'static str> {
+    match (terminal, global.output) {
+        (TerminalState::Missing, _) => Some("without a terminal"),
+        (TerminalState::Background, _) => Some("in the background of a terminal"),
         (_, Output::Json) => Some("with --output json"),
         (_, Output::Human) if global.quiet => Some("with --quiet, which does not show it"),
         (_, Output::Human) => None,
@@ -68,15 +67,15 @@ mod tests {
     use crate::cli::Cli;
 
     #[test]
-    fn a_question_needs_a_terminal_that_shows_what_it_is_about() {
-        for (line, terminals, expected) in [
-            (&["tailwatch"][..], Terminals::Present, None),
-            (&["tailwatch"], Terminals::Missing, Some("without a terminal")),
-            (&["tailwatch"], Terminals::OfOthers, Some("in the background of a terminal")),
-            (&["tailwatch", "-q"], Terminals::Present, Some("with --quiet, which does not show it")),
-            (&["tailwatch", "--output", "json"], Terminals::Present, Some("with --output json")),
+    fn a_prompt_needs_a_terminal_that_shows_the_plan() {
+        for (line, terminal, expected) in [
+            (&["tailwatch"][..], TerminalState::Present, None),
+            (&["tailwatch"], TerminalState::Missing, Some("without a terminal")),
+            (&["tailwatch"], TerminalState::Background, Some("in the background of a terminal")),
+            (&["tailwatch", "-q"], TerminalState::Present, Some("with --quiet, which does not show it")),
+            (&["tailwatch", "--output", "json"], TerminalState::Present, Some("with --output json")),
         ] {
-            assert_eq!(obstacle(&Cli::parse_from(line).global, terminals), expected, "{line:?}");
+            assert_eq!(obstacle(&Cli::parse_from(line).global, terminal), expected, "{line:?}");
         }
     }
 }

@@ -37,8 +37,8 @@ where
     work.retry(engine::pauses(context.wave_timeout)).when(Error::is_unreachable).await
 }
 
-/// Acquires the lock of an existing namespace; retries while another run holds it, up to the timeout.
-pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Waiting<'_>) -> Result<Lease, Error> {
+/// Acquires the lock in an existing namespace; retries while another run holds it, up to the timeout.
+pub(super) async fn acquire(context: &EngineContext, namespace: &str, waiting: Waiting<'_>) -> Result<Lease, Error> {
     // In containers every run may be 1@ci, so the identity has a random part.
     let holder = format!("{}@{}/{:08x}", std::process::id(), host_name(), rand::random::<u32>());
     let host = context.machine.as_ref();
@@ -46,12 +46,12 @@ pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Wait
     let request = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, wait_limit, host };
     let until = Instant::now() + waiting.timeout;
     let mut reported = false;
-    let acquire = async || {
-        let taken = context.cluster.acquire_lease(request, &context.cancel).await;
-        taken.map_err(|source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source }))
+    let try_once = async || {
+        let acquired = context.cluster.acquire_lease(request, &context.cancel).await;
+        acquired.map_err(|source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source }))
     };
     loop {
-        match while_unreachable(context, acquire).await {
+        match while_unreachable(context, try_once).await {
             Err(error) if error.exit_code() == error::LOCKED && Instant::now() < until => {
                 if !reported {
                     let seconds = waiting.timeout.as_secs();
@@ -61,7 +61,7 @@ pub(super) async fn take(context: &EngineContext, namespace: &str, waiting: Wait
                 }
                 tokio::time::sleep(AGAIN).await;
             }
-            taken => return taken,
+            ended => return ended,
         }
     }
 }

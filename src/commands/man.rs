@@ -1,4 +1,4 @@
-//! `tailwatch man`: one page with every command, since no other page is installed.
+//! `tailwatch man`: one page with every command.
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
@@ -26,7 +26,7 @@ pub(super) fn page() -> std::io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Every command below this one, with the flags that only it has.
+/// Every subcommand with its own flags.
 fn commands(parent: &Command, path: &str, roff: &mut Roff) {
     for command in parent.get_subcommands().filter(|command| command.get_name() != "help") {
         let path = format!("{path} {}", command.get_name());

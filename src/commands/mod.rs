@@ -40,7 +40,7 @@ use crate::error::{self, CommandError, Error};
 use crate::report::{self, Files, Record, style::Style};
 use crate::write_record::Writes;
 
-/// Runs the command, sends the last event where its run did not, and writes its reports; the code is the exit code.
+/// Runs the command, sends the last event unless the run did, and writes the reports; returns the exit code.
 pub fn run(cli: Cli) -> Result<u8, CommandError> {
     let started = Instant::now();
     let Cli { global, command } = cli;
@@ -55,18 +55,18 @@ pub fn run(cli: Cli) -> Result<u8, CommandError> {
 }
 
 /// Renders a command line error of clap and the final events of its command; returns the exit code.
-pub fn refuse(refusal: &clap::Error, arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    if let Some(command) = cli::streaming_command(arguments).filter(|_| refusal.exit_code() != 0) {
-        run_finished::refused(command, refusal);
+pub fn report_usage_error(error: &clap::Error, arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    if let Some(command) = cli::streaming_command(arguments).filter(|_| error.exit_code() != 0) {
+        run_finished::usage_error(command, error);
     }
-    u8::try_from(refusal.exit_code()).unwrap_or(error::USAGE)
+    u8::try_from(error.exit_code()).unwrap_or(error::USAGE)
 }
 
 fn with_reports(global: &GlobalArgs, command: Option<Command>, run: Run<'_>) -> Result<u8, CommandError> {
     let failed = |error| CommandError::new(error, run.writes.state());
     report::judge_log(global).map_err(failed)?;
     if report_files::writer(command.as_ref()).is_none() {
-        report_files::refuse_flags(global).map_err(failed)?;
+        report_files::reject_flags(global).map_err(failed)?;
         return dispatch(global.clone(), command, run).map_err(failed);
     }
     let files = Files::open(global).map_err(failed)?;
@@ -128,8 +128,8 @@ fn dispatch(global: GlobalArgs, command: Option<Command>, run: Run<'_>) -> Resul
             plan::plan(&global, &settings, options, signals.writes()).await
         }),
         Some(Command::Preflight { settings, adopt }) => drive(writes, |signals| async move {
-            let noted = (record, signals.writes());
-            preflight::preflight(&global, &settings, planner::ownership(adopt), noted).await
+            let records = (record, signals.writes());
+            preflight::preflight(&global, &settings, planner::ownership(adopt), records).await
         }),
         Some(Command::Verify(arguments)) => {
             drive(
@@ -162,12 +162,12 @@ fn print_bytes(bytes: &[u8]) -> Result<u8, Error> {
     Ok(error::OK)
 }
 
-/// Runs a command's future; a signal before anything was changed ends it, and so does a panic, which releases the lock.
+/// Runs a command's future. A signal before the first change ends it; a panic ends it and releases the lock.
 fn drive<F: Future<Output = Result<u8, Error>>>(
     (writes, abandoned): (&Writes, Abandoned),
     command: impl FnOnce(Signals) -> F,
 ) -> Result<u8, Error> {
-    signals::go_on_in_the_background();
+    signals::continue_in_background();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -179,22 +179,22 @@ fn drive<F: Future<Output = Result<u8, Error>>>(
         let terminal = Arc::clone(&terminal);
         Arc::new(move |error| {
             terminal.restore();
-            leave(abandoned.0(error))
+            exit_process(abandoned.0(error))
         })
     };
     let run = || runtime.block_on(signals::interruptible(&signals, abandon, command(signals.clone())));
     let ended = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        runtime.block_on(signals.leave());
+        runtime.block_on(signals.abort());
         Err(Error::Bug { message: report::last_panic() })
     });
-    // A blocking prompt or a resolver thread must not hold the exit back.
+    // A blocking prompt or a resolver thread must not delay the exit.
     runtime.shutdown_background();
     terminal.restore();
     ended
 }
 
-#[expect(clippy::exit, reason = "the command blocks its thread, so that no one else can end the program")]
-fn leave(code: u8) {
+#[expect(clippy::exit, reason = "the command blocks its thread and cannot return")]
+fn exit_process(code: u8) {
     std::process::exit(code.into());
 }
 
@@ -202,9 +202,9 @@ fn leave(code: u8) {
 mod tests {
     use super::*;
 
-    /// A variable of a flag must not be reported as unknown.
+    /// The variable of a flag must not be reported as unknown.
     #[test]
-    fn every_flags_variable_is_known() {
+    fn the_variable_of_every_flag_is_known() {
         let root = Cli::command();
         let mut commands: Vec<&clap::Command> = vec![&root];
         while let Some(command) = commands.pop() {

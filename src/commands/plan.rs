@@ -23,7 +23,7 @@ pub(super) struct PlanOptions<'a> {
     pub(super) diff: bool,
     pub(super) exit_code: bool,
     pub(super) ownership: Ownership,
-    /// Where the plan is written for `install --plan`.
+    /// File to write for `install --plan`.
     pub(super) out: Option<&'a Path>,
 }
 
@@ -40,13 +40,13 @@ struct PlanDocument {
     diff: Option<Vec<StepDiff>>,
 }
 
-/// Which cluster the plan is for.
+/// The cluster of the plan.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PlannedCluster {
     context: Option<String>,
     server: String,
-    /// UID of the namespace kube-system; null where it may not be read.
+    /// UID of the namespace kube-system; null without permission to read it.
     uid: Option<String>,
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn plan(
     options: PlanOptions<'_>,
     writes: &Writes,
 ) -> Result<u8, Error> {
-    let draft = saved_answers::judged(global, arguments)?;
+    let draft = saved_answers::load(global, arguments)?;
     let Connected { target, draft, kept } = connect::connect(global, &draft, writes).await?;
     let cluster = &target.cluster;
     let read = async {
@@ -89,7 +89,7 @@ pub(super) async fn plan(
     let (plan, mut notices) = (proposal.plan, answers.notices);
     notices.extend(plan.notices.iter().cloned());
     if let Some(path) = options.out {
-        planner::refuse_unmanaged(&plan, options.ownership)?;
+        planner::check_unmanaged(&plan, options.ownership)?;
         plan_file::write(path, &plan_file::reviewed(cluster, &answers.settings, &plan, options.ownership))?;
     }
     let diff = options.diff.then(|| diffs(&plan, &places));

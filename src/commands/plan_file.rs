@@ -32,7 +32,7 @@ pub(super) fn write(path: &Path, plan: &ReviewedPlan) -> Result<(), Error> {
     })
 }
 
-/// A plan that was reviewed, with its file.
+/// A reviewed plan and its file.
 pub(super) struct Reviewed {
     path: PathBuf,
     plan: ReviewedPlan,
@@ -56,15 +56,15 @@ fn read(path: &Path) -> Result<ReviewedPlan, Error> {
     struct Version {
         version: u64,
     }
-    let refused = |found: String| Error::Usage {
+    let rejected = |found: String| Error::Usage {
         message: format!("--plan {}: {found}", path.display()),
         hint: Some("write the plan again with `tailwatch plan --out FILE`, and review it".into()),
     };
-    let text = input_file::read_text(path, LARGEST).map_err(|error| refused(error.to_string()))?;
-    let not_a_plan = |error: serde_json::Error| refused(format!("not a plan of `tailwatch plan --out`: {error}"));
+    let text = input_file::read_text(path, LARGEST).map_err(|error| rejected(error.to_string()))?;
+    let not_a_plan = |error: serde_json::Error| rejected(format!("not a plan of `tailwatch plan --out`: {error}"));
     let Version { version } = serde_json::from_str(&text).map_err(not_a_plan)?;
     if version != u64::from(FORMAT) {
-        return Err(refused(format!("the plan has format {version}, this tailwatch reads format {FORMAT}")));
+        return Err(rejected(format!("the plan has format {version}, this tailwatch reads format {FORMAT}")));
     }
     serde_json::from_str(&text).map_err(not_a_plan)
 }
@@ -74,10 +74,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_no_plan_is_refused_with_what_was_found() {
+    fn a_file_that_is_not_a_plan_is_rejected_with_the_reason() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plan.json");
-        for (text, named) in [
+        for (text, reason) in [
             ("", "line 1"),
             ("{}", "version"),
             ("{\"version\": 2}", "format 2"),
@@ -87,13 +87,13 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             let error = read(&path).unwrap_err();
             assert_eq!(error.exit_code(), crate::error::USAGE);
-            assert!(error.to_string().contains(named), "{text}: {error}");
+            assert!(error.to_string().contains(reason), "{text}: {error}");
         }
-        assert!(read(folder.path()).is_err() && read(&folder.path().join("gone")).is_err());
+        assert!(read(folder.path()).is_err() && read(&folder.path().join("missing")).is_err());
     }
 
     #[test]
-    fn a_plan_replaces_a_file_and_nothing_else() {
+    fn a_plan_replaces_only_a_regular_file() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link, pipe) = (folder.path().join("file"), folder.path().join("link"), folder.path().join("pipe"));
         std::fs::write(&file, "old").unwrap();
@@ -112,7 +112,7 @@ mod tests {
         write(&link, &plan).unwrap();
         assert!(link.is_symlink());
         assert_eq!(read(&file).unwrap(), plan);
-        for other in [&pipe, folder.path(), &folder.path().join("gone/plan.json")] {
+        for other in [&pipe, folder.path(), &folder.path().join("missing/plan.json")] {
             assert_eq!(write(other, &plan).unwrap_err().exit_code(), crate::error::USAGE, "{}", other.display());
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);

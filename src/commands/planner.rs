@@ -13,7 +13,7 @@ use crate::helm::Ownership;
 use crate::plan::{Plan, PlanError, Planner};
 use crate::stack::{self, ClusterFacts, OidcClient};
 
-/// A plan, and the checks that would fail it.
+/// A plan and its checks.
 pub(super) struct Proposal {
     pub(super) plan: Plan,
     /// Checks that need the plan, including failed ones.
@@ -145,7 +145,7 @@ fn warnings<'a>(checks: impl Iterator<Item = &'a CheckResult>, conflicts: &Findi
 }
 
 /// An error if releases of the stack's names were not installed by tailwatch and may not be taken over.
-pub(super) fn refuse_unmanaged(plan: &Plan, ownership: Ownership) -> Result<(), Error> {
+pub(super) fn check_unmanaged(plan: &Plan, ownership: Ownership) -> Result<(), Error> {
     match ownership == Ownership::Respect && !plan.unmanaged.is_empty() {
         true => Err(PlanError::UnmanagedReleases { releases: plan.unmanaged.clone() }.into()),
         false => Ok(()),

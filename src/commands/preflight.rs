@@ -30,10 +30,10 @@ pub(super) async fn preflight(
     ownership: Ownership,
     (record, writes): (&Record, &Writes),
 ) -> Result<u8, Error> {
-    let draft = saved_answers::judged(global, arguments)?;
+    let draft = saved_answers::load(global, arguments)?;
     let Connected { target, draft, .. } = connect::connect(global, &draft, writes).await?;
-    let made = checks((global, &target), (draft, arguments), ownership, record);
-    let checks = connect::of_one_cluster(&target.cluster, made).await?;
+    let checking = checks((global, &target), (draft, arguments), ownership, record);
+    let checks = connect::of_one_cluster(&target.cluster, checking).await?;
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail).count();
     let total = checks.len();
     match global.output {
@@ -50,7 +50,7 @@ async fn checks(
     record: &Record,
 ) -> Result<Vec<CheckResult>, Error> {
     let answers = saved_answers::answers(&draft?, arguments)?;
-    // No request to an issuer or chart repository of unconfirmed saved answers.
+    // Unconfirmed saved answers: no request to their issuer or chart repository.
     answers.confirmed()?;
     report::notices(&answers.notices, global);
     let settings = answers.settings;

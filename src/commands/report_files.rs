@@ -1,4 +1,4 @@
-//! The reports in files: which commands write them, and what these know beyond their events.
+//! The report files: which commands write them, and the data that no event has.
 
 use crate::cli::{Command, GlobalArgs};
 use crate::cluster::Cluster;
@@ -9,7 +9,7 @@ use crate::plan::{Observed, Plan, Step};
 use crate::report::{Component, ComponentState, Record, Surroundings};
 use crate::stack::Release;
 
-/// The command's name where it writes reports.
+/// Name of a command that writes reports.
 pub(super) fn writer(command: Option<&Command>) -> Option<&'static str> {
     match command {
         None | Some(Command::Install { .. }) => Some("install"),
@@ -20,13 +20,13 @@ pub(super) fn writer(command: Option<&Command>) -> Option<&'static str> {
     }
 }
 
-/// A flag would be without effect; a variable of the environment is there for other commands, too.
-pub(super) fn refuse_flags(global: &GlobalArgs) -> Result<(), Error> {
+/// A report flag without effect is an error; its environment variable may be set for other commands.
+pub(super) fn reject_flags(global: &GlobalArgs) -> Result<(), Error> {
     let flags = [("--junit", &global.junit, "TAILWATCH_JUNIT"), ("--html", &global.html, "TAILWATCH_HTML")];
     for (flag, path, variable) in flags {
         if path.is_some() && std::env::var_os(variable).is_none() {
             return Err(Error::Usage {
-                message: format!("this command writes no report, so {flag} has nothing to say"),
+                message: format!("{flag} has no effect: this command writes no report"),
                 hint: Some("verify, preflight, install, upgrade and the guided installation write reports".into()),
             });
         }
@@ -34,7 +34,7 @@ pub(super) fn refuse_flags(global: &GlobalArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Records where the command works.
+/// Records cluster and tools.
 pub(super) fn note_surroundings(record: &Record, cluster: &Cluster, helm: &Helm, settings: &Settings) {
     record.surroundings(Surroundings {
         context: cluster.context().map(str::to_owned),
@@ -45,19 +45,19 @@ pub(super) fn note_surroundings(record: &Record, cluster: &Cluster, helm: &Helm,
     });
 }
 
-/// Records what stands of the wanted releases.
-pub(super) fn note_standing(record: &Record, observed: &Observed, releases: &[Release]) {
-    let standing = releases.iter().filter_map(|release| observed.releases.get(release.component.as_str()));
+/// Records the installed releases.
+pub(super) fn note_installed(record: &Record, observed: &Observed, releases: &[Release]) {
+    let installed = releases.iter().filter_map(|release| observed.releases.get(release.component.as_str()));
     let component = |info: &helm::ReleaseInfo| Component {
         name: info.name.clone(),
         chart_version: info.chart_version.to_string(),
         app_version: Some(info.app_version.clone()).filter(|version| !version.is_empty()),
         state: ComponentState::Installed(info.status.words().to_owned()),
     };
-    record.components(standing.map(component).collect());
+    record.components(installed.map(component).collect());
 }
 
-/// Records what is planned.
+/// Records the planned releases.
 pub(super) fn note_planned(record: &Record, plan: &Plan) {
     let component = |step: &Step| {
         let app_version = match &step.rendered {

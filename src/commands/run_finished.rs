@@ -1,5 +1,5 @@
-//! The last event of a run. A run that executed a plan sends it itself; a command that ended before that gets it here,
-//! so that `--output json` ends with exactly one `run-finished`, whatever the exit code.
+//! The last event of a run. A run that executed a plan sends it itself; for a command that ended before, it is sent
+//! here: `--output json` always ends with exactly one `run-finished`.
 
 use std::time::Instant;
 
@@ -13,18 +13,18 @@ use crate::event::{Event, RunOutcome, RunSummary, StepResult};
 use crate::report::{self, Record};
 use crate::write_record::{ClusterState, Writes};
 
-/// The name of a command whose JSON is one event a line.
+/// Name of a command with one JSON event per line.
 pub(super) fn streams(command: Option<&Command>) -> Option<&'static str> {
     match command {
         Some(Command::Install { .. }) => Some("install"),
         Some(Command::Upgrade(_)) => Some("upgrade"),
         Some(Command::Uninstall(_)) => Some("uninstall"),
-        // The guided installation needs a person, who reads no JSON.
+        // The guided installation prompts and has no JSON output.
         None | Some(_) => None,
     }
 }
 
-/// How a run that executed a plan ended, without its steps and checks.
+/// The summary of a run that executed a plan, without steps and checks.
 pub(super) fn summary(
     ended: &Result<u8, CommandError>,
     (started, cluster): (Instant, &Cluster),
@@ -38,7 +38,7 @@ fn summary_of(ended: &Result<u8, CommandError>, started: Instant, cluster: Clust
     RunSummary {
         outcome: RunOutcome::of(code),
         cluster_changed: cluster == ClusterState::Changed,
-        error: ended.as_ref().err().map(report::error_message::fact),
+        error: ended.as_ref().err().map(report::error_message::run_error),
         steps: Vec::new(),
         checks: Vec::new(),
         seconds: started.elapsed().as_secs_f64(),
@@ -47,15 +47,15 @@ fn summary_of(ended: &Result<u8, CommandError>, started: Instant, cluster: Clust
     }
 }
 
-/// Ends the reporter of a run that did not come to its first event; returns why.
-pub(super) async fn left(reporter: JoinHandle<()>, why: Error) -> Error {
-    // The signals keep a sender, so that the stream does not end by itself.
+/// Ends the reporter of a run that failed before its first event; returns the error.
+pub(super) async fn discard_reporter(reporter: JoinHandle<()>, why: Error) -> Error {
+    // `Signals` keeps a sender: the stream does not end by itself.
     reporter.abort();
     let _ = reporter.await;
     why
 }
 
-/// A command before its plan is executed.
+/// A command that ended before its plan was executed.
 pub(super) struct Early<'a> {
     pub(super) global: &'a GlobalArgs,
     pub(super) command: &'static str,
@@ -63,7 +63,7 @@ pub(super) struct Early<'a> {
 }
 
 impl Early<'_> {
-    /// With `--output json`, the first and the last event of a command that failed and whose run did not send them.
+    /// With `--output json`: sends the first and the last event of a failed command, unless the run did.
     pub(super) fn finish(&self, ended: &Result<u8, CommandError>, record: &Record) {
         let Err(error) = ended else { return };
         if self.global.output != Output::Json || record.is_finished() {
@@ -98,20 +98,20 @@ fn ending_of(left: &StepResult) -> Event {
     }
 }
 
-/// The events of a run of no steps.
+/// The events of a run without steps.
 fn whole_run(command: &str, (context, namespace): (Option<String>, Option<String>), end: RunSummary) -> [Event; 2] {
     let version = env!("CARGO_PKG_VERSION").into();
     let steps = Vec::new();
     [Event::RunStarted { command: command.into(), context, namespace, version, steps }, Event::RunFinished(end)]
 }
 
-/// The events of a command line that clap rejected.
-pub(super) fn refused(command: &str, refusal: &clap::Error) {
-    let text = refusal.render().to_string();
-    // Usage and the way to the help follow after an empty line.
+/// Sends the events of a command line that clap rejected.
+pub(super) fn usage_error(command: &str, error: &clap::Error) {
+    let text = error.render().to_string();
+    // After an empty line, clap's usage and help text follow.
     let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let hint = Some("add `--help` to the command to see what it takes".to_owned());
+    let hint = Some("add `--help` to the command to see its flags".to_owned());
     let ended = Err(CommandError::new(Error::Usage { message, hint }, ClusterState::Unchanged));
     let end = summary_of(&ended, Instant::now(), ClusterState::Unchanged);
     report::write_events(None, whole_run(command, (None, None), end));
@@ -132,17 +132,17 @@ mod tests {
     #[test]
     fn the_outcome_follows_the_exit_code_and_the_error_is_reported() {
         let of = |error, cluster| summary_of(&Err(CommandError::new(error, cluster)), Instant::now(), cluster);
-        let refused = || Error::Preflight { failed: 1, total: 2 };
-        let before = of(refused(), ClusterState::Unchanged);
+        let failed = || Error::Preflight { failed: 1, total: 2 };
+        let before = of(failed(), ClusterState::Unchanged);
         assert_eq!((before.outcome, before.cluster_changed), (RunOutcome::PreflightFailed, false));
         let reported = before.error.unwrap();
         assert_eq!((reported.message.as_str(), reported.exit_code), ("1 of 2 checks failed, nothing was changed", 4));
         assert!(reported.hint.is_some());
-        let after = of(refused(), ClusterState::Changed);
+        let after = of(failed(), ClusterState::Changed);
         assert_eq!((after.outcome, after.cluster_changed), (RunOutcome::Failed, true));
         assert_eq!(after.error.unwrap().exit_code, crate::exit_code::INSTALL);
-        let fine = summary_of(&Ok(crate::exit_code::OK), Instant::now(), ClusterState::Changed);
-        assert_eq!((fine.outcome, fine.error), (RunOutcome::Succeeded, None));
+        let succeeded = summary_of(&Ok(crate::exit_code::OK), Instant::now(), ClusterState::Changed);
+        assert_eq!((succeeded.outcome, succeeded.error), (RunOutcome::Succeeded, None));
         assert_eq!(of(Error::Interrupted, ClusterState::Unchanged).outcome, RunOutcome::Cancelled);
     }
 }

@@ -1,6 +1,5 @@
-//! Which secrets no output of this run may show. The one place that fills [`redaction`], for every command: from the
-//! answers of this run, from those that the cluster keeps, from our own Secrets, and from the values of the installed
-//! releases where the kept answers have a secret.
+//! The only place that registers secrets with [`redaction`], for every command: from the answers, the saved answers,
+//! our own Secrets, and the values of the installed releases at the paths where the saved answers have a secret.
 
 use futures::future::join_all;
 
@@ -13,11 +12,11 @@ use crate::stack::{
     Catalogue, CatalogueEntry, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
 };
 
-/// Keys of our own Secrets that hold a secret; the others hold client ids, issuers and names of users.
+/// Keys of our own Secrets with a secret value; the others have client ids, issuers and user names.
 const KEYS: [&str; 4] = ["client-secret", "cookie-secret", "admin-password", "client_secret"];
 
-/// What is known before anything is shown. `kept` are the answers of the last run alone; what cannot be read is hidden
-/// by nothing, and is an error of the command that needs it.
+/// Registers the secrets that are known before the first output. `kept` are the saved answers alone. Secrets that
+/// cannot be read are skipped; the command that needs them reports the error.
 pub(super) async fn hide_known(
     (cluster, helm): (&Cluster, &Helm),
     (draft, kept): (&Draft, Option<&Draft>),
@@ -46,12 +45,12 @@ pub(super) async fn hide_known(
     }
 }
 
-/// The secrets that the answers read, typed ones included.
+/// Registers the secrets of the answers, including those from prompts.
 pub(super) fn hide_answers(draft: &Draft) {
     redaction::hide(&draft.secrets());
 }
 
-/// By component the paths below `values:` that have a secret in any of these answers.
+/// Paths below `values:` with a secret in any of these answers, by component.
 pub(super) fn places<'a>(answers: impl IntoIterator<Item = Option<&'a Draft>>) -> SecretPlaces {
     let mut places = SecretPlaces::new();
     for (component, paths) in answers.into_iter().flatten().flat_map(Draft::secret_places) {
@@ -64,11 +63,11 @@ pub(super) fn places<'a>(answers: impl IntoIterator<Item = Option<&'a Draft>>) -
 pub(super) fn hide_planned(desired: &[Release]) {
     let objects = desired.iter().flat_map(|release| &release.objects);
     let keys = objects.flat_map(|object| &object.secret_data).filter(|(key, _)| KEYS.contains(&key.as_str()));
-    let made: Vec<Secret<String>> = keys.filter_map(|(_, value)| text(value)).collect();
-    redaction::hide(desired.iter().flat_map(|release| &release.secrets).chain(&made));
+    let generated: Vec<Secret<String>> = keys.filter_map(|(_, value)| text(value)).collect();
+    redaction::hide(desired.iter().flat_map(|release| &release.secrets).chain(&generated));
 }
 
-/// The texts of the installed releases at the paths that the kept answers mark.
+/// The values of the installed releases at the secret paths of the saved answers.
 async fn of_releases(helm: &Helm, kept: &Draft, rows: &[CatalogueEntry]) -> Vec<Secret<String>> {
     let places = kept.secret_places();
     let reads = rows.iter().filter_map(|row| {

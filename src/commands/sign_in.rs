@@ -1,11 +1,10 @@
-//! The sign-in walk: the client's secret, the invitation, the browser; `verify --login` and the end of the guided
-//! installation.
+//! The sign-in of `verify --login` and of the guided installation: client secret, prompt, browser.
 
 use std::io::IsTerminal as _;
 
 use crate::check::login::{self, LoginFlow, Loopback};
 use crate::check::preflight::oidc;
-use crate::cli::{GlobalArgs, LoginArgs, LoginWay};
+use crate::cli::{GlobalArgs, LoginArgs, LoginMethod};
 use crate::cluster::Cluster;
 use crate::commands::signals::Signals;
 use crate::config::Settings;
@@ -15,55 +14,55 @@ use crate::process::{self, Environment};
 use crate::report::{self, Mode, Record, style::Style};
 use crate::wizard::{self, WizardError};
 
-/// The way that is asked for; takes the port where it needs one.
-pub(super) async fn way(asked: LoginWay, port: u16) -> Result<LoginFlow, Error> {
-    match asked {
-        LoginWay::Device => Ok(LoginFlow::Device),
-        LoginWay::Browser => Loopback::bind(port).await.map(LoginFlow::Browser).map_err(|error| Error::Usage {
+/// The login flow of the flag; the browser flow binds the port.
+pub(super) async fn flow(method: LoginMethod, port: u16) -> Result<LoginFlow, Error> {
+    match method {
+        LoginMethod::Device => Ok(LoginFlow::Device),
+        LoginMethod::Browser => Loopback::bind(port).await.map(LoginFlow::Browser).map_err(|error| Error::Usage {
             message: format!("cannot listen on 127.0.0.1:{port} for the browser: {error}"),
             hint: Some(login::port_in_use_hint(port)),
         }),
     }
 }
 
-/// Where somebody signs in, and what is written down of it.
-pub(super) struct Walk<'a> {
+/// One sign-in.
+pub(super) struct LoginRun<'a> {
     pub(super) global: &'a GlobalArgs,
     pub(super) cluster: &'a Cluster,
     pub(super) settings: &'a Settings,
     pub(super) record: &'a Record,
-    /// What the browser gets of ours.
+    /// Environment of the browser.
     pub(super) environment: &'a Environment,
 }
 
-impl Walk<'_> {
-    /// Invites somebody to sign in and returns the verdicts.
-    pub(super) async fn begin(&self, way: LoginFlow) -> Result<Vec<CheckResult>, Error> {
+impl LoginRun<'_> {
+    /// Prompts the user to sign in and returns the check results.
+    pub(super) async fn run(&self, flow: LoginFlow) -> Result<Vec<CheckResult>, Error> {
         let client = oidc::client(self.cluster, self.settings).await??;
         let style = Style::resolve(self.global);
-        let invite = |sign_in: &SignIn| {
+        let show_prompt = |sign_in: &SignIn| {
             report::sign_in_prompt(sign_in, &style);
             if let SignIn::Browser { address, .. } = sign_in {
                 open_browser(address, self.environment);
             }
         };
-        let checks = login::sign_in(self.settings, &client, way, invite).await;
-        self.write_down(&checks).await;
+        let checks = login::sign_in(self.settings, &client, flow, show_prompt).await;
+        self.record_checks(&checks).await;
         Ok(checks)
     }
 
-    /// After a verified installation: offers the walk and returns its verdicts. The installation succeeded, so that a
-    /// sign-in that was left or could not be made is no error.
+    /// After a verified installation: offers the sign-in and returns the check results. A cancelled or failed sign-in
+    /// is not an error, since the installation succeeded.
     pub(super) async fn offer(&self, login: LoginArgs, signals: &Signals) -> Vec<CheckResult> {
-        let question = "Sign in now to see whether you would be let in?";
+        let question = "Sign in now to test your access?";
         match tokio::task::block_in_place(|| wizard::confirm(&mut wizard::Terminal, question)) {
             Ok(true) => {}
             Ok(false) | Err(WizardError::Interrupted) => return Vec::new(),
             Err(error) => return self.conclude(Err(error.into())),
         }
         let style = Style::resolve(self.global);
-        let way = match way(login.way.unwrap_or(LoginWay::Browser), login.port).await {
-            Ok(way) => way,
+        let flow = match flow(login.method.unwrap_or(LoginMethod::Browser), login.port).await {
+            Ok(flow) => flow,
             Err(error) => {
                 report::notice(&error.to_string(), &style);
                 report::notice("`tailwatch verify --login --login-port PORT` signs in through another port", &style);
@@ -72,32 +71,32 @@ impl Walk<'_> {
         };
         let cancel = signals.hold();
         tokio::select! {
-            walked = self.begin(way) => self.conclude(walked),
+            ended = self.run(flow) => self.conclude(ended),
             () = cancel.cancelled() => {
-                report::notice("the sign-in was left; `tailwatch verify --login` begins it again", &style);
+                report::notice("the sign-in was cancelled; `tailwatch verify --login` starts it again", &style);
                 Vec::new()
             }
         }
     }
 
-    /// Shows the verdicts, or why there are none.
-    fn conclude(&self, walked: Result<Vec<CheckResult>, Error>) -> Vec<CheckResult> {
+    /// Shows the check results or the error.
+    fn conclude(&self, ended: Result<Vec<CheckResult>, Error>) -> Vec<CheckResult> {
         let style = Style::resolve(self.global);
-        match walked {
+        match ended {
             Ok(checks) => {
                 report::write_stdout(&report::checks_table(&checks, &style, report::width()));
                 checks
             }
             Err(error) => {
-                report::notice(&format!("the sign-in could not be made: {error}"), &style);
-                report::notice("`tailwatch verify --login` tries it again", &style);
+                report::notice(&format!("the sign-in failed: {error}"), &style);
+                report::notice("`tailwatch verify --login` starts it again", &style);
                 Vec::new()
             }
         }
     }
 
-    /// The verdicts belong into the log file and the reports as those of all checks; the table shows them.
-    async fn write_down(&self, checks: &[CheckResult]) {
+    /// Writes the results into the log file and the report files.
+    async fn record_checks(&self, checks: &[CheckResult]) {
         let (events, stream) = event::channel();
         for check in checks {
             events.send(Event::CheckFinished(check.clone()));
@@ -107,17 +106,17 @@ impl Walk<'_> {
     }
 }
 
-/// Only where a person sees it, and only a graphical one: `xdg-open` would start a text browser in this terminal.
+/// Only on a terminal with a graphical screen: otherwise `xdg-open` would start a text browser in this terminal.
 fn open_browser(address: &str, environment: &Environment) {
     let screen = cfg!(target_os = "macos") || screen(|name| std::env::var(name).ok());
     if std::io::stderr().is_terminal() && !report::in_ci() && screen {
         let (address, environment) = (address.to_owned(), environment.clone());
-        // The address was printed; whoever has no browser opens it elsewhere.
+        // Errors are ignored: the prompt shows the address.
         tokio::spawn(async move { process::open(&address, &environment).await });
     }
 }
 
-/// A `BROWSER` that is empty or `none` wants none, whatever screen there is.
+/// Whether a graphical browser can open; an empty `BROWSER` or `none` disables it.
 fn screen(variable: impl Fn(&str) -> Option<String>) -> bool {
     match variable("BROWSER").as_deref() {
         Some("" | "none") => false,
@@ -133,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_browser_is_opened_where_it_can_be_seen_and_is_wanted() {
+    fn a_browser_opens_on_a_screen_unless_disabled() {
         for (browser, display, opened) in [
             (None, None, false),
             (None, Some(""), false),

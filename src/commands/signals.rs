@@ -1,7 +1,7 @@
-//! Ctrl-C, SIGTERM, SIGHUP and SIGQUIT. Before anything is changed the first one ends the command at once. Afterwards
-//! the first lets what runs finish and starts nothing new, the second says what is waited for, and the third, or SIGQUIT,
-//! leaves: helm is killed and the lock is let go. A signal that was ignored when the program started stays ignored, as
-//! `nohup` and a shell's background jobs want it. Whichever signal it was, the exit code is 130.
+//! Ctrl-C, SIGTERM, SIGHUP and SIGQUIT; the exit code is 130. Before the first change a signal ends the command at
+//! once. During a run the first signal stops it in order: running steps finish, none starts. The second reports what is
+//! pending. The third, or SIGQUIT, aborts: helm is killed, the lock is released. A signal that was ignored at the start
+//! stays ignored (`nohup`, background jobs of a shell).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,41 +27,40 @@ const ENDING: [(i32, Step); 4] = [
     (nix::libc::SIGTERM, Step::Next),
     (nix::libc::SIGQUIT, Step::Last),
 ];
-/// How long the command may take to notice that it is ended, before the program ends under it: it may read a pipe that
-/// nobody writes, wait for a plugin, or show a prompt.
-const NOTICED: Duration = Duration::from_millis(800);
+/// How long the command may take to end before the process exits: it may block on a pipe, a plugin or a prompt.
+const GRACE: Duration = Duration::from_millis(800);
 /// Timeout for a killed helm process to end.
-const GONE: Duration = Duration::from_secs(1);
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a signal asks for.
+/// Effect of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// One step further than the last one did.
+    /// The next stage.
     Next,
-    /// To leave.
+    /// Abort.
     Last,
 }
 
-/// What a run that changes the cluster leaves behind when it is left.
-pub(super) struct Leaving {
+/// What an abort of a changing run ends: helm's processes and the lock.
+pub(super) struct Abort {
     cluster: Cluster,
     helm: Helm,
     lock: Option<LeaseRelease>,
 }
 
-impl Leaving {
-    /// Of a run that holds this lock.
-    pub(super) fn of(context: &EngineContext, lease: Option<&Lease>) -> Leaving {
+impl Abort {
+    /// For a run that holds this lock.
+    pub(super) fn of(context: &EngineContext, lease: Option<&Lease>) -> Abort {
         let EngineContext { cluster, helm, .. } = context;
         let lock = lease.map(Lease::lease_release);
-        Leaving { cluster: cluster.clone(), helm: helm.clone(), lock }
+        Abort { cluster: cluster.clone(), helm: helm.clone(), lock }
     }
 }
 
-/// Ends the program from outside a command that does not notice its signal.
+/// Exits the process when a command does not end after its signal.
 pub(super) type Abandon = Arc<dyn Fn(Error) + Send + Sync>;
 
-/// Shared by the command and the task that listens. Cheap to clone.
+/// Shared by the command and the signal task. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Signals {
     inner: Arc<Inner>,
@@ -70,7 +69,7 @@ pub(super) struct Signals {
 
 #[derive(Default)]
 struct Inner {
-    /// Ends what runs in order.
+    /// Stops the run in order.
     cancel: CancellationToken,
     /// Ends the command at once.
     end: CancellationToken,
@@ -83,54 +82,54 @@ struct State {
     is_working: bool,
     signals: usize,
     events: Option<Events>,
-    leaving: Option<Arc<Leaving>>,
-    /// What was killed by leaving.
+    abort: Option<Arc<Abort>>,
+    /// Labels of the processes that the abort killed.
     killed: Vec<String>,
 }
 
 impl Signals {
-    /// For a run whose writes are recorded there.
+    /// For a run with this record of writes.
     pub(super) fn new(writes: Writes) -> Signals {
         Signals { writes, ..Signals::default() }
     }
 
-    /// Where the run records its writes.
+    /// The run's record of writes.
     pub(super) fn writes(&self) -> &Writes {
         &self.writes
     }
 
-    /// From here on a signal cancels the returned token instead of ending the command.
+    /// From now on a signal cancels the returned token instead of ending the command.
     pub(super) fn hold(&self) -> CancellationToken {
         self.state().is_working = true;
         self.inner.cancel.clone()
     }
 
-    /// Likewise, it is told what a signal does, and Ctrl-Z is refused: helm has a process group of its own and would work
-    /// on while the lock's heartbeat is stopped.
-    pub(super) fn take_over(&self, events: Events) -> CancellationToken {
+    /// As [`Signals::hold`]; also sends notices about signals, and rejects Ctrl-Z: helm runs in its own process group
+    /// and would continue while the lock's heartbeat is stopped.
+    pub(super) fn begin_run(&self, events: Events) -> CancellationToken {
         self.state().events = Some(events.clone());
         tokio::spawn(async move {
             let Ok(mut suspensions) = signal(SignalKind::from_raw(nix::libc::SIGTSTP)) else { return };
             while suspensions.recv().await.is_some() {
-                let message = "a run that changes the cluster cannot be suspended; Ctrl-C ends it in order";
+                let message = "a run that changes the cluster cannot be suspended; Ctrl-C stops it in order";
                 events.send(Event::Notice { message: message.into(), hint: None });
             }
         });
         self.hold()
     }
 
-    /// From here on leaving takes this with it.
-    pub(super) fn leaving(&self, leaving: Leaving) {
-        self.state().leaving = Some(Arc::new(leaving));
+    /// Sets what an abort ends.
+    pub(super) fn set_abort(&self, abort: Abort) {
+        self.state().abort = Some(Arc::new(abort));
     }
 
     /// The error of a command that a signal ended.
     fn ended(&self) -> Error {
         let state = self.state();
-        if state.is_working { Error::Left { killed: state.killed.clone() } } else { Error::Interrupted }
+        if state.is_working { Error::Aborted { killed: state.killed.clone() } } else { Error::Interrupted }
     }
 
-    /// One signal came.
+    /// Handles a signal.
     async fn receive(&self, step: Step) {
         let (signals, is_working) = {
             let mut state = self.state();
@@ -141,53 +140,53 @@ impl Signals {
             _ if !is_working => self.inner.end.cancel(),
             1 => {
                 self.inner.cancel.cancel();
-                self.emit("stopping: no further step starts; helm ends its release first, so that nothing is half-done");
+                self.emit("stopping: no further step starts; running helm processes finish their releases");
             }
             2 => self.emit(&format!(
-                "still stopping: {}; once more leaves at once: helm is killed, and the same command repairs its release",
-                self.waited_for()
+                "still stopping: {}; another signal aborts: helm is killed, and the same command repairs its release",
+                self.pending()
             )),
             _ => {
-                self.leave().await;
+                self.abort().await;
                 self.inner.end.cancel();
             }
         }
     }
 
-    /// Kills helm, lets the lock go, and notes it.
-    pub(super) async fn leave(&self) {
+    /// Kills helm, releases the lock, and records what was killed.
+    pub(super) async fn abort(&self) {
         self.inner.cancel.cancel();
-        let Some(leaving) = self.state().leaving.take() else { return };
-        let children = leaving.helm.children();
+        let Some(abort) = self.state().abort.take() else { return };
+        let children = abort.helm.children();
         let killed = children.kill();
-        let gone = async {
+        let ended = async {
             while !children.running().is_empty() {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        // A helm that is still there keeps the lock, as far as it lasts.
-        let is_gone = tokio::time::timeout(GONE, gone).await.is_ok();
-        if let Some(lock) = leaving.lock.as_ref().filter(|_| is_gone) {
+        // While a helm process is still running, the lock is kept until it expires.
+        let has_ended = tokio::time::timeout(KILL_TIMEOUT, ended).await.is_ok();
+        if let Some(lock) = abort.lock.as_ref().filter(|_| has_ended) {
             lock.now().await;
         }
         self.state().killed = killed;
     }
 
-    fn waited_for(&self) -> String {
-        let Some(leaving) = self.state().leaving.clone() else { return "the lock is waited for".into() };
+    fn pending(&self) -> String {
+        let Some(abort) = self.state().abort.clone() else { return "waiting for the lock".into() };
         let seconds = |since: jiff::Timestamp| jiff::Timestamp::now().as_second() - since.as_second();
-        let running = leaving.helm.children().running();
+        let running = abort.helm.children().running();
         let helms: Vec<String> = running
             .iter()
-            .map(|helm| format!("{} (process {}) works for {} s", helm.label, helm.pid, seconds(helm.since)))
+            .map(|helm| format!("{} (process {}) has been running for {} s", helm.label, helm.pid, seconds(helm.since)))
             .collect();
-        match leaving.cluster.unresponsive_since() {
+        match abort.cluster.unresponsive_since() {
             Some(since) => {
-                let server = leaving.cluster.server();
+                let server = abort.cluster.server();
                 let silence = format!("the API server {server} has not answered for {} s", seconds(since));
                 helms.into_iter().chain([silence]).collect::<Vec<_>>().join(", ")
             }
-            None if helms.is_empty() => "the API server is asked for what is left".into(),
+            None if helms.is_empty() => "waiting for the API server".into(),
             None => helms.join(", "),
         }
     }
@@ -212,12 +211,12 @@ pub(super) async fn interruptible(
     let failed = |source| Error::Local { what: "listen for signals".into(), source };
     let mut received = listen().map_err(failed)?;
     let listening = signals.clone();
-    // A task of its own, since the command may block its thread.
+    // A separate task: the command may block its thread.
     tokio::spawn(async move {
         while let Some(step) = received.next().await {
             listening.receive(step).await;
             if listening.inner.end.is_cancelled() {
-                sleep(NOTICED).await;
+                sleep(GRACE).await;
                 return abandon(listening.ended());
             }
         }
@@ -242,16 +241,16 @@ fn listen() -> std::io::Result<BoxStream<'static, Step>> {
     Ok(select_all(streams).boxed())
 }
 
-/// Signals that are ignored already, as bits (proc(5), SigIgn); none where there is no /proc.
+/// Signals that are already ignored, as bits (proc(5), SigIgn); 0 without /proc.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
-/// A background job that writes to its terminal, or puts its settings back, continues instead of being stopped
-/// (termios(3), TOSTOP). To be called before there are threads, which inherit it; children do not.
-pub(super) fn go_on_in_the_background() {
+/// Blocks SIGTTOU: a background job that writes to its terminal or restores its settings is not stopped (termios(3),
+/// TOSTOP). To be called before threads start, which inherit it; children do not.
+pub(super) fn continue_in_background() {
     let mut stopping = SigSet::empty();
     stopping.add(nix::sys::signal::Signal::SIGTTOU);
     // If that is not possible, the shell reports the job as stopped.

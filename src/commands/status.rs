@@ -1,4 +1,4 @@
-//! `tailwatch status`: what is installed, versions, health, address.
+//! `tailwatch status`: installed releases, versions, readiness, address.
 
 use std::collections::BTreeMap;
 
@@ -56,10 +56,10 @@ pub(super) async fn status(global: &GlobalArgs, writes: &Writes) -> Result<u8, E
 async fn releases(cluster: &Cluster, helm: &Helm, rows: &[CatalogueEntry]) -> Result<Vec<StatusRow>, Error> {
     let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
     let listed = plan::installed_releases(cluster, helm, named).await?;
-    let standing: BTreeMap<(&str, &str), &ReleaseInfo> =
+    let installed: BTreeMap<(&str, &str), &ReleaseInfo> =
         listed.iter().map(|info| ((info.namespace.as_str(), info.name.as_str()), info)).collect();
     let shown = rows.iter().filter_map(|row| {
-        let info = standing.get(&(row.namespace.as_str(), row.name.as_str())).copied();
+        let info = installed.get(&(row.namespace.as_str(), row.name.as_str())).copied();
         (info.is_some() || !row.optional).then_some((row, info))
     });
     try_join_all(shown.map(|(row, info)| read(cluster, helm, row, info))).await

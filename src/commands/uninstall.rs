@@ -8,11 +8,11 @@ use crate::cluster::{Lease, ObjectRef};
 use crate::commands::connect::{self, Connected, Target, cluster_name};
 use crate::commands::durations::{parse_lock_timeout, parse_timeout};
 use crate::commands::execute::with_usual_seconds;
-use crate::commands::interactive::Audience;
+use crate::commands::interactive::Interaction;
 use crate::commands::lock::Waiting;
 use crate::commands::planner::PLANS;
 use crate::commands::settings_sources::settings_sources;
-use crate::commands::signals::{Leaving, Signals};
+use crate::commands::signals::{Abort, Signals};
 use crate::commands::{lock, run_finished};
 use crate::engine::{self, EngineContext, HostLock, Journal, RunResult};
 use crate::error::{self, CommandError, Error};
@@ -30,8 +30,8 @@ struct Run<'a> {
     style: Style,
     wave_timeout: Duration,
     lock_timeout: Duration,
-    /// Who confirms.
-    asked: Audience,
+    /// Whether to prompt for the confirmation.
+    interaction: Interaction,
 }
 
 /// Needs no answers: the plan is computed from the installed objects.
@@ -43,10 +43,10 @@ pub(super) async fn uninstall(
 ) -> Result<u8, Error> {
     let wave_timeout = parse_timeout(&arguments.timeout)?;
     let lock_timeout = parse_lock_timeout(&arguments.lock_timeout)?;
-    let audience = Audience::of(global);
-    if audience == Audience::Nobody && !arguments.yes {
+    let audience = Interaction::of(global);
+    if audience == Interaction::None && !arguments.yes {
         let hint = "add --yes; volumes, Secrets and saved answers are retained unless --delete-data is set";
-        return Err(Audience::refused(global, "cannot ask for confirmation of the removal", hint));
+        return Err(Interaction::usage_error(global, "cannot ask for confirmation of the removal", hint));
     }
     let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
@@ -54,19 +54,19 @@ pub(super) async fn uninstall(
     record.place(target.cluster.context(), &namespace);
     let rows = target.catalogue.overview(&namespace);
     report::notices(plan::unidentified(&target.cluster).as_slice(), global);
-    let asked = UninstallOptions { data: arguments.delete_data, crds: arguments.delete_crds };
-    let confirmed = if arguments.yes { Audience::Nobody } else { audience };
+    let requested = UninstallOptions { data: arguments.delete_data, crds: arguments.delete_crds };
+    let confirmed = if arguments.yes { Interaction::None } else { audience };
     let style = Style::resolve(global);
-    let run = Run { global, signals, record, style, wave_timeout, lock_timeout, asked: confirmed };
+    let run = Run { global, signals, record, style, wave_timeout, lock_timeout, interaction: confirmed };
     for _ in 1..PLANS {
-        match run.plan_and_execute(&target, (&namespace, &rows), asked).await {
+        match run.plan_and_execute(&target, (&namespace, &rows), requested).await {
             Err(Error::Plan(PlanError::Stale { what })) => {
                 report::notice(&format!("{what} changed in the meantime; planning again"), &run.style);
             }
             ended => return ended,
         }
     }
-    run.plan_and_execute(&target, (&namespace, &rows), asked).await
+    run.plan_and_execute(&target, (&namespace, &rows), requested).await
 }
 
 impl Run<'_> {
@@ -74,21 +74,21 @@ impl Run<'_> {
         &self,
         target: &Target,
         (namespace, rows): (&str, &[CatalogueEntry]),
-        asked: UninstallOptions,
+        requested: UninstallOptions,
     ) -> Result<u8, Error> {
         let Target { cluster, helm, .. } = target;
-        let planning = async { Ok(plan::uninstall(cluster, helm, (namespace, rows.to_vec()), asked).await?) };
+        let planning = async { Ok(plan::uninstall(cluster, helm, (namespace, rows.to_vec()), requested).await?) };
         let plan = connect::of_one_cluster(cluster, planning).await?;
         if !plan.has_work() && plan.owned_objects.kept.is_empty() && plan.also_retained.is_empty() {
             return Err(PlanError::NothingInstalled { namespace: namespace.to_owned() }.into());
         }
         let is_human = self.global.output == Output::Human;
         if is_human && !self.global.quiet && plan.has_work() {
-            let (going, staying, width) = (plan.deletions(), plan.kept(), report::width());
+            let (deleted, retained, width) = (plan.deletions(), plan.kept(), report::width());
             report::write_stderr(&report::plan_table(&plan.steps(), &self.style, width));
-            report::write_stderr(&report::removal_table(&going, &staying, &self.style, width));
+            report::write_stderr(&report::removal_table(&deleted, &retained, &self.style, width));
         }
-        if self.asked == Audience::Person && plan.has_work() {
+        if self.interaction == Interaction::Prompts && plan.has_work() {
             let question = question(&plan, &cluster_name(&target.cluster));
             if !tokio::task::block_in_place(|| wizard::confirm(&mut wizard::Terminal, &question))? {
                 return Err(Error::Declined);
@@ -104,7 +104,7 @@ impl Run<'_> {
         let started = Instant::now();
         let Target { cluster, helm, .. } = target;
         let namespace = plan.scope.namespace.as_str();
-        let cancel = self.signals.take_over(events.clone());
+        let cancel = self.signals.begin_run(events.clone());
         let journal = Arc::new(Journal::open(cluster.identity(), namespace));
         let machine = Arc::new(HostLock::open(cluster.identity(), namespace));
         let context = EngineContext {
@@ -121,9 +121,9 @@ impl Run<'_> {
         let locked = connect::of_one_cluster(cluster, locking).await;
         let lease = match locked {
             Ok(lease) => lease,
-            Err(error) => return Err(run_finished::left(reporter, error).await),
+            Err(error) => return Err(run_finished::discard_reporter(reporter, error).await),
         };
-        self.signals.leaving(Leaving::of(&context, lease.as_ref()));
+        self.signals.set_abort(Abort::of(&context, lease.as_ref()));
         let steps = with_usual_seconds(plan.steps(), &journal);
         journal.begin(&steps);
         events.send(Event::RunStarted {
@@ -140,7 +140,7 @@ impl Run<'_> {
         let kept = match ended {
             // Objects remain that were to be removed.
             Err(_) => None,
-            Ok(_) => what_stays(&context, plan).await,
+            Ok(_) => retained_objects(&context, plan).await,
         };
         if let Some(kept) = &kept {
             events.send(Event::Kept { objects: kept.clone() });
@@ -156,16 +156,16 @@ impl Run<'_> {
     }
 }
 
-/// Inspects the cluster again; a cluster that does not answer is reported.
-async fn what_stays(context: &EngineContext, plan: &Uninstall) -> Option<Vec<Kept>> {
-    let looked = tokio::select! {
-        looked = plan::owned_objects(&context.cluster, &plan.scope) => looked,
+/// Reads the retained objects from the cluster; an error is reported as a notice.
+async fn retained_objects(context: &EngineContext, plan: &Uninstall) -> Option<Vec<Kept>> {
+    let found = tokio::select! {
+        found = plan::owned_objects(&context.cluster, &plan.scope) => found,
         () = context.cancel.cancelled() => return None,
     };
-    match looked {
+    match found {
         Ok(owned_objects) => Some(plan.retained(owned_objects)),
         Err(error) => {
-            let message = format!("everything planned is removed, but the retained objects cannot be listed: {error}");
+            let message = format!("the removal is complete, but the retained objects cannot be listed: {error}");
             context.events.send(Event::Notice { message, hint: error.hint() });
             None
         }
@@ -178,12 +178,13 @@ async fn lock(context: &EngineContext, plan: &Uninstall, waiting: Waiting<'_>) -
     let namespace = plan.scope.namespace.as_str();
     let reference =
         ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: namespace.to_owned() };
-    let standing = lock::while_unreachable(context, async || Ok(context.cluster.get(&reference).await?)).await?;
-    let stays = standing.is_some_and(|found| found.pointer("/metadata/deletionTimestamp").is_none());
-    if !plan.has_work() || !stays {
+    let namespace_object =
+        lock::while_unreachable(context, async || Ok(context.cluster.get(&reference).await?)).await?;
+    let exists = namespace_object.is_some_and(|found| found.pointer("/metadata/deletionTimestamp").is_none());
+    if !plan.has_work() || !exists {
         return Ok(None);
     }
-    let lease = lock::take(context, namespace, waiting).await?;
+    let lease = lock::acquire(context, namespace, waiting).await?;
     let planned = || plan.removals.iter().map(Removal::planned_state);
     match lock::while_unreachable(context, || lock::unchanged_since(&context.helm, planned())).await {
         Ok(()) => Ok(Some(lease)),
@@ -200,7 +201,7 @@ fn question(plan: &Uninstall, cluster: &str) -> String {
     match (plan.deleted_claims(), plan.scope.options.data) {
         (0, false) => format!("Remove the stack in namespace {namespace} from the cluster {cluster}as planned?"),
         (claims, _) => format!(
-            "Remove the stack in namespace {namespace} from the cluster {cluster}and DELETE ITS DATA for ever \
+            "Remove the stack in namespace {namespace} from the cluster {cluster}and DELETE ITS DATA permanently \
              ({claims} volumes with metrics, logs and dashboards)?"
         ),
     }

@@ -1,5 +1,4 @@
-//! `tailwatch upgrade`: which newer chart versions there are, what they change, and the way to those that are chosen,
-//! which is an install that asks for them.
+//! `tailwatch upgrade`: lists newer chart versions and their changes, and installs the chosen ones.
 
 use semver::Version;
 use serde::Serialize;
@@ -8,7 +7,7 @@ use crate::cli::{GlobalArgs, Output, UpgradeArgs};
 use crate::commands::available_versions::{self, Versions};
 use crate::commands::connect::{self, Connected, Target};
 use crate::commands::install::{self, Secrets};
-use crate::commands::interactive::Audience;
+use crate::commands::interactive::Interaction;
 use crate::commands::saved_answers;
 use crate::commands::signals::Signals;
 use crate::config::{Draft, Provenance};
@@ -36,31 +35,31 @@ pub(super) async fn upgrade(
 ) -> Result<u8, Error> {
     let named = named_versions(&arguments.to)?;
     let options = install::options("upgrade", &arguments.run, (signals, record))?;
-    let draft = saved_answers::judged(global, &arguments.run.settings)?;
-    let asked = arguments.latest || !named.is_empty();
-    if asked {
-        install::somebody_confirms(global, &arguments.run)?;
+    let draft = saved_answers::load(global, &arguments.run.settings)?;
+    let is_requested = arguments.latest || !named.is_empty();
+    if is_requested {
+        install::require_confirmation(global, &arguments.run)?;
     }
     report::notices(draft.notices(), global);
-    let audience = Audience::of(global);
+    let interaction = Interaction::of(global);
     let Connected { target, draft, .. } = connect::connect(global, &draft, signals.writes()).await?;
     let mut draft = draft?;
-    if asked || audience == Audience::Person {
+    if is_requested || interaction == Interaction::Prompts {
         saved_answers::confirm(global, &arguments.run, &draft)?;
     } else if !arguments.run.settings.accept_saved {
         saved_answers::repository_confirmed(draft.unconfirmed())?;
     }
     let Target { cluster, helm, catalogue } = &target;
-    let standing =
-        connect::of_one_cluster(cluster, available_versions::standing((cluster, helm), catalogue, &draft)).await?;
-    let offers = available_versions::offers(helm, catalogue, &draft, looked_at(&standing, &named, arguments)).await?;
-    let mut chosen = named_and_offered(&offers, named, &draft)?;
+    let installed =
+        connect::of_one_cluster(cluster, available_versions::installed((cluster, helm), catalogue, &draft)).await?;
+    let offers = available_versions::offers(helm, catalogue, &draft, queried(&installed, &named, arguments)).await?;
+    let mut chosen = checked_versions(&offers, named, &draft)?;
     if arguments.latest {
         add_newest(&mut chosen, &offers, options.allow_unverified);
     }
-    let rows = rows(&offers, asked.then_some(&chosen));
+    let rows = rows(&offers, is_requested.then_some(&chosen));
     let style = Style::resolve(global);
-    if !asked && audience == Audience::Nobody {
+    if !is_requested && interaction == Interaction::None {
         let (context, namespace) = (cluster.context().map(str::to_owned), available_versions::namespace(&draft));
         list(global, UpgradeDocument { version: 1, context, namespace, components: rows });
         return Ok(error::OK);
@@ -68,46 +67,47 @@ pub(super) async fn upgrade(
     if global.output == Output::Human && !global.quiet {
         report::write_stderr(&report::upgrade_table(&rows, &style, report::width()));
     }
-    if !asked {
+    if !is_requested {
         chosen = choose(&offers)?;
         if chosen.is_empty() {
-            report::notice("nothing is chosen, nothing was changed", &style);
+            report::notice("no upgrade selected, nothing was changed", &style);
             return Ok(error::OK);
         }
     }
-    tell_what_the_file_asks(&draft, &chosen, arguments, &style);
-    ask_for(&mut draft, catalogue, &standing, chosen);
-    if audience == Audience::Person {
+    note_outdated_file(&draft, &chosen, arguments, &style);
+    set_versions(&mut draft, catalogue, &installed, chosen);
+    if interaction == Interaction::Prompts {
         install::ask((cluster, helm.environment()), &mut draft, Scope::OnlyMissing, Secrets::of(&arguments.run))
             .await?;
     }
     install::carry_out(global, &target, &draft.finish()?, options).await
 }
 
-/// `--to COMPONENT=VERSION`; the last of a component counts.
+/// `--to COMPONENT=VERSION`; for a repeated component the last one counts.
 fn named_versions(to: &[String]) -> Result<Versions, Error> {
-    let wrong = |text: &str, expected: String| Error::Usage { message: format!("--to {text}"), hint: Some(expected) };
+    let rejected =
+        |text: &str, expected: String| Error::Usage { message: format!("--to {text}"), hint: Some(expected) };
     let read = |text: &String| {
         let Some((name, number)) = text.split_once('=') else {
-            return Err(wrong(text, "write it as COMPONENT=VERSION, such as loki=6.55.0".into()));
+            return Err(rejected(text, "expected COMPONENT=VERSION, such as loki=6.55.0".into()));
         };
-        let component = name.trim().parse().map_err(|invalid| wrong(text, format!("{invalid}")))?;
+        let component = name.trim().parse().map_err(|invalid| rejected(text, format!("{invalid}")))?;
         let version = Version::parse(number.trim().trim_start_matches('v'));
         let version =
-            version.map_err(|_| wrong(text, format!("{number:?} is no chart version; expected one such as 6.55.0")))?;
+            version.map_err(|_| rejected(text, format!("{number:?} is not a chart version such as 6.55.0")))?;
         Ok((component, version))
     };
     to.iter().map(read).collect()
 }
 
-/// Where some are named and nothing else is asked, the repositories of others need not answer.
-fn looked_at(standing: &Versions, named: &Versions, arguments: &UpgradeArgs) -> Versions {
+/// The components to query; with `--to` alone only its components, so that other repositories need not answer.
+fn queried(installed: &Versions, named: &Versions, arguments: &UpgradeArgs) -> Versions {
     let all = arguments.latest || named.is_empty();
-    let asked = standing.iter().filter(|(component, _)| all || named.contains_key(*component));
-    asked.map(|(component, version)| (component.clone(), version.clone())).collect()
+    let queried = installed.iter().filter(|(component, _)| all || named.contains_key(*component));
+    queried.map(|(component, version)| (component.clone(), version.clone())).collect()
 }
 
-/// `--latest`: what was named stays.
+/// `--latest`, except for the components of `--to`.
 fn add_newest(chosen: &mut Versions, offers: &[Offer], untried_too: bool) {
     for offer in offers {
         let newest = offer.untried().filter(|_| untried_too).or(offer.proposed());
@@ -118,18 +118,18 @@ fn add_newest(chosen: &mut Versions, offers: &[Offer], untried_too: bool) {
 }
 
 /// An answers file with an older version would fail as a downgrade in the next run.
-fn tell_what_the_file_asks(draft: &Draft, chosen: &Versions, arguments: &UpgradeArgs, style: &Style) {
+fn note_outdated_file(draft: &Draft, chosen: &Versions, arguments: &UpgradeArgs, style: &Style) {
     let Some(file) = &arguments.run.settings.answers else { return };
     for (component, version) in chosen {
-        if let Some(asked) = draft.version(component).filter(|asked| *asked != version) {
+        if let Some(current) = draft.version(component).filter(|current| *current != version) {
             let file = file.display();
-            report::notice(&format!("{component} {asked} is asked for so far; write {version} into {file}"), style);
+            report::notice(&format!("{file} has {component} {current}; change it to {version}"), style);
         }
     }
 }
 
-/// What was named, if it is there and no step back.
-fn named_and_offered(offers: &[Offer], named: Versions, draft: &Draft) -> Result<Versions, Error> {
+/// The versions of `--to`; an error if one is not available, not installed or a downgrade.
+fn checked_versions(offers: &[Offer], named: Versions, draft: &Draft) -> Result<Versions, Error> {
     for (component, version) in &named {
         let Some(offer) = offers.iter().find(|offer| offer.component == *component) else {
             return Err(Error::Usage {
@@ -143,10 +143,13 @@ fn named_and_offered(offers: &[Offer], named: Versions, draft: &Draft) -> Result
         }
         if *version != offer.installed && !offer.has(version) {
             let near: Vec<String> = offer.nearest(version).iter().map(ToString::to_string).collect();
-            let hint =
-                if near.is_empty() { "it offers none at all".into() } else { format!("near it: {}", near.join(", ")) };
+            let hint = if near.is_empty() {
+                "the repository has no version".into()
+            } else {
+                format!("nearest: {}", near.join(", "))
+            };
             return Err(Error::Usage {
-                message: format!("the repository offers no {component} {version}"),
+                message: format!("the repository has no {component} {version}"),
                 hint: Some(hint),
             });
         }
@@ -154,7 +157,7 @@ fn named_and_offered(offers: &[Offer], named: Versions, draft: &Draft) -> Result
     Ok(named)
 }
 
-/// One row an offer; without a choice the proposal is the target.
+/// One row per offer; without a choice the proposal is the target.
 fn rows(offers: &[Offer], chosen: Option<&Versions>) -> Vec<UpgradeRow> {
     let target = |offer: &Offer| match chosen {
         Some(chosen) => offer.row(chosen.get(&offer.component)),
@@ -173,7 +176,7 @@ fn list(global: &GlobalArgs, document: UpgradeDocument) {
     }
 }
 
-/// Asks a person, if there is anything to choose.
+/// Prompts for the upgrades, if there are any.
 fn choose(offers: &[Offer]) -> Result<Versions, Error> {
     let choice = |offer: &Offer| {
         let (to, trust) = match (offer.proposed(), offer.untried()) {
@@ -193,12 +196,12 @@ fn choose(offers: &[Offer]) -> Result<Versions, Error> {
     Ok(chosen.into_iter().map(|choice| (choice.component, choice.to)).collect())
 }
 
-/// The chosen versions become answers. Other components keep their installed version, unless the answers set one of
-/// it: a newer catalogue's default would move it, too.
-fn ask_for(draft: &mut Draft, catalogue: &Catalogue, standing: &Versions, chosen: Versions) {
+/// Sets the chosen versions as answers. Other components keep their installed version unless the answers set one: the
+/// default of a newer catalogue would upgrade them, too.
+fn set_versions(draft: &mut Draft, catalogue: &Catalogue, installed: &Versions, chosen: Versions) {
     for (component, default) in catalogue.versions() {
-        let stands = standing.get(component).filter(|version| *version != default);
-        let kept = stands.filter(|_| draft.version(component).is_none());
+        let current = installed.get(component).filter(|version| *version != default);
+        let kept = current.filter(|_| draft.version(component).is_none());
         match (chosen.get(component), kept) {
             (Some(version), _) => draft.set_version(component.clone(), version.clone(), Provenance::Flag("upgrade")),
             (None, Some(version)) => draft.set_version(component.clone(), version.clone(), Provenance::Detected),
@@ -212,13 +215,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_named_is_read_or_refused_with_what_was_meant() {
+    fn versions_are_parsed_or_rejected_with_a_hint() {
         let read = |text: &str| named_versions(&[text.to_owned()]);
         let loki = read("loki=v6.55.0").unwrap();
         assert_eq!(loki.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>(), ["loki 6.55.0"]);
-        for (text, hint) in
-            [("loki", "COMPONENT=VERSION"), ("lokki=1.0.0", "did you mean loki?"), ("loki=newest", "no chart version")]
-        {
+        for (text, hint) in [
+            ("loki", "COMPONENT=VERSION"),
+            ("lokki=1.0.0", "did you mean loki?"),
+            ("loki=newest", "not a chart version"),
+        ] {
             let error = read(text).unwrap_err();
             assert_eq!(error.exit_code(), error::USAGE);
             assert!(error.hint().unwrap().contains(hint), "{text}: {:?}", error.hint());
@@ -226,17 +231,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_chosen_stays_as_it_is() {
+    fn components_without_a_choice_keep_their_version() {
         let catalogue = Catalogue::embedded().unwrap();
         let versions = |rows: &[(&str, &str)]| -> Versions {
             rows.iter().map(|(name, number)| (name.parse().unwrap(), number.parse().unwrap())).collect()
         };
-        let standing = versions(&[("loki", "6.46.0"), ("alloy", "1.3.0"), ("oauth2-proxy", "10.7.0")]);
+        let installed = versions(&[("loki", "6.46.0"), ("alloy", "1.3.0"), ("oauth2-proxy", "10.7.0")]);
         let mut draft = Draft::default();
-        ask_for(&mut draft, &catalogue, &standing, versions(&[("loki", "6.55.0")]));
-        let asked = |name: &str| draft.version(&name.parse().unwrap()).map(ToString::to_string);
-        assert_eq!(asked("loki").unwrap(), "6.55.0");
-        assert_eq!(asked("alloy").unwrap(), "1.3.0", "the catalogue's 1.4.0 was not chosen");
-        assert_eq!(asked("oauth2-proxy"), None, "installed with the catalogue's version");
+        set_versions(&mut draft, &catalogue, &installed, versions(&[("loki", "6.55.0")]));
+        let version_of = |name: &str| draft.version(&name.parse().unwrap()).map(ToString::to_string);
+        assert_eq!(version_of("loki").unwrap(), "6.55.0");
+        assert_eq!(version_of("alloy").unwrap(), "1.3.0", "the catalogue's 1.4.0 was not chosen");
+        assert_eq!(version_of("oauth2-proxy"), None, "installed with the catalogue's version");
     }
 }

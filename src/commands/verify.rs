@@ -36,14 +36,14 @@ impl Verification<'_> {
     pub(super) async fn run(&self, global: &GlobalArgs, arguments: &VerifyArgs) -> Result<u8, Error> {
         let selection = selection(arguments)?;
         // A port that is in use is reported before the checks run.
-        let way = match arguments.login.way {
-            Some(way) => Some(sign_in::way(way, arguments.login.port).await?),
+        let login_flow = match arguments.login.method {
+            Some(method) => Some(sign_in::flow(method, arguments.login.port).await?),
             None => None,
         };
-        let draft = saved_answers::judged(global, &arguments.settings)?;
+        let draft = saved_answers::load(global, &arguments.settings)?;
         let Connected { target, draft, .. } = connect::connect(global, &draft, self.signals.writes()).await?;
-        let made = self.checks((global, &target), (draft, arguments), selection, way);
-        emit(global, connect::of_one_cluster(&target.cluster, made).await?)
+        let checking = self.checks((global, &target), (draft, arguments), selection, login_flow);
+        emit(global, connect::of_one_cluster(&target.cluster, checking).await?)
     }
 
     async fn checks(
@@ -51,10 +51,10 @@ impl Verification<'_> {
         (global, Target { cluster, helm, catalogue }): (&GlobalArgs, &Target),
         (draft, arguments): (Result<Draft, Error>, &VerifyArgs),
         selection: Selection,
-        way: Option<login::LoginFlow>,
+        login_flow: Option<login::LoginFlow>,
     ) -> Result<Vec<CheckResult>, Error> {
         let answers = saved_answers::answers(&draft?, &arguments.settings)?;
-        if way.is_some() {
+        if login_flow.is_some() {
             // The sign-in sends the client secret to the issuer of the answers.
             answers.confirmed()?;
         }
@@ -63,9 +63,10 @@ impl Verification<'_> {
         report_files::note_surroundings(self.record, cluster, helm, &settings);
         let releases = stack::desired(catalogue, &settings, &cluster_facts(cluster, &settings).await?)?;
         let observed = observe(cluster, helm, &releases).await?;
-        report_files::note_standing(self.record, &observed, &releases);
-        let stands = |name: &str| observed.releases.get(name).is_some_and(|one| one.status == ReleaseStatus::Deployed);
-        if !releases.iter().any(|release| stands(release.component.as_str())) {
+        report_files::note_installed(self.record, &observed, &releases);
+        let is_deployed =
+            |name: &str| observed.releases.get(name).is_some_and(|one| one.status == ReleaseStatus::Deployed);
+        if !releases.iter().any(|release| is_deployed(release.component.as_str())) {
             return Err(PlanError::NothingInstalled { namespace: settings.namespace.to_string() }.into());
         }
         let (events, stream) = event::channel();
@@ -78,8 +79,8 @@ impl Verification<'_> {
         drop(events);
         let _ = reporter.await;
         let Some(mut checks) = checks else { return Err(Error::InterruptedChecks { of: Checked::InstalledStack }) };
-        if let Some(way) = way {
-            let walk = sign_in::Walk {
+        if let Some(flow) = login_flow {
+            let login_run = sign_in::LoginRun {
                 global,
                 cluster,
                 settings: &settings,
@@ -87,7 +88,7 @@ impl Verification<'_> {
                 environment: helm.environment(),
             };
             checks.extend(tokio::select! {
-                walked = walk.begin(way) => walked?,
+                results = login_run.run(flow) => results?,
                 () = cancel.cancelled() => return Err(Error::InterruptedChecks { of: Checked::InstalledStack }),
             });
         }
@@ -106,10 +107,10 @@ fn emit(global: &GlobalArgs, checks: Vec<CheckResult>) -> Result<u8, Error> {
 }
 
 fn selection(arguments: &VerifyArgs) -> Result<Selection, Error> {
-    for named in [&arguments.checks, &arguments.skipped] {
-        if let Some((unknown, suggestion)) = verify::unknown(named) {
+    for ids in [&arguments.checks, &arguments.skipped] {
+        if let Some((unknown, suggestion)) = verify::unknown(ids) {
             let known = match suggestion {
-                _ if login::ids().contains(&unknown.as_str()) => "add --login, which makes these rows".to_owned(),
+                _ if login::ids().contains(&unknown.as_str()) => "this check needs --login".to_owned(),
                 Some(id) => format!("did you mean {id}?"),
                 None => verify::ids().join(", "),
             };

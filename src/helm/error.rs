@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::Secret;
 use crate::helm::schema;
-use crate::known_errors::{self, KnownError, REFUSALS};
+use crate::known_errors::{self, API_ERRORS, KnownError};
 
 /// A helm call failed.
 #[derive(Debug, thiserror::Error)]
@@ -255,7 +255,7 @@ impl HelmError {
     /// Classifies a failed call.
     pub(super) fn classify(command: String, end: String, stderr: &str) -> HelmError {
         let fetches = command.starts_with("helm pull") || command.starts_with("helm repo");
-        let tables = if fetches { [FETCHING, CLASSES, VAGUE] } else { [CLASSES, REFUSALS, VAGUE] };
+        let tables = if fetches { [FETCHING, CLASSES, VAGUE] } else { [CLASSES, API_ERRORS, VAGUE] };
         let known = tables.into_iter().find_map(|rows| known_errors::find(rows, stderr));
         match known {
             // Each line names a key of its own.

@@ -12,7 +12,7 @@ use crate::plan::render::{crd_ownership, render};
 use crate::plan::{Plan, PlanError};
 use crate::stack::{self, Catalogue, Release};
 
-/// What a plan is computed with.
+/// Inputs of a plan.
 #[derive(Clone, Copy)]
 pub struct Planner<'a> {
     /// The cluster.
@@ -41,18 +41,18 @@ impl Planner<'_> {
         notices.extend(unidentified(cluster));
         notices.extend(migrations(catalogue, settings, &plan));
         let unmanaged = plan.unmanaged.iter();
-        notices.extend(unmanaged.map(|name| format!("{name} was made by no run of tailwatch; --adopt takes it over")));
+        notices.extend(unmanaged.map(|name| format!("tailwatch did not install {name}; --adopt adopts it")));
         Ok(Plan { notices, ..plan })
     }
 }
 
-/// What cannot be noticed under the run where the cluster has no identity.
+/// A notice that a switch to another cluster cannot be detected during the run.
 pub fn unidentified(cluster: &Cluster) -> Option<String> {
     match cluster.identity() {
         ClusterIdentity::Uid(_) => None,
         ClusterIdentity::Address(_) => Some(format!(
-            "namespace kube-system cannot be read by this context, so that {} is known by its address and certificate \
-             authority alone; where it is led to another cluster under the run, that is not noticed",
+            "this context cannot read namespace kube-system: {} is identified only by its address and certificate \
+             authority, and a switch to another cluster during the run is not detected",
             cluster.server()
         )),
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// An object that becomes part of a release of ours, or one of our own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Takeover {
-    /// Component whose release takes it; `None` for CRDs and our own objects, which are applied before helm.
+    /// Component of the release that adopts it; `None` for CRDs and our own objects, which are applied before helm.
     pub component: Option<String>,
     /// For our own objects: its uid.
     pub uid: Option<String>,

@@ -27,8 +27,8 @@ pub(super) fn text(error: &CommandError, style: Style, width: usize, clock: &Clo
     headline + &Block { style, width, indent: 2 }.text(&[what, place, since, cause, log, next, safe, docs])
 }
 
-/// The same for events.
-pub fn fact(error: &CommandError) -> RunError {
+/// The error as data for events and reports.
+pub fn run_error(error: &CommandError) -> RunError {
     without_secrets(RunError {
         message: error.to_string(),
         causes: chain(error),

@@ -17,7 +17,7 @@ use crate::engine::{EngineError, StepError};
 use crate::error::{CommandError, Error};
 use crate::event::{Event, RunOutcome, Stamped, StepOutcome};
 use crate::helm::HelmError;
-use crate::known_errors::{self, REFUSALS};
+use crate::known_errors::{self, API_ERRORS};
 use crate::write_record::ClusterState;
 
 /// A recorded run and the seconds at which the screen is compared.
@@ -68,7 +68,7 @@ fn failed(events: &[Stamped]) -> Option<CommandError> {
 
 fn known(cause: &str) -> HelmError {
     let (_, stderr) = cause.split_once(": ").unwrap();
-    let row = known_errors::find(REFUSALS, stderr).unwrap();
+    let row = known_errors::find(API_ERRORS, stderr).unwrap();
     HelmError::Known { row, stderr: stderr.into() }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::error::{CommandError, Error, INTERRUPTED};
 use crate::event::{ActionKind, CheckResult, Event, PlannedStep, RunError, Stamped, StepOutcome, StepResult};
 use crate::redaction::without_secrets;
-use crate::report::error_message::fact;
+use crate::report::error_message::run_error;
 
 /// The recorded run. Cheap to clone; every clone writes into the same record.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ pub(super) struct Failure {
 
 impl Failure {
     fn of(error: &CommandError) -> Failure {
-        let RunError { message, causes, hint, .. } = fact(error);
+        let RunError { message, causes, hint, .. } = run_error(error);
         Failure { message, causes, next: hint }
     }
 }

@@ -1,14 +1,14 @@
-//! Errors of the questions.
+//! Errors of prompts.
 
 use std::io;
 
-/// A question had no answer.
+/// A prompt without an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum WizardError {
-    /// The person interrupted or chose to stop.
+    /// The user interrupted or chose to stop.
     #[error("interrupted")]
     Interrupted,
-    /// The terminal broke.
+    /// The terminal failed.
     #[error("the terminal cannot be read")]
     Terminal(#[source] io::Error),
 }

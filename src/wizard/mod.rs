@@ -1,5 +1,5 @@
-//! Questions as rows; one loop that asks, defaults, validates and goes back. Knows only the configuration: what the
-//! cluster and this machine offer comes in as [`Detected`].
+//! Prompts for answers: a table of questions and one loop with defaults, validation and a step back. Depends only on
+//! the configuration; facts of the cluster and this machine are passed as [`Detected`].
 
 mod detected;
 mod error;
@@ -15,7 +15,7 @@ pub use prompt::{Prompt, Reply, Terminal};
 pub use questions::{Scope, ask};
 pub use upgrades::{Trust, UpgradeChoice, choose_upgrades};
 
-/// Asks which context to use; none to choose from leaves the choice to the kubeconfig.
+/// Prompts for the context; with fewer than two, the kubeconfig's current context is used.
 pub fn choose_context(
     prompt: &mut dyn Prompt,
     contexts: &[String],
@@ -33,11 +33,11 @@ pub fn choose_context(
 
 /// A yes-or-no question; the default is no.
 pub fn confirm(prompt: &mut dyn Prompt, question: &str) -> Result<bool, WizardError> {
-    let judge = |text: &str| match text.to_ascii_lowercase().as_str() {
+    let validate = |text: &str| match text.to_ascii_lowercase().as_str() {
         "y" | "yes" | "n" | "no" => Ok(()),
         _ => Err("answer yes or no".to_owned()),
     };
-    match prompt.text(question, Some("no"), &judge)? {
+    match prompt.text(question, Some("no"), &validate)? {
         Reply::Answer(text) => Ok(matches!(text.to_ascii_lowercase().as_str(), "y" | "yes")),
         Reply::Back => Ok(false),
     }

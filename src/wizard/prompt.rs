@@ -1,5 +1,4 @@
-//! How questions reach a person. Plain text without colour of its own: legible in every theme and to a screen
-//! reader.
+//! Prompts on the terminal. Plain text without colours, for every theme and for screen readers.
 
 use std::io::Write as _;
 
@@ -8,36 +7,36 @@ use dialoguer::{Input, MultiSelect, Password, Select};
 
 use crate::wizard::WizardError;
 
-/// What came back.
+/// Reply to a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// An answer that was judged valid.
+    /// A valid answer.
     Answer(String),
-    /// `<`: to the question before.
+    /// `<`: back to the previous question.
     Back,
 }
 
-/// What goes to the question before.
+/// Input that goes back to the previous question.
 const BACK: &str = "<";
 
-/// Judges a text; the error is the reason for people.
-pub type Judge<'a> = &'a dyn Fn(&str) -> Result<(), String>;
+/// Validates a text; the error is shown to the user.
+pub type Validate<'a> = &'a dyn Fn(&str) -> Result<(), String>;
 
-/// Somebody who can be asked.
+/// Source of answers.
 pub trait Prompt {
-    /// Tells something that is no question.
+    /// Shows a text.
     fn say(&mut self, text: &str);
-    /// A line of text; an invalid one is asked again with the reason.
-    fn text(&mut self, label: &str, default: Option<&str>, judge: Judge<'_>) -> Result<Reply, WizardError>;
-    /// A secret that is not shown while it is typed.
+    /// Prompts for a line of text; an invalid one is rejected with the reason and prompted again.
+    fn text(&mut self, label: &str, default: Option<&str>, validate: Validate<'_>) -> Result<Reply, WizardError>;
+    /// Prompts for a secret, without echo.
     fn secret(&mut self, label: &str) -> Result<Reply, WizardError>;
-    /// One of some; the answer is its text.
+    /// Prompts for one option; the answer is its text.
     fn choose(&mut self, label: &str, options: &[String], default: usize) -> Result<Reply, WizardError>;
-    /// Any number of some, each with whether it is chosen at first; the answer is their places, `None` is "back".
+    /// Prompts for any number of options, each with its initial state; returns the indices, or `None` for "back".
     fn choose_some(&mut self, label: &str, options: &[(String, bool)]) -> Result<Option<Vec<usize>>, WizardError>;
 }
 
-/// The terminal, by dialoguer, on stderr.
+/// dialoguer on stderr.
 #[derive(Debug, Default)]
 pub struct Terminal;
 
@@ -61,10 +60,10 @@ impl Prompt for Terminal {
         let _ = writeln!(std::io::stderr(), "{}", textwrap::fill(text, options));
     }
 
-    fn text(&mut self, label: &str, default: Option<&str>, judge: Judge<'_>) -> Result<Reply, WizardError> {
+    fn text(&mut self, label: &str, default: Option<&str>, validate: Validate<'_>) -> Result<Reply, WizardError> {
         let mut input = Input::<String>::with_theme(&SimpleTheme)
             .with_prompt(label)
-            .validate_with(|text: &String| if text.trim() == BACK { Ok(()) } else { judge(text.trim()) });
+            .validate_with(|text: &String| if text.trim() == BACK { Ok(()) } else { validate(text.trim()) });
         if let Some(default) = default {
             input = input.default(default.to_owned());
         }
@@ -77,7 +76,7 @@ impl Prompt for Terminal {
 
     fn choose(&mut self, label: &str, options: &[String], default: usize) -> Result<Reply, WizardError> {
         let chosen = Select::with_theme(&SimpleTheme).with_prompt(label).items(options).default(default).interact_opt();
-        // Escape and q are "back" here.
+        // Escape and q mean "back".
         Ok(match chosen.map_err(failed)? {
             Some(index) => Reply::Answer(options[index].clone()),
             None => Reply::Back,
@@ -85,7 +84,7 @@ impl Prompt for Terminal {
     }
 
     fn choose_some(&mut self, label: &str, options: &[(String, bool)]) -> Result<Option<Vec<usize>>, WizardError> {
-        let asked = MultiSelect::with_theme(&SimpleTheme).with_prompt(label).items_checked(options.iter().cloned());
-        asked.interact_opt().map_err(failed)
+        let select = MultiSelect::with_theme(&SimpleTheme).with_prompt(label).items_checked(options.iter().cloned());
+        select.interact_opt().map_err(failed)
     }
 }

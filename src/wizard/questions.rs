@@ -1,4 +1,4 @@
-//! The questions and the one loop that asks them.
+//! The questions and the loop that asks them.
 
 use crate::config::{Draft, Provenance, Row, Secret, find_row};
 use crate::wizard::{Detected, Prompt, Reply, WizardError};
@@ -6,13 +6,13 @@ use crate::wizard::{Detected, Prompt, Reply, WizardError};
 /// Which questions are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All of them, with what is known as defaults, and a summary at the end.
+    /// All, with known answers as defaults, and a summary at the end.
     Everything,
-    /// Only those without which nothing can be built.
+    /// Only required answers that are missing.
     OnlyMissing,
 }
 
-/// How one answer is asked for.
+/// The prompt for one answer.
 struct Question {
     key: &'static str,
     label: &'static str,
@@ -26,9 +26,9 @@ enum Kind {
     ClientSecret,
     /// One of the cluster's StorageClasses.
     StorageClass,
-    /// Needed only where the Tailscale operator has to be installed.
+    /// Only if the Tailscale operator will be installed.
     OperatorText,
-    /// Likewise, a secret.
+    /// A secret, only if the Tailscale operator will be installed.
     OperatorSecret,
 }
 
@@ -43,23 +43,23 @@ static QUESTIONS: [Question; 13] = [
     question("auth0.clientId", "Auth0 client id", Kind::Text),
     question("auth0.clientSecret", "Auth0 client secret", Kind::ClientSecret),
     question("auth0.groupsClaim", "Groups claim", Kind::Text),
-    question("auth0.allowedGroups", "Groups that get in", Kind::Text),
-    question("retention.metrics", "Keep metrics for", Kind::Text),
-    question("retention.logs", "Keep logs for", Kind::Text),
+    question("auth0.allowedGroups", "Allowed groups", Kind::Text),
+    question("retention.metrics", "Retention of metrics", Kind::Text),
+    question("retention.logs", "Retention of logs", Kind::Text),
     question("storage.class", "StorageClass", Kind::StorageClass),
     question("storage.prometheus", "Volume for metrics", Kind::Text),
     question("tailscale.oauth.clientId", "Tailscale OAuth client id", Kind::OperatorText),
     question("tailscale.oauth.clientSecret", "Tailscale OAuth client secret", Kind::OperatorSecret),
 ];
 
-/// Asks, in order and with a way back, until every chosen question has a valid answer in the draft.
+/// Asks the questions in order, with a step back, until each has a valid answer in the draft.
 pub fn ask(draft: &mut Draft, detected: &Detected, scope: Scope, prompt: &mut dyn Prompt) -> Result<(), WizardError> {
     let chosen: Vec<&Question> =
         QUESTIONS.iter().filter(|question| is_asked(question, draft, detected, scope)).collect();
     if chosen.is_empty() {
         return Ok(());
     }
-    prompt.say("Enter takes the value in brackets, < goes back, Ctrl-C stops; nothing is changed before you agree.");
+    prompt.say("Enter accepts the value in brackets, < goes back, Ctrl-C stops. Nothing is changed before you confirm the plan.");
     loop {
         ask_each(&chosen, draft, detected, prompt)?;
         if scope == Scope::OnlyMissing || summary(&chosen, draft, detected, prompt)? {
@@ -70,15 +70,15 @@ pub fn ask(draft: &mut Draft, detected: &Detected, scope: Scope, prompt: &mut dy
 
 fn is_asked(question: &Question, draft: &Draft, detected: &Detected, scope: Scope) -> bool {
     let known = draft.has(question.key);
-    let operator_comes = detected.installs_operator(draft);
+    let installs_operator = detected.installs_operator(draft);
     match question.kind {
         Kind::ClientSecret => !known && (scope == Scope::Everything || !is_kept(question, draft, detected)),
         Kind::OperatorSecret => {
-            operator_comes && !known && (scope == Scope::Everything || !is_kept(question, draft, detected))
+            installs_operator && !known && (scope == Scope::Everything || !is_kept(question, draft, detected))
         }
         Kind::OperatorText => {
             let needed = !known && !detected.keeps_operator_secret(draft);
-            operator_comes && (needed || scope == Scope::Everything)
+            installs_operator && (needed || scope == Scope::Everything)
         }
         Kind::StorageClass => {
             let has_default = detected.storage_classes.iter().any(|(_, default)| *default);
@@ -90,7 +90,7 @@ fn is_asked(question: &Question, draft: &Draft, detected: &Detected, scope: Scop
     }
 }
 
-/// Whether the cluster keeps the secret for what has been answered so far.
+/// Whether the cluster stores the secret for the answers so far.
 fn is_kept(question: &Question, draft: &Draft, detected: &Detected) -> bool {
     match question.kind {
         Kind::ClientSecret => detected.keeps_client_secret(draft),
@@ -108,7 +108,7 @@ fn ask_each(
     let (mut position, mut goes_back) = (0, false);
     while let Some(question) = chosen.get(position) {
         let counter = format!("{}/{}", position + 1, chosen.len());
-        // Which secret is kept depends on the issuer and client id that were answered just before.
+        // Depends on the issuer and client id, which may have changed by the previous answers.
         if !is_kept(question, draft, detected) || draft.has(question.key) {
             goes_back = matches!(ask_one(question, &counter, draft, detected, prompt)?, Reply::Back);
         }
@@ -117,7 +117,7 @@ fn ask_each(
     Ok(())
 }
 
-/// The choice of no class: a PersistentVolumeClaim without one gets the class that the cluster marks as its default.
+/// The option without a class: the PersistentVolumeClaim gets the cluster's default StorageClass.
 const CLUSTER_DEFAULT: &str = "the cluster's default";
 
 fn ask_one(
@@ -146,10 +146,10 @@ fn ask_one(
         Kind::Text | Kind::OperatorText => {
             let default = draft.text(question.key).map(|(text, _)| text);
             let default = default.or_else(|| detected.tailnet.clone().filter(|_| question.key == "tailnet"));
-            let judge = |text: &str| judge(draft, question.key, text);
-            let reply = prompt.text(question.label, default.as_deref(), &judge)?;
+            let validate = |text: &str| validate(draft, question.key, text);
+            let reply = prompt.text(question.label, default.as_deref(), &validate)?;
             if let Reply::Answer(text) = &reply {
-                // It was judged valid a moment ago.
+                // Validated by the prompt.
                 let _ = draft.set(question.key, text, Provenance::Prompt);
             }
             Ok(reply)
@@ -159,10 +159,8 @@ fn ask_one(
 
 fn sentence(question: &Question, row: &Row) -> String {
     let help = match question.kind {
-        Kind::ClientSecret => {
-            "client secret of the same application; it goes into one Kubernetes Secret and nowhere else"
-        }
-        Kind::OperatorSecret => "secret of that OAuth client; it goes into one Kubernetes Secret and nowhere else",
+        Kind::ClientSecret => "client secret of the same application; stored only in one Kubernetes Secret",
+        Kind::OperatorSecret => "secret of that OAuth client; stored only in one Kubernetes Secret",
         _ => row.help,
     };
     if row.default.is_some() || question.kind != Kind::Text {
@@ -172,7 +170,7 @@ fn sentence(question: &Question, row: &Row) -> String {
     }
 }
 
-fn judge(draft: &Draft, key: &str, text: &str) -> Result<(), String> {
+fn validate(draft: &Draft, key: &str, text: &str) -> Result<(), String> {
     draft.clone().set(key, text, Provenance::Prompt).map_err(|invalid| invalid.to_string())
 }
 
@@ -198,11 +196,11 @@ fn choose_class(
     Ok(reply)
 }
 
-const GO_ON: &str = "continue to the plan";
+const CONTINUE: &str = "continue to the plan";
 const CHANGE: &str = "change an answer";
 const STOP: &str = "stop";
 
-/// Shows every answer; `false` asks them all again.
+/// Shows every answer; `false` asks them again.
 fn summary(
     chosen: &[&Question],
     draft: &mut Draft,
@@ -215,14 +213,14 @@ fn summary(
             if let Some((text, from)) = draft.text(question.key) {
                 prompt.say(&format!("  {:<30} {text}  ({from})", question.label));
             } else if is_kept(question, draft, detected) {
-                prompt.say(&format!("  {:<30} the one in the cluster is kept", question.label));
+                prompt.say(&format!("  {:<30} stored in the cluster", question.label));
             } else if question.kind == Kind::StorageClass {
                 prompt.say(&format!("  {:<30} {CLUSTER_DEFAULT}", question.label));
             }
         }
         prompt.say("");
-        match prompt.choose("Next", &[GO_ON, CHANGE, STOP].map(str::to_owned), 0)? {
-            Reply::Answer(next) if next == GO_ON => return Ok(true),
+        match prompt.choose("Next", &[CONTINUE, CHANGE, STOP].map(str::to_owned), 0)? {
+            Reply::Answer(next) if next == CONTINUE => return Ok(true),
             Reply::Answer(next) if next == STOP => return Err(WizardError::Interrupted),
             Reply::Back => return Ok(false),
             Reply::Answer(_) => {

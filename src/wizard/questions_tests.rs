@@ -13,7 +13,7 @@ fn cluster() -> Detected {
 }
 
 #[test]
-fn defaults_a_refusal_a_step_back_and_the_summary() {
+fn defaults_validation_a_step_back_and_the_summary() {
     let mut prompt = scripted(&[
         "not a domain",
         "",
@@ -29,7 +29,7 @@ fn defaults_a_refusal_a_step_back_and_the_summary() {
         "",
         "fast",
         "",
-        GO_ON,
+        CONTINUE,
     ]);
     let mut draft = Draft::default();
     ask(&mut draft, &cluster(), Scope::Everything, &mut prompt).unwrap();
@@ -42,7 +42,7 @@ fn defaults_a_refusal_a_step_back_and_the_summary() {
 }
 
 #[test]
-fn only_what_is_missing_is_asked() {
+fn only_missing_answers_are_prompted_for() {
     let mut draft = Draft::default();
     for (key, text) in
         [("tailnet", "tail1.ts.net"), ("auth0.issuer", "https://acme.eu.auth0.com/"), ("auth0.clientId", "c")]
@@ -58,7 +58,7 @@ fn only_what_is_missing_is_asked() {
 }
 
 #[test]
-fn a_kept_secret_is_asked_for_again_for_another_issuer_or_client_only() {
+fn a_stored_secret_is_prompted_for_only_with_another_issuer_or_client() {
     let kept = Detected {
         kept_oidc_client: Some(("https://acme.eu.auth0.com/".into(), "c".into())),
         kept_operator_client: Some("k1".into()),
@@ -93,16 +93,16 @@ fn a_kept_secret_is_asked_for_again_for_another_issuer_or_client_only() {
 }
 
 #[test]
-fn a_guided_run_asks_for_the_secret_once_another_client_is_named() {
+fn a_guided_run_prompts_for_the_secret_of_another_client() {
     let kept_oidc_client = Some(("https://acme.eu.auth0.com/".into(), "c".into()));
     let detected = Detected { kept_oidc_client, ..cluster() };
-    // At the claim, a step back leads over the secret that is not asked for.
+    // A step back from the claim skips the secret that is not prompted for.
     let same = ["", "", "", "c", "<", "c"];
     let other = ["", "", "", "d", "given"];
     for (replies, secret_asked) in [(&same[..], false), (&other, true)] {
         let mut draft = Draft::default();
         draft.set("auth0.issuer", "https://acme.eu.auth0.com/", Provenance::Saved).unwrap();
-        let rest = ["https://acme.example/groups", "", "", "", "", "", GO_ON];
+        let rest = ["https://acme.example/groups", "", "", "", "", "", CONTINUE];
         let mut prompt = scripted(&[replies, &rest].concat());
         ask(&mut draft, &detected, Scope::Everything, &mut prompt).unwrap();
         assert_eq!(prompt.asked.iter().any(|label| label == "Auth0 client secret"), secret_asked);
@@ -112,7 +112,7 @@ fn a_guided_run_asks_for_the_secret_once_another_client_is_named() {
 }
 
 #[test]
-fn the_clusters_default_class_takes_the_place_of_one_from_a_file() {
+fn the_default_class_replaces_a_class_of_the_answers() {
     for from in [Provenance::File("answers.yaml".into(), 3), Provenance::Saved, Provenance::Set] {
         let mut draft = Draft::default();
         for (key, text) in [
@@ -127,7 +127,7 @@ fn the_clusters_default_class_takes_the_place_of_one_from_a_file() {
         let question = QUESTIONS.iter().find(|question| question.kind == Kind::StorageClass).unwrap();
         let mut kept = draft.clone();
         ask_one(question, "1/1", &mut kept, &cluster(), &mut scripted(&[""])).unwrap();
-        assert_eq!(kept.finish().unwrap().storage.class.unwrap().as_str(), "fast", "it is what Enter takes");
+        assert_eq!(kept.finish().unwrap().storage.class.unwrap().as_str(), "fast", "Enter accepts it");
         let mut chosen = scripted(&["the cluster's default (standard)"]);
         ask_one(question, "1/1", &mut draft, &cluster(), &mut chosen).unwrap();
         assert!(draft.finish().unwrap().storage.class.is_none(), "{from}");
@@ -135,7 +135,7 @@ fn the_clusters_default_class_takes_the_place_of_one_from_a_file() {
 }
 
 #[test]
-fn the_operators_oauth_client_is_asked_for_exactly_where_it_is_installed() {
+fn the_oauth_client_is_prompted_for_only_if_the_operator_is_installed() {
     for (mode, has_class, is_ours, asked) in [
         ("auto", false, false, true),
         ("auto", true, false, false),
@@ -155,7 +155,7 @@ fn the_operators_oauth_client_is_asked_for_exactly_where_it_is_installed() {
 }
 
 #[test]
-fn a_person_who_stops_gets_nothing_installed() {
+fn stopping_is_an_interruption() {
     let mut prompt = scripted(&["tail1.ts.net"]);
     let error = ask(&mut Draft::default(), &cluster(), Scope::Everything, &mut prompt).unwrap_err();
     assert!(matches!(error, WizardError::Interrupted));

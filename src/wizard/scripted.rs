@@ -1,11 +1,11 @@
-//! A person of a test's own.
+//! Prompts with scripted replies, for tests.
 
 use std::collections::VecDeque;
 
 use crate::wizard::WizardError;
-use crate::wizard::prompt::{Judge, Prompt, Reply};
+use crate::wizard::prompt::{Prompt, Reply, Validate};
 
-/// Answers from a list; an invalid one is recorded with the reason and the next one is taken.
+/// Replies from a list; after an invalid one the reason is recorded and the next one is used.
 #[derive(Default)]
 pub(super) struct Scripted {
     replies: VecDeque<&'static str>,
@@ -29,10 +29,10 @@ impl Prompt for Scripted {
         self.said.push(text.to_owned());
     }
 
-    fn text(&mut self, label: &str, default: Option<&str>, judge: Judge<'_>) -> Result<Reply, WizardError> {
+    fn text(&mut self, label: &str, default: Option<&str>, validate: Validate<'_>) -> Result<Reply, WizardError> {
         loop {
             match self.next(label, default)? {
-                Reply::Answer(text) => match judge(&text) {
+                Reply::Answer(text) => match validate(&text) {
                     Ok(()) => return Ok(Reply::Answer(text)),
                     Err(reason) => self.said.push(reason),
                 },
@@ -49,7 +49,7 @@ impl Prompt for Scripted {
         self.next(label, Some(&options[default]))
     }
 
-    /// The places, with commas between them.
+    /// The indices, separated by commas.
     fn choose_some(&mut self, label: &str, options: &[(String, bool)]) -> Result<Option<Vec<usize>>, WizardError> {
         let chosen = options.iter().enumerate().filter(|(_, (_, chosen))| *chosen).map(|(at, _)| at.to_string());
         self.said.extend(options.iter().map(|(text, _)| text.clone()));

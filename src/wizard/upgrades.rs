@@ -1,31 +1,31 @@
-//! Which of the newer versions are wanted.
+//! The choice of upgrades.
 
 use crate::config::ComponentName;
 use crate::wizard::{Prompt, WizardError};
 
-/// A newer version that somebody may want.
+/// A newer version of a component.
 #[derive(Clone, Debug)]
 pub struct UpgradeChoice {
     /// Component.
     pub component: ComponentName,
-    /// Chart version that stands.
+    /// Installed chart version.
     pub from: semver::Version,
-    /// The newer one.
+    /// The newer chart version.
     pub to: semver::Version,
-    /// How far its way is known.
+    /// Whether its upgrade path was tried.
     pub trust: Trust,
 }
 
-/// How far the way to a version is known.
+/// Whether the upgrade path of a version was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// Its major was tried; it is chosen unless somebody takes it out.
+    /// The major was tried; selected initially.
     Tried,
-    /// Its major was never tried; it is chosen only by whoever picks it.
+    /// The major was never tried; not selected initially.
     Untried,
 }
 
-/// Asks which of them are wanted; may be none.
+/// Prompts for the upgrades; returns the selected ones, maybe none.
 pub fn choose_upgrades(
     prompt: &mut dyn Prompt,
     choices: Vec<UpgradeChoice>,
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_tried_is_chosen_at_first_and_anything_may_be() {
+    fn tried_versions_are_selected_initially() {
         assert_eq!(chosen("").unwrap(), ["loki=1.5.0", "alloy=1.1.0"]);
         assert_eq!(chosen("1").unwrap(), ["loki=9.0.0"]);
         assert!(chosen("none").unwrap().is_empty());

@@ -88,7 +88,7 @@ fn the_list_changes_nothing(sandbox: &Sandbox) {
 
 fn what_is_not_there_or_older_is_refused(sandbox: &Sandbox) {
     for (arguments, code, reported) in [
-        (["--to", "loki=6.50.0"], 2, "near it: 6.46.0, 6.55.0"),
+        (["--to", "loki=6.50.0"], 2, "nearest: 6.46.0, 6.55.0"),
         (["--to", "lokki=6.55.0"], 2, "did you mean loki?"),
         (["--to", "tailscale-operator=1.102.3"], 2, "tailscale-operator is not installed"),
         (["--to", "loki=6.40.0"], 4, "charts are never downgraded"),
@@ -116,7 +116,7 @@ fn a_person_may_choose_nothing_or_decline(sandbox: &Sandbox) {
     session.exp_string("[x] alloy").expect("every newer version is chosen at first");
     // `a` takes all out.
     session.send("a\r").and_then(|_| session.flush()).unwrap();
-    session.exp_string("nothing is chosen").expect("the end");
+    session.exp_string("no upgrade selected").expect("the end");
     session.exp_eof().unwrap();
     assert_eq!(exit_code(session), 0);
 

@@ -16,9 +16,9 @@ const PREFILLED: [&str; 11] = [
     "issuer",
     "client id",
     "Groups claim",
-    "get in",
-    "metrics for",
-    "logs for",
+    "Allowed groups",
+    "Retention of metrics",
+    "Retention of logs",
     "StorageClass",
     "Volume for metrics",
     "continue to the plan",
@@ -78,7 +78,7 @@ fn a_person_who_declines_changes_nothing(sandbox: &Sandbox) {
     answer(&mut session, "Groups claim", "groups");
     session.exp_string("drops a claim of this name").expect("the reason");
     answer(&mut session, "Groups claim", "https://acme.example/groups");
-    for label in ["Groups that get in", "Keep metrics for", "Keep logs for", "StorageClass", "Volume for metrics"] {
+    for label in ["Allowed groups", "Retention of metrics", "Retention of logs", "StorageClass", "Volume for metrics"] {
         answer(&mut session, label, "");
     }
     let asked = session.exp_string("Your answers:").expect("the summary");
@@ -146,7 +146,7 @@ fn a_person_who_agrees_gets_the_stack(sandbox: &Sandbox) {
     session.exp_string("Ctrl-C cancels").expect("the prompt to sign in");
     session.send_control('c').unwrap();
     let left = session.exp_eof().expect("the end");
-    assert!(left.contains("verify --login` begins it again"), "{left}");
+    assert!(left.contains("verify --login` starts it again"), "{left}");
     for part in ["wave 30", "wave 33", "installed", "0 fail, 0 skip"] {
         assert!(report.contains(part), "{part} is missing in:\n{report}");
     }

@@ -213,5 +213,5 @@ pub(super) fn clause(message: &str) -> &str {
 
 /// Whether a text has one of the phrases, in any case; no phrases: any text.
 pub(super) fn has_any(text: &str, phrases: &[&str]) -> bool {
-    phrases.is_empty() || known_errors::says(text, phrases)
+    phrases.is_empty() || known_errors::contains_any(text, phrases)
 }
