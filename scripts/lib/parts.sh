@@ -10,7 +10,7 @@ helm3_version=v3.19.4
 # part_recipe PART: lines of `binary package`, then `ldflags …`, `tags …`
 part_recipe() {
   case "$1" in
-    # In one module: what most of them need is compiled once. helm 3 keeps the libraries that it was released with.
+    # One module: shared packages are compiled once. helm 3 is separate, with the libraries of its release.
     programs)
       echo "kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver"
       echo "kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager"
@@ -57,7 +57,7 @@ part_key() {
   } | digest | cut -c1-16
 }
 
-# ensure_part PART: prints the folder of its binaries. To be called in a subshell: what it had begun goes with that.
+# ensure_part PART: prints the folder of its binaries. To be called in a subshell, which deletes an unfinished build.
 ensure_part() {
   local part=$1 folder building source started recipe ldflags tags
   folder="$parts_cache/$part-$(cd "$(part_source "$part")" && part_key "$part")"
@@ -69,15 +69,15 @@ ensure_part() {
     mkdir -p "$parts_cache"
     building=$(mktemp -d "$parts_cache/.building-$part-XXXXXX")
     trap "rm -rf $(printf %q "$building")" EXIT
-    say "building the sandbox's part '$part' (once; later runs take it from the cache)"
+    say "building the sandbox's part '$part' (once; later runs use the cache)"
     started=$(date +%s)
-    # In one go, so that one core compiles while the other links.
+    # In one call: one core compiles while the other links.
     (cd "$source" && printf '%s\n' "$recipe" | sed '/^ldflags /d; /^tags /d; s/^[^ ]* //' |
       CGO_ENABLED=0 xargs go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$building/") >&2 ||
-      fail "the sandbox's part '$part' could not be built" "read go's message above; an unreachable module proxy is the usual cause, and running this again goes on where it stopped"
+      fail "the sandbox's part '$part' could not be built" "read go's message above; an unreachable module proxy is the usual cause, and a rerun continues the build"
     printf '%s\n' "$recipe" | while read -r binary package; do
       case "$binary" in ldflags | tags) continue ;; esac
-      # go names a program after its package's path, without the major version.
+      # The Go toolchain names a program after its package path, without the major version.
       package=$(printf '%s' "$package" | sed 's|/v[0-9][0-9]*$||; s|.*/||')
       case "$package" in . | "$binary") ;; *) mv "$building/$package" "$building/$binary" ;; esac
     done

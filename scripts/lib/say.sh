@@ -1,4 +1,4 @@
-# Sourced by the scripts: one voice on stderr, one way to fail.
+# Sourced by the scripts: messages on stderr, and failing with a hint.
 
 say() { printf '==> %s\n' "$*" >&2; }
 

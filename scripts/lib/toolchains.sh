@@ -1,6 +1,6 @@
-# Sourced after say.sh: makes sure of the toolchains that a script needs.
+# Sourced after say.sh: installs the toolchains that a script needs.
 
-# apt_install PACKAGE…: where that is possible without asking anybody.
+# apt_install PACKAGE…: only as root, without a prompt.
 apt_install() {
   command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ] || return 0
   say "installing $* by apt-get"
@@ -11,7 +11,7 @@ apt_install() {
 ensure_rust() {
   command -v cc >/dev/null 2>&1 || apt_install gcc libc6-dev
   command -v cc >/dev/null 2>&1 ||
-    fail "a C compiler is needed to build tailwatch, and there is no cc" "install gcc or clang, then run this again"
+    fail "a C compiler is needed to build tailwatch, but cc is not installed" "install gcc or clang, then run this again"
   if ! command -v cargo >/dev/null 2>&1 && [ -f "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
   command -v cargo >/dev/null 2>&1 && return 0
   command -v curl >/dev/null 2>&1 || apt_install curl ca-certificates
@@ -23,7 +23,7 @@ ensure_rust() {
   . "$HOME/.cargo/env"
 }
 
-# Go 1.21 or later: from there on go fetches by itself the version that go.mod asks for.
+# Go 1.21 or later, which downloads the version of go.mod automatically.
 ensure_go() {
   if ! command -v go >/dev/null 2>&1 && [ -x /usr/local/go/bin/go ]; then PATH="$PATH:/usr/local/go/bin"; fi
   command -v go >/dev/null 2>&1 || apt_install golang-go
@@ -37,11 +37,11 @@ ensure_go() {
   esac
 }
 
-# Chromium, or Chrome: what drives it finds either by name.
+# Chromium or Chrome, found by name.
 ensure_chromium() {
   has_chromium || apt_install chromium
   has_chromium ||
-    fail "a headless Chromium is needed, and there is neither chromium nor google-chrome" "install Debian's package chromium, or Chrome, then run this again"
+    fail "a headless Chromium is needed, but neither chromium nor google-chrome is installed" "install Debian's package chromium, or Chrome, then run this again"
 }
 
 has_chromium() {
