@@ -151,7 +151,7 @@ pub enum StepError {
         source: ClusterError,
     },
     /// The cluster cannot be read.
-    #[error("cannot list the remaining objects")]
+    #[error("cannot read the state of the cluster")]
     Read(#[source] ClusterError),
     /// Other objects use the release that was to be removed.
     #[error("still in use by {users}")]
