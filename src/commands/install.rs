@@ -6,12 +6,13 @@ use crate::check::preflight::prerequisites;
 use crate::check::preflight::target::{Proof, TailnetStatus};
 use crate::cli::{self, GlobalArgs, InstallArgs, LoginArgs, Output};
 use crate::cluster::{self, Cluster, KubeconfigOnce};
+use crate::commands::changing_run::{RunOptions, replanning};
 use crate::commands::connect::{self, Connected, Target, cluster_name};
 use crate::commands::durations::{parse_lock_timeout, parse_timeout};
 use crate::commands::execute::{ExecuteOptions, execute};
 use crate::commands::interactive::Interaction;
 use crate::commands::plan_file::{self, Reviewed};
-use crate::commands::planner::{self, Consent, PLANS, Proposal, Provider};
+use crate::commands::planner::{self, Consent, Proposal, Provider};
 use crate::commands::signals::Signals;
 use crate::commands::{report_files, saved_answers, secrets, sign_in};
 use crate::config::{Draft, Settings};
@@ -124,11 +125,13 @@ pub(super) fn options<'a>(
     (signals, record): (&'a Signals, &'a Record),
 ) -> Result<ExecuteOptions<'a>, Error> {
     Ok(ExecuteOptions {
-        command,
-        signals,
-        record,
-        wave_timeout: parse_timeout(&arguments.timeout)?,
-        lock_timeout: parse_lock_timeout(&arguments.lock_timeout)?,
+        run: RunOptions {
+            command,
+            signals,
+            record,
+            wave_timeout: parse_timeout(&arguments.timeout)?,
+            lock_timeout: parse_lock_timeout(&arguments.lock_timeout)?,
+        },
         skip_verify: arguments.skip_verify,
         ownership: planner::ownership(arguments.adopt),
         allow_unverified: arguments.allow_unverified,
@@ -146,26 +149,26 @@ pub(super) async fn carry_out(
 ) -> Result<u8, Error> {
     let style = Style::resolve(global);
     let Target { cluster, helm, .. } = target;
-    report_files::note_surroundings(options.record, cluster, helm, settings);
+    report_files::note_surroundings(options.run.record, cluster, helm, settings);
     let checking = async {
         let facts = plan::cluster_facts(cluster, settings).await?;
         Ok((prerequisites::run(cluster, helm, settings, &facts).await?, facts))
     };
-    let (checks, mut facts) = connect::of_one_cluster(cluster, checking).await?;
-    require_passed(&checks, &style, options.record)?;
+    let (checks, facts) = connect::of_one_cluster(cluster, checking).await?;
+    require_passed(&checks, &style, options.run.record)?;
     let confirmed = if options.yes { Interaction::None } else { Interaction::of(global) };
-    for _ in 1..PLANS {
-        match plan_and_execute(global, target, (settings, &facts), confirmed, options).await {
-            // The helm process of a killed run may have ended in the meantime.
-            Err(Error::Plan(PlanError::Stale { what })) => {
-                report::notice(&format!("{what} changed in the meantime; planning again"), &style);
+    let mut known = Some(facts);
+    let attempt = async || {
+        let facts = match known.take() {
+            Some(facts) => facts,
+            None => {
+                let reading = async { Ok(plan::cluster_facts(cluster, settings).await?) };
+                connect::of_one_cluster(cluster, reading).await?
             }
-            ended => return ended,
-        }
-        let reading = async { Ok(plan::cluster_facts(cluster, settings).await?) };
-        facts = connect::of_one_cluster(cluster, reading).await?;
-    }
-    plan_and_execute(global, target, (settings, &facts), confirmed, options).await
+        };
+        plan_and_execute(global, target, (settings, &facts), confirmed, options).await
+    };
+    replanning(&style, attempt).await
 }
 
 /// The plan that is shown and confirmed is the plan that is executed.
@@ -182,10 +185,10 @@ async fn plan_and_execute(
     let consent = Consent { ownership: options.ownership, proof, provider, scope };
     let proposing = planner::propose(target, settings, facts, consent);
     let Proposal { plan, checks } = connect::of_one_cluster(&target.cluster, proposing).await?;
-    report_files::note_planned(options.record, &plan);
+    report_files::note_planned(options.run.record, &plan);
     planner::check_unmanaged(&plan, options.ownership)?;
     if plan.has_changes() {
-        require_passed(&checks, &style, options.record)?;
+        require_passed(&checks, &style, options.run.record)?;
     }
     if let Some(reviewed) = options.reviewed {
         reviewed.confirm(&plan_file::reviewed(&target.cluster, settings, &plan, options.ownership))?;

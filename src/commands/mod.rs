@@ -2,6 +2,7 @@
 
 mod answers;
 mod available_versions;
+mod changing_run;
 mod connect;
 mod diagnose;
 mod durations;

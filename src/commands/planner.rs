@@ -53,9 +53,6 @@ pub(super) enum Scope {
     Stack,
 }
 
-/// How often a stale plan is computed again.
-pub(super) const PLANS: u32 = 3;
-
 /// Options of `--adopt`.
 pub(super) fn ownership(adopt: bool) -> Ownership {
     if adopt { Ownership::Take } else { Ownership::Respect }

@@ -3,8 +3,6 @@
 
 use std::time::Instant;
 
-use tokio::task::JoinHandle;
-
 use crate::cli::{Command, GlobalArgs, Output};
 use crate::cluster::Cluster;
 use crate::error::{CommandError, Error};
@@ -45,14 +43,6 @@ fn summary_of(ended: &Result<u8, CommandError>, started: Instant, cluster: Clust
         peak_rss_kib: peak_rss_kib(),
         api_requests: Default::default(),
     }
-}
-
-/// Ends the reporter of a run that failed before its first event; returns the error.
-pub(super) async fn discard_reporter(reporter: JoinHandle<()>, why: Error) -> Error {
-    // `Signals` keeps a sender: the stream does not end by itself.
-    reporter.abort();
-    let _ = reporter.await;
-    why
 }
 
 /// A command that ended before its plan was executed.

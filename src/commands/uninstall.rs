@@ -1,37 +1,29 @@
 //! `tailwatch uninstall`: plan, confirmation, removal in reverse order, and the retained objects.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use crate::cli::{GlobalArgs, Output, SettingsArgs, UninstallArgs};
 use crate::cluster::{Lease, ObjectRef};
+use crate::commands::changing_run::{ChangingRun, RunOptions, replanning};
 use crate::commands::connect::{self, Connected, Target, cluster_name};
 use crate::commands::durations::{parse_lock_timeout, parse_timeout};
-use crate::commands::execute::with_usual_seconds;
 use crate::commands::interactive::Interaction;
-use crate::commands::lock::Waiting;
-use crate::commands::planner::PLANS;
+use crate::commands::lock;
 use crate::commands::settings_sources::settings_sources;
-use crate::commands::signals::{Abort, Signals};
-use crate::commands::{lock, run_finished};
-use crate::engine::{self, EngineContext, HostLock, Journal, RunResult};
-use crate::error::{self, CommandError, Error};
-use crate::event::{self, Event, Kept, RunSummary};
+use crate::commands::signals::Signals;
+use crate::engine::{self, EngineContext, RunResult};
+use crate::error::{self, Error};
+use crate::event::{Event, Kept, RunSummary};
 use crate::plan::{self, PlanError, Removal, Uninstall, UninstallOptions};
-use crate::report::{self, Mode, Record, style::Style};
+use crate::report::{self, Record, style::Style};
 use crate::stack::CatalogueEntry;
 use crate::wizard;
 
 /// Options of the command.
 struct Run<'a> {
     global: &'a GlobalArgs,
-    signals: &'a Signals,
-    record: &'a Record,
     style: Style,
-    wave_timeout: Duration,
-    lock_timeout: Duration,
-    /// Whether to prompt for the confirmation.
-    interaction: Interaction,
+    options: RunOptions<'a>,
+    /// Who confirms.
+    asked: Interaction,
 }
 
 /// Needs no answers: the plan is computed from the installed objects.
@@ -41,8 +33,9 @@ pub(super) async fn uninstall(
     signals: &Signals,
     record: &Record,
 ) -> Result<u8, Error> {
-    let wave_timeout = parse_timeout(&arguments.timeout)?;
-    let lock_timeout = parse_lock_timeout(&arguments.lock_timeout)?;
+    let (wave_timeout, lock_timeout) =
+        (parse_timeout(&arguments.timeout)?, parse_lock_timeout(&arguments.lock_timeout)?);
+    let options = RunOptions { command: "uninstall", signals, record, wave_timeout, lock_timeout };
     let audience = Interaction::of(global);
     if audience == Interaction::None && !arguments.yes {
         let hint = "add --yes; volumes, Secrets and saved answers are retained unless --delete-data is set";
@@ -54,19 +47,10 @@ pub(super) async fn uninstall(
     record.place(target.cluster.context(), &namespace);
     let rows = target.catalogue.overview(&namespace);
     report::notices(plan::unidentified(&target.cluster).as_slice(), global);
-    let requested = UninstallOptions { data: arguments.delete_data, crds: arguments.delete_crds };
+    let asked = UninstallOptions { data: arguments.delete_data, crds: arguments.delete_crds };
     let confirmed = if arguments.yes { Interaction::None } else { audience };
-    let style = Style::resolve(global);
-    let run = Run { global, signals, record, style, wave_timeout, lock_timeout, interaction: confirmed };
-    for _ in 1..PLANS {
-        match run.plan_and_execute(&target, (&namespace, &rows), requested).await {
-            Err(Error::Plan(PlanError::Stale { what })) => {
-                report::notice(&format!("{what} changed in the meantime; planning again"), &run.style);
-            }
-            ended => return ended,
-        }
-    }
-    run.plan_and_execute(&target, (&namespace, &rows), requested).await
+    let run = Run { global, style: Style::resolve(global), options, asked: confirmed };
+    replanning(&run.style, async || run.plan_and_execute(&target, (&namespace, &rows), asked).await).await
 }
 
 impl Run<'_> {
@@ -98,57 +82,19 @@ impl Run<'_> {
     }
 
     async fn execute(&self, target: &Target, plan: &Uninstall) -> Result<u8, Error> {
-        let (events, stream) = event::channel();
-        let mode = Mode::resolve(self.global);
-        let reporter = tokio::spawn(report::drain(self.global.clone(), mode, stream, self.record.clone()));
-        let started = Instant::now();
-        let Target { cluster, helm, .. } = target;
-        let namespace = plan.scope.namespace.as_str();
-        let cancel = self.signals.begin_run(events.clone());
-        let journal = Arc::new(Journal::open(cluster.identity(), namespace));
-        let machine = Arc::new(HostLock::open(cluster.identity(), namespace));
-        let context = EngineContext {
-            cluster: cluster.clone(),
-            helm: helm.clone().holding(machine.lock()),
-            events: events.clone(),
-            cancel,
-            wave_timeout: self.wave_timeout,
-            journal: journal.clone(),
-            machine,
-        };
-        let waiting = Waiting { timeout: self.lock_timeout, style: &self.style };
-        let locking = lock::report_waiting(&context, &self.style, lock(&context, plan, waiting));
-        let locked = connect::of_one_cluster(cluster, locking).await;
-        let lease = match locked {
-            Ok(lease) => lease,
-            Err(error) => return Err(run_finished::discard_reporter(reporter, error).await),
-        };
-        self.signals.set_abort(Abort::of(&context, lease.as_ref()));
-        let steps = with_usual_seconds(plan.steps(), &journal);
-        journal.begin(&steps);
-        events.send(Event::RunStarted {
-            command: "uninstall".into(),
-            context: cluster.context().map(str::to_owned),
-            namespace: Some(namespace.to_owned()),
-            version: env!("CARGO_PKG_VERSION").into(),
-            steps,
-        });
-        let RunResult { steps, failure } = engine::uninstall(&context, plan, lease).await;
-        let writes = self.signals.writes();
-        let ended = failure.map_or(Ok(error::OK), |failure| Err(failure.into()));
-        let ended = ended.map_err(|error| CommandError::new(error, writes.state()));
+        let run = ChangingRun::begin(self.global, target, plan.scope.namespace.as_str(), self.options);
+        let (run, lease) = run.start(async |run| lock(run, plan).await, plan.steps()).await?;
+        let RunResult { steps, failure } = engine::uninstall(&run.context, plan, lease).await;
+        let (ended, summary) = run.summary(failure.map_or(Ok(error::OK), |failure| Err(failure.into())));
         let kept = match ended {
             // Objects remain that were to be removed.
             Err(_) => None,
-            Ok(_) => retained_objects(&context, plan).await,
+            Ok(_) => what_stays(&run.context, plan).await,
         };
         if let Some(kept) = &kept {
-            events.send(Event::Kept { objects: kept.clone() });
+            run.context.events.send(Event::Kept { objects: kept.clone() });
         }
-        let summary = RunSummary { steps, ..run_finished::summary(&ended, (started, cluster), writes) };
-        events.send(Event::RunFinished(summary));
-        drop((events, context));
-        let _ = reporter.await;
+        run.finish(RunSummary { steps, ..summary }).await;
         if let Some(kept) = kept.filter(|_| self.global.output == Output::Human) {
             report::write_stdout(&report::kept_table(&kept, &self.style, report::width()));
         }
@@ -174,25 +120,17 @@ async fn retained_objects(context: &EngineContext, plan: &Uninstall) -> Option<V
 
 /// Acquires the lock if something will change. A deleted or terminating namespace cannot hold one and needs none: no
 /// install can run in it.
-async fn lock(context: &EngineContext, plan: &Uninstall, waiting: Waiting<'_>) -> Result<Option<Lease>, Error> {
-    let namespace = plan.scope.namespace.as_str();
-    let reference =
-        ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: namespace.to_owned() };
-    let namespace_object =
-        lock::while_unreachable(context, async || Ok(context.cluster.get(&reference).await?)).await?;
-    let exists = namespace_object.is_some_and(|found| found.pointer("/metadata/deletionTimestamp").is_none());
-    if !plan.has_work() || !exists {
+async fn lock(run: &ChangingRun<'_>, plan: &Uninstall) -> Result<Option<Lease>, Error> {
+    let context = &run.context;
+    let name = plan.scope.namespace.clone();
+    let reference = ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name };
+    let standing = lock::while_unreachable(context, async || Ok(context.cluster.get(&reference).await?)).await?;
+    let stays = standing.is_some_and(|found| found.pointer("/metadata/deletionTimestamp").is_none());
+    if !plan.has_work() || !stays {
         return Ok(None);
     }
-    let lease = lock::acquire(context, namespace, waiting).await?;
     let planned = || plan.removals.iter().map(Removal::planned_state);
-    match lock::while_unreachable(context, || lock::unchanged_since(&context.helm, planned())).await {
-        Ok(()) => Ok(Some(lease)),
-        Err(error) => {
-            lease.release().await;
-            Err(error)
-        }
-    }
+    run.lock(async || lock::unchanged_since(&context.helm, planned()).await).await.map(Some)
 }
 
 /// Names the data that cannot be restored.
