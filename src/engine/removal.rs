@@ -75,7 +75,7 @@ pub(super) async fn removal_step(
         component,
         wave,
         deadline: Instant::now() + context.wave_timeout,
-        wait_limit: SlowStepTimer::new(context.journal.usual_seconds(component, ActionKind::Remove)),
+        slow: SlowStepTimer::new(context.journal.usual_seconds(component, ActionKind::Remove)),
         shown: None,
     };
     run.show(None);
@@ -103,7 +103,7 @@ pub(super) struct Removing<'a> {
     component: &'a str,
     wave: u8,
     deadline: Instant,
-    wait_limit: SlowStepTimer,
+    slow: SlowStepTimer,
     shown: Option<Option<String>>,
 }
 
@@ -302,7 +302,7 @@ impl Removing<'_> {
             });
         }
         let Some(waiting) = waiting else { return };
-        if let Some((seconds, usual_seconds)) = self.wait_limit.longer_than_usual() {
+        if let Some((seconds, usual_seconds)) = self.slow.longer_than_usual() {
             self.context.events.send(Event::StepDelayed {
                 component: self.component.to_owned(),
                 wave: self.wave,

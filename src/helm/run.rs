@@ -50,7 +50,7 @@ pub(super) async fn run(program: &Path, call: Call, cancel: &CancellationToken) 
         Effect::Mutates(kill) => {
             let words = call.arguments.iter().map(|argument| argument.to_string_lossy());
             let words: Vec<_> = words.filter(|word| !word.starts_with('-')).take(2).collect();
-            Ending::UninstallOptions {
+            Ending::Terminated {
                 after: call.deadline,
                 kill,
                 children: call.children,

@@ -53,7 +53,7 @@ pub enum Ending {
     },
     /// By itself, or by SIGTERM, which a cancel or the end of its time sends. Where it has not ended [`GRACE`] later, or
     /// once `kill` is cancelled after that, its group gets SIGKILL. It continues if the caller is dropped.
-    UninstallOptions {
+    Terminated {
         /// How long it may take.
         after: Duration,
         /// There is no use in waiting for what it does upon SIGTERM.
@@ -140,7 +140,7 @@ pub async fn run(call: Call, cancel: &CancellationToken) -> Result<Output, Proce
     let (need, collected) = (call.need, capture::collect(child, input, call.largest, overflow.clone()));
     let (guard, entry, after) = match &call.ending {
         Ending::Killed { after } => (KillOnDrop { group }, None, *after),
-        Ending::UninstallOptions { after, children, label, .. } => {
+        Ending::Terminated { after, children, label, .. } => {
             (KillOnDrop { group: None }, Some(children.enter(group, label.clone())), *after)
         }
     };
@@ -180,7 +180,7 @@ async fn end(
     waiting: &mut Waiting,
     ending: &Ending,
 ) -> Result<Result<io::Result<Output>, JoinError>, ProcessError> {
-    if let Ending::UninstallOptions { kill, .. } = ending {
+    if let Ending::Terminated { kill, .. } = ending {
         signal(group, Signal::SIGTERM);
         tokio::select! {
             ended = &mut *waiting => return Ok(ended),

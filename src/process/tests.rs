@@ -51,7 +51,7 @@ async fn an_endless_child_is_killed_and_one_that_must_end_by_itself_is_read_to_i
 }
 
 fn asked(after: Duration, kill: &CancellationToken) -> Ending {
-    Ending::UninstallOptions { after, kill: kill.clone(), children: Children::default(), label: "sh".into() }
+    Ending::Terminated { after, kill: kill.clone(), children: Children::default(), label: "sh".into() }
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_child_that_ignores_sigterm_is_killed_with_its_group_once_that_is_allo
     let (cancel, kill) = (CancellationToken::new(), CancellationToken::new());
     let mut deaf = shell("trap '' TERM; (trap '' TERM; sleep 100) & wait", Input::Nothing);
     let children = Children::default();
-    deaf.ending = Ending::UninstallOptions {
+    deaf.ending = Ending::Terminated {
         after: Duration::from_secs(60),
         kill: kill.clone(),
         children: children.clone(),

@@ -92,11 +92,8 @@ impl EndedRun {
         assert!(matches!(self.code, Some(5 | 7)), "{:?}: {}", self.code, self.said);
         assert_eq!(self.last["event"], "run-finished", "{}", self.said);
         let reason = self.last["error"].to_string();
-        let is_named = |part: &&str| reason.contains(part);
-        assert!(
-            ["did not answer", "could not be renewed", "cannot be reached"].iter().any(|part| is_named(&part)),
-            "{reason}"
-        );
+        let is_named = |part: &&str| reason.contains(*part);
+        assert!(["did not answer", "could not be renewed", "cannot be reached"].iter().any(is_named), "{reason}");
     }
 
     #[track_caller]

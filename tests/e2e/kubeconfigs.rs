@@ -194,8 +194,8 @@ fn servers() -> Vec<(&'static str, std::sync::Arc<rustls::ServerConfig>, String)
     issued("issued-ca", as_ca(loopback()), false);
     issued("pinned", loopback(), true);
     let key = KeyPair::generate().unwrap();
-    let unmanaged_release = loopback().self_signed(&key).unwrap();
-    servers.push(("unknown", server_tls(&[&unmanaged_release], &key), authority_pem.clone()));
+    let unknown = loopback().self_signed(&key).unwrap();
+    servers.push(("unknown", server_tls(&[&unknown], &key), authority_pem.clone()));
     let key = KeyPair::generate().unwrap();
     let mut old = as_ca(CertificateParams::new(Vec::new()).unwrap());
     dates(&mut old, 2020, 2021);
