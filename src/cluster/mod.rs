@@ -150,7 +150,7 @@ impl Cluster {
         }
     }
 
-    /// That the API server has answered nothing for a while; `None` where it did, or nothing was asked.
+    /// The error of an unresponsive API server; `None` if it answered or got no request.
     pub fn unresponsive(&self) -> Option<ClusterError> {
         let since = self.unresponsive_since()?;
         Some(self.no_answer(Duration::try_from(jiff::Timestamp::now().duration_since(since)).unwrap_or_default()))
@@ -171,8 +171,8 @@ impl Cluster {
         &self.identity
     }
 
-    /// An error where the address leads to another cluster than when this run reached it; asked before each helm that
-    /// changes something. What the client itself sends is held back by [`SameCluster`](cluster_identity::SameCluster).
+    /// An error if another cluster is at the address than at the start of this run. To be called before each helm call
+    /// that writes; [`SameCluster`](cluster_identity::SameCluster) checks the writes of the client.
     pub async fn confirm_identity(&self) -> Result<(), ClusterError> {
         self.probe.confirm(Duration::ZERO).await
     }

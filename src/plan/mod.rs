@@ -135,7 +135,7 @@ impl Plan {
         self.each_step().map(|step| &step.release)
     }
 
-    /// The final plan: with the warnings of the checks, and with what is taken over and its effects.
+    /// The final plan, with the warnings of the checks, the takeovers and their effects.
     #[must_use]
     pub fn taking_over(mut self, takeovers: Vec<Takeover>, warnings: Vec<String>) -> Plan {
         self.notices.extend(warnings);
@@ -148,12 +148,12 @@ impl Plan {
         Plan { takeovers, ..self }
     }
 
-    /// Uids of the objects that our own objects take over.
+    /// UIDs of the objects that own objects adopt.
     pub fn adopted(&self) -> BTreeSet<String> {
         self.takeovers.iter().filter_map(|taken| taken.uid.clone()).collect()
     }
 
-    /// (object, owner) of what the release of a component takes over.
+    /// (object, owner) of the objects that a component's release adopts.
     pub fn taken_by(&self, component: &str) -> BTreeSet<(&str, &str)> {
         takeover::taken_by(&self.takeovers, component)
     }

@@ -1,4 +1,4 @@
-//! From the desired releases to their plan. Reads only.
+//! Computes the plan of the desired releases. Reads only.
 
 use crate::cluster::{Cluster, ClusterIdentity};
 use crate::config::Settings;

@@ -64,7 +64,7 @@ impl ReviewedPlan {
     /// The file of a plan.
     pub fn of(plan: &Plan, review: Review<'_>) -> ReviewedPlan {
         let mut takeovers: Vec<String> =
-            plan.takeovers.iter().map(|taken| format!("{} of {}", taken.object, taken.owner)).collect();
+            plan.takeovers.iter().map(|takeover| format!("{} of {}", takeover.object, takeover.owner)).collect();
         takeovers.sort();
         let release = |step: &Step| ReviewedRelease {
             component: step.release.component.to_string(),

@@ -138,7 +138,7 @@ fn objects_of_others_with_the_names_of_ours_stay_as_they_are_or_become_exactly_o
 
     let events = sandbox.install(&["--adopt", "--skip-verify", "--output", "json"]).ended_with(0).events();
     let notices: String = of_kind(&events, "notice").iter().map(|notice| notice["message"].as_str().unwrap()).collect();
-    assert!(notices.contains("taking over Ingress grafana removes spec.rules"), "{notices}");
+    assert!(notices.contains("adopting Ingress grafana removes spec.rules"), "{notices}");
     is_only_ours(&live(&sandbox, "Ingress", "grafana"));
     let policy = live(&sandbox, "NetworkPolicy", "tailwatch-grafana");
     assert_eq!(policy["spec"]["podSelector"]["matchLabels"].as_object().unwrap().len(), 2, "{policy:#}");

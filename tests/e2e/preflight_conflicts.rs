@@ -88,7 +88,7 @@ fn objects_of_others_stop_the_run_and_are_taken_over_when_asked() {
     assert!(sandbox.releases().is_empty());
     let adopted = sandbox.install(&["--adopt", "--skip-verify"]).ended_with(0);
     assert!(
-        unwrapped(&adopted.stderr).contains("taken over from field manager kubectl-create: ClusterRole alloy"),
+        unwrapped(&adopted.stderr).contains("adopted from field manager kubectl-create: ClusterRole alloy"),
         "{}",
         adopted.stderr
     );
@@ -121,8 +121,8 @@ fn a_restart_is_announced(sandbox: &Sandbox) {
     assert_eq!(
         reported,
         [
-            "taken over from field manager kubectl-create: Deployment oauth2-proxy",
-            "taking over Deployment oauth2-proxy replaces its pods"
+            "adopted from field manager kubectl-create: Deployment oauth2-proxy",
+            "adopting Deployment oauth2-proxy replaces its pods"
         ]
     );
     let steps = events[0]["steps"].as_array().unwrap();

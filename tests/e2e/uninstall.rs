@@ -205,16 +205,16 @@ fn what_is_foreign_survives_and_is_named() {
         let found = kept_now.iter().find(|(kept, _)| kept == name);
         found.unwrap_or_else(|| panic!("{name} is not named: {kept_now:#?}")).1.clone()
     };
-    assert_eq!(reason("ConfigMap notes"), "not tailwatch's");
-    assert_eq!(reason("PersistentVolumeClaim storage-loki-9"), "not tailwatch's");
+    assert_eq!(reason("ConfigMap notes"), "not managed by tailwatch");
+    assert_eq!(reason("PersistentVolumeClaim storage-loki-9"), "not managed by tailwatch");
     for late in ["PersistentVolumeClaim storage-loki-7", "Secret late"] {
-        assert_eq!(reason(late), "created or released after the plan");
+        assert_eq!(reason(late), "created or released after the plan was confirmed");
     }
     let namespace = reason("Namespace monitoring");
     assert!(namespace.starts_with("it contains ConfigMap notes, PersistentVolumeClaim storage-loki-9"), "{namespace}");
     let rules = "CustomResourceDefinition prometheusrules.monitoring.coreos.com";
     assert_eq!(reason(rules), "PrometheusRule prices in namespace shop would be deleted with it");
-    let keeper = "Deployment other-operator in namespace shop keeps it";
+    let keeper = "Deployment other-operator in namespace shop manages it";
     assert_eq!(reason("Service kube-prometheus-stack-kubelet"), keeper);
     assert_eq!(kept_now.len(), 8, "{kept_now:#?}");
     sandbox.get(&["-n", "monitoring", "configmap", "notes"]);
@@ -353,7 +353,7 @@ metadata: { name: web, namespace: shop }
 spec: { ingressClassName: tailscale, defaultBackend: { service: { name: web, port: { number: 80 } } }, tls: [{ hosts: [web] }] }
 ");
     let kept_now = kept(&uninstall(&sandbox, &EVERYTHING).ended_with(0).events());
-    let release = ("Release tailscale-operator".to_owned(), "it serves Ingress web in namespace shop".to_owned());
+    let release = ("Release tailscale-operator".to_owned(), "used by Ingress web in namespace shop".to_owned());
     assert!(kept_now.contains(&release), "{kept_now:#?}");
     assert_eq!(sandbox.releases(), [("tailscale-operator".to_owned(), "tailscale-operator-1.90.6".to_owned())]);
     sandbox.get(&["-n", "tailscale", "secret", "operator-oauth"]);

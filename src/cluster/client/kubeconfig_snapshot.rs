@@ -1,4 +1,4 @@
-//! The kubeconfig that the children of a run get.
+//! The kubeconfig for the child processes of a run.
 
 use crate::config::Secret;
 

@@ -1,4 +1,4 @@
-//! Which cluster a run uses.
+//! The cluster of a run.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::cluster::client::kubeconfig::KubeconfigOnce;
 use crate::write_record::Writes;
 
-/// Which cluster.
+/// Selects a cluster.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterTarget {
     /// `--kubeconfig`; `None`: `$KUBECONFIG`, then `~/.kube/config`, then in-cluster.

@@ -74,7 +74,7 @@ impl Cluster {
         })
     }
 
-    /// One object, or `None`; an unknown kind is `None` too.
+    /// One object; `None` if it does not exist or its kind is not served.
     pub(in crate::cluster) async fn view<V: View>(&self, object: &ObjectRef) -> Result<Option<V>, ClusterError> {
         let ObjectRef { api_version, kind, namespace, name } = object;
         let Some(api) = self.api_as::<ReadAs<V>>(api_version, kind, namespace.as_deref()).await? else {

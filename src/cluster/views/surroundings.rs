@@ -139,13 +139,13 @@ views! {
 }
 
 impl Event {
-    /// When it was last seen; the API has had three fields for it.
+    /// Time of the last occurrence; the API has three fields for it.
     pub(in crate::cluster) fn last_seen(&self) -> Option<Timestamp> {
         let times = [self.series.last_observed_time, self.last_timestamp, self.event_time];
         times.into_iter().flatten().next().or(self.metadata.creation_timestamp)
     }
 
-    /// How often it has been seen.
+    /// Number of occurrences.
     pub(in crate::cluster) fn times(&self) -> u32 {
         self.count.max(self.series.count).max(1)
     }

@@ -16,8 +16,7 @@ use crate::plan::render::unused_values::{ignored_keys, rejected_values};
 use crate::plan::{Plan, PlanError, Step, Work};
 use crate::stack::{CrdPolicy, Release};
 
-/// Fetches and renders the charts of all steps that helm does. Returns what is not as expected in them and their
-/// values.
+/// Fetches and renders the charts of all steps with helm. Returns notices about the charts and their values.
 pub(super) async fn render(cluster: &Cluster, helm: &Helm, plan: &mut Plan) -> Result<Vec<String>, PlanError> {
     let by_helm = |step: &&Step| matches!(step.work, Work::Helm);
     if !plan.each_step().any(|step| by_helm(&step)) {

@@ -167,7 +167,7 @@ pub async fn uninstall(
         if !users.is_empty() {
             let users = name_some(&users.iter().map(describe).collect::<Vec<_>>());
             let row = scope.rows.iter().find(|row| row.name == TAILSCALE_OPERATOR);
-            also_retained.extend(row.map(|row| release_kept(row, &format!("{users} use it"))));
+            also_retained.extend(row.map(|row| release_kept(row, &format!("used by {users}"))));
             scope.retains_operator = true;
             removals.remove(at);
         }
