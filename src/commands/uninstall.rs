@@ -23,7 +23,7 @@ struct Run<'a> {
     style: Style,
     options: RunOptions<'a>,
     /// Who confirms.
-    asked: Interaction,
+    interaction: Interaction,
 }
 
 /// Needs no answers: the plan is computed from the installed objects.
@@ -47,10 +47,10 @@ pub(super) async fn uninstall(
     record.place(target.cluster.context(), &namespace);
     let rows = target.catalogue.overview(&namespace);
     report::notices(plan::unidentified(&target.cluster).as_slice(), global);
-    let asked = UninstallOptions { data: arguments.delete_data, crds: arguments.delete_crds };
+    let requested = UninstallOptions { data: arguments.delete_data, crds: arguments.delete_crds };
     let confirmed = if arguments.yes { Interaction::None } else { audience };
-    let run = Run { global, style: Style::resolve(global), options, asked: confirmed };
-    replanning(&run.style, async || run.plan_and_execute(&target, (&namespace, &rows), asked).await).await
+    let run = Run { global, style: Style::resolve(global), options, interaction: confirmed };
+    replanning(&run.style, async || run.plan_and_execute(&target, (&namespace, &rows), requested).await).await
 }
 
 impl Run<'_> {
@@ -89,7 +89,7 @@ impl Run<'_> {
         let kept = match ended {
             // Objects remain that were to be removed.
             Err(_) => None,
-            Ok(_) => what_stays(&run.context, plan).await,
+            Ok(_) => retained_objects(&run.context, plan).await,
         };
         if let Some(kept) = &kept {
             run.context.events.send(Event::Kept { objects: kept.clone() });
