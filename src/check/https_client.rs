@@ -1,5 +1,5 @@
-//! Requests to the world outside the cluster, from this machine: through the proxy that its environment names, by the
-//! rules of [`crate::proxy`], trusting what the system or SSL_CERT_FILE trusts, by those of [`crate::trust`].
+//! HTTPS requests from this machine to hosts outside the cluster: through the environment's proxy ([`crate::proxy`]), with
+//! the roots of the system or SSL_CERT_FILE ([`crate::trust`]).
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,17 +13,17 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use crate::proxy::ProxyRules;
 use crate::trust::{Roots, Verifier};
 
-/// How long one exchange may take, unless somebody is known to need longer.
+/// The verifier timeout of one exchange.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A client that gives one exchange so long, and follows no redirect.
+/// A client with this timeout for each exchange that follows no redirects.
 pub(super) fn client(wait_limit: Duration) -> Result<reqwest::Client, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(Verifier::new(Roots::System, provider.clone())?);
-    built(wait_limit, provider, verifier)
+    build(wait_limit, provider, verifier)
 }
 
-fn built(
+fn build(
     wait_limit: Duration,
     provider: Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,
@@ -35,7 +35,7 @@ fn built(
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     let rules = ProxyRules::from_environment();
-    // The crate reads NO_PROXY by rules of its own.
+    // The crate has other rules for NO_PROXY.
     let proxy = reqwest::Proxy::custom(move |address| rules.proxy_of(address).ok().flatten().cloned());
     reqwest::Client::builder()
         .timeout(wait_limit)
@@ -48,36 +48,34 @@ fn built(
         .map_err(|error| with_causes(&error))
 }
 
-/// The certificate that the last server showed and that was believed. A proxy that is itself spoken to by TLS shows its
-/// own before it joins with the server.
+/// The last verified server certificate. With an https proxy, the proxy's own certificate comes first.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shown(Arc<Mutex<Option<CertificateDer<'static>>>>);
+pub(super) struct LastCertificate(Arc<Mutex<Option<CertificateDer<'static>>>>);
 
-impl Shown {
+impl LastCertificate {
     /// The certificate, in DER.
     pub(super) fn certificate(&self) -> Option<CertificateDer<'static>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Such a client that tells which certificate it was shown: reqwest's own TlsInfo knows none that came through the
-/// tunnel of a proxy.
-pub(super) fn attentive_client(wait_limit: Duration) -> Result<(reqwest::Client, Shown), String> {
+/// A client that records the server's certificate: reqwest's TlsInfo has none behind a proxy's tunnel.
+pub(super) fn recording_client(wait_limit: Duration) -> Result<(reqwest::Client, LastCertificate), String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let shown = Shown::default();
-    let usual = Verifier::new(Roots::System, provider.clone())?;
-    let verifier = Arc::new(Attentive { usual, shown: shown.clone() });
-    Ok((built(wait_limit, provider, verifier)?, shown))
+    let last = LastCertificate::default();
+    let verifier = Verifier::new(Roots::System, provider.clone())?;
+    let verifier = Arc::new(RecordingVerifier { verifier, last: last.clone() });
+    Ok((build(wait_limit, provider, verifier)?, last))
 }
 
-/// The usual verifier, which decides alone, and a note of what it believed.
+/// Records the certificate that the verifier accepted.
 #[derive(Debug)]
-struct Attentive {
-    usual: Verifier,
-    shown: Shown,
+struct RecordingVerifier {
+    verifier: Verifier,
+    last: LastCertificate,
 }
 
-impl ServerCertVerifier for Attentive {
+impl ServerCertVerifier for RecordingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -86,8 +84,8 @@ impl ServerCertVerifier for Attentive {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
-        *self.shown.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.clone().into_owned());
+        let verified = self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+        *self.last.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.clone().into_owned());
         Ok(verified)
     }
 
@@ -97,7 +95,7 @@ impl ServerCertVerifier for Attentive {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.usual.verify_tls12_signature(message, certificate, signed)
+        self.verifier.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -106,36 +104,36 @@ impl ServerCertVerifier for Attentive {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.usual.verify_tls13_signature(message, certificate, signed)
+        self.verifier.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.usual.supported_verify_schemes()
+        self.verifier.supported_verify_schemes()
     }
 }
 
-/// Why a certificate was not believed, where that is what went wrong.
-pub(super) fn certificate_trouble(error: &reqwest::Error) -> Option<String> {
+/// Why the certificate was rejected; `None`: another error.
+pub(super) fn certificate_error(error: &reqwest::Error) -> Option<String> {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
     while let Some(current) = cause {
         let inner = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         let tls = current.downcast_ref::<rustls::Error>();
         if let Some(found) = tls.or_else(|| inner.and_then(|inner| inner.downcast_ref::<rustls::Error>())) {
-            return Some(in_words(found));
+            return Some(describe(found));
         }
         cause = current.source();
     }
     None
 }
 
-fn in_words(error: &rustls::Error) -> String {
+fn describe(error: &rustls::Error) -> String {
     use rustls::CertificateError as Certificate;
     match error {
         rustls::Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
             "its certificate has expired".into()
         }
         rustls::Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
-            "its certificate is by an authority that this machine does not trust".into()
+            "its certificate is from an authority that this machine does not trust".into()
         }
         rustls::Error::InvalidCertificate(
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
@@ -147,16 +145,16 @@ fn in_words(error: &rustls::Error) -> String {
     }
 }
 
-/// An error and what lies below it, in one line.
+/// An error with its causes, in one line.
 pub(super) fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut said = vec![error.to_string()];
+    let mut parts = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(current) = cause {
         let text = current.to_string();
-        if !said.iter().any(|before| before.contains(&text)) {
-            said.push(text);
+        if !parts.iter().any(|before| before.contains(&text)) {
+            parts.push(text);
         }
         cause = current.source();
     }
-    said.join(": ")
+    parts.join(": ")
 }

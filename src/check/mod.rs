@@ -1,6 +1,5 @@
-//! Checks: sentences that are true or false, as rows, and the one runner that preflight, the end of an install and
-//! `verify` share. A check leaves nothing behind: what it has to make (a probe pod, an alert) it takes away again.
-//! Must not print or prompt.
+//! Checks as rows, and the runner that preflight, the end of an install and `verify` share. A check deletes what it
+//! creates (a probe job, an alert). Must not print or prompt.
 
 mod api;
 #[cfg(test)]

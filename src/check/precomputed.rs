@@ -1,4 +1,4 @@
-//! Rows of what is read and judged in one go, before anything is changed: their findings are known when they run.
+//! Rows with findings that are computed before they run, for preflight.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_unique_and_each_row_has_its_next_step() {
+    fn ids_are_unique_and_each_row_has_a_hint() {
         let rows = all();
         let ids: BTreeSet<&str> = rows.iter().map(|row| row.id).collect();
         assert_eq!(ids.len(), rows.len());
@@ -70,10 +70,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_row_has_a_finding_of_its_own_id() {
+    async fn every_row_returns_the_finding_of_its_id() {
         for row in all() {
-            let known = Precomputed::new("monitoring", [(row.id, Finding::pass("told"))]);
-            assert_eq!((row.run)(&known).await, Finding::pass("told"), "{}", row.id);
+            let known = Precomputed::new("monitoring", [(row.id, Finding::pass("found"))]);
+            assert_eq!((row.run)(&known).await, Finding::pass("found"), "{}", row.id);
         }
     }
 }

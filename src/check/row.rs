@@ -1,4 +1,4 @@
-//! What a check is, and what one try of it finds.
+//! A check, and the finding of one try.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use futures::future::BoxFuture;
 
 use crate::event::{Explanation, Hop, Verdict};
 
-/// One check: a sentence that is true or false of what it looks at (`C`).
+/// One check: a statement about the context `C` that is true or false.
 pub(super) struct Row<C> {
     pub(super) id: &'static str,
     pub(super) group: &'static str,
     pub(super) statement: &'static str,
-    /// Ids of the checks that must not fail before this one says anything.
+    /// Ids of the checks that must pass; otherwise this one is skipped.
     pub(super) needs: &'static [&'static str],
-    /// The component that it is about, where the stack may do without that.
-    pub(super) part: Option<&'static str>,
-    /// Verdict where it is false: fail, or warn where nothing of the stack's own work depends on it.
+    /// An optional component that it needs.
+    pub(super) component: Option<&'static str>,
+    /// Verdict if the statement is false: fail, or warn if the stack works without it.
     pub(super) severity: Verdict,
-    /// How long it may stay "not yet".
+    /// How long it is tried again while it is "not yet" true.
     pub(super) deadline: Duration,
     pub(super) hop: Option<Hop>,
     pub(super) hint: &'static str,
@@ -33,7 +33,7 @@ impl<C> Row<C> {
             group,
             statement,
             needs: &[],
-            part: None,
+            component: None,
             severity: Verdict::Fail,
             deadline: Duration::from_secs(30),
             hop: None,
@@ -48,11 +48,11 @@ impl<C> Row<C> {
     }
 
     pub(super) const fn of(mut self, component: &'static str) -> Row<C> {
-        self.part = Some(component);
+        self.component = Some(component);
         self
     }
 
-    /// What is false is only a warning.
+    /// A false statement is only a warning.
     pub(super) const fn warns(mut self) -> Row<C> {
         self.severity = Verdict::Warn;
         self
@@ -68,27 +68,27 @@ impl<C> Row<C> {
         self
     }
 
-    /// The next step where it is false; `NAMESPACE` stands for the stack's.
+    /// The next step if it is false; the runner replaces `NAMESPACE`.
     pub(super) const fn hint(mut self, text: &'static str) -> Row<C> {
         self.hint = text;
         self
     }
 
-    /// The command that explains it.
+    /// The `explain` command of this check.
     pub(super) fn docs(&self) -> String {
         Explanation::command(self.id)
     }
 }
 
-/// What one try of a check found.
+/// The result of one try of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) state: State,
-    /// What was measured, or why nothing was.
+    /// The measured value, or the reason that there is none.
     pub(super) detail: String,
-    /// The hop that is broken, where it is another than the row's.
+    /// The broken hop, if it is not the row's.
     pub(super) hop: Option<Hop>,
-    /// The next step, where more is known than the row says.
+    /// A more specific next step than the row's.
     pub(super) hint: Option<String>,
 }
 
@@ -96,13 +96,13 @@ pub(super) struct Finding {
 pub(super) enum State {
     /// True.
     Pass,
-    /// True, but somebody should know.
+    /// True, but with a warning.
     Warn,
     /// Not true yet: tried again until the deadline.
     NotYet,
-    /// False, and time will not mend it.
+    /// False; not tried again.
     Fail,
-    /// It cannot be reported here.
+    /// It cannot be tested here.
     Skip,
 }
 
@@ -142,7 +142,7 @@ impl Finding {
     }
 }
 
-/// What did not answer may answer later.
+/// An error is "not yet" true, and tried again.
 pub(super) fn not_yet(result: Result<Finding, String>) -> Finding {
     result.unwrap_or_else(Finding::not_yet)
 }

@@ -1,4 +1,4 @@
-//! Runs rows side by side, each as soon as what it needs is known.
+//! Runs rows in parallel, each as soon as the results of its needs are known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -13,27 +13,27 @@ use crate::event::{CheckResult, Event, Events, Verdict};
 
 /// Pause between two tries of a check that is not true yet.
 const PAUSE: Duration = Duration::from_millis(500);
-/// What the slowest single exchange of a check takes, whatever its deadline is.
+/// The minimum time for one try, for any deadline.
 const ONE_TRY: Duration = Duration::from_secs(12);
 
-/// On a large cluster a sample of the nodes tells whether logs flow.
+/// Nodes with a probe job: a sample suffices on a large cluster.
 const NODES: usize = 10;
 
 impl Default for Selection {
     fn default() -> Selection {
-        Selection { only: Vec::new(), skipped: Vec::new(), because: "as asked", wait_limit: None, nodes: NODES }
+        Selection { only: Vec::new(), skipped: Vec::new(), because: "as requested", wait_limit: None, nodes: NODES }
     }
 }
 
-/// What rows look at, as far as the runner has to know.
+/// The context of the rows, as the runner uses it.
 pub(super) trait Subject: Sync {
-    /// What `NAMESPACE` in a hint stands for.
+    /// Replaces `NAMESPACE` in hints.
     fn namespace(&self) -> &str;
 
     /// Whether a component is part of the stack.
     fn has(&self, component: &str) -> bool;
 
-    /// Which checks are made.
+    /// Which checks run.
     fn selection(&self) -> &Selection;
 
     /// Why requests have no answer at the moment, where that is known.
@@ -41,24 +41,24 @@ pub(super) trait Subject: Sync {
         None
     }
 
-    /// Resolves, with the reason, when nothing can be checked any more.
+    /// Resolves with the reason when no more checks are possible.
     fn unreachable(&self) -> BoxFuture<'_, String> {
         Box::pin(std::future::pending())
     }
 }
 
-/// Which checks are made, and how patiently.
+/// Which checks run, and their timeout.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    /// These ids and what they need; empty: all.
+    /// These ids and their needs; empty: all.
     pub only: Vec<String>,
-    /// Not these.
+    /// Ids to skip.
     pub skipped: Vec<String>,
-    /// Why not these, as it follows "not tested, ".
+    /// The reason to skip them; follows "not tested, ".
     pub because: &'static str,
-    /// The longest that a check may stay "not yet"; `None`: each check's own deadline.
+    /// Limits every deadline; `None`: each check's own deadline.
     pub wait_limit: Option<Duration>,
-    /// On how many nodes at most a pod writes a line.
+    /// The maximum number of nodes with a probe job.
     pub nodes: usize,
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn run<C: Subject>(
     context: &C,
     events: Option<&Events>,
 ) -> Vec<CheckResult> {
-    let mut waiting: Vec<&'static Row<C>> = chosen(rows, &context.selection().only);
+    let mut waiting: Vec<&'static Row<C>> = selected(rows, &context.selection().only);
     let emit = |event: Event| events.into_iter().for_each(|events| events.send(event.clone()));
     emit(Event::ChecksStarted { checks: waiting.iter().map(|row| row.id.to_owned()).collect() });
     let order: Vec<&str> = waiting.iter().map(|row| row.id).collect();
@@ -98,22 +98,22 @@ pub(super) async fn run<C: Subject>(
     order.iter().filter_map(|id| results.remove(*id)).collect()
 }
 
-/// The rows asked for and what they need, in the order of the report.
-fn chosen<C>(rows: &[&'static Row<C>], only: &[String]) -> Vec<&'static Row<C>> {
-    let mut wanted: BTreeSet<&str> = only.iter().map(String::as_str).collect();
+/// The selected rows and their needs, in the order of the report.
+fn selected<C>(rows: &[&'static Row<C>], only: &[String]) -> Vec<&'static Row<C>> {
+    let mut ids: BTreeSet<&str> = only.iter().map(String::as_str).collect();
     let mut size = 0;
-    while wanted.len() > size {
-        size = wanted.len();
+    while ids.len() > size {
+        size = ids.len();
         let needs: Vec<&str> =
-            rows.iter().filter(|row| wanted.contains(row.id)).flat_map(|row| row.needs.iter().copied()).collect();
-        wanted.extend(needs);
+            rows.iter().filter(|row| ids.contains(row.id)).flat_map(|row| row.needs.iter().copied()).collect();
+        ids.extend(needs);
     }
-    rows.iter().copied().filter(|row| only.is_empty() || wanted.contains(row.id)).collect()
+    rows.iter().copied().filter(|row| only.is_empty() || ids.contains(row.id)).collect()
 }
 
 fn reason_to_skip<C: Subject>(row: &Row<C>, context: &C, results: &BTreeMap<String, CheckResult>) -> Option<String> {
-    if let Some(part) = row.part.filter(|part| !context.has(part)) {
-        return Some(format!("not tested, since the answers leave {part} out"));
+    if let Some(component) = row.component.filter(|component| !context.has(component)) {
+        return Some(format!("not tested, since the answers leave {component} out"));
     }
     if context.selection().skipped.iter().any(|id| id == row.id) {
         return Some(format!("not tested, {}", context.selection().because));
@@ -122,11 +122,11 @@ fn reason_to_skip<C: Subject>(row: &Row<C>, context: &C, results: &BTreeMap<Stri
     row.needs.iter().find(failed).map(|need| format!("not tested, since {need} did not pass"))
 }
 
-/// Tries a check until it is true, its time is over or nothing can be checked any more.
+/// Tries a check until it is true, its deadline passes or no more checks are possible.
 async fn try_until<C: Subject>(row: &Row<C>, context: &C, unreachable: Shared<BoxFuture<'_, String>>) -> CheckResult {
     let started = Instant::now();
     let deadline = context.selection().wait_limit.map_or(row.deadline, |wait_limit| row.deadline.min(wait_limit));
-    // One try is made in any case, and has the time that its requests take.
+    // The first try always has the time for its requests.
     let limit = sleep(deadline.max(ONE_TRY));
     let mut last = "it did not end".to_owned();
     let tries = async {
@@ -152,7 +152,7 @@ async fn try_until<C: Subject>(row: &Row<C>, context: &C, unreachable: Shared<Bo
     match ended {
         Ok(finding) => result(row, finding, took),
         Err(None) => result(row, Finding::not_yet(format!("{last}, for {} s", took.as_secs())), took),
-        // Not even a check that only warns may make a success of it.
+        // A failure even for a check that only warns.
         Err(Some(why)) => CheckResult { verdict: Verdict::Fail, ..result(row, Finding::fail(why), took) },
     }
 }
@@ -184,8 +184,8 @@ mod tests {
     use crate::check::verify;
 
     #[test]
-    fn a_chosen_check_brings_what_it_needs() {
-        let ids: Vec<_> = chosen(&verify::rows(), &["grafana-reads-loki".into()]).iter().map(|row| row.id).collect();
+    fn a_selected_check_includes_its_needs() {
+        let ids: Vec<_> = selected(&verify::rows(), &["grafana-reads-loki".into()]).iter().map(|row| row.id).collect();
         assert_eq!(ids, ["loki-ready", "grafana-healthy", "grafana-anonymous", "grafana-reads-loki"]);
     }
 }

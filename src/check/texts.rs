@@ -1,20 +1,20 @@
-//! What each check asks, for documentation: `docs/checks.md` and `tailwatch explain` are made of these texts.
+//! The texts of the checks for `docs/checks.md` and `tailwatch explain`.
 
 use crate::check::preflight::{conflicts, oidc, prerequisites, target};
 use crate::check::row::Row;
 use crate::check::{login, verify};
 use crate::event::Verdict;
 
-/// A check as it is documented.
+/// The documentation of a check.
 #[derive(Clone, Debug)]
 pub struct CheckText {
     /// Stable id.
     pub id: &'static str,
-    /// The sentence that is true or false, a fragment without a full stop.
+    /// The statement, without a full stop.
     pub statement: &'static str,
-    /// Whole sentences: its group, how long it waits, what it needs.
+    /// Sentences: its group, deadline and needs.
     pub facts: Vec<String>,
-    /// The next step where it is false; empty where only the verdict knows it.
+    /// The next step if it is false; empty if it depends on the verdict.
     pub next: String,
 }
 
@@ -23,18 +23,18 @@ pub fn texts() -> Vec<CheckText> {
     let login = login::statements().map(|(id, statement)| CheckText {
         id,
         statement,
-        facts: vec!["Group: sign-in, made by `tailwatch verify --login`.".into()],
+        facts: vec!["Group: sign-in, run by `tailwatch verify --login`.".into()],
         next: String::new(),
     });
     [of_the_stack(), before_a_change(), of_the_provider()].into_iter().flatten().chain(login).collect()
 }
 
-/// Those of the installed stack.
+/// The checks of the installed stack.
 pub(super) fn of_the_stack() -> Vec<CheckText> {
     verify::rows().into_iter().map(text).collect()
 }
 
-/// Those of the cluster and this machine.
+/// The checks of the cluster and this machine.
 pub(super) fn before_a_change() -> Vec<CheckText> {
     [prerequisites::ROWS, prerequisites::RENDERED, target::ROWS, conflicts::ROWS]
         .into_iter()
@@ -43,7 +43,7 @@ pub(super) fn before_a_change() -> Vec<CheckText> {
         .collect()
 }
 
-/// Those of the identity provider.
+/// The checks of the identity provider.
 pub(super) fn of_the_provider() -> Vec<CheckText> {
     oidc::rows().into_iter().map(text).collect()
 }
@@ -55,17 +55,17 @@ fn text<C>(row: &Row<C>) -> CheckText {
     };
     let time = match row.deadline.as_secs() {
         0 => String::new(),
-        seconds => format!(", after {seconds} s in which it may become true"),
+        seconds => format!(", after a timeout of {seconds} s"),
     };
-    let mut facts = vec![format!("Path: {}. What is false is {severity}{time}.", row.group)];
+    let mut facts = vec![format!("Path: {}. If it is false: {severity}{time}.", row.group)];
     if let Some(hop) = row.hop {
-        facts.push(format!("It speaks of the hop {}.", hop.title()));
+        facts.push(format!("Hop: {}.", hop.title()));
     }
     if !row.needs.is_empty() {
-        facts.push(format!("Skipped where {} did not pass.", row.needs.join(" or ")));
+        facts.push(format!("Skipped if {} did not pass.", row.needs.join(" or ")));
     }
-    if let Some(part) = row.part {
-        facts.push(format!("Skipped where the answers leave {part} out."));
+    if let Some(component) = row.component {
+        facts.push(format!("Skipped if the answers leave {component} out."));
     }
     let next = row.hint.replace("NAMESPACE", "monitoring");
     CheckText { id: row.id, statement: row.statement, facts, next }

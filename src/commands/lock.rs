@@ -120,7 +120,7 @@ pub(super) async fn unchanged_since<'a>(
 pub(super) async fn takeovers_unchanged(cluster: &Cluster, plan: &Plan) -> Result<(), Error> {
     let mut incoming = plan.incoming();
     incoming.retain(|incoming| !plan.taken_by(incoming.release.component.as_str()).is_empty());
-    let now = conflicts::takeable(cluster, &incoming).await?;
+    let now = conflicts::takeovers(cluster, &incoming).await?;
     for incoming in incoming {
         let component = incoming.release.component.as_str();
         if taken_by(&now, component) != plan.taken_by(component) {

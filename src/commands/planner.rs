@@ -88,7 +88,7 @@ pub(super) async fn propose(
         tokio::try_join!(of_target, check_conflicts(target, &plan, consent), identity)?;
     let warnings = warnings(of_target.iter().chain(&identity), &conflicts);
     let checks = [of_target, conflicts.checks, identity].concat();
-    Ok(Proposal { plan: plan.taking_over(conflicts.taken, warnings), checks })
+    Ok(Proposal { plan: plan.taking_over(conflicts.takeovers, warnings), checks })
 }
 
 async fn check_target(

@@ -37,7 +37,7 @@ pub(super) async fn takeovers(
     agreed: &BTreeSet<(&str, &str)>,
 ) -> Result<(), StepError> {
     let incoming: Vec<_> = step.planned().into_iter().collect();
-    let met = retry.retry_unreachable(|| conflicts::takeable(cluster, &incoming)).await.map_err(StepError::Read)?;
+    let met = retry.retry_unreachable(|| conflicts::takeovers(cluster, &incoming)).await.map_err(StepError::Read)?;
     let more = met.into_iter().find(|met| !agreed.contains(&(met.object.as_str(), met.owner.as_str())));
     more.map_or(Ok(()), |more| {
         Err(StepError::Changed { what: format!("{} of another owner exists by now: {}", more.object, more.owner) })

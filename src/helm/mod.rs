@@ -144,7 +144,7 @@ pub struct Capabilities {
 /// The oldest helm whose flags we use.
 const OLDEST: semver::Version = semver::Version::new(3, 14, 0);
 /// The oldest helm that has `--take-ownership` for upgrades and installs.
-pub const OLDEST_THAT_TAKES: semver::Version = semver::Version::new(3, 17, 0);
+pub const OLDEST_WITH_TAKE_OWNERSHIP: semver::Version = semver::Version::new(3, 17, 0);
 
 impl HelmProgram {
     /// Finds helm and checks its version.

@@ -37,7 +37,7 @@ fn crds_of_no_one_are_taken_over_and_newer_or_foreign_ones_are_not() {
     sandbox.kubectl(&["create", "-f", &file]);
     let (verdict, detail) = row(&sandbox, "crd-conflict", &[]);
     assert_eq!(verdict, "pass");
-    assert_eq!(detail, "10 CRDs of field manager kubectl-create (operator 0.86.2) are taken over");
+    assert_eq!(detail, "10 CRDs of field manager kubectl-create (operator 0.86.2) are adopted");
 
     let newer = "operator.prometheus.io/version=0.99.0";
     sandbox.kubectl(&["annotate", "--overwrite", "crd", "probes.monitoring.coreos.com", newer]);
@@ -58,7 +58,7 @@ fn crds_of_no_one_are_taken_over_and_newer_or_foreign_ones_are_not() {
         detail.starts_with("release prom in namespace metrics is of chart kube-prometheus-stack 79.10.0"),
         "{detail}"
     );
-    let foreign = "10 CRDs are of release prom in namespace metrics (operator 0.86.2)";
+    let foreign = "10 CRDs belong to release prom in namespace metrics (operator 0.86.2)";
     assert_eq!(row(&sandbox, "crd-conflict", &[]), ("fail".into(), foreign.into()));
     assert_eq!(row(&sandbox, "crd-conflict", &["--adopt"]), ("pass".into(), foreign.into()));
     let (verdict, detail) = row(&sandbox, "prometheus-operator-conflict", &["--adopt"]);
@@ -132,7 +132,7 @@ fn a_restart_is_announced(sandbox: &Sandbox) {
 
 fn a_default_data_source_is_found(sandbox: &Sandbox) {
     let id = "grafana-data-source-conflict";
-    assert_eq!(row(sandbox, id, &[]), ("pass".into(), "the sidecar that looks for them is off".into()));
+    assert_eq!(row(sandbox, id, &[]), ("pass".into(), "the data source sidecar is disabled".into()));
     let file = sandbox.file("sources.yaml");
     std::fs::write(&file, "datasources:\n- { name: Mine, type: prometheus, isDefault: true }\n").unwrap();
     let from = format!("--from-file={}", file.display());
@@ -147,6 +147,6 @@ fn a_default_data_source_is_found(sandbox: &Sandbox) {
     let (verdict, detail) = row_for(sandbox, id, &own.display().to_string(), &[]);
     assert_eq!(
         (verdict.as_str(), detail.as_str()),
-        ("fail", "ConfigMap mine in namespace default has Mine as a default one")
+        ("fail", "ConfigMap mine in namespace default has the default data source Mine")
     );
 }

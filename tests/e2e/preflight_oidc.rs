@@ -12,20 +12,20 @@ type Wrong = (&'static str, &'static str, &'static str, &'static str);
 
 const WRONGS: [Wrong; 16] = [
     ("not-found", "issuer-discovery", "fail", "it answers 404: there is no issuer at this address"),
-    ("html", "issuer-discovery", "fail", "with a page and not with JSON (200: Acme"),
+    ("html", "issuer-discovery", "fail", "with a page, expected JSON (200: Acme"),
     ("certificate-untrusted", "issuer-discovery", "fail", "an authority that this machine does not trust"),
     ("certificate-expired", "issuer-discovery", "fail", "its certificate has expired"),
-    ("gone", "issuer-discovery", "warn", "could not be asked from this machine: "),
-    ("silent", "issuer-discovery", "warn", "it does not answer within 10 s; nothing about the identity provider was"),
-    ("other-issuer", "issuer-match", "fail", "https://login.acme.example/, answered was https://acme.eu.auth0.com/"),
+    ("gone", "issuer-discovery", "warn", "not reachable from this machine: "),
+    ("silent", "issuer-discovery", "warn", "it does not answer within 10 s; the identity provider was not tested"),
+    ("other-issuer", "issuer-match", "fail", "https://login.acme.example/, configured is https://acme.eu.auth0.com/"),
     ("no-slash", "issuer-match", "fail", "https://acme.eu.auth0.com, without the slash at the end"),
     ("no-code", "issuer-authorization-code", "fail", "response_types_supported has id_token, expected code"),
     ("no-pkce", "issuer-pkce", "fail", "code_challenge_methods_supported has nothing, expected S256"),
     ("no-rs256", "issuer-rs256", "fail", "id_token_signing_alg_values_supported has HS256, expected RS256"),
     ("keys-gone", "issuer-keys", "fail", "https://acme.eu.auth0.com/.well-known/jwks.json answers 404"),
-    ("keys-empty", "issuer-keys", "fail", "has no RSA key to sign with, of 0 keys"),
+    ("keys-empty", "issuer-keys", "fail", "has no RSA signing key, of 0 keys"),
     ("client-unknown", "client-id", "fail", "it does not know the client id tailwatch-sandbox"),
-    ("callback-refused", "callback-allowed", "fail", "it refuses https://grafana.tail1a2b.ts.net/oauth2/callback"),
+    ("callback-refused", "callback-allowed", "fail", "it rejects https://grafana.tail1a2b.ts.net/oauth2/callback"),
     ("secret-other", "client-secret", "fail", "the token endpoint answers 401"),
 ];
 
@@ -87,7 +87,7 @@ fn a_single_wrong_fact_of_the_identity_provider_is_named_before_the_first_object
 fn install_stops_likewise(sandbox: &Sandbox) {
     sandbox.fault("issuer=secret-other", "on");
     let said = sandbox.install(&[]).ended_with(4);
-    for part in ["the client secret is the application's", "copy the Client Secret", "1 of 18"] {
+    for part in ["the identity provider accepts the client secret", "copy the Client Secret", "1 of 18"] {
         assert!(said.stderr.contains(part), "{part:?} is missing in:\n{}", said.stderr);
     }
     assert!(!said.stderr.contains(sandbox.variable("AUTH0_CLIENT_SECRET")), "{}", said.stderr);

@@ -1,4 +1,4 @@
-//! What a plan stands on, looked at before the first object: rights, ports of the nodes, quotas, the tailnet.
+//! Checks of the target cluster before the first write: permissions, host ports, quotas, the tailnet.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 use crate::preflight::objects;
 use crate::support::{Sandbox, verdicts};
 
-/// A user who reads everything is told which rights are missing, and with exactly these the whole installation goes
-/// through, its checks among it.
+/// The missing permissions are reported, and exactly these suffice for an installation with its checks.
 #[test]
-fn the_rights_that_are_named_are_those_that_an_install_needs() {
+fn the_reported_permissions_are_those_that_an_install_needs() {
     let sandbox = Sandbox::up(&["--nodes", "1"]);
     let no_one = sandbox.file("kubeconfig-nobody").display().to_string();
     grant(&sandbox, "reads", &json!([rule("get/list/watch", "*", "*")]));
@@ -24,14 +23,14 @@ fn the_rights_that_are_named_are_those_that_an_install_needs() {
 
     let handed_on = scope(&sandbox, "permissions", &["--kubeconfig", &no_one], 4);
     let detail = handed_on["detail"].as_str().unwrap();
-    assert!(detail.contains("may not hand on") && detail.contains("kube-prometheus-stack-operator"), "{detail}");
+    assert!(detail.contains("may not grant") && detail.contains("kube-prometheus-stack-operator"), "{detail}");
     let roles = "clusterroles.rbac.authorization.k8s.io, roles.rbac.authorization.k8s.io";
-    grant(&sandbox, "hands-on", &rules(&format!("0 of 0 rights are missing: escalate/bind {roles}")));
+    grant(&sandbox, "hands-on", &rules(&format!("0 of 0 permissions are missing: escalate/bind {roles}")));
 
     scope(&sandbox, "permissions", &["--kubeconfig", &no_one], 0);
     sandbox.install(&["--kubeconfig", &no_one]).ended_with(0);
 
-    // What goes needs rights as well.
+    // An uninstall needs permissions as well.
     sandbox.kubectl(&["delete", "clusterrolebinding", "makes"]);
     let without_logs = ["--kubeconfig", &no_one, "--set", "logs=none"];
     let missing = scope(&sandbox, "permissions", &without_logs, 4);
@@ -111,7 +110,7 @@ fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
     };
     says(status(Value::Null, "laptop.tail1a2b.ts.net."));
     let off = look(4);
-    assert_eq!(off["detail"], "HTTPS certificates are off in tail1a2b.ts.net");
+    assert_eq!(off["detail"], "HTTPS certificates are disabled in tail1a2b.ts.net");
     assert!(off["hint"].as_str().unwrap().contains("admin console"), "{off:#}");
     says(status(json!(["here.tail1a2b.ts.net"]), "grafana.tail1a2b.ts.net."));
     let taken = look(0);

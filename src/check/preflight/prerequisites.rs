@@ -1,4 +1,4 @@
-//! Rows that can be judged before the plan is known.
+//! Checks that do not need the plan.
 
 use crate::check::precomputed::{GROUP, Precomputed};
 use crate::check::row::{Finding, Row};
@@ -8,7 +8,7 @@ use crate::event::CheckResult;
 use crate::helm::Helm;
 use crate::stack::{ClusterFacts, OperatorClient};
 
-/// The oldest Kubernetes that every chart of the catalogue takes (kube-prometheus-stack: >=1.25.0-0).
+/// The oldest Kubernetes that every chart of the catalogue supports (kube-prometheus-stack: >=1.25.0-0).
 const OLDEST: (u64, u64) = (1, 25);
 
 pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
@@ -26,10 +26,10 @@ pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
         known.finding("ingress-class")
     })
     .within(0)
-    .hint("install the Tailscale operator, or answer tailscale.operator with install"),
+    .hint("install the Tailscale operator, or set tailscale.operator to install"),
     Row::new("helm", GROUP, "helm is installed and new enough", |known: &Precomputed| known.finding("helm"))
         .within(0)
-        .hint("install helm, or name it with --helm"),
+        .hint("install helm, or set its path with --helm"),
 ];
 
 pub(in crate::check) const RENDERED: &[Row<Precomputed>] =
@@ -38,7 +38,7 @@ pub(in crate::check) const RENDERED: &[Row<Precomputed>] =
     })
     .within(0)
     .warns()
-    .hint("compare with the chart's values, and correct the keys below `values:` that it ignores")];
+    .hint("compare the reported keys below `values:` with the chart's values, and correct them")];
 
 /// Judges the cluster and helm against the settings; reads only.
 pub async fn run(
@@ -49,7 +49,7 @@ pub async fn run(
 ) -> Result<Vec<CheckResult>, ClusterError> {
     let classes = cluster.storage_classes().await?;
     let credentials = OperatorClient::resolve(&settings.tailscale, facts.tailscale.as_ref()).is_ok();
-    // A helm that is missing or too old has ended the command before.
+    // A missing or too old helm is an earlier error.
     let helm = Finding::pass(format!("{}, {}", helm.version(), helm.program().display()));
     let findings = [
         ("kubernetes-version", version(cluster.version())),
@@ -60,7 +60,7 @@ pub async fn run(
     Ok(Precomputed::new(settings.namespace.as_str(), findings).run(ROWS).await)
 }
 
-/// Every chart was fetched, has the locked digest and renders, or the command had ended before.
+/// Every chart was fetched, has the locked digest and renders; otherwise the command has already failed.
 pub async fn charts_rendered(count: usize, notices: &[String]) -> Vec<CheckResult> {
     let finding =
         if notices.is_empty() { Finding::pass(format!("{count} charts")) } else { Finding::warn(notices.join("; ")) };
@@ -75,13 +75,13 @@ fn version(found: &str) -> Finding {
     }
 }
 
-fn storage(classes: &[(String, bool)], asked: Option<&str>) -> Finding {
+fn storage(classes: &[(String, bool)], configured: Option<&str>) -> Finding {
     let names: Vec<&str> = classes.iter().map(|(name, _)| name.as_str()).collect();
-    match (asked, classes.iter().find(|(_, default)| *default)) {
-        (Some(asked), _) if names.contains(&asked) => Finding::pass(asked),
-        (Some(asked), _) => {
-            let near = nearest(asked, names.iter().copied()).map(|name| format!("did you mean {name}? "));
-            Finding::fail(format!("the cluster has no StorageClass {asked}")).hinting(format!(
+    match (configured, classes.iter().find(|(_, default)| *default)) {
+        (Some(configured), _) if names.contains(&configured) => Finding::pass(configured),
+        (Some(configured), _) => {
+            let near = nearest(configured, names.iter().copied()).map(|name| format!("did you mean {name}? "));
+            Finding::fail(format!("the cluster has no StorageClass {configured}")).hinting(format!(
                 "{}the cluster has: {}",
                 near.unwrap_or_default(),
                 names.join(", ")
@@ -104,10 +104,9 @@ fn ingress(operator: OperatorPlan, credentials: bool) -> Finding {
         (OperatorPlan::Use, _) => Finding::pass("IngressClass tailscale"),
         (OperatorPlan::Install, true) => Finding::pass("the Tailscale operator will be installed"),
         (OperatorPlan::Install, false) => {
-            let hint = "answer tailscale.oauth.clientId and tailscale.oauth.clientSecret, or install the operator \
-                        yourself and answer tailscale.operator with present";
-            Finding::fail("the Tailscale operator is to be installed, and there is no OAuth client for it")
-                .hinting(hint)
+            let hint = "set tailscale.oauth.clientId and tailscale.oauth.clientSecret, or install the operator yourself \
+                        and set tailscale.operator to present";
+            Finding::fail("the Tailscale operator will be installed and needs an OAuth client").hinting(hint)
         }
         (OperatorPlan::Missing, _) => Finding::fail("there is no IngressClass tailscale"),
     }
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn someone_must_serve_the_ingress() {
+    fn the_ingress_needs_an_operator() {
         for (operator, credentials, state) in [
             (OperatorPlan::Use, false, State::Pass),
             (OperatorPlan::Install, false, State::Fail),
@@ -139,11 +138,11 @@ mod tests {
             assert_eq!(ingress(operator, credentials).state, state, "{operator:?} {credentials}");
         }
         let detail = ingress(OperatorPlan::Install, false).detail;
-        assert!(!detail.contains("IngressClass"), "an IngressClass may well be there: {detail}");
+        assert!(!detail.contains("IngressClass"), "an IngressClass may exist: {detail}");
     }
 
     #[test]
-    fn an_old_kubernetes_is_refused() {
+    fn an_old_kubernetes_fails() {
         assert_eq!(version("1.24.17").state, State::Fail);
         assert_eq!(version("1.25.0").state, State::Pass);
     }

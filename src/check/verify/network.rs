@@ -109,17 +109,17 @@ async fn address(context: &StackContext) -> Finding {
 }
 
 async fn from_tailnet(context: &StackContext) -> Finding {
-    let (client, shown) = match https_client::attentive_client(https_client::TIMEOUT) {
+    let (client, last) = match https_client::recording_client(https_client::TIMEOUT) {
         Ok(both) => both,
         Err(why) => return Finding::skip(why),
     };
     let url = format!("https://{}/", context.settings.grafana_fqdn());
     match client.get(&url).send().await {
         Ok(response) => match judge_answer(&response, &context.settings.auth0.issuer.host()) {
-            Ok(()) => judge_certificate(shown.certificate().and_then(|der| days_left(&der))),
+            Ok(()) => judge_certificate(last.certificate().and_then(|der| days_left(&der))),
             Err(why) => Finding::not_yet(why),
         },
-        Err(error) => match https_client::certificate_trouble(&error) {
+        Err(error) => match https_client::certificate_error(&error) {
             Some(reason) => Finding::fail(reason),
             None if error.is_timeout() => Finding::not_yet(format!("{url} does not answer")),
             None => Finding::skip(

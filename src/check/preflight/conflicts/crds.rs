@@ -1,30 +1,30 @@
-//! CRDs of the Prometheus operator that someone else brought.
+//! CRDs of the Prometheus operator with another owner.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::preflight::conflicts::intent::{Intent, place, release_of};
+use crate::check::preflight::conflicts::intent::{Intent, release_key, release_of};
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held, OPERATOR_VERSION, ObjectRef};
 use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::helm::{Ownership, ReleaseInfo};
 use crate::plan::{PlannedRelease, Takeover};
 
-/// Charts that bring them. helm marks what comes from `crds/` with nothing but its field manager.
-const BRINGERS: [&str; 3] = [KUBE_PROMETHEUS_STACK, "prometheus-operator-crds", "prometheus-operator"];
-/// Field managers of a person, or of a helm whose release is gone: nobody will miss the CRDs.
-const HANDS: [&str; 3] = ["helm", "Helm", "kubectl"];
+/// Charts with these CRDs. helm marks CRDs from `crds/` only with its field manager.
+const CHARTS: [&str; 3] = [KUBE_PROMETHEUS_STACK, "prometheus-operator-crds", "prometheus-operator"];
+/// Field managers of kubectl, or of helm after an uninstall: the CRDs have no owner any more.
+const MANUAL: [&str; 3] = ["helm", "Helm", "kubectl"];
 
-/// Whose a CRD is.
+/// The owner of a CRD.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Owner {
-    Ours,
-    /// Somebody who is still there.
-    Alive(String),
-    /// Nobody any more.
-    Gone(String),
+    Tailwatch,
+    /// An installed release, or a controller.
+    Active(String),
+    /// A deleted release, or kubectl.
+    Inactive(String),
 }
 
-/// The CRDs that stand, where any are to be applied.
+/// The live CRDs; none are read if the plan applies none.
 pub(super) async fn read(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Vec<Held>, ClusterError> {
     if incoming.iter().all(|incoming| incoming.crds.is_empty()) {
         return Ok(Vec::new());
@@ -33,7 +33,7 @@ pub(super) async fn read(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> 
 }
 
 /// `crd-conflict`
-pub(super) fn judge(intent: &Intent<'_>, live: &[Held], alive: &[ReleaseInfo]) -> (Finding, Vec<Takeover>) {
+pub(super) fn judge(intent: &Intent<'_>, live: &[Held], installed: &[ReleaseInfo]) -> (Finding, Vec<Takeover>) {
     let applied: BTreeMap<String, Option<semver::Version>> = intent
         .incoming
         .iter()
@@ -43,62 +43,62 @@ pub(super) fn judge(intent: &Intent<'_>, live: &[Held], alive: &[ReleaseInfo]) -
             (ObjectRef::of(crd).name, version(annotations.and_then(|all| all.get(OPERATOR_VERSION)?.as_str())))
         })
         .collect();
-    let ours = release_of(&intent.wanted, KUBE_PROMETHEUS_STACK).map(place);
-    let standing: Vec<&Held> = live.iter().filter(|crd| applied.contains_key(&crd.object.name)).collect();
-    for crd in &standing {
-        let (found, brought) = (version_of(crd), applied.get(&crd.object.name).cloned().flatten());
-        if let (Some(found), Some(brought)) = (found, brought)
-            && found > brought
+    let own = release_of(&intent.desired, KUBE_PROMETHEUS_STACK).map(release_key);
+    let existing: Vec<&Held> = live.iter().filter(|crd| applied.contains_key(&crd.object.name)).collect();
+    for crd in &existing {
+        let (found, offered) = (version_of(crd), applied.get(&crd.object.name).cloned().flatten());
+        if let (Some(found), Some(offered)) = (found, offered)
+            && found > offered
         {
-            let detail = format!("{} is of operator {found}, the chart has {brought}", crd.object.name);
-            let hint = "ask for a chart that is at least as new, with `versions: { kube-prometheus-stack: … }` in the \
+            let detail = format!("{} is of operator {found}, the chart has {offered}", crd.object.name);
+            let hint = "select a chart that is at least as new, with `versions: { kube-prometheus-stack: … }` in the \
                         answers; CRDs are never downgraded";
             return (Finding::fail(detail).hinting(hint), Vec::new());
         }
     }
     let mut owners: BTreeMap<Owner, Vec<&Held>> = BTreeMap::new();
-    for crd in standing {
-        owners.entry(owner(crd, ours, alive)).or_default().push(crd);
+    for crd in existing {
+        owners.entry(owner(crd, own, installed)).or_default().push(crd);
     }
-    owners.remove(&Owner::Ours);
-    let words = owners.iter().map(|(owner, crds)| group(owner, crds)).collect::<Vec<_>>().join("; ");
-    let foreign = owners.keys().any(|owner| matches!(owner, Owner::Alive(_)));
+    owners.remove(&Owner::Tailwatch);
+    let detail = owners.iter().map(|(owner, crds)| group(owner, crds)).collect::<Vec<_>>().join("; ");
+    let foreign = owners.keys().any(|owner| matches!(owner, Owner::Active(_)));
     if foreign && intent.ownership == Ownership::Respect {
-        let hint = "let the stack take them over with --adopt (no pod restarts, and whoever brought them may change \
-                    them back), remove that owner and leave the CRDs, or use another cluster";
-        return (Finding::fail(words).hinting(hint), Vec::new());
+        let hint = "adopt them with --adopt (no pod restarts, but the current owner may change them back), remove the \
+                    owner without its CRDs, or use another cluster";
+        return (Finding::fail(detail).hinting(hint), Vec::new());
     }
-    let taken = owners.iter().filter_map(|(owner, crds)| match owner {
-        Owner::Alive(owner) => Some((owner, crds)),
-        Owner::Ours | Owner::Gone(_) => None,
+    let takeovers = owners.iter().filter_map(|(owner, crds)| match owner {
+        Owner::Active(owner) => Some((owner, crds)),
+        Owner::Tailwatch | Owner::Inactive(_) => None,
     });
-    let taken = taken.map(|(owner, crds)| {
+    let takeovers = takeovers.map(|(owner, crds)| {
         let object = format!("{} CRDs of the Prometheus operator", crds.len());
         Takeover { object, owner: owner.clone(), ..Takeover::default() }
     });
-    (Finding::pass(words), taken.collect())
+    (Finding::pass(detail), takeovers.collect())
 }
 
-fn owner(crd: &Held, ours: Option<(&str, &str)>, alive: &[ReleaseInfo]) -> Owner {
-    let is_alive =
-        |place: (&str, &str)| alive.iter().any(|info| (info.name.as_str(), info.namespace.as_str()) == place);
-    if crd.is_applied_by_us() || (ours.is_some() && crd.release() == ours) {
-        return Owner::Ours;
+fn owner(crd: &Held, own: Option<(&str, &str)>, installed: &[ReleaseInfo]) -> Owner {
+    let is_installed =
+        |key: (&str, &str)| installed.iter().any(|info| (info.name.as_str(), info.namespace.as_str()) == key);
+    if crd.is_applied_by_us() || (own.is_some() && crd.release() == own) {
+        return Owner::Tailwatch;
     }
     if let Some(release) = crd.release() {
-        return if is_alive(release) { Owner::Alive(crd.owner()) } else { Owner::Gone(crd.owner()) };
+        return if is_installed(release) { Owner::Active(crd.owner()) } else { Owner::Inactive(crd.owner()) };
     }
-    let by_hand = |manager: &String| HANDS.contains(&manager.as_str()) || manager.starts_with("kubectl-");
-    if !crd.managers.iter().all(by_hand) {
-        return Owner::Alive(crd.owner());
+    let is_manual = |manager: &String| MANUAL.contains(&manager.as_str()) || manager.starts_with("kubectl-");
+    if !crd.managers.iter().all(is_manual) {
+        return Owner::Active(crd.owner());
     }
-    let from_chart = crd.managers.iter().any(|manager| HANDS[..2].contains(&manager.as_str()));
-    let bringer = alive.iter().find(|info| {
-        BRINGERS.contains(&info.chart.as_str()) && Some((info.name.as_str(), info.namespace.as_str())) != ours
+    let from_chart = crd.managers.iter().any(|manager| MANUAL[..2].contains(&manager.as_str()));
+    let release = installed.iter().find(|info| {
+        CHARTS.contains(&info.chart.as_str()) && Some((info.name.as_str(), info.namespace.as_str())) != own
     });
-    match bringer {
-        Some(info) if from_chart => Owner::Alive(format!("release {} in namespace {}", info.name, info.namespace)),
-        _ => Owner::Gone(crd.owner()),
+    match release {
+        Some(info) if from_chart => Owner::Active(format!("release {} in namespace {}", info.name, info.namespace)),
+        _ => Owner::Inactive(crd.owner()),
     }
 }
 
@@ -112,9 +112,9 @@ fn group(owner: &Owner, crds: &[&Held]) -> String {
     };
     let count = crds.len();
     match owner {
-        Owner::Alive(owner) => format!("{count} CRDs are of {owner} ({versions})"),
-        Owner::Gone(owner) => format!("{count} CRDs of {owner} ({versions}) are taken over"),
-        Owner::Ours => format!("{count} CRDs are ours ({versions})"),
+        Owner::Active(owner) => format!("{count} CRDs belong to {owner} ({versions})"),
+        Owner::Inactive(owner) => format!("{count} CRDs of {owner} ({versions}) are adopted"),
+        Owner::Tailwatch => format!("{count} CRDs belong to tailwatch ({versions})"),
     }
 }
 
@@ -129,7 +129,7 @@ fn version(text: Option<&str>) -> Option<semver::Version> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::preflight::conflicts::fixtures::{held, release, standing};
+    use crate::check::preflight::conflicts::fixtures::{held, installed_release, release};
     use crate::check::row::State;
     use serde_json::{Value, json};
 
@@ -140,24 +140,24 @@ mod tests {
         json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata})
     }
 
-    /// A live one, and who made it.
+    /// A live CRD with its owner.
     fn live(version: &str, release: Option<(&str, &str)>, managers: &[&str]) -> Held {
         let mut held = held(&crd(), release, managers);
         held.annotations.insert(OPERATOR_VERSION.into(), version.into());
         held
     }
 
-    fn judged(live: Held, alive: &[ReleaseInfo], ownership: Ownership) -> (State, String, usize) {
+    fn judged(live: Held, installed: &[ReleaseInfo], ownership: Ownership) -> (State, String, usize) {
         let stack = release(KUBE_PROMETHEUS_STACK);
         let crds = [crd()];
         let incoming = PlannedRelease { release: &stack, rendered: &[], hooks: &[], crds: &crds, standing: &[] };
-        let intent = Intent { wanted: vec![&stack], incoming: vec![incoming], own: vec![], ownership };
-        let (row, taken) = judge(&intent, &[live], alive);
-        (row.state, row.detail, taken.len())
+        let intent = Intent { desired: vec![&stack], incoming: vec![incoming], own: vec![], ownership };
+        let (row, takeovers) = judge(&intent, &[live], installed);
+        (row.state, row.detail, takeovers.len())
     }
 
     #[test]
-    fn newer_ones_are_refused_whoever_they_are() {
+    fn newer_crds_are_rejected_with_any_owner() {
         for ownership in [Ownership::Respect, Ownership::Take] {
             let (verdict, detail, _) = judged(live("0.87.0", None, &["tailwatch"]), &[], ownership);
             assert_eq!(verdict, State::Fail);
@@ -166,36 +166,36 @@ mod tests {
     }
 
     #[test]
-    fn ours_and_those_no_one_is_left_of_pass() {
-        let prom = [standing("prom", "metrics", KUBE_PROMETHEUS_STACK)];
-        let ours = Some((KUBE_PROMETHEUS_STACK, "monitoring"));
-        for (crd, alive) in [
+    fn own_crds_and_those_without_an_active_owner_pass() {
+        let prom = [installed_release("prom", "metrics", KUBE_PROMETHEUS_STACK)];
+        let own = Some((KUBE_PROMETHEUS_STACK, "monitoring"));
+        for (crd, installed) in [
             (live("0.86.2", None, &["helm", "tailwatch"]), &prom[..]),
-            (live("0.80.0", ours, &["helm"]), &[]),
+            (live("0.80.0", own, &["helm"]), &[]),
             (live("0.80.0", Some(("prom", "metrics")), &["helm"]), &[]),
             (live("0.80.0", None, &["helm"]), &[]),
             (live("0.80.0", None, &["kubectl-client-side-apply"]), &prom),
         ] {
-            let (verdict, detail, taken) = judged(crd.clone(), alive, Ownership::Respect);
-            assert_eq!((verdict, taken), (State::Pass, 0), "{crd:?}: {detail}");
+            let (verdict, detail, takeovers) = judged(crd.clone(), installed, Ownership::Respect);
+            assert_eq!((verdict, takeovers), (State::Pass, 0), "{crd:?}: {detail}");
         }
         let (_, detail, _) = judged(live("0.80.0", None, &["kubectl-create"]), &[], Ownership::Respect);
-        assert_eq!(detail, "1 CRDs of field manager kubectl-create (operator 0.80.0) are taken over");
+        assert_eq!(detail, "1 CRDs of field manager kubectl-create (operator 0.80.0) are adopted");
     }
 
     #[test]
-    fn those_of_someone_who_is_there_are_taken_only_when_asked() {
-        let prom = [standing("prom", "metrics", KUBE_PROMETHEUS_STACK)];
+    fn crds_of_an_active_owner_are_adopted_only_with_consent() {
+        let prom = [installed_release("prom", "metrics", KUBE_PROMETHEUS_STACK)];
         for (crd, owner) in [
             (live("0.80.0", None, &["helm"]), "release prom in namespace metrics"),
             (live("0.80.0", Some(("prom", "metrics")), &["helm"]), "release prom in namespace metrics"),
             (live("0.80.0", None, &["argocd-controller"]), "field manager argocd-controller"),
         ] {
-            let (verdict, detail, taken) = judged(crd.clone(), &prom, Ownership::Respect);
-            assert_eq!((verdict, taken), (State::Fail, 0));
-            assert_eq!(detail, format!("1 CRDs are of {owner} (operator 0.80.0)"));
-            let (verdict, _, taken) = judged(crd, &prom, Ownership::Take);
-            assert_eq!((verdict, taken), (State::Pass, 1));
+            let (verdict, detail, takeovers) = judged(crd.clone(), &prom, Ownership::Respect);
+            assert_eq!((verdict, takeovers), (State::Fail, 0));
+            assert_eq!(detail, format!("1 CRDs belong to {owner} (operator 0.80.0)"));
+            let (verdict, _, takeovers) = judged(crd, &prom, Ownership::Take);
+            assert_eq!((verdict, takeovers), (State::Pass, 1));
         }
     }
 }

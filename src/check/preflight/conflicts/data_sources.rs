@@ -1,4 +1,4 @@
-//! Data sources that Grafana's sidecar would find. With two that are the default, Grafana does not start.
+//! Data sources that Grafana's sidecar would load. Grafana does not start with two default data sources.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,11 +11,11 @@ use crate::stack::Release;
 
 const SIDECAR: &str = "/grafana/sidecar/datasources";
 
-/// A ConfigMap or Secret that holds a default data source.
+/// A ConfigMap or Secret with a default data source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
     object: ObjectRef,
-    /// Of the data source.
+    /// Name of the data source.
     name: String,
 }
 
@@ -35,21 +35,21 @@ struct Entry {
     is_default: bool,
 }
 
-/// Where the sidecar looks.
+/// The namespaces that the sidecar watches.
 #[derive(Debug, PartialEq, Eq)]
 enum Scope {
-    /// Nowhere: it is off.
-    Off,
-    Everywhere,
+    /// The sidecar is disabled.
+    Disabled,
+    All,
     Namespaces(Vec<String>),
 }
 
-/// The default data sources that the sidecar would find; nothing is read while it is off.
+/// The default data sources that the sidecar would load; reads nothing if it is disabled.
 pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<Source>, ClusterError> {
-    let Some(stack) = release_of(&intent.wanted, KUBE_PROMETHEUS_STACK) else { return Ok(Vec::new()) };
+    let Some(stack) = release_of(&intent.desired, KUBE_PROMETHEUS_STACK) else { return Ok(Vec::new()) };
     let namespaces: Vec<Option<String>> = match scope(stack) {
-        Scope::Off => return Ok(Vec::new()),
-        Scope::Everywhere => vec![None],
+        Scope::Disabled => return Ok(Vec::new()),
+        Scope::All => vec![None],
         Scope::Namespaces(names) => names.into_iter().map(Some).collect(),
     };
     let label = label(stack);
@@ -60,7 +60,7 @@ pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<S
             found.extend(objects.iter().filter(|object| !is_of(object, stack)).flat_map(defaults));
         }
     }
-    // What the chart itself brings stands beside the data sources of the values.
+    // The chart's own data sources are in ConfigMaps, too.
     let rendered =
         intent.incoming.iter().filter(|incoming| incoming.release.component.as_str() == KUBE_PROMETHEUS_STACK);
     let rendered = rendered.flat_map(|incoming| incoming.rendered);
@@ -71,9 +71,9 @@ pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<S
 fn scope(stack: &Release) -> Scope {
     let sidecar = stack.values.pointer(SIDECAR).cloned().unwrap_or_default();
     // The chart has both on by default.
-    let is_off = |value: Option<&Value>| value == Some(&Value::Bool(false));
-    if is_off(stack.values.pointer("/grafana/enabled")) || is_off(sidecar.get("enabled")) {
-        return Scope::Off;
+    let is_disabled = |value: Option<&Value>| value == Some(&Value::Bool(false));
+    if is_disabled(stack.values.pointer("/grafana/enabled")) || is_disabled(sidecar.get("enabled")) {
+        return Scope::Disabled;
     }
     let named: Vec<&str> = match &sidecar["searchNamespace"] {
         Value::String(names) => names.split(',').map(str::trim).collect(),
@@ -82,7 +82,7 @@ fn scope(stack: &Release) -> Scope {
     };
     match named.as_slice() {
         [] => Scope::Namespaces(vec![stack.namespace.clone()]),
-        names if names.contains(&"ALL") => Scope::Everywhere,
+        names if names.contains(&"ALL") => Scope::All,
         names => Scope::Namespaces(names.iter().map(|name| (*name).to_owned()).collect()),
     }
 }
@@ -103,12 +103,12 @@ fn has_label(object: &Value, selector: &str) -> bool {
 }
 
 fn is_of(object: &Value, release: &Release) -> bool {
-    let mark = |key: &str| object.pointer("/metadata/annotations").and_then(|all| all.get(key)?.as_str());
-    mark("meta.helm.sh/release-name") == Some(release.component.as_str())
-        && mark("meta.helm.sh/release-namespace") == Some(&release.namespace)
+    let annotation = |key: &str| object.pointer("/metadata/annotations").and_then(|all| all.get(key)?.as_str());
+    annotation("meta.helm.sh/release-name") == Some(release.component.as_str())
+        && annotation("meta.helm.sh/release-namespace") == Some(&release.namespace)
 }
 
-/// The default data sources in an object's files; what is no provisioning file has none.
+/// The default data sources in an object's provisioning files.
 fn defaults(object: &Value) -> Vec<Source> {
     use base64::Engine as _;
     let text = |value: &Value| -> Option<String> {
@@ -129,22 +129,22 @@ fn defaults(object: &Value) -> Vec<Source> {
 }
 
 /// `grafana-data-source-conflict`
-pub(super) fn judge(wanted: &[&Release], sources: &[Source]) -> Finding {
-    let is_off = release_of(wanted, KUBE_PROMETHEUS_STACK).is_none_or(|stack| scope(stack) == Scope::Off);
-    if is_off {
-        return Finding::pass("the sidecar that looks for them is off");
+pub(super) fn judge(desired: &[&Release], sources: &[Source]) -> Finding {
+    let is_disabled = release_of(desired, KUBE_PROMETHEUS_STACK).is_none_or(|stack| scope(stack) == Scope::Disabled);
+    if is_disabled {
+        return Finding::pass("the data source sidecar is disabled");
     }
     if sources.is_empty() {
         return Finding::pass("");
     }
-    let words = |source: &Source| {
+    let describe = |source: &Source| {
         let ObjectRef { kind, name, namespace, .. } = &source.object;
-        let place = namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
-        format!("{kind} {name}{place} has {} as a default one", source.name)
+        let in_namespace = namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+        format!("{kind} {name}{in_namespace} has the default data source {}", source.name)
     };
-    let detail = sources.iter().map(words).collect::<Vec<_>>().join("; ");
-    let hint = "write `isDefault: false` there, remove its label, leave `grafana.sidecar.datasources.enabled: false` \
-                below values.kube-prometheus-stack, or, where it is the chart's own, set isDefaultDatasource: false there";
+    let detail = sources.iter().map(describe).collect::<Vec<_>>().join("; ");
+    let hint = "set `isDefault: false` there, remove its label, keep `grafana.sidecar.datasources.enabled: false` below \
+                values.kube-prometheus-stack, or, for the chart's own, set isDefaultDatasource: false there";
     Finding::fail(detail).hinting(hint)
 }
 
@@ -162,10 +162,10 @@ mod tests {
     }
 
     #[test]
-    fn the_sidecar_looks_where_its_values_say() {
-        assert_eq!(scope(&stack(json!({"enabled": false}))), Scope::Off);
+    fn the_scope_of_the_sidecar_is_in_its_values() {
+        assert_eq!(scope(&stack(json!({"enabled": false}))), Scope::Disabled);
         assert_eq!(scope(&stack(json!({}))), Scope::Namespaces(vec!["monitoring".into()]));
-        assert_eq!(scope(&stack(json!({"searchNamespace": "ALL"}))), Scope::Everywhere);
+        assert_eq!(scope(&stack(json!({"searchNamespace": "ALL"}))), Scope::All);
         let two = Scope::Namespaces(vec!["a".into(), "b".into()]);
         assert_eq!(scope(&stack(json!({"searchNamespace": ["a", "b"]}))), two);
         assert_eq!(scope(&stack(json!({"searchNamespace": "a, b"}))), two);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_default_one_fails_and_names_its_object() {
+    fn a_second_default_data_source_fails_with_its_object() {
         let file = "datasources:\n- { name: Mine, isDefault: true }\n- { name: Other }\n";
         let map = json!({"kind": "ConfigMap", "metadata": {"name": "m", "namespace": "n"}, "data": {"a.yaml": file, "b": "["}});
         use base64::Engine as _;
@@ -188,10 +188,10 @@ mod tests {
         assert_eq!(row.state, State::Fail);
         assert_eq!(
             row.detail,
-            "ConfigMap m in namespace n has Mine as a default one; Secret s in namespace n has Mine as a default one"
+            "ConfigMap m in namespace n has the default data source Mine; Secret s in namespace n has the default data source Mine"
         );
         assert_eq!(judge(&[&on], &[]).state, State::Pass);
         let row = judge(&[&off], &[]);
-        assert_eq!((row.state, row.detail.as_str()), (State::Pass, "the sidecar that looks for them is off"));
+        assert_eq!((row.state, row.detail.as_str()), (State::Pass, "the data source sidecar is disabled"));
     }
 }

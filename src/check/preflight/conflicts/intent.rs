@@ -4,35 +4,35 @@ use crate::helm::{Ownership, ReleaseInfo};
 use crate::plan::{Drifted, Plan, PlannedRelease};
 use crate::stack::Release;
 
-/// What is about to be done.
+/// The planned changes.
 pub struct Intent<'a> {
-    /// Every release that should stand.
-    pub wanted: Vec<&'a Release>,
-    /// Those that helm is about to install or change.
+    /// All releases of the plan.
+    pub desired: Vec<&'a Release>,
+    /// The releases that helm will install or change.
     pub incoming: Vec<PlannedRelease<'a>>,
-    /// Our own objects that are about to be made or changed.
+    /// Own objects that will be created or changed.
     pub own: Vec<&'a Drifted>,
-    /// What may be done with objects of others.
+    /// Whether objects of other owners may be adopted.
     pub ownership: Ownership,
 }
 
 impl<'a> Intent<'a> {
     /// Of a plan.
     pub fn of(plan: &'a Plan, ownership: Ownership) -> Intent<'a> {
-        let (wanted, own) = (plan.releases().collect(), plan.own_changes().collect());
-        Intent { wanted, incoming: plan.incoming(), own, ownership }
+        let (desired, own) = (plan.releases().collect(), plan.own_changes().collect());
+        Intent { desired, incoming: plan.incoming(), own, ownership }
     }
 }
 
-/// The release of a component among the wanted ones.
-pub(super) fn release_of<'a>(wanted: &[&'a Release], component: &str) -> Option<&'a Release> {
-    wanted.iter().copied().find(|release| release.component.as_str() == component)
+/// The desired release of a component.
+pub(super) fn release_of<'a>(desired: &[&'a Release], component: &str) -> Option<&'a Release> {
+    desired.iter().copied().find(|release| release.component.as_str() == component)
 }
 
-pub(super) fn place(release: &Release) -> (&str, &str) {
+pub(super) fn release_key(release: &Release) -> (&str, &str) {
     (release.component.as_str(), &release.namespace)
 }
 
-pub(super) fn is_ours(wanted: &[&Release], info: &ReleaseInfo) -> bool {
-    wanted.iter().any(|release| place(release) == (info.name.as_str(), info.namespace.as_str()))
+pub(super) fn is_ours(desired: &[&Release], info: &ReleaseInfo) -> bool {
+    desired.iter().any(|release| release_key(release) == (info.name.as_str(), info.namespace.as_str()))
 }

@@ -1,5 +1,5 @@
-//! What stands in the cluster already and would meet the stack: releases of the same charts, CRDs, objects of the
-//! same names, another Prometheus operator, data sources. Each row reads, then judges purely; it only reads.
+//! Existing objects that conflict with the stack: releases of the same charts, CRDs, objects of the same names, another
+//! Prometheus operator, data sources. Read-only; each row has a `read` and a pure `judge`.
 
 mod crds;
 mod data_sources;
@@ -27,44 +27,47 @@ pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
     })
     .within(0)
     .warns()
-    .hint("remove the other release, or see that the two do not meet, or use another cluster"),
+    .hint("remove the other release, check that the two do not interfere, or use another cluster"),
     Row::new(
         "crd-conflict",
         GROUP,
-        "the CRDs of the Prometheus operator are no other owner's, and not newer",
+        "the CRDs of the Prometheus operator have no other owner and are not newer",
         |known: &Precomputed| known.finding("crd-conflict"),
     )
     .within(0)
-    .hint("let the stack take them over with --adopt, or use another cluster; newer ones need a newer chart"),
+    .hint("adopt them with --adopt, or use another cluster; newer CRDs need a newer chart"),
     Row::new(OWNERSHIP, GROUP, "no object of the stack exists with another owner", |known: &Precomputed| {
         known.finding(OWNERSHIP)
     })
     .within(0)
-    .hint("remove or rename them, or let the stack take them over with --adopt (helm 3.17 or later for objects of charts)"),
+    .hint("remove or rename them, or adopt them with --adopt (helm 3.17 or later for objects of charts)"),
     Row::new(
         "prometheus-operator-conflict",
         GROUP,
-        "no other Prometheus operator works on the same namespaces",
+        "no other Prometheus operator watches the same namespaces",
         |known: &Precomputed| known.finding("prometheus-operator-conflict"),
     )
     .within(0)
     .hint("give the other one --deny-namespaces=NAMESPACE, or remove it"),
-    Row::new("grafana-data-source-conflict", GROUP, "Grafana finds no default data source but ours", |known: &Precomputed| {
-        known.finding("grafana-data-source-conflict")
-    })
+    Row::new(
+        "grafana-data-source-conflict",
+        GROUP,
+        "Grafana has no other default data source",
+        |known: &Precomputed| known.finding("grafana-data-source-conflict"),
+    )
     .within(0)
-    .hint("write `isDefault: false` there, or remove its label"),
+    .hint("set `isDefault: false` there, or remove its label"),
 ];
 
 /// What was found.
 pub struct Findings {
     /// One row each, in the order of the report.
     pub checks: Vec<CheckResult>,
-    /// What will be taken over.
-    pub taken: Vec<Takeover>,
+    /// The objects that will be adopted.
+    pub takeovers: Vec<Takeover>,
 }
 
-/// Why the cluster could not be asked.
+/// A failed request of these checks.
 #[derive(Debug)]
 pub enum QueryError {
     /// The cluster did not answer.
@@ -73,17 +76,17 @@ pub enum QueryError {
     Helm(HelmError),
 }
 
-/// Where helm installs and changes nothing, only our own objects can meet others: the row of ownership alone.
+/// If helm installs and changes nothing: only the row `object-conflict`, for own objects.
 pub async fn of_own_objects(helm: &Helm, intent: &Intent<'_>) -> Findings {
-    let (objects, taken) = ownership::judge(&[], &intent.own, intent.ownership, helm.version());
+    let (objects, takeovers) = ownership::judge(&[], &intent.own, intent.ownership, helm.version());
     let mut checks = Precomputed::new("", [(OWNERSHIP, objects)]).run(ROWS).await;
     checks.retain(|check| check.id == OWNERSHIP);
-    Findings { checks, taken }
+    Findings { checks, takeovers }
 }
 
-/// Looks around.
+/// Runs all rows.
 pub async fn run(cluster: &Cluster, helm: &Helm, intent: &Intent<'_>) -> Result<Findings, QueryError> {
-    let alive = async { helm.list_everywhere().await.map_err(QueryError::Helm) };
+    let releases = async { helm.list_everywhere().await.map_err(QueryError::Helm) };
     let rest = async {
         let read = futures::try_join!(
             crds::read(cluster, &intent.incoming),
@@ -93,24 +96,24 @@ pub async fn run(cluster: &Cluster, helm: &Helm, intent: &Intent<'_>) -> Result<
         );
         read.map_err(QueryError::Cluster)
     };
-    let (alive, (crds, met, operators, sources)) = futures::try_join!(alive, rest)?;
-    let (crds, mut taken) = crds::judge(intent, &crds, &alive);
-    let (objects, more) = ownership::judge(&met, &intent.own, intent.ownership, helm.version());
-    taken.extend(more);
+    let (releases, (crds, existing, operators, sources)) = futures::try_join!(releases, rest)?;
+    let (crds, mut takeovers) = crds::judge(intent, &crds, &releases);
+    let (objects, more) = ownership::judge(&existing, &intent.own, intent.ownership, helm.version());
+    takeovers.extend(more);
     let findings = [
-        ("release-conflict", releases::judge(&intent.wanted, &alive)),
+        ("release-conflict", releases::judge(&intent.desired, &releases)),
         ("crd-conflict", crds),
         (OWNERSHIP, objects),
-        ("prometheus-operator-conflict", operators::judge(&intent.wanted, &operators)),
-        ("grafana-data-source-conflict", data_sources::judge(&intent.wanted, &sources)),
+        ("prometheus-operator-conflict", operators::judge(&intent.desired, &operators)),
+        ("grafana-data-source-conflict", data_sources::judge(&intent.desired, &sources)),
     ];
-    let namespace = release_of(&intent.wanted, KUBE_PROMETHEUS_STACK).map_or("", |stack| &stack.namespace);
-    Ok(Findings { checks: Precomputed::new(namespace, findings).run(ROWS).await, taken })
+    let namespace = release_of(&intent.desired, KUBE_PROMETHEUS_STACK).map_or("", |stack| &stack.namespace);
+    Ok(Findings { checks: Precomputed::new(namespace, findings).run(ROWS).await, takeovers })
 }
 
-/// What helm takes over where it is told to take what it meets: to be compared with what was agreed to.
-pub async fn takeable(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Vec<Takeover>, ClusterError> {
-    Ok(ownership::takeable(&ownership::read(cluster, incoming).await?))
+/// The objects that helm would adopt now, to compare with the confirmed ones.
+pub async fn takeovers(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Vec<Takeover>, ClusterError> {
+    Ok(ownership::takeovers(&ownership::read(cluster, incoming).await?))
 }
 
 #[cfg(test)]
@@ -125,7 +128,7 @@ pub(in crate::check) mod fixtures {
         Release::for_tests(component, "79.10.0")
     }
 
-    pub(super) fn standing(name: &str, namespace: &str, chart: &str) -> ReleaseInfo {
+    pub(super) fn installed_release(name: &str, namespace: &str, chart: &str) -> ReleaseInfo {
         ReleaseInfo {
             name: name.into(),
             namespace: namespace.into(),
@@ -137,7 +140,7 @@ pub(in crate::check) mod fixtures {
         }
     }
 
-    /// With helm's marks where it is of a release.
+    /// With helm's label and annotations if it belongs to a release.
     pub(super) fn held(object: &Value, release: Option<(&str, &str)>, managers: &[&str]) -> Held {
         let mut held = Held {
             object: ObjectRef::of(object),

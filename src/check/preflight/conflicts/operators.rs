@@ -1,8 +1,8 @@
-//! Other Prometheus operators. Two that watch the same namespaces undo each other's work for ever.
+//! Other Prometheus operators. Two that watch the same namespaces overwrite each other's objects.
 
 use serde_json::Value;
 
-use crate::check::preflight::conflicts::intent::{place, release_of};
+use crate::check::preflight::conflicts::intent::{release_key, release_of};
 use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Held};
 use crate::config::KUBE_PROMETHEUS_STACK;
@@ -15,11 +15,11 @@ pub(super) struct Operator {
     arguments: Vec<String>,
 }
 
-/// Every Deployment whose image is the operator's. Only those are read whole whose name or labels speak of one.
+/// Every Deployment with the operator's image. Reads only those with a matching name or label.
 pub(super) async fn read(cluster: &Cluster) -> Result<Vec<Operator>, ClusterError> {
     let deployments = cluster.held(("apps/v1", "Deployment"), None).await?;
     let mut operators = Vec::new();
-    for held in deployments.into_iter().filter(sounds_like_one) {
+    for held in deployments.into_iter().filter(may_be_operator) {
         let live = cluster.get(&held.object).await?.unwrap_or_default();
         if let Some(arguments) = arguments(&live) {
             operators.push(Operator { held, arguments });
@@ -28,12 +28,12 @@ pub(super) async fn read(cluster: &Cluster) -> Result<Vec<Operator>, ClusterErro
     Ok(operators)
 }
 
-fn sounds_like_one(held: &Held) -> bool {
+fn may_be_operator(held: &Held) -> bool {
     let mut words = std::iter::once(&held.object.name).chain(held.labels.values());
     words.any(|word| word.contains("prometheus") && word.contains("operator"))
 }
 
-/// The arguments of its container, where its image is the operator's, in whatever registry.
+/// The arguments of the container with the operator's image from any registry.
 fn arguments(deployment: &Value) -> Option<Vec<String>> {
     let containers = deployment.pointer("/spec/template/spec/containers")?.as_array()?;
     let is_operator = |container: &&Value| {
@@ -46,7 +46,7 @@ fn arguments(deployment: &Value) -> Option<Vec<String>> {
     Some(words.filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// The namespaces of a flag, as `--flag=a,b` or as two words; empty when it is not there.
+/// The namespaces of a flag, as `--flag=a,b` or as two arguments; empty without the flag.
 fn namespaces<'a>(arguments: &'a [String], flag: &str) -> Vec<&'a str> {
     let mut found = Vec::new();
     for (index, word) in arguments.iter().enumerate() {
@@ -61,49 +61,51 @@ fn namespaces<'a>(arguments: &'a [String], flag: &str) -> Vec<&'a str> {
     found
 }
 
-/// Whether an operator with these arguments leaves a namespace alone.
-fn leaves_alone(arguments: &[String], namespace: &str) -> bool {
+/// Whether an operator with these arguments does not watch a namespace.
+fn excludes(arguments: &[String], namespace: &str) -> bool {
     let (only, never) = (namespaces(arguments, "namespaces"), namespaces(arguments, "deny-namespaces"));
     never.contains(&namespace) || (!only.is_empty() && !only.contains(&namespace))
 }
 
 /// `prometheus-operator-conflict`
-pub(super) fn judge(wanted: &[&Release], operators: &[Operator]) -> Finding {
-    let Some(ours) = release_of(wanted, KUBE_PROMETHEUS_STACK) else { return Finding::pass("") };
+pub(super) fn judge(desired: &[&Release], operators: &[Operator]) -> Finding {
+    let Some(ours) = release_of(desired, KUBE_PROMETHEUS_STACK) else { return Finding::pass("") };
     let foreign: Vec<&Operator> =
-        operators.iter().filter(|operator| operator.held.release() != Some(place(ours))).collect();
-    let words = |operator: &&Operator| {
+        operators.iter().filter(|operator| operator.held.release() != Some(release_key(ours))).collect();
+    let describe = |operator: &&Operator| {
         let Held { object, .. } = &operator.held;
         let namespace = object.namespace.as_deref().unwrap_or_default();
         format!("Deployment {} in namespace {namespace} ({})", object.name, operator.held.owner())
     };
-    let listed = |operators: &[&Operator]| operators.iter().map(words).collect::<Vec<_>>().join("; ");
-    let meets: Vec<&Operator> =
-        foreign.iter().copied().filter(|operator| !leaves_alone(&operator.arguments, &ours.namespace)).collect();
-    if !meets.is_empty() {
+    let listed = |operators: &[&Operator]| operators.iter().map(describe).collect::<Vec<_>>().join("; ");
+    let watching: Vec<&Operator> =
+        foreign.iter().copied().filter(|operator| !excludes(&operator.arguments, &ours.namespace)).collect();
+    if !watching.is_empty() {
         let hint = format!(
             "give it --deny-namespaces={0}, or --namespaces without {0} (in its chart: \
              prometheusOperator.denyNamespaces), or remove it, or use another cluster",
             ours.namespace
         );
-        let detail = format!("{}: watches namespace {} too", listed(&meets), ours.namespace);
+        let detail = format!("{}: also watches namespace {}", listed(&watching), ours.namespace);
         return Finding::fail(detail).hinting(hint);
     }
     if foreign.is_empty() {
         return Finding::pass("");
     }
     let denied = ours.values.pointer("/prometheusOperator/denyNamespaces").and_then(Value::as_array);
-    let is_left_alone = |operator: &&Operator| {
+    let is_denied = |operator: &&Operator| {
         let namespace = operator.held.object.namespace.as_deref().unwrap_or_default();
         denied.is_some_and(|denied| denied.iter().any(|name| name == namespace))
     };
-    if foreign.iter().all(is_left_alone) {
+    if foreign.iter().all(is_denied) {
         return Finding::pass(format!("{}: each watches its own namespaces only", listed(&foreign)));
     }
-    let detail =
-        format!("{}: does not watch namespace {}, but ours watches every other", listed(&foreign), ours.namespace);
-    let hint =
-        "name its namespaces under values.kube-prometheus-stack.prometheusOperator.denyNamespaces in the answers";
+    let detail = format!(
+        "{}: does not watch namespace {}, but the operator of the stack watches all others",
+        listed(&foreign),
+        ours.namespace
+    );
+    let hint = "list its namespaces in values.kube-prometheus-stack.prometheusOperator.denyNamespaces";
     Finding::warn(detail).hinting(hint)
 }
 
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn another_one_fails_unless_it_leaves_our_namespace_alone() {
+    fn another_operator_fails_unless_it_excludes_our_namespace() {
         let prom = Some(("prom", "metrics"));
         for arguments in [&[][..], &["--namespaces=a,monitoring"], &["--namespaces", "monitoring"], &["--namespaces="]]
         {
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_known_by_its_image() {
+    fn it_is_identified_by_its_image() {
         let arguments_of = |image: &str| {
             let containers = json!([{"image": "x/y"}, {"image": image, "args": ["--a", "b"]}]);
             arguments(&json!({"spec": {"template": {"spec": {"containers": containers}}}}))

@@ -1,5 +1,5 @@
-//! Our own objects of whose names an object of another owner exists. An object is ours where it has our label and a field
-//! manager of ours set that; everything else needs a yes. Pure: the plan has read what there is.
+//! Own objects that already exist with another owner. An object is ours if it has our label and our field manager set it;
+//! any other needs consent. Pure: the plan has read the live objects.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cluster::{Before, Found, Held, ObjectRef, surplus};
 use crate::plan::{Drifted, Takeover};
 
-/// An object of another owner that has the name of one of ours.
+/// An object of another owner with the name of an own object.
 #[derive(Clone, Debug)]
 pub(super) struct Foreign {
     held: Held,
@@ -17,7 +17,7 @@ pub(super) struct Foreign {
     pub(super) obstacle: Option<Obstacle>,
 }
 
-/// Why an object cannot be taken over, whatever is agreed to.
+/// Why an object cannot be adopted, even with consent.
 #[derive(Clone, Debug)]
 pub(super) struct Obstacle {
     why: String,
@@ -34,7 +34,7 @@ impl Foreign {
         format!("{self}{}", why.unwrap_or_default())
     }
 
-    pub(super) fn taken(&self) -> Takeover {
+    pub(super) fn takeover(&self) -> Takeover {
         Takeover {
             component: None,
             uid: Some(self.uid.clone()),
@@ -58,7 +58,7 @@ impl fmt::Display for Foreign {
     }
 }
 
-/// Judges one; `None`: it is absent, or ours. A namespace may be of anybody, but what its owner says of it stays.
+/// The foreign object; `None`: absent, or ours. A namespace may have any owner if its labels do not conflict.
 pub(super) fn foreign(own: &Drifted) -> Option<Foreign> {
     let live = own.live.as_ref()?;
     let found = Found::of(live);
@@ -77,9 +77,9 @@ pub(super) fn foreign(own: &Drifted) -> Option<Foreign> {
     })
 }
 
-/// Labels of a namespace that its owner set to other values than the stack needs.
-fn other_labels(found: &Found, wanted: &Value) -> Option<Obstacle> {
-    let labels = wanted["metadata"]["labels"].as_object().into_iter().flatten();
+/// Labels of a namespace with other values than the stack needs.
+fn other_labels(found: &Found, desired: &Value) -> Option<Obstacle> {
+    let labels = desired["metadata"]["labels"].as_object().into_iter().flatten();
     let differing = labels.filter_map(|(key, value)| {
         let (live, value) = (found.label(key), value.as_str()?);
         let is_other = !live.is_empty() && live != value && !found.is_label_of_ours(key);
@@ -90,19 +90,19 @@ fn other_labels(found: &Found, wanted: &Value) -> Option<Obstacle> {
     (!differing.is_empty()).then(|| Obstacle { why: differing.join(", "), hint })
 }
 
-fn obstacle(found: &Found, live: &Value, wanted: &Value) -> Option<Obstacle> {
+fn obstacle(found: &Found, live: &Value, desired: &Value) -> Option<Obstacle> {
     if found.is_terminating() {
-        let hint = "wait until it is gone, then run the same command again";
-        return Some(Obstacle { why: "it is being deleted".into(), hint });
+        let hint = "wait until it is deleted, then run the same command again";
+        return Some(Obstacle { why: "it is terminating".into(), hint });
     }
     if let Some(controller) = found.controller() {
-        let hint = "change or remove the object that makes it, or install into another namespace with --namespace";
-        return Some(Obstacle { why: format!("{controller} makes it, and would make it again"), hint });
+        let hint = "change or remove its controller, or install into another namespace with --namespace";
+        return Some(Obstacle { why: format!("{controller} controls it and would re-create it"), hint });
     }
     let hint = "remove or rename it, or install into another namespace with --namespace";
-    // The API server lets nobody change either (kubernetes pkg/apis/core/validation, ValidateSecretUpdate).
-    if found.kind == "Secret" && live["type"] != wanted["type"] {
-        let (is, needed) = (live["type"].as_str().unwrap_or_default(), wanted["type"].as_str().unwrap_or_default());
+    // The API server rejects a change of both (kubernetes pkg/apis/core/validation, ValidateSecretUpdate).
+    if found.kind == "Secret" && live["type"] != desired["type"] {
+        let (is, needed) = (live["type"].as_str().unwrap_or_default(), desired["type"].as_str().unwrap_or_default());
         return Some(Obstacle { why: format!("its type is {is}, not {needed}, and cannot be changed"), hint });
     }
     (live["immutable"] == true).then(|| Obstacle { why: "it is immutable".into(), hint })
@@ -118,7 +118,7 @@ mod tests {
 
     const HELM: semver::Version = semver::Version::new(3, 14, 0);
 
-    fn wanted(kind: &str) -> Value {
+    fn desired(kind: &str) -> Value {
         json!({"kind": kind, "type": "Opaque", "metadata": {"name": "x", "namespace": "m",
             "labels": {"app.kubernetes.io/managed-by": "tailwatch"}}, "spec": {"a": "b"}})
     }
@@ -136,50 +136,50 @@ mod tests {
         live
     }
 
-    fn judged(live: &Value, wanted: &Value, ownership: Ownership) -> (Finding, Vec<Takeover>) {
-        let change = Drifted { live: Some(live.clone()), desired: wanted.clone() };
+    fn judged(live: &Value, desired: &Value, ownership: Ownership) -> (Finding, Vec<Takeover>) {
+        let change = Drifted { live: Some(live.clone()), desired: desired.clone() };
         judge(&[], &[&change], ownership, &HELM)
     }
 
     use crate::check::row::Finding;
 
     #[test]
-    fn an_object_of_another_owner_fails_and_is_taken_when_asked_whatever_helm() {
+    fn an_object_of_another_owner_fails_and_is_adopted_with_consent_by_any_helm() {
         for kind in ["Ingress", "Secret", "NetworkPolicy", "ConfigMap"] {
-            let (live, wanted) = (live(kind, json!({})), wanted(kind));
-            let (row, taken) = judged(&live, &wanted, Ownership::Respect);
-            assert_eq!((row.state, taken.len()), (State::Fail, 0));
+            let (live, desired) = (live(kind, json!({})), desired(kind));
+            let (row, takeovers) = judged(&live, &desired, Ownership::Respect);
+            assert_eq!((row.state, takeovers.len()), (State::Fail, 0));
             assert_eq!(row.detail, format!("{kind} x in namespace m (field manager kubectl-create)"));
             assert!(row.hint.unwrap().contains("--adopt"));
-            let (row, taken) = judged(&live, &wanted, Ownership::Take);
-            assert_eq!((row.state, taken[0].uid.as_deref()), (State::Pass, Some("u-1")));
-            assert!(taken[0].component.is_none() && taken[0].loses.is_empty());
+            let (row, takeovers) = judged(&live, &desired, Ownership::Take);
+            assert_eq!((row.state, takeovers[0].uid.as_deref()), (State::Pass, Some("u-1")));
+            assert!(takeovers[0].component.is_none() && takeovers[0].loses.is_empty());
         }
-        let new = Drifted { live: None, desired: wanted("Secret") };
+        let new = Drifted { live: None, desired: desired("Secret") };
         assert_eq!(judge(&[], &[&new], Ownership::Respect, &HELM).0.state, State::Pass);
     }
 
     #[test]
-    fn what_goes_with_the_takeover_is_reported() {
+    fn fields_that_a_takeover_removes_are_reported() {
         let rules = live("Ingress", json!({"spec": {"rules": [], "a": "c"}, "metadata": {"labels": {"team": "shop"}}}));
-        let (row, taken) = judged(&rules, &wanted("Ingress"), Ownership::Take);
+        let (row, takeovers) = judged(&rules, &desired("Ingress"), Ownership::Take);
         assert_eq!(
-            (row.state, &taken[0].loses[..]),
+            (row.state, &takeovers[0].loses[..]),
             (State::Warn, &["spec.rules".to_owned(), "label team".to_owned()][..])
         );
         assert_eq!(row.hint.unwrap(), "this removes from Ingress x: spec.rules, label team");
     }
 
     #[test]
-    fn a_copy_of_our_label_is_not_ours() {
+    fn a_copied_label_does_not_make_an_object_ours() {
         let copied = live("Secret", json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "tailwatch"}}}));
-        let (row, _) = judged(&copied, &wanted("Secret"), Ownership::Respect);
+        let (row, _) = judged(&copied, &desired("Secret"), Ownership::Respect);
         assert_eq!(row.state, State::Fail);
         assert!(row.detail.contains("label app.kubernetes.io/managed-by=tailwatch"), "{}", row.detail);
     }
 
     #[test]
-    fn what_cannot_be_taken_over_fails_even_when_asked() {
+    fn objects_that_cannot_be_adopted_fail_even_with_consent() {
         for change in [
             json!({"type": "kubernetes.io/tls"}),
             json!({"immutable": true}),
@@ -187,24 +187,24 @@ mod tests {
             json!({"metadata": {"ownerReferences": [{"apiVersion": "x/v1", "kind": "Grafana", "name": "g", "uid": "1"}]}}),
         ] {
             for ownership in [Ownership::Respect, Ownership::Take] {
-                let (row, taken) = judged(&live("Secret", change.clone()), &wanted("Secret"), ownership);
-                assert_eq!((row.state, taken.len()), (State::Fail, 0), "{change}");
+                let (row, takeovers) = judged(&live("Secret", change.clone()), &desired("Secret"), ownership);
+                assert_eq!((row.state, takeovers.len()), (State::Fail, 0), "{change}");
                 assert!(!row.hint.unwrap().contains("--adopt"), "{change}");
             }
         }
     }
 
     #[test]
-    fn a_namespace_of_others_is_used_unless_its_labels_are_in_the_way() {
+    fn a_namespace_of_another_owner_is_used_unless_its_labels_conflict() {
         let labels = |value: &str| json!({"metadata": {"name": "m", "labels": {"enforce": value}}});
-        let wanted = json!({"kind": "Namespace", "metadata": {"name": "m", "labels": {"enforce": "privileged"}}});
+        let desired = json!({"kind": "Namespace", "metadata": {"name": "m", "labels": {"enforce": "privileged"}}});
         for (value, state) in [("privileged", State::Pass), ("", State::Pass), ("restricted", State::Fail)] {
             let live = live("Namespace", labels(value));
-            assert_eq!(judged(&live, &wanted, Ownership::Take).0.state, state, "{value}");
+            assert_eq!(judged(&live, &desired, Ownership::Take).0.state, state, "{value}");
         }
         let mut ours = live("Namespace", labels("restricted"));
         ours["metadata"]["managedFields"] = json!([{"manager": "tailwatch", "fieldsType": "FieldsV1",
             "fieldsV1": {"f:metadata": {"f:labels": {"f:enforce": {}}}}}]);
-        assert_eq!(judged(&ours, &wanted, Ownership::Take).0.state, State::Pass, "of an earlier version");
+        assert_eq!(judged(&ours, &desired, Ownership::Take).0.state, State::Pass, "of an earlier version");
     }
 }

@@ -1,12 +1,11 @@
-//! The application at the identity provider: its id, the callback URL and the secret, told apart as right or wrong
-//! without anybody signing in.
+//! The application at the identity provider: tests its client id, callback URL and secret without a sign-in.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::{RequestBuilder, Url};
 use serde_json::Value;
 
-use crate::check::preflight::oidc::discovery::{DISCOVERY, unproven};
+use crate::check::preflight::oidc::discovery::{DISCOVERY, untested};
 use crate::check::preflight::oidc::identity::{GROUP, HttpReply, Identity, Reaction, Unreachable, endpoint};
 use crate::check::row::{Finding, Row};
 use crate::stack::OidcClient;
@@ -17,54 +16,59 @@ pub(super) const ROWS: &[Row<Identity>] = &[
     Row::new(KNOWN, GROUP, "the identity provider knows the client id", |identity| Box::pin(known(identity)))
         .needs(&[DISCOVERY, "issuer-authorization-code"])
         .hint("copy the Client ID of the application (in Auth0: Applications → the application → Settings) to auth0.clientId"),
-    Row::new("callback-allowed", GROUP, "the identity provider leads people back to Grafana", |identity| {
+    Row::new("callback-allowed", GROUP, "the identity provider accepts Grafana's callback URL", |identity| {
         Box::pin(allowed(identity))
     })
     .needs(&[DISCOVERY, "issuer-authorization-code"])
     .hint("compare grafana.hostname, tailnet and auth0.clientId with the application at the identity provider"),
-    Row::new("client-secret", GROUP, "the client secret is the application's", |identity| Box::pin(secret(identity)))
+    Row::new("client-secret", GROUP, "the identity provider accepts the client secret", |identity| Box::pin(secret(identity)))
         .needs(&["issuer-match", KNOWN])
-        .hint("copy the Client Secret of the application again, to where auth0.clientSecret says"),
+        .hint("copy the Client Secret of the application again to the source of auth0.clientSecret"),
 ];
 
 /// Errors that say: you may go on, only not in silence (OpenID Connect Core 1.0, section 3.1.2.6).
-const SILENT: [&str; 4] = ["login_required", "interaction_required", "consent_required", "account_selection_required"];
+const INTERACTION_REQUIRED: [&str; 4] =
+    ["login_required", "interaction_required", "consent_required", "account_selection_required"];
 /// Errors that stay whoever signs in (RFC 6749, section 4.1.2.1).
-const LASTING: [&str; 3] = ["unauthorized_client", "invalid_client", "unsupported_response_type"];
+const CLIENT_ERRORS: [&str; 3] = ["unauthorized_client", "invalid_client", "unsupported_response_type"];
 /// How pages say it, in lower case.
 const NO_CLIENT: [&str; 6] =
     ["unknown client", "unknown_client", "invalid client", "invalid_client", "client not found", "unauthorized_client"];
 const NO_CALLBACK: [&str; 4] = ["callback url", "redirect_uri", "redirect uri", "redirect url"];
 
 impl Reaction {
-    fn of(callback: &str, said: &HttpReply) -> Reaction {
-        let led = said.location.as_ref().filter(|_| (300..400).contains(&said.status));
-        if let Some(url) = led.filter(|url| is_at(url, callback)) {
-            return Reaction::back(url);
+    fn of(callback: &str, reply: &HttpReply) -> Reaction {
+        let redirect = reply.location.as_ref().filter(|_| (300..400).contains(&reply.status));
+        if let Some(url) = redirect.filter(|url| is_at(url, callback)) {
+            return Reaction::of_callback(url);
         }
-        let text = format!("{} {}", led.map(decoded).unwrap_or_default(), said.body).to_lowercase();
-        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if says(&NO_CLIENT) {
+        let text = format!("{} {}", redirect.map(error_texts).unwrap_or_default(), reply.body).to_lowercase();
+        let has_any = |texts: &[&str]| texts.iter().any(|one| text.contains(one));
+        if has_any(&NO_CLIENT) {
             Reaction::UnknownClient
-        } else if said.status >= 400 && said.status < 500 && !says(&NO_CALLBACK) {
-            Reaction::KnownError(said.in_words())
-        } else if said.status != 200 && says(&NO_CALLBACK) {
-            Reaction::CallbackRefused
+        } else if reply.status >= 400 && reply.status < 500 && !has_any(&NO_CALLBACK) {
+            Reaction::Ambiguous(reply.summary())
+        } else if reply.status != 200 && has_any(&NO_CALLBACK) {
+            Reaction::CallbackRejected
         } else {
-            Reaction::Unclear(said.in_words())
+            Reaction::Unclear(reply.summary())
         }
     }
 
-    fn back(url: &Url) -> Reaction {
+    fn of_callback(url: &Url) -> Reaction {
         let value = |name: &str| {
             url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
         };
         let (error, description) = (value("error"), value("error_description"));
-        if error.is_empty() || SILENT.contains(&error.as_str()) {
-            return Reaction::Back;
+        if error.is_empty() || INTERACTION_REQUIRED.contains(&error.as_str()) {
+            return Reaction::Callback;
         }
         let text = if description.is_empty() { error.clone() } else { format!("{error}, {description}") };
-        if LASTING.contains(&error.as_str()) { Reaction::Refused(text) } else { Reaction::Doubtful(text) }
+        if CLIENT_ERRORS.contains(&error.as_str()) {
+            Reaction::ClientRejected(text)
+        } else {
+            Reaction::OtherError(text)
+        }
     }
 }
 
@@ -76,27 +80,27 @@ fn is_at(url: &Url, callback: &str) -> bool {
     bare.as_str() == callback
 }
 
-/// The values of a URL's parameters, where an own page is told what to say; what was asked is left out.
-fn decoded(url: &Url) -> String {
+/// The values of a URL's error parameters.
+fn error_texts(url: &Url) -> String {
     let reported = url.query_pairs().filter(|(key, _)| key.starts_with("error"));
     reported.map(|(_, value)| value.into_owned()).collect::<Vec<_>>().join(" ")
 }
 
 impl Identity {
-    /// How the provider reacts, asked for once.
+    /// The provider's reaction; requested once.
     async fn reaction(&self) -> &Result<Reaction, Unreachable> {
-        self.reaction.get_or_init(|| self.sign_in_silently()).await
+        self.reaction.get_or_init(|| self.request_silently()).await
     }
 
-    async fn sign_in_silently(&self) -> Result<Reaction, Unreachable> {
+    async fn request_silently(&self) -> Result<Reaction, Unreachable> {
         let callback = self.settings.callback_url();
-        let asked = self.authorization(&callback).await?;
-        let said = self.ask(|client| client.get(asked)).await?;
-        let reaction = Reaction::of(&callback, &said);
-        let Some(page) = said.location.filter(|page| page.scheme() == "https" && !is_at(page, &callback)) else {
+        let request = self.authorization(&callback).await?;
+        let reply = self.send(|client| client.get(request)).await?;
+        let reaction = Reaction::of(&callback, &reply);
+        let Some(page) = reply.location.filter(|page| page.scheme() == "https" && !is_at(page, &callback)) else {
             return Ok(reaction);
         };
-        // It leads to a page of the provider's own; what that says is known only there.
+        // A redirect to the provider's own error page: read that.
         if !matches!(reaction, Reaction::Unclear(_)) {
             return Ok(reaction);
         }
@@ -121,39 +125,39 @@ impl Identity {
         Ok(url)
     }
 
-    /// An exchange of a code that nobody gave out, as oauth2-proxy would make it.
+    /// An exchange of an invalid code, as oauth2-proxy would send it.
     async fn exchange(&self, client: &OidcClient, method: Method) -> Result<HttpReply, Unreachable> {
         let document = self.document().await.as_ref().map_err(Clone::clone)?;
         let url = endpoint("token_endpoint", &document.token_endpoint)?;
         let callback = self.settings.callback_url();
         let proof = (client.id().as_str(), client.secret().expose().as_str());
-        self.ask(|web| method.authenticate(web.post(url), &[("redirect_uri", &callback)], proof)).await
+        self.send(|web| method.authenticate(web.post(url), &[("redirect_uri", &callback)], proof)).await
     }
 }
 
-/// What no provider has given out.
+/// A code that no provider has issued.
 const PROBE: &str = "tailwatch-probe";
 
 async fn known(identity: &Identity) -> Finding {
     if identity.document().await.is_err() {
-        return unproven();
+        return untested();
     }
     match identity.reaction().await {
-        Err(unanswered) => unanswered.finding(),
+        Err(error) => error.finding(),
         Ok(reaction) => judge_client(reaction, identity.settings.auth0.client_id.as_str()),
     }
 }
 
 fn judge_client(reaction: &Reaction, id: &str) -> Finding {
     match reaction {
-        Reaction::Back | Reaction::CallbackRefused => Finding::pass(id),
+        Reaction::Callback | Reaction::CallbackRejected => Finding::pass(id),
         Reaction::UnknownClient => Finding::fail(format!("it does not know the client id {id}")),
-        Reaction::Refused(error) => Finding::fail(format!("it knows {id}, and refuses it: {error}")).hinting(
+        Reaction::ClientRejected(error) => Finding::fail(format!("it rejects {id}: {error}")).hinting(
             "the application must be allowed the authorization code flow (in Auth0: a Regular Web Application)",
         ),
-        Reaction::Doubtful(error) => Finding::warn(format!("it knows {id}, and answers with an error: {error}"))
-            .hinting("sign in once after the installation, and read the log of the identity provider"),
-        Reaction::KnownError(_) => {
+        Reaction::OtherError(error) => Finding::warn(format!("it knows {id} and answers with an error: {error}"))
+            .hinting("sign in once after the installation, and see the log of the identity provider"),
+        Reaction::Ambiguous(_) => {
             Finding::skip("the identity provider's answer does not distinguish it from the callback URL")
         }
         Reaction::Unclear(text) => Finding::skip(format!("its answer is inconclusive: {text}")),
@@ -162,31 +166,30 @@ fn judge_client(reaction: &Reaction, id: &str) -> Finding {
 
 async fn allowed(identity: &Identity) -> Finding {
     if identity.document().await.is_err() {
-        return unproven();
+        return untested();
     }
     match identity.reaction().await {
-        Err(_) => unproven(),
+        Err(_) => untested(),
         Ok(reaction) => judge_callback(reaction, &identity.settings.callback_url()),
     }
 }
 
 fn judge_callback(reaction: &Reaction, callback: &str) -> Finding {
-    let register = format!(
-        "add {callback} to the callback URLs of the application (in Auth0: Settings → Allowed Callback URLs), exactly so"
-    );
+    let register =
+        format!("add {callback} to the callback URLs of the application (in Auth0: Settings → Allowed Callback URLs)");
     match reaction {
-        Reaction::Back | Reaction::Refused(_) | Reaction::Doubtful(_) => Finding::pass(callback),
-        Reaction::CallbackRefused => Finding::fail(format!("it refuses {callback}")).hinting(register),
+        Reaction::Callback | Reaction::ClientRejected(_) | Reaction::OtherError(_) => Finding::pass(callback),
+        Reaction::CallbackRejected => Finding::fail(format!("it rejects {callback}")).hinting(register),
         Reaction::UnknownClient => Finding::skip(format!("not tested, since {KNOWN} did not pass")),
-        Reaction::KnownError(text) => Finding::fail(format!("it refuses the client id or {callback}: {text}"))
+        Reaction::Ambiguous(text) => Finding::fail(format!("it rejects the client id or {callback}: {text}"))
             .hinting(format!("compare auth0.clientId with the application, and {register}")),
         Reaction::Unclear(text) => {
-            Finding::warn(format!("it answers {text}, and does not lead back to {callback}")).hinting(register)
+            Finding::warn(format!("it answers {text} and does not redirect to {callback}")).hinting(register)
         }
     }
 }
 
-/// How a client names itself (RFC 6749, section 2.3.1). oauth2-proxy tries the header first, and then the form.
+/// Client authentication (RFC 6749, section 2.3.1). oauth2-proxy tries the header, then the form.
 #[derive(Clone, Copy)]
 enum Method {
     Header,
@@ -215,10 +218,10 @@ impl Method {
     }
 }
 
-/// As long as one has to be (RFC 7636, section 4.1).
+/// Has the minimum length (RFC 7636, section 4.1).
 const VERIFIER: &str = "tailwatch-probe-tailwatch-probe-tailwatch-probe";
 
-/// What the token endpoint says of the secret.
+/// The token endpoint's verdict on the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Right,
@@ -230,31 +233,31 @@ enum Verdict {
 
 async fn secret(identity: &Identity) -> Finding {
     if identity.document().await.is_err() {
-        return unproven();
+        return untested();
     }
     let Some(client) = &identity.client else {
         return Finding::skip("not tested, since there is no client secret that may be sent to this issuer");
     };
-    let mut said = identity.exchange(client, Method::Header).await;
-    if said.as_ref().is_ok_and(|said| judge_exchange(said) == Verdict::Wrong) {
-        said = identity.exchange(client, Method::Form).await;
+    let mut reply = identity.exchange(client, Method::Header).await;
+    if reply.as_ref().is_ok_and(|reply| judge_exchange(reply) == Verdict::Wrong) {
+        reply = identity.exchange(client, Method::Form).await;
     }
-    match said.as_ref().map(|said| (said.status, judge_exchange(said))) {
-        Err(unanswered) => unanswered.finding(),
+    match reply.as_ref().map(|reply| (reply.status, judge_exchange(reply))) {
+        Err(error) => error.finding(),
         Ok((_, Verdict::Right)) => Finding::pass("it was accepted; only the made-up code was rejected"),
-        Ok((status, Verdict::Wrong)) => Finding::fail(format!("it is refused: the token endpoint answers {status}")),
+        Ok((status, Verdict::Wrong)) => Finding::fail(format!("it is rejected: the token endpoint answers {status}")),
         Ok((_, Verdict::NotAllowed)) => Finding::fail("the application may not exchange codes for tokens")
-            .hinting("allow it the grant type authorization_code (in Auth0: Advanced → Grant Types)"),
+            .hinting("enable the grant type authorization_code (in Auth0: Advanced → Grant Types)"),
         Ok((status, Verdict::Unknown)) => {
             Finding::skip(format!("the token endpoint answers {status}, which is inconclusive"))
         }
     }
 }
 
-/// Auth0 says `access_denied` where RFC 6749 says `invalid_client`.
-fn judge_exchange(said: &HttpReply) -> Verdict {
-    let answer: Value = serde_json::from_str(&said.body).unwrap_or_default();
-    match (said.status, answer["error"].as_str().unwrap_or_default()) {
+/// Auth0 answers `access_denied` instead of `invalid_client` (RFC 6749).
+fn judge_exchange(reply: &HttpReply) -> Verdict {
+    let answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+    match (reply.status, answer["error"].as_str().unwrap_or_default()) {
         (_, "invalid_grant") => Verdict::Right,
         (_, "unauthorized_client") => Verdict::NotAllowed,
         (401, _) | (_, "invalid_client" | "access_denied") => Verdict::Wrong,
@@ -269,32 +272,32 @@ mod tests {
 
     const CALLBACK: &str = "https://grafana.t.ts.net/oauth2/callback";
 
-    fn said(status: u16, location: &str, body: &str) -> HttpReply {
+    fn reply(status: u16, location: &str, body: &str) -> HttpReply {
         HttpReply { status, location: Url::parse(location).ok(), body: body.into() }
     }
 
     #[test]
     fn client_and_callback_are_distinguished() {
         use State::{Fail, Pass, Skip, Warn};
-        let back = |query: &str| said(302, &format!("{CALLBACK}?state=s&{query}"), "");
+        let back = |query: &str| reply(302, &format!("{CALLBACK}?state=s&{query}"), "");
         for (answer, client, callback) in [
             (back("error=login_required"), Pass, Pass),
             (back("code=x"), Pass, Pass),
             (back("error=unauthorized_client"), Fail, Pass),
             (back("error=server_error&error_description=later"), Warn, Pass),
-            (said(403, "", "<p>Unknown client: c</p>"), Fail, Skip),
-            (said(403, "", "<p>Callback URL mismatch.</p>"), Pass, Fail),
-            (said(302, "https://t.example/error?error_description=Callback%20URL%20mismatch", ""), Pass, Fail),
+            (reply(403, "", "<p>Unknown client: c</p>"), Fail, Skip),
+            (reply(403, "", "<p>Callback URL mismatch.</p>"), Pass, Fail),
+            (reply(302, "https://t.example/error?error_description=Callback%20URL%20mismatch", ""), Pass, Fail),
             (
-                said(302, "https://t.example/error?error=invalid_request&error_description=Unknown+client", ""),
+                reply(302, "https://t.example/error?error=invalid_request&error_description=Unknown+client", ""),
                 Fail,
                 Skip,
             ),
-            (said(302, "https://t.example/login?redirect_uri=x", ""), Skip, Warn),
-            (said(400, "", "Bad Request"), Skip, Fail),
-            (said(200, "", "<form>redirect_uri</form>"), Skip, Warn),
-            (said(503, "", "later"), Skip, Warn),
-            (said(302, &format!("{CALLBACK}/?error=login_required"), ""), Skip, Warn),
+            (reply(302, "https://t.example/login?redirect_uri=x", ""), Skip, Warn),
+            (reply(400, "", "Bad Request"), Skip, Fail),
+            (reply(200, "", "<form>redirect_uri</form>"), Skip, Warn),
+            (reply(503, "", "later"), Skip, Warn),
+            (reply(302, &format!("{CALLBACK}/?error=login_required"), ""), Skip, Warn),
         ] {
             let reaction = Reaction::of(CALLBACK, &answer);
             assert_eq!(judge_client(&reaction, "c").state, client, "{answer:?}: {reaction:?}");
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_endpoint_reports_of_the_secret() {
+    fn the_token_endpoint_tests_the_secret() {
         for (status, body, verdict) in [
             (400, r#"{"error":"invalid_grant"}"#, Verdict::Right),
             (403, r#"{"error":"invalid_grant"}"#, Verdict::Right),
@@ -313,7 +316,7 @@ mod tests {
             (403, r#"{"error":"unauthorized_client"}"#, Verdict::NotAllowed),
             (429, r#"{"error":"too_many_requests"}"#, Verdict::Unknown),
         ] {
-            assert_eq!(judge_exchange(&said(status, "", body)), verdict, "{status} {body}");
+            assert_eq!(judge_exchange(&reply(status, "", body)), verdict, "{status} {body}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The issuer's discovery document and its keys: what oauth2-proxy reads when it starts and cannot do without.
+//! The issuer's discovery document and its keys, which oauth2-proxy requires at its start.
 
 use serde_json::Value;
 
@@ -11,26 +11,26 @@ pub(super) const ROWS: &[Row<Identity>] = &[
     Row::new(DISCOVERY, GROUP, "the issuer publishes its discovery document", |identity| {
         Box::pin(published(identity))
     })
-    .hint("compare auth0.issuer with the domain of the tenant or its custom domain; SSL_CERT_FILE names authorities to trust"),
-    Row::new("issuer-match", GROUP, "the document names the issuer exactly as it was answered", |identity| {
+    .hint("compare auth0.issuer with the domain of the tenant or its custom domain; SSL_CERT_FILE sets the trusted authorities"),
+    Row::new("issuer-match", GROUP, "the document has exactly the configured issuer", |identity| {
         Box::pin(of_document(identity, |document| identical(identity.settings.auth0.issuer.as_str(), &document.issuer)))
     })
     .needs(&[DISCOVERY])
-    .hint("tokens of another issuer are refused: answer auth0.issuer as the document has it"),
+    .hint("tokens of another issuer are rejected: set auth0.issuer to the document's issuer"),
     Row::new("issuer-authorization-code", GROUP, "the issuer offers the authorization code flow", |identity| {
         Box::pin(of_document(identity, |document| {
             offers(("response_types_supported", document.response_types.as_deref()), "code")
         }))
     })
     .needs(&[DISCOVERY])
-    .hint("oauth2-proxy signs people in by code: allow it at the identity provider, or answer another auth0.issuer"),
+    .hint("oauth2-proxy needs this flow: enable it at the identity provider, or set another auth0.issuer"),
     Row::new("issuer-pkce", GROUP, "the issuer offers PKCE with S256", |identity| {
         Box::pin(of_document(identity, |document| {
             offers(("code_challenge_methods_supported", document.challenges.as_deref()), "S256")
         }))
     })
     .needs(&[DISCOVERY])
-    .hint("oauth2-proxy asks with a challenge: switch PKCE on at the identity provider, or answer another auth0.issuer"),
+    .hint("oauth2-proxy needs PKCE: enable it at the identity provider, or set another auth0.issuer"),
     Row::new("issuer-rs256", GROUP, "the issuer signs ID tokens with RS256", |identity| {
         Box::pin(of_document(identity, |document| {
             offers(("id_token_signing_alg_values_supported", document.signatures.as_deref()), "RS256")
@@ -38,7 +38,7 @@ pub(super) const ROWS: &[Row<Identity>] = &[
     })
     .needs(&[DISCOVERY])
     .hint("in Auth0: Applications → the application → Advanced → OAuth → JSON Web Token signature algorithm: RS256"),
-    Row::new("issuer-keys", GROUP, "the issuer publishes the keys that its signatures are judged by", |identity| {
+    Row::new("issuer-keys", GROUP, "the issuer publishes the keys of its signatures", |identity| {
         Box::pin(keys(identity))
     })
     .needs(&[DISCOVERY])
@@ -46,7 +46,7 @@ pub(super) const ROWS: &[Row<Identity>] = &[
 ];
 
 impl Identity {
-    /// The document, asked for once.
+    /// The document; requested once.
     pub(super) async fn document(&self) -> &Result<Document, Unreachable> {
         self.document.get_or_init(|| self.discover()).await
     }
@@ -55,7 +55,7 @@ impl Identity {
         read(&self.get(self.address()?).await?)
     }
 
-    /// Where oauth2-proxy looks for it (go-oidc, NewProvider).
+    /// The address that oauth2-proxy reads (go-oidc, NewProvider).
     fn address(&self) -> Result<reqwest::Url, Unreachable> {
         let issuer = self.settings.auth0.issuer.as_str();
         let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
@@ -63,82 +63,81 @@ impl Identity {
     }
 }
 
-fn read(said: &HttpReply) -> Result<Document, Unreachable> {
-    let wrong = |what: String| Err(Unreachable::Wrong(what));
-    match said.status {
+fn read(reply: &HttpReply) -> Result<Document, Unreachable> {
+    let wrong = |what: String| Err(Unreachable::Invalid(what));
+    match reply.status {
         200 => {}
         404 => return wrong("it answers 404: there is no issuer at this address".into()),
-        _ => return wrong(format!("it answers {}", said.in_words())),
+        _ => return wrong(format!("it answers {}", reply.summary())),
     }
-    if said.body.trim_start().starts_with('<') {
-        return wrong(format!("it answers with a page and not with JSON ({})", said.in_words()));
+    if reply.body.trim_start().starts_with('<') {
+        return wrong(format!("it answers with a page, expected JSON ({})", reply.summary()));
     }
-    serde_json::from_str(&said.body)
-        .or_else(|error| wrong(format!("it answers with something that is no discovery document: {error}")))
+    serde_json::from_str(&reply.body)
+        .or_else(|error| wrong(format!("it answers with an invalid discovery document: {error}")))
 }
 
 async fn published(identity: &Identity) -> Finding {
     match identity.document().await {
         Ok(_) => Finding::pass(identity.settings.auth0.issuer.as_str()),
-        Err(unanswered) => unanswered.finding(),
+        Err(error) => error.finding(),
     }
 }
 
-/// What a row says that depends on the document while there is none.
-pub(super) fn unproven() -> Finding {
-    Finding::skip("not tested, since the identity provider could not be asked")
+/// The finding of a row without the document.
+pub(super) fn untested() -> Finding {
+    Finding::skip("not tested, since the identity provider did not answer")
 }
 
 async fn of_document(identity: &Identity, judge: impl FnOnce(&Document) -> Finding) -> Finding {
-    identity.document().await.as_ref().map_or_else(|_| unproven(), judge)
+    identity.document().await.as_ref().map_or_else(|_| untested(), judge)
 }
 
-/// Byte for byte, as oauth2-proxy and the token's check compare it.
-fn identical(asked: &str, found: &str) -> Finding {
-    if asked == found {
+/// Byte for byte, as oauth2-proxy and the token verification compare it.
+fn identical(configured: &str, found: &str) -> Finding {
+    if configured == found {
         return Finding::pass(found);
     }
-    let write = format!("answer auth0.issuer with {found}");
-    if found.strip_suffix('/') == Some(asked) {
-        Finding::fail(format!("the slash at the end of {found} is missing in the answer {asked}")).hinting(write)
-    } else if asked.strip_suffix('/') == Some(found) {
-        Finding::fail(format!("the issuer is {found}, without the slash at the end of the answer {asked}"))
-            .hinting(write)
+    let hint = format!("set auth0.issuer to {found}");
+    if found.strip_suffix('/') == Some(configured) {
+        Finding::fail(format!("the slash at the end of {found} is missing in {configured}")).hinting(hint)
+    } else if configured.strip_suffix('/') == Some(found) {
+        Finding::fail(format!("the issuer is {found}, without the slash at the end of {configured}")).hinting(hint)
     } else {
-        Finding::fail(format!("the issuer is {found}, answered was {asked}")).hinting(write)
+        Finding::fail(format!("the issuer is {found}, configured is {configured}")).hinting(hint)
     }
 }
 
-fn offers((list, offered): (&str, Option<&[String]>), wanted: &str) -> Finding {
+fn offers((list, offered): (&str, Option<&[String]>), expected: &str) -> Finding {
     let offered = offered.unwrap_or_default();
-    if offered.iter().any(|entry| entry == wanted) {
-        return Finding::pass(wanted);
+    if offered.iter().any(|entry| entry == expected) {
+        return Finding::pass(expected);
     }
     let all = if offered.is_empty() { "nothing".to_owned() } else { offered.join(", ") };
-    Finding::fail(format!("{list} has {all}, expected {wanted}"))
+    Finding::fail(format!("{list} has {all}, expected {expected}"))
 }
 
 async fn keys(identity: &Identity) -> Finding {
-    let Ok(document) = identity.document().await else { return unproven() };
-    let asked = match endpoint("jwks_uri", &document.jwks_uri) {
+    let Ok(document) = identity.document().await else { return untested() };
+    let answer = match endpoint("jwks_uri", &document.jwks_uri) {
         Ok(url) => identity.get(url).await,
-        Err(unanswered) => Err(unanswered),
+        Err(error) => Err(error),
     };
-    asked.map_or_else(|unanswered| unanswered.finding(), |said| judge_keys(&document.jwks_uri, &said))
+    answer.map_or_else(|error| error.finding(), |reply| judge_keys(&document.jwks_uri, &reply))
 }
 
-fn judge_keys(address: &str, said: &HttpReply) -> Finding {
-    if said.status != 200 {
-        return Finding::fail(format!("{address} answers {}", said.in_words()));
+fn judge_keys(address: &str, reply: &HttpReply) -> Finding {
+    if reply.status != 200 {
+        return Finding::fail(format!("{address} answers {}", reply.summary()));
     }
-    let Ok(set) = serde_json::from_str::<Value>(&said.body) else {
+    let Ok(set) = serde_json::from_str::<Value>(&reply.body) else {
         return Finding::fail(format!("{address} does not answer with JSON"));
     };
     let keys = set["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
     let signs = |key: &&Value| key["kty"] == "RSA" && (key["use"].is_null() || key["use"] == "sig");
     match keys.iter().filter(signs).count() {
-        0 => Finding::fail(format!("{address} has no RSA key to sign with, of {} keys", keys.len())),
-        count => Finding::pass(format!("RSA keys to sign with: {count}")),
+        0 => Finding::fail(format!("{address} has no RSA signing key, of {} keys", keys.len())),
+        count => Finding::pass(format!("RSA signing keys: {count}")),
     }
 }
 
@@ -147,7 +146,7 @@ mod tests {
     use super::*;
     use crate::check::row::State;
 
-    fn said(status: u16, body: &str) -> HttpReply {
+    fn reply(status: u16, body: &str) -> HttpReply {
         HttpReply { status, location: None, body: body.into() }
     }
 
@@ -155,35 +154,35 @@ mod tests {
     fn the_issuer_is_compared_byte_for_byte() {
         let (with, without) = ("https://acme.example/", "https://acme.example");
         assert_eq!(identical(with, with).state, State::Pass);
-        for (asked, found, part) in [
+        for (configured, found, part) in [
             (without, with, "the slash at the end of https://acme.example/ is missing"),
             (with, without, "without the slash at the end"),
             (with, "https://login.acme.example/", "the issuer is https://login.acme.example/"),
-            ("https://Acme.example/", with, "answered was https://Acme.example/"),
+            ("https://Acme.example/", with, "configured is https://Acme.example/"),
         ] {
-            let finding = identical(asked, found);
+            let finding = identical(configured, found);
             assert!(finding.state == State::Fail && finding.detail.contains(part), "{finding:?}");
-            assert_eq!(finding.hint, Some(format!("answer auth0.issuer with {found}")));
+            assert_eq!(finding.hint, Some(format!("set auth0.issuer to {found}")));
         }
     }
 
     #[test]
-    fn whatever_is_no_document_is_reported_in_words() {
+    fn an_invalid_document_is_reported_with_its_reason() {
         let whole = r#"{"issuer":"i","authorization_endpoint":"a","token_endpoint":"t","jwks_uri":"j"}"#;
-        assert!(read(&said(200, whole)).is_ok());
+        assert!(read(&reply(200, whole)).is_ok());
         for (answer, part) in [
-            (said(404, "gone"), "there is no issuer"),
-            (said(503, "<p>Maintenance</p>"), "503: Maintenance"),
-            (said(200, "\n<!doctype html><p>Portal</p>"), "a page and not with JSON"),
-            (said(200, r#"{"issuer":"i"}"#), "missing field `authorization_endpoint`"),
+            (reply(404, "gone"), "there is no issuer"),
+            (reply(503, "<p>Maintenance</p>"), "503: Maintenance"),
+            (reply(200, "\n<!doctype html><p>Portal</p>"), "a page, expected JSON"),
+            (reply(200, r#"{"issuer":"i"}"#), "missing field `authorization_endpoint`"),
         ] {
-            let Err(Unreachable::Wrong(what)) = read(&answer) else { panic!("{answer:?}") };
+            let Err(Unreachable::Invalid(what)) = read(&answer) else { panic!("{answer:?}") };
             assert!(what.contains(part), "{what}");
         }
     }
 
     #[test]
-    fn what_is_offered_is_one_of_the_list() {
+    fn an_offer_is_an_entry_of_the_list() {
         let list = ["code id_token".to_owned(), "code".to_owned()];
         assert_eq!(offers(("l", Some(&list)), "code").state, State::Pass);
         assert_eq!(offers(("l", Some(&list[..1])), "code").detail, "l has code id_token, expected code");
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_set_needs_a_key_that_signs() {
+    fn a_key_set_needs_a_signing_key() {
         for (status, body, state) in [
             (200, r#"{"keys":[{"kty":"EC"},{"kty":"RSA","use":"sig"}]}"#, State::Pass),
             (200, r#"{"keys":[{"kty":"RSA"}]}"#, State::Pass),
@@ -200,7 +199,7 @@ mod tests {
             (200, "<html>", State::Fail),
             (404, "", State::Fail),
         ] {
-            assert_eq!(judge_keys("https://acme.example/keys", &said(status, body)).state, state, "{body}");
+            assert_eq!(judge_keys("https://acme.example/keys", &reply(status, body)).state, state, "{body}");
         }
     }
 }

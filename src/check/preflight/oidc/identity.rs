@@ -12,13 +12,13 @@ use crate::stack::OidcClient;
 
 /// Group of its rows.
 pub const GROUP: &str = "identity provider";
-/// Redirects that are followed, as oauth2-proxy follows them.
+/// Redirects to follow, as oauth2-proxy does.
 const HOPS: usize = 5;
 
-/// What the rows look at.
+/// The settings, the client, and the answers so far.
 pub(in crate::check) struct Identity {
     pub(super) settings: Settings,
-    /// `None` where it is given nowhere, or may not be sent to this issuer.
+    /// `None` without a client secret, or if it must not be sent to this issuer.
     pub(super) client: Option<OidcClient>,
     pub(super) web: Result<Client, String>,
     pub(super) selection: Selection,
@@ -26,7 +26,7 @@ pub(in crate::check) struct Identity {
     pub(super) reaction: OnceCell<Result<Reaction, Unreachable>>,
 }
 
-/// The discovery document (OpenID Connect Discovery 1.0, section 3), as far as it matters here.
+/// The discovery document (OpenID Connect Discovery 1.0, section 3), the fields that the checks use.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Document {
     pub(super) issuer: String,
@@ -41,22 +41,22 @@ pub(super) struct Document {
     pub(super) signatures: Option<Vec<String>>,
 }
 
-/// What a silent request for a code leads to.
+/// The provider's reaction to an authorization request with `prompt=none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
-    /// Back to the callback URL, because nobody is signed in: id and callback URL are right.
-    Back,
-    /// Back to the callback URL, with an error that is about the client.
-    Refused(String),
-    /// Back to the callback URL, with an error that may pass or be about the silence.
-    Doubtful(String),
+    /// Redirect to the callback URL: client id and callback URL are right.
+    Callback,
+    /// Redirect to the callback URL with an error about the client.
+    ClientRejected(String),
+    /// Redirect to the callback URL with an error that may be temporary or due to `prompt=none`.
+    OtherError(String),
     /// The provider's own page: the id is unknown.
     UnknownClient,
     /// The provider's own page: the callback URL is not allowed.
-    CallbackRefused,
-    /// The provider's own page, and nobody can tell which of the two it means.
-    KnownError(String),
-    /// Anything else.
+    CallbackRejected,
+    /// The provider's own page with an error about one of the two.
+    Ambiguous(String),
+    /// Any other answer.
     Unclear(String),
 }
 
@@ -74,31 +74,31 @@ impl Subject for Identity {
     }
 }
 
-/// Why there is nothing to judge.
+/// Why there is no usable answer.
 #[derive(Clone, Debug)]
 pub(super) enum Unreachable {
-    /// This machine did not get through.
-    Away(String),
-    /// Whoever answered is not who was meant, or answered something else.
-    Wrong(String),
+    /// This machine got no answer.
+    NoAnswer(String),
+    /// The answer is invalid, or the certificate is.
+    Invalid(String),
 }
 
 impl Unreachable {
     pub(super) fn finding(&self) -> Finding {
         match self {
-            Unreachable::Away(why) => Finding::warn(format!(
-                "it could not be asked from this machine: {why}; nothing about the identity provider was proven"
+            Unreachable::NoAnswer(why) => Finding::warn(format!(
+                "it is not reachable from this machine: {why}; the identity provider was not tested"
             ))
             .hinting(
-                "a host that does not exist is most often a wrong tenant or region in auth0.issuer; behind a proxy set \
-                 HTTPS_PROXY; where only the cluster reaches the identity provider, go on",
+                "for an unknown host check the tenant and region in auth0.issuer; behind a proxy set HTTPS_PROXY; if only \
+                 the cluster reaches the identity provider, continue",
             ),
-            Unreachable::Wrong(what) => Finding::fail(what),
+            Unreachable::Invalid(what) => Finding::fail(what),
         }
     }
 }
 
-/// An answer, whatever it says.
+/// An answer with any status.
 #[derive(Clone, Debug)]
 pub(super) struct HttpReply {
     pub(super) status: u16,
@@ -108,7 +108,7 @@ pub(super) struct HttpReply {
 
 impl HttpReply {
     /// `404: Not Found`
-    pub(super) fn in_words(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         const SHOWN: usize = 120;
         let text = without_markup(&self.body);
         let text: String = text.chars().take(SHOWN).collect();
@@ -128,43 +128,43 @@ fn without_markup(page: &str) -> String {
 }
 
 impl Identity {
-    /// One request, built with the client that the environment allows for.
-    pub(super) async fn ask(&self, build: impl FnOnce(&Client) -> RequestBuilder) -> Result<HttpReply, Unreachable> {
-        let client = self.web.as_ref().map_err(|why| Unreachable::Away(why.clone()))?;
-        let response = build(client).send().await.map_err(in_words)?;
+    /// One request with the client of this environment.
+    pub(super) async fn send(&self, build: impl FnOnce(&Client) -> RequestBuilder) -> Result<HttpReply, Unreachable> {
+        let client = self.web.as_ref().map_err(|why| Unreachable::NoAnswer(why.clone()))?;
+        let response = build(client).send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
         let location = response.headers().get("location").and_then(|value| value.to_str().ok());
         let location = location.and_then(|text| response.url().join(text).ok());
-        Ok(HttpReply { status, location, body: response.text().await.map_err(in_words)? })
+        Ok(HttpReply { status, location, body: response.text().await.map_err(unreachable)? })
     }
 
     /// The answer to a GET at the end of its redirects.
     pub(super) async fn get(&self, mut url: Url) -> Result<HttpReply, Unreachable> {
         for _ in 0..HOPS {
-            let said = self.ask(|client| client.get(url.clone())).await?;
-            match said.location.clone().filter(|_| (300..400).contains(&said.status)) {
+            let reply = self.send(|client| client.get(url.clone())).await?;
+            match reply.location.clone().filter(|_| (300..400).contains(&reply.status)) {
                 Some(next) if next.scheme() == "https" => url = next,
-                _ => return Ok(said),
+                _ => return Ok(reply),
             }
         }
-        Err(Unreachable::Wrong(format!("{url} leads from one address to the next without an end")))
+        Err(Unreachable::Invalid(format!("{url} redirects more than {HOPS} times")))
     }
 }
 
-fn in_words(error: reqwest::Error) -> Unreachable {
-    if let Some(trouble) = https_client::certificate_trouble(&error) {
-        return Unreachable::Wrong(trouble);
+fn unreachable(error: reqwest::Error) -> Unreachable {
+    if let Some(reason) = https_client::certificate_error(&error) {
+        return Unreachable::Invalid(reason);
     }
     if error.is_timeout() {
-        return Unreachable::Away(format!("it does not answer within {} s", https_client::TIMEOUT.as_secs()));
+        return Unreachable::NoAnswer(format!("it does not answer within {} s", https_client::TIMEOUT.as_secs()));
     }
-    Unreachable::Away(https_client::with_causes(&error.without_url()))
+    Unreachable::NoAnswer(https_client::with_causes(&error.without_url()))
 }
 
-/// An address of the document, which must not be asked in the open.
+/// An address of the document, which must be https.
 pub(super) fn endpoint(name: &str, text: &str) -> Result<Url, Unreachable> {
     let url = Url::parse(text).ok().filter(|url| url.scheme() == "https");
-    url.ok_or_else(|| Unreachable::Wrong(format!("the {name} of its document is {text:?}, expected an https URL")))
+    url.ok_or_else(|| Unreachable::Invalid(format!("the {name} of its document is {text:?}, expected an https URL")))
 }
 
 #[cfg(test)]
@@ -173,9 +173,9 @@ mod tests {
     use crate::check::row::State;
 
     #[test]
-    fn who_does_not_get_through_has_proven_nothing() {
-        assert_eq!(Unreachable::Away("no route".into()).finding().state, State::Warn);
-        assert_eq!(Unreachable::Wrong("404".into()).finding().state, State::Fail);
+    fn an_unreachable_provider_is_a_warning() {
+        assert_eq!(Unreachable::NoAnswer("no route".into()).finding().state, State::Warn);
+        assert_eq!(Unreachable::Invalid("404".into()).finding().state, State::Fail);
         assert!(endpoint("token_endpoint", "http://acme.example/token").is_err());
         assert!(endpoint("token_endpoint", "").is_err());
         assert!(endpoint("token_endpoint", "https://acme.example/token").is_ok());
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_page_is_reported_by_its_text() {
         let page = "<html><title>Oops</title>\n<p class=\"a\">Unknown\n client</p></html>";
-        let said = HttpReply { status: 403, location: None, body: page.into() };
-        assert_eq!(said.in_words(), "403: Oops Unknown client");
+        let reply = HttpReply { status: 403, location: None, body: page.into() };
+        assert_eq!(reply.summary(), "403: Oops Unknown client");
     }
 }

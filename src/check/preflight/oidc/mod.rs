@@ -1,5 +1,5 @@
-//! What the answers say of the identity provider, proven by asking it before anything is installed. This machine asks,
-//! while it is the cluster that needs the answers: that it does not get through proves nothing and is only a warning.
+//! Tests the answers about the identity provider with requests before the install. The requests come from this machine,
+//! but the cluster needs the provider: if this machine does not reach it, the result is only a warning.
 
 mod client;
 mod discovery;
@@ -18,7 +18,7 @@ use crate::stack::{OAUTH2_PROXY_SECRET, OidcClient, StackError};
 pub use identity::GROUP;
 use identity::Identity;
 
-/// Asks the identity provider. Without a client nothing that needs its secret is asked.
+/// Runs the rows; without a client, those that need its secret are skipped.
 pub async fn run(settings: &Settings, client: Option<OidcClient>) -> Vec<CheckResult> {
     let identity = Identity {
         settings: settings.clone(),
@@ -31,8 +31,7 @@ pub async fn run(settings: &Settings, client: Option<OidcClient>) -> Vec<CheckRe
     runner::run(&rows(), &identity, None).await
 }
 
-/// The client of the answers with its secret: the answers', else the one that the cluster keeps for this issuer and
-/// client id.
+/// The client with its secret: from the answers, otherwise the one in the cluster for this issuer and client id.
 pub async fn client(cluster: &Cluster, settings: &Settings) -> Result<Result<OidcClient, StackError>, ClusterError> {
     let kept = cluster.secret(settings.namespace.as_str(), OAUTH2_PROXY_SECRET).await?;
     Ok(OidcClient::resolve(&settings.auth0, kept.as_ref()))
@@ -47,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_unique_and_needs_stand_before() {
+    fn ids_are_unique_and_needs_come_first() {
         let rows = rows();
         for (at, row) in rows.iter().enumerate() {
             let before: Vec<_> = rows[..at].iter().map(|row| row.id).collect();

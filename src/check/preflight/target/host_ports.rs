@@ -1,4 +1,4 @@
-//! Ports of the nodes: a pod that wants one which another pod holds is never scheduled there.
+//! Host ports: a pod is not scheduled on a node on which another pod uses its host port.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use crate::cluster::{Cluster, ClusterError, HostPort};
 use crate::list::first_of;
 use crate::plan::PlannedRelease;
 
-/// Pods that a finding names.
-const NAMED: usize = 3;
+/// Owners that a finding reports.
+const REPORTED: usize = 3;
 
-/// A port that every node has to have free.
+/// A host port of a DaemonSet, needed on every node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct NeededPort {
     component: String,
     namespace: String,
     daemon_set: String,
@@ -23,23 +23,23 @@ pub(super) struct Wanted {
     protocol: String,
 }
 
-/// What is wanted, and who holds it already.
+/// The needed ports, and those in use with their pods.
 #[derive(Debug, Default)]
 pub(super) struct Ports {
-    wanted: Vec<Wanted>,
-    clashes: Vec<(Wanted, Vec<HostPort>)>,
+    needed: Vec<NeededPort>,
+    conflicts: Vec<(NeededPort, Vec<HostPort>)>,
 }
 
-/// Nothing is read where no DaemonSet takes a new port of its nodes.
+/// Reads nothing if no DaemonSet needs a new host port.
 pub(super) async fn read(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Ports, ClusterError> {
-    let wanted: Vec<Wanted> = incoming.iter().flat_map(wanted).collect();
-    let held = if wanted.is_empty() { Vec::new() } else { cluster.host_ports().await? };
-    Ok(meet(wanted, &held))
+    let needed: Vec<NeededPort> = incoming.iter().flat_map(needed).collect();
+    let used = if needed.is_empty() { Vec::new() } else { cluster.host_ports().await? };
+    Ok(compare(needed, &used))
 }
 
-/// The ports that a release's DaemonSets take and have not taken before.
-pub(super) fn wanted(incoming: &PlannedRelease<'_>) -> Vec<Wanted> {
-    let of = |objects: &[Value]| -> Vec<Wanted> {
+/// The host ports of a release's DaemonSets that the installed ones do not have.
+pub(super) fn needed(incoming: &PlannedRelease<'_>) -> Vec<NeededPort> {
+    let of = |objects: &[Value]| -> Vec<NeededPort> {
         let sets = objects.iter().filter(|object| object["kind"] == "DaemonSet");
         sets.flat_map(|set| {
             let template = &set["spec"]["template"]["spec"];
@@ -49,7 +49,7 @@ pub(super) fn wanted(incoming: &PlannedRelease<'_>) -> Vec<Wanted> {
             ports.filter_map(move |port| {
                 let number = port["hostPort"].as_u64().filter(|number| *number != 0);
                 let number = number.or_else(|| port["containerPort"].as_u64().filter(|_| is_on_host))?;
-                Some(Wanted {
+                Some(NeededPort {
                     component: incoming.release.component.to_string(),
                     namespace: incoming.namespace_of(set).to_owned(),
                     daemon_set: name_of(set).to_owned(),
@@ -60,68 +60,68 @@ pub(super) fn wanted(incoming: &PlannedRelease<'_>) -> Vec<Wanted> {
         })
         .collect()
     };
-    let standing = of(incoming.standing);
-    of(incoming.rendered).into_iter().filter(|wanted| !standing.contains(wanted)).collect()
+    let installed = of(incoming.standing);
+    of(incoming.rendered).into_iter().filter(|needed| !installed.contains(needed)).collect()
 }
 
-pub(super) fn meet(wanted: Vec<Wanted>, held: &[HostPort]) -> Ports {
-    let clash = |wanted: &Wanted| -> Vec<HostPort> {
-        let is_ours = |held: &HostPort| {
-            let owner = held.owner.as_ref().map(|(kind, name)| (kind.as_str(), name.as_str()));
-            held.namespace == wanted.namespace && owner == Some(("DaemonSet", wanted.daemon_set.as_str()))
+pub(super) fn compare(needed: Vec<NeededPort>, used: &[HostPort]) -> Ports {
+    let users = |needed: &NeededPort| -> Vec<HostPort> {
+        let is_ours = |used: &HostPort| {
+            let owner = used.owner.as_ref().map(|(kind, name)| (kind.as_str(), name.as_str()));
+            used.namespace == needed.namespace && owner == Some(("DaemonSet", needed.daemon_set.as_str()))
         };
-        let same = held.iter().filter(|held| held.port == wanted.port && held.protocol == wanted.protocol);
-        same.filter(|held| !is_ours(held)).cloned().collect()
+        let same = used.iter().filter(|used| used.port == needed.port && used.protocol == needed.protocol);
+        same.filter(|used| !is_ours(used)).cloned().collect()
     };
-    let clashes = wanted.iter().map(|wanted| (wanted.clone(), clash(wanted)));
-    let clashes = clashes.filter(|(_, held)| !held.is_empty()).collect();
-    Ports { wanted, clashes }
+    let conflicts = needed.iter().map(|needed| (needed.clone(), users(needed)));
+    let conflicts = conflicts.filter(|(_, used)| !used.is_empty()).collect();
+    Ports { needed, conflicts }
 }
 
 pub(super) fn judge(ports: &Ports) -> Finding {
-    let Some((wanted, _)) = ports.clashes.first() else {
-        let mut numbers: Vec<String> = ports.wanted.iter().map(|wanted| wanted.port.to_string()).collect();
+    let Some((needed, _)) = ports.conflicts.first() else {
+        let mut numbers: Vec<String> = ports.needed.iter().map(|needed| needed.port.to_string()).collect();
         numbers.dedup();
         return Finding::pass(match numbers.as_slice() {
-            [] => "no further one is needed".into(),
+            [] => "no additional port is needed".into(),
             numbers => format!("port {}", numbers.join(", ")),
         });
     };
-    let reported: Vec<String> = ports.clashes.iter().map(|(wanted, held)| in_words(wanted, held)).collect();
+    let reported: Vec<String> = ports.conflicts.iter().map(|(needed, used)| describe(needed, used)).collect();
     let finding = Finding::fail(reported.join("; "));
     let exporter = "prometheus-node-exporter";
-    if !wanted.daemon_set.ends_with(exporter) {
+    if !needed.daemon_set.ends_with(exporter) {
         return finding;
     }
-    let values = format!("values.{}.{exporter}", wanted.component);
+    let values = format!("values.{}.{exporter}", needed.component);
     finding.hinting(format!(
-        "take the other pod away, or give node-exporter another port: {values}.service.port and .targetPort; if the other \
-         one is a node-exporter that is to stay, leave ours out: values.{}.nodeExporter.enabled: false",
-        wanted.component
+        "remove the other pod, or set another port for node-exporter: {values}.service.port and .targetPort; to keep \
+         another node-exporter, disable the one of the stack: values.{}.nodeExporter.enabled: false",
+        needed.component
     ))
 }
 
-fn in_words(wanted: &Wanted, held: &[HostPort]) -> String {
-    let nodes: BTreeSet<&str> = held.iter().map(|held| held.node.as_str()).collect();
+fn describe(needed: &NeededPort, used: &[HostPort]) -> String {
+    let nodes: BTreeSet<&str> = used.iter().map(|used| used.node.as_str()).collect();
     let nodes = match nodes.len() {
         1 => format!("node {}", nodes.first().copied().unwrap_or_default()),
         many => format!("{many} nodes"),
     };
-    // Pods of one owner are alike.
-    let mut holders: Vec<String> = Vec::new();
-    for held in held {
-        let name = match &held.owner {
+    // One entry per owner.
+    let mut owners: Vec<String> = Vec::new();
+    for used in used {
+        let name = match &used.owner {
             Some((kind, name)) => format!("{kind} {name}"),
-            None => format!("Pod {}", held.pod),
+            None => format!("Pod {}", used.pod),
         };
-        let name = format!("{name} in namespace {}", held.namespace);
-        if !holders.contains(&name) {
-            holders.push(name);
+        let name = format!("{name} in namespace {}", used.namespace);
+        if !owners.contains(&name) {
+            owners.push(name);
         }
     }
-    let Wanted { daemon_set, port, protocol, .. } = wanted;
+    let NeededPort { daemon_set, port, protocol, .. } = needed;
     format!(
-        "{protocol} port {port} of DaemonSet {daemon_set} is held on {nodes} by {}, so its pods would wait there for ever",
-        first_of(&holders, NAMED)
+        "{protocol} port {port} of DaemonSet {daemon_set} is in use on {nodes} by {}; its pods would stay Pending there",
+        first_of(&owners, REPORTED)
     )
 }

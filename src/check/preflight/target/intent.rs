@@ -10,35 +10,35 @@ use crate::config::Settings;
 use crate::plan::PlannedRelease;
 use crate::stack::HelmDriver;
 
-/// What is about to be done.
+/// The planned changes.
 pub struct Intent<'a> {
     /// The answers.
     pub settings: &'a Settings,
-    /// The releases that helm is about to install or change.
+    /// The releases that helm will install or change.
     pub incoming: Vec<PlannedRelease<'a>>,
-    /// The releases that go.
+    /// The releases that will be uninstalled.
     pub removed: Vec<PlannedRemoval<'a>>,
-    /// Claims that grow: namespace of each.
+    /// The namespace of each volume claim to expand.
     pub growing: Vec<&'a str>,
-    /// Where helm keeps its records.
+    /// helm's storage driver.
     pub driver: HelmDriver,
     /// Whether the stack is verified afterwards.
     pub proof: Proof,
-    /// What this machine knows of its own tailnet.
+    /// The status of this machine's tailscale.
     pub machine: Option<&'a TailnetStatus>,
 }
 
-/// A release that is about to go.
+/// A release that will be uninstalled.
 pub struct PlannedRemoval<'a> {
     /// Namespace of the release.
     pub namespace: &'a str,
-    /// Objects of the manifest that stands.
+    /// Objects of the installed manifest.
     pub objects: &'a [Value],
-    /// (apiVersion, kind) of what else in the namespace is looked at until all of it has gone.
+    /// (apiVersion, kind) of the dependents to list until they are deleted.
     pub dependents: &'a [(&'a str, &'a str)],
 }
 
-/// What comes after the waves.
+/// The verification after the waves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// Every check of the stack.
@@ -47,7 +47,7 @@ pub enum Proof {
     None,
 }
 
-/// How kinds are called, by (apiVersion, kind); those that only the releases' CRDs bring are among them.
+/// API resources by (apiVersion, kind), with those of the releases' CRDs.
 pub(super) type Kinds = BTreeMap<(String, String), Resource>;
 
 /// apiVersion and kind of an object.

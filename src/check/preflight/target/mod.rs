@@ -1,5 +1,5 @@
-//! The ground that a plan stands on: whether this context may do what the plan does, whether the ports of the nodes are
-//! free, whether the quotas leave room, and what is known of the tailnet. Everything is read first, then judged.
+//! Checks of a plan's target cluster: permissions of this context, host ports, ResourceQuotas, tailnet. Each row has a
+//! `read` and a pure `judge`.
 
 mod host_ports;
 mod intent;
@@ -25,35 +25,35 @@ pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
         known.finding("permissions")
     })
     .within(0)
-    .hint("use a context with cluster-admin rights, or have somebody who has them grant what is named above"),
+    .hint("use a context with cluster-admin permissions, or ask an administrator to grant the reported ones"),
     Row::new("host-ports", GROUP, "the host ports that the stack needs are free", |known: &Precomputed| {
         known.finding("host-ports")
     })
     .within(0)
-    .hint("take the other pod away, or give this one another port under `values:`"),
+    .hint("remove the other pod, or set another port under `values:`"),
     Row::new("quotas", GROUP, "the ResourceQuotas leave room for the stack", |known: &Precomputed| {
         known.finding("quotas")
     })
     .within(0)
     .hint("raise the quota (`kubectl -n NAMESPACE describe quota`), or lower replicas and requests under `values:`"),
-    Row::new("tailnet", GROUP, "the tailnet has the configured name, and gives certificates", |known: &Precomputed| {
+    Row::new("tailnet", GROUP, "the tailnet has the configured name and HTTPS certificates", |known: &Precomputed| {
         known.finding("tailnet")
     })
     .within(0)
-    .hint("compare the answer tailnet with the DNS page of the Tailscale admin console"),
+    .hint("compare the answer `tailnet` with the DNS page of the Tailscale admin console"),
 ];
 
-/// Looks at the ground of a plan; reads and dry runs only.
+/// Runs the rows; reads and dry runs only.
 pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResult>, ClusterError> {
     let kinds = kinds(cluster, &intent.incoming).await?;
-    let (rights, ports, quotas, tailnet) = futures::try_join!(
+    let (permissions, ports, quotas, tailnet) = futures::try_join!(
         permissions::read(cluster, intent, &kinds),
         host_ports::read(cluster, &intent.incoming),
         quotas::read(cluster, &intent.incoming, &kinds),
         tailnet::read(cluster, intent),
     )?;
     let findings = [
-        ("permissions", permissions::judge(&rights)),
+        ("permissions", permissions::judge(&permissions)),
         ("host-ports", host_ports::judge(&ports)),
         ("quotas", quotas::judge(&quotas)),
         ("tailnet", tailnet::judge(&tailnet)),
@@ -63,8 +63,8 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
 
 async fn kinds(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Kinds, ClusterError> {
     let mut known = cluster.resources().await?;
-    let brought = incoming.iter().flat_map(|incoming| incoming.crds.iter().chain(incoming.rendered));
-    for crd in brought.filter(|object| object["kind"] == "CustomResourceDefinition") {
+    let rendered = incoming.iter().flat_map(|incoming| incoming.crds.iter().chain(incoming.rendered));
+    for crd in rendered.filter(|object| object["kind"] == "CustomResourceDefinition") {
         for (kind, resource) in Resource::of_crd(crd) {
             known.entry(kind).or_insert(resource);
         }

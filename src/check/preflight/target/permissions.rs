@@ -1,4 +1,4 @@
-//! What this context may do, asked for exactly what the plan does.
+//! Whether this context has exactly the permissions that the plan needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,26 +12,25 @@ use crate::cluster::{Cluster, ClusterError, Found, Resource, Right, namespace_of
 use crate::plan::PlannedRelease;
 use crate::stack::HelmDriver;
 
-/// Reviews that are asked for side by side.
-const AT_ONCE: usize = 8;
+/// Parallel access reviews.
+const PARALLEL: usize = 8;
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// (API group, plural or plural/subresource, verbs).
 type Rule = (&'static str, &'static str, &'static [&'static str]);
 
-/// What helm does with the records of its releases (helm, pkg/storage/driver).
+/// helm's requests for release records (helm, pkg/storage/driver).
 const OF_RECORDS: &[&str] = &["get", "list", "create", "update", "delete"];
-/// helm looks whether an object is there, makes or patches it, and deletes what a newer chart has no more or what a
-/// rollback takes away.
+/// helm's requests for the objects of a release; deletes those that a newer chart or a rollback does not have.
 const OF_RELEASES: &[&str] = &["get", "create", "patch", "delete"];
-/// helm waits for its hooks.
+/// helm's requests for hooks, with the wait.
 const OF_HOOKS: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
-/// What has gone is known by a look at all of its kind.
+/// Requests of an uninstall: objects are listed by kind until they are deleted.
 const OF_REMOVALS: &[&str] = &["list", "delete"];
-/// Server-side apply of what is not there needs `create` beside `patch`.
+/// Server-side apply needs `create` for an absent object.
 const APPLIED: &[&str] = &["get", "create", "patch"];
 
-/// What a run does in the stack's namespace beside the releases: lock, answers, notes, watches.
+/// Requests of the run itself in the stack's namespace: lock, answers, notes, watches.
 const OF_THE_RUN: [Rule; 12] = [
     ("coordination.k8s.io", "leases", &["get", "create", "update", "patch"]),
     ("", "configmaps", APPLIED),
@@ -47,7 +46,7 @@ const OF_THE_RUN: [Rule; 12] = [
     ("networking.k8s.io", "ingresses", &["list", "watch"]),
 ];
 
-/// What the checks do afterwards. A port-forward over a WebSocket is a GET, and newer API servers ask for `create` too
+/// Requests of the checks. A port-forward over a WebSocket is a GET; newer API servers also require `create`
 /// (Kubernetes, AuthorizePodWebsocketUpgradeCreatePermission).
 const OF_THE_CHECKS: [Rule; 7] = [
     ("", "pods/portforward", &["get", "create"]),
@@ -59,39 +58,39 @@ const OF_THE_CHECKS: [Rule; 7] = [
     ("monitoring.coreos.com", "podmonitors", &["list"]),
 ];
 
-/// What was asked, and what is not allowed.
+/// The number of needed permissions, and the missing ones.
 #[derive(Debug, Default)]
-pub(super) struct Rights {
-    asked: usize,
-    denied: Vec<Right>,
-    /// ClusterRoles whose rules exceed what this context has itself.
+pub(super) struct Permissions {
+    needed_count: usize,
+    missing: Vec<Right>,
+    /// ClusterRoles with rules beyond this context's own permissions.
     exceeding: Vec<String>,
 }
 
-/// Asks for all of it at once first: an administrator needs no further question.
-pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>, kinds: &Kinds) -> Result<Rights, ClusterError> {
+/// Reviews `*` first: an administrator needs no other review.
+pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>, kinds: &Kinds) -> Result<Permissions, ClusterError> {
     let needed = needed(intent, kinds);
     let everything = Right { resource: resource("*", "*"), namespace: None, verb: "*".into() };
     if cluster.may(&everything).await? {
-        return Ok(Rights { asked: needed.len(), ..Rights::default() });
+        return Ok(Permissions { needed_count: needed.len(), ..Permissions::default() });
     }
-    let asked = needed.len();
+    let needed_count = needed.len();
     let reviews = stream::iter(needed).map(|right| async move {
         let allowed = cluster.may(&right).await?;
         Ok::<_, ClusterError>((!allowed).then_some(right))
     });
-    let denied: Vec<Option<Right>> = reviews.buffer_unordered(AT_ONCE).try_collect().await?;
-    let mut denied: Vec<Right> = denied.into_iter().flatten().collect();
-    denied.sort();
-    let exceeding = exceeding(cluster, intent, &mut denied).await?;
-    Ok(Rights { asked, denied, exceeding })
+    let missing: Vec<Option<Right>> = reviews.buffer_unordered(PARALLEL).try_collect().await?;
+    let mut missing: Vec<Right> = missing.into_iter().flatten().collect();
+    missing.sort();
+    let exceeding = exceeding(cluster, intent, &mut missing).await?;
+    Ok(Permissions { needed_count, missing, exceeding })
 }
 
 fn resource(group: &str, plural: &str) -> Resource {
     Resource { group: group.to_owned(), plural: plural.to_owned(), is_namespaced: true }
 }
 
-/// Everything that the plan does.
+/// All permissions that the plan needs.
 fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Right> {
     let mut needed = BTreeSet::new();
     let stack = intent.settings.namespace.as_str();
@@ -118,8 +117,8 @@ fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Right> {
         ] {
             for object in objects {
                 if let Some(resource) = kinds.get(&kind_of(object)) {
-                    let place = resource.is_namespaced.then(|| incoming.namespace_of(object));
-                    add(&mut needed, resource, place, verbs);
+                    let namespace = resource.is_namespaced.then(|| incoming.namespace_of(object));
+                    add(&mut needed, resource, namespace, verbs);
                 }
             }
         }
@@ -146,8 +145,8 @@ fn add_removal(needed: &mut BTreeSet<Right>, removed: &PlannedRemoval<'_>, kinds
     }
     for object in removed.objects.iter().filter(|object| !Found::of(object).has_keep_policy()) {
         let Some(resource) = kinds.get(&kind_of(object)) else { continue };
-        let place = resource.is_namespaced.then(|| namespace_of(object, removed.namespace));
-        add(needed, resource, place, OF_REMOVALS);
+        let namespace = resource.is_namespaced.then(|| namespace_of(object, removed.namespace));
+        add(needed, resource, namespace, OF_REMOVALS);
     }
 }
 
@@ -155,7 +154,7 @@ fn cluster_wide(group: &str, plural: &str) -> Resource {
     Resource { is_namespaced: false, ..resource(group, plural) }
 }
 
-/// helm's storage of releases, and a look for records of the other driver.
+/// helm's storage of releases, and the list of records of the other driver.
 fn add_records(needed: &mut BTreeSet<Right>, driver: HelmDriver, namespace: &str) {
     let plural = |driver: HelmDriver| format!("{}s", driver.kind().to_lowercase());
     add(needed, &resource("", &plural(driver)), Some(namespace), OF_RECORDS);
@@ -174,75 +173,77 @@ fn add(needed: &mut BTreeSet<Right>, resource: &Resource, namespace: Option<&str
     }));
 }
 
-/// Who makes a role must have its rights, or the verbs `escalate` and `bind` (Kubernetes, "Privilege escalation
-/// prevention"). That only the API server can tell, by a dry run: of cluster-wide roles, since a role's namespace may be
-/// yet to come.
+/// To create a role, a user needs its permissions, or the verbs `escalate` and `bind` (Kubernetes, "Privilege escalation
+/// prevention"). Tested with a dry run of the ClusterRoles only, since the namespace of a Role may not exist yet.
 async fn exceeding(
     cluster: &Cluster,
     intent: &Intent<'_>,
-    denied: &mut Vec<Right>,
+    missing: &mut Vec<Right>,
 ) -> Result<Vec<String>, ClusterError> {
     let roles = intent.incoming.iter().flat_map(PlannedRelease::everything);
     let roles: Vec<&Value> = roles.filter(|object| object["kind"] == "ClusterRole").collect();
     let is_role = |right: &Right| right.resource.plural == "clusterroles" && right.verb == "create";
-    if roles.is_empty() || denied.iter().any(is_role) {
+    if roles.is_empty() || missing.iter().any(is_role) {
         return Ok(Vec::new());
     }
     let resource = cluster_wide(RBAC, "clusterroles");
     let right = |verb: &str| Right { resource: resource.clone(), namespace: None, verb: verb.to_owned() };
     if cluster.may(&right("escalate")).await? {
         if !cluster.may(&right("bind")).await? {
-            denied.push(right("bind"));
+            missing.push(right("bind"));
         }
         return Ok(Vec::new());
     }
     let tries = stream::iter(roles).map(|role| async move {
         match cluster.would_create(role).await {
             Err(ClusterError::Forbidden { .. }) => Ok(Some(name_of(role).to_owned())),
-            // It stands already, which is asked only after the rights.
+            // `AlreadyExists` comes after the authorization.
             Err(ClusterError::Rejected { .. }) | Ok(()) => Ok(None),
             Err(error) => Err(error),
         }
     });
-    let found: Vec<Option<String>> = tries.buffer_unordered(AT_ONCE).try_collect().await?;
+    let found: Vec<Option<String>> = tries.buffer_unordered(PARALLEL).try_collect().await?;
     let mut found: Vec<String> = found.into_iter().flatten().collect();
     found.sort();
     Ok(found)
 }
 
-pub(super) fn judge(rights: &Rights) -> Finding {
-    if !rights.denied.is_empty() {
-        let (count, asked) = (rights.denied.len(), rights.asked);
-        return Finding::fail(format!("{count} of {asked} rights are missing: {}", in_words(&rights.denied)));
+pub(super) fn judge(permissions: &Permissions) -> Finding {
+    if !permissions.missing.is_empty() {
+        let (count, needed_count) = (permissions.missing.len(), permissions.needed_count);
+        return Finding::fail(format!(
+            "{count} of {needed_count} permissions are missing: {}",
+            describe(&permissions.missing)
+        ));
     }
-    if rights.exceeding.is_empty() {
-        return Finding::pass(format!("{} rights", rights.asked));
+    if permissions.exceeding.is_empty() {
+        return Finding::pass(format!("{} permissions", permissions.needed_count));
     }
-    let roles = rights.exceeding.join(", ");
-    Finding::fail(format!("it may not hand on rights that it does not have itself, as ClusterRole {roles} would")).hinting(
-        "use a context with cluster-admin rights, or have somebody who has them grant the verbs escalate and bind on \
+    let roles = permissions.exceeding.join(", ");
+    Finding::fail(format!("it may not grant permissions that it does not have: ClusterRole {roles}")).hinting(
+        "use a context with cluster-admin permissions, or ask an administrator to grant the verbs escalate and bind on \
          clusterroles and roles",
     )
 }
 
 /// `get/create secrets, services in namespace monitoring; create namespaces`
-fn in_words(rights: &[Right]) -> String {
+fn describe(rights: &[Right]) -> String {
     let mut verbs: BTreeMap<(Option<&str>, &Resource), Vec<&str>> = BTreeMap::new();
     for right in rights {
         verbs.entry((right.namespace.as_deref(), &right.resource)).or_default().push(&right.verb);
     }
-    let mut alike: BTreeMap<(Option<&str>, String), Vec<String>> = BTreeMap::new();
+    let mut by_verbs: BTreeMap<(Option<&str>, String), Vec<String>> = BTreeMap::new();
     for ((namespace, resource), verbs) in verbs {
-        alike.entry((namespace, verbs.join("/"))).or_default().push(resource.to_string());
+        by_verbs.entry((namespace, verbs.join("/"))).or_default().push(resource.to_string());
     }
-    let reported = alike.iter().map(|((namespace, verbs), resources)| {
-        let place = namespace.map(|name| format!(" in namespace {name}")).unwrap_or_default();
-        format!("{verbs} {}{place}", resources.join(", "))
+    let reported = by_verbs.iter().map(|((namespace, verbs), resources)| {
+        let in_namespace = namespace.map(|name| format!(" in namespace {name}")).unwrap_or_default();
+        format!("{verbs} {}{in_namespace}", resources.join(", "))
     });
     reported.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
 pub(super) fn needed_for_tests(intent: &Intent<'_>, kinds: &Kinds) -> Vec<String> {
-    needed(intent, kinds).into_iter().map(|right| in_words(&[right])).collect()
+    needed(intent, kinds).into_iter().map(|right| describe(&[right])).collect()
 }

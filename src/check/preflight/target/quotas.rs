@@ -1,5 +1,5 @@
-//! Whether the ResourceQuotas leave room. Only what is certain is counted (nothing of init containers, of sidecars that
-//! an operator adds, of hooks), so that what is refused here would have failed later.
+//! Whether the ResourceQuotas leave room. Counts a lower bound, without init containers, operators' sidecars and hooks: a
+//! failure here would also fail later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,23 +12,23 @@ use crate::cluster::{Cluster, ClusterError, Quantity, quantity};
 use crate::list::first_of;
 use crate::plan::PlannedRelease;
 
-/// Containers that a finding names.
-const NAMED: usize = 3;
+/// Containers that a finding reports.
+const REPORTED: usize = 3;
 
 /// Amounts by the canonical name of the resource: `requests.cpu`, `count/services`, …
 type Amounts = BTreeMap<String, Quantity>;
 
-/// What was found.
+/// The result for all namespaces.
 #[derive(Debug, Default)]
 pub(super) struct Quotas {
-    /// Quotas that were looked at.
+    /// Quotas that were compared.
     pub(super) count: usize,
     /// One sentence each.
-    pub(super) troubles: Vec<String>,
+    pub(super) violations: Vec<String>,
 }
 
-/// A namespace's quotas, and what the amounts depend on.
-pub(super) struct DiagnosedObject<'a> {
+/// A namespace's quotas, and the facts that the amounts depend on.
+pub(super) struct NamespaceQuotas<'a> {
     pub(super) namespace: &'a str,
     pub(super) quotas: Vec<Value>,
     pub(super) limit_ranges: Vec<Value>,
@@ -37,7 +37,7 @@ pub(super) struct DiagnosedObject<'a> {
     pub(super) kinds: &'a Kinds,
 }
 
-/// Reads the quotas of the releases' namespaces, and what of the cluster they are compared with.
+/// Reads the quotas of the releases' namespaces and compares them.
 pub(super) async fn read(
     cluster: &Cluster,
     incoming: &[PlannedRelease<'_>],
@@ -52,35 +52,35 @@ pub(super) async fn read(
         }
         let limit_ranges = cluster.list("v1", "LimitRange", Some(namespace), None).await?;
         let nodes = cluster.linux_nodes().await?.len();
-        let more = compare(&DiagnosedObject { namespace, quotas, limit_ranges, nodes, kinds }, incoming);
+        let more = compare(&NamespaceQuotas { namespace, quotas, limit_ranges, nodes, kinds }, incoming);
         found.count += more.count;
-        found.troubles.extend(more.troubles);
+        found.violations.extend(more.violations);
     }
     Ok(found)
 }
 
-/// A quota with scopes is for some pods only; which those are is not judged.
-pub(super) fn compare(place: &DiagnosedObject<'_>, incoming: &[PlannedRelease<'_>]) -> Quotas {
+/// Ignores quotas with scopes, which count only some pods.
+pub(super) fn compare(scope: &NamespaceQuotas<'_>, incoming: &[PlannedRelease<'_>]) -> Quotas {
     let scoped =
         |quota: &&Value| ["/spec/scopes", "/spec/scopeSelector"].iter().any(|path| quota.pointer(path).is_some());
     let mut found = Quotas::default();
-    for quota in place.quotas.iter().filter(|quota| !scoped(quota)) {
+    for quota in scope.quotas.iter().filter(|quota| !scoped(quota)) {
         found.count += 1;
-        found.troubles.extend(overdrawn(quota, place, incoming));
-        found.troubles.extend(unspoken(quota, place, incoming));
+        found.violations.extend(exceeded(quota, scope, incoming));
+        found.violations.extend(missing_resources(quota, scope, incoming));
     }
     found
 }
 
 pub(super) fn judge(quotas: &Quotas) -> Finding {
-    match (quotas.count, quotas.troubles.as_slice()) {
+    match (quotas.count, quotas.violations.as_slice()) {
         (0, _) => Finding::pass("there are none"),
-        (count, []) => Finding::pass(format!("{count} looked at")),
-        (_, troubles) => Finding::fail(troubles.join("; ")),
+        (count, []) => Finding::pass(format!("{count} compared")),
+        (_, violations) => Finding::fail(violations.join("; ")),
     }
 }
 
-/// How a quota calls what is counted here.
+/// A quota's resource name in the form of [`Amounts`].
 fn canonical(name: &str) -> String {
     match name {
         "cpu" | "memory" => format!("requests.{name}"),
@@ -89,29 +89,29 @@ fn canonical(name: &str) -> String {
     }
 }
 
-/// What is needed beyond what stands, against what the quota has left.
-fn overdrawn(quota: &Value, place: &DiagnosedObject<'_>, incoming: &[PlannedRelease<'_>]) -> Option<String> {
-    let added = added(place, incoming);
+/// Compares the added amounts with the quota's free ones.
+fn exceeded(quota: &Value, scope: &NamespaceQuotas<'_>, incoming: &[PlannedRelease<'_>]) -> Option<String> {
+    let added = added(scope, incoming);
     let hard = quota.pointer("/spec/hard").and_then(Value::as_object)?;
-    let short = hard.iter().filter_map(|(name, hard)| {
-        let (wanted, hard) = (added.get(&canonical(name))?, quantity(hard)?);
+    let exceeding = hard.iter().filter_map(|(name, hard)| {
+        let (needed, hard) = (added.get(&canonical(name))?, quantity(hard)?);
         let used = quota.pointer("/status/used").and_then(|used| quantity(used.get(name)?));
-        let sum = used.iter().fold(wanted.clone(), |sum, used| sum + used.clone());
+        let sum = used.iter().fold(needed.clone(), |sum, used| sum + used.clone());
         let used = used.map(|used| format!(" of which {used} in use")).unwrap_or_default();
-        (sum > hard).then(|| format!("{wanted} more {name} needed, {hard} allowed{used}"))
+        (sum > hard).then(|| format!("{needed} more {name} needed, {hard} allowed{used}"))
     });
-    let short: Vec<String> = short.collect();
-    let (quota, namespace) = (name_of(quota), place.namespace);
-    (!short.is_empty())
-        .then(|| format!("ResourceQuota {quota} of namespace {namespace} leaves no room: {}", short.join(", ")))
+    let exceeding: Vec<String> = exceeding.collect();
+    let (quota, namespace) = (name_of(quota), scope.namespace);
+    (!exceeding.is_empty())
+        .then(|| format!("ResourceQuota {quota} of namespace {namespace} leaves no room: {}", exceeding.join(", ")))
 }
 
-fn added(place: &DiagnosedObject<'_>, incoming: &[PlannedRelease<'_>]) -> Amounts {
+fn added(scope: &NamespaceQuotas<'_>, incoming: &[PlannedRelease<'_>]) -> Amounts {
     let mut added = Amounts::new();
     for incoming in incoming {
-        let standing = amounts(incoming.standing, place, incoming);
-        for (name, amount) in amounts(incoming.rendered, place, incoming) {
-            match standing.get(&name) {
+        let installed = amounts(incoming.standing, scope, incoming);
+        for (name, amount) in amounts(incoming.rendered, scope, incoming) {
+            match installed.get(&name) {
                 Some(old) if *old < amount => add(&mut added, &name, amount - old.clone()),
                 Some(_) => {}
                 None => add(&mut added, &name, amount),
@@ -121,27 +121,27 @@ fn added(place: &DiagnosedObject<'_>, incoming: &[PlannedRelease<'_>]) -> Amount
     added
 }
 
-/// What a quota that limits cpu or memory wants every container to say, and who does not say it.
-fn unspoken(quota: &Value, place: &DiagnosedObject<'_>, incoming: &[PlannedRelease<'_>]) -> Vec<String> {
+/// Containers without a request or limit that the quota requires.
+fn missing_resources(quota: &Value, scope: &NamespaceQuotas<'_>, incoming: &[PlannedRelease<'_>]) -> Vec<String> {
     let hard = quota.pointer("/spec/hard").and_then(Value::as_object).into_iter().flatten();
-    let wanted: BTreeSet<String> = hard.map(|(name, _)| canonical(name)).collect();
-    let wanted = wanted.iter().filter(|name| has_default(name, &place.limit_ranges) == Some(false));
-    let reported = wanted.filter_map(|name| {
-        let silent: Vec<String> = incoming
+    let needed: BTreeSet<String> = hard.map(|(name, _)| canonical(name)).collect();
+    let needed = needed.iter().filter(|name| has_default(name, &scope.limit_ranges) == Some(false));
+    let reported = needed.filter_map(|name| {
+        let unset: Vec<String> = incoming
             .iter()
             .flat_map(|incoming| incoming.rendered.iter().map(move |object| (incoming, object)))
-            .filter(|(incoming, object)| incoming.namespace_of(object) == place.namespace)
-            .flat_map(|(_, object)| silent_containers(object, name))
+            .filter(|(incoming, object)| incoming.namespace_of(object) == scope.namespace)
+            .flat_map(|(_, object)| containers_without(object, name))
             .collect();
-        (!silent.is_empty()).then(|| {
-            let (quota, namespace) = (name_of(quota), place.namespace);
-            format!("ResourceQuota {quota} of namespace {namespace} wants {name} of every container, and {} say nothing of it", first_of(&silent, NAMED))
+        (!unset.is_empty()).then(|| {
+            let (quota, namespace) = (name_of(quota), scope.namespace);
+            format!("ResourceQuota {quota} of namespace {namespace} requires {name} of every container, which is not set in {}", first_of(&unset, REPORTED))
         })
     });
     reported.collect()
 }
 
-/// Whether a LimitRange says it for containers that do not; `None`: it is nothing that a container says.
+/// Whether a LimitRange has a default for it; `None`: it is no request or limit.
 fn has_default(name: &str, limit_ranges: &[Value]) -> Option<bool> {
     let (side, resource) = name.split_once('.').filter(|(_, rest)| ["cpu", "memory"].contains(rest))?;
     let keys: &[&str] = match side {
@@ -154,16 +154,16 @@ fn has_default(name: &str, limit_ranges: &[Value]) -> Option<bool> {
     Some(limits.any(|limit| keys.iter().any(|key| limit[*key].get(resource).is_some())))
 }
 
-/// Containers of a workload that do not say how much they take, each as `loki of StatefulSet loki`.
-fn silent_containers(object: &Value, name: &str) -> Vec<String> {
+/// Containers of a workload without this request or limit, as `loki of StatefulSet loki`.
+fn containers_without(object: &Value, name: &str) -> Vec<String> {
     let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array);
-    let silent = containers.into_iter().flatten().filter(|container| said(container, name).is_none());
+    let unset = containers.into_iter().flatten().filter(|container| amount_of(container, name).is_none());
     let workload = format!("{} {}", object["kind"].as_str().unwrap_or_default(), name_of(object));
-    silent.map(|container| format!("{} of {workload}", container["name"].as_str().unwrap_or_default())).collect()
+    unset.map(|container| format!("{} of {workload}", container["name"].as_str().unwrap_or_default())).collect()
 }
 
-/// `requests.cpu` of a container; a limit is a request where there is none.
-fn said(container: &Value, name: &str) -> Option<Quantity> {
+/// `requests.cpu` of a container; a request defaults to its limit.
+fn amount_of(container: &Value, name: &str) -> Option<Quantity> {
     let (side, resource) = name.split_once('.')?;
     let resources = &container["resources"];
     let own = resources[side].get(resource);
@@ -179,31 +179,31 @@ fn add(amounts: &mut Amounts, name: &str, more: Quantity) {
     amounts.insert(name.to_owned(), sum);
 }
 
-/// What the objects of a release take in a namespace.
-fn amounts(objects: &[Value], place: &DiagnosedObject<'_>, incoming: &PlannedRelease<'_>) -> Amounts {
+/// The amounts of a release's objects in a namespace.
+fn amounts(objects: &[Value], scope: &NamespaceQuotas<'_>, incoming: &PlannedRelease<'_>) -> Amounts {
     let mut amounts = Amounts::new();
-    for object in objects.iter().filter(|object| incoming.namespace_of(object) == place.namespace) {
-        if let Some(resource) = place.kinds.get(&kind_of(object)).filter(|resource| resource.is_namespaced) {
+    for object in objects.iter().filter(|object| incoming.namespace_of(object) == scope.namespace) {
+        if let Some(resource) = scope.kinds.get(&kind_of(object)).filter(|resource| resource.is_namespaced) {
             count(&mut amounts, &resource.to_string(), 1);
         }
         if object["kind"] == "PersistentVolumeClaim" {
             claim(&mut amounts, (object, 1));
         }
-        let copies = copies(object, place.nodes);
-        if copies == 0 {
+        let pods = pods(object, scope.nodes);
+        if pods == 0 {
             continue;
         }
-        count(&mut amounts, "pods", copies);
+        count(&mut amounts, "pods", pods);
         for container in containers(object) {
             for name in ["requests.cpu", "requests.memory", "limits.cpu", "limits.memory"] {
-                if let Some(amount) = said(container, name) {
-                    add(&mut amounts, name, amount * copies);
+                if let Some(amount) = amount_of(container, name) {
+                    add(&mut amounts, name, amount * pods);
                 }
             }
         }
-        for template in templates_of_claims(object) {
-            count(&mut amounts, "persistentvolumeclaims", copies);
-            claim(&mut amounts, (template, copies));
+        for template in claim_templates(object) {
+            count(&mut amounts, "persistentvolumeclaims", pods);
+            claim(&mut amounts, (template, pods));
         }
     }
     amounts
@@ -213,17 +213,17 @@ fn count(amounts: &mut Amounts, resource: &str, more: u64) {
     add(amounts, &format!("count/{resource}"), Quantity::from(more));
 }
 
-fn claim(amounts: &mut Amounts, (claim, copies): (&Value, u64)) {
+fn claim(amounts: &mut Amounts, (claim, pods): (&Value, u64)) {
     let Some(size) = claim.pointer("/spec/resources/requests/storage").and_then(quantity) else { return };
     let class = claim.pointer("/spec/storageClassName").and_then(Value::as_str);
     if let Some(class) = class {
-        add(amounts, &format!("{class}.storageclass.storage.k8s.io/requests.storage"), size.clone() * copies);
+        add(amounts, &format!("{class}.storageclass.storage.k8s.io/requests.storage"), size.clone() * pods);
     }
-    add(amounts, "requests.storage", size * copies);
+    add(amounts, "requests.storage", size * pods);
 }
 
-/// How many pods an object makes at least, by itself or by its operator.
-fn copies(object: &Value, nodes: usize) -> u64 {
+/// The minimum number of an object's pods.
+fn pods(object: &Value, nodes: usize) -> u64 {
     let number = |path: &str| object.pointer(path).and_then(Value::as_u64).unwrap_or(1);
     match object["kind"].as_str().unwrap_or_default() {
         "Deployment" | "StatefulSet" | "Alertmanager" => number("/spec/replicas"),
@@ -235,8 +235,7 @@ fn copies(object: &Value, nodes: usize) -> u64 {
     }
 }
 
-/// Whether no label and no taint keeps it from a node that runs Linux pods; a taint NoExecute that somebody made is too
-/// rare to be looked for.
+/// Whether it runs on every Linux node: no node selector but the OS, and a toleration of all taints.
 fn is_on_every_node(daemon_set: &Value) -> bool {
     let template = &daemon_set["spec"]["template"]["spec"];
     let selected = template["nodeSelector"].as_object().into_iter().flatten();
@@ -245,7 +244,7 @@ fn is_on_every_node(daemon_set: &Value) -> bool {
         && tolerations.into_iter().any(|toleration| toleration["operator"] == "Exists" && toleration["key"].is_null())
 }
 
-/// The containers of its pods, as far as the object names them: of an operator's resource only the main one.
+/// The containers of its pods; of an operator's resource only the main one.
 fn containers(object: &Value) -> Vec<&Value> {
     match object["kind"].as_str() {
         Some("Prometheus" | "Alertmanager") => vec![&object["spec"]],
@@ -253,7 +252,7 @@ fn containers(object: &Value) -> Vec<&Value> {
     }
 }
 
-fn templates_of_claims(object: &Value) -> Vec<&Value> {
+fn claim_templates(object: &Value) -> Vec<&Value> {
     let of_operators = object.pointer("/spec/storage/volumeClaimTemplate");
     let listed = object.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
     listed.into_iter().flatten().chain(of_operators).collect()

@@ -7,26 +7,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::process::{self, Call, Ending, Environment, Input};
 
-/// A local daemon answers at once or not at all.
+/// Enough for a local daemon.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Far more than the status of a large tailnet takes.
+/// Bytes; far more than the status of a large tailnet.
 const LARGEST: usize = 64 << 20;
 
-/// What this machine's tailscale says of the tailnet that the machine is on.
+/// The status of this machine's tailscale.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TailnetStatus {
     /// Its MagicDNS suffix, e.g. `tail1a2b.ts.net`.
     pub suffix: String,
-    /// Whether machines of it get certificates.
-    pub gives_certificates: bool,
-    /// Whether its names are resolved.
-    pub resolves_names: bool,
-    /// Full names of its other machines.
+    /// Whether HTTPS certificates are enabled.
+    pub has_certificates: bool,
+    /// Whether MagicDNS is enabled.
+    pub has_magic_dns: bool,
+    /// DNS names of its other devices.
     pub names: Vec<String>,
 }
 
 impl TailnetStatus {
-    /// Asks `tailscale status --json`; `None` where this machine is on no tailnet.
+    /// Runs `tailscale status --json`; `None`: this machine is on no tailnet.
     pub async fn read(environment: &Environment) -> Option<TailnetStatus> {
         let call = Call {
             program: "tailscale".into(),
@@ -43,7 +43,7 @@ impl TailnetStatus {
         TailnetStatus::of(&serde_json::from_slice(&output.stdout).ok()?)
     }
 
-    /// From its JSON (tailscale, ipn/ipnstate/ipnstate.go). Names end with a dot there.
+    /// From its JSON (tailscale, ipn/ipnstate/ipnstate.go). Its DNS names end with a dot.
     fn of(status: &Value) -> Option<TailnetStatus> {
         let name = |value: &Value| value.as_str().map(|text| text.trim_end_matches('.').to_owned());
         let suffix = name(&status["MagicDNSSuffix"]).or_else(|| name(&status["CurrentTailnet"]["MagicDNSSuffix"]))?;
@@ -51,8 +51,8 @@ impl TailnetStatus {
         let peers = status["Peer"].as_object().into_iter().flatten();
         (is_running && !suffix.is_empty()).then(|| TailnetStatus {
             suffix,
-            gives_certificates: status["CertDomains"].as_array().is_some_and(|domains| !domains.is_empty()),
-            resolves_names: status["CurrentTailnet"]["MagicDNSEnabled"] != false,
+            has_certificates: status["CertDomains"].as_array().is_some_and(|domains| !domains.is_empty()),
+            has_magic_dns: status["CurrentTailnet"]["MagicDNSEnabled"] != false,
             names: peers.filter_map(|(_, peer)| name(&peer["DNSName"])).collect(),
         })
     }
@@ -68,7 +68,7 @@ mod tests {
         let old = json!({"MagicDNSSuffix": "tail1.ts.net.", "CertDomains": ["laptop.tail1.ts.net"]});
         let machine = TailnetStatus::of(&old).unwrap();
         assert_eq!(
-            (machine.suffix.as_str(), machine.gives_certificates, machine.resolves_names),
+            (machine.suffix.as_str(), machine.has_certificates, machine.has_magic_dns),
             ("tail1.ts.net", true, true)
         );
         let new = json!({
@@ -78,7 +78,7 @@ mod tests {
             "Peer": {"nodekey:1": {"DNSName": "grafana.tail1.ts.net."}},
         });
         let machine = TailnetStatus::of(&new).unwrap();
-        assert_eq!((machine.gives_certificates, machine.resolves_names), (false, false));
+        assert_eq!((machine.has_certificates, machine.has_magic_dns), (false, false));
         assert_eq!(machine.names, ["grafana.tail1.ts.net"]);
         assert_eq!(TailnetStatus::of(&json!({"MagicDNSSuffix": ""})), None);
         assert_eq!(TailnetStatus::of(&json!({"MagicDNSSuffix": "tail1.ts.net", "BackendState": "Stopped"})), None);

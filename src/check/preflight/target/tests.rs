@@ -7,7 +7,7 @@ use crate::cluster::HostPort;
 use crate::plan::PlannedRelease;
 use crate::stack::HelmDriver;
 
-/// No trouble.
+/// No violation.
 const NOTHING: [&str; 0] = [];
 
 fn resource(group: &str, plural: &str) -> Resource {
@@ -52,7 +52,7 @@ fn loki() -> Value {
     })
 }
 
-fn held(namespace: &str, owner: &str, port: u16) -> HostPort {
+fn used(namespace: &str, owner: &str, port: u16) -> HostPort {
     HostPort {
         port,
         protocol: "TCP".into(),
@@ -63,46 +63,49 @@ fn held(namespace: &str, owner: &str, port: u16) -> HostPort {
     }
 }
 
-/// What a release of these objects finds at its ports.
-fn ports(rendered: &[Value], standing: &[Value], held: &[HostPort]) -> Finding {
+/// The finding for the ports of a release with these objects.
+fn ports(rendered: &[Value], installed: &[Value], used: &[HostPort]) -> Finding {
     let stack = release("kube-prometheus-stack");
-    let incoming = PlannedRelease { release: &stack, rendered, hooks: &[], crds: &[], standing };
-    host_ports::judge(&host_ports::meet(host_ports::wanted(&incoming), held))
+    let incoming = PlannedRelease { release: &stack, rendered, hooks: &[], crds: &[], standing: installed };
+    host_ports::judge(&host_ports::compare(host_ports::needed(&incoming), used))
 }
 
 #[test]
 fn a_port_that_another_pod_holds_is_named_with_its_holder() {
-    let other = held("default", "other-exporter", 9100);
+    let other = used("default", "other-exporter", 9100);
     let found = ports(&[exporter(9100)], &[], std::slice::from_ref(&other));
     assert_eq!(found.state, State::Fail);
-    assert!(found.detail.contains("held on node one by DaemonSet other-exporter in namespace default"), "{found:?}");
+    assert!(
+        found.detail.contains("is in use on node one by DaemonSet other-exporter in namespace default"),
+        "{found:?}"
+    );
     let hint = found.hint.unwrap();
     assert!(hint.contains("values.kube-prometheus-stack.prometheus-node-exporter.service.port"), "{hint}");
     assert_eq!(ports(&[exporter(9101)], &[], std::slice::from_ref(&other)).state, State::Pass);
-    let ours = held("monitoring", "kps-prometheus-node-exporter", 9100);
+    let ours = used("monitoring", "kps-prometheus-node-exporter", 9100);
     assert_eq!(ports(&[exporter(9100)], &[], &[ours]).state, State::Pass);
-    assert_eq!(ports(&[exporter(9100)], &[exporter(9100)], &[other]).detail, "no further one is needed");
+    assert_eq!(ports(&[exporter(9100)], &[exporter(9100)], &[other]).detail, "no additional port is needed");
 }
 
-/// What a quota with these limits, of which some are used, says of the exporter and Loki on three nodes.
-fn quotas(hard: Value, used: Value, standing: &[Value], limit_ranges: Vec<Value>) -> Vec<String> {
+/// The violations of a quota by the exporter and Loki on three nodes.
+fn quotas(hard: Value, used: Value, installed: &[Value], limit_ranges: Vec<Value>) -> Vec<String> {
     let stack = release("loki");
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "loki"}});
     let rendered = [exporter(9100), loki(), service];
-    let incoming = PlannedRelease { release: &stack, rendered: &rendered, hooks: &[], crds: &[], standing };
+    let incoming = PlannedRelease { release: &stack, rendered: &rendered, hooks: &[], crds: &[], standing: installed };
     let kinds = kinds_of_tests();
     let quota = json!({"metadata": {"name": "tight"}, "spec": {"hard": hard}, "status": {"hard": hard, "used": used}});
-    let place =
-        quotas::DiagnosedObject { namespace: "monitoring", quotas: vec![quota], limit_ranges, nodes: 3, kinds: &kinds };
-    quotas::compare(&place, &[incoming]).troubles
+    let scope =
+        quotas::NamespaceQuotas { namespace: "monitoring", quotas: vec![quota], limit_ranges, nodes: 3, kinds: &kinds };
+    quotas::compare(&scope, &[incoming]).violations
 }
 
 #[test]
-fn a_quota_is_compared_with_the_certain_sum() {
-    let troubles = |hard: Value, used: Value| quotas(hard, used, &[], vec![]);
-    assert_eq!(troubles(json!({"pods": "5"}), json!({"pods": "0"})), NOTHING);
+fn a_quota_is_compared_with_the_lower_bound() {
+    let violations = |hard: Value, used: Value| quotas(hard, used, &[], vec![]);
+    assert_eq!(violations(json!({"pods": "5"}), json!({"pods": "0"})), NOTHING);
     assert_eq!(
-        troubles(json!({"pods": "5"}), json!({"pods": "1"})),
+        violations(json!({"pods": "5"}), json!({"pods": "1"})),
         ["ResourceQuota tight of namespace monitoring leaves no room: 5 more pods needed, 5 allowed of which 1 in use"]
     );
     for (name, enough, short) in [
@@ -112,30 +115,30 @@ fn a_quota_is_compared_with_the_certain_sum() {
         ("requests.storage", "100Gi", "99Gi"),
         ("fast.storageclass.storage.k8s.io/requests.storage", "107374182400", "100G"),
     ] {
-        assert_eq!(troubles(json!({ name: enough }), json!({ name: "0" })), NOTHING, "{name}");
-        assert_eq!(troubles(json!({ name: short }), json!({ name: "0" })).len(), 1, "{name}");
+        assert_eq!(violations(json!({ name: enough }), json!({ name: "0" })), NOTHING, "{name}");
+        assert_eq!(violations(json!({ name: short }), json!({ name: "0" })).len(), 1, "{name}");
     }
     // Three exporters of 64Mi and two of Loki, whose limit of 1Gi is their request.
-    assert_eq!(troubles(json!({"memory": "2240Mi"}), json!({"memory": "0"})), NOTHING);
-    assert_eq!(troubles(json!({"memory": "2239Mi"}), json!({"memory": "0"})).len(), 1);
+    assert_eq!(violations(json!({"memory": "2240Mi"}), json!({"memory": "0"})), NOTHING);
+    assert_eq!(violations(json!({"memory": "2239Mi"}), json!({"memory": "0"})).len(), 1);
     assert_eq!(quotas(json!({"pods": "5"}), json!({"pods": "5"}), &[exporter(9100), loki()], vec![]), NOTHING);
 }
 
 #[test]
-fn a_quota_that_wants_every_container_to_speak_names_the_silent_ones() {
-    let silent =
+fn a_quota_reports_containers_without_a_required_limit() {
+    let unset =
         |ranges: Vec<Value>| quotas(json!({"limits.memory": "100Gi"}), json!({"limits.memory": "0"}), &[], ranges);
     assert_eq!(
-        silent(vec![]),
-        ["ResourceQuota tight of namespace monitoring wants limits.memory of every container, and node-exporter of \
-          DaemonSet kps-prometheus-node-exporter say nothing of it"]
+        unset(vec![]),
+        ["ResourceQuota tight of namespace monitoring requires limits.memory of every container, which is not set in \
+          node-exporter of DaemonSet kps-prometheus-node-exporter"]
     );
     let default = json!({"spec": {"limits": [{"type": "Container", "default": {"memory": "1Gi"}}]}});
-    assert_eq!(silent(vec![default]), NOTHING);
+    assert_eq!(unset(vec![default]), NOTHING);
 }
 
 #[test]
-fn the_rights_are_those_of_the_rendered_objects() {
+fn the_permissions_are_those_of_the_rendered_objects() {
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "a"}});
     let stack = release("loki");
     let settings = crate::config::settings_for_tests();
@@ -168,9 +171,9 @@ fn the_rights_are_those_of_the_rendered_objects() {
     assert!(!needed(Proof::None).iter().any(|found| found.contains("portforward") || found == "list nodes"));
 }
 
-/// A release that goes: its objects are deleted, but what its chart keeps, and what they own is looked at.
+/// An uninstall deletes all objects but kept ones, and lists their dependents.
 #[test]
-fn the_rights_of_a_removal_are_those_of_what_is() {
+fn the_permissions_of_a_removal_are_those_of_the_installed_objects() {
     let kept = json!({"apiVersion": "v1", "kind": "Service",
         "metadata": {"name": "kept", "annotations": {"helm.sh/resource-policy": "keep"}}});
     let settings = crate::config::settings_for_tests();
@@ -194,28 +197,28 @@ fn the_rights_of_a_removal_are_those_of_what_is() {
 }
 
 #[test]
-fn the_tailnet_is_judged_by_what_is_known_here() {
+fn the_tailnet_is_compared_with_this_machine_and_the_ingresses() {
     let machine = |certificates: bool| TailnetStatus {
         suffix: "tail1.ts.net".into(),
-        gives_certificates: certificates,
-        resolves_names: true,
+        has_certificates: certificates,
+        has_magic_dns: true,
         names: vec!["laptop.tail1.ts.net".into()],
     };
     let judge = |machine: Option<TailnetStatus>, served: &[&str]| {
         let served = served.iter().map(|name| ("apps/wiki".to_owned(), (*name).to_owned())).collect();
         let own = "monitoring/grafana".to_owned();
-        let (asked, address) = ("tail1.ts.net".to_owned(), "grafana.tail1.ts.net".to_owned());
-        tailnet::judge(&tailnet::Tailnet { asked, address, own, machine, served })
+        let (configured, address) = ("tail1.ts.net".to_owned(), "grafana.tail1.ts.net".to_owned());
+        tailnet::judge(&tailnet::Tailnet { configured, address, own, machine, served })
     };
     assert_eq!(judge(None, &[]).state, State::Skip);
     assert_eq!(judge(Some(machine(true)), &[]).state, State::Pass);
     assert_eq!(judge(None, &["wiki.tail1.ts.net"]).state, State::Pass);
     let off = judge(Some(machine(false)), &[]);
-    assert_eq!((off.state, off.detail.as_str()), (State::Fail, "HTTPS certificates are off in tail1.ts.net"));
+    assert_eq!((off.state, off.detail.as_str()), (State::Fail, "HTTPS certificates are disabled in tail1.ts.net"));
     let other = judge(Some(machine(true)), &["wiki.tail2.ts.net"]);
-    assert_eq!((other.state, other.hint.as_deref()), (State::Fail, Some("answer tailnet with tail2.ts.net")));
-    let elsewhere = TailnetStatus { suffix: "tail2.ts.net".into(), ..machine(true) };
-    assert_eq!(judge(Some(elsewhere), &[]).state, State::Warn);
-    let taken = TailnetStatus { names: vec!["grafana.tail1.ts.net".into()], ..machine(true) };
-    assert_eq!(judge(Some(taken), &[]).state, State::Warn);
+    assert_eq!((other.state, other.hint.as_deref()), (State::Fail, Some("set `tailnet` to tail2.ts.net")));
+    let other_tailnet = TailnetStatus { suffix: "tail2.ts.net".into(), ..machine(true) };
+    assert_eq!(judge(Some(other_tailnet), &[]).state, State::Warn);
+    let in_use = TailnetStatus { names: vec!["grafana.tail1.ts.net".into()], ..machine(true) };
+    assert_eq!(judge(Some(in_use), &[]).state, State::Warn);
 }
