@@ -29,7 +29,7 @@ fn environment_answers(global: &GlobalArgs) -> Draft {
     let twin: SettingsArgs = cli::from_environment().unwrap_or_default();
     // A pipe can be read only once, by a command that uses the answers.
     match twin.answers.as_ref().is_some_and(|path| path.is_file()) {
-        true => config::load_beside_mistakes(&settings_sources(global, &twin)),
+        true => config::load_despite_problems(&settings_sources(global, &twin)),
         false => Draft::default(),
     }
 }
@@ -73,7 +73,7 @@ pub(super) async fn connect_by(
     let target = ClusterTarget { writes: writes.clone(), once, ..target(global, &environment) };
     let cluster = Cluster::connect(&target).await?;
     let state = saved_answers::state(draft, &cluster).await;
-    let kept = state.as_ref().ok().and_then(Option::as_ref).map(|state| config::kept_alone(draft, &state.text));
+    let kept = state.as_ref().ok().and_then(Option::as_ref).map(|state| config::load_saved_only(draft, &state.text));
     let merged = match state {
         Ok(Some(state)) => config::add_state(draft.clone(), &state).map_err(Error::from),
         Ok(None) => Ok(draft.clone()),

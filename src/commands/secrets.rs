@@ -53,7 +53,7 @@ pub(super) fn hide_answers(draft: &Draft) {
 /// Paths below `values:` with a secret in any of these answers, by component.
 pub(super) fn places<'a>(answers: impl IntoIterator<Item = Option<&'a Draft>>) -> SecretPlaces {
     let mut places = SecretPlaces::new();
-    for (component, paths) in answers.into_iter().flatten().flat_map(Draft::secret_places) {
+    for (component, paths) in answers.into_iter().flatten().flat_map(Draft::secret_paths) {
         places.entry(component).or_default().extend(paths);
     }
     places
@@ -69,7 +69,7 @@ pub(super) fn hide_planned(desired: &[Release]) {
 
 /// The values of the installed releases at the secret paths of the saved answers.
 async fn of_releases(helm: &Helm, kept: &Draft, rows: &[CatalogueEntry]) -> Vec<Secret<String>> {
-    let places = kept.secret_places();
+    let places = kept.secret_paths();
     let reads = rows.iter().filter_map(|row| {
         let paths = places.get(row.name.as_str())?;
         Some(async move {

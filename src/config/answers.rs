@@ -1,17 +1,17 @@
-//! Every answer as a row: key, environment twin, help, default, its parser. Template, schema, `--set`,
-//! environment, prompts and `answers show` are all driven by this table.
+//! Every answer as a row: key, variable, help, default, parser. Template, schema, `--set`, environment, prompts and
+//! `answers show` use this table.
 
 use crate::config::{
     AnonymousRole, ChartRepository, ClientId, GroupName, GroupsClaim, Hostname, Invalid, IssuerUrl, LogsMode,
     Namespace, OperatorMode, Quantity, RetentionPeriod, StorageClassName, TailnetDomain, TailscaleTag,
 };
 
-/// What an answer's value looks like.
+/// The shape of an answer's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// One text.
     Text,
-    /// A list of texts, never empty where it is required.
+    /// A list of at least one text.
     List,
     /// `{ env: NAME }` or `{ file: PATH }`; a literal is an error.
     Secret,
@@ -24,23 +24,23 @@ pub struct Row {
     pub key: &'static str,
     /// Shape of its value.
     pub shape: Shape,
-    /// One line for people.
+    /// One line of help.
     pub help: &'static str,
-    /// A value that would be valid.
+    /// A valid value.
     pub example: &'static str,
     /// Default; lists are comma-separated; `None`: no default.
     pub default: Option<&'static str>,
-    /// Whether the stack cannot be built without it.
+    /// Whether the stack needs it.
     pub required: bool,
-    /// Whether it decides who may sign in, what is installed or from where: saved answers alone cannot change it.
+    /// Whether it decides who may sign in, what is installed, or its source: saved answers alone cannot change it.
     pub security: bool,
-    judge: fn(&str) -> Result<String, Invalid>,
+    validate: fn(&str) -> Result<String, Invalid>,
 }
 
 impl Row {
     /// Parses one text (of a list: one entry) and returns its normal form.
-    pub fn judge(&self, text: &str) -> Result<String, Invalid> {
-        (self.judge)(text)
+    pub fn validate(&self, text: &str) -> Result<String, Invalid> {
+        (self.validate)(text)
     }
 }
 
@@ -52,7 +52,7 @@ where
 }
 
 /// The text as written, after validation.
-fn judged<T>(text: &str) -> Result<String, Invalid>
+fn as_written<T>(text: &str) -> Result<String, Invalid>
 where
     T: std::str::FromStr<Err = Invalid>,
 {
@@ -68,16 +68,16 @@ fn logs_period(text: &str) -> Result<String, Invalid> {
 }
 
 fn version(text: &str) -> Result<String, Invalid> {
-    if text == "1" { Ok(text.into()) } else { Err(Invalid("expected 1, the version of this file's format".into())) }
+    if text == "1" { Ok(text.into()) } else { Err(Invalid("expected 1, the version of the file format".into())) }
 }
 
 const fn row(
     key: &'static str,
     help: &'static str,
     example: &'static str,
-    judge: fn(&str) -> Result<String, Invalid>,
+    validate: fn(&str) -> Result<String, Invalid>,
 ) -> Row {
-    Row { key, shape: Shape::Text, help, example, default: None, required: false, security: false, judge }
+    Row { key, shape: Shape::Text, help, example, default: None, required: false, security: false, validate }
 }
 
 impl Row {
@@ -117,9 +117,14 @@ pub static ROWS: &[Row] = &[
     row("grafana.hostname", "Grafana's address is this name on the tailnet", "grafana", normal::<Hostname>)
         .or("grafana")
         .security(),
-    row("grafana.anonymousRole", "role of every signed-in user: Viewer or Editor", "Editor", judged::<AnonymousRole>)
-        .or("Editor")
-        .security(),
+    row(
+        "grafana.anonymousRole",
+        "role of every signed-in user: Viewer or Editor",
+        "Editor",
+        as_written::<AnonymousRole>,
+    )
+    .or("Editor")
+    .security(),
     row(
         "auth0.issuer",
         "issuer of the OIDC provider (Auth0: https://TENANT.REGION.auth0.com/)",
@@ -136,11 +141,11 @@ pub static ROWS: &[Row] = &[
     )
     .required()
     .security(),
-    row("auth0.clientSecret", "where its client secret is read from", "{ env: AUTH0_CLIENT_SECRET }", secret)
+    row("auth0.clientSecret", "source of the client secret", "{ env: AUTH0_CLIENT_SECRET }", secret)
         .shaped(Shape::Secret),
     row(
         "auth0.groupsClaim",
-        "namespaced claim of the id token that lists a person's groups",
+        "namespaced claim of the id token with the user's groups",
         "https://acme.example/groups",
         normal::<GroupsClaim>,
     )
@@ -155,10 +160,10 @@ pub static ROWS: &[Row] = &[
     .or("infra-admins,monitoring-admins")
     .shaped(Shape::List)
     .security(),
-    row("logs", "install, or none for a stack without Loki and Alloy", "install", judged::<LogsMode>)
+    row("logs", "install, or none for a stack without Loki and Alloy", "install", as_written::<LogsMode>)
         .or("install")
         .security(),
-    row("retention.metrics", "how long Prometheus keeps samples", "15d", judged::<RetentionPeriod>).or("15d"),
+    row("retention.metrics", "how long Prometheus keeps samples", "15d", as_written::<RetentionPeriod>).or("15d"),
     row("retention.logs", "how long Loki keeps logs", "7d", logs_period).or("7d"),
     row(
         "storage.class",
@@ -166,23 +171,23 @@ pub static ROWS: &[Row] = &[
         "standard",
         normal::<StorageClassName>,
     ),
-    row("storage.prometheus", "size of Prometheus' volume", "50Gi", judged::<Quantity>).or("50Gi"),
-    row("storage.alertmanager", "size of Alertmanager's volume", "2Gi", judged::<Quantity>).or("2Gi"),
-    row("storage.loki", "size of Loki's volume", "50Gi", judged::<Quantity>).or("50Gi"),
-    row("storage.grafana", "size of Grafana's volume", "10Gi", judged::<Quantity>).or("10Gi"),
-    row("tailscale.operator", "auto, install or present", "auto", judged::<OperatorMode>).or("auto").security(),
+    row("storage.prometheus", "size of Prometheus' volume", "50Gi", as_written::<Quantity>).or("50Gi"),
+    row("storage.alertmanager", "size of Alertmanager's volume", "2Gi", as_written::<Quantity>).or("2Gi"),
+    row("storage.loki", "size of Loki's volume", "50Gi", as_written::<Quantity>).or("50Gi"),
+    row("storage.grafana", "size of Grafana's volume", "10Gi", as_written::<Quantity>).or("10Gi"),
+    row("tailscale.operator", "auto, install or present", "auto", as_written::<OperatorMode>).or("auto").security(),
     row("tailscale.tags", "tags of Grafana's device on the tailnet", "[tag:k8s]", normal::<TailscaleTag>)
         .or("tag:k8s")
         .shaped(Shape::List)
         .security(),
     row(
         "tailscale.oauth.clientId",
-        "OAuth client id of the operator, where it has to be installed",
+        "OAuth client id of the operator, if it will be installed",
         "kAbc1",
         normal::<ClientId>,
     )
     .security(),
-    row("tailscale.oauth.clientSecret", "where its secret is read from", "{ env: TAILSCALE_OAUTH_SECRET }", secret)
+    row("tailscale.oauth.clientSecret", "source of its secret", "{ env: TAILSCALE_OAUTH_SECRET }", secret)
         .shaped(Shape::Secret),
     row(
         "charts.repository",
@@ -205,8 +210,7 @@ pub fn find_row(key: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.key == key)
 }
 
-/// The variable that answers a key: `retention.logs` -> `TAILWATCH_RETENTION_LOGS`; the chart repository has its
-/// documented name.
+/// The environment variable of a key: `retention.logs` -> `TAILWATCH_RETENTION_LOGS`.
 pub fn environment_name(key: &str) -> String {
     if key == "charts.repository" {
         return "TAILWATCH_CHART_REPOSITORY".into();
@@ -234,13 +238,13 @@ mod tests {
         for row in ROWS {
             let entries =
                 |text: &str| text.trim_matches(['[', ']']).split(',').map(|e| e.trim().to_owned()).collect::<Vec<_>>();
-            let judged = |text: &str| match row.shape {
-                Shape::Text => row.judge(text).is_ok(),
-                Shape::List => entries(text).iter().all(|entry| row.judge(entry).is_ok()),
+            let is_valid = |text: &str| match row.shape {
+                Shape::Text => row.validate(text).is_ok(),
+                Shape::List => entries(text).iter().all(|entry| row.validate(entry).is_ok()),
                 Shape::Secret => true,
             };
-            assert!(judged(row.example), "{}", row.key);
-            assert!(row.default.is_none_or(judged), "{}", row.key);
+            assert!(is_valid(row.example), "{}", row.key);
+            assert!(row.default.is_none_or(is_valid), "{}", row.key);
         }
     }
 

@@ -1,22 +1,22 @@
 //! The answers file with positions. Stricter than YAML: one document, no anchors, aliases, merge keys or tags, no key
-//! twice, no deep nesting. Only the part below `values:` is kept as written and read by helm's rules.
+//! twice, no deep nesting. Only the part below `values:` follows helm's rules.
 
 use std::collections::HashMap;
 
 use crate::config::error::quoted;
 use crate::yaml::{self, Flaw, Position};
 
-/// A node and where it begins.
+/// A node with its position.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) at: Position,
     pub(super) content: Content,
 }
 
-/// What a node holds.
+/// The content of a node.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
-    /// A scalar as written; `plain` when it is not quoted.
+    /// A scalar as written; `plain`: not quoted.
     Scalar {
         text: String,
         plain: bool,
@@ -35,8 +35,8 @@ pub(super) struct Key {
 }
 
 /// Levels of nesting, of the whole file and of values with their aliases expanded.
-pub(super) const DEEPEST: usize = 32;
-/// The only key below which everything is as helm reads it.
+pub(super) const MAX_LEVELS: usize = 32;
+/// The only key with values by helm's rules.
 const FREE: &str = "values";
 
 impl Node {
@@ -45,7 +45,7 @@ impl Node {
         matches!(&self.content, Content::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null"))
     }
 
-    /// For messages.
+    /// A description for messages.
     pub(super) fn kind(&self) -> String {
         match &self.content {
             Content::Map(_) | Content::Values(_) => "a mapping".into(),
@@ -58,9 +58,9 @@ impl Node {
     }
 }
 
-/// Parses a whole file; `None` when it holds no document.
+/// Parses a whole file; `None`: no document.
 pub(super) fn parse(text: &str) -> Result<Option<Node>, Flaw> {
-    let documents = yaml::parse_documents(text, DEEPEST)?;
+    let documents = yaml::parse_documents(text, MAX_LEVELS)?;
     match &documents[..] {
         [] => Ok(None),
         [(_, root)] => strict(root, "").map(Some),
@@ -94,7 +94,7 @@ fn strict(node: &yaml::Node, key: &str) -> Result<Node, Flaw> {
 
 fn mapping(entries: &[(yaml::Node, yaml::Node)], key: &str) -> Result<Vec<(Key, Node)>, Flaw> {
     let mut lines: HashMap<&str, usize> = HashMap::new();
-    let mut strictly = Vec::with_capacity(entries.len());
+    let mut checked = Vec::with_capacity(entries.len());
     for (name, value) in entries {
         let Content::Scalar { text, .. } = strict(name, key)?.content else {
             return Err(Flaw::new(name.at, key, "a key that is not a text", "a word as key"));
@@ -114,16 +114,16 @@ fn mapping(entries: &[(yaml::Node, yaml::Node)], key: &str) -> Result<Vec<(Key, 
             true => Node { at: value.at, content: Content::Values(value.clone()) },
             false => strict(value, &path)?,
         };
-        strictly.push((Key { at: name.at, text }, value));
+        checked.push((Key { at: name.at, text }, value));
     }
-    Ok(strictly)
+    Ok(checked)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refused(text: &str) -> (usize, String, String) {
+    fn rejected(text: &str) -> (usize, String, String) {
         let flaw = parse(text).unwrap_err();
         (flaw.at.line, flaw.key, flaw.found)
     }
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn positions_are_those_of_the_file() {
         let Some(Node { content: Content::Map(entries), .. }) = parse("# c\na: 1\nb:\n  - x\n").unwrap() else {
-            panic!("a mapping was expected")
+            panic!("expected a mapping")
         };
         assert_eq!(entries[0].0.at, Position { line: 2, column: 1 });
         assert_eq!(entries[0].1.at, Position { line: 2, column: 4 });
@@ -139,15 +139,15 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_could_surprise_is_refused_where_it_is() {
-        assert_eq!(refused("a: 1\na: 2\n"), (2, "a".into(), "the key a second time (first in line 1)".into()));
-        assert_eq!(refused("x:\n  a: &k 1\n").2, "an anchor");
-        assert_eq!(refused("a: !!str 1\n").2, "the tag tag:yaml.org,2002:str");
-        assert_eq!(refused("<<: { a: 1 }\n").2, "a merge key");
-        assert_eq!(refused("a: &a 1\nvalues: { loki: { x: *a } }\n").2, "an anchor");
-        assert_eq!(refused("values: { loki: { x: &a 1 } }\nb: *a\n").2, "an alias");
-        assert_eq!(refused("a: 1\n---\nb: 2\n").2, "a second document");
-        assert_eq!(refused(&"[".repeat(40)).2, "more than 32 levels");
-        assert_eq!(refused("a: [1\n").1, "");
+    fn ambiguous_yaml_is_rejected_with_its_position() {
+        assert_eq!(rejected("a: 1\na: 2\n"), (2, "a".into(), "the key a second time (first in line 1)".into()));
+        assert_eq!(rejected("x:\n  a: &k 1\n").2, "an anchor");
+        assert_eq!(rejected("a: !!str 1\n").2, "the tag tag:yaml.org,2002:str");
+        assert_eq!(rejected("<<: { a: 1 }\n").2, "a merge key");
+        assert_eq!(rejected("a: &a 1\nvalues: { loki: { x: *a } }\n").2, "an anchor");
+        assert_eq!(rejected("values: { loki: { x: &a 1 } }\nb: *a\n").2, "an alias");
+        assert_eq!(rejected("a: 1\n---\nb: 2\n").2, "a second document");
+        assert_eq!(rejected(&"[".repeat(40)).2, "more than 32 levels");
+        assert_eq!(rejected("a: [1\n").1, "");
     }
 }

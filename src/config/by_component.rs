@@ -1,4 +1,4 @@
-//! Reads what the answers say by component: `versions` and `values`.
+//! Reads the answers by component: `versions` and `values`.
 
 use std::collections::BTreeMap;
 
@@ -100,8 +100,8 @@ impl Loader {
         for (component, (values, from)) in read {
             // With an answers file, saved values are dropped.
             if from != Provenance::Saved || !self.draft.from_file {
-                self.point_out_secrets(&component, &values);
-                self.point_out_numbers(&component, &values);
+                self.note_secrets(&component, &values);
+                self.note_inexact_numbers(&component, &values);
             }
             self.draft.secret_variables.extend(values.variables().map(str::to_owned));
             insert_free(&mut self.draft.values, component, values, from);
@@ -109,19 +109,19 @@ impl Loader {
     }
 
     /// helm keeps every number as a 64-bit float.
-    fn point_out_numbers(&mut self, component: &ComponentName, values: &ChartValues) {
+    fn note_inexact_numbers(&mut self, component: &ComponentName, values: &ChartValues) {
         for (path, written, kept) in inexact_numbers(values.written()) {
             let key = dotted(component.as_str(), &path);
             self.draft.notices.push(format!("{key}: helm converts {written} to {kept}; quote it to keep its digits"));
         }
     }
 
-    /// By the key alone.
-    fn point_out_secrets(&mut self, component: &ComponentName, values: &ChartValues) {
+    /// Reports the key only.
+    fn note_secrets(&mut self, component: &ComponentName, values: &ChartValues) {
         for path in secret_texts(values.written()) {
             let key = dotted(component.as_str(), &path);
             self.draft.notices.push(format!(
-                "{key} looks like a secret in clear text; write {{ env: NAME }} or {{ file: PATH }} in its place"
+                "{key} looks like a secret in clear text; use {{ env: NAME }} or {{ file: PATH }} instead"
             ));
         }
     }

@@ -1,10 +1,10 @@
-//! Chart values of the answers: what `helm -f` would read, and in place of secrets where they are read from.
+//! Chart values of the answers, as `helm -f` reads them, with references in place of secrets.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::config::answers_yaml::DEEPEST;
+use crate::config::answers_yaml::MAX_LEVELS;
 use crate::config::secret_detection::looks_secret;
 use crate::config::secret_source::{Lines, SecretSource};
 use crate::config::value_path::{at_path, at_path_mut, leaves};
@@ -15,7 +15,7 @@ use crate::yaml::{self, Duplicates, Flaw, Limits, Node, Position};
 /// read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChartValues {
-    /// References stand in it as they are written.
+    /// With the references as written.
     written: Value,
     references: Vec<Reference>,
 }
@@ -31,10 +31,10 @@ struct Reference {
     secret: Option<Secret<String>>,
 }
 
-/// What the file itself may hold; two levels are `values` and the component.
-const LIMITS: Limits = Limits { levels: DEEPEST - 2, bytes: 1 << 20, duplicates: Duplicates::Refused };
+/// The limits for one component; two levels are `values` and the component.
+const LIMITS: Limits = Limits { levels: MAX_LEVELS - 2, bytes: 1 << 20, duplicates: Duplicates::Rejected };
 
-/// Endings of keys whose mappings are labels of the user's own, where `env: PROD` is no reference.
+/// Endings of keys with the user's own labels, in which `env: PROD` is no reference.
 const LABELS: [&str; 8] =
     ["labels", "annotations", "selector", "tags", "match", "match_re", "source_match", "target_match"];
 
@@ -44,7 +44,7 @@ impl ChartValues {
         ChartValues { written, references: Vec::new() }
     }
 
-    /// Reads a component's node; `key` is its path, anchors are those of `scope`.
+    /// Reads a component's node; `key` is its path, `scope` has the anchors.
     pub(super) fn read(
         (node, scope): (&Node, &Node),
         key: &str,
@@ -65,7 +65,7 @@ impl ChartValues {
         &self.written
     }
 
-    /// The values for helm, with every secret that was read in its place.
+    /// The values for helm, with the secrets that were read.
     pub fn exposed(&self) -> Value {
         let mut values = self.written.clone();
         for reference in &self.references {
@@ -96,7 +96,7 @@ impl ChartValues {
         self.references.iter().filter_map(|reference| reference.source.variable())
     }
 
-    /// Reads every secret; what cannot be read is a problem at its key.
+    /// Reads every secret; an unreadable one is a problem at its key.
     pub(super) fn resolved(
         &self,
         component: &str,
@@ -111,20 +111,20 @@ impl ChartValues {
                     place: reference.place.clone(),
                     key: dotted(component, &reference.path),
                     found,
-                    expected: format!("{expected} (where the chart wants this mapping itself, write !!map before it)"),
+                    expected: format!("{expected} (if the chart needs this mapping itself, write !!map before it)"),
                 }),
             }
         }
         resolved
     }
 
-    /// Whether this mapping would be read as a reference, though it is none.
+    /// Whether this mapping looks like a reference but is none.
     pub(super) fn is_literal_mapping(&self, path: &[String], map: &Map<String, Value>) -> bool {
         source(path, map).is_some() && !self.references.iter().any(|reference| reference.path == path)
     }
 }
 
-/// Whole numbers that a 64-bit float does not hold: path, digits, and what the float is.
+/// Integers that a 64-bit float cannot represent: path, digits, and the float's digits.
 pub(super) fn inexact_numbers(values: &Value) -> Vec<(Vec<String>, String, String)> {
     let mut found = Vec::new();
     leaves(values, &mut Vec::new(), &mut |path, leaf| {
@@ -142,9 +142,9 @@ pub(super) fn dotted(component: &str, path: &[String]) -> String {
     ["values", component].into_iter().chain(path.iter().map(String::as_str)).collect::<Vec<_>>().join(".")
 }
 
-/// The source that a mapping names. Charts have mappings of their own with one key `env` or `file`: labels
-/// (`nodeSelector: { env: prod }`) and Grafana's `dashboards.PROVIDER.NAME: { file: dashboards/x.json }`. So the name of
-/// a variable is in upper case, unless the key is one of a secret, and below these keys nothing is a reference.
+/// The secret's source if the mapping is a reference. Charts have own mappings with one key `env` or `file`: labels
+/// (`nodeSelector: { env: prod }`) and Grafana's `dashboards.PROVIDER.NAME: { file: dashboards/x.json }`. So a variable
+/// must be in upper case unless the key is one of a secret, and below those keys nothing is a reference.
 fn source(path: &[String], map: &Map<String, Value>) -> Option<SecretSource> {
     let mut entries = map.iter();
     let (Some((kind, Value::String(text))), None) = (entries.next(), entries.next()) else { return None };
@@ -176,12 +176,12 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> ChartValues {
-        let roots = yaml::parse(text, DEEPEST).unwrap();
+        let roots = yaml::parse(text, MAX_LEVELS).unwrap();
         ChartValues::read((&roots[0], &roots[0]), "values.x", |at| format!("a.yaml:{}", at.line)).unwrap()
     }
 
     #[test]
-    fn a_mapping_of_one_key_names_a_source_and_those_of_charts_do_not() {
+    fn a_mapping_of_one_key_is_a_reference_unless_it_is_of_a_chart() {
         for (text, is_reference) in [
             ("api_url: { env: SLACK_URL }", true),
             ("list: [{ env: SLACK_URL }]", true),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_stand_in_their_place_once_they_are_read() {
+    fn secrets_replace_their_references_once_they_are_read() {
         let values = read("a: [{ url: { env: SLACK_URL } }]\nb: { env: prod }\n");
         assert_eq!(values.exposed(), json!({"a": [{"url": {"env": "SLACK_URL"}}], "b": {"env": "prod"}}));
         let environment = BTreeMap::from([("SLACK_URL".to_owned(), "line 1\nline 2\n".to_owned())]);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::config::answers::{ROWS, Row, Shape, find_row};
 use crate::config::error::quoted;
 use crate::config::saved_answers::saved_answers;
-use crate::config::saved_secret::LARGEST_SAVED;
+use crate::config::saved_secret::MAX_SAVED;
 use crate::config::secret_detection::secret_texts;
 use crate::config::secret_source::{Lines, SecretSource};
 use crate::config::{
@@ -18,14 +18,14 @@ use crate::config::{
     Settings, Storage, Tailscale,
 };
 
-/// Where an answer comes from; the later in this list wins.
+/// The source of an answer; a later one in this list takes precedence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd)]
 pub enum Provenance {
     /// The catalogue of defaults.
     Default,
     /// Found on this machine or in the cluster.
     Detected,
-    /// Kept in the cluster by an earlier run.
+    /// Saved in the cluster by an earlier run.
     Saved,
     /// `FILE`, line.
     File(PathBuf, usize),
@@ -77,18 +77,18 @@ pub(super) enum Answer {
     Secret(SecretSource),
 }
 
-/// One effective answer, for people; secrets show their source only.
+/// One effective answer; secrets show their source only.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// Key path.
     pub key: String,
     /// Value as text.
     pub value: String,
-    /// Where it comes from.
+    /// Its source.
     pub from: String,
 }
 
-/// Answers so far. Every one in it is valid by itself.
+/// The answers so far; each is valid by itself.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     pub(super) answers: BTreeMap<&'static str, (Answer, Provenance)>,
@@ -96,9 +96,9 @@ pub struct Draft {
     pub(super) values: BTreeMap<ComponentName, (ChartValues, Provenance)>,
     pub(super) environment: BTreeMap<String, String>,
     pub(super) notices: Vec<String>,
-    /// Variables that any source names as holding a secret, whether or not a stronger source names another.
+    /// Variables with secrets, from all sources, including overridden ones.
     pub(super) secret_variables: BTreeSet<String>,
-    /// What the last run kept in the cluster, once it was read.
+    /// The saved state of the last run, once it was read.
     pub(super) saved: Option<SavedState>,
     /// Whether an answers file was read: its `values` then replace all saved ones.
     pub(super) from_file: bool,
@@ -110,12 +110,12 @@ impl Draft {
         &self.notices
     }
 
-    /// Names of all variables of the environment that the answers name as sources of secrets.
+    /// All environment variables that are sources of secrets.
     pub fn secret_variables(&self) -> BTreeSet<String> {
         self.secret_variables.clone()
     }
 
-    /// Every secret that the answers read, as far as it can be read now.
+    /// Every secret of the answers that can be read now.
     pub fn secrets(&self) -> Vec<Secret<String>> {
         let answers = self.answers.values().filter_map(|(answer, _)| match answer {
             Answer::Secret(source) => source.read(&self.environment, Lines::One).ok(),
@@ -125,15 +125,15 @@ impl Draft {
         answers.chain(values.values().flat_map(ChartValues::secrets).cloned()).collect()
     }
 
-    /// By component the paths below `values:` (keys, and indexes of lists) that have a secret: a reference to one, or a
-    /// literal that looks like one.
-    pub fn secret_places(&self) -> BTreeMap<String, Vec<Vec<String>>> {
-        let places = |values: &ChartValues| {
+    /// By component, the paths below `values:` (keys, and indexes of lists) with a reference to a secret, or with a literal
+    /// that looks like one.
+    pub fn secret_paths(&self) -> BTreeMap<String, Vec<Vec<String>>> {
+        let paths = |values: &ChartValues| {
             let references = values.references().map(<[String]>::to_vec);
             references.chain(secret_texts(values.written())).collect::<Vec<_>>()
         };
-        let all = self.values.iter().map(|(name, (values, _))| (name.to_string(), places(values)));
-        all.filter(|(_, places)| !places.is_empty()).collect()
+        let all = self.values.iter().map(|(name, (values, _))| (name.to_string(), paths(values)));
+        all.filter(|(_, paths)| !paths.is_empty()).collect()
     }
 
     /// Required answers without a value.
@@ -150,7 +150,7 @@ impl Draft {
         }
     }
 
-    /// Whether any source has answered it.
+    /// Whether any source has it.
     pub fn has(&self, key: &str) -> bool {
         self.answers.contains_key(key)
     }
@@ -159,15 +159,15 @@ impl Draft {
     pub fn set(&mut self, key: &str, text: &str, from: Provenance) -> Result<(), Invalid> {
         let row = find_row(key).ok_or_else(|| Invalid(format!("unknown answer {key}")))?;
         let answer = match row.shape {
-            Shape::Text => Answer::Text(row.judge(text)?),
-            Shape::List => Answer::List(judge_list(row, text.split(','))?),
+            Shape::Text => Answer::Text(row.validate(text)?),
+            Shape::List => Answer::List(validate_list(row, text.split(','))?),
             Shape::Secret => return Err(Invalid("expected { env: NAME } or { file: PATH }".into())),
         };
         self.insert(row, answer, from);
         Ok(())
     }
 
-    /// Removes an answer of any source: its default applies again.
+    /// Removes an answer, which restores its default.
     pub fn unset(&mut self, key: &str) {
         self.answers.remove(key);
     }
@@ -179,22 +179,22 @@ impl Draft {
         }
     }
 
-    /// The chart version that is asked for, by any source.
+    /// The configured chart version.
     pub fn version(&self, component: &ComponentName) -> Option<&semver::Version> {
         self.versions.get(component).map(|(version, _)| version)
     }
 
-    /// Asks for a chart version, whatever any other source says.
+    /// Sets a chart version with precedence over all sources.
     pub fn set_version(&mut self, component: ComponentName, version: semver::Version, from: Provenance) {
         self.versions.insert(component, (version, from));
     }
 
-    /// The stronger source stays.
+    /// Keeps the answer of the source with precedence.
     pub(super) fn insert(&mut self, row: &'static Row, answer: Answer, from: Provenance) {
         if let Answer::Secret(SecretSource::Environment(name)) = &answer {
             self.secret_variables.insert(name.clone());
         }
-        if self.answers.get(row.key).is_none_or(|(_, standing)| standing.rank() <= from.rank()) {
+        if self.answers.get(row.key).is_none_or(|(_, existing)| existing.rank() <= from.rank()) {
             self.answers.insert(row.key, (answer, from));
         }
     }
@@ -218,7 +218,7 @@ impl Draft {
         rows.chain(versions).chain(values).collect()
     }
 
-    /// The settings, or everything that is missing or cannot be read.
+    /// The settings, or all missing and unreadable answers.
     pub fn finish(&self) -> Result<Settings, ConfigError> {
         let missing: Vec<String> = self.missing().iter().map(|row| row.key.to_owned()).collect();
         if !missing.is_empty() {
@@ -254,7 +254,7 @@ impl Draft {
                 oauth_client_id: self.answers.get("tailscale.oauth.clientId").map(|(answer, _)| show(answer)),
                 oauth_client_secret: self.secret("tailscale.oauth.clientSecret", &mut problems),
             },
-            versions: answered(&self.versions),
+            versions: without_sources(&self.versions),
             charts: Charts { repository: self.optional("charts.repository")? },
             values: self.resolved_values(&mut problems),
         };
@@ -262,7 +262,7 @@ impl Draft {
             return Err(ConfigError::Invalid { problems });
         }
         match saved_answers(&settings).len() {
-            bytes if bytes > LARGEST_SAVED => Err(ConfigError::TooLargeToSave { bytes }),
+            bytes if bytes > MAX_SAVED => Err(ConfigError::TooLargeToSave { bytes }),
             _ => Ok(settings),
         }
     }
@@ -306,28 +306,28 @@ impl Draft {
     }
 }
 
-/// Keeps the stronger source, as [`Draft::insert`] does.
+/// Keeps the source with precedence, as [`Draft::insert`] does.
 pub(super) fn insert_free<T>(
     entries: &mut BTreeMap<ComponentName, (T, Provenance)>,
     component: ComponentName,
     value: T,
     from: Provenance,
 ) {
-    if entries.get(&component).is_none_or(|(_, standing)| standing.rank() <= from.rank()) {
+    if entries.get(&component).is_none_or(|(_, existing)| existing.rank() <= from.rank()) {
         entries.insert(component, (value, from));
     }
 }
 
-fn answered<T: Clone>(entries: &BTreeMap<ComponentName, (T, Provenance)>) -> BTreeMap<ComponentName, T> {
+fn without_sources<T: Clone>(entries: &BTreeMap<ComponentName, (T, Provenance)>) -> BTreeMap<ComponentName, T> {
     entries.iter().map(|(component, (value, _))| (component.clone(), value.clone())).collect()
 }
 
-/// Judges a list's entries; an empty list is refused.
-pub(super) fn judge_list<'a>(row: &Row, entries: impl Iterator<Item = &'a str>) -> Result<Vec<String>, Invalid> {
+/// Validates a list's entries; an empty list is an error.
+pub(super) fn validate_list<'a>(row: &Row, entries: impl Iterator<Item = &'a str>) -> Result<Vec<String>, Invalid> {
     let entries: Vec<String> = entries
         .map(str::trim)
         .filter(|entry| !entry.is_empty())
-        .map(|entry| row.judge(entry))
+        .map(|entry| row.validate(entry))
         .collect::<Result<_, _>>()?;
     if entries.is_empty() {
         return Err(Invalid(format!("expected at least one entry, such as {}", row.example)));

@@ -1,9 +1,9 @@
-//! The variables of the environment that mean something here.
+//! The environment variables of answers and flags.
 
 use crate::config::answers::{ROWS, Row, environment_name};
 
-/// Flags of the command line have these twins; they answer nothing.
-pub(super) const FLAG_TWINS: [&str; 28] = [
+/// Variables of command line flags.
+pub(super) const FLAG_VARIABLES: [&str; 28] = [
     "TAILWATCH_ANSWERS",
     "TAILWATCH_CONTEXT",
     "TAILWATCH_KUBECONFIG",
@@ -34,12 +34,12 @@ pub(super) const FLAG_TWINS: [&str; 28] = [
     "TAILWATCH_STATE",
 ];
 
-/// Whether a variable answers something or stands for a flag.
+/// Whether it is a variable of an answer or a flag.
 pub fn is_known_variable(name: &str) -> bool {
-    FLAG_TWINS.contains(&name) || environment_names().any(|(_, known)| known == name)
+    FLAG_VARIABLES.contains(&name) || environment_names().any(|(_, known)| known == name)
 }
 
-/// Names of all variables that answer something.
+/// The variables of all answers.
 pub(super) fn environment_names() -> impl Iterator<Item = (&'static Row, String)> {
     ROWS.iter().map(|row| (row, environment_name(row.key)))
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::config::saved_secret::{LARGEST_SAVED, SAVED_ANSWERS, SAVED_FILE};
+use crate::config::saved_secret::{MAX_SAVED, SAVED_ANSWERS, SAVED_FILE};
 
 /// Invalid or incomplete answers; exit code 3.
 #[derive(Debug, thiserror::Error)]
@@ -22,27 +22,27 @@ pub enum ConfigError {
     NotAnswers {
         /// The file.
         path: PathBuf,
-        /// What it is instead.
+        /// The actual content.
         found: String,
     },
-    /// One or more answers are wrong.
+    /// One or more answers are invalid.
     #[error("{}", list(problems))]
     Invalid {
-        /// Each of them, in the order of the sources; never empty.
+        /// All problems, in the order of the sources; never empty.
         problems: Vec<Problem>,
     },
-    /// The saved answers were written by a newer tailwatch, or edited.
+    /// The saved answers are from a newer tailwatch, or were edited.
     #[error("the answers in Secret {SAVED_ANSWERS} of namespace {namespace} cannot be used: {reason}")]
     SavedUnusable {
         /// Namespace of the stack.
         namespace: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// The answers do not fit into a Secret.
-    #[error("the answers have {bytes} bytes as stored in Secret {SAVED_ANSWERS}, at most {LARGEST_SAVED} are possible")]
+    #[error("the answers have {bytes} bytes as stored in Secret {SAVED_ANSWERS}, at most {MAX_SAVED} are possible")]
     TooLargeToSave {
-        /// How many.
+        /// Size as stored.
         bytes: usize,
     },
     /// Required answers are missing.
@@ -53,7 +53,7 @@ pub enum ConfigError {
     },
 }
 
-/// One wrong answer.
+/// One invalid answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// `FILE:LINE:COLUMN`, `--set`, or the variable's name.
@@ -73,19 +73,18 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The number of problems that are shown.
-const MOST: usize = 6;
+/// The maximum number of problems in the message.
+const SHOWN: usize = 6;
 
 fn list(problems: &[Problem]) -> String {
-    let mut lines: Vec<String> = problems.iter().take(MOST).map(ToString::to_string).collect();
-    if problems.len() > MOST {
-        lines.push(format!("and {} more", problems.len() - MOST));
+    let mut lines: Vec<String> = problems.iter().take(SHOWN).map(ToString::to_string).collect();
+    if problems.len() > SHOWN {
+        lines.push(format!("and {} more", problems.len() - SHOWN));
     }
     lines.join("\n")
 }
 
-/// A text as it was found, in quotes: without control characters, without the password of an address, and short
-/// enough to be read.
+/// A text in quotes, shortened, without control characters and without the password of an address.
 pub(super) fn quoted(text: &str) -> String {
     let public = match (text.find("://"), text.rfind('@')) {
         (Some(scheme), Some(at)) if scheme + 3 < at => format!("{}…{}", &text[..scheme + 3], &text[at..]),
@@ -100,8 +99,8 @@ fn escaped(text: &str) -> String {
 }
 
 fn shortened(text: &str) -> String {
-    const LONGEST: usize = 80;
-    match text.char_indices().nth(LONGEST) {
+    const MAX_CHARACTERS: usize = 80;
+    match text.char_indices().nth(MAX_CHARACTERS) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }
@@ -112,7 +111,7 @@ impl ConfigError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             ConfigError::Unreadable { .. } => "`tailwatch answers init > answers.yaml` writes a template".into(),
-            ConfigError::NotAnswers { .. } => "`tailwatch answers init` shows what the file looks like".into(),
+            ConfigError::NotAnswers { .. } => "`tailwatch answers init` shows the format".into(),
             ConfigError::Invalid { problems } if problems.len() == 1 => {
                 "correct it and run `tailwatch answers check FILE`".into()
             }

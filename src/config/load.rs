@@ -1,12 +1,12 @@
-//! Reads every source into a [`Draft`]. All problems of all sources are reported in one go.
+//! Reads every source into a [`Draft`]. Reports all problems of all sources at once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::answers::{FREE, ROWS, Row, Shape, find_row};
 use crate::config::answers_yaml::{self, Content, Key, Node};
-use crate::config::draft::{Answer, judge_list};
-use crate::config::env::{FLAG_TWINS, environment_names};
+use crate::config::draft::{Answer, validate_list};
+use crate::config::env::{FLAG_VARIABLES, environment_names};
 use crate::config::error::quoted;
 use crate::config::secret_source::SecretSource;
 use crate::config::types::nearest;
@@ -14,7 +14,7 @@ use crate::config::{ComponentName, ConfigError, Draft, Problem, Provenance, SAVE
 use crate::input_file::{self, InputError};
 use crate::yaml::{Flaw, Position};
 
-/// Where settings come from besides prompts.
+/// The sources of settings besides prompts.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// `--answers`
@@ -27,22 +27,21 @@ pub struct Sources {
     pub environment: BTreeMap<String, String>,
 }
 
-/// Larger files are refused unread.
-const LARGEST: u64 = 1 << 20;
+/// Bytes; a larger file is rejected unread.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads file, environment, flags and `--set`.
 pub fn load(sources: &Sources) -> Result<Draft, ConfigError> {
     read_sources(sources)?.end()
 }
 
-/// What can be understood of the sources, for the secrets that they name; empty where they cannot be read.
-pub fn load_beside_mistakes(sources: &Sources) -> Draft {
+/// The valid answers of the sources, to find their secrets; empty if they cannot be read.
+pub fn load_despite_problems(sources: &Sources) -> Draft {
     read_sources(sources).map(|loader| loader.draft).unwrap_or_default()
 }
 
-/// What can be understood of the answers of the last run by themselves, whatever the other sources say, for the secrets
-/// that they name; these are read from the environment of `draft`.
-pub fn kept_alone(draft: &Draft, text: &str) -> Draft {
+/// The valid saved answers alone, to find their secrets; these are read from the environment of `draft`.
+pub fn load_saved_only(draft: &Draft, text: &str) -> Draft {
     let draft = Draft { environment: draft.environment.clone(), ..Draft::default() };
     let mut loader = Loader { draft, problems: Vec::new() };
     loader.document(SAVED_FILE, text, |_| Provenance::Saved);
@@ -67,8 +66,8 @@ fn read_sources(sources: &Sources) -> Result<Loader, ConfigError> {
     Ok(loader)
 }
 
-/// Adds answers that an earlier run kept in the cluster, as the weakest source but defaults. Where there is an answers
-/// file, chart values of the last run that it does not repeat are dropped, and that is reported.
+/// Adds the saved answers of an earlier run; only defaults have a lower precedence. With an answers file, saved chart
+/// values that it does not have are dropped with a notice.
 pub fn add_saved(draft: Draft, text: &str) -> Result<Draft, ConfigError> {
     let mut loader = Loader { draft, problems: Vec::new() };
     loader.document(SAVED_FILE, text, |_| Provenance::Saved);
@@ -87,7 +86,7 @@ pub fn add_saved(draft: Draft, text: &str) -> Result<Draft, ConfigError> {
 
 fn read(path: &Path) -> Result<String, ConfigError> {
     let not_answers = |found: String| ConfigError::NotAnswers { path: path.to_owned(), found };
-    let bytes = input_file::read(path, LARGEST).map_err(|error| match error {
+    let bytes = input_file::read(path, MAX_BYTES).map_err(|error| match error {
         InputError::Unreadable(source) => ConfigError::Unreadable { path: path.to_owned(), source },
         InputError::Other(found) => not_answers(found.to_owned()),
         InputError::TooLarge { found: Some(bytes), .. } => not_answers(format!("{bytes} bytes")),
@@ -189,8 +188,8 @@ impl Loader {
         }
         let at = place(file, node.at);
         if row.key == "namespace" && from == Provenance::Saved {
-            // Whoever writes the saved answers would choose where the stack is installed a second time.
-            let expected = "expected none: the answers belong to the namespace that they are kept in";
+            // Otherwise a client that can edit the saved answers chooses the namespace of a second stack.
+            let expected = "expected none: the answers are for the namespace that they are saved in";
             return self.problem(&at, row.key, "a namespace", expected);
         }
         match (row.shape, &node.content) {
@@ -207,7 +206,7 @@ impl Loader {
                             format!("expected a text, as in {}", row.example),
                         );
                     };
-                    if let Err(invalid) = row.judge(text) {
+                    if let Err(invalid) = row.validate(text) {
                         return self.problem(&place(file, item.at), row.key, quoted(text), invalid.0);
                     }
                     entries.push(text.as_str());
@@ -224,7 +223,7 @@ impl Loader {
     }
 
     fn list(&mut self, place: &str, row: &'static Row, entries: &[&str], from: Provenance) {
-        match judge_list(row, entries.iter().copied()) {
+        match validate_list(row, entries.iter().copied()) {
             Ok(entries) => self.draft.insert(row, Answer::List(entries), from),
             Err(invalid) => self.problem(place, row.key, "an empty list", invalid.0),
         }
@@ -236,7 +235,7 @@ impl Loader {
         }
     }
 
-    /// The value is never repeated: it may be the secret itself.
+    /// No message contains the value: it may be the secret itself.
     fn secret(&mut self, place: &str, row: &'static Row, node: &Node, from: Provenance) {
         const EXPECTED: &str = "expected { env: NAME } or { file: PATH }";
         // Otherwise a client that can edit the saved answers chooses a local file or variable to send to the issuer.
@@ -250,7 +249,7 @@ impl Loader {
             [(key, Node { content: Content::Scalar { text, .. }, .. })] if !text.is_empty() => {
                 match key.text.as_str() {
                     "env" if !is_variable_name(text) => {
-                        return self.problem(place, row.key, "a text that is not a variable's name", EXPECTED);
+                        return self.problem(place, row.key, "a text that is no variable name", EXPECTED);
                     }
                     "env" => SecretSource::Environment(text.clone()),
                     "file" => SecretSource::File(text.into()),
@@ -260,7 +259,7 @@ impl Loader {
             [] | [_] => return self.problem(place, row.key, "no source", EXPECTED),
             _ => return self.problem(place, row.key, "more than one source", EXPECTED),
         };
-        self.draft.notices.extend(source.doubt());
+        self.draft.notices.extend(source.warning());
         self.draft.insert(row, Answer::Secret(source), from);
     }
 
@@ -281,7 +280,7 @@ impl Loader {
             }
         }
         let known: Vec<String> =
-            environment_names().map(|(_, name)| name).chain(FLAG_TWINS.map(str::to_owned)).collect();
+            environment_names().map(|(_, name)| name).chain(FLAG_VARIABLES.map(str::to_owned)).collect();
         for name in environment.keys().filter(|name| name.starts_with("TAILWATCH_") && !known.contains(*name)) {
             if let Some(near) =
                 nearest(name, known.iter().map(String::as_str)).filter(|_| !name.starts_with("TAILWATCH_SANDBOX"))
@@ -331,7 +330,7 @@ fn is_variable_name(text: &str) -> bool {
     text.len() <= 60 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The keys right below a prefix.
+/// The keys directly below a prefix.
 fn children(prefix: &str) -> Vec<String> {
     let below = if prefix.is_empty() { String::new() } else { format!("{prefix}.") };
     let mut names: Vec<String> = ROWS

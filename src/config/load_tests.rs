@@ -23,7 +23,7 @@ fn a_file_becomes_settings_with_defaults() {
 }
 
 #[test]
-fn the_stronger_source_wins_and_says_so() {
+fn the_source_with_precedence_is_used_and_shown() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.yaml");
     std::fs::write(&file, format!("{GOOD}retention: {{ logs: 3d, metrics: 4d }}\nnamespace: from-file\n")).unwrap();
@@ -47,9 +47,9 @@ fn the_stronger_source_wins_and_says_so() {
 }
 
 #[test]
-fn all_problems_come_in_one_go_with_line_and_key() {
+fn all_problems_are_reported_at_once_with_line_and_key() {
     let text = "tailnet: [a]\nretention:\n  logs: 7 days\n  metric: 5d\nauth0:\n  clientSecret: hunter2\n";
-    let Err(ConfigError::Invalid { problems }) = loaded(text) else { panic!("problems were expected") };
+    let Err(ConfigError::Invalid { problems }) = loaded(text) else { panic!("expected problems") };
     let shown: Vec<String> =
         problems.iter().map(|p| p.to_string().split("a.yaml:").nth(1).unwrap().to_owned()).collect();
     assert_eq!(shown.len(), 4, "{shown:#?}");
@@ -61,7 +61,7 @@ fn all_problems_come_in_one_go_with_line_and_key() {
 }
 
 #[test]
-fn missing_answers_and_secret_sources_are_named() {
+fn missing_answers_and_secret_sources_are_reported() {
     let error = loaded("tailnet: tail1a2b\n").unwrap().finish().unwrap_err();
     assert_eq!(error.to_string(), "no answer for auth0.issuer, auth0.clientId, auth0.groupsClaim");
     let error = loaded(&GOOD.replace("SECRET", "NOWHERE")).unwrap().finish().unwrap_err();
@@ -82,7 +82,7 @@ fn free_form_sections_are_read_by_component() {
 }
 
 #[test]
-fn settings_by_flag_are_judged_like_the_file() {
+fn settings_by_flag_are_validated_like_the_file() {
     let set = |setting: &str| load(&Sources { set: vec![setting.into()], ..Sources::default() });
     assert!(set("auth0.allowedGroups=[a, b]").is_ok() && set("versions.loki=6.55.0").is_ok());
     assert!(set("auth0.clientSecret={ env: X }").is_ok());
@@ -98,7 +98,7 @@ fn settings_by_flag_are_judged_like_the_file() {
 }
 
 #[test]
-fn the_template_is_valid_but_for_what_must_be_answered() {
+fn the_template_is_valid_except_for_required_answers() {
     let draft = loaded(&template()).unwrap();
     let missing: Vec<&str> = draft.missing().iter().map(|row| row.key).collect();
     assert_eq!(missing, ["tailnet", "auth0.issuer", "auth0.clientId", "auth0.groupsClaim"]);
@@ -116,7 +116,7 @@ fn a_misspelt_variable_is_noticed() {
 }
 
 #[test]
-fn an_answers_file_says_all_there_is_to_say_of_values_but_not_of_versions() {
+fn an_answers_file_replaces_saved_values_but_not_versions() {
     let saved = "versions: { loki: 6.55.0 }\nvalues: { loki: { a: 1 }, alloy: { b: 2 } }\n";
     let mut with_file = Draft { from_file: true, ..Draft::default() };
     with_file.values.insert("alloy".parse().unwrap(), (ChartValues::default(), Provenance::Set));
@@ -129,7 +129,7 @@ fn an_answers_file_says_all_there_is_to_say_of_values_but_not_of_versions() {
 }
 
 #[test]
-fn versions_and_values_tell_their_own_source() {
+fn versions_and_values_have_their_own_source() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.yaml");
     std::fs::write(&file, "versions:\n  loki: 6.46.0\n  alloy: 1.3.0\nvalues:\n  loki: { a: 1 }\n").unwrap();
@@ -159,20 +159,20 @@ fn versions_and_values_tell_their_own_source() {
 }
 
 #[test]
-fn every_variable_that_a_source_names_as_a_secret_is_known_even_beside_mistakes() {
+fn every_variable_with_a_secret_is_known_despite_problems() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("answers.yaml");
     std::fs::write(&path, "tailnett: x\nauth0: { clientSecret: { env: OF_FILE } }\n").unwrap();
     let set = vec!["auth0.clientSecret={ env: OF_SET }".to_owned()];
     let sources = Sources { answers: Some(path), set, ..Sources::default() };
     assert_eq!(
-        load_beside_mistakes(&sources).secret_variables().into_iter().collect::<Vec<_>>(),
+        load_despite_problems(&sources).secret_variables().into_iter().collect::<Vec<_>>(),
         ["OF_FILE", "OF_SET"]
     );
     let saved = add_saved(Draft::default(), "values: { loki: { password: { env: OF_SAVED } } }").unwrap();
     assert_eq!(saved.secret_variables().into_iter().collect::<Vec<_>>(), ["OF_SAVED"]);
     let newer = "version: 2\nx: 1\nvalues: { loki: { password: { env: OF_NEWER } } }";
-    let kept = kept_alone(&Draft::default(), newer);
+    let kept = load_saved_only(&Draft::default(), newer);
     assert_eq!(kept.secret_variables().into_iter().collect::<Vec<_>>(), ["OF_NEWER"]);
 }
 
@@ -197,7 +197,7 @@ fn values_mean_what_they_mean_to_helm() {
 }
 
 #[test]
-fn what_helm_refuses_below_values_is_refused_with_its_place() {
+fn values_that_helm_rejects_are_rejected_with_their_position() {
     for (text, line, key, found) in [
         ("    ~: 1\n", 10, "values.loki", "a key without a name"),
         ("    : x\n", 10, "values.loki", "a key without a name"),
@@ -207,7 +207,7 @@ fn what_helm_refuses_below_values_is_refused_with_its_place() {
         ("    a: !!int x\n", 10, "values.loki.a", "a value that its tag cannot have"),
         ("    [a]: 1\n", 10, "values.loki", "a key that is not a text"),
     ] {
-        let Err(ConfigError::Invalid { problems }) = values_of(text) else { panic!("{text} was taken") };
+        let Err(ConfigError::Invalid { problems }) = values_of(text) else { panic!("{text} was accepted") };
         assert_eq!(problems.len(), 1, "{problems:?}");
         let reported = &problems[0];
         assert!(reported.place.contains(&format!("a.yaml:{line}:")), "{text}: {reported}");
@@ -216,7 +216,7 @@ fn what_helm_refuses_below_values_is_refused_with_its_place() {
 }
 
 #[test]
-fn secrets_below_values_are_read_late_and_named_by_their_key() {
+fn secrets_below_values_are_read_at_the_end_and_reported_by_key() {
     let text = format!(
         "{GOOD}values:\n  loki:\n    a: {{ env: SECRET }}\n    b: [{{ env: NOWHERE }}]\n    password: hunter2\n"
     );
@@ -238,7 +238,7 @@ mod any_text {
 
     use super::*;
 
-    /// Pieces that YAML gives a meaning, in any order.
+    /// YAML syntax in any order.
     fn yaml_like() -> impl Strategy<Value = String> {
         let pieces = proptest::sample::select(vec![
             "a",

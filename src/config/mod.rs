@@ -1,4 +1,4 @@
-//! Settings: parsed once into types that cannot hold a wrong value, with the provenance of each.
+//! Settings: parsed once into types that are valid by construction, each with its provenance.
 //! Owns answers, flags, environment, defaults and their precedence; must not talk to a cluster, print or prompt.
 
 mod answers;
@@ -29,7 +29,7 @@ pub use chart_values::ChartValues;
 pub use draft::{Draft, Entry, Provenance};
 pub use env::is_known_variable;
 pub use error::{ConfigError, Problem};
-pub use load::{Sources, add_saved, kept_alone, load, load_beside_mistakes};
+pub use load::{Sources, add_saved, load, load_despite_problems, load_saved_only};
 pub use saved_answers::saved_answers;
 pub use saved_secret::{SAVED_ANSWERS, SAVED_FILE, SavedState};
 pub use saved_state::{Unconfirmed, add_state, record};
@@ -48,7 +48,7 @@ pub use types::{
 pub use units::{Quantity, RetentionPeriod};
 pub use value_path::child;
 
-/// Settings as the documented example has them.
+/// The settings of the documented example.
 #[cfg(test)]
 pub(crate) fn settings_for_tests() -> Settings {
     let mut draft = Draft::default();

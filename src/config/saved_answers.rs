@@ -1,5 +1,5 @@
-//! The answers that a run keeps in the cluster, so that a later one needs none of them again. No client secret and no
-//! source of one is kept; of a secret below `values:` the reference is kept, never the secret.
+//! The answers that a run saves in the cluster for later runs, without client secrets and their sources. Secrets below
+//! `values:` are saved as references.
 
 use std::fmt::Write as _;
 
@@ -40,8 +40,7 @@ fn values_section(settings: &Settings) -> String {
     text
 }
 
-/// Quotes every text so that it keeps its type in YAML; a mapping that only looks like a reference to a secret gets the
-/// tag `!!map`.
+/// Quotes every text to keep its type; a mapping that only looks like a reference to a secret gets the tag `!!map`.
 fn write_value(text: &mut String, path: &mut Vec<String>, value: &Value, values: &ChartValues) {
     let indent = "  ".repeat(path.len() + 2);
     match value {
@@ -69,7 +68,7 @@ fn write_value(text: &mut String, path: &mut Vec<String>, value: &Value, values:
     }
 }
 
-/// A word that every YAML takes for a text, or in quotes: the words with another meaning have at most five letters.
+/// A key in quotes, unless every YAML version reads it as a text: words with another meaning have at most five letters.
 fn written_key(key: &str) -> String {
     let is_word = key.len() > 5 && key.bytes().all(|byte| byte.is_ascii_alphabetic());
     if is_word { key.to_owned() } else { json_line(&key.into()) }
@@ -77,11 +76,11 @@ fn written_key(key: &str) -> String {
 
 /// The value at a key path, created if missing.
 fn at<'a>(document: &'a mut Value, key: &str) -> &'a mut Value {
-    key.split('.').fold(document, |place, name| &mut place[name])
+    key.split('.').fold(document, |value, name| &mut value[name])
 }
 
-/// What is kept of a row. `None`: unset, a default that is not written, the namespace (which is where they are kept) or
-/// a source of a secret.
+/// The saved value of a row. `None`: unset, an omitted default, the namespace (they are saved in it) or the source of a
+/// secret.
 fn answer(settings: &Settings, key: &str) -> Option<Value> {
     let texts = |entries: Vec<&str>| json!(entries);
     let Settings { tailnet, grafana, auth0, logs, retention, storage, tailscale, charts, .. } = settings;
@@ -122,7 +121,7 @@ mod tests {
         assert!(!text.contains("s3cret") && !text.contains("clientSecret"), "{text}");
     }
 
-    /// An answer that differs from the default, so that one that is not kept is seen.
+    /// An answer other than the default, to detect one that is not saved.
     fn unusual(key: &str, example: &'static str, default: Option<&str>) -> &'static str {
         match key {
             "grafana.hostname" => "dashboards",
@@ -137,18 +136,18 @@ mod tests {
             "tailscale.operator" => "install",
             "tailscale.tags" => "tag:a,tag:b",
             _ => {
-                assert!(default.is_none_or(|default| default != example), "{key}: name an unusual answer here");
+                assert!(default.is_none_or(|default| default != example), "{key}: add an unusual answer here");
                 example
             }
         }
     }
 
     #[test]
-    fn every_answer_but_namespace_and_secrets_survives_being_saved() {
-        let kept = ROWS.iter().filter(|row| row.shape != Shape::Secret && !matches!(row.key, "version" | "namespace"));
-        let kept: Vec<_> = kept.collect();
+    fn every_answer_but_namespace_and_secrets_is_saved() {
+        let saved = ROWS.iter().filter(|row| row.shape != Shape::Secret && !matches!(row.key, "version" | "namespace"));
+        let saved: Vec<_> = saved.collect();
         let mut draft = Draft::default();
-        for row in &kept {
+        for row in &saved {
             draft.set(row.key, unusual(row.key, row.example, row.default), Provenance::Set).unwrap();
         }
         let loki: crate::config::ComponentName = "loki".parse().unwrap();
@@ -156,7 +155,7 @@ mod tests {
         draft.values.insert(loki, (ChartValues::literal(json!({"a": {"b": [1]}})), Provenance::Set));
         let settings = draft.finish().unwrap();
         let again = add_saved(Draft::default(), &saved_answers(&settings)).unwrap();
-        for row in kept {
+        for row in saved {
             let text = |draft: &Draft| draft.text(row.key).map(|(text, _)| text);
             assert_eq!(text(&again), text(&draft), "{}", row.key);
         }

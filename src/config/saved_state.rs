@@ -1,5 +1,5 @@
-//! The saved answers as one source of a later run, and the record that detects edits by other clients. Pure: both are
-//! read and written by the cluster module.
+//! The saved answers as a source of a later run, and the record that detects edits by other clients. Pure: the cluster
+//! module reads and writes both.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use crate::config::error::quoted;
 use crate::config::load::add_saved;
 use crate::config::{ChartValues, ConfigError, Draft, Provenance, SavedState, Secret, Settings, saved_answers};
 
-/// What a run records of its security-bearing answers, outside of the Secret, so that write access to the Secret does
-/// not suffice to change both: the answers as text, and a digest for each path of chart values.
+/// The security-bearing answers as text, and a digest for each path of chart values. Stored outside of the Secret: write
+/// access to the Secret does not suffice to change both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     version: u8,
@@ -28,13 +28,13 @@ struct Record {
 const VERSION: u8 = 1;
 /// All annotations of an object together may have 256 KiB (Kubernetes, ValidateAnnotationsSize); a record with more
 /// paths than fit into half of it has one digest for each component.
-const LARGEST_RECORD: usize = 128 << 10;
+const MAX_RECORD: usize = 128 << 10;
 
 /// The record of a run with these settings, as JSON.
 pub fn record(settings: &Settings, salt: &Secret<Vec<u8>>) -> String {
-    let kept = add_saved(Draft::default(), &saved_answers(settings)).unwrap_or_default();
+    let saved = add_saved(Draft::default(), &saved_answers(settings)).unwrap_or_default();
     let rows = ROWS.iter().filter(|row| row.security);
-    let answers = rows.filter_map(|row| Some((row.key.to_owned(), kept.text(row.key)?.0)));
+    let answers = rows.filter_map(|row| Some((row.key.to_owned(), saved.text(row.key)?.0)));
     let versions = settings.versions.iter().map(|(name, version)| (version_key(name.as_str()), version.to_string()));
     let answers = answers.chain(versions).collect();
     let values = settings.values.iter().map(|(name, values)| (name.as_str(), json(values)));
@@ -42,21 +42,21 @@ pub fn record(settings: &Settings, salt: &Secret<Vec<u8>>) -> String {
     let leaves = values.iter().flat_map(|(name, values)| digests(name, values, salt)).collect();
     let record = Record { version: VERSION, answers, values: leaves };
     let text = serde_json::to_string(&record).unwrap_or_default();
-    if text.len() <= LARGEST_RECORD {
+    if text.len() <= MAX_RECORD {
         return text;
     }
     let whole = values.iter().map(|(name, values)| ((*name).to_owned(), digest(name, values, salt))).collect();
     serde_json::to_string(&Record { values: whole, ..record }).unwrap_or_default()
 }
 
-/// A security-bearing answer that comes from the saved answers alone and is not the one that the last run recorded.
+/// A security-bearing answer that only the saved answers have and that differs from the record of the last run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unconfirmed {
-    /// Key path; of chart values the path of what differs.
+    /// Key path; of chart values the differing path.
     pub key: String,
-    /// What the last run had; values are masked. `None`: it had none, or recorded none.
+    /// The recorded value; chart values are masked. `None`: none was recorded.
     pub recorded: Option<String>,
-    /// What is saved now, likewise. `None`: nothing.
+    /// The saved value, likewise. `None`: none is saved.
     pub saved: Option<String>,
 }
 
@@ -70,15 +70,15 @@ impl std::fmt::Display for Unconfirmed {
 /// Masks a chart value, which may be a secret.
 const MASKED: &str = "[masked]";
 
-/// Adds the answers that the last run kept, as the weakest source but the defaults. Answers that cannot be used are an
-/// error of their own; where the other sources answer everything that is required, they are left out with a notice.
+/// Adds the saved answers; only defaults have a lower precedence. Unusable ones are an error, or are ignored with a notice
+/// if the other sources have all required answers.
 pub fn add_state(draft: Draft, state: &SavedState) -> Result<Draft, ConfigError> {
     let is_complete = draft.missing().is_empty();
     let mut added = match read(&draft, state) {
         Ok(draft) => draft,
         Err(error) if is_complete => {
             let mut draft = draft;
-            draft.notices.push(format!("{error}; they are left out, and the next install replaces them"));
+            draft.notices.push(format!("{error}; they are ignored, and the next install replaces them"));
             draft
         }
         Err(error) => return Err(error),
@@ -96,7 +96,7 @@ fn read(draft: &Draft, state: &SavedState) -> Result<Draft, ConfigError> {
     add_saved(draft.clone(), &state.text).map_err(|error| unusable(format!("{error}{writer}")))
 }
 
-/// The version of a format that this tailwatch does not know.
+/// The version of a newer format.
 fn newer_format(text: &str) -> Option<u64> {
     let root = answers_yaml::parse(text).ok()??;
     let Content::Map(entries) = &root.content else { return None };
@@ -106,8 +106,8 @@ fn newer_format(text: &str) -> Option<u64> {
 }
 
 impl Draft {
-    /// Security-bearing answers that come from the saved answers alone, or are missing there, and differ from what the
-    /// last run recorded.
+    /// Security-bearing answers that only the saved answers have, or that are missing there, and that differ from the record
+    /// of the last run.
     pub fn unconfirmed(&self) -> Vec<Unconfirmed> {
         let Some(state) = &self.saved else { return Vec::new() };
         let record = state.record.as_deref().and_then(|text| serde_json::from_str::<Record>(text).ok());
@@ -163,9 +163,9 @@ impl Draft {
         if self.from_file {
             return Vec::new();
         }
-        let decided = self.values.iter().filter(|(_, (_, from))| *from > Provenance::Saved);
-        let decided: BTreeSet<&str> = decided.map(|(name, _)| name.as_str()).collect();
-        let saved = self.values.iter().filter(|(name, _)| !decided.contains(name.as_str()));
+        let overridden = self.values.iter().filter(|(_, (_, from))| *from > Provenance::Saved);
+        let overridden: BTreeSet<&str> = overridden.map(|(name, _)| name.as_str()).collect();
+        let saved = self.values.iter().filter(|(name, _)| !overridden.contains(name.as_str()));
         let mut now = BTreeMap::new();
         for (name, (values, _)) in saved {
             let values = json(values);
@@ -175,7 +175,7 @@ impl Draft {
             }
         }
         let component = |path: &str| path.split('.').next().unwrap_or_default().to_owned();
-        let before = record.values.iter().filter(|(path, _)| !decided.contains(component(path).as_str()));
+        let before = record.values.iter().filter(|(path, _)| !overridden.contains(component(path).as_str()));
         let before: BTreeMap<&String, &String> = before.collect();
         let paths: BTreeSet<&String> = before.keys().copied().chain(now.keys()).collect();
         let masked = |exists: bool| exists.then(|| MASKED.to_owned());
@@ -190,7 +190,7 @@ impl Draft {
 }
 
 impl Draft {
-    /// What of this machine would be read for a path of chart values: that is no secret, and what a yes is about.
+    /// The sources on this machine (variables, files) that a confirmed path of chart values would read.
     fn sources_at(&self, path: &str) -> Option<String> {
         let sources = self.values.iter().flat_map(|(name, (values, _))| {
             values.sources().map(move |(keys, source)| {
@@ -198,9 +198,9 @@ impl Draft {
                 (format!("{name}{keys}"), source)
             })
         });
-        let is_there =
-            |place: &str| place.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        let found: Vec<String> = sources.filter(|(place, _)| is_there(place)).map(|(_, source)| source).collect();
+        let is_below =
+            |other: &str| other.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let found: Vec<String> = sources.filter(|(path, _)| is_below(path)).map(|(_, source)| source).collect();
         (!found.is_empty()).then(|| format!("{MASKED} with {}", found.join(" and ")))
     }
 }
@@ -209,7 +209,7 @@ fn version_key(component: &str) -> String {
     format!("versions.{component}")
 }
 
-/// The values as they are written; a reference to a secret is distinguished from a mapping that only looks like one.
+/// The values as written; marks references to distinguish them from mappings that look alike.
 fn json(values: &ChartValues) -> Value {
     let mut written = values.written().clone();
     for path in values.references() {
@@ -221,7 +221,7 @@ fn json(values: &ChartValues) -> Value {
     written
 }
 
-/// A digest for each path of the values that leads to no further mapping.
+/// A digest for each value that is no mapping, with its path.
 fn digests(path: &str, value: &Value, salt: &Secret<Vec<u8>>) -> Vec<(String, String)> {
     match value {
         Value::Object(entries) if !entries.is_empty() => {
@@ -232,7 +232,7 @@ fn digests(path: &str, value: &Value, salt: &Secret<Vec<u8>>) -> Vec<(String, St
     }
 }
 
-/// No two places have the same path.
+/// Quotes a key to make paths unique.
 fn quoted_key(key: &str) -> String {
     if key.contains(['.', '"', '\\']) { format!("{key:?}") } else { key.to_owned() }
 }

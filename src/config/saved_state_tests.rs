@@ -27,7 +27,7 @@ fn state(text: String, record: Option<String>) -> SavedState {
     SavedState { namespace: "m".into(), text, writer: "tailwatch 0.1.0".into(), salt: salt(), record }
 }
 
-/// What `settings` wrote, after somebody changed the text.
+/// The saved state of `settings` with an edited text.
 fn edited(settings: &Settings, edit: impl Fn(&str) -> String) -> SavedState {
     state(edit(&saved_answers(settings)), Some(record(settings, &salt())))
 }
@@ -39,7 +39,7 @@ fn keys(draft: Draft, state: &SavedState) -> Vec<String> {
 const VALUES: &str = "values: { loki: { a: { b: 1, c: s3cret }, d: [1, 2] } }\nversions: { loki: 6.46.0 }\n";
 
 #[test]
-fn what_a_run_saved_is_confirmed_by_its_own_record() {
+fn the_saved_answers_match_their_own_record() {
     for settings in [
         settings_for_tests(),
         settings(&[("charts.repository", "oci://mirror.example/charts"), ("logs", "none")], VALUES),
@@ -52,7 +52,7 @@ fn what_a_run_saved_is_confirmed_by_its_own_record() {
 }
 
 #[test]
-fn every_security_bearing_row_that_is_edited_is_named() {
+fn every_edited_security_bearing_row_is_reported() {
     let before = settings(&[], "");
     for row in ROWS.iter().filter(|row| row.security) {
         let other = match row.key {
@@ -72,7 +72,7 @@ fn every_security_bearing_row_that_is_edited_is_named() {
         let found = add_state(Draft::default(), &edit).unwrap().unconfirmed();
         assert_eq!(found.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), [row.key]);
         assert!(found[0].saved.as_ref().unwrap().contains(other), "{}", found[0]);
-        // A stronger source decides instead.
+        // A source with precedence needs no confirmation.
         let mut answered = Draft::default();
         answered.set(row.key, other, Provenance::Environment("X".into())).unwrap();
         assert_eq!(keys(answered, &edit), Vec::<String>::new(), "{}", row.key);
@@ -82,7 +82,7 @@ fn every_security_bearing_row_that_is_edited_is_named() {
 }
 
 #[test]
-fn what_is_taken_out_is_named_too() {
+fn removed_answers_are_reported() {
     let narrow = settings(&[("auth0.allowedGroups", "few"), ("charts.repository", "oci://mirror.example/x")], VALUES);
     let without = edited(&narrow, |_| saved_answers(&settings(&[], "")));
     assert_eq!(
@@ -109,7 +109,7 @@ fn versions_and_values_are_compared_by_path_and_never_shown() {
     assert!(!format!("{other:?}").contains("s3cret") && !format!("{other:?}").contains("h4cked"), "{other:?}");
     let binding = settings(&[], &VALUES.replace("d:", "extraObjects: [{ kind: ClusterRoleBinding }], d:"));
     assert_eq!(keys(Draft::default(), &edited(&before, |_| saved_answers(&binding))), ["values.loki.extraObjects"]);
-    // An answers file says all of values.
+    // An answers file replaces all saved values.
     let with_file = Draft { from_file: true, ..Draft::default() };
     assert_eq!(keys(with_file, &edited(&before, |_| saved_answers(&binding))), Vec::<String>::new());
     let mut resalted = edited(&before, str::to_owned);
@@ -144,7 +144,7 @@ fn without_a_record_nothing_but_defaults_is_confirmed() {
 fn answers_that_cannot_be_used_are_an_error_or_a_notice() {
     let good = saved_answers(&settings(&[], ""));
     let newer = good.replace("version: 1", "version: 2") + "future: { key: 1 }\n";
-    for (text, named) in [
+    for (text, expected) in [
         (newer, "version 2, written by tailwatch 0.1.0"),
         (good.clone() + "future: 1\n", "future: found an unknown key"),
         (good.replace("logs: 7d", "logs: seven"), "retention.logs: found \"seven\""),
@@ -155,7 +155,10 @@ fn answers_that_cannot_be_used_are_an_error_or_a_notice() {
     ] {
         let state = state(text, None);
         let error = add_state(Draft::default(), &state).unwrap_err();
-        assert!(error.to_string().contains(named) && error.to_string().contains("Secret tailwatch-answers"), "{error}");
+        assert!(
+            error.to_string().contains(expected) && error.to_string().contains("Secret tailwatch-answers"),
+            "{error}"
+        );
         let hint = error.hint().unwrap();
         assert!(
             hint.contains("kubectl -n m delete secret tailwatch-answers") && hint.contains("edit secret"),
@@ -166,13 +169,13 @@ fn answers_that_cannot_be_used_are_an_error_or_a_notice() {
             complete.set(row.key, row.example, Provenance::Set).unwrap();
         }
         let draft = add_state(complete, &state).unwrap();
-        assert!(draft.notices()[0].contains(named), "{:?}", draft.notices());
+        assert!(draft.notices()[0].contains(expected), "{:?}", draft.notices());
         draft.finish().unwrap();
     }
 }
 
 #[test]
-fn answers_that_no_secret_can_hold_are_refused() {
+fn answers_that_exceed_a_secret_are_rejected() {
     let mut draft = Draft::default();
     for row in ROWS.iter().filter(|row| row.required) {
         draft.set(row.key, row.example, Provenance::Set).unwrap();
@@ -183,7 +186,7 @@ fn answers_that_no_secret_can_hold_are_refused() {
 }
 
 #[test]
-fn a_planted_source_is_named_and_no_key_is_for_another() {
+fn an_added_source_is_reported_and_paths_are_unique() {
     let before = settings(&[], "values: { loki: { 'a': 1, 'x.y': { enabled: true } } }\n");
     let planted = edited(&before, |text| text.replace("\"a\": 1", "\"a\": [1, { file: /etc/shadow }]"));
     let found = add_state(Draft::default(), &planted).unwrap().unconfirmed();

@@ -10,14 +10,14 @@ pub fn schema() -> Value {
     let mut root = object();
     for row in ROWS {
         let path: Vec<&str> = row.key.split('.').collect();
-        let mut place = &mut root;
+        let mut node = &mut root;
         for parent in &path[..path.len() - 1] {
-            place = &mut place["properties"][*parent];
-            if place.is_null() {
-                *place = object();
+            node = &mut node["properties"][*parent];
+            if node.is_null() {
+                *node = object();
             }
         }
-        place["properties"][path[path.len() - 1]] = property(row);
+        node["properties"][path[path.len() - 1]] = property(row);
     }
     root["properties"]["versions"] =
         by_component(json!({"type": "string"}), "chart versions other than the built-in ones");

@@ -1,9 +1,8 @@
-//! A secret is a type: it cannot be printed, displayed or serialized by accident.
+//! A type for secrets that cannot be printed, displayed or serialized by accident.
 
 use std::fmt;
 
-/// A value that must reach only the Kubernetes Secret it is meant for. Debug is redacted; there is no
-/// Display and no Serialize.
+/// A value that must reach only its Kubernetes Secret. Debug is redacted; there is no Display and no Serialize.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 

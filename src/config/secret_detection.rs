@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::config::secret_text::{is_placeholder, is_secret};
 use crate::config::value_path::{child, leaves};
 
-/// Endings of keys, without dashes and underscores, whose texts are secrets: of charts, Alertmanager's receivers
-/// (prometheus.io, "alerting configuration") and remote writes.
+/// Endings of keys of secrets, without dashes and underscores: of charts, Alertmanager's receivers (prometheus.io,
+/// "alerting configuration") and remote writes.
 const ENDINGS: [&str; 21] = [
     "password",
     "passwd",
@@ -30,32 +30,32 @@ const ENDINGS: [&str; 21] = [
     "connectionstring",
     "pwd",
 ];
-/// Beginnings of keys that name a Secret instead of holding one.
+/// Prefixes of keys with the name of a Secret.
 const NAMES: [&str; 7] = ["existing", "configsecret", "tlssecret", "imagepull", "envfrom", "extrasecret", "automount"];
-/// Grafana's keys for keys.
-const KEY_OF_A_KEY: &str = "userkey";
+/// Grafana's key for the name of a Secret's key.
+const USER_KEY: &str = "userkey";
 
-/// Whether the value at a path (keys, and indexes of lists) is one that people keep to themselves.
+/// Whether the value at a path (keys, and indexes of lists) is probably a secret.
 pub fn looks_secret(path: &[String]) -> bool {
     let mut keys = path.iter().rev().filter(|key| !key.bytes().all(|byte| byte.is_ascii_digit()));
     let Some(key) = keys.next() else { return false };
-    let key = bare(key);
+    let key = normalized(key);
     if NAMES.iter().any(|beginning| key.starts_with(beginning)) {
         return false;
     }
     // Grafana's `admin.userKey` names a key of a Secret; Pushover's `user_key` is one.
-    if key == KEY_OF_A_KEY && keys.next().is_some_and(|parent| parent == "admin") {
+    if key == USER_KEY && keys.next().is_some_and(|parent| parent == "admin") {
         return false;
     }
     // Grafana's addresses of an identity provider's user information.
     if key == "apiurl" && path.iter().any(|key| key == "grafana.ini" || key.starts_with("auth.")) {
         return false;
     }
-    let is_webhook = key == "url" && path.iter().any(|key| bare(key) == "webhookconfigs");
+    let is_webhook = key == "url" && path.iter().any(|key| normalized(key) == "webhookconfigs");
     is_webhook || ENDINGS.iter().any(|ending| key.ends_with(ending))
 }
 
-fn bare(key: &str) -> String {
+fn normalized(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '-' | '_' | '.')).map(|c| c.to_ascii_lowercase()).collect()
 }
 
@@ -65,7 +65,7 @@ fn is_secret_text(path: &[String], value: &Value) -> bool {
     !is_placeholder(text) && (looks_secret(path) || is_secret(text))
 }
 
-/// Paths of texts that look like secrets; the data of Secrets among the values are.
+/// Paths of texts that look like secrets, with all data of Secrets in the values.
 pub fn secret_texts(value: &Value) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     leaves(value, &mut Vec::new(), &mut |path, leaf| {
@@ -77,15 +77,15 @@ pub fn secret_texts(value: &Value) -> Vec<Vec<String>> {
     found
 }
 
-/// Whether the path leads below `data` or `stringData` of an object of kind Secret.
+/// Whether the path is below `data` or `stringData` of an object of kind Secret.
 fn is_data_of_a_secret(values: &Value, path: &[String]) -> bool {
-    let mut place = values;
+    let mut current = values;
     for key in path {
-        if place["kind"] == "Secret" && matches!(key.as_str(), "data" | "stringData") {
+        if current["kind"] == "Secret" && matches!(key.as_str(), "data" | "stringData") {
             return true;
         }
-        let Some(next) = child(place, key) else { return false };
-        place = next;
+        let Some(next) = child(current, key) else { return false };
+        current = next;
     }
     false
 }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_and_texts_of_secrets_are_known_and_names_of_secrets_are_not() {
+    fn keys_and_texts_of_secrets_are_detected_and_names_are_not() {
         let values = json!({
             "global": {"smtp_auth_password": "x", "slack_api_url": "x", "smtp_from": "a@b.c"},
             "receivers": [{"webhook_configs": [{"url": "https://x"}]}, {"pagerduty_configs": [{"routing_key": "x"}]}],
@@ -131,14 +131,14 @@ mod tests {
         assert_eq!(found, expected);
     }
 
-    /// The defaults of the charts and our own values hold no secret, and name many.
+    /// The charts' defaults and our values contain no secret, but many names of Secrets.
     #[test]
     fn ordinary_chart_values_are_none() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let charts = std::fs::read_dir(root.join("tests/charts")).unwrap();
         let charts = charts.map(|chart| chart.unwrap().path().join("common/values.yaml"));
-        let ours = std::fs::read_dir(root.join("values")).unwrap().map(|file| file.unwrap().path());
-        let files: Vec<_> = charts.chain(ours).filter(|path| path.is_file()).collect();
+        let own = std::fs::read_dir(root.join("values")).unwrap().map(|file| file.unwrap().path());
+        let files: Vec<_> = charts.chain(own).filter(|path| path.is_file()).collect();
         assert!(files.len() > 8, "{files:?}");
         for file in files {
             let values: Value = serde_yaml::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Where a secret is read from. The secret itself is never part of an answer.
+//! The source of a secret. The secret itself is never part of an answer.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use crate::config::Secret;
 use crate::input_file;
 
-/// Larger files hold no secret.
-const LARGEST: u64 = 64 << 10;
+/// Bytes of a file with a secret.
+const MAX_BYTES: u64 = 64 << 10;
 
 /// Source of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SecretSource {
     /// An environment variable.
     Environment(String),
-    /// A file; one newline at its end does not count.
+    /// A file; one newline at its end is ignored.
     File(PathBuf),
     /// Typed at a prompt.
     Typed(Secret<String>),
@@ -30,7 +30,7 @@ pub(super) enum Lines {
 }
 
 impl SecretSource {
-    /// The environment variable that it names.
+    /// Its environment variable.
     pub(super) fn variable(&self) -> Option<&str> {
         match self {
             SecretSource::Environment(name) => Some(name),
@@ -38,7 +38,7 @@ impl SecretSource {
         }
     }
 
-    /// For people; shows the source, never the secret.
+    /// Describes the source, never the secret.
     pub(super) fn describe(&self) -> String {
         match self {
             SecretSource::Environment(name) => format!("{{ env: {name} }}"),
@@ -47,12 +47,12 @@ impl SecretSource {
         }
     }
 
-    /// What a person should know of where it is kept.
-    pub(super) fn doubt(&self) -> Option<String> {
+    /// A warning about the file's permissions.
+    pub(super) fn warning(&self) -> Option<String> {
         match self {
             SecretSource::File(path) if input_file::is_open_to_others(path) => {
                 let path = path.display();
-                Some(format!("the secret in {path} can be read by others; `chmod 600 {path}` keeps it to its owner"))
+                Some(format!("the secret in {path} is readable by other users; run `chmod 600 {path}`"))
             }
             _ => None,
         }
@@ -64,7 +64,7 @@ impl SecretSource {
         environment: &BTreeMap<String, String>,
         lines: Lines,
     ) -> Result<Secret<String>, (String, String)> {
-        let is_odd = |c: char| c.is_control() && !(lines == Lines::Many && matches!(c, '\n' | '\r' | '\t'));
+        let is_invalid = |c: char| c.is_control() && !(lines == Lines::Many && matches!(c, '\n' | '\r' | '\t'));
         let text = match self {
             SecretSource::Environment(name) => environment.get(name).cloned().ok_or_else(|| {
                 (format!("no variable {name} in the environment"), format!("export {name} before the run"))
@@ -76,7 +76,7 @@ impl SecretSource {
             empty if empty.trim().is_empty() => {
                 Err((format!("an empty secret in {}", self.describe()), "expected the secret".into()))
             }
-            odd if odd.chars().any(is_odd) => Err((
+            invalid if invalid.chars().any(is_invalid) => Err((
                 format!("line breaks or control characters in {}", self.describe()),
                 "expected the secret alone on one line".into(),
             )),
@@ -86,7 +86,7 @@ impl SecretSource {
 }
 
 fn read_file(path: &Path) -> Result<String, (String, String)> {
-    let text = input_file::read_text(path, LARGEST).map_err(|error| {
+    let text = input_file::read_text(path, MAX_BYTES).map_err(|error| {
         let expected = "expected a readable text file of at most 64 KiB".into();
         (format!("a file {} that cannot be read ({error})", path.display()), expected)
     })?;

@@ -1,7 +1,6 @@
-//! Texts that are secrets whatever their key is: formats that their issuers document, and addresses and settings with a
-//! password in them.
+//! Texts that are secrets for any key: documented formats of issuers, and addresses and settings with a password.
 
-/// Beginnings of tokens, and the least length of what follows (GitHub, GitLab, Slack, Stripe, Google, npm, PyPI, SendGrid,
+/// Prefixes of tokens, and the minimum length of the rest (GitHub, GitLab, Slack, Stripe, Google, npm, PyPI, SendGrid,
 /// Grafana, Vault, DigitalOcean, Tailscale, OpenAI, AWS key ids).
 const TOKENS: [(&str, usize); 26] = [
     ("ghp_", 30),
@@ -40,7 +39,7 @@ const WEBHOOKS: [&str; 6] = [
     "://outlook.office.com/webhook",
     "://api.telegram.org/bot",
 ];
-/// Beginnings of a password's hash behind a user's name, as htpasswd(1) writes them.
+/// Prefixes of a password hash after a user name, as htpasswd(1) writes them.
 const HASHES: [&str; 6] = [":$2y$", ":$2a$", ":$2b$", ":$apr1$", ":{SHA}", ":$6$"];
 /// Settings in connection strings, scripts and configuration files.
 const SETTINGS: [&str; 6] = ["password", "passwd", "pwd", "accountkey", "sharedaccesskey", "client_secret"];
@@ -57,8 +56,7 @@ pub(super) fn is_secret(text: &str) -> bool {
         || is_encoded_key(text)
 }
 
-/// Whether it is a reference: it names a place that the program behind the chart reads it from (Grafana's and the
-/// shell's way, or a template's), or is blanked out.
+/// Whether it is a reference in the syntax of Grafana, the shell or a template, or is masked.
 pub(super) fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
     let is_blank = ["X", "*"].iter().any(|blank| text.len() > 2 && text.trim_matches(|c| blank.contains(c)).is_empty());
@@ -74,9 +72,9 @@ fn is_of_a_token(character: char) -> bool {
 }
 
 fn is_token(word: &str) -> bool {
-    let rest = |(beginning, least): &(&str, usize)| Some((word.strip_prefix(beginning)?, *least));
-    TOKENS.iter().filter_map(rest).any(|(rest, least)| {
-        rest.len() >= least && rest.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+    let rest = |(prefix, minimum): &(&str, usize)| Some((word.strip_prefix(prefix)?, *minimum));
+    TOKENS.iter().filter_map(rest).any(|(rest, minimum)| {
+        rest.len() >= minimum && rest.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
     })
 }
 
@@ -111,7 +109,7 @@ fn has_userinfo(text: &str) -> bool {
     of_url || of_mysql
 }
 
-/// `password=x` in any place, `password: x` on a line of its own.
+/// `password=x` anywhere, `password: x` on a line of its own.
 fn has_setting(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     SETTINGS.iter().any(|name| {
@@ -143,7 +141,7 @@ fn is_word(value: &str) -> bool {
     is_alone && word.len() >= 4 && is_literal(word) && !matches!(word, "true" | "false" | "null" | "none")
 }
 
-/// What a person wrote, and no variable, template or call.
+/// Whether it is a literal, not a variable, template or call.
 fn is_literal(password: &str) -> bool {
     !password.is_empty()
         && !password.starts_with(['$', '{', '<', '%', '*'])
@@ -159,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_of_secrets_are_known() {
+    fn formats_of_secrets_are_detected() {
         let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----";
         let many = |text: &str| text.repeat(40);
         for text in [

@@ -8,14 +8,14 @@ use crate::config::{
     TailscaleTag,
 };
 
-/// Everything the stack is built from. Every field is valid by its type.
+/// All settings of the stack; each field is valid by its type.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// MagicDNS suffix, e.g. `tail1a2b.ts.net`.
     pub tailnet: TailnetDomain,
     /// Namespace of the stack.
     pub namespace: Namespace,
-    /// oauth2-proxy.
+    /// Grafana.
     pub grafana: Grafana,
     /// The OIDC provider.
     pub auth0: Auth0,
@@ -29,13 +29,13 @@ pub struct Settings {
     pub tailscale: Tailscale,
     /// Chart versions that differ from the catalogue's, by component.
     pub versions: BTreeMap<ComponentName, semver::Version>,
-    /// Where charts come from.
+    /// The source of charts.
     pub charts: Charts,
     /// Merged last into a chart's values, by component.
     pub values: BTreeMap<ComponentName, ChartValues>,
 }
 
-/// oauth2-proxy.
+/// Grafana.
 #[derive(Clone, Debug)]
 pub struct Grafana {
     /// First label of the address on the tailnet.
@@ -51,11 +51,11 @@ pub struct Auth0 {
     pub issuer: IssuerUrl,
     /// OAuth client id.
     pub client_id: ClientId,
-    /// OAuth client secret; `None` where no source is given, then the one in the cluster is kept.
+    /// OAuth client secret; `None` without a source: the one in the cluster stays.
     pub client_secret: Option<Secret<String>>,
-    /// Namespaced claim of the id token that lists the groups.
+    /// Namespaced claim of the id token with the groups.
     pub groups_claim: GroupsClaim,
-    /// Groups that get in; never empty.
+    /// Groups that are admitted; never empty.
     pub allowed_groups: Vec<GroupName>,
 }
 
@@ -90,13 +90,13 @@ pub struct Tailscale {
     pub operator: OperatorMode,
     /// Tags of the proxy device.
     pub tags: Vec<TailscaleTag>,
-    /// OAuth client of the operator; needed only where it is installed.
+    /// OAuth client of the operator; needed only to install it.
     pub oauth_client_id: Option<String>,
     /// Its secret.
     pub oauth_client_secret: Option<Secret<String>>,
 }
 
-/// Where charts come from.
+/// The source of charts.
 #[derive(Clone, Debug, Default)]
 pub struct Charts {
     /// Replaces every repository's address: `https://…`, `http://…`, `oci://…`, or a folder of .tgz files.

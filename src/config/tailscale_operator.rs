@@ -1,29 +1,29 @@
-//! When the Tailscale operator is part of the stack: the one rule that the questions, the preflight and the plan follow.
+//! Whether the Tailscale operator is part of the stack; one rule for the prompts, the preflight and the plan.
 
 use crate::config::OperatorMode;
 
-/// What the cluster has of the Tailscale operator.
+/// The Tailscale operator in the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TailscaleOperator {
-    /// It has the IngressClass `tailscale`.
+    /// Whether the IngressClass `tailscale` exists.
     pub has_class: bool,
-    /// Its operator was installed by tailwatch.
+    /// Whether tailwatch installed the operator.
     pub is_ours: bool,
 }
 
-/// What an install does about the Tailscale operator.
+/// What an install does with the Tailscale operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperatorPlan {
-    /// It installs it, or keeps its own up to date.
+    /// Install it, or upgrade our release.
     Install,
     /// Another one serves the IngressClass `tailscale`.
     Use,
-    /// None is installed, and none is to be.
+    /// None is installed, and none will be.
     Missing,
 }
 
 impl OperatorMode {
-    /// What an install does in a cluster that has this.
+    /// The plan of an install for this cluster.
     pub fn plan(self, found: TailscaleOperator) -> OperatorPlan {
         match (self, found.has_class) {
             (OperatorMode::Install, _) | (OperatorMode::Auto, false) => OperatorPlan::Install,

@@ -2,11 +2,11 @@
 
 use crate::config::answers::{ROWS, Row, Shape};
 
-/// The template. Required answers are to be filled in, the others are commented out with their defaults.
+/// The template with empty required answers; the others are comments with their defaults.
 pub fn template() -> String {
     let mut text = String::from(
-        "# Answers for `tailwatch install --answers FILE --yes`. Keys without a value must be answered; what is\n\
-         # commented out shows the default. Secrets are never written here, only where they are read from.\n",
+        "# Answers for `tailwatch install --answers FILE --yes`. Keys without a value are required; comments\n\
+         # show the defaults. Secrets are never in this file, only their sources.\n",
     );
     let mut open: Vec<&str> = Vec::new();
     for row in ROWS {

@@ -1,9 +1,9 @@
-//! Newtypes that parse once. Each `FromStr` error is one sentence with the expected value.
+//! Newtypes that are parsed once. Each `FromStr` error is one sentence with the expected value.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Why a text is not a valid value: what was expected, as a fragment.
+/// Why a text is invalid: the expected value, as a fragment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(pub String);
@@ -66,8 +66,8 @@ fn invalid<T>(reason: impl Into<String>) -> Result<T, Invalid> {
     Err(Invalid(reason.into()))
 }
 
-/// Group names, issuer and claim are part of oauth2-proxy's configuration file, which its chart hands to helm's `tpl`
-/// (oauth2-proxy chart 10.7, templates/configmap.yaml): braces would be run as a template.
+/// Group names, issuer and claim are in oauth2-proxy's configuration file, which its chart renders with helm's `tpl`
+/// (oauth2-proxy chart 10.7, templates/configmap.yaml): braces would be a template.
 fn no_template(text: &str) -> Result<(), Invalid> {
     if text.contains("{{") || text.contains("}}") {
         return invalid("expected no {{ or }}, which helm runs as a template");
@@ -97,7 +97,7 @@ fn dns_subdomain(text: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
-/// People paste the name with or without `.ts.net`, in upper case, or with a trailing dot; all mean the same.
+/// Accepts the name with or without `.ts.net`, in upper case, or with a trailing dot.
 fn tailnet_domain(text: &str) -> Result<String, Invalid> {
     let name = text.trim_end_matches('.').to_ascii_lowercase();
     if name.contains("://") || name.contains('/') {
@@ -160,12 +160,12 @@ fn printable(text: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
-/// Auth0 drops `groups` and `roles` in silence (restricted claim names), so the claim must be namespaced.
+/// Auth0 silently drops `groups` and `roles` (restricted claim names), so the claim must be namespaced.
 fn groups_claim(text: &str) -> Result<String, Invalid> {
     printable(text)?;
     if text == "groups" || text == "roles" {
         return invalid(
-            "Auth0 drops a claim of this name in silence; expected a namespaced one such as https://acme.example/groups",
+            "Auth0 silently drops a claim with this name; expected a namespaced one such as https://acme.example/groups",
         );
     }
     if text.contains(['"', '\\', ' ']) {
@@ -176,7 +176,7 @@ fn groups_claim(text: &str) -> Result<String, Invalid> {
         .and_then(|url| url.host_str().map(str::to_owned))
         .is_some_and(|host| host.ends_with("auth0.com"))
     {
-        return invalid("Auth0 ignores claims below its own domain; expected a URL of yours");
+        return invalid("Auth0 ignores claims below its own domain; expected a URL of your own domain");
     }
     Ok(text.to_owned())
 }
@@ -194,7 +194,7 @@ fn tailscale_tag(text: &str) -> Result<String, Invalid> {
 
 fn chart_repository(text: &str) -> Result<String, Invalid> {
     if text.trim() != text || text.is_empty() {
-        return invalid("expected an address or a folder without white space around it");
+        return invalid("expected an address or a folder without white space at the ends");
     }
     let Some((scheme, _)) = text.split_once("://") else { return Ok(text.to_owned()) };
     if !matches!(scheme, "https" | "http" | "oci") {
@@ -219,7 +219,7 @@ fn component_name(text: &str) -> Result<String, Invalid> {
     }
 }
 
-/// The known word that was most likely meant.
+/// The most similar known word.
 pub(crate) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let scored = known.into_iter().map(|word| (strsim::jaro_winkler(&word.to_lowercase(), &text.to_lowercase()), word));
     scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
@@ -262,11 +262,11 @@ impl FromStr for AnonymousRole {
 /// Whether the Tailscale operator is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperatorMode {
-    /// Where the cluster has no IngressClass `tailscale`.
+    /// If the cluster has no IngressClass `tailscale`.
     Auto,
     /// Always.
     Install,
-    /// Never; it is there already.
+    /// Never; it is already installed.
     Present,
 }
 

@@ -7,17 +7,17 @@ fn accepted<T: FromStr<Err = Invalid> + fmt::Display>(cases: &[(&str, &str)]) {
     }
 }
 
-fn refused<T: FromStr<Err = Invalid>>(cases: &[&str]) {
+fn rejected<T: FromStr<Err = Invalid>>(cases: &[&str]) {
     for text in cases {
         assert!(text.parse::<T>().is_err(), "{text:?} was accepted");
     }
 }
 
 #[test]
-fn tailnet_domains_are_normalized_where_they_are_unambiguous() {
+fn unambiguous_tailnet_domains_are_normalized() {
     let same = "tail1a2b.ts.net";
     accepted::<TailnetDomain>(&[(same, same), ("tail1a2b", same), ("TAIL1A2B.ts.net.", same)]);
-    refused::<TailnetDomain>(&[
+    rejected::<TailnetDomain>(&[
         "",
         "https://tail1a2b.ts.net",
         "acme.org.github",
@@ -35,7 +35,7 @@ fn issuers_keep_every_byte_but_auth0s_missing_slash() {
         ("https://acme.eu.auth0.com", "https://acme.eu.auth0.com/"),
         ("https://login.acme.example/realm", "https://login.acme.example/realm"),
     ]);
-    refused::<IssuerUrl>(&[
+    rejected::<IssuerUrl>(&[
         "",
         "acme.eu.auth0.com",
         "http://acme.eu.auth0.com/",
@@ -43,15 +43,15 @@ fn issuers_keep_every_byte_but_auth0s_missing_slash() {
         "https://a.b/?x=1",
         "https://u:p@a.b/",
     ]);
-    refused::<IssuerUrl>(&["https://a.b/.well-known/openid-configuration", "https://a.b/\"\nx=1"]);
+    rejected::<IssuerUrl>(&["https://a.b/.well-known/openid-configuration", "https://a.b/\"\nx=1"]);
 }
 
 #[test]
-fn names_that_bite_later_are_refused() {
-    refused::<GroupsClaim>(&["groups", "roles", "https://acme.auth0.com/groups", "a\"b"]);
+fn names_that_fail_later_are_rejected() {
+    rejected::<GroupsClaim>(&["groups", "roles", "https://acme.auth0.com/groups", "a\"b"]);
     accepted::<GroupsClaim>(&[("https://acme.example/groups", "https://acme.example/groups")]);
-    refused::<TailscaleTag>(&["k8s", "tag:", "tag:1x", "tag:a b"]);
-    refused::<ChartRepository>(&["", "ftp://x", "https://user:pass@x", " https://x"]);
+    rejected::<TailscaleTag>(&["k8s", "tag:", "tag:1x", "tag:a b"]);
+    rejected::<ChartRepository>(&["", "ftp://x", "https://user:pass@x", " https://x"]);
     accepted::<ChartRepository>(&[("https://x.example/charts/", "https://x.example/charts"), ("./charts", "./charts")]);
     assert!("lokii".parse::<ComponentName>().unwrap_err().0.contains("did you mean loki?"));
     assert!("Admin".parse::<AnonymousRole>().unwrap_err().0.contains("data sources"));
@@ -71,7 +71,7 @@ proptest! {
 }
 
 #[test]
-fn what_helm_would_run_as_a_template_is_refused() {
+fn templates_of_helm_are_rejected() {
     for text in ["{{ lookup `v1` `Secret` `a` `b` }}", "a}}", "{{"] {
         assert!(text.parse::<GroupName>().unwrap_err().0.contains("template"), "{text}");
         let url = format!("https://acme.example/{}", text.replace(' ', ""));

@@ -8,7 +8,7 @@ use crate::config::Invalid;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
-/// How long data is kept, written as Prometheus writes durations (`15d`, `168h`, `2w`, `1d12h`).
+/// A retention period in Prometheus' format for durations (`15d`, `168h`, `2w`, `1d12h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RetentionPeriod {
     seconds: u64,
@@ -31,7 +31,7 @@ impl RetentionPeriod {
     }
 }
 
-/// The units of prometheus/common model/time.go that make sense for retention.
+/// The units of prometheus/common model/time.go that apply to retention.
 const UNITS: [(&str, u64); 6] = [("y", 365 * DAY), ("w", 7 * DAY), ("d", DAY), ("h", HOUR), ("m", 60), ("s", 1)];
 
 impl FromStr for RetentionPeriod {
@@ -63,7 +63,7 @@ impl FromStr for RetentionPeriod {
 }
 
 impl fmt::Display for RetentionPeriod {
-    /// The largest unit that fits without a rest: `15d`, `36h`, `90m`.
+    /// In the largest unit without a remainder: `15d`, `36h`, `90m`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, unit) = UNITS
             .iter()
@@ -131,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn retention_is_read_as_prometheus_does() {
+    fn retention_is_parsed_as_by_prometheus() {
         for (text, seconds, shown) in
             [("15d", 15 * DAY, "15d"), ("168h", 7 * DAY, "7d"), ("2w", 14 * DAY, "14d"), ("1d12h", 36 * HOUR, "36h")]
         {

@@ -16,7 +16,7 @@ pub(super) fn leaves(value: &Value, path: &mut Vec<String>, see: &mut dyn FnMut(
     }
 }
 
-/// A value right below another one: of a mapping by its key, of a list by its index.
+/// A child value: of a mapping by its key, of a list by its index.
 pub fn child<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
     match value {
         Value::Array(items) => items.get(key.parse::<usize>().ok()?),

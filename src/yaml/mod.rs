@@ -1,5 +1,4 @@
-//! YAML as helm reads it: a tree with positions, and the JSON that it means. Holds the rules of YAML 1.1; independent
-//! of answers, charts and files.
+//! YAML as helm reads it (YAML 1.1): a tree with positions, and its JSON. Independent of answers, charts and files.
 
 mod resolve;
 mod tree;

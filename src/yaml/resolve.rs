@@ -1,4 +1,4 @@
-//! The type of a scalar, as helm's YAML library decides it: a port of `resolve` of go.yaml.in/yaml/v2 (resolve.go,
+//! The type of a scalar as in helm's YAML library: a port of `resolve` of go.yaml.in/yaml/v2 (resolve.go,
 //! v2.4), which sigs.k8s.io/yaml v1.6 uses for helm 3.19 and helm 4.2. It reads YAML 1.1: `yes`, `on`, `0644`.
 
 /// A scalar with its type.
@@ -44,7 +44,7 @@ const NEGATIVE_INFINITE: [&str; 3] = ["-.inf", "-.Inf", "-.INF"];
 
 /// A plain scalar without a tag.
 pub(super) fn plain(text: &str) -> Scalar {
-    let known = |words: &[&str]| words.contains(&text);
+    let known = |texts: &[&str]| texts.contains(&text);
     if known(&TRUE) {
         return Scalar::Bool(true);
     }
@@ -73,7 +73,7 @@ pub(super) fn plain(text: &str) -> Scalar {
 
 /// A scalar with a core tag's name (`str`, `int`, …). `None`: the library rejects it.
 pub(super) fn tagged(tag: &str, text: &str) -> Option<Scalar> {
-    let wanted = match tag {
+    let expected = match tag {
         "str" => return Some(Scalar::Text(text.to_owned())),
         "binary" => return binary(text).map(Scalar::Text),
         "bool" => Kind::Bool,
@@ -85,12 +85,12 @@ pub(super) fn tagged(tag: &str, text: &str) -> Option<Scalar> {
         _ => return Some(Scalar::Text(text.to_owned())),
     };
     match plain(text) {
-        Scalar::Integer(number) if wanted == Kind::Float => Some(Scalar::Float(number as f64)),
-        scalar => (scalar.kind() == wanted).then_some(scalar),
+        Scalar::Integer(number) if expected == Kind::Float => Some(Scalar::Float(number as f64)),
+        scalar => (scalar.kind() == expected).then_some(scalar),
     }
 }
 
-/// `text` has no underscores any more.
+/// `text` without underscores.
 fn number(text: &str) -> Option<Scalar> {
     if let Some(number) = signed(text, 0) {
         return Some(Scalar::Integer(number));
@@ -129,7 +129,7 @@ fn unsigned(text: &str, base: u32) -> Option<u64> {
         (0, _) => (10, text),
         (base, _) => (base, text),
     };
-    // Rust takes a sign here, Go does not.
+    // Rust accepts a sign here, Go does not.
     if !digits.starts_with(|c: char| c.is_ascii_alphanumeric()) {
         return None;
     }
@@ -156,7 +156,7 @@ fn is_float(text: &str) -> bool {
     !exponent.is_empty() && digits(exponent) == exponent.len()
 }
 
-/// With a leading dot it is passed directly to `strconv.ParseFloat`, which takes underscores between digits.
+/// A float with a leading dot, as `strconv.ParseFloat` reads it, with underscores between digits.
 fn dotted_float(text: &str) -> Option<f64> {
     let bytes = text.as_bytes();
     let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
@@ -187,7 +187,7 @@ fn binary(text: &str) -> Option<String> {
     Some(decoded)
 }
 
-/// The library takes a few forms of RFC 3339; whichever it is, the value stays the text.
+/// The library accepts some forms of RFC 3339; the value stays the text.
 fn is_timestamp(text: &str) -> bool {
     let year = text.bytes().take_while(u8::is_ascii_digit).count();
     year == 4 && text[year..].starts_with('-')

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-const LIMITS: Limits = Limits { levels: 32, bytes: 1 << 20, duplicates: Duplicates::Refused };
+const LIMITS: Limits = Limits { levels: 32, bytes: 1 << 20, duplicates: Duplicates::Rejected };
 
 fn read(text: &str) -> Result<Value, Flaw> {
     let roots = parse(text, LIMITS.levels)?;
@@ -58,7 +58,7 @@ fn plain_scalars_have_the_types_of_yaml_1_1() {
 }
 
 #[test]
-fn keys_become_texts_or_are_refused() {
+fn keys_become_texts_or_are_rejected() {
     let text = "1: a\nyes: b\n1.5: c\n1e6: d\n.inf: e\n0x10: f\n2001-01-01: g\n";
     let expected = json!({"1": "a", "true": "b", "1.5": "c", "1e+06": "d", ".inf": "e", "16": "f", "2001-01-01": "g"});
     assert_eq!(read(text).unwrap(), expected);
@@ -90,7 +90,7 @@ fn aliases_and_merge_keys_are_expanded() {
 }
 
 #[test]
-fn what_explodes_or_nests_too_deeply_is_refused() {
+fn large_expansions_and_deep_nesting_are_rejected() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let below = level - 1;
@@ -107,7 +107,7 @@ fn what_explodes_or_nests_too_deeply_is_refused() {
 }
 
 #[test]
-fn marks_are_those_that_count_in_the_end() {
+fn marks_are_those_of_the_final_values() {
     let text = "base: &b { url: { env: A } }\nover: { <<: *b, url: plain }\nkept: { <<: *b }\nmap: !!map { env: A }\n";
     let roots = parse(text, 32).unwrap();
     let mark = |_: &[String], map: &serde_json::Map<String, Value>| map.contains_key("env");

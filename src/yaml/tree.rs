@@ -1,8 +1,8 @@
-//! A YAML text as a tree with positions, anchors, aliases and tags as they are written. Nothing is expanded.
+//! A YAML text as a tree with positions, anchors, aliases and tags as written, not expanded.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
-/// Where a node begins; both from 1.
+/// The start of a node; both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// Line.
@@ -11,41 +11,41 @@ pub struct Position {
     pub column: usize,
 }
 
-/// A node and where it begins.
+/// A node with its position.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where it begins.
+    /// Its start.
     pub at: Position,
-    /// Its anchor, which is unique in the text even where a name is used twice.
+    /// Its anchor as a number, unique even if the text uses a name twice.
     pub anchor: Option<usize>,
-    /// Its tag as a whole, e.g. `tag:yaml.org,2002:str`.
+    /// Its full tag, e.g. `tag:yaml.org,2002:str`.
     pub tag: Option<String>,
-    /// What it holds.
+    /// Its content.
     pub content: Content,
 }
 
-/// What a node holds.
+/// The content of a node.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// A scalar as written; `plain` when it is not quoted.
+    /// A scalar as written.
     Scalar {
         /// Its text, with escapes and folds resolved.
         text: String,
-        /// Neither quoted nor a block, so that its text tells the type.
+        /// Neither quoted nor a block: its text determines the type.
         plain: bool,
     },
     /// A sequence.
     List(Vec<Node>),
-    /// A mapping, in order of the text, with keys that may come twice.
+    /// A mapping in the order of the text; keys may be duplicate.
     Map(Vec<(Node, Node)>),
-    /// The anchor that it refers to.
+    /// The number of its anchor.
     Alias(usize),
 }
 
 /// An error in the text, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
-    /// Where.
+    /// Position.
     pub at: Position,
     /// Keys from the root, `a.b[0]`; may be empty.
     pub key: String,
@@ -62,8 +62,8 @@ impl Flaw {
     }
 }
 
-/// Phrase of the parser -> what was found and what was expected, for people.
-const PHRASES: [(&str, &str, &str); 6] = [
+/// Phrases of the parser's messages, with the found and the expected text.
+const MESSAGES: [(&str, &str, &str); 6] = [
     ("simple key expect", "a line without a colon, here or just above", "`key: value`"),
     ("tabs disallowed", "a tab", "spaces"),
     ("quoted scalar", "a quote that is not closed", "the closing quote"),
@@ -72,14 +72,14 @@ const PHRASES: [(&str, &str, &str); 6] = [
     ("unknown anchor", "an alias of an anchor that no line above defines", "the value itself"),
 ];
 
-fn plain_words(info: &str) -> (String, String) {
-    match PHRASES.iter().find(|(phrase, ..)| info.contains(phrase)) {
+fn readable(info: &str) -> (String, String) {
+    match MESSAGES.iter().find(|(phrase, ..)| info.contains(phrase)) {
         Some((_, found, expected)) => ((*found).to_owned(), (*expected).to_owned()),
         None => (format!("text that is not YAML ({info})"), "lines such as `key: value`".to_owned()),
     }
 }
 
-/// The roots of a text's documents, each with the place where its document begins; `levels` is how deep they may nest.
+/// The root of each document, with the position of the document; `levels` limits the nesting.
 pub fn parse_documents(text: &str, levels: usize) -> Result<Vec<(Position, Node)>, Flaw> {
     let mut reader = Reader { parser: Parser::new_from_str(text), depth: 0, levels };
     let mut documents = Vec::new();
@@ -95,7 +95,7 @@ pub fn parse_documents(text: &str, levels: usize) -> Result<Vec<(Position, Node)
     }
 }
 
-/// The same without the places.
+/// The same without the positions.
 pub fn parse(text: &str, levels: usize) -> Result<Vec<Node>, Flaw> {
     Ok(parse_documents(text, levels)?.into_iter().map(|(_, root)| root).collect())
 }
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
                 if error.info().contains("recursion limit") {
                     return Err(too_deep(at, "", self.levels));
                 }
-                let (found, expected) = plain_words(error.info());
+                let (found, expected) = readable(error.info());
                 Err(Flaw { at, key: String::new(), found, expected })
             }
             None => Ok((Event::StreamEnd, Span::default())),

@@ -1,4 +1,4 @@
-//! A tree as JSON, as `helm -f` understands it: types by YAML 1.1, keys as texts, anchors, aliases, merge keys and
+//! A tree as JSON, as `helm -f` reads it: types by YAML 1.1, keys as texts, anchors, aliases, merge keys and
 //! tags resolved. A port of the decoder of go.yaml.in/yaml/v2 (decode.go, v2.4) and of the conversion to JSON of
 //! sigs.k8s.io/yaml v1.6 (yaml.go), both in helm 3.19 and helm 4.2.
 
@@ -10,12 +10,12 @@ use crate::yaml::resolve::{self, Scalar};
 use crate::yaml::tree::{Content, Flaw, Node, Position, below, too_deep};
 use crate::yaml::write::json_line;
 
-/// How a duplicate key of a mapping is treated.
+/// How to treat a duplicate key of a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duplicates {
-    /// A mistake.
-    Refused,
-    /// The last one counts, as for helm.
+    /// As an error.
+    Rejected,
+    /// The last one is used, as in helm.
     LastCounts,
 }
 
@@ -24,25 +24,24 @@ pub enum Duplicates {
 pub struct Limits {
     /// Levels of nesting, aliases expanded.
     pub levels: usize,
-    /// Bytes of all texts and keys together, aliases expanded; every node counts as some more.
+    /// Bytes of all texts and keys, aliases expanded, plus a constant for each node.
     pub bytes: usize,
     /// Duplicate keys.
     pub duplicates: Duplicates,
 }
 
-/// Bytes that a node counts beside its text.
+/// Bytes for a node in addition to its text.
 const NODE: usize = 8;
-/// libyaml takes no longer key than 1024 characters, in quotes and with escapes, and neither does helm.
-const LONGEST_KEY: usize = 1000;
+/// libyaml and helm accept keys of at most 1024 characters, with quotes and escapes.
+const MAX_KEY: usize = 1000;
 const CORE: &str = "tag:yaml.org,2002:";
 
-/// Whether a mapping without a tag, at a path of keys and indexes, is one that the caller wants to know of.
+/// Whether to mark a mapping without a tag, at a path of keys and indexes.
 pub type Mark<'a> = dyn Fn(&[String], &Map<String, Value>) -> bool + 'a;
-/// The marked mappings: their paths, and where they are written.
+/// The paths of the marked mappings, with their positions.
 pub type Marked = BTreeMap<Vec<String>, Position>;
 
-/// The JSON that a node means, and its marked mappings. `key` is the node's path, for messages; only anchors inside of
-/// `scope` are known.
+/// The JSON of a node, and its marked mappings. `key` is the node's path for messages; `scope` has the anchors.
 pub fn value(
     (node, scope): (&Node, &Node),
     key: &str,
@@ -51,8 +50,8 @@ pub fn value(
 ) -> Result<(Value, Marked), Flaw> {
     let mut anchors = HashMap::new();
     collect(scope, &mut anchors);
-    let (marked, open, path) = (Marked::new(), HashSet::new(), Vec::new());
-    let mut reader = Reader { anchors, limits, mark, marked, spent: 0, open, depth: 0, path };
+    let (marked, expanding, path) = (Marked::new(), HashSet::new(), Vec::new());
+    let mut reader = Reader { anchors, limits, mark, marked, used: 0, expanding, depth: 0, path };
     let value = reader.value(node, key)?;
     Ok((value, reader.marked))
 }
@@ -75,9 +74,9 @@ struct Reader<'a> {
     limits: Limits,
     mark: &'a Mark<'a>,
     marked: Marked,
-    spent: usize,
+    used: usize,
     /// Anchors that are being expanded.
-    open: HashSet<usize>,
+    expanding: HashSet<usize>,
     depth: usize,
     path: Vec<String>,
 }
@@ -88,12 +87,12 @@ impl<'a> Reader<'a> {
         match &node.content {
             Content::Alias(anchor) => {
                 let anchor = *anchor;
-                let Some(meant) = self.anchors.get(&anchor).copied() else { return Err(outside(node.at, key)) };
-                if !self.open.insert(anchor) {
+                let Some(target) = self.anchors.get(&anchor).copied() else { return Err(outside(node.at, key)) };
+                if !self.expanding.insert(anchor) {
                     return Err(Flaw::new(node.at, key, "an alias inside its own anchor", "the value itself"));
                 }
-                let value = self.value(meant, key);
-                self.open.remove(&anchor);
+                let value = self.value(target, key);
+                self.expanding.remove(&anchor);
                 value
             }
             Content::Scalar { text, plain } => {
@@ -121,8 +120,8 @@ impl<'a> Reader<'a> {
     }
 
     fn spend(&mut self, node: &Node, key: &str, bytes: usize) -> Result<(), Flaw> {
-        self.spent = self.spent.saturating_add(bytes);
-        if self.spent <= self.limits.bytes {
+        self.used = self.used.saturating_add(bytes);
+        if self.used <= self.limits.bytes {
             return Ok(());
         }
         let most = self.limits.bytes >> 10;
@@ -145,8 +144,8 @@ impl<'a> Reader<'a> {
         content
     }
 
-    /// In the order of the text, where a later key replaces an earlier one: go-yaml v2 lets even a merged mapping
-    /// replace keys that are written above the merge key.
+    /// In the order of the text; a later key replaces an earlier one. In go-yaml v2 even a merged mapping replaces keys
+    /// above the merge key.
     fn entries(&mut self, entries: &'a [(Node, Node)], key: &str, map: &mut Map<String, Value>) -> Result<(), Flaw> {
         let mut lines: HashMap<String, usize> = HashMap::new();
         for (name, child) in entries {
@@ -158,7 +157,7 @@ impl<'a> Reader<'a> {
             let path = below(key, &text);
             self.spend(name, &path, text.len())?;
             if let Some(first) = lines.insert(text.clone(), name.at.line)
-                && self.limits.duplicates == Duplicates::Refused
+                && self.limits.duplicates == Duplicates::Rejected
             {
                 let found = format!("the key a second time (first in line {first})");
                 return Err(Flaw::new(name.at, &path, found, "each key once"));
@@ -176,7 +175,7 @@ impl<'a> Reader<'a> {
     fn merge(&mut self, node: &'a Node, key: &str, map: &mut Map<String, Value>) -> Result<(), Flaw> {
         match &node.content {
             Content::Map(_) | Content::Alias(_) => self.merge_one(node, key, map),
-            // Earlier ones win.
+            // Earlier ones have precedence.
             Content::List(items) => items.iter().rev().try_for_each(|item| self.merge_one(item, key, map)),
             Content::Scalar { .. } => Err(not_mergeable(node.at, key)),
         }
@@ -184,32 +183,32 @@ impl<'a> Reader<'a> {
 
     fn merge_one(&mut self, node: &'a Node, key: &str, map: &mut Map<String, Value>) -> Result<(), Flaw> {
         self.spend(node, key, NODE)?;
-        let (anchor, meant) = match &node.content {
+        let (anchor, target) = match &node.content {
             Content::Alias(anchor) => {
-                let meant = self.anchors.get(anchor).copied();
-                (Some(*anchor), meant.ok_or_else(|| outside(node.at, key))?)
+                let target = self.anchors.get(anchor).copied();
+                (Some(*anchor), target.ok_or_else(|| outside(node.at, key))?)
             }
             _ => (None, node),
         };
-        let Content::Map(entries) = &meant.content else { return Err(not_mergeable(node.at, key)) };
-        if anchor.is_some_and(|anchor| !self.open.insert(anchor)) {
+        let Content::Map(entries) = &target.content else { return Err(not_mergeable(node.at, key)) };
+        if anchor.is_some_and(|anchor| !self.expanding.insert(anchor)) {
             return Err(Flaw::new(node.at, key, "an alias inside its own anchor", "the value itself"));
         }
         self.nested(node, key, |reader| reader.entries(entries, key, map))?;
         if let Some(anchor) = anchor {
-            self.open.remove(&anchor);
+            self.expanding.remove(&anchor);
         }
         Ok(())
     }
 
-    /// Numbers and booleans become texts, as for helm; nothing else can be a key.
+    /// Numbers and booleans become texts, as in helm; other types are errors.
     fn key(&mut self, name: &'a Node, key: &str) -> Result<String, Flaw> {
         let (node, text, plain) = match &name.content {
             Content::Scalar { text, plain } => (name, text, *plain),
             Content::Alias(anchor) => {
-                let Some(meant) = self.anchors.get(anchor).copied() else { return Err(outside(name.at, key)) };
-                let Content::Scalar { text, plain } = &meant.content else { return Err(no_key(name.at, key)) };
-                (meant, text, *plain)
+                let Some(target) = self.anchors.get(anchor).copied() else { return Err(outside(name.at, key)) };
+                let Content::Scalar { text, plain } = &target.content else { return Err(no_key(name.at, key)) };
+                (target, text, *plain)
             }
             Content::List(_) | Content::Map(_) => return Err(no_key(name.at, key)),
         };
@@ -223,7 +222,7 @@ impl<'a> Reader<'a> {
                 return Err(Flaw::new(name.at, key, format!("the number {number} as key"), "the key in quotes"));
             }
         };
-        if text.len() > LONGEST_KEY / 6 && json_line(&text.as_str().into()).len() > LONGEST_KEY {
+        if text.len() > MAX_KEY / 6 && json_line(&text.as_str().into()).len() > MAX_KEY {
             return Err(Flaw::new(name.at, key, "a key of more than 1000 characters", "a shorter key"));
         }
         Ok(text)
@@ -250,7 +249,7 @@ fn outside(at: Position, key: &str) -> Flaw {
 }
 
 fn not_mergeable(at: Position, key: &str) -> Flaw {
-    Flaw::new(at, key, "a merge key of something else", "`<<:` with a mapping, an alias of one, or a list of these")
+    Flaw::new(at, key, "a merge key with another type", "`<<:` with a mapping, an alias of one, or a list of these")
 }
 
 fn no_key(at: Position, key: &str) -> Flaw {
@@ -271,7 +270,7 @@ fn scalar(node: &Node, text: &str, plain: bool, key: &str) -> Result<Scalar, Fla
     }
 }
 
-/// A float without a fraction is the integer that helm gives back for it.
+/// A float without a fraction becomes an integer, as in helm.
 fn number_or_text(scalar: Scalar, at: Position, key: &str) -> Result<Value, Flaw> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     Ok(match scalar {

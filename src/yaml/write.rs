@@ -1,4 +1,4 @@
-//! JSON that every YAML reader reads as the same JSON.
+//! JSON that every YAML parser reads as the same JSON.
 
 use std::io;
 
@@ -6,12 +6,12 @@ use serde::Serialize as _;
 use serde_json::Value;
 use serde_json::ser::{Formatter, Serializer};
 
-/// One line of JSON. Characters that YAML 1.1 does not allow, or takes for line breaks, are escaped (go.yaml.in/yaml/v2,
-/// readerc.go and `is_break`); those above U+FFFF stay, since it knows no surrogate pairs.
+/// One line of JSON. Escapes characters that YAML 1.1 does not allow or reads as line breaks (go.yaml.in/yaml/v2,
+/// readerc.go and `is_break`), but not those above U+FFFF: it has no surrogate pairs.
 pub fn json_line(value: &Value) -> String {
     let mut line = Vec::new();
     let written = value.serialize(&mut Serializer::with_formatter(&mut line, Escaping));
-    debug_assert!(written.is_ok(), "a vector takes every byte");
+    debug_assert!(written.is_ok(), "a vector accepts every byte");
     String::from_utf8(line).unwrap_or_default()
 }
 

@@ -76,7 +76,7 @@ fn a_person_who_declines_changes_nothing(sandbox: &Sandbox) {
     answer(&mut session, "Auth0 client id", "tailwatch-sandbox");
     answer(&mut session, "Auth0 client secret", sandbox.variable("AUTH0_CLIENT_SECRET"));
     answer(&mut session, "Groups claim", "groups");
-    session.exp_string("drops a claim of this name").expect("the reason");
+    session.exp_string("drops a claim with this name").expect("the reason");
     answer(&mut session, "Groups claim", "https://acme.example/groups");
     for label in ["Allowed groups", "Retention of metrics", "Retention of logs", "StorageClass", "Volume for metrics"] {
         answer(&mut session, label, "");
