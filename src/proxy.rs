@@ -1,5 +1,5 @@
-//! Which proxy a request takes, by HTTPS_PROXY, HTTP_PROXY and NO_PROXY exactly as kubectl, helm and every other Go
-//! program read them. Source: golang.org/x/net/http/httpproxy, proxy.go (v0.61), behind net/http ProxyFromEnvironment.
+//! The proxy of a request from HTTPS_PROXY, HTTP_PROXY and NO_PROXY, with the rules of kubectl, helm and other Go programs.
+//! Source: golang.org/x/net/http/httpproxy, proxy.go (v0.61), behind net/http ProxyFromEnvironment.
 
 use std::net::IpAddr;
 
@@ -36,12 +36,12 @@ enum Exception {
 }
 
 impl ProxyRules {
-    /// Those of this process.
+    /// From the variables of this process.
     pub fn from_environment() -> ProxyRules {
         ProxyRules::from_variables(|name| std::env::var(name).ok())
     }
 
-    /// Upper case before lower case, an empty variable is none.
+    /// Upper case takes precedence over lower case; an empty variable is ignored.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> ProxyRules {
         let any = |upper: &str, lower: &str| {
             [upper, lower].iter().find_map(|name| variable(name).filter(|text| !text.is_empty())).unwrap_or_default()
@@ -59,7 +59,7 @@ impl ProxyRules {
         let proxy = match address.scheme() {
             "https" => self.https.as_ref(),
             "http" if self.http.is_some() && self.is_cgi => {
-                return Err("HTTP_PROXY is not used where REQUEST_METHOD is set, since a CGI request may set it");
+                return Err("HTTP_PROXY is ignored if REQUEST_METHOD is set, since a CGI request may set it");
             }
             "http" => self.http.as_ref(),
             _ => None,
@@ -85,7 +85,7 @@ impl ProxyRules {
 
 impl Exception {
     fn matches(&self, name: &str, port: &str, ip: Option<IpAddr>) -> bool {
-        let of_port = |wanted: &str| wanted.is_empty() || wanted == port;
+        let of_port = |required: &str| required.is_empty() || required == port;
         match (self, ip) {
             (Exception::Everything, _) => true,
             (Exception::Network { address, prefix }, Some(ip)) => contains(*address, *prefix, ip),
@@ -132,14 +132,14 @@ fn network(entry: &str) -> Option<Exception> {
     let (address, prefix) = entry.split_once('/')?;
     let written: IpAddr = address.parse().ok()?;
     let address = written.to_canonical();
-    let widest = if written.is_ipv4() { 32 } else { 128 };
+    let max_prefix = if written.is_ipv4() { 32 } else { 128 };
     let is_number = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
-    let prefix = prefix.parse::<u8>().ok().filter(|prefix| is_number && *prefix <= widest)?;
+    let prefix = prefix.parse::<u8>().ok().filter(|prefix| is_number && *prefix <= max_prefix)?;
     let prefix = if written == address { prefix } else { prefix.saturating_sub(96) };
     Some(Exception::Network { address, prefix })
 }
 
-/// An address or a name, each with or without a port. `None`: there is no host, the entry says nothing.
+/// An address or a name, each with or without a port. `None`: the entry has no host.
 fn host(entry: &str) -> Option<Exception> {
     let (host, port) = split_port(entry).unwrap_or((entry, ""));
     let port = port.to_owned();
@@ -174,7 +174,7 @@ fn split_port(entry: &str) -> Option<(&str, &str)> {
 mod tests {
     use super::*;
 
-    fn taken(variables: &[(&str, &str)], address: &str) -> Option<String> {
+    fn proxy_for(variables: &[(&str, &str)], address: &str) -> Option<String> {
         let variable =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         let rules = ProxyRules::from_variables(variable);
@@ -205,14 +205,14 @@ mod tests {
             (&[("HTTPS_PROXY", "https://me:secret@proxy")], API, Some("https://me:secret@proxy")),
             (&[("HTTPS_PROXY", "http://proxy"), ("REQUEST_METHOD", "GET")], API, Some("http://proxy")),
         ] {
-            assert_eq!(taken(variables, address).as_deref(), expected, "{variables:?} {address}");
+            assert_eq!(proxy_for(variables, address).as_deref(), expected, "{variables:?} {address}");
         }
         let cgi = |name: &str| Some(if name == "REQUEST_METHOD" { "GET" } else { "http://proxy" }.to_owned());
         assert!(ProxyRules::from_variables(cgi).proxy_of(&Url::parse(PLAIN).unwrap()).is_err());
     }
 
     #[test]
-    fn no_proxy_is_read_as_go_reads_it() {
+    fn no_proxy_follows_the_rules_of_go() {
         for (list, host, is_proxied) in [
             ("", "api.example", true),
             ("", "localhost", false),
@@ -267,7 +267,7 @@ mod tests {
         ] {
             let variables = [("HTTPS_PROXY", "http://proxy:3128"), ("NO_PROXY", list)];
             let address = format!("https://{host}");
-            assert_eq!(taken(&variables, &address).is_some(), is_proxied, "NO_PROXY={list} {address}");
+            assert_eq!(proxy_for(&variables, &address).is_some(), is_proxied, "NO_PROXY={list} {address}");
         }
     }
 }

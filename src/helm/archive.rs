@@ -1,4 +1,4 @@
-//! What a chart archive knows of values: the defaults of the chart and of every chart packed inside it, as one tree.
+//! The default values of a chart archive and of all charts packed inside it, as one tree.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -16,10 +16,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Files of a chart by their path inside it, e.g. `values.yaml`, `charts/grafana/Chart.yaml`.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// Far beyond any chart: an archive that unpacks to more is none.
-const LARGEST: u64 = 64 << 20;
-/// Charts inside charts inside charts.
-const DEEPEST: usize = 8;
+/// Bytes of an unpacked archive, far above any chart.
+const MAX_BYTES: u64 = 64 << 20;
+/// Levels of charts packed inside charts.
+const MAX_DEPTH: usize = 8;
 
 #[derive(Default, Deserialize)]
 struct Metadata {
@@ -34,15 +34,14 @@ struct Metadata {
 struct Dependency {
     name: String,
     alias: Option<String>,
-    /// Value paths that switch it, separated by commas.
+    /// Value paths that enable it, separated by commas.
     condition: Option<String>,
     #[serde(default)]
     tags: Vec<String>,
 }
 
-/// The values that the templates of a .tgz see without overrides: `values.yaml`, below it the values of each
-/// packed chart under its alias or name, and every path that a `condition` or a tag in `Chart.yaml` names, as null
-/// where it has no default.
+/// The values of a .tgz without overrides: `values.yaml`, the values of each packed chart under its alias or name, and
+/// every path of a `condition` or a tag in `Chart.yaml`, as null without a default.
 pub fn default_values(archive: &Path) -> Result<Value, HelmError> {
     let read = || -> Result<Value, Failure> { values_of(&unpacked(std::fs::File::open(archive)?)?, 0) };
     read().map_err(|error| HelmError::Local {
@@ -51,7 +50,7 @@ pub fn default_values(archive: &Path) -> Result<Value, HelmError> {
     })
 }
 
-/// Version of the application that a .tgz says it brings; it may be written as a number.
+/// `appVersion` of a .tgz, a text or a number.
 pub fn app_version(archive: &Path) -> Option<String> {
     let files = unpacked(std::fs::File::open(archive).ok()?).ok()?;
     match yaml::<Metadata>(&files, "Chart.yaml").ok()??.app_version? {
@@ -61,10 +60,10 @@ pub fn app_version(archive: &Path) -> Option<String> {
     }
 }
 
-/// Values and schema files only. Paths are relative to the archive's one folder.
+/// Unpacks values and metadata only. Paths are relative to the archive's top folder.
 fn unpacked(archive: impl Read) -> Result<Files, Failure> {
     let mut files = Files::new();
-    for entry in tar::Archive::new(GzDecoder::new(archive).take(LARGEST)).entries()? {
+    for entry in tar::Archive::new(GzDecoder::new(archive).take(MAX_BYTES)).entries()? {
         let mut entry = entry?;
         let path: PathBuf = entry.path()?.components().skip(1).collect();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -79,7 +78,7 @@ fn unpacked(archive: impl Read) -> Result<Files, Failure> {
 }
 
 fn values_of(files: &Files, depth: usize) -> Result<Value, Failure> {
-    if depth > DEEPEST {
+    if depth > MAX_DEPTH {
         return Err("charts are packed inside each other without end".into());
     }
     let metadata: Metadata = yaml(files, "Chart.yaml")?.unwrap_or_default();
@@ -140,7 +139,7 @@ fn yaml<T: serde::de::DeserializeOwned>(files: &Files, name: &str) -> Result<Opt
     }
 }
 
-/// A chart's own values win over those of what it packs.
+/// A chart's own values take precedence over those of its packed charts.
 fn add_missing(values: &mut Value, more: &Value) {
     if values.is_null() && more.is_object() {
         *values = Value::Object(Map::new());
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_of_the_application_is_text_or_a_number_and_never_that_of_a_packed_chart() {
+    fn the_app_version_is_a_text_or_a_number_of_the_top_chart() {
         let folder = tempfile::tempdir().unwrap();
         for (version, expected) in
             [("appVersion: v0.86.2\n", Some("v0.86.2")), ("appVersion: 3.5\n", Some("3.5")), ("", None)]
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn charts_packed_as_folders_and_as_archives_are_known_under_their_alias_or_name() {
+    fn charts_packed_as_folders_and_archives_have_their_alias_or_name() {
         let inner = archive(&[
             ("cache/Chart.yaml", b"name: cache\nversion: 1.0.0\n"),
             ("cache/values.yaml", b"size: 1\nglobal: { region: x }\n"),
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_archive_is_named() {
+    fn an_invalid_archive_is_reported() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "not a chart").unwrap();
         let error = default_values(file.path()).unwrap_err().to_string();

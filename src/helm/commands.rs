@@ -1,4 +1,4 @@
-//! Typed calls.
+//! Typed calls of helm.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -18,30 +18,30 @@ use crate::yaml::json_line;
 
 const READ: Duration = Duration::from_secs(60);
 pub(super) const FETCH: Duration = Duration::from_secs(300);
-/// How long helm may take beyond its own `--timeout`, to write down that it failed.
+/// How long helm may take after its own `--timeout`, to record the failure.
 const OVERTIME: Duration = Duration::from_secs(5);
-/// How long it may still be at work after that, at the most.
-const REST: Duration = Duration::from_secs(120);
-/// Revisions that helm keeps per release.
+/// The maximum time that it may still run after that.
+const REMAINDER: Duration = Duration::from_secs(120);
+/// Revisions per release (`--history-max`).
 const HISTORY: &str = "10";
 
 impl Helm {
     /// Releases of a namespace in any status that is not `uninstalled` or `superseded`.
     pub async fn list(&self, namespace: &str) -> Result<Vec<ReleaseInfo>, HelmError> {
-        let output = self.listed(&["-n", namespace]).await?;
+        let output = self.list_in(&["-n", namespace]).await?;
         parse::list(&output).map_err(|source| output_error("helm list", source))
     }
 
     /// The same for every namespace, without charts that have no semantic version.
     pub async fn list_everywhere(&self) -> Result<Vec<ReleaseInfo>, HelmError> {
-        let output = self.listed(&["--all-namespaces"]).await?;
+        let output = self.list_in(&["--all-namespaces"]).await?;
         parse::readable(&output).map_err(|source| output_error("helm list", source))
     }
 
-    async fn listed(&self, place: &[&str]) -> Result<Vec<u8>, HelmError> {
+    async fn list_in(&self, scope: &[&str]) -> Result<Vec<u8>, HelmError> {
         // helm 3 hides pending releases without these; helm 4 knows the same flags.
         let flags = ["-o", "json", "--deployed", "--failed", "--pending", "--uninstalling", "--max", "0"];
-        self.read(&[&["list"], place, &flags].concat()).await
+        self.read(&[&["list"], scope, &flags].concat()).await
     }
 
     /// The user-supplied values of a release's current revision.
@@ -80,7 +80,7 @@ impl Helm {
         parse::documents(&output).map_err(|source| output_error("helm show crds", source))
     }
 
-    /// Renders a chart, hooks among its objects; test pods and CRDs are left out.
+    /// Renders a chart with its hooks, without test pods and CRDs.
     pub async fn template(
         &self,
         request: &ReleaseRequest<'_>,
@@ -100,7 +100,7 @@ impl Helm {
         parse::documents(&output).map_err(|source| output_error("helm template", source))
     }
 
-    /// `helm upgrade --install` without waiting for workloads (hooks are waited for).
+    /// `helm upgrade --install` without waiting for workloads (it waits for hooks).
     pub async fn upgrade_install(&self, request: &ReleaseRequest<'_>, limits: &Limits) -> Result<(), HelmError> {
         let values = values_file(request.values)?;
         let mut arguments = words(&["upgrade", "--install", request.release]);
@@ -114,10 +114,10 @@ impl Helm {
             }
             Ownership::Take => arguments.extend(words(&["--take-ownership"])),
         }
-        // Marks the revision as ours for a later run, in case this one is killed.
+        // Marks the revision as ours, if this run is killed.
         arguments.extend(words(&["--labels", &format!("{RUN_LABEL}={:08x}", rand::random::<u32>())]));
         // CRDs in `crds/` of a chart are applied by tailwatch, server-side.
-        // Without `--reset-values` helm takes empty values for "as they were".
+        // Without `--reset-values` helm keeps the old values if the new ones are empty.
         arguments.extend(words(&["--skip-crds", "--reset-values", "-f"]));
         arguments.push(values.path().into());
         self.change(arguments, limits).await.map_err(|error| error.without(request.secrets))
@@ -141,7 +141,7 @@ impl Helm {
         self.change(arguments, limits).await
     }
 
-    /// helm's own `--timeout` is for each hook, so that the call as a whole has a limit of ours a little beyond.
+    /// helm's own `--timeout` is per hook; the whole call has a slightly longer deadline.
     async fn change(&self, mut arguments: Vec<OsString>, limits: &Limits) -> Result<(), HelmError> {
         let Limits { timeout, cancel, kill } = limits;
         arguments.extend(words(&["--timeout", &format!("{}s", timeout.as_secs().max(1))]));
@@ -181,7 +181,7 @@ impl Helm {
         arguments.extend(["--kubeconfig".into(), self.access.path().into()]);
         arguments.extend(words(&["--kube-context", self.access.context()]));
         self.log(&arguments);
-        // The user's repositories are none of ours: index files of our pulls stay in our own folder.
+        // Index files of our pulls stay in our own folder, apart from the user's repositories.
         let added = vec![
             ("HELM_REPOSITORY_CACHE".into(), index_folder(&self.cache).into()),
             ("HELM_REPOSITORY_CONFIG".into(), self.cache.join("repositories.yaml").into()),
@@ -189,7 +189,7 @@ impl Helm {
         ];
         let changes = matches!(effect, Effect::Mutates(_));
         let held = self.held.clone().filter(|_| changes);
-        let need = changes.then(|| self.access.needed_for(deadline + REST));
+        let need = changes.then(|| self.access.needed_for(deadline + REMAINDER));
         if changes {
             self.writes.begin();
         }
@@ -203,13 +203,13 @@ impl Helm {
         let Some(path) = &self.log_file else { return };
         let words: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
         let line = serde_json::json!({"time": jiff::Timestamp::now(), "helm": words});
-        // The log is a help, never a reason to fail.
+        // A failure of the log must not fail the call.
         let file = crate::input_file::append(path);
         let _ = file.and_then(|mut file| writeln!(file, "{line}"));
     }
 }
 
-/// Where helm keeps the indexes of repositories, below a cache folder of ours.
+/// The folder of repository indexes below our cache folder.
 pub(super) fn index_folder(cache: &Path) -> PathBuf {
     cache.join("index")
 }
@@ -222,7 +222,7 @@ fn output_error(command: &str, source: Box<dyn std::error::Error + Send + Sync>)
     HelmError::Output { command: command.into(), source }
 }
 
-/// JSON, which helm 3 and helm 4 read with the same types. Mode 0600 by tempfile's own default; gone when
+/// JSON, which helm 3 and helm 4 read with the same types. Mode 0600 by tempfile's default; deleted when
 /// dropped.
 fn values_file(values: &Value) -> Result<tempfile::NamedTempFile, HelmError> {
     let failed = |source| HelmError::Local { what: "write the values to a temporary file".into(), source };

@@ -1,5 +1,5 @@
-//! Credentials of registries, as docker's and helm's configuration files have them. Credential helpers are started by
-//! us, so that they get the environment that every child gets.
+//! Credentials of registries from docker's and helm's configuration files. Credential helpers run as our children, with
+//! the environment of every child.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::process::{self, Call, Ending, Environment, Input};
 
-/// A helper may ask its cloud.
+/// A helper may send requests.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// A helper's answer is one small document.
-const LARGEST: usize = 1 << 20;
+/// Bytes of a helper's answer, one small document.
+const MAX_BYTES: usize = 1 << 20;
 
-/// Keys of a configuration file that name helpers (docker cli, cli/config/configfile).
+/// Keys of a configuration file for helpers (docker cli, cli/config/configfile).
 const HELPERS: &str = "credHelpers";
 const STORE: &str = "credsStore";
 
-/// What a helper answers to `get` (docker-credential-helpers, credentials/credentials.go).
+/// A helper's answer to `get` (docker-credential-helpers, credentials/credentials.go).
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
@@ -30,10 +30,10 @@ struct Answer {
     secret: String,
 }
 
-/// The user name that means that the secret is an identity token.
+/// The user name of an identity token.
 const TOKEN: &str = "<token>";
 
-/// Of a registry's host: helm's own file first, then docker's. Nothing usable is no credentials, as with docker.
+/// The credentials of a host: from helm's file, then docker's. Without usable ones, anonymous, as in docker.
 pub(super) async fn of_host(host: &str, config: Option<&Path>, environment: &Environment) -> RegistryAuth {
     for path in config.map(Path::to_owned).into_iter().chain(docker_config()) {
         if let Some(found) = of_file(&path, host, environment).await {
@@ -50,7 +50,7 @@ fn docker_config() -> Option<PathBuf> {
     folder.map(|folder| folder.join("config.json"))
 }
 
-/// In docker's order: the host's own helper, what the file itself has, the helper of all hosts.
+/// In docker's order: the host's helper, the file's credentials, the helper of all hosts.
 async fn of_file(path: &Path, host: &str, environment: &Environment) -> Option<RegistryAuth> {
     let mut document: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let file = document.as_object_mut()?;
@@ -58,17 +58,17 @@ async fn of_file(path: &Path, host: &str, environment: &Environment) -> Option<R
     let (helpers, store) = (file.remove(HELPERS), named(file.remove(STORE)));
     let own = named(helpers.and_then(|helpers| helpers.get(host).cloned()));
     if let Some(helper) = own.filter(|name| !name.is_empty()) {
-        return ask(&helper, host, environment).await;
+        return run_helper(&helper, host, environment).await;
     }
     match get_credential_from_reader(document.to_string().as_bytes(), host) {
         Ok(DockerCredential::UsernamePassword(user, password)) => Some(RegistryAuth::Basic(user, password)),
         Ok(DockerCredential::IdentityToken(token)) => Some(RegistryAuth::Bearer(token)),
-        Err(_) => ask(&store.filter(|name| !name.is_empty())?, host, environment).await,
+        Err(_) => run_helper(&store.filter(|name| !name.is_empty())?, host, environment).await,
     }
 }
 
 /// `docker-credential-NAME get`, with the host on stdin.
-async fn ask(helper: &str, host: &str, environment: &Environment) -> Option<RegistryAuth> {
+async fn run_helper(helper: &str, host: &str, environment: &Environment) -> Option<RegistryAuth> {
     let call = Call {
         program: OsString::from(format!("docker-credential-{helper}")),
         arguments: vec!["get".into()],
@@ -76,7 +76,7 @@ async fn ask(helper: &str, host: &str, environment: &Environment) -> Option<Regi
         removed: Vec::new(),
         added: Vec::new(),
         input: Input::Text(host.as_bytes().to_vec()),
-        largest: LARGEST,
+        max_bytes: MAX_BYTES,
         ending: Ending::Killed { after: TIMEOUT },
         need: None,
     };

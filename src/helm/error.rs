@@ -10,17 +10,17 @@ use crate::known_errors::{self, API_ERRORS, KnownError};
 #[derive(Debug, thiserror::Error)]
 pub enum HelmError {
     /// There is no helm.
-    #[error("helm was not found{}", place.as_ref().map(|path| format!(" at {}", path.display())).unwrap_or_default())]
+    #[error("helm was not found{}", path.as_ref().map(|path| format!(" at {}", path.display())).unwrap_or_default())]
     NotFound {
-        /// Where `--helm` pointed.
-        place: Option<PathBuf>,
+        /// The path of `--helm`.
+        path: Option<PathBuf>,
     },
     /// helm is older than the oldest supported version.
     #[error("helm {found} is too old, {oldest} or later is needed")]
     TooOld {
         /// Its version.
         found: semver::Version,
-        /// The oldest that works.
+        /// The oldest supported version.
         oldest: semver::Version,
     },
     /// `HELM_DRIVER` is not a storage driver in the cluster.
@@ -63,7 +63,7 @@ pub enum HelmError {
         /// Why.
         message: String,
     },
-    /// helm did not answer in time.
+    /// helm did not end in time.
     #[error("`{command}` did not answer within {seconds} s")]
     Silent {
         /// The command.
@@ -89,7 +89,7 @@ pub enum HelmError {
         #[source]
         source: std::io::Error,
     },
-    /// helm succeeded, but the archive is not there.
+    /// helm succeeded, but the archive is missing.
     #[error("helm did not fetch {file} from {repository}")]
     NotFetched {
         /// Address of the repository.
@@ -132,8 +132,8 @@ impl std::fmt::Display for DigestChange {
     }
 }
 
-const SCHEMA_REFUSES: &str = "chart-schema-invalid";
-/// How many lines of stderr are kept.
+const SCHEMA_INVALID: &str = "chart-schema-invalid";
+/// Lines of stderr in a message.
 const LINES: usize = 6;
 const SCHEMA_LINES: usize = 40;
 
@@ -155,13 +155,13 @@ const CLASSES: &[KnownError] = &[
         id: "chart-values-invalid",
         phrases: &["execution error at"],
         cause: "the chart's templates reject these values",
-        hint: "correct the answer or the key below `values:` that the message names",
+        hint: "correct the reported answer or key below `values:`",
     },
     KnownError {
-        id: SCHEMA_REFUSES,
+        id: SCHEMA_INVALID,
         phrases: &["values don't meet the specifications of the schema"],
         cause: "the values do not match the chart's schema",
-        hint: "correct the key below `values:` that the message names",
+        hint: "correct the reported key below `values:`",
     },
 ];
 
@@ -239,13 +239,13 @@ pub fn rows() -> impl Iterator<Item = &'static KnownError> {
 impl HelmError {
     /// The error with these secrets masked, which helm may have quoted from the values.
     pub(super) fn without(mut self, secrets: &[Secret<String>]) -> HelmError {
-        const SHORTEST: usize = 4;
+        const MIN_LENGTH: usize = 4;
         if let HelmError::Known { stderr, .. } | HelmError::Failed { stderr, .. } = &mut self {
             let parts = secrets
                 .iter()
                 .map(Secret::expose)
                 .flat_map(|secret| std::iter::once(secret.trim()).chain(secret.lines().map(str::trim)));
-            for part in parts.filter(|part| part.len() >= SHORTEST) {
+            for part in parts.filter(|part| part.len() >= MIN_LENGTH) {
                 *stderr = stderr.replace(part, "***");
             }
         }
@@ -258,8 +258,8 @@ impl HelmError {
         let tables = if fetches { [FETCHING, CLASSES, VAGUE] } else { [CLASSES, API_ERRORS, VAGUE] };
         let known = tables.into_iter().find_map(|rows| known_errors::find(rows, stderr));
         match known {
-            // Each line names a key of its own.
-            Some(row) if row.id == SCHEMA_REFUSES => HelmError::Known { row, stderr: tail(stderr, SCHEMA_LINES) },
+            // Each line is about another key.
+            Some(row) if row.id == SCHEMA_INVALID => HelmError::Known { row, stderr: tail(stderr, SCHEMA_LINES) },
             Some(row) => HelmError::Known { row, stderr: tail(stderr, LINES) },
             None => HelmError::Failed { command, end, stderr: tail(stderr, LINES) },
         }
@@ -282,9 +282,9 @@ impl HelmError {
     }
 
     /// Value paths that the schema of `chart` or of its subcharts rejects; empty for any other failure.
-    pub fn refused_paths(&self, chart: &str) -> Vec<Vec<String>> {
+    pub fn rejected_paths(&self, chart: &str) -> Vec<Vec<String>> {
         match self {
-            HelmError::Known { row, stderr } if row.id == SCHEMA_REFUSES => schema::refused_paths(stderr, chart),
+            HelmError::Known { row, stderr } if row.id == SCHEMA_INVALID => schema::rejected_paths(stderr, chart),
             _ => Vec::new(),
         }
     }
@@ -299,22 +299,26 @@ impl HelmError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             HelmError::NotFound { .. } => {
-                "install helm 3.14 or later (https://helm.sh/docs/intro/install/), or name it with --helm PATH".into()
+                "install helm 3.14 or later (https://helm.sh/docs/intro/install/), or set its path with --helm PATH"
+                    .into()
             }
             HelmError::Driver { .. } => {
                 "unset HELM_DRIVER, or set it to secret or configmap, as when the stack was installed".into()
             }
             HelmError::TooOld { .. } | HelmError::NotHelm { .. } => {
-                "install a current helm (https://helm.sh/docs/intro/install/), or name another with --helm PATH".into()
+                "install a current helm (https://helm.sh/docs/intro/install/), or select another with --helm PATH"
+                    .into()
             }
             HelmError::Known { row, .. } => row.hint.into(),
             HelmError::NotFetched { .. } => {
                 "compare `versions:` in the answers with the versions in the repository".into()
             }
             HelmError::NoArchive { .. } => "copy the archive there, or correct charts.repository".into(),
-            HelmError::DigestChanged(_) => "the archive of a released version was replaced: find out who did it and \
-                why; if that is legitimate, remove the line from digests.json in tailwatch's cache folder"
-                .into(),
+            HelmError::DigestChanged(_) => {
+                "the archive of a released version was replaced: ask its publisher why; if the \
+                change is legitimate, remove the line from digests.json in tailwatch's cache folder"
+                    .into()
+            }
             HelmError::Silent { .. } => "check that the cluster and the chart repository are reachable".into(),
             HelmError::Local { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
                 "restore the file, or remove it: charts are then pinned again at the next fetch".into()
@@ -332,7 +336,7 @@ impl HelmError {
     }
 }
 
-/// The last lines without helm's log noise, on one line each; warnings go first when there is too much.
+/// The last lines, without warnings and empty lines, joined.
 fn tail(stderr: &str, lines: usize) -> String {
     const CHARACTERS: usize = 1500;
     let reported: Vec<&str> = stderr
@@ -343,7 +347,7 @@ fn tail(stderr: &str, lines: usize) -> String {
     let text = reported[reported.len().saturating_sub(lines)..].join("; ");
     match text.char_indices().nth(CHARACTERS) {
         Some((at, _)) => format!("{}…", &text[..at]),
-        None if text.is_empty() => "(helm said nothing)".into(),
+        None if text.is_empty() => "(helm printed nothing)".into(),
         None => text,
     }
 }
@@ -353,7 +357,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_causes_are_said_in_plain_words() {
+    fn known_errors_have_a_cause_and_a_hint() {
         let stderr =
             "level=WARN msg=x\nError: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress\n";
         let error = HelmError::classify("helm upgrade".into(), "exit code 1".into(), stderr);
@@ -362,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_ones_show_command_end_and_tail() {
+    fn unknown_errors_have_command_end_and_tail() {
         let error = HelmError::classify("helm x".into(), "signal 9".into(), "level=WARN a\nError: odd\nmore\n");
         assert_eq!(error.to_string(), "`helm x` ended with signal 9: odd; more");
         let long = HelmError::classify("h".into(), "e".into(), &"x".repeat(9000)).to_string();

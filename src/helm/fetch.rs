@@ -1,5 +1,5 @@
-//! Charts on disk: fetched once, kept in the user's cache, every digest compared with the lock. A repository that is
-//! neither the catalogue's nor seen before is pinned on first use.
+//! Chart archives: fetched once into the user's cache, with every digest compared with the lock. A chart without a
+//! digest in the catalogue is pinned on first use.
 
 use std::collections::BTreeMap;
 use std::fs::TryLockError;
@@ -16,15 +16,15 @@ use crate::input_file::InputError;
 use crate::stack::ChartSource;
 
 const LOCK: &str = "digests.json";
-/// How long another process may hold the file lock.
-const LOCKED: Duration = Duration::from_secs(10);
+/// How long to wait for the file lock of another process.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between two tries.
-const AGAIN: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(50);
 /// Limit of a chart archive, in bytes.
-const LARGEST: u64 = 256 << 20;
+const MAX_BYTES: u64 = 256 << 20;
 
 impl Helm {
-    /// Fetches a chart (cache, digest lock) without touching the cluster.
+    /// Fetches a chart (cache, digest lock); sends no request to the cluster.
     pub async fn fetch(&self, source: &ChartSource) -> Result<FetchedChart, HelmError> {
         let file = format!("{}-{}.tgz", source.name, source.version);
         let repository = source.repository.as_str();
@@ -33,22 +33,22 @@ impl Helm {
             None => self.pinned(source)?,
         };
         let folder = self.cache.join(&hex(repository.as_bytes())[..16]);
-        let kept = folder.join(&file);
-        if let (Some(locked), Ok(found)) = (&locked, digest_of(&kept))
+        let cached = folder.join(&file);
+        if let (Some(locked), Ok(found)) = (&locked, digest_of(&cached))
             && *locked == found
             && repository.contains("://")
             && !is_loopback(repository)
         {
-            return Ok(FetchedChart { path: kept, digest: found });
+            return Ok(FetchedChart { path: cached, digest: found });
         }
-        let arriving = self.fresh_folder()?;
-        let arrived = if repository.contains("://") {
-            self.pull(source, arriving.path()).await?;
-            arriving.path().join(&file)
+        let download = self.fresh_folder()?;
+        let archive = if repository.contains("://") {
+            self.pull(source, download.path()).await?;
+            download.path().join(&file)
         } else {
             Path::new(repository).join(&file)
         };
-        let found = digest_of(&arrived).map_err(|_| match repository.contains("://") {
+        let found = digest_of(&archive).map_err(|_| match repository.contains("://") {
             true => HelmError::NotFetched { repository: repository.to_owned(), file: file.clone() },
             false => HelmError::NoArchive { folder: repository.into(), file: file.clone() },
         })?;
@@ -61,11 +61,11 @@ impl Helm {
                 found,
             })));
         }
-        keep(&arrived, &folder, &kept)?;
+        store(&archive, &folder, &cached)?;
         if locked.is_none() {
             self.pin(source, &found).await?;
         }
-        Ok(FetchedChart { path: kept, digest: found })
+        Ok(FetchedChart { path: cached, digest: found })
     }
 
     pub(super) fn fresh_folder(&self) -> Result<tempfile::TempDir, HelmError> {
@@ -90,12 +90,12 @@ impl Helm {
         }
     }
 
-    /// Side-by-side runs and fetches each add their line under a file lock.
+    /// Adds a line under a file lock, for parallel runs and fetches.
     async fn pin(&self, source: &ChartSource, digest: &str) -> Result<(), HelmError> {
         let path = self.cache.join(LOCK);
         let failed = |source| HelmError::Local { what: format!("write {}", path.display()), source };
         let guard = std::fs::File::create(self.cache.join("digests.lock")).map_err(failed)?;
-        held(&guard).await.map_err(failed)?;
+        lock_file(&guard).await.map_err(failed)?;
         let mut lock = self.lock()?;
         lock.insert(entry(source), digest.to_owned());
         let text = serde_json::to_vec_pretty(&lock).map_err(std::io::Error::other).map_err(failed)?;
@@ -106,15 +106,15 @@ impl Helm {
     }
 }
 
-/// Waits for a file lock without blocking the runtime or signals; it is held only while a chart is fetched.
-async fn held(file: &std::fs::File) -> std::io::Result<()> {
-    let until = Instant::now() + LOCKED;
+/// Waits for a file lock without blocking the runtime or signals.
+async fn lock_file(file: &std::fs::File) -> std::io::Result<()> {
+    let until = Instant::now() + LOCK_TIMEOUT;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(AGAIN).await,
+            Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(PAUSE).await,
             Err(TryLockError::WouldBlock) => {
-                let why = format!("another process has held digests.lock beside it for {} s", LOCKED.as_secs());
+                let why = format!("another process has held digests.lock for {} s", LOCK_TIMEOUT.as_secs());
                 return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, why));
             }
             Err(TryLockError::Error(error)) => return Err(error),
@@ -126,26 +126,26 @@ fn entry(source: &ChartSource) -> String {
     format!("{}|{}|{}", source.repository, source.name, source.version)
 }
 
-/// A repository on this machine costs nothing to ask, and its archives change while they are worked on.
+/// A repository on this machine: not cached, since its archives change during development.
 pub(super) fn is_loopback(repository: &str) -> bool {
     repository.contains("://127.") || repository.contains("://localhost")
 }
 
 fn digest_of(path: &Path) -> std::io::Result<String> {
-    Ok(hex(&crate::input_file::read(path, LARGEST).map_err(InputError::into_io)?))
+    Ok(hex(&crate::input_file::read(path, MAX_BYTES).map_err(InputError::into_io)?))
 }
 
 fn hex(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-/// Under its final name only when it is whole.
-fn keep(arrived: &Path, folder: &Path, kept: &Path) -> Result<(), HelmError> {
-    let failed = |source| HelmError::Local { what: format!("keep the chart in {}", folder.display()), source };
+/// Copies the complete archive to its final name.
+fn store(archive: &Path, folder: &Path, cached: &Path) -> Result<(), HelmError> {
+    let failed = |source| HelmError::Local { what: format!("store the chart in {}", folder.display()), source };
     std::fs::create_dir_all(folder).map_err(failed)?;
     let mut copy = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    copy.write_all(&std::fs::read(arrived).map_err(failed)?).map_err(failed)?;
-    copy.persist(kept).map_err(|error| failed(error.error))?;
+    copy.write_all(&std::fs::read(archive).map_err(failed)?).map_err(failed)?;
+    copy.persist(cached).map_err(|error| failed(error.error))?;
     Ok(())
 }
 
@@ -154,14 +154,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_lock_file_that_someone_keeps_is_reported_and_not_waited_for_without_end() {
+    async fn the_wait_for_a_lock_file_ends_with_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let open = || std::fs::File::create(folder.path().join("digests.lock")).unwrap();
         let (first, second) = (open(), open());
-        held(&first).await.unwrap();
-        let why = held(&second).await.unwrap_err();
+        lock_file(&first).await.unwrap();
+        let why = lock_file(&second).await.unwrap_err();
         assert_eq!(why.kind(), std::io::ErrorKind::TimedOut);
         drop(first);
-        held(&second).await.unwrap();
+        lock_file(&second).await.unwrap();
     }
 }

@@ -1,5 +1,5 @@
-//! helm as a child process, through one choke point; typed calls; output of helm 3 and helm 4; chart fetch,
-//! digest lock, cache. Must not know of the cluster module, print or prompt.
+//! helm as a child process: one function for all calls, typed calls; output of helm 3 and helm 4; chart fetch,
+//! digest lock, cache. Must not use the cluster module, print or prompt.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ pub use archive::{app_version, default_values};
 pub use error::{DigestChange, HelmError, rows};
 pub use release_info::{ReleaseInfo, ReleaseStatus};
 
-/// A usable helm: found, run once, new enough (3.14 or later, 4.x). Calls no cluster yet.
+/// A helm of a supported version (3.14 or later, 4.x), without a cluster.
 #[derive(Debug)]
 pub struct HelmProgram {
     program: PathBuf,
@@ -38,7 +38,7 @@ pub struct HelmProgram {
     options: HelmOptions,
 }
 
-/// helm on one cluster: every call gets the kubeconfig of the run, and no variable that could name another cluster.
+/// helm for one cluster: every call gets the kubeconfig of the run, and no variable that selects another cluster.
 #[derive(Clone, Debug)]
 pub struct Helm {
     program: PathBuf,
@@ -53,32 +53,32 @@ pub struct Helm {
     children: Children,
 }
 
-/// How to reach helm.
+/// The options of all helm calls.
 #[derive(Clone, Debug, Default)]
 pub struct HelmOptions {
     /// `--helm`; `None`: `helm` on PATH.
     pub program: Option<PathBuf>,
-    /// Where it keeps the records of its releases.
+    /// The storage driver of its releases.
     pub driver: HelmDriver,
-    /// Where fetched charts and the digest lock are kept; `None`: the user's cache folder.
+    /// The folder of fetched charts and the digest lock; `None`: the user's cache folder.
     pub cache: Option<PathBuf>,
-    /// Where every call is logged, redacted.
+    /// The log file of all calls, redacted.
     pub log_file: Option<PathBuf>,
-    /// Where every call that changes the cluster is recorded before it starts.
+    /// The record of calls that change the cluster, written before they start.
     pub writes: Writes,
-    /// What helm gets of our environment.
+    /// The environment of helm.
     pub environment: Environment,
 }
 
-/// Limits of a call that changes the cluster. helm is never killed by a dropped future; it is asked to end by SIGTERM
-/// first, upon which it marks its release as failed.
+/// Limits of a call that changes the cluster. A dropped future never kills helm; it first gets SIGTERM and then marks its
+/// release as failed.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// helm's `--timeout`; soon after it, helm is asked to end.
+    /// helm's `--timeout`; soon after it, helm gets SIGTERM.
     pub timeout: Duration,
-    /// Asks helm to end.
+    /// Sends SIGTERM to helm.
     pub cancel: CancellationToken,
-    /// Once it was asked: kills it without waiting for what it would still do.
+    /// After SIGTERM: kills helm without waiting for its end.
     pub kill: CancellationToken,
 }
 
@@ -102,14 +102,14 @@ pub struct ReleaseRequest<'a> {
     pub chart: &'a Path,
     /// Values; written to a 0600 temporary file.
     pub values: &'a Value,
-    /// Texts that are not quoted from what helm says.
+    /// Texts to mask in helm's output.
     pub secrets: &'a [Secret<String>],
-    /// Objects that exist already; only used by apply.
+    /// How to treat existing objects; only for apply.
     pub ownership: Ownership,
 }
 
 impl<'a> ReleaseRequest<'a> {
-    /// Of a release, with the archive of its chart.
+    /// The request for a release with its chart archive.
     pub fn new(release: &'a Release, chart: &'a FetchedChart) -> ReleaseRequest<'a> {
         ReleaseRequest {
             release: release.component.as_str(),
@@ -132,7 +132,7 @@ pub enum Ownership {
     Take,
 }
 
-/// What the live API server offers, for rendering.
+/// The API server's version and APIs, for rendering.
 #[derive(Clone, Debug, Default)]
 pub struct Capabilities {
     /// e.g. `1.36.1`
@@ -141,7 +141,7 @@ pub struct Capabilities {
     pub api_versions: Vec<String>,
 }
 
-/// The oldest helm whose flags we use.
+/// The oldest helm with all flags that we use.
 const OLDEST: semver::Version = semver::Version::new(3, 14, 0);
 /// The oldest helm that has `--take-ownership` for upgrades and installs.
 pub const OLDEST_WITH_TAKE_OWNERSHIP: semver::Version = semver::Version::new(3, 17, 0);
@@ -161,7 +161,7 @@ impl HelmProgram {
             held: None,
         };
         let answer = run::run(&program, call, &CancellationToken::new()).await.map_err(|error| match error {
-            HelmError::NotFound { .. } => HelmError::NotFound { place: options.program.clone() },
+            HelmError::NotFound { .. } => HelmError::NotFound { path: options.program.clone() },
             HelmError::Failed { end, stderr, .. } => {
                 HelmError::NotHelm { program: program.clone(), answer: format!("{end}: {stderr}") }
             }
@@ -170,7 +170,7 @@ impl HelmProgram {
         let answer = String::from_utf8_lossy(&answer);
         let Some(version) = parse::version(&answer) else {
             let answer = match answer.trim() {
-                "" => "(it said nothing)".to_owned(),
+                "" => "(it printed nothing)".to_owned(),
                 text => text.chars().take(80).collect(),
             };
             return Err(HelmError::NotHelm { program, answer });
@@ -181,7 +181,7 @@ impl HelmProgram {
         Ok(HelmProgram { program, version, options })
     }
 
-    /// helm on the cluster that this leads to.
+    /// helm for the cluster of this kubeconfig.
     pub fn on(self, access: ClusterAccess) -> Helm {
         let HelmProgram { program, version, options } = self;
         let HelmOptions { driver, log_file, environment, writes, .. } = options;
@@ -196,32 +196,31 @@ impl HelmProgram {
     }
 }
 
-/// The driver that the environment names; one that stores no releases in the cluster is an error, since installed
-/// releases could not be found.
+/// The driver in `HELM_DRIVER`; an error if it does not store releases in the cluster.
 pub fn driver() -> Result<HelmDriver, HelmError> {
     let found = std::env::var_os(HelmDriver::VARIABLE).unwrap_or_default().to_string_lossy().into_owned();
     HelmDriver::of(&found).ok_or(HelmError::Driver { found })
 }
 
 impl Helm {
-    /// The same helm, which holds a file open for as long as a call works that changes the cluster, even when this
-    /// process has ended.
+    /// The same helm with a file that each call that changes the cluster keeps open until it ends, even after this process
+    /// has ended.
     #[must_use]
     pub fn holding(self, file: Option<Arc<File>>) -> Helm {
         Helm { held: file, ..self }
     }
 
-    /// The calls that change the cluster and run now.
+    /// The running calls that change the cluster.
     pub fn children(&self) -> &Children {
         &self.children
     }
 
-    /// What every child of this run gets of our environment.
+    /// The environment of every child of this run.
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 
-    /// Where it keeps the records of its releases.
+    /// The storage driver of its releases.
     pub fn driver(&self) -> HelmDriver {
         self.driver
     }

@@ -1,4 +1,4 @@
-//! What helm 3 and helm 4 print. Pure.
+//! Parses the output of helm 3 and helm 4. Pure.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -98,15 +98,15 @@ pub(super) fn history(text: &[u8]) -> Result<Vec<(u32, ReleaseStatus)>, Failure>
     revisions.iter().map(|entry| Ok((number(&entry.revision)?, status(&entry.status)))).collect()
 }
 
-/// A multi-document manifest, with the types that helm gives to what a chart has written; empty documents are left out.
+/// A multi-document manifest with helm's YAML types, without empty documents.
 pub(super) fn documents(text: &[u8]) -> Result<Vec<Value>, Failure> {
     let text = separated(std::str::from_utf8(text)?);
     let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
     Ok(yaml::documents(&text)?.into_iter().filter(|value| !is_empty(value)).collect())
 }
 
-/// helm 3's `show crds` writes files one after another without a separator (helm v3.19 pkg/action/show.go), so that
-/// each would overwrite the one before: a repeated top-level key begins a new document.
+/// helm 3's `show crds` writes no separator between files (helm v3.19 pkg/action/show.go): a repeated top-level key
+/// starts a new document.
 fn separated(text: &str) -> String {
     let mut whole = String::with_capacity(text.len());
     let mut keys: Vec<&str> = Vec::new();

@@ -1,5 +1,5 @@
-//! Tags of charts in an OCI registry. helm itself lists none; oci-client speaks the distribution API, the
-//! credentials are those of `helm registry login` and, where there are none, docker's.
+//! Tags of charts in an OCI registry, which helm does not list; oci-client implements the distribution API. Credentials
+//! are those of `helm registry login`, otherwise docker's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,31 +16,31 @@ use crate::helm::fetch::is_loopback;
 use crate::helm::{HelmError, credentials};
 use crate::process::Environment;
 
-/// Tags per page; a registry may give fewer.
+/// Tags per page; a registry may return fewer.
 const PAGE: usize = 1000;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Versions of each chart below `place`, which is the address without `oci://`, in no order.
+/// Versions of each chart below `address` (without `oci://`), in no order.
 pub(super) async fn tags(
-    place: &str,
+    address: &str,
     charts: &[&str],
     (config, environment): (Option<&Path>, &Environment),
 ) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
-    let (host, folder) = place.split_once('/').unwrap_or((place, ""));
+    let (host, folder) = address.split_once('/').unwrap_or((address, ""));
     let auth = credentials::of_host(host, config, environment).await;
-    let client = client(host).map_err(|error| refused(place, &error))?;
+    let client = client(host).map_err(|error| registry_error(address, &error))?;
     let lists = charts.iter().map(|chart| {
         let repository = format!("{folder}/{chart}").trim_start_matches('/').to_owned();
         let reference = Reference::with_tag(host.to_owned(), repository, "latest".into());
         let (client, auth) = (&client, &auth);
         async move {
-            let tags = all_tags(client, &reference, auth).await.map_err(|error| refused(place, &error))?;
+            let tags = all_tags(client, &reference, auth).await.map_err(|error| registry_error(address, &error))?;
             Ok::<_, HelmError>(((*chart).to_owned(), tags.iter().filter_map(|tag| version(tag)).collect()))
         }
     });
     let lists = tokio::time::timeout(TIMEOUT, try_join_all(lists)).await;
     let lists =
-        lists.map_err(|_| HelmError::Silent { command: format!("oci://{place}"), seconds: TIMEOUT.as_secs() })?;
+        lists.map_err(|_| HelmError::Silent { command: format!("oci://{address}"), seconds: TIMEOUT.as_secs() })?;
     Ok(lists?.into_iter().collect())
 }
 
@@ -51,13 +51,13 @@ fn version(tag: &str) -> Option<Version> {
 
 /// A registry on this machine speaks plain HTTP, as with docker; helm pulls with the same setting.
 fn client(host: &str) -> Result<Client, OciDistributionError> {
-    // The crate leaves the choice to the program. An error says that it was made before.
+    // The crate needs a process-wide provider. An error means that one is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let plain = if is_loopback(&format!("oci://{host}")) { vec![host.to_owned()] } else { Vec::new() };
     Client::try_from(ClientConfig { protocol: ClientProtocol::HttpsExcept(plain), ..ClientConfig::default() })
 }
 
-/// Page by page, until one brings nothing new: a registry may ignore the page's size, or where it begins.
+/// Reads pages until one has no new tag: a registry may ignore the page's size or start.
 async fn all_tags(
     client: &Client,
     reference: &Reference,
@@ -90,15 +90,15 @@ fn is_absent(error: &OciDistributionError) -> bool {
     }
 }
 
-/// With the whole chain of causes, since the outermost says the least.
-fn refused(place: &str, error: &OciDistributionError) -> HelmError {
-    let mut words = error.to_string();
+/// With all causes, since the outermost is the least specific.
+fn registry_error(address: &str, error: &OciDistributionError) -> HelmError {
+    let mut message = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        words = format!("{words}: {cause}");
+        message = format!("{message}: {cause}");
         source = cause.source();
     }
-    HelmError::of_registry(format!("oci://{place}"), words)
+    HelmError::of_registry(format!("oci://{address}"), message)
 }
 
 #[cfg(test)]

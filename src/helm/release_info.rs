@@ -29,20 +29,20 @@ pub enum ReleaseStatus {
     Deployed,
     /// Failed.
     Failed,
-    /// A first install that never ended.
+    /// A first install that has not ended.
     PendingInstall,
-    /// An upgrade that never ended.
+    /// An upgrade that has not ended.
     PendingUpgrade,
-    /// A rollback that never ended.
+    /// A rollback that has not ended.
     PendingRollback,
     /// Uninstalling.
     Uninstalling,
-    /// Anything else helm may say.
+    /// Any other status.
     Other,
 }
 
 impl ReleaseStatus {
-    /// Whether an operation began and has not ended.
+    /// Whether an operation has not ended.
     pub fn is_under_way(self) -> bool {
         match self {
             ReleaseStatus::PendingInstall
@@ -53,7 +53,7 @@ impl ReleaseStatus {
         }
     }
 
-    /// helm's word.
+    /// helm's name of the status.
     pub fn words(self) -> &'static str {
         match self {
             ReleaseStatus::Deployed => "deployed",

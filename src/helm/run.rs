@@ -1,4 +1,4 @@
-//! helm as a child: which of its calls may be killed, and what its end means.
+//! Runs helm as a child process: how a call may end, and the error of its end.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,15 +12,15 @@ use tokio_util::sync::CancellationToken;
 use crate::helm::HelmError;
 use crate::process::{self, Children, Ending, Environment, Input, Need, ProcessError};
 
-/// More than `helm list` of every namespace or a rendered chart ever takes.
-const LARGEST: usize = 256 << 20;
+/// Bytes of output, far above `helm list` of every namespace or a rendered chart.
+const MAX_BYTES: usize = 256 << 20;
 
 /// Whether a call changes the cluster.
 #[derive(Clone, Debug)]
 pub(super) enum Effect {
     /// May be killed at any time.
     Reads,
-    /// Ends by itself or by SIGTERM; is killed long after that, or at once where this is cancelled.
+    /// Ends by itself or by SIGTERM; is killed long after that, or at once if this is cancelled.
     Mutates(CancellationToken),
 }
 
@@ -28,17 +28,17 @@ pub(super) enum Effect {
 pub(super) struct Call {
     pub(super) arguments: Vec<OsString>,
     pub(super) effect: Effect,
-    /// How long it may take.
+    /// Its deadline.
     pub(super) deadline: Duration,
-    /// Where a running call that changes the cluster is recorded.
+    /// Records a running call that changes the cluster.
     pub(super) children: Children,
-    /// What helm gets of our environment.
+    /// The environment of helm.
     pub(super) environment: Environment,
-    /// Variables besides those that helm may inherit.
+    /// Additional variables.
     pub(super) added: Vec<(OsString, OsString)>,
-    /// The kubeconfig that it must find until it has ended.
+    /// Keeps the kubeconfig until helm has ended.
     pub(super) need: Option<Need>,
-    /// A file that helm holds open: its stdin, which it never reads since all values come from files.
+    /// A file that helm keeps open as its stdin, which it does not read: all values are in files.
     pub(super) held: Option<Arc<File>>,
 }
 
@@ -62,10 +62,10 @@ pub(super) async fn run(program: &Path, call: Call, cancel: &CancellationToken) 
         program: program.into(),
         arguments: call.arguments,
         environment: call.environment,
-        removed: std::env::vars_os().map(|(name, _)| name).filter(|name| leads_astray(name)).collect(),
+        removed: std::env::vars_os().map(|(name, _)| name).filter(|name| overrides_flags(name)).collect(),
         added: call.added,
         input: call.held.map_or(Input::Nothing, Input::Held),
-        largest: LARGEST,
+        max_bytes: MAX_BYTES,
         ending,
         need: call.need,
     };
@@ -76,10 +76,10 @@ pub(super) async fn run(program: &Path, call: Call, cancel: &CancellationToken) 
     Err(HelmError::classify(command, end(output.status), &String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Variables that would lead helm to another cluster or namespace than its flags, or change what it writes:
+/// Variables that select another cluster or namespace than helm's flags, or change its output:
 /// `HELM_KUBE*` are CONTEXT, TOKEN, ASUSER, ASGROUPS, APISERVER, CAFILE, INSECURE_SKIP_TLS_VERIFY and TLS_SERVER_NAME in
 /// helm 3 and 4 (pkg/cli/environment.go); `KUBERNETES_MASTER` is client-go's default of a server (clientcmd).
-fn leads_astray(name: &OsStr) -> bool {
+fn overrides_flags(name: &OsStr) -> bool {
     const NAMES: [&str; 5] = ["KUBECONFIG", "KUBERNETES_MASTER", "HELM_NAMESPACE", "HELM_DEBUG", "HELM_COLOR"];
     let name = name.to_string_lossy();
     name.starts_with("HELM_KUBE") || NAMES.contains(&name.as_ref())
@@ -87,7 +87,7 @@ fn leads_astray(name: &OsStr) -> bool {
 
 fn failed(error: ProcessError, program: &Path, command: &str) -> HelmError {
     match error {
-        ProcessError::NotFound { .. } => HelmError::NotFound { place: Some(program.to_owned()) },
+        ProcessError::NotFound { .. } => HelmError::NotFound { path: Some(program.to_owned()) },
         ProcessError::Local { source, .. } => HelmError::Local { what: format!("run {}", program.display()), source },
         ProcessError::Silent { after } => HelmError::Silent { command: command.to_owned(), seconds: after.as_secs() },
         large @ ProcessError::TooLarge { .. } => {

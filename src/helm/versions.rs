@@ -1,5 +1,5 @@
-//! Which versions of charts a repository has: an index by helm, which downloads it with its own proxy and CA handling;
-//! a folder by the names of its archives; an OCI registry by its tags.
+//! The chart versions of a repository: from an index that helm downloads with its own proxy and CA handling, from the
+//! names of archives in a folder, or from the tags of an OCI registry.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,10 +12,10 @@ use crate::config::ChartRepository;
 use crate::helm::run::Effect;
 use crate::helm::{Helm, HelmError, commands, registry};
 
-/// The name of the repository in a configuration that has no other.
+/// The name of the only repository in the configuration.
 const NAME: &str = "charts";
 
-/// Of an index only what is asked for. <https://helm.sh/docs/topics/chart_repository/#the-index-file>
+/// The used fields of an index. <https://helm.sh/docs/topics/chart_repository/#the-index-file>
 #[derive(Deserialize)]
 struct Index {
     #[serde(default)]
@@ -30,17 +30,17 @@ struct Entry {
 }
 
 impl Helm {
-    /// Every version of each chart, the newest first, pre-releases among them; deprecated ones are left out, and so
-    /// is what is no semantic version. A chart that the repository does not have has an empty list.
+    /// All versions of each chart with pre-releases, the newest first, without deprecated ones and those that are not
+    /// semantic. A missing chart has an empty list.
     pub async fn versions(
         &self,
         repository: &ChartRepository,
         charts: &[&str],
     ) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
         let mut found = match repository.as_str().split_once("://") {
-            Some(("oci", place)) => {
+            Some(("oci", address)) => {
                 let config = self.registry_config().await;
-                registry::tags(place, charts, (config.as_deref(), &self.environment)).await?
+                registry::tags(address, charts, (config.as_deref(), &self.environment)).await?
             }
             Some(_) => self.indexed(repository, charts).await?,
             None => archived(Path::new(repository.as_str()), charts)?,
@@ -52,8 +52,8 @@ impl Helm {
         Ok(found)
     }
 
-    /// `helm repo add` in a folder of its own, so that the user's repositories stay as they are, then the index that
-    /// helm has downloaded. `helm search repo` does not show which versions are deprecated.
+    /// Runs `helm repo add` in an own folder, which leaves the user's repositories unchanged, and reads the downloaded index:
+    /// `helm search repo` does not show deprecations.
     async fn indexed(
         &self,
         repository: &ChartRepository,
@@ -63,10 +63,10 @@ impl Helm {
         let alone = Helm { cache: folder.path().to_owned(), ..self.clone() };
         let arguments = commands::words(&["repo", "add", NAME, repository.as_str()]);
         alone.call(arguments, Effect::Reads, commands::FETCH, &CancellationToken::new()).await?;
-        // helm's own name for it, in 3 and 4: helmpath.CacheIndexFile.
+        // helm's file name in 3 and 4: helmpath.CacheIndexFile.
         let path = commands::index_folder(&alone.cache).join(format!("{NAME}-index.yaml"));
         let charts: Vec<String> = charts.iter().map(|chart| (*chart).to_owned()).collect();
-        // A large repository's index takes a second to read.
+        // Reading the index of a large repository takes a second.
         let read = tokio::task::spawn_blocking(move || {
             let text = std::fs::read_to_string(&path)
                 .map_err(|source| HelmError::Local { what: format!("read {}", path.display()), source })?;
@@ -75,10 +75,10 @@ impl Helm {
         read.await.map_err(|error| HelmError::Local { what: "read the index".into(), source: error.into() })?
     }
 
-    /// The file with the credentials of `helm registry login`; helm knows best where it is.
+    /// The file with the credentials of `helm registry login`, as helm reports it.
     async fn registry_config(&self) -> Option<std::path::PathBuf> {
-        let said = self.read(&["env", "HELM_REGISTRY_CONFIG"]).await.ok()?;
-        let path = String::from_utf8(said).ok()?;
+        let output = self.read(&["env", "HELM_REGISTRY_CONFIG"]).await.ok()?;
+        let path = String::from_utf8(output).ok()?;
         Some(path.trim().into()).filter(|path: &std::path::PathBuf| path.is_file())
     }
 }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_reports_versions_and_what_is_deprecated() {
+    fn an_index_has_versions_without_deprecated_ones() {
         let text = "apiVersion: v1\nentries:\n  loki:\n  - { version: 6.46.0, urls: [a.tgz] }\n  \
                     - { version: 2.0.0, deprecated: true }\n  - { version: latest }\n  loki-stack:\n  - version: 9.9.9\n";
         let found = of_index(text, &["loki".into(), "alloy".into()]).unwrap();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_reports_the_versions_of_its_archives() {
+    fn a_folder_has_the_versions_of_its_archives() {
         let folder = tempfile::tempdir().unwrap();
         for file in ["loki-6.46.0.tgz", "loki-6.46.0.tgz.prov", "loki-stack-2.0.0.tgz", "loki-7.0.0-rc.1.tgz", "x"] {
             std::fs::write(folder.path().join(file), "").unwrap();

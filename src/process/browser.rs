@@ -1,20 +1,20 @@
-//! The person's browser, started so that it outlives this process and gets none of our secrets.
+//! Starts the user's browser, which outlives this process and gets none of our secrets.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::process::{Environment, in_own_group};
 
-/// How long a launcher is watched for an immediate failure, after which the next one is tried.
-const WATCHED: Duration = Duration::from_millis(250);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long to wait for a launcher's immediate failure, before the next one is tried.
+const OBSERVATION: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Opens an address with the first launcher of this desktop that works; the error is the last one's.
 pub async fn open(address: &str, environment: &Environment) -> std::io::Result<()> {
     let mut failed = std::io::Error::from(std::io::ErrorKind::NotFound);
     for mut launcher in open::commands(address) {
         match start(&mut launcher, environment) {
-            Ok(child) => match has_taken(child).await {
+            Ok(child) => match has_accepted(child).await {
                 true => return Ok(()),
                 false => failed = std::io::Error::other("the launcher failed"),
             },
@@ -30,15 +30,15 @@ fn start(launcher: &mut Command, environment: &Environment) -> std::io::Result<C
 }
 
 /// A launcher that still runs after a moment, or succeeded, has accepted the URL.
-async fn has_taken(mut child: Child) -> bool {
-    for _ in 0..WATCHED.as_millis() / LOOK_AGAIN.as_millis() {
+async fn has_accepted(mut child: Child) -> bool {
+    for _ in 0..OBSERVATION.as_millis() / PAUSE.as_millis() {
         match child.try_wait() {
             Ok(Some(status)) => return status.success(),
-            Ok(None) => tokio::time::sleep(LOOK_AGAIN).await,
+            Ok(None) => tokio::time::sleep(PAUSE).await,
             Err(_) => return true,
         }
     }
-    // So that no zombie is left; it holds back no exit.
+    // Reaps the child; the thread does not delay our exit.
     std::thread::spawn(move || child.wait());
     true
 }
@@ -56,15 +56,15 @@ mod tests {
         let environment = Environment::without(["CARGO_PKG_NAME".to_owned()]);
         let mut child = start(&mut launcher, &environment).unwrap();
         child.wait().unwrap();
-        assert!(has_taken(child).await);
-        let seen = std::fs::read_to_string(dump).unwrap();
-        assert!(seen.contains("CARGO_MANIFEST_DIR=") && !seen.contains("CARGO_PKG_NAME="), "{seen}");
+        assert!(has_accepted(child).await);
+        let text = std::fs::read_to_string(dump).unwrap();
+        assert!(text.contains("CARGO_MANIFEST_DIR=") && !text.contains("CARGO_PKG_NAME="), "{text}");
     }
 
     #[tokio::test]
-    async fn a_launcher_that_fails_at_once_leaves_the_next_one() {
+    async fn a_launcher_that_fails_at_once_is_detected() {
         let mut launcher = Command::new("/bin/sh");
         launcher.args(["-c", "exit 3"]);
-        assert!(!has_taken(start(&mut launcher, &Environment::default()).unwrap()).await);
+        assert!(!has_accepted(start(&mut launcher, &Environment::default()).unwrap()).await);
     }
 }

@@ -1,5 +1,5 @@
-//! What a child writes, within limits: the beginning of stdout, the end of stderr. Both are read to their end, so that
-//! no child ever waits for us.
+//! Captures a child's output within limits: the beginning of stdout, the end of stderr. Reads both to their end, which
+//! never blocks the child.
 
 use std::io;
 use std::process::ExitStatus;
@@ -23,30 +23,29 @@ pub struct Output {
     pub stderr: Vec<u8>,
 }
 
-/// Feeds the child, reads what it writes and waits for its end. `overflow` is cancelled when stdout is larger than is
-/// kept.
+/// Writes the child's input, reads its output and waits for its end. Cancels `overflow` if stdout exceeds the limit.
 pub(super) async fn collect(
     mut child: Child,
     input: Option<Vec<u8>>,
-    largest: usize,
+    max_bytes: usize,
     overflow: CancellationToken,
 ) -> io::Result<Output> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let feed = async {
+    let write = async {
         if let (Some(mut stdin), Some(text)) = (stdin, input) {
             // A child that does not read its input reports the reason by its exit status.
             let _ = stdin.write_all(&text).await;
         }
         Ok(())
     };
-    let head = head(stdout, largest, &overflow);
-    let ((), stdout, stderr, status) = tokio::try_join!(feed, head, tail(stderr), child.wait())?;
+    let head = head(stdout, max_bytes, &overflow);
+    let ((), stdout, stderr, status) = tokio::try_join!(write, head, tail(stderr), child.wait())?;
     Ok(Output { status, stdout, stderr })
 }
 
 async fn head(
     from: Option<impl AsyncRead + Unpin>,
-    largest: usize,
+    max_bytes: usize,
     overflow: &CancellationToken,
 ) -> io::Result<Vec<u8>> {
     let (mut kept, Some(mut from)) = (Vec::new(), from) else { return Ok(Vec::new()) };
@@ -56,7 +55,7 @@ async fn head(
         if read == 0 {
             return Ok(kept);
         }
-        let room = largest.saturating_sub(kept.len());
+        let room = max_bytes.saturating_sub(kept.len());
         kept.extend_from_slice(&chunk[..read.min(room)]);
         if read > room {
             overflow.cancel();

@@ -1,4 +1,4 @@
-//! The running children: to report what a signal waits for, and to kill them.
+//! The running children, to report them on a signal and to kill them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,26 +11,26 @@ use nix::unistd::Pid;
 #[derive(Clone, Debug, Default)]
 pub struct Children(Arc<Mutex<BTreeMap<i32, Running>>>);
 
-/// A child that runs.
+/// A running child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running {
-    /// What it does, e.g. `helm upgrade loki`.
+    /// Its operation, e.g. `helm upgrade loki`.
     pub label: String,
-    /// Its process id, which is its group's as well.
+    /// Its process id and process group id.
     pub pid: i32,
-    /// Since when.
+    /// Start time.
     pub since: Timestamp,
 }
 
 impl Children {
-    /// Those that run now, the oldest first.
+    /// The running children, the oldest first.
     pub fn running(&self) -> Vec<Running> {
-        let mut running: Vec<Running> = self.held().values().cloned().collect();
+        let mut running: Vec<Running> = self.entries().values().cloned().collect();
         running.sort_by_key(|child| child.since);
         running
     }
 
-    /// Ends them with their groups at once; returns what they did.
+    /// Kills their process groups; returns their operations.
     pub fn kill(&self) -> Vec<String> {
         let running = self.running();
         for child in &running {
@@ -40,16 +40,16 @@ impl Children {
         running.into_iter().map(|child| child.label).collect()
     }
 
-    /// One has started; it runs until the entry is dropped.
+    /// Adds a child until the entry is dropped.
     pub(super) fn enter(&self, group: Option<Pid>, label: String) -> Entry {
         let pid = group.map_or(0, Pid::as_raw);
         if pid > 0 {
-            self.held().insert(pid, Running { label, pid, since: Timestamp::now() });
+            self.entries().insert(pid, Running { label, pid, since: Timestamp::now() });
         }
         Entry { children: self.clone(), pid }
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeMap<i32, Running>> {
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<i32, Running>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -62,6 +62,6 @@ pub(super) struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.children.held().remove(&self.pid);
+        self.children.entries().remove(&self.pid);
     }
 }

@@ -1,9 +1,9 @@
-//! The kubeconfig that every child of a run gets: one context, written once, in a folder of the run's own, so that no
-//! change of the person's kubeconfig in the middle of a run leads a child to another cluster.
+//! The kubeconfig for every child of a run: one context, written once, in a folder of the run. Changes of the user's
+//! kubeconfig during the run do not affect the children.
 //!
-//! The folder (0700) holds the file (0600) and a lock that lives as long as the run; its name has the run's process id.
-//! It is removed with its last user. Folders of killed runs are removed at the next start, as soon as its process has
-//! ended and no helm that it started can need the file any more.
+//! The folder (0700) holds the file (0600) and a lock that is held until the run ends; its name has the run's process id.
+//! It is removed with its last user. The next run removes the folders of killed runs, once their process has ended and no
+//! helm can need the file any more.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
@@ -21,7 +21,7 @@ const PREFIX: &str = "tailwatch-run-";
 const FILE: &str = "kubeconfig";
 const LOCK: &str = "lock";
 
-/// One cluster, as a child reads it. Cheap to clone; the file is removed with the last clone.
+/// The kubeconfig of one cluster for children. Cheap to clone; the file is removed with the last clone.
 #[derive(Clone, Debug)]
 pub struct ClusterAccess {
     folder: Arc<RunFolder>,
@@ -31,27 +31,27 @@ pub struct ClusterAccess {
 #[derive(Debug)]
 struct RunFolder {
     folder: Option<TempDir>,
-    /// Held for as long as the run lives (flock(2)).
+    /// Held until the run ends (flock(2)).
     _lock: File,
-    /// Children at work that must not be killed.
+    /// Running children that must not be killed.
     needed: AtomicUsize,
 }
 
-/// A child that must end by itself reads the file. One that is dropped without [`Need::over`] leaves the file to it,
-/// since the child may still be at work.
+/// Keeps the file for a child that must end by itself. If dropped without [`Need::over`], the file stays: the child may
+/// still run.
 #[derive(Debug)]
 pub struct Need {
     folder: Arc<RunFolder>,
 }
 
 impl ClusterAccess {
-    /// Writes a kubeconfig with one context into a folder of this run, below the first of these places that is ours and
-    /// closed to others, and removes what killed runs left there.
-    pub fn write(kubeconfig: &str, context: &str, places: &[PathBuf]) -> io::Result<ClusterAccess> {
+    /// Writes a kubeconfig with one context into a folder of this run, below the first writable of these parents, and
+    /// removes the folders of killed runs there.
+    pub fn write(kubeconfig: &str, context: &str, parents: &[PathBuf]) -> io::Result<ClusterAccess> {
         let mut failed = io::Error::from(io::ErrorKind::NotFound);
-        for place in places {
-            sweep(place);
-            match RunFolder::below(place, kubeconfig) {
+        for parent in parents {
+            sweep(parent);
+            match RunFolder::below(parent, kubeconfig) {
                 Ok(folder) => return Ok(ClusterAccess { folder: Arc::new(folder), context: context.to_owned() }),
                 Err(error) => failed = error,
             }
@@ -59,23 +59,22 @@ impl ClusterAccess {
         Err(failed)
     }
 
-    /// The file.
+    /// Path of the kubeconfig.
     pub fn path(&self) -> PathBuf {
         self.folder.folder.as_ref().map(|folder| folder.path().join(FILE)).unwrap_or_default()
     }
 
-    /// Name of its one context.
+    /// Name of its context.
     pub fn context(&self) -> &str {
         &self.context
     }
 
-    /// A child that must end by itself is about to start and may read the file for so long, even when this process
-    /// ends before it.
+    /// Keeps the file for a child that starts now and must end by itself, for this duration even after this process has
+    /// ended.
     pub fn needed_for(&self, duration: Duration) -> Need {
         self.folder.needed.fetch_add(1, Ordering::SeqCst);
         let until = SystemTime::now().checked_add(duration);
-        // The time of the file's last change tells later runs; one that cannot be written makes a killed run's file go
-        // earlier, and nothing else.
+        // Later runs read the file's modification time; without it they only remove the file of a killed run earlier.
         let _ = File::open(self.path()).and_then(|file| {
             let known = file.metadata()?.modified()?;
             file.set_modified(until.map_or(known, |until| until.max(known)))
@@ -92,18 +91,18 @@ impl Need {
 }
 
 impl RunFolder {
-    fn below(place: &Path, kubeconfig: &str) -> io::Result<RunFolder> {
-        if !place.is_dir() {
-            DirBuilder::new().recursive(true).mode(0o700).create(place)?;
+    fn below(parent: &Path, kubeconfig: &str) -> io::Result<RunFolder> {
+        if !parent.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         }
         let folder = tempfile::Builder::new()
             .prefix(&format!("{PREFIX}{}-", std::process::id()))
             .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(place)?;
+            .tempdir_in(parent)?;
         let create =
             |name: &str| OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.path().join(name));
         let lock = create(LOCK)?;
-        // On a file system without locks the process id decides.
+        // On a file system without locks, only the process id is used.
         let _ = lock.try_lock();
         create(FILE)?.write_all(kubeconfig.as_bytes())?;
         Ok(RunFolder { folder: Some(folder), _lock: lock, needed: AtomicUsize::new(0) })
@@ -118,25 +117,25 @@ impl Drop for RunFolder {
     }
 }
 
-/// Removes the folders of runs that have ended without removing them.
-fn sweep(place: &Path) {
-    let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
-    for folder in entries.map(|entry| entry.path()).filter(|folder| is_left_over(folder)) {
+/// Removes the folders of killed runs.
+fn sweep(parent: &Path) {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    for folder in entries.map(|entry| entry.path()).filter(|folder| is_abandoned(folder)) {
         let _ = std::fs::remove_dir_all(folder);
     }
 }
 
-/// A folder of an ended run, with a file that no child can need any more.
-fn is_left_over(folder: &Path) -> bool {
+/// Whether it is the folder of an ended run with a file that no child can need.
+fn is_abandoned(folder: &Path) -> bool {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse().ok());
     let Some(owner) = owner.map(Pid::from_raw) else { return false };
     let is_ours =
         std::fs::symlink_metadata(folder).is_ok_and(|facts| facts.is_dir() && facts.uid() == geteuid().as_raw());
-    is_ours && !lives(owner) && !is_locked(&folder.join(LOCK)) && !is_needed(&folder.join(FILE))
+    is_ours && !is_alive(owner) && !is_locked(&folder.join(LOCK)) && !is_needed(&folder.join(FILE))
 }
 
-fn lives(process: Pid) -> bool {
+fn is_alive(process: Pid) -> bool {
     !matches!(nix::sys::signal::kill(process, None), Err(Errno::ESRCH))
 }
 
@@ -154,20 +153,20 @@ fn is_needed(file: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn write(place: &Path) -> ClusterAccess {
-        ClusterAccess::write("kind: Config", "dev", &[place.to_owned()]).unwrap()
+    fn write(parent: &Path) -> ClusterAccess {
+        ClusterAccess::write("kind: Config", "dev", &[parent.to_owned()]).unwrap()
     }
 
-    fn entries(place: &Path) -> usize {
-        std::fs::read_dir(place).unwrap().count()
+    fn entries(parent: &Path) -> usize {
+        std::fs::read_dir(parent).unwrap().count()
     }
 
-    /// A folder as a run leaves it that was killed: its process has ended.
-    fn left_by_a_killed_run(place: &Path) -> PathBuf {
+    /// The folder of a killed run: its process has ended.
+    fn left_by_a_killed_run(parent: &Path) -> PathBuf {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let owner = child.id();
         child.wait().unwrap();
-        let folder = place.join(format!("{PREFIX}{owner}-x"));
+        let folder = parent.join(format!("{PREFIX}{owner}-x"));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(FILE), "kind: Config").unwrap();
         std::fs::write(folder.join(LOCK), "").unwrap();
@@ -175,10 +174,10 @@ mod tests {
     }
 
     #[test]
-    fn only_its_owner_reads_it_and_it_goes_with_its_last_user() {
+    fn the_file_is_private_and_removed_with_its_last_user() {
         let base = tempfile::tempdir().unwrap();
-        let place = base.path().join("deep/runs");
-        let access = write(&place);
+        let parent = base.path().join("deep/runs");
+        let access = write(&parent);
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(std::fs::read_to_string(access.path()).unwrap(), "kind: Config");
         assert_eq!((mode(&access.path()), mode(access.path().parent().unwrap())), (0o600, 0o700));
@@ -186,21 +185,21 @@ mod tests {
         drop(access);
         assert!(other.path().exists());
         drop(other);
-        assert_eq!(entries(&place), 0);
+        assert_eq!(entries(&parent), 0);
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_leaves_the_next_one() {
+    fn the_first_writable_parent_is_used() {
         let base = tempfile::tempdir().unwrap();
         let file = base.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let places = [file.join("below"), base.path().join("next")];
-        let access = ClusterAccess::write("", "dev", &places).unwrap();
-        assert!(access.path().starts_with(&places[1]));
+        let parents = [file.join("below"), base.path().join("next")];
+        let access = ClusterAccess::write("", "dev", &parents).unwrap();
+        assert!(access.path().starts_with(&parents[1]));
     }
 
     #[test]
-    fn a_child_that_may_still_read_it_keeps_it() {
+    fn a_child_that_may_still_read_the_file_keeps_it() {
         let base = tempfile::tempdir().unwrap();
         let access = write(base.path());
         let path = access.path();
@@ -213,19 +212,19 @@ mod tests {
         again.needed_for(Duration::ZERO);
     }
 
-    /// Whether later runs remove it. A child of another test has every lock open until it becomes its program.
-    fn is_swept(place: &Path, folder: &Path) -> bool {
+    /// Whether later runs remove it. A child of another test keeps every lock open until its exec.
+    fn is_swept(parent: &Path, folder: &Path) -> bool {
         (0..100).any(|_| {
-            drop(write(place));
+            drop(write(parent));
             std::thread::sleep(Duration::from_millis(20));
             !folder.exists()
         })
     }
 
     #[test]
-    fn what_a_killed_run_left_is_removed_once_nothing_can_need_it() {
+    fn the_folder_of_a_killed_run_is_removed_once_no_child_can_need_it() {
         let base = tempfile::tempdir().unwrap();
-        let living = write(base.path());
+        let running = write(base.path());
         let left = left_by_a_killed_run(base.path());
         let needed = left_by_a_killed_run(base.path());
         File::open(needed.join(FILE)).unwrap().set_modified(SystemTime::now() + Duration::from_secs(60)).unwrap();
@@ -235,7 +234,7 @@ mod tests {
         let foreign = base.path().join("of-another-user");
         std::fs::create_dir(&foreign).unwrap();
         assert!(is_swept(base.path(), &left));
-        assert!(needed.exists() && locked.exists() && foreign.exists() && living.path().exists());
+        assert!(needed.exists() && locked.exists() && foreign.exists() && running.path().exists());
         drop(lock);
         assert!(is_swept(base.path(), &locked));
     }

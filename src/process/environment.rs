@@ -1,4 +1,4 @@
-//! Which variables of our environment a child gets: all of them but our own secrets, by exact name.
+//! The environment of children: all variables but our own secrets, by exact name.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -6,35 +6,35 @@ use std::sync::Arc;
 
 /// The conventional variable of the OAuth client's secret.
 const CLIENT_SECRET: &str = "AUTH0_CLIENT_SECRET";
-/// Answers and flags by environment; a child has no use for them.
+/// Answers and flags by environment; children do not need them.
 const OWN_PREFIX: &str = "TAILWATCH_";
 
 /// The environment of every child. Cheap to clone.
 ///
-/// Withheld are exactly `AUTH0_CLIENT_SECRET`, `TAILWATCH_*` and the variables that the answers name as sources of
-/// secrets. Everything else stays, whatever its name: the exec plugins of a kubeconfig and credential helpers need the
-/// cloud's own (`AWS_SECRET_ACCESS_KEY`, `AZURE_CLIENT_SECRET`, `VAULT_SECRET_ID`).
+/// Withholds exactly `AUTH0_CLIENT_SECRET`, `TAILWATCH_*` and the variables that are sources of secrets in the answers.
+/// Passes all others: exec plugins of a kubeconfig and credential helpers need the cloud's own
+/// (`AWS_SECRET_ACCESS_KEY`, `AZURE_CLIENT_SECRET`, `VAULT_SECRET_ID`).
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
-    named: Arc<BTreeSet<String>>,
+    secrets: Arc<BTreeSet<String>>,
 }
 
 impl Environment {
-    /// Without these variables besides the fixed ones.
+    /// Withholds these variables in addition to the fixed ones.
     pub fn without(names: impl IntoIterator<Item = String>) -> Environment {
-        Environment { named: Arc::new(names.into_iter().collect()) }
+        Environment { secrets: Arc::new(names.into_iter().collect()) }
     }
 
-    /// Without these as well.
+    /// Withholds these as well.
     #[must_use]
     pub fn and_without(&self, names: impl IntoIterator<Item = String>) -> Environment {
-        Environment::without(self.named.iter().cloned().chain(names))
+        Environment::without(self.secrets.iter().cloned().chain(names))
     }
 
     /// Whether no child may get the variable.
     pub fn withholds(&self, name: &OsStr) -> bool {
         let name = name.to_string_lossy();
-        name == CLIENT_SECRET || name.starts_with(OWN_PREFIX) || self.named.contains(name.as_ref())
+        name == CLIENT_SECRET || name.starts_with(OWN_PREFIX) || self.secrets.contains(name.as_ref())
     }
 
     /// Names of the variables of this process that no child may get.
@@ -43,7 +43,7 @@ impl Environment {
         names.map(|name| name.to_string_lossy().into_owned()).collect()
     }
 
-    /// The same, as the operating system has them.
+    /// The same as [`OsString`].
     pub(super) fn withheld_names(&self) -> impl Iterator<Item = OsString> {
         std::env::vars_os().map(|(name, _)| name).filter(|name| self.withholds(name))
     }

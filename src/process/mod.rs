@@ -1,5 +1,5 @@
-//! The one place that starts children: helm, `tailscale status`, the browser, credential helpers. Owns their
-//! environment, process group, stdin, capture of output and end. Knows nothing of what they say.
+//! Starts all child processes: helm, `tailscale status`, the browser, credential helpers. Owns their environment, process
+//! group, stdin, captured output and end, but not the meaning of the output.
 
 mod browser;
 mod capture;
@@ -28,47 +28,46 @@ pub use children::{Children, Running};
 pub use cluster_access::{ClusterAccess, Need};
 pub use environment::Environment;
 
-/// What a child reads.
+/// A child's stdin.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// Nothing.
     Nothing,
     /// These bytes, then the end.
     Text(Vec<u8>),
-    /// Nothing that matters: an open file that the child holds until it ends, for a file lock that tells of it. Only
-    /// the child itself gets it, since what it starts gets a stdin of its own.
+    /// An open file that the child keeps until it ends, for a file lock. The child's own children get another stdin.
     Held(Arc<File>),
-    /// The person's terminal, with stderr on it: the child may ask. It stays in our process group, since the terminal is
-    /// read only from there, gets a Ctrl-C by itself, and is never killed.
+    /// The user's terminal with stderr: the child may prompt. It stays in our process group to read the terminal, gets
+    /// Ctrl-C itself, and is never killed.
     Terminal,
 }
 
-/// How a child may be ended.
+/// How a child ends.
 #[derive(Clone, Debug)]
 pub enum Ending {
-    /// SIGKILL to its whole group at the deadline, for too much output, and if the caller is dropped.
+    /// SIGKILL to its group at the deadline, on too much output, and if the caller is dropped.
     Killed {
-        /// How long it may take.
+        /// Its deadline.
         after: Duration,
     },
-    /// By itself, or by SIGTERM, which a cancel or the end of its time sends. Where it has not ended [`GRACE`] later, or
-    /// once `kill` is cancelled after that, its group gets SIGKILL. It continues if the caller is dropped.
+    /// By itself, or by SIGTERM on cancellation or at the deadline. SIGKILL to its group after another [`GRACE`], or once
+    /// `kill` is cancelled after SIGTERM. It continues if the caller is dropped.
     Terminated {
-        /// How long it may take.
+        /// Its deadline.
         after: Duration,
-        /// There is no use in waiting for what it does upon SIGTERM.
+        /// Kills it after SIGTERM without waiting for [`GRACE`].
         kill: CancellationToken,
-        /// Where it is recorded while it runs.
+        /// Its record while it runs.
         children: Children,
-        /// What it does, e.g. `helm upgrade loki`.
+        /// Its operation, e.g. `helm upgrade loki`.
         label: String,
     },
 }
 
-/// How long a child may take to end upon SIGTERM: helm marks its release as failed.
+/// How long a child may run after SIGTERM: helm marks its release as failed.
 pub const GRACE: Duration = Duration::from_secs(15);
-/// How long what a killed child left open may keep us.
-const LEFT_OPEN: Duration = Duration::from_secs(2);
+/// How long to wait for pipes that a killed child's children keep open.
+const PIPE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A child to run.
 #[derive(Debug)]
@@ -77,23 +76,23 @@ pub struct Call {
     pub program: OsString,
     /// Arguments.
     pub arguments: Vec<OsString>,
-    /// What it gets of our environment.
+    /// Its environment.
     pub environment: Environment,
-    /// Variables that it does not get though the environment has them, besides the withheld ones.
+    /// Variables to remove in addition to the withheld ones.
     pub removed: Vec<OsString>,
-    /// Variables that it gets besides.
+    /// Additional variables.
     pub added: Vec<(OsString, OsString)>,
     /// Its stdin.
     pub input: Input,
-    /// Bytes of stdout that are kept.
-    pub largest: usize,
-    /// How it may be ended.
+    /// The maximum size of stdout in bytes.
+    pub max_bytes: usize,
+    /// How it ends.
     pub ending: Ending,
-    /// The kubeconfig that it must find until it has ended.
+    /// Keeps the kubeconfig until it has ended.
     pub need: Option<Need>,
 }
 
-/// A child could not be run to its end.
+/// Errors of running a child.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// There is no such program.
@@ -117,11 +116,11 @@ pub enum ProcessError {
         /// The deadline.
         after: Duration,
     },
-    /// It wrote more than is kept.
-    #[error("more than {largest} bytes of output")]
+    /// Its output exceeds the limit.
+    #[error("more than {max_bytes} bytes of output")]
     TooLarge {
-        /// What is kept.
-        largest: usize,
+        /// The limit in bytes.
+        max_bytes: usize,
     },
 }
 
@@ -132,12 +131,12 @@ pub async fn run(call: Call, cancel: &CancellationToken) -> Result<Output, Proce
     let is_own_group = !matches!(call.input, Input::Terminal);
     let group = child.id().filter(|_| is_own_group).and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
     let overflow = CancellationToken::new();
-    // The task owns the child, so that dropping this future leaves one that is only asked running to its end.
+    // The task owns the child: an [`Ending::Terminated`] one continues if this future is dropped.
     let input = match call.input {
         Input::Text(text) => Some(text),
         Input::Nothing | Input::Held(_) | Input::Terminal => None,
     };
-    let (need, collected) = (call.need, capture::collect(child, input, call.largest, overflow.clone()));
+    let (need, collected) = (call.need, capture::collect(child, input, call.max_bytes, overflow.clone()));
     let (guard, entry, after) = match &call.ending {
         Ending::Killed { after } => (KillOnDrop { group }, None, *after),
         Ending::Terminated { after, children, label, .. } => {
@@ -150,12 +149,12 @@ pub async fn run(call: Call, cancel: &CancellationToken) -> Result<Output, Proce
         need.into_iter().for_each(Need::over);
         output
     });
-    let (is_killed, largest) = (matches!(call.ending, Ending::Killed { .. }), call.largest);
+    let (is_killed, max_bytes) = (matches!(call.ending, Ending::Killed { .. }), call.max_bytes);
     let mut is_late = false;
     let ended = tokio::select! {
         ended = &mut waiting => ended,
         () = cancel.cancelled() => end(group, &mut waiting, &call.ending).await?,
-        () = overflow.cancelled(), if is_killed => return Err(ProcessError::TooLarge { largest }),
+        () = overflow.cancelled(), if is_killed => return Err(ProcessError::TooLarge { max_bytes }),
         () = sleep(after) => {
             is_late = true;
             end(group, &mut waiting, &call.ending).await?
@@ -167,14 +166,14 @@ pub async fn run(call: Call, cancel: &CancellationToken) -> Result<Output, Proce
     }
     let output = ended.map_err(io::Error::other).flatten().map_err(local)?;
     if overflow.is_cancelled() && is_killed {
-        return Err(ProcessError::TooLarge { largest });
+        return Err(ProcessError::TooLarge { max_bytes });
     }
     Ok(output)
 }
 
 type Waiting = JoinHandle<io::Result<Output>>;
 
-/// Ends a child as its ending says, and waits for it.
+/// Ends a child by its [`Ending`], and waits for it.
 async fn end(
     group: Option<Pid>,
     waiting: &mut Waiting,
@@ -189,7 +188,7 @@ async fn end(
         }
     }
     signal(group, Signal::SIGKILL);
-    timeout(LEFT_OPEN, waiting).await.map_err(|_| ProcessError::Silent { after: LEFT_OPEN })
+    timeout(PIPE_TIMEOUT, waiting).await.map_err(|_| ProcessError::Silent { after: PIPE_TIMEOUT })
 }
 
 fn spawn(call: &Call) -> Result<Child, ProcessError> {
@@ -222,7 +221,7 @@ fn spawn(call: &Call) -> Result<Child, ProcessError> {
     tokio::process::Command::from(command).spawn().map_err(local)
 }
 
-/// Ctrl-C of the terminal is ours to hand on; the environment is ours without our secrets.
+/// In an own group, which gets no Ctrl-C of the terminal; without our secrets.
 fn in_own_group<'a>(command: &'a mut Command, environment: &Environment) -> &'a mut Command {
     without_secrets(command, environment).process_group(0)
 }

@@ -1,6 +1,6 @@
-//! Verification of server certificates, and the problem of a rejected one. Beside the usual rules a certificate
-//! that is itself a trusted root, or a CA certificate that a trusted root signed, is accepted as the server's own, as Go's
-//! crypto/x509 and OpenSSL accept it; rustls-webpki alone rejects both with CaUsedAsEndEntity.
+//! Verification of server certificates, and the problem of a rejected one. A server certificate may also be a trusted
+//! root, or a CA certificate signed by one, as in Go's crypto/x509 and OpenSSL; rustls-webpki alone rejects both with
+//! CaUsedAsEndEntity.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -21,22 +21,22 @@ pub use problems::Fault;
 
 mod problems;
 
-/// Where trusted roots come from.
+/// The source of trusted roots.
 #[derive(Clone, Debug)]
 pub enum Roots {
     /// This machine's trust store, or SSL_CERT_FILE.
     System,
     /// Certificates in PEM.
     Bundle(Vec<u8>),
-    /// A file with them, read again when it changes.
+    /// A PEM file, read again when it changes.
     File(PathBuf),
 }
 
-/// The certificate that was rejected last.
+/// The last rejected certificate.
 #[derive(Clone, Debug, Default)]
-pub struct Refusals(Arc<Mutex<Option<Fault>>>);
+pub struct Rejections(Arc<Mutex<Option<Fault>>>);
 
-impl Refusals {
+impl Rejections {
     /// Its problem.
     pub fn last(&self) -> Option<Fault> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -49,35 +49,35 @@ pub struct Verifier {
     source: Roots,
     provider: Arc<CryptoProvider>,
     known: RwLock<Arc<Known>>,
-    refusals: Refusals,
+    rejections: Rejections,
 }
 
 /// Parsed roots.
 #[derive(Debug)]
 struct Known {
     text: Vec<u8>,
-    /// `None`: no root that could sign.
-    usual: Option<Arc<dyn ServerCertVerifier>>,
+    /// `None`: no CA root.
+    webpki: Option<Arc<dyn ServerCertVerifier>>,
     roots: Vec<CertificateDer<'static>>,
 }
 
 impl Verifier {
-    /// The error is a fragment: what is wrong with the roots.
+    /// The error is a fragment: the problem of the roots.
     pub fn new(source: Roots, provider: Arc<CryptoProvider>) -> Result<Verifier, String> {
         let known = Known::read(&source, &provider)?;
-        Ok(Verifier { source, provider, known: RwLock::new(Arc::new(known)), refusals: Refusals::default() })
+        Ok(Verifier { source, provider, known: RwLock::new(Arc::new(known)), rejections: Rejections::default() })
     }
 
-    /// Where refusals are recorded.
-    pub fn refusals(&self) -> Refusals {
-        self.refusals.clone()
+    /// The record of rejections.
+    pub fn rejections(&self) -> Rejections {
+        self.rejections.clone()
     }
 
     fn known(&self) -> Arc<Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The roots again, where their file has changed.
+    /// The new roots, if their file has changed.
     fn changed(&self, before: &Known) -> Option<Arc<Known>> {
         let Roots::File(_) = &self.source else { return None };
         let fresh = Arc::new(Known::read(&self.source, &self.provider).ok().filter(|fresh| fresh.text != before.text)?);
@@ -90,9 +90,9 @@ impl Known {
     fn read(source: &Roots, provider: &Arc<CryptoProvider>) -> Result<Known, String> {
         let text = match source {
             Roots::System => {
-                let usual = rustls_platform_verifier::Verifier::new(provider.clone());
-                let usual = usual.map_err(|error| format!("this machine's trust store cannot be used: {error}"))?;
-                return Ok(Known { text: Vec::new(), usual: Some(Arc::new(usual)), roots: Vec::new() });
+                let webpki = rustls_platform_verifier::Verifier::new(provider.clone());
+                let webpki = webpki.map_err(|error| format!("this machine's trust store cannot be used: {error}"))?;
+                return Ok(Known { text: Vec::new(), webpki: Some(Arc::new(webpki)), roots: Vec::new() });
             }
             Roots::Bundle(text) => text.clone(),
             Roots::File(path) => {
@@ -105,36 +105,36 @@ impl Known {
             .filter(|root| X509Certificate::from_der(root).is_ok())
             .collect();
         if roots.is_empty() {
-            return Err("the certificate authority holds no certificate in PEM".into());
+            return Err("the certificate authority has no certificate in PEM".into());
         }
         // Go rejects a chain with an expired root; webpki does not check.
         let mut store = RootCertStore::empty();
         let now = UnixTime::now();
         store.add_parsable_certificates(roots.iter().filter(|root| in_time(root, now).is_ok()).cloned());
-        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone()).build().ok();
-        Ok(Known { text, usual: usual.map(|usual| usual as Arc<dyn ServerCertVerifier>), roots })
+        let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone()).build().ok();
+        Ok(Known { text, webpki: webpki.map(|webpki| webpki as Arc<dyn ServerCertVerifier>), roots })
     }
 
-    fn verify(&self, server: &Shown<'_>, now: UnixTime) -> Result<ServerCertVerified, rustls::Error> {
+    fn verify(&self, server: &Presented<'_>, now: UnixTime) -> Result<ServerCertVerified, rustls::Error> {
         let unknown = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        let usual = self
-            .usual
+        let webpki = self
+            .webpki
             .as_ref()
-            .map(|usual| usual.verify_server_cert(server.certificate, server.intermediates, server.name, &[], now));
-        let refusal = match usual.unwrap_or_else(|| Err(unknown())) {
+            .map(|webpki| webpki.verify_server_cert(server.certificate, server.intermediates, server.name, &[], now));
+        let rejection = match webpki.unwrap_or_else(|| Err(unknown())) {
             Ok(verified) => return Ok(verified),
-            Err(refusal) => refusal,
+            Err(rejection) => rejection,
         };
         let of_system = match self.text.is_empty() {
             true => rustls_native_certs::load_native_certs().certs,
             false => Vec::new(),
         };
         let mut roots = self.roots.iter().chain(&of_system);
-        let is_ca = refusal.to_string().contains("CaUsedAsEndEntity");
+        let is_ca = rejection.to_string().contains("CaUsedAsEndEntity");
         let is_trusted =
             roots.any(|root| root == server.certificate || is_ca && is_signed(server.certificate, root, now));
         if !is_trusted {
-            return Err(refusal);
+            return Err(rejection);
         }
         in_time(server.certificate, now)?;
         for_servers(server.certificate)?;
@@ -143,14 +143,14 @@ impl Known {
     }
 }
 
-/// What a server presents under which name.
-struct Shown<'a> {
+/// The certificates of a server, and its name.
+struct Presented<'a> {
     certificate: &'a CertificateDer<'a>,
     intermediates: &'a [CertificateDer<'a>],
     name: &'a ServerName<'a>,
 }
 
-/// Whether a root that may sign certificates, and is in its time, signed this one.
+/// Whether a valid CA root signed this certificate.
 fn is_signed(certificate: &CertificateDer<'_>, root: &CertificateDer<'_>, now: UnixTime) -> bool {
     let (Ok((_, signed)), Ok((_, authority))) =
         (X509Certificate::from_der(certificate), X509Certificate::from_der(root))
@@ -176,7 +176,7 @@ fn in_time(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls
     }
 }
 
-/// Extended key usage, where it has any, names servers.
+/// The extended key usage, if present, must include servers.
 fn for_servers(certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
     let parsed = X509Certificate::from_der(certificate).ok();
     let usage = parsed.as_ref().and_then(|(_, parsed)| parsed.extended_key_usage().ok().flatten());
@@ -195,16 +195,16 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let server = Shown { certificate: end_entity, intermediates, name: server_name };
+        let server = Presented { certificate: end_entity, intermediates, name: server_name };
         let known = self.known();
-        let verified = known.verify(&server, now).or_else(|refusal| match self.changed(&known) {
+        let verified = known.verify(&server, now).or_else(|rejection| match self.changed(&known) {
             Some(fresh) => fresh.verify(&server, now),
-            None => Err(refusal),
+            None => Err(rejection),
         });
-        verified.inspect_err(|refusal| {
+        verified.inspect_err(|rejection| {
             let roots = self.known();
-            let fault = Fault::of(refusal, end_entity, server_name, &roots.roots);
-            *self.refusals.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+            let fault = Fault::of(rejection, end_entity, server_name, &roots.roots);
+            *self.rejections.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
         })
     }
 
@@ -233,12 +233,11 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// `insecure-skip-tls-verify`: any certificate is accepted, but the server must have its key, as Go's crypto/tls asks for
-/// it.
+/// `insecure-skip-tls-verify`: accepts any certificate, but the server must have its key, as in Go's crypto/tls.
 #[derive(Debug)]
-pub struct Anything(pub Arc<CryptoProvider>);
+pub struct AnyCertificate(pub Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anything {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -259,7 +258,7 @@ impl ServerCertVerifier for Anything {
         verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
     }
 
-    /// By the key alone: the certificate may be one that webpki cannot read, such as one of X.509 version 1.
+    /// Uses only the key: webpki cannot read some certificates, such as X.509 version 1.
     fn verify_tls13_signature(
         &self,
         message: &[u8],

@@ -18,17 +18,17 @@ pub struct Fault {
 impl Fault {
     /// The problem of a certificate that a server presented under a name, for these trusted roots.
     pub(super) fn of(
-        refusal: &rustls::Error,
+        rejection: &rustls::Error,
         certificate: &CertificateDer<'_>,
         name: &ServerName<'_>,
         roots: &[CertificateDer<'_>],
     ) -> Fault {
         let fault = |what: String, next: &str| Fault { what, next: next.to_owned() };
         let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
-            return fault(format!("its certificate cannot be read: {refusal}"), "issue another one");
+            return fault(format!("its certificate cannot be read: {rejection}"), "issue another one");
         };
-        let rustls::Error::InvalidCertificate(reason) = refusal else {
-            return fault(format!("its certificate is rejected: {refusal}"), "issue another one");
+        let rustls::Error::InvalidCertificate(reason) = rejection else {
+            return fault(format!("its certificate is rejected: {rejection}"), "issue another one");
         };
         match reason {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => fault(
@@ -56,7 +56,7 @@ impl Fault {
     }
 }
 
-fn of_name(parsed: &X509Certificate<'_>, asked: &str) -> Fault {
+fn of_name(parsed: &X509Certificate<'_>, requested: &str) -> Fault {
     let names = names(parsed);
     match names.first() {
         None => Fault {
@@ -64,11 +64,11 @@ fn of_name(parsed: &X509Certificate<'_>, asked: &str) -> Fault {
                 "its certificate has no subjectAltName, only the subject {}, which Kubernetes clients ignore",
                 parsed.subject()
             ),
-            next: format!("issue one with a subjectAltName for {asked}"),
+            next: format!("issue one with a subjectAltName for {requested}"),
         },
         Some(first) => Fault {
-            what: format!("its certificate is for {}, not for {asked}", names.join(", ")),
-            next: format!("use one of its names as the server, or set `tls-server-name: {first}` beside it"),
+            what: format!("its certificate is for {}, not for {requested}", names.join(", ")),
+            next: format!("use one of its names as the server, or set `tls-server-name: {first}` in the kubeconfig"),
         },
     }
 }

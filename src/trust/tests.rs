@@ -6,7 +6,7 @@ use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerCon
 
 use super::*;
 
-/// A server that presents a certificate whatever key it has.
+/// A server that presents a certificate with any key.
 #[derive(Debug)]
 struct Presents(Arc<CertifiedKey>);
 
@@ -35,7 +35,7 @@ fn handshake(
         .with_protocol_versions(&[version])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anything(provider)))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();
     let name = ServerName::try_from("other.example").unwrap();
     let mut client = Connection::from(ClientConnection::new(Arc::new(client), name).unwrap());
@@ -61,13 +61,13 @@ fn pass(from: &mut Connection, to: &mut Connection) {
 }
 
 #[test]
-fn any_certificate_is_accepted_but_only_from_the_owner_of_its_key() {
+fn any_certificate_is_accepted_from_the_owner_of_its_key() {
     let (own, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let certificate = CertificateParams::new(vec!["api.example".into()]).unwrap().self_signed(&own).unwrap();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         assert_eq!(handshake(certificate.der(), &own, version), Ok(()), "{version:?}");
-        let refused = handshake(certificate.der(), &other, version);
+        let rejected = handshake(certificate.der(), &other, version);
         let expected = rustls::Error::InvalidCertificate(CertificateError::BadSignature);
-        assert_eq!(refused, Err(expected), "{version:?}");
+        assert_eq!(rejected, Err(expected), "{version:?}");
     }
 }

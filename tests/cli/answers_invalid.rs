@@ -56,7 +56,12 @@ pub const ROWS: &[Row] = &[
     ("issuer-without-scheme", "2:11", "auth0.issuer", &["\"acme.eu.auth0.com\"", "expected a URL such as https://"]),
     ("issuer-is-the-discovery-document", "2:11", "auth0.issuer", &["expected the issuer itself"]),
     ("issuer-with-password", "2:11", "auth0.issuer", &["expected no user, password, query or fragment"]),
-    ("claim-without-namespace", "2:16", "auth0.groupsClaim", &["\"groups\"", "Auth0 silently drops a claim with this name"]),
+    (
+        "claim-without-namespace",
+        "2:16",
+        "auth0.groupsClaim",
+        &["\"groups\"", "Auth0 silently drops a claim with this name"],
+    ),
     ("claim-of-auth0", "2:16", "auth0.groupsClaim", &["below its own domain"]),
     ("groups-empty", "2:18", "auth0.allowedGroups", &["an empty list", "at least one entry"]),
     ("groups-with-an-empty-one", "2:33", "auth0.allowedGroups", &["1 to 256 characters"]),

@@ -138,7 +138,7 @@ fn a_helm_that_cannot_be_used_is_reported_before_anything_is_changed() {
         (&script("old", "echo v3.10.2+g50f003e"), &["helm 3.10.2 is too old, 3.14.0 or later", "--helm PATH"]),
         (&script("ancient", "echo Client: v2.17.0"), &["helm 2.17.0 is too old"]),
         (&script("editor", "echo 'Helm is an Emacs framework'"), &["is not helm: `version` printed Helm is an Emacs"]),
-        (&script("silent", "exit 0"), &["silent is not helm", "said nothing"]),
+        (&script("silent", "exit 0"), &["silent is not helm", "printed nothing"]),
         (
             &script("cross", "echo unknown flag >&2; exit 3"),
             &["is not helm: `version` printed exit code 3: unknown flag"],

@@ -177,7 +177,7 @@ async fn a_helm_that_hangs_is_asked_to_end_and_killed_where_it_has_no_one_to_tel
 
 /// The shell, what is said.
 const ODD_ENDS: [(&str, &[&str]); 6] = [
-    ("kill -KILL $$", &["`helm list -n monitoring -o` ended with signal 9", "(helm said nothing)"]),
+    ("kill -KILL $$", &["`helm list -n monitoring -o` ended with signal 9", "(helm printed nothing)"]),
     ("kill -SEGV $$", &["ended with signal 11"]),
     ("echo 'Error: odd thing' >&2; exit 7", &["ended with exit code 7: odd thing"]),
     ("echo '<html>not json'", &["cannot read the output of `helm list`"]),
@@ -233,7 +233,7 @@ async fn a_helm_that_never_ends_its_version_or_is_none_is_distinguished() {
     let discover =
         |program: PathBuf| HelmProgram::discover(HelmOptions { program: Some(program), ..HelmOptions::default() });
     let missing = discover(machine.path("nowhere")).await.unwrap_err();
-    assert!(matches!(&missing, HelmError::NotFound { place: Some(place) } if *place == machine.path("nowhere")));
+    assert!(matches!(&missing, HelmError::NotFound { path: Some(path) } if *path == machine.path("nowhere")));
     let killed = discover(machine.program("killed", "kill -KILL $$")).await.unwrap_err();
     assert!(killed.to_string().contains("signal 9") && killed.hint().is_some(), "{killed}");
     let helm = discover(machine.program("four", "echo v4.0.0-beta.1")).await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ServerConfig};
-use tailwatch::trust::Anything;
+use tailwatch::trust::AnyCertificate;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -102,7 +102,7 @@ async fn api_server(port: u16) -> std::io::Result<tokio_rustls::client::TlsStrea
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anything(provider)))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
     TlsConnector::from(Arc::new(tls)).connect(ServerName::try_from("kubernetes").unwrap(), stream).await

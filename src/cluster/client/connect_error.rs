@@ -9,7 +9,7 @@ use crate::cluster::client::access::Access;
 use crate::cluster::client::exec_plugin::PluginError;
 use crate::cluster::client::proxy_route::Route;
 use crate::cluster::error::innermost;
-use crate::trust::Refusals;
+use crate::trust::Rejections;
 
 /// Limit of shown characters of a response.
 const SHOWN: usize = 160;
@@ -17,7 +17,7 @@ const SHOWN: usize = 160;
 /// The attempt to connect.
 pub(super) struct Attempt<'a> {
     pub(super) access: &'a Access,
-    pub(super) refusals: &'a Refusals,
+    pub(super) refusals: &'a Rejections,
 }
 
 impl Attempt<'_> {

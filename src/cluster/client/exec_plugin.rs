@@ -102,7 +102,7 @@ impl Plugin {
             added: self.variables(is_interactive),
             need: None,
             input: if is_interactive { Input::Terminal } else { Input::Nothing },
-            largest: LARGEST,
+            max_bytes: LARGEST,
             ending: Ending::Killed { after: if is_interactive { PROMPT_TIMEOUT } else { TIMEOUT } },
         };
         let output = process::run(call, &CancellationToken::new()).await.map_err(|error| self.not_run(&error))?;

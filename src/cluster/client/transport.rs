@@ -33,7 +33,7 @@ use crate::cluster::client::client_certificate::Identity;
 use crate::cluster::client::credentials::Credentials;
 use crate::cluster::client::plain_proxy::PlainProxy;
 use crate::cluster::client::proxy_route::Route;
-use crate::trust::{Anything, Refusals, Roots, Verifier};
+use crate::trust::{AnyCertificate, Rejections, Roots, Verifier};
 
 /// Connections to the API server: sends one request.
 type Pool = Arc<dyn Fn(Request<Body>) -> ResponseFuture + Send + Sync>;
@@ -44,7 +44,7 @@ pub(in crate::cluster) type Carrier =
 /// The service, and the certificate errors of its connections.
 pub(super) struct Transport {
     pub(super) carrier: Carrier,
-    pub(super) refusals: Refusals,
+    pub(super) refusals: Rejections,
 }
 
 /// The error is a fragment about the kubeconfig.
@@ -90,7 +90,7 @@ fn headers(access: &Access, uri: Uri, agent: &'static str) -> Config {
     config
 }
 
-fn tls(access: &Access, identity: &Identity) -> Result<(ClientConfig, Refusals), String> {
+fn tls(access: &Access, identity: &Identity) -> Result<(ClientConfig, Rejections), String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -103,10 +103,10 @@ fn tls(access: &Access, identity: &Identity) -> Result<(ClientConfig, Refusals),
         _ => Roots::System,
     };
     let (builder, refusals) = match cluster.insecure_skip_tls_verify {
-        true => (builder.with_custom_certificate_verifier(Arc::new(Anything(provider))), Refusals::default()),
+        true => (builder.with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))), Rejections::default()),
         false => {
             let verifier = Verifier::new(source, provider)?;
-            let refusals = verifier.refusals();
+            let refusals = verifier.rejections();
             (builder.with_custom_certificate_verifier(Arc::new(verifier)), refusals)
         }
     };

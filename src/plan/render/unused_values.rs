@@ -62,7 +62,7 @@ pub(super) async fn ignored_keys(
 
 /// The values that the chart's schema rejects, if that is why it does not render.
 pub(super) fn rejected_values(release: &Release, chart: &FetchedChart, error: &HelmError) -> Option<RejectedValues> {
-    let paths = error.refused_paths(&release.chart.name);
+    let paths = error.rejected_paths(&release.chart.name);
     let first = paths.first()?;
     let component = release.component.as_str();
     // Without the chart's defaults there is only no suggestion.

@@ -10,7 +10,7 @@ use crate::process::{self, Call, Ending, Environment, Input};
 /// Enough for a local daemon.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes; far more than the status of a large tailnet.
-const LARGEST: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 
 /// The status of this machine's tailscale.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl TailnetStatus {
             removed: Vec::new(),
             added: Vec::new(),
             input: Input::Nothing,
-            largest: LARGEST,
+            max_bytes: MAX_BYTES,
             ending: Ending::Killed { after: TIMEOUT },
             need: None,
         };
