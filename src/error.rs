@@ -110,7 +110,7 @@ pub enum Error {
 /// The command that runs the checks of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
-    /// The end of an install whose releases are all ready.
+    /// The end of an install with all releases ready.
     Install,
     /// `verify`, which creates only the objects of its checks.
     InstalledStack,

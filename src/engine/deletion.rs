@@ -1,4 +1,4 @@
-//! Objects whose deletion is pending, tracked by UID until none exists: a new object of the same name does not count.
+//! Objects with a pending deletion, tracked by UID until none exists: a new object of the same name does not count.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

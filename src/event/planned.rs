@@ -45,7 +45,7 @@ pub struct Effects {
     /// Objects that will be deleted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<String>,
-    /// Workloads whose pods will be replaced.
+    /// Workloads with pods that will be replaced.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restarts: Vec<String>,
     /// CRDs that will be created or changed, with their versions if known.

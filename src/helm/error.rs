@@ -37,7 +37,7 @@ pub enum HelmError {
         /// The beginning of its output.
         answer: String,
     },
-    /// helm ended with an error whose cause is known.
+    /// helm ended with an error of known cause.
     #[error("{}: {stderr}", row.cause)]
     Known {
         /// The row that matched.

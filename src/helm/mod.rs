@@ -82,7 +82,7 @@ pub struct Limits {
     pub kill: CancellationToken,
 }
 
-/// A chart archive on disk whose digest was checked against the lock.
+/// A chart archive on disk, its digest checked against the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchedChart {
     /// The .tgz

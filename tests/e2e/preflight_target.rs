@@ -126,7 +126,7 @@ fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
     let slip = scope(&sandbox, "tailnet", &["--set", "tailnet=tail1a2c.ts.net"], 4);
     let detail = slip["detail"].as_str().unwrap();
     assert!(detail.contains("serves tail1a2b.ts.net: Ingress default/wiki has wiki.tail1a2b.ts.net"), "{detail}");
-    assert_eq!(slip["hint"], "answer tailnet with tail1a2b.ts.net");
+    assert_eq!(slip["hint"], "set `tailnet` to tail1a2b.ts.net");
 }
 
 const OTHER_EXPORTER: &str = "apiVersion: apps/v1

@@ -117,7 +117,7 @@ impl Plugin {
         match (self.exec.interactive_mode.as_str(), has_terminal) {
             ("Always", false) => Err(self.error(
                 "needs a terminal (interactiveMode Always), and standard input is no terminal",
-                "run this command in a terminal, or use a context whose plugin needs none",
+                "run this command in a terminal, or use a context with a plugin that needs none",
             )),
             ("Never", _) => Ok(false),
             (_, has_terminal) => Ok(has_terminal),

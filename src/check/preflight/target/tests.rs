@@ -118,7 +118,7 @@ fn a_quota_is_compared_with_the_lower_bound() {
         assert_eq!(violations(json!({ name: enough }), json!({ name: "0" })), NOTHING, "{name}");
         assert_eq!(violations(json!({ name: short }), json!({ name: "0" })).len(), 1, "{name}");
     }
-    // Three exporters of 64Mi and two of Loki, whose limit of 1Gi is their request.
+    // Three exporters of 64Mi and two of Loki with a limit of 1Gi, which is their request.
     assert_eq!(violations(json!({"memory": "2240Mi"}), json!({"memory": "0"})), NOTHING);
     assert_eq!(violations(json!({"memory": "2239Mi"}), json!({"memory": "0"})).len(), 1);
     assert_eq!(quotas(json!({"pods": "5"}), json!({"pods": "5"}), &[exporter(9100), loki()], vec![]), NOTHING);
