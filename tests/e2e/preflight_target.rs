@@ -125,7 +125,7 @@ fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
     sandbox.kubectl(&["wait", "ingress/wiki", named, "--timeout=30s"]);
     let slip = scope(&sandbox, "tailnet", &["--set", "tailnet=tail1a2c.ts.net"], 4);
     let detail = slip["detail"].as_str().unwrap();
-    assert!(detail.contains("serves tail1a2b.ts.net: Ingress default/wiki has wiki.tail1a2b.ts.net"), "{detail}");
+    assert!(detail.contains("is on tail1a2b.ts.net: Ingress default/wiki has wiki.tail1a2b.ts.net"), "{detail}");
     assert_eq!(slip["hint"], "set `tailnet` to tail1a2b.ts.net");
 }
 
