@@ -90,7 +90,7 @@ fn a_chart_that_refuses_its_values_stops_the_run_before_the_change() {
             "loki: { singelBinary: { replicas: 1 } }",
             "hint: correct values.loki.singelBinary in the answers: did you mean singleBinary?",
         ),
-        ("alloy: { controller: { tolerations: none } }", "schema refuses values.alloy.controller.tolerations"),
+        ("alloy: { controller: { tolerations: none } }", "schema rejects values.alloy.controller.tolerations"),
         ("kube-prometheus-stack: { grafana: { grafana.ini: { database: { password: x } } } }", "password"),
     ] {
         let file = sandbox.file("broken.yaml");
