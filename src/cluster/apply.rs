@@ -6,11 +6,13 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::discovery::Scope;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::cluster::views::CustomResourceDefinition;
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
+use crate::yaml::json_line;
 
 /// The UID of a live object.
 pub fn uid_of(live: &Value) -> Option<&str> {
@@ -21,6 +23,11 @@ pub fn uid_of(live: &Value) -> Option<&str> {
 pub const OPERATOR_VERSION: &str = "operator.prometheus.io/version";
 /// CRDs that are applied in parallel.
 const CRDS_AT_ONCE: usize = 4;
+
+/// The body of a server-side apply, which the API server reads as YAML (`application/apply-patch+yaml`).
+pub(super) fn apply_patch(manifest: &Value) -> Result<Patch<Box<RawValue>>, kube::Error> {
+    RawValue::from_string(json_line(manifest)).map(Patch::Apply).map_err(kube::Error::SerdeError)
+}
 
 /// Field manager of an apply, and whether it forces conflicts.
 #[derive(Clone, Copy)]
@@ -79,7 +86,8 @@ impl Cluster {
         let failed = |error| ClusterError::from_kube(&what, error);
         let mut parameters = PatchParams::apply(mode.manager);
         parameters.force = mode.force;
-        api.patch_metadata(&reference.name, &parameters, &Patch::Apply(manifest)).await.map(drop).map_err(failed)
+        let patch = apply_patch(manifest).map_err(failed)?;
+        api.patch_metadata(&reference.name, &parameters, &patch).await.map(drop).map_err(failed)
     }
 
     /// Server-side apply of CRDs, then waits until each is Established and its kind is in discovery, which follows a

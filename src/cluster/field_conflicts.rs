@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
-use kube::api::{Patch, PatchParams};
+use kube::api::PatchParams;
 use kube::core::Status;
 use serde_json::Value;
 
+use crate::cluster::apply::apply_patch;
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
 
 /// CRDs that are compared in parallel.
@@ -42,7 +43,7 @@ impl Cluster {
             return Ok(no_one);
         }
         let parameters = PatchParams::apply(FIELD_MANAGER).dry_run();
-        match api.patch_metadata(&reference.name, &parameters, &Patch::Apply(crd)).await {
+        match api.patch_metadata(&reference.name, &parameters, &apply_patch(crd).map_err(failed)?).await {
             Err(kube::Error::Api(status)) if status.code == 409 => Ok((reference.name, managers(&status))),
             _ => Ok(no_one),
         }

@@ -13,7 +13,7 @@ use kube::core::DynamicObject;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use crate::cluster::apply::ApplyMode;
+use crate::cluster::apply::{ApplyMode, apply_patch};
 use crate::cluster::foreign_fields::{Before, removal};
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, Found, Held, ObjectRef};
 use crate::stack::{MADE_BY_US, OwnObject};
@@ -129,7 +129,7 @@ async fn create(api: &Api<DynamicObject>, manifest: &Value, manager: &str) -> Re
     let mut desired = manifest.clone();
     desired["metadata"]["resourceVersion"] = ABSENT.into();
     let name = ObjectRef::of(manifest).name;
-    api.patch_metadata(&name, &PatchParams::apply(manager), &Patch::Apply(&desired)).await.map(drop)
+    api.patch_metadata(&name, &PatchParams::apply(manager), &apply_patch(&desired)?).await.map(drop)
 }
 
 /// Surplus fields are removed before the apply: fields of others are never served with tailwatch's label.
@@ -147,5 +147,5 @@ async fn put(
     let mut desired = manifest.clone();
     // A new object of the same name is a conflict.
     desired["metadata"]["uid"] = live["metadata"]["uid"].clone();
-    api.patch_metadata(&name, &PatchParams::apply(manager).force(), &Patch::Apply(&desired)).await.map(drop)
+    api.patch_metadata(&name, &PatchParams::apply(manager).force(), &apply_patch(&desired)?).await.map(drop)
 }

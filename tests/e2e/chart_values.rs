@@ -17,6 +17,7 @@ values:
         numbers: [0644, 0x1f, 1_000, 1.0, 1e6, 1.5e-9, 9007199254740993, 18446744073709551615, -0.1, 0.30000000000000004]
         nothing: ~
         1: one
+        "key\x7f\x86\u2028\ufeff": key
         texts: ["a\u2028b", "é🦀", "tab\t", "{{ .x }}", "line\nline\n", "", "\x7f", "\\ / \" '"]
         empty: [{}, []]
       merged: { <<: *probe, words: [no] }
