@@ -78,7 +78,7 @@ impl StepRun<'_> {
     }
 
     /// Why helm failed: a signal or the lock, else helm's own error.
-    fn ended_by(&self, mutation: &Mutation<'_>, what: &'static str, source: HelmError) -> StepError {
+    pub(super) fn ended_by(&self, mutation: &Mutation<'_>, what: &'static str, source: HelmError) -> StepError {
         match source {
             _ if self.context.cancel.is_cancelled() => StepError::Cancelled,
             _ if mutation.was_fenced() => StepError::Unrenewed(self.context.unrenewed()),

@@ -35,7 +35,7 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     }
     run.phase(Phase::RollingBack);
     if let Err(error) = rolled_back(run, (name, namespace), (revision, *newest)).await {
-        return Some(Rollback::Failed { revision, why: error.to_string() });
+        return Some(Rollback::Failed { revision, why: reason(&error) });
     }
     run.deadline = run.deadline.max(Instant::now() + READY);
     Some(match wait_for_revision(run).await {
@@ -45,8 +45,13 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
             Rollback::Done { revision, chart_version }
         }
         Err(StepError::Timeout { why, .. }) => Rollback::NotReady { revision, why },
-        Err(error) => Rollback::NotReady { revision, why: error.to_string() },
+        Err(error) => Rollback::NotReady { revision, why: reason(&error) },
     })
+}
+
+/// What helm or the API server reported, else the error itself.
+fn reason(error: &StepError) -> String {
+    error.causes().into_iter().next().unwrap_or_else(|| error.to_string())
 }
 
 /// `helm rollback`, again for as long as the API server is unreachable or the lock is not renewed: helm rolls back from
@@ -66,12 +71,9 @@ async fn rolled_back(
         run.retry().ready_for_helm().await?;
         let mutation = Mutation::new(context, run.time_left());
         let back = mutation.watch(context.helm.rollback((name, namespace), revision, mutation.limits())).await;
-        match back {
-            Ok(()) => return Ok(()),
-            Err(_) if mutation.was_fenced() && !run.time_left().is_zero() => {}
+        match back.map_err(|source| run.ended_by(&mutation, "roll back the release", source)) {
             Err(error) if run.is_retryable(&error) => {}
-            Err(_) if context.cancel.is_cancelled() => return Err(StepError::Cancelled),
-            Err(error) => return Err(run.helm_failed("roll back the release", error)),
+            ended => return ended,
         }
         let history = run.retry().read_by_helm(|| context.helm.history(name, namespace)).await?;
         let history = history.map_err(|source| run.helm_failed("read the history of the release", source))?;
@@ -94,4 +96,27 @@ async fn installed_version(run: &StepRun<'_>) -> Option<String> {
     let release = &run.step.release;
     let listed = run.retry().read_by_helm(|| run.context.helm.list(&release.namespace)).await.ok()?.ok()?;
     listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.chart_version.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::helm::HelmError;
+
+    #[test]
+    fn a_failed_rollback_has_the_reason_of_helm() {
+        let failed = |stderr: &str| HelmError::Failed {
+            command: "helm rollback loki 1".into(),
+            end: "exit code 1".into(),
+            stderr: stderr.into(),
+        };
+        let text = failed("release has no 1 version").to_string();
+        let error = StepError::Helm {
+            what: "roll back the release",
+            diagnosis: None,
+            source: failed("release has no 1 version"),
+        };
+        assert_eq!(reason(&error), text);
+        assert_eq!(reason(&StepError::Cancelled), StepError::Cancelled.to_string());
+    }
 }

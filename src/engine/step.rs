@@ -196,10 +196,7 @@ impl StepRun<'_> {
                 Err(error) => Err(error),
             };
             match tried {
-                Err(StepError::Helm { source, .. }) if self.is_retryable(&source) => {
-                    status = self.current_status().await?;
-                }
-                Err(StepError::Unrenewed(_)) if !self.time_left().is_zero() => {
+                Err(error) if self.is_retryable(&error) => {
                     self.retry().ready_for_helm().await?;
                     status = self.current_status().await?;
                 }
@@ -208,9 +205,14 @@ impl StepRun<'_> {
         }
     }
 
-    /// Whether helm failed since the API server was unreachable, and there is time for another try.
-    pub(super) fn is_retryable(&self, error: &HelmError) -> bool {
-        error.is_unreachable() && !self.time_left().is_zero() && !self.context.cancel.is_cancelled()
+    /// Whether helm failed since the API server was unreachable or the lock was not renewed, and there is time for
+    /// another try.
+    pub(super) fn is_retryable(&self, error: &StepError) -> bool {
+        let is_temporary = match error {
+            StepError::Helm { source, .. } => source.is_unreachable(),
+            error => matches!(error, StepError::Unrenewed(_)),
+        };
+        is_temporary && !self.time_left().is_zero()
     }
 
     /// Status of the release, once the API server answers.
@@ -263,22 +265,23 @@ impl StepRun<'_> {
         };
         match applied {
             Ok(()) => Ok(()),
-            Err(_) if context.cancel.is_cancelled() => Err(StepError::Cancelled),
-            Err(_) if mutation.was_fenced() => Err(StepError::Unrenewed(context.unrenewed())),
-            Err(source) => {
-                let hook = match hook {
-                    None => self.late_hook().await,
-                    known => known,
-                };
-                Err(match hook {
-                    Some(cause) => StepError::Helm {
-                        what: "get past a hook of the chart",
-                        diagnosis: Some(Box::new(cause.diagnosis)),
-                        source,
-                    },
-                    None => self.helm_failed("apply the release", source),
-                })
-            }
+            Err(source) => match self.ended_by(&mutation, "apply the release", source) {
+                StepError::Helm { what, diagnosis, source } => {
+                    let hook = match hook {
+                        None => self.late_hook().await,
+                        known => known,
+                    };
+                    Err(match hook {
+                        Some(cause) => StepError::Helm {
+                            what: "get past a hook of the chart",
+                            diagnosis: Some(Box::new(cause.diagnosis)),
+                            source,
+                        },
+                        None => StepError::Helm { what, diagnosis, source },
+                    })
+                }
+                ended => Err(ended),
+            },
         }
     }
 }
