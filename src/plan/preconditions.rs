@@ -39,6 +39,8 @@ impl Precondition {
         let metadata = &live["metadata"];
         let version = match metadata["generation"].as_i64() {
             Some(generation) => Some(format!("generation {generation}")),
+            // It is applied before the lock that is in it, which changes its resourceVersion.
+            None if live["kind"] == "Namespace" => None,
             None => metadata["resourceVersion"].as_str().map(|version| format!("resourceVersion {version}")),
         };
         Precondition { version, ..Precondition::of_uid(&ObjectRef::of(live), uid_of(live).unwrap_or_default()) }
@@ -73,16 +75,11 @@ impl Plan {
             step.conflicting_drift.iter().chain(of_work)
         });
         let changed = repaired.chain(self.own_changes()).filter_map(|drifted| drifted.live.as_ref());
-        // The namespace is applied before the lock that is in it, which changes its resourceVersion.
-        let precondition = |live: &Value| match ObjectRef::of(live) {
-            namespace if namespace.kind == "Namespace" => {
-                Precondition::of_uid(&namespace, uid_of(live).unwrap_or_default())
-            }
-            _ => Precondition::of(live),
-        };
         let deleted = self.each_step().flat_map(|step| &step.uids);
-        let all: BTreeSet<Precondition> =
-            changed.map(precondition).chain(deleted.map(|(object, uid)| Precondition::of_uid(object, uid))).collect();
+        let all: BTreeSet<Precondition> = changed
+            .map(Precondition::of)
+            .chain(deleted.map(|(object, uid)| Precondition::of_uid(object, uid)))
+            .collect();
         all.into_iter().collect()
     }
 }
