@@ -16,6 +16,7 @@ mod plan;
 mod plan_file;
 mod planner;
 mod preflight;
+mod process_status;
 mod report_files;
 mod run_finished;
 mod saved_answers;

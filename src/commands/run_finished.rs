@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::cli::{Command, GlobalArgs, Output};
 use crate::cluster::Cluster;
+use crate::commands::process_status::process_status;
 use crate::error::{CommandError, Error};
 use crate::event::{Event, RunOutcome, RunSummary, StepResult};
 
@@ -107,9 +108,13 @@ pub(super) fn usage_error(command: &str, error: &clap::Error) {
     report::write_events(None, whole_run(command, (None, None), end));
 }
 
-/// getrusage(2): ru_maxrss is in KiB on Linux, in bytes on macOS.
+/// `VmHWM` of proc(5), else ru_maxrss of getrusage(2): on Linux that includes the memory of the parent, which the kernel
+/// counts before execve(2). It is in KiB on Linux, in bytes on macOS.
 fn peak_rss_kib() -> u64 {
     use nix::sys::resource::{UsageWho, getrusage};
+    if let Some(kib) = process_status("VmHWM:").and_then(|text| text.trim_end_matches("kB").trim().parse().ok()) {
+        return kib;
+    }
     let largest = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.max_rss());
     let largest = u64::try_from(largest).unwrap_or(0);
     if cfg!(target_os = "macos") { largest / 1024 } else { largest }

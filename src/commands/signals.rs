@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Lease, LeaseRelease};
+use crate::commands::process_status::process_status;
 use crate::engine::EngineContext;
 use crate::error::Error;
 use crate::event::{Event, Events};
@@ -243,9 +244,7 @@ fn listen() -> std::io::Result<BoxStream<'static, Step>> {
 
 /// Signals that are already ignored, as bits (proc(5), SigIgn); 0 without /proc.
 fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+    process_status("SigIgn:").and_then(|mask| u64::from_str_radix(&mask, 16).ok()).unwrap_or_default()
 }
 
 /// Blocks SIGTTOU: a background job that writes to its terminal or restores its settings is not stopped (termios(3),

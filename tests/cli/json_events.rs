@@ -63,6 +63,16 @@ fn every_exit_before_a_plan_is_executed_ends_with_its_run_finished() {
 }
 
 /// What is asked for in the environment counts as a flag does.
+/// On Linux getrusage(2) of a child includes what its parent had before execve(2).
+#[test]
+fn the_peak_memory_is_that_of_the_command_alone() {
+    let large = std::hint::black_box(vec![1_u8; 256 << 20]);
+    let said = Host::new().run(&["uninstall", "--output", "json"]).ended_with(2);
+    let [_, finished] = first_and_last(&said.stdout, "uninstall");
+    let peak = finished["peakRssKiB"].as_u64().unwrap();
+    assert!(peak > 0 && peak < 200 << 10, "{peak} KiB, {} bytes in the parent", large.len());
+}
+
 #[test]
 fn the_environment_asks_for_events_too() {
     let machine = Host::new().with("TAILWATCH_OUTPUT", "json");
