@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::diagnosis::away;
+use crate::interruption::kill;
 use crate::sandbox::eventually;
 use crate::support::{Sandbox, of_kind};
 use crate::switched_tunnel::Gate;
@@ -70,7 +72,7 @@ impl Run {
     }
 
     fn signal(&self) {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        kill("-TERM", &self.child.id().to_string());
     }
 
     #[track_caller]
@@ -114,7 +116,7 @@ impl EndedRun {
 fn signal_soon(pid: u32) {
     std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_secs(1));
-        Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+        kill("-TERM", &pid.to_string());
     });
 }
 
@@ -215,9 +217,7 @@ fn planning_and_a_rollback_end_by_a_signal_or_with_the_reason_and_a_short_outage
 
     let changed = [&newer[..], &["--set", "retention.logs=8d"]].concat();
     let run = Run::start(&sandbox, &changed).reaches(phase("loki", "rolling-back"));
-    sandbox.fault("api-down", "on");
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    sandbox.fault("api-down", "off");
+    away(&sandbox, 2);
     run.ends().with((5, "failed"), "loki is back at revision");
 
     sandbox.fault("image-pull", "off");

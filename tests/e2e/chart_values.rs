@@ -101,7 +101,7 @@ impl Generated {
     }
 }
 
-/// A null removes the chart's default away, and a value that tailwatch sets.
+/// A null removes a default of the chart, and a value that tailwatch sets.
 fn nulls_take_defaults_away(sandbox: &Sandbox) {
     let values = |arguments: &[&str]| {
         let all = [&["get", "values", "loki", "-n", "monitoring", "-o", "json"], arguments].concat();

@@ -20,7 +20,7 @@ fn rest(run: (std::process::Child, impl std::io::BufRead)) -> (Vec<Value>, Optio
 }
 
 /// The pause is the outage itself, nothing is waited for by it.
-fn away(sandbox: &Sandbox, seconds: u64) {
+pub fn away(sandbox: &Sandbox, seconds: u64) {
     sandbox.fault("api-down", "on");
     std::thread::sleep(Duration::from_secs(seconds));
     sandbox.fault("api-down", "off");

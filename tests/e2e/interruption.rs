@@ -39,7 +39,7 @@ fn helm_works_on(component: &str) -> impl Fn(&serde_json::Value) -> bool {
     move |event| event["event"] == "step-progress" && event["component"] == component && event["phase"] == "helm"
 }
 
-fn kill(signal: &str, pid: &str) {
+pub fn kill(signal: &str, pid: &str) {
     let _ = Command::new("kill").args([signal, pid]).status();
 }
 
