@@ -112,9 +112,12 @@ pub struct InstallArgs {
     /// Accept chart versions with a major that was not tested with this tailwatch
     #[arg(long, env = "TAILWATCH_ALLOW_UNVERIFIED", value_parser = FalseyValueParser::new())]
     pub allow_unverified: bool,
-    /// Timeout of each wave, e.g. 10m
+    /// How long a step may be without progress, e.g. 10m; a rollout that advances may take longer
     #[arg(long, env = "TAILWATCH_TIMEOUT", default_value = "10m", value_name = "DURATION")]
     pub timeout: String,
+    /// End the installation after this time even if a rollout advances, e.g. 1h; then nothing is rolled back
+    #[arg(long, env = "TAILWATCH_DEADLINE", value_name = "DURATION")]
+    pub deadline: Option<String>,
     /// How long to wait for a lock that another run holds, e.g. 15m
     #[arg(long, env = "TAILWATCH_LOCK_TIMEOUT", default_value = "0s", value_name = "DURATION")]
     pub lock_timeout: String,
@@ -135,7 +138,7 @@ pub struct UninstallArgs {
     /// Skip the confirmation prompt
     #[arg(long, short = 'y', env = "TAILWATCH_YES", value_parser = FalseyValueParser::new())]
     pub yes: bool,
-    /// Timeout of each wave, e.g. 10m
+    /// How long a step may be without progress, e.g. 10m
     #[arg(long, env = "TAILWATCH_TIMEOUT", default_value = "10m", value_name = "DURATION")]
     pub timeout: String,
     /// How long to wait for a lock that another run holds, e.g. 15m

@@ -92,6 +92,9 @@ pub enum Event {
         desired: u32,
         /// Why the step still waits, one sentence fragment.
         waiting: Option<String>,
+        /// Expected remaining time of the rollout, in seconds, from the rate of its first pods.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        remaining_seconds: Option<u64>,
         /// The diagnosis of it, if a rule matched.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         diagnosis: Option<Box<Diagnosis>>,

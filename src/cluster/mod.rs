@@ -62,6 +62,7 @@ pub use metadata::Found;
 pub use permissions::{Resource, Right};
 pub use port_forward::{ForwardRequest, ForwardResponse, ForwardTarget};
 pub use quantity::{Quantity, holds_quantity, quantity, same_quantity};
+pub use readiness::progress::{Furthest, Progress};
 pub use readiness::{Readiness, ReleaseReadiness};
 pub use watch::release::TrackedRelease;
 pub use watch::watcher::Tracker;

@@ -12,7 +12,7 @@ use crate::commands::connect::{self, Target};
 use crate::commands::lock;
 use crate::commands::run_finished;
 use crate::commands::signals::{Abort, Signals};
-use crate::engine::{EngineContext, HostLock, Journal};
+use crate::engine::{EngineContext, HostLock, Journal, RunDeadline};
 use crate::error::{CommandError, Error};
 use crate::event::{self, Event, PlannedStep, RunSummary};
 use crate::plan::PlanError;
@@ -29,7 +29,10 @@ pub(super) struct RunOptions<'a> {
     pub(super) signals: &'a Signals,
     /// Record for the report files.
     pub(super) record: &'a Record,
-    pub(super) wave_timeout: Duration,
+    /// Time without progress after which a step fails.
+    pub(super) timeout: Duration,
+    /// The deadline of the run, from its start.
+    pub(super) deadline: Option<Duration>,
     /// How long to wait for a lock that another run holds.
     pub(super) lock_timeout: Duration,
 }
@@ -62,7 +65,8 @@ impl<'a> ChangingRun<'a> {
             helm: helm.clone().holding(machine.lock()),
             cancel: options.signals.begin_run(events.clone()),
             events,
-            wave_timeout: options.wave_timeout,
+            timeout: options.timeout,
+            deadline: options.deadline.map(RunDeadline::starting_now),
             journal: Arc::new(Journal::open(cluster.identity(), namespace)),
             machine,
         };

@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// The wave timeout, e.g. `10m`, `1h30m`, `90s`.
+/// The time without progress, e.g. `10m`, `1h30m`, `90s`.
 pub(super) fn parse_timeout(text: &str) -> Result<Duration, Error> {
     duration("--timeout", text, Duration::from_secs(10))
+}
+
+/// The deadline of a run.
+pub(super) fn parse_deadline(text: Option<&str>) -> Result<Option<Duration>, Error> {
+    text.map(|text| duration("--deadline", text, Duration::from_secs(10))).transpose()
 }
 
 /// The lock timeout; may be `0s`.

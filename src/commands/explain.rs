@@ -115,7 +115,7 @@ fn with_placeholders(text: &str) -> String {
 fn consequence(severity: Severity) -> &'static str {
     match severity {
         Severity::Fatal => "The step fails if the cause persists.",
-        Severity::Deadline => "It may recover: the step fails at the timeout of its wave.",
+        Severity::Deadline => "It may recover: the step fails at its timeout.",
         Severity::Notice => "No step fails because of it.",
     }
 }
@@ -130,7 +130,7 @@ mod tests {
 
     const HEAD: &str = "# Diagnoses\n\n\
         Every cause that `install` and `diagnose` report, by id. A *fatal* cause fails the step if it persists; one \
-        that *may recover* fails the step at the timeout of its wave; a *notice* fails no step. `<name>` and the like \
+        that *may recover* fails the step at its timeout; a *notice* fails no step. `<name>` and the like \
         are placeholders. `tailwatch explain ID` prints the same.\n";
 
     fn severity_label(severity: Severity) -> &'static str {

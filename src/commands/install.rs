@@ -8,7 +8,7 @@ use crate::cli::{self, GlobalArgs, InstallArgs, LoginArgs, Output};
 use crate::cluster::{self, Cluster, KubeconfigOnce};
 use crate::commands::changing_run::{RunOptions, replanning};
 use crate::commands::connect::{self, Connected, Target, cluster_name};
-use crate::commands::durations::{parse_lock_timeout, parse_timeout};
+use crate::commands::durations::{parse_deadline, parse_lock_timeout, parse_timeout};
 use crate::commands::execute::{ExecuteOptions, execute};
 use crate::commands::interactive::Interaction;
 use crate::commands::plan_file::{self, Reviewed};
@@ -129,7 +129,8 @@ pub(super) fn options<'a>(
             command,
             signals,
             record,
-            wave_timeout: parse_timeout(&arguments.timeout)?,
+            timeout: parse_timeout(&arguments.timeout)?,
+            deadline: parse_deadline(arguments.deadline.as_deref())?,
             lock_timeout: parse_lock_timeout(&arguments.lock_timeout)?,
         },
         skip_verify: arguments.skip_verify,

@@ -29,12 +29,12 @@ pub(super) struct Waiting<'a> {
     pub(super) style: &'a Style,
 }
 
-/// Retries while the API server does not answer, up to the timeout of a wave.
+/// Retries while the API server does not answer, up to the timeout of a step.
 pub(super) async fn while_unreachable<T, F>(context: &EngineContext, work: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
-    work.retry(engine::pauses(context.wave_timeout)).when(Error::is_unreachable).await
+    work.retry(engine::pauses(context.timeout)).when(Error::is_unreachable).await
 }
 
 /// Acquires the lock in an existing namespace; retries while another run holds it, up to the timeout.
@@ -42,7 +42,7 @@ pub(super) async fn acquire(context: &EngineContext, namespace: &str, waiting: W
     // In containers every run may be 1@ci, so the identity has a random part.
     let holder = format!("{}@{}/{:08x}", std::process::id(), host_name(), rand::random::<u32>());
     let host = context.machine.as_ref();
-    let wait_limit = context.wave_timeout;
+    let wait_limit = context.timeout;
     let request = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, wait_limit, host };
     let until = Instant::now() + waiting.timeout;
     let mut reported = false;
@@ -83,7 +83,7 @@ pub(super) async fn report_waiting<T>(
         let seconds = LOCK_TTL.as_secs();
         format!("the lock may be held by another run; waiting up to {seconds} s for its heartbeat")
     } else {
-        let seconds = context.wave_timeout.max(LOCK_TTL).as_secs();
+        let seconds = context.timeout.max(LOCK_TTL).as_secs();
         format!(
             "a previous run on this host, or its helm process, is still active; waiting up to {seconds} s for its end"
         )

@@ -33,9 +33,8 @@ pub(super) async fn uninstall(
     signals: &Signals,
     record: &Record,
 ) -> Result<u8, Error> {
-    let (wave_timeout, lock_timeout) =
-        (parse_timeout(&arguments.timeout)?, parse_lock_timeout(&arguments.lock_timeout)?);
-    let options = RunOptions { command: "uninstall", signals, record, wave_timeout, lock_timeout };
+    let (timeout, lock_timeout) = (parse_timeout(&arguments.timeout)?, parse_lock_timeout(&arguments.lock_timeout)?);
+    let options = RunOptions { command: "uninstall", signals, record, timeout, deadline: None, lock_timeout };
     let audience = Interaction::of(global);
     if audience == Interaction::None && !arguments.yes {
         let hint = "add --yes; volumes, Secrets and saved answers are retained unless --delete-data is set";

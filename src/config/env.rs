@@ -3,7 +3,7 @@
 use crate::config::answers::{ROWS, Row, environment_name};
 
 /// Variables of command line flags.
-pub(super) const FLAG_VARIABLES: [&str; 28] = [
+pub(super) const FLAG_VARIABLES: [&str; 29] = [
     "TAILWATCH_ANSWERS",
     "TAILWATCH_CONTEXT",
     "TAILWATCH_KUBECONFIG",
@@ -24,6 +24,7 @@ pub(super) const FLAG_VARIABLES: [&str; 28] = [
     "TAILWATCH_TO",
     "TAILWATCH_LATEST",
     "TAILWATCH_TIMEOUT",
+    "TAILWATCH_DEADLINE",
     "TAILWATCH_LOCK_TIMEOUT",
     "TAILWATCH_ASK_SECRETS",
     "TAILWATCH_WITHIN",

@@ -122,15 +122,23 @@ pub enum StepError {
         /// The diagnosis.
         diagnosis: Box<Diagnosis>,
     },
-    /// The wave's timeout has expired.
-    #[error("not ready within {} s: {why}", after.as_secs())]
+    /// The timeout has expired without progress.
+    #[error("not ready, without progress for {} s: {why}", after.as_secs())]
     Timeout {
         /// The object that is not ready, and the reason.
         why: String,
-        /// The wave's timeout.
+        /// The timeout.
         after: Duration,
         /// The diagnosis, if a rule applies.
         diagnosis: Option<Box<Diagnosis>>,
+    },
+    /// The deadline of the run has passed.
+    #[error("not ready at the deadline of the run, {} s after its start: {why}", after.as_secs())]
+    Deadline {
+        /// The object that is not ready, and the reason.
+        why: String,
+        /// Time from the start of the run to the deadline.
+        after: Duration,
     },
     /// The lease is not renewed: helm must not start.
     #[error("the lock is not renewed: no change is allowed")]
@@ -159,12 +167,12 @@ pub enum StepError {
         /// Some of them.
         users: String,
     },
-    /// The wave's timeout has expired and an object still exists.
+    /// The timeout has expired without a further deletion.
     #[error("not deleted within {} s: {why}", after.as_secs())]
     NotDeleted {
         /// The object and the reason.
         why: String,
-        /// The wave's timeout.
+        /// The timeout.
         after: Duration,
         /// How to remove it, if known.
         hint: Option<String>,
@@ -314,6 +322,7 @@ impl StepError {
             | StepError::InUse { .. }
             | StepError::Changed { .. }
             | StepError::NotDeleted { .. }
+            | StepError::Deadline { .. }
             | StepError::Cancelled => None,
         }
     }
@@ -344,6 +353,9 @@ impl StepError {
                 || "fix what it waits for, or raise --timeout, then run the same command again".into(),
                 |diagnosis| diagnosis.hint.clone(),
             )),
+            StepError::Deadline { .. } => {
+                Some("run the same command again, with a longer --deadline; it continues from the current state".into())
+            }
             StepError::Cancelled => Some("run the same command again; it continues from the current state".into()),
         }
     }

@@ -10,10 +10,12 @@ mod helm_call;
 mod host_lock;
 mod journal;
 mod pending_release;
+mod progress_deadline;
 mod recheck;
 mod removal;
 mod retry;
 mod rollback;
+mod rollout_rate;
 mod run;
 mod run_result;
 mod slow_step_timer;
@@ -26,6 +28,7 @@ pub use deletion::DEPENDENTS;
 pub use error::{EngineError, StepError};
 pub use host_lock::HostLock;
 pub use journal::{Journal, state_folder};
+pub use progress_deadline::RunDeadline;
 pub use retry::pauses;
 pub use run::{run, tracked};
 pub use run_result::RunResult;
@@ -51,8 +54,10 @@ pub struct EngineContext {
     pub events: Events,
     /// Cancelled by the first signal.
     pub cancel: CancellationToken,
-    /// Timeout of one wave.
-    pub wave_timeout: Duration,
+    /// Time without progress after which a step fails.
+    pub timeout: Duration,
+    /// When the run ends even if it progresses.
+    pub deadline: Option<RunDeadline>,
     /// Usual durations of steps.
     pub journal: Arc<Journal>,
     /// Host lock; held as long as this context or a helm process of it exists.

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant as Start};
 
 use futures::future::join_all;
 use serde_json::Value;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{sleep, sleep_until};
 
 use crate::cluster::{ClusterError, Found, ObjectRef};
 use crate::config::{KUBE_PROMETHEUS_STACK, OAUTH2_PROXY, TAILSCALE_OPERATOR};
 use crate::engine::deletion::{PendingDeletion, Reason, reason};
 use crate::engine::helm_call::Mutation;
+use crate::engine::progress_deadline::ProgressDeadline;
 use crate::engine::recheck;
 use crate::engine::retry::UnreachableRetry;
 use crate::engine::run_result::RunResult;
@@ -74,7 +75,7 @@ pub(super) async fn removal_step(
         context,
         component,
         wave,
-        deadline: Instant::now() + context.wave_timeout,
+        deadline: ProgressDeadline::new(context.timeout, None),
         slow: SlowStepTimer::new(context.journal.usual_seconds(component, ActionKind::Remove)),
         shown: None,
     };
@@ -102,7 +103,7 @@ pub(super) struct Removing<'a> {
     pub(super) context: &'a EngineContext,
     component: &'a str,
     wave: u8,
-    deadline: Instant,
+    deadline: ProgressDeadline,
     slow: SlowStepTimer,
     shown: Option<Option<String>>,
 }
@@ -234,15 +235,16 @@ impl Removing<'_> {
     }
 
     pub(super) fn retry(&self) -> UnreachableRetry<'_> {
-        UnreachableRetry { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline }
+        UnreachableRetry { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline.at() }
     }
 
     /// Waits until none of them exists, and reports the one that it waits for.
     pub(super) async fn until_deleted(&mut self, mut pending: PendingDeletion) -> Result<(), StepError> {
         let mut pause = FIRST_PAUSE;
+        let mut fewest = usize::MAX;
         loop {
             let remaining = self.retry().interruptible(pending.remaining(&self.context.cluster)).await?;
-            let remaining = match remaining.unwrap_or_else(|| Err(self.retry().too_late(self.context.wave_timeout))) {
+            let remaining = match remaining.unwrap_or_else(|| Err(self.retry().too_late(self.context.timeout))) {
                 Ok(remaining) => remaining,
                 Err(error) if error.is_unreachable() => {
                     let why = "the API server does not answer".to_owned();
@@ -251,6 +253,10 @@ impl Removing<'_> {
                 }
                 Err(error) => return Err(StepError::Read(error)),
             };
+            if remaining.len() < fewest {
+                fewest = remaining.len();
+                self.deadline.extend();
+            }
             let Some(mut reason) = reason(&remaining) else { return Ok(()) };
             if let Some(namespace) = remaining.iter().find(|found| found.kind == "Namespace") {
                 self.retry().interruptible(self.add_namespace_conditions(namespace, &mut reason)).await?;
@@ -278,9 +284,9 @@ impl Removing<'_> {
         tokio::select! {
             () = sleep(pause) => Ok(()),
             () = self.context.cancel.cancelled() => Err(StepError::Cancelled),
-            () = sleep_until(self.deadline) => Err(StepError::NotDeleted {
+            () = sleep_until(self.deadline.at()) => Err(StepError::NotDeleted {
                 why: reason.why.clone(),
-                after: self.context.wave_timeout,
+                after: self.context.timeout,
                 hint: reason.hint.clone(),
             }),
         }
@@ -298,6 +304,7 @@ impl Removing<'_> {
                 ready: 0,
                 desired: 0,
                 waiting: waiting.clone(),
+                remaining_seconds: None,
                 diagnosis: None,
             });
         }

@@ -1,4 +1,4 @@
-//! Retries while the API server is unreachable, until the wave's timeout; a signal ends every wait at once.
+//! Retries while the API server is unreachable, until the timeout of the step; a signal ends every wait at once.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl UnreachableRetry<'_> {
         self.cluster.no_answer(after)
     }
 
-    /// Remaining time of the wave.
+    /// Time until the deadline.
     pub(super) fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }

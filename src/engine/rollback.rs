@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::cluster::TrackedRelease;
 use crate::engine::StepError;
 use crate::engine::helm_call::Mutation;
+use crate::engine::progress_deadline::ProgressDeadline;
 use crate::engine::step::StepRun;
 use crate::event::{Phase, Rollback};
 use crate::plan::{Work, rollback_key};
 
-/// Timeout for the earlier revision to become ready, independent of the wave's timeout.
+/// Time without progress after which a rollback has failed. Its images are on the nodes.
 const READY: Duration = Duration::from_secs(180);
 
 /// Rolls the release back. `None`: no healthy revision, no helm in the step, or a signal ended it.
@@ -22,8 +21,8 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     }
     let (name, namespace) = (step.release.component.as_str(), step.release.namespace.as_str());
     let revision = step.last_healthy.as_ref()?.revision;
-    // The wave's time may be over; the rollback has its own.
-    run.deadline = run.deadline.max(Instant::now() + READY);
+    // The time of the step may be over; the rollback has its own.
+    run.deadline = ProgressDeadline::new(READY, None);
     let history = run.retry().read_by_helm(|| context.helm.history(name, namespace)).await.ok()?.ok()?;
     let (newest, _) = history.last()?;
     // helm created no revision: the healthy one is still the newest.
@@ -37,7 +36,7 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     if let Err(error) = rolled_back(run, (name, namespace), (revision, *newest)).await {
         return Some(Rollback::Failed { revision, why: reason(&error) });
     }
-    run.deadline = run.deadline.max(Instant::now() + READY);
+    run.deadline = ProgressDeadline::new(READY, None);
     Some(match wait_for_revision(run).await {
         Ok(()) => {
             run.note_healthy().await;

@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use futures::future::join_all;
-use tokio::time::Instant as Deadline;
 
 use crate::cluster::{TrackedRelease, Tracker};
+use crate::engine::progress_deadline::{ProgressDeadline, RunDeadline};
 use crate::engine::removal::run_removals;
 use crate::engine::retry::UnreachableRetry;
 use crate::engine::rollback::roll_back;
+use crate::engine::rollout_rate::RolloutRate;
 use crate::engine::run_result::RunResult;
 use crate::engine::slow_step_timer::SlowStepTimer;
 use crate::engine::step::{StepRun, execute};
@@ -25,12 +26,18 @@ pub async fn run(context: &EngineContext, plan: &Plan) -> RunResult {
         if result.failure.is_none() && context.cancel.is_cancelled() {
             result.failure = Some(EngineError::Cancelled { wave: wave.number });
         }
+        if result.failure.is_none()
+            && let Some(run) = context.deadline.filter(|run| plan.has_changes() && run.has_passed())
+        {
+            let why = format!("wave {} has not started", wave.number);
+            result.failure = Some(failure(&wave.steps[0], StepError::Deadline { why, after: run.after }, None));
+        }
         if result.failure.is_some() {
             result.steps.extend(wave.steps.iter().map(|step| skip(context, step)));
             continue;
         }
         if plan.has_changes() && tracker.is_none() {
-            let deadline = Deadline::now() + context.wave_timeout;
+            let deadline = ProgressDeadline::new(context.timeout, context.deadline).at();
             let retry = UnreachableRetry { cluster: &context.cluster, cancel: &context.cancel, deadline };
             match retry.retry_unreachable(|| context.cluster.track(tracked(plan))).await {
                 Ok(started) => tracker = Some(started),
@@ -67,9 +74,8 @@ async fn run_wave(
     result: &mut RunResult,
 ) {
     let started = Instant::now();
-    let deadline = Deadline::now() + context.wave_timeout;
     context.events.send(Event::WaveStarted { wave: wave.number });
-    let steps = wave.steps.iter().map(|step| run_step(context, (plan, step), tracker.cloned(), deadline));
+    let steps = wave.steps.iter().map(|step| run_step(context, (plan, step), tracker.cloned()));
     for (step, (outcome, error)) in wave.steps.iter().zip(join_all(steps).await) {
         result.steps.push(outcome);
         if let (Some((error, rollback)), None) = (error, &result.failure) {
@@ -97,7 +103,6 @@ async fn run_step(
     context: &EngineContext,
     (plan, step): (&Plan, &Step),
     tracker: Option<Tracker>,
-    deadline: Deadline,
 ) -> (StepResult, Option<(StepError, Option<Rollback>)>) {
     let started = Instant::now();
     let (component, wave) = (step.release.component.to_string(), step.release.wave);
@@ -105,12 +110,12 @@ async fn run_step(
     let (worked, rollback) = match tracker {
         Some(tracker) => {
             let timer = SlowStepTimer::new(context.journal.usual_seconds(&component, step.action));
-            let mut run = StepRun { context, plan, step, tracker, timer, deadline };
+            let deadline = ProgressDeadline::new(context.timeout, context.deadline);
+            let mut run = StepRun { context, plan, step, tracker, timer, deadline, rate: RolloutRate::default() };
             let worked = execute(&mut run).await.map_err(StepError::or_cancelled);
             let rollback = match &worked {
-                // Another client changed the release meanwhile: no rollback.
-                Ok(()) | Err(StepError::Changed { .. }) => None,
-                Err(_) => roll_back(&mut run).await,
+                Err(error) if rolls_back(error, run.deadline.passed_run()) => roll_back(&mut run).await,
+                _ => None,
             };
             (worked, rollback)
         }
@@ -124,14 +129,33 @@ async fn run_step(
     (ended.emit(context, error.as_ref()), error.map(|error| (error, rollback)))
 }
 
+/// Whether a rollback may begin: neither another client changed the release meanwhile, nor did the deadline of the run
+/// end a rollout that advances.
+fn rolls_back(error: &StepError, passed: Option<RunDeadline>) -> bool {
+    !matches!(error, StepError::Changed { .. }) && passed.is_none()
+}
+
 fn skip(context: &EngineContext, step: &Step) -> StepResult {
     FinishedStep::skipped(step.release.component.as_str(), step.release.wave).emit(context, None)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::exit_code;
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_rolled_back_at_the_deadline_of_the_run() {
+        let timeout = StepError::Timeout { why: "x".into(), after: Duration::from_secs(600), diagnosis: None };
+        let run = Some(RunDeadline::starting_now(Duration::from_secs(900)));
+        let deadline = ProgressDeadline::new(Duration::from_secs(600), run);
+        assert!(rolls_back(&timeout, deadline.passed_run()));
+        assert!(!rolls_back(&StepError::Changed { what: "x".into() }, deadline.passed_run()));
+        tokio::time::advance(Duration::from_secs(900)).await;
+        assert!(!rolls_back(&timeout, deadline.passed_run()));
+    }
 
     #[test]
     fn a_lost_lock_is_the_error_unless_a_step_failed_for_another_reason() {

@@ -8,8 +8,10 @@ use tokio::time::Instant;
 
 use crate::cluster::{ClusterError, ObjectRef, Tracker};
 use crate::engine::helm_call::Mutation;
+use crate::engine::progress_deadline::{ProgressDeadline, RunDeadline};
 use crate::engine::recheck;
 use crate::engine::retry::UnreachableRetry;
+use crate::engine::rollout_rate::RolloutRate;
 use crate::engine::slow_step_timer::SlowStepTimer;
 use crate::engine::{EngineContext, StepError};
 use crate::event::{ActionKind, Diagnosis, Event, Phase};
@@ -29,8 +31,8 @@ pub(super) struct StepRun<'a> {
     pub(super) step: &'a Step,
     pub(super) tracker: Tracker,
     pub(super) timer: SlowStepTimer,
-    /// End of the wave's timeout.
-    pub(super) deadline: Instant,
+    pub(super) deadline: ProgressDeadline,
+    pub(super) rate: RolloutRate,
 }
 
 /// Applies the planned state, waits until the release is ready and notes the healthy revision.
@@ -47,6 +49,9 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
             run.apply_crds(rendered).await?;
             if run.context.cancel.is_cancelled() {
                 return Err(StepError::Cancelled);
+            }
+            if let Some(RunDeadline { after, .. }) = run.deadline.passed_run() {
+                return Err(StepError::Deadline { why: "helm has not started".into(), after });
             }
             run.phase(Phase::Helm);
             if run.context.helm.version().major >= SERVER_SIDE {
@@ -71,7 +76,9 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
 }
 
 impl StepRun<'_> {
-    pub(super) fn phase(&self, phase: Phase) {
+    /// A phase begins, with the whole timeout.
+    pub(super) fn phase(&mut self, phase: Phase) {
+        self.deadline.extend();
         self.context.events.send(Event::StepProgress {
             component: self.step.release.component.to_string(),
             wave: self.step.release.wave,
@@ -79,16 +86,17 @@ impl StepRun<'_> {
             ready: 0,
             desired: 0,
             waiting: None,
+            remaining_seconds: None,
             diagnosis: None,
         });
     }
 
     pub(super) fn time_left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        self.deadline.at().saturating_duration_since(Instant::now())
     }
 
     pub(super) fn retry(&self) -> UnreachableRetry<'_> {
-        UnreachableRetry { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline }
+        UnreachableRetry { cluster: &self.context.cluster, cancel: &self.context.cancel, deadline: self.deadline.at() }
     }
 
     /// Repeats a request while the API server is unreachable.

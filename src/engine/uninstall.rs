@@ -98,7 +98,7 @@ async fn read(run: &Removing<'_>, plan: &Uninstall) -> Result<OwnedObjects, Step
 async fn delete_lease(run: &Removing<'_>, lease: &mut Option<Lease>) -> Result<(), StepError> {
     let Some(lease) = lease.take() else { return Ok(()) };
     let deleted = run.retry().interruptible(lease.delete()).await?;
-    let deleted = deleted.unwrap_or_else(|| Err(run.retry().too_late(run.context.wave_timeout)));
+    let deleted = deleted.unwrap_or_else(|| Err(run.retry().too_late(run.context.timeout)));
     deleted.map_err(|source| StepError::Delete { object: "the lock".into(), source })
 }
 

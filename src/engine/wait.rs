@@ -19,6 +19,9 @@ impl StepRun<'_> {
     /// Evaluates the release and sends an event for each change.
     pub(super) fn evaluate(&mut self, phase: Phase) -> ReleaseReadiness {
         let readiness = self.tracker.readiness(self.step.release.component.as_str());
+        let progress = self.tracker.progress(self.step.release.component.as_str());
+        self.deadline.note(&progress);
+        self.rate.note(&progress);
         self.timer.last_evaluation = Instant::now();
         let seen = (phase, readiness.clone());
         if self.timer.shown.as_ref() != Some(&seen) {
@@ -30,6 +33,7 @@ impl StepRun<'_> {
                 ready: readiness.ready,
                 desired: readiness.desired,
                 waiting: readiness.waiting.clone(),
+                remaining_seconds: self.rate.remaining(&progress).map(|remaining| remaining.as_secs()),
                 diagnosis: readiness.cause.as_ref().map(|cause| Box::new(cause.diagnosis.clone())),
             });
         }
@@ -100,7 +104,7 @@ impl StepRun<'_> {
             tokio::select! {
                 () = self.timer.next_evaluation(&mut self.tracker) => {}
                 () = self.context.cancel.cancelled() => return Err(StepError::Cancelled),
-                () = sleep_until(self.deadline) => return Err(self.too_late(&readiness)),
+                () = sleep_until(self.deadline.at()) => return Err(self.too_late(&readiness)),
             }
         }
     }
@@ -111,11 +115,11 @@ impl StepRun<'_> {
     }
 
     fn too_late(&self, readiness: &ReleaseReadiness) -> StepError {
-        let diagnosis: Option<&Diagnosis> = readiness.cause.as_ref().map(|cause| &cause.diagnosis);
-        StepError::Timeout {
-            why: readiness.waiting.clone().unwrap_or_else(|| "no reason reported".into()),
-            after: self.context.wave_timeout,
-            diagnosis: diagnosis.cloned().map(Box::new),
+        let why = readiness.waiting.clone().unwrap_or_else(|| "no reason reported".into());
+        if let Some(run) = self.deadline.passed_run() {
+            return StepError::Deadline { why, after: run.after };
         }
+        let diagnosis: Option<&Diagnosis> = readiness.cause.as_ref().map(|cause| &cause.diagnosis);
+        StepError::Timeout { why, after: self.deadline.timeout, diagnosis: diagnosis.cloned().map(Box::new) }
     }
 }

@@ -103,7 +103,7 @@ mod tests {
         let (why, after) = ("Deployment x: 0/1 pods".into(), std::time::Duration::from_secs(60));
         insta::assert_snapshot!(of_step(StepError::Timeout { why, after, diagnosis: None }), @r"
         error: loki failed in wave 32
-          because: not ready within 60 s: Deployment x: 0/1 pods
+          because: not ready, without progress for 60 s: Deployment x: 0/1 pods
         hint: fix what it waits for, or raise --timeout, then run the same command again
         safe: waves before wave 32 are installed and running; later waves were not
               started; the same command continues from the current state

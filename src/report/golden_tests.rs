@@ -152,6 +152,30 @@ fn a_resized_terminal_shows_what_a_new_one_would() {
     }
 }
 
+/// From the 106th second on loki's pod starts.
+#[test]
+fn the_measured_remaining_time_counts_down() {
+    let mut events = events("slow");
+    for stamped in &mut events {
+        if let Event::StepProgress { waiting, remaining_seconds, .. } = &mut stamped.event
+            && waiting.as_deref() == Some("pod loki-0 is starting")
+        {
+            *remaining_seconds = Some(250);
+        }
+    }
+    let until = events[0].time + SignedDuration::from_secs(110);
+    let terminals = [Memory::new(SIZES[1]), Memory::new(SIZES[1])];
+    let [bars, lines] = &terminals;
+    replay(&mut Bars::new(PLAIN, Box::new(bars.clone())), &mut events.iter().peekable(), until);
+    replay(&mut Lines::new(PLAIN, Box::new(lines.clone())), &mut events.iter().peekable(), until);
+    assert!(bars.all().contains("1m 14s, usually 14s, about 4m 6s left"), "{}", bars.all());
+    assert!(
+        lines.written().contains("loki: waiting 0/1 ready: pod loki-0 is starting, about 4m 10s left\n"),
+        "{}",
+        lines.written()
+    );
+}
+
 #[test]
 fn an_unchanged_frame_is_not_drawn_again() {
     let events = events("slow");

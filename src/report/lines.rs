@@ -91,7 +91,10 @@ impl Lines {
     }
 
     fn progress(&mut self, now: Timestamp, event: &Event) {
-        let Event::StepProgress { component, phase, ready, desired, waiting, diagnosis, .. } = event else { return };
+        let Event::StepProgress { component, phase, ready, desired, waiting, remaining_seconds, diagnosis, .. } = event
+        else {
+            return;
+        };
         let Some(reported) = self.reported.get_mut(component) else { return };
         // Either nothing is known yet or the step is done; the next event reports it.
         if *phase == Phase::Waiting && waiting.is_none() {
@@ -103,7 +106,9 @@ impl Lines {
         }
         let counts = if *desired > 0 { format!(" {ready}/{desired} ready") } else { String::new() };
         let reason = waiting.as_ref().map(|why| format!(": {}", one_line(why))).unwrap_or_default();
-        let text = format!("{component}: {}{counts}{reason}", phase_label(*phase));
+        let remaining = remaining_seconds.and_then(|seconds| i64::try_from(seconds).ok());
+        let left = remaining.map(|seconds| format!(", about {} left", whole(SignedDuration::from_secs(seconds))));
+        let text = format!("{component}: {}{counts}{reason}{}", phase_label(*phase), left.unwrap_or_default());
         let change = if reported.ready != *ready && ready < desired { Change::Major } else { Change::Minor };
         if reported.is_due(now, &text, change) {
             reported.ready = *ready;

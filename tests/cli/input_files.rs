@@ -65,6 +65,7 @@ fn a_duration_without_end_is_a_wrong_command_line() {
         for (flag, command) in [
             ("--timeout", &["install", "--yes", "--answers", &good][..]),
             ("--lock-timeout", &["install", "--yes", "--answers", &good]),
+            ("--deadline", &["install", "--yes", "--answers", &good]),
             ("--timeout", &["uninstall", "--yes"]),
             ("--lock-timeout", &["uninstall", "--yes"]),
             ("--within", &["verify"]),

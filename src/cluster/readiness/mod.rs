@@ -2,6 +2,7 @@
 //! ready. `diagnose` finds causes of problems; a normal start is described here.
 
 pub(super) mod pods;
+pub(super) mod progress;
 pub(super) mod workloads;
 
 use crate::cluster::diagnose::Cause;

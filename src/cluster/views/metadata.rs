@@ -28,6 +28,8 @@ views! {
     Labels {
         #[serde(rename = "pod-template-hash")]
         template_hash: String,
+        #[serde(rename = "controller-revision-hash")]
+        revision_hash: String,
         #[serde(rename = "app.kubernetes.io/name")]
         app_name: String,
         app: String,
@@ -65,6 +67,13 @@ impl Metadata {
 
     pub(in crate::cluster) fn is_owned_by(&self, uid: &str) -> bool {
         self.owner_references.iter().any(|owner| owner.uid == uid)
+    }
+}
+
+impl Labels {
+    /// Revision of a pod: its DaemonSet or StatefulSet labels it, or its ReplicaSet; "" for any other pod.
+    pub(in crate::cluster) fn revision(&self) -> &str {
+        if self.revision_hash.is_empty() { &self.template_hash } else { &self.revision_hash }
     }
 }
 

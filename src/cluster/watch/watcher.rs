@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::cluster::container_logs::LogRequest;
 use crate::cluster::diagnose::{self, Depth, History, Scope};
 use crate::cluster::nodes::asks_for_nodes;
+use crate::cluster::readiness::progress::Progress;
 use crate::cluster::readiness::{self, ReleaseReadiness};
 use crate::cluster::views::{Object, PAGE, ReadAs, View, by_kind};
 use crate::cluster::watch::release::{ROOTS, TrackedRelease};
@@ -124,6 +125,12 @@ impl Tracker {
             readiness.waiting = Some(cause.diagnosis.cause.clone());
         }
         readiness
+    }
+
+    /// How far the rollout of a release has come; empty for one that is not tracked.
+    pub fn progress(&self, component: &str) -> Progress {
+        let Some(release) = self.watched.releases.get(component) else { return Progress::default() };
+        readiness::progress::progress(&self.watched.store.cache(), release)
     }
 
     /// Resolves when a watched object has changed since the last call.

@@ -156,7 +156,8 @@ impl Layout {
         let progress = self.progress(&prefix, running);
         let elapsed = self.view.now.duration_since(running.since);
         let usual = step.planned.usual_seconds.and_then(|seconds| i64::try_from(seconds).ok());
-        let (long, short) = times(elapsed, usual.map(SignedDuration::from_secs));
+        let left = running.ends.map(|ends| ends.duration_since(self.view.now));
+        let (long, short) = times(elapsed, usual.map(SignedDuration::from_secs), left);
         let candidates = match running.counts {
             Some((ready, desired)) => vec![
                 format!("{ready}/{desired} ready  {long}"),
@@ -224,16 +225,17 @@ impl Layout {
     }
 }
 
-/// Elapsed and expected remaining time, long and short.
-fn times(elapsed: SignedDuration, usual: Option<SignedDuration>) -> (String, String) {
-    let elapsed_text = whole(elapsed);
-    let Some(usual) = usual else { return (elapsed_text.clone(), elapsed_text) };
-    let usually = format!("{elapsed_text}, usually {}", whole(usual));
+/// Elapsed and expected remaining time, long and short; `left` is measured and comes before the usual duration.
+fn times(elapsed: SignedDuration, usual: Option<SignedDuration>, left: Option<SignedDuration>) -> (String, String) {
+    let short = whole(elapsed);
+    let long = usual.map_or_else(|| short.clone(), |usual| format!("{short}, usually {}", whole(usual)));
     // In whole seconds: elapsed and remaining time add up to the usual time.
-    let left = usual - SignedDuration::from_secs(elapsed.as_secs().max(0));
-    if left <= SignedDuration::ZERO {
-        return (usually.clone(), usually);
+    let left = left.or_else(|| Some(usual? - SignedDuration::from_secs(elapsed.as_secs().max(0))));
+    match left.filter(|left| *left > SignedDuration::ZERO) {
+        Some(left) => {
+            let left = format!(", about {} left", whole(left));
+            (long + &left, short + &left)
+        }
+        None => (long.clone(), long),
     }
-    let left = whole(left);
-    (format!("{usually}, about {left} left"), format!("{elapsed_text}, about {left} left"))
 }

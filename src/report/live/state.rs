@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Diagnosis, Event, Phase, PlannedStep, Stamped, StepOutcome, Verdict};
 use crate::report::diagnosis_table::same_finding;
@@ -37,6 +37,8 @@ pub(in crate::report) struct Running {
     /// Ready and desired workloads, once known.
     pub(in crate::report) counts: Option<(u32, u32)>,
     pub(in crate::report) waiting: Option<String>,
+    /// Expected end, from the rate of the rollout.
+    pub(in crate::report) ends: Option<Timestamp>,
     pub(in crate::report) delay: Option<Delay>,
 }
 
@@ -64,13 +66,19 @@ impl Board {
                 self.steps = steps.iter().map(pending).collect();
             }
             Event::StepStarted { component, .. } => {
-                let running =
-                    Running { since: stamped.time, phase: Phase::Applying, counts: None, waiting: None, delay: None };
+                let running = Running {
+                    since: stamped.time,
+                    phase: Phase::Applying,
+                    counts: None,
+                    waiting: None,
+                    ends: None,
+                    delay: None,
+                };
                 self.enter(component, State::Running(running));
             }
             Event::StepProgress { component, .. } | Event::StepDelayed { component, .. } => {
                 if let Some(running) = self.running(component) {
-                    running.apply(&stamped.event);
+                    running.apply(stamped);
                 }
             }
             Event::StepFinished { component, outcome, seconds, .. } => {
@@ -114,9 +122,9 @@ impl Board {
 }
 
 impl Running {
-    fn apply(&mut self, event: &Event) {
-        match event {
-            Event::StepProgress { phase, ready, desired, waiting, diagnosis, .. } => {
+    fn apply(&mut self, stamped: &Stamped) {
+        match &stamped.event {
+            Event::StepProgress { phase, ready, desired, waiting, remaining_seconds, diagnosis, .. } => {
                 self.phase = *phase;
                 // At its begin a phase has no data: keep the previous one.
                 if *desired == 0 && waiting.is_none() {
@@ -124,6 +132,8 @@ impl Running {
                 }
                 self.counts = (*desired > 0).then_some((*ready, *desired));
                 self.waiting.clone_from(waiting);
+                let remaining = remaining_seconds.and_then(|seconds| i64::try_from(seconds).ok());
+                self.ends = remaining.map(|seconds| stamped.time + SignedDuration::from_secs(seconds));
                 if self.delay.as_ref().is_some_and(|delay| delay.is_over(waiting.as_deref(), diagnosis.as_deref())) {
                     self.delay = None;
                 }
