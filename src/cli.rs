@@ -183,6 +183,26 @@ pub struct UpgradeArgs {
     pub latest: bool,
 }
 
+/// Flags of `plan`.
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// Settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Show the values and objects that would change
+    #[arg(long)]
+    pub diff: bool,
+    /// Exit with 8 if something would change
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Plan as `install --adopt` does
+    #[arg(long, env = "TAILWATCH_ADOPT", value_parser = FalseyValueParser::new())]
+    pub adopt: bool,
+    /// Write the plan to a file for `tailwatch install --plan FILE`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
 /// Flags of `verify`.
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
@@ -252,23 +272,7 @@ pub enum Command {
     /// Remove the stack, last wave first; retain data and CRDs by default
     Uninstall(UninstallArgs),
     /// Show what install would do and why, without changing anything
-    Plan {
-        /// Settings.
-        #[command(flatten)]
-        settings: SettingsArgs,
-        /// Show the values and objects that would change
-        #[arg(long)]
-        diff: bool,
-        /// Exit with 8 if something would change
-        #[arg(long)]
-        exit_code: bool,
-        /// Plan as `install --adopt` does
-        #[arg(long, env = "TAILWATCH_ADOPT", value_parser = FalseyValueParser::new())]
-        adopt: bool,
-        /// Write the plan to a file for `tailwatch install --plan FILE`
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
+    Plan(PlanArgs),
     /// Run the checks that precede an installation; change nothing
     Preflight {
         /// Settings.

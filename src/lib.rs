@@ -32,6 +32,7 @@ pub mod process;
 pub mod proxy;
 pub mod redaction;
 pub mod report;
+pub mod session;
 pub mod stack;
 pub mod trust;
 pub mod wizard;

@@ -12,8 +12,8 @@ use std::path::Path;
 use cycles::cycles;
 
 /// A module of the crate and all it may know of.
-const MAY_SEE: [(&str, &[&str]); 24] = [
-    ("main", &["cli", "commands", "report"]),
+const MAY_SEE: [(&str, &[&str]); 25] = [
+    ("main", &["cli", "commands", "report", "session"]),
     ("lib", &[]),
     ("cli", &[]),
     (
@@ -37,8 +37,10 @@ const MAY_SEE: [(&str, &[&str]); 24] = [
             "write_record",
             "exit_code",
             "input_file",
+            "session",
         ],
     ),
+    ("session", &["cli", "cluster", "engine", "error", "event", "helm", "report", "write_record"]),
     ("wizard", &["config"]),
     ("report", &["event", "cli", "error", "input_file", "redaction"]),
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "known_errors", "exit_code"]),

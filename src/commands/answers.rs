@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::cli::{AnswersCommand, GlobalArgs, Output, SettingsArgs};
+use crate::cli::{AnswersCommand, SettingsArgs};
 use crate::commands::settings_sources::settings_sources;
 use crate::config::{self, Entry};
 use crate::error::{self, Error};
 use crate::report;
+use crate::session::Session;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -18,21 +19,21 @@ struct AnswersDocument {
     missing: Vec<&'static str>,
 }
 
-pub(super) fn run(global: &GlobalArgs, command: AnswersCommand) -> Result<u8, Error> {
+pub(super) fn answers(session: &Session, command: AnswersCommand) -> Result<u8, Error> {
     match command {
         AnswersCommand::Init => report::write_stdout(&config::template()),
-        AnswersCommand::Schema => report::json_document(&config::schema()),
-        AnswersCommand::Check { file } => return check(global, file),
-        AnswersCommand::Show { settings } => return show(global, &settings),
+        AnswersCommand::Schema => session.ui.json(&config::schema()),
+        AnswersCommand::Check { file } => return check(session, file),
+        AnswersCommand::Show { settings } => return show(session, &settings),
     }
     Ok(error::OK)
 }
 
 /// Checks the file by itself, including the sources of its secrets.
-fn check(global: &GlobalArgs, file: PathBuf) -> Result<u8, Error> {
+fn check(session: &Session, file: PathBuf) -> Result<u8, Error> {
     let arguments = SettingsArgs { answers: Some(file.clone()), ..SettingsArgs::default() };
-    let draft = config::load(&settings_sources(global, &arguments))?;
-    report::notices(draft.notices(), global);
+    let draft = config::load(&settings_sources(session, &arguments))?;
+    session.notices(draft.notices());
     let settings = draft.finish()?;
     report::write_stdout(&format!("{} is valid\n\n", file.display()));
     report::write_stdout(&format!("  Grafana's address    https://{}/\n", settings.grafana_fqdn()));
@@ -41,21 +42,16 @@ fn check(global: &GlobalArgs, file: PathBuf) -> Result<u8, Error> {
     Ok(error::OK)
 }
 
-fn show(global: &GlobalArgs, arguments: &SettingsArgs) -> Result<u8, Error> {
-    let draft = config::load(&settings_sources(global, arguments))?;
-    let missing: Vec<&'static str> = draft.missing().iter().map(|row| row.key).collect();
-    let answers = draft.entries();
-    match global.output {
-        Output::Json => report::json_document(&AnswersDocument { version: 1, answers, missing }),
-        Output::Human => {
-            let widest = answers.iter().map(|entry| entry.key.len()).max().unwrap_or_default();
-            for entry in answers {
-                report::write_stdout(&format!("{:widest$}  {}  ({})\n", entry.key, entry.value, entry.from));
-            }
-            for key in missing {
-                report::write_stdout(&format!("{key:widest$}  (missing)\n"));
-            }
-        }
-    }
+fn show(session: &Session, arguments: &SettingsArgs) -> Result<u8, Error> {
+    let draft = config::load(&settings_sources(session, arguments))?;
+    let missing = draft.missing().iter().map(|row| row.key).collect();
+    session.ui.document(&AnswersDocument { version: 1, answers: draft.entries(), missing }, |document, _, _| {
+        let widest = document.answers.iter().map(|entry| entry.key.len()).max().unwrap_or_default();
+        let answers = document.answers.iter().map(|entry| {
+            let Entry { key, value, from, .. } = entry;
+            format!("{key:widest$}  {value}  ({from})\n")
+        });
+        answers.chain(document.missing.iter().map(|key| format!("{key:widest$}  (missing)\n"))).collect()
+    });
     Ok(error::OK)
 }

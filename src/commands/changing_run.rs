@@ -6,44 +6,44 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use crate::cli::GlobalArgs;
 use crate::cluster::Lease;
 use crate::commands::connect::{self, Target};
+use crate::commands::durations::{parse_deadline, parse_lock_timeout, parse_timeout};
 use crate::commands::lock;
-use crate::commands::run_finished;
-use crate::commands::signals::{Abort, Signals};
 use crate::engine::{EngineContext, HostLock, Journal, RunDeadline};
 use crate::error::{CommandError, Error};
-use crate::event::{self, Event, PlannedStep, RunSummary};
+use crate::event::{Event, PlannedStep, RunSummary};
 use crate::plan::PlanError;
-use crate::report::{self, Mode, Record, style::Style};
+use crate::session::{self, Abort, Session};
 
 /// How often a stale plan is computed again.
 const PLANS: u32 = 3;
 
-/// Options of a run that changes the cluster.
+/// Timeouts of a run that changes the cluster.
 #[derive(Clone, Copy)]
-pub(super) struct RunOptions<'a> {
-    /// The subcommand, for events.
-    pub(super) command: &'static str,
-    pub(super) signals: &'a Signals,
-    /// Record for the report files.
-    pub(super) record: &'a Record,
+pub(super) struct Timeouts {
     /// Time without progress after which a step fails.
-    pub(super) timeout: Duration,
+    pub(super) step: Duration,
     /// The deadline of the run, from its start.
     pub(super) deadline: Option<Duration>,
-    /// How long to wait for a lock that another run holds.
-    pub(super) lock_timeout: Duration,
+    /// For a lock that another run holds.
+    pub(super) lock: Duration,
+}
+
+impl Timeouts {
+    /// Of the flags.
+    pub(super) fn parse(step: &str, deadline: Option<&str>, lock: &str) -> Result<Timeouts, Error> {
+        let (step, deadline) = (parse_timeout(step)?, parse_deadline(deadline)?);
+        Ok(Timeouts { step, deadline, lock: parse_lock_timeout(lock)? })
+    }
 }
 
 /// The run, from the moment at which signals no longer end the command at once.
 pub(super) struct ChangingRun<'a> {
     pub(super) context: EngineContext,
-    pub(super) mode: Mode,
-    options: RunOptions<'a>,
+    session: &'a Session,
+    lock_timeout: Duration,
     namespace: &'a str,
-    style: Style,
     reporter: JoinHandle<()>,
     started: Instant,
 }
@@ -51,27 +51,25 @@ pub(super) struct ChangingRun<'a> {
 impl<'a> ChangingRun<'a> {
     /// Starts the reporter; the namespace is the stack's.
     pub(super) fn begin(
-        global: &GlobalArgs,
+        session: &'a Session,
         Target { cluster, helm, .. }: &Target,
         namespace: &'a str,
-        options: RunOptions<'a>,
+        timeouts: Timeouts,
     ) -> ChangingRun<'a> {
-        let (events, stream) = event::channel();
-        let mode = Mode::resolve(global);
-        let reporter = tokio::spawn(report::drain(global.clone(), mode, stream, options.record.clone()));
+        let (events, reporter) = session.stream();
         let machine = Arc::new(HostLock::open(cluster.identity(), namespace));
         let context = EngineContext {
             cluster: cluster.clone(),
             helm: helm.clone().holding(machine.lock()),
-            cancel: options.signals.begin_run(events.clone()),
+            cancel: session.signals.begin_run(events.clone()),
             events,
-            timeout: options.timeout,
-            deadline: options.deadline.map(RunDeadline::starting_now),
+            timeout: timeouts.step,
+            deadline: timeouts.deadline.map(RunDeadline::starting_now),
             journal: Arc::new(Journal::open(cluster.identity(), namespace)),
             machine,
         };
-        let (style, started) = (Style::resolve(global), Instant::now());
-        ChangingRun { context, mode, options, namespace, style, reporter, started }
+        let (lock_timeout, started) = (timeouts.lock, Instant::now());
+        ChangingRun { context, session, lock_timeout, namespace, reporter, started }
     }
 
     /// Acquires the lock of the namespace, and releases it again if a precondition fails.
@@ -79,8 +77,7 @@ impl<'a> ChangingRun<'a> {
     where
         F: Future<Output = Result<(), Error>>,
     {
-        let waiting = lock::Waiting { timeout: self.options.lock_timeout, style: &self.style };
-        let lease = lock::acquire(&self.context, self.namespace, waiting).await?;
+        let lease = lock::acquire(self.session, &self.context, self.namespace, self.lock_timeout).await?;
         match lock::while_unreachable(&self.context, preconditions).await {
             Ok(()) => Ok(lease),
             Err(error) => {
@@ -97,7 +94,7 @@ impl<'a> ChangingRun<'a> {
         steps: Vec<PlannedStep>,
     ) -> Result<(ChangingRun<'a>, Option<Lease>), Error> {
         let context = &self.context;
-        let locking = lock::report_waiting(context, &self.style, locking(&self));
+        let locking = lock::report_waiting(self.session, context, locking(&self));
         let lease = match connect::of_one_cluster(&context.cluster, locking).await {
             Ok(lease) => lease,
             Err(error) => {
@@ -107,11 +104,11 @@ impl<'a> ChangingRun<'a> {
                 return Err(error);
             }
         };
-        self.options.signals.set_abort(Abort::of(context, lease.as_ref()));
+        self.session.signals.set_abort(Abort::of(context, lease.as_ref()));
         let steps = with_usual_seconds(steps, &context.journal);
         context.journal.begin(&steps);
         context.events.send(Event::RunStarted {
-            command: self.options.command.into(),
+            command: self.session.command.into(),
             context: context.cluster.context().map(str::to_owned),
             namespace: Some(self.namespace.to_owned()),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -122,30 +119,31 @@ impl<'a> ChangingRun<'a> {
 
     /// How the run ended, and its summary without steps and checks.
     pub(super) fn summary(&self, ended: Result<u8, Error>) -> (Result<u8, CommandError>, RunSummary) {
-        let writes = self.options.signals.writes();
-        let ended = ended.map_err(|error| CommandError::new(error, writes.state()));
-        let summary = run_finished::summary(&ended, (self.started, &self.context.cluster), writes);
-        (ended, summary)
+        let ended = self.session.with_cluster_state(ended);
+        let code = ended.as_ref().map(|code| *code);
+        let summary = session::summary(code, self.started, self.session.writes.state());
+        (ended, RunSummary { api_requests: self.context.cluster.request_counts(), ..summary })
     }
 
     /// Sends `run-finished` and waits until everything is reported.
     pub(super) async fn finish(self, summary: RunSummary) {
-        self.context.events.send(Event::RunFinished(summary));
+        self.context.events.send(Event::RunFinished(summary.clone()));
         drop(self.context);
         let _ = self.reporter.await;
+        self.session.ui.summary(&summary);
     }
 }
 
 /// Plans again for as long as the cluster changes between the plan and its lock.
 pub(super) async fn replanning(
-    style: &Style,
+    session: &Session,
     mut attempt: impl AsyncFnMut() -> Result<u8, Error>,
 ) -> Result<u8, Error> {
     for _ in 1..PLANS {
         match attempt().await {
             // The helm process of a killed run may have ended in the meantime.
             Err(Error::Plan(PlanError::Stale { what })) => {
-                report::notice(&format!("{what} changed in the meantime; planning again"), style);
+                session.notice(format!("{what} changed in the meantime; planning again"));
             }
             ended => return ended,
         }

@@ -12,8 +12,8 @@ use crate::engine;
 use crate::error::Error;
 use crate::helm::{self, Helm, HelmOptions, HelmProgram};
 use crate::process::{ClusterAccess, Environment};
+use crate::session::Session;
 use crate::stack::Catalogue;
-use crate::write_record::Writes;
 
 /// How long a reading command waits for a silent API server: longer than its restart and than any check of the stack.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
@@ -25,11 +25,11 @@ pub(super) fn target(global: &GlobalArgs, environment: &Environment) -> ClusterT
 }
 
 /// The answers file of `TAILWATCH_ANSWERS`, for commands without `--answers`: children do not get its secrets either.
-fn environment_answers(global: &GlobalArgs) -> Draft {
+fn environment_answers(session: &Session) -> Draft {
     let twin: SettingsArgs = cli::from_environment().unwrap_or_default();
     // A pipe can be read only once, by a command that uses the answers.
     match twin.answers.as_ref().is_some_and(|path| path.is_file()) {
-        true => config::load_despite_problems(&settings_sources(global, &twin)),
+        true => config::load_despite_problems(&settings_sources(session, &twin)),
         false => Draft::default(),
     }
 }
@@ -55,19 +55,15 @@ pub(super) struct Connected {
 /// No child gets a variable that the answers use as the source of a secret, and no output shows such a secret. helm
 /// starts after the saved answers are read. An exec plugin of the kubeconfig starts before, since reading them needs
 /// its credentials: variables that only the saved answers use are in its environment.
-pub(super) async fn connect(global: &GlobalArgs, draft: &Draft, writes: &Writes) -> Result<Connected, Error> {
-    connect_by(global, draft, writes, KubeconfigOnce::default()).await
+pub(super) async fn connect(session: &Session, draft: &Draft) -> Result<Connected, Error> {
+    connect_by(session, draft, KubeconfigOnce::default()).await
 }
 
 /// The same with a kubeconfig that may have been read already.
-pub(super) async fn connect_by(
-    global: &GlobalArgs,
-    draft: &Draft,
-    writes: &Writes,
-    once: KubeconfigOnce,
-) -> Result<Connected, Error> {
+pub(super) async fn connect_by(session: &Session, draft: &Draft, once: KubeconfigOnce) -> Result<Connected, Error> {
+    let Session { global, writes, .. } = session;
     let driver = helm::driver()?;
-    let beside = environment_answers(global);
+    let beside = environment_answers(session);
     let environment = Environment::without(draft.secret_variables()).and_without(beside.secret_variables());
     [draft, &beside].into_iter().for_each(secrets::hide_answers);
     let target = ClusterTarget { writes: writes.clone(), once, ..target(global, &environment) };

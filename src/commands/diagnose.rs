@@ -4,7 +4,7 @@ use futures::future::try_join_all;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::{GlobalArgs, Output, SettingsArgs};
+use crate::cli::SettingsArgs;
 use crate::cluster::{Cluster, Findings, TrackedRelease};
 use crate::commands::connect::{self, Connected, Target};
 use crate::commands::settings_sources::settings_sources;
@@ -13,9 +13,9 @@ use crate::error::{self, Error};
 use crate::event::{Diagnosis, Severity};
 use crate::helm::{Helm, ReleaseInfo};
 use crate::plan::{self, PlanError};
-use crate::report::{self, Examined, style::Style};
+use crate::report::{self, Examined};
+use crate::session::Session;
 use crate::stack::CatalogueEntry;
-use crate::write_record::Writes;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,11 +28,10 @@ struct DiagnoseDocument {
     findings: Vec<Diagnosis>,
 }
 
-pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8, Error> {
-    let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
+pub(super) async fn diagnose(session: &Session) -> Result<u8, Error> {
+    let draft = crate::config::load(&settings_sources(session, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let Connected { target: Target { cluster, helm, catalogue }, .. } =
-        connect::connect(global, &draft, writes).await?;
+    let Connected { target: Target { cluster, helm, catalogue }, .. } = connect::connect(session, &draft).await?;
     let rows = catalogue.overview(&namespace);
     let read = async {
         let releases = releases((&cluster, &helm), &rows).await?;
@@ -45,21 +44,11 @@ pub(super) async fn diagnose(global: &GlobalArgs, writes: &Writes) -> Result<u8,
     let (Findings { mut diagnoses, rules, objects }, releases) = connect::of_one_cluster(&cluster, read).await?;
     diagnoses.extend(releases.iter().filter_map(|(info, _)| of_release(info)));
     let problems = diagnoses.iter().filter(|found| found.severity != Severity::Notice).count();
-    match global.output {
-        Output::Json => report::json_document(&DiagnoseDocument {
-            version: 1,
-            context: cluster.context().map(str::to_owned),
-            namespace,
-            rules,
-            objects,
-            findings: diagnoses,
-        }),
-        Output::Human => {
-            let examined = Examined { rules, objects };
-            let text = report::findings_table(&diagnoses, examined, &Style::resolve(global), report::width());
-            report::write_stdout(&text);
-        }
-    }
+    let context = cluster.context().map(str::to_owned);
+    let document = DiagnoseDocument { version: 1, context, namespace, rules, objects, findings: diagnoses };
+    session.ui.document(&document, |DiagnoseDocument { findings, .. }, style, width| {
+        report::findings_table(findings, Examined { rules, objects }, style, width)
+    });
     if problems > 0 { Err(Error::ProblemsFound { findings: problems }) } else { Ok(error::OK) }
 }
 

@@ -6,34 +6,42 @@ use tokio::time::timeout;
 
 use crate::check::Selection;
 use crate::check::verify::{self as stack_checks, Installed, StackContext};
-use crate::cli::GlobalArgs;
+use crate::cli::InstallArgs;
 use crate::cluster::{ClusterError, Lease};
-use crate::commands::changing_run::{ChangingRun, RunOptions};
+use crate::commands::changing_run::{ChangingRun, Timeouts};
 use crate::commands::connect::Target;
 use crate::commands::lock;
 use crate::commands::plan_file::Reviewed;
+use crate::commands::planner;
 use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, RunResult};
 use crate::error::{self, Checked, Error};
 use crate::event::{CheckResult, Event, RunOutcome, RunSummary};
 use crate::helm::Ownership;
 use crate::plan::{self, Plan, Step};
-use crate::report::Mode;
+use crate::session::Session;
 use crate::stack;
 
 /// Options of an install.
 #[derive(Clone, Copy)]
 pub(super) struct ExecuteOptions<'a> {
-    pub(super) run: RunOptions<'a>,
-    pub(super) skip_verify: bool,
-    /// Which objects of other owners may be taken over.
-    pub(super) ownership: Ownership,
-    /// Whether untried major versions are accepted.
-    pub(super) allow_unverified: bool,
-    /// Whether the plan runs without a confirmation prompt.
-    pub(super) yes: bool,
+    pub(super) arguments: &'a InstallArgs,
+    pub(super) timeouts: Timeouts,
     /// The reviewed plan that the run's own plan must equal.
     pub(super) reviewed: Option<&'a Reviewed>,
+}
+
+impl ExecuteOptions<'_> {
+    /// From the flags.
+    pub(super) fn of(arguments: &InstallArgs) -> Result<ExecuteOptions<'_>, Error> {
+        let timeouts = Timeouts::parse(&arguments.timeout, arguments.deadline.as_deref(), &arguments.lock_timeout)?;
+        Ok(ExecuteOptions { arguments, timeouts, reviewed: None })
+    }
+
+    /// Which objects of other owners may be taken over.
+    pub(super) fn ownership(&self) -> Ownership {
+        planner::ownership(self.arguments.adopt)
+    }
 }
 
 /// Timeout of the diagnosis after a failure.
@@ -41,22 +49,16 @@ const DIAGNOSIS: Duration = Duration::from_secs(15);
 
 /// Runs the plan and verifies. Returns the exit code, or the error that is rendered last.
 pub(super) async fn execute(
-    global: &GlobalArgs,
+    session: &Session,
     target: &Target,
     settings: &Settings,
     (plan, options): (&Plan, ExecuteOptions<'_>),
 ) -> Result<u8, Error> {
-    let run = ChangingRun::begin(global, target, settings.namespace.as_str(), options.run);
+    let run = ChangingRun::begin(session, target, settings.namespace.as_str(), options.timeouts);
     let (run, lease) = run.start(async |run| lock(run, settings, plan).await, plan.steps()).await?;
     let EngineContext { cluster, events, cancel, .. } = &run.context;
-    if run.mode == Mode::Json {
-        // In the other modes they were shown with the plan.
-        for message in plan.notices.iter().cloned() {
-            events.send(Event::Notice { message, hint: None });
-        }
-    }
     let mut result = engine::run(&run.context, plan).await;
-    let checks = if result.failure.is_none() && !options.skip_verify {
+    let checks = if result.failure.is_none() && !options.arguments.skip_verify {
         let installed = Installed { releases: plan.releases().cloned().collect(), manifests: plan.manifests() };
         let selection = if plan.has_changes() { Selection::default() } else { stack_checks::unchanged() };
         let stack = StackContext::new(cluster.clone(), settings.clone(), installed, selection);

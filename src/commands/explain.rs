@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::check;
-use crate::cli::{GlobalArgs, Output};
 use crate::cluster::rule_texts;
 use crate::config::nearest;
 use crate::error::{self, Error};
 use crate::event::{Explanation, Severity, Topic};
 use crate::exit_code;
 use crate::known_errors::API_ERRORS;
-use crate::report::{self, style::Style};
+use crate::report;
+use crate::session::Session;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,15 +21,9 @@ struct ExplainDocument {
     meanings: Vec<Explanation>,
 }
 
-pub(super) fn explain(global: &GlobalArgs, id: &str) -> Result<u8, Error> {
-    let meanings = meanings_of(id)?;
-    match global.output {
-        Output::Json => report::json_document(&ExplainDocument { version: 1, meanings }),
-        Output::Human => {
-            let style = Style::resolve(global);
-            report::write_stdout(&report::explanations(&meanings, style, report::width()));
-        }
-    }
+pub(super) fn explain(session: &Session, id: &str) -> Result<u8, Error> {
+    let document = ExplainDocument { version: 1, meanings: meanings_of(id)? };
+    session.ui.document(&document, |document, style, width| report::explanations(&document.meanings, style, width));
     Ok(error::OK)
 }
 

@@ -12,7 +12,7 @@ use crate::engine::{self, EngineContext, EngineError};
 use crate::error::{self, Error};
 use crate::helm::Helm;
 use crate::plan::{Plan, PlanError, PlannedState, taken_by};
-use crate::report::{self, style::Style};
+use crate::session::Session;
 use crate::stack::TAILWATCH;
 
 /// Duration of the lease without a heartbeat.
@@ -21,13 +21,6 @@ const LOCK_TTL: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Delay before waiting for the lock is reported.
 const QUIET_WAIT: Duration = Duration::from_secs(3);
-
-/// Timeout for a lock that another run holds, and how waiting is reported.
-#[derive(Clone, Copy)]
-pub(super) struct Waiting<'a> {
-    pub(super) timeout: Duration,
-    pub(super) style: &'a Style,
-}
 
 /// Retries while the API server does not answer, up to the timeout of a step.
 pub(super) async fn while_unreachable<T, F>(context: &EngineContext, work: impl Fn() -> F) -> Result<T, Error>
@@ -38,13 +31,18 @@ where
 }
 
 /// Acquires the lock in an existing namespace; retries while another run holds it, up to the timeout.
-pub(super) async fn acquire(context: &EngineContext, namespace: &str, waiting: Waiting<'_>) -> Result<Lease, Error> {
+pub(super) async fn acquire(
+    session: &Session,
+    context: &EngineContext,
+    namespace: &str,
+    timeout: Duration,
+) -> Result<Lease, Error> {
     // In containers every run may be 1@ci, so the identity has a random part.
     let holder = format!("{}@{}/{:08x}", std::process::id(), host_name(), rand::random::<u32>());
     let host = context.machine.as_ref();
     let wait_limit = context.timeout;
     let request = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, wait_limit, host };
-    let until = Instant::now() + waiting.timeout;
+    let until = Instant::now() + timeout;
     let mut reported = false;
     let try_once = async || {
         let acquired = context.cluster.acquire_lease(request, &context.cancel).await;
@@ -54,9 +52,9 @@ pub(super) async fn acquire(context: &EngineContext, namespace: &str, waiting: W
         match while_unreachable(context, try_once).await {
             Err(error) if error.exit_code() == error::LOCKED && Instant::now() < until => {
                 if !reported {
-                    let seconds = waiting.timeout.as_secs();
+                    let seconds = timeout.as_secs();
                     let held = error.source().map(ToString::to_string).unwrap_or_default();
-                    report::notice(&format!("{held}; waiting up to {seconds} s for its end"), waiting.style);
+                    session.notice(format!("{held}; waiting up to {seconds} s for its end"));
                     reported = true;
                 }
                 tokio::time::sleep(AGAIN).await;
@@ -68,8 +66,8 @@ pub(super) async fn acquire(context: &EngineContext, namespace: &str, waiting: W
 
 /// Reports a lock that is not acquired at once: its holder has some time to renew it.
 pub(super) async fn report_waiting<T>(
+    session: &Session,
     context: &EngineContext,
-    style: &Style,
     locking: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let mut locking = std::pin::pin!(locking);
@@ -88,7 +86,7 @@ pub(super) async fn report_waiting<T>(
             "a previous run on this host, or its helm process, is still active; waiting up to {seconds} s for its end"
         )
     };
-    report::notice(&message, style);
+    session.notice(message);
     // A lock that was acquired at this moment expires by itself.
     tokio::select! {
         biased;

@@ -5,10 +5,19 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::Cli;
+use crate::error::{self, Error};
 use crate::exit_code;
+use crate::report;
+
+/// Prints the page.
+pub(super) fn man() -> Result<u8, Error> {
+    let page = page().map_err(|source| Error::Local { what: "render the manual page".into(), source })?;
+    report::write_stdout(&String::from_utf8_lossy(&page));
+    Ok(error::OK)
+}
 
 /// The page in roff.
-pub(super) fn page() -> std::io::Result<Vec<u8>> {
+fn page() -> std::io::Result<Vec<u8>> {
     let mut page = Vec::new();
     // Hidden, they are not listed as pages of their own.
     let root = Cli::command().disable_help_subcommand(true).mut_subcommands(|command| command.hide(true));

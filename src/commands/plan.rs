@@ -2,30 +2,17 @@
 
 use serde::Serialize;
 
-use std::path::Path;
-
 use crate::check::preflight::target::Proof;
-use crate::cli::{GlobalArgs, Output, SettingsArgs};
+use crate::cli::PlanArgs;
 use crate::cluster::{Cluster, ClusterIdentity};
 use crate::commands::connect::{self, Connected};
 use crate::commands::planner::{self, Consent, Provider, Scope};
 use crate::commands::{plan_file, saved_answers, secrets};
 use crate::error::{self, Error};
 use crate::event::{CheckResult, PlannedStep};
-use crate::helm::Ownership;
 use crate::plan::{self, StepDiff, diffs};
-use crate::report::{self, style::Style};
-use crate::write_record::Writes;
-
-/// Options of the command.
-#[derive(Clone, Copy)]
-pub(super) struct PlanOptions<'a> {
-    pub(super) diff: bool,
-    pub(super) exit_code: bool,
-    pub(super) ownership: Ownership,
-    /// File to write for `install --plan`.
-    pub(super) out: Option<&'a Path>,
-}
+use crate::report;
+use crate::session::Session;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -60,63 +47,46 @@ impl PlannedCluster {
     }
 }
 
-pub(super) async fn plan(
-    global: &GlobalArgs,
-    arguments: &SettingsArgs,
-    options: PlanOptions<'_>,
-    writes: &Writes,
-) -> Result<u8, Error> {
-    let draft = saved_answers::load(global, arguments)?;
-    let Connected { target, draft, kept } = connect::connect(global, &draft, writes).await?;
+pub(super) async fn plan(session: &Session, arguments: &PlanArgs) -> Result<u8, Error> {
+    let draft = saved_answers::load(session, &arguments.settings)?;
+    let Connected { target, draft, kept } = connect::connect(session, &draft).await?;
     let cluster = &target.cluster;
+    let ownership = planner::ownership(arguments.adopt);
     let read = async {
         let draft = draft?;
         let places = secrets::places([Some(&draft), kept.as_ref()]);
-        let answers = saved_answers::answers(&draft, arguments)?;
+        let answers = saved_answers::answers(&draft, &arguments.settings)?;
         answers.repository_confirmed()?;
-        let consent = Consent {
-            ownership: options.ownership,
-            proof: Proof::Checks,
-            provider: Provider::Skip,
-            scope: Scope::Changes,
-        };
+        let consent = Consent { ownership, proof: Proof::Checks, provider: Provider::Skip, scope: Scope::Changes };
         let facts = plan::cluster_facts(cluster, &answers.settings).await?;
         let proposal = planner::propose(&target, &answers.settings, &facts, consent).await?;
         Ok((answers, proposal, places))
     };
     let (answers, proposal, places) = connect::of_one_cluster(cluster, read).await?;
     let failed: Vec<CheckResult> = proposal.failed().cloned().collect();
-    let (plan, mut notices) = (proposal.plan, answers.notices);
-    notices.extend(plan.notices.iter().cloned());
-    if let Some(path) = options.out {
-        planner::check_unmanaged(&plan, options.ownership)?;
-        plan_file::write(path, &plan_file::reviewed(cluster, &answers.settings, &plan, options.ownership))?;
+    let plan = proposal.plan;
+    if let Some(path) = &arguments.out {
+        planner::check_unmanaged(&plan, ownership)?;
+        plan_file::write(path, &plan_file::reviewed(cluster, &answers.settings, &plan, ownership))?;
     }
-    let diff = options.diff.then(|| diffs(&plan, &places));
-    let style = Style::resolve(global);
-    match global.output {
-        Output::Json => report::json_document(&PlanDocument {
-            version: 1,
-            cluster: PlannedCluster::of(cluster),
-            steps: plan.steps(),
-            notices,
-            failed,
-            diff,
-        }),
-        Output::Human => {
-            report::write_stdout(&report::plan_table(&plan.steps(), &style, report::width()));
-            for step in diff.iter().flatten() {
-                for text in std::iter::once(&step.diff).chain(step.objects.iter().map(|object| &object.diff)) {
-                    report::write_stdout(&report::diff_text(text, &style));
-                }
-            }
-            for notice in &notices {
-                report::notice(notice, &style);
-            }
-            if !failed.is_empty() {
-                report::write_stderr(&report::checks_table(&failed, &style, report::width()));
-            }
-        }
+    let document = PlanDocument {
+        version: 1,
+        cluster: PlannedCluster::of(cluster),
+        steps: plan.steps(),
+        notices: [answers.notices, plan.notices.clone()].concat(),
+        failed,
+        diff: arguments.diff.then(|| diffs(&plan, &places)),
+    };
+    session.ui.document(&document, |PlanDocument { steps, diff, .. }, style, width| {
+        let diffs = diff.iter().flatten();
+        let texts =
+            diffs.flat_map(|step| [&step.diff].into_iter().chain(step.objects.iter().map(|object| &object.diff)));
+        let diffs: String = texts.map(|text| report::diff_text(text, style)).collect();
+        report::plan_table(steps, style, width) + &diffs
+    });
+    if !session.ui.writes_json() {
+        session.notices(&document.notices);
+        session.ui.failed_checks(&document.failed);
     }
-    Ok(if options.exit_code && plan.has_changes() { error::CHANGES } else { error::OK })
+    Ok(if arguments.exit_code && plan.has_changes() { error::CHANGES } else { error::OK })
 }

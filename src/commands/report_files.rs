@@ -1,38 +1,11 @@
-//! The report files: which commands write them, and the data that no event has.
+//! Data of the report files that no event has.
 
-use crate::cli::{Command, GlobalArgs};
 use crate::cluster::Cluster;
 use crate::config::Settings;
-use crate::error::Error;
 use crate::helm::{self, Helm};
 use crate::plan::{Observed, Plan, Step};
 use crate::report::{Component, ComponentState, Record, Surroundings};
 use crate::stack::Release;
-
-/// Name of a command that writes reports.
-pub(super) fn writer(command: Option<&Command>) -> Option<&'static str> {
-    match command {
-        None | Some(Command::Install { .. }) => Some("install"),
-        Some(Command::Upgrade(_)) => Some("upgrade"),
-        Some(Command::Preflight { .. }) => Some("preflight"),
-        Some(Command::Verify(_)) => Some("verify"),
-        Some(_) => None,
-    }
-}
-
-/// A report flag without effect is an error; its environment variable may be set for other commands.
-pub(super) fn reject_flags(global: &GlobalArgs) -> Result<(), Error> {
-    let flags = [("--junit", &global.junit, "TAILWATCH_JUNIT"), ("--html", &global.html, "TAILWATCH_HTML")];
-    for (flag, path, variable) in flags {
-        if path.is_some() && std::env::var_os(variable).is_none() {
-            return Err(Error::Usage {
-                message: format!("{flag} has no effect: this command writes no report"),
-                hint: Some("verify, preflight, install, upgrade and the guided installation write reports".into()),
-            });
-        }
-    }
-    Ok(())
-}
 
 /// Records cluster and tools.
 pub(super) fn note_surroundings(record: &Record, cluster: &Cluster, helm: &Helm, settings: &Settings) {

@@ -1,12 +1,12 @@
 //! The saved answers of the last run, and the confirmation of changes to them since.
 
-use crate::cli::{GlobalArgs, InstallArgs, SettingsArgs};
+use crate::cli::{InstallArgs, SettingsArgs};
 use crate::cluster::Cluster;
-use crate::commands::interactive::Interaction;
 use crate::commands::settings_sources::settings_sources;
 use crate::config::{self, Draft, SavedState, Settings, Unconfirmed};
 use crate::error::Error;
-use crate::report::{self, style::Style};
+use crate::report::Interaction;
+use crate::session::Session;
 use crate::wizard;
 
 /// Reads the saved answers.
@@ -16,8 +16,8 @@ pub(super) async fn state(draft: &Draft, cluster: &Cluster) -> Result<Option<Sav
 }
 
 /// Answers from flags, file and environment. Invalid ones are reported before any request.
-pub(super) fn load(global: &GlobalArgs, arguments: &SettingsArgs) -> Result<Draft, Error> {
-    let draft = config::load(&settings_sources(global, arguments))?;
+pub(super) fn load(session: &Session, arguments: &SettingsArgs) -> Result<Draft, Error> {
+    let draft = config::load(&settings_sources(session, arguments))?;
     if draft.missing().is_empty() {
         draft.finish()?;
     }
@@ -56,22 +56,21 @@ pub(super) fn answers(draft: &Draft, arguments: &SettingsArgs) -> Result<Answers
 
 /// Shows security-bearing saved answers that changed since the last run, before they are used. They need
 /// `--accept-saved` or a prompt; `--yes` confirms only the plan.
-pub(super) fn confirm(global: &GlobalArgs, arguments: &InstallArgs, draft: &Draft) -> Result<(), Error> {
+pub(super) fn confirm(session: &Session, arguments: &InstallArgs, draft: &Draft) -> Result<(), Error> {
     let changed = draft.unconfirmed();
     if changed.is_empty() {
         return Ok(());
     }
-    let style = Style::resolve(global);
     if arguments.settings.accept_saved {
-        changed.iter().for_each(|one| report::notice(&notice_text(one), &style));
+        session.notices(&changed.iter().map(notice_text).collect::<Vec<_>>());
         return Ok(());
     }
-    if arguments.yes || Interaction::of(global) == Interaction::None {
+    if arguments.yes || session.ui.interaction() == Interaction::None {
         return require_unchanged(&changed);
     }
     // Part of the question: also shown with `--quiet`.
     let lines: String = changed.iter().map(|one| format!("  {one}\n")).collect();
-    report::write_stderr(&format!("Changed in the saved answers since the last run:\n{lines}"));
+    session.ui.message(|_, _| format!("Changed in the saved answers since the last run:\n{lines}"));
     let question = "Use these saved answers?";
     match tokio::task::block_in_place(|| wizard::confirm(&mut wizard::Terminal, question))? {
         true => Ok(()),

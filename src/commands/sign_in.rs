@@ -4,14 +4,14 @@ use std::io::IsTerminal as _;
 
 use crate::check::login::{self, LoginFlow, Loopback};
 use crate::check::preflight::oidc;
-use crate::cli::{GlobalArgs, LoginArgs, LoginMethod};
+use crate::cli::{LoginArgs, LoginMethod};
 use crate::cluster::Cluster;
-use crate::commands::signals::Signals;
 use crate::config::Settings;
 use crate::error::Error;
-use crate::event::{self, CheckResult, Event, SignIn};
+use crate::event::{CheckResult, SignIn};
 use crate::process::{self, Environment};
-use crate::report::{self, Mode, Record, style::Style};
+use crate::report;
+use crate::session::Session;
 use crate::wizard::{self, WizardError};
 
 /// The login flow of the flag; the browser flow binds the port.
@@ -27,10 +27,9 @@ pub(super) async fn flow(method: LoginMethod, port: u16) -> Result<LoginFlow, Er
 
 /// One sign-in.
 pub(super) struct LoginRun<'a> {
-    pub(super) global: &'a GlobalArgs,
+    pub(super) session: &'a Session,
     pub(super) cluster: &'a Cluster,
     pub(super) settings: &'a Settings,
-    pub(super) record: &'a Record,
     /// Environment of the browser.
     pub(super) environment: &'a Environment,
 }
@@ -39,41 +38,39 @@ impl LoginRun<'_> {
     /// Prompts the user to sign in and returns the check results.
     pub(super) async fn run(&self, flow: LoginFlow) -> Result<Vec<CheckResult>, Error> {
         let client = oidc::client(self.cluster, self.settings).await??;
-        let style = Style::resolve(self.global);
         let show_prompt = |sign_in: &SignIn| {
-            report::sign_in_prompt(sign_in, &style);
+            self.session.ui.message(|style, width| report::sign_in_prompt(sign_in, style, width));
             if let SignIn::Browser { address, .. } = sign_in {
                 open_browser(address, self.environment);
             }
         };
         let checks = login::sign_in(self.settings, &client, flow, show_prompt).await;
-        self.record_checks(&checks).await;
+        self.session.verdicts(&checks);
         Ok(checks)
     }
 
     /// After a verified installation: offers the sign-in and returns the check results. A cancelled or failed sign-in
     /// is not an error, since the installation succeeded.
-    pub(super) async fn offer(&self, login: LoginArgs, signals: &Signals) -> Vec<CheckResult> {
+    pub(super) async fn offer(&self, login: LoginArgs) -> Vec<CheckResult> {
         let question = "Sign in now to test your access?";
         match tokio::task::block_in_place(|| wizard::confirm(&mut wizard::Terminal, question)) {
             Ok(true) => {}
             Ok(false) | Err(WizardError::Interrupted) => return Vec::new(),
             Err(error) => return self.conclude(Err(error.into())),
         }
-        let style = Style::resolve(self.global);
         let flow = match flow(login.method.unwrap_or(LoginMethod::Browser), login.port).await {
             Ok(flow) => flow,
             Err(error) => {
-                report::notice(&error.to_string(), &style);
-                report::notice("`tailwatch verify --login --login-port PORT` signs in through another port", &style);
+                self.session.notice(error.to_string());
+                self.session.notice("`tailwatch verify --login --login-port PORT` signs in through another port");
                 return Vec::new();
             }
         };
-        let cancel = signals.hold();
+        let cancel = self.session.signals.hold();
         tokio::select! {
             ended = self.run(flow) => self.conclude(ended),
             () = cancel.cancelled() => {
-                report::notice("the sign-in was cancelled; `tailwatch verify --login` starts it again", &style);
+                self.session.notice("the sign-in was cancelled; `tailwatch verify --login` starts it again");
                 Vec::new()
             }
         }
@@ -81,28 +78,17 @@ impl LoginRun<'_> {
 
     /// Shows the check results or the error.
     fn conclude(&self, ended: Result<Vec<CheckResult>, Error>) -> Vec<CheckResult> {
-        let style = Style::resolve(self.global);
         match ended {
             Ok(checks) => {
-                report::write_stdout(&report::checks_table(&checks, &style, report::width()));
+                self.session.ui.data(|style, width| report::checks_table(&checks, style, width));
                 checks
             }
             Err(error) => {
-                report::notice(&format!("the sign-in failed: {error}"), &style);
-                report::notice("`tailwatch verify --login` starts it again", &style);
+                self.session.notice(format!("the sign-in failed: {error}"));
+                self.session.notice("`tailwatch verify --login` starts it again");
                 Vec::new()
             }
         }
-    }
-
-    /// Writes the results into the log file and the report files.
-    async fn record_checks(&self, checks: &[CheckResult]) {
-        let (events, stream) = event::channel();
-        for check in checks {
-            events.send(Event::CheckFinished(check.clone()));
-        }
-        drop(events);
-        report::drain(self.global.clone(), Mode::Quiet, stream, self.record.clone()).await;
     }
 }
 

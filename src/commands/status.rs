@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use serde::Serialize;
 
-use crate::cli::{GlobalArgs, Output, SettingsArgs};
+use crate::cli::SettingsArgs;
 use crate::cluster::{Cluster, ObjectRef, TrackedRelease};
 use crate::commands::connect::{self, Connected, Target};
 use crate::commands::settings_sources::settings_sources;
@@ -13,9 +13,9 @@ use crate::error::{self, Error};
 use crate::event::StatusRow;
 use crate::helm::{Helm, ReleaseInfo};
 use crate::plan::{self, PlanError};
-use crate::report::{self, style::Style};
+use crate::report;
+use crate::session::Session;
 use crate::stack::CatalogueEntry;
-use crate::write_record::Writes;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,29 +27,22 @@ struct StatusDocument {
     releases: Vec<StatusRow>,
 }
 
-pub(super) async fn status(global: &GlobalArgs, writes: &Writes) -> Result<u8, Error> {
-    let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
+pub(super) async fn status(session: &Session) -> Result<u8, Error> {
+    let draft = crate::config::load(&settings_sources(session, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let Connected { target: Target { cluster, helm, catalogue }, .. } =
-        connect::connect(global, &draft, writes).await?;
+    let Connected { target: Target { cluster, helm, catalogue }, .. } = connect::connect(session, &draft).await?;
     let rows = catalogue.overview(&namespace);
     let read = async { tokio::try_join!(releases(&cluster, &helm, &rows), address(&cluster, &namespace)) };
     let (releases, address) = connect::of_one_cluster(&cluster, read).await?;
-    let nothing = releases.iter().all(|row| row.status.is_none());
-    let context = cluster.context().map(str::to_owned);
-    match global.output {
-        Output::Json => {
-            report::json_document(&StatusDocument { version: 1, context, namespace, address, releases });
-        }
-        Output::Human => {
-            if nothing {
-                return Err(PlanError::NothingInstalled { namespace }.into());
-            }
-            report::write_stdout(&report::status_table(&releases, &Style::resolve(global), report::width()));
-            let address = address.map_or_else(|| "not assigned yet".into(), |host| format!("https://{host}/"));
-            report::write_stdout(&format!("\n  Grafana  {address}\n"));
-        }
+    if releases.iter().all(|row| row.status.is_none()) && !session.ui.writes_json() {
+        return Err(PlanError::NothingInstalled { namespace }.into());
     }
+    let context = cluster.context().map(str::to_owned);
+    let document = StatusDocument { version: 1, context, namespace, address, releases };
+    session.ui.document(&document, |StatusDocument { address, releases, .. }, style, width| {
+        let address = address.as_ref().map_or_else(|| "not assigned yet".into(), |host| format!("https://{host}/"));
+        format!("{}\n  Grafana  {address}\n", report::status_table(releases, style, width))
+    });
     Ok(error::OK)
 }
 

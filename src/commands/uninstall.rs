@@ -1,55 +1,46 @@
 //! `tailwatch uninstall`: plan, confirmation, removal in reverse order, and the retained objects.
 
-use crate::cli::{GlobalArgs, Output, SettingsArgs, UninstallArgs};
+use crate::cli::{SettingsArgs, UninstallArgs};
 use crate::cluster::{Lease, ObjectRef};
-use crate::commands::changing_run::{ChangingRun, RunOptions, replanning};
+use crate::commands::changing_run::{ChangingRun, Timeouts, replanning};
 use crate::commands::connect::{self, Connected, Target, cluster_name};
-use crate::commands::durations::{parse_lock_timeout, parse_timeout};
-use crate::commands::interactive::Interaction;
 use crate::commands::lock;
 use crate::commands::settings_sources::settings_sources;
-use crate::commands::signals::Signals;
 use crate::engine::{self, EngineContext, RunResult};
 use crate::error::{self, Error};
 use crate::event::{Event, Kept, RunSummary};
 use crate::plan::{self, PlanError, Removal, Uninstall, UninstallOptions};
-use crate::report::{self, Record, style::Style};
+use crate::report::{self, Interaction};
+use crate::session::Session;
 use crate::stack::CatalogueEntry;
 use crate::wizard;
 
 /// Options of the command.
 struct Run<'a> {
-    global: &'a GlobalArgs,
-    style: Style,
-    options: RunOptions<'a>,
+    session: &'a Session,
+    timeouts: Timeouts,
     /// Who confirms.
     interaction: Interaction,
 }
 
 /// Needs no answers: the plan is computed from the installed objects.
-pub(super) async fn uninstall(
-    global: &GlobalArgs,
-    arguments: &UninstallArgs,
-    signals: &Signals,
-    record: &Record,
-) -> Result<u8, Error> {
-    let (timeout, lock_timeout) = (parse_timeout(&arguments.timeout)?, parse_lock_timeout(&arguments.lock_timeout)?);
-    let options = RunOptions { command: "uninstall", signals, record, timeout, deadline: None, lock_timeout };
-    let audience = Interaction::of(global);
+pub(super) async fn uninstall(session: &Session, arguments: &UninstallArgs) -> Result<u8, Error> {
+    let timeouts = Timeouts::parse(&arguments.timeout, None, &arguments.lock_timeout)?;
+    let audience = session.ui.interaction();
     if audience == Interaction::None && !arguments.yes {
         let hint = "add --yes; volumes, Secrets and saved answers are retained unless --delete-data is set";
-        return Err(Interaction::usage_error(global, "cannot ask for confirmation of the removal", hint));
+        return Err(session.ui.cannot_prompt("cannot ask for confirmation of the removal", hint));
     }
-    let draft = crate::config::load(&settings_sources(global, &SettingsArgs::default()))?;
+    let draft = crate::config::load(&settings_sources(session, &SettingsArgs::default()))?;
     let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
-    let Connected { target, .. } = connect::connect(global, &draft, signals.writes()).await?;
-    record.place(target.cluster.context(), &namespace);
+    let Connected { target, .. } = connect::connect(session, &draft).await?;
+    session.record.place(target.cluster.context(), &namespace);
     let rows = target.catalogue.overview(&namespace);
-    report::notices(plan::unidentified(&target.cluster).as_slice(), global);
+    session.notices(&plan::unidentified(&target.cluster));
     let requested = UninstallOptions { data: arguments.delete_data, crds: arguments.delete_crds };
     let confirmed = if arguments.yes { Interaction::None } else { audience };
-    let run = Run { global, style: Style::resolve(global), options, interaction: confirmed };
-    replanning(&run.style, async || run.plan_and_execute(&target, (&namespace, &rows), requested).await).await
+    let run = Run { session, timeouts, interaction: confirmed };
+    replanning(session, async || run.plan_and_execute(&target, (&namespace, &rows), requested).await).await
 }
 
 impl Run<'_> {
@@ -65,11 +56,11 @@ impl Run<'_> {
         if !plan.has_work() && plan.owned_objects.kept.is_empty() && plan.also_retained.is_empty() {
             return Err(PlanError::NothingInstalled { namespace: namespace.to_owned() }.into());
         }
-        let is_human = self.global.output == Output::Human;
-        if is_human && !self.global.quiet && plan.has_work() {
-            let (deleted, retained, width) = (plan.deletions(), plan.kept(), report::width());
-            report::write_stderr(&report::plan_table(&plan.steps(), &self.style, width));
-            report::write_stderr(&report::removal_table(&deleted, &retained, &self.style, width));
+        if plan.has_work() {
+            self.session.ui.preview(|style, width| {
+                let removed = report::removal_table(&plan.deletions(), &plan.kept(), style, width);
+                report::plan_table(&plan.steps(), style, width) + &removed
+            });
         }
         if self.interaction == Interaction::Prompts && plan.has_work() {
             let question = question(&plan, &cluster_name(&target.cluster));
@@ -81,7 +72,7 @@ impl Run<'_> {
     }
 
     async fn execute(&self, target: &Target, plan: &Uninstall) -> Result<u8, Error> {
-        let run = ChangingRun::begin(self.global, target, plan.scope.namespace.as_str(), self.options);
+        let run = ChangingRun::begin(self.session, target, plan.scope.namespace.as_str(), self.timeouts);
         let (run, lease) = run.start(async |run| lock(run, plan).await, plan.steps()).await?;
         let RunResult { steps, failure } = engine::uninstall(&run.context, plan, lease).await;
         let (ended, summary) = run.summary(failure.map_or(Ok(error::OK), |failure| Err(failure.into())));
@@ -94,8 +85,8 @@ impl Run<'_> {
             run.context.events.send(Event::Kept { objects: kept.clone() });
         }
         run.finish(RunSummary { steps, ..summary }).await;
-        if let Some(kept) = kept.filter(|_| self.global.output == Output::Human) {
-            report::write_stdout(&report::kept_table(&kept, &self.style, report::width()));
+        if let Some(kept) = kept {
+            self.session.ui.data(|style, width| report::kept_table(&kept, style, width));
         }
         ended.map_err(|error| *error.error)
     }

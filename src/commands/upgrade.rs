@@ -3,18 +3,18 @@
 use semver::Version;
 use serde::Serialize;
 
-use crate::cli::{GlobalArgs, Output, UpgradeArgs};
+use crate::cli::UpgradeArgs;
 use crate::commands::available_versions::{self, Versions};
 use crate::commands::connect::{self, Connected, Target};
+use crate::commands::execute::ExecuteOptions;
 use crate::commands::install::{self, Secrets};
-use crate::commands::interactive::Interaction;
 use crate::commands::saved_answers;
-use crate::commands::signals::Signals;
 use crate::config::{Draft, Provenance};
 use crate::error::{self, Error};
 use crate::event::UpgradeRow;
 use crate::plan::{Offer, PlanError};
-use crate::report::{self, Record, style::Style};
+use crate::report::{self, Interaction};
+use crate::session::Session;
 use crate::stack::Catalogue;
 use crate::wizard::{self, Scope, Trust, UpgradeChoice};
 
@@ -27,25 +27,20 @@ struct UpgradeDocument {
     components: Vec<UpgradeRow>,
 }
 
-pub(super) async fn upgrade(
-    global: &GlobalArgs,
-    arguments: &UpgradeArgs,
-    signals: &Signals,
-    record: &Record,
-) -> Result<u8, Error> {
+pub(super) async fn upgrade(session: &Session, arguments: &UpgradeArgs) -> Result<u8, Error> {
     let named = named_versions(&arguments.to)?;
-    let options = install::options("upgrade", &arguments.run, (signals, record))?;
-    let draft = saved_answers::load(global, &arguments.run.settings)?;
+    let options = ExecuteOptions::of(&arguments.run)?;
+    let draft = saved_answers::load(session, &arguments.run.settings)?;
     let is_requested = arguments.latest || !named.is_empty();
     if is_requested {
-        install::require_confirmation(global, &arguments.run)?;
+        install::require_confirmation(session, &arguments.run)?;
     }
-    report::notices(draft.notices(), global);
-    let interaction = Interaction::of(global);
-    let Connected { target, draft, .. } = connect::connect(global, &draft, signals.writes()).await?;
+    session.notices(draft.notices());
+    let interaction = session.ui.interaction();
+    let Connected { target, draft, .. } = connect::connect(session, &draft).await?;
     let mut draft = draft?;
     if is_requested || interaction == Interaction::Prompts {
-        saved_answers::confirm(global, &arguments.run, &draft)?;
+        saved_answers::confirm(session, &arguments.run, &draft)?;
     } else if !arguments.run.settings.accept_saved {
         saved_answers::repository_confirmed(draft.unconfirmed())?;
     }
@@ -55,32 +50,32 @@ pub(super) async fn upgrade(
     let offers = available_versions::offers(helm, catalogue, &draft, queried(&installed, &named, arguments)).await?;
     let mut chosen = checked_versions(&offers, named, &draft)?;
     if arguments.latest {
-        add_newest(&mut chosen, &offers, options.allow_unverified);
+        add_newest(&mut chosen, &offers, arguments.run.allow_unverified);
     }
     let rows = rows(&offers, is_requested.then_some(&chosen));
-    let style = Style::resolve(global);
     if !is_requested && interaction == Interaction::None {
         let (context, namespace) = (cluster.context().map(str::to_owned), available_versions::namespace(&draft));
-        list(global, UpgradeDocument { version: 1, context, namespace, components: rows });
+        let document = UpgradeDocument { version: 1, context, namespace, components: rows };
+        session
+            .ui
+            .document(&document, |document, style, width| report::upgrade_table(&document.components, style, width));
         return Ok(error::OK);
     }
-    if global.output == Output::Human && !global.quiet {
-        report::write_stderr(&report::upgrade_table(&rows, &style, report::width()));
-    }
+    session.ui.preview(|style, width| report::upgrade_table(&rows, style, width));
     if !is_requested {
         chosen = choose(&offers)?;
         if chosen.is_empty() {
-            report::notice("no upgrade selected, nothing was changed", &style);
+            session.notice("no upgrade selected, nothing was changed");
             return Ok(error::OK);
         }
     }
-    note_outdated_file(&draft, &chosen, arguments, &style);
+    note_outdated_file(session, &draft, &chosen, arguments);
     set_versions(&mut draft, catalogue, &installed, chosen);
     if interaction == Interaction::Prompts {
         install::ask((cluster, helm.environment()), &mut draft, Scope::OnlyMissing, Secrets::of(&arguments.run))
             .await?;
     }
-    install::carry_out(global, &target, &draft.finish()?, options).await
+    install::carry_out(session, &target, &draft.finish()?, options).await
 }
 
 /// `--to COMPONENT=VERSION`; for a repeated component the last one counts.
@@ -118,12 +113,12 @@ fn add_newest(chosen: &mut Versions, offers: &[Offer], untried_too: bool) {
 }
 
 /// An answers file with an older version would fail as a downgrade in the next run.
-fn note_outdated_file(draft: &Draft, chosen: &Versions, arguments: &UpgradeArgs, style: &Style) {
+fn note_outdated_file(session: &Session, draft: &Draft, chosen: &Versions, arguments: &UpgradeArgs) {
     let Some(file) = &arguments.run.settings.answers else { return };
     for (component, version) in chosen {
         if let Some(current) = draft.version(component).filter(|current| *current != version) {
             let file = file.display();
-            report::notice(&format!("{file} has {component} {current}; change it to {version}"), style);
+            session.notice(format!("{file} has {component} {current}; change it to {version}"));
         }
     }
 }
@@ -164,16 +159,6 @@ fn rows(offers: &[Offer], chosen: Option<&Versions>) -> Vec<UpgradeRow> {
         None => offer.row(offer.proposed()),
     };
     offers.iter().map(target).collect()
-}
-
-fn list(global: &GlobalArgs, document: UpgradeDocument) {
-    match global.output {
-        Output::Json => report::json_document(&document),
-        Output::Human => {
-            let table = report::upgrade_table(&document.components, &Style::resolve(global), report::width());
-            report::write_stdout(&table);
-        }
-    }
 }
 
 /// Prompts for the upgrades, if there are any.

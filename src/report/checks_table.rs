@@ -145,7 +145,7 @@ pub(super) mod tests {
     }
 
     fn table(width: usize) -> String {
-        let table = checks_table(&mixed(), &Style { color: false, quiet: false }, width);
+        let table = checks_table(&mixed(), &Style { color: false }, width);
         assert!(table.lines().all(|line| console::measure_text_width(line) <= width), "{table}");
         table
     }
@@ -164,18 +164,14 @@ pub(super) mod tests {
     fn a_hint_keeps_its_line_breaks() {
         let mut groups = check("login-groups", "sign-in", Verdict::Fail);
         groups.hint = Some("add this:\nexports.go = () => {\n};".into());
-        let table = checks_table(&[groups], &Style { color: false, quiet: false }, 80);
+        let table = checks_table(&[groups], &Style { color: false }, 80);
         let lines: Vec<&str> = table.lines().map(str::trim).collect();
         assert!(lines.contains(&"exports.go = () => {") && lines.contains(&"};"), "{table}");
     }
 
     #[test]
     fn one_check_is_counted_in_the_singular() {
-        let table = checks_table(
-            &[check("prometheus-ready", "metrics", Verdict::Pass)],
-            &Style { color: false, quiet: false },
-            80,
-        );
+        let table = checks_table(&[check("prometheus-ready", "metrics", Verdict::Pass)], &Style { color: false }, 80);
         assert!(table.ends_with("\n1 check: 1 pass, 0 warn, 0 fail, 0 skip\n"), "{table}");
     }
 

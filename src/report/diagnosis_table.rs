@@ -134,7 +134,7 @@ pub(super) mod tests {
     }
 
     fn shown(findings: &[Diagnosis]) -> String {
-        let block = Block { style: Style { color: false, quiet: false }, width: 80, indent: 4 };
+        let block = Block { style: Style { color: false }, width: 80, indent: 4 };
         table(findings, Examined { rules: 31, objects: 204 }, &block, &clock())
     }
 
@@ -186,9 +186,9 @@ pub(super) mod tests {
         let later = Diagnosis { since: clock().now, ..crash_loop() };
         others.failures.push(crash_loop());
         others.apply(&Event::Diagnosed { findings: vec![later.clone()] });
-        assert_eq!(others.text(Style { color: false, quiet: false }, 80), "");
+        assert_eq!(others.text(Style { color: false }, 80), "");
         others.apply(&Event::Diagnosed { findings: vec![later, node()] });
-        let reported = others.text(Style { color: false, quiet: false }, 80);
+        let reported = others.text(Style { color: false }, 80);
         assert_eq!(reported, "also found:\n  node-pressure: Node node-1 runs out of disk; next: free space on it\n\n");
     }
 }

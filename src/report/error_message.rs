@@ -11,7 +11,7 @@ use crate::report::style::{Style, Tone};
 use crate::report::wrap::{Clock, UNBROKEN, one_line, wrap};
 
 /// Writes the error, its causes and the next step to stderr.
-pub fn render(error: &CommandError, style: &Style) {
+pub(super) fn render(error: &CommandError, style: &Style) {
     write_stderr(&text(error, *style, width(), &Clock::local()));
 }
 
@@ -95,7 +95,7 @@ mod tests {
     }
 
     fn reported(error: Error, cluster: ClusterState) -> String {
-        text(&CommandError::new(error, cluster), Style { color: false, quiet: false }, 80, &clock())
+        text(&CommandError::new(error, cluster), Style { color: false }, 80, &clock())
     }
 
     #[test]

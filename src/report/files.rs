@@ -12,14 +12,23 @@ use crate::cli::GlobalArgs;
 use crate::error::Error;
 use crate::input_file;
 use crate::report::record::Record;
-use crate::report::style::Style;
-use crate::report::{html, junit, problem};
+use crate::report::ui::Ui;
+use crate::report::{html, junit};
 
 /// Paths of the reports.
 #[derive(Clone, Debug)]
 pub struct Files {
     junit: Option<PathBuf>,
     html: Option<PathBuf>,
+}
+
+/// Whether a command writes `--junit` and `--html`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reports {
+    /// It does.
+    Written,
+    /// It does not.
+    None,
 }
 
 /// `--log-file` must be a file or a device: a write into a FIFO or socket would block or be lost.
@@ -35,8 +44,24 @@ pub fn judge_log(global: &GlobalArgs) -> Result<(), Error> {
 }
 
 impl Files {
+    /// The files of a command that writes reports. A flag of another command is an error; its environment variable may
+    /// be set for other commands.
+    pub fn of(global: &GlobalArgs, reports: Reports) -> Result<Option<Files>, Error> {
+        if reports == Reports::Written {
+            return Files::open(global).map(Some);
+        }
+        let flags = [("--junit", &global.junit, "TAILWATCH_JUNIT"), ("--html", &global.html, "TAILWATCH_HTML")];
+        match flags.iter().find(|(_, path, variable)| path.is_some() && std::env::var_os(variable).is_none()) {
+            None => Ok(None),
+            Some((flag, ..)) => Err(Error::Usage {
+                message: format!("{flag} has no effect: this command writes no report"),
+                hint: Some("verify, preflight, install, upgrade and the guided installation write reports".into()),
+            }),
+        }
+    }
+
     /// The files of `--junit` and `--html`; an error if one of them cannot be written.
-    pub fn open(global: &GlobalArgs) -> Result<Files, Error> {
+    fn open(global: &GlobalArgs) -> Result<Files, Error> {
         let open = |flag: &str, path: &Option<PathBuf>| -> Result<Option<PathBuf>, Error> {
             let Some(path) = path else { return Ok(None) };
             let target = target(path).and_then(|target| temporary_file(&target).map(|_| target));
@@ -57,14 +82,14 @@ impl Files {
     }
 
     /// Writes the reports. A failed write is reported and does not change the exit code.
-    pub fn write(&self, record: &Record, style: &Style) {
+    pub fn write(&self, record: &Record, ui: &Ui) {
         let facts = record.facts();
         let junit = || junit::document(&facts).map_err(io::Error::other);
         let page = || Ok(html::page(&facts));
         for (path, document) in [(&self.junit, &junit as Document<'_>), (&self.html, &page)] {
             let Some(path) = path else { continue };
             if let Err(error) = document().and_then(|text| replace(path, &text)) {
-                problem(&format!("the report {} cannot be written: {error}", path.display()), style);
+                ui.problem(&format!("the report {} cannot be written: {error}", path.display()));
             }
         }
     }
@@ -145,7 +170,7 @@ mod tests {
         let files = open(&arguments).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
         assert!(!page.exists(), "it is created at the end");
-        files.write(&Record::new("verify"), &Style { color: false, quiet: false });
+        files.write(&Record::new("verify"), &Ui::of_events());
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("<?xml"));
         assert!(std::fs::read_to_string(&page).unwrap().starts_with("<!DOCTYPE html>"));
         assert!(link.is_symlink());

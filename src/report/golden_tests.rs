@@ -6,13 +6,16 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
+use super::event_reporter::Json;
 use super::lines::Lines;
 use super::live::bars::Bars;
 use super::live::layout::Size;
+use super::record::Record;
 use super::replay_tests::{Memory, events, recorded, replay};
+use super::reporter::Reporter;
 use super::style::Style;
 use super::wrap::Clock;
-use super::{Json, Record, Reporter, checks_table, error_message, html, junit, kept_table};
+use super::{checks_table, error_message, html, junit, kept_table};
 use crate::engine::{EngineError, StepError};
 use crate::error::{CommandError, Error};
 use crate::event::{Event, RunOutcome, Stamped, StepOutcome};
@@ -30,7 +33,7 @@ const RUNS: [(&str, &[i64]); 6] = [
     ("uninstall", &[3, 7, 12]),
 ];
 const SIZES: [Size; 2] = [Size { columns: 80, rows: 24 }, Size { columns: 120, rows: 40 }];
-const PLAIN: Style = Style { color: false, quiet: false };
+const PLAIN: Style = Style { color: false };
 
 /// The end of the output: the verdicts, or the error as `main` renders it.
 fn final_output(events: &[Stamped], size: Size) -> String {
@@ -238,7 +241,7 @@ fn every_line_is_narrower_than_the_terminal() {
         let until = events[0].time + SignedDuration::from_secs(seconds);
         for columns in [1, 2, 3, 10, 20, 31, 33, 45, 57, 70, 79] {
             let terminal = Memory::new(Size { columns, rows: 24 });
-            let mut bars = Bars::new(Style { color: true, quiet: false }, Box::new(terminal.clone()));
+            let mut bars = Bars::new(Style { color: true }, Box::new(terminal.clone()));
             replay(&mut bars, &mut events.iter().peekable(), until);
             let rows = terminal.rows();
             assert!(rows.iter().all(|row| row.chars().count() < columns), "{columns}: {rows:#?}");
@@ -253,7 +256,7 @@ fn only_the_sixteen_colours_are_used() {
     for (run, _) in RUNS {
         let events = events(run);
         let terminal = Memory::new(SIZES[0]);
-        let mut bars = Bars::new(Style { color: true, quiet: false }, Box::new(terminal.clone()));
+        let mut bars = Bars::new(Style { color: true }, Box::new(terminal.clone()));
         replay(&mut bars, &mut events.iter().peekable(), events.last().unwrap().time);
         bars.end();
         let written = terminal.written();

@@ -14,18 +14,18 @@ pub fn write_stdout(text: &str) {
 }
 
 /// Writes messages.
-pub fn write_stderr(text: &str) {
+pub(super) fn write_stderr(text: &str) {
     let _ = std::io::stderr().lock().write_all(redacted(text).as_bytes());
 }
 
 /// One JSON document on stdout.
-pub fn json_document(document: &impl Serialize) {
+pub(super) fn json_document(document: &impl Serialize) {
     let json = redacted_json(&(serde_json::to_string_pretty(document).unwrap_or_default() + "\n"));
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(json.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Columns for text: the terminal's, at most 120; 100 without a terminal.
-pub fn width() -> usize {
+pub(super) fn width() -> usize {
     Stderr::new().text_width()
 }

@@ -114,7 +114,7 @@ mod tests {
             effects: crate::event::Effects::default(),
             usual_seconds: None,
         };
-        let table = plan_table(&[step], &Style { color: false, quiet: false }, 60);
+        let table = plan_table(&[step], &Style { color: false }, 60);
         assert!(table.lines().all(|line| line.len() <= 60), "{table}");
         assert_eq!(table.trim().lines().count(), 4, "{table}");
     }
@@ -139,6 +139,6 @@ mod tests {
             },
             usual_seconds: None,
         };
-        insta::assert_snapshot!(plan_table(&[step], &Style { color: false, quiet: false }, 80));
+        insta::assert_snapshot!(plan_table(&[step], &Style { color: false }, 80));
     }
 }

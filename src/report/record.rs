@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use crate::error::{CommandError, Error, INTERRUPTED};
 use crate::event::{ActionKind, CheckResult, Event, PlannedStep, RunError, Stamped, StepOutcome, StepResult};
-use crate::redaction::without_secrets;
 use crate::report::error_message::run_error;
 
 /// The recorded run. Cheap to clone; every clone writes into the same record.
@@ -203,12 +202,6 @@ impl Record {
     /// Records the components of the stack.
     pub fn components(&self, components: Vec<Component>) {
         self.change(|facts| facts.components = components);
-    }
-
-    /// Records results that no event has.
-    pub fn checks(&self, checks: &[CheckResult]) {
-        let checks: Vec<CheckResult> = checks.iter().cloned().map(without_secrets).collect();
-        self.change(|facts| checks.iter().for_each(|check| facts.check(check)));
     }
 
     /// How the command ended.

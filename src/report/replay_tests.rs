@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Reporter;
 use super::live::layout::Size;
 use super::live::region::Terminal;
+use super::reporter::Reporter;
 use crate::event::Stamped;
 
 /// An in-memory terminal, and everything that was written to it.

@@ -104,8 +104,8 @@ mod tests {
 
     fn facts(command: &'static str, checks: &[CheckResult], ending: Ending) -> Facts {
         let record = Record::new(command);
-        record.checks(checks);
         let mut facts = record.facts();
+        facts.checks = checks.to_vec();
         facts.ending = ending;
         facts
     }

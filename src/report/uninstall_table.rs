@@ -72,7 +72,7 @@ mod tests {
             kept("Directory", "/var/lib/alloy", ("state of alloy on every node", Some("rm -r /var/lib/alloy"))),
         ];
         let deleted = [kept("Ingress", "grafana", ("", None)), kept("Secret", "x", ("", None))];
-        insta::assert_snapshot!(removal_table(&deleted, &retained, &Style { color: false, quiet: false }, 60), @r"
+        insta::assert_snapshot!(removal_table(&deleted, &retained, &Style { color: false }, 60), @r"
         deleted
           Ingress in namespace monitoring: grafana
           Secret in namespace monitoring: x
@@ -87,7 +87,7 @@ mod tests {
             removes it
         ");
         assert_eq!(
-            kept_table(&[], &Style { color: false, quiet: false }, 60),
+            kept_table(&[], &Style { color: false }, 60),
             "nothing retained
 "
         );

@@ -108,7 +108,7 @@ mod tests {
             ..moved.clone()
         };
         loki.path = vec![moved, plain];
-        let table = upgrade_table(&[row("alloy", 0, None), loki], &Style { color: false, quiet: false }, 60);
+        let table = upgrade_table(&[row("alloy", 0, None), loki], &Style { color: false }, 60);
         insta::assert_snapshot!(table, @r"
 
           alloy  6.46.0             up to date

@@ -91,7 +91,10 @@ fn failed_checks_are_in_the_last_event() {
     machine.kubeconfig(server.address());
     machine.program("helm", "echo v3.19.4");
     let said = machine.run(&["install", "--yes", "--answers", &least(), "--output", "json"]).ended_with(4);
-    let [started, finished] = first_and_last(&said.stdout, "install");
+    let (verdicts, others): (Vec<&str>, Vec<&str>) =
+        said.stdout.lines().partition(|line| line.contains("\"check-finished\""));
+    let [started, finished] = first_and_last(&others.join("\n"), "install");
+    assert!(said.stdout.starts_with(others[0]) && said.stdout.trim_end().ends_with(others[1]), "{}", said.stdout);
     assert_eq!((&started["context"], &started["namespace"]), (&"offline".into(), &"monitoring".into()));
     assert_eq!((&finished["outcome"], &finished["error"]["exitCode"]), (&"preflight-failed".into(), &4.into()));
     let checks = finished["checks"].as_array().unwrap();
@@ -99,6 +102,8 @@ fn failed_checks_are_in_the_last_event() {
         checks.iter().filter(|check| check["verdict"] == "fail").map(|check| check["id"].as_str().unwrap()).collect();
     assert_eq!(failed, ["storage-class", "ingress-class"], "{finished:#}");
     assert!(checks.len() > failed.len(), "what passed is there too: {finished:#}");
+    let verdicts = verdicts.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone());
+    assert_eq!(verdicts.collect::<Vec<_>>(), checks.iter().map(|check| check["id"].clone()).collect::<Vec<_>>());
     assert!(said.talk().contains("nothing was changed"), "{}", said.stderr);
 }
 

@@ -1,6 +1,6 @@
 //! From answers to a verified stack, and the same again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -87,8 +87,17 @@ fn the_events_tell_the_whole_run(events: &[Value]) {
     }
     let verdicts = verdicts(&last["checks"]);
     assert!(verdicts.len() >= 38 && verdicts.values().all(|verdict| verdict == "pass"), "{verdicts:#?}");
-    let announced = of_kind(events, "checks-started")[0]["checks"].as_array().unwrap().len();
-    assert_eq!((announced, of_kind(events, "check-finished").len()), (verdicts.len(), verdicts.len()));
+    let announced: Vec<&Value> = of_kind(events, "checks-started")[0]["checks"].as_array().unwrap().iter().collect();
+    let finished = of_kind(events, "check-finished");
+    let (of_stack, of_preflight): (Vec<_>, Vec<_>) =
+        finished.iter().map(|check| &check["id"]).partition(|id| announced.contains(id));
+    assert_eq!((announced.len(), of_stack.len()), (verdicts.len(), verdicts.len()));
+    assert!(of_preflight.iter().any(|id| *id == "storage-class"), "{of_preflight:?}");
+    assert_eq!(
+        of_preflight.iter().map(|id| id.as_str()).collect::<BTreeSet<_>>().len(),
+        of_preflight.len(),
+        "each check once"
+    );
 }
 
 /// The canary is searched for in everything the cluster keeps, in every output, in every file that the run could have

@@ -57,7 +57,7 @@ fn state(component: &Component, facts: &Facts) -> String {
 
 fn outcome(step: &StepFacts) -> String {
     match &step.ended {
-        Some(end) => ending(end.outcome, end.seconds, Style { color: false, quiet: false }),
+        Some(end) => ending(end.outcome, end.seconds, Style { color: false }),
         None if step.started.is_some() => "not finished".into(),
         None => "not started".into(),
     }

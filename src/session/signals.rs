@@ -14,12 +14,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Lease, LeaseRelease};
-use crate::commands::process_status::process_status;
 use crate::engine::EngineContext;
 use crate::error::Error;
 use crate::event::{Event, Events};
 use crate::helm::Helm;
-use crate::write_record::Writes;
+use crate::session::process_status::process_status;
 
 /// Signals that end a command, by name and number (signal(7); the same on Linux and macOS).
 const ENDING: [(i32, Step); 4] = [
@@ -43,7 +42,7 @@ enum Step {
 }
 
 /// What an abort of a changing run ends: helm's processes and the lock.
-pub(super) struct Abort {
+pub(crate) struct Abort {
     cluster: Cluster,
     helm: Helm,
     lock: Option<LeaseRelease>,
@@ -51,7 +50,7 @@ pub(super) struct Abort {
 
 impl Abort {
     /// For a run that holds this lock.
-    pub(super) fn of(context: &EngineContext, lease: Option<&Lease>) -> Abort {
+    pub(crate) fn of(context: &EngineContext, lease: Option<&Lease>) -> Abort {
         let EngineContext { cluster, helm, .. } = context;
         let lock = lease.map(Lease::lease_release);
         Abort { cluster: cluster.clone(), helm: helm.clone(), lock }
@@ -63,9 +62,8 @@ pub(super) type Abandon = Arc<dyn Fn(Error) + Send + Sync>;
 
 /// Shared by the command and the signal task. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     inner: Arc<Inner>,
-    writes: Writes,
 }
 
 #[derive(Default)]
@@ -89,25 +87,15 @@ struct State {
 }
 
 impl Signals {
-    /// For a run with this record of writes.
-    pub(super) fn new(writes: Writes) -> Signals {
-        Signals { writes, ..Signals::default() }
-    }
-
-    /// The run's record of writes.
-    pub(super) fn writes(&self) -> &Writes {
-        &self.writes
-    }
-
     /// From now on a signal cancels the returned token instead of ending the command.
-    pub(super) fn hold(&self) -> CancellationToken {
+    pub(crate) fn hold(&self) -> CancellationToken {
         self.state().is_working = true;
         self.inner.cancel.clone()
     }
 
     /// As [`Signals::hold`]; also sends notices about signals, and rejects Ctrl-Z: helm runs in its own process group
     /// and would continue while the lock's heartbeat is stopped.
-    pub(super) fn begin_run(&self, events: Events) -> CancellationToken {
+    pub(crate) fn begin_run(&self, events: Events) -> CancellationToken {
         self.state().events = Some(events.clone());
         tokio::spawn(async move {
             let Ok(mut suspensions) = signal(SignalKind::from_raw(nix::libc::SIGTSTP)) else { return };
@@ -120,7 +108,7 @@ impl Signals {
     }
 
     /// Sets what an abort ends.
-    pub(super) fn set_abort(&self, abort: Abort) {
+    pub(crate) fn set_abort(&self, abort: Abort) {
         self.state().abort = Some(Arc::new(abort));
     }
 

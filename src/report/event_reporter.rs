@@ -1,0 +1,179 @@
+//! The receiver of every event of a command: shows it, records it, and appends it to the log file.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::MissedTickBehavior;
+
+use crate::event::{Event, EventStream, Stamped};
+use crate::input_file;
+use crate::redaction::{redacted_json, without_secrets};
+use crate::report::lines::Lines;
+use crate::report::live::bars::Bars;
+use crate::report::live::region::Stderr;
+use crate::report::record::Record;
+use crate::report::reporter::{Reporter, TICK};
+use crate::report::ui::{Mode, Ui};
+
+/// Cheap to clone; every clone is the same receiver.
+#[derive(Clone)]
+pub struct EventReporter(Arc<Mutex<Inner>>);
+
+struct Inner {
+    ui: Ui,
+    record: Record,
+    log: Log,
+    /// From the first step or check of the stack to the last.
+    reporter: Option<Box<dyn Reporter>>,
+    /// With one JSON event per line: what was sent before `run-started`, the first line.
+    held: Vec<Stamped>,
+}
+
+/// The log file, opened with the first event.
+enum Log {
+    Closed(PathBuf),
+    Open(File),
+    None,
+}
+
+impl EventReporter {
+    /// Records into `record`; `log` is the file of `--log-file`.
+    pub fn new(ui: Ui, log: Option<PathBuf>, record: Record) -> EventReporter {
+        let log = log.map_or(Log::None, Log::Closed);
+        EventReporter(Arc::new(Mutex::new(Inner { ui, record, log, reporter: None, held: Vec::new() })))
+    }
+
+    /// Receives an event of this moment.
+    pub fn send(&self, event: Event) {
+        self.inner().receive(Stamped::now(event));
+    }
+
+    /// Receives the events of a run until its last one, or until every sender is dropped.
+    pub async fn drain(self, mut stream: EventStream) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let stamped = tokio::select! {
+                stamped = stream.next() => stamped,
+                _ = ticks.tick() => {
+                    if let Some(reporter) = &mut self.inner().reporter {
+                        reporter.tick(Timestamp::now());
+                    }
+                    continue;
+                }
+            };
+            let Some(stamped) = stamped else { return self.inner().end() };
+            let is_last = matches!(stamped.event, Event::RunFinished(_));
+            self.inner().receive(stamped);
+            // Even while a sender still exists.
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn receive(&mut self, stamped: Stamped) {
+        let stamped = without_secrets(stamped);
+        self.log.append(&stamped, &self.ui);
+        self.record.event(&stamped);
+        match (&mut self.reporter, &stamped.event) {
+            (Some(reporter), _) => reporter.event(&stamped),
+            (None, Event::RunStarted { .. } | Event::ChecksStarted { .. }) => {
+                let mut reporter = reporter(&self.ui);
+                reporter.event(&stamped);
+                self.held.drain(..).for_each(|held| reporter.event(&held));
+                self.reporter = Some(reporter);
+            }
+            (None, event) => {
+                if let Event::Notice { message, hint } = event {
+                    let hint = hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+                    self.ui.notice(&format!("{message}{hint}"));
+                }
+                self.hold(&stamped);
+            }
+        }
+        if matches!(stamped.event, Event::RunFinished(_)) {
+            self.end();
+        }
+    }
+
+    /// A plan that is computed again sends its notices and verdicts again.
+    fn hold(&mut self, stamped: &Stamped) {
+        if self.ui.mode == Mode::Json {
+            self.held.retain(|held| match (&held.event, &stamped.event) {
+                (Event::CheckFinished(before), Event::CheckFinished(now)) => before.id != now.id,
+                (Event::Notice { message: before, .. }, Event::Notice { message: now, .. }) => before != now,
+                _ => true,
+            });
+            self.held.push(stamped.clone());
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(mut reporter) = self.reporter.take() {
+            reporter.end();
+        }
+    }
+}
+
+fn reporter(ui: &Ui) -> Box<dyn Reporter> {
+    match ui.mode {
+        Mode::Bars => Box::new(Bars::new(ui.style(), Box::new(Stderr::new()))),
+        Mode::Lines => Box::new(Lines::new(ui.style(), Box::new(Stderr::new()))),
+        Mode::Json => Box::new(Json(std::io::stdout())),
+        Mode::Quiet => Box::new(Quiet),
+    }
+}
+
+impl Log {
+    fn append(&mut self, stamped: &Stamped, ui: &Ui) {
+        if let Log::Closed(path) = self {
+            *self = Log::open(path, ui);
+        }
+        if let Log::Open(file) = self {
+            let _ = writeln!(file, "{}", json_of(stamped));
+        }
+    }
+
+    /// The run continues without a log file that cannot be opened.
+    fn open(path: &Path, ui: &Ui) -> Log {
+        input_file::append(path).map_or_else(
+            |error| {
+                ui.problem(&format!("cannot write the log file {}: {error}; the run continues", path.display()));
+                Log::None
+            },
+            Log::Open,
+        )
+    }
+}
+
+pub(super) struct Json<W>(pub(super) W);
+
+impl<W: Write + Send> Reporter for Json<W> {
+    fn event(&mut self, stamped: &Stamped) {
+        let line = json_of(stamped) + "\n";
+        // A closed pipe is not an error.
+        let _ = self.0.write_all(line.as_bytes()).and_then(|()| self.0.flush());
+    }
+}
+
+struct Quiet;
+
+impl Reporter for Quiet {
+    fn event(&mut self, _: &Stamped) {}
+}
+
+/// One line of JSON without the secrets of the run.
+fn json_of(value: &impl Serialize) -> String {
+    redacted_json(&serde_json::to_string(value).unwrap_or_default())
+}
