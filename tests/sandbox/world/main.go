@@ -20,6 +20,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"tailwatch.dev/sandbox/world/podstages"
+	"tailwatch.dev/sandbox/world/process"
+	"tailwatch.dev/sandbox/world/sandbox"
 )
 
 func main() {
@@ -65,14 +69,14 @@ func up(arguments []string) error {
 	case "random":
 		*name = fmt.Sprintf("s%06x", rand.IntN(1<<24))
 	}
-	if s, err := load(filepath.Join(home(), *name)); err == nil && s.alive() {
+	if s, err := sandbox.Load(filepath.Join(sandbox.Home(), *name)); err == nil && alive(s) {
 		fmt.Fprintf(os.Stderr, "sandbox %s is up already\n", *name)
 		fmt.Println(*name)
 		return nil
 	}
-	s := &Sandbox{Dir: filepath.Join(home(), *name), Settings: Settings{
+	s := &sandbox.Sandbox{Dir: filepath.Join(sandbox.Home(), *name), Settings: sandbox.Settings{
 		Name: *name, Nodes: *nodes, Helm: *helm, Slow: *pods == "slow", OwnerPID: *owner,
-		Parts: Parts{
+		Parts: sandbox.Parts{
 			Programs: os.Getenv("TAILWATCH_PART_PROGRAMS"), Helm3: os.Getenv("TAILWATCH_PART_HELM3"),
 		},
 		Charts:     os.Getenv("TAILWATCH_STAND_IN_CHARTS"),
@@ -80,7 +84,7 @@ func up(arguments []string) error {
 		Canary:     fmt.Sprintf("canary-%016x%016x", rand.Uint64(), rand.Uint64()),
 	}}
 	for _, text := range faults {
-		fault, err := parseFault(text, true)
+		fault, err := podstages.ParseFault(text, true)
 		if err != nil {
 			return err
 		}
@@ -89,15 +93,15 @@ func up(arguments []string) error {
 	if err := os.RemoveAll(s.Dir); err != nil {
 		return err
 	}
-	if err := s.claim(); err != nil {
+	if err := s.Claim(); err != nil {
 		return err
 	}
-	return s.start()
+	return startDaemon(s)
 }
 
-// start runs the daemon in a session of its own and waits until it says that the sandbox is ready.
-func (s *Sandbox) start() error {
-	log, err := os.Create(s.path("log", "world.log"))
+// startDaemon runs the daemon in a session of its own and waits until it says that the sandbox is ready.
+func startDaemon(s *sandbox.Sandbox) error {
+	log, err := os.Create(s.Path("log", "world.log"))
 	if err != nil {
 		return err
 	}
@@ -118,41 +122,36 @@ func (s *Sandbox) start() error {
 	for {
 		select {
 		case <-ended:
-			text, _ := os.ReadFile(s.path("log", "world.log"))
-			return fmt.Errorf("sandbox %s could not start:\n%s", s.Name, tail(text))
+			text, _ := os.ReadFile(s.Path("log", "world.log"))
+			return fmt.Errorf("sandbox %s could not start:\n%s", s.Name, process.LastLines(text))
 		case <-deadline:
 			_ = daemon.Process.Signal(syscall.SIGTERM)
-			return fmt.Errorf("sandbox %s was not ready within %s; its logs are in %s", s.Name, limit, s.path("log"))
+			return fmt.Errorf("sandbox %s was not ready within %s; its logs are in %s", s.Name, limit, s.Path("log"))
 		case <-time.After(50 * time.Millisecond):
 		}
-		if _, err := os.Stat(s.path("ready")); err == nil {
+		if _, err := os.Stat(s.Path("ready")); err == nil {
 			fmt.Println(s.Name)
 			return nil
 		}
 	}
 }
 
-func tail(text []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(lines[max(0, len(lines)-15):], "\n")
-}
-
-func (s *Sandbox) pid() int {
-	text, _ := os.ReadFile(s.path("pid"))
+func pid(s *sandbox.Sandbox) int {
+	text, _ := os.ReadFile(s.Path("pid"))
 	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
 	return pid
 }
 
-func (s *Sandbox) alive() bool {
-	response, err := s.call(http.MethodGet, "/status")
+func alive(s *sandbox.Sandbox) bool {
+	response, err := call(s, http.MethodGet, "/status")
 	return err == nil && response != ""
 }
 
 // call asks the daemon over its socket.
-func (s *Sandbox) call(method, path string) (string, error) {
+func call(s *sandbox.Sandbox, method, path string) (string, error) {
 	client := http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", s.path("control.sock"))
+			return (&net.Dialer{}).DialContext(ctx, "unix", s.Path("control.sock"))
 		},
 	}}
 	request, err := http.NewRequest(method, "http://sandbox"+path, nil)
@@ -172,7 +171,7 @@ func (s *Sandbox) call(method, path string) (string, error) {
 	return body.String(), nil
 }
 
-func named(command string, arguments []string) (*Sandbox, *flag.FlagSet, error) {
+func named(command string, arguments []string) (*sandbox.Sandbox, *flag.FlagSet, error) {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	name := flags.String("name", "", "name of the sandbox")
 	// Go's flags stop at the first word, people write them last as well.
@@ -188,7 +187,7 @@ func named(command string, arguments []string) (*Sandbox, *flag.FlagSet, error) 
 		}
 	}
 	_ = flags.Parse(append([]string{"--"}, words...))
-	s, err := find(*name)
+	s, err := sandbox.Find(*name)
 	return s, flags, err
 }
 
@@ -198,22 +197,22 @@ func env(arguments []string) error {
 		return err
 	}
 	for _, pair := range [][2]string{
-		{"KUBECONFIG", s.path("kubeconfig")},
+		{"KUBECONFIG", s.Path("kubeconfig")},
 		{"TAILWATCH_SANDBOX_DIR", s.Dir},
-		{"TAILWATCH_HELM", s.helm()},
-		{"TAILWATCH_CHART_REPOSITORY", "http://" + loopback(s.Ports.Charts)},
-		{"TAILWATCH_CACHE", s.path("cache")},
+		{"TAILWATCH_HELM", s.HelmBinary()},
+		{"TAILWATCH_CHART_REPOSITORY", "http://" + sandbox.Loopback(s.Ports.Charts)},
+		{"TAILWATCH_CACHE", s.Path("cache")},
 		{"AUTH0_CLIENT_SECRET", s.Canary},
-		{"HTTPS_PROXY", "http://" + loopback(s.Ports.Outside)},
+		{"HTTPS_PROXY", "http://" + sandbox.Loopback(s.Ports.ExternalProxy)},
 		{"NO_PROXY", "127.0.0.1,localhost,::1"},
-		{"SSL_CERT_FILE", s.path("pki", "ca.crt")},
-		{"HELM_CACHE_HOME", s.path("helm", "cache")},
-		{"HELM_CONFIG_HOME", s.path("helm", "config")},
-		{"HELM_DATA_HOME", s.path("helm", "data")},
+		{"SSL_CERT_FILE", s.Path("pki", "ca.crt")},
+		{"HELM_CACHE_HOME", s.Path("helm", "cache")},
+		{"HELM_CONFIG_HOME", s.Path("helm", "config")},
+		{"HELM_DATA_HOME", s.Path("helm", "data")},
 	} {
 		fmt.Printf("export %s='%s'\n", pair[0], pair[1])
 	}
-	fmt.Printf("export PATH='%s':\"$PATH\"\n", s.path("bin"))
+	fmt.Printf("export PATH='%s':\"$PATH\"\n", s.Path("bin"))
 	return nil
 }
 
@@ -222,7 +221,7 @@ func answers(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(s.path("answers.yaml"))
+	fmt.Println(s.Path("answers.yaml"))
 	return nil
 }
 
@@ -232,27 +231,27 @@ func fault(arguments []string) error {
 		return err
 	}
 	if flags.NArg() != 2 || (flags.Arg(1) != "on" && flags.Arg(1) != "off") {
-		return fmt.Errorf("usage: scripts/sandbox fault KIND[=TARGET] on|off; KIND is one of: %s", faultUsage())
+		return fmt.Errorf("usage: scripts/sandbox fault KIND[=TARGET] on|off; KIND is one of: %s", sandbox.FaultUsage())
 	}
 	if err != nil {
 		return err
 	}
 	// Read here as well: a file is named from the folder of who asks.
-	fault, err := parseFault(flags.Arg(0), flags.Arg(1) == "on")
+	fault, err := podstages.ParseFault(flags.Arg(0), flags.Arg(1) == "on")
 	if err != nil {
 		return err
 	}
-	_, err = s.call(http.MethodPost, "/fault?"+url.Values{"fault": {fault.String()}, "to": {flags.Arg(1)}}.Encode())
+	_, err = call(s, http.MethodPost, "/fault?"+url.Values{"fault": {fault.String()}, "to": {flags.Arg(1)}}.Encode())
 	return err
 }
 
 func status(arguments []string) error {
-	every := everySandbox()
+	every := sandbox.AllSandboxes()
 	if len(every) == 0 {
 		fmt.Fprintln(os.Stderr, "no sandbox is up")
 	}
 	for _, s := range every {
-		text, err := s.call(http.MethodGet, "/status")
+		text, err := call(s, http.MethodGet, "/status")
 		if err != nil {
 			text = "  dead: `scripts/sandbox down --name " + s.Name + "` clears it away\n"
 		}
@@ -266,7 +265,7 @@ func reset(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.call(http.MethodPost, "/reset")
+	_, err = call(s, http.MethodPost, "/reset")
 	return err
 }
 
@@ -277,16 +276,16 @@ func down(arguments []string) error {
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
-	chosen := everySandbox()
+	chosen := sandbox.AllSandboxes()
 	if !*all {
-		s, err := find(*name)
+		s, err := sandbox.Find(*name)
 		if err != nil {
 			return err
 		}
-		chosen = []*Sandbox{s}
+		chosen = []*sandbox.Sandbox{s}
 	}
 	for _, s := range chosen {
-		if err := s.end(); err != nil {
+		if err := end(s); err != nil {
 			return err
 		}
 	}
@@ -294,9 +293,9 @@ func down(arguments []string) error {
 }
 
 // end stops the daemon, which ends what it started, and removes the folder.
-func (s *Sandbox) end() error {
-	if s.alive() {
-		pid := s.pid()
+func end(s *sandbox.Sandbox) error {
+	if alive(s) {
+		pid := pid(s)
 		_ = syscall.Kill(pid, syscall.SIGTERM)
 		for range 200 {
 			if syscall.Kill(pid, 0) != nil {

@@ -1,0 +1,221 @@
+package alloy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"tailwatch.dev/sandbox/world/backends"
+	"tailwatch.dev/sandbox/world/cluster"
+	"tailwatch.dev/sandbox/world/httpserver"
+	"tailwatch.dev/sandbox/world/kubelet"
+	"tailwatch.dev/sandbox/world/network"
+	"tailwatch.dev/sandbox/world/podstages"
+	"tailwatch.dev/sandbox/world/sandbox"
+)
+
+// Fleet are the Alloys of all nodes: each pod has a small server of its own that reads the installed
+// configuration, and carries what the containers of its node write to where loki.write points.
+type Fleet struct {
+	network   *network.Network
+	logs      *kubelet.Logs
+	mutex     sync.Mutex
+	instances map[types.UID]*instance
+	// refused are the pods whose configuration was, with the reason that has been reported.
+	refused map[types.UID]string
+	// positions lie on the nodes, by node and file: they outlive the pods.
+	positions map[[2]string]int
+	// begin is where those of the running pods are that next say that they are still there.
+	nextHeartbeat int
+	stopRun       context.CancelFunc
+	// reading: one look at the files at a time.
+	reading sync.Mutex
+}
+
+func NewFleet(n *network.Network, logs *kubelet.Logs) *Fleet {
+	return &Fleet{network: n, logs: logs, refused: map[types.UID]string{}, positions: map[[2]string]int{}}
+}
+
+// Backend runs the Alloys of all nodes.
+func (f *Fleet) Backend() *backends.Backend {
+	return &backends.Backend{Name: "alloy", Desired: f.desired, Refresh: func(v *cluster.Objects) { _ = f.sync(v) }}
+}
+
+func (f *Fleet) desired(v *cluster.Objects) *backends.Desired {
+	if len(v.ReadyPods("alloy")) == 0 {
+		return nil
+	}
+	return &backends.Desired{Fingerprint: "alloy", Start: func() (backends.Process, error) {
+		f.mutex.Lock()
+		f.instances = map[types.UID]*instance{}
+		f.mutex.Unlock()
+		err := f.sync(v)
+		if len(f.instances) == 0 {
+			return nil, err
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		f.stopRun = stop
+		go sandbox.Every(ctx, 200*time.Millisecond, f.readAll)
+		go sandbox.Every(ctx, 2*time.Second, f.writeHeartbeats)
+		return f, nil
+	}}
+}
+
+// Running: the fleet has no process that ends.
+func (f *Fleet) Running() bool { return true }
+
+// Stop ends the Alloy of every pod.
+func (f *Fleet) Stop() {
+	f.stopRun()
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	for uid, instance := range f.instances {
+		instance.server.Stop()
+		delete(f.instances, uid)
+	}
+}
+
+// sync starts what new pods stand for, and ends what those stood for that are gone. A pod whose configuration is
+// refused has nothing that answers.
+func (f *Fleet) sync(v *cluster.Objects) error {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	ready := map[types.UID]bool{}
+	var failure error
+	for _, pod := range v.ReadyPods("alloy") {
+		ready[pod.UID] = true
+		if f.instances[pod.UID] != nil {
+			continue
+		}
+		instance, err := f.start(v, pod)
+		if err != nil {
+			failure = err
+			if f.refused[pod.UID] != err.Error() {
+				f.network.Log("alloy", "error", err.Error())
+				f.refused[pod.UID] = err.Error()
+			}
+			continue
+		}
+		f.instances[pod.UID] = instance
+	}
+	for uid, instance := range f.instances {
+		if !ready[uid] {
+			instance.server.Stop()
+			delete(f.instances, uid)
+		}
+	}
+	return failure
+}
+
+func (f *Fleet) start(v *cluster.Objects, pod *core.Pod) (*instance, error) {
+	text, ok := v.MountedConfig(pod, "config.alloy")
+	if !ok {
+		return nil, errors.New("config.alloy is missing")
+	}
+	pipeline, err := newPipeline(text, pod)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", sandbox.Loopback(0))
+	if err != nil {
+		return nil, err
+	}
+	made := &instance{
+		fleet: f, pod: pod, pipeline: pipeline, port: listener.Addr().(*net.TCPAddr).Port, files: map[[2]string]*readFile{}, writes: map[string]*writer{},
+	}
+	made.server = httpserver.ServeOn(listener, made.handler())
+	return made, nil
+}
+
+// Port is where the server of a pod listens: 0 if there is none.
+func (f *Fleet) Port(pod *core.Pod) int {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if instance := f.instances[pod.UID]; instance != nil {
+		return instance.port
+	}
+	return 0
+}
+
+func (f *Fleet) allInstances() []*instance {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return slices.Collect(maps.Values(f.instances))
+}
+
+// readAll lets each Alloy read what has been written since it last did, and send what it has read.
+func (f *Fleet) readAll() {
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	files, everyFile := map[string][]logFile{}, []logFile{}
+	pods := map[types.UID]*core.Pod{}
+	all, _ := f.network.Objects().Pods.List(labels.Everything())
+	for _, pod := range all {
+		pods[pod.UID] = pod
+	}
+	for _, key := range f.logs.Written() {
+		if pod := pods[key.Pod]; pod != nil {
+			file := logFile{pod, key.Name, cluster.StatusOf(cluster.ContainerStatuses(pod), key.Name).RestartCount}
+			files[pod.Spec.NodeName] = append(files[pod.Spec.NodeName], file)
+			everyFile = append(everyFile, file)
+		}
+	}
+	for _, instance := range f.allInstances() {
+		node := instance.pod.Spec.NodeName
+		found := files[node]
+		if instance.pipeline.node == "" {
+			found = everyFile
+		}
+		for _, file := range found {
+			f.readFile(instance, file)
+		}
+		instance.forget(pods)
+		instance.flush()
+	}
+}
+
+// readFile reads a file from where the node's Alloy has come to.
+func (f *Fleet) readFile(instance *instance, file logFile) {
+	lines := f.logs.Read(file.pod, file.container, false)
+	place := [2]string{instance.pod.Spec.NodeName, file.path()}
+	from := min(f.positions[place], len(lines))
+	if from < len(lines) {
+		f.positions[place] = from + instance.read(file, lines[from:])
+	}
+}
+
+// heartbeatBatch is how many running pods say in the same moment that they are still there.
+const heartbeatBatch = 200
+
+// writeHeartbeats: each ready pod writes a line now and then.
+func (f *Fleet) writeHeartbeats() {
+	f.reading.Lock()
+	defer f.reading.Unlock()
+	byNode := map[string]*instance{}
+	for _, instance := range f.allInstances() {
+		byNode[instance.pod.Spec.NodeName] = instance
+	}
+	pods, _ := f.network.Objects().Pods.List(labels.Everything())
+	slices.SortFunc(pods, func(a, b *core.Pod) int {
+		return cmp.Or(cmp.Compare(a.Spec.NodeName, b.Spec.NodeName), cmp.Compare(a.Name, b.Name))
+	})
+	for offset := range min(len(pods), heartbeatBatch) {
+		pod := pods[(f.nextHeartbeat+offset)%len(pods)]
+		instance := byNode[pod.Spec.NodeName]
+		if instance != nil && cluster.IsReady(pod) && !podstages.IsScripted(pod) {
+			name := pod.Spec.Containers[0].Name
+			file := logFile{pod, name, cluster.StatusOf(pod.Status.ContainerStatuses, name).RestartCount}
+			instance.read(file, []kubelet.Line{{At: time.Now(), Text: `level=info msg="still here"`}})
+		}
+	}
+	f.nextHeartbeat += heartbeatBatch
+}

@@ -1,0 +1,189 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"tailwatch.dev/sandbox/world/cluster"
+	"tailwatch.dev/sandbox/world/process"
+	"tailwatch.dev/sandbox/world/sandbox"
+)
+
+const auditPolicy = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: None
+  userGroups: ["system:nodes", "system:serviceaccounts"]
+- level: None
+  users: ["sandbox-parts"]
+- level: Metadata
+`
+
+func egressSelector(s *sandbox.Sandbox) string {
+	return `apiVersion: apiserver.k8s.io/v1beta1
+kind: EgressSelectorConfiguration
+egressSelections:
+- name: cluster
+  connection:
+    proxyProtocol: HTTPConnect
+    transport:
+      uds: { udsName: ` + s.Path("egress.sock") + ` }
+`
+}
+
+// run starts a part of the control plane that does not run.
+func (p *ControlPlane) run(name string, arguments ...string) error {
+	if p.child(name).Running() {
+		return nil
+	}
+	child, err := p.StartProcess(name, arguments, nil)
+	if err != nil {
+		return err
+	}
+	p.mutex.Lock()
+	p.children[name] = child
+	p.mutex.Unlock()
+	return nil
+}
+
+func (p *ControlPlane) StartAPI() error {
+	pki := func(file string) string { return p.Path("pki", file) }
+	return p.run("kube-apiserver",
+		"--etcd-servers=http://"+sandbox.Loopback(p.Ports.EtcdClient),
+		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", p.Ports.API),
+		"--tls-cert-file="+pki("apiserver.crt"), "--tls-private-key-file="+pki("apiserver.key"),
+		"--client-ca-file="+pki("ca.crt"),
+		"--service-account-key-file="+pki("service-accounts.key"),
+		"--service-account-signing-key-file="+pki("service-accounts.key"),
+		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+		"--service-cluster-ip-range="+serviceRange,
+		"--endpoint-reconciler-type=none", "--advertise-address="+cluster.ApiAddress,
+		"--authorization-mode=Node,RBAC", "--allow-privileged=true",
+		// New nodes are ready, see nodes.go.
+		"--disable-admission-plugins=TaintNodesByCondition",
+		"--kubelet-client-certificate="+pki("admin.crt"), "--kubelet-client-key="+pki("admin.key"),
+		"--kubelet-preferred-address-types=InternalIP",
+		"--egress-selector-config-file="+p.Path("egress.yaml"),
+		"--audit-policy-file="+p.Path("audit-policy.yaml"), "--audit-log-path="+p.Path("audit.log"),
+		"--profiling=false", "--max-requests-inflight=0", "--max-mutating-requests-inflight=0",
+		"--enable-priority-and-fairness=false", "--watch-cache=true", "--shutdown-delay-duration=0s",
+	)
+}
+
+// Start brings up a ready control plane with an empty store.
+func (p *ControlPlane) Start(ctx context.Context) error {
+	if err := os.RemoveAll(p.Path("etcd")); err != nil {
+		return err
+	}
+	for file, text := range map[string]string{"egress.yaml": egressSelector(p.Sandbox), "audit-policy.yaml": auditPolicy} {
+		if err := os.WriteFile(p.Path(file), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	client, peer := "http://"+sandbox.Loopback(p.Ports.EtcdClient), "http://"+sandbox.Loopback(p.Ports.EtcdPeer)
+	if err := p.run("etcd", "--data-dir="+p.Path("etcd"),
+		"--listen-client-urls="+client, "--advertise-client-urls="+client,
+		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer,
+		"--unsafe-no-fsync", "--log-level=warn"); err != nil {
+		return err
+	}
+	if err := p.StartAPI(); err != nil {
+		return err
+	}
+	if err := p.AwaitAPI(ctx); err != nil {
+		return err
+	}
+	return p.startKwok()
+}
+
+func (p *ControlPlane) StopControllers() {
+	p.child("kube-scheduler").Stop()
+	p.child("kube-controller-manager").Stop()
+}
+
+func (p *ControlPlane) StartControllers() error {
+	kubeconfig := "--kubeconfig=" + p.Path("kubeconfig-parts")
+	batches := "0s"
+	if p.Nodes > 100 {
+		// A DaemonSet's pods become ready one by one, and each would rewrite a list with all their addresses.
+		batches = "1s"
+	}
+	if err := p.run("kube-controller-manager", kubeconfig,
+		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", p.Ports.Controllers), "--leader-elect=false",
+		"--root-ca-file="+p.Path("pki", "ca.crt"),
+		"--service-account-private-key-file="+p.Path("pki", "service-accounts.key"),
+		"--use-service-account-credentials=false", "--kube-api-qps=2000", "--kube-api-burst=4000",
+		// Nodes have no leases and send no heartbeats, so that ever so many cost nothing while nothing happens.
+		"--node-monitor-grace-period=10000h", "--profiling=false",
+		"--endpoint-updates-batch-period="+batches, "--endpointslice-updates-batch-period="+batches); err != nil {
+		return err
+	}
+	return p.run("kube-scheduler", kubeconfig,
+		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", p.Ports.Scheduler), "--leader-elect=false",
+		"--kube-api-qps=2000", "--kube-api-burst=4000", "--profiling=false")
+}
+
+// AwaitAPI waits for /readyz, and says which process ended where it never comes.
+func (p *ControlPlane) AwaitAPI(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	for {
+		_, err := p.Kube.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+		if err == nil {
+			return nil
+		}
+		for _, name := range []string{"etcd", "kube-apiserver"} {
+			if child := p.child(name); !child.Running() {
+				text, _ := os.ReadFile(p.Path("log", name+".log"))
+				return fmt.Errorf("%s ended:\n%s", name, process.LastLines(text))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return errors.New("the API server was not ready within 60 s")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// serviceRange is the range of ClusterIPs.
+const serviceRange = "10.0.0.0/24"
+
+// ControlPlane runs etcd, the API server, the controllers and kwok as child processes.
+type ControlPlane struct {
+	*cluster.Cluster
+	mutex    sync.Mutex
+	children map[string]*process.Process
+}
+
+func New(c *cluster.Cluster) *ControlPlane {
+	return &ControlPlane{Cluster: c, children: map[string]*process.Process{}}
+}
+
+func (p *ControlPlane) child(name string) *process.Process {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.children[name]
+}
+
+// Describe lists the processes, one per line.
+func (p *ControlPlane) Describe() string {
+	p.mutex.Lock()
+	names := slices.Sorted(maps.Keys(p.children))
+	p.mutex.Unlock()
+	text := ""
+	for _, name := range names {
+		text += fmt.Sprintf("  %-24s %s\n", name, p.child(name))
+	}
+	return text
+}
+
+// StopAPI stops the API server.
+func (p *ControlPlane) StopAPI() { p.child("kube-apiserver").Stop() }

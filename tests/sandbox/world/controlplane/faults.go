@@ -1,0 +1,33 @@
+package controlplane
+
+import (
+	"context"
+	"fmt"
+
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// ApplyClusterFaults brings the objects that faults change to what is switched on.
+func (p *ControlPlane) ApplyClusterFaults(ctx context.Context) error {
+	if err := p.applyNodeFaults(ctx); err != nil {
+		return err
+	}
+	_, without := p.Fault("no-storage-class")
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"%t"}}}`, defaultClass, !without)
+	if _, err := p.Kube.StorageV1().StorageClasses().Patch(ctx, "standard", types.MergePatchType, patch, meta.PatchOptions{}); err != nil {
+		return err
+	}
+	if _, on := p.Fault("quota"); !on {
+		quotas, err := p.Kube.CoreV1().ResourceQuotas("").List(ctx, meta.ListOptions{LabelSelector: "sandbox=fault"})
+		if err != nil {
+			return err
+		}
+		for _, quota := range quotas.Items {
+			if err := p.Kube.CoreV1().ResourceQuotas(quota.Namespace).Delete(ctx, quota.Name, meta.DeleteOptions{}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

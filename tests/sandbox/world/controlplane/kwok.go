@@ -1,0 +1,24 @@
+package controlplane
+
+import (
+	"os"
+
+	"tailwatch.dev/sandbox/world/sandbox"
+)
+
+// kwokConfig: kwok answers what the API server asks of a kubelet besides logs and port-forwards. It is given no node to
+// manage, which costs nothing however many there are; without any stage it would not start.
+const kwokConfig = `---
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: Stage
+metadata: { name: none }
+spec: { resourceRef: { apiGroup: v1, kind: Node }, selector: { matchLabels: { none: none } }, next: {} }
+`
+
+func (p *ControlPlane) startKwok() error {
+	if err := os.WriteFile(p.Path("kwok.yaml"), []byte(kwokConfig), 0o600); err != nil {
+		return err
+	}
+	return p.run("kwok", "--kubeconfig="+p.Path("kubeconfig-parts"), "--config="+p.Path("kwok.yaml"),
+		"--manage-single-node=none", "--node-lease-duration-seconds=0", "--server-address="+sandbox.Loopback(p.Ports.Kwok))
+}

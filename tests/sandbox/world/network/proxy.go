@@ -1,0 +1,80 @@
+package network
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	core "k8s.io/api/core/v1"
+
+	"tailwatch.dev/sandbox/world/sandbox"
+)
+
+// ProxyFor is the loopback proxy's address for a pod: the user name tells it who asks.
+func (n *Network) ProxyFor(pod *core.Pod) string {
+	return "http://" + pod.Namespace + "%2F" + pod.Name + ":-@" + sandbox.Loopback(n.Ports.Scrape)
+}
+
+// asking is the pod that asks the loopback proxy, if it says so.
+func (n *Network) sender(request *http.Request) *core.Pod {
+	text, _ := strings.CutPrefix(request.Header.Get("Proxy-Authorization"), "Basic ")
+	decoded, _ := base64.StdEncoding.DecodeString(text)
+	name, _, _ := strings.Cut(string(decoded), ":")
+	namespace, name, _ := strings.Cut(name, "/")
+	pod, err := n.Objects().Pods.Pods(namespace).Get(name)
+	if err != nil {
+		return nil
+	}
+	return pod
+}
+
+// holdsBack lets a connection that policies refuse hang until who asks gives up, as dropped packets do.
+func (n *Network) waitIfDenied(request *http.Request, address string) bool {
+	objects := n.Objects()
+	if objects == nil {
+		return false
+	}
+	found, ok := objects.Find(address)
+	if !ok || n.Allows(n.sender(request), found) {
+		return false
+	}
+	sandbox.Sleep(request.Context(), time.Minute)
+	return true
+}
+
+// Transport keeps connections: thousands of targets may be one process.
+var Transport = &http.Transport{MaxIdleConnsPerHost: 100}
+
+// Proxy answers for the addresses of the simulated world: Prometheus' scrapes, oauth2-proxy's upstream and issuer.
+func (n *Network) Proxy(answer http.ResponseWriter, request *http.Request) {
+	address := request.Host
+	if request.Method != http.MethodConnect && request.URL.Port() == "" {
+		address = request.URL.Hostname() + ":80"
+	}
+	local, ok := n.Resolve(address)
+	if !ok {
+		http.Error(answer, "nobody stands for "+address, http.StatusBadGateway)
+		return
+	}
+	if n.waitIfDenied(request, address) {
+		http.Error(answer, "a NetworkPolicy refuses "+address, http.StatusGatewayTimeout)
+		return
+	}
+	if request.Method == http.MethodConnect {
+		tunnel(answer, local)
+		return
+	}
+	if local == sandbox.Loopback(n.Ports.Exporters) {
+		n.exporters.ServeHTTP(answer, request)
+		return
+	}
+	forward := httputil.ReverseProxy{Transport: Transport, Rewrite: func(proxied *httputil.ProxyRequest) {
+		proxied.Out.URL = &url.URL{Scheme: "http", Host: local, Path: proxied.In.URL.Path, RawPath: proxied.In.URL.RawPath, RawQuery: proxied.In.URL.RawQuery}
+		proxied.Out.Host = proxied.In.Host
+		proxied.Out.Header["X-Forwarded-For"] = proxied.In.Header["X-Forwarded-For"]
+	}}
+	forward.ServeHTTP(answer, request)
+}

@@ -1,0 +1,54 @@
+package network
+
+import (
+	"fmt"
+	"net"
+
+	"tailwatch.dev/sandbox/world/cluster"
+	"tailwatch.dev/sandbox/world/sandbox"
+)
+
+// Resolve gives the local address of the process that stands for an address of the simulated world.
+func (n *Network) Resolve(address string) (string, bool) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", false
+	}
+	switch address {
+	case sandbox.IssuerHost + ":443":
+		fault, _ := n.Fault("issuer")
+		return sandbox.Loopback(n.Ports.Issuer), fault.Target != "gone"
+	case fmt.Sprintf("%s:%d", cluster.ApiAddress, cluster.ApiPort):
+		return sandbox.Loopback(n.Ports.API), true
+	}
+	if host == "localhost" || n.IsNodeAddress(host) {
+		switch port {
+		case fmt.Sprint(n.Ports.Kubelet):
+			return sandbox.Loopback(n.Ports.Kubelet), true
+		case "10250":
+			return sandbox.Loopback(n.Ports.ExportersTLS), true
+		}
+	}
+	objects := n.Objects()
+	if objects == nil {
+		return "", false
+	}
+	found, ok := objects.Find(address)
+	if !ok {
+		return "", false
+	}
+	return n.Local(found), true
+}
+
+// Local: what no process of its own stands for is one of the simulated exporters.
+func (n *Network) Local(found cluster.Endpoint) string {
+	ports := map[string]int{
+		"prometheus:9090": n.Ports.Prometheus, "alertmanager:9093": n.Ports.Alertmanager, "grafana:3000": n.Ports.Grafana,
+		"loki:3100": n.Ports.Loki, "alloy:12345": n.AlloyPort(found.Pod), "oauth2-proxy:4180": n.Ports.OAuth2Proxy,
+		"oauth2-proxy:44180": n.Ports.OAuth2ProxyMetrics, cluster.PrometheusOperatorApp + ":10250": n.Ports.Operator,
+	}
+	if port, ok := ports[fmt.Sprintf("%s:%d", cluster.AppName(found.Pod), found.Port)]; ok {
+		return sandbox.Loopback(port)
+	}
+	return sandbox.Loopback(n.Ports.Exporters)
+}

@@ -1,0 +1,153 @@
+package oidc
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"tailwatch.dev/sandbox/world/sandbox"
+)
+
+// issuer stands for the Auth0 tenant: a real OpenID provider under Auth0's issuer string and paths. Who signs in there
+// is in issuer_people.go. The fault `issuer` says what is wrong with the tenant. What it does not model it refuses loudly.
+type issuer struct {
+	pages    *http.ServeMux
+	provider http.Handler
+	tenant   *tenant
+}
+
+// issuerEndpoints are Auth0's paths; what is not there does not exist.
+var issuerEndpoints = op.Endpoints{
+	Authorization: op.NewEndpoint("/authorize"), Token: op.NewEndpoint("/oauth/token"), Userinfo: op.NewEndpoint("/userinfo"),
+	JwksURI: op.NewEndpoint("/.well-known/jwks.json"), DeviceAuthorization: op.NewEndpoint("/oauth/device/code"),
+}
+
+// New registers one client with that secret; fault is asked with each request.
+func New(secret string, fault func() string) (*issuer, error) {
+	tenant, err := newTenant(secret, fault)
+	if err != nil {
+		return nil, err
+	}
+	config := &op.Config{
+		CryptoKey: tenant.cryptoKey, CodeMethodS256: true, AuthMethodPost: true,
+		SupportedScopes:     []string{oidc.ScopeOpenID, oidc.ScopeProfile, oidc.ScopeEmail},
+		DeviceAuthorization: op.DeviceAuthorizationConfig{Lifetime: deviceLifetime, PollInterval: devicePoll, UserFormPath: devicePath, UserCode: op.UserCodeBase20},
+	}
+	provider, err := op.NewProvider(config, tenant, op.StaticIssuer("https://"+sandbox.IssuerHost+"/"))
+	if err != nil {
+		return nil, err
+	}
+	i := &issuer{pages: http.NewServeMux(), tenant: tenant}
+	server := &issuerServer{op.NewLegacyServer(provider, issuerEndpoints), tenant}
+	i.provider = op.RegisterLegacyServer(server, op.AuthorizeCallbackHandler(provider), op.WithSetRouter(func(router chi.Router) {
+		router.NotFound(func(answer http.ResponseWriter, request *http.Request) {
+			http.Error(answer, "the sandbox's issuer does not model "+request.URL.Path, http.StatusNotImplemented)
+		})
+	}))
+	i.pages.HandleFunc("/authorize", i.authorize)
+	i.pages.HandleFunc("GET "+loginPath, i.showLogin)
+	i.pages.HandleFunc("POST "+loginPath, i.login)
+	i.pages.HandleFunc("GET "+devicePath, i.showDevice)
+	i.pages.HandleFunc("POST "+devicePath, i.confirmDevice)
+	i.pages.Handle("/", i.provider)
+	return i, nil
+}
+
+func (i *issuer) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
+	isDiscovery := request.URL.Path == oidc.DiscoveryEndpoint
+	switch fault := i.tenant.fault(); {
+	case fault == "gone":
+		panic(http.ErrAbortHandler)
+	case fault == "silent":
+		i.holdResponse(request.Context())
+		panic(http.ErrAbortHandler)
+	case fault == "not-found" && isDiscovery, fault == "keys-gone" && request.URL.Path == issuerEndpoints.JwksURI.Relative():
+		http.NotFound(answer, request)
+	case fault == "html" && isDiscovery:
+		writePage(answer, http.StatusOK, "Acme", "This is the portal of Acme.")
+	default:
+		i.pages.ServeHTTP(answer, request)
+	}
+}
+
+// holdResponse until who asks goes away or the fault ends.
+func (i *issuer) holdResponse(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	sandbox.Every(ctx, faultPoll, func() {
+		if i.tenant.fault() != "silent" {
+			stop()
+		}
+	})
+}
+
+// authorize shows on the tenant's own page what must not be told to a redirect URI that nobody registered.
+func (i *issuer) authorize(answer http.ResponseWriter, request *http.Request) {
+	id, callback := request.FormValue("client_id"), request.FormValue("redirect_uri")
+	client, err := i.tenant.GetClientByClientID(request.Context(), id)
+	if err != nil {
+		writePage(answer, http.StatusForbidden, "Oops!, something went wrong", "Unknown client: "+id)
+		return
+	}
+	if op.ValidateAuthReqRedirectURI(client, callback, oidc.ResponseTypeCode) != nil {
+		writePage(answer, http.StatusForbidden, "Oops!, something went wrong",
+			"Callback URL mismatch. "+callback+" is not in the list of allowed callback URLs.")
+		return
+	}
+	i.provider.ServeHTTP(answer, request.WithContext(i.withSession(request)))
+}
+
+// issuerServer answers as Auth0 where the library does otherwise.
+type issuerServer struct {
+	*op.LegacyServer
+	tenant *tenant
+}
+
+func (s *issuerServer) Discovery(ctx context.Context, request *op.Request[struct{}]) (*op.Response, error) {
+	response, err := s.LegacyServer.Discovery(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	document := response.Data.(*oidc.DiscoveryConfiguration)
+	document.ResponseTypesSupported = []string{string(oidc.ResponseTypeCode)}
+	document.GrantTypesSupported = tenantGrants
+	document.TokenEndpointAuthMethodsSupported = []oidc.AuthMethod{oidc.AuthMethodBasic, oidc.AuthMethodPost}
+	document.ClaimsSupported = slices.Concat(document.ClaimsSupported, []string{sandbox.GroupsClaim})
+	switch s.tenant.fault() {
+	case "other-issuer":
+		document.Issuer = "https://login.acme.example/"
+	case "no-slash":
+		document.Issuer = strings.TrimSuffix(document.Issuer, "/")
+	case "no-pkce":
+		document.CodeChallengeMethodsSupported = nil
+	case "no-code":
+		document.ResponseTypesSupported = []string{string(oidc.ResponseTypeIDTokenOnly)}
+	}
+	return response, nil
+}
+
+// VerifyClient: RFC 6749 (5.2) wants 401 where credentials came in a header, and Auth0 gives it in any case.
+func (s *issuerServer) VerifyClient(ctx context.Context, request *op.Request[op.ClientCredentials]) (op.Client, error) {
+	client, err := s.LegacyServer.VerifyClient(ctx, request)
+	if err != nil {
+		return nil, op.NewStatusError(err, http.StatusUnauthorized)
+	}
+	return client, nil
+}
+
+// CodeExchange: a code that was asked for with a challenge is not given away without its verifier.
+func (s *issuerServer) CodeExchange(ctx context.Context, request *op.ClientRequest[oidc.AccessTokenRequest]) (*op.Response, error) {
+	asked, err := op.AuthRequestByCode(ctx, s.tenant, request.Data.Code)
+	if err != nil {
+		return nil, err
+	}
+	if err := op.AuthorizeCodeChallenge(request.Data.CodeVerifier, asked.GetCodeChallenge()); err != nil {
+		return nil, err
+	}
+	return s.LegacyServer.CodeExchange(ctx, request)
+}

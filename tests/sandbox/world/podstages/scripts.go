@@ -1,0 +1,25 @@
+package podstages
+
+import (
+	"slices"
+
+	core "k8s.io/api/core/v1"
+)
+
+// ScriptOf gives the script of a container whose command is a shell with one: of a pod that is meant to end, since
+// what goes on for ever is played by its course.
+func ScriptOf(pod *core.Pod, container core.Container) (string, bool) {
+	line := slices.Concat(container.Command, container.Args)
+	if pod.Spec.RestartPolicy == core.RestartPolicyAlways || len(container.Command) == 0 || len(line) < 3 {
+		return "", false
+	}
+	isShell := (line[0] == "sh" || line[0] == "/bin/sh") && line[1] == "-c"
+	return line[2], isShell
+}
+
+func IsScripted(pod *core.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Containers, func(container core.Container) bool {
+		_, scripted := ScriptOf(pod, container)
+		return scripted
+	})
+}

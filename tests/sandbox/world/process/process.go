@@ -1,0 +1,124 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"tailwatch.dev/sandbox/world/sandbox"
+)
+
+// Set starts children that never outlive this one: on Linux the kernel ends them with the thread that started
+// them, so one thread starts them all and lives as long as the daemon.
+type Set struct {
+	requests chan func()
+	// children holds each *process that has not ended.
+	children sync.Map
+}
+
+func NewSet() *Set {
+	p := &Set{requests: make(chan func())}
+	go func() {
+		runtime.LockOSThread()
+		for request := range p.requests {
+			request()
+		}
+	}()
+	return p
+}
+
+// collectRarely takes a fifth of its work from an API server, for 200 MiB of memory.
+const collectRarely = "GOGC=400"
+
+// Process is one child; its output goes to log/NAME.log.
+type Process struct {
+	name  string
+	cmd   *exec.Cmd
+	ended chan struct{}
+	mutex sync.Mutex
+	err   error
+}
+
+func (p *Set) Start(s *sandbox.Sandbox, name, program string, arguments, environment []string) (*Process, error) {
+	log, err := os.OpenFile(s.Path("log", name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(program, arguments...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir = s.Dir
+	cmd.Env = append([]string{"HOME=" + s.Dir, "PATH=/usr/bin:/bin", "TMPDIR=" + s.Dir, collectRarely}, environment...)
+	cmd.SysProcAttr = childAttributes()
+	started := make(chan error)
+	p.requests <- func() { started <- cmd.Start() }
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("cannot start %s: %w", name, err)
+	}
+	child := &Process{name: name, cmd: cmd, ended: make(chan struct{})}
+	p.children.Store(child, nil)
+	go func() {
+		err := cmd.Wait()
+		p.children.Delete(child)
+		child.mutex.Lock()
+		child.err = err
+		child.mutex.Unlock()
+		close(child.ended)
+	}()
+	return child, nil
+}
+
+// Kill ends all children at once, for when nothing of what they hold is needed any more.
+func (p *Set) Kill() {
+	p.children.Range(func(child, _ any) bool {
+		_ = child.(*Process).cmd.Process.Kill()
+		return true
+	})
+	p.children.Range(func(child, _ any) bool {
+		<-child.(*Process).ended
+		return true
+	})
+}
+
+func (p *Process) Running() bool {
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// stop asks to end, and after some seconds insists.
+func (p *Process) Stop() {
+	if !p.Running() {
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(4 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+}
+
+func (p *Process) Signal(signal syscall.Signal) {
+	if p.Running() {
+		_ = p.cmd.Process.Signal(signal)
+	}
+}
+
+func (p *Process) String() string {
+	if p.Running() {
+		return fmt.Sprintf("pid %d", p.cmd.Process.Pid)
+	}
+	return "not running"
+}

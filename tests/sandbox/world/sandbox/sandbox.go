@@ -1,0 +1,224 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// Ports of one sandbox, all on 127.0.0.1.
+type Ports struct {
+	EtcdClient, EtcdPeer, API, Controllers, Scheduler, Kubelet, Kwok        int
+	Charts                                                                  int
+	Scrape, Operator, Prometheus, OAuth2Proxy, OAuth2ProxyMetrics, Upstream int
+	Grafana, Loki, Alertmanager, Issuer, Exporters, ExportersTLS            int
+	ExternalProxy, Tailnet                                                  int
+	// OAuth2ProxyInternal: where oauth2-proxy listens while a fault puts another proxy in front of it.
+	OAuth2ProxyInternal int
+}
+
+// Settings of one sandbox, kept in its folder so that every command finds them.
+type Settings struct {
+	Name     string
+	Nodes    int
+	Helm     int
+	Slow     bool
+	OwnerPID int
+	Ports    Ports
+	Parts    Parts
+	// Folder of the stand-in charts' sources.
+	Charts string
+	// Folder of real charts (.tgz) to serve instead.
+	RealCharts string
+	Faults     []Fault
+	Canary     string
+}
+
+// Parts are the folders of the built binaries.
+type Parts struct{ Programs, Helm3 string }
+
+// Sandbox is a folder and its settings.
+type Sandbox struct {
+	Dir string
+	Settings
+	// faultsMutex guards Settings.Faults.
+	faultsMutex sync.Mutex
+}
+
+const (
+	Tailnet     = "tail1a2b.ts.net"
+	IssuerHost  = "acme.eu.auth0.com"
+	GroupsClaim = "https://acme.example/groups"
+	ClientID    = "tailwatch-sandbox"
+)
+
+func Home() string {
+	if folder := os.Getenv("TAILWATCH_SANDBOX_HOME"); folder != "" {
+		return folder
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("tailwatch-sandbox-%d", os.Getuid()))
+}
+
+func (s *Sandbox) Path(parts ...string) string {
+	return filepath.Join(append([]string{s.Dir}, parts...)...)
+}
+
+func (s *Sandbox) save() error {
+	text, err := json.MarshalIndent(s.Settings, "", "  ")
+	if err != nil {
+		return err
+	}
+	// Others read it at any time.
+	if err := os.WriteFile(s.Path("settings.new"), text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(s.Path("settings.new"), s.Path("settings.json"))
+}
+
+func Load(dir string) (*Sandbox, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "settings.json"))
+	if err != nil {
+		return nil, err
+	}
+	s := &Sandbox{Dir: dir}
+	return s, json.Unmarshal(text, &s.Settings)
+}
+
+// Find gives the named sandbox, or the only one there is.
+func Find(name string) (*Sandbox, error) {
+	if name != "" {
+		s, err := Load(filepath.Join(Home(), name))
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("there is no sandbox %s; `scripts/sandbox status` lists them", name)
+		}
+		return s, err
+	}
+	all := AllSandboxes()
+	switch len(all) {
+	case 0:
+		return nil, errors.New("no sandbox is up; start one with `scripts/sandbox up`")
+	case 1:
+		return all[0], nil
+	}
+	names := []string{}
+	for _, s := range all {
+		names = append(names, s.Name)
+	}
+	return nil, fmt.Errorf("several sandboxes are up, name one with --name: %s", strings.Join(names, ", "))
+}
+
+func AllSandboxes() []*Sandbox {
+	entries, _ := os.ReadDir(Home())
+	all := []*Sandbox{}
+	for _, entry := range entries {
+		if s, err := Load(filepath.Join(Home(), entry.Name())); err == nil {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// Claim gives the sandbox ports of its own and keeps them in its folder. A port is another's as long as that one's
+// folder is there: many are listened on only once a stack is installed, and not while a fault is on.
+func (s *Sandbox) Claim() error {
+	if err := os.MkdirAll(s.Path("log"), 0o700); err != nil {
+		return err
+	}
+	lock, err := os.Open(Home())
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	taken := map[int]bool{}
+	for _, other := range AllSandboxes() {
+		for _, port := range other.Ports.fields() {
+			taken[*port] = true
+		}
+	}
+	fields := s.Ports.fields()
+	ports, err := freePorts(len(fields), taken)
+	if err != nil {
+		return err
+	}
+	for index, field := range fields {
+		*field = ports[index]
+	}
+	return s.save()
+}
+
+// freePorts picks ports below the range from which the system takes ports for outgoing connections, so that none
+// is taken between this look and its use by anything but another sandbox.
+func freePorts(count int, taken map[int]bool) ([]int, error) {
+	ports := []int{}
+	held := []net.Listener{}
+	defer func() {
+		for _, listener := range held {
+			listener.Close()
+		}
+	}()
+	for tries := 0; len(ports) < count; tries++ {
+		if tries > 2000 {
+			return nil, errors.New("no free ports between 20000 and 32000")
+		}
+		port := 20000 + rand.IntN(12000)
+		if taken[port] {
+			continue
+		}
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		held = append(held, listener)
+		ports = append(ports, port)
+	}
+	return ports, nil
+}
+
+func (p *Ports) fields() []*int {
+	return []*int{&p.EtcdClient, &p.EtcdPeer, &p.API, &p.Controllers, &p.Scheduler, &p.Kubelet, &p.Kwok, &p.Charts, &p.Scrape,
+		&p.Operator, &p.Prometheus, &p.OAuth2Proxy, &p.OAuth2ProxyMetrics, &p.Grafana, &p.Loki, &p.Alertmanager, &p.Issuer,
+		&p.Exporters, &p.ExportersTLS, &p.Upstream, &p.ExternalProxy, &p.Tailnet, &p.OAuth2ProxyInternal}
+}
+
+func Loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+func (s *Sandbox) ActiveFaults() []Fault {
+	s.faultsMutex.Lock()
+	defer s.faultsMutex.Unlock()
+	return slices.Clone(s.Faults)
+}
+
+func (s *Sandbox) SetFaults(faults []Fault) error {
+	s.faultsMutex.Lock()
+	defer s.faultsMutex.Unlock()
+	s.Faults = faults
+	return s.save()
+}
+
+func (s *Sandbox) Fault(kind string) (Fault, bool) {
+	for _, fault := range s.ActiveFaults() {
+		if fault.Kind == kind {
+			return fault, true
+		}
+	}
+	return Fault{}, false
+}
+
+// helm is the program of the chosen major version.
+func (s *Sandbox) HelmBinary() string {
+	if s.Helm == 3 {
+		return filepath.Join(s.Parts.Helm3, "helm3")
+	}
+	return filepath.Join(s.Parts.Programs, "helm4")
+}
