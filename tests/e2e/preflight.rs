@@ -7,7 +7,7 @@ fn what_is_in_the_way_is_reported_while_the_cluster_is_untouched() {
     let sandbox = Sandbox::up(&[]);
     let before = objects(&sandbox);
 
-    let no_one = sandbox.file("kubeconfig-nobody").display().to_string();
+    let no_one = sandbox.file("kubeconfig-unprivileged").display().to_string();
     reported(&sandbox.install(&["--kubeconfig", &no_one]), &["not allowed", "cluster-admin"]);
     reported(
         &sandbox.install(&["--helm", "/nonexistent/helm"]),

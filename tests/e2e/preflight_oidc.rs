@@ -15,18 +15,18 @@ const WRONGS: [Wrong; 16] = [
     ("html", "issuer-discovery", "fail", "with a page, expected JSON (200: Acme"),
     ("certificate-untrusted", "issuer-discovery", "fail", "an authority that this machine does not trust"),
     ("certificate-expired", "issuer-discovery", "fail", "its certificate has expired"),
-    ("gone", "issuer-discovery", "warn", "not reachable from this machine: "),
-    ("silent", "issuer-discovery", "warn", "it does not answer within 10 s; the identity provider was not tested"),
+    ("unreachable", "issuer-discovery", "warn", "not reachable from this machine: "),
+    ("no-response", "issuer-discovery", "warn", "it does not answer within 10 s; the identity provider was not tested"),
     ("other-issuer", "issuer-match", "fail", "https://login.acme.example/, configured is https://acme.eu.auth0.com/"),
-    ("no-slash", "issuer-match", "fail", "https://acme.eu.auth0.com, without the slash at the end"),
+    ("no-trailing-slash", "issuer-match", "fail", "https://acme.eu.auth0.com, without the slash at the end"),
     ("no-code", "issuer-authorization-code", "fail", "response_types_supported has id_token, expected code"),
     ("no-pkce", "issuer-pkce", "fail", "code_challenge_methods_supported has nothing, expected S256"),
     ("no-rs256", "issuer-rs256", "fail", "id_token_signing_alg_values_supported has HS256, expected RS256"),
-    ("keys-gone", "issuer-keys", "fail", "https://acme.eu.auth0.com/.well-known/jwks.json answers 404"),
-    ("keys-empty", "issuer-keys", "fail", "has no RSA signing key, of 0 keys"),
+    ("jwks-not-found", "issuer-keys", "fail", "https://acme.eu.auth0.com/.well-known/jwks.json answers 404"),
+    ("jwks-empty", "issuer-keys", "fail", "has no RSA signing key, of 0 keys"),
     ("client-unknown", "client-id", "fail", "it does not know the client id tailwatch-sandbox"),
-    ("callback-refused", "callback-allowed", "fail", "it rejects https://grafana.tail1a2b.ts.net/oauth2/callback"),
-    ("secret-other", "client-secret", "fail", "the token endpoint answers 401"),
+    ("callback-rejected", "callback-allowed", "fail", "it rejects https://grafana.tail1a2b.ts.net/oauth2/callback"),
+    ("secret-wrong", "client-secret", "fail", "the token endpoint answers 401"),
 ];
 
 const ROWS: [&str; 9] = [
@@ -85,7 +85,7 @@ fn a_single_wrong_fact_of_the_identity_provider_is_named_before_the_first_object
 
 /// The same in `install`, told with the next step.
 fn install_stops_likewise(sandbox: &Sandbox) {
-    sandbox.fault("issuer=secret-other", "on");
+    sandbox.fault("issuer=secret-wrong", "on");
     let said = sandbox.install(&[]).ended_with(4);
     for part in ["the identity provider accepts the client secret", "copy the Client Secret", "1 of 18"] {
         assert!(said.stderr.contains(part), "{part:?} is missing in:\n{}", said.stderr);
@@ -111,7 +111,7 @@ fn provider(checks: &Value) -> BTreeMap<String, String> {
 fn where_nothing_of_the_oauth2_proxy_changes_the_identity_provider_need_not_answer() {
     let sandbox = Sandbox::up(&["--nodes", "1"]);
     sandbox.install(&[]).ended_with(0);
-    sandbox.fault("issuer=gone", "on");
+    sandbox.fault("issuer=unreachable", "on");
     let said = sandbox.install(&["--skip-verify", "--output", "json"]).ended_with(0);
     assert!(!said.stdout.contains("identity provider"), "{}", said.stdout);
 }

@@ -11,7 +11,7 @@ use crate::support::{Sandbox, verdicts};
 #[test]
 fn the_reported_permissions_are_those_that_an_install_needs() {
     let sandbox = Sandbox::up(&["--nodes", "1"]);
-    let no_one = sandbox.file("kubeconfig-nobody").display().to_string();
+    let no_one = sandbox.file("kubeconfig-unprivileged").display().to_string();
     grant(&sandbox, "reads", &json!([rule("get/list/watch", "*", "*")]));
 
     let missing = scope(&sandbox, "permissions", &["--kubeconfig", &no_one], 4);
@@ -196,5 +196,5 @@ fn grant(sandbox: &Sandbox, name: &str, rules: &Value) {
     let file = sandbox.file("role.json");
     std::fs::write(&file, role.to_string()).unwrap();
     sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
-    sandbox.kubectl(&["create", "clusterrolebinding", name, "--clusterrole", name, "--user", "sandbox-nobody"]);
+    sandbox.kubectl(&["create", "clusterrolebinding", name, "--clusterrole", name, "--user", "sandbox-unprivileged"]);
 }

@@ -153,7 +153,7 @@ fn nodes_volumes_and_the_tailnet_fail_as_they_are_reported() {
     eventually("no taints", || taints().is_empty());
 
     sandbox.fault("provisioning-failed", "on");
-    sandbox.fault("tailscale=https-off", "on");
+    sandbox.fault("tailscale=https-disabled", "on");
     let objects = sandbox.file("objects.yaml").display().to_string();
     std::fs::write(&objects, CLAIM_AND_INGRESS).unwrap();
     sandbox.kubectl(&["apply", "-f", &objects]);
@@ -166,7 +166,7 @@ fn nodes_volumes_and_the_tailnet_fail_as_they_are_reported() {
         sandbox.kubectl(&["get", "ingress", "web", "-o", path])
     };
     assert_eq!(hostname(), "");
-    sandbox.fault("tailscale=host-taken", "on");
+    sandbox.fault("tailscale=host-in-use", "on");
     eventually("the second address", || hostname() == "web-1.tail1a2b.ts.net");
     sandbox.fault("tailscale", "off");
     eventually("the address", || hostname() == "web.tail1a2b.ts.net");
@@ -231,8 +231,8 @@ fn a_machine_outside_reaches_the_issuer_and_the_tailnet_and_nothing_else() {
     for (fault, url, code) in [
         ("issuer=certificate-untrusted", issuer, NOT_TRUSTED),
         ("issuer=certificate-expired", issuer, NOT_TRUSTED),
-        ("issuer=gone", issuer, LEADS_NOWHERE),
-        ("tailscale=certificate-foreign", web, NOT_TRUSTED),
+        ("issuer=unreachable", issuer, LEADS_NOWHERE),
+        ("tailscale=certificate-untrusted", web, NOT_TRUSTED),
         ("tailscale=certificate-expired", web, NOT_TRUSTED),
         ("tailscale=not-joined", web, LEADS_NOWHERE),
     ] {

@@ -200,7 +200,7 @@ fn answers_that_cannot_be_used_are_named_with_what_recovers_them(sandbox: &Sandb
 }
 
 fn who_may_not_read_them_is_reported_the_right(sandbox: &Sandbox) {
-    let no_one = sandbox.file("kubeconfig-nobody").display().to_string();
+    let no_one = sandbox.file("kubeconfig-unprivileged").display().to_string();
     let refused = bare(sandbox, &["plan", "--kubeconfig", &no_one], &[]).ended_with(4);
     let reported = refused.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(reported.contains("the permission get on secrets in namespace monitoring"), "{reported}");

@@ -157,7 +157,7 @@ fn a_code_typed_on_another_device_reports_the_same(sandbox: &Sandbox) {
 }
 
 fn a_secret_that_the_issuer_refuses_is_named(sandbox: &Sandbox) {
-    sandbox.fault("issuer=secret-other", "on");
+    sandbox.fault("issuer=secret-wrong", "on");
     let walk = Walk::begin(sandbox, &["--login", "--login-port", &free_port()]);
     Browser::new(sandbox).open_as("member@acme.example", walk.address());
     let checks = walk.ended_with(6);

@@ -327,7 +327,7 @@ fn the_tailscale_operator_goes_last_and_not_while_others_need_it() {
     });
 
     // Without the operator the Ingress hangs, which is reported with the way out.
-    sandbox.fault("tailscale=operator-away", "on");
+    sandbox.fault("tailscale=operator-not-running", "on");
     let stuck = uninstall(&sandbox, &["--yes", "--timeout", "30s"]).ended_with(5);
     for part in [
         "oauth2-proxy could not be removed",

@@ -40,7 +40,7 @@ func serve(arguments []string) error {
 	if err := os.WriteFile(w.Path("ready"), nil, 0o600); err != nil {
 		return err
 	}
-	w.untilOwnerIsGone(ctx)
+	w.awaitOwnerExit(ctx)
 	return nil
 }
 
@@ -56,12 +56,12 @@ auth0:
 `
 }
 
-func (w *world) untilOwnerIsGone(ctx context.Context) {
+func (w *world) awaitOwnerExit(ctx context.Context) {
 	ctx, gone := context.WithCancel(ctx)
 	defer gone()
 	sandbox.Every(ctx, 500*time.Millisecond, func() {
 		if w.OwnerPID > 0 && syscall.Kill(w.OwnerPID, 0) != nil {
-			log.Printf("the owner (pid %d) is gone", w.OwnerPID)
+			log.Printf("the owner (pid %d) has ended", w.OwnerPID)
 			w.stop()
 			_ = os.RemoveAll(w.Dir)
 			gone()

@@ -19,13 +19,13 @@ func (w *world) setFault(ctx context.Context, fault sandbox.Fault, on bool) erro
 	}
 	err := w.applyFaults(ctx, fault.Kind, on)
 	if err != nil && on {
-		// What could not be switched on is not on.
+		// A fault that could not be applied is not active.
 		_ = w.SetFaults(before)
 	}
 	return err
 }
 
-// applyFaults brings the world to the faults that are on, one of this kind having been switched.
+// applyFaults applies the active faults after one of this kind was switched.
 func (w *world) applyFaults(ctx context.Context, kind string, on bool) error {
 	switch kind {
 	case "api-down":

@@ -1,5 +1,5 @@
-// Command world runs the sandbox: a real control plane with simulated nodes, all on loopback, driven by
-// scripts/sandbox. `world serve` is the one process that owns a sandbox; everything else talks to it.
+// Command world runs a sandbox: a real control plane with simulated nodes, all on loopback, driven by scripts/sandbox.
+// `world serve` is the daemon of one sandbox; the other commands send it requests.
 package main
 
 import (
@@ -51,7 +51,7 @@ func up(arguments []string) error {
 	nodes := flags.Int("nodes", 3, "simulated nodes")
 	helm := flags.Int("helm", 4, "major version of helm: 4 or 3")
 	pods := flags.String("pods", "fast", "fast or slow")
-	owner := flags.Int("owner-pid", 0, "end the sandbox when this process is gone")
+	owner := flags.Int("owner-pid", 0, "end the sandbox when this process ends")
 	var faults list
 	flags.Var(&faults, "fault", "KIND[=TARGET] that is on from the start")
 	if err := flags.Parse(arguments); err != nil {
@@ -70,7 +70,7 @@ func up(arguments []string) error {
 		*name = fmt.Sprintf("s%06x", rand.IntN(1<<24))
 	}
 	if s, err := sandbox.Load(filepath.Join(sandbox.Home(), *name)); err == nil && alive(s) {
-		fmt.Fprintf(os.Stderr, "sandbox %s is up already\n", *name)
+		fmt.Fprintf(os.Stderr, "sandbox %s is already running\n", *name)
 		fmt.Println(*name)
 		return nil
 	}
@@ -79,7 +79,7 @@ func up(arguments []string) error {
 		Parts: sandbox.Parts{
 			Programs: os.Getenv("TAILWATCH_PART_PROGRAMS"), Helm3: os.Getenv("TAILWATCH_PART_HELM3"),
 		},
-		Charts:     os.Getenv("TAILWATCH_STAND_IN_CHARTS"),
+		Charts:     os.Getenv("TAILWATCH_SANDBOX_CHARTS"),
 		RealCharts: os.Getenv("TAILWATCH_SANDBOX_REAL_CHARTS"),
 		Canary:     fmt.Sprintf("canary-%016x%016x", rand.Uint64(), rand.Uint64()),
 	}}
@@ -160,7 +160,7 @@ func call(s *sandbox.Sandbox, method, path string) (string, error) {
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return "", fmt.Errorf("sandbox %s does not answer; `scripts/sandbox down --name %s` clears it away", s.Name, s.Name)
+		return "", fmt.Errorf("sandbox %s does not answer; `scripts/sandbox down --name %s` removes it", s.Name, s.Name)
 	}
 	defer response.Body.Close()
 	var body bytes.Buffer
@@ -174,7 +174,7 @@ func call(s *sandbox.Sandbox, method, path string) (string, error) {
 func named(command string, arguments []string) (*sandbox.Sandbox, *flag.FlagSet, error) {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	name := flags.String("name", "", "name of the sandbox")
-	// Go's flags stop at the first word, people write them last as well.
+	// Package flag stops at the first word, but flags may follow it.
 	words := []string{}
 	for len(arguments) > 0 {
 		if err := flags.Parse(arguments); err != nil {
@@ -236,7 +236,7 @@ func fault(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	// Read here as well: a file is named from the folder of who asks.
+	// The path of a file is relative to the folder of this command.
 	fault, err := podstages.ParseFault(flags.Arg(0), flags.Arg(1) == "on")
 	if err != nil {
 		return err
@@ -253,7 +253,7 @@ func status(arguments []string) error {
 	for _, s := range every {
 		text, err := call(s, http.MethodGet, "/status")
 		if err != nil {
-			text = "  dead: `scripts/sandbox down --name " + s.Name + "` clears it away\n"
+			text = "  dead: `scripts/sandbox down --name " + s.Name + "` removes it\n"
 		}
 		fmt.Printf("%s\n%s", s.Name, text)
 	}

@@ -38,20 +38,20 @@ type world struct {
 	network      *network.Network
 	kubelet      *kubelet.Kubelet
 	supervisor   *backends.Supervisor
-	// lokiVolume outlives Loki's pod, not the cluster.
+	// lokiVolume is kept when Loki's pod is replaced, and cleared with the cluster.
 	lokiVolume *loki.Store
 	// life ends what acts on the present control plane; stopCache ends what acts on the present cache.
 	life                context.Context
 	stopLife, stopCache context.CancelFunc
 }
 
-// newWorld makes what outlives a reset: keys, kubeconfigs, answers, and the servers that need no cluster.
+// newWorld makes what a reset keeps: keys, kubeconfigs, answers, and the servers that need no cluster.
 func newWorld(s *sandbox.Sandbox) (*world, error) {
 	authority, err := pki.Create(s)
 	if err != nil {
 		return nil, err
 	}
-	for file, user := range map[string]string{"kubeconfig": "admin", "kubeconfig-nobody": "nobody", "kubeconfig-parts": "parts"} {
+	for file, user := range map[string]string{"kubeconfig": "admin", "kubeconfig-unprivileged": "unprivileged", "kubeconfig-components": "components"} {
 		if err := controlplane.WriteKubeconfig(s, file, user); err != nil {
 			return nil, err
 		}
@@ -179,8 +179,7 @@ func (w *world) startComponents() error {
 	return nil
 }
 
-// recoverFromOutage starts the API server again, and what would need half a minute to notice it: a client retries a
-// watch with growing intervals. Controllers lose their leases in an outage, so a real cluster has new ones too.
+// recoverFromOutage starts the API server again, and restarts the watches, which clients retry with growing intervals. Controllers lose their leases in an outage, so a real cluster has new ones too.
 func (w *world) recoverFromOutage(ctx context.Context) error {
 	if err := w.controlPlane.StartAPI(); err != nil {
 		return err

@@ -1,3 +1,6 @@
+// Package backends starts and stops the processes and servers that answer for pods. Each takes its configuration from the
+// objects in the cluster, never from a file of its own: a wrong value of an installation has the effect that it has in a
+// pod.
 package backends
 
 import (
@@ -14,7 +17,7 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// Supervisor keeps the backends as the cluster wants them.
+// Supervisor reconciles the backends with the objects in the cluster.
 type Supervisor struct {
 	cluster  *cluster.Cluster
 	mutex    sync.Mutex
@@ -53,7 +56,7 @@ func NewSupervisor(c *cluster.Cluster, backends ...*Backend) *Supervisor {
 	return &Supervisor{cluster: c, backends: backends}
 }
 
-// Run looks at the cluster until the context ends.
+// Run reconciles the backends until the context ends.
 func (s *Supervisor) Run(ctx context.Context) {
 	objects, seen := s.cluster.Objects(), int64(-1)
 	sandbox.Every(ctx, 150*time.Millisecond, func() {

@@ -1,3 +1,4 @@
+// Package charts serves the chart repository of a sandbox.
 package charts
 
 import (

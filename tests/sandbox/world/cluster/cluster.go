@@ -1,3 +1,4 @@
+// Package cluster gives the simulated components the clients of the API server, a cache of its objects, and events.
 package cluster
 
 import (
@@ -27,7 +28,7 @@ type Cluster struct {
 
 // New connects as a user whom the audit log leaves out.
 func New(s *sandbox.Sandbox, processes *process.Set) (*Cluster, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", s.Path("kubeconfig-parts"))
+	config, err := clientcmd.BuildConfigFromFlags("", s.Path("kubeconfig-components"))
 	if err != nil {
 		return nil, err
 	}

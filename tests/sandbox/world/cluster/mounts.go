@@ -9,7 +9,7 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// MountedVersions what a pod mounts tell whether any of it has changed.
+// MountedVersions are the resourceVersions of the ConfigMaps and Secrets that a pod mounts.
 func (v *Objects) MountedVersions(pod *core.Pod) string {
 	versions := string(pod.UID)
 	for _, volume := range pod.Spec.Volumes {

@@ -23,9 +23,9 @@ import (
 // Indexes of pods.
 const byApp, byAddress = "app", "address"
 
-// Objects is what stands in the cluster, fed by watches.
+// Objects is a cache of the objects in the cluster, fed by watches.
 type Objects struct {
-	// changes counts what happened to pods, ConfigMaps and Secrets: what backends are made of.
+	// Changes counts the changes of pods, ConfigMaps and Secrets: the objects that configure backends.
 	Changes atomic.Int64
 
 	PodInformer     cache.SharedIndexInformer

@@ -1,3 +1,5 @@
+// Package controllers models the controllers that are not Kubernetes' own: the volume provisioner and the Tailscale
+// operator.
 package controllers
 
 import (
@@ -14,8 +16,7 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// Run plays the controllers that a real cluster has beside Kubernetes' own: the volume provisioner and the Tailscale
-// operator.
+// Run runs the controllers until the context ends.
 func Run(ctx context.Context, c *cluster.Cluster) {
 	volumes, ingresses := &volumeProvisioner{cluster: c}, &tailscaleOperator{cluster: c}
 	sandbox.Every(ctx, 100*time.Millisecond, func() {
@@ -47,7 +48,7 @@ func createQuota(ctx context.Context, c *cluster.Cluster) error {
 	return err
 }
 
-// quotaWithoutPods lets no pod into a namespace.
+// quotaWithoutPods allows no pod in a namespace.
 func quotaWithoutPods(namespace string) *core.ResourceQuota {
 	return &core.ResourceQuota{
 		ObjectMeta: meta.ObjectMeta{Name: "sandbox-fault", Namespace: namespace, Labels: map[string]string{"sandbox": "fault"}},
@@ -55,7 +56,7 @@ func quotaWithoutPods(namespace string) *core.ResourceQuota {
 	}
 }
 
-// backoff says when something is to be tried or told again: ever more rarely, as controllers do.
+// backoff delays retries and events with a growing interval, as controllers do.
 type backoff struct {
 	due   time.Time
 	pause time.Duration

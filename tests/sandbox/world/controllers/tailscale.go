@@ -20,11 +20,11 @@ import (
 const tailscaleFinalizer = "tailscale.com/finalizer"
 
 // tailscaleOperator does what the Tailscale operator does once a proxy has its certificate: the hostname is the first
-// label of the TLS host on the tailnet. The fault `tailscale` says what it meets there.
+// label of the TLS host on the tailnet. The fault `tailscale` changes its result.
 type tailscaleOperator struct {
 	cluster *cluster.Cluster
 	warned  map[types.UID]*backoff
-	// second are those whose name was taken, so that they got it with a number; the fault's end mends them.
+	// renamed are the Ingresses that got a name with a number because of the fault `host-in-use`.
 	renamed map[types.UID]bool
 }
 
@@ -35,7 +35,7 @@ func (o *tailscaleOperator) reconcile(ctx context.Context) error {
 		if class == nil || *class != "tailscale" || len(ingress.Spec.TLS) == 0 || len(ingress.Spec.TLS[0].Hosts) == 0 {
 			continue
 		}
-		if fault.Target == "operator-away" {
+		if fault.Target == "operator-not-running" {
 			continue
 		}
 		if ended, err := o.updateFinalizer(ctx, ingress); ended || err != nil {
@@ -44,13 +44,13 @@ func (o *tailscaleOperator) reconcile(ctx context.Context) error {
 		label := ingress.Spec.TLS[0].Hosts[0]
 		given := ingress.Status.LoadBalancer.Ingress
 		switch fault.Target {
-		case "https-off":
+		case "https-disabled":
 			o.warn(ingress)
 			continue
-		case "no-address", "tags-refused":
+		case "no-address", "tags-rejected":
 			continue
 		}
-		taken := fault.Target == "host-taken"
+		taken := fault.Target == "host-in-use"
 		if len(given) > 0 && (taken || !o.renamed[ingress.UID]) {
 			continue
 		}
@@ -73,8 +73,8 @@ func (o *tailscaleOperator) reconcile(ctx context.Context) error {
 	return nil
 }
 
-// updateFinalizer keeps the operator's finalizer on what it serves, and takes it off what is being deleted; without the
-// operator, whose IngressClass goes with it, nobody does. It tells whether it changed the object.
+// updateFinalizer adds the operator's finalizer to an Ingress that it serves and removes it from one that is deleted, unless
+// the operator's IngressClass is gone. It reports whether it changed the object.
 func (o *tailscaleOperator) updateFinalizer(ctx context.Context, ingress *networking.Ingress) (bool, error) {
 	held := slices.Contains(ingress.Finalizers, tailscaleFinalizer)
 	leaving := ingress.DeletionTimestamp != nil
@@ -106,9 +106,9 @@ func (o *tailscaleOperator) warn(ingress *networking.Ingress) {
 	}
 }
 
-// TailscaleOperatorLog is the log of an operator's pod in namespace tailscale while the tailnet refuses its tags.
+// TailscaleOperatorLog is the log of an operator's pod in namespace tailscale while the tailnet rejects its tags.
 func TailscaleOperatorLog(c *cluster.Cluster, pod *core.Pod) []string {
-	if fault, _ := c.Fault("tailscale"); fault.Target != "tags-refused" || pod.Namespace != "tailscale" || !strings.HasPrefix(pod.Name, "operator-") {
+	if fault, _ := c.Fault("tailscale"); fault.Target != "tags-rejected" || pod.Namespace != "tailscale" || !strings.HasPrefix(pod.Name, "operator-") {
 		return nil
 	}
 	lines, now := []string{}, time.Now()

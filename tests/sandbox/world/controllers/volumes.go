@@ -14,7 +14,7 @@ import (
 	"tailwatch.dev/sandbox/world/cluster"
 )
 
-// volumeProvisioner makes a volume for each claim whose pod the scheduler has placed, and takes released ones away.
+// volumeProvisioner creates a volume for each claim with a scheduled pod, and deletes released volumes.
 type volumeProvisioner struct {
 	cluster *cluster.Cluster
 	failed  map[types.UID]*backoff
@@ -94,7 +94,7 @@ func (p *volumeProvisioner) grow(ctx context.Context, claim *core.PersistentVolu
 	return err
 }
 
-// fail tells of a failure on the claim, again and again.
+// fail repeats the events of a failed provisioning.
 func (p *volumeProvisioner) fail(claim *core.PersistentVolumeClaim) {
 	if p.failed == nil {
 		p.failed = map[types.UID]*backoff{}

@@ -1,3 +1,5 @@
+// Package controlplane runs the real etcd, API server, controller manager and scheduler, and makes the objects of an
+// empty cluster.
 package controlplane
 
 import (
@@ -22,7 +24,7 @@ rules:
 - level: None
   userGroups: ["system:nodes", "system:serviceaccounts"]
 - level: None
-  users: ["sandbox-parts"]
+  users: ["sandbox-components"]
 - level: Metadata
 `
 
@@ -109,7 +111,7 @@ func (p *ControlPlane) StopControllers() {
 }
 
 func (p *ControlPlane) StartControllers() error {
-	kubeconfig := "--kubeconfig=" + p.Path("kubeconfig-parts")
+	kubeconfig := "--kubeconfig=" + p.Path("kubeconfig-components")
 	batches := "0s"
 	if p.Nodes > 100 {
 		// A DaemonSet's pods become ready one by one, and each would rewrite a list with all their addresses.
@@ -120,7 +122,7 @@ func (p *ControlPlane) StartControllers() error {
 		"--root-ca-file="+p.Path("pki", "ca.crt"),
 		"--service-account-private-key-file="+p.Path("pki", "service-accounts.key"),
 		"--use-service-account-credentials=false", "--kube-api-qps=2000", "--kube-api-burst=4000",
-		// Nodes have no leases and send no heartbeats, so that ever so many cost nothing while nothing happens.
+		// Nodes have no leases and send no heartbeats, so that many idle nodes need no CPU time.
 		"--node-monitor-grace-period=10000h", "--profiling=false",
 		"--endpoint-updates-batch-period="+batches, "--endpointslice-updates-batch-period="+batches); err != nil {
 		return err
@@ -130,7 +132,7 @@ func (p *ControlPlane) StartControllers() error {
 		"--kube-api-qps=2000", "--kube-api-burst=4000", "--profiling=false")
 }
 
-// AwaitAPI waits for /readyz, and says which process ended where it never comes.
+// AwaitAPI waits for /readyz, or names the process that ended.
 func (p *ControlPlane) AwaitAPI(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()

@@ -19,6 +19,6 @@ func (p *ControlPlane) startKwok() error {
 	if err := os.WriteFile(p.Path("kwok.yaml"), []byte(kwokConfig), 0o600); err != nil {
 		return err
 	}
-	return p.run("kwok", "--kubeconfig="+p.Path("kubeconfig-parts"), "--config="+p.Path("kwok.yaml"),
+	return p.run("kwok", "--kubeconfig="+p.Path("kubeconfig-components"), "--config="+p.Path("kwok.yaml"),
 		"--manage-single-node=none", "--node-lease-duration-seconds=0", "--server-address="+sandbox.Loopback(p.Ports.Kwok))
 }

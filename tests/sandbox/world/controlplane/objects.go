@@ -17,7 +17,7 @@ import (
 
 const defaultClass = "storageclass.kubernetes.io/is-default-class"
 
-// MakeObjects gives the empty cluster what a real one has before anybody installs something.
+// MakeObjects creates the objects of a new cluster.
 func (p *ControlPlane) MakeObjects(ctx context.Context) error {
 	for number := range p.Nodes {
 		if _, err := p.Kube.CoreV1().Nodes().Create(ctx, p.node(number), meta.CreateOptions{}); err != nil {
@@ -36,11 +36,11 @@ func (p *ControlPlane) MakeObjects(ctx context.Context) error {
 	if _, err := p.Kube.NetworkingV1().IngressClasses().Create(ctx, ingress, meta.CreateOptions{}); err != nil {
 		return err
 	}
-	// A user who may see that there is a cluster, and nothing else.
+	// A user with no permission but discovery.
 	role := &rbac.ClusterRoleBinding{
-		ObjectMeta: meta.ObjectMeta{Name: "sandbox-nobody"},
+		ObjectMeta: meta.ObjectMeta{Name: "sandbox-unprivileged"},
 		RoleRef:    rbac.RoleRef{APIGroup: rbac.GroupName, Kind: "ClusterRole", Name: "system:discovery"},
-		Subjects:   []rbac.Subject{{Kind: "User", APIGroup: rbac.GroupName, Name: "sandbox-nobody"}},
+		Subjects:   []rbac.Subject{{Kind: "User", APIGroup: rbac.GroupName, Name: "sandbox-unprivileged"}},
 	}
 	if _, err := p.Kube.RbacV1().ClusterRoleBindings().Create(ctx, role, meta.CreateOptions{}); err != nil {
 		return err
@@ -68,7 +68,7 @@ func makeDNS(ctx context.Context, kube *kubernetes.Clientset) error {
 	return err
 }
 
-// makeAPIEndpoints stands in for the API server's own endpoint reconciler, which refuses loopback addresses.
+// makeAPIEndpoints replaces the API server's endpoint reconciler, which rejects loopback addresses.
 func (p *ControlPlane) makeAPIEndpoints(ctx context.Context) error {
 	for {
 		if _, err := p.Kube.CoreV1().Services("default").Get(ctx, "kubernetes", meta.GetOptions{}); err == nil {

@@ -1,3 +1,4 @@
+// Package httpserver serves HTTP on loopback, and writes the answers that several backends share.
 package httpserver
 
 import (

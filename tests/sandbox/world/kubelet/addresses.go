@@ -7,7 +7,7 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// addresses gives each pod one of its own, from 10.244.0.0/16.
+// addresses allocates the addresses of pods from 10.244.0.0/16.
 type addresses struct {
 	mutex sync.Mutex
 	last  int

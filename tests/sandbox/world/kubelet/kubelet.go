@@ -1,3 +1,4 @@
+// Package kubelet models the kubelets of all nodes: pod status, events, logs, port-forwards and scripts.
 package kubelet
 
 import (
@@ -19,8 +20,8 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// Kubelet plays the kubelets of all nodes: every pod that the scheduler places goes through its course, and pods that
-// are to go go at once. It acts by what the API server has, so it goes on where an API server that was away left off.
+// Kubelet is the kubelets of all nodes: every scheduled pod runs its scenario, and a deleted pod is removed at once. The
+// state is in the API server, so an outage of the API server only delays it.
 type Kubelet struct {
 	network   *network.Network
 	addresses addresses
@@ -34,12 +35,13 @@ type Kubelet struct {
 	faults podstages.Faults
 }
 
-// podRun is one pod on its way through a course.
+// podRun is one pod that runs a scenario.
 type podRun struct {
 	scenario *podstages.Scenario
 	stop     context.CancelFunc
 }
 
+// New gives kubelets that take the log of a container with a backend from output.
 func New(n *network.Network, output func(*core.Pod, string) ([]string, error)) *Kubelet {
 	return &Kubelet{network: n, output: output, runs: map[types.UID]*podRun{}}
 }
@@ -47,7 +49,7 @@ func New(n *network.Network, output func(*core.Pod, string) ([]string, error)) *
 // Logs are what the containers have written by their stages.
 func (k *Kubelet) Logs() *Logs { return &k.logs }
 
-// Start lets the kubelet act on a new control plane until the context ends.
+// Start begins with a new control plane, until the context ends.
 func (k *Kubelet) Start(ctx context.Context) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
@@ -55,7 +57,7 @@ func (k *Kubelet) Start(ctx context.Context) {
 	k.logs.clear()
 }
 
-// Watch lets the kubelet act by this view.
+// Watch follows pods and nodes by the handlers of this cache.
 func (k *Kubelet) Watch(objects *cluster.Objects) error {
 	if _, err := objects.NodeInformer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(before, after any) {
@@ -79,7 +81,7 @@ func (k *Kubelet) Watch(objects *cluster.Objects) error {
 	return err
 }
 
-// sync takes up a pod that is new to the kubelet, and ends what is to end.
+// sync starts the scenario of a new pod, and removes a deleted one.
 func (k *Kubelet) sync(pod *core.Pod) {
 	if pod.Spec.NodeName == "" {
 		return
@@ -101,27 +103,27 @@ func (k *Kubelet) sync(pod *core.Pod) {
 	}
 }
 
-// assign starts a pod on the course that it has by the present faults.
+// assign starts the scenario of a pod by the active faults.
 func (k *Kubelet) assign(pod *core.Pod) {
-	course := k.faults.Scenario(pod)
-	first := course.From(0, pod)
+	scenario := k.faults.Scenario(pod)
+	first := scenario.From(0, pod)
 	if cluster.IsReady(pod) {
-		if course.Stages[0].Healthy {
-			first = course.Following(0, pod)
+		if scenario.Stages[0].Healthy {
+			first = scenario.Following(0, pod)
 		} else {
 			first = -1
 		}
 	}
-	k.replace(pod, course, func(ctx context.Context) { k.runScenario(ctx, pod, course, first) })
+	k.replace(pod, scenario, func(ctx context.Context) { k.runScenario(ctx, pod, scenario, first) })
 }
 
-// replace lets a pod do something else than it did until now.
-func (k *Kubelet) replace(pod *core.Pod, course *podstages.Scenario, work func(context.Context)) {
+// replace stops the present work on a pod and starts another.
+func (k *Kubelet) replace(pod *core.Pod, scenario *podstages.Scenario, work func(context.Context)) {
 	if known := k.runs[pod.UID]; known != nil {
 		known.stop()
 	}
 	ctx, stop := context.WithCancel(k.ctx)
-	k.runs[pod.UID] = &podRun{scenario: course, stop: stop}
+	k.runs[pod.UID] = &podRun{scenario: scenario, stop: stop}
 	go work(ctx)
 }
 
@@ -136,7 +138,7 @@ func (k *Kubelet) remove(pod *core.Pod) {
 	k.logs.forget(pod)
 }
 
-// SetFaults gives every pod the course that it has by these faults.
+// SetFaults restarts every pod whose scenario changes by these faults.
 func (k *Kubelet) SetFaults(faults podstages.Faults) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
@@ -153,11 +155,11 @@ func (k *Kubelet) SetFaults(faults podstages.Faults) {
 	}
 }
 
-// runScenario lets a pod go through a course from a stage on.
-func (k *Kubelet) runScenario(ctx context.Context, pod *core.Pod, course *podstages.Scenario, at int) {
+// runScenario applies the stages of a scenario from an index.
+func (k *Kubelet) runScenario(ctx context.Context, pod *core.Pod, scenario *podstages.Scenario, at int) {
 	for at >= 0 {
-		stage := &course.Stages[at]
-		if !sandbox.Sleep(ctx, stage.Delay(pod, course.Startup)) {
+		stage := &scenario.Stages[at]
+		if !sandbox.Sleep(ctx, stage.Delay(pod, scenario.Startup)) {
 			return
 		}
 		if pod = k.awaitNode(ctx, pod); pod == nil {
@@ -166,23 +168,23 @@ func (k *Kubelet) runScenario(ctx context.Context, pod *core.Pod, course *podsta
 		if pod = k.apply(ctx, pod, stage); pod == nil || cluster.IsOver(pod) {
 			return
 		}
-		at = course.Following(at, pod)
+		at = scenario.Following(at, pod)
 	}
 	switch {
 	case cluster.IsReady(pod) && podstages.IsScripted(pod):
 		k.runScripts(ctx, pod, &podstages.Stage{Healthy: true})
-	case cluster.IsReady(pod) && cluster.OwnerKind(pod) == "Job" && sandbox.Sleep(ctx, course.Startup.UntilComplete()):
+	case cluster.IsReady(pod) && cluster.OwnerKind(pod) == "Job" && sandbox.Sleep(ctx, scenario.Startup.UntilComplete()):
 		k.apply(ctx, pod, &completed)
 	}
 }
 
-// awaitNode holds a pod up while its node is not ready.
+// awaitNode waits while the node of a pod is not ready.
 func (k *Kubelet) awaitNode(ctx context.Context, pod *core.Pod) *core.Pod {
-	for told := false; ; told = true {
+	for reported := false; ; reported = true {
 		if node, err := k.network.Objects().Nodes.Get(pod.Spec.NodeName); err != nil || cluster.IsUp(node) {
 			return pod
 		}
-		if !told && len(pod.Status.ContainerStatuses) == 0 {
+		if !reported && len(pod.Status.ContainerStatuses) == 0 {
 			if pod = k.apply(ctx, pod, &networkNotReady); pod == nil {
 				return nil
 			}
@@ -199,8 +201,7 @@ var networkNotReady = podstages.Stage{
 	Event:          podstages.EventList{{Type: core.EventTypeWarning, Reason: "NetworkNotReady", Message: "network is not ready: " + cluster.NetworkNotReady}},
 }
 
-// recover reports the pods of a node that is ready again as they are: while it was not, the node controller has called
-// them unready.
+// recover reports the conditions of the pods of a node that is ready again: the node controller had set them to unready.
 func (k *Kubelet) recover(node string) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
@@ -216,7 +217,7 @@ func (k *Kubelet) recover(node string) {
 
 var completed = podstages.Stage{Containers: map[string]*podstages.ContainerState{"*": {Terminated: &core.ContainerStateTerminated{}}}}
 
-// apply brings a pod to a stage and gives the pod as it then is: nil if it is gone.
+// apply writes the status of a stage and gives the updated pod: nil if it was deleted.
 func (k *Kubelet) apply(ctx context.Context, pod *core.Pod, stage *podstages.Stage) *core.Pod {
 	var before *core.Pod
 	now := time.Now()
@@ -232,7 +233,7 @@ func (k *Kubelet) apply(ctx context.Context, pod *core.Pod, stage *podstages.Sta
 	return after
 }
 
-// report changes a pod's status, however long the API server takes.
+// report updates a pod's status, with retries while the API server does not answer.
 func (k *Kubelet) report(ctx context.Context, pod *core.Pod, change func(*core.Pod)) *core.Pod {
 	for {
 		changed := pod.DeepCopy()
@@ -244,10 +245,10 @@ func (k *Kubelet) report(ctx context.Context, pod *core.Pod, change func(*core.P
 		case err == nil:
 			return after
 		case apierrors.IsInvalid(err):
-			log.Printf("pod %s/%s cannot become what its course says: %v", pod.Namespace, pod.Name, err)
+			log.Printf("pod %s/%s cannot get the status of its scenario: %v", pod.Namespace, pod.Name, err)
 			return nil
 		case !apierrors.IsConflict(err):
-			// An API server that does not answer is nothing to tell.
+			// An API server that does not answer is not logged.
 			if apierrors.ReasonForError(err) != meta.StatusReasonUnknown {
 				log.Printf("pod %s/%s: %v", pod.Namespace, pod.Name, err)
 			}
@@ -264,7 +265,7 @@ func (k *Kubelet) report(ctx context.Context, pod *core.Pod, change func(*core.P
 	}
 }
 
-// place gives a pod its addresses. It keeps the one it has.
+// place sets the addresses of a pod; an address that it has is kept.
 func (k *Kubelet) place(pod *core.Pod) {
 	node := k.network.Objects().NodeAddress(pod.Spec.NodeName)
 	pod.Status.HostIP, pod.Status.HostIPs = node, []core.HostIP{{IP: node}}
@@ -312,7 +313,7 @@ var containerReasons = map[string]bool{
 	"Created": true, "Started": true, "Killing": true, "Unhealthy": true, "ProbeWarning": true,
 }
 
-// end removes a pod that is to go, as a kubelet does once its containers have ended.
+// end removes a deleted pod, as a kubelet does after its containers have ended.
 func (k *Kubelet) end(ctx context.Context, pod *core.Pod) {
 	now := int64(0)
 	options := meta.DeleteOptions{GracePeriodSeconds: &now, Preconditions: meta.NewUIDPreconditions(string(pod.UID))}

@@ -14,7 +14,7 @@ import (
 	"tailwatch.dev/sandbox/world/podstages"
 )
 
-// Logs are what the containers of simulated pods have written by their courses.
+// Logs are the lines that the containers of simulated pods have written by their scenarios.
 type Logs struct {
 	mutex      sync.Mutex
 	containers map[containerKey]*containerLog
@@ -25,7 +25,7 @@ type containerKey struct {
 	Name string
 }
 
-// containerLog is what the present instance of a container wrote, and the one before it.
+// containerLog is the log of the present and of the previous instance of a container.
 type containerLog struct{ current, previous []Line }
 
 type Line struct {
@@ -33,7 +33,7 @@ type Line struct {
 	Text string
 }
 
-// write adds a stage's log to the containers that the stage has entries for; one that was started again starts again.
+// write adds a stage's log to the containers of the stage; a restart of a container begins a new log.
 func (l *Logs) write(before, after *core.Pod, stage *podstages.Stage, at time.Time) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()

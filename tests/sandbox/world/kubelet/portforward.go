@@ -13,8 +13,8 @@ import (
 	"tailwatch.dev/sandbox/world/cluster"
 )
 
-// portForward carries the API server's port-forwards to what stands for the pod. They come from the pod's own node,
-// which no NetworkPolicy keeps out.
+// portForward connects the API server's port-forwards to the backend of the pod. They come from the pod's own node, which
+// NetworkPolicies always allow.
 func (k *Kubelet) portForward(answer http.ResponseWriter, request *http.Request) {
 	options, err := portforward.NewV4Options(request)
 	if err != nil {
@@ -30,7 +30,7 @@ type forwarded struct {
 	namespace string
 }
 
-// PortForward joins one connection with its port.
+// PortForward connects one stream to its port.
 func (f forwarded) PortForward(_ context.Context, name, _ string, port int32, stream io.ReadWriteCloser) error {
 	defer stream.Close()
 	pod, err := f.kubelet.network.Objects().Pods.Pods(f.namespace).Get(name)

@@ -16,8 +16,7 @@ import (
 	"tailwatch.dev/sandbox/world/shell"
 )
 
-// withoutShell are parts of the names of images that have no shell to run a script, withoutWget of those whose shell
-// has no wget beside it.
+// withoutShell are parts of the names of images without a shell; withoutWget, of images with a shell and without wget.
 var (
 	withoutShell = []string{"distroless", "oauth2-proxy", "kube-state-metrics", "prometheus-operator", "tailscale/k8s-operator"}
 	withoutWget  = []string{"grafana/alloy"}
@@ -38,11 +37,10 @@ func isAmong(parts []string, container core.Container) bool {
 	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(container.Image, part) })
 }
 
-// restartDelay is how long the kubelet waits before it starts a container again that has failed.
+// restartDelay is the delay before a failed container is restarted.
 const restartDelay = 10 * time.Second
 
-// runScripts lets the containers of a running pod run their scripts until all have ended, and says by their exit codes
-// how the pod ended.
+// runScripts runs the scripts of a pod's containers until all have ended, and reports their exit codes.
 func (k *Kubelet) runScripts(ctx context.Context, pod *core.Pod, healthy *podstages.Stage) {
 	for {
 		ended := &podstages.Stage{Containers: map[string]*podstages.ContainerState{}}

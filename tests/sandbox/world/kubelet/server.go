@@ -14,7 +14,7 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// Handler answers at the kubelets' port. What the kubelet does not do itself is kwok's.
+// Handler serves the port of all kubelets; requests other than logs and port-forwards go to kwok.
 func (k *Kubelet) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", k.containerLogs)
@@ -62,8 +62,8 @@ func (k *Kubelet) containerLogs(answer http.ResponseWriter, request *http.Reques
 	}
 }
 
-// linesOf gives the log of a container as a kubelet finds it: that of the process which stands for it, and what its
-// course let it write. While a container waits after an end, its log is that of the instance that ended.
+// linesOf gives the log of a container: that of its backend, and the lines of its scenario. While a container waits for a
+// restart, its log is that of the instance that ended.
 func (k *Kubelet) linesOf(pod *core.Pod, name string, previous bool) ([]Line, error) {
 	status := core.ContainerStatus{}
 	for _, each := range cluster.ContainerStatuses(pod) {
@@ -101,7 +101,7 @@ func whyWaiting(reason string) string {
 	}
 }
 
-// logOptions are what may be asked of a log.
+// logOptions are the query parameters of a log request.
 type logOptions struct {
 	previous, follow, timestamps bool
 	tail, limit                  int
@@ -136,7 +136,7 @@ func readLogOptions(query url.Values) (logOptions, error) {
 	return options, nil
 }
 
-// choose gives the lines that are asked for, of those that are there.
+// choose gives the requested lines.
 func (o logOptions) choose(lines []Line) []Line {
 	for len(lines) > 0 && lines[0].At.Before(o.since) {
 		lines = lines[1:]

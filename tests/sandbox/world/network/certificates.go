@@ -8,14 +8,14 @@ import (
 	"tailwatch.dev/sandbox/world/pki"
 )
 
-// Periods for which the servers of the world outside have certificates.
+// Validity of the certificates of servers outside the cluster.
 const (
 	certificateDays = 90
 	day             = 24 * time.Hour
 )
 
-// outside gives the servers that stand for the world outside the certificate for the name that they are asked under:
-// by the sandbox's authority, or as wrong as a fault says.
+// certificates makes the certificates of servers outside the cluster by their SNI name: valid ones of the sandbox's
+// authority, or invalid ones for a fault.
 type certificates struct {
 	own, foreign *pki.Authority
 	mutex        sync.Mutex
@@ -27,24 +27,24 @@ func newCertificates(own *pki.Authority) (*certificates, error) {
 	return &certificates{own: own, foreign: foreign, issued: map[string]*tls.Certificate{}}, err
 }
 
-// certificate for a host: wrong is `certificate-expired`, `certificate-ends`, `certificate-untrusted`,
-// `certificate-foreign`, or something that has nothing to do with certificates.
-func (c *certificates) certificate(host, wrong string) (*tls.Certificate, error) {
+// certificate for a host. fault is `certificate-expired`, `certificate-expiring` or `certificate-untrusted`; others have no
+// effect.
+func (c *certificates) certificate(host, fault string) (*tls.Certificate, error) {
 	signer, ends := c.own, time.Now().Add(certificateDays*day)
-	switch wrong {
-	case "certificate-untrusted", "certificate-foreign":
+	switch fault {
+	case "certificate-untrusted":
 		signer = c.foreign
 	case "certificate-expired":
 		ends = time.Now().Add(-day)
-	case "certificate-ends":
-		// Some hours more, so that these are the whole days that are left, however long the test takes.
+	case "certificate-expiring":
+		// With some spare hours five whole days remain until the end of a test.
 		ends = time.Now().Add(5*day + 6*time.Hour)
 	default:
-		wrong = ""
+		fault = ""
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	if made, ok := c.issued[wrong+" "+host]; ok {
+	if made, ok := c.issued[fault+" "+host]; ok {
 		return made, nil
 	}
 	template := pki.CertificateOf(host, nil)
@@ -54,6 +54,6 @@ func (c *certificates) certificate(host, wrong string) (*tls.Certificate, error)
 		return nil, err
 	}
 	made := &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-	c.issued[wrong+" "+host] = made
+	c.issued[fault+" "+host] = made
 	return made, nil
 }

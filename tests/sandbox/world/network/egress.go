@@ -14,9 +14,8 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// ServeEgress answers for everything that the API server would dial in the cluster, on a socket of the sandbox's own
-// folder: kubelets, webhooks, Service proxies. What nobody stands for is refused at once. Each request is a line of
-// egress.log: time, target, where it went.
+// ServeEgress is the egress proxy of the API server on a Unix socket: for kubelets, webhooks and Service proxies. An
+// address without a backend is refused at once. Each request is a line of egress.log: time, target, local address.
 func (n *Network) ServeEgress() error {
 	listener, err := net.Listen("unix", n.Path("egress.sock"))
 	if err != nil {
@@ -51,7 +50,7 @@ func (n *Network) ServeEgress() error {
 		}
 		if !ok {
 			record(request.Host, "refused")
-			http.Error(answer, "nobody stands for "+request.Host, http.StatusBadGateway)
+			http.Error(answer, "no backend has the address "+request.Host, http.StatusBadGateway)
 			return
 		}
 		record(request.Host, local)
@@ -63,10 +62,10 @@ func (n *Network) ServeEgress() error {
 
 func (n *Network) isWebhookUnreachable() bool {
 	fault, _ := n.Fault("metrics")
-	return fault.Target == "webhook-away"
+	return fault.Target == "webhook-unreachable"
 }
 
-// tunnel joins a CONNECT request with a local address.
+// tunnel connects a CONNECT request to a local address.
 func tunnel(answer http.ResponseWriter, local string) {
 	tunnelUntil(context.Background(), answer, local)
 }

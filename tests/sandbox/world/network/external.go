@@ -16,11 +16,11 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// tailnetPeer is the address on the tailnet of whoever comes in.
+// tailnetPeer is the address on the tailnet of the client.
 const tailnetPeer = "100.64.0.7"
 
-// reach is resolve for a machine outside the cluster: the issuer, and the names of the tailnet while an Ingress has them
-// and this machine is on the tailnet. Nothing else is there.
+// resolveExternal resolves an address for a machine outside the cluster: the issuer, and the hostnames of Ingresses while
+// the machine is on the tailnet.
 func (n *Network) resolveExternal(address string) (string, bool) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || port != "443" {
@@ -35,7 +35,7 @@ func (n *Network) resolveExternal(address string) (string, bool) {
 	return sandbox.Loopback(n.Ports.Tailnet), true
 }
 
-// outsideProxy is what the environment of `scripts/sandbox env` has as HTTPS_PROXY.
+// ExternalProxy is the HTTPS_PROXY of `scripts/sandbox env`.
 func (n *Network) ExternalProxy(answer http.ResponseWriter, request *http.Request) {
 	if request.Method != http.MethodConnect {
 		http.Error(answer, "CONNECT only", http.StatusMethodNotAllowed)
@@ -43,13 +43,13 @@ func (n *Network) ExternalProxy(answer http.ResponseWriter, request *http.Reques
 	}
 	local, ok := n.resolveExternal(request.Host)
 	if !ok {
-		http.Error(answer, "from outside the sandbox's cluster nobody stands for "+request.Host, http.StatusBadGateway)
+		http.Error(answer, "no server outside the sandbox's cluster has the address "+request.Host, http.StatusBadGateway)
 		return
 	}
 	tunnel(answer, local)
 }
 
-// published is the Ingress that has the name from the Tailscale operator.
+// published is the Ingress with this hostname in its status.
 func (n *Network) published(host string) *networking.Ingress {
 	objects := n.Objects()
 	if objects == nil {
@@ -65,13 +65,13 @@ func (n *Network) published(host string) *networking.Ingress {
 	return nil
 }
 
-// tailnetDoor does what the Tailscale proxy of an Ingress does: it ends TLS, says where the request came in and from
-// whom (ipn/ipnlocal/serve.go), and forwards it to the Ingress' Service.
+// tailscaleProxy is the Tailscale proxy of an Ingress: it terminates TLS, sets the X-Forwarded headers
+// (ipn/ipnlocal/serve.go), and forwards the request to the Service of the Ingress.
 func (n *Network) tailscaleProxy(answer http.ResponseWriter, request *http.Request) {
 	host := request.TLS.ServerName
 	local, ok := n.resolveIngress(host)
 	if !ok {
-		http.Error(answer, "the tailnet's proxy reaches nothing behind "+host, http.StatusBadGateway)
+		http.Error(answer, "the tailnet's proxy has no backend for "+host, http.StatusBadGateway)
 		return
 	}
 	proxy := httputil.ReverseProxy{Transport: Transport, ErrorLog: httpserver.DiscardLog, Rewrite: func(proxied *httputil.ProxyRequest) {
@@ -89,7 +89,7 @@ func (n *Network) tailscaleProxy(answer http.ResponseWriter, request *http.Reque
 	proxy.ServeHTTP(answer, request)
 }
 
-// behind finds the process behind the Service that the Ingress of this name names.
+// resolveIngress gives the local address of the Service of the Ingress with this hostname.
 func (n *Network) resolveIngress(host string) (string, bool) {
 	ingress := n.published(host)
 	if ingress == nil || ingress.Spec.DefaultBackend == nil || ingress.Spec.DefaultBackend.Service == nil {
@@ -116,7 +116,7 @@ func servicePort(service *core.Service, wanted networking.ServiceBackendPort) (i
 	return 0, false
 }
 
-// ListenExternal starts the servers outside the cluster, each with the certificates that its fault asks for.
+// ListenExternal starts the servers outside the cluster, each with the certificate that its fault asks for.
 func (n *Network) ListenExternal(issuer http.Handler) error {
 	for _, row := range []struct {
 		port    int

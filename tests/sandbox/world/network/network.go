@@ -1,3 +1,5 @@
+// Package network models the cluster network: Service and pod addresses, NetworkPolicies, the connections of the API
+// server, the tailnet and the machine outside the cluster.
 package network
 
 import (

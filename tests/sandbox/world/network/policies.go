@@ -13,8 +13,7 @@ import (
 	"tailwatch.dev/sandbox/world/cluster"
 )
 
-// The simulated network plugin: it enforces the ingress rules of NetworkPolicies. Whose connection it cannot tell, and
-// what comes from a node, it lets through.
+// Only ingress rules are enforced. A connection of an unknown pod or of a node is allowed.
 
 // Allows says whether a pod's connection reaches its target. The fault `network=policies-ignored` is a plugin that
 // enforces nothing.

@@ -23,7 +23,7 @@ func podIn(namespace, name string) *core.Pod {
 	}
 }
 
-// judged says whether a policy with this spec in namespace `m` lets the connection to pod `grafana` there through.
+// judged reports whether a policy with this spec in namespace `m` allows the connection to pod `grafana` there.
 func judged(t *testing.T, spec string, from *core.Pod, port int) bool {
 	policy := &networking.NetworkPolicy{ObjectMeta: meta.ObjectMeta{Namespace: "m", Name: "p"}}
 	if err := yaml.UnmarshalStrict([]byte(spec), &policy.Spec); err != nil {
@@ -35,9 +35,9 @@ func judged(t *testing.T, spec string, from *core.Pod, port int) bool {
 }
 
 func TestPolicies(t *testing.T) {
-	door := `podSelector: { matchLabels: { app: grafana } }
-ingress: [{ from: [{ podSelector: { matchLabels: { app: door } } }], ports: [{ port: 3000 }] }]`
-	outside := `podSelector: {}
+	proxy := `podSelector: { matchLabels: { app: grafana } }
+ingress: [{ from: [{ podSelector: { matchLabels: { app: proxy } } }], ports: [{ port: 3000 }] }]`
+	tailscale := `podSelector: {}
 ingress: [{ from: [{ namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: tailscale } }, podSelector: { matchLabels: { app: proxy } } }] }]`
 	for _, row := range []struct {
 		what, spec string
@@ -45,23 +45,23 @@ ingress: [{ from: [{ namespaceSelector: { matchLabels: { kubernetes.io/metadata.
 		port       int
 		through    bool
 	}{
-		{"who is named", door, podIn("m", "door"), 3000, true},
-		{"who is not named", door, podIn("m", "probe"), 3000, false},
-		{"another port", door, podIn("m", "door"), 9094, false},
-		{"the same labels in another namespace", door, podIn("other", "door"), 3000, false},
-		{"the pod itself", door, podIn("m", "grafana"), 3000, true},
-		{"a namespace and a pod of it", outside, podIn("tailscale", "proxy"), 3000, true},
-		{"another pod of the namespace", outside, podIn("tailscale", "probe"), 3000, false},
-		{"the pod in another namespace", outside, podIn("m", "proxy"), 3000, false},
+		{"a selected pod", proxy, podIn("m", "proxy"), 3000, true},
+		{"a pod that is not selected", proxy, podIn("m", "probe"), 3000, false},
+		{"another port", proxy, podIn("m", "proxy"), 9094, false},
+		{"the same labels in another namespace", proxy, podIn("other", "proxy"), 3000, false},
+		{"the pod itself", proxy, podIn("m", "grafana"), 3000, true},
+		{"a namespace and a pod of it", tailscale, podIn("tailscale", "proxy"), 3000, true},
+		{"another pod of the namespace", tailscale, podIn("tailscale", "probe"), 3000, false},
+		{"the pod in another namespace", tailscale, podIn("m", "proxy"), 3000, false},
 		{"a pod that no policy selects", `podSelector: { matchLabels: { app: loki } }`, podIn("m", "probe"), 3000, true},
-		{"no rule", `podSelector: {}`, podIn("m", "door"), 3000, false},
+		{"no rule", `podSelector: {}`, podIn("m", "proxy"), 3000, false},
 		{"a rule without peers", "podSelector: {}\ningress: [{ ports: [{ port: web }] }]", podIn("m", "probe"), 3000, true},
 		{"a named port that is another", "podSelector: {}\ningress: [{ ports: [{ port: web }] }]", podIn("m", "probe"), 9094, false},
 		{"a range of ports", "podSelector: {}\ningress: [{ ports: [{ port: 2999, endPort: 3001 }] }]", podIn("m", "probe"), 3000, true},
 		{"UDP only", "podSelector: {}\ningress: [{ ports: [{ port: 3000, protocol: UDP }] }]", podIn("m", "probe"), 3000, false},
 		{"egress only", "podSelector: {}\npolicyTypes: [Egress]", podIn("m", "probe"), 3000, true},
 		{"a block", "podSelector: {}\ningress: [{ from: [{ ipBlock: { cidr: 10.244.0.0/16 } }] }]", podIn("m", "probe"), 3000, true},
-		{"a block without it", "podSelector: {}\ningress: [{ from: [{ ipBlock: { cidr: 10.244.0.0/16, except: [10.244.0.0/24] } }] }]", podIn("m", "probe"), 3000, false},
+		{"an excepted block", "podSelector: {}\ningress: [{ from: [{ ipBlock: { cidr: 10.244.0.0/16, except: [10.244.0.0/24] } }] }]", podIn("m", "probe"), 3000, false},
 	} {
 		if through := judged(t, row.spec, row.from, row.port); through != row.through {
 			t.Errorf("%s: %t", row.what, through)
@@ -69,16 +69,16 @@ ingress: [{ from: [{ namespaceSelector: { matchLabels: { kubernetes.io/metadata.
 	}
 }
 
-func TestTheNodesNetworkHasNoLabels(t *testing.T) {
+func TestNodeNetworkHasNoPodLabels(t *testing.T) {
 	spec := `podSelector: { matchLabels: { app: grafana } }
-ingress: [{ from: [{ podSelector: { matchLabels: { app: door } } }] }]`
-	door := podIn("m", "door")
-	door.Spec.HostNetwork = true
-	if !judged(t, spec, door, 3000) {
+ingress: [{ from: [{ podSelector: { matchLabels: { app: proxy } } }] }]`
+	proxy := podIn("m", "proxy")
+	proxy.Spec.HostNetwork = true
+	if !judged(t, spec, proxy, 3000) {
 		t.Error("its own node cannot reach a pod")
 	}
-	door.Spec.NodeName = "node-1"
-	if judged(t, spec, door, 3000) {
-		t.Error("another node passes for one of its pods")
+	proxy.Spec.NodeName = "node-1"
+	if judged(t, spec, proxy, 3000) {
+		t.Error("another node is treated as one of its pods")
 	}
 }

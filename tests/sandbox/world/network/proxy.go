@@ -13,12 +13,12 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// ProxyFor is the loopback proxy's address for a pod: the user name tells it who asks.
+// ProxyFor is the loopback proxy's address for a pod; the user name identifies the pod.
 func (n *Network) ProxyFor(pod *core.Pod) string {
 	return "http://" + pod.Namespace + "%2F" + pod.Name + ":-@" + sandbox.Loopback(n.Ports.Scrape)
 }
 
-// asking is the pod that asks the loopback proxy, if it says so.
+// sender is the pod that sent a request to the loopback proxy: nil if it is unknown.
 func (n *Network) sender(request *http.Request) *core.Pod {
 	text, _ := strings.CutPrefix(request.Header.Get("Proxy-Authorization"), "Basic ")
 	decoded, _ := base64.StdEncoding.DecodeString(text)
@@ -31,7 +31,8 @@ func (n *Network) sender(request *http.Request) *core.Pod {
 	return pod
 }
 
-// holdsBack lets a connection that policies refuse hang until who asks gives up, as dropped packets do.
+// waitIfDenied keeps a denied connection open until the client gives up, as dropped packets do, and reports whether a
+// policy denies it.
 func (n *Network) waitIfDenied(request *http.Request, address string) bool {
 	objects := n.Objects()
 	if objects == nil {
@@ -45,10 +46,10 @@ func (n *Network) waitIfDenied(request *http.Request, address string) bool {
 	return true
 }
 
-// Transport keeps connections: thousands of targets may be one process.
+// Transport keeps connections, since one process may answer for thousands of targets.
 var Transport = &http.Transport{MaxIdleConnsPerHost: 100}
 
-// Proxy answers for the addresses of the simulated world: Prometheus' scrapes, oauth2-proxy's upstream and issuer.
+// Proxy forwards the connections of the backends in the simulated cluster: scrapes of Prometheus, the issuer of oauth2-proxy.
 func (n *Network) Proxy(answer http.ResponseWriter, request *http.Request) {
 	address := request.Host
 	if request.Method != http.MethodConnect && request.URL.Port() == "" {
@@ -56,11 +57,11 @@ func (n *Network) Proxy(answer http.ResponseWriter, request *http.Request) {
 	}
 	local, ok := n.Resolve(address)
 	if !ok {
-		http.Error(answer, "nobody stands for "+address, http.StatusBadGateway)
+		http.Error(answer, "no backend has the address "+address, http.StatusBadGateway)
 		return
 	}
 	if n.waitIfDenied(request, address) {
-		http.Error(answer, "a NetworkPolicy refuses "+address, http.StatusGatewayTimeout)
+		http.Error(answer, "a NetworkPolicy denies "+address, http.StatusGatewayTimeout)
 		return
 	}
 	if request.Method == http.MethodConnect {

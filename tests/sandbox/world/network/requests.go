@@ -10,7 +10,7 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// Request is one that a pod makes inside the simulated world.
+// Request is an HTTP request of a pod.
 type Request struct {
 	Method, Address, Body string
 	// tenant is Loki's, kind the content's: JSON where it is not said.

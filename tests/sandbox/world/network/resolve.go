@@ -8,7 +8,7 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// Resolve gives the local address of the process that stands for an address of the simulated world.
+// Resolve gives the local address of the process that answers for an address of the simulated cluster.
 func (n *Network) Resolve(address string) (string, bool) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -17,7 +17,7 @@ func (n *Network) Resolve(address string) (string, bool) {
 	switch address {
 	case sandbox.IssuerHost + ":443":
 		fault, _ := n.Fault("issuer")
-		return sandbox.Loopback(n.Ports.Issuer), fault.Target != "gone"
+		return sandbox.Loopback(n.Ports.Issuer), fault.Target != "unreachable"
 	case fmt.Sprintf("%s:%d", cluster.ApiAddress, cluster.ApiPort):
 		return sandbox.Loopback(n.Ports.API), true
 	}
@@ -40,7 +40,7 @@ func (n *Network) Resolve(address string) (string, bool) {
 	return n.Local(found), true
 }
 
-// Local: what no process of its own stands for is one of the simulated exporters.
+// Local gives the local address of a pod's port: the exporters answer for every pod without a backend.
 func (n *Network) Local(found cluster.Endpoint) string {
 	ports := map[string]int{
 		"prometheus:9090": n.Ports.Prometheus, "alertmanager:9093": n.Ports.Alertmanager, "grafana:3000": n.Ports.Grafana,

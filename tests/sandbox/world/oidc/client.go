@@ -21,13 +21,13 @@ type webClient struct{ tenant *tenant }
 func (c webClient) GetID() string { return sandbox.ClientID }
 
 func (c webClient) RedirectURIs() []string {
-	if c.tenant.fault() == "callback-refused" {
+	if c.tenant.fault() == "callback-rejected" {
 		return nil
 	}
 	return []string{"https://grafana." + sandbox.Tailnet + "/oauth2/callback"}
 }
 
-// RedirectURIGlobs: whoever signs in from a program listens on a port of that moment.
+// RedirectURIGlobs: a sign-in by a program has a callback on a random loopback port.
 func (c webClient) RedirectURIGlobs() []string {
 	globs := []string{}
 	for digits := 1; digits <= 5; digits++ {
@@ -104,7 +104,7 @@ func (s *signIn) GetCodeChallenge() *oidc.CodeChallenge {
 
 func hasPrompt(prompts []string, prompt string) bool { return slices.Contains(prompts, prompt) }
 
-// signingKey serves as both of the library's kinds of keys.
+// signingKey implements both key interfaces of the library.
 type signingKey struct {
 	id        string
 	algorithm jose.SignatureAlgorithm
@@ -136,7 +136,7 @@ func (t *tenant) SigningKey(context.Context) (op.SigningKey, error) {
 }
 
 func (t *tenant) KeySet(context.Context) ([]op.Key, error) {
-	if t.fault() == "keys-empty" {
+	if t.fault() == "jwks-empty" {
 		return nil, nil
 	}
 	return []op.Key{signingKey{"sandbox", jose.RS256, t.key.Public()}}, nil

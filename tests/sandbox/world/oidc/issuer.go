@@ -1,3 +1,4 @@
+// Package oidc is an OpenID provider with the issuer, paths and error pages of an Auth0 tenant.
 package oidc
 
 import (
@@ -13,15 +14,15 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// issuer stands for the Auth0 tenant: a real OpenID provider under Auth0's issuer string and paths. Who signs in there
-// is in issuer_people.go. The fault `issuer` says what is wrong with the tenant. What it does not model it refuses loudly.
+// issuer is the Auth0 tenant: a real OpenID provider with Auth0's issuer string and paths. Its users are in users.go. The
+// fault `issuer` changes its answers. It answers 501 to a request that it does not model.
 type issuer struct {
 	pages    *http.ServeMux
 	provider http.Handler
 	tenant   *tenant
 }
 
-// issuerEndpoints are Auth0's paths; what is not there does not exist.
+// issuerEndpoints are Auth0's paths; every other path answers 501.
 var issuerEndpoints = op.Endpoints{
 	Authorization: op.NewEndpoint("/authorize"), Token: op.NewEndpoint("/oauth/token"), Userinfo: op.NewEndpoint("/userinfo"),
 	JwksURI: op.NewEndpoint("/.well-known/jwks.json"), DeviceAuthorization: op.NewEndpoint("/oauth/device/code"),
@@ -61,12 +62,12 @@ func New(secret string, fault func() string) (*issuer, error) {
 func (i *issuer) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
 	isDiscovery := request.URL.Path == oidc.DiscoveryEndpoint
 	switch fault := i.tenant.fault(); {
-	case fault == "gone":
+	case fault == "unreachable":
 		panic(http.ErrAbortHandler)
-	case fault == "silent":
+	case fault == "no-response":
 		i.holdResponse(request.Context())
 		panic(http.ErrAbortHandler)
-	case fault == "not-found" && isDiscovery, fault == "keys-gone" && request.URL.Path == issuerEndpoints.JwksURI.Relative():
+	case fault == "not-found" && isDiscovery, fault == "jwks-not-found" && request.URL.Path == issuerEndpoints.JwksURI.Relative():
 		http.NotFound(answer, request)
 	case fault == "html" && isDiscovery:
 		writePage(answer, http.StatusOK, "Acme", "This is the portal of Acme.")
@@ -75,18 +76,19 @@ func (i *issuer) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// holdResponse until who asks goes away or the fault ends.
+// holdResponse waits until the client disconnects or the fault ends.
 func (i *issuer) holdResponse(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	sandbox.Every(ctx, faultPoll, func() {
-		if i.tenant.fault() != "silent" {
+		if i.tenant.fault() != "no-response" {
 			stop()
 		}
 	})
 }
 
-// authorize shows on the tenant's own page what must not be told to a redirect URI that nobody registered.
+// authorize shows errors of the client and of the redirect URI on a page, since an unregistered redirect URI must not get
+// them.
 func (i *issuer) authorize(answer http.ResponseWriter, request *http.Request) {
 	id, callback := request.FormValue("client_id"), request.FormValue("redirect_uri")
 	client, err := i.tenant.GetClientByClientID(request.Context(), id)
@@ -121,7 +123,7 @@ func (s *issuerServer) Discovery(ctx context.Context, request *op.Request[struct
 	switch s.tenant.fault() {
 	case "other-issuer":
 		document.Issuer = "https://login.acme.example/"
-	case "no-slash":
+	case "no-trailing-slash":
 		document.Issuer = strings.TrimSuffix(document.Issuer, "/")
 	case "no-pkce":
 		document.CodeChallengeMethodsSupported = nil
@@ -140,7 +142,7 @@ func (s *issuerServer) VerifyClient(ctx context.Context, request *op.Request[op.
 	return client, nil
 }
 
-// CodeExchange: a code that was asked for with a challenge is not given away without its verifier.
+// CodeExchange: a code that was requested with a challenge needs its verifier.
 func (s *issuerServer) CodeExchange(ctx context.Context, request *op.ClientRequest[oidc.AccessTokenRequest]) (*op.Response, error) {
 	asked, err := op.AuthRequestByCode(ctx, s.tenant, request.Data.Code)
 	if err != nil {

@@ -52,29 +52,29 @@ func testIssuer(t *testing.T, fault *string) *issuer {
 	return issuer
 }
 
-type said struct {
+type answer struct {
 	status   int
 	location *url.URL
 	body     string
 }
 
-func (b *browser) said(response *http.Response, err error) said {
+func (b *browser) read(response *http.Response, err error) answer {
 	b.t.Helper()
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	text, _ := io.ReadAll(response.Body)
 	location, _ := response.Location()
-	return said{response.StatusCode, location, string(text)}
+	return answer{response.StatusCode, location, string(text)}
 }
 
-func (b *browser) get(path string) said { return b.said(b.client.Get(base + path)) }
+func (b *browser) get(path string) answer { return b.read(b.client.Get(base + path)) }
 
-func (b *browser) post(path string, form url.Values) said {
-	return b.said(b.client.PostForm(base+path, form))
+func (b *browser) post(path string, form url.Values) answer {
+	return b.read(b.client.PostForm(base+path, form))
 }
 
-func (s said) json(t *testing.T) map[string]any {
+func (s answer) json(t *testing.T) map[string]any {
 	t.Helper()
 	value := map[string]any{}
 	if err := json.Unmarshal([]byte(s.body), &value); err != nil {
@@ -122,10 +122,10 @@ func claimsOf(t *testing.T, token string) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return said{body: string(text)}.json(t)
+	return answer{body: string(text)}.json(t)
 }
 
-func TestTheDocumentIsAsAuth0WritesIt(t *testing.T) {
+func TestDiscoveryDocumentIsThatOfAuth0(t *testing.T) {
 	fault := ""
 	document := newBrowser(t, testIssuer(t, &fault)).get("/.well-known/openid-configuration").json(t)
 	for key, wanted := range map[string]any{
@@ -140,7 +140,7 @@ func TestTheDocumentIsAsAuth0WritesIt(t *testing.T) {
 	}
 }
 
-func TestSigningInGivesWhatIsKnownOfAPerson(t *testing.T) {
+func TestSignInGivesTheClaimsOfAUser(t *testing.T) {
 	for email, wanted := range map[string]any{
 		"member@acme.example": []any{"monitoring-admins"}, "outsider@acme.example": []any{"staff"}, "unclaimed@acme.example": nil,
 		"unverified@acme.example": []any{"monitoring-admins"},
@@ -161,7 +161,7 @@ func TestSigningInGivesWhatIsKnownOfAPerson(t *testing.T) {
 		}
 		request, _ := http.NewRequest(http.MethodGet, base+"/userinfo", nil)
 		request.Header.Set("Authorization", "Bearer "+tokens["access_token"].(string))
-		if info := b.said(b.client.Do(request)).json(t); !reflect.DeepEqual(info[sandbox.GroupsClaim], wanted) || info["email"] != email {
+		if info := b.read(b.client.Do(request)).json(t); !reflect.DeepEqual(info[sandbox.GroupsClaim], wanted) || info["email"] != email {
 			t.Errorf("userinfo of %s: %v", email, info)
 		}
 		if again := b.post("/oauth/token", exchange(back.Query().Get("code"))); again.status != 400 {
@@ -170,7 +170,7 @@ func TestSigningInGivesWhatIsKnownOfAPerson(t *testing.T) {
 	}
 }
 
-func TestWithoutASessionNobodyIsAskedAndWithOneNobodyNeedsToBe(t *testing.T) {
+func TestPromptNoneNeedsASession(t *testing.T) {
 	fault := ""
 	b := newBrowser(t, testIssuer(t, &fault))
 	silently := authorization(url.Values{"prompt": {"none"}})
@@ -184,7 +184,7 @@ func TestWithoutASessionNobodyIsAskedAndWithOneNobodyNeedsToBe(t *testing.T) {
 	}
 }
 
-func TestRefusalsStayOnTheTenantsOwnPages(t *testing.T) {
+func TestClientErrorsAreShownOnTheTenantsPages(t *testing.T) {
 	fault := ""
 	b := newBrowser(t, testIssuer(t, &fault))
 	for _, row := range []struct{ key, value, text string }{
@@ -201,7 +201,7 @@ func TestRefusalsStayOnTheTenantsOwnPages(t *testing.T) {
 	}
 }
 
-func TestTheTokenEndpointTellsAWrongSecretFromAWrongCode(t *testing.T) {
+func TestTokenEndpointDistinguishesWrongSecretFromWrongCode(t *testing.T) {
 	fault := ""
 	b := newBrowser(t, testIssuer(t, &fault))
 	for _, row := range []struct {
@@ -216,7 +216,7 @@ func TestTheTokenEndpointTellsAWrongSecretFromAWrongCode(t *testing.T) {
 		request, _ := http.NewRequest(http.MethodPost, base+"/oauth/token", strings.NewReader(form.Encode()))
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		request.SetBasicAuth(sandbox.ClientID, row.secret)
-		for _, answer := range []said{posted, b.said(b.client.Do(request))} {
+		for _, answer := range []answer{posted, b.read(b.client.Do(request))} {
 			if answer.status != row.status || answer.json(t)["error"] != row.refusal {
 				t.Errorf("%s: %v", row.secret, answer)
 			}
@@ -232,7 +232,7 @@ func TestTheTokenEndpointTellsAWrongSecretFromAWrongCode(t *testing.T) {
 	}
 }
 
-func TestADeviceIsConfirmedByItsCode(t *testing.T) {
+func TestDeviceIsConfirmedByItsCode(t *testing.T) {
 	fault := ""
 	b := newBrowser(t, testIssuer(t, &fault))
 	client := url.Values{"client_id": {sandbox.ClientID}, "client_secret": {"right"}, "scope": {"openid email"}}
@@ -265,7 +265,7 @@ func TestADeviceIsConfirmedByItsCode(t *testing.T) {
 }
 
 // Each fault changes an answer at once, and its end brings back the answer before.
-func TestEachFaultIsSeenAndEnds(t *testing.T) {
+func TestFaultsChangeAnswersAndEnd(t *testing.T) {
 	fault := ""
 	issuer := testIssuer(t, &fault)
 	discovery := func(key string) func(*browser) any {
@@ -281,13 +281,13 @@ func TestEachFaultIsSeenAndEnds(t *testing.T) {
 		"html": {func(b *browser) any {
 			return strings.HasPrefix(b.get("/.well-known/openid-configuration").body, "<!doctype")
 		}, true},
-		"other-issuer": {discovery("issuer"), "https://login.acme.example/"}, "no-slash": {discovery("issuer"), base},
+		"other-issuer": {discovery("issuer"), "https://login.acme.example/"}, "no-trailing-slash": {discovery("issuer"), base},
 		"no-pkce":  {discovery("code_challenge_methods_supported"), nil},
 		"no-rs256": {discovery("id_token_signing_alg_values_supported"), []any{"HS256"}},
-		"no-code":  {discovery("response_types_supported"), []any{"id_token"}}, "keys-gone": {status("/.well-known/jwks.json"), 404},
-		"keys-empty":     {func(b *browser) any { return b.get("/.well-known/jwks.json").json(b.t)["keys"] }, []any{}},
-		"client-unknown": {silently, 403}, "callback-refused": {silently, 403},
-		"secret-other": {func(b *browser) any { return b.post("/oauth/token", exchange("bogus")).status }, 401},
+		"no-code":  {discovery("response_types_supported"), []any{"id_token"}}, "jwks-not-found": {status("/.well-known/jwks.json"), 404},
+		"jwks-empty":     {func(b *browser) any { return b.get("/.well-known/jwks.json").json(b.t)["keys"] }, []any{}},
+		"client-unknown": {silently, 403}, "callback-rejected": {silently, 403},
+		"secret-wrong": {func(b *browser) any { return b.post("/oauth/token", exchange("bogus")).status }, 401},
 		"no-groups": {func(b *browser) any {
 			code := newBrowser(b.t, b.issuer).signIn("member@acme.example").Query().Get("code")
 			return claimsOf(b.t, b.post("/oauth/token", exchange(code)).json(b.t)["id_token"].(string))[sandbox.GroupsClaim]
@@ -306,8 +306,8 @@ func TestEachFaultIsSeenAndEnds(t *testing.T) {
 	}
 }
 
-func TestSilenceEndsWithWhoAsks(t *testing.T) {
-	fault := "silent"
+func TestNoResponseEndsWithTheClient(t *testing.T) {
+	fault := "no-response"
 	ctx, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer stop()
 	defer func() {

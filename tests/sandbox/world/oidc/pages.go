@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The pages that people see: plain forms with the fields `username` and `password`, for a device also `user_code`.
+// The pages are plain forms with the fields `username` and `password`, for a device also `user_code`.
 const (
 	loginPath     = "/u/login"
 	devicePath    = "/activate"
@@ -46,7 +46,7 @@ func writePage(answer http.ResponseWriter, status int, title, text string) {
 
 type sessionKey struct{}
 
-// withSession names in the context who has signed in with this browser before.
+// withSession adds the user of the session cookie to the context.
 func (i *issuer) withSession(request *http.Request) context.Context {
 	cookie, err := request.Cookie(sessionCookie)
 	if err != nil {

@@ -23,7 +23,7 @@ const (
 	faultPoll      = 50 * time.Millisecond
 )
 
-// tenant is what the issuer remembers, in memory: it lives as long as the sandbox.
+// tenant is the state of the issuer, in memory.
 type tenant struct {
 	secret    string
 	fault     func() string
@@ -35,7 +35,7 @@ type tenant struct {
 	codes    map[string]*signIn
 	tokens   map[string]accessToken
 	devices  map[string]*device
-	// sessions are the cookies of browsers, with who signed in there.
+	// sessions are the signed-in users by the value of the session cookie.
 	sessions map[string]*user
 }
 
@@ -77,7 +77,7 @@ func (t *tenant) GetClientByClientID(_ context.Context, id string) (op.Client, e
 
 func (t *tenant) AuthorizeClientIDSecret(_ context.Context, id, secret string) error {
 	right := id == sandbox.ClientID && subtle.ConstantTimeCompare([]byte(secret), []byte(t.secret)) == 1
-	if !right || t.fault() == "secret-other" {
+	if !right || t.fault() == "secret-wrong" {
 		return errors.New("not this client's secret")
 	}
 	return nil
@@ -130,7 +130,7 @@ func (t *tenant) SaveAuthCode(_ context.Context, id, code string) error {
 	return nil
 }
 
-// DeleteAuthRequest: a code is good for one exchange.
+// DeleteAuthRequest: a code is valid for one exchange.
 func (t *tenant) DeleteAuthRequest(_ context.Context, id string) error {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
@@ -155,7 +155,7 @@ func (t *tenant) CreateAccessToken(_ context.Context, request op.TokenRequest) (
 func (t *tenant) SetUserinfoFromScopes(_ context.Context, info *oidc.UserInfo, subject, _ string, scopes []string) error {
 	who := userBySubject(subject)
 	if who == nil {
-		return errors.New("nobody is " + subject)
+		return errors.New("unknown user " + subject)
 	}
 	who.addClaims(info, scopes, t.addsGroups)
 	return nil

@@ -8,11 +8,11 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// user is one who can sign in at the tenant. Any password that is not empty is right.
+// user can sign in at the tenant with any password that is not empty.
 type user struct {
 	email, name string
 	unverified  bool
-	// groups is what the tenant's Action puts into the claim; nil for one whom it leaves without.
+	// groups is the claim that the tenant's Action adds: nil for none.
 	groups []string
 }
 
@@ -42,7 +42,7 @@ func userBySubject(subject string) *user {
 	return userBy(func(p *user) bool { return p.subject() == subject })
 }
 
-// identify gives nobody for a name that is not known or an empty password.
+// identify gives nil for an unknown name or an empty password.
 func identify(email, password string) *user {
 	if password == "" {
 		return nil
@@ -50,7 +50,7 @@ func identify(email, password string) *user {
 	return userBy(func(p *user) bool { return strings.EqualFold(p.email, strings.TrimSpace(email)) })
 }
 
-// addClaims writes what the scopes ask for, and the groups whatever they ask for, as an Action does.
+// addClaims adds the claims of the scopes, and the groups for any scope, as an Action does.
 func (p *user) addClaims(info *oidc.UserInfo, scopes []string, withGroups func() bool) {
 	info.Subject = p.subject()
 	for _, scope := range scopes {
@@ -59,7 +59,7 @@ func (p *user) addClaims(info *oidc.UserInfo, scopes []string, withGroups func()
 			info.Name = p.name
 		case oidc.ScopeEmail:
 			info.Email = p.email
-			// The library's field leaves out what is false, which would read as "not known".
+			// The library's field leaves out what is false, which means unknown.
 			info.AppendClaims("email_verified", !p.unverified)
 		}
 	}

@@ -1,3 +1,4 @@
+// Package pki models the certificate authority of a sandbox.
 package pki
 
 import (
@@ -15,7 +16,7 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// Authority signs everything of one sandbox; it is re-created with each.
+// Authority signs every certificate of one sandbox.
 type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -110,8 +111,8 @@ func Create(s *sandbox.Sandbox) (*Authority, error) {
 	}{
 		{"apiserver", "kube-apiserver", nil, []string{"127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"}},
 		{"admin", "sandbox-admin", []string{"system:masters"}, nil},
-		{"parts", "sandbox-parts", []string{"system:masters"}, nil},
-		{"nobody", "sandbox-nobody", nil, nil},
+		{"components", "sandbox-components", []string{"system:masters"}, nil},
+		{"unprivileged", "sandbox-unprivileged", nil, nil},
 		{"kubelet", "kwok", nil, []string{"127.0.0.1", "localhost"}},
 		{"service-accounts", "service-accounts", nil, nil},
 		{"exporters", "exporters", nil, []string{"127.0.0.1"}},

@@ -14,20 +14,20 @@ import (
 //go:embed scenarios/*.yaml
 var scenarioFiles embed.FS
 
-// builtinScenario gives one of the courses that the sandbox brings along.
+// builtinScenario gives a scenario of the folder `scenarios`.
 func builtinScenario(name string) *Scenario {
 	text, err := scenarioFiles.ReadFile("scenarios/" + name + ".yaml")
 	if err != nil {
 		panic(err)
 	}
-	course, err := ParseScenario(name, string(text))
+	scenario, err := ParseScenario(name, string(text))
 	if err != nil {
 		panic(fmt.Sprintf("%s: %v", name, err))
 	}
-	return course
+	return scenario
 }
 
-// Faults says which course a pod goes through.
+// Faults selects the scenario of a pod.
 type Faults struct {
 	rows    []podFault
 	healthy *Scenario
@@ -38,7 +38,7 @@ type podFault struct {
 	scenario *Scenario
 }
 
-// NewFaults reads the faults that the simulated kubelets play; the one that was switched on last comes first.
+// NewFaults reads the pod faults that are on; the one that was switched on last comes first.
 func NewFaults(s *sandbox.Sandbox) (Faults, error) {
 	faults := Faults{healthy: builtinScenario("healthy")}
 	if s.Slow {
@@ -65,7 +65,7 @@ func NewFaults(s *sandbox.Sandbox) (Faults, error) {
 	return faults, nil
 }
 
-// Scenario of a pod. What names no pods hits all but those of the cluster itself.
+// Scenario of a pod. A fault without a prefix applies to all pods outside kube-system.
 func (f Faults) Scenario(pod *core.Pod) *Scenario {
 	for _, row := range f.rows {
 		if row.hits(pod) {
@@ -75,7 +75,7 @@ func (f Faults) Scenario(pod *core.Pod) *Scenario {
 	return f.healthy
 }
 
-// hits: what has a slash in it is an image, which pods of another version do not have.
+// hits: a prefix with a slash is one of an image, otherwise of a pod name.
 func (f podFault) hits(pod *core.Pod) bool {
 	if strings.Contains(f.prefix, "/") {
 		return slices.ContainsFunc(pod.Spec.Containers, func(container core.Container) bool {

@@ -1,3 +1,5 @@
+// Package podstages models what a kubelet reports of a pod: the stages of its containers, the status that follows from
+// them, and their durations.
 package podstages
 
 import (
@@ -15,36 +17,36 @@ import (
 	"tailwatch.dev/sandbox/world/cluster"
 )
 
-// A course is what the simulated kubelet lets a pod go through: a YAML list of stages, played in their order.
+// A scenario is a YAML list of the stages of a pod, applied in this order by the simulated kubelet.
 //
 // - name: pull-fails               # for `next`
-//   after: 300ms                   # since the stage before; at once where it is not given
-//   when: { restarts: 3 }          # the stage is skipped unless all of this holds,
-//   unless: { waiting: Failed }    # and skipped if all of this holds: waiting: REASON of some container, phase: PHASE,
-//                                  # ready: BOOL, restarts: at least that many
-//   containers:                    # by name, or "*" for those without an entry; all others run and are ready
+//   after: 300ms                   # delay after the previous stage; default 0
+//   when: { restarts: 3 }          # the stage is skipped unless all of these hold,
+//   unless: { waiting: Failed }    # or if all of these hold: waiting: REASON of a container, phase: PHASE,
+//                                  # ready: BOOL, restarts: minimum
+//   containers:                    # by name, or "*" for all others; a container without an entry is ready
 //     web:
 //       waiting: { reason: ErrImagePull, message: "failed to pull {{ .image }}" }
 //                                  # or running: {}, or terminated: { reason: OOMKilled, exitCode: 137 }
 //       lastTerminated: { reason: Error, exitCode: 1 }    # not needed after a stage with `terminated`
-//       restarts: +1               # so many more; to run again after an end is one more without being told
+//       restarts: +1               # added to the count; a start after a termination adds 1 by itself
 //       ready: false
 //       started: false
-//   initContainers: {}             # the same; those without an entry have completed, and after one that has not
-//                                  # completed all others wait
-//   phase: Failed                  # where it is not given the phase follows from the containers
-//   reason: Evicted                # of the pod, as is the message
+//   initContainers: {}             # the same; without an entry: completed; all later containers wait for one that
+//                                  # is not completed
+//   phase: Failed                  # default: derived from the containers
+//   reason: Evicted                # reason and message of the pod
 //   message: "The node was low on resource: memory."
-//   event: { type: Warning, reason: Failed, message: "…" }  # on the pod, by the kubelet; or a list of events
-//   log: "…"                       # lines that the containers with an entry write, or all where none has one
-//   next: pull-fails               # the stage that follows, where it is not the one below
-// - healthy: true                  # the ordinary ready pod; without `after` it takes its ordinary time. After the last
-//                                  # stage a ready pod of a Job completes, once its script has ended where its command
-//                                  # is `sh -c` (see shell.go); every other pod stays as it is
+//   event: { type: Warning, reason: Failed, message: "…" }  # of the kubelet, on the pod; or a list
+//   log: "…"                       # written by the containers with an entry, or by all without any entry
+//   next: pull-fails               # the following stage; default: the next of the list
+// - healthy: true                  # a ready pod; `after` defaults to its start-up time. After the last stage a ready
+//                                  # pod of a Job completes: with the command `sh -c` after its script has ended (see
+//                                  # package shell). Every other pod keeps the last stage.
 //
-// Texts are Go templates over image, container, pod, namespace, uid, node and restarts; those of an event are about the
-// first of the containers that would write a log. A course plays from a pod's first moment on. A pod that is ready when
-// the course is switched on is hit only if the first stage is a healthy one: it then goes on from there.
+// Texts are Go templates over image, container, pod, namespace, uid, node and restarts; in an
+// event, container is the first one that would write the log. A scenario starts with the pod. For a pod that is ready when
+// the scenario is switched on it starts after the first stage, which must be a healthy one, or not at all.
 
 type Stage struct {
 	Name                       string
@@ -90,7 +92,7 @@ func (l *EventList) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// Scenario is a list of stages; the id tells whether a pod's course has changed.
+// Scenario is a list of stages; pods with the same ID run the same scenario.
 type Scenario struct {
 	ID      string
 	Stages  []Stage
@@ -118,7 +120,7 @@ func (c *Scenario) check(s Stage) error {
 		return fmt.Errorf("next: there is no stage %q", s.Next)
 	}
 	if s.Healthy && (len(s.Containers) > 0 || len(s.InitContainers) > 0 || s.Phase != "") {
-		return errors.New("a healthy stage says nothing of containers and phase")
+		return errors.New("a healthy stage has no containers and no phase")
 	}
 	texts := []string{s.Message, s.Log}
 	for _, event := range s.Event {
@@ -130,7 +132,7 @@ func (c *Scenario) check(s Stage) error {
 	for _, entries := range []map[string]*ContainerState{s.Containers, s.InitContainers} {
 		for name, entry := range entries {
 			if entry == nil {
-				return fmt.Errorf("container %s: nothing is said of it", name)
+				return fmt.Errorf("container %s: the entry is empty", name)
 			}
 			states := 0
 			for _, given := range []bool{entry.Waiting != nil, entry.Running != nil, entry.Terminated != nil} {
@@ -139,7 +141,7 @@ func (c *Scenario) check(s Stage) error {
 				}
 			}
 			if states > 1 {
-				return fmt.Errorf("container %s: it is one of waiting, running, terminated", name)
+				return fmt.Errorf("container %s: only one of waiting, running, terminated is allowed", name)
 			}
 			if entry.Waiting != nil {
 				texts = append(texts, entry.Waiting.Message)
@@ -168,7 +170,7 @@ func (c *Scenario) find(name string) int {
 	return -1
 }
 
-// From gives the first stage at or after an index whose guards hold, or -1.
+// From gives the index of the first stage at or after an index whose guards hold: -1 if there is none.
 func (c *Scenario) From(index int, pod *core.Pod) int {
 	for ; index < len(c.Stages); index++ {
 		stage := c.Stages[index]
@@ -179,7 +181,7 @@ func (c *Scenario) From(index int, pod *core.Pod) int {
 	return -1
 }
 
-// Following gives the stage after the one at an index, or -1.
+// Following gives the index of the stage after the one at an index: -1 if there is none.
 func (c *Scenario) Following(index int, pod *core.Pod) int {
 	if next := c.Stages[index].Next; next != "" {
 		return c.From(c.find(next), pod)
@@ -197,7 +199,7 @@ func (g *guard) holds(pod *core.Pod) bool {
 		(g.Ready == nil || *g.Ready == cluster.IsReady(pod))
 }
 
-// stateOf gives what the stage says of a container; the zero entry is one that runs and is ready.
+// stateOf gives the state of a container in the stage; the zero value is running and ready.
 func stateOf(entries map[string]*ContainerState, name string) (ContainerState, bool) {
 	if found := entries[name]; found != nil {
 		return *found, true
@@ -208,7 +210,7 @@ func stateOf(entries map[string]*ContainerState, name string) (ContainerState, b
 	return ContainerState{}, false
 }
 
-// Subjects are the containers that the stage is about: those it has entries for, or all where it has none.
+// Subjects are the containers with an entry in the stage, or all without any entry.
 func (s *Stage) Subjects(pod *core.Pod) []core.Container {
 	subjects := []core.Container{}
 	for _, row := range []struct {
@@ -227,7 +229,7 @@ func (s *Stage) Subjects(pod *core.Pod) []core.Container {
 	return subjects
 }
 
-// TemplateValues are what a stage's texts may name.
+// TemplateValues are the values of the templates.
 func TemplateValues(pod *core.Pod, container core.Container, restarts int32) map[string]any {
 	return map[string]any{
 		"image": container.Image, "container": container.Name, "pod": pod.Name, "namespace": pod.Namespace,
@@ -248,13 +250,13 @@ func render(text string, words map[string]any) (string, error) {
 	return rendered.String(), err
 }
 
-// Rendered is for texts that were checked when their course was read.
+// Rendered renders a text that ParseScenario has checked.
 func Rendered(text string, words map[string]any) string {
 	text, _ = render(text, words)
 	return text
 }
 
-// Delay says how long the kubelet takes before it plays the stage.
+// Delay is the time before the stage begins.
 func (s *Stage) Delay(pod *core.Pod, pace startupTime) time.Duration {
 	switch {
 	case s.After != nil:

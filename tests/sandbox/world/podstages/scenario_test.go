@@ -19,22 +19,22 @@ func web() *core.Pod {
 	}
 }
 
-// stroll plays a course without its waits, at most so many stages.
-func stroll(t *testing.T, pod *core.Pod, text string, most int) {
+// applyStages applies the stages of a scenario without delays, at most this many.
+func applyStages(t *testing.T, pod *core.Pod, text string, most int) {
 	t.Helper()
-	course, err := ParseScenario("", text)
+	scenario, err := ParseScenario("", text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at := course.From(0, pod); at >= 0 && most > 0; most-- {
-		pod.Status = course.Stages[at].Status(pod, time.Unix(1700000000, 0))
-		at = course.Following(at, pod)
+	for at := scenario.From(0, pod); at >= 0 && most > 0; most-- {
+		pod.Status = scenario.Stages[at].Status(pod, time.Unix(1700000000, 0))
+		at = scenario.Following(at, pod)
 	}
 }
 
 func TestRestartsRiseInALoop(t *testing.T) {
 	pod := web()
-	stroll(t, pod, `
+	applyStages(t, pod, `
 - name: runs
   containers: { web: { running: {} } }
 - containers: { web: { terminated: { reason: OOMKilled, exitCode: 137 } } }
@@ -52,7 +52,7 @@ func TestRestartsRiseInALoop(t *testing.T) {
 
 func TestGuardsSkipStages(t *testing.T) {
 	pod := web()
-	stroll(t, pod, `
+	applyStages(t, pod, `
 - name: crashes
   unless: { restarts: 3 }
   containers: { "*": { waiting: { reason: CrashLoopBackOff }, restarts: +1, lastTerminated: { exitCode: 1 } } }
@@ -65,10 +65,10 @@ func TestGuardsSkipStages(t *testing.T) {
 	}
 }
 
-func TestAnInitContainerHoldsUpTheOthers(t *testing.T) {
+func TestContainersWaitForAnInitContainer(t *testing.T) {
 	pod := web()
 	pod.Spec.InitContainers = []core.Container{{Name: "one"}, {Name: "two"}, {Name: "three"}}
-	stroll(t, pod, `[{ initContainers: { two: { waiting: { reason: ImagePullBackOff } } } }]`, 1)
+	applyStages(t, pod, `[{ initContainers: { two: { waiting: { reason: ImagePullBackOff } } } }]`, 1)
 	reasons := []string{}
 	for _, status := range cluster.ContainerStatuses(pod) {
 		if status.State.Waiting != nil {
@@ -95,22 +95,22 @@ func TestPhaseFollowsFromTheContainers(t *testing.T) {
 	} {
 		pod := web()
 		pod.Spec.RestartPolicy = row.policy
-		stroll(t, pod, `[{ containers: { "*": { `+row.state+` } } }]`, 1)
+		applyStages(t, pod, `[{ containers: { "*": { `+row.state+` } } }]`, 1)
 		if pod.Status.Phase != row.phase {
 			t.Errorf("%s, %s: %s", row.policy, row.state, pod.Status.Phase)
 		}
 	}
 }
 
-func TestMistakesInACourseAreNamed(t *testing.T) {
+func TestInvalidScenariosAreRejected(t *testing.T) {
 	for text, message := range map[string]string{
 		`[]`:                                     "there is no stage",
 		`[{ waits: 1s }]`:                        "waits",
 		`[{ next: nowhere }]`:                    "nowhere",
 		`[{ log: "{{ .host }}" }]`:               "host",
 		`[{ event: { type: Loud, reason: X } }]`: "Normal or Warning",
-		`[{ healthy: true, containers: { a: {} } }]`:              "says nothing of containers",
-		`[{ containers: { a: { waiting: { }, running: { } } } }]`: "one of waiting",
+		`[{ healthy: true, containers: { a: {} } }]`:              "has no containers and no phase",
+		`[{ containers: { a: { waiting: { }, running: { } } } }]`: "only one of waiting",
 	} {
 		if _, err := ParseScenario("", text); err == nil || !strings.Contains(err.Error(), message) {
 			t.Errorf("%s: %v", text, err)
@@ -118,7 +118,7 @@ func TestMistakesInACourseAreNamed(t *testing.T) {
 	}
 }
 
-func TestTheSandboxsOwnCoursesAreSound(t *testing.T) {
+func TestBuiltinScenariosAreValid(t *testing.T) {
 	entries, _ := scenarioFiles.ReadDir("scenarios")
 	for _, entry := range entries {
 		builtinScenario(strings.TrimSuffix(entry.Name(), ".yaml"))

@@ -6,8 +6,8 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// ScriptOf gives the script of a container whose command is a shell with one: of a pod that is meant to end, since
-// what goes on for ever is played by its course.
+// ScriptOf gives the script of a container with the command `sh -c`, in a pod that ends: a pod with restartPolicy Always
+// runs its scenario instead.
 func ScriptOf(pod *core.Pod, container core.Container) (string, bool) {
 	line := slices.Concat(container.Command, container.Args)
 	if pod.Spec.RestartPolicy == core.RestartPolicyAlways || len(container.Command) == 0 || len(line) < 3 {

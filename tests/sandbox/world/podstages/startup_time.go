@@ -9,8 +9,8 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// startupTime says how long pods take. Nothing of it is left to chance: a pod of the same role takes the same time in every
-// sandbox, so that runs can be compared.
+// startupTime gives the durations of pods. They are not random: a pod of the same role takes the same time in every sandbox,
+// so that runs can be compared.
 type startupTime struct{ slow bool }
 
 const startupSeed = "tailwatch"
@@ -18,7 +18,7 @@ const startupSeed = "tailwatch"
 func (p startupTime) untilReady(pod *core.Pod) time.Duration {
 	switch {
 	case p.slow && IsScripted(pod):
-		// Its image is one that the node has already.
+		// The node has its image already.
 		return spread(time.Second, 2*time.Second, role(pod))
 	case p.slow:
 		return spread(6*time.Second, 15*time.Second, role(pod))
@@ -40,15 +40,15 @@ func spread(least, most time.Duration, role string) time.Duration {
 	return least + time.Duration(mix(sum.Sum64())%uint64(most-least))
 }
 
-// mix spreads what similar names leave close together (the finaliser of splitmix64).
+// mix spreads the hashes of similar names (the finaliser of splitmix64).
 func mix(x uint64) uint64 {
 	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9
 	x = (x ^ (x >> 27)) * 0x94d049bb133111eb
 	return x ^ (x >> 31)
 }
 
-// role names a pod by what stays the same when it is re-created: its owner without generated parts, with the ordinal
-// of a StatefulSet's pod and the node of a DaemonSet's.
+// role is the part of a pod's name that a re-created pod has too: its owner without the generated suffix, with the ordinal of
+// a StatefulSet's pod and the node of a DaemonSet's.
 func role(pod *core.Pod) string {
 	name := pod.Name
 	if owner := meta.GetControllerOf(pod); owner != nil {

@@ -20,7 +20,7 @@ func owned(kind, owner, name, node string, labels map[string]string) *core.Pod {
 	}
 }
 
-func TestTheSameRoleTakesTheSameTime(t *testing.T) {
+func TestSameRoleHasTheSameStartupTime(t *testing.T) {
 	labels := func(hash string) map[string]string { return map[string]string{"pod-template-hash": hash} }
 	for _, row := range []struct {
 		one, other *core.Pod
@@ -41,7 +41,7 @@ func TestTheSameRoleTakesTheSameTime(t *testing.T) {
 	}
 }
 
-// The figures themselves stay: runs of different versions are compared.
+// The durations must not change, since runs of different versions are compared.
 func TestTheSeedIsFixed(t *testing.T) {
 	loki := owned("StatefulSet", "loki", "loki-0", "node-1", nil)
 	if slow, fast := (startupTime{slow: true}).untilReady(loki), (startupTime{}).untilReady(loki); slow.Milliseconds() != 9257 || fast.Milliseconds() != 357 {

@@ -65,7 +65,7 @@ func (s *Stage) initStatuses(pod *core.Pod, status *core.PodStatus, at meta.Time
 	return initialized
 }
 
-// status of one container that goes over from what it was before.
+// status of one container after its previous status.
 func (e ContainerState) status(pod *core.Pod, container core.Container, before core.ContainerStatus, at meta.Time) core.ContainerStatus {
 	ran := before.State.Terminated != nil || (before.State.Waiting != nil && before.LastTerminationState.Terminated != nil)
 	if ran && e.Waiting == nil && e.Terminated == nil && e.Restarts == 0 {
@@ -216,7 +216,7 @@ func SetConditions(status *core.PodStatus, initialized bool, at meta.Time) {
 	set(core.ContainersReady, ready, reason, message)
 }
 
-// HasSandbox: a pod has its address once its sandbox is made, which is when a container has got beyond being created.
+// HasSandbox: a pod has an address once a container is past ContainerCreating.
 func HasSandbox(status *core.PodStatus) bool {
 	for _, container := range append(append([]core.ContainerStatus{}, status.InitContainerStatuses...), status.ContainerStatuses...) {
 		if waiting := container.State.Waiting; waiting == nil || (waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing") {

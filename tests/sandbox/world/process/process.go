@@ -1,3 +1,4 @@
+// Package process starts the child processes of a sandbox.
 package process
 
 import (
@@ -12,8 +13,8 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// Set starts children that never outlive this one: on Linux the kernel ends them with the thread that started
-// them, so one thread starts them all and lives as long as the daemon.
+// Set starts children that end with this process: on Linux the kernel kills them with the thread that started them, so one
+// thread starts them all.
 type Set struct {
 	requests chan func()
 	// children holds each *process that has not ended.
@@ -31,7 +32,7 @@ func NewSet() *Set {
 	return p
 }
 
-// collectRarely takes a fifth of its work from an API server, for 200 MiB of memory.
+// collectRarely saves a fifth of the CPU time of an API server and costs 200 MiB of memory.
 const collectRarely = "GOGC=400"
 
 // Process is one child; its output goes to log/NAME.log.
@@ -72,7 +73,7 @@ func (p *Set) Start(s *sandbox.Sandbox, name, program string, arguments, environ
 	return child, nil
 }
 
-// Kill ends all children at once, for when nothing of what they hold is needed any more.
+// Kill kills all children.
 func (p *Set) Kill() {
 	p.children.Range(func(child, _ any) bool {
 		_ = child.(*Process).cmd.Process.Kill()
@@ -96,7 +97,7 @@ func (p *Process) Running() bool {
 	}
 }
 
-// stop asks to end, and after some seconds insists.
+// Stop sends SIGTERM, and SIGKILL after 4 s.
 func (p *Process) Stop() {
 	if !p.Running() {
 		return

@@ -8,28 +8,28 @@ import (
 	"strings"
 )
 
-// Fault is a switch that is on. Target narrows it to pods whose name, or whose image, begins so (for quota: to a namespace). Stages is
-// the text of the file that a fault of the kind `pods` plays.
+// Fault is a fault that is on. Target limits it, by kind: to a prefix of a pod's name or image, a node, a namespace. Stages
+// is the text of the file of a fault of the kind `pods`.
 type Fault struct{ Kind, Target, File, Stages string }
 
-// faultKinds: what each takes as its target, and whether it may be on for several at once.
+// faultKinds: the targets of each, and whether it may be on with several targets at once.
 var faultKinds = []faultKind{
 	{"network", "policies-ignored", false},
-	{"metrics", "target-missing|no-alertmanager|webhook-away|alertmanager-deaf", false},
-	{"door", "wrong-client|wrong-redirect|trusts-headers|no-pkce|wrong-issuer", false},
-	{"grafana", "two-defaults|no-default|loki-wrong|login-form|root-url|no-dashboards|role-admin", false},
-	{"logs", "lost-before-alloy|lost-in-alloy|twice|read-only|lost-in-loki|wrong-labels|late", false},
+	{"metrics", "target-missing|no-alertmanager|webhook-unreachable|alertmanager-drops-alerts", false},
+	{"oauth2-proxy", "wrong-client|wrong-redirect|trusts-headers|no-pkce|wrong-issuer", false},
+	{"grafana", "two-defaults|no-default|loki-url-wrong|login-form|root-url|no-dashboards|role-admin", false},
+	{"logs", "lost-before-alloy|lost-in-alloy|duplicated|read-only|lost-in-loki|wrong-labels|delayed", false},
 	{"pods", "PREFIX@FILE", true}, {"image-pull", "[PREFIX]", true}, {"crash-loop", "[PREFIX]", true},
 	{"never-ready", "[PREFIX]", true}, {"slow-start", "[PREFIX]", true}, {"node-not-ready", "NODE", true},
 	{"unschedulable", "", false}, {"no-storage-class", "", false}, {"provisioner-not-responding", "", false}, {"provisioning-failed", "", false},
-	{"quota", "[NAMESPACE]", false}, {"tailscale", "https-off|no-address|host-taken|tags-refused|operator-away|certificate-expired|certificate-ends|certificate-foreign|not-joined", false},
+	{"quota", "[NAMESPACE]", false}, {"tailscale", "https-disabled|no-address|host-in-use|tags-rejected|operator-not-running|certificate-expired|certificate-expiring|certificate-untrusted|not-joined", false},
 	{"issuer", issuerFaults, false},
 	{"api-down", "", false}, {"controllers-down", "", false},
 }
 
-// issuerFaults are what can be wrong with an Auth0 tenant and the application there.
-const issuerFaults = "gone|silent|not-found|html|other-issuer|no-slash|no-pkce|no-rs256|no-code|keys-gone|keys-empty|client-unknown|" +
-	"callback-refused|secret-other|no-groups|certificate-untrusted|certificate-expired"
+// issuerFaults are the faults of an Auth0 tenant and of its application.
+const issuerFaults = "unreachable|no-response|not-found|html|other-issuer|no-trailing-slash|no-pkce|no-rs256|no-code|jwks-not-found|jwks-empty|client-unknown|" +
+	"callback-rejected|secret-wrong|no-groups|certificate-untrusted|certificate-expired"
 
 type faultKind struct {
 	kind, target string
@@ -60,7 +60,7 @@ func FaultUsage() string {
 	return strings.Join(usages, ", ")
 }
 
-// ParseFault reads KIND[=TARGET]. What is to be switched on is complete, and its file is read.
+// ParseFault reads KIND[=TARGET]. A fault that is to be switched on needs its target, and its file is read.
 func ParseFault(text string, on bool) (Fault, error) {
 	var fault Fault
 	fault.Kind, fault.Target, _ = strings.Cut(text, "=")
@@ -68,7 +68,7 @@ func ParseFault(text string, on bool) (Fault, error) {
 	if !known {
 		return fault, fmt.Errorf("there is no fault %q; there are: %s", fault.Kind, FaultUsage())
 	}
-	malformed := fmt.Errorf("%s is to be written %s=%s", kind.kind, kind.kind, kind.target)
+	malformed := fmt.Errorf("the format of %s is %s=%s", kind.kind, kind.kind, kind.target)
 	if on && fault.Target == "" && kind.target != "" && !strings.HasPrefix(kind.target, "[") {
 		return fault, malformed
 	}
@@ -106,7 +106,7 @@ func (f Fault) String() string {
 	return text
 }
 
-// With adds a fault, in the place of those that it cannot be beside.
+// With adds a fault and removes those that exclude it.
 func With(faults []Fault, fault Fault) []Fault {
 	replaced := fault
 	if kind, _ := kindOf(fault.Kind); !kind.several {
@@ -115,7 +115,7 @@ func With(faults []Fault, fault Fault) []Fault {
 	return append(Without(faults, replaced), fault)
 }
 
-// Without leaves out a fault: with a target that one, without one all of its kind.
+// Without removes a fault: without a target, all of its kind.
 func Without(faults []Fault, fault Fault) []Fault {
 	return slices.DeleteFunc(slices.Clone(faults), func(other Fault) bool {
 		return other.Kind == fault.Kind && (fault.Target == "" || other.Target == fault.Target)

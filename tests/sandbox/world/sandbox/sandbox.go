@@ -1,3 +1,4 @@
+// Package sandbox keeps one sandbox: its folder, settings, ports, faults and logs.
 package sandbox
 
 import (
@@ -34,9 +35,9 @@ type Settings struct {
 	OwnerPID int
 	Ports    Ports
 	Parts    Parts
-	// Folder of the stand-in charts' sources.
+	// Charts is the folder of the chart sources.
 	Charts string
-	// Folder of real charts (.tgz) to serve instead.
+	// RealCharts is a folder of real charts (.tgz) to serve instead.
 	RealCharts string
 	Faults     []Fault
 	Canary     string
@@ -76,7 +77,7 @@ func (s *Sandbox) save() error {
 	if err != nil {
 		return err
 	}
-	// Others read it at any time.
+	// Renamed into place, since other processes read it at any time.
 	if err := os.WriteFile(s.Path("settings.new"), text, 0o600); err != nil {
 		return err
 	}
@@ -126,8 +127,8 @@ func AllSandboxes() []*Sandbox {
 	return all
 }
 
-// Claim gives the sandbox ports of its own and keeps them in its folder. A port is another's as long as that one's
-// folder is there: many are listened on only once a stack is installed, and not while a fault is on.
+// Claim reserves the ports of the sandbox and saves them in its folder. A port is reserved while the folder exists, since
+// many listen only after an installation, or not while a fault is on.
 func (s *Sandbox) Claim() error {
 	if err := os.MkdirAll(s.Path("log"), 0o700); err != nil {
 		return err
@@ -157,8 +158,7 @@ func (s *Sandbox) Claim() error {
 	return s.save()
 }
 
-// freePorts picks ports below the range from which the system takes ports for outgoing connections, so that none
-// is taken between this look and its use by anything but another sandbox.
+// freePorts picks ports below the ephemeral range, so that no outgoing connection uses one of them later.
 func freePorts(count int, taken map[int]bool) ([]int, error) {
 	ports := []int{}
 	held := []net.Listener{}
@@ -215,7 +215,7 @@ func (s *Sandbox) Fault(kind string) (Fault, bool) {
 	return Fault{}, false
 }
 
-// helm is the program of the chosen major version.
+// HelmBinary is the helm of the chosen major version.
 func (s *Sandbox) HelmBinary() string {
 	if s.Helm == 3 {
 		return filepath.Join(s.Parts.Helm3, "helm3")

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNoTwoSandboxesShareAPort(t *testing.T) {
+func TestSandboxesHaveDistinctPorts(t *testing.T) {
 	t.Setenv("TAILWATCH_SANDBOX_HOME", t.TempDir())
 	names := []string{"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
 	failures := make(chan error)

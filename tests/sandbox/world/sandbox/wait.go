@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Every does the work again and again until the context ends.
+// Every repeats the work until the context ends.
 func Every(ctx context.Context, interval time.Duration, work func()) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -19,7 +19,7 @@ func Every(ctx context.Context, interval time.Duration, work func()) {
 	}
 }
 
-// Sleep says whether the time passed before the context ended.
+// Sleep reports whether the time passed before the context ended.
 func Sleep(ctx context.Context, duration time.Duration) bool {
 	select {
 	case <-ctx.Done():

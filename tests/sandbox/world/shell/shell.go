@@ -1,3 +1,4 @@
+// Package shell models busybox' sh and wget as far as the scripts of probe pods and hooks need them.
 package shell
 
 import (
@@ -12,8 +13,8 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// The sandbox's shell: `echo`, `sleep`, `wget`, `true`, `false` and `exit`, joined by `;`, `&&`, `||` and line ends,
-// words with quotes, output sent to /dev/null. What else a shell can it refuses before it runs anything.
+// The shell knows `echo`, `sleep`, `wget`, `true`, `false` and `exit`, joined by `;`, `&&`, `||` and line ends,
+// words with quotes, output sent to /dev/null. A script with anything else does not start.
 
 // step is one command; it runs after the one before by the operator between them.
 type step struct {
@@ -23,10 +24,10 @@ type step struct {
 	quiet bool
 }
 
-// exitCode of what a shell does not find or does not understand.
+// exitNotFound is the exit code for an unknown command or syntax.
 const exitNotFound = 127
 
-// parseScript reads a script, or says what of it the sandbox's shell does not understand.
+// parseScript reads a script; unknown syntax is an error.
 func parseScript(text string) ([]step, error) {
 	tokens, err := tokens(text)
 	if err != nil {
@@ -119,7 +120,7 @@ func word(text string) (string, string, error) {
 			quote = 0
 		case character == '\\' && quote != '\'' && index+1 < len(text):
 			index++
-			// In double quotes it only hides what would mean something there.
+			// In double quotes it only escapes characters that are special there.
 			if quote == '"' && !strings.ContainsRune("\"\\$`", rune(text[index])) {
 				word.WriteByte('\\')
 			}
@@ -127,7 +128,7 @@ func word(text string) (string, string, error) {
 		case quote != '\'' && (character == '$' || character == '`'):
 			return "", "", fmt.Errorf("syntax error: the sandbox's shell expands nothing, near %q", text[index:])
 		case quote == 0 && strings.ContainsRune("|&<>(){}*?[#~!", rune(character)):
-			return "", "", fmt.Errorf("syntax error: the sandbox's shell does not know %q, near %q", character, text[index:])
+			return "", "", fmt.Errorf("syntax error: the sandbox's shell does not support %q, near %q", character, text[index:])
 		default:
 			word.WriteByte(character)
 		}

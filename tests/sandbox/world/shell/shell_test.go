@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// played gives what a script prints and its exit code, in a world where only http://open/ answers.
-func played(script string) ([]string, int32) {
+// run gives what a script prints and its exit code, with http://open/ as the only server.
+func run(script string) ([]string, int32) {
 	lines := []string{}
 	interpreter := Shell{
 		Print: func(line string) { lines = append(lines, line) },
@@ -45,26 +45,26 @@ func TestScripts(t *testing.T) {
 		{"wget -q -T 3 -O /dev/null http://shut/", []string{"wget: download timed out"}, 1},
 		{"wget -q -T 3 -O /dev/null http://shut/ >/dev/null 2>&1 || echo shut", []string{"shut"}, 0},
 	} {
-		lines, code := played(row.script)
+		lines, code := run(row.script)
 		if !slices.Equal(lines, row.lines) || code != row.code {
 			t.Errorf("%s: %q, exit %d; expected %q, exit %d", row.script, lines, code, row.lines, row.code)
 		}
 	}
 }
 
-func TestWhatTheShellDoesNotUnderstandIsLoudAndRunsNothing(t *testing.T) {
+func TestUnknownSyntaxIsAnErrorAndRunsNothing(t *testing.T) {
 	for _, script := range []string{
 		"echo a; curl http://open/", "echo a | cat", "echo $HOME", "echo `date`", "echo a &", "if true; then echo a; fi", "echo 'a",
 		"&& echo a", "echo a &&", "echo a > /tmp/file",
 	} {
-		lines, code := played(script)
+		lines, code := run(script)
 		if code != 127 || len(lines) != 1 || !strings.HasPrefix(lines[0], "sh: ") {
 			t.Errorf("%s: %q, exit %d", script, lines, code)
 		}
 	}
 }
 
-func TestAKilledShellGoesNoFurther(t *testing.T) {
+func TestCancelledScriptStops(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	lines := []string{}
 	interpreter := Shell{Print: func(line string) { lines = append(lines, line); stop() }}

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Request is what busybox' wget was told to do.
+// Request is the request of a wget command line.
 type Request struct {
 	Address, Body string
 	Headers       []string
 	Timeout       time.Duration
 	spider        bool
-	// output is where the answer goes: `-` for the log, else a file that nobody reads.
+	// output is `-` for the log; a file is discarded.
 	output string
 }
 

@@ -1,3 +1,4 @@
+// Package alertmanager models Alertmanager's HTTP API.
 package alertmanager
 
 import (
@@ -34,7 +35,7 @@ func desired(n *network.Network, v *cluster.Objects) *backends.Desired {
 	return &backends.Desired{Fingerprint: string(pods[0].UID), Start: func() (backends.Process, error) {
 		manager := &server{
 			pod: pods[0], config: v.MountedGzip(pods[0], "alertmanager.yaml.gz"), began: time.Now(), alerts: map[string]*alert{},
-			dropsAlerts: func() bool { fault, _ := n.Fault("metrics"); return fault.Target == "alertmanager-deaf" },
+			dropsAlerts: func() bool { fault, _ := n.Fault("metrics"); return fault.Target == "alertmanager-drops-alerts" },
 		}
 		started, err := httpserver.Listen(n.Ports.Alertmanager, manager.handler())
 		if err != nil {
@@ -54,7 +55,7 @@ type server struct {
 	alerts map[string]*alert
 }
 
-// alert as it is posted; what is left out of its times is filled in.
+// alert as it is posted; missing times are filled in.
 type alert struct {
 	Labels       map[string]string `json:"labels"`
 	Annotations  map[string]string `json:"annotations"`
@@ -64,7 +65,7 @@ type alert struct {
 	updatedAt    time.Time
 }
 
-// resolveTimeout is after what time an alert ends of which nothing more is heard.
+// resolveTimeout is the time after which an alert without an update ends.
 const resolveTimeout = 5 * time.Minute
 
 func (m *server) handler() http.Handler {

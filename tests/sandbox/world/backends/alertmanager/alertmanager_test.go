@@ -12,9 +12,9 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-func TestAlertsComeAndGo(t *testing.T) {
-	deaf := false
-	manager := &server{pod: &core.Pod{}, alerts: map[string]*alert{}, dropsAlerts: func() bool { return deaf }}
+func TestAlertsStartAndEnd(t *testing.T) {
+	dropsAlerts := false
+	manager := &server{pod: &core.Pod{}, alerts: map[string]*alert{}, dropsAlerts: func() bool { return dropsAlerts }}
 	handler := manager.handler()
 	post := func(text string) int {
 		answer := httptest.NewRecorder()
@@ -51,11 +51,11 @@ func TestAlertsComeAndGo(t *testing.T) {
 	if code := post(`[{"labels": {}}]`); code != http.StatusBadRequest {
 		t.Errorf("an alert without labels: %d", code)
 	}
-	deaf = true
+	dropsAlerts = true
 	if code := post(`[{"labels": {"alertname": "D"}}]`); code != http.StatusOK {
-		t.Errorf("deaf: %d", code)
+		t.Errorf("dropped alert: %d", code)
 	}
 	expect(shown())
-	deaf = false
+	dropsAlerts = false
 	expect(shown(), "B")
 }

@@ -85,7 +85,7 @@ func deliveries(t *testing.T, configuration string, alloy *core.Pod, file logFil
 	return found
 }
 
-func TestALineTakesTheConfiguredWay(t *testing.T) {
+func TestPipelineAppliesTheConfiguration(t *testing.T) {
 	file := logFile{testPod("m", "web"), "web", 0}
 	found := deliveries(t, alloyConfiguration, alloyOn("node-0"), file, time.Now())
 	if len(found) != 1 || found[0].write.id() != "loki.write.loki" {
@@ -99,7 +99,7 @@ func TestALineTakesTheConfiguredWay(t *testing.T) {
 	}
 }
 
-func TestWhatTheConfigurationLeavesOut(t *testing.T) {
+func TestPipelineSkipsFilesOutsideTheConfiguration(t *testing.T) {
 	web := logFile{testPod("m", "web"), "web", 0}
 	withoutAddress := logFile{testPod("m", "web"), "web", 0}
 	withoutAddress.pod.Status.PodIP = ""
@@ -112,7 +112,7 @@ func TestWhatTheConfigurationLeavesOut(t *testing.T) {
 		at    time.Time
 	}{
 		{"another node's pod", alloyOn("node-1"), web, time.Now()},
-		{"an Alloy that takes its pod's name for its node's", unnamed, web, time.Now()},
+		{"an Alloy whose HOSTNAME is its pod's name", unnamed, web, time.Now()},
 		{"a dropped namespace", alloyOn("node-0"), logFile{testPod("kube-system", "web"), "web", 0}, time.Now()},
 		{"a pod without an address", alloyOn("node-0"), withoutAddress, time.Now()},
 		{"an old line", alloyOn("node-0"), web, time.Now().Add(-2 * time.Hour)},
@@ -123,7 +123,7 @@ func TestWhatTheConfigurationLeavesOut(t *testing.T) {
 	}
 }
 
-func TestWhatAlloyDoesNotRead(t *testing.T) {
+func TestInvalidConfigurationsAreRejected(t *testing.T) {
 	for _, row := range [][2]string{
 		{`loki.write "loki" {`, `loki.write "loki" `},
 		{"older_than", "longer_than"},

@@ -82,7 +82,7 @@ func pairs(value string) map[string]string {
 	return found
 }
 
-// parseConfig reads a configuration; one whose blocks do not close is refused.
+// parseConfig reads a configuration; an unclosed block is an error.
 func parseConfig(text string) ([]configBlock, error) {
 	reader := &configReader{rest: text}
 	body, err := reader.body("")

@@ -1,3 +1,4 @@
+// Package alloy models Alloy with the installed configuration: discovery, relabelling, sources, stages and loki.write.
 package alloy
 
 import (
@@ -23,24 +24,25 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// Fleet are the Alloys of all nodes: each pod has a small server of its own that reads the installed
-// configuration, and carries what the containers of its node write to where loki.write points.
+// Fleet is the Alloys of all nodes. Each pod has a server that reads the installed configuration, and sends the log lines
+// of its node to the URL of loki.write.
 type Fleet struct {
 	network   *network.Network
 	logs      *kubelet.Logs
 	mutex     sync.Mutex
 	instances map[types.UID]*instance
-	// refused are the pods whose configuration was, with the reason that has been reported.
+	// refused are the pods with an invalid configuration, with the reported reason.
 	refused map[types.UID]string
-	// positions lie on the nodes, by node and file: they outlive the pods.
+	// positions are stored on the nodes, by node and file, so a new pod continues from them.
 	positions map[[2]string]int
-	// begin is where those of the running pods are that next say that they are still there.
+	// nextHeartbeat is the index of the next pod that writes a heartbeat line.
 	nextHeartbeat int
 	stopRun       context.CancelFunc
-	// reading: one look at the files at a time.
+	// reading serialises readAll and writeHeartbeats.
 	reading sync.Mutex
 }
 
+// NewFleet reads the log lines that the kubelets keep.
 func NewFleet(n *network.Network, logs *kubelet.Logs) *Fleet {
 	return &Fleet{network: n, logs: logs, refused: map[types.UID]string{}, positions: map[[2]string]int{}}
 }
@@ -84,8 +86,8 @@ func (f *Fleet) Stop() {
 	}
 }
 
-// sync starts what new pods stand for, and ends what those stood for that are gone. A pod whose configuration is
-// refused has nothing that answers.
+// sync starts a server for each new pod and stops those of deleted pods. A pod with an invalid configuration has no
+// server.
 func (f *Fleet) sync(v *cluster.Objects) error {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
@@ -152,7 +154,7 @@ func (f *Fleet) allInstances() []*instance {
 	return slices.Collect(maps.Values(f.instances))
 }
 
-// readAll lets each Alloy read what has been written since it last did, and send what it has read.
+// readAll lets each Alloy read and send the lines that were written since its last read.
 func (f *Fleet) readAll() {
 	f.reading.Lock()
 	defer f.reading.Unlock()
@@ -183,7 +185,7 @@ func (f *Fleet) readAll() {
 	}
 }
 
-// readFile reads a file from where the node's Alloy has come to.
+// readFile reads a file from the position of the node's Alloy.
 func (f *Fleet) readFile(instance *instance, file logFile) {
 	lines := f.logs.Read(file.pod, file.container, false)
 	place := [2]string{instance.pod.Spec.NodeName, file.path()}
@@ -193,10 +195,10 @@ func (f *Fleet) readFile(instance *instance, file logFile) {
 	}
 }
 
-// heartbeatBatch is how many running pods say in the same moment that they are still there.
+// heartbeatBatch is how many pods write a heartbeat line at once.
 const heartbeatBatch = 200
 
-// writeHeartbeats: each ready pod writes a line now and then.
+// writeHeartbeats: each ready pod writes a line from time to time.
 func (f *Fleet) writeHeartbeats() {
 	f.reading.Lock()
 	defer f.reading.Unlock()

@@ -37,7 +37,7 @@ type instance struct {
 type readFile struct {
 	pod   types.UID
 	lines int
-	// held: a line has been read and waits until loki.write takes more.
+	// held: one line is read and waits for loki.write.
 	held bool
 }
 
@@ -62,7 +62,7 @@ const (
 	maxRetries = 10
 )
 
-// deliveryDelay is how much later lines come with the fault `logs=late`.
+// deliveryDelay is the delay of the fault `logs=delayed`.
 const deliveryDelay = 20 * time.Second
 
 // read reads lines of a file, if a source of the configuration does, and says how many it has read. While a batch is
@@ -115,18 +115,18 @@ func (a *instance) enqueue(arrived delivery, fault string) {
 	case "wrong-labels":
 		delete(entry.labels, "namespace")
 		delete(entry.labels, "pod")
-	case "late":
+	case "delayed":
 		entry.due = entry.due.Add(deliveryDelay)
 	}
 	write.queue = append(write.queue, entry)
-	if fault == "twice" {
+	if fault == "duplicated" {
 		// Of two that are equal to the nanosecond Loki keeps one.
 		entry.at = entry.at.Add(time.Millisecond)
 		write.queue = append(write.queue, entry)
 	}
 }
 
-// isBlocked: what is being sent holds up the readers.
+// isBlocked: a batch that is being sent blocks the readers.
 func (a *instance) isBlocked() bool {
 	for _, write := range a.writes {
 		if write.sending {
@@ -136,7 +136,7 @@ func (a *instance) isBlocked() bool {
 	return false
 }
 
-// forget drops what was counted of the files of pods that are gone, as the tailers' counters go with them.
+// forget drops the counters of files of deleted pods, as Alloy's tailers do.
 func (a *instance) forget(pods map[types.UID]*core.Pod) {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()

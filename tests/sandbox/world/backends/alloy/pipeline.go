@@ -19,7 +19,7 @@ type pipeline struct {
 	rules   map[string][]relabelRule
 	ids     []string
 	sources []configBlock
-	// node is the node whose pods discovery.kubernetes selects: empty for all.
+	// node is spec.nodeName of the pods that discovery.kubernetes selects: empty for all.
 	node string
 }
 

@@ -12,7 +12,7 @@ import (
 // logEntry is a line on its way to Loki.
 type logEntry struct {
 	labels, metadata map[string]string
-	// extracted are what stages may take values from: first of all the labels that the line came with.
+	// extracted are the values that stages read; they start as the labels of the line.
 	extracted map[string]string
 	at        time.Time
 	line      string

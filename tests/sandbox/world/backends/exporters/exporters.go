@@ -1,3 +1,4 @@
+// Package exporters models the metrics of node-exporter and kube-state-metrics.
 package exporters
 
 import (

@@ -20,7 +20,7 @@ type requester struct {
 	serverAdmin bool
 }
 
-// authenticate gives nobody to who is to sign in first, with the answer's message.
+// authenticate gives nil and the message of the answer for a request without valid credentials.
 func (g *server) authenticate(settings map[string]string, request *http.Request) (*requester, string) {
 	user, password, basic := request.BasicAuth()
 	switch {

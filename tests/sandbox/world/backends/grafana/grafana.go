@@ -1,3 +1,4 @@
+// Package grafana models Grafana's HTTP API with the installed grafana.ini, data sources and dashboards.
 package grafana
 
 import (
@@ -27,7 +28,7 @@ type dataSource struct {
 	JSONData                     map[string]any
 }
 
-// server is what the installed grafana.ini, data sources and dashboards make of it.
+// server is Grafana with the installed grafana.ini, data sources and dashboards.
 type server struct {
 	network  *network.Network
 	pod      *core.Pod
@@ -37,7 +38,7 @@ type server struct {
 	user, password string
 }
 
-// defaults are those of Grafana's own defaults.ini that anything here looks at.
+// defaults are the values of Grafana's defaults.ini that this package reads.
 var defaults = map[string]string{
 	"DEFAULT.app_mode": "production", "server.protocol": "http", "server.domain": "localhost", "server.http_port": "3000", "server.root_url": "http://localhost:3000/",
 	"auth.disable_login_form": "false", "auth.disable_signout_menu": "false", "auth.basic.enabled": "true", "auth.proxy.enabled": "false",
@@ -84,8 +85,7 @@ func defaultsAmong(sources []dataSource) int {
 	return count
 }
 
-// running is the configuration as it is at work: the installed one, and what somebody has changed since, which is what
-// the fault `grafana` says.
+// running is the effective configuration: the installed one, changed by the fault `grafana`.
 func (g *server) running() (map[string]string, []dataSource) {
 	settings, sources := maps.Clone(g.settings), slices.Clone(g.sources)
 	fault, _ := g.network.Fault("grafana")
@@ -104,20 +104,20 @@ func (g *server) running() (map[string]string, []dataSource) {
 			source.IsDefault = false
 		case fault.Target == "two-defaults" && source.Type == "loki":
 			source.IsDefault = true
-		case fault.Target == "loki-wrong" && source.Type == "loki":
+		case fault.Target == "loki-url-wrong" && source.Type == "loki":
 			source.URL = strings.Replace(source.URL, ":3100", ":3101", 1)
 		}
 	}
 	return settings, sources
 }
 
-// dashboard is one that the sidecar has brought.
+// dashboard is one that the sidecar has loaded.
 type dashboard struct {
 	uid, title string
 	content    map[string]any
 }
 
-// dashboards are those of the ConfigMaps and Secrets that the pod's sidecar looks for, as its variables say.
+// dashboards are those of the ConfigMaps and Secrets that the pod's sidecar selects by its environment variables.
 func (g *server) dashboards() []dashboard {
 	sidecar := cluster.Container(g.pod, "grafana-sc-dashboard")
 	fault, _ := g.network.Fault("grafana")
@@ -161,7 +161,7 @@ func (g *server) dashboards() []dashboard {
 	return found
 }
 
-// addDashboard leaves out what Grafana would not take from the sidecar's folder.
+// addDashboard skips files that Grafana does not load from the sidecar's folder.
 func addDashboard(found []dashboard, file string, text []byte) []dashboard {
 	content := map[string]any{}
 	if !strings.HasSuffix(file, ".json") || json.Unmarshal(text, &content) != nil {

@@ -22,14 +22,14 @@ func grafanaFor(ini string) *server {
 
 const anonymousEditor = "[auth.anonymous]\nenabled = true\norg_name = Main Org.\norg_role = Editor\n"
 
-func TestWhoMayAskGrafana(t *testing.T) {
+func TestPermissionsByRole(t *testing.T) {
 	for _, row := range []struct {
 		what, ini, path, password string
 		status                    int
 	}{
 		{"health for all", "", "/api/health", "", 200},
-		{"nobody where nobody is let in", "", "/api/org", "", 401},
-		{"a page for nobody", "", "/", "", 302},
+		{"a request without credentials and without anonymous access", "", "/api/org", "", 401},
+		{"a page without credentials", "", "/", "", 302},
 		{"anonymous", anonymousEditor, "/api/org", "", 200},
 		{"anonymous of an organisation that is not there", "[auth.anonymous]\nenabled = true\norg_name = Ours\n", "/api/org", "", 401},
 		{"the settings for an editor", anonymousEditor, "/api/admin/settings", "", 403},
@@ -37,8 +37,8 @@ func TestWhoMayAskGrafana(t *testing.T) {
 		{"the settings with a wrong password", anonymousEditor, "/api/admin/settings", "wrong", 401},
 		{"anything with a wrong password", anonymousEditor, "/api/org", "wrong", 401},
 		{"the admin without basic authentication", "[auth.basic]\nenabled = false\n", "/api/org", "right", 401},
-		{"the people for an editor", anonymousEditor, "/api/org/users", "", 403},
-		{"the people for an anonymous admin", anonymousEditor + "org_role = Admin\n", "/api/org/users", "", 200},
+		{"the users for an editor", anonymousEditor, "/api/org/users", "", 403},
+		{"the users for an anonymous admin", anonymousEditor + "org_role = Admin\n", "/api/org/users", "", 200},
 		{"the settings for an anonymous admin", anonymousEditor + "org_role = Admin\n", "/api/admin/settings", "", 403},
 		{"what is not modelled", anonymousEditor, "/api/playlists", "", 501},
 	} {

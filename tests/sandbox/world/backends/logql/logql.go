@@ -1,3 +1,4 @@
+// Package logql reads stream selectors and line filters of LogQL.
 package logql
 
 import (
@@ -8,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 )
-
-// The part of LogQL that the sandbox reads: a stream selector and line filters.
 
 // Selector is `{label="value", …}`.
 type Selector []matcher

@@ -1,3 +1,4 @@
+// Package loki models Loki's HTTP API with the installed configuration.
 package loki
 
 import (
@@ -72,7 +73,7 @@ func field(value any, keys ...string) any {
 	return value
 }
 
-// newServer refuses what Loki refuses.
+// newServer rejects configuration that Loki rejects at start.
 func newServer(text string, store *Store) (*server, error) {
 	config := map[string]any{}
 	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
@@ -188,7 +189,7 @@ func (l *server) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
 	}
 }
 
-// ring is the ingesters' ring: a page, or JSON for who asks for it.
+// ring is the ingesters' ring: a page, or JSON by the Accept header.
 func (l *server) ring(answer http.ResponseWriter, request *http.Request) {
 	if !strings.Contains(request.Header.Get("Accept"), "application/json") {
 		fmt.Fprintf(answer, "<html><title>Ring Status</title><table><tr><td>%s</td><td>ACTIVE</td></tr></table></html>", l.name)

@@ -19,7 +19,7 @@ type entry struct {
 	metadata map[string]string
 }
 
-// Store is what lies on Loki's volume: it outlives the pod.
+// Store is the data on Loki's volume; it is kept when the pod is replaced.
 type Store struct {
 	mutex   sync.Mutex
 	streams map[string]*stream
@@ -36,12 +36,12 @@ type stream struct {
 // maxEntries are kept of each stream.
 const maxEntries = 500
 
-// serviceLabels are where Loki takes a stream's service_name from (its limit discover_service_name), best first.
+// serviceLabels are the labels from which Loki takes a stream's service_name (its limit discover_service_name), in this order.
 var serviceLabels = []string{
 	"service", "app", "application", "app_name", "name", "app_kubernetes_io_name", "container", "container_name", "k8s_container_name", "component", "workload", "job",
 }
 
-// receive takes a line, unless it is too old; one that is lost is counted and not kept.
+// receive stores a line unless it is too old. A lost line is counted and not stored.
 func (s *Store) receive(labels map[string]string, entry entry, lost bool) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -128,7 +128,7 @@ func (s *Store) find(matchers logql.Selector, wanted func(entry) bool) []foundEn
 	return found
 }
 
-// streamsOf groups lines as a query's answer has them: structured metadata stands among the labels.
+// streamsOf groups lines as a query's answer has them: structured metadata is part of the labels.
 func streamsOf(found []foundEntry) []any {
 	result, places := []any{}, map[string]int{}
 	for _, entry := range found {

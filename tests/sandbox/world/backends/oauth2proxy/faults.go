@@ -13,16 +13,14 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// The fault `door`: each as if somebody had changed how the running oauth2-proxy is configured.
-
-// misconfigure gives arguments and configuration as the fault has them. Arguments win over the environment and the file.
+// misconfigure applies the fault `oauth2-proxy` to arguments and configuration. Arguments win over the environment and the file.
 func misconfigure(fault string, arguments []string, text string) ([]string, string) {
 	without := func(key string) string {
 		return regexp.MustCompile(`(?m)^`+key+`\s*=.*$`).ReplaceAllString(text, "")
 	}
 	switch fault {
 	case "wrong-client":
-		return append(arguments, "--client-id=somebody-else"), text
+		return append(arguments, "--client-id=other-client"), text
 	case "wrong-redirect":
 		return append(arguments, "--redirect-url=https://grafana-1."+sandbox.Tailnet+"/oauth2/callback"), text
 	case "wrong-issuer":
@@ -35,11 +33,11 @@ func misconfigure(fault string, arguments []string, text string) ([]string, stri
 	return arguments, text
 }
 
-// trustedHeaders are the headers by which the fault `door=trusts-headers` takes a request for one that has signed in.
+// trustedHeaders are the headers that the fault `oauth2-proxy=trusts-headers` accepts as a signed-in user.
 var trustedHeaders = []string{"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups"}
 
-// trustHeaders is a door before oauth2-proxy: it believes what a request says of who sends it.
-func trustHeaders(door, grafana string) http.Handler {
+// trustHeaders is a proxy in front of oauth2-proxy that accepts identity headers of the client.
+func trustHeaders(oauth2Proxy, grafana string) http.Handler {
 	towards := func(address string) http.Handler {
 		return &httputil.ReverseProxy{Rewrite: func(proxied *httputil.ProxyRequest) {
 			proxied.SetURL(&url.URL{Scheme: "http", Host: address})
@@ -51,7 +49,7 @@ func trustHeaders(door, grafana string) http.Handler {
 			}
 		}}
 	}
-	inside, outside := towards(grafana), towards(door)
+	inside, outside := towards(grafana), towards(oauth2Proxy)
 	return http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
 		for _, name := range trustedHeaders {
 			if request.Header.Get(name) != "" {
@@ -63,7 +61,7 @@ func trustHeaders(door, grafana string) http.Handler {
 	})
 }
 
-// awaitReady waits until oauth2-proxy answers, for as long as it takes to start.
+// awaitReady waits until oauth2-proxy answers, at most 5 s.
 func (p *oauth2Proxy) awaitReady(ctx context.Context) {
 	for range 100 {
 		answer, err := http.Get("http://" + sandbox.Loopback(p.network.Ports.OAuth2Proxy) + "/ping")
@@ -76,7 +74,7 @@ func (p *oauth2Proxy) awaitReady(ctx context.Context) {
 	}
 }
 
-// pair run and end together.
+// pair is two processes that run and stop together.
 type pair struct{ first, second backends.Process }
 
 // Running: both are.

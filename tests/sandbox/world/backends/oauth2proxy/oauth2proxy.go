@@ -1,3 +1,4 @@
+// Package oauth2proxy runs the real oauth2-proxy with the installed configuration.
 package oauth2proxy
 
 import (

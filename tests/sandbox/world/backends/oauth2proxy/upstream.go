@@ -14,21 +14,21 @@ import (
 
 var upstreamsLine = regexp.MustCompile(`(?m)^(\s*upstreams\s*=\s*\[\s*")([^"]+)("\s*,?\s*\])\s*$`)
 
-// replaceUpstream names this process as the upstream in oauth2-proxy's configuration, and gives the one that stood
-// there: oauth2-proxy sends the people's own Host header and a path alone, from which no proxy knows the upstream.
+// replaceUpstream puts this process into oauth2-proxy's configuration as the upstream, and gives the configured one:
+// oauth2-proxy forwards the client's Host header, so a proxy could not resolve the upstream from a request.
 func (p *oauth2Proxy) replaceUpstream(config string) (string, *url.URL, error) {
 	found := upstreamsLine.FindAllStringSubmatch(config, -1)
 	if len(found) != 1 {
-		return "", nil, fmt.Errorf("the sandbox's oauth2-proxy takes one line with one upstream, the configuration has %d", len(found))
+		return "", nil, fmt.Errorf("the sandbox's oauth2-proxy needs one line with one upstream, the configuration has %d", len(found))
 	}
 	upstream, err := url.Parse(found[0][2])
 	if err != nil || upstream.Scheme != "http" || upstream.Port() == "" {
-		return "", nil, fmt.Errorf("the sandbox's oauth2-proxy takes an upstream http://HOST:PORT/, not %s", found[0][2])
+		return "", nil, fmt.Errorf("the sandbox's oauth2-proxy needs an upstream http://HOST:PORT/, not %s", found[0][2])
 	}
 	return upstreamsLine.ReplaceAllString(config, "${1}http://"+sandbox.Loopback(p.network.Ports.Upstream)+"/${3}"), upstream, nil
 }
 
-// serveUpstream forwards to the process that stands for the upstream with which oauth2-proxy was started.
+// serveUpstream forwards to the backend of the configured upstream.
 func (p *oauth2Proxy) serveUpstream(answer http.ResponseWriter, request *http.Request) {
 	upstream := p.upstream.Load()
 	if upstream == nil {

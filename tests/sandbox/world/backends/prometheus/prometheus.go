@@ -1,3 +1,4 @@
+// Package prometheus runs the real Prometheus and prometheus-operator with the installed configuration.
 package prometheus
 
 import (
