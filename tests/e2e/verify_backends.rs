@@ -35,7 +35,7 @@ const WORLDS: [Scenario; 28] = [
     Scenario { fault: "metrics=alertmanager-drops-alerts", hop: None,
         found: &[("alertmanager-accepts-alerts", "fail", "does not show it"), ("prometheus-alertmanager-connected", "skip", "alertmanager-accepts-alerts")] },
     Scenario { fault: "oauth2-proxy=wrong-client", hop: Some("oauth2-proxy-issuer"),
-        found: &[("oauth2-proxy-redirect", "fail", "client_id is somebody-else"), ("grafana-from-tailnet", "skip", "oauth2-proxy-redirect")] },
+        found: &[("oauth2-proxy-redirect", "fail", "client_id is other-client"), ("grafana-from-tailnet", "skip", "oauth2-proxy-redirect")] },
     Scenario { fault: "oauth2-proxy=wrong-redirect", hop: Some("oauth2-proxy-issuer"),
         found: &[("oauth2-proxy-redirect", "fail", "redirect_uri is https://grafana-1."), ("grafana-from-tailnet", "skip", "oauth2-proxy-redirect")] },
     Scenario { fault: "oauth2-proxy=no-pkce", hop: Some("oauth2-proxy-issuer"),

@@ -1,4 +1,4 @@
-//! `fault.yaml`: how a fault is provoked, and what is to be named.
+//! `fault.yaml`: how a fault is provoked, and the expected diagnosis.
 
 use std::path::{Path, PathBuf};
 
@@ -13,18 +13,18 @@ pub struct Fault {
     pub name: String,
     #[serde(skip)]
     pub folder: PathBuf,
-    /// What is wrong, in a few words.
+    /// The state of the cluster, one line.
     pub title: String,
-    /// Id of the rule that has to name it; none for a transient one.
+    /// Id of the expected diagnosis; none for a transient fault.
     pub expect: Option<String>,
-    /// The run has to end well.
+    /// The run has to succeed.
     #[serde(default)]
     pub transient: bool,
     #[serde(default)]
     pub how: How,
-    /// Release that suffers.
+    /// Release that fails or waits.
     pub component: String,
-    /// Merged below `values.<component>` of the answers; empty: an annotation that makes a new revision.
+    /// Merged into `values.<component>` of the answers; default: an annotation that causes a new revision.
     #[serde(default)]
     pub values: Map<String, Value>,
     /// Further arguments of the command.
@@ -35,55 +35,55 @@ pub struct Fault {
     /// Applied before, deleted afterwards.
     #[serde(default)]
     pub objects: Vec<Value>,
-    /// `scripts/sandbox fault` that is on for the run; a file after `@` lies in the fault's folder.
+    /// `scripts/sandbox fault` that is on during the run; a file after `@` is relative to the fault's folder.
     pub fault: Option<String>,
-    /// What provokes it, after `objects`.
+    /// Commands that provoke it, after `objects`.
     #[serde(default)]
     pub before: Vec<Vec<String>>,
-    /// What happens while the run waits, in this order.
+    /// Commands during the run, in this order.
     #[serde(default)]
     pub during: Vec<During>,
-    /// What undoes it.
+    /// Commands that undo it.
     #[serde(default)]
     pub after: Vec<Vec<String>>,
     pub symptom: Option<Symptom>,
-    /// Seconds that the run is told to wait before it is a fault; no part of the time to the cause.
+    /// Seconds of a configured timeout that pass before the diagnosis is due; subtracted from the reported time.
     #[serde(default)]
     pub grace: f64,
 }
 
-/// The command that has to name the fault.
+/// The command that has to report the diagnosis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
     #[default]
     Install,
-    /// Run once the symptom is there, where one is given.
+    /// Runs after the symptom, if there is one.
     Diagnose,
 }
 
-/// Something that happens in the course of a run.
+/// Commands at one moment of a run.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct During {
-    /// Seconds after the symptom; where the fault has none, after the release's step began.
+    /// Seconds after the symptom; without a symptom, after the step of the release began.
     pub after: f64,
     #[serde(rename = "do")]
     pub commands: Vec<Vec<String>>,
 }
 
-/// How the API first shows the fault.
+/// The first object that shows the fault.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Symptom {
-    /// Kind of the object, or `helm`: a refusal in the API server's audit log.
+    /// Kind of the object, or `helm` for a rejected request in the API server's audit log.
     pub kind: String,
-    /// Part of the object's JSON, or of the refusal.
+    /// Part of the object's JSON, or of the error.
     pub contains: String,
 }
 
 impl Fault {
-    /// The values of this run: what the fault asks for, else an annotation on pods of the release.
+    /// The values of this run: those of the fault, or an annotation on pods of the release.
     pub fn values(&self) -> Value {
         if !self.values.is_empty() {
             return Value::Object(self.values.clone());
@@ -102,11 +102,10 @@ impl Fault {
     }
 }
 
-/// What the variable asks for beside names.
+/// Value of the variable for every fault.
 const ALL: &str = "all";
 
-/// The faults that are asked for, by name. Unasked it is every tenth one, so that the whole suite stays below forty
-/// minutes on a machine whose caches are cold.
+/// The requested faults, by name. The default is every tenth one, so that the whole suite stays below 30 minutes.
 pub fn read() -> Vec<Fault> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/cases");
     let wanted = std::env::var("TAILWATCH_FAULTS").unwrap_or_default();

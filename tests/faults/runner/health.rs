@@ -1,4 +1,4 @@
-//! Whether the stack stands as it did after its first installation. Pure.
+//! Whether the stack is as it was after its first installation.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::runner::watch::Key;
 
-/// Kinds that have to be there again after each fault.
+/// Kinds of objects that must exist after each fault.
 const LASTING: [&str; 9] = [
     "Deployment",
     "StatefulSet",
@@ -21,15 +21,15 @@ const LASTING: [&str; 9] = [
 
 type Objects = BTreeMap<Key, Value>;
 
-/// What has to be there.
+/// The objects that must exist.
 pub fn lasting(objects: &Objects) -> Vec<Key> {
     objects.keys().filter(|key| LASTING.contains(&key.0.as_str())).cloned().collect()
 }
 
-/// What is missing, not ready, or on its way out.
-pub fn ailing(objects: &Objects, lasting: &[Key]) -> Vec<String> {
+/// Objects that are missing, not ready or terminating.
+pub fn unhealthy(objects: &Objects, lasting: &[Key]) -> Vec<String> {
     let gone = lasting.iter().filter(|key| !objects.contains_key(*key));
-    let bad = objects.iter().filter(|(key, object)| is_ailing(key, object));
+    let bad = objects.iter().filter(|(key, object)| is_unhealthy(key, object));
     let mut names: Vec<String> =
         gone.chain(bad.map(|(key, _)| key)).map(|key| format!("{} {}", key.0, key.2)).collect();
     names.dedup();
@@ -38,11 +38,11 @@ pub fn ailing(objects: &Objects, lasting: &[Key]) -> Vec<String> {
 
 /// Pods that are not ready, of a namespace.
 pub fn unready_pods(objects: &Objects, namespace: &str) -> Vec<String> {
-    let pods = objects.iter().filter(|(key, pod)| key.0 == "Pod" && key.1 == namespace && is_ailing(key, pod));
+    let pods = objects.iter().filter(|(key, pod)| key.0 == "Pod" && key.1 == namespace && is_unhealthy(key, pod));
     pods.map(|(key, _)| key.2.clone()).collect()
 }
 
-fn is_ailing(key: &Key, object: &Value) -> bool {
+fn is_unhealthy(key: &Key, object: &Value) -> bool {
     let number = |path: &str| object.pointer(path).and_then(Value::as_i64).unwrap_or_default();
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let is = |kind: &str| {

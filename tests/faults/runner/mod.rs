@@ -1,4 +1,4 @@
-//! Provokes each fault on one of two sandboxes, lets the binary run into it, and mends the stack again.
+//! Provokes each fault on one of two sandboxes, runs the binary, and restores the stack.
 
 pub mod corpus;
 mod health;
@@ -14,15 +14,15 @@ use corpus::Fault;
 use table::Judged;
 use testbed::Testbed;
 
-/// One for each of the machine's cores that everybody has.
+/// One per core of a machine with two cores.
 const SANDBOXES: usize = 2;
 
-/// Progress, also where a test's own output is kept back.
+/// Prints progress, also while the test harness captures output.
 pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Judges every fault; the slowest sandbox decides how long it takes.
+/// Runs every fault.
 pub fn run_all(faults: Vec<Fault>) -> Vec<Judged> {
     let total = faults.len();
     let queue = Mutex::new(faults.into_iter().rev().collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! One run of the binary: what it names, when, and how it ends.
+//! One run of the binary: the reported diagnoses, their times, and the exit code.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// A finding, as an event carried it.
+/// A diagnosis of an event.
 #[derive(Clone, Debug)]
 pub struct Named {
     pub at: Timestamp,
@@ -19,7 +19,7 @@ pub struct Named {
     pub severity: String,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Ran {
     pub started: Timestamp,
@@ -28,34 +28,34 @@ pub struct Ran {
     pub code: Option<i32>,
     /// In the order in which they were reported.
     pub named: Vec<Named>,
-    /// What `step-finished` said of failed steps.
+    /// Messages of `step-finished` events of failed steps.
     pub failures: Vec<String>,
-    /// What was written, line by line.
+    /// Lines of stdout.
     pub stdout: Vec<String>,
     pub stderr: String,
 }
 
-/// When a run that does not end by itself is ended.
+/// When a run is terminated.
 pub struct Until<'a> {
-    /// A rule that is waited for.
+    /// The expected rule.
     pub rule: Option<&'a str>,
-    /// However little is seen.
+    /// Limit without the rule.
     pub at_most: Duration,
-    /// Asked again and again while the run goes on; says when it has gone on for long enough.
+    /// Polled during the run; true ends it.
     pub is_enough: &'a mut dyn FnMut(&Ran) -> bool,
 }
 
-/// After the rule was named: it may still be replaced by another.
+/// Time after the rule was reported in which another may replace it.
 const SETTLE: Duration = Duration::from_millis(700);
 const MOMENT: Duration = Duration::from_millis(100);
-/// How long a run may take to end once it was asked to.
-const FAREWELL: Duration = Duration::from_secs(12);
+/// Limit from SIGTERM to the exit.
+const EXIT_LIMIT: Duration = Duration::from_secs(12);
 
 /// Runs `install` and reads its events as they come.
 pub fn install(mut command: Command, until: Until<'_>) -> Ran {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut ran = Ran { started: Timestamp::now(), ..Ran::default() };
-    let (lines, talk) = (lines_of(&mut child), talk_of(&mut child));
+    let (lines, stderr) = (lines_of(&mut child), stderr_of(&mut child));
     let Until { mut rule, at_most, is_enough } = until;
     let mut end = Instant::now() + at_most;
     while Instant::now() < end {
@@ -74,11 +74,11 @@ pub fn install(mut command: Command, until: Until<'_>) -> Ran {
     }
     ran.code = end_of(&mut child);
     lines.iter().for_each(|line| ran.read(&line));
-    ran.stderr = talk.recv().unwrap_or_default();
+    ran.stderr = stderr.recv().unwrap_or_default();
     ran
 }
 
-/// Runs `diagnose`, whose one document has every finding.
+/// Runs `diagnose`, which prints one document with every finding.
 pub fn diagnose(mut command: Command) -> Ran {
     let started = Timestamp::now();
     let output = command.stdin(Stdio::null()).output().unwrap();
@@ -139,34 +139,34 @@ fn lines_of(child: &mut Child) -> Receiver<String> {
     lines
 }
 
-fn talk_of(child: &mut Child) -> Receiver<String> {
-    let (sender, talk) = channel();
+fn stderr_of(child: &mut Child) -> Receiver<String> {
+    let (sender, received) = channel();
     let mut stderr = child.stderr.take().unwrap();
     std::thread::spawn(move || {
         let mut text = String::new();
         let _ = stderr.read_to_string(&mut text);
         sender.send(text)
     });
-    talk
+    received
 }
 
-/// Asks the run to end where it has not, and in the end makes it.
+/// Terminates a run that has not ended, at last with SIGKILL.
 fn end_of(child: &mut Child) -> Option<i32> {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
-    let asked = Instant::now();
-    let mut asked_already = false;
+    let began = Instant::now();
+    let mut terminated = false;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status.code();
         }
-        // Its stdout may be closed a moment before it ends.
-        if !asked_already && asked.elapsed() > Duration::from_millis(200) {
+        // Its stdout may be closed shortly before its exit.
+        if !terminated && began.elapsed() > Duration::from_millis(200) {
             let _ = kill(pid, Signal::SIGTERM);
-            asked_already = true;
+            terminated = true;
         }
-        if asked.elapsed() > FAREWELL {
+        if began.elapsed() > EXIT_LIMIT {
             let _ = child.kill();
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -1,4 +1,4 @@
-//! What was named, held against what was to be named. Pure.
+//! Compares the reported diagnosis with the expected one.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::runner::run::{Named, Ran};
 pub struct Judged {
     pub name: String,
     expect: Option<String>,
-    /// The rule that stood in the end.
+    /// The last rule of the release.
     found: Option<String>,
-    /// From the symptom to the expected rule.
+    /// Seconds from the symptom to the expected rule.
     pub seconds: Option<f64>,
     pub symptom: Option<Timestamp>,
-    /// What else was named on the way.
+    /// Other reported rules.
     others: Vec<String>,
-    /// Why the corpus, not the binary, is wrong.
+    /// Why the fault was not provoked.
     pub trouble: Option<String>,
-    /// With the undoing.
+    /// Including the cleanup.
     pub took: Duration,
 }
 
@@ -64,11 +64,11 @@ impl Judged {
         others.sort();
         others.dedup();
         let well = fault.expect.is_some() && fault.how == How::Install && ran.code == Some(0);
-        let trouble = well.then(|| "and yet the run ended well".to_owned());
+        let trouble = well.then(|| "the run succeeded".to_owned());
         Judged { found, seconds, symptom, others, trouble, ..Judged::unprovoked(fault, String::new()) }
     }
 
-    /// The expected rule was named and stayed, or no failure where none was due; and the corpus did its part.
+    /// The expected rule is the last one, or a transient fault caused no failure; and the fault was provoked.
     pub fn is_right(&self) -> bool {
         self.found == self.expect && self.trouble.is_none()
     }
@@ -92,8 +92,7 @@ impl Judged {
     }
 }
 
-/// The rule that stood in the end for the release: of its failure, else the last one that it waited for, else what the
-/// look around found.
+/// The last rule of the release: of its failure, or of its wait, or of the inspection of the cluster.
 fn found(fault: &Fault, ran: &Ran, expected: &str) -> Option<String> {
     let named = ran.named.iter().any(|named| named.rule == expected);
     let lasting = || {
@@ -114,7 +113,7 @@ fn found(fault: &Fault, ran: &Ran, expected: &str) -> Option<String> {
     }
 }
 
-/// Why a run that was to end well did not.
+/// Why a run with a transient fault failed.
 fn failure(ran: &Ran) -> Option<String> {
     let at_the_end = |named: &&Named| named.event == "step-finished";
     let named = ran.named.iter().find(at_the_end).map(|named| named.rule.clone());
@@ -146,8 +145,8 @@ pub fn render(judged: &[Judged], took: Duration) -> String {
     let share = |part: usize, whole: usize| if whole == 0 { 1.0 } else { part as f64 / whole as f64 };
     let _ = write!(
         text,
-        "\n{} faults of {} rules, {passing} passing ones ({quiet} without a failure), in {:.0} s\nprecision {:.2} ({right} of \
-         {named}), recall {:.2} ({right} of {})\nseconds to the cause: median {:.1}, maximum {:.1}\n",
+        "\n{} faults of {} rules, {passing} transient ones ({quiet} without a failure), in {:.0} s\nprecision {:.2} ({right} of \
+         {named}), recall {:.2} ({right} of {})\nseconds to the diagnosis: median {:.1}, maximum {:.1}\n",
         lasting.len(),
         rules.len(),
         took.as_secs_f64(),

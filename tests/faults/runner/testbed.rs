@@ -1,4 +1,4 @@
-//! A sandbox with the stack on it, faults in it one after the other.
+//! A sandbox with the installed stack, on which faults run one after the other.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,20 +14,20 @@ use crate::runner::table::Judged;
 use crate::runner::watch::{Key, Look};
 use crate::support::{CommandOutput, Sandbox};
 
-/// How long a run into a lasting fault may go on without naming it, once it can be seen.
+/// Limit from the symptom to the expected rule.
 const TIMEOUT: Duration = Duration::from_secs(25);
-/// How long any run may take.
+/// Limit of any run.
 const LONG_TIMEOUT: Duration = Duration::from_secs(90);
-/// How long a symptom may take that `diagnose` waits for, and a mended stack.
+/// Limit for a symptom that `diagnose` waits for, and for the recovery of the stack.
 const RECOVERY: Duration = Duration::from_secs(30);
 const NAMESPACE: &str = "monitoring";
 
-/// One sandbox and what stood on it in the beginning.
+/// One sandbox and the objects of its first installation.
 pub struct Testbed {
     sandbox: Sandbox,
     look: Look,
     lasting: Vec<Key>,
-    /// Revision of each release that the next fault starts from.
+    /// Revision of each release before the next fault.
     revisions: BTreeMap<String, u64>,
 }
 
@@ -43,7 +43,7 @@ impl Testbed {
         testbed
     }
 
-    /// Provokes a fault, lets the binary run into it, and undoes it.
+    /// Provokes a fault, runs the binary, and undoes the fault.
     pub fn meet(&mut self, fault: &Fault) -> Judged {
         self.look.forget();
         let began = Instant::now();
@@ -120,7 +120,7 @@ impl Testbed {
         judged
     }
 
-    /// Seconds since the symptom; where the fault has none, since the release's step began.
+    /// Seconds since the symptom; without a symptom, since the step of the release began.
     fn shown(&self, fault: &Fault, ran: &Ran) -> Option<f64> {
         let since = match &fault.symptom {
             Some(symptom) => self.first(symptom, ran.started).map(|(at, _)| at.max(ran.started)),
@@ -146,7 +146,7 @@ impl Testbed {
         }
     }
 
-    /// Undoes a fault and brings back the revisions that stood before it.
+    /// Undoes a fault and rolls back to the revisions before it.
     fn mend(&mut self, fault: &Fault) -> Result<(), String> {
         self.switch(fault, "off")?;
         self.act_all(&fault.after, &fault.folder)?;
@@ -154,7 +154,7 @@ impl Testbed {
         if !fault.objects.is_empty() {
             self.act(&["kubectl", "delete", "--ignore-not-found", "--timeout=20s", "-f", &self.objects_file()], here)?;
         }
-        // The answers that a run keeps would be the next one's; a lock outlives a run that was made to end.
+        // The next run would read the saved answers of this one, and a killed run leaves its lock.
         self.act(
             &[
                 "kubectl",
@@ -182,15 +182,15 @@ impl Testbed {
         Ok(())
     }
 
-    /// Waits until everything stands that stood in the beginning. A pod that cannot start keeps its StatefulSet from
-    /// going on to a better revision, so such pods are taken away.
+    /// Waits until every object of the first installation is ready. A pod that cannot start blocks the rollout of its
+    /// StatefulSet, so such pods are deleted.
     fn healthy(&self) -> Result<(), String> {
         let mut calm = 0;
         let mut last = Instant::now();
         let well = eventually(|| {
             let objects = self.look.objects();
-            let ailing = health::ailing(&objects, &self.lasting);
-            calm = if ailing.is_empty() { calm + 1 } else { 0 };
+            let unhealthy = health::unhealthy(&objects, &self.lasting);
+            calm = if unhealthy.is_empty() { calm + 1 } else { 0 };
             let pods = health::unready_pods(&objects, NAMESPACE);
             if !pods.is_empty() && last.elapsed() > Duration::from_secs(2) {
                 let mut words = vec![
@@ -210,10 +210,10 @@ impl Testbed {
             }
             calm >= 3
         });
-        if well { Ok(()) } else { Err(health::ailing(&self.look.objects(), &self.lasting).join(", ")) }
+        if well { Ok(()) } else { Err(health::unhealthy(&self.look.objects(), &self.lasting).join(", ")) }
     }
 
-    /// A cluster without anything, and the stack installed on it.
+    /// Resets the sandbox and installs the stack.
     fn start_over(&mut self) -> Result<(), String> {
         self.act(&["sandbox", "reset"], Path::new("."))?;
         install(&self.sandbox)?;
@@ -263,7 +263,7 @@ fn eventually(mut is_so: impl FnMut() -> bool) -> bool {
     true
 }
 
-/// Installs the stack as every fault finds it.
+/// Installs the stack.
 fn install(sandbox: &Sandbox) -> Result<(), String> {
     let answers = sandbox.file("base-answers.json").display().to_string();
     write_answers(sandbox, &answers, json!({}));
@@ -272,8 +272,8 @@ fn install(sandbox: &Sandbox) -> Result<(), String> {
     if code == 0 { Ok(()) } else { Err(stderr) }
 }
 
-/// The sandbox's answers with values. The class is named, since the cluster may be without a default one; Alloy's pods
-/// need not stay ready for 10 s before the next one is replaced.
+/// The sandbox's answers with values. The StorageClass is explicit, since a fault removes the default one; Alloy's
+/// minReadySeconds is shortened.
 fn write_answers(sandbox: &Sandbox, file: &str, values: Value) {
     let text = std::fs::read_to_string(sandbox.answers()).unwrap();
     let mut answers: Value = serde_yaml::from_str(&text).unwrap();
@@ -297,7 +297,7 @@ fn merge_maps(base: &mut Map<String, Value>, over: Map<String, Value>) {
     }
 }
 
-/// When the API server first refused helm or the program a request, and its answer, which has the text.
+/// The first rejected request of helm or the binary whose error contains the text: time and error.
 fn first_refusal(audit: &Path, text: &str, since: Timestamp) -> Option<(Timestamp, String)> {
     let log = std::fs::read_to_string(audit).ok()?;
     let refusals = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|event| {
@@ -313,7 +313,7 @@ fn first_refusal(audit: &Path, text: &str, since: Timestamp) -> Option<(Timestam
     refusals.filter_map(reported).next()
 }
 
-/// What was seen and said, for whoever wants to know more than the table has: target/faults/NAME.txt.
+/// Writes the details of a run to target/faults/NAME.txt.
 fn keep(fault: &Fault, ran: &Ran, symptom: Option<&str>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/faults");
     std::fs::create_dir_all(&folder).unwrap();

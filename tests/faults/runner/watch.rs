@@ -1,4 +1,4 @@
-//! What the API shows, as seen by watches of the test's own.
+//! Watches of the test on the cluster.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,7 +38,7 @@ const KINDS: [(&str, &str, &str); 16] = [
 /// (kind, namespace, name)
 pub type Key = (String, String, String);
 
-/// Watches on one cluster, for as long as it lives.
+/// Watches on one cluster, until it is dropped.
 pub struct Look {
     observed: Arc<Mutex<Observed>>,
     _runtime: Runtime,
@@ -47,7 +47,7 @@ pub struct Look {
 #[derive(Default)]
 struct Observed {
     objects: BTreeMap<Key, Value>,
-    /// Changes since the last `forget`: when, of what kind, and what stood there then.
+    /// Changes since the last `forget`: time, kind and JSON of the object.
     changes: Vec<(Timestamp, String, String)>,
 }
 
@@ -69,19 +69,19 @@ impl Look {
         Look { observed, _runtime: runtime }
     }
 
-    /// From here on only what changes is a sign.
+    /// Drops the changes so far.
     pub fn forget(&self) {
         held(&self.observed).changes.clear();
     }
 
-    /// When a change first showed the text, and the object as it was then.
+    /// The first change of a kind that contains the text.
     pub fn first(&self, kind: &str, text: &str) -> Option<(Timestamp, String)> {
         let observed = held(&self.observed);
         let first = observed.changes.iter().find(|(_, of, shown)| of == kind && shown.contains(text));
         first.map(|(at, _, shown)| (*at, shown.clone()))
     }
 
-    /// What stands now.
+    /// The present objects.
     pub fn objects(&self) -> BTreeMap<Key, Value> {
         held(&self.observed).objects.clone()
     }
@@ -102,7 +102,7 @@ async fn follow(api: Api<DynamicObject>, kind: &'static str, observed: Arc<Mutex
             Ok(Event::Delete(object)) => {
                 held(&observed).objects.remove(&key(kind, &object));
             }
-            // The API server is away; the watch goes on by itself when it is asked again.
+            // The API server is unreachable; the next poll of the watch retries.
             Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }
