@@ -6,6 +6,7 @@ mod api;
 mod docs_tests;
 mod https_client;
 pub mod login;
+pub mod node_coverage;
 mod precomputed;
 pub mod preflight;
 mod row;

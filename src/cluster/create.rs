@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, ListParams, LogParams, PostParams};
 use serde_json::Value;
 
+use crate::cluster::views::Pod as PodView;
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
 
 /// Size limit of a probe's log.
@@ -44,14 +45,13 @@ impl Cluster {
     }
 }
 
-/// Nodes that run Linux pods (well-known label `kubernetes.io/os`).
-const LINUX: &str = "kubernetes.io/os=linux";
-
 impl Cluster {
-    /// Names of the nodes that run Linux pods.
-    pub async fn linux_nodes(&self) -> Result<Vec<String>, ClusterError> {
-        let found = self.metadata(("v1", "Node"), None, Some(LINUX)).await?;
-        Ok(found.into_iter().filter_map(|metadata| metadata.name).collect())
+    /// Names of the ready pods with some labels.
+    pub async fn ready_pods(&self, namespace: &str, labels: &str) -> Result<Vec<String>, ClusterError> {
+        let labelled = ListParams::default().labels(labels);
+        let pods = self.views::<PodView>("v1", "Pod", Some(namespace), &labelled).await?;
+        let ready = pods.into_iter().filter(|pod| pod.is_ready() && pod.is_expected());
+        Ok(ready.map(|pod| pod.metadata.name).collect())
     }
 
     /// The first pod with some labels on a node, by name.

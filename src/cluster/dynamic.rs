@@ -173,14 +173,6 @@ impl Cluster {
         Ok(found.into_iter().filter_map(|metadata| metadata.name).collect())
     }
 
-    /// Names of the first pods with some labels, at most `count`.
-    pub async fn some_pods(&self, namespace: &str, labels: &str, count: u32) -> Result<Vec<String>, ClusterError> {
-        let Some(api) = self.api("v1", "Pod", Some(namespace)).await? else { return Ok(Vec::new()) };
-        let page = api.list_metadata(&ListParams::default().labels(labels).limit(count)).await;
-        let page = page.map_err(|error| ClusterError::from_kube("cannot list Pod objects", error))?;
-        Ok(page.items.into_iter().filter_map(|object| object.metadata.name).collect())
-    }
-
     /// Annotations of every object of a kind, by name.
     pub async fn annotations(
         &self,

@@ -112,7 +112,13 @@ impl Cluster {
         // Pods are read only for a release that is not ready: a large cluster has many.
         self.load(&mut cache, explaining(release)).await?;
         let now = jiff::Timestamp::now();
+        if asks_for_nodes(&cache, now) {
+            cache.nodes = self.nodes().await.ok();
+        }
         let mut readiness = readiness::count(&cache, release);
+        if readiness.is_ready() {
+            return Ok(readiness);
+        }
         let matches = diagnose::matches(&cache, release, Scope { depth: Depth::Waiting, now });
         readiness.cause = diagnose::at_once(matches, now).into_iter().next();
         if let Some(cause) = &readiness.cause {
@@ -133,11 +139,11 @@ impl Cluster {
         for release in &mut releases {
             self.add_crds(&mut cache, release).await?;
         }
-        if asks_for_nodes(&cache) {
+        let now = jiff::Timestamp::now();
+        if asks_for_nodes(&cache, now) {
             cache.nodes = Some(self.nodes().await?);
         }
         self.read_logs(&mut cache).await;
-        let now = jiff::Timestamp::now();
         let scope = Scope { depth: Depth::Everything, now };
         let matches = releases.iter().flat_map(|release| diagnose::matches(&cache, release, scope)).collect();
         let diagnoses = diagnose::at_once(matches, now).into_iter().map(|cause| cause.diagnosis);

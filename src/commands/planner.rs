@@ -1,14 +1,15 @@
 //! From settings to a plan: the planner, composed with the preflight checks that need the plan. Reads only.
 
+use crate::check::node_coverage;
 use crate::check::preflight::conflicts::{self, Findings, QueryError};
 use crate::check::preflight::oidc;
 use crate::check::preflight::target::{self, PlannedRemoval, Proof, TailnetStatus};
 use crate::commands::connect::Target;
 use crate::commands::secrets;
-use crate::config::{OAUTH2_PROXY, Settings};
+use crate::config::{ALLOY, OAUTH2_PROXY, Settings};
 use crate::engine;
 use crate::error::Error;
-use crate::event::{CheckResult, Verdict};
+use crate::event::{ActionKind, CheckResult, Verdict};
 use crate::helm::Ownership;
 use crate::plan::{Plan, PlanError, Planner};
 use crate::stack::{self, ClusterFacts, OidcClient};
@@ -68,11 +69,12 @@ pub(super) async fn propose(
     let Target { cluster, helm, catalogue } = target;
     let desired = stack::desired(catalogue, settings, facts)?;
     secrets::hide_planned(&desired);
-    let plan = Planner { cluster, helm, catalogue }.plan(settings, desired).await?;
+    let mut plan = Planner { cluster, helm, catalogue }.plan(settings, desired).await?;
     let all = consent.scope == Scope::Stack;
     if !plan.has_changes() && !all {
         return Ok(Proposal { plan, checks: Vec::new() });
     }
+    plan.notices.extend(of_nodes(&plan, facts));
     let of_target = async {
         let by_helm = !plan.incoming().is_empty() || !plan.removals.is_empty();
         if all || by_helm { check_target(target, settings, &plan, consent.proof).await } else { Ok(Vec::new()) }
@@ -128,6 +130,18 @@ async fn check_conflicts(target: &Target, plan: &Plan, consent: Consent) -> Resu
             PlanError::Helm { what: "cannot list the releases of the cluster".into(), source }.into()
         }
     })
+}
+
+/// Notices about nodes without the stack's pods, and about what the values follow.
+fn of_nodes(plan: &Plan, facts: &ClusterFacts) -> Vec<String> {
+    let mounts_docker = plan.each_step().any(|step| {
+        step.release.component.as_str() == ALLOY
+            && step.action != ActionKind::Unchanged
+            && step.release.values.pointer("/alloy/mounts/dockercontainers") == Some(&true.into())
+    });
+    let mut notices = if plan.has_changes() { node_coverage::notices(&facts.nodes) } else { Vec::new() };
+    notices.extend(node_coverage::docker_notice(&facts.nodes).filter(|_| mounts_docker));
+    notices
 }
 
 /// Notices of checks that only warn; takeovers have notices of their own.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, Found, ObjectRef, RevisionRecord, is_ours};
+use crate::cluster::{Cluster, ClusterError, Found, ObjectRef, RevisionRecord, is_ours};
 use crate::config::{Settings, TailscaleOperator};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
 use crate::plan::compare::changed_paths;
@@ -75,14 +75,26 @@ pub async fn cluster_facts(cluster: &Cluster, settings: &Settings) -> Result<Clu
         cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
     )?;
     let operator = tailscale_operator(cluster).await?;
+    // The check of the permissions reports that this context may not list nodes.
+    let (nodes, is_ipv6_first) = futures::join!(cluster.node_states(), cluster.is_ipv6_first());
     Ok(ClusterFacts {
         tailscale_operator: settings.tailscale.operator.plan(operator),
         oauth2_proxy,
         grafana,
         webhook,
         tailscale,
+        nodes: permitted(nodes)?,
+        is_ipv6_first: permitted(is_ipv6_first)?,
         now: jiff::Timestamp::now(),
     })
+}
+
+/// The default where this context may not read.
+fn permitted<T: Default>(read: Result<T, ClusterError>) -> Result<T, ClusterError> {
+    match read {
+        Err(ClusterError::Forbidden { .. }) => Ok(T::default()),
+        other => other,
+    }
 }
 
 /// Reads releases, their values and manifests, and finds drift.

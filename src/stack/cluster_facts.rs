@@ -1,7 +1,7 @@
 //! Facts of the cluster that the desired state depends on.
 
 use crate::config::OperatorPlan;
-use crate::stack::SecretData;
+use crate::stack::{NodeStates, SecretData};
 
 /// Facts from the cluster that the desired state depends on.
 #[derive(Clone, Debug)]
@@ -16,6 +16,10 @@ pub struct ClusterFacts {
     pub webhook: Option<SecretData>,
     /// Data of [`TAILSCALE_SECRET`].
     pub tailscale: Option<SecretData>,
+    /// Every node; empty if they cannot be listed.
+    pub nodes: NodeStates,
+    /// Whether the cluster's first IP family is IPv6.
+    pub is_ipv6_first: bool,
     /// Now, for the certificate's age.
     pub now: jiff::Timestamp,
 }

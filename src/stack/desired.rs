@@ -24,7 +24,7 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts)
         oauth2_proxy: secrets::oauth2_proxy(settings, facts)?,
         webhook: webhook_certificate(settings.namespace.as_str(), facts.webhook.as_ref(), facts.now)?,
     };
-    let fillings = fillings(settings, &own);
+    let fillings = fillings(settings, facts, &own);
     let mut releases = Vec::new();
     for component in &catalogue.components {
         let is_desired = match component.row.when {
@@ -130,10 +130,11 @@ fn own_objects(
     })
 }
 
-fn fillings(settings: &Settings, own: &OwnSecrets) -> Fillings {
+fn fillings(settings: &Settings, facts: &ClusterFacts, own: &OwnSecrets) -> Fillings {
     let groups: Vec<&str> = settings.auth0.allowed_groups.iter().map(|group| group.as_str()).collect();
     let authority = own.webhook.get("ca").map(|pem| STANDARD.encode(pem.expose())).unwrap_or_default();
     let storage = &settings.storage;
+    let ipv6 = |value: Value| if facts.is_ipv6_first { value } else { Value::Null };
     Fillings::from([
         ("namespace", json!(settings.namespace.as_str())),
         ("tailnet", json!(settings.tailnet.as_str())),
@@ -160,8 +161,14 @@ fn fillings(settings: &Settings, own: &OwnSecrets) -> Fillings {
         ("checksum.oauth2Proxy", json!(secrets::checksum(&own.oauth2_proxy))),
         ("secret.oauth2Proxy", json!(OAUTH2_PROXY_SECRET)),
         ("secret.grafanaAdmin", json!(GRAFANA_SECRET)),
-        ("clusterDomain", json!("cluster.local")),
         ("node.controlPlaneMetrics", json!(false)),
+        ("node.affinity", json!(facts.nodes.affinity())),
+        ("node.daemonSetAffinity", facts.nodes.daemon_set_affinity()),
+        ("node.isDocker", json!(!facts.nodes.docker().is_empty())),
+        ("ipv6.address", ipv6(json!("[::]"))),
+        ("ipv6.lokiRing", ipv6(json!({"instance_enable_ipv6": true}))),
+        ("ipv6.oauth2ProxyAddress", ipv6(json!("[::]:4180"))),
+        ("ipv6.oauth2ProxyMetricsAddress", ipv6(json!("[::]:44180"))),
     ])
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{ChartValues, OperatorPlan, Secret, settings_for_tests};
+use crate::stack::{NodeState, NodeStates};
 
 fn facts() -> ClusterFacts {
     ClusterFacts {
@@ -8,6 +9,8 @@ fn facts() -> ClusterFacts {
         grafana: None,
         webhook: None,
         tailscale: None,
+        nodes: NodeStates::default(),
+        is_ipv6_first: false,
         now: jiff::Timestamp::from_second(1_800_000_000).unwrap(),
     }
 }
@@ -125,4 +128,93 @@ fn the_readme_names_the_charts_whose_digest_is_in_the_catalogue() {
     let names: Vec<&str> =
         catalogue.components.iter().filter(locked).map(|component| component.name.as_str()).collect();
     assert_eq!(names, ["oauth2-proxy", "loki", "alloy"], "README.md names them, too");
+}
+
+/// Every object below a key `nodeSelector`, with its path.
+fn selectors(value: &Value, path: &str, found: &mut Vec<(String, Value)>) {
+    let Value::Object(map) = value else { return };
+    for (key, child) in map {
+        let path = format!("{path}/{key}");
+        if key == "nodeSelector" {
+            found.push((path.clone(), child.clone()));
+        }
+        selectors(child, &path, found);
+    }
+}
+
+#[test]
+fn pods_are_kept_off_nodes_that_cannot_run_them() {
+    let mut facts = facts();
+    let node = |name: &str, architecture: &str| NodeState {
+        name: name.into(),
+        os: "linux".into(),
+        architecture: architecture.into(),
+        ..NodeState::default()
+    };
+    facts.nodes = NodeStates(vec![node("a", "amd64"), node("b", "s390x")]);
+    let releases = desired_releases(&settings_for_tests(), &facts);
+    let mut found = Vec::new();
+    releases.iter().for_each(|release| selectors(&release.values, release.component.as_str(), &mut found));
+    assert!(found.iter().all(|(_, selector)| *selector == json!({"kubernetes.io/os": "linux"})), "{found:?}");
+    for workload in [
+        "kube-prometheus-stack/prometheusOperator",
+        "kube-prometheus-stack/prometheusOperator/admissionWebhooks/patch",
+        "kube-prometheus-stack/prometheus/prometheusSpec",
+        "kube-prometheus-stack/alertmanager/alertmanagerSpec",
+        "kube-prometheus-stack/grafana",
+        "kube-prometheus-stack/kube-state-metrics",
+        "kube-prometheus-stack/prometheus-node-exporter",
+        "oauth2-proxy",
+        "loki/singleBinary",
+        "alloy/controller",
+    ] {
+        assert!(found.iter().any(|(path, _)| *path == format!("{workload}/nodeSelector")), "{workload}");
+        if workload.ends_with("/patch") {
+            continue;
+        }
+        let (component, below) = workload.split_once('/').unwrap_or((workload, ""));
+        let pointer =
+            format!("{}/affinity/nodeAffinity", if below.is_empty() { String::new() } else { format!("/{below}") });
+        let affinity = release(&releases, component).values.pointer(&pointer).unwrap_or(&Value::Null).to_string();
+        assert!(affinity.contains("kubernetes.io/arch"), "{workload}: {affinity}");
+        let is_daemon_set = workload.ends_with("node-exporter") || component == "alloy";
+        assert_eq!(affinity.contains("virtual-kubelet"), is_daemon_set, "{workload}");
+    }
+}
+
+#[test]
+fn values_follow_the_container_runtime_and_the_ip_family() {
+    let mut facts = facts();
+    let values = |facts: &ClusterFacts, component: &str| {
+        release(&desired_releases(&settings_for_tests(), facts), component).values.clone()
+    };
+    let alloy = values(&facts, "alloy");
+    assert_eq!(alloy["alloy"]["mounts"]["dockercontainers"], false);
+    assert_eq!(alloy["alloy"].get("listenAddr"), None, "the chart's default");
+    assert_eq!(values(&facts, "oauth2-proxy")["extraArgs"], json!({}));
+    assert_eq!(values(&facts, "loki")["loki"]["commonConfig"].get("ring"), None);
+    let docker = NodeState { name: "a".into(), os: "linux".into(), is_docker: true, ..NodeState::default() };
+    facts.nodes = NodeStates(vec![docker]);
+    facts.is_ipv6_first = true;
+    let alloy = values(&facts, "alloy");
+    assert_eq!(alloy["alloy"]["mounts"]["dockercontainers"], true);
+    assert_eq!(alloy["alloy"]["listenAddr"], "[::]");
+    let arguments = json!({"http-address": "[::]:4180", "metrics-address": "[::]:44180"});
+    assert_eq!(values(&facts, "oauth2-proxy")["extraArgs"], arguments);
+    assert_eq!(values(&facts, "loki")["loki"]["commonConfig"]["ring"], json!({"instance_enable_ipv6": true}));
+    let mut settings = settings_for_tests();
+    let over = json!({"alloy": {"listenAddr": "0.0.0.0", "mounts": {"dockercontainers": false}}});
+    settings.values.insert("alloy".parse().unwrap(), ChartValues::literal(over));
+    let alloy = release(&desired_releases(&settings, &facts), "alloy").values.clone();
+    assert_eq!(
+        (&alloy["alloy"]["listenAddr"], &alloy["alloy"]["mounts"]["dockercontainers"]),
+        (&json!("0.0.0.0"), &json!(false))
+    );
+}
+
+#[test]
+fn no_address_depends_on_the_domain_of_the_cluster() {
+    for release in desired_releases(&settings_for_tests(), &facts()) {
+        assert!(!release.values.to_string().contains("svc.cluster.local"), "{}", release.component);
+    }
 }

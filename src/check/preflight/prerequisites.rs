@@ -1,5 +1,6 @@
 //! Checks that do not need the plan.
 
+use crate::check::node_coverage;
 use crate::check::precomputed::{GROUP, Precomputed};
 use crate::check::row::{Finding, Row};
 use crate::cluster::{Cluster, ClusterError};
@@ -27,6 +28,10 @@ pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
     })
     .within(0)
     .hint("install the Tailscale operator, or set tailscale.operator to install"),
+    Row::new("nodes", GROUP, "every node runs the stack's pods", |known: &Precomputed| known.finding("nodes"))
+        .within(0)
+        .warns()
+        .hint("see `kubectl get nodes`; nothing waits for the pods of nodes that are not ready"),
     Row::new("helm", GROUP, "helm is installed and new enough", |known: &Precomputed| known.finding("helm"))
         .within(0)
         .hint("install helm, or set its path with --helm"),
@@ -55,6 +60,7 @@ pub async fn run(
         ("kubernetes-version", version(cluster.version())),
         ("storage-class", storage(&classes, settings.storage.class.as_ref().map(|class| class.as_str()))),
         ("ingress-class", ingress(facts.tailscale_operator, credentials)),
+        ("nodes", node_coverage::judge(&facts.nodes)),
         ("helm", helm),
     ];
     Ok(Precomputed::new(settings.namespace.as_str(), findings).run(ROWS).await)

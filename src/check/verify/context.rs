@@ -19,13 +19,21 @@ use crate::check::verify::cached::Recent;
 use crate::check::verify::probe_jobs::{Probes, Writer};
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
 use crate::config::Settings;
-use crate::stack::Release;
+use crate::stack::{NodeStates, Release};
 
 /// How long the API server may not answer: long enough for a restart.
 const SILENCE_LIMIT: Duration = Duration::from_secs(25);
 
 /// Address -> name of the target, of each scrape pool (`serviceMonitor/<namespace>/<name>/<endpoint>`).
 pub(super) type ExpectedTargets = BTreeMap<String, BTreeMap<String, String>>;
+
+/// The targets that Prometheus should have.
+#[derive(Debug, Default)]
+pub(super) struct Expected {
+    pub(super) targets: ExpectedTargets,
+    /// Addresses on nodes that do not run pods at the moment -> a sentence about the node.
+    pub(super) absent: BTreeMap<String, String>,
+}
 
 /// The cluster, the settings and the installed stack that the checks read.
 pub struct StackContext {
@@ -34,10 +42,12 @@ pub struct StackContext {
     pub(super) installed: Installed,
     pub(super) selection: Selection,
     pub(super) targets: Recent<Vec<Target>>,
-    pub(super) expected: Recent<ExpectedTargets>,
+    pub(super) expected: Recent<Expected>,
     pub(super) probes: Probes,
     /// Nodes with a probe job that writes a line.
     pub(super) nodes: OnceCell<Vec<String>>,
+    /// Every node, read once.
+    node_states: OnceCell<NodeStates>,
     pub(super) writers: OnceLock<Vec<Writer>>,
     /// Set once the probe job of the unauthorized client was created.
     pub(super) unauthorized_client: OnceCell<()>,
@@ -85,9 +95,15 @@ impl StackContext {
             expected: Recent::default(),
             probes: Probes::default(),
             nodes: OnceCell::new(),
+            node_states: OnceCell::new(),
             writers: OnceLock::new(),
             unauthorized_client: OnceCell::new(),
         }
+    }
+
+    /// Every node, as it was at the first call.
+    pub(super) async fn node_states(&self) -> Result<&NodeStates, ClusterError> {
+        self.node_states.get_or_try_init(|| self.cluster.node_states()).await
     }
 
     /// An expected value of a release, by JSON pointer; includes the user's `values:`.

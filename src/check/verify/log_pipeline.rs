@@ -14,6 +14,7 @@ use crate::check::verify::probe_jobs::{CONTAINER, ProbeJob, Writer, reason};
 use crate::check::{name_of, some_of};
 use crate::cluster::ClusterError;
 use crate::event::Hop;
+use crate::stack::NodeState;
 
 /// Seconds that a probe runs after it has written: Alloy tails only the logs of existing pods.
 const LINGER: u32 = 120;
@@ -28,9 +29,9 @@ pub(super) async fn written(context: &StackContext) -> Finding {
 
 /// Creates a probe job on evenly selected nodes; returns their names.
 async fn create(context: &StackContext) -> Result<Vec<String>, ClusterError> {
-    let (nodes, set) =
-        futures::try_join!(context.cluster.linux_nodes(), context.live("apps/v1", "DaemonSet", DAEMON_SET))?;
-    let nodes = spread(nodes, context.selection.nodes);
+    let (nodes, set) = futures::try_join!(context.node_states(), context.live("apps/v1", "DaemonSet", DAEMON_SET))?;
+    let running = nodes.covered().filter(|node| node.trouble.is_none()).map(|node| node.name.clone());
+    let nodes = spread(running.collect(), context.selection.nodes);
     let template = set.as_ref().map(|set| &set["spec"]["template"]["spec"]).unwrap_or(&Value::Null);
     let probe_jobs: Vec<ProbeJob> = nodes
         .iter()
@@ -74,12 +75,14 @@ async fn judge_written(context: &StackContext, nodes: &[String]) -> Result<Findi
     }
     if !missing.is_empty() || writers.is_empty() {
         return Ok(Finding::not_yet(if missing.is_empty() {
-            "there is no Linux node".into()
+            "no node runs the stack's pods".into()
         } else {
             some_of(&missing)
         }));
     }
-    let detail = format!("on {} nodes", writers.len());
+    let mut detail = vec![format!("on {} nodes", writers.len())];
+    detail.extend(context.node_states().await?.covered().filter_map(NodeState::describe_trouble));
+    let detail = detail.join("; ");
     let _ = context.writers.set(writers);
     Ok(Finding::pass(detail))
 }
@@ -112,9 +115,20 @@ async fn judge_collected(context: &StackContext) -> Result<Finding, String> {
     Ok(if unread.is_empty() {
         Finding::pass(format!("{} of {}", writers(context).len(), writers(context).len()))
     } else {
-        Finding::not_yet(format!("Alloy has not read the probe's log on {}", some_of(&unread)))
+        let finding = Finding::not_yet(format!("Alloy has not read the probe's log on {}", some_of(&unread)));
+        let nodes = context.node_states().await.map_err(|error| error.to_string())?;
+        let docker = nodes.docker();
+        match docker.iter().any(|name| unread.contains(&format!("node {name}"))) {
+            true => finding.hinting(SYMLINKS),
+            false => finding,
+        }
     })
 }
+
+/// The next step where the runtime of an unread node is Docker.
+const SYMLINKS: &str = "with Docker the files in /var/log/pods are symlinks to its data-root: mount it in Alloy at the same \
+    path, /var/lib/docker/containers with alloy.mounts.dockercontainers, another one (`docker info -f \
+    '{{.DockerRootDir}}'`) with alloy.mounts.extra and controller.volumes.extra under values.alloy";
 
 /// Lines that Alloy read of a pod: `loki_source_file_read_lines_total`, one series per file (loki.source.file, debug
 /// metrics); the file is `/var/log/pods/<namespace>_<pod>_<uid>/<container>/<restarts>.log`.

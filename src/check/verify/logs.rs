@@ -8,7 +8,7 @@ use crate::check::row::{Finding, Row, not_yet};
 use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
 use crate::check::verify::log_pipeline;
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, TrackedRelease};
 use crate::config::{ALLOY, LOKI, RetentionPeriod};
 use crate::event::Hop;
 
@@ -136,23 +136,25 @@ async fn alloy(context: &StackContext) -> Finding {
 }
 
 /// Pods that get a request; the DaemonSet's status reports the readiness of all.
-const SAMPLE: u32 = 3;
+const SAMPLE: usize = 3;
 
 async fn judge_alloy(context: &StackContext) -> Result<Finding, String> {
     let message = |error: ClusterError| error.to_string();
     let (set, pods) = futures::try_join!(
         context.live("apps/v1", "DaemonSet", DAEMON_SET),
-        context.cluster.some_pods(context.namespace(), PODS, SAMPLE)
+        context.cluster.ready_pods(context.namespace(), PODS)
     )
     .map_err(message)?;
     let set = set.ok_or_else(|| format!("there is no DaemonSet {DAEMON_SET}"))?;
-    let count = |path: &str| set.pointer(path).and_then(Value::as_u64).unwrap_or_default();
-    let (ready, desired) = (count("/status/numberReady"), count("/status/desiredNumberScheduled"));
-    if pods.is_empty() || ready < desired {
-        return Err(format!("{ready} of {desired} pods are ready"));
+    let tracked = TrackedRelease::new(ALLOY, context.namespace(), [&set]);
+    let readiness = context.cluster.readiness(&tracked).await.map_err(message)?;
+    let ready = pods.len();
+    if pods.is_empty() || !readiness.is_ready() {
+        return Err(readiness.waiting.unwrap_or_else(|| "no pod is ready".into()));
     }
+    let pods = &pods[..ready.min(SAMPLE)];
     let mut components = 0;
-    for pod in &pods {
+    for pod in pods {
         components = healthy_components(context, pod).await?;
     }
     Ok(Finding::pass(format!("{ready} pods; {} tested, {components} components each", pods.len())))

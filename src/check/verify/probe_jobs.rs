@@ -110,7 +110,7 @@ impl Probes {
         let image = containers.and_then(|all| all.first()).map(|first| first["image"].clone());
         let mut pod = json!({
             "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
-            "terminationGracePeriodSeconds": 0, "tolerations": [{"operator": "Exists"}],
+            "terminationGracePeriodSeconds": 0, "nodeSelector": {"kubernetes.io/os": "linux"}, "tolerations": [{"operator": "Exists"}],
             "securityContext": {
                 "runAsNonRoot": true, "runAsUser": 65534, "runAsGroup": 65534,
                 "seccompProfile": {"type": "RuntimeDefault"},
@@ -223,6 +223,7 @@ mod tests {
         assert_eq!(pod["containers"][0]["image"], "mirror.example/alloy:1");
         assert_eq!(pod["imagePullSecrets"][0]["name"], "pull");
         assert!(pod["affinity"].to_string().contains("node-7"));
+        assert_eq!(pod["nodeSelector"], json!({"kubernetes.io/os": "linux"}));
         assert_eq!(job["spec"]["ttlSecondsAfterFinished"], TTL);
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::check::api::prometheus::Target;
-use crate::check::row::{Finding, not_yet};
+use crate::check::row::{Finding, State, not_yet};
 use crate::check::some_of;
-use crate::check::verify::context::{ExpectedTargets, StackContext};
+use crate::check::verify::context::{Expected, ExpectedTargets, StackContext};
 use crate::check::verify::service_monitors::expected;
 use crate::list::first_of;
 
@@ -22,7 +22,7 @@ pub(super) async fn known(context: &StackContext) -> Finding {
 
 async fn judge_known(context: &StackContext) -> Result<Finding, String> {
     let (expected, found) = futures::try_join!(expected(context), targets(context))?;
-    Ok(compare(&expected, &found))
+    Ok(compare(&expected.targets, &found))
 }
 
 fn compare(expected: &ExpectedTargets, found: &[Target]) -> Finding {
@@ -68,8 +68,20 @@ pub(super) async fn up(context: &StackContext) -> Finding {
 
 async fn judge_up(context: &StackContext) -> Result<Finding, String> {
     let (expected, found) = futures::try_join!(expected(context), targets(context))?;
-    let ours: Vec<&Target> = found.iter().filter(|target| expected.contains_key(&target.scrape_pool)).collect();
-    Ok(describe(&expected, &ours))
+    let ours = ours(&expected, &found);
+    let finding = describe(&expected.targets, &ours);
+    let absent: BTreeSet<&str> = expected.absent.values().map(String::as_str).collect();
+    let absent = some_of(&absent.into_iter().collect::<Vec<_>>());
+    let is_pass = finding.state == State::Pass && !absent.is_empty();
+    Ok(if is_pass { Finding::pass(format!("{}; {absent}", finding.detail)) } else { finding })
+}
+
+/// The targets of the expected pools, without those on absent nodes, which Prometheus tries to scrape all the same.
+fn ours<'a>(expected: &Expected, found: &'a [Target]) -> Vec<&'a Target> {
+    let is_ours = |target: &&Target| {
+        expected.targets.contains_key(&target.scrape_pool) && !expected.absent.contains_key(&host(target))
+    };
+    found.iter().filter(is_ours).collect()
 }
 
 /// Targets of a job that are reported with their reason.
@@ -106,7 +118,7 @@ pub(super) async fn fresh(context: &StackContext) -> Finding {
 
 async fn judge_fresh(context: &StackContext) -> Result<Finding, String> {
     let (expected, found) = futures::try_join!(expected(context), targets(context))?;
-    let ours: Vec<&Target> = found.iter().filter(|target| expected.contains_key(&target.scrape_pool)).collect();
+    let ours = ours(&expected, &found);
     let mut intervals: BTreeMap<String, f64> = BTreeMap::new();
     for target in &ours {
         let interval = intervals.entry(target.labels.job.clone()).or_default();
@@ -185,6 +197,16 @@ mod tests {
         let found = compare(&expected, &[target(pool, "10.0.0.7", "up", "")]);
         assert_eq!(found, Finding::pass("1 of 1, from the endpoints of 1 monitors; 1 targets in all"));
         assert_eq!(compare(&ExpectedTargets::new(), &[]), Finding::fail("the stack has no ServiceMonitor"));
+    }
+
+    #[test]
+    fn a_target_on_an_absent_node_is_not_judged() {
+        let pool = "serviceMonitor/monitoring/alloy/0";
+        let targets =
+            ExpectedTargets::from([(pool.to_owned(), BTreeMap::from([("10.0.0.1".to_owned(), "alloy-a".into())]))]);
+        let absent = BTreeMap::from([("10.0.0.2".to_owned(), "node b is not ready".to_owned())]);
+        let found = [target(pool, "10.0.0.1", "up", ""), target(pool, "10.0.0.2", "down", "no route to host")];
+        assert_eq!(ours(&Expected { targets, absent }, &found).len(), 1);
     }
 
     #[test]

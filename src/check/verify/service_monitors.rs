@@ -6,16 +6,19 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::check::name_of;
-use crate::check::verify::context::{ExpectedTargets, StackContext};
+use crate::check::verify::context::{Expected, StackContext};
 use crate::cluster::ClusterError;
+use crate::stack::NodeState;
 
-/// The expected targets: the ready addresses of each ServiceMonitor's Services, the running pods of each PodMonitor.
-pub(super) async fn expected(context: &StackContext) -> Result<Arc<ExpectedTargets>, String> {
+/// The expected targets: the ready addresses of each ServiceMonitor's Services, the running pods of each PodMonitor; not
+/// those on nodes that do not run pods at the moment.
+pub(super) async fn expected(context: &StackContext) -> Result<Arc<Expected>, String> {
     context.expected.get_or_request(async { compute(context).await.map_err(|error| error.to_string()) }).await
 }
 
-async fn compute(context: &StackContext) -> Result<ExpectedTargets, ClusterError> {
-    let mut expected = ExpectedTargets::new();
+async fn compute(context: &StackContext) -> Result<Expected, ClusterError> {
+    let mut expected = Expected::default();
+    let absent = absent_nodes(context).await?;
     for kind in ["ServiceMonitor", "PodMonitor"] {
         let names: BTreeMap<String, BTreeSet<String>> =
             context.objects(kind).into_iter().fold(BTreeMap::new(), |mut names, (namespace, object)| {
@@ -25,25 +28,62 @@ async fn compute(context: &StackContext) -> Result<ExpectedTargets, ClusterError
         for (namespace, names) in names {
             let live = context.cluster.list("monitoring.coreos.com/v1", kind, Some(&namespace), None).await?;
             for monitor in live.iter().filter(|one| names.contains(name_of(one))) {
-                expected.extend(pools(context, monitor, (kind, &namespace)).await?);
+                let addresses = pools(context, monitor, (kind, &namespace)).await?;
+                expected.add(addresses, &absent);
             }
         }
     }
     Ok(expected)
 }
 
-/// The scrape pools of one monitor. A Service without a ready address has none.
+/// Why the addresses of a node are not scraped, by its name.
+type AbsentNodes = BTreeMap<String, String>;
+
+/// Nodes that do not run pods at the moment, and virtual nodes, whose kubelets serve no metrics.
+async fn absent_nodes(context: &StackContext) -> Result<AbsentNodes, ClusterError> {
+    let nodes = match context.node_states().await {
+        Ok(nodes) => nodes,
+        Err(ClusterError::Forbidden { .. }) => return Ok(AbsentNodes::new()),
+        Err(error) => return Err(error),
+    };
+    let reason = |node: &NodeState| {
+        let is_virtual = node.virtual_by.is_some().then(|| format!("node {} is virtual", node.name));
+        Some((node.name.clone(), node.describe_trouble().or(is_virtual)?))
+    };
+    Ok(nodes.0.iter().filter_map(reason).collect())
+}
+
+impl Expected {
+    /// Adds the addresses of each pool. A pool without a ready address is not expected.
+    fn add(&mut self, pools: Vec<(String, Vec<Address>)>, absent: &AbsentNodes) {
+        for (pool, addresses) in pools {
+            let mut targets = BTreeMap::new();
+            for address in addresses {
+                match absent.get(&address.node) {
+                    Some(reason) => drop(self.absent.insert(address.address, reason.clone())),
+                    None if address.is_ready => drop(targets.insert(address.address, address.name)),
+                    None => {}
+                }
+            }
+            if !targets.is_empty() {
+                self.targets.entry(pool).or_default().extend(targets);
+            }
+        }
+    }
+}
+
+/// The addresses of each scrape pool of one monitor.
 async fn pools(
     context: &StackContext,
     monitor: &Value,
     (kind, namespace): (&str, &str),
-) -> Result<ExpectedTargets, ClusterError> {
+) -> Result<Vec<(String, Vec<Address>)>, ClusterError> {
     let is_of_pods = kind == "PodMonitor";
     let (prefix, endpoints) =
         if is_of_pods { ("podMonitor", "/spec/podMetricsEndpoints") } else { ("serviceMonitor", "/spec/endpoints") };
     let endpoints = monitor.pointer(endpoints).and_then(Value::as_array).cloned().unwrap_or_default();
     let labels = selector(&monitor["spec"]["selector"]);
-    let mut pools = ExpectedTargets::new();
+    let mut pools = Vec::new();
     for selected in namespaces(monitor, namespace) {
         let selected = selected.as_deref();
         let addresses = if is_of_pods {
@@ -57,10 +97,9 @@ async fn pools(
             let found = addresses
                 .iter()
                 .filter(|address| port.is_none() || address.ports.iter().any(|name| Some(name.as_str()) == port));
-            pools.entry(pool).or_default().extend(found.map(|found| (found.address.clone(), found.name.clone())));
+            pools.push((pool, found.cloned().collect()));
         }
     }
-    pools.retain(|_, addresses| !addresses.is_empty());
     Ok(pools)
 }
 
@@ -95,13 +134,16 @@ fn selector(selector: &Value) -> String {
 }
 
 /// One address to scrape.
+#[derive(Clone)]
 struct Address {
     address: String,
     name: String,
+    node: String,
+    is_ready: bool,
     ports: Vec<String>,
 }
 
-/// Ready addresses of the selected Services, from their EndpointSlices.
+/// Addresses of the selected Services, from their EndpointSlices.
 async fn services(context: &StackContext, namespace: Option<&str>, labels: &str) -> Result<Vec<Address>, ClusterError> {
     let services = context.cluster.list("v1", "Service", namespace, Some(labels)).await?;
     let mut addresses = Vec::new();
@@ -119,11 +161,20 @@ fn slice(slice: &Value) -> Vec<Address> {
     let ports: Vec<String> = ports.filter_map(|port| port["name"].as_str().map(str::to_owned)).collect();
     let endpoints = slice["endpoints"].as_array().into_iter().flatten();
     endpoints
-        .filter(|endpoint| endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false)))
         .filter_map(|endpoint| {
             let address = endpoint["addresses"][0].as_str()?.to_owned();
-            let name = endpoint.pointer("/targetRef/name").and_then(Value::as_str).unwrap_or(&address).to_owned();
-            Some(Address { address, name, ports: ports.clone() })
+            let target = &endpoint["targetRef"];
+            let name = target["name"].as_str().unwrap_or(&address).to_owned();
+            // The kubelets' addresses have no nodeName.
+            let is_kubelet = target["kind"] == "Node";
+            let node = endpoint["nodeName"].as_str().or(is_kubelet.then_some(name.as_str())).unwrap_or_default();
+            Some(Address {
+                node: node.to_owned(),
+                is_ready: endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false)),
+                ports: ports.clone(),
+                address,
+                name,
+            })
         })
         .collect()
 }
@@ -137,6 +188,8 @@ fn pods(pods: &[Value]) -> Vec<Address> {
             Some(Address {
                 address: pod.pointer("/status/podIP").and_then(Value::as_str)?.to_owned(),
                 name: name_of(pod).to_owned(),
+                node: pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default().to_owned(),
+                is_ready: true,
                 ports: ports.filter_map(|port| port["name"].as_str().map(str::to_owned)).collect(),
             })
         })
@@ -157,11 +210,16 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_not_ready_are_not_expected() {
+    fn addresses_that_are_not_ready_or_on_absent_nodes_are_not_expected() {
         let found = slice(&json!({"ports": [{"name": "http"}], "endpoints": [
-            {"addresses": ["10.0.0.1"], "conditions": {"ready": true}, "targetRef": {"name": "loki-0"}},
-            {"addresses": ["10.0.0.2"], "conditions": {"ready": false}}]}));
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].name.as_str(), found[0].ports.as_slice()), ("loki-0", &["http".to_owned()][..]));
+            {"addresses": ["10.0.0.1"], "conditions": {"ready": true}, "nodeName": "a", "targetRef": {"name": "loki-0"}},
+            {"addresses": ["10.0.0.2"], "conditions": {"ready": false}, "nodeName": "a"},
+            {"addresses": ["10.0.0.3"], "conditions": {"ready": false}, "nodeName": "b"},
+            {"addresses": ["10.0.0.4"], "targetRef": {"kind": "Node", "name": "b"}}]}));
+        assert_eq!(found[0].ports, ["http"]);
+        let mut expected = Expected::default();
+        expected.add(vec![("p".to_owned(), found)], &BTreeMap::from([("b".to_owned(), "node b is away".to_owned())]));
+        assert_eq!(expected.targets["p"], BTreeMap::from([("10.0.0.1".to_owned(), "loki-0".to_owned())]));
+        assert_eq!(expected.absent.keys().collect::<Vec<_>>(), ["10.0.0.3", "10.0.0.4"]);
     }
 }

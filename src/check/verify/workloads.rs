@@ -1,15 +1,31 @@
 //! Readiness of the stack's workloads.
 
+use crate::check::node_coverage;
 use crate::check::row::{Finding, Row, not_yet};
 use crate::check::verify::context::StackContext;
 use crate::cluster::{ClusterError, Readiness, TrackedRelease};
 
 pub(super) const ROWS: &[Row<StackContext>] =
-    &[Row::new("workloads-available", "workloads", "every workload of the stack is available", |context| {
-        Box::pin(available(context))
-    })
-    .within(30)
-    .hint("see `kubectl -n NAMESPACE get pods`, and `kubectl describe` of the reported one")];
+    &[
+        Row::new("workloads-available", "workloads", "every workload of the stack is available", |context| {
+            Box::pin(available(context))
+        })
+        .within(30)
+        .hint("see `kubectl -n NAMESPACE get pods`, and `kubectl describe` of the reported one"),
+        Row::new("nodes-covered", "workloads", "every node has metrics and logs", |context| {
+            Box::pin(covered(context))
+        })
+        .warns()
+        .hint("see `kubectl get nodes` and `kubectl describe node` of those that are not ready; remove a node that is gone for good with `kubectl delete node`"),
+    ];
+
+async fn covered(context: &StackContext) -> Finding {
+    match context.node_states().await {
+        Ok(nodes) => node_coverage::judge(nodes),
+        Err(ClusterError::Forbidden { message }) => Finding::skip(format!("permission denied: {message}")),
+        Err(error) => Finding::not_yet(error.to_string()),
+    }
+}
 
 /// Reads the live objects, with the rules of the wait after an install.
 async fn available(context: &StackContext) -> Finding {

@@ -2,7 +2,7 @@
 
 use crate::cluster::diagnose::target::{Subject, Target};
 use crate::cluster::views::{
-    ContainerStatus, CustomResourceDefinition, Deployment, Event, Ingress, Job, Object, OperatorResource,
+    ContainerStatus, CustomResourceDefinition, DaemonSet, Deployment, Event, Ingress, Job, Object, OperatorResource,
     PersistentVolumeClaim, Pod, StorageClass, Terminated, WebhookConfiguration,
 };
 use crate::known_errors;
@@ -53,6 +53,8 @@ pub(super) enum When {
     Rejected(&'static [&'static str]),
     /// A Deployment, by a function.
     Deployment(Read<Deployment>),
+    /// A DaemonSet, by a function.
+    DaemonSet(Read<DaemonSet>),
     /// A Job, by a function.
     Job(fn(&Subject<'_>, &Job) -> Option<Evidence>),
     /// A claim, by a function.
@@ -106,6 +108,7 @@ impl When {
             (When::Pod(read), Target::Pod(pod)) => read(subject, pod),
             (When::Rejected(phrases), Target::Object(workload)) => return rejected(subject, workload, phrases),
             (When::Deployment(read), Target::Object(Object::Deployment(deployment))) => read(subject, deployment),
+            (When::DaemonSet(read), Target::Object(Object::DaemonSet(set))) => read(subject, set),
             (When::Job(read), Target::Object(Object::Job(job))) => return read(subject, job),
             (When::Claim(read), Target::Object(Object::PersistentVolumeClaim(claim))) => read(subject, claim),
             (When::StorageClass(read), Target::Object(Object::StorageClass(class))) => read(subject, class),

@@ -126,4 +126,6 @@ fn one_line(text: &str) -> String {
 }
 
 #[cfg(test)]
+mod node_tests;
+#[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
+use crate::cluster::readiness::pods::is_left_out;
 use crate::cluster::readiness::workloads::judge_live;
 use crate::cluster::views::{ContainerStatus, Event, Metadata, Object, Pod, Stored as _};
 use crate::cluster::watch::cache::ObjectCache;
@@ -133,9 +134,12 @@ impl<'a> Gathered<'a> {
         let is_everything = self.scope.depth == Depth::Everything;
         if waits || is_everything {
             let warned = self.cache.warned_pods(&live.metadata().namespace);
-            let only_starts = |pod: &&Pod| only_starts(pod, &warned) && !self.waits_for_volume(pod);
+            let explains = |pod: &&Pod| {
+                let only_starts = only_starts(pod, &warned) && self.cache.trouble_of_node(pod).is_none();
+                (!only_starts || self.waits_for_volume(pod)) && !is_left_out(self.cache, live, pod)
+            };
             let pods: Vec<&Pod> =
-                self.cache.pods(live).filter(|pod| is_everything || !only_starts(pod)).take(PODS).collect();
+                self.cache.pods(live).filter(|pod| is_everything || explains(pod)).take(PODS).collect();
             for pod in pods {
                 self.pod(Some(top), pod);
             }

@@ -38,12 +38,12 @@ pub(super) fn release() -> TrackedRelease {
     TrackedRelease::new("loki", "m", &manifest)
 }
 
-fn found(cache: &ObjectCache) -> Vec<Diagnosis> {
+pub(super) fn found(cache: &ObjectCache) -> Vec<Diagnosis> {
     let matches = matches(cache, &release(), Scope { depth: Depth::Waiting, now: now() });
     at_once(matches, now()).into_iter().map(|cause| cause.diagnosis).collect()
 }
 
-fn first(cache: &ObjectCache) -> String {
+pub(super) fn first(cache: &ObjectCache) -> String {
     found(cache).first().map(|found| found.rule.clone()).unwrap_or_default()
 }
 
@@ -190,7 +190,7 @@ fn the_reason_of_most_nodes_reports_why_a_pod_is_not_scheduled() {
 fn a_taint_is_distinguished_from_a_node_that_is_not_ready() {
     let mut cache = cache(unscheduled("0/2 nodes are available: 2 node(s) had untolerated taint(s)."));
     assert_eq!(first(&cache), "");
-    let nodes = |key: &str| Some(Nodes { total: 2, taints: [(key.to_owned(), 2)].into() });
+    let nodes = |key: &str| Some(Nodes { total: 2, taints: [(key.to_owned(), 2)].into(), ..Nodes::default() });
     cache.nodes = nodes("dedicated");
     assert_eq!(
         found(&cache)[0].cause,

@@ -1,12 +1,29 @@
 //! Pods that are evicted or do not terminate, Jobs that fail, and rollouts that stop.
 
+use std::collections::BTreeSet;
+
 use crate::cluster::diagnose::matcher::{Evidence, When};
 use crate::cluster::diagnose::rule::Rule;
 use crate::cluster::diagnose::target::Subject;
-use crate::cluster::views::{Deployment, Job, Pod};
+use crate::cluster::views::{DaemonSet, Deployment, Job, Pod, Stored as _};
 use crate::event::Severity;
 
 pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "pod-on-not-ready-node",
+        lasts: 20,
+        cause: "pod {name} does not run: {said}",
+        hint: "see `kubectl describe node` of it; if it is gone for good, `kubectl delete node` lets its pods move to another one",
+        when: When::Pod(on_not_ready_node),
+        ..Rule::BLANK
+    },
+    Rule {
+        id: "rollout-blocked-by-node",
+        lasts: 20,
+        cause: "the rollout of {kind} {name} does not advance, since pods on these nodes count as unavailable: {said}",
+        hint: "make the nodes ready, remove those that are gone for good with `kubectl delete node`, or raise maxUnavailable of the {kind} under values.{component} in the answers",
+        ..with(When::DaemonSet(blocked_by_node))
+    },
     Rule {
         id: "evicted",
         cause: "pod {name} was evicted from its node",
@@ -58,6 +75,23 @@ const fn with(when: When) -> Rule {
 
 /// Seconds that a pod may take beyond its grace period.
 const GRACE: i64 = 60;
+
+fn on_not_ready_node(subject: &Subject<'_>, pod: &Pod) -> Option<String> {
+    subject.cache.trouble_of_node(pod).map(str::to_owned)
+}
+
+/// The DaemonSet controller replaces no ready pod while as many pods as maxUnavailable are unavailable, whatever the
+/// reason (kubernetes, pkg/controller/daemon/update.go).
+fn blocked_by_node(subject: &Subject<'_>, set: &DaemonSet) -> Option<String> {
+    let live = subject.cache.object(DaemonSet::KIND, subject.namespace(), subject.name())?;
+    let mut waiting = subject.cache.pods(live).filter(|pod| !pod.is_ready() || !pod.is_expected());
+    let troubles: Option<BTreeSet<&str>> = waiting.by_ref().map(|pod| subject.cache.trouble_of_node(pod)).collect();
+    let status = &set.status;
+    let is_observed = status.observed_generation >= set.metadata.generation;
+    let troubles = troubles.filter(|troubles| is_observed && !troubles.is_empty())?;
+    (status.updated_number_scheduled < status.desired_number_scheduled)
+        .then(|| troubles.into_iter().collect::<Vec<_>>().join(", "))
+}
 
 fn evicted(_: &Subject<'_>, pod: &Pod) -> Option<String> {
     (pod.status.reason == "Evicted").then(|| pod.status.message.clone())

@@ -1,11 +1,12 @@
 //! The state of pods that are not ready, where no rule finds a cause.
 
-use crate::cluster::views::{ContainerStatus, Object};
+use crate::cluster::views::{ContainerStatus, Object, Pod};
 use crate::cluster::watch::cache::ObjectCache;
 
 /// The state of the first pod of a workload that is not ready.
 pub(super) fn starting(cache: &ObjectCache, workload: &Object) -> Option<String> {
-    let pod = cache.pods(workload).find(|pod| pod.is_expected() && !pod.is_ready())?;
+    let mut pods = cache.pods(workload).filter(|pod| pod.is_expected() && !pod.is_ready());
+    let pod = pods.find(|pod| !is_left_out(cache, workload, pod))?;
     let name = &pod.metadata.name;
     if pod.status.conditions.when_false("PodScheduled").is_some() {
         return Some(format!("pod {name} waits for a node"));
@@ -23,4 +24,9 @@ fn state(container: &ContainerStatus, pod: &str) -> Option<String> {
         "" | "ContainerCreating" | "PodInitializing" => None,
         reason => Some(format!("{named}: {reason}")),
     }
+}
+
+/// Whether a pod of a DaemonSet does not count, since its node does not run pods at the moment.
+pub(in crate::cluster) fn is_left_out(cache: &ObjectCache, workload: &Object, pod: &Pod) -> bool {
+    matches!(workload, Object::DaemonSet(_)) && cache.trouble_of_node(pod).is_some()
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::cluster::watch::cache::Nodes;
 use crate::stack::WaitFor;
 
 fn cache(objects: &[Value]) -> ObjectCache {
@@ -151,4 +152,46 @@ fn an_operators_condition_counts_only_for_the_observed_generation() {
     );
     let readiness = judge_with(&[with("False", 2), set, stuck], &wanted);
     assert_eq!(readiness.waiting.as_deref(), Some("pod p-0 waits for a node"));
+}
+
+/// A DaemonSet of three nodes, of which `c` does not run pods; the status and the pods of the case.
+fn with_lost_node(updated: u32, available: u32, pods: &[Value]) -> ObjectCache {
+    let status = json!({"observedGeneration": 2, "desiredNumberScheduled": 3, "updatedNumberScheduled": updated,
+        "numberAvailable": available});
+    let mut cache = cache(&[object("DaemonSet", "x", json!({"status": status}))]);
+    pods.iter().for_each(|pod| cache.insert_json(pod.clone()));
+    let troubled = [("c".to_owned(), "node c is not ready".to_owned())].into();
+    cache.nodes = Some(Nodes { total: 3, troubled, ..Nodes::default() });
+    cache
+}
+
+fn daemon_pod(node: &str, ready: bool) -> Value {
+    let status = if ready { "True" } else { "False" };
+    let mut pod = pod(
+        json!({"kind": "DaemonSet", "name": "x", "uid": "uid-x"}),
+        json!({"phase": "Running", "conditions": [{"type": "Ready", "status": status}]}),
+    );
+    pod["metadata"]["name"] = format!("x-{node}").into();
+    pod["spec"] = json!({"nodeName": node});
+    pod
+}
+
+#[test]
+fn a_daemon_set_does_not_wait_for_the_pod_of_a_node_that_is_not_ready() {
+    let judge = |cache: &ObjectCache| {
+        count(cache, &TrackedRelease::new("x", "m", [&json!({"kind": "DaemonSet", "metadata": {"name": "x"}})]))
+    };
+    let is_ready = |updated, available, pods: &[Value]| judge(&with_lost_node(updated, available, pods)).is_ready();
+    let (a, b, c) = (daemon_pod("a", true), daemon_pod("b", true), daemon_pod("c", false));
+    let mut terminating = c.clone();
+    terminating["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    assert!(is_ready(3, 2, &[a.clone(), b.clone(), c.clone()]));
+    assert!(is_ready(2, 2, &[a.clone(), b.clone(), terminating.clone()]), "its kubelet does not confirm the deletion");
+    assert!(!is_ready(2, 2, &[a.clone(), b.clone(), c.clone()]), "one of the other pods may be of the old revision");
+    assert!(!is_ready(1, 2, &[a.clone(), b, terminating]), "a pod of a running node is of the old revision");
+    let waiting = judge(&with_lost_node(3, 1, &[a, daemon_pod("b", false), c.clone()])).waiting.unwrap();
+    assert!(waiting.contains("x-b") && !waiting.contains("x-c"), "{waiting}");
+    let mut cordoned = with_lost_node(3, 2, &[c]);
+    cordoned.nodes = Some(Nodes::default());
+    assert!(!judge(&cordoned).is_ready(), "the node runs pods");
 }

@@ -1,8 +1,10 @@
 //! Readiness by kind: `Err` says why an object is not ready, in one sentence fragment.
 
+use std::collections::BTreeSet;
+
 use crate::cluster::ObjectRef;
 use crate::cluster::readiness::pods::starting;
-use crate::cluster::views::{DaemonSet, Deployment, Object, StatefulSet};
+use crate::cluster::views::{DaemonSet, Deployment, Object, Pod, StatefulSet};
 use crate::cluster::watch::cache::ObjectCache;
 use crate::stack::WaitFor;
 
@@ -23,7 +25,7 @@ pub(in crate::cluster) fn judge_live(cache: &ObjectCache, live: &Object) -> Resu
     match live {
         Object::Deployment(found) => rollout(cache, live, found.status.observed_generation, &deployment(found)),
         Object::StatefulSet(set) => rollout(cache, live, set.status.observed_generation, &stateful_set(set)),
-        Object::DaemonSet(set) => rollout(cache, live, set.status.observed_generation, &daemon_set(set)),
+        Object::DaemonSet(set) => rollout(cache, live, set.status.observed_generation, &daemon_set(cache, live, set)),
         Object::Job(job) if job.status.conditions.is_true("Complete") => Ok(()),
         Object::Job(_) => Err(starting(cache, live).unwrap_or_else(|| format!("Job {name} has not completed"))),
         Object::PersistentVolumeClaim(claim) if claim.status.phase == "Bound" => Ok(()),
@@ -115,11 +117,17 @@ fn stateful_set(live: &StatefulSet) -> Counts {
     Counts { desired, updated, available: status.available_replicas.min(status.ready_replicas), old: 0 }
 }
 
-fn daemon_set(live: &DaemonSet) -> Counts {
-    let status = &live.status;
+/// Pods of nodes that do not run pods at the moment do not count. Whether such a pod is of the new revision is not
+/// known, so the pods of the new revision are counted without it.
+fn daemon_set(cache: &ObjectCache, live: &Object, set: &DaemonSet) -> Counts {
+    let status = &set.status;
+    let lost: Vec<&Pod> = cache.pods(live).filter(|pod| cache.trouble_of_node(pod).is_some()).collect();
+    let nodes: BTreeSet<&str> = lost.iter().map(|pod| pod.spec.node_name.as_str()).collect();
+    let undeleted = lost.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     Counts {
-        desired: status.desired_number_scheduled,
-        updated: status.updated_number_scheduled,
+        desired: status.desired_number_scheduled - count(nodes.len()),
+        updated: status.updated_number_scheduled - count(undeleted.count()),
         available: status.number_available,
         old: 0,
     }

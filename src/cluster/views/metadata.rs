@@ -35,6 +35,16 @@ views! {
         app: String,
         #[serde(rename = "tailscale.com/parent-resource")]
         parent_resource: String,
+        #[serde(rename = "kubernetes.io/os")]
+        os: String,
+        #[serde(rename = "kubernetes.io/arch")]
+        architecture: String,
+        #[serde(rename = "type")]
+        node_type: String,
+        #[serde(rename = "eks.amazonaws.com/compute-type")]
+        compute_type: String,
+        #[serde(rename = "liqo.io/type")]
+        liqo_type: String,
     }
 
     Annotations {

@@ -13,6 +13,7 @@ views! {
     }
 
     PodSpec {
+        node_name: String,
         volumes: Vec<Volume>,
     }
 

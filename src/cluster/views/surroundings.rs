@@ -85,11 +85,22 @@ views! {
 
     ServiceSpec {
         load_balancer_class: String,
+        ip_families: Vec<String>,
     }
 
     Node {
         metadata: Metadata,
         spec: NodeSpec,
+        status: NodeStatus,
+    }
+
+    NodeStatus {
+        conditions: Conditions,
+        node_info: NodeInfo,
+    }
+
+    NodeInfo {
+        container_runtime_version: String,
     }
 
     NodeSpec {
@@ -99,6 +110,7 @@ views! {
     Taint {
         key: String,
         effect: String,
+        time_added: Option<Timestamp>,
     }
 
     CustomResourceDefinition {

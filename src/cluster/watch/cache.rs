@@ -12,13 +12,15 @@ use crate::cluster::views::{
 /// (kind, namespace, name); cluster-scoped objects have the namespace "".
 pub(in crate::cluster) type Key = (String, String, String);
 
-/// Taints of the nodes, read when a rule needs them.
+/// State of the nodes, read when readiness or a rule needs it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::cluster) struct Nodes {
     /// How many nodes there are.
     pub(in crate::cluster) total: usize,
     /// Taint key -> how many nodes have it.
     pub(in crate::cluster) taints: BTreeMap<String, usize>,
+    /// Node -> why it does not run pods at the moment, as a sentence.
+    pub(in crate::cluster) troubled: BTreeMap<String, String>,
 }
 
 /// Objects by kind, namespace and name, and what was read besides.
@@ -104,6 +106,13 @@ impl ObjectCache {
                 pod.metadata.is_owned_by(&metadata.uid)
             }
         })
+    }
+
+    /// Why the node of a pod does not run pods at the moment, if that was read and the pod is not ready.
+    pub(in crate::cluster) fn trouble_of_node(&self, pod: &Pod) -> Option<&str> {
+        let is_running = pod.is_ready() && pod.metadata.deletion_timestamp.is_none();
+        let trouble = self.nodes.as_ref()?.troubled.get(&pod.spec.node_name)?;
+        (!is_running).then_some(trouble.as_str())
     }
 
     /// Claims that a pod mounts, as far as they exist.

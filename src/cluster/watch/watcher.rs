@@ -39,7 +39,7 @@ const WATCHED: [(&str, &str); 8] = [
 const UNREACHABLE_AFTER: i64 = 2;
 /// Logs that are kept; more logs of the same failure explain nothing more.
 const LOGS: usize = 24;
-/// How long the taints of the nodes are valid after they were read.
+/// How long the state of the nodes is valid after it was read.
 const NODES_VALID: Duration = Duration::from_secs(10);
 
 /// Watches of some releases. Clones share the watches, which end with the last clone.
@@ -108,7 +108,7 @@ impl Tracker {
         let (mut readiness, matches, nodes) = {
             let cache = self.watched.store.cache();
             let scope = Scope { depth: Depth::Waiting, now };
-            (readiness::count(&cache, release), diagnose::matches(&cache, release, scope), asks_for_nodes(&cache))
+            (readiness::count(&cache, release), diagnose::matches(&cache, release, scope), asks_for_nodes(&cache, now))
         };
         if nodes {
             self.watched.read_nodes();
@@ -195,7 +195,7 @@ impl Watched {
         Ok(())
     }
 
-    /// Reads the nodes' taints in the background, if what was read is not valid any more.
+    /// Reads the nodes in the background, if what was read is not valid any more.
     fn read_nodes(&self) {
         let mut read = lock(&self.nodes_read);
         if read.is_some_and(|at| at.elapsed() < NODES_VALID) {

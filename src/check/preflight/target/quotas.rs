@@ -51,7 +51,7 @@ pub(super) async fn read(
             continue;
         }
         let limit_ranges = cluster.list("v1", "LimitRange", Some(namespace), None).await?;
-        let nodes = cluster.linux_nodes().await?.len();
+        let nodes = cluster.node_states().await?.covered().count();
         let more = compare(&NamespaceQuotas { namespace, quotas, limit_ranges, nodes, kinds }, incoming);
         found.count += more.count;
         found.violations.extend(more.violations);

@@ -1,0 +1,44 @@
+//! Causes that are nodes which do not run pods.
+
+use serde_json::json;
+
+use super::tests::{cache, first, found, now};
+use super::*;
+use crate::cluster::views::Object;
+use crate::cluster::watch::cache::Nodes;
+
+/// The containers of such a pod look as if they started normally.
+#[test]
+fn a_pod_of_a_node_that_is_not_ready_is_reported_with_the_node() {
+    let mut cache =
+        cache(json!({"phase": "Running", "containerStatuses": [{"name": "loki", "state": {"running": {}}}]}));
+    let Some(Object::Pod(pod)) = cache.objects.values_mut().find(|object| object.kind() == "Pod") else { panic!() };
+    pod.spec.node_name = "n".into();
+    assert_eq!(first(&cache), "");
+    let troubled = [("n".to_owned(), "node n is not ready".to_owned())].into();
+    cache.nodes = Some(Nodes { total: 1, troubled, ..Nodes::default() });
+    assert_eq!(first(&cache), "pod-on-not-ready-node");
+    assert_eq!(found(&cache)[0].cause, "pod loki-0 does not run: node n is not ready");
+}
+
+/// Such a pod counts as unavailable, so that no other pod is replaced.
+#[test]
+fn a_rollout_that_waits_for_a_node_is_reported_with_the_node() {
+    let release = TrackedRelease::new("x", "m", [&json!({"kind": "DaemonSet", "metadata": {"name": "x"}})]);
+    let set = json!({"kind": "DaemonSet", "metadata": {"name": "x", "namespace": "m", "uid": "d"},
+        "status": {"desiredNumberScheduled": 2, "updatedNumberScheduled": 1, "numberAvailable": 1}});
+    let pod = |node: &str, ready: &str| {
+        json!({"kind": "Pod", "metadata": {"name": format!("x-{node}"), "namespace": "m",
+            "ownerReferences": [{"kind": "DaemonSet", "name": "x", "uid": "d"}]}, "spec": {"nodeName": node},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}})
+    };
+    for (other, rule) in [("True", "rollout-blocked-by-node"), ("False", "")] {
+        let mut cache = ObjectCache::default();
+        [set.clone(), pod("a", other), pod("n", "False")].into_iter().for_each(|object| cache.insert_json(object));
+        let troubled = [("n".to_owned(), "node n is not ready".to_owned())].into();
+        cache.nodes = Some(Nodes { total: 2, troubled, ..Nodes::default() });
+        let matches = matches(&cache, &release, Scope { depth: Depth::Waiting, now: now() });
+        let rules: Vec<String> = at_once(matches, now()).into_iter().map(|cause| cause.diagnosis.rule).collect();
+        assert_eq!(rules.first().map_or("", String::as_str), rule, "{rules:?}");
+    }
+}
