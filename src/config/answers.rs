@@ -3,7 +3,7 @@
 
 use crate::config::{
     AnonymousRole, ChartRepository, ClientId, GroupName, GroupsClaim, Hostname, Invalid, IssuerUrl, LogsMode,
-    Namespace, OperatorMode, Quantity, RetentionPeriod, StorageClassName, TailnetDomain, TailscaleTag,
+    Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, StorageClassName, TailnetDomain, TailscaleResource, TailscaleTag,
 };
 
 /// The shape of an answer's value.
@@ -145,7 +145,7 @@ pub static ROWS: &[Row] = &[
         .shaped(Shape::Secret),
     row(
         "auth0.groupsClaim",
-        "namespaced claim of the id token with the user's groups",
+        "claim of the id token with the user's groups (Auth0: a namespaced one)",
         "https://acme.example/groups",
         normal::<GroupsClaim>,
     )
@@ -159,6 +159,13 @@ pub static ROWS: &[Row] = &[
     )
     .or("infra-admins,monitoring-admins")
     .shaped(Shape::List)
+    .security(),
+    row(
+        "auth0.organization",
+        "Auth0 organization that users sign in with, if the application requires one",
+        "org_AbC123",
+        normal::<Organization>,
+    )
     .security(),
     row("logs", "install, or none for a stack without Loki and Alloy", "install", as_written::<LogsMode>)
         .or("install")
@@ -180,6 +187,20 @@ pub static ROWS: &[Row] = &[
         .or("tag:k8s")
         .shaped(Shape::List)
         .security(),
+    row(
+        "tailscale.proxyGroup",
+        "ProxyGroup that serves Grafana's Ingress; unset: a proxy of its own",
+        "ingress-proxies",
+        normal::<TailscaleResource>,
+    )
+    .security(),
+    row(
+        "tailscale.proxyClass",
+        "ProxyClass of the proxy of Grafana's Ingress",
+        "small",
+        normal::<TailscaleResource>,
+    )
+    .security(),
     row(
         "tailscale.oauth.clientId",
         "OAuth client id of the operator, if it will be installed",

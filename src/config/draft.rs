@@ -14,7 +14,7 @@ use crate::config::saved_secret::MAX_SAVED;
 use crate::config::secret_detection::secret_texts;
 use crate::config::secret_source::{Lines, SecretSource};
 use crate::config::{
-    Auth0, ChartValues, Charts, ComponentName, ConfigError, Grafana, Invalid, Problem, Retention, SavedState, Secret,
+    Auth0, ChartValues, Charts, ComponentName, ConfigError, Grafana, GroupsClaim, Invalid, IssuerUrl, Problem, Retention, SavedState, Secret,
     Settings, Storage, Tailscale,
 };
 
@@ -150,6 +150,20 @@ impl Draft {
         }
     }
 
+    /// Answers that are valid by themselves, but not with the others: a claim that the issuer, one of Auth0's hosts, puts
+    /// into no token.
+    pub fn contradictions(&self) -> Vec<Problem> {
+        const KEY: &str = "auth0.groupsClaim";
+        let (Some((issuer, _)), Some((claim, from))) = (self.text("auth0.issuer"), self.text(KEY)) else {
+            return Vec::new();
+        };
+        let is_auth0 = issuer.parse().is_ok_and(|issuer: IssuerUrl| issuer.is_auth0_host());
+        let dropped = claim.parse::<GroupsClaim>().ok().and_then(|claim| claim.reason_dropped_by_auth0());
+        let expected = dropped.filter(|_| is_auth0).map(str::to_owned);
+        let problem = |expected| Problem { place: from.to_string(), key: KEY.into(), found: quoted(&claim), expected };
+        expected.map(problem).into_iter().collect()
+    }
+
     /// Whether any source has it.
     pub fn has(&self, key: &str) -> bool {
         self.answers.contains_key(key)
@@ -238,6 +252,7 @@ impl Draft {
                 client_secret: self.secret("auth0.clientSecret", &mut problems),
                 groups_claim: self.value("auth0.groupsClaim")?,
                 allowed_groups: self.list("auth0.allowedGroups")?,
+                organization: self.optional("auth0.organization")?,
             },
             logs: self.value("logs")?,
             retention: Retention { metrics: self.value("retention.metrics")?, logs: self.value("retention.logs")? },
@@ -251,6 +266,8 @@ impl Draft {
             tailscale: Tailscale {
                 operator: self.value("tailscale.operator")?,
                 tags: self.list("tailscale.tags")?,
+                proxy_group: self.optional("tailscale.proxyGroup")?,
+                proxy_class: self.optional("tailscale.proxyClass")?,
                 oauth_client_id: self.answers.get("tailscale.oauth.clientId").map(|(answer, _)| show(answer)),
                 oauth_client_secret: self.secret("tailscale.oauth.clientSecret", &mut problems),
             },
@@ -258,6 +275,7 @@ impl Draft {
             charts: Charts { repository: self.optional("charts.repository")? },
             values: self.resolved_values(&mut problems),
         };
+        problems.extend(self.contradictions());
         if !problems.is_empty() {
             return Err(ConfigError::Invalid { problems });
         }

@@ -109,7 +109,8 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    fn end(self) -> Result<Draft, ConfigError> {
+    fn end(mut self) -> Result<Draft, ConfigError> {
+        self.problems.extend(self.draft.contradictions());
         if self.problems.is_empty() { Ok(self.draft) } else { Err(ConfigError::Invalid { problems: self.problems }) }
     }
 

@@ -42,8 +42,8 @@ pub use template::template;
 pub(crate) use types::nearest;
 pub use types::{
     ALLOY, AnonymousRole, COMPONENTS, ChartRepository, ClientId, ComponentName, GroupName, GroupsClaim, Hostname,
-    Invalid, IssuerUrl, KUBE_PROMETHEUS_STACK, LOKI, LogsMode, Namespace, OAUTH2_PROXY, OperatorMode, StorageClassName,
-    TAILSCALE_OPERATOR, TailnetDomain, TailscaleTag,
+    Invalid, IssuerUrl, KUBE_PROMETHEUS_STACK, LOKI, LogsMode, Namespace, OAUTH2_PROXY, OperatorMode, Organization,
+    StorageClassName, TAILSCALE_OPERATOR, TailnetDomain, TailscaleResource, TailscaleTag,
 };
 pub use units::{Quantity, RetentionPeriod};
 pub use value_path::child;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::config::{
     AnonymousRole, ChartRepository, ChartValues, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, IssuerUrl,
-    LogsMode, Namespace, OperatorMode, Quantity, RetentionPeriod, Secret, StorageClassName, TailnetDomain,
-    TailscaleTag,
+    LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, Secret, StorageClassName, TailnetDomain,
+    TailscaleResource, TailscaleTag,
 };
 
 /// All settings of the stack; each field is valid by its type.
@@ -53,10 +53,12 @@ pub struct Auth0 {
     pub client_id: ClientId,
     /// OAuth client secret; `None` without a source: the one in the cluster stays.
     pub client_secret: Option<Secret<String>>,
-    /// Namespaced claim of the id token with the groups.
+    /// Claim of the id token with the groups.
     pub groups_claim: GroupsClaim,
     /// Groups that are admitted; never empty.
     pub allowed_groups: Vec<GroupName>,
+    /// Auth0 organization of every sign-in.
+    pub organization: Option<Organization>,
 }
 
 /// How long data is kept.
@@ -90,6 +92,10 @@ pub struct Tailscale {
     pub operator: OperatorMode,
     /// Tags of the proxy device.
     pub tags: Vec<TailscaleTag>,
+    /// ProxyGroup of the Ingress (Tailscale KB 1439); `None`: a proxy of its own.
+    pub proxy_group: Option<TailscaleResource>,
+    /// ProxyClass of the proxy.
+    pub proxy_class: Option<TailscaleResource>,
     /// OAuth client of the operator; needed only to install it.
     pub oauth_client_id: Option<String>,
     /// Its secret.

@@ -42,9 +42,11 @@ text_newtype!(/** Kubernetes namespace, a DNS label. */ Namespace, dns_label);
 text_newtype!(/** First label of a host name. */ Hostname, dns_label);
 text_newtype!(/** OIDC issuer, byte for byte as the discovery document has it. */ IssuerUrl, issuer_url);
 text_newtype!(/** OAuth client id. */ ClientId, printable);
-text_newtype!(/** Namespaced claim name. */ GroupsClaim, groups_claim);
+text_newtype!(/** Claim name. */ GroupsClaim, groups_claim);
 text_newtype!(/** A group's exact, case-sensitive name. */ GroupName, printable);
 text_newtype!(/** StorageClass name, a DNS subdomain. */ StorageClassName, dns_subdomain);
+text_newtype!(/** Auth0 organization: its id or its name. */ Organization, organization);
+text_newtype!(/** Name of a ProxyGroup or ProxyClass, a DNS subdomain. */ TailscaleResource, dns_subdomain);
 text_newtype!(/** Tailscale tag, with its `tag:` prefix. */ TailscaleTag, tailscale_tag);
 text_newtype!(/** Address of a chart repository, or a folder of .tgz files. */ ChartRepository, chart_repository);
 text_newtype!(/** Name of a component, which is its release name too, e.g. `loki`. */ ComponentName, component_name);
@@ -138,8 +140,7 @@ fn issuer_url(text: &str) -> Result<String, Invalid> {
     if text.contains(['"', '\\']) || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return invalid("expected no quotes, backslashes or white space");
     }
-    let is_auth0 = url.host_str().is_some_and(|host| host.ends_with(".auth0.com"));
-    if is_auth0 && url.path() == "/" && !text.ends_with('/') { Ok(format!("{text}/")) } else { Ok(text.to_owned()) }
+    if is_auth0(&url) && url.path() == "/" && !text.ends_with('/') { Ok(format!("{text}/")) } else { Ok(text.to_owned()) }
 }
 
 impl IssuerUrl {
@@ -147,6 +148,15 @@ impl IssuerUrl {
     pub fn host(&self) -> String {
         url::Url::parse(&self.0).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
     }
+
+    /// Whether the host is one of Auth0's. Auth0 also serves custom domains; the discovery document shows that.
+    pub fn is_auth0_host(&self) -> bool {
+        url::Url::parse(&self.0).is_ok_and(|url| is_auth0(&url))
+    }
+}
+
+fn is_auth0(url: &url::Url) -> bool {
+    url.host_str().is_some_and(|host| host.ends_with(".auth0.com"))
 }
 
 fn printable(text: &str) -> Result<String, Invalid> {
@@ -160,23 +170,38 @@ fn printable(text: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
-/// Auth0 silently drops `groups` and `roles` (restricted claim names), so the claim must be namespaced.
 fn groups_claim(text: &str) -> Result<String, Invalid> {
     printable(text)?;
-    if text == "groups" || text == "roles" {
-        return invalid(
-            "Auth0 silently drops a claim with this name; expected a namespaced one such as https://acme.example/groups",
-        );
-    }
     if text.contains(['"', '\\', ' ']) {
         return invalid("expected no quotes, backslashes or spaces");
     }
-    if url::Url::parse(text)
-        .ok()
-        .and_then(|url| url.host_str().map(str::to_owned))
-        .is_some_and(|host| host.ends_with("auth0.com"))
-    {
-        return invalid("Auth0 ignores claims below its own domain; expected a URL of your own domain");
+    Ok(text.to_owned())
+}
+
+impl GroupsClaim {
+    /// Why Auth0 puts no claim of this name into a token (auth0.com/docs/secure/tokens/json-web-tokens/create-custom-claims):
+    /// `groups` and `roles` are restricted names, and claims below its own domains are ignored.
+    pub fn reason_dropped_by_auth0(&self) -> Option<&'static str> {
+        if ["groups", "roles"].contains(&self.as_str()) {
+            return Some(
+                "Auth0 silently drops a claim with this name; expected a namespaced one such as https://acme.example/groups",
+            );
+        }
+        let host = url::Url::parse(&self.0).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let is_own = |host: &String| ["auth0.com", "webtask.io", "webtask.run"].iter().any(|own| is_below(host, own));
+        host.filter(is_own).map(|_| "Auth0 ignores claims below its own domains; expected a URL of your own domain")
+    }
+}
+
+fn is_below(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// An id (`org_…`) or, if the tenant allows it, a name (auth0.com/docs/manage-users/organizations).
+fn organization(text: &str) -> Result<String, Invalid> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
+        return invalid("expected the organization's id, such as org_AbC123, or its name");
     }
     Ok(text.to_owned())
 }

@@ -48,8 +48,10 @@ fn issuers_keep_every_byte_but_auth0s_missing_slash() {
 
 #[test]
 fn names_that_fail_later_are_rejected() {
-    rejected::<GroupsClaim>(&["groups", "roles", "https://acme.auth0.com/groups", "a\"b"]);
-    accepted::<GroupsClaim>(&[("https://acme.example/groups", "https://acme.example/groups")]);
+    rejected::<GroupsClaim>(&["a\"b", "a b", ""]);
+    accepted::<GroupsClaim>(&[("https://acme.example/groups", "https://acme.example/groups"), ("groups", "groups")]);
+    rejected::<Organization>(&["", "org 1", "org_1&prompt=none", "org\"x"]);
+    accepted::<Organization>(&[("org_AbC123", "org_AbC123"), ("acme", "acme")]);
     rejected::<TailscaleTag>(&["k8s", "tag:", "tag:1x", "tag:a b"]);
     rejected::<ChartRepository>(&["", "ftp://x", "https://user:pass@x", " https://x"]);
     accepted::<ChartRepository>(&[("https://x.example/charts/", "https://x.example/charts"), ("./charts", "./charts")]);
@@ -79,4 +81,15 @@ fn templates_of_helm_are_rejected() {
         assert!(url.parse::<GroupsClaim>().unwrap_err().0.contains("template"), "{url}");
     }
     assert!("{ops}".parse::<GroupName>().is_ok());
+}
+
+#[test]
+fn auth0_drops_restricted_claims_and_those_below_its_domains() {
+    let dropped = |text: &str| text.parse::<GroupsClaim>().unwrap().reason_dropped_by_auth0().is_some();
+    for claim in ["groups", "roles", "https://acme.eu.auth0.com/groups", "https://auth0.com/x", "https://a.webtask.io/g"] {
+        assert!(dropped(claim), "{claim}");
+    }
+    for claim in ["https://acme.example/groups", "https://myauth0.com/groups", "cognito:groups", "team"] {
+        assert!(!dropped(claim), "{claim}");
+    }
 }

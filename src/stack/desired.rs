@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::config::{
-    ChartValues, KUBE_PROMETHEUS_STACK, LogsMode, OAUTH2_PROXY, OperatorPlan, Quantity, RetentionPeriod, Settings,
+    Auth0, ChartValues, KUBE_PROMETHEUS_STACK, LogsMode, OAUTH2_PROXY, OperatorPlan, Quantity, RetentionPeriod, Settings,
     TAILSCALE_OPERATOR,
 };
 use crate::stack::catalogue::{Component, When};
@@ -144,6 +144,7 @@ fn fillings(settings: &Settings, facts: &ClusterFacts, own: &OwnSecrets) -> Fill
         ("grafana.anonymousRole", json!(settings.grafana.anonymous_role.as_str())),
         ("auth0.issuer", json!(settings.auth0.issuer.as_str())),
         ("auth0.issuerHost", json!(settings.auth0.issuer.host())),
+        ("auth0.organizationEndpoints", json!(organization_endpoints(&settings.auth0))),
         ("auth0.groupsClaim", json!(settings.auth0.groups_claim.as_str())),
         ("auth0.allowedGroups", json!(groups)),
         // A JSON list of plain strings is a TOML list of the same strings.
@@ -170,6 +171,23 @@ fn fillings(settings: &Settings, facts: &ClusterFacts, own: &OwnSecrets) -> Fill
         ("ipv6.oauth2ProxyAddress", ipv6(json!("[::]:4180"))),
         ("ipv6.oauth2ProxyMetricsAddress", ipv6(json!("[::]:44180"))),
     ])
+}
+
+/// Lines of oauth2-proxy's configuration; empty without an organization. oauth2-proxy sends further parameters of the
+/// authorization request only if they are in `login_url`, which it reads only without discovery (oauth2-proxy 7.15.3,
+/// providers/providers.go). The paths are Auth0's, also on its custom domains (auth0.com/docs/api/authentication).
+fn organization_endpoints(auth0: &Auth0) -> String {
+    let Some(organization) = &auth0.organization else { return String::new() };
+    let issuer = auth0.issuer.as_str().trim_end_matches('/');
+    [
+        "skip_oidc_discovery = true".to_owned(),
+        format!("login_url = \"{issuer}/authorize?organization={organization}\""),
+        format!("redeem_url = \"{issuer}/oauth/token\""),
+        format!("profile_url = \"{issuer}/userinfo\""),
+        format!("oidc_jwks_url = \"{issuer}/.well-known/jwks.json\""),
+    ]
+    .map(|line| format!("\n{line}"))
+    .concat()
 }
 
 /// 90 % of the volume in whole GiB or MiB, as Prometheus writes sizes.

@@ -171,7 +171,12 @@ fn sentence(question: &Question, row: &Row) -> String {
 }
 
 fn validate(draft: &Draft, key: &str, text: &str) -> Result<(), String> {
-    draft.clone().set(key, text, Provenance::Prompt).map_err(|invalid| invalid.to_string())
+    let mut answered = draft.clone();
+    answered.set(key, text, Provenance::Prompt).map_err(|invalid| invalid.to_string())?;
+    match answered.contradictions().into_iter().find(|problem| problem.key == key) {
+        Some(problem) => Err(problem.expected),
+        None => Ok(()),
+    }
 }
 
 fn choose_class(

@@ -58,11 +58,11 @@ pub const ROWS: &[Row] = &[
     ("issuer-with-password", "2:11", "auth0.issuer", &["expected no user, password, query or fragment"]),
     (
         "claim-without-namespace",
-        "2:16",
+        "3",
         "auth0.groupsClaim",
         &["\"groups\"", "Auth0 silently drops a claim with this name"],
     ),
-    ("claim-of-auth0", "2:16", "auth0.groupsClaim", &["below its own domain"]),
+    ("claim-of-auth0", "3", "auth0.groupsClaim", &["below its own domain"]),
     ("groups-empty", "2:18", "auth0.allowedGroups", &["an empty list", "at least one entry"]),
     ("groups-with-an-empty-one", "2:33", "auth0.allowedGroups", &["1 to 256 characters"]),
     ("client-id-with-white-space", "2:13", "auth0.clientId", &["no white space at the ends"]),

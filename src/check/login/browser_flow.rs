@@ -50,11 +50,14 @@ impl AuthorizationRequest {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let builder = provider.client(openidconnect::AuthType::BasicAuth).set_redirect_uri(redirect.clone());
         let flow = CoreAuthenticationFlow::AuthorizationCode;
-        let (address, state, nonce) = builder
+        let mut request = builder
             .authorize_url(flow, CsrfToken::new_random, Nonce::new_random)
             .add_scopes(SCOPES.map(|scope| Scope::new(scope.into())))
-            .set_pkce_challenge(challenge)
-            .url();
+            .set_pkce_challenge(challenge);
+        if let Some(organization) = &client.settings.auth0.organization {
+            request = request.add_extra_param("organization", organization.as_str());
+        }
+        let (address, state, nonce) = request.url();
         if !matches!(address.scheme(), "https" | "http") {
             return Err(LoginError::Provider {
                 what,

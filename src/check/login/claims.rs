@@ -23,6 +23,12 @@ impl Claims {
         self.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
+    /// Whether the token refers to another place for the claim (OpenID Connect Core, section 5.6.2; Entra ID does so for
+    /// users in more than 200 groups).
+    pub(super) fn has_reference_to(&self, name: &str) -> bool {
+        self.token.get("_claim_names").is_some_and(|names| names.get(name).is_some())
+    }
+
     fn userinfo(&self) -> Option<&Map<String, Value>> {
         self.userinfo.as_ref()?.as_ref().ok()
     }

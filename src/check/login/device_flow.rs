@@ -20,7 +20,10 @@ pub(super) async fn sign_in(client: &Client<'_>, prompt: impl FnOnce(&SignIn)) -
     let body = provider.auth_types().pop().unwrap_or(AuthType::RequestBody);
     let builder = provider.client(body).set_device_authorization_url(endpoint);
     let scopes = SCOPES.map(|scope| Scope::new(scope.into()));
-    let request = builder.exchange_device_code().add_scopes(scopes);
+    let mut request = builder.exchange_device_code().add_scopes(scopes);
+    if let Some(organization) = &client.settings.auth0.organization {
+        request = request.add_extra_param("organization", organization.as_str());
+    }
     let device: CoreDeviceAuthorizationResponse = match request.request_async(&|it| provider.send(it)).await {
         Ok(device) => device,
         Err(RequestTokenError::ServerResponse(answer)) => return Err(oidc_client::token_error(&answer)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::check::login::LoginError;
 use crate::check::login::claims::{Claims, texts};
-use crate::config::{GroupName, Settings, nearest};
+use crate::config::{GroupName, GroupsClaim, Settings, nearest};
 use crate::event::{CheckResult, Hop, Verdict};
 use crate::list::first_of;
 
@@ -136,8 +136,8 @@ fn email(claims: &Claims, _: &Settings) -> Judgement {
     let Some(address) = claims.text("email") else {
         return fail(
             format!("neither the token nor the userinfo has an e-mail address{}", userinfo_failure(claims)),
-            "oauth2-proxy answers 500 to users without an address; sign in with a connection that has one, and check \
-             the user's profile in Auth0"
+            "oauth2-proxy answers 500 to users without an address; sign in with an account that has one, and check the \
+             user's profile at the identity provider"
                 .into(),
         );
     };
@@ -147,7 +147,7 @@ fn email(claims: &Claims, _: &Settings) -> Judgement {
         Some(_) => fail(
             format!("{address} is not verified; oauth2-proxy answers 500"),
             format!(
-                "ask the user to verify {address}: in Auth0 under User Management > Users, Send Verification Email"
+                "ask the user to verify {address} (in Auth0: User Management > Users, Send Verification Email)"
             ),
         ),
     }
@@ -161,19 +161,29 @@ fn groups(claims: &Claims, settings: &Settings) -> Judgement {
             groups => format!("{claim} is {}", first_of(&groups, SHOWN)),
         });
     }
+    if claims.has_reference_to(claim) {
+        return fail(
+            format!("the user is in too many groups for a token: it has a reference in _claim_names instead of {claim}"),
+            "let the identity provider add only the groups that are assigned to the application (Entra ID: Token \
+             configuration → groups claim → Groups assigned to the application)"
+                .into(),
+        )
+        .at_hop(Some(Hop::Oauth2ProxyIssuer));
+    }
     let mut detail = format!("there is no claim {claim}{}", userinfo_failure(claims));
     let mut hint = String::new();
     if let Some(Alternative { name, groups }) = alternative(claims, settings) {
         detail += &format!("; the token has {name}: {}", first_of(&groups, SHOWN));
-        if !RESTRICTED.contains(&name.as_str()) {
+        let is_dropped = name.parse().is_ok_and(|claim: GroupsClaim| claim.reason_dropped_by_auth0().is_some());
+        if !(is_dropped && settings.auth0.issuer.is_auth0_host()) {
             hint = format!("set auth0.groupsClaim to {name} if it has the groups; otherwise ");
         }
     }
-    fail(detail, hint + &action(claim)).at_hop(Some(Hop::Oauth2ProxyIssuer))
+    fail(detail, hint + &claim_hint(settings)).at_hop(Some(Hop::Oauth2ProxyIssuer))
 }
 
-/// Auth0 silently ignores an Action's claims with these names.
-const RESTRICTED: [&str; 2] = ["groups", "roles"];
+/// Usual names of a claim with groups.
+const USUAL: [&str; 2] = ["groups", "roles"];
 
 /// A claim that probably has the groups.
 struct Alternative {
@@ -190,12 +200,19 @@ fn alternative(claims: &Claims, settings: &Settings) -> Option<Alternative> {
     let name = names()
         .find(holds_allowed)
         .or_else(|| nearest(configured, names()))
-        .or_else(|| names().find(|name| RESTRICTED.contains(name)))?;
+        .or_else(|| names().find(|name| USUAL.contains(name)))?;
     Some(Alternative { name: name.to_owned(), groups: lists[name].clone() })
 }
 
-/// The hint with the Action that adds the claim.
-fn action(claim: &str) -> String {
+/// How the identity provider adds the claim.
+fn claim_hint(settings: &Settings) -> String {
+    let claim = settings.auth0.groups_claim.as_str();
+    if !settings.auth0.issuer.is_auth0_host() {
+        return format!(
+            "add the claim {claim} with the user's groups to the ID token (Keycloak: a Group Membership mapper of the \
+             client; Okta, Entra ID: the groups claim of the application; Auth0 with a custom domain: a Post-Login Action)"
+        );
+    }
     let name = serde_json::Value::from(claim);
     format!(
         "add this Post-Login Action in Auth0 under Actions > Library, deploy it and drag it into the Login flow \
@@ -223,20 +240,20 @@ fn admitted(claims: &Claims, settings: &Settings) -> Judgement {
     match near_match(&groups, &settings.auth0.allowed_groups) {
         Some((group, allowed)) => fail(
             format!("{detail}; {group:?} and {allowed:?} differ: the match is exact"),
-            format!("rename the role in Auth0 to {allowed}, or add {group} to auth0.allowedGroups"),
+            format!("rename the group at the identity provider to {allowed}, or add {group} to auth0.allowedGroups"),
         ),
         None => fail(
             detail,
-            "assign the user a role with an allowed name in Auth0 under User Management > Users > Roles, or add a group \
-             to auth0.allowedGroups and run `tailwatch install` again; then sign in again"
+            "add the user to an allowed group at the identity provider (in Auth0: User Management > Users > Roles), or \
+             add a group to auth0.allowedGroups and run `tailwatch install` again; then sign in again"
                 .into(),
         ),
     }
 }
 
-/// A pair that differs only by case or white space.
+/// A pair that differs only by case, white space or the slash before a group's path in Keycloak.
 fn near_match<'a>(groups: &'a [String], allowed: &'a [GroupName]) -> Option<(&'a str, &'a str)> {
-    let plain = |text: &str| text.trim().to_lowercase();
+    let plain = |text: &str| text.trim().trim_start_matches('/').to_lowercase();
     let pairs = groups.iter().flat_map(|one| allowed.iter().map(move |other| (one.as_str(), other.as_str())));
     pairs.into_iter().find(|(one, other)| plain(one) == plain(other))
 }

@@ -99,6 +99,22 @@ fn a_missing_claim_is_reported_with_the_action_and_the_alternative() {
 }
 
 #[test]
+fn another_provider_gets_no_hint_about_auth0s_actions() {
+    let mut settings = settings_for_tests();
+    settings.auth0.issuer = "https://keycloak.acme.example/realms/main".parse().unwrap();
+    let user = claims(json!({"email": "a@acme.example", "email_verified": true, "groups": ["/infra-admins"]}));
+    let missing = verdicts(&user, &settings, Duration::ZERO);
+    let hint = row(&missing, "login-groups").hint.clone().unwrap();
+    assert!(hint.starts_with("set auth0.groupsClaim to groups") && !hint.contains("onExecutePostLogin"), "{hint}");
+    settings.auth0.groups_claim = "groups".parse().unwrap();
+    let path = verdicts(&user, &settings, Duration::ZERO);
+    assert!(row(&path, "login-admitted").detail.contains("the match is exact"), "{path:#?}");
+    let overage = claims(json!({"email": "a@acme.example", "_claim_names": {"groups": "src1"}}));
+    let checks = verdicts(&overage, &settings, Duration::ZERO);
+    assert!(row(&checks, "login-groups").detail.contains("too many groups"), "{checks:#?}");
+}
+
+#[test]
 fn claims_that_the_token_lacks_are_read_from_the_userinfo() {
     let mut some = claims(json!({}));
     let reported = json!({"email": "a@acme.example", "https://acme.example/groups": ["monitoring-admins"]});

@@ -29,8 +29,9 @@ pub(super) const ROWS: &[Row<Identity>] = &[
 /// Errors that say: you may go on, only not in silence (OpenID Connect Core 1.0, section 3.1.2.6).
 const INTERACTION_REQUIRED: [&str; 4] =
     ["login_required", "interaction_required", "consent_required", "account_selection_required"];
-/// Errors that stay whoever signs in (RFC 6749, section 4.1.2.1).
-const CLIENT_ERRORS: [&str; 3] = ["unauthorized_client", "invalid_client", "unsupported_response_type"];
+/// Errors that every sign-in gets, since the request is the same (RFC 6749, section 4.1.2.1).
+const CLIENT_ERRORS: [&str; 5] =
+    ["unauthorized_client", "invalid_client", "unsupported_response_type", "invalid_request", "invalid_scope"];
 /// How pages say it, in lower case.
 const NO_CLIENT: [&str; 6] =
     ["unknown client", "unknown_client", "invalid client", "invalid_client", "client not found", "unauthorized_client"];
@@ -115,13 +116,16 @@ impl Identity {
             ("client_id", self.settings.auth0.client_id.as_str()),
             ("redirect_uri", callback),
             ("response_type", "code"),
-            ("scope", "openid"),
+            ("scope", SCOPE),
             ("prompt", "none"),
             ("state", PROBE),
             ("nonce", PROBE),
             ("code_challenge_method", "S256"),
             ("code_challenge", &challenge),
         ]);
+        if let Some(organization) = &self.settings.auth0.organization {
+            url.query_pairs_mut().append_pair("organization", organization.as_str());
+        }
         Ok(url)
     }
 
@@ -137,6 +141,8 @@ impl Identity {
 
 /// A code that no provider has issued.
 const PROBE: &str = "tailwatch-probe";
+/// The scope in the configuration of oauth2-proxy.
+const SCOPE: &str = "openid profile email";
 
 async fn known(identity: &Identity) -> Finding {
     if identity.document().await.is_err() {
@@ -152,15 +158,29 @@ fn judge_client(reaction: &Reaction, id: &str) -> Finding {
     match reaction {
         Reaction::Callback | Reaction::CallbackRejected => Finding::pass(id),
         Reaction::UnknownClient => Finding::fail(format!("it does not know the client id {id}")),
-        Reaction::ClientRejected(error) => Finding::fail(format!("it rejects {id}: {error}")).hinting(
-            "the application must be allowed the authorization code flow (in Auth0: a Regular Web Application)",
-        ),
+        Reaction::ClientRejected(error) => {
+            Finding::fail(format!("it rejects the sign-in with {id}: {error}")).hinting(client_hint(error))
+        }
         Reaction::OtherError(error) => Finding::warn(format!("it knows {id} and answers with an error: {error}"))
             .hinting("sign in once after the installation, and see the log of the identity provider"),
         Reaction::Ambiguous(_) => {
             Finding::skip("the identity provider's answer does not distinguish it from the callback URL")
         }
         Reaction::Unclear(text) => Finding::skip(format!("its answer is inconclusive: {text}")),
+    }
+}
+
+fn client_hint(error: &str) -> &'static str {
+    if error.contains("organization") {
+        // auth0.com/docs/manage-users/organizations/organizations-overview
+        "the application decides whether a sign-in names an Auth0 organization: set auth0.organization to one that it \
+         accepts, or change it in Auth0 (the application → Organizations → Individuals or Both)"
+    } else if error.starts_with("invalid_scope") {
+        "oauth2-proxy requests the scopes openid, profile and email: allow them for the application"
+    } else if error.starts_with("invalid_request") {
+        "every sign-in would get this error: correct the application at the identity provider"
+    } else {
+        "the application must be allowed the authorization code flow (in Auth0: a Regular Web Application)"
     }
 }
 
@@ -284,6 +304,13 @@ mod tests {
             (back("error=login_required"), Pass, Pass),
             (back("code=x"), Pass, Pass),
             (back("error=unauthorized_client"), Fail, Pass),
+            (
+                back("error=invalid_request&error_description=parameter+organization+is+required+for+this+client"),
+                Fail,
+                Pass,
+            ),
+            (back("error=invalid_scope"), Fail, Pass),
+            (back("error=temporarily_unavailable"), Warn, Pass),
             (back("error=server_error&error_description=later"), Warn, Pass),
             (reply(403, "", "<p>Unknown client: c</p>"), Fail, Skip),
             (reply(403, "", "<p>Callback URL mismatch.</p>"), Pass, Fail),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::check::preflight::oidc::identity::{Document, GROUP, HttpReply, Identity, Unreachable, endpoint};
 use crate::check::row::{Finding, Row};
+use crate::config::GroupsClaim;
 
 pub(super) const DISCOVERY: &str = "issuer-discovery";
 
@@ -17,6 +18,11 @@ pub(super) const ROWS: &[Row<Identity>] = &[
     })
     .needs(&[DISCOVERY])
     .hint("tokens of another issuer are rejected: set auth0.issuer to the document's issuer"),
+    Row::new("groups-claim", GROUP, "the identity provider can add the groups claim to its tokens", |identity| {
+        Box::pin(of_document(identity, |document| groups_claim(document, &identity.settings.auth0.groups_claim)))
+    })
+    .needs(&[DISCOVERY])
+    .hint("set auth0.groupsClaim to the name of a claim that the identity provider adds to ID tokens"),
     Row::new("issuer-authorization-code", GROUP, "the issuer offers the authorization code flow", |identity| {
         Box::pin(of_document(identity, |document| {
             offers(("response_types_supported", document.response_types.as_deref()), "code")
@@ -108,6 +114,15 @@ fn identical(configured: &str, found: &str) -> Finding {
     }
 }
 
+/// Auth0 serves custom domains, too, so the document decides whether its rules hold.
+fn groups_claim(document: &Document, claim: &GroupsClaim) -> Finding {
+    let is_auth0 = document.mfa_challenge_endpoint.is_some();
+    match claim.reason_dropped_by_auth0().filter(|_| is_auth0) {
+        Some(reason) => Finding::fail(format!("{claim}: {reason}")),
+        None => Finding::pass(claim.as_str()),
+    }
+}
+
 fn offers((list, offered): (&str, Option<&[String]>), expected: &str) -> Finding {
     let offered = offered.unwrap_or_default();
     if offered.iter().any(|entry| entry == expected) {
@@ -178,6 +193,18 @@ mod tests {
         ] {
             let Err(Unreachable::Invalid(what)) = read(&answer) else { panic!("{answer:?}") };
             assert!(what.contains(part), "{what}");
+        }
+    }
+
+    #[test]
+    fn only_auth0_restricts_the_name_of_the_groups_claim() {
+        let whole = r#"{"issuer":"i","authorization_endpoint":"a","token_endpoint":"t","jwks_uri":"j"}"#;
+        let keycloak = read(&reply(200, whole)).unwrap();
+        let auth0 = Document { mfa_challenge_endpoint: Some("https://login.acme.example/mfa/challenge".into()), ..keycloak.clone() };
+        for (claim, state) in [("groups", State::Fail), ("https://acme.example/groups", State::Pass)] {
+            let claim = claim.parse().unwrap();
+            assert_eq!(groups_claim(&keycloak, &claim).state, State::Pass, "{claim}");
+            assert_eq!(groups_claim(&auth0, &claim).state, state, "{claim}");
         }
     }
 

@@ -33,6 +33,9 @@ pub(super) struct Document {
     pub(super) authorization_endpoint: String,
     pub(super) token_endpoint: String,
     pub(super) jwks_uri: String,
+    /// Auth0 alone has it.
+    #[serde(default)]
+    pub(super) mfa_challenge_endpoint: Option<String>,
     #[serde(rename = "response_types_supported")]
     pub(super) response_types: Option<Vec<String>>,
     #[serde(rename = "code_challenge_methods_supported")]
