@@ -9,6 +9,8 @@ const EXACT: [&str; 2] = ["Ingress", "NetworkPolicy"];
 /// Annotations of an Ingress that configure how it is served (Tailscale operator, cmd/k8s-operator/ingress.go:
 /// `tailscale.com/funnel` opens it to the internet; Ingress API: the older form of `ingressClassName`).
 const SERVING: &str = "tailscale.com/";
+/// Annotations that select the proxy and its size, not who reaches it.
+const PROXY: [&str; 2] = ["tailscale.com/proxy-group", "tailscale.com/proxy-class"];
 const CLASS: &str = "kubernetes.io/ingress.class";
 /// helm's ownership annotations (helm pkg/action/validate.go).
 const OF_HELM: &str = "meta.helm.sh/";
@@ -64,7 +66,9 @@ fn keys<'a>(live: &'a Value, desired: &'a Value, before: Before, map: &'a str) -
     present.filter(move |key| {
         let is_surplus = match (exact, before) {
             (true, Before::Foreign) => true,
-            (true, Before::Ours) => map == "annotations" && (key.starts_with(SERVING) || *key == CLASS),
+            (true, Before::Ours) => {
+                map == "annotations" && (key.starts_with(SERVING) || *key == CLASS) && !PROXY.contains(key)
+            }
             (false, Before::Foreign) => map == "annotations" && key.starts_with(OF_HELM),
             (false, Before::Ours) => false,
         };

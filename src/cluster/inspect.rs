@@ -50,8 +50,8 @@ const LOGS: usize = 24;
 const READ_WHILE_RUNNING: [&str; 2] = [ALLOY, OAUTH2_PROXY];
 /// Number of pods read of each such app: all of them report the same.
 const PODS_READ: usize = 3;
-/// Namespace and label of the Tailscale operator's pod, and label of the proxies that it creates.
-const OPERATOR: (&str, &str) = ("tailscale", "app=operator");
+/// Label of the Tailscale operator's pod, and of the proxies that it creates.
+const OPERATOR: &str = "app=operator";
 const PROXIES: &str = "tailscale.com/managed=true";
 /// API group of the Prometheus operator's CRDs.
 const OPERATOR_GROUP: &str = ".monitoring.coreos.com";
@@ -162,7 +162,7 @@ impl Cluster {
 
     /// Objects of no release that a release depends on: classes, webhooks, the Tailscale operator and its proxies.
     async fn surroundings(&self, cache: &mut ObjectCache) -> Result<TrackedRelease, ClusterError> {
-        let mut around = TrackedRelease { namespace: OPERATOR.0.to_owned(), ..TrackedRelease::default() };
+        let mut around = TrackedRelease { namespace: "tailscale".to_owned(), ..TrackedRelease::default() };
         for (api_version, kind) in CLUSTER_WIDE {
             for object in self.objects(api_version, kind, None, &ListParams::default()).await? {
                 if let Object::WebhookConfiguration(configuration) = &object {
@@ -172,13 +172,13 @@ impl Cluster {
                 cache.insert(object);
             }
         }
-        let operators = ListParams::default().labels(OPERATOR.1);
-        let proxies = ListParams::default().labels(PROXIES);
-        let (operators, proxies) = futures::try_join!(
-            self.objects("v1", "Pod", Some(OPERATOR.0), &operators),
-            self.objects("v1", "Pod", None, &proxies),
-        )?;
-        for pod in operators.into_iter().chain(proxies) {
+        let mut pods = self.objects("v1", "Pod", None, &ListParams::default().labels(PROXIES)).await?;
+        let labelled = ListParams::default().labels(OPERATOR);
+        for operator in self.tailscale_operators().await?.unwrap_or_default() {
+            pods.extend(self.objects("v1", "Pod", Some(&operator.namespace), &labelled).await?);
+            around.namespace = operator.namespace;
+        }
+        for pod in pods {
             around.hooks.push(reference("v1", &pod));
             cache.insert(pod);
         }

@@ -3,7 +3,8 @@
 
 use crate::config::{
     AnonymousRole, ChartRepository, ClientId, GroupName, GroupsClaim, Hostname, Invalid, IssuerUrl, LogsMode,
-    Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, StorageClassName, TailnetDomain, TailscaleResource, TailscaleTag,
+    Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, StorageClassName, TailnetDomain,
+    TailscaleResource, TailscaleTag,
 };
 
 /// The shape of an answer's value.
@@ -194,13 +195,8 @@ pub static ROWS: &[Row] = &[
         normal::<TailscaleResource>,
     )
     .security(),
-    row(
-        "tailscale.proxyClass",
-        "ProxyClass of the proxy of Grafana's Ingress",
-        "small",
-        normal::<TailscaleResource>,
-    )
-    .security(),
+    row("tailscale.proxyClass", "ProxyClass of the proxy of Grafana's Ingress", "small", normal::<TailscaleResource>)
+        .security(),
     row(
         "tailscale.oauth.clientId",
         "OAuth client id of the operator, if it will be installed",

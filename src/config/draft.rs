@@ -14,8 +14,8 @@ use crate::config::saved_secret::MAX_SAVED;
 use crate::config::secret_detection::secret_texts;
 use crate::config::secret_source::{Lines, SecretSource};
 use crate::config::{
-    Auth0, ChartValues, Charts, ComponentName, ConfigError, Grafana, GroupsClaim, Invalid, IssuerUrl, Problem, Retention, SavedState, Secret,
-    Settings, Storage, Tailscale,
+    Auth0, ChartValues, Charts, ComponentName, ConfigError, Grafana, GroupsClaim, Invalid, IssuerUrl, Problem,
+    Retention, SavedState, Secret, Settings, Storage, Tailscale,
 };
 
 /// The source of an answer; a later one in this list takes precedence.

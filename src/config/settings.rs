@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::config::{
     AnonymousRole, ChartRepository, ChartValues, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, IssuerUrl,
-    LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, Secret, StorageClassName, TailnetDomain,
-    TailscaleResource, TailscaleTag,
+    LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, Secret, StorageClassName,
+    TailnetDomain, TailscaleResource, TailscaleTag,
 };
 
 /// All settings of the stack; each field is valid by its type.

@@ -140,7 +140,11 @@ fn issuer_url(text: &str) -> Result<String, Invalid> {
     if text.contains(['"', '\\']) || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return invalid("expected no quotes, backslashes or white space");
     }
-    if is_auth0(&url) && url.path() == "/" && !text.ends_with('/') { Ok(format!("{text}/")) } else { Ok(text.to_owned()) }
+    if is_auth0(&url) && url.path() == "/" && !text.ends_with('/') {
+        Ok(format!("{text}/"))
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 impl IssuerUrl {

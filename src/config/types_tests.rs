@@ -86,7 +86,9 @@ fn templates_of_helm_are_rejected() {
 #[test]
 fn auth0_drops_restricted_claims_and_those_below_its_domains() {
     let dropped = |text: &str| text.parse::<GroupsClaim>().unwrap().reason_dropped_by_auth0().is_some();
-    for claim in ["groups", "roles", "https://acme.eu.auth0.com/groups", "https://auth0.com/x", "https://a.webtask.io/g"] {
+    for claim in
+        ["groups", "roles", "https://acme.eu.auth0.com/groups", "https://auth0.com/x", "https://a.webtask.io/g"]
+    {
         assert!(dropped(claim), "{claim}");
     }
     for claim in ["https://acme.example/groups", "https://myauth0.com/groups", "cognito:groups", "team"] {

@@ -1,12 +1,12 @@
 //! The state of the cluster, read once. Reads only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, Found, ObjectRef, RevisionRecord, is_ours};
-use crate::config::{Settings, TailscaleOperator};
+use crate::cluster::{Cluster, ClusterError, Found, ObjectRef, OperatorDeployment, RevisionRecord, is_ours};
+use crate::config::{OperatorPlan, Settings, TailscaleOperator};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
 use crate::plan::compare::changed_paths;
 use crate::plan::drift::{self, Drift};
@@ -74,11 +74,14 @@ pub async fn cluster_facts(cluster: &Cluster, settings: &Settings) -> Result<Clu
         cluster.secret(namespace, WEBHOOK_SECRET),
         cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
     )?;
-    let operator = tailscale_operator(cluster).await?;
     // The check of the permissions reports that this context may not list nodes.
     let (nodes, is_ipv6_first) = futures::join!(cluster.node_states(), cluster.is_ipv6_first());
+    let (operator, deployments) =
+        futures::try_join!(tailscale_operator(cluster), async { Ok(cluster.tailscale_operators().await?) })?;
+    let tailscale_operator = settings.tailscale.operator.plan(operator);
     Ok(ClusterFacts {
-        tailscale_operator: settings.tailscale.operator.plan(operator),
+        tailscale_operator,
+        tailscale_namespaces: tailscale_namespaces(tailscale_operator, deployments.as_deref()),
         oauth2_proxy,
         grafana,
         webhook,
@@ -95,6 +98,18 @@ fn permitted<T: Default>(read: Result<T, ClusterError>) -> Result<T, ClusterErro
         Err(ClusterError::Forbidden { .. }) => Ok(T::default()),
         other => other,
     }
+}
+
+/// Namespaces with proxies. An operator that will be installed, and one that cannot be read, has the chart's namespace.
+fn tailscale_namespaces(plan: OperatorPlan, found: Option<&[OperatorDeployment]>) -> Vec<String> {
+    let mut namespaces: BTreeSet<String> = match plan {
+        OperatorPlan::Use => found.into_iter().flatten().map(|operator| operator.namespace.clone()).collect(),
+        OperatorPlan::Install | OperatorPlan::Missing => BTreeSet::new(),
+    };
+    if namespaces.is_empty() {
+        namespaces.insert(TAILSCALE_NAMESPACE.into());
+    }
+    namespaces.into_iter().collect()
 }
 
 /// Reads releases, their values and manifests, and finds drift.

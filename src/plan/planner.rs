@@ -1,7 +1,7 @@
 //! Computes the plan of the desired releases. Reads only.
 
 use crate::cluster::{Cluster, ClusterIdentity};
-use crate::config::Settings;
+use crate::config::{Settings, TAILSCALE_OPERATOR};
 use crate::event::ActionKind;
 use crate::helm::Helm;
 use crate::plan::available_versions::{mark_no_rollback, untried};
@@ -39,11 +39,30 @@ impl Planner<'_> {
         let mut notices = [plan.chart_notices.clone(), crds].concat();
         notices.extend(plan.untried.iter().map(ToString::to_string));
         notices.extend(unidentified(cluster));
+        notices.extend(operator_on_the_path(cluster, &plan).await?);
         notices.extend(migrations(catalogue, settings, &plan));
         let unmanaged = plan.unmanaged.iter();
         notices.extend(unmanaged.map(|name| format!("tailwatch did not install {name}; --adopt adopts it")));
         Ok(Plan { notices, ..plan })
     }
+}
+
+/// A notice that a change of the Tailscale operator interrupts the connection of this run.
+async fn operator_on_the_path(cluster: &Cluster, plan: &Plan) -> Result<Option<String>, PlanError> {
+    let changes = plan
+        .each_step()
+        .any(|step| step.release.component.as_str() == TAILSCALE_OPERATOR && step.action != ActionKind::Unchanged);
+    if !changes {
+        return Ok(None);
+    }
+    let operators = cluster.tailscale_operators().await?.unwrap_or_default();
+    Ok(cluster.reached_through(&operators).map(|operator| {
+        format!(
+            "this context reaches the API server through Deployment {} in namespace {}, which the plan changes: the \
+             connection breaks while it restarts, and the run waits for it; another context avoids that",
+            operator.name, operator.namespace
+        )
+    }))
 }
 
 /// A notice that a switch to another cluster cannot be detected during the run.

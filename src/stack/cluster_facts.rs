@@ -8,6 +8,8 @@ use crate::stack::{NodeStates, SecretData};
 pub struct ClusterFacts {
     /// What is done about the Tailscale operator.
     pub tailscale_operator: OperatorPlan,
+    /// Namespaces with a Tailscale operator and its proxies; never empty.
+    pub tailscale_namespaces: Vec<String>,
     /// Data of [`OAUTH2_PROXY_SECRET`].
     pub oauth2_proxy: Option<SecretData>,
     /// Data of [`GRAFANA_SECRET`].

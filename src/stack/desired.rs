@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::config::{
-    Auth0, ChartValues, KUBE_PROMETHEUS_STACK, LogsMode, OAUTH2_PROXY, OperatorPlan, Quantity, RetentionPeriod, Settings,
-    TAILSCALE_OPERATOR,
+    Auth0, ChartValues, KUBE_PROMETHEUS_STACK, LogsMode, OAUTH2_PROXY, OperatorPlan, Quantity, RetentionPeriod,
+    Settings, TAILSCALE_OPERATOR,
 };
 use crate::stack::catalogue::{Component, When};
 use crate::stack::certificate::webhook_certificate;
@@ -117,7 +117,7 @@ fn own_objects(
                 manifests::secret(namespace, WEBHOOK_SECRET, own.webhook.clone()),
             ];
             // Before the first pod: Grafana must never accept connections from other pods.
-            objects.extend(network_policies(settings));
+            objects.extend(network_policies(settings, facts));
             objects
         }
         OAUTH2_PROXY => {

@@ -5,6 +5,7 @@ use crate::stack::{NodeState, NodeStates};
 fn facts() -> ClusterFacts {
     ClusterFacts {
         tailscale_operator: OperatorPlan::Use,
+        tailscale_namespaces: vec![TAILSCALE_NAMESPACE.into()],
         oauth2_proxy: None,
         grafana: None,
         webhook: None,

@@ -75,7 +75,14 @@ pub(super) fn ingress(settings: &Settings) -> OwnObject {
     let tags: Vec<&str> = settings.tailscale.tags.iter().map(|tag| tag.as_str()).collect();
     let mut metadata = json!({"name": "grafana", "namespace": settings.namespace.as_str(), "labels": labels()});
     if !tags.is_empty() {
-        metadata["annotations"] = json!({"tailscale.com/tags": tags.join(",")});
+        metadata["annotations"]["tailscale.com/tags"] = tags.join(",").into();
+    }
+    if let Some(group) = &settings.tailscale.proxy_group {
+        metadata["annotations"]["tailscale.com/proxy-group"] = group.as_str().into();
+    }
+    // Older operators read the label only (tailscale 1.102.3, cmd/k8s-operator/sts.go).
+    if let Some(class) = &settings.tailscale.proxy_class {
+        metadata["labels"]["tailscale.com/proxy-class"] = class.as_str().into();
     }
     plain(json!({
         "apiVersion": "networking.k8s.io/v1",

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::config::Settings;
-use crate::stack::OwnObject;
 use crate::stack::manifests::{labels, plain};
+use crate::stack::{ClusterFacts, OwnObject};
 
 /// Clients of container ports; `from: None` admits all.
 struct Admission {
@@ -76,10 +76,10 @@ const ROWS: &[Row] = &[
 ];
 
 /// Every policy, in a stable order.
-pub(super) fn network_policies(settings: &Settings) -> Vec<OwnObject> {
+pub(super) fn network_policies(settings: &Settings, facts: &ClusterFacts) -> Vec<OwnObject> {
     let namespace = settings.namespace.as_str();
     let mut policies: Vec<OwnObject> = ROWS.iter().map(|row| plain(policy(namespace, row))).collect();
-    policies.push(plain(oauth2_proxy_policy(namespace)));
+    policies.push(plain(oauth2_proxy_policy(namespace, &facts.tailscale_namespaces)));
     policies
 }
 
@@ -96,18 +96,22 @@ fn admission(admission: &Admission) -> Value {
     rule
 }
 
-/// oauth2-proxy admits the Tailscale proxy of the stack's Ingress, from the operator's namespace, and Prometheus'
-/// scrapes.
-fn oauth2_proxy_policy(namespace: &str) -> Value {
-    let proxy = json!({
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tailscale"}},
-        "podSelector": {"matchLabels": {
-            "tailscale.com/parent-resource": "grafana",
-            "tailscale.com/parent-resource-ns": namespace,
-        }},
-    });
+/// oauth2-proxy admits Prometheus' scrapes and, from a namespace of a Tailscale operator, the proxy of the stack's
+/// Ingress and the pods of ProxyGroups, which have no label of the Ingress (tailscale 1.102.3,
+/// cmd/k8s-operator/proxygroup_specs.go). A ProxyGroup reaches oauth2-proxy only for an Ingress of this namespace.
+fn oauth2_proxy_policy(namespace: &str, operators: &[String]) -> Value {
+    let own = json!({"tailscale.com/parent-resource": "grafana", "tailscale.com/parent-resource-ns": namespace});
+    let group = json!({"tailscale.com/managed": "true", "tailscale.com/parent-resource-type": "proxygroup"});
+    let peer = |labels: &Value| {
+        json!({
+            "namespaceSelector": {"matchExpressions": [
+                {"key": "kubernetes.io/metadata.name", "operator": "In", "values": operators},
+            ]},
+            "podSelector": {"matchLabels": labels},
+        })
+    };
     let scrapes = Admission { from: Some(PROMETHEUS), ports: &[44180] };
-    let ingress = [json!({"from": [proxy], "ports": ports(&[4180])}), admission(&scrapes)];
+    let ingress = [json!({"from": [peer(&own), peer(&group)], "ports": ports(&[4180])}), admission(&scrapes)];
     document(namespace, "tailwatch-oauth2-proxy", OAUTH2_PROXY, &ingress)
 }
 
@@ -150,6 +154,10 @@ mod tests {
             let open = row.admits.iter().any(|admission| admission.from.is_none());
             assert_eq!(open, row.name == "tailwatch-operator", "{}", row.name);
         }
-        assert!(oauth2_proxy_policy("m")["spec"]["ingress"][0]["from"][0]["namespaceSelector"].is_object());
+        let policy = oauth2_proxy_policy("m", &["networking".into()]);
+        for peer in policy["spec"]["ingress"][0]["from"].as_array().unwrap() {
+            assert_eq!(peer["namespaceSelector"]["matchExpressions"][0]["values"], json!(["networking"]));
+            assert!(peer["podSelector"]["matchLabels"].is_object(), "{peer}");
+        }
     }
 }

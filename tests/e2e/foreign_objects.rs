@@ -149,6 +149,7 @@ fn objects_of_others_with_the_names_of_ours_stay_as_they_are_or_become_exactly_o
     assert_eq!(outcomes(&again), ["unchanged"; 4]);
 
     what_others_add_to_the_ingress_is_taken_away(&sandbox);
+    an_operator_of_another_namespace_and_a_proxy_group_are_admitted(&sandbox);
     one_that_is_replaced_while_helm_has_nothing_to_do_is_found(&sandbox);
     copies_outlive_an_uninstall(&sandbox);
 }
@@ -180,6 +181,25 @@ fn what_others_add_to_the_ingress_is_taken_away(sandbox: &Sandbox) {
     let events = sandbox.install(&["--skip-verify", "--output", "json"]).ended_with(0).events();
     assert_eq!(outcomes(&events), ["unchanged", "repaired", "unchanged", "unchanged"]);
     is_only_ours(&live(sandbox, "Ingress", "grafana"));
+}
+
+fn an_operator_of_another_namespace_and_a_proxy_group_are_admitted(sandbox: &Sandbox) {
+    const GROUP: &str = "tailscale.com/proxy-group";
+    sandbox.kubectl(&["create", "namespace", "networking"]);
+    let operator =
+        ["-n", "networking", "create", "deployment", "ts", "--image=mirror.example/k8s-operator:v1", "--replicas=0"];
+    sandbox.kubectl(&operator);
+    sandbox.kubectl(&["-n", "networking", "label", "deployment", "ts", "app=operator", "--overwrite"]);
+    let annotate = |value: &str| sandbox.kubectl(&["-n", "monitoring", "annotate", "ingress", "grafana", value]);
+    annotate(&format!("{GROUP}=proxies"));
+    let events = sandbox.install(&["--skip-verify", "--output", "json"]).ended_with(0).events();
+    assert_eq!(outcomes(&events), ["repaired", "unchanged", "unchanged", "unchanged"]);
+    assert_eq!(live(sandbox, "Ingress", "grafana")["metadata"]["annotations"][GROUP], "proxies");
+    let policy = live(sandbox, "NetworkPolicy", "tailwatch-oauth2-proxy");
+    for peer in policy["spec"]["ingress"][0]["from"].as_array().unwrap() {
+        assert_eq!(peer["namespaceSelector"]["matchExpressions"][0]["values"], json!(["networking"]), "{policy:#}");
+    }
+    annotate(&format!("{GROUP}-"));
 }
 
 /// The same object, our label included, but of another hand.

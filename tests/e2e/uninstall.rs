@@ -359,6 +359,7 @@ spec: { ingressClassName: tailscale, defaultBackend: { service: { name: web, por
     sandbox.get(&["-n", "tailscale", "secret", "operator-oauth"]);
 
     sandbox.kubectl(&["delete", "namespace", "shop"]);
+    the_operator_that_carries_the_api_is_retained(&sandbox);
     let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
     assert_eq!(outcomes(&events), ["removed"; 2]);
     assert!(kept(&events).is_empty(), "{events:#?}");
@@ -369,4 +370,18 @@ spec: { ingressClassName: tailscale, defaultBackend: { service: { name: web, por
     sandbox.helm(&["uninstall", "oauth2-proxy", "-n", "monitoring"]).ended_with(0);
     uninstall(&sandbox, &["--yes"]).ended_with(0);
     assert!(sandbox.releases().is_empty(), "{:?}", sandbox.releases());
+}
+
+/// `tailscale configure kubeconfig` names the context after the operator's device.
+fn the_operator_that_carries_the_api_is_retained(sandbox: &Sandbox) {
+    let through = sandbox.file("through-the-operator").display().to_string();
+    std::fs::copy(sandbox.variable("KUBECONFIG"), &through).unwrap();
+    let current = sandbox.kubectl(&["config", "current-context"]);
+    let device = "tailscale-operator.tail1a2b.ts.net";
+    sandbox.kubectl(&["config", "rename-context", current.trim(), device, "--kubeconfig", &through]);
+    let mut command = sandbox.tailwatch_command(&[&["uninstall"], &EVERYTHING[..]].concat());
+    let output = command.env("KUBECONFIG", &through).output().unwrap();
+    let retained = kept(&CommandOutput::of(output).ended_with(0).events());
+    assert_eq!(names(&retained)[0], "Release tailscale-operator", "{retained:#?}");
+    assert_eq!(sandbox.releases().len(), 1);
 }

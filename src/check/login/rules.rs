@@ -146,9 +146,7 @@ fn email(claims: &Claims, _: &Settings) -> Judgement {
         None => pass(format!("the issuer does not say whether {address} is verified; oauth2-proxy accepts that")),
         Some(_) => fail(
             format!("{address} is not verified; oauth2-proxy answers 500"),
-            format!(
-                "ask the user to verify {address} (in Auth0: User Management > Users, Send Verification Email)"
-            ),
+            format!("ask the user to verify {address} (in Auth0: User Management > Users, Send Verification Email)"),
         ),
     }
 }
@@ -163,7 +161,9 @@ fn groups(claims: &Claims, settings: &Settings) -> Judgement {
     }
     if claims.has_reference_to(claim) {
         return fail(
-            format!("the user is in too many groups for a token: it has a reference in _claim_names instead of {claim}"),
+            format!(
+                "the user is in too many groups for a token: it has a reference in _claim_names instead of {claim}"
+            ),
             "let the identity provider add only the groups that are assigned to the application (Entra ID: Token \
              configuration → groups claim → Groups assigned to the application)"
                 .into(),

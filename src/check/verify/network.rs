@@ -41,7 +41,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .needs(&["address-assigned", "oauth2-proxy-redirect"])
     .within(60)
     .at(Hop::BrowserTailnet)
-    .hint("see the log of the Ingress' proxy: `kubectl -n tailscale logs -l tailscale.com/parent-resource=grafana`"),
+    .hint("see the log of the Ingress' proxy: `kubectl get pods -A -l tailscale.com/managed=true` shows it"),
 ];
 
 /// BusyBox' `wget` times out after `-T` seconds; network plugins drop denied packets, some reject them.

@@ -163,11 +163,9 @@ pub async fn uninstall(
     }
     let mut removals = removals(&scope.rows, &installed);
     if let Some(at) = removals.iter().position(|removal| removal.component == TAILSCALE_OPERATOR) {
-        let users = operator_users(cluster, namespace, &scope.rows).await?;
-        if !users.is_empty() {
-            let users = name_some(&users.iter().map(describe).collect::<Vec<_>>());
+        if let Some(reason) = operator_use(cluster, namespace, &scope.rows).await? {
             let row = scope.rows.iter().find(|row| row.name == TAILSCALE_OPERATOR);
-            also_retained.extend(row.map(|row| release_kept(row, &format!("used by {users}"))));
+            also_retained.extend(row.map(|row| release_kept(row, &reason)));
             scope.retains_operator = true;
             removals.remove(at);
         }
@@ -183,6 +181,20 @@ pub async fn uninstall(
     let owned_objects = owned_objects(cluster, &scope).await?;
     scope.confirmed = Some(owned_objects.deletions.iter().map(|found| found.uid().to_owned()).collect());
     Ok(Uninstall { scope, removals, owned_objects, also_retained, chart_claims })
+}
+
+/// Why the Tailscale operator must be retained.
+async fn operator_use(
+    cluster: &Cluster,
+    namespace: &str,
+    rows: &[CatalogueEntry],
+) -> Result<Option<String>, PlanError> {
+    if cluster.reached_through(&cluster.tailscale_operators().await?.unwrap_or_default()).is_some() {
+        return Ok(Some("this context reaches the API server through it; use another context to remove it".into()));
+    }
+    let users = operator_users(cluster, namespace, rows).await?;
+    let described = || name_some(&users.iter().map(describe).collect::<Vec<_>>());
+    Ok((!users.is_empty()).then(|| format!("used by {}", described())))
 }
 
 /// Installed releases of the catalogue's names that tailwatch did not install.

@@ -200,7 +200,10 @@ mod tests {
     fn only_auth0_restricts_the_name_of_the_groups_claim() {
         let whole = r#"{"issuer":"i","authorization_endpoint":"a","token_endpoint":"t","jwks_uri":"j"}"#;
         let keycloak = read(&reply(200, whole)).unwrap();
-        let auth0 = Document { mfa_challenge_endpoint: Some("https://login.acme.example/mfa/challenge".into()), ..keycloak.clone() };
+        let auth0 = Document {
+            mfa_challenge_endpoint: Some("https://login.acme.example/mfa/challenge".into()),
+            ..keycloak.clone()
+        };
         for (claim, state) in [("groups", State::Fail), ("https://acme.example/groups", State::Pass)] {
             let claim = claim.parse().unwrap();
             assert_eq!(groups_claim(&keycloak, &claim).state, State::Pass, "{claim}");

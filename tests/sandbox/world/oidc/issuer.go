@@ -4,6 +4,7 @@ package oidc
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -99,6 +100,13 @@ func (i *issuer) authorize(answer http.ResponseWriter, request *http.Request) {
 	if op.ValidateAuthReqRedirectURI(client, callback, oidc.ResponseTypeCode) != nil {
 		writePage(answer, http.StatusForbidden, "Oops!, something went wrong",
 			"Callback URL mismatch. "+callback+" is not in the list of allowed callback URLs.")
+		return
+	}
+	// Auth0 redirects with this error if the application requires an organization.
+	if i.tenant.fault() == "organization-required" && request.FormValue("organization") == "" {
+		query := url.Values{"error": {"invalid_request"}, "state": {request.FormValue("state")},
+			"error_description": {"parameter organization is required for this client"}}
+		http.Redirect(answer, request, callback+"?"+query.Encode(), http.StatusFound)
 		return
 	}
 	i.provider.ServeHTTP(answer, request.WithContext(i.withSession(request)))

@@ -287,6 +287,10 @@ func TestFaultsChangeAnswersAndEnd(t *testing.T) {
 		"no-code":  {discovery("response_types_supported"), []any{"id_token"}}, "jwks-not-found": {status("/.well-known/jwks.json"), 404},
 		"jwks-empty":     {func(b *browser) any { return b.get("/.well-known/jwks.json").json(b.t)["keys"] }, []any{}},
 		"client-unknown": {silently, 403}, "callback-rejected": {silently, 403},
+		"organization-required": {func(b *browser) any {
+			location := b.get(authorization(url.Values{"prompt": {"none"}, "redirect_uri": {"https://grafana.tail1a2b.ts.net/oauth2/callback"}})).location
+			return location.Query().Get("error")
+		}, "invalid_request"},
 		"secret-wrong": {func(b *browser) any { return b.post("/oauth/token", exchange("bogus")).status }, 401},
 		"no-groups": {func(b *browser) any {
 			code := newBrowser(b.t, b.issuer).signIn("member@acme.example").Query().Get("code")
