@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::cluster::views::CustomResourceDefinition;
-use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, DeletionReason, FIELD_MANAGER, ObjectRef};
 use crate::yaml::json_line;
 
 /// The UID of a live object.
@@ -90,7 +90,7 @@ impl Cluster {
         api.patch_metadata(&reference.name, &parameters, &patch).await.map(drop).map_err(failed)
     }
 
-    /// Server-side apply of CRDs, then waits until each is Established and its kind is in discovery, which follows a
+    /// Server-side apply of CRDs, once no earlier one of the same name is being deleted; then waits until each is Established and its kind is in discovery, which follows a
     /// moment later and which helm needs. A downgrade of the operator's version annotation is an error before any
     /// apply.
     pub async fn apply_crds(&self, crds: &[Value], timeout: Duration) -> Result<(), ClusterError> {
@@ -101,10 +101,17 @@ impl Cluster {
                 return Err(ClusterError::CrdDowngrade { name, live, chart });
             }
         }
+        let until = Instant::now() + timeout;
+        while let Some(crd) = self.terminating_crds(crds).await?.into_iter().next() {
+            if Instant::now() >= until {
+                let DeletionReason { why, hint: next } = crd.reason;
+                return Err(ClusterError::CrdTerminating { name: crd.name, why, next });
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
         let mode = ApplyMode::force(FIELD_MANAGER);
         let applied = futures::stream::iter(crds).map(|crd| self.apply_value(crd, mode)).buffered(CRDS_AT_ONCE);
         applied.collect::<Vec<Result<(), ClusterError>>>().await.into_iter().collect::<Result<(), _>>()?;
-        let until = Instant::now() + timeout;
         loop {
             let Some(name) = self.first_unserved(crds).await? else { return Ok(()) };
             if Instant::now() >= until {
@@ -129,7 +136,8 @@ impl Cluster {
             }
         }
         let served: BTreeSet<String> = self.api_versions().await?.into_iter().collect();
-        let unserved = crds.iter().find(|crd| served_kinds(crd).iter().any(|kind| !served.contains(kind)));
+        let is_unserved = |(api_version, kind): &(String, String)| !served.contains(&format!("{api_version}/{kind}"));
+        let unserved = crds.iter().find(|crd| served_kinds(crd).iter().any(is_unserved));
         Ok(unserved.map(|crd| ObjectRef::of(crd).name))
     }
 
@@ -199,13 +207,14 @@ impl Cluster {
     }
 }
 
-/// `group/version/Kind` of each version that a CRD serves.
-fn served_kinds(crd: &Value) -> Vec<String> {
+/// (apiVersion, kind) of each version that a CRD serves.
+pub(super) fn served_kinds(crd: &Value) -> Vec<(String, String)> {
     let text = |path: &str| crd.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let (group, kind) = (text("/spec/group"), text("/spec/names/kind"));
     let versions = crd.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
     let served = versions.filter(|version| version["served"] == true);
-    served.map(|version| format!("{group}/{}/{kind}", version["name"].as_str().unwrap_or_default())).collect()
+    let api_version = |version: &Value| format!("{group}/{}", version["name"].as_str().unwrap_or_default());
+    served.map(|version| (api_version(version), kind.to_owned())).collect()
 }
 
 /// The version of the Prometheus operator in a CRD's annotation.
@@ -228,7 +237,7 @@ mod tests {
     fn a_kind_is_awaited_in_each_version_that_is_served() {
         let versions = json!([{"name": "v1", "served": true}, {"name": "v1alpha1", "served": false}]);
         let crd = json!({"spec": {"group": "x.example", "names": {"kind": "Thing"}, "versions": versions}});
-        assert_eq!(served_kinds(&crd), ["x.example/v1/Thing"]);
+        assert_eq!(served_kinds(&crd), [("x.example/v1".to_owned(), "Thing".to_owned())]);
     }
 
     #[test]
@@ -237,5 +246,27 @@ mod tests {
         assert_eq!(downgrade(Some("0.87.0"), &crd("0.86.2")), Some(("0.87.0".into(), "0.86.2".into())));
         assert_eq!(downgrade(Some("0.86.2"), &crd("0.86.10")), None);
         assert_eq!(downgrade(None, &crd("0.86.2")), None);
+    }
+
+    #[tokio::test]
+    async fn a_crd_that_is_being_deleted_is_not_applied() {
+        let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": "things.x.example"}, "spec": {"group": "x.example", "names": {"kind": "Thing"}}});
+        let service = tower::service_fn(|request: http::Request<kube::client::Body>| async move {
+            assert_eq!(request.method(), http::Method::GET, "{}", request.uri());
+            let resource = json!({"name": "customresourcedefinitions", "singularName": "", "namespaced": false,
+                "kind": "CustomResourceDefinition", "verbs": ["list"]});
+            let metadata = json!({"name": "things.x.example", "deletionTimestamp": "2026-01-01T00:00:00Z"});
+            let found = match request.uri().path() {
+                "/apis/apiextensions.k8s.io/v1" => {
+                    json!({"groupVersion": "apiextensions.k8s.io/v1", "resources": [resource]})
+                }
+                _ => json!({"metadata": {}, "items": [{"metadata": metadata}]}),
+            };
+            http::Response::builder().body(kube::client::Body::from(found.to_string().into_bytes()))
+        });
+        let cluster = Cluster::for_tests(kube::Client::new(service, "m"), Default::default(), Default::default());
+        let error = cluster.apply_crds(&[crd], Duration::ZERO).await.unwrap_err();
+        assert!(matches!(&error, ClusterError::CrdTerminating { name, .. } if name == "things.x.example"), "{error}");
     }
 }

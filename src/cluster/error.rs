@@ -122,6 +122,16 @@ pub enum ClusterError {
         /// Version in the chart.
         chart: String,
     },
+    /// A CRD of the same name is still being deleted.
+    #[error("CRD {name} is being deleted and still exists: {why}")]
+    CrdTerminating {
+        /// CRD.
+        name: String,
+        /// What its deletion waits for.
+        why: String,
+        /// The next step, if it does not end by itself.
+        next: Option<String>,
+    },
     /// CRDs were not established in time.
     #[error("CRD {name} was not established in time")]
     CrdNotEstablished {
@@ -216,6 +226,9 @@ impl ClusterError {
             ClusterError::Locked { .. } => "wait for it to end, then run the same command again".into(),
             ClusterError::CrdDowngrade { .. } => {
                 "set a chart version that is at least as new with `versions:` in the answers".into()
+            }
+            ClusterError::CrdTerminating { name, next, .. } => {
+                next.clone().unwrap_or_else(|| format!("wait until `kubectl get crd {name}` no longer shows it"))
             }
             ClusterError::CrdNotEstablished { name } => format!("see `kubectl describe crd {name}`"),
             ClusterError::NoPod { .. } | ClusterError::NoAnswer { .. } => {

@@ -113,6 +113,11 @@ impl Found {
         self.metadata.deletion_timestamp.is_some()
     }
 
+    /// Its deletion timestamp.
+    pub fn terminating_since(&self) -> Option<jiff::Timestamp> {
+        self.metadata.deletion_timestamp.as_ref().map(|time| time.0)
+    }
+
     /// `deletionGracePeriodSeconds`.
     pub fn grace_seconds(&self) -> Option<i64> {
         self.metadata.deletion_grace_period_seconds

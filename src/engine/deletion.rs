@@ -107,77 +107,6 @@ impl PendingDeletion {
     }
 }
 
-/// The object that blocks the deletion, and how the user removes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reason {
-    pub(super) why: String,
-    pub(super) hint: Option<String>,
-}
-
-/// Finalizers, each with the condition for its removal.
-const FINALIZERS: [(&str, &str); 5] = [
-    ("tailscale.com/finalizer", "the Tailscale operator must be running to remove its finalizer"),
-    ("kubernetes.io/pvc-protection", "a pod still mounts it"),
-    ("kubernetes.io/pv-protection", "its claim still exists"),
-    ("customresourcecleanup.apiextensions.k8s.io", "its objects are deleted first"),
-    ("foregroundDeletion", "its dependents are deleted first"),
-];
-/// From this index on Kubernetes removes the finalizer itself; any other may need the user.
-const OF_KUBERNETES: usize = 1;
-
-/// The remaining object that explains most, and the number of others. `None`: no object remains.
-pub(super) fn reason(remaining: &[Found]) -> Option<Reason> {
-    let first = remaining.iter().min_by_key(|found| weight(found))?;
-    let mut reason = reported(first);
-    if remaining.len() > 1 {
-        reason.why += &format!(" (and {} more)", remaining.len() - 1);
-    }
-    Some(reason)
-}
-
-fn weight(found: &Found) -> usize {
-    let needs_the_user = || found.finalizers().iter().any(|finalizer| !is_of_kubernetes(finalizer));
-    match (found.is_terminating(), found.kind.as_str()) {
-        (true, _) if needs_the_user() => 0,
-        (true, "Pod") => 1,
-        (true, _) => 2,
-        (false, "Pod") => 3,
-        (false, _) => 4,
-    }
-}
-
-fn is_of_kubernetes(finalizer: &str) -> bool {
-    FINALIZERS[OF_KUBERNETES..].iter().any(|(known, _)| *known == finalizer)
-}
-
-fn reported(found: &Found) -> Reason {
-    let ObjectRef { kind, namespace, name, .. } = found.reference();
-    let object = format!("{kind} {name}");
-    if !found.is_terminating() {
-        return Reason { why: format!("{object} still exists"), hint: None };
-    }
-    if kind == "Pod" && found.finalizers().is_empty() {
-        let time = found.grace_seconds().filter(|seconds| *seconds > 1);
-        let time = time.map(|seconds| format!(", it has {seconds} s")).unwrap_or_default();
-        return Reason { why: format!("{object} is terminating{time}"), hint: None };
-    }
-    let foreign = found.finalizers().iter().find(|finalizer| !is_of_kubernetes(finalizer));
-    let Some(finalizer) = foreign.or(found.finalizers().first()) else {
-        return Reason { why: format!("{object} is terminating"), hint: None };
-    };
-    let known = FINALIZERS.iter().find(|(known, _)| known == finalizer).map(|(_, condition)| format!(": {condition}"));
-    let why = format!("{object} waits for its finalizer {finalizer}{}", known.unwrap_or_default());
-    let place = namespace.map(|namespace| format!("-n {namespace} ")).unwrap_or_default();
-    let patch = format!(
-        "kubectl {place}patch {} {name} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'",
-        kind.to_lowercase()
-    );
-    let hint = foreign.map(|finalizer| {
-        format!("start the controller of {finalizer}; if it no longer exists, remove the finalizer: `{patch}`")
-    });
-    Reason { why, hint }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,10 +116,6 @@ mod tests {
         let mut metadata = json!({"name": name, "namespace": "m", "uid": name});
         metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         Found::of(&json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
-    }
-
-    fn terminating(finalizers: &[&str]) -> Value {
-        json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 30, "finalizers": finalizers})
     }
 
     fn owned_by(uid: &str) -> Value {
@@ -211,25 +136,5 @@ mod tests {
         assert_eq!(pending.with_dependents(vec![found("Pod", "pod", owned_by("set"))]).len(), 1);
         let same_name = Found::of(&json!({"kind": "Pod", "metadata": {"name": "pod", "uid": "another"}}));
         assert!(pending.with_dependents(vec![same_name]).is_empty());
-    }
-
-    #[test]
-    fn the_object_that_explains_most_is_reported() {
-        let pod = found("Pod", "loki-0", terminating(&[]));
-        let claim = found("PersistentVolumeClaim", "storage", terminating(&["kubernetes.io/pvc-protection"]));
-        let ingress = found("Ingress", "grafana", terminating(&["tailscale.com/finalizer"]));
-        let why = |remaining: &[Found]| reason(remaining).unwrap().why;
-        assert_eq!(why(&[claim.clone(), pod.clone()]), "Pod loki-0 is terminating, it has 30 s (and 1 more)");
-        let expected = "Ingress grafana waits for its finalizer tailscale.com/finalizer: \
-            the Tailscale operator must be running to remove its finalizer";
-        assert_eq!(why(std::slice::from_ref(&ingress)), expected);
-        assert!(why(&[pod, ingress.clone()]).starts_with("Ingress grafana"));
-        let hint = reason(&[ingress]).unwrap().hint.unwrap();
-        assert!(hint.contains("`kubectl -n m patch ingress grafana --type=merge"), "{hint}");
-        let expected = "PersistentVolumeClaim storage waits for its finalizer kubernetes.io/pvc-protection: \
-            a pod still mounts it";
-        assert_eq!(reason(&[claim]), Some(Reason { why: expected.into(), hint: None }));
-        assert_eq!(why(&[found("Service", "x", json!({}))]), "Service x still exists");
-        assert_eq!(reason(&[]), None);
     }
 }

@@ -7,9 +7,9 @@ use futures::future::join_all;
 use serde_json::Value;
 use tokio::time::{sleep, sleep_until};
 
-use crate::cluster::{ClusterError, Found, ObjectRef};
+use crate::cluster::{ClusterError, DeletionReason, Found, ObjectRef, deletion_reason};
 use crate::config::{KUBE_PROMETHEUS_STACK, OAUTH2_PROXY, TAILSCALE_OPERATOR};
-use crate::engine::deletion::{PendingDeletion, Reason, reason};
+use crate::engine::deletion::PendingDeletion;
 use crate::engine::helm_call::Mutation;
 use crate::engine::progress_deadline::ProgressDeadline;
 use crate::engine::recheck;
@@ -248,7 +248,7 @@ impl Removing<'_> {
                 Ok(remaining) => remaining,
                 Err(error) if error.is_unreachable() => {
                     let why = "the API server does not answer".to_owned();
-                    self.pause(&Reason { why, hint: None }, pause).await?;
+                    self.pause(&DeletionReason { why, hint: None }, pause).await?;
                     continue;
                 }
                 Err(error) => return Err(StepError::Read(error)),
@@ -257,29 +257,20 @@ impl Removing<'_> {
                 fewest = remaining.len();
                 self.deadline.extend();
             }
-            let Some(mut reason) = reason(&remaining) else { return Ok(()) };
+            let Some(mut reason) = deletion_reason(&remaining) else { return Ok(()) };
             if let Some(namespace) = remaining.iter().find(|found| found.kind == "Namespace") {
-                self.retry().interruptible(self.add_namespace_conditions(namespace, &mut reason)).await?;
+                let blocked = self.context.cluster.namespace_deletion(namespace.name());
+                let blocked = self.retry().interruptible(blocked).await?;
+                if let Some(Ok(Some(of_namespace))) = blocked {
+                    reason = of_namespace;
+                }
             }
             self.pause(&reason, pause).await?;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// The conditions of a namespace list its remaining objects.
-    async fn add_namespace_conditions(&self, namespace: &Found, reason: &mut Reason) {
-        let Ok(Some(object)) = self.context.cluster.get(&namespace.reference()).await else { return };
-        let conditions = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-        let mut messages = conditions.filter(|condition| condition["status"] == "True").filter_map(|condition| {
-            let kind = condition["type"].as_str()?;
-            kind.ends_with("Remaining").then(|| condition["message"].as_str())?
-        });
-        if let Some(message) = messages.next_back() {
-            reason.why = format!("Namespace {}: {message}", namespace.name());
-        }
-    }
-
-    async fn pause(&mut self, reason: &Reason, pause: Duration) -> Result<(), StepError> {
+    async fn pause(&mut self, reason: &DeletionReason, pause: Duration) -> Result<(), StepError> {
         self.show(Some(&reason.why));
         tokio::select! {
             () = sleep(pause) => Ok(()),

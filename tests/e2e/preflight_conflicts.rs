@@ -46,7 +46,8 @@ fn crds_of_no_one_are_taken_over_and_newer_or_foreign_ones_are_not() {
         assert_eq!(verdict, "fail");
         assert_eq!(detail, "probes.monitoring.coreos.com is of operator 0.99.0, the chart has 0.86.2");
     }
-    sandbox.kubectl(&["delete", "-f", &file]);
+    a_pending_deletion_is_reported_with_what_holds_it(&sandbox);
+    sandbox.kubectl(&["delete", "--ignore-not-found", "-f", &file]);
 
     // A release of the same chart, of another name in another namespace.
     let archive = chart(&sandbox);
@@ -150,3 +151,54 @@ fn a_default_data_source_is_found(sandbox: &Sandbox) {
         ("fail", "ConfigMap mine in namespace default has the default data source Mine")
     );
 }
+
+/// A CRD and a namespace that are being deleted, each held by a finalizer, and an APIService without a Service.
+fn a_pending_deletion_is_reported_with_what_holds_it(sandbox: &Sandbox) {
+    sandbox.kubectl(&["create", "namespace", "monitoring"]);
+    let file = sandbox.file("held.yaml");
+    std::fs::write(&file, HELD).unwrap();
+    sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
+    sandbox.kubectl(&["delete", "crd", "prometheusrules.monitoring.coreos.com", "--wait=false"]);
+    sandbox.kubectl(&["delete", "namespace", "monitoring", "--wait=false"]);
+    let remaining = "--for=condition=NamespaceDeletionDiscoveryFailure";
+    sandbox.kubectl(&["wait", "namespace/monitoring", remaining, "--timeout=30s"]);
+    let (verdict, detail) = row(sandbox, "pending-deletions", &[]);
+    assert_eq!(verdict, "fail", "{detail}");
+    let dead = "APIService v1beta1.custom.metrics.k8s.io points to Service monitoring/prometheus-adapter, which does not exist";
+    for part in [
+        "Namespace monitoring is terminating: the API server cannot list custom.metrics.k8s.io/v1beta1",
+        dead,
+        "CRD prometheusrules.monitoring.coreos.com is being deleted since",
+        "PrometheusRule default/old waits for its finalizer example.com/held",
+    ] {
+        assert!(detail.contains(part), "{part:?} is missing in {detail}");
+    }
+    assert_eq!(row(sandbox, "api-services", &[]), ("warn".into(), dead.into()));
+
+    // What the hints say helps.
+    sandbox.kubectl(&["delete", "apiservice", "v1beta1.custom.metrics.k8s.io"]);
+    sandbox.kubectl(&["wait", "--for=delete", "namespace/monitoring", "--timeout=60s"]);
+    let patch = r#"{"metadata":{"finalizers":null}}"#;
+    sandbox.kubectl(&["patch", "prometheusrule", "old", "--type=merge", "-p", patch]);
+    let crd = "crd/prometheusrules.monitoring.coreos.com";
+    sandbox.kubectl(&["wait", "--for=delete", crd, "--timeout=30s"]);
+    assert_eq!(row(sandbox, "pending-deletions", &[]).0, "pass");
+    assert_eq!(row(sandbox, "api-services", &[]).0, "pass");
+}
+
+const HELD: &str = "apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata: { name: old, namespace: default, finalizers: [example.com/held] }
+spec: {}
+---
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: { name: v1beta1.custom.metrics.k8s.io }
+spec:
+  group: custom.metrics.k8s.io
+  version: v1beta1
+  groupPriorityMinimum: 100
+  versionPriority: 100
+  insecureSkipTLSVerify: true
+  service: { name: prometheus-adapter, namespace: monitoring }
+";

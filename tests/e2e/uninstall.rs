@@ -305,9 +305,19 @@ fn an_uninstall_that_is_interrupted_or_killed_goes_on() {
     assert_eq!(ended_by(&sandbox, "-TERM", started("alloy")), Some(130));
     assert_eq!(ended_by(&sandbox, "-KILL", started("kube-prometheus-stack")), None);
     assert_eq!(ended_by(&sandbox, "-KILL", started("own-objects")), None);
+    let dead = "v1beta1.custom.metrics.k8s.io";
+    apply(&sandbox, DEAD_API_SERVICE);
+    sandbox.kubectl(&["wait", &format!("apiservice/{dead}"), "--for=condition=Available=false", "--timeout=30s"]);
     let waits_for_namespace =
         |event: &Value| event["waiting"].as_str().is_some_and(|waiting| waiting.starts_with("Namespace monitoring"));
     assert_eq!(ended_by(&sandbox, "-KILL", waits_for_namespace), None);
+    let held = uninstall(&sandbox, &[&EVERYTHING[..], &["--timeout", "10s"]].concat()).ended_with(5);
+    let said = held.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let cause = format!("APIService {dead} points to Service monitoring/prometheus-adapter, which does not exist");
+    for part in [&cause, &format!("`kubectl delete apiservice {dead}`")] {
+        assert!(said.contains(part.as_str()), "{part:?} is missing in:\n{said}");
+    }
+    sandbox.kubectl(&["delete", "apiservice", dead]);
     let last = uninstall(&sandbox, &EVERYTHING);
     assert!([0, 4].contains(&last.code), "{}", last.stderr);
     nothing_is_left(&before, &sandbox);
@@ -385,3 +395,15 @@ fn the_operator_that_carries_the_api_is_retained(sandbox: &Sandbox) {
     assert_eq!(names(&retained)[0], "Release tailscale-operator", "{retained:#?}");
     assert_eq!(sandbox.releases().len(), 1);
 }
+
+const DEAD_API_SERVICE: &str = "apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: { name: v1beta1.custom.metrics.k8s.io }
+spec:
+  group: custom.metrics.k8s.io
+  version: v1beta1
+  groupPriorityMinimum: 100
+  versionPriority: 100
+  insecureSkipTLSVerify: true
+  service: { name: prometheus-adapter, namespace: monitoring }
+";

@@ -132,11 +132,18 @@ each_kind!(objects);
 view_of_several_kinds!(WebhookConfiguration);
 view_of_several_kinds!(OperatorResource);
 
-impl View for Node {
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
+/// Views that the cache does not keep.
+macro_rules! only_read {
+    ($($name:ident),*) => {$(
+        impl View for $name {
+            fn metadata(&self) -> &Metadata {
+                &self.metadata
+            }
+        }
+    )*};
 }
+
+only_read!(Node, Namespace, ApiService);
 
 #[cfg(test)]
 impl Object {

@@ -118,6 +118,23 @@ views! {
         status: ConditionsOnly,
     }
 
+    Namespace {
+        metadata: Metadata,
+        status: ConditionsOnly,
+    }
+
+    ApiService {
+        metadata: Metadata,
+        spec: ApiServiceSpec,
+        status: ConditionsOnly,
+    }
+
+    ApiServiceSpec {
+        group: String,
+        version: String,
+        service: Option<ServiceReference>,
+    }
+
     ConditionsOnly {
         conditions: Conditions,
     }

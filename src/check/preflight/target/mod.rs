@@ -1,6 +1,8 @@
 //! Checks of a plan's target cluster: permissions of this context, host ports, ResourceQuotas, tailnet. Each row has a
 //! `read` and a pure `judge`.
 
+mod api_services;
+mod deletions;
 mod host_ports;
 mod intent;
 mod permissions;
@@ -26,6 +28,17 @@ pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
     })
     .within(0)
     .hint("use a context with cluster-admin permissions, or ask an administrator to grant the reported ones"),
+    Row::new("pending-deletions", GROUP, "no namespace or CRD of the stack is being deleted", |known: &Precomputed| {
+        known.finding("pending-deletions")
+    })
+    .within(0)
+    .hint("wait until the deletion ends, then run the same command again"),
+    Row::new("api-services", GROUP, "every APIService is available", |known: &Precomputed| {
+        known.finding("api-services")
+    })
+    .within(0)
+    .warns()
+    .hint("repair or delete the APIService: until then no namespace can be deleted"),
     Row::new("host-ports", GROUP, "the host ports that the stack needs are free", |known: &Precomputed| {
         known.finding("host-ports")
     })
@@ -46,14 +59,18 @@ pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
 /// Runs the rows; reads and dry runs only.
 pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResult>, ClusterError> {
     let kinds = kinds(cluster, &intent.incoming).await?;
-    let (permissions, ports, quotas, tailnet) = futures::try_join!(
+    let (permissions, deletions, apis, ports, quotas, tailnet) = futures::try_join!(
         permissions::read(cluster, intent, &kinds),
+        deletions::read(cluster, &intent.incoming),
+        cluster.unavailable_apis(),
         host_ports::read(cluster, &intent.incoming),
         quotas::read(cluster, &intent.incoming, &kinds),
         tailnet::read(cluster, intent),
     )?;
     let findings = [
         ("permissions", permissions::judge(&permissions)),
+        ("pending-deletions", deletions::judge(&deletions)),
+        ("api-services", api_services::judge(apis.as_deref())),
         ("host-ports", host_ports::judge(&ports)),
         ("quotas", quotas::judge(&quotas)),
         ("tailnet", tailnet::judge(&tailnet)),

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::check::preflight::conflicts::fixtures::release;
 use crate::check::row::{Finding, State};
-use crate::cluster::HostPort;
+use crate::cluster::{DeletionReason, HostPort, TerminatingCrd, UnavailableApi};
 use crate::plan::PlannedRelease;
 use crate::stack::HelmDriver;
 
@@ -221,4 +221,38 @@ fn the_tailnet_is_compared_with_this_machine_and_the_ingresses() {
     assert_eq!(judge(Some(other_tailnet), &[]).state, State::Warn);
     let in_use = TailnetStatus { names: vec!["grafana.tail1.ts.net".into()], ..machine(true) };
     assert_eq!(judge(Some(in_use), &[]).state, State::Warn);
+}
+
+#[test]
+fn a_pending_deletion_fails_with_its_reason_and_the_next_step() {
+    let reason = |why: &str, hint: Option<&str>| DeletionReason { why: why.into(), hint: hint.map(str::to_owned) };
+    let crd = TerminatingCrd {
+        name: "probes.monitoring.coreos.com".into(),
+        since: "2026-01-01T00:00:00Z".parse().ok(),
+        reason: reason("Probe default/old waits for its finalizer example.com/held", Some("remove it")),
+    };
+    let namespaces = vec![reason("Namespace m is terminating", None)];
+    let found = deletions::judge(&deletions::Deletions { namespaces, crds: vec![crd] });
+    assert_eq!(found.state, State::Fail);
+    let expected = "Namespace m is terminating; CRD probes.monitoring.coreos.com is being deleted since \
+                    2026-01-01T00:00:00Z: Probe default/old waits for its finalizer example.com/held";
+    assert_eq!((found.detail.as_str(), found.hint.as_deref()), (expected, Some("remove it")));
+    assert_eq!(deletions::judge(&deletions::Deletions::default()).state, State::Pass);
+}
+
+#[test]
+fn an_api_service_that_does_not_answer_is_a_warning() {
+    let api = UnavailableApi {
+        name: "v1.x".into(),
+        api_version: "x/v1".into(),
+        why: "points to Service a/b, which does not exist".into(),
+    };
+    let found = api_services::judge(Some(&[api]));
+    assert_eq!(
+        (found.state, found.detail.as_str()),
+        (State::Warn, "APIService v1.x points to Service a/b, which does not exist")
+    );
+    assert!(found.hint.unwrap().contains("kubectl delete apiservice v1.x"));
+    assert_eq!(api_services::judge(Some(&[])).state, State::Pass);
+    assert_eq!(api_services::judge(None).state, State::Skip);
 }
