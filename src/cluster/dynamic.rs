@@ -16,8 +16,8 @@ use crate::cluster::{Cluster, ClusterError, ObjectRef, metadata};
 use crate::config::Secret;
 use crate::stack::SecretData;
 
-/// Objects per page.
-pub(super) const PAGE: u32 = 500;
+/// Objects per page: the metadata of a thousand nodes alone are megabytes.
+pub(super) const PAGE: u32 = 250;
 /// Objects per page of whole objects, which can be large.
 const SMALL_PAGE: u32 = 50;
 /// Up to this number, objects are read by name.

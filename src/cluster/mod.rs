@@ -2,6 +2,7 @@
 //! Must not know of helm, print or prompt.
 
 mod apply;
+mod body;
 mod client;
 mod cluster_identity;
 mod container_logs;
@@ -10,9 +11,11 @@ mod deletion_reason;
 mod diagnose;
 mod discovery;
 mod dynamic;
+mod endpoints;
 mod error;
 mod field_conflicts;
 mod foreign_fields;
+mod forwards;
 mod helm_revisions;
 mod host_ports;
 mod inspect;
@@ -45,6 +48,7 @@ use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::cluster_identity::Probe;
+use crate::cluster::forwards::Forwards;
 use crate::cluster::request_metrics::RequestCounts;
 use crate::cluster::unresponsive::Answers;
 
@@ -54,6 +58,7 @@ pub use cluster_identity::ClusterIdentity;
 pub use deletion_reason::{DeletionReason, TerminatingCrd, UnavailableApi, deletion_reason};
 pub use diagnose::{Cause, rule_texts};
 pub use dynamic::namespace_of;
+pub use endpoints::Endpoint;
 pub use error::ClusterError;
 pub use foreign_fields::{Before, surplus};
 pub use helm_revisions::{RevisionRecord, installed_names, is_ours};
@@ -63,7 +68,7 @@ pub use lease::{HostLiveness, Lease, LeaseRelease, LeaseRequest};
 pub use managed_by::Held;
 pub use metadata::Found;
 pub use permissions::{Resource, Right};
-pub use port_forward::{ForwardRequest, ForwardResponse, ForwardTarget};
+pub use port_forward::{ForwardRequest, ForwardResponse, ForwardTarget, ForwardedJson};
 pub use quantity::{Quantity, holds_quantity, quantity, same_quantity};
 pub use readiness::progress::{Furthest, Progress};
 pub use readiness::{Readiness, ReleaseReadiness};
@@ -97,6 +102,7 @@ pub struct Cluster {
     answers: Answers,
     identity: ClusterIdentity,
     probe: Probe,
+    forwards: Forwards,
 }
 
 impl Cluster {
@@ -246,6 +252,7 @@ impl Cluster {
             answers,
             identity: ClusterIdentity::Uid("u1".into()),
             probe: cluster_identity::Probe::none(),
+            forwards: Default::default(),
         }
     }
 }

@@ -1,18 +1,21 @@
 //! HTTP through the API server's port-forward, which needs no route, no Service proxy and no Ingress.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{Api, ListParams};
+use serde::de::DeserializeOwned;
 
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::forwards::PodPort;
+use crate::cluster::{Cluster, ClusterError, body};
 
-/// Size limit of a response; Prometheus' targets are the largest.
-const LARGEST_BODY: usize = 32 << 20;
+/// How long the pod of a Service is used again.
+const RESOLVED: Duration = Duration::from_secs(2);
 
 /// A request through the API server's port-forward.
 #[derive(Clone, Debug)]
@@ -72,6 +75,17 @@ pub struct ForwardResponse {
     pub body: String,
 }
 
+/// A response whose JSON was parsed while it arrived.
+#[derive(Debug)]
+pub enum ForwardedJson<T> {
+    /// Status 200, with this JSON.
+    Parsed(T),
+    /// Status 200, without the JSON of a `T`.
+    NotJson,
+    /// Another status.
+    Other(ForwardResponse),
+}
+
 impl ForwardResponse {
     /// The first header of a name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -82,14 +96,41 @@ impl ForwardResponse {
 impl Cluster {
     /// One HTTP exchange through the API server's port-forward.
     pub async fn forward(&self, request: &ForwardRequest) -> Result<ForwardResponse, ClusterError> {
-        let no_answer = |reason: String| ClusterError::NoAnswer { target: request.target.to_string(), reason };
-        match tokio::time::timeout(request.timeout, self.exchange(request)).await {
-            Ok(answered) => answered,
-            Err(_) => Err(no_answer(format!("no answer within {} s", request.timeout.as_secs()))),
-        }
+        self.exchange_in_time(request, whole).await
     }
 
-    async fn exchange(&self, request: &ForwardRequest) -> Result<ForwardResponse, ClusterError> {
+    /// The same for JSON of any size: of Prometheus' targets of a large cluster only the fields of `T` are kept.
+    pub async fn forward_json<T>(&self, request: &ForwardRequest) -> Result<ForwardedJson<T>, ClusterError>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let read = async |response: Response<Incoming>| match response.status() {
+            StatusCode::OK => {
+                let parsed = body::json(response.into_body()).await?;
+                Ok(parsed.map_or(ForwardedJson::NotJson, ForwardedJson::Parsed))
+            }
+            _ => whole(response).await.map(ForwardedJson::Other),
+        };
+        self.exchange_in_time(request, read).await
+    }
+
+    async fn exchange_in_time<R>(
+        &self,
+        request: &ForwardRequest,
+        read: impl AsyncFnOnce(Response<Incoming>) -> Result<R, String>,
+    ) -> Result<R, ClusterError> {
+        let reason = match tokio::time::timeout(request.timeout, self.exchange(request, read)).await {
+            Ok(answered) => return answered,
+            Err(_) => format!("no answer within {} s", request.timeout.as_secs()),
+        };
+        Err(ClusterError::NoAnswer { target: request.target.to_string(), reason })
+    }
+
+    async fn exchange<R>(
+        &self,
+        request: &ForwardRequest,
+        read: impl AsyncFnOnce(Response<Incoming>) -> Result<R, String>,
+    ) -> Result<R, ClusterError> {
         let no_answer = |reason: String| ClusterError::NoAnswer { target: request.target.to_string(), reason };
         let broken = |error: hyper::Error| no_answer(super::error::innermost(&error));
         let (pod, port) = self.resolve(request).await?;
@@ -106,14 +147,7 @@ impl Cluster {
         }
         let answered = async {
             let response = sender.send_request(build(request)?).await.map_err(broken)?;
-            let status = response.status().as_u16();
-            let headers = response.headers().iter().map(|(name, value)| {
-                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-            });
-            let headers = headers.collect();
-            let body = Limited::new(response.into_body(), LARGEST_BODY).collect().await;
-            let body = body.map_err(|error| no_answer(error.to_string()))?.to_bytes();
-            Ok(ForwardResponse { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+            read(response).await.map_err(no_answer)
         };
         let answered = answered.await;
         connection.abort();
@@ -128,11 +162,27 @@ impl Cluster {
     }
 
     /// Pod and container port of a target.
-    async fn resolve(&self, request: &ForwardRequest) -> Result<(String, u16), ClusterError> {
+    async fn resolve(&self, request: &ForwardRequest) -> Result<PodPort, ClusterError> {
         let (name, port) = match &request.target {
             ForwardTarget::Pod { name, port } => return Ok((name.clone(), *port)),
             ForwardTarget::Service { name, port } => (name, *port),
         };
+        let latest = self.forwards.of(&request.namespace, name, port);
+        let mut latest = latest.lock().await;
+        if let Some((_, found)) = latest.as_ref().filter(|(resolved, _)| resolved.elapsed() < RESOLVED) {
+            return Ok(found.clone());
+        }
+        let found = self.pod_of_service(request, (name, port)).await?;
+        *latest = Some((Instant::now(), found.clone()));
+        Ok(found)
+    }
+
+    /// A ready pod of a Service, and the container port.
+    async fn pod_of_service(
+        &self,
+        request: &ForwardRequest,
+        (name, port): (&str, u16),
+    ) -> Result<PodPort, ClusterError> {
         let no_pod = || ClusterError::NoPod { target: request.target.to_string() };
         let services: Api<Service> = Api::namespaced(self.client.clone(), &request.namespace);
         let service = services.get_opt(name).await;
@@ -148,6 +198,16 @@ impl Cluster {
         let target = target_port(&service, port, pod).ok_or_else(no_pod)?;
         Ok((pod.metadata.name.clone().unwrap_or_default(), target))
     }
+}
+
+async fn whole(response: Response<Incoming>) -> Result<ForwardResponse, String> {
+    let status = response.status().as_u16();
+    let headers = response
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    Ok(ForwardResponse { status, headers, body: body::text(response.into_body()).await? })
 }
 
 fn is_ready(pod: &Pod) -> bool {

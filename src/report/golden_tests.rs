@@ -59,7 +59,7 @@ fn failed(events: &[Stamped]) -> Option<CommandError> {
             return None;
         };
         let (why, diagnosis) = (message.clone().unwrap(), diagnosis.clone());
-        let source = match (why.strip_prefix("not ready within 120 s: "), causes.first()) {
+        let source = match (why.strip_prefix("not ready, without progress for 120 s: "), causes.first()) {
             (Some(why), _) => StepError::Timeout { why: why.into(), after: Duration::from_secs(120), diagnosis },
             (None, None) => StepError::NotReady { diagnosis: diagnosis.unwrap() },
             (None, Some(helm)) => StepError::Helm { what: "apply the release", diagnosis: None, source: known(helm) },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cluster::{Cluster, ForwardRequest, ForwardResponse, ForwardTarget};
+use crate::cluster::{Cluster, ForwardRequest, ForwardResponse, ForwardTarget, ForwardedJson};
 
 /// How long one exchange with a component may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,8 +50,16 @@ impl PortForward<'_> {
     }
 
     /// The JSON of a Service's 200 answer.
-    pub(super) async fn json<T: DeserializeOwned>(&self, service: Service, path: &str) -> Result<T, String> {
-        json(service.0, &self.get(service, path).await?)
+    pub(super) async fn json<T>(&self, service: Service, path: &str) -> Result<T, String>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let answer = self.cluster.forward_json(&self.request(of(service), path)).await;
+        match answer.map_err(|error| error.to_string())? {
+            ForwardedJson::Parsed(value) => Ok(value),
+            ForwardedJson::NotJson => Err(no_json(service.0)),
+            ForwardedJson::Other(response) => Err(answered(service.0, &response)),
+        }
     }
 
     fn request(&self, target: ForwardTarget, path: &str) -> ForwardRequest {
@@ -79,7 +87,11 @@ pub(in crate::check) fn of((name, port): Service) -> ForwardTarget {
 /// The JSON of a 200 answer.
 pub(super) fn json<T: DeserializeOwned>(from: &str, response: &ForwardResponse) -> Result<T, String> {
     expect(200, from, response)?;
-    serde_json::from_str(&response.body).map_err(|_| format!("{from} did not answer with the expected JSON"))
+    serde_json::from_str(&response.body).map_err(|_| no_json(from))
+}
+
+fn no_json(from: &str) -> String {
+    format!("{from} did not answer with the expected JSON")
 }
 
 /// An error for another status.

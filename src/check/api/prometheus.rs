@@ -148,7 +148,7 @@ impl Prometheus<'_> {
         Ok(samples.filter_map(|sample| Some((sample.metric, sample.value.1.parse().ok()?))).collect())
     }
 
-    async fn data<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
+    async fn data<T: DeserializeOwned + Send + 'static>(&self, path: &str) -> Result<T, String> {
         self.0.json(SERVICE, path).await.map(|answer: Answer<T>| answer.data)
     }
 }

@@ -24,6 +24,11 @@ use crate::stack::{NodeStates, Release};
 /// How long the API server may not answer: long enough for a restart.
 const SILENCE_LIMIT: Duration = Duration::from_secs(25);
 
+/// How long the targets of Prometheus are used again: less than the pause between two tries.
+const TARGETS: Duration = Duration::from_millis(400);
+/// How long the expected targets are used again: they take many requests, and a check that fails computes them again.
+const EXPECTED: Duration = Duration::from_secs(5);
+
 /// Address -> name of the target, of each scrape pool (`serviceMonitor/<namespace>/<name>/<endpoint>`).
 pub(super) type ExpectedTargets = BTreeMap<String, BTreeMap<String, String>>;
 
@@ -91,8 +96,8 @@ impl StackContext {
             settings,
             installed,
             selection,
-            targets: Recent::default(),
-            expected: Recent::default(),
+            targets: Recent::within(TARGETS),
+            expected: Recent::within(EXPECTED),
             probes: Probes::default(),
             nodes: OnceCell::new(),
             node_states: OnceCell::new(),

@@ -125,11 +125,11 @@ async fn judge_fresh(context: &StackContext) -> Result<Finding, String> {
         *interval = interval.max(seconds(&target.scrape_interval));
     }
     // After a restart of Prometheus, a deleted target returns its last sample for some minutes.
+    let active: BTreeSet<(&str, &str)> =
+        ours.iter().map(|target| (target.labels.job.as_str(), target.labels.instance.as_str())).collect();
     let is_active = |labels: &BTreeMap<String, String>| {
-        let is = |target: &&Target| {
-            labels.get("job") == Some(&target.labels.job) && labels.get("instance") == Some(&target.labels.instance)
-        };
-        ours.iter().any(is)
+        let label = |name: &str| labels.get(name).map(String::as_str).unwrap_or_default();
+        active.contains(&(label("job"), label("instance")))
     };
     let mut ages: BTreeMap<String, f64> = BTreeMap::new();
     for (mut labels, age) in context.prometheus().query("min by (job, instance) (time() - timestamp(up))").await? {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::check::name_of;
 use crate::check::verify::context::{Expected, StackContext};
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, Endpoint};
 use crate::stack::NodeState;
 
 /// The expected targets: the ready addresses of each ServiceMonitor's Services, the running pods of each PodMonitor; not
@@ -55,7 +55,7 @@ async fn absent_nodes(context: &StackContext) -> Result<AbsentNodes, ClusterErro
 
 impl Expected {
     /// Adds the addresses of each pool. A pool without a ready address is not expected.
-    fn add(&mut self, pools: Vec<(String, Vec<Address>)>, absent: &AbsentNodes) {
+    fn add(&mut self, pools: Vec<(String, Vec<Endpoint>)>, absent: &AbsentNodes) {
         for (pool, addresses) in pools {
             let mut targets = BTreeMap::new();
             for address in addresses {
@@ -77,7 +77,7 @@ async fn pools(
     context: &StackContext,
     monitor: &Value,
     (kind, namespace): (&str, &str),
-) -> Result<Vec<(String, Vec<Address>)>, ClusterError> {
+) -> Result<Vec<(String, Vec<Endpoint>)>, ClusterError> {
     let is_of_pods = kind == "PodMonitor";
     let (prefix, endpoints) =
         if is_of_pods { ("podMonitor", "/spec/podMetricsEndpoints") } else { ("serviceMonitor", "/spec/endpoints") };
@@ -89,7 +89,7 @@ async fn pools(
         let addresses = if is_of_pods {
             pods(&context.cluster.list("v1", "Pod", selected, Some(&labels)).await?)
         } else {
-            services(context, selected, &labels).await?
+            context.cluster.endpoints(selected, &labels).await?
         };
         for (index, endpoint) in endpoints.iter().enumerate() {
             let pool = format!("{prefix}/{namespace}/{}/{index}", name_of(monitor));
@@ -133,59 +133,13 @@ fn selector(selector: &Value) -> String {
     terms.join(",")
 }
 
-/// One address to scrape.
-#[derive(Clone)]
-struct Address {
-    address: String,
-    name: String,
-    node: String,
-    is_ready: bool,
-    ports: Vec<String>,
-}
-
-/// Addresses of the selected Services, from their EndpointSlices.
-async fn services(context: &StackContext, namespace: Option<&str>, labels: &str) -> Result<Vec<Address>, ClusterError> {
-    let services = context.cluster.list("v1", "Service", namespace, Some(labels)).await?;
-    let mut addresses = Vec::new();
-    for service in &services {
-        let of_service = format!("kubernetes.io/service-name={}", name_of(service));
-        let namespace = service.pointer("/metadata/namespace").and_then(Value::as_str);
-        let slices = context.cluster.list("discovery.k8s.io/v1", "EndpointSlice", namespace, Some(&of_service)).await?;
-        addresses.extend(slices.iter().flat_map(slice));
-    }
-    Ok(addresses)
-}
-
-fn slice(slice: &Value) -> Vec<Address> {
-    let ports = slice["ports"].as_array().into_iter().flatten();
-    let ports: Vec<String> = ports.filter_map(|port| port["name"].as_str().map(str::to_owned)).collect();
-    let endpoints = slice["endpoints"].as_array().into_iter().flatten();
-    endpoints
-        .filter_map(|endpoint| {
-            let address = endpoint["addresses"][0].as_str()?.to_owned();
-            let target = &endpoint["targetRef"];
-            let name = target["name"].as_str().unwrap_or(&address).to_owned();
-            // The kubelets' addresses have no nodeName.
-            let is_kubelet = target["kind"] == "Node";
-            let node = endpoint["nodeName"].as_str().or(is_kubelet.then_some(name.as_str())).unwrap_or_default();
-            Some(Address {
-                node: node.to_owned(),
-                is_ready: endpoint.pointer("/conditions/ready") != Some(&Value::Bool(false)),
-                ports: ports.clone(),
-                address,
-                name,
-            })
-        })
-        .collect()
-}
-
-fn pods(pods: &[Value]) -> Vec<Address> {
+fn pods(pods: &[Value]) -> Vec<Endpoint> {
     let running = pods.iter().filter(|pod| pod.pointer("/status/phase") == Some(&Value::from("Running")));
     running
         .filter_map(|pod| {
             let containers = pod.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
             let ports = containers.flat_map(|one| one["ports"].as_array().into_iter().flatten());
-            Some(Address {
+            Some(Endpoint {
                 address: pod.pointer("/status/podIP").and_then(Value::as_str)?.to_owned(),
                 name: name_of(pod).to_owned(),
                 node: pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default().to_owned(),
@@ -211,15 +165,18 @@ mod tests {
 
     #[test]
     fn addresses_that_are_not_ready_or_on_absent_nodes_are_not_expected() {
-        let found = slice(&json!({"ports": [{"name": "http"}], "endpoints": [
-            {"addresses": ["10.0.0.1"], "conditions": {"ready": true}, "nodeName": "a", "targetRef": {"name": "loki-0"}},
-            {"addresses": ["10.0.0.2"], "conditions": {"ready": false}, "nodeName": "a"},
-            {"addresses": ["10.0.0.3"], "conditions": {"ready": false}, "nodeName": "b"},
-            {"addresses": ["10.0.0.4"], "targetRef": {"kind": "Node", "name": "b"}}]}));
-        assert_eq!(found[0].ports, ["http"]);
+        let endpoint = |address: &str, node: &str, is_ready: bool| Endpoint {
+            address: address.into(),
+            name: format!("pod-{address}"),
+            node: node.into(),
+            is_ready,
+            ports: ["http".to_owned()].into(),
+        };
+        let found = vec![endpoint("1", "a", true), endpoint("2", "a", false), endpoint("3", "b", false)];
+        let found = [found, vec![endpoint("4", "b", true)]].concat();
         let mut expected = Expected::default();
         expected.add(vec![("p".to_owned(), found)], &BTreeMap::from([("b".to_owned(), "node b is away".to_owned())]));
-        assert_eq!(expected.targets["p"], BTreeMap::from([("10.0.0.1".to_owned(), "loki-0".to_owned())]));
-        assert_eq!(expected.absent.keys().collect::<Vec<_>>(), ["10.0.0.3", "10.0.0.4"]);
+        assert_eq!(expected.targets["p"], BTreeMap::from([("1".to_owned(), "pod-1".to_owned())]));
+        assert_eq!(expected.absent.keys().collect::<Vec<_>>(), ["3", "4"]);
     }
 }

@@ -29,6 +29,7 @@ pub use crate::cluster::client::target::ClusterTarget;
 pub(super) use crate::cluster::client::transport::Carrier;
 use crate::cluster::client::transport::{Transport, transport};
 use crate::cluster::cluster_identity::{Probe, SameCluster, identity};
+use crate::cluster::forwards::Forwards;
 use crate::cluster::request_metrics::RequestCounts;
 use crate::cluster::request_timeout::TimeLimits;
 use crate::cluster::unresponsive::Answers;
@@ -72,7 +73,21 @@ impl Cluster {
             snapshot = snapshot.without_plugin(issued);
         }
         let kinds = Default::default();
-        Ok(Cluster { client, counts, context, snapshot, server, version, kinds, fence, answers, identity, probe })
+        let forwards = Forwards::default();
+        Ok(Cluster {
+            client,
+            counts,
+            context,
+            snapshot,
+            server,
+            version,
+            kinds,
+            fence,
+            answers,
+            identity,
+            probe,
+            forwards,
+        })
     }
 }
 

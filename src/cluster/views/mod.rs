@@ -30,8 +30,8 @@ pub(in crate::cluster) use object::{Object, Stored, View, by_kind, each_kind, ma
 pub(in crate::cluster) use pod::{ContainerStatus, Pod, Terminated};
 pub(in crate::cluster) use read::{PAGE, ReadAs};
 pub(in crate::cluster) use surroundings::{
-    ApiService, CustomResourceDefinition, Event, Ingress, Namespace, Node, OperatorResource, PersistentVolumeClaim,
-    Service, StorageClass, WebhookConfiguration,
+    ApiService, CustomResourceDefinition, EndpointSlice, Event, Ingress, Namespace, Node, OperatorResource,
+    PersistentVolumeClaim, Service, StorageClass, WebhookConfiguration,
 };
 pub(in crate::cluster) use workloads::{DaemonSet, Deployment, Job, StatefulSet};
 

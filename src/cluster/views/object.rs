@@ -143,7 +143,7 @@ macro_rules! only_read {
     )*};
 }
 
-only_read!(Node, Namespace, ApiService);
+only_read!(Node, Namespace, ApiService, EndpointSlice);
 
 #[cfg(test)]
 impl Object {

@@ -107,6 +107,27 @@ views! {
         taints: Vec<Taint>,
     }
 
+    EndpointSlice {
+        metadata: Metadata,
+        ports: Vec<EndpointPort>,
+        endpoints: Vec<EndpointAddresses>,
+    }
+
+    EndpointPort {
+        name: String,
+    }
+
+    EndpointAddresses {
+        addresses: Vec<String>,
+        conditions: EndpointConditions,
+        node_name: String,
+        target_ref: InvolvedObject,
+    }
+
+    EndpointConditions {
+        ready: Option<bool>,
+    }
+
     Taint {
         key: String,
         effect: String,
