@@ -104,19 +104,32 @@ fn diagnose_finds_what_hinders_the_stack_and_quotes_no_secret() {
     assert!(!reported.stdout.contains(&canary));
 }
 
-/// A thousand nodes ask for no more memory and hardly more requests than three.
+/// A thousand nodes need hardly more memory and requests than three, also for an upgrade with its verification. The
+/// rollout of the upgrade lasts longer than `--timeout`.
 #[test]
 fn a_large_cluster_costs_hardly_more_than_a_small_one() {
-    let cost = |nodes: &str| {
-        let sandbox = Sandbox::up(&["--nodes", nodes]);
-        let events = sandbox.install(&["--output", "json", "--skip-verify"]).ended_with(0).events();
-        let last = events.last().unwrap().clone();
-        let requests: u64 =
-            last["apiRequests"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
-        (last["peakRssKiB"].as_u64().unwrap(), requests)
+    let cost = |events: &[Value]| {
+        let last = events.last().unwrap();
+        let requests = last["apiRequests"].as_object().unwrap().values().map(|count| count.as_u64().unwrap());
+        (last["peakRssKiB"].as_u64().unwrap(), requests.sum::<u64>())
     };
-    let (_, few) = cost("3");
-    let (memory, many) = cost("1000");
-    assert!(memory <= 60 * 1024, "{memory} KiB");
+    let install = |sandbox: &Sandbox| sandbox.install(&["--output", "json", "--skip-verify"]).ended_with(0).events();
+    let ((small, few), (large, many), rolled) = {
+        let sandbox = Sandbox::up(&["--nodes", "3"]);
+        let few = cost(&install(&sandbox));
+        drop(sandbox);
+        let sandbox = Sandbox::up(&["--nodes", "1000"]);
+        let many = cost(&install(&sandbox));
+        let upgrade = ["--output", "json", "--timeout", "20s", "--set", "versions.alloy=1.11.1"];
+        (few, many, sandbox.install(&upgrade).ended_with(0).events())
+    };
+    assert!(large <= 60 * 1024, "{large} KiB");
     assert!(many * 10 <= few * 13, "{many} requests, {few} on three nodes");
+    let (verified, _) = cost(&rolled);
+    assert!(verified <= small + 20 * 1024, "{verified} KiB, {small} KiB for an install on three nodes");
+    let finished = of_kind(&rolled, "step-finished");
+    let alloy = finished.iter().find(|step| step["component"] == "alloy").unwrap();
+    assert!(alloy["outcome"] == "upgraded" && alloy["seconds"].as_f64().unwrap() > 20.0, "{alloy:#}");
+    let remaining = |event: &&Value| event["remainingSeconds"].is_u64();
+    assert!(of_kind(&rolled, "step-progress").iter().any(remaining), "a remaining time is reported");
 }
