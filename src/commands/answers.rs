@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::cli::{AnswersCommand, SettingsArgs};
-use crate::commands::settings_sources::settings_sources;
 use crate::config::{self, Entry};
 use crate::error::{self, Error};
 use crate::report;
@@ -32,7 +31,7 @@ pub(super) fn answers(session: &Session, command: AnswersCommand) -> Result<u8, 
 /// Checks the file by itself, including the sources of its secrets.
 fn check(session: &Session, file: PathBuf) -> Result<u8, Error> {
     let arguments = SettingsArgs { answers: Some(file.clone()), ..SettingsArgs::default() };
-    let draft = config::load(&settings_sources(session, &arguments))?;
+    let draft = config::load(&session.sources(&arguments))?;
     session.notices(draft.notices());
     let settings = draft.finish()?;
     report::write_stdout(&format!("{} is valid\n\n", file.display()));
@@ -43,7 +42,7 @@ fn check(session: &Session, file: PathBuf) -> Result<u8, Error> {
 }
 
 fn show(session: &Session, arguments: &SettingsArgs) -> Result<u8, Error> {
-    let draft = config::load(&settings_sources(session, arguments))?;
+    let draft = config::load(&session.sources(arguments))?;
     let missing = draft.missing().iter().map(|row| row.key).collect();
     session.ui.document(&AnswersDocument { version: 1, answers: draft.entries(), missing }, |document, _, _| {
         let widest = document.answers.iter().map(|entry| entry.key.len()).max().unwrap_or_default();

@@ -1,26 +1,14 @@
 //! One file for each subcommand. Wiring only; rules are in the modules below.
 
 mod answers;
-mod available_versions;
-mod changing_run;
 mod completions;
-mod connect;
 mod diagnose;
-mod durations;
-mod execute;
 mod explain;
+mod guided;
 mod install;
-mod lock;
 mod man;
 mod plan;
-mod plan_file;
-mod planner;
 mod preflight;
-mod report_files;
-mod saved_answers;
-mod secrets;
-mod settings_sources;
-mod sign_in;
 mod status;
 mod uninstall;
 mod upgrade;
@@ -29,6 +17,7 @@ mod verify;
 use crate::cli::{Cli, Command};
 use crate::error::Error;
 use crate::session::Session;
+use crate::workflow::planner;
 
 /// Runs the command and reports its end; returns the exit code.
 pub fn run(Cli { global, command }: Cli) -> u8 {
@@ -37,7 +26,7 @@ pub fn run(Cli { global, command }: Cli) -> u8 {
 
 fn dispatch(session: &Session, command: Option<Command>) -> Result<u8, Error> {
     match command {
-        None => session.drive(install::guided(session)),
+        None => session.drive(guided::guided(session)),
         Some(Command::Install { run, plan }) => session.drive(install::install(session, &run, plan.as_deref())),
         Some(Command::Upgrade(arguments)) => session.drive(upgrade::upgrade(session, &arguments)),
         Some(Command::Uninstall(arguments)) => session.drive(uninstall::uninstall(session, &arguments)),

@@ -5,14 +5,14 @@ use serde::Serialize;
 use crate::check::preflight::target::Proof;
 use crate::cli::PlanArgs;
 use crate::cluster::{Cluster, ClusterIdentity};
-use crate::commands::connect::{self, Connected};
-use crate::commands::planner::{self, Consent, Provider, Scope};
-use crate::commands::{plan_file, saved_answers, secrets};
 use crate::error::{self, Error};
 use crate::event::{CheckResult, PlannedStep};
 use crate::plan::{self, StepDiff, diffs};
 use crate::report;
 use crate::session::Session;
+use crate::workflow::connect::{self, Connected};
+use crate::workflow::planner::{self, Consent, Provider, Scope};
+use crate::workflow::{plan_file, saved_answers, secrets};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,31 +1,13 @@
 //! `tailwatch verify`: every check of the installed stack.
 
-use std::time::Duration;
-
-use serde::Serialize;
-
-use crate::check::verify::{self, Installed, StackContext};
-use crate::check::{Selection, login};
+use crate::check::verify;
 use crate::cli::VerifyArgs;
-use crate::commands::connect::{self, Connected, Target};
-use crate::commands::durations::duration;
-use crate::commands::sign_in::{self, LoginRun};
-use crate::commands::{report_files, saved_answers};
-use crate::config::Settings;
 use crate::error::{self, Checked, Error};
-use crate::event::CheckResult;
-use crate::helm::ReleaseStatus;
-use crate::plan::{PlanError, cluster_facts, observe};
-use crate::report;
 use crate::session::Session;
-use crate::stack;
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct VerifyDocument {
-    version: u8,
-    checks: Vec<CheckResult>,
-}
+use crate::workflow::connect::{self, Connected, Target};
+use crate::workflow::saved_answers;
+use crate::workflow::sign_in::{self, LoginRun};
+use crate::workflow::verification::{installed, selection};
 
 pub(super) async fn verify(session: &Session, arguments: &VerifyArgs) -> Result<u8, Error> {
     let selection = selection(arguments)?;
@@ -63,49 +45,6 @@ pub(super) async fn verify(session: &Session, arguments: &VerifyArgs) -> Result<
     };
     let checks = connect::of_one_cluster(&target.cluster, checking).await?;
     let ended = error::verdict(&checks);
-    session.ui.document(&VerifyDocument { version: 1, checks }, |document, style, width| {
-        report::checks_table(&document.checks, style, width)
-    });
+    session.ui.checks(checks);
     ended
-}
-
-/// The installed stack; an error if no release of it is deployed.
-async fn installed(
-    session: &Session,
-    Target { cluster, helm, catalogue }: &Target,
-    settings: Settings,
-    selection: Selection,
-) -> Result<StackContext, Error> {
-    report_files::note_surroundings(&session.record, cluster, helm, &settings);
-    let releases = stack::desired(catalogue, &settings, &cluster_facts(cluster, &settings).await?)?;
-    let observed = observe(cluster, helm, &releases).await?;
-    report_files::note_installed(&session.record, &observed, &releases);
-    let is_deployed = |name: &str| observed.releases.get(name).is_some_and(|one| one.status == ReleaseStatus::Deployed);
-    if !releases.iter().any(|release| is_deployed(release.component.as_str())) {
-        return Err(PlanError::NothingInstalled { namespace: settings.namespace.to_string() }.into());
-    }
-    let installed = Installed { releases, manifests: observed.manifests };
-    Ok(StackContext::new(cluster.clone(), settings, installed, selection))
-}
-
-fn selection(arguments: &VerifyArgs) -> Result<Selection, Error> {
-    for ids in [&arguments.checks, &arguments.skipped] {
-        if let Some((unknown, suggestion)) = verify::unknown(ids) {
-            let known = match suggestion {
-                _ if login::ids().contains(&unknown.as_str()) => "this check needs --login".to_owned(),
-                Some(id) => format!("did you mean {id}?"),
-                None => verify::ids().join(", "),
-            };
-            return Err(Error::Usage { message: format!("there is no check {unknown}"), hint: Some(known) });
-        }
-    }
-    let within = arguments.within.as_deref();
-    let wait_limit = within.map(|text| duration("--within", text, Duration::ZERO));
-    Ok(Selection {
-        only: arguments.checks.clone(),
-        skipped: arguments.skipped.clone(),
-        wait_limit: wait_limit.transpose()?,
-        nodes: arguments.probe_nodes.into(),
-        ..Selection::default()
-    })
 }

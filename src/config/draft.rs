@@ -141,6 +141,11 @@ impl Draft {
         ROWS.iter().filter(|row| row.required && !self.answers.contains_key(row.key)).collect()
     }
 
+    /// The namespace of the stack.
+    pub fn namespace(&self) -> String {
+        self.text("namespace").map_or_else(String::new, |(text, _)| text)
+    }
+
     /// The answer as text (lists comma-separated, secrets as their source), or the default.
     pub fn text(&self, key: &str) -> Option<(String, Provenance)> {
         let row = find_row(key)?;

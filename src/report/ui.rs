@@ -46,6 +46,12 @@ pub struct Ui {
     pub(super) mode: Mode,
 }
 
+#[derive(Serialize)]
+struct ChecksDocument {
+    version: u8,
+    checks: Vec<CheckResult>,
+}
+
 /// Whether a command prompts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Interaction {
@@ -92,6 +98,13 @@ impl Ui {
             Output::Json => json_document(document),
             Output::Human => write_stdout(&text(document, &self.style, width())),
         }
+    }
+
+    /// The verdicts of a command, its result on stdout.
+    pub fn checks(&self, checks: Vec<CheckResult>) {
+        self.document(&ChecksDocument { version: 1, checks }, |document, style, width| {
+            checks_table(&document.checks, style, width)
+        });
     }
 
     /// A JSON document on stdout, with any format.

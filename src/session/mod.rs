@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use tokio::task::JoinHandle;
 
-use crate::cli::{Command, GlobalArgs};
+use crate::cli::{Command, GlobalArgs, SettingsArgs};
+use crate::config::Sources;
 use crate::error::{CommandError, Error};
 use crate::event::{self, CheckResult, Event, Events, Verdict};
 use crate::report::{self, EventReporter, Files, Format, Record, Reports, SavedTerminal, Ui};
@@ -40,26 +41,17 @@ pub struct Session {
     started: Instant,
 }
 
-/// What a subcommand writes.
-struct Outputs {
-    command: &'static str,
-    format: Format,
-    reports: Reports,
-}
-
-impl Outputs {
-    fn of(command: Option<&Command>) -> Outputs {
-        let (command, format, reports) = match command {
-            // The guided installation prompts and has no JSON output.
-            None => ("install", Format::Document, Reports::Written),
-            Some(Command::Install { .. }) => ("install", Format::Events, Reports::Written),
-            Some(Command::Upgrade(_)) => ("upgrade", Format::Events, Reports::Written),
-            Some(Command::Uninstall(_)) => ("uninstall", Format::Events, Reports::None),
-            Some(Command::Preflight { .. }) => ("preflight", Format::Document, Reports::Written),
-            Some(Command::Verify(_)) => ("verify", Format::Document, Reports::Written),
-            Some(_) => ("tailwatch", Format::Document, Reports::None),
-        };
-        Outputs { command, format, reports }
+/// Name of a subcommand, and what it writes.
+fn outputs(command: Option<&Command>) -> (&'static str, Format, Reports) {
+    match command {
+        // The guided installation prompts and has no JSON output.
+        None => ("install", Format::Document, Reports::Written),
+        Some(Command::Install { .. }) => ("install", Format::Events, Reports::Written),
+        Some(Command::Upgrade(_)) => ("upgrade", Format::Events, Reports::Written),
+        Some(Command::Uninstall(_)) => ("uninstall", Format::Events, Reports::None),
+        Some(Command::Preflight { .. }) => ("preflight", Format::Document, Reports::Written),
+        Some(Command::Verify(_)) => ("verify", Format::Document, Reports::Written),
+        Some(_) => ("tailwatch", Format::Document, Reports::None),
     }
 }
 
@@ -70,7 +62,7 @@ impl Session {
         command: Option<Command>,
         work: impl FnOnce(&Session, Option<Command>) -> Result<u8, Error>,
     ) -> u8 {
-        let Outputs { command: name, format, reports } = Outputs::of(command.as_ref());
+        let (name, format, reports) = outputs(command.as_ref());
         let (ui, record) = (Ui::new(&global, format), Record::new(name));
         let files = report::judge_log(&global).and_then(|()| Files::of(&global, reports));
         let (files, unusable) = files.map_or_else(|error| (None, Some(error)), |files| (files, None));
@@ -134,6 +126,18 @@ impl Session {
                 self.ui.error(&error);
                 error.exit_code()
             }
+        }
+    }
+
+    /// The sources of the answers that the command line and the environment name.
+    pub(crate) fn sources(&self, arguments: &SettingsArgs) -> Sources {
+        Sources {
+            answers: arguments.answers.clone(),
+            set: arguments.set.clone(),
+            namespace_flag: self.global.namespace.clone(),
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
         }
     }
 

@@ -5,17 +5,17 @@ use std::time::Duration;
 use crate::error::Error;
 
 /// The time without progress, e.g. `10m`, `1h30m`, `90s`.
-pub(super) fn parse_timeout(text: &str) -> Result<Duration, Error> {
+pub(crate) fn parse_timeout(text: &str) -> Result<Duration, Error> {
     duration("--timeout", text, Duration::from_secs(10))
 }
 
 /// The deadline of a run.
-pub(super) fn parse_deadline(text: Option<&str>) -> Result<Option<Duration>, Error> {
+pub(crate) fn parse_deadline(text: Option<&str>) -> Result<Option<Duration>, Error> {
     text.map(|text| duration("--deadline", text, Duration::from_secs(10))).transpose()
 }
 
 /// The lock timeout; may be `0s`.
-pub(super) fn parse_lock_timeout(text: &str) -> Result<Duration, Error> {
+pub(crate) fn parse_lock_timeout(text: &str) -> Result<Duration, Error> {
     duration("--lock-timeout", text, Duration::ZERO)
 }
 
@@ -23,7 +23,7 @@ pub(super) fn parse_lock_timeout(text: &str) -> Result<Duration, Error> {
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A flag's duration between `least` and 24 h.
-pub(super) fn duration(flag: &str, text: &str, least: Duration) -> Result<Duration, Error> {
+pub(crate) fn duration(flag: &str, text: &str, least: Duration) -> Result<Duration, Error> {
     let parsed = text.parse().ok().and_then(|parsed: jiff::SignedDuration| Duration::try_from(parsed).ok());
     parsed.filter(|duration| (least..=LONGEST).contains(duration)).ok_or_else(|| Error::Usage {
         message: format!("{flag} {text} is not a duration of at least {} s and at most 24 h", least.as_secs()),

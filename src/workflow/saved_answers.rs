@@ -2,22 +2,21 @@
 
 use crate::cli::{InstallArgs, SettingsArgs};
 use crate::cluster::Cluster;
-use crate::commands::settings_sources::settings_sources;
 use crate::config::{self, Draft, SavedState, Settings, Unconfirmed};
 use crate::error::Error;
 use crate::report::Interaction;
 use crate::session::Session;
-use crate::wizard;
+use crate::workflow::prompts::require_yes;
 
 /// Reads the saved answers.
-pub(super) async fn state(draft: &Draft, cluster: &Cluster) -> Result<Option<SavedState>, Error> {
-    let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
+pub(crate) async fn state(draft: &Draft, cluster: &Cluster) -> Result<Option<SavedState>, Error> {
+    let namespace = draft.namespace();
     Ok(cluster.saved_state(&namespace).await?)
 }
 
 /// Answers from flags, file and environment. Invalid ones are reported before any request.
-pub(super) fn load(session: &Session, arguments: &SettingsArgs) -> Result<Draft, Error> {
-    let draft = config::load(&settings_sources(session, arguments))?;
+pub(crate) fn load(session: &Session, arguments: &SettingsArgs) -> Result<Draft, Error> {
+    let draft = config::load(&session.sources(arguments))?;
     if draft.missing().is_empty() {
         draft.finish()?;
     }
@@ -25,28 +24,28 @@ pub(super) fn load(session: &Session, arguments: &SettingsArgs) -> Result<Draft,
 }
 
 /// The answers of a command that changes nothing.
-pub(super) struct Answers {
-    pub(super) settings: Settings,
+pub(crate) struct Answers {
+    pub(crate) settings: Settings,
     /// Notices about the sources.
-    pub(super) notices: Vec<String>,
+    pub(crate) notices: Vec<String>,
     /// Unconfirmed changes of security-bearing saved answers since the last run.
-    pub(super) unconfirmed: Vec<Unconfirmed>,
+    pub(crate) unconfirmed: Vec<Unconfirmed>,
 }
 
 impl Answers {
     /// An error if saved security-bearing answers were changed.
-    pub(super) fn confirmed(&self) -> Result<(), Error> {
+    pub(crate) fn confirmed(&self) -> Result<(), Error> {
         require_unchanged(&self.unconfirmed)
     }
 
     /// An error if the saved chart repository was changed: a plan fetches charts from it.
-    pub(super) fn repository_confirmed(&self) -> Result<(), Error> {
+    pub(crate) fn repository_confirmed(&self) -> Result<(), Error> {
         repository_confirmed(self.unconfirmed.clone())
     }
 }
 
 /// Settings from all sources except prompts.
-pub(super) fn answers(draft: &Draft, arguments: &SettingsArgs) -> Result<Answers, Error> {
+pub(crate) fn answers(draft: &Draft, arguments: &SettingsArgs) -> Result<Answers, Error> {
     let changed = draft.unconfirmed();
     let mut notices = draft.notices().to_vec();
     notices.extend(changed.iter().map(notice_text));
@@ -56,7 +55,7 @@ pub(super) fn answers(draft: &Draft, arguments: &SettingsArgs) -> Result<Answers
 
 /// Shows security-bearing saved answers that changed since the last run, before they are used. They need
 /// `--accept-saved` or a prompt; `--yes` confirms only the plan.
-pub(super) fn confirm(session: &Session, arguments: &InstallArgs, draft: &Draft) -> Result<(), Error> {
+pub(crate) fn confirm(session: &Session, arguments: &InstallArgs, draft: &Draft) -> Result<(), Error> {
     let changed = draft.unconfirmed();
     if changed.is_empty() {
         return Ok(());
@@ -71,15 +70,11 @@ pub(super) fn confirm(session: &Session, arguments: &InstallArgs, draft: &Draft)
     // Part of the question: also shown with `--quiet`.
     let lines: String = changed.iter().map(|one| format!("  {one}\n")).collect();
     session.ui.message(|_, _| format!("Changed in the saved answers since the last run:\n{lines}"));
-    let question = "Use these saved answers?";
-    match tokio::task::block_in_place(|| wizard::confirm(&mut wizard::Terminal, question))? {
-        true => Ok(()),
-        false => Err(Error::Declined),
-    }
+    require_yes("Use these saved answers?")
 }
 
 /// An error if the chart repository is among the changes.
-pub(super) fn repository_confirmed(mut changed: Vec<Unconfirmed>) -> Result<(), Error> {
+pub(crate) fn repository_confirmed(mut changed: Vec<Unconfirmed>) -> Result<(), Error> {
     changed.retain(|one| one.key == "charts.repository");
     require_unchanged(&changed)
 }

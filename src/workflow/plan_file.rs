@@ -16,7 +16,7 @@ use crate::report;
 const LARGEST: u64 = 16 << 20;
 
 /// The content of the file.
-pub(super) fn reviewed(cluster: &Cluster, settings: &Settings, plan: &Plan, ownership: Ownership) -> ReviewedPlan {
+pub(crate) fn reviewed(cluster: &Cluster, settings: &Settings, plan: &Plan, ownership: Ownership) -> ReviewedPlan {
     let identity = cluster.identity().to_string();
     let review =
         Review { cluster: &identity, namespace: settings.namespace.as_str(), adopt: ownership == Ownership::Take };
@@ -24,7 +24,7 @@ pub(super) fn reviewed(cluster: &Cluster, settings: &Settings, plan: &Plan, owne
 }
 
 /// Writes the file.
-pub(super) fn write(path: &Path, plan: &ReviewedPlan) -> Result<(), Error> {
+pub(crate) fn write(path: &Path, plan: &ReviewedPlan) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(plan).map_err(std::io::Error::from);
     text.and_then(|text| report::write_file(path, &format!("{text}\n"))).map_err(|error| Error::Usage {
         message: format!("--out {} cannot be written: {error}", path.display()),
@@ -33,19 +33,19 @@ pub(super) fn write(path: &Path, plan: &ReviewedPlan) -> Result<(), Error> {
 }
 
 /// A reviewed plan and its file.
-pub(super) struct Reviewed {
+pub(crate) struct Reviewed {
     path: PathBuf,
     plan: ReviewedPlan,
 }
 
 impl Reviewed {
     /// Reads the file of `--plan`.
-    pub(super) fn read(path: &Path) -> Result<Reviewed, Error> {
+    pub(crate) fn read(path: &Path) -> Result<Reviewed, Error> {
         Ok(Reviewed { path: path.to_owned(), plan: read(path)? })
     }
 
     /// An error if the current plan differs.
-    pub(super) fn confirm(&self, now: &ReviewedPlan) -> Result<(), Error> {
+    pub(crate) fn confirm(&self, now: &ReviewedPlan) -> Result<(), Error> {
         let file = self.path.display().to_string();
         self.plan.difference(now).map_or(Ok(()), |why| Err(PlanError::Reviewed { file, why }.into()))
     }

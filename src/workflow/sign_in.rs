@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::wizard::{self, WizardError};
 
 /// The login flow of the flag; the browser flow binds the port.
-pub(super) async fn flow(method: LoginMethod, port: u16) -> Result<LoginFlow, Error> {
+pub(crate) async fn flow(method: LoginMethod, port: u16) -> Result<LoginFlow, Error> {
     match method {
         LoginMethod::Device => Ok(LoginFlow::Device),
         LoginMethod::Browser => Loopback::bind(port).await.map(LoginFlow::Browser).map_err(|error| Error::Usage {
@@ -26,17 +26,17 @@ pub(super) async fn flow(method: LoginMethod, port: u16) -> Result<LoginFlow, Er
 }
 
 /// One sign-in.
-pub(super) struct LoginRun<'a> {
-    pub(super) session: &'a Session,
-    pub(super) cluster: &'a Cluster,
-    pub(super) settings: &'a Settings,
+pub(crate) struct LoginRun<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) settings: &'a Settings,
     /// Environment of the browser.
-    pub(super) environment: &'a Environment,
+    pub(crate) environment: &'a Environment,
 }
 
 impl LoginRun<'_> {
     /// Prompts the user to sign in and returns the check results.
-    pub(super) async fn run(&self, flow: LoginFlow) -> Result<Vec<CheckResult>, Error> {
+    pub(crate) async fn run(&self, flow: LoginFlow) -> Result<Vec<CheckResult>, Error> {
         let client = oidc::client(self.cluster, self.settings).await??;
         let show_prompt = |sign_in: &SignIn| {
             self.session.ui.message(|style, width| report::sign_in_prompt(sign_in, style, width));
@@ -51,7 +51,7 @@ impl LoginRun<'_> {
 
     /// After a verified installation: offers the sign-in and returns the check results. A cancelled or failed sign-in
     /// is not an error, since the installation succeeded.
-    pub(super) async fn offer(&self, login: LoginArgs) -> Vec<CheckResult> {
+    pub(crate) async fn offer(&self, login: LoginArgs) -> Vec<CheckResult> {
         let question = "Sign in now to test your access?";
         match tokio::task::block_in_place(|| wizard::confirm(&mut wizard::Terminal, question)) {
             Ok(true) => {}

@@ -13,15 +13,15 @@ use crate::plan::{self, Mirror, Offer, PlanError};
 use crate::stack::{Catalogue, ChartPlace};
 
 /// Version by component.
-pub(super) type Versions = BTreeMap<ComponentName, Version>;
+pub(crate) type Versions = BTreeMap<ComponentName, Version>;
 
 /// The installed releases of the stack.
-pub(super) async fn installed(
+pub(crate) async fn installed(
     (cluster, helm): (&Cluster, &Helm),
     catalogue: &Catalogue,
     draft: &Draft,
 ) -> Result<Versions, Error> {
-    let namespace = namespace(draft);
+    let namespace = draft.namespace();
     let rows = catalogue.overview(&namespace);
     let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
     let releases = plan::installed_releases(cluster, helm, named).await?;
@@ -37,7 +37,7 @@ pub(super) async fn installed(
 }
 
 /// Available versions of installed releases, in the order of the catalogue; repositories are queried in parallel.
-pub(super) async fn offers(
+pub(crate) async fn offers(
     helm: &Helm,
     catalogue: &Catalogue,
     draft: &Draft,
@@ -80,10 +80,6 @@ pub(super) async fn offers(
         })
     };
     Ok(components.into_iter().filter_map(offer).collect())
-}
-
-pub(super) fn namespace(draft: &Draft) -> String {
-    draft.text("namespace").map_or_else(String::new, |(text, _)| text)
 }
 
 /// The answer `charts.repository`.

@@ -23,7 +23,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 const QUIET_WAIT: Duration = Duration::from_secs(3);
 
 /// Retries while the API server does not answer, up to the timeout of a step.
-pub(super) async fn while_unreachable<T, F>(context: &EngineContext, work: impl Fn() -> F) -> Result<T, Error>
+pub(crate) async fn while_unreachable<T, F>(context: &EngineContext, work: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
@@ -31,7 +31,7 @@ where
 }
 
 /// Acquires the lock in an existing namespace; retries while another run holds it, up to the timeout.
-pub(super) async fn acquire(
+pub(crate) async fn acquire(
     session: &Session,
     context: &EngineContext,
     namespace: &str,
@@ -65,7 +65,7 @@ pub(super) async fn acquire(
 }
 
 /// Reports a lock that is not acquired at once: its holder has some time to renew it.
-pub(super) async fn report_waiting<T>(
+pub(crate) async fn report_waiting<T>(
     session: &Session,
     context: &EngineContext,
     locking: impl Future<Output = Result<T, Error>>,
@@ -96,7 +96,7 @@ pub(super) async fn report_waiting<T>(
 }
 
 /// An error if a release has changed since the plan.
-pub(super) async fn unchanged_since<'a>(
+pub(crate) async fn unchanged_since<'a>(
     helm: &Helm,
     planned: impl Iterator<Item = PlannedState<'a>>,
 ) -> Result<(), Error> {
@@ -115,7 +115,7 @@ pub(super) async fn unchanged_since<'a>(
 }
 
 /// An error if a release would take over other objects than its plan: helm takes ownership for a whole release.
-pub(super) async fn takeovers_unchanged(cluster: &Cluster, plan: &Plan) -> Result<(), Error> {
+pub(crate) async fn takeovers_unchanged(cluster: &Cluster, plan: &Plan) -> Result<(), Error> {
     let mut incoming = plan.incoming();
     incoming.retain(|incoming| !plan.taken_by(incoming.release.component.as_str()).is_empty());
     let now = conflicts::takeovers(cluster, &incoming).await?;

@@ -8,7 +8,7 @@ use crate::report::{Component, ComponentState, Record, Surroundings};
 use crate::stack::Release;
 
 /// Records cluster and tools.
-pub(super) fn note_surroundings(record: &Record, cluster: &Cluster, helm: &Helm, settings: &Settings) {
+pub(crate) fn note_surroundings(record: &Record, cluster: &Cluster, helm: &Helm, settings: &Settings) {
     record.surroundings(Surroundings {
         context: cluster.context().map(str::to_owned),
         namespace: settings.namespace.to_string(),
@@ -19,7 +19,7 @@ pub(super) fn note_surroundings(record: &Record, cluster: &Cluster, helm: &Helm,
 }
 
 /// Records the installed releases.
-pub(super) fn note_installed(record: &Record, observed: &Observed, releases: &[Release]) {
+pub(crate) fn note_installed(record: &Record, observed: &Observed, releases: &[Release]) {
     let installed = releases.iter().filter_map(|release| observed.releases.get(release.component.as_str()));
     let component = |info: &helm::ReleaseInfo| Component {
         name: info.name.clone(),
@@ -31,7 +31,7 @@ pub(super) fn note_installed(record: &Record, observed: &Observed, releases: &[R
 }
 
 /// Records the planned releases.
-pub(super) fn note_planned(record: &Record, plan: &Plan) {
+pub(crate) fn note_planned(record: &Record, plan: &Plan) {
     let component = |step: &Step| {
         let app_version = match &step.rendered {
             Some(rendered) => helm::app_version(&rendered.chart.path),

@@ -5,21 +5,20 @@ use std::time::Duration;
 
 use crate::cli::{self, GlobalArgs, SettingsArgs};
 use crate::cluster::{Cluster, ClusterTarget, KubeconfigOnce, KubeconfigSnapshot};
-use crate::commands::settings_sources::settings_sources;
-use crate::commands::{saved_answers, secrets};
 use crate::config::{self, Draft};
 use crate::engine;
 use crate::error::Error;
 use crate::helm::{self, Helm, HelmOptions, HelmProgram};
 use crate::process::{ClusterAccess, Environment};
 use crate::session::Session;
-use crate::stack::Catalogue;
+use crate::stack::{Catalogue, CatalogueEntry};
+use crate::workflow::{saved_answers, secrets};
 
 /// How long a reading command waits for a silent API server: longer than its restart and than any check of the stack.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The cluster that the flags select, and the variables that its child processes must not get.
-pub(super) fn target(global: &GlobalArgs, environment: &Environment) -> ClusterTarget {
+pub(crate) fn target(global: &GlobalArgs, environment: &Environment) -> ClusterTarget {
     let (kubeconfig, context) = (global.kubeconfig.clone(), global.context.clone());
     ClusterTarget { kubeconfig, context, withheld: environment.withheld(), ..ClusterTarget::default() }
 }
@@ -29,25 +28,25 @@ fn environment_answers(session: &Session) -> Draft {
     let twin: SettingsArgs = cli::from_environment().unwrap_or_default();
     // A pipe can be read only once, by a command that uses the answers.
     match twin.answers.as_ref().is_some_and(|path| path.is_file()) {
-        true => config::load_despite_problems(&settings_sources(session, &twin)),
+        true => config::load_despite_problems(&session.sources(&twin)),
         false => Draft::default(),
     }
 }
 
 /// Connections of a command.
-pub(super) struct Target {
-    pub(super) cluster: Cluster,
-    pub(super) helm: Helm,
-    pub(super) catalogue: Catalogue,
+pub(crate) struct Target {
+    pub(crate) cluster: Cluster,
+    pub(crate) helm: Helm,
+    pub(crate) catalogue: Catalogue,
 }
 
 /// The target, and the answers for it.
-pub(super) struct Connected {
-    pub(super) target: Target,
+pub(crate) struct Connected {
+    pub(crate) target: Target,
     /// The answers merged with the saved answers; an error if these are needed and invalid.
-    pub(super) draft: Result<Draft, Error>,
+    pub(crate) draft: Result<Draft, Error>,
     /// The saved answers alone.
-    pub(super) kept: Option<Draft>,
+    pub(crate) kept: Option<Draft>,
 }
 
 /// A reachable cluster, and a usable helm for the same cluster; both record their writes.
@@ -55,12 +54,29 @@ pub(super) struct Connected {
 /// No child gets a variable that the answers use as the source of a secret, and no output shows such a secret. helm
 /// starts after the saved answers are read. An exec plugin of the kubeconfig starts before, since reading them needs
 /// its credentials: variables that only the saved answers use are in its environment.
-pub(super) async fn connect(session: &Session, draft: &Draft) -> Result<Connected, Error> {
+pub(crate) async fn connect(session: &Session, draft: &Draft) -> Result<Connected, Error> {
     connect_by(session, draft, KubeconfigOnce::default()).await
 }
 
-/// The same with a kubeconfig that may have been read already.
-pub(super) async fn connect_by(session: &Session, draft: &Draft, once: KubeconfigOnce) -> Result<Connected, Error> {
+/// The stack of a namespace, for commands that need no answers.
+pub(crate) struct Stack {
+    pub(crate) target: Target,
+    pub(crate) namespace: String,
+    pub(crate) rows: Vec<CatalogueEntry>,
+}
+
+/// Connects to the stack in the namespace of the flags, the environment or the default.
+pub(crate) async fn connect_to_stack(session: &Session) -> Result<Stack, Error> {
+    let draft = config::load(&session.sources(&SettingsArgs::default()))?;
+    let namespace = draft.namespace();
+    let Connected { target, .. } = connect(session, &draft).await?;
+    session.record.place(target.cluster.context(), &namespace);
+    let rows = target.catalogue.overview(&namespace);
+    Ok(Stack { target, namespace, rows })
+}
+
+/// As [`connect`], with a kubeconfig that may have been read already.
+pub(crate) async fn connect_by(session: &Session, draft: &Draft, once: KubeconfigOnce) -> Result<Connected, Error> {
     let Session { global, writes, .. } = session;
     let driver = helm::driver()?;
     let beside = environment_answers(session);
@@ -100,7 +116,7 @@ fn catalogue(global: &GlobalArgs) -> Result<Catalogue, Error> {
 
 /// Rejects a result or error if the cluster's identity changed since the start. Ends the future when the API server
 /// does not answer: helm would wait much longer.
-pub(super) async fn of_one_cluster<T>(
+pub(crate) async fn of_one_cluster<T>(
     cluster: &Cluster,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
@@ -129,6 +145,6 @@ fn run_folders() -> Vec<PathBuf> {
 }
 
 /// The context with a blank behind it; empty without a context.
-pub(super) fn cluster_name(cluster: &Cluster) -> String {
+pub(crate) fn cluster_name(cluster: &Cluster) -> String {
     cluster.context().map(|context| format!("{context} ")).unwrap_or_default()
 }

@@ -17,12 +17,12 @@ const KEYS: [&str; 4] = ["client-secret", "cookie-secret", "admin-password", "cl
 
 /// Registers the secrets that are known before the first output. `kept` are the saved answers alone. Secrets that
 /// cannot be read are skipped; the command that needs them reports the error.
-pub(super) async fn hide_known(
+pub(crate) async fn hide_known(
     (cluster, helm): (&Cluster, &Helm),
     (draft, kept): (&Draft, Option<&Draft>),
     catalogue: &Catalogue,
 ) {
-    let namespace = draft.text("namespace").map_or_else(String::new, |(text, _)| text);
+    let namespace = draft.namespace();
     let own = [
         (namespace.as_str(), OAUTH2_PROXY_SECRET),
         (namespace.as_str(), GRAFANA_SECRET),
@@ -46,12 +46,12 @@ pub(super) async fn hide_known(
 }
 
 /// Registers the secrets of the answers, including those from prompts.
-pub(super) fn hide_answers(draft: &Draft) {
+pub(crate) fn hide_answers(draft: &Draft) {
     redaction::hide(&draft.secrets());
 }
 
 /// Paths below `values:` with a secret in any of these answers, by component.
-pub(super) fn places<'a>(answers: impl IntoIterator<Item = Option<&'a Draft>>) -> SecretPlaces {
+pub(crate) fn places<'a>(answers: impl IntoIterator<Item = Option<&'a Draft>>) -> SecretPlaces {
     let mut places = SecretPlaces::new();
     for (component, paths) in answers.into_iter().flatten().flat_map(Draft::secret_paths) {
         places.entry(component).or_default().extend(paths);
@@ -60,7 +60,7 @@ pub(super) fn places<'a>(answers: impl IntoIterator<Item = Option<&'a Draft>>) -
 }
 
 /// The secrets of the desired releases.
-pub(super) fn hide_planned(desired: &[Release]) {
+pub(crate) fn hide_planned(desired: &[Release]) {
     let objects = desired.iter().flat_map(|release| &release.objects);
     let keys = objects.flat_map(|object| &object.secret_data).filter(|(key, _)| KEYS.contains(&key.as_str()));
     let generated: Vec<Secret<String>> = keys.filter_map(|(_, value)| text(value)).collect();

@@ -2,52 +2,54 @@
 
 use crate::check::node_coverage;
 use crate::check::preflight::conflicts::{self, Findings, QueryError};
-use crate::check::preflight::oidc;
 use crate::check::preflight::target::{self, PlannedRemoval, Proof, TailnetStatus};
-use crate::commands::connect::Target;
-use crate::commands::secrets;
+use crate::check::preflight::{oidc, prerequisites};
 use crate::config::{ALLOY, OAUTH2_PROXY, Settings};
 use crate::engine;
 use crate::error::Error;
 use crate::event::{ActionKind, CheckResult, Verdict};
 use crate::helm::Ownership;
-use crate::plan::{Plan, PlanError, Planner};
+use crate::plan::{self, Plan, PlanError, Planner};
+use crate::session::Session;
 use crate::stack::{self, ClusterFacts, OidcClient};
+use crate::workflow::connect::Target;
+use crate::workflow::saved_answers::Answers;
+use crate::workflow::{report_files, secrets};
 
 /// A plan and its checks.
-pub(super) struct Proposal {
-    pub(super) plan: Plan,
+pub(crate) struct Proposal {
+    pub(crate) plan: Plan,
     /// Checks that need the plan, including failed ones.
-    pub(super) checks: Vec<CheckResult>,
+    pub(crate) checks: Vec<CheckResult>,
 }
 
 impl Proposal {
     /// Checks that would fail an install.
-    pub(super) fn failed(&self) -> impl Iterator<Item = &CheckResult> {
+    pub(crate) fn failed(&self) -> impl Iterator<Item = &CheckResult> {
         self.checks.iter().filter(|check| check.verdict == Verdict::Fail)
     }
 }
 
 /// Options that affect the plan and its checks.
 #[derive(Clone, Copy)]
-pub(super) struct Consent {
-    pub(super) ownership: Ownership,
+pub(crate) struct Consent {
+    pub(crate) ownership: Ownership,
     /// The permissions that are checked.
-    pub(super) proof: Proof,
-    pub(super) provider: Provider,
-    pub(super) scope: Scope,
+    pub(crate) proof: Proof,
+    pub(crate) provider: Provider,
+    pub(crate) scope: Scope,
 }
 
 /// Whether to query the identity provider, which logs a failed exchange.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Provider {
+pub(crate) enum Provider {
     Ask,
     Skip,
 }
 
 /// Which checks run.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(crate) enum Scope {
     /// Those of the planned changes.
     Changes,
     /// Those of the whole stack.
@@ -55,12 +57,12 @@ pub(super) enum Scope {
 }
 
 /// Options of `--adopt`.
-pub(super) fn ownership(adopt: bool) -> Ownership {
+pub(crate) fn ownership(adopt: bool) -> Ownership {
     if adopt { Ownership::Take } else { Ownership::Respect }
 }
 
 /// Plans, and checks the cluster for what will change.
-pub(super) async fn propose(
+pub(crate) async fn propose(
     target: &Target,
     settings: &Settings,
     facts: &ClusterFacts,
@@ -156,9 +158,38 @@ fn warnings<'a>(checks: impl Iterator<Item = &'a CheckResult>, conflicts: &Findi
 }
 
 /// An error if releases of the stack's names were not installed by tailwatch and may not be taken over.
-pub(super) fn check_unmanaged(plan: &Plan, ownership: Ownership) -> Result<(), Error> {
+pub(crate) fn check_unmanaged(plan: &Plan, ownership: Ownership) -> Result<(), Error> {
     match ownership == Ownership::Respect && !plan.unmanaged.is_empty() {
         true => Err(PlanError::UnmanagedReleases { releases: plan.unmanaged.clone() }.into()),
         false => Ok(()),
     }
+}
+
+/// Runs the checks, and sends each verdict.
+pub(crate) async fn preflight_checks(
+    session: &Session,
+    target: &Target,
+    answers: &Answers,
+    ownership: Ownership,
+) -> Result<Vec<CheckResult>, Error> {
+    // Unconfirmed saved answers: no request to their issuer or chart repository.
+    answers.confirmed()?;
+    session.notices(&answers.notices);
+    let settings = &answers.settings;
+    let Target { cluster, helm, .. } = target;
+    report_files::note_surroundings(&session.record, cluster, helm, settings);
+    let facts = plan::cluster_facts(cluster, settings).await?;
+    let mut checks = prerequisites::run(cluster, helm, settings, &facts).await?;
+    let client = OidcClient::resolve(&settings.auth0, facts.oauth2_proxy.as_ref());
+    checks.extend(oidc::run(settings, client.ok()).await);
+    session.verdicts(&checks);
+    // Fetching and rendering the charts reports further problems as errors.
+    let consent = Consent { ownership, proof: Proof::Checks, provider: Provider::Skip, scope: Scope::Stack };
+    let proposal = propose(target, settings, &facts, consent).await?;
+    let plan = &proposal.plan;
+    report_files::note_planned(&session.record, plan);
+    let mut of_plan = prerequisites::charts_rendered(plan.releases().count(), &plan.chart_notices).await;
+    of_plan.extend(proposal.checks);
+    session.verdicts(&of_plan);
+    Ok([checks, of_plan].concat())
 }

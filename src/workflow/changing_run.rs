@@ -7,40 +7,40 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use crate::cluster::Lease;
-use crate::commands::connect::{self, Target};
-use crate::commands::durations::{parse_deadline, parse_lock_timeout, parse_timeout};
-use crate::commands::lock;
 use crate::engine::{EngineContext, HostLock, Journal, RunDeadline};
 use crate::error::{CommandError, Error};
 use crate::event::{Event, PlannedStep, RunSummary};
 use crate::plan::PlanError;
 use crate::session::{self, Abort, Session};
+use crate::workflow::connect::{self, Target};
+use crate::workflow::durations::{parse_deadline, parse_lock_timeout, parse_timeout};
+use crate::workflow::lock;
 
 /// How often a stale plan is computed again.
 const PLANS: u32 = 3;
 
 /// Timeouts of a run that changes the cluster.
 #[derive(Clone, Copy)]
-pub(super) struct Timeouts {
+pub(crate) struct Timeouts {
     /// Time without progress after which a step fails.
-    pub(super) step: Duration,
+    pub(crate) step: Duration,
     /// The deadline of the run, from its start.
-    pub(super) deadline: Option<Duration>,
+    pub(crate) deadline: Option<Duration>,
     /// For a lock that another run holds.
-    pub(super) lock: Duration,
+    pub(crate) lock: Duration,
 }
 
 impl Timeouts {
     /// Of the flags.
-    pub(super) fn parse(step: &str, deadline: Option<&str>, lock: &str) -> Result<Timeouts, Error> {
+    pub(crate) fn parse(step: &str, deadline: Option<&str>, lock: &str) -> Result<Timeouts, Error> {
         let (step, deadline) = (parse_timeout(step)?, parse_deadline(deadline)?);
         Ok(Timeouts { step, deadline, lock: parse_lock_timeout(lock)? })
     }
 }
 
 /// The run, from the moment at which signals no longer end the command at once.
-pub(super) struct ChangingRun<'a> {
-    pub(super) context: EngineContext,
+pub(crate) struct ChangingRun<'a> {
+    pub(crate) context: EngineContext,
     session: &'a Session,
     lock_timeout: Duration,
     namespace: &'a str,
@@ -50,7 +50,7 @@ pub(super) struct ChangingRun<'a> {
 
 impl<'a> ChangingRun<'a> {
     /// Starts the reporter; the namespace is the stack's.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         session: &'a Session,
         Target { cluster, helm, .. }: &Target,
         namespace: &'a str,
@@ -73,7 +73,7 @@ impl<'a> ChangingRun<'a> {
     }
 
     /// Acquires the lock of the namespace, and releases it again if a precondition fails.
-    pub(super) async fn lock<F>(&self, preconditions: impl Fn() -> F) -> Result<Lease, Error>
+    pub(crate) async fn lock<F>(&self, preconditions: impl Fn() -> F) -> Result<Lease, Error>
     where
         F: Future<Output = Result<(), Error>>,
     {
@@ -88,7 +88,7 @@ impl<'a> ChangingRun<'a> {
     }
 
     /// Waits for the lock, then sends `run-started`. An error ends the reporter, too.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         self,
         locking: impl AsyncFnOnce(&ChangingRun<'a>) -> Result<Option<Lease>, Error>,
         steps: Vec<PlannedStep>,
@@ -118,7 +118,7 @@ impl<'a> ChangingRun<'a> {
     }
 
     /// How the run ended, and its summary without steps and checks.
-    pub(super) fn summary(&self, ended: Result<u8, Error>) -> (Result<u8, CommandError>, RunSummary) {
+    pub(crate) fn summary(&self, ended: Result<u8, Error>) -> (Result<u8, CommandError>, RunSummary) {
         let ended = self.session.with_cluster_state(ended);
         let code = ended.as_ref().map(|code| *code);
         let summary = session::summary(code, self.started, self.session.writes.state());
@@ -126,7 +126,7 @@ impl<'a> ChangingRun<'a> {
     }
 
     /// Sends `run-finished` and waits until everything is reported.
-    pub(super) async fn finish(self, summary: RunSummary) {
+    pub(crate) async fn finish(self, summary: RunSummary) {
         self.context.events.send(Event::RunFinished(summary.clone()));
         drop(self.context);
         let _ = self.reporter.await;
@@ -135,7 +135,7 @@ impl<'a> ChangingRun<'a> {
 }
 
 /// Plans again for as long as the cluster changes between the plan and its lock.
-pub(super) async fn replanning(
+pub(crate) async fn replanning(
     session: &Session,
     mut attempt: impl AsyncFnMut() -> Result<u8, Error>,
 ) -> Result<u8, Error> {

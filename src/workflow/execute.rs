@@ -8,11 +8,6 @@ use crate::check::Selection;
 use crate::check::verify::{self as stack_checks, Installed, StackContext};
 use crate::cli::InstallArgs;
 use crate::cluster::{ClusterError, Lease};
-use crate::commands::changing_run::{ChangingRun, Timeouts};
-use crate::commands::connect::Target;
-use crate::commands::lock;
-use crate::commands::plan_file::Reviewed;
-use crate::commands::planner;
 use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, RunResult};
 use crate::error::{self, Checked, Error};
@@ -21,25 +16,30 @@ use crate::helm::Ownership;
 use crate::plan::{self, Plan, Step};
 use crate::session::Session;
 use crate::stack;
+use crate::workflow::changing_run::{ChangingRun, Timeouts};
+use crate::workflow::connect::Target;
+use crate::workflow::lock;
+use crate::workflow::plan_file::Reviewed;
+use crate::workflow::planner;
 
 /// Options of an install.
 #[derive(Clone, Copy)]
-pub(super) struct ExecuteOptions<'a> {
-    pub(super) arguments: &'a InstallArgs,
-    pub(super) timeouts: Timeouts,
+pub(crate) struct ExecuteOptions<'a> {
+    pub(crate) arguments: &'a InstallArgs,
+    pub(crate) timeouts: Timeouts,
     /// The reviewed plan that the run's own plan must equal.
-    pub(super) reviewed: Option<&'a Reviewed>,
+    pub(crate) reviewed: Option<&'a Reviewed>,
 }
 
 impl ExecuteOptions<'_> {
     /// From the flags.
-    pub(super) fn of(arguments: &InstallArgs) -> Result<ExecuteOptions<'_>, Error> {
+    pub(crate) fn of(arguments: &InstallArgs) -> Result<ExecuteOptions<'_>, Error> {
         let timeouts = Timeouts::parse(&arguments.timeout, arguments.deadline.as_deref(), &arguments.lock_timeout)?;
         Ok(ExecuteOptions { arguments, timeouts, reviewed: None })
     }
 
     /// Which objects of other owners may be taken over.
-    pub(super) fn ownership(&self) -> Ownership {
+    pub(crate) fn ownership(&self) -> Ownership {
         planner::ownership(self.arguments.adopt)
     }
 }
@@ -48,7 +48,7 @@ impl ExecuteOptions<'_> {
 const DIAGNOSIS: Duration = Duration::from_secs(15);
 
 /// Runs the plan and verifies. Returns the exit code, or the error that is rendered last.
-pub(super) async fn execute(
+pub(crate) async fn execute(
     session: &Session,
     target: &Target,
     settings: &Settings,

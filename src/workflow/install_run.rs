@@ -1,0 +1,144 @@
+//! From answers to a verified stack: prompts, preflight, plan, confirmation, run. Install, upgrade and the guided
+//! installation share it.
+
+use crate::check::preflight::prerequisites;
+use crate::check::preflight::target::Proof;
+use crate::cli::{self, InstallArgs, LoginArgs};
+use crate::cluster::{Cluster, KubeconfigOnce};
+use crate::config::{Draft, Settings};
+use crate::error::{self, Error};
+use crate::plan::{self, Plan, PlanError};
+use crate::report::{self, Interaction};
+use crate::session::Session;
+use crate::stack::ClusterFacts;
+use crate::wizard::Scope;
+use crate::workflow::changing_run::replanning;
+use crate::workflow::connect::{self, Connected, Target, cluster_name};
+use crate::workflow::execute::{ExecuteOptions, execute};
+use crate::workflow::planner::{self, Consent, Proposal, Provider};
+use crate::workflow::prompts::{Secrets, ask, require_yes};
+use crate::workflow::sign_in::LoginRun;
+use crate::workflow::{plan_file, report_files, saved_answers};
+
+/// An error without `--yes` and without a terminal for the prompt.
+pub(crate) fn require_confirmation(session: &Session, arguments: &InstallArgs) -> Result<(), Error> {
+    if session.ui.interaction() == Interaction::None && arguments.ask_secrets {
+        let hint = "omit --ask-secrets and set AUTH0_CLIENT_SECRET, or a file as source of the secret";
+        return Err(session.ui.cannot_prompt("cannot ask for a secret", hint));
+    }
+    if session.ui.interaction() == Interaction::None && !arguments.yes {
+        let hint = "add --yes, or review the plan first with `tailwatch plan`";
+        return Err(session.ui.cannot_prompt("cannot ask for confirmation of the plan", hint));
+    }
+    Ok(())
+}
+
+/// From settings to a verified stack: preflight, plan, confirmation, run.
+pub(crate) async fn carry_out(
+    session: &Session,
+    target: &Target,
+    settings: &Settings,
+    options: ExecuteOptions<'_>,
+) -> Result<u8, Error> {
+    let Target { cluster, helm, .. } = target;
+    report_files::note_surroundings(&session.record, cluster, helm, settings);
+    let checking = async {
+        let facts = plan::cluster_facts(cluster, settings).await?;
+        Ok((prerequisites::run(cluster, helm, settings, &facts).await?, facts))
+    };
+    let (checks, facts) = connect::of_one_cluster(cluster, checking).await?;
+    session.require_passed(&checks)?;
+    let confirmed = if options.arguments.yes { Interaction::None } else { session.ui.interaction() };
+    let mut known = Some(facts);
+    let attempt = async || {
+        let facts = match known.take() {
+            Some(facts) => facts,
+            None => {
+                let reading = async { Ok(plan::cluster_facts(cluster, settings).await?) };
+                connect::of_one_cluster(cluster, reading).await?
+            }
+        };
+        plan_and_execute(session, target, (settings, &facts), confirmed, options).await
+    };
+    replanning(session, attempt).await
+}
+
+/// The plan that is shown and confirmed is the plan that is executed.
+async fn plan_and_execute(
+    session: &Session,
+    target: &Target,
+    (settings, facts): (&Settings, &ClusterFacts),
+    interaction: Interaction,
+    options: ExecuteOptions<'_>,
+) -> Result<u8, Error> {
+    let proof = if options.arguments.skip_verify { Proof::None } else { Proof::Checks };
+    let (provider, scope) = (Provider::Ask, planner::Scope::Changes);
+    let consent = Consent { ownership: options.ownership(), proof, provider, scope };
+    let proposing = planner::propose(target, settings, facts, consent);
+    let Proposal { plan, checks } = connect::of_one_cluster(&target.cluster, proposing).await?;
+    report_files::note_planned(&session.record, &plan);
+    planner::check_unmanaged(&plan, options.ownership())?;
+    if plan.has_changes() {
+        session.require_passed(&checks)?;
+    }
+    if let Some(reviewed) = options.reviewed {
+        reviewed.confirm(&plan_file::reviewed(&target.cluster, settings, &plan, options.ownership()))?;
+    }
+    session.ui.preview(|style, width| report::plan_table(&plan.steps(), style, width));
+    session.notices(&plan.notices);
+    if interaction == Interaction::None && !options.arguments.allow_unverified && !plan.untried.is_empty() {
+        let versions = plan.untried.iter().map(ToString::to_string).collect();
+        return Err(PlanError::Unverified { versions }.into());
+    }
+    if interaction == Interaction::Prompts && plan.has_changes() {
+        require_yes(&question(&target.cluster, &plan))?;
+    }
+    execute(session, target, settings, (&plan, options)).await
+}
+
+/// The question lists untried versions, and workloads with pods that a takeover replaces.
+fn question(cluster: &Cluster, plan: &Plan) -> String {
+    let versions: Vec<String> =
+        plan.untried.iter().map(|step| format!("{} {}", step.component, step.version)).collect();
+    let risk = if versions.is_empty() { String::new() } else { format!(", with {} untried", versions.join(" and ")) };
+    let replaced = plan.replaced_workloads();
+    let replaced =
+        if replaced.is_empty() { String::new() } else { format!(", replacing the pods of {}", replaced.join(", ")) };
+    format!("Change the cluster {}as planned{risk}{replaced}?", cluster_name(cluster))
+}
+
+/// Values of the environment variables of flags that the guided mode does not have.
+pub(crate) fn environment_flags<T: clap::Args>() -> Result<T, Error> {
+    cli::from_environment().map_err(|error| Error::Usage { message: error.to_string().trim().to_owned(), hint: None })
+}
+
+/// How a run begins.
+pub(crate) struct Run<'a> {
+    pub(crate) scope: Scope,
+    pub(crate) kubeconfig: KubeconfigOnce,
+    pub(crate) options: ExecuteOptions<'a>,
+}
+
+/// Prompts for missing answers, and carries the run out.
+pub(crate) async fn proceed(session: &Session, draft: Draft, run: Run<'_>) -> Result<u8, Error> {
+    let Run { scope, kubeconfig, options } = run;
+    let arguments = options.arguments;
+    // Invalid variables are reported before anything is changed.
+    let login: LoginArgs = environment_flags()?;
+    session.notices(draft.notices());
+    let reported = draft.notices().len();
+    let Connected { target, draft, .. } = connect::connect_by(session, &draft, kubeconfig).await?;
+    let (mut draft, Target { cluster, helm, .. }) = (draft?, &target);
+    session.notices(&draft.notices()[reported..]);
+    if session.ui.interaction() == Interaction::Prompts {
+        ask((cluster, helm.environment()), &mut draft, scope, Secrets::of(arguments)).await?;
+    }
+    saved_answers::confirm(session, arguments, &draft)?;
+    let settings = draft.finish()?;
+    let code = carry_out(session, &target, &settings, options).await?;
+    if scope == Scope::Everything && !arguments.skip_verify && !arguments.yes {
+        let login_run = LoginRun { session, cluster, settings: &settings, environment: helm.environment() };
+        return error::verdict(&login_run.offer(login).await);
+    }
+    Ok(code)
+}

@@ -1,0 +1,20 @@
+//! What commands share: from answers to a target, a plan, its confirmation, its run and the verification. Composes
+//! `plan`, `check`, `engine` and `wizard`, which do not know one another.
+
+pub(crate) mod available_versions;
+pub(crate) mod changing_run;
+pub(crate) mod chosen_versions;
+pub(crate) mod connect;
+pub(crate) mod durations;
+pub(crate) mod execute;
+pub(crate) mod install_run;
+pub(crate) mod lock;
+pub(crate) mod plan_file;
+pub(crate) mod planner;
+pub(crate) mod prompts;
+pub(crate) mod report_files;
+pub(crate) mod saved_answers;
+pub(crate) mod secrets;
+pub(crate) mod sign_in;
+pub(crate) mod uninstall_run;
+pub(crate) mod verification;
