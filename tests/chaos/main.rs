@@ -6,21 +6,15 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-#[path = "../e2e/inventory.rs"]
-#[expect(dead_code, reason = "the e2e suite uses the rest")]
-mod inventory;
-#[path = "../e2e/support.rs"]
-#[expect(dead_code, reason = "the e2e suite uses the rest")]
-mod support;
-
 use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::inventory::Inventory;
-use crate::support::Sandbox;
+use support::{Inventory, Sandbox, Signal, children, signal};
 
+/// The program under test.
+const TAILWATCH: &str = env!("CARGO_BIN_EXE_tailwatch");
 const LATER: [(&str, &str); 4] =
     [("kube-prometheus-stack", "88.5.3"), ("oauth2-proxy", "10.8.0"), ("loki", "6.55.0"), ("alloy", "1.11.1")];
 /// How long what a finished run set going may take to settle.
@@ -72,7 +66,7 @@ fn killed_at_any_moment_the_same_command_converges() {
 #[test]
 fn of_two_started_at_once_exactly_one_works() {
     let pairs = std::env::var("TAILWATCH_PAIRS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     let answers = sandbox.answers();
     sandbox.install(&["--skip-verify"]).ended_with(0);
     for pair in 0..pairs {
@@ -99,7 +93,7 @@ fn of_two_started_at_once_exactly_one_works() {
 }
 
 fn work(tally: &Mutex<Tally>, mut random: u64) {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     let install = learn(&sandbox, "install", Vec::new());
     let versions = LATER.iter().flat_map(|(name, version)| ["--set".to_owned(), format!("versions.{name}={version}")]);
     let upgrade = learn(&sandbox, "upgrade", versions.collect());
@@ -150,7 +144,7 @@ fn remove(sandbox: &Sandbox) {
 fn run(sandbox: &Sandbox, arguments: &[String]) -> Result<(), String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let said = sandbox.tailwatch(&words);
-    if said.code == 0 { Ok(()) } else { Err(format!("exit code {}\n{}", said.code, said.stderr)) }
+    if said.code == Some(0) { Ok(()) } else { Err(format!("exit code {:?}\n{}", said.code, said.stderr)) }
 }
 
 fn kill_and_converge(sandbox: &Sandbox, job: &Job, victim: Victim, moment: f64) -> Result<String, String> {
@@ -162,7 +156,7 @@ fn kill_and_converge(sandbox: &Sandbox, job: &Job, victim: Victim, moment: f64) 
     let after = Duration::from_secs_f64(job.seconds * moment);
     std::thread::sleep(after);
     let hit = match victim {
-        Victim::Tailwatch => child.try_wait().unwrap().is_none() && kill(&child.id().to_string()),
+        Victim::Tailwatch => child.try_wait().unwrap().is_none() && signal(child.id(), Signal::SIGKILL),
         Victim::Helm => kill_helm(&mut child),
     };
     let code = child.wait().unwrap().code();
@@ -199,17 +193,12 @@ fn words_of(victim: Victim) -> &'static str {
 /// The helm that runs, or else the next one.
 fn kill_helm(child: &mut Child) -> bool {
     while child.try_wait().unwrap().is_none() {
-        let found = Command::new("pgrep").args(["-P", &child.id().to_string()]).output().unwrap();
-        if let Some(pid) = String::from_utf8_lossy(&found.stdout).lines().next() {
-            return kill(pid);
+        if let Some(pid) = children(child.id()).first() {
+            return signal(*pid, Signal::SIGKILL);
         }
         std::thread::sleep(Duration::from_millis(5));
     }
     false
-}
-
-fn kill(pid: &str) -> bool {
-    Command::new("kill").args(["-KILL", pid]).stderr(Stdio::null()).status().unwrap().success()
 }
 
 /// Kinds that only follow from others, or only tell of a moment.

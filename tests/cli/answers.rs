@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use support::CommandOutput;
+
 use crate::answers_invalid::{ROWS, Row};
-use crate::host::{CommandOutput, Host, fixture, fixtures};
+use crate::host::{Host, fixture, fixtures};
 
 /// More lines than this are not read by a person in a hurry.
 const LONGEST: usize = 15;

@@ -1,7 +1,9 @@
 //! What is in the way is reported with the next step and the documented exit code, and nothing was changed.
 
+use support::CommandOutput;
+
 use crate::api_server::{self, Server, healthy};
-use crate::host::{CommandOutput, Host, fixture};
+use crate::host::{Host, fixture};
 
 /// What an install needs from its person.
 fn answers() -> String {

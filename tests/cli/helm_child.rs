@@ -10,26 +10,13 @@ use std::time::Duration;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::json;
-use tailwatch::helm::{Capabilities, Helm, HelmError, HelmOptions, HelmProgram, Limits, Ownership, ReleaseRequest};
+use tailwatch::helm::{Capabilities, HelmError, HelmOptions, HelmProgram, Limits, Ownership, ReleaseRequest};
 use tokio_util::sync::CancellationToken;
 
 use crate::host::Host;
 
 /// For what must happen; its end is a failure, never a success.
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// A helm that answers `version`; the script decides about everything else.
-async fn helm(machine: &Host, script: &str) -> Helm {
-    let text =
-        format!("[ \"$1\" = version ] && {{ echo v3.19.4; exit; }}\nhome='{}'\n{script}", machine.home().display());
-    let options = HelmOptions {
-        program: Some(machine.program("helm", &text)),
-        cache: Some(machine.path("cache")),
-        log_file: Some(machine.path("log")),
-        ..HelmOptions::default()
-    };
-    HelmProgram::discover(options).await.unwrap().on(machine.access())
-}
 
 /// A pipe that a script and everything it starts holds open: its end tells that all of them are gone.
 struct Lifeline {
@@ -85,7 +72,7 @@ async fn a_reading_helm_that_hangs_is_killed_with_its_children_when_no_one_waits
     let lifeline = Lifeline::new(&machine.path("lifeline"));
     // The child of the child ignores polite signals.
     let script = "exec 3> \"$home/lifeline\"\n(trap '' TERM INT HUP; sleep 100) &\necho started >&3\nwait";
-    let helm = helm(&machine, script).await;
+    let helm = machine.helm(script).await;
     let call = tokio::spawn(async move { helm.list("monitoring").await });
     lifeline.says("started");
     call.abort();
@@ -104,7 +91,7 @@ async fn a_mutating_helm_ends_by_itself_even_when_no_one_waits_any_more() {
     let open = || OpenOptions::new().create(true).append(true).open(machine.path("lock")).unwrap();
     let (lock, other) = (open(), open());
     lock.lock().unwrap();
-    let helm = helm(&machine, script).await.holding(Some(Arc::new(lock)));
+    let helm = machine.helm(script).await.holding(Some(Arc::new(lock)));
     let call = tokio::spawn(async move {
         let values = json!({});
         let request = request(Path::new("demo.tgz"), &values);
@@ -126,7 +113,7 @@ async fn a_cancelled_helm_gets_sigterm_and_is_waited_for() {
     // The sleep starts before the trap, so that it does not inherit the trap's handler.
     let script = "exec 3> \"$home/lifeline\"\nsleep 100 &\n\
                   trap 'echo asked to stop >&3; echo release marked failed >&2; exit 1' TERM\necho started >&3\nwait";
-    let helm = helm(&machine, script).await;
+    let helm = machine.helm(script).await;
     let cancel = CancellationToken::new();
     let cancelled = cancel.clone();
     let call = tokio::spawn(async move {
@@ -147,7 +134,7 @@ async fn a_helm_that_hangs_is_asked_to_end_and_killed_where_it_has_no_one_to_tel
     let machine = Host::new();
     let script =
         "trap '' TERM\nexec 3> \"$home/lifeline\"\necho deaf >&3\n(trap '' TERM; sleep 100) &\nwait; sleep 100";
-    let helm = helm(&machine, script).await;
+    let helm = machine.helm(script).await;
     let values = json!({});
     for verb in ["upgrade", "rollback", "uninstall"] {
         let lifeline = Lifeline::new(&machine.path("lifeline"));
@@ -189,7 +176,7 @@ const ODD_ENDS: [(&str, &[&str]); 6] = [
 async fn every_odd_end_of_helm_is_reported_with_the_command_and_how_it_ended() {
     for (script, parts) in ODD_ENDS {
         let machine = Host::new();
-        let error = helm(&machine, script).await.list("monitoring").await.unwrap_err().to_string();
+        let error = machine.helm(script).await.list("monitoring").await.unwrap_err().to_string();
         for part in parts {
             assert!(error.contains(part), "{part:?} is missing in {error}");
         }
@@ -202,7 +189,7 @@ async fn a_helm_that_says_very_much_neither_blocks_nor_floods() {
     let script = "i=0; while [ $i -lt 3000 ]; do echo \"line $i of very many that helm may print about a chart\" >&2; \
                   echo '                                                                              '; i=$((i+1)); done\n\
                   echo 'Error: the last word' >&2; exit 1";
-    let error = helm(&machine, script).await.list("monitoring").await.unwrap_err().to_string();
+    let error = machine.helm(script).await.list("monitoring").await.unwrap_err().to_string();
     assert!(error.contains("the last word") && error.len() < 2000, "{error}");
 }
 
@@ -212,7 +199,7 @@ async fn values_reach_helm_in_a_file_for_its_owner_only_that_is_gone_afterwards(
     let script = "for argument; do [ \"$last\" = -f ] && file=$argument; last=$argument; done\n\
                   echo \"$@\" > \"$home/arguments\"; echo \"$file\" > \"$home/place\"; cat \"$file\" > \"$home/content\"\n\
                   ls -l \"$file\" | cut -c 1-10 > \"$home/mode\"\necho 'kind: ConfigMap'";
-    let helm = helm(&machine, script).await;
+    let helm = machine.helm(script).await;
     let values = json!({"grafana": {"password": "hunter2"}});
     let chart = machine.path("demo-1.0.0.tgz");
     let capabilities = Capabilities { kube_version: "1.33.1".into(), api_versions: vec!["a/v1/B".into()] };

@@ -2,21 +2,10 @@
 
 use std::path::Path;
 
-use tailwatch::helm::{Helm, HelmError, HelmOptions, HelmProgram};
+use tailwatch::helm::HelmError;
 use tailwatch::stack::ChartSource;
 
 use crate::host::Host;
-
-async fn helm(machine: &Host, pull: &str) -> Helm {
-    let text =
-        format!("[ \"$1\" = version ] && {{ echo v3.19.4; exit; }}\nhome='{}'\n{pull}", machine.home().display());
-    let options = HelmOptions {
-        program: Some(machine.program("helm", &text)),
-        cache: Some(machine.path("cache")),
-        ..HelmOptions::default()
-    };
-    HelmProgram::discover(options).await.unwrap().on(machine.access())
-}
 
 /// Counts its calls and puts what stands in `served` where it was asked to.
 const PULL: &str = "echo \"$*\" >> \"$home/pulls\"\nfor argument; do [ \"$last\" = -d ] && folder=$argument; last=$argument; \
@@ -42,7 +31,7 @@ const ONE: &str = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff43
 async fn a_folder_of_archives_is_pinned_on_first_use_and_a_changed_archive_refused() {
     let machine = Host::new();
     let folder = machine.file("charts/demo-1.0.0.tgz", "one").parent().unwrap().display().to_string();
-    let helm = helm(&machine, "exit 9").await;
+    let helm = machine.helm("exit 9").await;
     let first = helm.fetch(&source(&folder, None)).await.unwrap();
     assert_eq!((first.digest.as_str(), std::fs::read(&first.path).unwrap()), (ONE, b"one".to_vec()));
     assert_eq!(helm.fetch(&source(&folder, None)).await.unwrap(), first);
@@ -63,10 +52,10 @@ async fn a_folder_of_archives_is_pinned_on_first_use_and_a_changed_archive_refus
 async fn the_digest_of_the_catalogue_is_stronger_than_what_was_seen() {
     let machine = Host::new();
     let folder = machine.file("charts/demo-1.0.0.tgz", "two").parent().unwrap().display().to_string();
-    let error = helm(&machine, "exit 9").await.fetch(&source(&folder, Some(ONE))).await.unwrap_err();
+    let error = machine.helm("exit 9").await.fetch(&source(&folder, Some(ONE))).await.unwrap_err();
     assert!(matches!(error, HelmError::DigestChanged(_)), "{error}");
     machine.file("charts/demo-1.0.0.tgz", "one");
-    assert_eq!(helm(&machine, "exit 9").await.fetch(&source(&folder, Some(ONE))).await.unwrap().digest, ONE);
+    assert_eq!(machine.helm("exit 9").await.fetch(&source(&folder, Some(ONE))).await.unwrap().digest, ONE);
     assert!(!machine.path("cache/digests.json").exists(), "a locked chart needs no pin");
 }
 
@@ -74,7 +63,7 @@ async fn the_digest_of_the_catalogue_is_stronger_than_what_was_seen() {
 async fn a_folder_without_the_archive_is_reported_with_both_names() {
     let machine = Host::new();
     let folder = machine.home().display().to_string();
-    let error = helm(&machine, "exit 9").await.fetch(&source(&folder, None)).await.unwrap_err();
+    let error = machine.helm("exit 9").await.fetch(&source(&folder, None)).await.unwrap_err();
     assert_eq!(error.to_string(), format!("the folder {folder} has no demo-1.0.0.tgz"));
     assert!(error.hint().unwrap().contains("charts.repository"));
 }
@@ -83,7 +72,7 @@ async fn a_folder_without_the_archive_is_reported_with_both_names() {
 async fn a_remote_archive_is_pulled_once_and_a_local_one_every_time() {
     let machine = Host::new();
     machine.file("served", "one");
-    let helm = helm(&machine, PULL).await;
+    let helm = machine.helm(PULL).await;
     for (repository, pulls) in [("https://charts.acme.example", 1), ("oci://127.0.0.1:5000/charts", 3)] {
         for _ in 0..2 {
             assert_eq!(helm.fetch(&source(repository, None)).await.unwrap().digest, ONE);
@@ -105,7 +94,7 @@ async fn a_remote_archive_is_pulled_once_and_a_local_one_every_time() {
 async fn a_damaged_archive_in_the_cache_is_fetched_again() {
     let machine = Host::new();
     machine.file("served", "one");
-    let helm = helm(&machine, PULL).await;
+    let helm = machine.helm(PULL).await;
     let source = source("https://charts.acme.example", None);
     let kept = helm.fetch(&source).await.unwrap().path;
     std::fs::write(&kept, "on").unwrap();
@@ -118,7 +107,7 @@ async fn a_broken_digest_lock_is_reported_and_never_taken_for_an_empty_one() {
     let machine = Host::new();
     let folder = machine.file("charts/demo-1.0.0.tgz", "one").parent().unwrap().display().to_string();
     machine.file("cache/digests.json", "{ half of a li");
-    let error = helm(&machine, "exit 9").await.fetch(&source(&folder, None)).await.unwrap_err();
+    let error = machine.helm("exit 9").await.fetch(&source(&folder, None)).await.unwrap_err();
     assert!(error.to_string().contains("digests.json") && error.hint().is_some(), "{error}");
 }
 
@@ -136,10 +125,10 @@ async fn a_repository_that_refuses_is_reported_in_plain_words() {
     for (stderr, cause) in REFUSALS {
         let machine = Host::new();
         let error =
-            helm(&machine, &format!("echo 'Error: {stderr}' >&2; exit 1")).await.fetch(&source).await.unwrap_err();
+            machine.helm(&format!("echo 'Error: {stderr}' >&2; exit 1")).await.fetch(&source).await.unwrap_err();
         assert!(error.to_string().contains(cause) && error.hint().is_some(), "{error}");
     }
     let machine = Host::new();
-    let error = helm(&machine, "exit 0").await.fetch(&source).await.unwrap_err();
+    let error = machine.helm("exit 0").await.fetch(&source).await.unwrap_err();
     assert!(error.to_string().contains("https://charts.acme.example"), "{error}");
 }

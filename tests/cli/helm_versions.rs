@@ -1,20 +1,9 @@
 //! Which versions a repository has: by its index, its folder, its tags.
 
-use tailwatch::helm::{Helm, HelmError, HelmOptions, HelmProgram};
+use tailwatch::helm::{Helm, HelmError};
 
 use crate::api_server::Server;
 use crate::host::Host;
-
-async fn helm(machine: &Host, script: &str) -> Helm {
-    let text =
-        format!("[ \"$1\" = version ] && {{ echo v3.19.4; exit; }}\nhome='{}'\n{script}", machine.home().display());
-    let options = HelmOptions {
-        program: Some(machine.program("helm", &text)),
-        cache: Some(machine.path("cache")),
-        ..HelmOptions::default()
-    };
-    HelmProgram::discover(options).await.unwrap().on(machine.access())
-}
 
 async fn versions(helm: &Helm, repository: &str, chart: &str) -> Result<Vec<String>, HelmError> {
     let found = helm.versions(&repository.parse().unwrap(), &[chart]).await?;
@@ -34,7 +23,7 @@ async fn an_index_is_read_newest_first_and_leaves_no_repository_behind() {
         "apiVersion: v1\nentries:\n  loki:\n  - { version: 6.46.0 }\n  - { version: 6.100.0 }\n  - { version: 7.0.0-rc.1 }\n  \
          - { version: 9.0.0, deprecated: true }\n  - { version: 6.55.0 }\n  loki-stack:\n  - { version: 99.0.0 }\n",
     );
-    let helm = helm(&machine, REPO_ADD).await;
+    let helm = machine.helm(REPO_ADD).await;
     let found = versions(&helm, "https://charts.acme.example", "loki").await.unwrap();
     assert_eq!(found, ["7.0.0-rc.1", "6.100.0", "6.55.0", "6.46.0"]);
     let calls = std::fs::read_to_string(machine.path("calls")).unwrap();
@@ -56,12 +45,12 @@ async fn a_repository_that_cannot_be_read_is_reported() {
     ] {
         let machine = Host::new();
         let script = format!("echo 'Error: {stderr}' >&2; exit 1");
-        let error = versions(&helm(&machine, &script).await, "https://x.example", "loki").await.unwrap_err();
+        let error = versions(&machine.helm(&script).await, "https://x.example", "loki").await.unwrap_err();
         assert!(error.to_string().contains(cause) && error.hint().is_some(), "{error}");
     }
     let machine = Host::new();
     machine.file("index", "entries: [");
-    let error = versions(&helm(&machine, REPO_ADD).await, "https://x.example", "loki").await.unwrap_err();
+    let error = versions(&machine.helm(REPO_ADD).await, "https://x.example", "loki").await.unwrap_err();
     assert!(matches!(error, HelmError::Output { .. }), "{error}");
 }
 
@@ -83,7 +72,7 @@ fn registry(path: &str) -> (u16, String) {
 async fn the_tags_of_a_registry_are_read_page_by_page() {
     let machine = Host::new();
     let server = Server::start(registry);
-    let helm = helm(&machine, "exit 1").await;
+    let helm = machine.helm("exit 1").await;
     let repository = format!("{}/charts", server.address().replace("http://", "oci://"));
     assert_eq!(versions(&helm, &repository, "loki").await.unwrap(), ["6.100.0+build.2", "6.55.0", "6.46.0"]);
     assert!(versions(&helm, &repository, "alloy").await.unwrap().is_empty(), "a chart that is not there");
@@ -98,7 +87,7 @@ async fn a_registry_that_does_not_answer_is_reported() {
     // Nobody listens on the port of a listener that is gone.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let repository = format!("oci://127.0.0.1:{port}/charts");
-    let error = versions(&helm(&machine, "exit 1").await, &repository, "loki").await.unwrap_err();
+    let error = versions(&machine.helm("exit 1").await, &repository, "loki").await.unwrap_err();
     assert!(error.to_string().contains("the repository cannot be reached"), "{error}");
 }
 
@@ -115,7 +104,7 @@ async fn the_credentials_of_helms_login_are_used() {
     let login = serde_json::json!({"auths": {host.clone(): {"auth": "dXNlcjpwYXNz"}}});
     let config = machine.file("registry/config.json", login.to_string());
     let script = format!("[ \"$1 $2\" = 'env HELM_REGISTRY_CONFIG' ] && echo '{}'", config.display());
-    let helm = helm(&machine, &script).await;
+    let helm = machine.helm(&script).await;
     assert_eq!(versions(&helm, &format!("oci://{host}/charts"), "loki").await.unwrap(), ["6.46.0"]);
     std::fs::remove_file(config).unwrap();
     let error = versions(&helm, &format!("oci://{host}/charts"), "loki").await.unwrap_err();

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
+use support::CommandOutput;
+use tailwatch::helm::{Helm, HelmOptions, HelmProgram};
 use tailwatch::process::ClusterAccess;
 use tempfile::TempDir;
 
@@ -19,40 +20,6 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tailwatch");
 pub struct Host {
     home: TempDir,
     environment: Vec<(String, String)>,
-}
-
-/// What a command said.
-pub struct CommandOutput {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl CommandOutput {
-    #[track_caller]
-    pub fn ended_with(self, code: i32) -> CommandOutput {
-        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// stderr without the breaks that fit it into the terminal.
-    pub fn talk(&self) -> String {
-        self.stderr.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-
-    /// Every part stands in stderr, wherever its lines are broken.
-    #[track_caller]
-    pub fn tells(self, parts: &[&str]) -> CommandOutput {
-        for part in parts {
-            assert!(self.talk().contains(part), "{part:?} is missing in:\n{}", self.stderr);
-        }
-        self
-    }
-
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
-    }
 }
 
 impl Host {
@@ -116,6 +83,18 @@ impl Host {
         ClusterAccess::write("{}", "offline", &[self.path("runs")]).unwrap()
     }
 
+    /// A helm that answers `version`; the script, which has its folder in `home`, does everything else.
+    pub async fn helm(&self, script: &str) -> Helm {
+        let version = "[ \"$1\" = version ] && { echo v3.19.4; exit; }";
+        let options = HelmOptions {
+            program: Some(self.program("helm", &format!("{version}\nhome='{}'\n{script}", self.home().display()))),
+            cache: Some(self.path("cache")),
+            log_file: Some(self.path("log")),
+            ..HelmOptions::default()
+        };
+        HelmProgram::discover(options).await.unwrap().on(self.access())
+    }
+
     /// The program under test, ready to run on this machine.
     pub fn command(&self, arguments: &[&str]) -> assert_cmd::Command {
         let mut command = assert_cmd::Command::new("/bin/sh");
@@ -127,12 +106,7 @@ impl Host {
     }
 
     pub fn run(&self, arguments: &[&str]) -> CommandOutput {
-        let output = self.command(arguments).output().unwrap();
-        CommandOutput {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        CommandOutput::of(self.command(arguments).output().unwrap())
     }
 }
 

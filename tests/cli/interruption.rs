@@ -4,14 +4,13 @@ use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use support::{Signal, signal};
 
 use crate::host::{Host, PROGRAM, fixture};
 
 #[test]
 fn a_signal_while_the_cluster_is_asked_ends_the_command() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for kind in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let machine = Host::new();
         machine.kubeconfig(&format!("http://{}", listener.local_addr().unwrap()));
@@ -33,14 +32,14 @@ fn a_signal_while_the_cluster_is_asked_ends_the_command() {
             .unwrap();
         // Once it has called, it waits for an answer that never comes.
         let connection = listener.accept().unwrap();
-        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+        signal(child.id(), kind);
         let code = child.wait().unwrap().code();
         let mut stderr = String::new();
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        assert_eq!(code, Some(130), "{signal}: {stderr}");
-        assert_eq!(stderr, "error: interrupted, nothing was changed\n", "{signal}");
+        assert_eq!(code, Some(130), "{kind}: {stderr}");
+        assert_eq!(stderr, "error: interrupted, nothing was changed\n", "{kind}");
         let page = std::fs::read_to_string(machine.path("page.html")).unwrap();
-        assert!(page.contains("Interrupted, nothing was changed"), "{signal}");
+        assert!(page.contains("Interrupted, nothing was changed"), "{kind}");
         drop(connection);
     }
 }
@@ -68,16 +67,16 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let machine = Host::new();
         let mut child = started_by(&machine, &format!("trap '' {name}"), &listener);
-        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let pid = child.id();
         let connection = listener.accept().unwrap();
-        kill(pid, ignored).unwrap();
+        signal(pid, ignored);
         // Signals are taken in the order of their numbers, so the second one tells that the first changed nothing.
         let mask = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let ignored_now = mask.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim().to_owned();
         let bits = u64::from_str_radix(&ignored_now, 16).unwrap();
         assert_ne!(bits & (1 << (ignored as i32 - 1)), 0, "SIG{name} is listened for");
         assert!(child.try_wait().unwrap().is_none(), "SIG{name} ended it");
-        kill(pid, Signal::SIGTERM).unwrap();
+        signal(pid, Signal::SIGTERM);
         assert_eq!(child.wait().unwrap().code(), Some(130));
         drop(connection);
     }
@@ -97,7 +96,7 @@ fn a_signal_ends_a_command_that_waits_for_its_answers() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let (pid, pipe) = (Pid::from_raw(i32::try_from(child.id()).unwrap()), child.stdin.take().unwrap());
+    let (pid, pipe) = (child.id(), child.stdin.take().unwrap());
     let caught = || {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
@@ -106,7 +105,7 @@ fn a_signal_ends_a_command_that_waits_for_its_answers() {
     while !caught() {
         std::thread::yield_now();
     }
-    kill(pid, Signal::SIGTERM).unwrap();
+    signal(pid, Signal::SIGTERM);
     let ended = child.wait_with_output().unwrap();
     drop(pipe);
     assert_eq!(ended.status.code(), Some(130), "{}", String::from_utf8_lossy(&ended.stderr));

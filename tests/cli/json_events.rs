@@ -5,9 +5,8 @@ use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
+use support::{Signal, signal};
 
 use crate::api_server::{Server, healthy};
 use crate::host::{Host, PROGRAM, fixture};
@@ -129,7 +128,7 @@ fn a_signal_before_the_plan_is_the_last_event() {
         .unwrap();
     // Once it has called, it waits for an answer that never comes.
     let connection = listener.accept().unwrap();
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    signal(child.id(), Signal::SIGTERM);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let mut stdout = String::new();
     child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();

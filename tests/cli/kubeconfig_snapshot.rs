@@ -4,10 +4,10 @@
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
-use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, mkfifo};
+use nix::unistd::mkfifo;
 use serde_json::{Value, json};
+use support::{Signal, signal};
 
 use crate::api_server::{Server, healthy, status, version};
 use crate::host::Host;
@@ -217,7 +217,7 @@ fn what_a_killed_run_left_is_removed_by_the_next_one() {
     std::io::BufReader::new(&started).read_line(&mut line).unwrap();
     assert_eq!(line, "listing\n");
     assert_eq!(run_folders(&machine), 1);
-    kill(Pid::from_raw(run.id().try_into().unwrap()), Signal::SIGKILL).unwrap();
+    signal(run.id(), Signal::SIGKILL);
     run.wait().unwrap();
     assert_eq!(run_folders(&machine), 1, "a killed run removes nothing");
     machine.program("helm", CURRENT_HELM);

@@ -1,6 +1,8 @@
 //! Reports in files: told early where they cannot be written, and written however the command ends.
 
-use crate::host::{CommandOutput, Host, fixture};
+use support::CommandOutput;
+
+use crate::host::{Host, fixture};
 
 fn verify(machine: &Host, arguments: &[&str]) -> CommandOutput {
     let answers = fixture("answers/v1/least.yaml").display().to_string();

@@ -2,9 +2,8 @@
 
 use std::process::Command;
 
+use support::Sandbox;
 use tempfile::TempDir;
-
-use crate::support::Sandbox;
 
 /// Hops that a sign-in may take; more is a loop.
 const MOST_HOPS: usize = 12;

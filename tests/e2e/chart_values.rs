@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use serde_json::{Map, Value, json};
+use support::Sandbox;
 
+use crate::TAILWATCH;
 use crate::generated_values::{Generator, as_yaml};
-use crate::support::Sandbox;
 
 /// What YAML, JSON and helm could read in different ways.
 const VALUES: &str = r#"
@@ -131,7 +132,7 @@ fn nulls_take_defaults_away(sandbox: &Sandbox) {
 }
 
 fn survives(helm: &str) {
-    let sandbox = Sandbox::up(&["--helm", helm]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--helm", helm]);
     let answers = sandbox.answers();
     let text = std::fs::read_to_string(&answers).unwrap();
     assert!(!text.contains("\nvalues:"), "{text}");
@@ -143,7 +144,7 @@ fn survives(helm: &str) {
     let run = |arguments: &[&str]| {
         let mut command: Command = sandbox.tailwatch_command(arguments);
         command.env("CHART_SECRET", "c4nary-secret\nof two lines");
-        crate::support::CommandOutput::of(command.output().unwrap())
+        support::CommandOutput::of(command.output().unwrap())
     };
     run(&["install", "--answers", file, "--yes", "--skip-verify"]).ended_with(0);
     let kept = sandbox.helm(&["get", "values", "loki", "-n", "monitoring", "-o", "json"]).ended_with(0).json();

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::Sandbox;
+use support::Sandbox;
+
+use crate::TAILWATCH;
 
 fn render(helm: &Path, chart: &Path, more: &[&str]) -> Result<String, String> {
     let output = Command::new(helm)
@@ -19,7 +21,10 @@ fn render(helm: &Path, chart: &Path, more: &[&str]) -> Result<String, String> {
 
 #[test]
 fn every_chart_is_in_two_versions_and_refuses_what_it_does_not_know() {
-    let (four, three) = (Sandbox::up(&["--helm", "4", "--nodes", "1"]), Sandbox::up(&["--helm", "3", "--nodes", "1"]));
+    let (four, three) = (
+        Sandbox::up(TAILWATCH, &["--helm", "4", "--nodes", "1"]),
+        Sandbox::up(TAILWATCH, &["--helm", "3", "--nodes", "1"]),
+    );
     let helms: Vec<PathBuf> = [&four, &three].map(|sandbox| sandbox.file("bin/helm")).into();
     let folder = four.file("charts");
     let mut archives: Vec<String> =
@@ -49,7 +54,7 @@ fn every_chart_is_in_two_versions_and_refuses_what_it_does_not_know() {
 /// Loki's own traps, which the values have to avoid.
 #[test]
 fn the_stand_in_of_loki_fails_where_loki_fails() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     let (helm, chart) = (sandbox.file("bin/helm"), sandbox.file("charts/loki-6.46.0.tgz"));
     assert!(render(&helm, &chart, &[]).is_err(), "without a schema the real chart refuses to render");
     let values = sandbox.file("loki-values.yaml");

@@ -3,20 +3,14 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use support::{Sandbox, of_kind};
 
+use crate::TAILWATCH;
 use crate::interruption::install_until;
-use crate::support::{Sandbox, of_kind};
 
 fn rules(events: &[Value]) -> Vec<String> {
     let rule = |event: &Value| event.pointer("/diagnosis/rule").and_then(Value::as_str).map(str::to_owned);
     events.iter().filter_map(rule).collect()
-}
-
-/// The rest of a run's events, and its exit code.
-fn rest(run: (std::process::Child, impl std::io::BufRead)) -> (Vec<Value>, Option<i32>) {
-    let (mut child, lines) = run;
-    let events = lines.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
-    (events, child.wait().unwrap().code())
 }
 
 /// The pause is the outage itself, nothing is waited for by it.
@@ -28,13 +22,12 @@ pub fn away(sandbox: &Sandbox, seconds: u64) {
 
 #[test]
 fn an_api_server_that_is_away_in_the_middle_of_a_wave_is_waited_for() {
-    let sandbox = Sandbox::up(&["--pods", "slow"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--pods", "slow"]);
     let reached =
         |event: &Value| event["event"] == "step-progress" && event["phase"] == "waiting" && event["desired"] != 0;
     let run = install_until(&sandbox, reached);
     away(&sandbox, 20);
-    let (events, code) = rest(run);
-    assert_eq!(code, Some(0));
+    let events = run.end().ended_with(0).events();
     assert!(rules(&events).contains(&"cluster-unreachable".to_owned()), "{:?}", rules(&events));
     let outcomes: Vec<&Value> = of_kind(&events, "step-finished").into_iter().map(|step| &step["outcome"]).collect();
     assert_eq!(outcomes, ["installed"; 4]);
@@ -46,12 +39,10 @@ fn an_api_server_that_goes_away_at_any_moment_of_an_install_is_waited_for() {
     for moment in ["run-started", "helm", "checks-started"] {
         let reached =
             |event: &Value| event["event"] == moment || event["phase"] == moment && event["component"] == "loki";
-        let sandbox = Sandbox::up(&[]);
+        let sandbox = Sandbox::up(TAILWATCH, &[]);
         let run = install_until(&sandbox, reached);
         away(&sandbox, 8);
-        let (events, code) = rest(run);
-        let last = &events[events.len().saturating_sub(3)..];
-        assert_eq!(code, Some(0), "{moment}: {last:#?}");
+        run.end().ended_with(0);
     }
 }
 
@@ -78,7 +69,7 @@ pub fn oauth2_proxy_crashes(sandbox: &Sandbox, message: &str) {
 
 #[test]
 fn diagnose_finds_what_hinders_the_stack_and_quotes_no_secret() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     assert!(sandbox.tailwatch(&["diagnose"]).ended_with(4).stderr.contains("install"));
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let well = sandbox.tailwatch(&["diagnose", "--output", "json"]).ended_with(0).json();
@@ -88,7 +79,7 @@ fn diagnose_finds_what_hinders_the_stack_and_quotes_no_secret() {
     let canary = sandbox.variable("AUTH0_CLIENT_SECRET").to_owned();
     oauth2_proxy_crashes(&sandbox, &format!("client_secret={canary} is wrong"));
     let mut found = Value::Null;
-    crate::sandbox::eventually("a crash is found", || {
+    support::eventually("a crash is found", || {
         found = serde_json::from_str(&sandbox.tailwatch(&["diagnose", "--output", "json"]).stdout).unwrap();
         found["findings"].to_string().contains("is wrong")
     });
@@ -115,10 +106,10 @@ fn a_large_cluster_costs_hardly_more_than_a_small_one() {
     };
     let install = |sandbox: &Sandbox| sandbox.install(&["--output", "json", "--skip-verify"]).ended_with(0).events();
     let ((small, few), (large, many), rolled) = {
-        let sandbox = Sandbox::up(&["--nodes", "3"]);
+        let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "3"]);
         let few = cost(&install(&sandbox));
         drop(sandbox);
-        let sandbox = Sandbox::up(&["--nodes", "1000"]);
+        let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1000"]);
         let many = cost(&install(&sandbox));
         let upgrade = ["--output", "json", "--timeout", "20s", "--set", "versions.alloy=1.11.1"];
         (few, many, sandbox.install(&upgrade).ended_with(0).events())

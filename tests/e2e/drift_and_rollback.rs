@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use support::{Sandbox, of_kind};
 
-use crate::support::{Sandbox, of_kind};
+use crate::TAILWATCH;
 
 /// The step of a component in `plan --output json`, with more arguments.
 fn planned(sandbox: &Sandbox, component: &str, arguments: &[&str]) -> Value {
@@ -42,7 +43,7 @@ fn pods(sandbox: &Sandbox) -> BTreeMap<String, Vec<String>> {
 
 #[test]
 fn what_hands_have_changed_is_put_back_without_helm() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let unchanged = sandbox.tailwatch(&["plan", "--exit-code"]).ended_with(0);
     assert_eq!(unchanged.stdout.matches("unchanged").count(), 4, "{}", unchanged.stdout);
@@ -95,7 +96,7 @@ fn what_hands_have_changed_is_put_back_without_helm() {
 
 #[test]
 fn restarts_are_those_that_were_predicted() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let changes = [
         vec!["--set", "retention.metrics=20d"],
@@ -121,7 +122,7 @@ fn restarts_are_those_that_were_predicted() {
 
 #[test]
 fn a_version_that_fails_goes_back_and_later_waves_do_not_start() {
-    let sandbox = Sandbox::up(&["--fault", "image-pull=docker.io/grafana/loki:3.6.7"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--fault", "image-pull=docker.io/grafana/loki:3.6.7"]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let newer = ["--set", "versions.loki=6.55.0", "--set", "versions.alloy=1.11.1"];
     let upgrade = [&["install", "--yes", "--output", "json", "--timeout", "45s"], &newer[..]].concat();
@@ -147,7 +148,7 @@ fn a_version_that_fails_goes_back_and_later_waves_do_not_start() {
 
 #[test]
 fn a_way_that_leads_only_forward_is_not_gone_back() {
-    let sandbox = Sandbox::up(&["--fault", "image-pull=docker.io/grafana/grafana:13"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--fault", "image-pull=docker.io/grafana/grafana:13"]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let newer = ["--set", "versions.kube-prometheus-stack=88.5.3", "--timeout", "25s", "--output", "json"];
     let failed = sandbox.tailwatch(&[&["install", "--yes"], &newer[..]].concat()).ended_with(5);
@@ -160,7 +161,7 @@ fn a_way_that_leads_only_forward_is_not_gone_back() {
 
 #[test]
 fn logs_are_left_out_and_come_back_with_their_volume() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let claim = |sandbox: &Sandbox| sandbox.get(&["-n", "monitoring", "pvc/storage-loki-0"])["metadata"]["uid"].clone();
     let before = claim(&sandbox);
@@ -184,7 +185,7 @@ fn logs_are_left_out_and_come_back_with_their_volume() {
 
 #[test]
 fn volumes_grow_with_their_data_and_never_shrink() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let before = sandbox.get(&["-n", "monitoring", "pvc/storage-loki-0"]);
     let larger = ["--set", "storage.loki=60Gi", "--set", "storage.prometheus=70Gi", "--set", "storage.grafana=12Gi"];
@@ -217,7 +218,7 @@ fn volumes_grow_with_their_data_and_never_shrink() {
 /// A helm in other hands that was killed, or is still at work, is nobody's to repair but theirs.
 #[test]
 fn an_operation_that_another_owner_began_is_named_and_left_alone() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let secret = "sh.helm.release.v1.loki.v1";
     let record = sandbox.get(&["-n", "monitoring", "secret", secret]);

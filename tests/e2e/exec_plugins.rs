@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use serde_json::json;
+use support::{CommandOutput, Sandbox};
 
+use crate::TAILWATCH;
 use crate::kubeconfig_snapshot::script;
-use crate::support::{CommandOutput, Sandbox};
 use crate::wizard::{answer, drive, exit_code};
 
 /// A kubeconfig whose plugin asks for a code where it may, and accepts a single one.
@@ -38,7 +39,7 @@ cat '{}'"#,
 
 #[test]
 fn a_plugin_asks_the_person_in_a_terminal_and_no_one_without_one() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     for (mode, code) in [("IfAvailable", "4711"), ("IfAvailable", "1"), ("Always", "4711"), ("Always", "1")] {
         let mut command = sandbox.tailwatch_command(&["status"]);
         command.env("KUBECONFIG", kubeconfig(&sandbox, mode));

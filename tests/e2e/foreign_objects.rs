@@ -1,14 +1,12 @@
 //! Objects of other owners that have the names of our own: left exactly as they are and named, or taken over with --adopt
 //! so that nothing of theirs is served under our name.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout};
-
 use serde_json::{Value, json};
+use support::{Run, Sandbox, named, of_kind};
 
-use crate::interruption::{install_until, run_until};
+use crate::TAILWATCH;
+use crate::interruption::install_until;
 use crate::rerun::{outcomes, secret};
-use crate::support::{Sandbox, of_kind};
 
 const FOREIGN: [(&str, &str); 7] = [
     ("Ingress", "grafana"),
@@ -63,19 +61,6 @@ fn create(sandbox: &Sandbox, object: &Value) {
     sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
 }
 
-/// The events of a run that fails from here on, and what it says.
-#[track_caller]
-fn until_its_end(mut child: Child, mut lines: BufReader<ChildStdout>) -> (Vec<Value>, String) {
-    let (mut events, mut line) = (Vec::new(), String::new());
-    while lines.read_line(&mut line).unwrap() > 0 {
-        events.push(serde_json::from_str::<Value>(&line).unwrap());
-        line.clear();
-    }
-    let stderr = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(5), "{stderr}");
-    (events, stderr.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
 fn outcome_of(events: &[Value], component: &str) -> String {
     let steps = of_kind(events, "step-finished");
     let step = steps.into_iter().find(|step| step["component"] == component).expect("its step");
@@ -111,7 +96,7 @@ fn is_only_ours(ingress: &Value) {
 
 #[test]
 fn objects_of_others_with_the_names_of_ours_stay_as_they_are_or_become_exactly_ours() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     FOREIGN.iter().for_each(|(kind, name)| create(&sandbox, &foreign(kind, name)));
     let before = everything(&sandbox);
@@ -238,16 +223,15 @@ fn copies_outlive_an_uninstall(sandbox: &Sandbox) {
 /// Made by others after the look, and before it is our own object's turn.
 #[test]
 fn an_object_that_comes_under_a_run_is_a_conflict_and_stays() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
-    let (child, lines) = install_until(&sandbox, |event| {
-        event["event"] == "step-started" && event["component"] == "kube-prometheus-stack"
-    });
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
+    let run = install_until(&sandbox, named("step-started", "kube-prometheus-stack"));
     // Nothing in it would be a conflict of fields.
     let mut ingress = foreign_ingress();
     ingress["spec"].as_object_mut().unwrap().retain(|key, _| key == "rules");
     create(&sandbox, &ingress);
     let before = live(&sandbox, "Ingress", "grafana");
-    let (events, said) = until_its_end(child, lines);
+    let failed = run.end().ended_with(5);
+    let (events, said) = (failed.events(), failed.talk());
     for part in ["Ingress grafana in namespace monitoring", "field manager kubectl-create", "--adopt"] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -258,16 +242,16 @@ fn an_object_that_comes_under_a_run_is_a_conflict_and_stays() {
 /// An object of the chart that comes up after the plan was agreed to is not taken over with the others.
 #[test]
 fn helm_takes_over_what_was_agreed_to_and_nothing_that_comes_up_under_the_run() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     sandbox.kubectl(&["-n", "monitoring", "create", "serviceaccount", "loki"]);
     let answers = sandbox.answers();
     let mut install = sandbox.tailwatch_command(&["install", "--answers", &answers, "--yes", "--adopt"]);
-    let begins = |event: &Value| event["event"] == "step-started" && event["component"] == "kube-prometheus-stack";
-    let (child, lines) = run_until(install.args(["--output", "json"]), begins);
+    let run = Run::start(install.args(["--output", "json"])).until(named("step-started", "kube-prometheus-stack"));
     sandbox.kubectl(&["-n", "monitoring", "create", "configmap", "loki", "--from-literal=shop=1"]);
     let before = live(&sandbox, "ConfigMap", "loki");
-    let (events, said) = until_its_end(child, lines);
+    let failed = run.end().ended_with(5);
+    let (events, said) = (failed.events(), failed.talk());
     for part in ["ConfigMap loki of another owner exists by now", "field manager kubectl-create"] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -280,15 +264,15 @@ fn helm_takes_over_what_was_agreed_to_and_nothing_that_comes_up_under_the_run() 
 
 #[test]
 fn a_release_that_others_change_under_a_run_is_left_to_them() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let changes = ["--set", "retention.metrics=9d", "--set", "retention.logs=9d", "--output", "json"];
     let answers = sandbox.answers();
     let mut install = sandbox.tailwatch_command(&["install", "--answers", &answers, "--yes"]);
-    let begins = |event: &Value| event["event"] == "step-started" && event["component"] == "kube-prometheus-stack";
-    let (child, lines) = run_until(install.args(changes), begins);
+    let run = Run::start(install.args(changes)).until(named("step-started", "kube-prometheus-stack"));
     sandbox.helm(&["rollback", "loki", "1", "-n", "monitoring"]).ended_with(0);
-    let (events, said) = until_its_end(child, lines);
+    let failed = run.end().ended_with(5);
+    let (events, said) = (failed.events(), failed.talk());
     assert!(said.contains("release loki is at revision 2, deployed"), "{said}");
     assert_eq!(outcome_of(&events, "loki"), "failed");
     let revisions = sandbox.helm(&["history", "loki", "-n", "monitoring", "-o", "json"]).ended_with(0).json();
@@ -299,7 +283,7 @@ fn a_release_that_others_change_under_a_run_is_left_to_them() {
 /// The Secret that the Tailscale operator's chart reads has a name that others use, too.
 #[test]
 fn the_secret_of_an_operator_of_others_stays_as_it_is_and_is_named() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     sandbox.kubectl(&["delete", "ingressclass", "tailscale"]);
     sandbox.kubectl(&["create", "namespace", "tailscale"]);
     let foreign = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "operator-oauth", "namespace": "tailscale"},

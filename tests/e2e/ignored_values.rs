@@ -1,8 +1,9 @@
 //! A key below `values:` that the chart does not read is reported, and no other is.
 
 use serde_json::Value;
+use support::{Sandbox, of_kind};
 
-use crate::support::{Sandbox, of_kind};
+use crate::TAILWATCH;
 
 /// The notices of `plan`, with some YAML below `values:`.
 fn notices(sandbox: &Sandbox, values: &str) -> Vec<String> {
@@ -21,7 +22,7 @@ fn answers(sandbox: &Sandbox, values: &str) -> String {
 
 #[test]
 fn a_key_that_the_chart_ignores_is_reported_and_no_other() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     // Known ones, the chart's own defaults, and whatever is passed on below a mapping without keys of its own.
     for right in [
         "loki: { singleBinary: { terminationGracePeriodSeconds: 60 } }",

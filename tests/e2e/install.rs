@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use support::{Sandbox, of_kind, verdicts};
 
-use crate::support::{Sandbox, of_kind, verdicts};
+use crate::TAILWATCH;
 
 const PINNED: [(&str, u64, &str); 4] = [
     ("kube-prometheus-stack", 30, "kube-prometheus-stack-79.10.0"),
@@ -26,7 +27,7 @@ fn helm_3_installs_a_verified_stack() {
 }
 
 fn main_job(helm: &str) {
-    let sandbox = Sandbox::up(&["--helm", helm]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--helm", helm]);
     let log = sandbox.file("run.log").display().to_string();
     let installed = sandbox.install(&["--output", "json", "--log-file", &log]).ended_with(0);
     let log = std::fs::read_to_string(log).unwrap();

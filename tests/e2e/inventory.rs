@@ -1,193 +1,24 @@
-//! Everything that an API server keeps, to compare one moment with another. Left out: Events, which come and go, and
-//! ComponentStatuses, which are no objects.
+//! The comparison of inventories, which other tests rely on.
 
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
+use support::Inventory;
 
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-
-use crate::support::Sandbox;
-
-/// Kinds that are left out.
-const LEFT_OUT: [&str; 3] = ["events", "events.events.k8s.io", "componentstatuses"];
-/// What differs between two runs that did the same: it is chosen at random, or tells when and by whom.
-const ACCIDENTAL: [&str; 38] = [
-    "uid",
-    "resourceVersion",
-    "generation",
-    "observedGeneration",
-    "creationTimestamp",
-    "managedFields",
-    "generateName",
-    "status",
-    "nodeName",
-    "hostname",
-    "clusterIP",
-    "clusterIPs",
-    "nodePort",
-    "healthCheckNodePort",
-    "volumeName",
-    "claimRef",
-    "hostPath",
-    "caBundle",
-    "endpoints",
-    "subsets",
-    "pod-template-hash",
-    "controller-revision-hash",
-    "deployment.kubernetes.io/revision",
-    "deployment.kubernetes.io/revision-history",
-    "pod-template-generation",
-    "deprecated.daemonset.template.generation",
-    "endpoints.kubernetes.io/last-change-trigger-time",
-    "volume.kubernetes.io/selected-node",
-    "volume.kubernetes.io/storage-provisioner",
-    "volume.beta.kubernetes.io/storage-provisioner",
-    "pv.kubernetes.io/bind-completed",
-    "pv.kubernetes.io/bound-by-controller",
-    "prometheus-operator-input-hash",
-    "prometheus-operator-validated",
-    "tailwatch/secret-sha",
-    "tailwatch-run",
-    "holderIdentity",
-    "modifiedAt",
-];
-
-/// What was there at a moment.
-pub struct Inventory {
-    /// `Kind namespace name`, each once.
-    objects: BTreeMap<String, Value>,
+fn normalised(object: Value) -> Vec<String> {
+    Inventory::from_objects(&[object]).normalised()
 }
 
-impl Inventory {
-    #[track_caller]
-    pub fn of(sandbox: &Sandbox) -> Inventory {
-        let kinds = sandbox.kubectl(&["api-resources", "--verbs=list", "-o", "name"]);
-        let kinds = kinds.lines().filter(|kind| !LEFT_OUT.contains(kind)).collect::<Vec<_>>().join(",");
-        let everything = sandbox.get(&[&kinds, "-A", "--show-managed-fields=false"]);
-        let key = |object: &Value| {
-            let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or("-").to_owned();
-            format!("{} {} {}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"))
-        };
-        let objects = everything["items"].as_array().unwrap();
-        Inventory { objects: objects.iter().map(|object| (key(object), object.clone())).collect() }
-    }
-
-    /// `+ Kind namespace name` for what `later` has beside this one, `- …` for what it lacks.
-    pub fn difference(&self, later: &Inventory) -> Vec<String> {
-        let missing = |from: &Inventory, to: &Inventory, sign: char| -> Vec<String> {
-            from.objects
-                .keys()
-                .filter(|key| !to.objects.contains_key(*key))
-                .map(|key| format!("{sign} {key}"))
-                .collect()
-        };
-        [missing(self, later, '-'), missing(later, self, '+')].concat()
-    }
-
-    /// The objects without what is accidental, sorted; pods and other objects of a random name by the name they got it
-    /// from, Secrets by their keys. Two runs that did the same have the same. Endpoints are left out: a controller
-    /// derives them from Services and pods some time later, maybe after the run's end.
-    pub fn normalised(&self) -> Vec<String> {
-        let derived = |object: &&Value| matches!(object["kind"].as_str(), Some("Endpoints" | "EndpointSlice"));
-        let mut lines: Vec<String> = self.objects.values().filter(|object| !derived(object)).map(normalised).collect();
-        lines.sort();
-        lines
-    }
-
-    /// sha256 over [`Inventory::normalised`].
-    #[allow(dead_code, reason = "for the tests of killed runs")]
-    pub fn digest(&self) -> String {
-        format!("{:x}", Sha256::digest(self.normalised().join("\n")))
-    }
-}
-
-fn normalised(object: &Value) -> String {
-    let mut object = object.clone();
-    let generated = object.pointer("/metadata/generateName").and_then(Value::as_str).map(str::to_owned);
-    let owner = object.pointer("/metadata/ownerReferences/0/name").and_then(Value::as_str).map(str::to_owned);
-    let hash = object.pointer("/metadata/labels/pod-template-hash").and_then(Value::as_str).map(str::to_owned);
-    let without_hash = |name: &str| hash.as_ref().map_or(name.to_owned(), |hash| name.replace(hash, "*"));
-    match (object["kind"].as_str(), generated, owner) {
-        (Some("ReplicaSet" | "ControllerRevision"), _, Some(owner)) => {
-            object["metadata"]["name"] = format!("{owner}-*").into();
-        }
-        // Its name is the address.
-        (Some("PersistentVolume" | "IPAddress"), ..) => object["metadata"]["name"] = "*".into(),
-        (_, Some(prefix), _) => object["metadata"]["name"] = (without_hash(&prefix) + "*").into(),
-        _ => {}
-    }
-    if let Some(owners) = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) {
-        for owner in owners {
-            owner["name"] = without_hash(owner["name"].as_str().unwrap_or_default()).into();
-        }
-    }
-    match object["kind"].as_str() {
-        Some("Secret") => {
-            let keys: Vec<String> =
-                object["data"].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect();
-            object["data"] = keys.into();
-        }
-        Some("Lease" | "Node" | "CSINode" | "ControllerRevision") => {
-            object["spec"] = Value::Null;
-            object["data"] = Value::Null;
-        }
-        // Its projected token has a random name.
-        Some("Pod") => object["spec"] = Value::Null,
-        _ => {}
-    }
-    strip(&mut object);
-    without_uids(&object.to_string())
-}
-
-/// prometheus-operator names files after uids.
-fn without_uids(text: &str) -> String {
-    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
-    let is_uid = |word: &str| {
-        let groups: Vec<&str> = word.split('-').collect();
-        let is_group =
-            |(group, length): (&&str, usize)| group.len() == length && group.bytes().all(|b| b.is_ascii_hexdigit());
-        groups.len() == GROUPS.len() && groups.iter().zip(GROUPS).all(is_group)
-    };
-    let mut whole = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        let skipped = match rest.get(..36).filter(|word| is_uid(word)) {
-            Some(uid) => {
-                whole.push('*');
-                uid.len()
-            }
-            None => {
-                whole.push(next);
-                next.len_utf8()
-            }
-        };
-        rest = &rest[skipped..];
-    }
-    whole
-}
-
-fn strip(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|key, _| !ACCIDENTAL.contains(&key.as_str()));
-            map.values_mut().for_each(strip);
-        }
-        Value::Array(items) => items.iter_mut().for_each(strip),
-        _ => {}
-    }
-}
-
-/// The same objects in another order with other accidents are the same; one that differs in what it asks for is not.
 #[test]
-fn accidents_do_not_count_and_wishes_do() {
+fn random_names_and_addresses_are_left_out_and_the_specification_is_kept() {
     let pod = |name: &str, uid: &str| {
-        serde_json::json!({"kind": "Pod", "metadata": {"name": name, "generateName": "web-5c9-", "uid": uid,
+        json!({"kind": "Pod", "metadata": {"name": name, "generateName": "web-5c9-", "uid": uid,
             "labels": {"pod-template-hash": "5c9", "app": "web"},
             "ownerReferences": [{"kind": "ReplicaSet", "name": "web-5c9", "uid": uid}]}, "spec": {"nodeName": name}})
     };
-    assert_eq!(normalised(&pod("web-5c9-a", "1")), normalised(&pod("web-5c9-b", "2")));
-    let service = |port: u16, address: &str| serde_json::json!({"kind": "Service", "metadata": {"name": "web"}, "spec": {"clusterIP": address, "ports": [{"port": port}]}});
-    assert_eq!(normalised(&service(80, "10.0.0.1")), normalised(&service(80, "10.0.0.2")));
-    assert_ne!(normalised(&service(80, "10.0.0.1")), normalised(&service(81, "10.0.0.1")));
-    assert_eq!(without_uids("a-113a5d8c-bf75-4ce4-9a63-ce78c42acce1.yaml"), "a-*.yaml");
+    assert_eq!(normalised(pod("web-5c9-a", "1")), normalised(pod("web-5c9-b", "2")));
+    let service = |port: u16, address: &str| json!({"kind": "Service", "metadata": {"name": "web"}, "spec": {"clusterIP": address, "ports": [{"port": port}]}});
+    assert_eq!(normalised(service(80, "10.0.0.1")), normalised(service(80, "10.0.0.2")));
+    assert_ne!(normalised(service(80, "10.0.0.1")), normalised(service(81, "10.0.0.1")));
+    let config = |uid: &str| json!({"kind": "ConfigMap", "metadata": {"name": "rules"}, "data": {"file": format!("a-{uid}.yaml")}});
+    let uids = ["113a5d8c-bf75-4ce4-9a63-ce78c42acce1", "9d1f0c7e-0000-4ce4-9a63-ce78c42acce2"];
+    assert_eq!(normalised(config(uids[0])), normalised(config(uids[1])));
 }

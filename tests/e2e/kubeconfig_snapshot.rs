@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use support::{CommandOutput, Sandbox};
 
-use crate::support::{CommandOutput, Sandbox};
+use crate::TAILWATCH;
 
 const DRIVER: &str = "HELM_DRIVER";
 
@@ -162,7 +163,8 @@ fn moment(whole: Duration, round: u32) -> Duration {
 
 #[test]
 fn no_switched_context_and_no_variable_leads_a_run_to_another_cluster() {
-    let (here, there) = (Sandbox::up(&["--nodes", "1"]), Sandbox::up(&["--nodes", "1", "--helm", "3"]));
+    let (here, there) =
+        (Sandbox::up(TAILWATCH, &["--nodes", "1"]), Sandbox::up(TAILWATCH, &["--nodes", "1", "--helm", "3"]));
     let desk = Desk::new(&here, &there);
     let answers = desk.file("answers.yaml").display().to_string();
     let install = ["install", "--answers", &answers, "--yes", "--skip-verify"];

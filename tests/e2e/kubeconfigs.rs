@@ -11,10 +11,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
+use support::{CommandOutput, Sandbox};
 use tokio::runtime::Runtime;
 
+use crate::TAILWATCH;
 use crate::gateway::{Gateway, Kind, server_tls};
-use crate::support::{CommandOutput, Sandbox};
 
 /// A kubeconfig and an environment.
 struct Shape {
@@ -40,7 +41,7 @@ struct Scenario {
 
 impl Scenario {
     fn up(runtime: &Runtime) -> Scenario {
-        let sandbox = Sandbox::up(&["--nodes", "1"]);
+        let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
         let folder = sandbox.file("shapes");
         fs::create_dir_all(&folder).unwrap();
         for (from, to) in [("ca.crt", "ca.crt"), ("admin.crt", "admin.crt"), ("admin.key", "admin.key")] {
@@ -124,7 +125,7 @@ impl Scenario {
         command.current_dir(&self.folder);
         let said = CommandOutput::of(command.output().unwrap());
         let reached = match program {
-            "kubectl" => said.code == 0,
+            "kubectl" => said.code == Some(0),
             _ => said.stderr.contains("no release of the stack is installed"),
         };
         let mut file = fs::File::open(log).unwrap();
@@ -511,7 +512,7 @@ fn the_cluster_is_reached_exactly_where_kubectl_reaches_it() {
         let said = format!("kubectl: {}tailwatch: {}", theirs.stderr, ours.stderr);
         let unwrapped = ours.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
         let expected = (shape.works, shape.works);
-        if (by_kubectl, by_us) != expected || !by_us && ours.code != 4 {
+        if (by_kubectl, by_us) != expected || !by_us && ours.code != Some(4) {
             wrong.push(format!("{}: reached by kubectl {by_kubectl}, by us {by_us}\n{said}", shape.name));
         } else if by_us && (&user, &way) != (&our_user, &our_way) {
             wrong.push(format!("{}: {user:?} by {way:?}, we {our_user:?} by {our_way:?}\n{said}", shape.name));

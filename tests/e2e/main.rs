@@ -30,7 +30,6 @@ mod sandbox;
 mod saved_state;
 mod secrets;
 mod sign_in;
-mod support;
 mod switched_tunnel;
 mod uninstall;
 mod upgrades;
@@ -38,3 +37,6 @@ mod verify_backends;
 mod verify_cleanup;
 mod verify_objects;
 mod wizard;
+
+/// The program under test.
+const TAILWATCH: &str = env!("CARGO_BIN_EXE_tailwatch");

@@ -1,10 +1,12 @@
 //! What is told before anything is changed: exit 4, the next step, and a cluster that nobody touched.
 
-use crate::support::{CommandOutput, Sandbox};
+use support::{CommandOutput, Sandbox};
+
+use crate::TAILWATCH;
 
 #[test]
 fn what_is_in_the_way_is_reported_while_the_cluster_is_untouched() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     let before = objects(&sandbox);
 
     let no_one = sandbox.file("kubeconfig-unprivileged").display().to_string();
@@ -54,7 +56,7 @@ pub fn objects(sandbox: &Sandbox) -> Vec<String> {
 
 #[track_caller]
 fn reported(said: &CommandOutput, parts: &[&str]) {
-    assert_eq!(said.code, 4, "{}\n{}", said.stdout, said.stderr);
+    assert_eq!(said.code, Some(4), "{}\n{}", said.stdout, said.stderr);
     for part in parts {
         assert!(said.stderr.contains(part), "{part:?} is missing in:\n{}", said.stderr);
     }
@@ -64,7 +66,7 @@ fn reported(said: &CommandOutput, parts: &[&str]) {
 /// A namespace whose Pod Security someone else has set is not relabelled in silence.
 #[test]
 fn a_namespace_that_another_owner_labelled_is_left_alone() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     let label = "pod-security.kubernetes.io/enforce=restricted";
     sandbox.kubectl(&["label", "namespace", "monitoring", label]);
@@ -82,7 +84,7 @@ fn a_namespace_that_another_owner_labelled_is_left_alone() {
 /// A values key that the chart does not know, and a value of the wrong type, stop the run at the render.
 #[test]
 fn a_chart_that_refuses_its_values_stops_the_run_before_the_change() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     let answers = std::fs::read_to_string(sandbox.answers()).unwrap();
     for (values, part) in [
         ("loki: { read: { replicas: 3 } }", "cannot render chart loki 6.46.0"),

@@ -1,8 +1,9 @@
 //! What stands already and would meet the stack: releases, CRDs, objects, operators and data sources of others.
 
 use serde_json::Value;
+use support::{Sandbox, of_kind};
 
-use crate::support::{Sandbox, of_kind};
+use crate::TAILWATCH;
 
 /// (verdict, detail) of a row of `preflight`, with more arguments.
 fn row(sandbox: &Sandbox, id: &str, arguments: &[&str]) -> (String, String) {
@@ -29,7 +30,7 @@ fn chart(sandbox: &Sandbox) -> String {
 
 #[test]
 fn crds_of_no_one_are_taken_over_and_newer_or_foreign_ones_are_not() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     let crds = sandbox.helm(&["show", "crds", &chart(&sandbox)]).ended_with(0);
     let file = sandbox.file("crds.yaml");
     std::fs::write(&file, crds.stdout).unwrap();
@@ -76,7 +77,7 @@ fn crds_of_no_one_are_taken_over_and_newer_or_foreign_ones_are_not() {
 
 #[test]
 fn objects_of_others_stop_the_run_and_are_taken_over_when_asked() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.kubectl(&["create", "clusterrole", "alloy", "--verb=get", "--resource=pods"]);
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     sandbox.kubectl(&["-n", "monitoring", "create", "serviceaccount", "loki"]);

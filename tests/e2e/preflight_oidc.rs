@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use support::{Sandbox, verdicts};
 
+use crate::TAILWATCH;
 use crate::preflight::objects;
-use crate::support::{Sandbox, verdicts};
 
 /// A kind of the fault `issuer`, the one check that speaks of it, its verdict, and part of what was found.
 type Wrong = (&'static str, &'static str, &'static str, &'static str);
@@ -58,7 +59,7 @@ fn dependents(kind: &str, id: &str) -> &'static [&'static str] {
 
 #[test]
 fn a_single_wrong_fact_of_the_identity_provider_is_named_before_the_first_object() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     let before = objects(&sandbox);
     assert_eq!(provider(&preflight(&sandbox, 0)), ROWS.map(|id| (id.to_owned(), "pass".to_owned())).into());
     for (kind, id, verdict, part) in WRONGS {
@@ -113,7 +114,7 @@ fn provider(checks: &Value) -> BTreeMap<String, String> {
 
 #[test]
 fn where_nothing_of_the_oauth2_proxy_changes_the_identity_provider_need_not_answer() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     sandbox.install(&[]).ended_with(0);
     sandbox.fault("issuer=unreachable", "on");
     let said = sandbox.install(&["--skip-verify", "--output", "json"]).ended_with(0);

@@ -3,14 +3,15 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
+use support::{Sandbox, verdicts};
 
+use crate::TAILWATCH;
 use crate::preflight::objects;
-use crate::support::{Sandbox, verdicts};
 
 /// The missing permissions are reported, and exactly these suffice for an installation with its checks.
 #[test]
 fn the_reported_permissions_are_those_that_an_install_needs() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     let no_one = sandbox.file("kubeconfig-unprivileged").display().to_string();
     grant(&sandbox, "reads", &json!([rule("get/list/watch", "*", "*")]));
 
@@ -43,7 +44,7 @@ fn the_reported_permissions_are_those_that_an_install_needs() {
 
 #[test]
 fn what_has_no_room_in_the_cluster_is_reported_before_the_first_object() {
-    let sandbox = Sandbox::up(&["--nodes", "2"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "2"]);
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     sandbox.kubectl(&["-n", "monitoring", "create", "quota", "tight", "--hard=pods=3,requests.storage=1Gi"]);
     let quota = ["-n", "monitoring", "wait", "resourcequota/tight", "--for=jsonpath={.status.used.pods}=0"];
@@ -82,7 +83,7 @@ fn what_has_no_room_in_the_cluster_is_reported_before_the_first_object() {
 
 #[test]
 fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     assert_eq!(scope(&sandbox, "tailnet", &[], 0)["verdict"], "skip");
 
     let status = |certificates: Value, peer: &str| {
@@ -105,7 +106,7 @@ fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
             sandbox.tailwatch_command(&["preflight", "--output", "json", "--answers", &sandbox.answers()]);
         let path = format!("{}:{}", program.parent().unwrap().display(), sandbox.variable("PATH"));
         command.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
-        let said = crate::support::CommandOutput::of(command.output().unwrap()).ended_with(code);
+        let said = support::CommandOutput::of(command.output().unwrap()).ended_with(code);
         row(&said.json()["checks"], "tailnet")
     };
     says(status(Value::Null, "laptop.tail1a2b.ts.net."));

@@ -11,8 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
-
-use crate::support::Sandbox;
+use support::Sandbox;
 
 pub struct RecordingIssuer {
     pub url: String,

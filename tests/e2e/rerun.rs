@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rexpect::session::spawn_command;
 use serde_json::Value;
+use support::{Sandbox, of_kind};
 
-use crate::support::{Sandbox, of_kind};
+use crate::TAILWATCH;
 
 const LATER: [(&str, &str); 4] =
     [("kube-prometheus-stack", "88.5.3"), ("oauth2-proxy", "10.8.0"), ("loki", "6.55.0"), ("alloy", "1.11.1")];
@@ -42,7 +43,7 @@ fn operator_version_of_the_crds(sandbox: &Sandbox) -> String {
 
 #[test]
 fn newer_charts_keep_data_and_secrets_and_older_ones_are_refused() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let (claims_before, cookie, password) = (
         claims(&sandbox),
@@ -95,7 +96,7 @@ fn newer_charts_keep_data_and_secrets_and_older_ones_are_refused() {
 
 #[test]
 fn the_tailscale_operator_comes_first_where_the_cluster_has_none() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.kubectl(&["delete", "ingressclass", "tailscale"]);
     let refused = sandbox.install(&[]).ended_with(4);
     assert!(refused.stderr.contains("tailscale.oauth"), "{}", refused.stderr);

@@ -1,13 +1,14 @@
 //! `plan --out FILE`, and `install --plan FILE`: exactly the reviewed plan, or nothing.
 
 use serde_json::Value;
+use support::Sandbox;
 
+use crate::TAILWATCH;
 use crate::rerun::outcomes;
-use crate::support::Sandbox;
 
 #[test]
 fn an_install_executes_exactly_the_reviewed_plan_or_refuses_it() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     let answers = sandbox.answers();
     let file = sandbox.file("plan.json").display().to_string();
     let plan = |more: &[&str]| {

@@ -2,30 +2,19 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::support::Sandbox;
+use support::{Sandbox, eventually, matching};
 
-/// Waits for something that another process does.
-#[track_caller]
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < until, "not within 60 s: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
+use crate::TAILWATCH;
 
 #[test]
 fn a_sandbox_ends_with_the_process_that_owns_it() {
     let mut owner = Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
-    let sandbox = Sandbox::up(&["--owner-pid", &owner.id().to_string(), "--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--owner-pid", &owner.id().to_string(), "--nodes", "1"]);
     let folder = std::path::PathBuf::from(sandbox.variable("TAILWATCH_SANDBOX_DIR"));
     let daemon = std::fs::read_to_string(sandbox.file("pid")).unwrap().trim().to_owned();
-    let children = || {
-        let listed = Command::new("pgrep").args(["-f", &folder.display().to_string()]).output().unwrap();
-        String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
-    };
+    let children = || matching(&folder.display().to_string());
     assert!(children().len() >= 6, "{:?}", children());
     owner.kill().unwrap();
     owner.wait().unwrap();
@@ -38,7 +27,7 @@ fn a_sandbox_ends_with_the_process_that_owns_it() {
 
 #[test]
 fn two_sandboxes_share_nothing() {
-    let (one, other) = (Sandbox::up(&["--nodes", "1"]), Sandbox::up(&["--nodes", "2"]));
+    let (one, other) = (Sandbox::up(TAILWATCH, &["--nodes", "1"]), Sandbox::up(TAILWATCH, &["--nodes", "2"]));
     assert_ne!(one.name(), other.name());
     one.kubectl(&["create", "namespace", "only-here"]);
     assert!(!other.kubectl(&["get", "namespaces", "-o", "name"]).contains("only-here"));
@@ -49,7 +38,7 @@ fn two_sandboxes_share_nothing() {
 /// A Deployment whose pods show each fault, and the same without it.
 #[test]
 fn each_fault_is_seen_in_the_api_and_ends() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     let pods = |path: &str| {
         sandbox.kubectl(&["-n", "monitoring", "get", "pods", "-o", &format!("jsonpath={{.items[*]{path}}}")])
@@ -107,7 +96,7 @@ const CRASHES: &str = r#"
 /// What a course tells is in the status, in the events and in the logs; without it the pod is a healthy one.
 #[test]
 fn a_pod_goes_through_the_course_of_a_fault() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     let course = sandbox.file("course.yaml").display().to_string();
     std::fs::write(&course, CRASHES).unwrap();
     sandbox.fault(&format!("pods=web-@{course}"), "on");
@@ -141,7 +130,7 @@ fn a_pod_goes_through_the_course_of_a_fault() {
 
 #[test]
 fn nodes_volumes_and_the_tailnet_fail_as_they_are_reported() {
-    let sandbox = Sandbox::up(&["--nodes", "2"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "2"]);
     let taints = || sandbox.kubectl(&["get", "node", "node-1", "-o", "jsonpath={.spec.taints[*].effect}"]);
     let events = |reason: &str| {
         let wanted = format!("jsonpath={{.items[?(@.reason=='{reason}')].message}}");
@@ -198,7 +187,7 @@ spec:
 
 #[test]
 fn everything_works_again_after_an_outage() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     for (kind, deployment) in [("api-down", "first"), ("controllers-down", "second")] {
         sandbox.fault(kind, "on");
         std::thread::sleep(Duration::from_secs(2));
@@ -215,7 +204,7 @@ const LEADS_NOWHERE: i32 = 56;
 
 #[test]
 fn a_machine_outside_reaches_the_issuer_and_the_tailnet_and_nothing_else() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     let objects = sandbox.file("objects.yaml").display().to_string();
     std::fs::write(&objects, CLAIM_AND_INGRESS).unwrap();
     sandbox.kubectl(&["apply", "-f", &objects]);

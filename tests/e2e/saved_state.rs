@@ -4,10 +4,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use support::{CommandOutput, Sandbox};
 
+use crate::TAILWATCH;
 use crate::recording_issuer::RecordingIssuer;
 use crate::rerun::kept_answers;
-use crate::support::{CommandOutput, Sandbox};
 
 /// A run of somebody who gives no answers file, no secret and no chart repository.
 fn bare(sandbox: &Sandbox, arguments: &[&str], variables: &[(&str, &str)]) -> CommandOutput {
@@ -35,7 +36,7 @@ fn minimal(sandbox: &Sandbox) -> String {
 
 #[test]
 fn what_a_run_kept_decides_nothing_once_someone_changed_it() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     a_config_map_of_the_name_answers_nothing(&sandbox);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let kept = kept_answers(&sandbox);

@@ -2,18 +2,19 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Output, Stdio};
 
 use serde_json::Value;
+use support::{CommandOutput, Sandbox, Signal, signal};
 
+use crate::TAILWATCH;
 use crate::browser::Browser;
-use crate::support::{CommandOutput, Sandbox};
 
 const GRAFANA: &str = "https://grafana.tail1a2b.ts.net/";
 
 #[test]
 fn the_oauth2_proxy_lets_in_the_groups_that_were_asked_for_and_no_one_else() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     sandbox.install(&[]).ended_with(0);
     for (who, status, shown) in [
         ("member@acme.example", 200, "Grafana"),
@@ -92,7 +93,7 @@ fn row<'a>(checks: &'a Value, id: &str) -> &'a Value {
 /// Each denial has its reason and a next step.
 #[test]
 fn a_sign_in_reports_whether_oauth2_proxy_admits_the_user_and_why_not() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     for (who, id, verdict, detail, hint) in [
         (
@@ -191,7 +192,7 @@ fn only_the_browser_that_was_sent_there_counts_and_nothing_of_it_is_kept(sandbox
 
 fn an_interruption_ends_the_wait(sandbox: &Sandbox) {
     let walk = Walk::begin(sandbox, &["--login", "--login-port", &free_port()]);
-    Command::new("kill").args(["-TERM", &walk.program.id().to_string()]).status().unwrap();
+    signal(walk.program.id(), Signal::SIGTERM);
     walk.ended_with(130);
 }
 

@@ -8,9 +8,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use support::{CommandOutput, Sandbox};
 
+use crate::TAILWATCH;
 use crate::kubeconfig_snapshot::{script, writes};
-use crate::support::{CommandOutput, Sandbox};
 
 /// In every error of such a run.
 const REASON: &str = "the kubeconfig's server is another cluster now";
@@ -97,7 +98,7 @@ impl Tunnel {
 
 #[test]
 fn a_tunnel_that_is_led_to_another_cluster_ends_the_run_before_its_next_write() {
-    let (here, there) = (Sandbox::up(&["--nodes", "1"]), Sandbox::up(&["--nodes", "1"]));
+    let (here, there) = (Sandbox::up(TAILWATCH, &["--nodes", "1"]), Sandbox::up(TAILWATCH, &["--nodes", "1"]));
     let (first, second) = (Proxy::of(&here), Proxy::of(&there));
     here.fault("slow-start", "on");
     let folder = tempfile::tempdir().unwrap();
@@ -188,7 +189,7 @@ exec '{helm}' "$@""#,
 
 #[test]
 fn a_switched_tunnel_is_the_reason_that_each_command_ends_with_and_stops_helm() {
-    let (here, there) = (Sandbox::up(&["--nodes", "1"]), Sandbox::up(&["--nodes", "1"]));
+    let (here, there) = (Sandbox::up(TAILWATCH, &["--nodes", "1"]), Sandbox::up(TAILWATCH, &["--nodes", "1"]));
     let (first, second) = (Proxy::of(&here), Proxy::of(&there));
     here.install(&["--skip-verify"]).ended_with(0);
     let gate = Gate::before(here.variable("TAILWATCH_HELM"));

@@ -1,15 +1,10 @@
 //! What is installed goes again, what holds data stays until it is asked for, and what is foreign is never touched.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
-
 use serde_json::Value;
+use support::{CommandOutput, Inventory, Run, Sandbox, Signal, children, eventually, named, of_kind, signal};
 
-use crate::interruption::run_until;
-use crate::inventory::Inventory;
+use crate::TAILWATCH;
 use crate::rerun::{claims, outcomes, secret};
-use crate::sandbox::eventually;
-use crate::support::{CommandOutput, Sandbox, of_kind};
 use crate::wizard::{answer, drive, exit_code};
 
 const EVERYTHING: [&str; 5] = ["--delete-data", "--delete-crds", "--yes", "--output", "json"];
@@ -48,13 +43,13 @@ fn nothing_is_left(before: &Inventory, sandbox: &Sandbox) {
 
 fn apply(sandbox: &Sandbox, manifest: &str) {
     let file = sandbox.file("applied.yaml");
-    std::fs::File::create(&file).unwrap().write_all(manifest.as_bytes()).unwrap();
+    std::fs::write(&file, manifest).unwrap();
     sandbox.kubectl(&["apply", "-f", &file.display().to_string()]);
 }
 
 #[test]
 fn data_outlives_an_uninstall_and_everything_goes_when_asked() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     let nothing = uninstall(&sandbox, &["--yes"]).ended_with(4);
     assert!(nothing.stderr.contains("no release of the stack is installed"), "{}", nothing.stderr);
     let before = Inventory::of(&sandbox);
@@ -189,17 +184,16 @@ metadata: { name: late, namespace: monitoring, labels: { app.kubernetes.io/manag
 
 #[test]
 fn what_is_foreign_survives_and_is_named() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     let before = Inventory::of(&sandbox);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     apply(&sandbox, FOREIGN);
     let mut command = sandbox.tailwatch_command(&[&["uninstall"], &EVERYTHING[..]].concat());
-    let (mut run, lines) = run_until(&mut command, |event| event["event"] == "run-started");
+    let run = Run::start(&mut command).until(|event| event["event"] == "run-started");
     let file = sandbox.file("late.yaml").display().to_string();
     std::fs::write(&file, LATE).unwrap();
     sandbox.kubectl(&["apply", "--server-side", "--field-manager", "tailwatch", "-f", &file]);
-    let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
-    assert_eq!(run.wait().unwrap().code(), Some(0), "{events:#?}");
+    let events = run.end().ended_with(0).events();
     let kept_now = kept(&events);
     let reason = |name: &str| {
         let found = kept_now.iter().find(|(kept, _)| kept == name);
@@ -233,7 +227,7 @@ fn what_is_foreign_survives_and_is_named() {
 
 #[test]
 fn a_namespace_that_was_there_stays_as_it_was() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     sandbox.kubectl(&["label", "namespace", "monitoring", "team=x"]);
     a_release_of_another_owner_survives(&sandbox);
@@ -271,46 +265,33 @@ fn a_release_of_another_owner_survives(sandbox: &Sandbox) {
     });
 }
 
-/// Starts an uninstall of everything, and ends it by a signal once a line of its events satisfies the predicate;
-/// returns its exit code.
-fn ended_by(sandbox: &Sandbox, signal: &str, is_reached: impl Fn(&Value) -> bool) -> Option<i32> {
-    let mut child = sandbox
-        .tailwatch_command(&[&["uninstall"], &EVERYTHING[..]].concat())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("tailwatch runs");
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let reached = lines.by_ref().map_while(Result::ok).any(|line| is_reached(&serde_json::from_str(&line).unwrap()));
-    assert!(reached, "the run ended before it was interrupted");
-    let helms = Command::new("pgrep").args(["-P", &child.id().to_string()]).output().unwrap();
-    let _ = Command::new("kill").args([signal, &child.id().to_string()]).status();
-    if signal == "-KILL" {
-        for helm in String::from_utf8_lossy(&helms.stdout).lines() {
-            let _ = Command::new("kill").args(["-KILL", helm]).status();
-        }
+/// Starts an uninstall of everything, and ends it by a signal at the first event that satisfies the predicate; returns
+/// its exit code.
+fn ended_by(sandbox: &Sandbox, kind: Signal, is_reached: impl Fn(&Value) -> bool) -> Option<i32> {
+    let mut command = sandbox.tailwatch_command(&[&["uninstall"], &EVERYTHING[..]].concat());
+    let run = Run::start(&mut command).until(is_reached);
+    let helms = children(run.pid());
+    run.signal(kind);
+    for helm in helms.into_iter().filter(|_| kind == Signal::SIGKILL) {
+        signal(helm, Signal::SIGKILL);
     }
-    lines.map_while(Result::ok).for_each(drop);
-    child.wait().unwrap().code()
+    run.end().code
 }
 
 #[test]
 fn an_uninstall_that_is_interrupted_or_killed_goes_on() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     let before = Inventory::of(&sandbox);
     sandbox.install(&["--skip-verify"]).ended_with(0);
-    let started = |component: &'static str| {
-        move |event: &Value| event["event"] == "step-started" && event["component"] == component
-    };
-    assert_eq!(ended_by(&sandbox, "-TERM", started("alloy")), Some(130));
-    assert_eq!(ended_by(&sandbox, "-KILL", started("kube-prometheus-stack")), None);
-    assert_eq!(ended_by(&sandbox, "-KILL", started("own-objects")), None);
+    assert_eq!(ended_by(&sandbox, Signal::SIGTERM, named("step-started", "alloy")), Some(130));
+    assert_eq!(ended_by(&sandbox, Signal::SIGKILL, named("step-started", "kube-prometheus-stack")), None);
+    assert_eq!(ended_by(&sandbox, Signal::SIGKILL, named("step-started", "own-objects")), None);
     let dead = "v1beta1.custom.metrics.k8s.io";
     apply(&sandbox, DEAD_API_SERVICE);
     sandbox.kubectl(&["wait", &format!("apiservice/{dead}"), "--for=condition=Available=false", "--timeout=30s"]);
     let waits_for_namespace =
         |event: &Value| event["waiting"].as_str().is_some_and(|waiting| waiting.starts_with("Namespace monitoring"));
-    assert_eq!(ended_by(&sandbox, "-KILL", waits_for_namespace), None);
+    assert_eq!(ended_by(&sandbox, Signal::SIGKILL, waits_for_namespace), None);
     let held = uninstall(&sandbox, &[&EVERYTHING[..], &["--timeout", "10s"]].concat()).ended_with(5);
     let said = held.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     let cause = format!("APIService {dead} points to Service monitoring/prometheus-adapter, which does not exist");
@@ -319,13 +300,13 @@ fn an_uninstall_that_is_interrupted_or_killed_goes_on() {
     }
     sandbox.kubectl(&["delete", "apiservice", dead]);
     let last = uninstall(&sandbox, &EVERYTHING);
-    assert!([0, 4].contains(&last.code), "{}", last.stderr);
+    assert!(matches!(last.code, Some(0 | 4)), "{}", last.stderr);
     nothing_is_left(&before, &sandbox);
 }
 
 #[test]
 fn the_tailscale_operator_goes_last_and_not_while_others_need_it() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.kubectl(&["delete", "ingressclass", "tailscale"]);
     let before = Inventory::of(&sandbox);
     let file = sandbox.file("tailscale-secret").display().to_string();

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use rexpect::session::{PtySession, spawn_command};
 use serde_json::Value;
+use support::{Sandbox, of_kind, verdicts};
 
+use crate::TAILWATCH;
 use crate::rerun::kept_answers;
-use crate::support::{Sandbox, of_kind, verdicts};
 
 const PATIENCE_MS: u64 = 60_000;
 
@@ -30,7 +31,7 @@ fn offered(document: &Value) -> Vec<(String, String, String)> {
 
 #[test]
 fn newer_versions_are_listed_chosen_and_taken() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     let nothing = sandbox.tailwatch(&["upgrade"]).ended_with(4);
     assert!(nothing.stderr.contains("no release of the stack is installed"), "{}", nothing.stderr);
     sandbox.install(&["--skip-verify"]).ended_with(0);
@@ -181,7 +182,7 @@ fn charts_with_an_untried_alloy(sandbox: &Sandbox) -> PathBuf {
 
 #[test]
 fn a_major_that_was_never_tried_needs_an_explicit_yes() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     let repository = format!("charts.repository={}", charts_with_an_untried_alloy(&sandbox).display());
     let from = ["--set", repository.as_str(), "--skip-verify"];
     let asked = [&from[..], &["--set", "versions.alloy=2.0.0"]].concat();
@@ -238,7 +239,7 @@ fn catalogue_with_a_move(sandbox: &Sandbox) -> PathBuf {
 
 #[test]
 fn a_chart_is_taken_from_where_it_has_moved_to() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     let values = text(&catalogue_with_a_move(&sandbox));
     let answers = sandbox.file("moved.yaml");
     let plain = std::fs::read_to_string(sandbox.answers()).unwrap();

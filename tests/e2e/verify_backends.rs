@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use support::Sandbox;
 
-use crate::support::Sandbox;
+use crate::TAILWATCH;
 
 /// (id, verdict, part of what was measured) of a check that does not pass.
 type Found = (&'static str, &'static str, &'static str);
@@ -84,7 +85,7 @@ const WORLDS: [Scenario; 28] = [
 
 #[test]
 fn each_fault_fails_the_check_that_speaks_of_it_and_no_other() {
-    let sandbox = Sandbox::up(&["--nodes", "2"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "2"]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let sound = sandbox.tailwatch(&["verify", "--output", "json"]).ended_with(0).json();
     let oauth2_proxy =

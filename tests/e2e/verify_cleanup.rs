@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use support::{Sandbox, Signal, eventually, signal};
 
-use crate::sandbox::eventually;
-use crate::support::Sandbox;
+use crate::TAILWATCH;
 
 /// At random moments.
 const KILLS: usize = 20;
@@ -14,7 +14,7 @@ const LONGEST: u64 = 4000;
 
 #[test]
 fn a_verification_that_is_killed_or_interrupted_leaves_nothing_once_the_next_has_run() {
-    let sandbox = Sandbox::up(&["--nodes", "2"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "2"]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     kill_once(&sandbox, || eventually("a probe", || !probes(&sandbox).is_empty()));
     assert!(!probes(&sandbox).is_empty(), "nothing is left to be cleared away");
@@ -26,7 +26,7 @@ fn a_verification_that_is_killed_or_interrupted_leaves_nothing_once_the_next_has
 
     let mut interrupted = sandbox.tailwatch_command(&["verify"]).spawn().unwrap();
     eventually("a probe", || !probes(&sandbox).is_empty());
-    sandbox.command("kill".as_ref()).args(["-TERM", &interrupted.id().to_string()]).status().unwrap();
+    signal(interrupted.id(), Signal::SIGTERM);
     assert_eq!(interrupted.wait().unwrap().code(), Some(130));
     assert_eq!(probes(&sandbox), Vec::<Value>::new());
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use support::{Sandbox, eventually, verdicts};
 
+use crate::TAILWATCH;
 use crate::browser::Browser;
-use crate::sandbox::eventually;
-use crate::support::{Sandbox, verdicts};
 
 /// (id, verdict, part of what was measured) of a check that does not pass.
 type Found = (&'static str, &'static str, &'static str);
@@ -170,7 +170,7 @@ const WORLDS: [Scenario; 14] = [
 
 #[test]
 fn each_wrong_value_fails_the_check_that_speaks_of_it_and_no_other() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.install(&[]).ended_with(0);
     for world in &WORLDS {
         (world.break_it)(&sandbox);
@@ -201,10 +201,8 @@ fn an_object_of_ours_that_is_gone_comes_back(sandbox: &Sandbox) {
     assert!(reasons[0].contains("NetworkPolicy tailwatch-grafana is missing"), "{reasons:?}");
     assert!(reasons[1].contains("Service oauth2-proxy is missing"), "{reasons:?}");
     let repaired = sandbox.install(&["--output", "json"]).ended_with(0).events();
-    let outcomes: Vec<&str> = crate::support::of_kind(&repaired, "step-finished")
-        .iter()
-        .map(|step| step["outcome"].as_str().unwrap())
-        .collect();
+    let outcomes: Vec<&str> =
+        support::of_kind(&repaired, "step-finished").iter().map(|step| step["outcome"].as_str().unwrap()).collect();
     // The worlds above were made and mended by helm in other hands: no run of ours has seen that revision of Loki ready.
     assert_eq!(outcomes, ["repaired", "repaired", "repaired", "unchanged"]);
 }

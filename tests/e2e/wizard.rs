@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use rexpect::session::{PtySession, spawn_command};
+use support::Sandbox;
 
-use crate::support::Sandbox;
+use crate::TAILWATCH;
 
 /// A checks' longest wait and then some.
 const PATIENCE_MS: u64 = 180_000;
@@ -49,7 +50,7 @@ pub fn exit_code(session: PtySession) -> i32 {
 
 #[test]
 fn a_person_is_led_from_questions_to_a_verified_stack() {
-    let sandbox = Sandbox::up(&[]);
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
     let untouched = sandbox.changes().len();
     a_person_who_declines_changes_nothing(&sandbox);
     a_person_whose_kubeconfig_is_a_pipe_gets_to_the_questions(&sandbox);

@@ -6,9 +6,9 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod runner;
-#[path = "../e2e/support.rs"]
-#[expect(dead_code, reason = "the e2e suite uses the rest")]
-mod support;
+
+/// The program under test.
+const TAILWATCH: &str = env!("CARGO_BIN_EXE_tailwatch");
 
 #[test]
 fn faults_are_diagnosed_and_transient_ones_fail_no_run() {

@@ -6,7 +6,6 @@ mod run;
 pub mod table;
 mod testbed;
 mod watch;
-
 use std::io::Write as _;
 use std::sync::Mutex;
 

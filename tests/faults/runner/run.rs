@@ -152,9 +152,6 @@ fn stderr_of(child: &mut Child) -> Receiver<String> {
 
 /// Terminates a run that has not ended, at last with SIGKILL.
 fn end_of(child: &mut Child) -> Option<i32> {
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
-    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     let began = Instant::now();
     let mut terminated = false;
     loop {
@@ -163,7 +160,7 @@ fn end_of(child: &mut Child) -> Option<i32> {
         }
         // Its stdout may be closed shortly before its exit.
         if !terminated && began.elapsed() > Duration::from_millis(200) {
-            let _ = kill(pid, Signal::SIGTERM);
+            support::signal(child.id(), support::Signal::SIGTERM);
             terminated = true;
         }
         if began.elapsed() > EXIT_LIMIT {

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use support::{CommandOutput, Sandbox};
 
+use crate::TAILWATCH;
 use crate::runner::corpus::{Fault, How, Symptom};
 use crate::runner::health;
 use crate::runner::run::{self, Ran, Until};
 use crate::runner::table::Judged;
 use crate::runner::watch::{Key, Look};
-use crate::support::{CommandOutput, Sandbox};
 
 /// Limit from the symptom to the expected rule.
 const TIMEOUT: Duration = Duration::from_secs(25);
@@ -33,7 +34,7 @@ pub struct Testbed {
 
 impl Testbed {
     pub fn up() -> Testbed {
-        let sandbox = Sandbox::up(&[]);
+        let sandbox = Sandbox::up(TAILWATCH, &[]);
         install(&sandbox).expect("the stack installs");
         let look = Look::at(&sandbox.file("kubeconfig"));
         let mut testbed = Testbed { sandbox, look, lasting: vec![], revisions: BTreeMap::new() };
@@ -248,7 +249,7 @@ impl Testbed {
     /// Runs a command of the corpus.
     fn act(&self, words: &[&str], folder: &Path) -> Result<(), String> {
         let said = self.sandbox.act(words, folder);
-        if said.code == 0 { Ok(()) } else { Err(format!("`{}`: {}", words.join(" "), said.stderr.trim())) }
+        if said.code == Some(0) { Ok(()) } else { Err(format!("`{}`: {}", words.join(" "), said.stderr.trim())) }
     }
 }
 
@@ -269,7 +270,7 @@ fn install(sandbox: &Sandbox) -> Result<(), String> {
     write_answers(sandbox, &answers, json!({}));
     let CommandOutput { code, stderr, .. } =
         sandbox.tailwatch(&["install", "--answers", &answers, "--yes", "--skip-verify"]);
-    if code == 0 { Ok(()) } else { Err(stderr) }
+    if code == Some(0) { Ok(()) } else { Err(stderr) }
 }
 
 /// The sandbox's answers with values. The StorageClass is explicit, since a fault removes the default one; Alloy's

@@ -1,71 +1,34 @@
-//! A sandbox of a test's own: up when made, down when dropped, and gone with the test process in any case.
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::Value;
 
-/// A running sandbox.
+use crate::{CommandOutput, repository};
+
+/// A running sandbox of a test's own: down when dropped, and gone with the test process in any case.
 pub struct Sandbox {
+    program: PathBuf,
     name: String,
     environment: BTreeMap<String, String>,
 }
 
-/// What a command said.
-pub struct CommandOutput {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl CommandOutput {
-    /// What a finished program said.
-    pub fn of(output: Output) -> CommandOutput {
-        CommandOutput {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-
-    /// Panics with everything that was said, unless the code is the expected one.
-    #[track_caller]
-    pub fn ended_with(self, code: i32) -> CommandOutput {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// stdout as one JSON document.
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
-    }
-
-    /// stdout as one JSON event a line.
-    #[track_caller]
-    pub fn events(&self) -> Vec<Value> {
-        let event = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        self.stdout.lines().map(event).collect()
-    }
-}
-
 fn script() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/sandbox")
+    repository().join("scripts/sandbox")
 }
 
 #[track_caller]
 fn sandbox_command(arguments: &[&str]) -> String {
     let output = Command::new(script()).args(arguments).output().expect("scripts/sandbox runs");
     let said = CommandOutput::of(output);
-    assert_eq!(said.code, 0, "scripts/sandbox {}: {}", arguments.join(" "), said.stderr);
+    assert_eq!(said.code, Some(0), "scripts/sandbox {}: {}", arguments.join(" "), said.stderr);
     said.stdout
 }
 
 impl Sandbox {
-    /// Starts one of a random name.
+    /// Starts one of a random name for a program under test, which is `env!("CARGO_BIN_EXE_tailwatch")`.
     #[track_caller]
-    pub fn up(arguments: &[&str]) -> Sandbox {
+    pub fn up(program: &str, arguments: &[&str]) -> Sandbox {
         let owner = std::process::id().to_string();
         let mut all = vec!["up", "--name", "random", "--owner-pid", &owner];
         all.extend(arguments);
@@ -76,7 +39,7 @@ impl Sandbox {
             let quoted = value.trim_start_matches('\'').split('\'').next().unwrap_or_default();
             environment.insert(key.to_owned(), quoted.to_owned());
         }
-        Sandbox { name, environment }
+        Sandbox { program: program.into(), name, environment }
     }
 
     pub fn name(&self) -> &str {
@@ -116,7 +79,7 @@ impl Sandbox {
 
     /// The program under test, in the sandbox's environment.
     pub fn tailwatch_command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_tailwatch")));
+        let mut command = self.command(&self.program);
         command.args(arguments);
         command
     }
@@ -138,7 +101,7 @@ impl Sandbox {
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         let program = self.file("bin/kubectl");
         let said = CommandOutput::of(self.command(&program).args(arguments).output().expect("kubectl runs"));
-        assert_eq!(said.code, 0, "kubectl {}: {}", arguments.join(" "), said.stderr);
+        assert_eq!(said.code, Some(0), "kubectl {}: {}", arguments.join(" "), said.stderr);
         said.stdout
     }
 
@@ -157,7 +120,6 @@ impl Sandbox {
     }
 
     /// Any program, in the sandbox's environment and a folder; `sandbox` is scripts/sandbox on this one.
-    #[allow(dead_code, reason = "the fault corpus uses it, the cluster suite does not")]
     pub fn act(&self, words: &[&str], folder: &Path) -> CommandOutput {
         let mut command = match words[0] {
             "sandbox" => Command::new(script()),
@@ -206,15 +168,4 @@ impl Drop for Sandbox {
         }
         let _ = Command::new(script()).args(["down", "--name", &self.name]).status();
     }
-}
-
-/// The events of one kind.
-pub fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    events.iter().filter(|event| event["event"] == kind).collect()
-}
-
-/// id -> verdict.
-pub fn verdicts(checks: &Value) -> BTreeMap<String, String> {
-    let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
-    checks.as_array().into_iter().flatten().map(|check| (text(check, "id"), text(check, "verdict"))).collect()
 }

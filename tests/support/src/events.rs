@@ -1,0 +1,19 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// The events of one kind.
+pub fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["event"] == kind).collect()
+}
+
+/// id -> verdict.
+pub fn verdicts(checks: &Value) -> BTreeMap<String, String> {
+    let text = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
+    checks.as_array().into_iter().flatten().map(|check| (text(check, "id"), text(check, "verdict"))).collect()
+}
+
+/// Whether an event is of this kind and this component, e.g. `step-started` of `loki`.
+pub fn named(kind: &'static str, component: &'static str) -> impl Fn(&Value) -> bool {
+    move |event| event["event"] == kind && event["component"] == component
+}
