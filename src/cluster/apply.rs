@@ -57,7 +57,15 @@ impl Cluster {
 
     /// Applies an object of a release as in its manifest, with helm's field manager.
     pub async fn repair(&self, object: &Value, release: (&str, &str)) -> Result<(), ClusterError> {
-        let (name, namespace) = release;
+        self.apply_value(&self.as_of_release(object, release).await?, ApplyMode::force("helm")).await
+    }
+
+    /// An object of a manifest as helm applies it: with its namespace and the marks of its release, (name, namespace).
+    pub(super) async fn as_of_release(
+        &self,
+        object: &Value,
+        (name, namespace): (&str, &str),
+    ) -> Result<Value, ClusterError> {
         let mut object = object.clone();
         let reference = ObjectRef::of(&object);
         let namespaced =
@@ -74,7 +82,7 @@ impl Cluster {
         for (place, key, value) in marks {
             object["metadata"][place][key] = value.into();
         }
-        self.apply_value(&object, ApplyMode::force("helm")).await
+        Ok(object)
     }
 
     pub(super) async fn apply_value(&self, manifest: &Value, mode: ApplyMode<'_>) -> Result<(), ClusterError> {

@@ -216,21 +216,56 @@ impl Cluster {
         Ok(self.names("networking.k8s.io/v1", "IngressClass", None).await?.into_iter().collect())
     }
 
-    /// Names of the StorageClasses, and whether each is the default.
+    /// Names of the StorageClasses, and whether each is marked as default. As Kubernetes chooses among several defaults,
+    /// the first one is used: the newest, and of the same age the first by name (kubernetes
+    /// pkg/volume/util/storageclass.go, GetDefaultClass).
     pub async fn storage_classes(&self) -> Result<Vec<(String, bool)>, ClusterError> {
-        let classes = self.list("storage.k8s.io/v1", "StorageClass", None, None).await?;
-        let is_default = |class: &Value| {
-            class
-                .pointer("/metadata/annotations")
-                .and_then(|all| all.get("storageclass.kubernetes.io/is-default-class"))
-                == Some(&Value::from("true"))
-        };
-        Ok(classes.iter().map(|class| (ObjectRef::of(class).name, is_default(class))).collect())
+        Ok(by_precedence(self.list("storage.k8s.io/v1", "StorageClass", None, None).await?))
     }
+}
+
+fn by_precedence(mut classes: Vec<Value>) -> Vec<(String, bool)> {
+    let created = |class: &Value| -> Option<jiff::Timestamp> {
+        class.pointer("/metadata/creationTimestamp").and_then(Value::as_str)?.parse().ok()
+    };
+    classes.sort_by_cached_key(|class| (std::cmp::Reverse(created(class)), ObjectRef::of(class).name));
+    classes
+        .iter()
+        .map(|class| (ObjectRef::of(class).name, DEFAULT_CLASS.iter().any(|key| is_marked(class, key))))
+        .collect()
+}
+
+/// Annotations of the default class; Kubernetes still reads the beta one.
+const DEFAULT_CLASS: [&str; 2] =
+    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+
+fn is_marked(class: &Value, key: &str) -> bool {
+    class.pointer("/metadata/annotations").and_then(|all| all.get(key)) == Some(&Value::from("true"))
 }
 
 /// Adds the kind: items of a list have none.
 fn whole(mut object: DynamicObject, api_version: &str, kind: &str) -> Value {
     object.types.get_or_insert_with(|| TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() });
     serde_json::to_value(object).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_newest_default_class_is_first() {
+        let class = |name: &str, created: &str, key: &str| json!({"metadata": {"name": name, "creationTimestamp": created, "annotations": {key: "true"}}});
+        let (old, new) = ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z");
+        let classes = vec![
+            class("a", old, DEFAULT_CLASS[0]),
+            class("c", new, DEFAULT_CLASS[1]),
+            class("b", new, DEFAULT_CLASS[0]),
+            class("d", new, "other"),
+        ];
+        let found = by_precedence(classes);
+        let found: Vec<(&str, bool)> = found.iter().map(|(name, default)| (name.as_str(), *default)).collect();
+        assert_eq!(found, [("b", true), ("c", true), ("d", false), ("a", true)]);
+    }
 }

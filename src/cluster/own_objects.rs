@@ -22,7 +22,7 @@ use crate::stack::{MADE_BY_US, OwnObject};
 const ORIGIN: &str = "tailwatch-origin";
 /// A resourceVersion that no object has: an apply with it creates an absent object and conflicts with an existing one
 /// (k8s.io/apiserver pkg/registry/generic/registry/store.go, Update).
-const ABSENT: &str = "1";
+pub(super) const ABSENT: &str = "1";
 /// Attempts if the object changes between the read and the apply.
 const ATTEMPTS: usize = 5;
 

@@ -48,6 +48,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::cluster::ObjectRef;
 use crate::event::{ActionKind, PlannedStep};
 use crate::stack::Release;
 
@@ -130,6 +131,16 @@ impl Plan {
             Replacement::Orphan(_) | Replacement::Cascade(_) => None,
         });
         claims.collect()
+    }
+
+    /// Objects that are deleted and created anew.
+    pub fn recreated(&self) -> Vec<&ObjectRef> {
+        let replacements = self.each_step().flat_map(|step| &step.replacements);
+        let objects = replacements.filter_map(|replacement| match replacement {
+            Replacement::Orphan(object) | Replacement::Cascade(object) => Some(object),
+            Replacement::ExpandClaim { .. } => None,
+        });
+        objects.collect()
     }
 
     /// Every release of the plan, in wave order.

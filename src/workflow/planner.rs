@@ -112,6 +112,7 @@ async fn check_target(
         incoming: plan.incoming(),
         removed: removed.collect(),
         growing: plan.growing(),
+        recreated: plan.recreated(),
         driver: helm.driver(),
         proof,
         machine: machine.as_ref(),

@@ -11,7 +11,7 @@ use crate::preflight::objects;
 /// A kind of the fault `issuer`, the one check that speaks of it, its verdict, and part of what was found.
 type Wrong = (&'static str, &'static str, &'static str, &'static str);
 
-const WRONGS: [Wrong; 16] = [
+const WRONGS: [Wrong; 17] = [
     ("not-found", "issuer-discovery", "fail", "it answers 404: there is no issuer at this address"),
     ("html", "issuer-discovery", "fail", "with a page, expected JSON (200: Acme"),
     ("certificate-untrusted", "issuer-discovery", "fail", "an authority that this machine does not trust"),
@@ -31,7 +31,7 @@ const WRONGS: [Wrong; 16] = [
     ("secret-wrong", "client-secret", "fail", "the token endpoint answers 401"),
 ];
 
-const ROWS: [&str; 9] = [
+const ROWS: [&str; 10] = [
     "issuer-discovery",
     "issuer-match",
     "groups-claim",

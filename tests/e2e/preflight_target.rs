@@ -130,6 +130,94 @@ fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
     assert_eq!(slip["hint"], "set `tailnet` to tail1a2b.ts.net");
 }
 
+/// The policies of a GKE Autopilot cluster, and a value of a wrong type.
+#[test]
+fn what_the_api_server_rejects_is_reported_before_the_first_object() {
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
+    let accepted = scope(&sandbox, "dry-run", &[], 0);
+    assert!(accepted["detail"].as_str().unwrap().ends_with(" objects"), "{accepted:#}");
+
+    let with = |values: &str| {
+        let answers = std::fs::read_to_string(sandbox.answers()).unwrap();
+        let file = sandbox.file("values.yaml").display().to_string();
+        std::fs::write(&file, format!("{answers}values:\n{values}")).unwrap();
+        let said = sandbox.tailwatch(&["preflight", "--output", "json", "--answers", &file]);
+        row(&said.json()["checks"], "dry-run")
+    };
+    let octal = with(
+        "  alloy: { controller: { volumes: { extra: [{ name: ca, configMap: { name: ca, defaultMode: '0444' } }] } } }\n",
+    );
+    let detail = octal["detail"].as_str().unwrap();
+    assert_eq!(octal["verdict"], "fail", "{octal:#}");
+    assert!(detail.contains("DaemonSet monitoring/alloy") && detail.contains("expected numeric"), "{detail}");
+
+    let file = sandbox.file("policies.yaml");
+    std::fs::write(&file, AUTOPILOT).unwrap();
+    sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
+    // The API server takes a moment to enforce a new policy.
+    let service = ["create", "service", "clusterip", "try", "--tcp=80", "-n", "kube-system", "--dry-run=server"];
+    let is_enforced =
+        || !sandbox.command(&sandbox.file("bin/kubectl")).args(service).output().unwrap().status.success();
+    support::eventually("the policy is enforced", is_enforced);
+    let before = objects(&sandbox);
+    let rejected = scope(&sandbox, "dry-run", &[], 4);
+    let detail = rejected["detail"].as_str().unwrap();
+    for part in [
+        "Service kube-system/kube-prometheus-stack-coredns: ValidatingAdmissionPolicy 'managed'",
+        "the namespace \"kube-system\" is managed",
+        "DaemonSet monitoring/kube-prometheus-stack-prometheus-node-exporter: ValidatingAdmissionPolicy 'host'",
+        "GKE Warden rejected the request",
+    ] {
+        assert!(detail.contains(part), "{part:?} is missing in {detail}");
+    }
+    let hint = rejected["hint"].as_str().unwrap();
+    for key in ["coreDns", "nodeExporter"] {
+        assert!(hint.contains(&format!("values.kube-prometheus-stack.{key}.enabled: false")), "{hint}");
+    }
+    let said = sandbox.install(&[]).ended_with(4);
+    assert!(said.stderr.contains("GKE Warden"), "{}", said.stderr);
+    assert_eq!(objects(&sandbox), before);
+
+    // What the hint says helps.
+    let without = "  kube-prometheus-stack: { coreDns: { enabled: false }, nodeExporter: { enabled: false } }\n";
+    let found = with(without);
+    assert_eq!(found["verdict"], "pass", "{found:#}");
+}
+
+const AUTOPILOT: &str = r#"apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: { name: managed }
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules: [{ apiGroups: [""], apiVersions: ["*"], operations: [CREATE], resources: [services] }]
+    namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: kube-system } }
+  validations:
+  - expression: "false"
+    message: 'GKEAutopilot authz: the namespace "kube-system" is managed and the request''s verb "create" is denied'
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: { name: managed }
+spec: { policyName: managed, validationActions: [Deny] }
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: { name: host }
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules: [{ apiGroups: [apps], apiVersions: ["*"], operations: [CREATE, UPDATE], resources: [daemonsets] }]
+  validations:
+  - expression: "!has(object.spec.template.spec.hostNetwork) || !object.spec.template.spec.hostNetwork"
+    message: "GKE Warden rejected the request because it violates one or more constraints: host namespaces"
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: { name: host }
+spec: { policyName: host, validationActions: [Deny] }
+"#;
+
 const OTHER_EXPORTER: &str = "apiVersion: apps/v1
 kind: DaemonSet
 metadata: { name: other-exporter, namespace: default }

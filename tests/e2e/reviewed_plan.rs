@@ -20,7 +20,7 @@ fn an_install_executes_exactly_the_reviewed_plan_or_refuses_it() {
     };
     let written = || -> Value { serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap() };
 
-    // Access reviews and dry runs are creates, too, which store nothing.
+    // Access reviews are creates, too, which store nothing.
     let writes = || {
         let by_us = |(agent, _, resource): &(String, String, String)| {
             (agent.starts_with("tailwatch") || agent.starts_with("Helm")) && !resource.ends_with("reviews")

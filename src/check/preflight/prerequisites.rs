@@ -93,7 +93,10 @@ fn storage(classes: &[(String, bool)], configured: Option<&str>) -> Finding {
                 names.join(", ")
             ))
         }
-        (None, Some((name, _))) => Finding::pass(format!("{name}, the cluster's default")),
+        (None, Some((name, _))) => match classes.iter().filter(|(_, default)| *default).count() {
+            1 => Finding::pass(format!("{name}, the cluster's default")),
+            count => Finding::pass(format!("{name}, the newest of the cluster's {count} default classes")),
+        },
         (None, None) => {
             let finding = Finding::fail("storage.class is not set and the cluster has no default StorageClass");
             if names.is_empty() {
@@ -131,6 +134,8 @@ mod tests {
         let near = storage(&classes, Some("standart"));
         assert!(near.hint.unwrap().contains("did you mean standard?"));
         assert_eq!(storage(&[("standard".to_owned(), true)], None).state, State::Pass);
+        let several = [("fast".to_owned(), true), ("standard".to_owned(), true)];
+        assert_eq!(storage(&several, None).detail, "fast, the newest of the cluster's 2 default classes");
     }
 
     #[test]

@@ -162,13 +162,14 @@ pub async fn uninstall(
         scope.rows.retain(|row| row.namespace != TAILSCALE_NAMESPACE || row.namespace == scope.namespace);
     }
     let mut removals = removals(&scope.rows, &installed);
-    if let Some(at) = removals.iter().position(|removal| removal.component == TAILSCALE_OPERATOR) {
-        if let Some(reason) = operator_use(cluster, namespace, &scope.rows).await? {
-            let row = scope.rows.iter().find(|row| row.name == TAILSCALE_OPERATOR);
-            also_retained.extend(row.map(|row| release_kept(row, &reason)));
-            scope.retains_operator = true;
-            removals.remove(at);
-        }
+    let at = removals.iter().position(|removal| removal.component == TAILSCALE_OPERATOR);
+    if let Some(at) = at
+        && let Some(reason) = operator_use(cluster, namespace, &scope.rows).await?
+    {
+        let row = scope.rows.iter().find(|row| row.name == TAILSCALE_OPERATOR);
+        also_retained.extend(row.map(|row| release_kept(row, &reason)));
+        scope.retains_operator = true;
+        removals.remove(at);
     }
     let mut chart_claims = Vec::new();
     read_manifests(helm, &mut removals).await;

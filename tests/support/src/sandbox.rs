@@ -146,13 +146,15 @@ impl Sandbox {
         releases
     }
 
-    /// Requests that changed something, from the API server's audit log: (user agent, verb, resource).
+    /// Requests that changed something, from the API server's audit log: (user agent, verb, resource). A dry run stores
+    /// nothing.
     pub fn changes(&self) -> Vec<(String, String, String)> {
         let log = std::fs::read_to_string(self.file("audit.log")).expect("the audit log");
         let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let text =
             |event: &Value, path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         events
+            .filter(|event| !text(event, "/requestURI").contains("dryRun=All"))
             .map(|event| (text(&event, "/userAgent"), text(&event, "/verb"), text(&event, "/objectRef/resource")))
             .filter(|(_, verb, _)| !matches!(verb.as_str(), "get" | "list" | "watch"))
             .collect()

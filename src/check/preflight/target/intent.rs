@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::check::preflight::target::tailnet_status::TailnetStatus;
-use crate::cluster::Resource;
+use crate::cluster::{ObjectRef, Resource};
 use crate::config::Settings;
 use crate::plan::PlannedRelease;
 use crate::stack::HelmDriver;
@@ -20,6 +20,8 @@ pub struct Intent<'a> {
     pub removed: Vec<PlannedRemoval<'a>>,
     /// The namespace of each volume claim to expand.
     pub growing: Vec<&'a str>,
+    /// Objects that are deleted and created anew.
+    pub recreated: Vec<&'a ObjectRef>,
     /// helm's storage driver.
     pub driver: HelmDriver,
     /// Whether the stack is verified afterwards.

@@ -3,10 +3,12 @@
 
 mod api_services;
 mod deletions;
+mod dry_run;
 mod host_ports;
 mod intent;
 mod permissions;
 mod quotas;
+mod schema;
 mod tailnet;
 mod tailnet_status;
 #[cfg(test)]
@@ -39,6 +41,11 @@ pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
     .within(0)
     .warns()
     .hint("repair or delete the APIService: until then no namespace can be deleted"),
+    Row::new("dry-run", GROUP, "the API server accepts every object of the stack", |known: &Precomputed| {
+        known.finding("dry-run")
+    })
+    .within(0)
+    .hint("change the objects under `values:` in the answers, or the policy that rejects them"),
     Row::new("host-ports", GROUP, "the host ports that the stack needs are free", |known: &Precomputed| {
         known.finding("host-ports")
     })
@@ -59,10 +66,11 @@ pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
 /// Runs the rows; reads and dry runs only.
 pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResult>, ClusterError> {
     let kinds = kinds(cluster, &intent.incoming).await?;
-    let (permissions, deletions, apis, ports, quotas, tailnet) = futures::try_join!(
+    let (permissions, deletions, apis, tried, ports, quotas, tailnet) = futures::try_join!(
         permissions::read(cluster, intent, &kinds),
         deletions::read(cluster, &intent.incoming),
         cluster.unavailable_apis(),
+        dry_run::read(cluster, intent, &kinds),
         host_ports::read(cluster, &intent.incoming),
         quotas::read(cluster, &intent.incoming, &kinds),
         tailnet::read(cluster, intent),
@@ -71,6 +79,7 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
         ("permissions", permissions::judge(&permissions)),
         ("pending-deletions", deletions::judge(&deletions)),
         ("api-services", api_services::judge(apis.as_deref())),
+        ("dry-run", dry_run::judge(&tried, permissions.are_complete())),
         ("host-ports", host_ports::judge(&ports)),
         ("quotas", quotas::judge(&quotas)),
         ("tailnet", tailnet::judge(&tailnet)),

@@ -67,6 +67,13 @@ pub(super) struct Permissions {
     exceeding: Vec<String>,
 }
 
+impl Permissions {
+    /// Whether none is missing.
+    pub(super) fn are_complete(&self) -> bool {
+        self.missing.is_empty() && self.exceeding.is_empty()
+    }
+}
+
 /// Reviews `*` first: an administrator needs no other review.
 pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>, kinds: &Kinds) -> Result<Permissions, ClusterError> {
     let needed = needed(intent, kinds);
