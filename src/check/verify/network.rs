@@ -80,7 +80,8 @@ async fn request_from_pod(context: &StackContext) -> Result<(), ClusterError> {
     // The image of Grafana's own container: those of the sidecars have no wget.
     let containers: Vec<Value> = spec["containers"].as_array().cloned().unwrap_or_default();
     let grafana: Vec<Value> = containers.into_iter().filter(|container| container["name"] == "grafana").collect();
-    let template = serde_json::json!({"containers": grafana, "imagePullSecrets": spec.get("imagePullSecrets")});
+    let mut template = spec.clone();
+    template["containers"] = grafana.into();
     let url = format!("http://{}.{}.svc:{}/api/health", GRAFANA.0, context.namespace(), GRAFANA.1);
     let script = format!("wget -q -T 2 -O /dev/null {url} 2>&1 && echo {REACHED} || echo {BLOCKED}");
     let probe_job = ProbeJob {

@@ -49,7 +49,8 @@ pub(super) struct ProbeJob<'a> {
     /// The node to run on; `None`: any.
     pub(super) node: Option<&'a str>,
     pub(super) command: Vec<String>,
-    /// Pod spec of the workload to copy the image and pull secrets from; no other image is pulled.
+    /// Pod spec of the workload to copy the image and pull secrets from, and without a node what it is scheduled by; no
+    /// other image is pulled.
     pub(super) template: &'a Value,
 }
 
@@ -110,7 +111,7 @@ impl Probes {
         let image = containers.and_then(|all| all.first()).map(|first| first["image"].clone());
         let mut pod = json!({
             "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
-            "terminationGracePeriodSeconds": 0, "nodeSelector": {"kubernetes.io/os": "linux"}, "tolerations": [{"operator": "Exists"}],
+            "terminationGracePeriodSeconds": 0, "nodeSelector": {"kubernetes.io/os": "linux"},
             "securityContext": {
                 "runAsNonRoot": true, "runAsUser": 65534, "runAsGroup": 65534,
                 "seccompProfile": {"type": "RuntimeDefault"},
@@ -127,11 +128,22 @@ impl Probes {
         if let Some(secrets) = probe_job.template.get("imagePullSecrets") {
             pod["imagePullSecrets"] = secrets.clone();
         }
-        if let Some(node) = probe_job.node {
+        match probe_job.node {
             // As for a DaemonSet's pod: the scheduler binds it, whatever the node's taints are.
-            let term = json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]});
-            let required = json!({"nodeSelectorTerms": [term]});
-            pod["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}});
+            Some(node) => {
+                let term = json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]});
+                let required = json!({"nodeSelectorTerms": [term]});
+                pod["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}});
+                pod["tolerations"] = json!([{"operator": "Exists"}]);
+            }
+            // Where the workload with this image can run, and not on a node that is not ready.
+            None => {
+                for key in ["nodeSelector", "affinity", "tolerations"] {
+                    if let Some(value) = probe_job.template.get(key) {
+                        pod[key] = value.clone();
+                    }
+                }
+            }
         }
         json!({
             "apiVersion": "batch/v1", "kind": "Job",
@@ -224,6 +236,15 @@ mod tests {
         assert_eq!(pod["imagePullSecrets"][0]["name"], "pull");
         assert!(pod["affinity"].to_string().contains("node-7"));
         assert_eq!(pod["nodeSelector"], json!({"kubernetes.io/os": "linux"}));
+        assert_eq!(pod["tolerations"], json!([{"operator": "Exists"}]));
+        let template = json!({"tolerations": [{"key": "infra"}], "affinity": {"x": 1}});
+        let anywhere = ProbeJob { node: None, template: &template, ..probe_job };
+        let anywhere = Probes::default().job("monitoring", &anywhere)["spec"]["template"]["spec"].clone();
+        assert_eq!(
+            (&anywhere["tolerations"], &anywhere["affinity"]),
+            (&template["tolerations"], &template["affinity"])
+        );
+        assert_eq!(anywhere["nodeSelector"], json!({"kubernetes.io/os": "linux"}));
         assert_eq!(job["spec"]["ttlSecondsAfterFinished"], TTL);
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     }
