@@ -18,6 +18,7 @@ mod interruption;
 mod inventory;
 mod kubeconfig_snapshot;
 mod kubeconfigs;
+mod nodes;
 mod preflight;
 mod preflight_conflicts;
 mod preflight_oidc;
