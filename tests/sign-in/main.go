@@ -1,9 +1,9 @@
-// A person with a browser: opens an address in a headless Chromium, signs in where it is asked to, and prints what the
-// browser ends on: the status, the address without its query, and the heading.
+// Command sign-in opens an address in a headless Chromium, signs in at the login form, and prints the last page: status,
+// address without query, and heading.
 //
 //	sign-in -as member@acme.example https://grafana.tail1a2b.ts.net/ acme.eu.auth0.com
 //
-// The hosts behind the address are where the browser is sent on the way. The environment names the proxy (HTTPS_PROXY) and whom to trust (SSL_CERT_FILE), as for every other program.
+// The arguments after the address are the hosts of the redirects. HTTPS_PROXY and SSL_CERT_FILE apply.
 package main
 
 import (
@@ -19,17 +19,17 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience with one sign-in.
-const patience = 60 * time.Second
+// timeout of one sign-in.
+const timeout = 60 * time.Second
 
 func main() {
-	person := flag.String("as", "", "email address of who signs in")
+	user := flag.String("as", "", "email address of the user")
 	flag.Parse()
-	if *person == "" || flag.NArg() < 1 {
+	if *user == "" || flag.NArg() < 1 {
 		fmt.Fprintln(os.Stderr, "usage: sign-in -as EMAIL URL [HOST...]")
 		os.Exit(2)
 	}
-	end, err := signIn(*person, flag.Arg(0), flag.Args()[1:])
+	end, err := signIn(*user, flag.Arg(0), flag.Args()[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
@@ -37,8 +37,8 @@ func main() {
 	fmt.Println(end)
 }
 
-// signIn gives what the browser ends on.
-func signIn(person, address string, hosts []string) (string, error) {
+// signIn gives the last page of the browser.
+func signIn(user, address string, hosts []string) (string, error) {
 	asked, err := url.Parse(address)
 	if err != nil {
 		return "", err
@@ -48,7 +48,7 @@ func signIn(person, address string, hosts []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, stop := context.WithTimeout(context.Background(), patience)
+	ctx, stop := context.WithTimeout(context.Background(), timeout)
 	defer stop()
 	profile, err := os.MkdirTemp("", "sign-in-")
 	if err != nil {
@@ -59,7 +59,7 @@ func signIn(person, address string, hosts []string) (string, error) {
 	defer stop()
 	ctx, stop = chromedp.NewContext(ctx)
 	defer stop()
-	return walk(ctx, person, address)
+	return submitLogin(ctx, user, address)
 }
 
 func options(profile, proxy string, pins []string) []chromedp.ExecAllocatorOption {
@@ -67,7 +67,7 @@ func options(profile, proxy string, pins []string) []chromedp.ExecAllocatorOptio
 	if proxy != "" {
 		chosen = append(chosen, chromedp.ProxyServer(proxy))
 	}
-	// Chromium asks no file whom to trust; these keys were verified against it a moment ago.
+	// Chromium does not read SSL_CERT_FILE; trusted has verified these keys against it.
 	chosen = append(chosen, chromedp.Flag("ignore-certificate-errors-spki-list", strings.Join(pins, ",")))
 	if os.Getuid() == 0 {
 		// Chromium refuses to run its own sandbox as root.
@@ -76,7 +76,7 @@ func options(profile, proxy string, pins []string) []chromedp.ExecAllocatorOptio
 	return chosen
 }
 
-func walk(ctx context.Context, person, address string) (string, error) {
+func submitLogin(ctx context.Context, user, address string) (string, error) {
 	form, err := chromedp.RunResponse(ctx, chromedp.Navigate(address))
 	if err != nil {
 		return "", fmt.Errorf("open %s: %w", address, err)
@@ -85,18 +85,18 @@ func walk(ctx context.Context, person, address string) (string, error) {
 		return "", fmt.Errorf("%s answers %d where a login form was expected", form.URL, form.Status)
 	}
 	end, err := chromedp.RunResponse(ctx,
-		chromedp.SendKeys(chromedp.CSS(`input[name="username"]`), person),
+		chromedp.SendKeys(chromedp.CSS(`input[name="username"]`), user),
 		chromedp.SendKeys(chromedp.CSS(`input[name="password"]`), "any"),
 		chromedp.Click(chromedp.CSS(`button[value="confirm"]`)),
 	)
 	if err != nil {
 		return "", fmt.Errorf("sign in at %s: %w", form.URL, err)
 	}
-	return told(ctx, end)
+	return describe(ctx, end)
 }
 
-// told is `200 https://grafana.tail1a2b.ts.net/ Grafana`.
-func told(ctx context.Context, end *network.Response) (string, error) {
+// describe gives `200 https://grafana.tail1a2b.ts.net/ Grafana`.
+func describe(ctx context.Context, end *network.Response) (string, error) {
 	read := `(document.querySelector("h1") ?? document.querySelector("title"))?.textContent ?? ""`
 	heading, err := chromedp.Run(ctx, chromedp.Evaluate[string](read))
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// dialPatience with one host.
-const dialPatience = 10 * time.Second
+// dialTimeout of one host.
+const dialTimeout = 10 * time.Second
 
-// trusted verifies the certificates of the hosts as SSL_CERT_FILE says, and gives the pins of their keys.
+// trusted verifies the certificates of the hosts by SSL_CERT_FILE, and gives the pins of their keys.
 func trusted(proxy string, hosts []string) ([]string, error) {
 	pins := []string{}
 	for _, name := range hosts {
@@ -28,14 +28,14 @@ func trusted(proxy string, hosts []string) ([]string, error) {
 	return pins, nil
 }
 
-// pinOf is the base64 SHA-256 of the public key in the certificate that the host shows, once that was verified.
+// pinOf is the base64 SHA-256 of the public key in the verified certificate of the host.
 func pinOf(proxy, host string) (string, error) {
 	connection, err := tunnel(proxy, host+":443")
 	if err != nil {
 		return "", err
 	}
 	defer connection.Close()
-	_ = connection.SetDeadline(time.Now().Add(dialPatience))
+	_ = connection.SetDeadline(time.Now().Add(dialTimeout))
 	client := tls.Client(connection, &tls.Config{ServerName: host})
 	if err := client.Handshake(); err != nil {
 		return "", err
@@ -47,17 +47,17 @@ func pinOf(proxy, host string) (string, error) {
 // tunnel dials through the proxy, if there is one.
 func tunnel(proxy, address string) (net.Conn, error) {
 	if proxy == "" {
-		return net.DialTimeout("tcp", address, dialPatience)
+		return net.DialTimeout("tcp", address, dialTimeout)
 	}
 	through, err := url.Parse(proxy)
 	if err != nil {
 		return nil, err
 	}
-	connection, err := net.DialTimeout("tcp", through.Host, dialPatience)
+	connection, err := net.DialTimeout("tcp", through.Host, dialTimeout)
 	if err != nil {
 		return nil, err
 	}
-	_ = connection.SetDeadline(time.Now().Add(dialPatience))
+	_ = connection.SetDeadline(time.Now().Add(dialTimeout))
 	fmt.Fprintf(connection, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", address, address)
 	answer, err := http.ReadResponse(bufio.NewReader(connection), &http.Request{Method: http.MethodConnect})
 	if err == nil && answer.StatusCode != http.StatusOK {

@@ -33,7 +33,7 @@ pub fn run_all(faults: Vec<Fault>) -> Vec<Judged> {
                 loop {
                     let Some(fault) = queue.lock().unwrap().pop() else { break };
                     say(&format!("                {}: {}", fault.name, fault.title));
-                    let one = testbed.meet(&fault);
+                    let one = testbed.run(&fault);
                     let mut judged = judged.lock().unwrap();
                     judged.push(one);
                     let (count, last) = (judged.len(), &judged[judged.len() - 1]);

@@ -13,7 +13,7 @@ use crate::runner::corpus::{Fault, How, Symptom};
 use crate::runner::health;
 use crate::runner::run::{self, Ran, Until};
 use crate::runner::table::Judged;
-use crate::runner::watch::{Key, Look};
+use crate::runner::watch::{Key, Watches};
 
 /// Limit from the symptom to the expected rule.
 const TIMEOUT: Duration = Duration::from_secs(25);
@@ -26,7 +26,7 @@ const NAMESPACE: &str = "monitoring";
 /// One sandbox and the objects of its first installation.
 pub struct Testbed {
     sandbox: Sandbox,
-    look: Look,
+    watches: Watches,
     lasting: Vec<Key>,
     /// Revision of each release before the next fault.
     revisions: BTreeMap<String, u64>,
@@ -36,23 +36,23 @@ impl Testbed {
     pub fn up() -> Testbed {
         let sandbox = Sandbox::up(TAILWATCH, &[]);
         install(&sandbox).expect("the stack installs");
-        let look = Look::at(&sandbox.file("kubeconfig"));
-        let mut testbed = Testbed { sandbox, look, lasting: vec![], revisions: BTreeMap::new() };
+        let watches = Watches::start(&sandbox.file("kubeconfig"));
+        let mut testbed = Testbed { sandbox, watches, lasting: vec![], revisions: BTreeMap::new() };
         testbed.healthy().expect("a healthy stack");
-        testbed.lasting = health::lasting(&testbed.look.objects());
+        testbed.lasting = health::lasting(&testbed.watches.objects());
         testbed.revisions = testbed.releases().into_iter().map(|(name, revision, _)| (name, revision)).collect();
         testbed
     }
 
     /// Provokes a fault, runs the binary, and undoes the fault.
-    pub fn meet(&mut self, fault: &Fault) -> Judged {
-        self.look.forget();
+    pub fn run(&mut self, fault: &Fault) -> Judged {
+        self.watches.forget();
         let began = Instant::now();
         let mut judged = match self.provoke(fault) {
             Ok(()) => self.judge(fault),
             Err(wrong) => Judged::unprovoked(fault, wrong),
         };
-        let mended = self.mend(fault).or_else(|wrong| {
+        let mended = self.restore(fault).or_else(|wrong| {
             judged.trouble.get_or_insert(format!("undoing it did not help: {wrong}"));
             self.start_over()
         });
@@ -131,7 +131,7 @@ impl Testbed {
     }
 
     fn diagnose(&self, fault: &Fault) -> Judged {
-        let shown = || fault.symptom.as_ref().and_then(|Symptom { kind, contains }| self.look.first(kind, contains));
+        let shown = || fault.symptom.as_ref().and_then(|Symptom { kind, contains }| self.watches.first(kind, contains));
         if fault.symptom.is_some() && !eventually(|| shown().is_some()) {
             return Judged::unprovoked(fault, "the symptom was not seen".to_owned());
         }
@@ -143,12 +143,12 @@ impl Testbed {
     fn first(&self, symptom: &Symptom, since: Timestamp) -> Option<(Timestamp, String)> {
         match symptom.kind.as_str() {
             "helm" => first_refusal(&self.sandbox.file("audit.log"), &symptom.contains, since),
-            kind => self.look.first(kind, &symptom.contains),
+            kind => self.watches.first(kind, &symptom.contains),
         }
     }
 
     /// Undoes a fault and rolls back to the revisions before it.
-    fn mend(&mut self, fault: &Fault) -> Result<(), String> {
+    fn restore(&mut self, fault: &Fault) -> Result<(), String> {
         self.switch(fault, "off")?;
         self.act_all(&fault.after, &fault.folder)?;
         let here = Path::new(".");
@@ -189,7 +189,7 @@ impl Testbed {
         let mut calm = 0;
         let mut last = Instant::now();
         let well = eventually(|| {
-            let objects = self.look.objects();
+            let objects = self.watches.objects();
             let unhealthy = health::unhealthy(&objects, &self.lasting);
             calm = if unhealthy.is_empty() { calm + 1 } else { 0 };
             let pods = health::unready_pods(&objects, NAMESPACE);
@@ -211,14 +211,14 @@ impl Testbed {
             }
             calm >= 3
         });
-        if well { Ok(()) } else { Err(health::unhealthy(&self.look.objects(), &self.lasting).join(", ")) }
+        if well { Ok(()) } else { Err(health::unhealthy(&self.watches.objects(), &self.lasting).join(", ")) }
     }
 
     /// Resets the sandbox and installs the stack.
     fn start_over(&mut self) -> Result<(), String> {
         self.act(&["sandbox", "reset"], Path::new("."))?;
         install(&self.sandbox)?;
-        self.look = Look::at(&self.sandbox.file("kubeconfig"));
+        self.watches = Watches::start(&self.sandbox.file("kubeconfig"));
         self.revisions = self.releases().into_iter().map(|(name, revision, _)| (name, revision)).collect();
         self.healthy()
     }

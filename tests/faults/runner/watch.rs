@@ -39,7 +39,7 @@ const KINDS: [(&str, &str, &str); 16] = [
 pub type Key = (String, String, String);
 
 /// Watches on one cluster, until it is dropped.
-pub struct Look {
+pub struct Watches {
     observed: Arc<Mutex<Observed>>,
     _runtime: Runtime,
 }
@@ -55,8 +55,8 @@ fn held(observed: &Mutex<Observed>) -> MutexGuard<'_, Observed> {
     observed.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Look {
-    pub fn at(kubeconfig: &Path) -> Look {
+impl Watches {
+    pub fn start(kubeconfig: &Path) -> Watches {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let observed = Arc::new(Mutex::new(Observed::default()));
         let read = Kubeconfig::read_from(kubeconfig).unwrap();
@@ -66,7 +66,7 @@ impl Look {
             let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
             runtime.spawn(follow(Api::all_with(client.clone(), &resource), kind, observed.clone()));
         }
-        Look { observed, _runtime: runtime }
+        Watches { observed, _runtime: runtime }
     }
 
     /// Drops the changes so far.

@@ -1,4 +1,4 @@
-{{/* The version that the operator is told: (list $ "prometheus" spec). */}}
+{{/* The version in the operator's resource: (list $ "prometheus" spec). */}}
 {{- define "stack.version" -}}
 {{- $spec := index . 2 }}
 {{- $row := include "stack.row" (list (index . 0) "images" (index . 1)) | fromJsonArray }}
@@ -6,7 +6,7 @@
 {{- end }}
 
 {{/*
-What stands around an operator's resource: account, Service, ServiceMonitor.
+The objects of an operator's resource: ServiceAccount, Service, ServiceMonitor.
 (list $ "prometheus" values "a label that the operator gives its pods" "name of the port")
 */}}
 {{- define "stack.operated" -}}

@@ -53,7 +53,7 @@ annotations:
 {{- .Values.serviceAccount.name | default (ternary (include "oauth2-proxy.fullname" .) "default" .Values.serviceAccount.enabled) -}}
 {{- end }}
 
-{{/* existing | own | none: whose configuration file the pod mounts */}}
+{{/* existing | own | none: the configuration file that the pod mounts */}}
 {{- define "oauth2-proxy.configSource" -}}
 {{- if .Values.config.existingConfig }}existing
 {{- else if or .Values.config.configFile .Values.config.forceLegacyConfig }}own
