@@ -51,6 +51,13 @@ pub(super) const RULES: &[Rule] = &[
         ..unscheduled(&["Insufficient memory"])
     },
     Rule {
+        id: "ephemeral-storage-insufficient",
+        lasts: 15,
+        cause: "no node has as much ephemeral storage free as pod {name} requests",
+        hint: "lower resources.requests.ephemeral-storage under values.{component} in the answers, or add a node",
+        ..unscheduled(&["Insufficient ephemeral-storage"])
+    },
+    Rule {
         id: "node-pods-full",
         lasts: 15,
         cause: "no node has room for one more pod, {name}",

@@ -175,6 +175,7 @@ fn the_reason_of_most_nodes_reports_why_a_pod_is_not_scheduled() {
         ("0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules", "pod-affinity-unmatched"),
         ("0/3 nodes are available: 3 node(s) didn't match PersistentVolume's node affinity", "volume-zone-conflict"),
         ("0/3 nodes are available: 3 node(s) exceed max volume count", "volume-limit-reached"),
+        ("0/3 nodes are available: 3 Insufficient ephemeral-storage", "ephemeral-storage-insufficient"),
         ("0/3 nodes are available: 3 Too many pods", "node-pods-full"),
         ("no nodes available to schedule pods", "no-nodes"),
         ("0/3 nodes are available: 3 something new", "unschedulable"),
