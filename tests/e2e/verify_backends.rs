@@ -24,11 +24,13 @@ const LATE_TARGETS: [Found; 2] = [
 ];
 
 #[rustfmt::skip]
-const WORLDS: [Scenario; 28] = [
+const WORLDS: [Scenario; 29] = [
     Scenario { fault: "network=policies-ignored", hop: Some("oauth2-proxy-grafana"),
         found: &[("grafana-network-policy", "fail", "does not enforce NetworkPolicies")] },
     Scenario { fault: "metrics=target-missing", hop: Some("targets-prometheus"),
         found: &[("prometheus-targets-known", "fail", "ServiceMonitor kube-prometheus-stack-kube-state-metrics"), LATE_TARGETS[0], LATE_TARGETS[1]] },
+    Scenario { fault: "metrics=config-invalid", hop: None,
+        found: &[("prometheus-config-loaded", "fail", "the last reload")] },
     Scenario { fault: "metrics=no-alertmanager", hop: Some("prometheus-alertmanager"),
         found: &[("prometheus-alertmanager-connected", "fail", "knows no Alertmanager")] },
     Scenario { fault: "metrics=webhook-unreachable", hop: None,

@@ -21,6 +21,7 @@ struct Answer<T> {
 struct RuntimeInfo {
     #[serde(default)]
     storage_retention: String,
+    reload_config_success: bool,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +120,11 @@ impl Prometheus<'_> {
     /// `15d or 45GiB`; durations are normalised (14d prints 2w).
     pub(in crate::check) async fn storage_retention(&self) -> Result<String, String> {
         self.data("/api/v1/status/runtimeinfo").await.map(|information: RuntimeInfo| information.storage_retention)
+    }
+
+    /// False: the last reload failed, and the configuration before it is still in effect.
+    pub(in crate::check) async fn config_is_loaded(&self) -> Result<bool, String> {
+        self.data("/api/v1/status/runtimeinfo").await.map(|information: RuntimeInfo| information.reload_config_success)
     }
 
     pub(in crate::check) async fn active_targets(&self) -> Result<Vec<Target>, String> {

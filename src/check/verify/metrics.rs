@@ -25,6 +25,12 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     })
     .needs(&["prometheus-ready"])
     .hint("check prometheus.prometheusSpec.retention under `values:`, then run `tailwatch install` again"),
+    Row::new("prometheus-config-loaded", METRICS, "Prometheus has loaded its present configuration", |context| {
+        Box::pin(config_loaded(context))
+    })
+    .needs(&["prometheus-ready"])
+    .within(60)
+    .hint("see the error in `kubectl -n NAMESPACE logs prometheus-kube-prometheus-stack-prometheus-0 -c prometheus`; correct additionalScrapeConfigs or remoteWrite under prometheus.prometheusSpec in `values:`"),
     Row::new(
         "prometheus-targets-known",
         METRICS,
@@ -91,6 +97,16 @@ fn retention_matches(found: &str, expected: &str, size: Option<&str>) -> bool {
     let same_period = parts.next().and_then(period).is_some_and(|found| Some(found) == period(expected));
     // Prometheus rounds the size to its largest unit, so only its presence is compared.
     same_period && parts.next().is_some() == size.is_some()
+}
+
+async fn config_loaded(context: &StackContext) -> Finding {
+    not_yet(context.prometheus().config_is_loaded().await.map(|is_loaded| {
+        if is_loaded {
+            Finding::pass("")
+        } else {
+            Finding::not_yet("the last reload of its configuration failed; the configuration before it is in effect")
+        }
+    }))
 }
 
 async fn rules(context: &StackContext) -> Finding {

@@ -15,7 +15,7 @@ type Fault struct{ Kind, Target, File, Stages string }
 // faultKinds: the targets of each, and whether it may be on with several targets at once.
 var faultKinds = []faultKind{
 	{"network", "policies-ignored", false},
-	{"metrics", "target-missing|no-alertmanager|webhook-unreachable|alertmanager-drops-alerts", false},
+	{"metrics", "target-missing|no-alertmanager|config-invalid|webhook-unreachable|alertmanager-drops-alerts", false},
 	{"oauth2-proxy", "wrong-client|wrong-redirect|trusts-headers|no-pkce|wrong-issuer", false},
 	{"grafana", "two-defaults|no-default|loki-url-wrong|login-form|root-url|no-dashboards|role-admin", false},
 	{"logs", "lost-before-alloy|lost-in-alloy|duplicated|read-only|lost-in-loki|wrong-labels|delayed", false},

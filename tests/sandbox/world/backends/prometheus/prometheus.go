@@ -175,6 +175,8 @@ func (p *prometheus) rewrite(pod *core.Pod, text string) (string, error) {
 			return strings.HasPrefix(name, "serviceMonitor/") && strings.Contains(name, "kube-state-metrics")
 		})
 		config["scrape_configs"] = jobs
+	case "config-invalid":
+		config["scrape_configs"] = append(jobs, map[string]any{"job_name": ""})
 	case "no-alertmanager":
 		delete(config, "alerting")
 	}
