@@ -99,7 +99,7 @@ func up(arguments []string) error {
 	return startDaemon(s)
 }
 
-// startDaemon runs the daemon in a session of its own and waits until it says that the sandbox is ready.
+// startDaemon runs the daemon in a session of its own and waits until the sandbox is ready.
 func startDaemon(s *sandbox.Sandbox) error {
 	log, err := os.Create(s.Path("log", "world.log"))
 	if err != nil {
@@ -147,7 +147,7 @@ func alive(s *sandbox.Sandbox) bool {
 	return err == nil && response != ""
 }
 
-// call asks the daemon over its socket.
+// call sends a request to the daemon.
 func call(s *sandbox.Sandbox, method, path string) (string, error) {
 	client := http.Client{Timeout: 60 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -179,7 +179,8 @@ func (w *world) startComponents() error {
 	return nil
 }
 
-// recoverFromOutage starts the API server again, and restarts the watches, which clients retry with growing intervals. Controllers lose their leases in an outage, so a real cluster has new ones too.
+// recoverFromOutage starts the API server, restarts the controllers, which lose their leases in an outage, and restarts
+// the watches, which clients retry with growing intervals.
 func (w *world) recoverFromOutage(ctx context.Context) error {
 	if err := w.controlPlane.StartAPI(); err != nil {
 		return err

@@ -33,11 +33,11 @@ type Process interface {
 // Backend is one process or server that answers for pods.
 type Backend struct {
 	Name string
-	// desired says what should run: nil for nothing. The same fingerprint means that what runs may stay.
+	// Desired gives the process to run: nil for none. It is restarted if the fingerprint changes.
 	Desired func(*cluster.Objects) *Desired
-	// refresh brings changed configuration to what runs, where that needs no restart.
+	// Refresh applies configuration that needs no restart.
 	Refresh func(*cluster.Objects)
-	// awaitReady waits until a restarted backend answers.
+	// AwaitReady waits until a restarted backend answers.
 	AwaitReady func(context.Context)
 
 	fingerprint string
@@ -46,7 +46,7 @@ type Backend struct {
 	retry       time.Time
 }
 
-// Desired is what should run for the present objects.
+// Desired is the process for the present objects.
 type Desired struct {
 	Fingerprint string
 	Start       func() (Process, error)
@@ -72,7 +72,7 @@ func (s *Supervisor) Run(ctx context.Context) {
 	})
 }
 
-// ApplyFaults reconciles every backend at once, and waits for those that were restarted and say when they are ready.
+// ApplyFaults reconciles every backend at once, and waits for restarted ones with AwaitReady.
 func (s *Supervisor) ApplyFaults(ctx context.Context) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()

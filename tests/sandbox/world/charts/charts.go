@@ -160,8 +160,7 @@ func pack(folder string) (chartArchive, error) {
 	return chart, nil
 }
 
-// layered gives the path of each file by its place in the chart: a version's own file wins over the one that all
-// versions share.
+// layered gives the path of each file by its path in the chart: a file of the version replaces the common one.
 func layered(folders ...string) (map[string]string, error) {
 	files := map[string]string{}
 	for _, folder := range folders {
@@ -180,7 +179,7 @@ func layered(folders ...string) (map[string]string, error) {
 	return files, nil
 }
 
-// realCharts takes a folder of archives as they are.
+// realCharts serves a folder of archives unchanged.
 func realCharts(folder string) ([]chartArchive, error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.tgz"))
 	if err != nil || len(files) == 0 {

@@ -26,7 +26,7 @@ type Cluster struct {
 	events       record.EventBroadcaster
 }
 
-// New connects as a user whom the audit log leaves out.
+// New connects as a user that the audit policy excludes.
 func New(s *sandbox.Sandbox, processes *process.Set) (*Cluster, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", s.Path("kubeconfig-components"))
 	if err != nil {

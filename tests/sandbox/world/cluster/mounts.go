@@ -60,7 +60,7 @@ func (v *Objects) MountedGzip(pod *core.Pod, key string) string {
 	return ""
 }
 
-// EnvValue a variable of a pod's container.
+// EnvValue is the value of a variable of a pod's container.
 func (v *Objects) EnvValue(pod *core.Pod, variable core.EnvVar) (string, error) {
 	if variable.ValueFrom == nil || variable.ValueFrom.SecretKeyRef == nil {
 		return variable.Value, nil

@@ -173,7 +173,7 @@ func (v *Objects) Find(address string) (Endpoint, bool) {
 	return Endpoint{}, false
 }
 
-// IsKnown: there is such a name, or it is an address.
+// IsKnown: the host is an IP address or the name of a Service.
 func (v *Objects) IsKnown(target string) bool {
 	host, _, err := net.SplitHostPort(target)
 	if err != nil {

@@ -40,7 +40,7 @@ egressSelections:
 `
 }
 
-// run starts a part of the control plane that does not run.
+// run starts a process unless it is running.
 func (p *ControlPlane) run(name string, arguments ...string) error {
 	if p.child(name).Running() {
 		return nil
@@ -68,7 +68,7 @@ func (p *ControlPlane) StartAPI() error {
 		"--service-cluster-ip-range="+serviceRange,
 		"--endpoint-reconciler-type=none", "--advertise-address="+cluster.ApiAddress,
 		"--authorization-mode=Node,RBAC", "--allow-privileged=true",
-		// New nodes are ready, see nodes.go.
+		// New nodes are created ready, see nodes.go.
 		"--disable-admission-plugins=TaintNodesByCondition",
 		"--kubelet-client-certificate="+pki("admin.crt"), "--kubelet-client-key="+pki("admin.key"),
 		"--kubelet-preferred-address-types=InternalIP",
@@ -114,7 +114,7 @@ func (p *ControlPlane) StartControllers() error {
 	kubeconfig := "--kubeconfig=" + p.Path("kubeconfig-components")
 	batches := "0s"
 	if p.Nodes > 100 {
-		// A DaemonSet's pods become ready one by one, and each would rewrite a list with all their addresses.
+		// A DaemonSet's pods become ready one by one, and each would update the EndpointSlice of all.
 		batches = "1s"
 	}
 	if err := p.run("kube-controller-manager", kubeconfig,

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ApplyClusterFaults brings the objects that faults change to what is switched on.
+// ApplyClusterFaults applies the active faults to nodes, the StorageClass and quotas.
 func (p *ControlPlane) ApplyClusterFaults(ctx context.Context) error {
 	if err := p.applyNodeFaults(ctx); err != nil {
 		return err

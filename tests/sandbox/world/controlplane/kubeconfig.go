@@ -7,7 +7,7 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// WriteKubeconfig makes a kubeconfig of the admin, one per file and user.
+// WriteKubeconfig writes the kubeconfig of a user.
 func WriteKubeconfig(s *sandbox.Sandbox, file, user string) error {
 	config := clientcmdapi.NewConfig()
 	config.Clusters["sandbox"] = &clientcmdapi.Cluster{

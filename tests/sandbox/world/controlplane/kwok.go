@@ -6,8 +6,8 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// kwokConfig: kwok answers what the API server asks of a kubelet besides logs and port-forwards. It is given no node to
-// manage, which costs nothing however many there are; without any stage it would not start.
+// kwokConfig: kwok serves the kubelet requests other than logs and port-forwards. It manages no node, since that costs CPU time
+// per node; without a stage it does not start.
 const kwokConfig = `---
 apiVersion: kwok.x-k8s.io/v1alpha1
 kind: Stage

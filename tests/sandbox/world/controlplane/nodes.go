@@ -15,7 +15,7 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// node is one that its kubelet has registered, ready.
+// node is a ready node, as its kubelet registers it.
 func (p *ControlPlane) node(number int) *core.Node {
 	name, now := fmt.Sprintf("node-%d", number), meta.Now()
 	resources := core.ResourceList{
@@ -49,7 +49,7 @@ func (p *ControlPlane) node(number int) *core.Node {
 	return node
 }
 
-// AwaitControllers: there is a ServiceAccount `default` once the controllers are at work, and no pod before.
+// AwaitControllers: the controllers create the ServiceAccount `default`, which every pod needs.
 func (p *ControlPlane) AwaitControllers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
@@ -63,7 +63,7 @@ func (p *ControlPlane) AwaitControllers(ctx context.Context) error {
 	}
 }
 
-// applyNodeFaults brings each node to what is switched on.
+// applyNodeFaults applies the active faults to each node.
 func (p *ControlPlane) applyNodeFaults(ctx context.Context) error {
 	_, unschedulable := p.Fault("unschedulable")
 	down := map[string]bool{}

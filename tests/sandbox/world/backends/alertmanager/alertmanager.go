@@ -22,7 +22,7 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// Backend: a small server that keeps the alerts it is sent, with the configuration that the operator made.
+// Backend: a small server that stores posted alerts, with the configuration of the operator.
 func Backend(n *network.Network) *backends.Backend {
 	return &backends.Backend{Name: "alertmanager", Desired: func(v *cluster.Objects) *backends.Desired { return desired(n, v) }}
 }

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// configBlock is a block of an Alloy configuration. Values stay as they are written.
+// configBlock is a block of an Alloy configuration. Values are kept as source text.
 type configBlock struct {
 	name, label string
 	values      map[string]string
 	blocks      []configBlock
 }
 
-// id is how others refer to the component.
+// id is the name in references to the component.
 func (b configBlock) id() string { return b.name + "." + b.label }
 
-// text is a string value: empty where it is not given.
+// text is a string value: otherwise if it is missing.
 func (b configBlock) text(key, otherwise string) string {
 	if list := stringsOf(b.values[key]); len(list) > 0 {
 		return list[0]
@@ -37,7 +37,7 @@ func (b configBlock) child(name string) (configBlock, bool) {
 	return configBlock{}, false
 }
 
-// unknown gives the first of a block's values and blocks that is not among those the sandbox models.
+// unknown is an error for the first argument or block that is not in the list.
 func (b configBlock) unknown(known ...string) error {
 	listed := " " + strings.Join(known, " ") + " "
 	for key := range b.values {

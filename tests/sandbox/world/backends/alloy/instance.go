@@ -29,7 +29,7 @@ type instance struct {
 	port     int
 
 	mutex sync.Mutex
-	// files are counted by the source that reads them and their path.
+	// files are the read files by source and path.
 	files  map[[2]string]*readFile
 	writes map[string]*writer
 }
@@ -41,7 +41,7 @@ type readFile struct {
 	held bool
 }
 
-// writer is what one loki.write has done, and what it is to send.
+// writer is the queue and the counters of one loki.write.
 type writer struct {
 	block                  configBlock
 	sent, dropped, retries int
@@ -54,7 +54,7 @@ type queued struct {
 	due time.Time
 }
 
-// The waits and tries of loki.write (Alloy's reference of the component: min_backoff_period, max_backoff_period,
+// The retries of loki.write (Alloy's reference of the component: min_backoff_period, max_backoff_period,
 // max_backoff_retries).
 const (
 	minBackoff = 500 * time.Millisecond
@@ -65,8 +65,8 @@ const (
 // deliveryDelay is the delay of the fault `logs=delayed`.
 const deliveryDelay = 20 * time.Second
 
-// read reads lines of a file, if a source of the configuration does, and says how many it has read. While a batch is
-// tried again each reader gets no further than one line.
+// read reads lines of a file for the sources that select it, and gives the number of lines read. During the retries of a
+// batch each source reads only one line.
 func (a *instance) read(file logFile, lines []kubelet.Line) int {
 	readers := a.pipeline.readers(file, a.pod.Spec.NodeName)
 	fault, _ := a.fleet.network.Fault("logs")
@@ -120,7 +120,7 @@ func (a *instance) enqueue(arrived delivery, fault string) {
 	}
 	write.queue = append(write.queue, entry)
 	if fault == "duplicated" {
-		// Of two that are equal to the nanosecond Loki keeps one.
+		// Loki stores only one of two lines with the same nanosecond.
 		entry.at = entry.at.Add(time.Millisecond)
 		write.queue = append(write.queue, entry)
 	}
@@ -143,7 +143,7 @@ func (a *instance) forget(pods map[types.UID]*core.Pod) {
 	maps.DeleteFunc(a.files, func(_ [2]string, file *readFile) bool { return pods[file.pod] == nil })
 }
 
-// flush begins to send what is due.
+// flush starts to send the lines that are due.
 func (a *instance) flush() {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
@@ -167,7 +167,7 @@ func (a *instance) flush() {
 	}
 }
 
-// send tries until Loki has taken a batch, refuses it for good, or the tries are used up.
+// send retries until Loki accepts the batch, rejects it permanently, or the retries are used up.
 func (a *instance) send(write *writer, batch []queued) {
 	endpoint, _ := write.block.child("endpoint")
 	body := pushBody(batch)

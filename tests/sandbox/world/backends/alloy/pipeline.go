@@ -12,8 +12,8 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// pipeline is what an Alloy configuration makes of the lines of containers: from discovery through relabelling and
-// stages to loki.write. What the configuration says beyond what is modelled here is refused.
+// pipeline applies an Alloy configuration to log lines: discovery, relabelling, stages, loki.write. A component or argument that is
+// not modelled is an error.
 type pipeline struct {
 	blocks  map[string]configBlock
 	rules   map[string][]relabelRule
@@ -23,7 +23,7 @@ type pipeline struct {
 	node string
 }
 
-// delivery is a line with the loki.write that it has come to.
+// delivery is a line at a loki.write.
 type delivery struct {
 	write configBlock
 	logEntry
@@ -100,7 +100,7 @@ func (p *pipeline) accept(block configBlock, pod *core.Pod) error {
 
 var alloyVariable = regexp.MustCompile(`sys\.env\("(\w+)"\)`)
 
-// selectedNode of a field selector. HOSTNAME is the pod's name, unless the pod says what it is.
+// selectedNode of a field selector. HOSTNAME is the name of the pod unless the pod sets it.
 func selectedNode(field string, pod *core.Pod) string {
 	if !strings.Contains(field, "spec.nodeName=") {
 		return ""
@@ -121,7 +121,7 @@ func selectedNode(field string, pod *core.Pod) string {
 	return pod.Name
 }
 
-// targets are the labels that a component's targets have for a file; none if the component does not find it.
+// targets are the labels of a component's targets for a file: none if it does not select the file.
 func (p *pipeline) targets(expression string, file logFile) []map[string]string {
 	found := []map[string]string{}
 	for _, reference := range alloyReference.FindAllString(expression, -1) {
@@ -155,7 +155,7 @@ func (p *pipeline) readers(file logFile, node string) map[string]map[string]stri
 	for _, source := range p.sources {
 		for _, labels := range p.targets(source.values["targets"], file) {
 			if source.name == "loki.source.file" {
-				// Files of other nodes are not there.
+				// A source reads only the files of its node.
 				if file.pod.Spec.NodeName != node || labels["__path__"] != file.path() {
 					continue
 				}

@@ -11,7 +11,7 @@ import (
 	"tailwatch.dev/sandbox/world/cluster"
 )
 
-// logFile is what a container's lines lie in on its node.
+// logFile is the log file of a container on its node.
 type logFile struct {
 	pod       *core.Pod
 	container string
@@ -85,7 +85,7 @@ func relabelRules(block configBlock) ([]relabelRule, error) {
 	return rules, nil
 }
 
-// relabel applies rules to labels: nil is what they drop.
+// relabel applies rules to labels: nil if a rule drops them.
 func relabel(labels map[string]string, rules []relabelRule) map[string]string {
 	labels = maps.Clone(labels)
 	for _, rule := range rules {

@@ -18,7 +18,7 @@ type logEntry struct {
 	line      string
 }
 
-// checkStages refuses what is not modelled, so that no line meets it.
+// checkStages rejects stages that are not modelled.
 func checkStages(stages []configBlock) error {
 	for _, stage := range stages {
 		var err error
@@ -48,7 +48,7 @@ func checkStages(stages []configBlock) error {
 	return nil
 }
 
-// pass applies stages to a line, and says whether it is still there after them.
+// pass applies stages to a line, and reports whether none drops it.
 func (s *logEntry) pass(stages []configBlock) bool {
 	for _, stage := range stages {
 		switch stage.name {
@@ -87,7 +87,7 @@ func (s *logEntry) pass(stages []configBlock) bool {
 	return true
 }
 
-// isDropped: by its age or by an expression; where both are given both have to hold.
+// isDropped: by its age or by an expression; with both, both have to match.
 func (s *logEntry) isDropped(stage configBlock) bool {
 	age, _ := time.ParseDuration(stage.text("older_than", "0s"))
 	expression := stage.text("expression", "")

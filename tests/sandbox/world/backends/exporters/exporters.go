@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// exporters answers with a few plausible metrics for every exporter of the charts.
+// exporters answers with constant metrics for every exporter of the charts.
 type exporters struct{ nodes int }
 
 // New: kube-state-metrics lists this many nodes.

@@ -14,7 +14,7 @@ import (
 	"tailwatch.dev/sandbox/world/network"
 )
 
-// requester is who asks Grafana: with a role in the organisation, or the server's admin.
+// requester is the identity of a request: a role in the organisation, or the server admin.
 type requester struct {
 	role        string
 	serverAdmin bool
@@ -68,7 +68,7 @@ func (g *server) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
 	g.answer(answer, request, session{settings, sources, visitor})
 }
 
-// session is a request's part that is known before its path is looked at.
+// session is the identity and the configuration of a request.
 type session struct {
 	settings  map[string]string
 	sources   []dataSource
@@ -120,7 +120,7 @@ func (g *server) answer(answer http.ResponseWriter, request *http.Request, v ses
 	}
 }
 
-// neededBy gives the permission that a path needs and not every role has.
+// neededBy gives the permission of a path: empty if every role has it.
 func neededBy(path string) string {
 	switch {
 	case strings.HasPrefix(path, "/api/admin/"):
@@ -136,7 +136,7 @@ func (v *requester) may(permission string) bool {
 	return v.serverAdmin || (permission == "org.users:read" && v.role == "Admin")
 }
 
-// health shows its version to who is signed in, or to all where it is not hidden.
+// health shows the version to the admin, and to all unless it is hidden.
 func (g *server) health(settings map[string]string, visitor *requester) map[string]any {
 	shown := map[string]any{"database": "ok"}
 	if settings["auth.anonymous.hide_version"] != "true" || (visitor != nil && visitor.serverAdmin) {
@@ -152,7 +152,7 @@ func (g *server) version() string {
 	return ""
 }
 
-// login is the page with the form, or without it, and what the form sends.
+// login is the login page, and the answer to its form.
 func (g *server) login(answer http.ResponseWriter, request *http.Request, settings map[string]string) {
 	closed := settings["auth.disable_login_form"] == "true"
 	if request.Method != http.MethodPost {
@@ -171,7 +171,7 @@ func (g *server) login(answer http.ResponseWriter, request *http.Request, settin
 	}
 }
 
-// sections gives settings as /api/admin/settings does; what is secret is not shown.
+// sections gives settings as /api/admin/settings does; secrets are masked.
 func sections(settings map[string]string) map[string]map[string]string {
 	shown := map[string]map[string]string{}
 	for name, value := range settings {
@@ -253,7 +253,7 @@ func describedSource(index int, source dataSource) map[string]any {
 	}
 }
 
-// proxied is a request that Grafana passes on to a data source.
+// proxied is a request that Grafana forwards to a data source.
 type proxied struct {
 	source *dataSource
 	path   string

@@ -192,7 +192,7 @@ func desired(n *network.Network, v *cluster.Objects) *backends.Desired {
 	pod := pods[0]
 	ini, _ := v.MountedConfig(pod, "grafana.ini")
 	provisioned, _ := v.MountedConfig(pod, "datasources.yaml")
-	// Data sources are read at start only: without the sidecar a change reaches Grafana by a new pod.
+	// Data sources are read at start only: without the sidecar a change needs a new pod.
 	return &backends.Desired{Fingerprint: string(pod.UID), Start: func() (backends.Process, error) {
 		grafana, err := newServer(n, pod, ini, provisioned)
 		if err != nil {

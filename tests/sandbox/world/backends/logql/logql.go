@@ -86,7 +86,7 @@ func NewMatcher(label, operator, quoted string) (matcher, error) {
 	}
 	made := matcher{label: label, operator: operator, value: value}
 	if strings.Contains(operator, "~") {
-		// A matcher is about the whole value, a filter about any part of the line.
+		// A matcher matches the whole value, a filter any part of the line.
 		expression := value
 		if label != "" {
 			expression = "^(?:" + value + ")$"

@@ -42,7 +42,7 @@ func desired(n *network.Network, v *cluster.Objects, store *Store) *backends.Des
 		}
 		loki.name = pods[0].Name
 		loki.fault = func() string { fault, _ := n.Fault("logs"); return fault.Target }
-		// Loki itself says "not ready" for 15 s after its ingester is.
+		// Loki is "not ready" for 15 s after its ingester is ready.
 		loki.readyAt = time.Now().Add(2 * time.Second)
 		if n.Slow {
 			loki.readyAt = time.Now().Add(15 * time.Second)
@@ -117,7 +117,7 @@ func formatDurations(value any, prometheus bool) {
 	}
 }
 
-// units of durations; what is exact is only used where nothing is left over.
+// units of durations; an exact one is used only for a whole multiple.
 var units = []struct {
 	name   string
 	length time.Duration
@@ -300,7 +300,7 @@ func (l *server) query(answer http.ResponseWriter, request *http.Request) {
 	httpserver.WriteJSON(answer, http.StatusOK, map[string]any{"status": "success", "data": map[string]any{"resultType": "streams", "result": streamsOf(found), "stats": map[string]any{}}})
 }
 
-// queryRange is what a range query asks for.
+// queryRange is the parameters of a range query.
 type queryRange struct {
 	start, end time.Time
 	limit      int

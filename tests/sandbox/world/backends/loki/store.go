@@ -23,7 +23,7 @@ type entry struct {
 type Store struct {
 	mutex   sync.Mutex
 	streams map[string]*stream
-	// received and discarded are counters: lines, and lines by the reason they were refused for.
+	// received and discarded are counters: lines, and rejected lines by reason.
 	received  int
 	discarded map[string]int
 }
@@ -95,7 +95,7 @@ func (e entry) isSame(other entry) bool {
 	return e.at.Equal(other.at) && e.line == other.line && maps.Equal(e.metadata, other.metadata)
 }
 
-// level is what Loki finds in a line that says it in words.
+// level is the level that Loki detects by words in a line.
 func level(line string) string {
 	lower := strings.ToLower(line)
 	for _, word := range []string{"fatal", "critical", "error", "warn", "info", "debug", "trace"} {

@@ -13,8 +13,8 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// OperatorBackend: the real operator, with its pod's arguments. It ends while its CRDs are missing and runs without
-// some controllers when only a few are there, so it waits for all ten, as its pod would by restarting.
+// OperatorBackend: the real operator, with its pod's arguments. It exits without its CRDs and runs without some
+// controllers if only a few exist, so it starts once all ten exist, as its pod would by restarts.
 func OperatorBackend(n *network.Network) *backends.Backend {
 	return &backends.Backend{Name: "operator", Desired: func(v *cluster.Objects) *backends.Desired { return operatorDesired(n, v) }}
 }
@@ -63,7 +63,7 @@ func monitoringKinds(n *network.Network) int {
 	return count
 }
 
-// writeOperatorKeys: the pod mounts the webhook's certificate from a Secret; without it, it could not start.
+// writeOperatorKeys: the pod mounts the webhook's certificate from a Secret; without the Secret it does not start.
 func writeOperatorKeys(n *network.Network, v *cluster.Objects, pod *core.Pod) error {
 	for _, volume := range pod.Spec.Volumes {
 		if volume.Secret == nil {

@@ -26,7 +26,7 @@ type prometheus struct {
 	network *network.Network
 	current backends.Process
 	files   map[string]string
-	// seen are the versions of what the files were made of.
+	// seen are the resourceVersions from which the files were made.
 	seen string
 }
 
@@ -66,7 +66,7 @@ func (p *prometheus) desired(v *cluster.Objects) *backends.Desired {
 	}}
 }
 
-// refresh is the config-reloader's part.
+// refresh reloads changed configuration, as the config-reloader does.
 func (p *prometheus) refresh(v *cluster.Objects) {
 	pod := p.pod(v)
 	if pod == nil {
@@ -89,7 +89,7 @@ func (p *prometheus) refresh(v *cluster.Objects) {
 	}
 }
 
-// write brings the folder to exactly these files: the configuration and the rules.
+// write replaces the configuration and the rules in the folder.
 func (p *prometheus) write(files map[string]string) error {
 	for old := range p.files {
 		if _, kept := files[old]; !kept {
@@ -109,7 +109,7 @@ func (p *prometheus) write(files map[string]string) error {
 	return nil
 }
 
-// read takes the configuration and the rules from what the pod mounts.
+// read gives the configuration and the rules that the pod mounts.
 func (p *prometheus) read(v *cluster.Objects, pod *core.Pod) (map[string]string, error) {
 	files := map[string]string{}
 	for _, volume := range pod.Spec.Volumes {
@@ -135,8 +135,8 @@ func (p *prometheus) read(v *cluster.Objects, pod *core.Pod) (map[string]string,
 	return files, err
 }
 
-// rewrite names the sandbox's API server and credentials, sends every exchange through the loopback proxy, and makes
-// scrapes more frequent where pods are fast: nothing else.
+// rewrite sets the API server and credentials of the sandbox, the loopback proxy, shorter intervals, and the fault
+// `metrics`.
 func (p *prometheus) rewrite(pod *core.Pod, text string) (string, error) {
 	config := map[string]any{}
 	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
