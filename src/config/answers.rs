@@ -4,7 +4,7 @@
 use crate::config::{
     AnonymousRole, ChartRepository, ClientId, GroupName, GroupsClaim, Hostname, Invalid, IssuerUrl, LogsMode,
     Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, StorageClassName, TailnetDomain,
-    TailscaleResource, TailscaleTag,
+    TailscaleResource, TailscaleTag, UserName,
 };
 
 /// The shape of an answer's value.
@@ -12,6 +12,8 @@ use crate::config::{
 pub enum Shape {
     /// One text.
     Text,
+    /// `true` or `false`.
+    Flag,
     /// A list of at least one text.
     List,
     /// `{ env: NAME }` or `{ file: PATH }`; a literal is an error.
@@ -66,6 +68,16 @@ fn logs_period(text: &str) -> Result<String, Invalid> {
         return Err(Invalid("expected whole hours, at least 24h (Loki's index has a day's period)".into()));
     }
     Ok(text.to_owned())
+}
+
+fn flag(text: &str) -> Result<String, Invalid> {
+    text.parse::<bool>().map(|flag| flag.to_string()).map_err(|_| Invalid("expected true or false".into()))
+}
+
+/// Absolute, since a later run can start in another folder.
+fn path(text: &str) -> Result<String, Invalid> {
+    let expected = |_| Invalid("expected the path of a file".into());
+    std::path::absolute(text).map(|path| path.display().to_string()).map_err(expected)
 }
 
 fn version(text: &str) -> Result<String, Invalid> {
@@ -213,6 +225,14 @@ pub static ROWS: &[Row] = &[
         normal::<ChartRepository>,
     )
     .security(),
+    row("charts.username", "user of that repository", "ci", normal::<UserName>).security(),
+    row("charts.password", "source of that user's password", "{ env: CHARTS_PASSWORD }", secret).shaped(Shape::Secret),
+    row("charts.caFile", "PEM file of the CA of the chart repository's certificate", "/etc/ssl/acme-ca.pem", path)
+        .security(),
+    row("charts.plainHttp", "read an oci:// repository by HTTP without TLS", "true", flag)
+        .or("false")
+        .shaped(Shape::Flag)
+        .security(),
 ];
 
 /// Free-form keys, by component.
@@ -256,7 +276,7 @@ mod tests {
             let entries =
                 |text: &str| text.trim_matches(['[', ']']).split(',').map(|e| e.trim().to_owned()).collect::<Vec<_>>();
             let is_valid = |text: &str| match row.shape {
-                Shape::Text => row.validate(text).is_ok(),
+                Shape::Text | Shape::Flag => row.validate(text).is_ok(),
                 Shape::List => entries(text).iter().all(|entry| row.validate(entry).is_ok()),
                 Shape::Secret => true,
             };

@@ -178,7 +178,7 @@ impl Draft {
     pub fn set(&mut self, key: &str, text: &str, from: Provenance) -> Result<(), Invalid> {
         let row = find_row(key).ok_or_else(|| Invalid(format!("unknown answer {key}")))?;
         let answer = match row.shape {
-            Shape::Text => Answer::Text(row.validate(text)?),
+            Shape::Text | Shape::Flag => Answer::Text(row.validate(text)?),
             Shape::List => Answer::List(validate_list(row, text.split(','))?),
             Shape::Secret => return Err(Invalid("expected { env: NAME } or { file: PATH }".into())),
         };
@@ -277,7 +277,7 @@ impl Draft {
                 oauth_client_secret: self.secret("tailscale.oauth.clientSecret", &mut problems),
             },
             versions: without_sources(&self.versions),
-            charts: Charts { repository: self.optional("charts.repository")? },
+            charts: Charts { repository: self.optional("charts.repository")?, access: self.access(&mut problems) },
             values: self.resolved_values(&mut problems),
         };
         problems.extend(self.contradictions());
@@ -294,7 +294,7 @@ impl Draft {
         self.optional(key)?.ok_or_else(|| ConfigError::Missing { missing: vec![key.to_owned()] })
     }
 
-    fn optional<T: FromStr<Err = Invalid>>(&self, key: &str) -> Result<Option<T>, ConfigError> {
+    pub(super) fn optional<T: FromStr<Err = Invalid>>(&self, key: &str) -> Result<Option<T>, ConfigError> {
         let Some((text, from)) = self.text(key) else { return Ok(None) };
         text.parse().map(Some).map_err(|invalid| problem(&from, key, &text, invalid))
     }
@@ -317,7 +317,7 @@ impl Draft {
         resolved.collect()
     }
 
-    fn secret(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Secret<String>> {
+    pub(super) fn secret(&self, key: &str, problems: &mut Vec<Problem>) -> Option<Secret<String>> {
         let (Answer::Secret(source), from) = self.answers.get(key)? else { return None };
         match source.read(&self.environment, Lines::One) {
             Ok(secret) => Some(secret),

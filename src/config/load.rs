@@ -195,7 +195,7 @@ impl Loader {
         }
         match (row.shape, &node.content) {
             (Shape::Secret, _) => self.secret(&at, row, node, from),
-            (Shape::Text, Content::Scalar { text, .. }) => self.text(&at, row.key, text, from),
+            (Shape::Text | Shape::Flag, Content::Scalar { text, .. }) => self.text(&at, row.key, text, from),
             (Shape::List, Content::List(items)) => {
                 let mut entries = Vec::new();
                 for item in items {
@@ -214,7 +214,7 @@ impl Loader {
                 }
                 self.list(&at, row, &entries, from);
             }
-            (Shape::Text, _) => {
+            (Shape::Text | Shape::Flag, _) => {
                 self.problem(&at, row.key, node.kind(), format!("expected a text such as {}", row.example))
             }
             (Shape::List, _) => {
@@ -268,7 +268,12 @@ impl Loader {
         for (row, name) in environment_names() {
             let Some(text) = environment.get(&name).filter(|text| !text.is_empty()) else { continue };
             if row.shape == Shape::Secret {
-                self.problem(&name, row.key, "a literal", "expected the secret in AUTH0_CLIENT_SECRET or in a file");
+                self.problem(
+                    &name,
+                    row.key,
+                    "a literal",
+                    "expected { env: NAME } or { file: PATH } in the answers file",
+                );
             } else {
                 self.text(&name.clone(), row.key, text, Provenance::Environment(name));
             }

@@ -9,6 +9,7 @@ mod draft;
 mod env;
 mod error;
 mod load;
+mod repository_access;
 mod saved_answers;
 mod saved_secret;
 mod saved_state;
@@ -30,6 +31,7 @@ pub use draft::{Draft, Entry, Provenance};
 pub use env::is_known_variable;
 pub use error::{ConfigError, Problem};
 pub use load::{Sources, add_saved, load, load_despite_problems, load_saved_only};
+pub use repository_access::RepositoryAccess;
 pub use saved_answers::saved_answers;
 pub use saved_secret::{SAVED_ANSWERS, SAVED_FILE, SavedState};
 pub use saved_state::{Unconfirmed, add_state, record};
@@ -43,7 +45,7 @@ pub(crate) use types::nearest;
 pub use types::{
     ALLOY, AnonymousRole, COMPONENTS, ChartRepository, ClientId, ComponentName, GroupName, GroupsClaim, Hostname,
     Invalid, IssuerUrl, KUBE_PROMETHEUS_STACK, LOKI, LogsMode, Namespace, OAUTH2_PROXY, OperatorMode, Organization,
-    StorageClassName, TAILSCALE_OPERATOR, TailnetDomain, TailscaleResource, TailscaleTag,
+    StorageClassName, TAILSCALE_OPERATOR, TailnetDomain, TailscaleResource, TailscaleTag, UserName,
 };
 pub use units::{Quantity, RetentionPeriod};
 pub use value_path::child;

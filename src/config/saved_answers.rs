@@ -107,6 +107,9 @@ fn answer(settings: &Settings, key: &str) -> Option<Value> {
         "tailscale.proxyClass" => tailscale.proxy_class.as_ref()?.as_str(),
         "tailscale.oauth.clientId" => tailscale.oauth_client_id.as_deref()?,
         "charts.repository" => charts.repository.as_ref()?.as_str(),
+        "charts.username" => charts.access.username.as_ref()?.as_str(),
+        "charts.caFile" => return Some(charts.access.ca_file.as_ref()?.display().to_string().into()),
+        "charts.plainHttp" if charts.access.plain_http => return Some(true.into()),
         _ => return None,
     };
     Some(text.into())
@@ -153,6 +156,7 @@ mod tests {
         for row in &saved {
             draft.set(row.key, unusual(row.key, row.example, row.default), Provenance::Set).unwrap();
         }
+        draft.set_secret("charts.password", crate::config::Secret::new("pw".into()));
         let loki: crate::config::ComponentName = "loki".parse().unwrap();
         draft.set_version(loki.clone(), "6.55.0".parse().unwrap(), Provenance::Set);
         draft.values.insert(loki, (ChartValues::literal(json!({"a": {"b": [1]}})), Provenance::Set));

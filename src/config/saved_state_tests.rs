@@ -18,6 +18,9 @@ fn settings(more: &[(&str, &str)], values: &str) -> Settings {
     for (key, text) in base.iter().chain(more) {
         draft.set(key, text, Provenance::Set).unwrap();
     }
+    if draft.has("charts.username") {
+        draft.set_secret("charts.password", Secret::new("hunter2".into()));
+    }
     let mut text = saved_answers(&draft.finish().unwrap());
     text.push_str(values);
     add_saved(Draft::default(), &text).unwrap().finish().unwrap()
@@ -53,8 +56,11 @@ fn the_saved_answers_match_their_own_record() {
 
 #[test]
 fn every_edited_security_bearing_row_is_reported() {
-    let before = settings(&[], "");
     for row in ROWS.iter().filter(|row| row.security) {
+        // The other answers below `charts` are about this repository.
+        let mut base = vec![("charts.repository", "oci://mirror.example/charts")];
+        base.retain(|_| row.key.starts_with("charts.") && row.key != "charts.repository");
+        let before = settings(&base, "");
         let other = match row.key {
             "tailnet" => "evil.ts.net",
             "grafana.hostname" => "other",
@@ -67,7 +73,7 @@ fn every_edited_security_bearing_row_is_reported() {
             "auth0.groupsClaim" => "https://evil.example/groups",
             _ => row.example,
         };
-        let after = settings(&[(row.key, other)], "");
+        let after = settings(&[base, vec![(row.key, other)]].concat(), "");
         let edit = edited(&before, |_| saved_answers(&after));
         let found = add_state(Draft::default(), &edit).unwrap().unconfirmed();
         assert_eq!(found.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), [row.key]);
@@ -77,6 +83,7 @@ fn every_edited_security_bearing_row_is_reported() {
         answered.set(row.key, other, Provenance::Environment("X".into())).unwrap();
         assert_eq!(keys(answered, &edit), Vec::<String>::new(), "{}", row.key);
     }
+    let before = settings(&[], "");
     let harmless = settings(&[("retention.logs", "30d"), ("storage.loki", "70Gi")], "");
     assert_eq!(keys(Draft::default(), &edited(&before, |_| saved_answers(&harmless))), Vec::<String>::new());
 }

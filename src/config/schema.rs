@@ -35,6 +35,7 @@ fn property(row: &Row) -> Value {
     let mut property = match row.shape {
         Shape::Text if row.key == "version" => json!({"const": 1}),
         Shape::Text => json!({"type": ["string", "null"]}),
+        Shape::Flag => json!({"type": ["boolean", "null"], "default": false}),
         Shape::List => json!({"type": ["array", "null"], "minItems": 1, "items": {"type": "string"}}),
         Shape::Secret => json!({
             "oneOf": [

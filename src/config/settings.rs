@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::config::{
     AnonymousRole, ChartRepository, ChartValues, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, IssuerUrl,
-    LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, Secret, StorageClassName,
-    TailnetDomain, TailscaleResource, TailscaleTag,
+    LogsMode, Namespace, OperatorMode, Organization, Quantity, RepositoryAccess, RetentionPeriod, Secret,
+    StorageClassName, TailnetDomain, TailscaleResource, TailscaleTag,
 };
 
 /// All settings of the stack; each field is valid by its type.
@@ -107,6 +107,8 @@ pub struct Tailscale {
 pub struct Charts {
     /// Replaces every repository's address: `https://…`, `http://…`, `oci://…`, or a folder of .tgz files.
     pub repository: Option<ChartRepository>,
+    /// How repositories are read.
+    pub access: RepositoryAccess,
 }
 
 impl Settings {

@@ -42,6 +42,7 @@ text_newtype!(/** Kubernetes namespace, a DNS label. */ Namespace, dns_label);
 text_newtype!(/** First label of a host name. */ Hostname, dns_label);
 text_newtype!(/** OIDC issuer, byte for byte as the discovery document has it. */ IssuerUrl, issuer_url);
 text_newtype!(/** OAuth client id. */ ClientId, printable);
+text_newtype!(/** User of a chart repository. */ UserName, printable);
 text_newtype!(/** Claim name. */ GroupsClaim, groups_claim);
 text_newtype!(/** A group's exact, case-sensitive name. */ GroupName, printable);
 text_newtype!(/** StorageClass name, a DNS subdomain. */ StorageClassName, dns_subdomain);
@@ -231,7 +232,7 @@ fn chart_repository(text: &str) -> Result<String, Invalid> {
     }
     match url::Url::parse(text) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            invalid("expected no user or password in the address; log in with `helm registry login` instead")
+            invalid("expected no user or password in the address; set charts.username and charts.password instead")
         }
         Ok(url) if url.host_str().is_some() => Ok(text.trim_end_matches('/').to_owned()),
         _ => invalid("expected an address such as https://charts.example/stable"),

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::helm::fetch::is_loopback;
+use crate::helm::fetch::is_plain;
+use crate::helm::repositories::{self, Repository};
 use crate::helm::run::{Call, Effect, run};
 use crate::helm::{
     Capabilities, Helm, HelmError, Limits, Ownership, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse,
@@ -86,7 +87,7 @@ impl Helm {
         request: &ReleaseRequest<'_>,
         capabilities: &Capabilities,
     ) -> Result<Vec<Value>, HelmError> {
-        let values = values_file(request.values)?;
+        let values = self.values_file(request.values)?;
         let mut arguments = words(&["template", request.release]);
         arguments.push(request.chart.into());
         arguments.extend(words(&["-n", request.namespace, "--skip-tests", "-f"]));
@@ -102,7 +103,7 @@ impl Helm {
 
     /// `helm upgrade --install` without waiting for workloads (it waits for hooks).
     pub async fn upgrade_install(&self, request: &ReleaseRequest<'_>, limits: &Limits) -> Result<(), HelmError> {
-        let values = values_file(request.values)?;
+        let values = self.values_file(request.values)?;
         let mut arguments = words(&["upgrade", "--install", request.release]);
         arguments.push(request.chart.into());
         arguments.extend(words(&["-n", request.namespace, "--history-max", HISTORY]));
@@ -151,20 +152,38 @@ impl Helm {
 
     /// `helm pull` into a folder.
     pub(super) async fn pull(&self, source: &ChartSource, folder: &Path) -> Result<(), HelmError> {
-        let repository = source.repository.as_str();
-        let version = source.version.to_string();
+        let (address, access) = (source.repository.as_str(), &source.access);
+        if let Some(file) = &access.ca_file {
+            std::fs::File::open(file).map_err(|source| HelmError::CaFile { path: file.clone(), source })?;
+        }
+        let settings = self.fresh_folder()?;
         let mut arguments = words(&["pull"]);
-        if repository.starts_with("oci://") {
-            arguments.push(format!("{repository}/{}", source.name).into());
-            if is_loopback(repository) {
+        let mut helm = self.clone();
+        if address.starts_with("oci://") {
+            arguments.push(format!("{address}/{}", source.name).into());
+            if is_plain(address, access) {
                 arguments.push("--plain-http".into());
             }
+            if let Some(file) = &access.ca_file {
+                arguments.extend(["--ca-file".into(), file.into()]);
+            }
+            if access.login().is_some() {
+                let path = settings.path().join("registry.json");
+                repositories::write_login(&path, address, access)?;
+                arguments.extend(["--registry-config".into(), path.into()]);
+            }
         } else {
-            arguments.extend(words(&[&source.name, "--repo", repository]));
+            let repository = Repository::new(address, access);
+            if repository.is_private() {
+                helm = self.knowing(&repository, settings.path()).await?;
+                arguments.push(format!("{}/{}", repository.name(), source.name).into());
+            } else {
+                arguments.extend(words(&[&source.name, "--repo", address]));
+            }
         }
-        arguments.extend(words(&["--version", &version, "-d"]));
+        arguments.extend(words(&["--version", &source.version.to_string(), "-d"]));
         arguments.push(folder.into());
-        self.call(arguments, Effect::Reads, FETCH, &CancellationToken::new()).await.map(drop)
+        helm.call(arguments, Effect::Reads, FETCH, &CancellationToken::new()).await.map(drop)
     }
 
     pub(super) async fn read(&self, arguments: &[&str]) -> Result<Vec<u8>, HelmError> {
@@ -184,7 +203,7 @@ impl Helm {
         // Index files of our pulls stay in our own folder, apart from the user's repositories.
         let added = vec![
             ("HELM_REPOSITORY_CACHE".into(), index_folder(&self.cache).into()),
-            ("HELM_REPOSITORY_CONFIG".into(), self.cache.join("repositories.yaml").into()),
+            ("HELM_REPOSITORY_CONFIG".into(), repositories_file(&self.cache).into()),
             (HelmDriver::VARIABLE.into(), self.driver.name().into()),
         ];
         let changes = matches!(effect, Effect::Mutates(_));
@@ -195,8 +214,19 @@ impl Helm {
         }
         let children = self.children.clone();
         let environment = self.environment.clone();
+        let files: Vec<PathBuf> = arguments.iter().map(PathBuf::from).filter(|path| path.is_absolute()).collect();
         let call = Call { arguments, effect, deadline, children, environment, added, need, held };
-        run(&self.program, call, cancel).await
+        run(&self.program, call, cancel).await.map_err(|error| error.of_sandbox(&files))
+    }
+
+    /// JSON, which helm 3 and helm 4 read with the same types. Mode 0600 by tempfile's default; deleted when dropped.
+    /// Beside the kubeconfig: a helm in a sandbox of its own, which may have another /tmp, reads that folder anyway.
+    fn values_file(&self, values: &Value) -> Result<tempfile::NamedTempFile, HelmError> {
+        let failed = |source| HelmError::Local { what: "write the values to a temporary file".into(), source };
+        let mut builder = tempfile::Builder::new();
+        let mut file = builder.prefix("values-").suffix(".json").tempfile_in(self.access.folder()).map_err(failed)?;
+        file.write_all(json_line(values).as_bytes()).and_then(|()| file.flush()).map_err(failed)?;
+        Ok(file)
     }
 
     fn log(&self, arguments: &[OsString]) {
@@ -214,19 +244,15 @@ pub(super) fn index_folder(cache: &Path) -> PathBuf {
     cache.join("index")
 }
 
+/// helm's list of repositories below our cache folder.
+pub(super) fn repositories_file(cache: &Path) -> PathBuf {
+    cache.join("repositories.yaml")
+}
+
 pub(super) fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(Into::into).collect()
 }
 
 fn output_error(command: &str, source: Box<dyn std::error::Error + Send + Sync>) -> HelmError {
     HelmError::Output { command: command.into(), source }
-}
-
-/// JSON, which helm 3 and helm 4 read with the same types. Mode 0600 by tempfile's default; deleted when
-/// dropped.
-fn values_file(values: &Value) -> Result<tempfile::NamedTempFile, HelmError> {
-    let failed = |source| HelmError::Local { what: "write the values to a temporary file".into(), source };
-    let mut file = tempfile::Builder::new().prefix("tailwatch-").suffix(".json").tempfile().map_err(failed)?;
-    file.write_all(json_line(values).as_bytes()).and_then(|()| file.flush()).map_err(failed)?;
-    Ok(file)
 }

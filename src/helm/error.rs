@@ -89,6 +89,23 @@ pub enum HelmError {
         #[source]
         source: std::io::Error,
     },
+    /// The file of the answer `charts.caFile` cannot be read.
+    #[error("cannot read the file {} of charts.caFile", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// helm does not see a file that exists.
+    #[error("helm cannot read {}, which exists: {stderr}", file.display())]
+    Sandboxed {
+        /// The file.
+        file: PathBuf,
+        /// End of helm's stderr.
+        stderr: String,
+    },
     /// helm succeeded, but the archive is missing.
     #[error("helm did not fetch {file} from {repository}")]
     NotFetched {
@@ -168,8 +185,51 @@ const CLASSES: &[KnownError] = &[
 /// Errors of fetching charts.
 const FETCHING: &[KnownError] = &[
     KnownError {
+        id: "repository-unauthorized",
+        phrases: &[
+            "unauthorized",
+            "not authorized",
+            "authentication failure",
+            "basic credential not found",
+            "403 forbidden",
+            "status code 403",
+            "denied: ",
+        ],
+        cause: "the repository requires credentials, or rejects them",
+        hint: "set charts.username and charts.password in the answers, or log in with `helm registry login HOST` \
+               (oci://) or `helm repo add NAME ADDRESS --username USER --password-stdin` (https://)",
+    },
+    KnownError {
+        id: "repository-without-tls",
+        phrases: &[
+            "first record does not look like a tls handshake",
+            "server gave http response to https client",
+            "invalidcontenttype",
+        ],
+        cause: "the repository answers without TLS",
+        hint: "write an http:// address in charts.repository, or set charts.plainHttp: true for an oci:// address",
+    },
+    KnownError {
+        id: "repository-with-tls",
+        phrases: &["http request to an https server", "malformed http response"],
+        cause: "the repository answers with TLS only",
+        hint: "write an https:// address in charts.repository, or leave charts.plainHttp out for an oci:// address",
+    },
+    KnownError {
+        id: "repository-unknown-authority",
+        phrases: &["signed by unknown authority", "certificate is not trusted", "unknownissuer"],
+        cause: "this machine does not trust the CA of the repository's certificate",
+        hint: "set charts.caFile to the PEM file of that CA, or add the CA to the trusted ones of this machine",
+    },
+    KnownError {
+        id: "repository-certificate-invalid",
+        phrases: &["x509: ", "invalid peer certificate"],
+        cause: "the repository's certificate is invalid for its address",
+        hint: "correct the address in charts.repository, or the repository's certificate",
+    },
+    KnownError {
         id: "chart-version-missing",
-        phrases: &["not found in"],
+        phrases: &["not found in", ": not found", "no chart version found"],
         cause: "the repository does not have this chart version",
         hint: "compare `versions:` in the answers with the repository's index",
     },
@@ -181,19 +241,21 @@ const FETCHING: &[KnownError] = &[
     },
     KnownError {
         id: "repository-unreachable",
-        phrases: &["connection refused", "i/o timeout"],
+        phrases: &[
+            "connection refused",
+            "connection reset",
+            "i/o timeout",
+            "no route to host",
+            "network is unreachable",
+            "deadline exceeded",
+            "proxyconnect",
+        ],
         cause: "the repository cannot be reached",
-        hint: "check its address, or set charts.repository to a mirror",
-    },
-    KnownError {
-        id: "repository-unauthorized",
-        phrases: &["unauthorized", "not authorized", "authentication failure"],
-        cause: "the repository requires credentials",
-        hint: "log in with `helm registry login` or `helm repo add --username`",
+        hint: "check its address and HTTPS_PROXY, or set charts.repository to a mirror",
     },
     KnownError {
         id: "repository-without-index",
-        phrases: &["is not a valid chart repository"],
+        phrases: &["is not a valid chart repository", "404 not found"],
         cause: "the address is not a chart repository",
         hint: "correct charts.repository: index.yaml must be directly below that address",
     },
@@ -255,13 +317,27 @@ impl HelmError {
     /// Classifies a failed call.
     pub(super) fn classify(command: String, end: String, stderr: &str) -> HelmError {
         let fetches = command.starts_with("helm pull") || command.starts_with("helm repo");
-        let tables = if fetches { [FETCHING, CLASSES, VAGUE] } else { [CLASSES, API_ERRORS, VAGUE] };
-        let known = tables.into_iter().find_map(|rows| known_errors::find(rows, stderr));
+        let tables: &[_] = if fetches { &[FETCHING] } else { &[CLASSES, API_ERRORS, VAGUE] };
+        let known = tables.iter().find_map(|rows| known_errors::find(rows, stderr));
         match known {
             // Each line is about another key.
             Some(row) if row.id == SCHEMA_INVALID => HelmError::Known { row, stderr: tail(stderr, SCHEMA_LINES) },
             Some(row) => HelmError::Known { row, stderr: tail(stderr, LINES) },
             None => HelmError::Failed { command, end, stderr: tail(stderr, LINES) },
+        }
+    }
+
+    /// The same, or that helm does not see one of these files: each exists for this process.
+    pub(super) fn of_sandbox(self, files: &[PathBuf]) -> HelmError {
+        const MISSING: [&str; 3] = ["no such file or directory", "permission denied", "not found"];
+        let (HelmError::Known { stderr, .. } | HelmError::Failed { stderr, .. }) = &self else { return self };
+        let is_unseen = |file: &&PathBuf| {
+            let missing = MISSING.iter().any(|missing| stderr.contains(missing));
+            missing && stderr.contains(&*file.to_string_lossy()) && file.exists()
+        };
+        match files.iter().find(is_unseen) {
+            Some(file) => HelmError::Sandboxed { file: file.clone(), stderr: stderr.clone() },
+            None => self,
         }
     }
 
@@ -313,6 +389,12 @@ impl HelmError {
             HelmError::NotFetched { .. } => {
                 "compare `versions:` in the answers with the versions in the repository".into()
             }
+            HelmError::CaFile { .. } => "correct charts.caFile in the answers, or the permissions of that file".into(),
+            HelmError::Sandboxed { .. } => {
+                "this helm runs in a sandbox with other files (snap, container): set TAILWATCH_CACHE, TAILWATCH_STATE \
+                 and XDG_RUNTIME_DIR to folders that it can read, or select another helm with --helm PATH"
+                    .into()
+            }
             HelmError::NoArchive { .. } => "copy the archive there, or correct charts.repository".into(),
             HelmError::DigestChanged(_) => {
                 "the archive of a released version was replaced: ask its publisher why; if the \
@@ -339,9 +421,9 @@ impl HelmError {
 /// The last lines, without warnings and empty lines, joined.
 fn tail(stderr: &str, lines: usize) -> String {
     const CHARACTERS: usize = 1500;
-    let reported: Vec<&str> = stderr
+    let reported: Vec<String> = stderr
         .lines()
-        .map(|line| line.strip_prefix("Error: ").unwrap_or(line).trim_end())
+        .map(|line| line.strip_prefix("Error: ").unwrap_or(line).trim_end().replace(" (try 'helm repo update')", ""))
         .filter(|line| !line.is_empty() && !line.starts_with("level=WARN") && !line.starts_with("WARNING:"))
         .collect();
     let text = reported[reported.len().saturating_sub(lines)..].join("; ");

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
+use crate::config::RepositoryAccess;
 use crate::helm::error::DigestChange;
 use crate::helm::{FetchedChart, Helm, HelmError};
 use crate::input_file::InputError;
@@ -129,6 +130,11 @@ fn entry(source: &ChartSource) -> String {
 /// A repository on this machine: not cached, since its archives change during development.
 pub(super) fn is_loopback(repository: &str) -> bool {
     repository.contains("://127.") || repository.contains("://localhost")
+}
+
+/// Whether a registry is read by HTTP without TLS. As with docker, a registry on this machine is, unless it has a CA.
+pub(super) fn is_plain(repository: &str, access: &RepositoryAccess) -> bool {
+    access.plain_http || (is_loopback(repository) && access.ca_file.is_none())
 }
 
 fn digest_of(path: &Path) -> std::io::Result<String> {

@@ -17,6 +17,7 @@ mod fetch;
 mod parse;
 mod registry;
 mod release_info;
+mod repositories;
 mod run;
 mod schema;
 mod versions;

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use oci_client::client::{ClientConfig, ClientProtocol};
+use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use semver::Version;
 
-use crate::helm::fetch::is_loopback;
+use crate::config::RepositoryAccess;
+use crate::helm::fetch::is_plain;
 use crate::helm::{HelmError, credentials};
 use crate::process::Environment;
 
@@ -22,13 +23,16 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Versions of each chart below `address` (without `oci://`), in no order.
 pub(super) async fn tags(
-    address: &str,
+    (address, access): (&str, &RepositoryAccess),
     charts: &[&str],
     (config, environment): (Option<&Path>, &Environment),
 ) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
     let (host, folder) = address.split_once('/').unwrap_or((address, ""));
-    let auth = credentials::of_host(host, config, environment).await;
-    let client = client(host).map_err(|error| registry_error(address, &error))?;
+    let auth = match access.login() {
+        Some((username, password)) => RegistryAuth::Basic(username.to_owned(), password.expose().clone()),
+        None => credentials::of_host(host, config, environment).await,
+    };
+    let client = client(host, access).map_err(|error| registry_error(address, &error))?;
     let lists = charts.iter().map(|chart| {
         let repository = format!("{folder}/{chart}").trim_start_matches('/').to_owned();
         let reference = Reference::with_tag(host.to_owned(), repository, "latest".into());
@@ -49,12 +53,17 @@ fn version(tag: &str) -> Option<Version> {
     Version::parse(&tag.replace('_', "+")).ok()
 }
 
-/// A registry on this machine speaks plain HTTP, as with docker; helm pulls with the same setting.
-fn client(host: &str) -> Result<Client, OciDistributionError> {
+/// helm pulls with the same settings.
+fn client(host: &str, access: &RepositoryAccess) -> Result<Client, OciDistributionError> {
     // The crate needs a process-wide provider. An error means that one is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let plain = if is_loopback(&format!("oci://{host}")) { vec![host.to_owned()] } else { Vec::new() };
-    Client::try_from(ClientConfig { protocol: ClientProtocol::HttpsExcept(plain), ..ClientConfig::default() })
+    let plain = if is_plain(&format!("oci://{host}"), access) { vec![host.to_owned()] } else { Vec::new() };
+    let roots = access.ca_file.as_ref().and_then(|file| std::fs::read(file).ok()).into_iter();
+    Client::try_from(ClientConfig {
+        protocol: ClientProtocol::HttpsExcept(plain),
+        extra_root_certificates: roots.map(|data| Certificate { encoding: CertificateEncoding::Pem, data }).collect(),
+        ..ClientConfig::default()
+    })
 }
 
 /// Reads pages until one has no new tag: a registry may ignore the page's size or start.

@@ -70,10 +70,22 @@ pub(super) async fn run(program: &Path, call: Call, cancel: &CancellationToken) 
         need: call.need,
     };
     let output = process::run(call, cancel).await.map_err(|error| failed(error, program, &command))?;
-    if output.status.success() {
+    let failure = index_failure(&command, &output.stdout);
+    if output.status.success() && failure.is_none() {
         return Ok(output.stdout);
     }
-    Err(HelmError::classify(command, end(output.status), &String::from_utf8_lossy(&output.stderr)))
+    let stderr = failure.unwrap_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned());
+    Err(HelmError::classify(command, end(output.status), &stderr))
+}
+
+/// Why `helm repo update` did not get an index: helm prints it to stdout, and helm 3 then succeeds
+/// (helm pkg/cmd/repo_update.go).
+fn index_failure(command: &str, stdout: &[u8]) -> Option<String> {
+    const FAILED: &str = "...Unable to get an update from the ";
+    let text = String::from_utf8_lossy(stdout);
+    let (_, failure) = text.split_once(FAILED).filter(|_| command.starts_with("helm repo update"))?;
+    let lines = failure.lines().skip(1).take_while(|line| line.starts_with('\t'));
+    Some(lines.map(str::trim).collect::<Vec<_>>().join("\n"))
 }
 
 /// Variables that select another cluster or namespace than helm's flags, or change its output:

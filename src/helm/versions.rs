@@ -6,14 +6,10 @@ use std::path::Path;
 
 use semver::Version;
 use serde::Deserialize;
-use tokio_util::sync::CancellationToken;
 
-use crate::config::ChartRepository;
-use crate::helm::run::Effect;
+use crate::config::{ChartRepository, RepositoryAccess};
+use crate::helm::repositories::Repository;
 use crate::helm::{Helm, HelmError, commands, registry};
-
-/// The name of the only repository in the configuration.
-const NAME: &str = "charts";
 
 /// The used fields of an index. <https://helm.sh/docs/topics/chart_repository/#the-index-file>
 #[derive(Deserialize)]
@@ -34,15 +30,18 @@ impl Helm {
     /// semantic. A missing chart has an empty list.
     pub async fn versions(
         &self,
-        repository: &ChartRepository,
+        (repository, access): (&ChartRepository, &RepositoryAccess),
         charts: &[&str],
     ) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
+        if let Some(file) = &access.ca_file {
+            std::fs::File::open(file).map_err(|source| HelmError::CaFile { path: file.clone(), source })?;
+        }
         let mut found = match repository.as_str().split_once("://") {
             Some(("oci", address)) => {
                 let config = self.registry_config().await;
-                registry::tags(address, charts, (config.as_deref(), &self.environment)).await?
+                registry::tags((address, access), charts, (config.as_deref(), &self.environment)).await?
             }
-            Some(_) => self.indexed(repository, charts).await?,
+            Some(_) => self.indexed(&Repository::new(repository.as_str(), access), charts).await?,
             None => archived(Path::new(repository.as_str()), charts)?,
         };
         for versions in found.values_mut() {
@@ -52,19 +51,17 @@ impl Helm {
         Ok(found)
     }
 
-    /// Runs `helm repo add` in an own folder, which leaves the user's repositories unchanged, and reads the downloaded index:
+    /// Lets helm download the index into an own folder, which leaves the user's repositories unchanged, and reads it:
     /// `helm search repo` does not show deprecations.
     async fn indexed(
         &self,
-        repository: &ChartRepository,
+        repository: &Repository,
         charts: &[&str],
     ) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
         let folder = self.fresh_folder()?;
-        let alone = Helm { cache: folder.path().to_owned(), ..self.clone() };
-        let arguments = commands::words(&["repo", "add", NAME, repository.as_str()]);
-        alone.call(arguments, Effect::Reads, commands::FETCH, &CancellationToken::new()).await?;
+        self.knowing(repository, folder.path()).await?;
         // helm's file name in 3 and 4: helmpath.CacheIndexFile.
-        let path = commands::index_folder(&alone.cache).join(format!("{NAME}-index.yaml"));
+        let path = commands::index_folder(folder.path()).join(format!("{}-index.yaml", repository.name()));
         let charts: Vec<String> = charts.iter().map(|chart| (*chart).to_owned()).collect();
         // Reading the index of a large repository takes a second.
         let read = tokio::task::spawn_blocking(move || {

@@ -61,7 +61,12 @@ impl ClusterAccess {
 
     /// Path of the kubeconfig.
     pub fn path(&self) -> PathBuf {
-        self.folder.folder.as_ref().map(|folder| folder.path().join(FILE)).unwrap_or_default()
+        self.folder().join(FILE)
+    }
+
+    /// The private folder of the run that has it.
+    pub fn folder(&self) -> &Path {
+        self.folder.folder.as_ref().map_or(Path::new(""), TempDir::path)
     }
 
     /// Name of its context.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::config::{ChartRepository, ComponentName, Secret};
+use crate::config::{ChartRepository, ComponentName, RepositoryAccess, Secret};
 use crate::stack::OwnObject;
 
 /// A desired release.
@@ -50,6 +50,7 @@ impl Release {
             chart: ChartSource {
                 name: component.into(),
                 repository: "https://charts.example".parse().unwrap(),
+                access: RepositoryAccess::default(),
                 version: version.parse().unwrap(),
                 digest: None,
             },
@@ -67,12 +68,14 @@ impl Release {
 }
 
 /// A chart and its repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ChartSource {
     /// Chart name.
     pub name: String,
     /// Repository; the answers override the catalogue.
     pub repository: ChartRepository,
+    /// How it is read.
+    pub access: RepositoryAccess,
     /// Version.
     pub version: semver::Version,
     /// sha256 (hex) of the .tgz at that repository and version; `None`: pinned on first use.

@@ -43,7 +43,7 @@ pub(crate) async fn offers(
     draft: &Draft,
     installed: Versions,
 ) -> Result<Vec<Offer>, Error> {
-    let mirror = mirror(draft)?;
+    let (mirror, access) = (mirror(draft)?, &draft.repository_access()?);
     let components: Vec<&ComponentName> =
         catalogue.versions().map(|(name, _)| name).filter(|name| installed.contains_key(name)).collect();
     let mut places: BTreeMap<&ComponentName, Vec<ChartPlace>> = BTreeMap::new();
@@ -60,7 +60,8 @@ pub(crate) async fn offers(
     let reads = charts.into_iter().map(|(repository, charts)| async move {
         let charts: Vec<&str> = charts.into_iter().collect();
         let what = format!("cannot list the versions of {} in {repository}", charts.join(", "));
-        let found = helm.versions(repository, &charts).await.map_err(|source| PlanError::Helm { what, source })?;
+        let found =
+            helm.versions((repository, access), &charts).await.map_err(|source| PlanError::Helm { what, source })?;
         Ok::<_, PlanError>((repository, found))
     });
     let found: BTreeMap<_, _> = try_join_all(reads).await?.into_iter().collect();

@@ -72,7 +72,7 @@ pub const ROWS: &[Row] = &[
     ("namespace-upper-case", "1:12", "namespace", &["\"Monitoring\"", "lower-case letters"]),
     ("operator-typo", "2:13", "tailscale.operator", &["\"instal\"", "expected auto, install or present"]),
     ("tag-without-prefix", "2:19", "tailscale.tags", &["\"monitoring\"", "expected the prefix tag:"]),
-    ("repository-with-password", "2:15", "charts.repository", &["no user or password", "helm registry login"]),
+    ("repository-with-password", "2:15", "charts.repository", &["no user or password", "charts.username"]),
     ("repository-over-ftp", "2:15", "charts.repository", &["expected https://, http://, oci:// or a folder"]),
     // By component.
     ("versions-unknown-component", "2:3", "versions.lokki", &["an unknown component", "did you mean loki?"]),

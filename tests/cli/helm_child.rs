@@ -209,6 +209,11 @@ async fn values_reach_helm_in_a_file_for_its_owner_only_that_is_gone_afterwards(
     assert_eq!(read("mode").trim(), "-rw-------");
     assert!(read("content").contains("hunter2"));
     assert!(!Path::new(read("place").trim()).exists(), "the values file is left over");
+    assert!(
+        Path::new(read("place").trim()).starts_with(machine.path("runs")),
+        "beside the kubeconfig: {}",
+        read("place")
+    );
     assert!(!read("arguments").contains("hunter2"), "{}", read("arguments"));
     assert!(read("arguments").contains("--kube-version 1.33.1 --api-versions a/v1/B"), "{}", read("arguments"));
     assert!(read("log").contains("\"template\"") && !read("log").contains("hunter2"), "{}", read("log"));
@@ -225,4 +230,23 @@ async fn a_helm_that_never_ends_its_version_or_is_none_is_distinguished() {
     assert!(killed.to_string().contains("signal 9") && killed.hint().is_some(), "{killed}");
     let helm = discover(machine.program("four", "echo v4.0.0-beta.1")).await.unwrap();
     assert_eq!(helm.version().to_string(), "4.0.0-beta.1");
+}
+
+#[tokio::test]
+async fn a_helm_that_does_not_see_our_files_is_reported_as_such() {
+    let machine = Host::new();
+    let script = "for argument; do [ \"$last\" = -f ] && file=$argument; last=$argument; done\n\
+                  echo \"Error: open $file: no such file or directory\" >&2; exit 1";
+    let (chart, values) = (machine.path("demo-1.0.0.tgz"), json!({}));
+    let render = async |script: &str| {
+        let helm = machine.helm(script).await;
+        helm.template(&request(&chart, &values), &Capabilities::default()).await.unwrap_err()
+    };
+    let error = render(script).await;
+    assert!(
+        matches!(&error, HelmError::Sandboxed { .. }) && error.hint().unwrap().contains("TAILWATCH_CACHE"),
+        "{error}"
+    );
+    let other = render("echo 'Error: open /nowhere/x.yaml: no such file or directory' >&2; exit 1").await;
+    assert!(matches!(other, HelmError::Failed { .. }), "{other}");
 }

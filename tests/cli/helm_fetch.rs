@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tailwatch::config::{RepositoryAccess, Secret};
 use tailwatch::helm::HelmError;
 use tailwatch::stack::ChartSource;
 
@@ -15,6 +16,7 @@ fn source(repository: &str, digest: Option<&str>) -> ChartSource {
     ChartSource {
         name: "demo".into(),
         repository: repository.parse().unwrap(),
+        access: RepositoryAccess::default(),
         version: "1.0.0".parse().unwrap(),
         digest: digest.map(str::to_owned),
     }
@@ -111,24 +113,116 @@ async fn a_broken_digest_lock_is_reported_and_never_taken_for_an_empty_one() {
     assert!(error.to_string().contains("digests.json") && error.hint().is_some(), "{error}");
 }
 
-/// (what helm says, what is told).
-const REFUSALS: [(&str, &str); 4] = [
-    ("chart \"demo\" version \"1.0.0\" not found in https://x repository", "does not have this chart version"),
-    ("dial tcp: lookup charts.acme.example: no such host", "host name does not resolve"),
-    ("dial tcp 127.0.0.1:1: connect: connection refused", "the repository cannot be reached"),
-    ("failed to fetch https://x : 401 Unauthorized", "requires credentials"),
+/// Messages of helm 3.19 and 4.2, and the id of their cause.
+const REFUSALS: [(&str, &str); 13] = [
+    ("chart \"demo\" version \"1.0.0\" not found in https://x repository", "chart-version-missing"),
+    ("chart \"demo\" matching 1.0.0 not found in corp index. (try 'helm repo update')", "chart-version-missing"),
+    (
+        "failed to perform \"FetchReference\" on source: 127.0.0.1:5055/charts/demo:1.0.0: not found",
+        "chart-version-missing",
+    ),
+    ("dial tcp: lookup charts.acme.example: no such host", "repository-unknown-host"),
+    ("dial tcp 127.0.0.1:1: connect: connection refused", "repository-unreachable"),
+    ("Get \"https://x/index.yaml\": context deadline exceeded", "repository-unreachable"),
+    (
+        "not a valid chart repository or cannot be reached: failed to fetch https://x : 401 Unauthorized",
+        "repository-unauthorized",
+    ),
+    (
+        "GET \"http://127.0.0.1:5056/v2/charts/demo/manifests/1.0.0\": basic credential not found",
+        "repository-unauthorized",
+    ),
+    ("response status code 403: denied: requested access to the resource is denied", "repository-unauthorized"),
+    (
+        "Get \"https://10.0.0.5:5000/v2/x\": tls: first record does not look like a TLS handshake",
+        "repository-without-tls",
+    ),
+    ("Get \"https://10.0.0.5:5000/v2/x\": http: server gave HTTP response to HTTPS client", "repository-without-tls"),
+    (
+        "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+        "repository-unknown-authority",
+    ),
+    ("x509: certificate is valid for a.example, not b.example", "repository-certificate-invalid"),
 ];
 
 #[tokio::test]
-async fn a_repository_that_refuses_is_reported_in_plain_words() {
+async fn a_repository_that_refuses_is_reported_with_its_cause() {
     let source = source("https://charts.acme.example", None);
-    for (stderr, cause) in REFUSALS {
+    for (stderr, id) in REFUSALS {
         let machine = Host::new();
-        let error =
-            machine.helm(&format!("echo 'Error: {stderr}' >&2; exit 1")).await.fetch(&source).await.unwrap_err();
-        assert!(error.to_string().contains(cause) && error.hint().is_some(), "{error}");
+        let script = format!("cat >&2 <<'END'\nError: {stderr}\nEND\nexit 1");
+        let error = machine.helm(&script).await.fetch(&source).await.unwrap_err();
+        assert_eq!(error.known_error().unwrap().0.id, id, "{error}");
+        assert!(!error.to_string().contains("helm repo update"), "the user's helm does not know our list: {error}");
     }
     let machine = Host::new();
     let error = machine.helm("exit 0").await.fetch(&source).await.unwrap_err();
     assert!(error.to_string().contains("https://charts.acme.example"), "{error}");
+}
+
+/// Records the arguments and helm's private files, then pulls.
+const PRIVATE: &str = "case \"$1 $2\" in 'repo update') cp \"$HELM_REPOSITORY_CONFIG\" \"$home/repositories\"; \
+                       ls -l \"$HELM_REPOSITORY_CONFIG\" | cut -c 1-10 > \"$home/mode\"; exit;; esac\n\
+                       for argument; do [ \"$before\" = --registry-config ] && { cp \"$argument\" \"$home/registry\"; \
+                       ls -l \"$argument\" | cut -c 1-10 > \"$home/mode\"; }; before=$argument; done\n";
+
+fn access(ca: Option<&Path>) -> RepositoryAccess {
+    RepositoryAccess {
+        username: Some("ci".parse().unwrap()),
+        password: Some(Secret::new("hunter2".into())),
+        ca_file: ca.map(Path::to_owned),
+        plain_http: false,
+    }
+}
+
+#[tokio::test]
+async fn a_private_repository_gets_its_login_in_a_private_file_that_is_gone_afterwards() {
+    let machine = Host::new();
+    machine.file("served", "one");
+    let ca = machine.file("ca.pem", "a CA");
+    let helm = machine.helm(&format!("{PRIVATE}{PULL}")).await;
+    let read = |name: &str| std::fs::read_to_string(machine.path(name)).unwrap();
+    let https = ChartSource { access: access(Some(&ca)), ..source("https://charts.acme.example", None) };
+    assert_eq!(helm.fetch(&https).await.unwrap().digest, ONE);
+    let file: serde_json::Value = serde_json::from_str(&read("repositories")).unwrap();
+    let expected = serde_json::json!({
+        "name": "charts", "url": "https://charts.acme.example", "username": "ci", "password": "hunter2",
+        "caFile": ca.display().to_string(),
+    });
+    assert_eq!((&file["repositories"][0], read("mode").trim()), (&expected, "-rw-------"));
+    assert!(read("pulls").starts_with("pull charts/demo --version 1.0.0 -d "), "{}", read("pulls"));
+
+    let oci = ChartSource { access: access(Some(&ca)), ..source("oci://127.0.0.1:5000/charts", None) };
+    assert_eq!(helm.fetch(&oci).await.unwrap().digest, ONE);
+    let login: serde_json::Value = serde_json::from_str(&read("registry")).unwrap();
+    assert_eq!(login, serde_json::json!({"auths": {"127.0.0.1:5000": {"auth": "Y2k6aHVudGVyMg=="}}}));
+    let pull = format!("pull oci://127.0.0.1:5000/charts/demo --ca-file {} --registry-config ", ca.display());
+    assert!(read("pulls").contains(&pull), "with a CA, a registry on this machine has TLS: {}", read("pulls"));
+    assert!(!read("pulls").contains("hunter2"));
+    let entries = std::fs::read_dir(machine.path("cache")).unwrap().count();
+    assert_eq!(entries, 4, "two repositories, the digests and their lock");
+}
+
+#[tokio::test]
+async fn a_registry_is_read_without_tls_if_the_answers_say_so() {
+    let machine = Host::new();
+    machine.file("served", "one");
+    let plain = RepositoryAccess { plain_http: true, ..RepositoryAccess::default() };
+    let source = ChartSource { access: plain, ..source("oci://10.0.0.5:5000/charts", None) };
+    machine.helm(PULL).await.fetch(&source).await.unwrap();
+    let pulls = std::fs::read_to_string(machine.path("pulls")).unwrap();
+    assert!(pulls.starts_with("pull oci://10.0.0.5:5000/charts/demo --plain-http --version"), "{pulls}");
+}
+
+#[tokio::test]
+async fn a_missing_ca_file_is_reported_with_its_answer() {
+    let machine = Host::new();
+    let ca_file = Some(machine.path("none.pem"));
+    for repository in ["https://charts.acme.example", "oci://charts.acme.example"] {
+        let access = RepositoryAccess { ca_file: ca_file.clone(), ..RepositoryAccess::default() };
+        let source = ChartSource { access, ..source(repository, None) };
+        let error = machine.helm("exit 9").await.fetch(&source).await.unwrap_err();
+        assert!(error.to_string().contains("none.pem of charts.caFile"), "{error}");
+        assert!(error.hint().unwrap().contains("charts.caFile"));
+    }
 }

@@ -1,12 +1,22 @@
 //! Which versions a repository has: by its index, its folder, its tags.
 
+use tailwatch::config::{RepositoryAccess, Secret};
 use tailwatch::helm::{Helm, HelmError};
 
 use crate::api_server::Server;
 use crate::host::Host;
 
 async fn versions(helm: &Helm, repository: &str, chart: &str) -> Result<Vec<String>, HelmError> {
-    let found = helm.versions(&repository.parse().unwrap(), &[chart]).await?;
+    versions_with(helm, repository, &RepositoryAccess::default(), chart).await
+}
+
+async fn versions_with(
+    helm: &Helm,
+    repository: &str,
+    access: &RepositoryAccess,
+    chart: &str,
+) -> Result<Vec<String>, HelmError> {
+    let found = helm.versions((&repository.parse().unwrap(), access), &[chart]).await?;
     Ok(found[chart].iter().map(ToString::to_string).collect())
 }
 
@@ -109,4 +119,31 @@ async fn the_credentials_of_helms_login_are_used() {
     std::fs::remove_file(config).unwrap();
     let error = versions(&helm, &format!("oci://{host}/charts"), "loki").await.unwrap_err();
     assert!(error.to_string().contains("requires credentials"), "{error}");
+    let access = RepositoryAccess {
+        username: Some("user".parse().unwrap()),
+        password: Some(Secret::new("pass".into())),
+        ..RepositoryAccess::default()
+    };
+    assert_eq!(versions_with(&helm, &format!("oci://{host}/charts"), &access, "loki").await.unwrap(), ["6.46.0"]);
+}
+
+/// helm 3 succeeds without the index, helm 4 fails; both print the cause to stdout.
+#[tokio::test]
+async fn an_index_that_helm_cannot_update_is_reported_with_its_cause() {
+    for code in [0, 1] {
+        let machine = Host::new();
+        let script = format!(
+            "echo 'Hang tight...'\n\
+             printf '...Unable to get an update from the \"charts\" chart repository (https://x):\\n\\t401 Unauthorized\\n'\n\
+             echo 'Update Complete.'\necho 'Error: failed to update the following repositories: [https://x]' >&2\nexit {code}"
+        );
+        let access = RepositoryAccess {
+            username: Some("ci".parse().unwrap()),
+            password: Some(Secret::new("wrong".into())),
+            ..RepositoryAccess::default()
+        };
+        let helm = machine.helm(&script).await;
+        let error = versions_with(&helm, "https://x.example", &access, "loki").await.unwrap_err();
+        assert_eq!(error.known_error().unwrap().0.id, "repository-unauthorized", "{error}");
+    }
 }

@@ -23,6 +23,7 @@ mod preflight;
 mod preflight_conflicts;
 mod preflight_oidc;
 mod preflight_target;
+mod private_repository;
 mod recording_issuer;
 mod rerun;
 mod reviewed_plan;
