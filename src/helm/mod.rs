@@ -14,6 +14,7 @@ mod commands;
 mod credentials;
 mod error;
 mod fetch;
+mod helm_errors;
 mod parse;
 mod registry;
 mod release_info;
@@ -28,7 +29,8 @@ use crate::stack::{HelmDriver, Release};
 use crate::write_record::Writes;
 
 pub use archive::{app_version, default_values};
-pub use error::{DigestChange, HelmError, rows};
+pub use error::{DigestChange, HelmError};
+pub use helm_errors::rows;
 pub use release_info::{ReleaseInfo, ReleaseStatus};
 
 /// A helm of a supported version (3.14 or later, 4.x), without a cluster.

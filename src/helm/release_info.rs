@@ -1,6 +1,6 @@
 //! Releases as helm lists them.
 
-use crate::helm::error::STATES;
+use crate::helm::helm_errors::STATES;
 use crate::known_errors::KnownError;
 
 /// A release as `helm list` shows it.
