@@ -63,6 +63,8 @@ pub enum RejectedBy {
     Validation,
     /// A policy, with the same result in every namespace.
     Policy,
+    /// A ResourceQuota.
+    Quota,
     /// Admission that can depend on the namespace.
     Admission,
 }
@@ -178,7 +180,12 @@ fn outcome(status: &Status, is_substituted: bool) -> DryRun {
         return DryRun::Forbidden(message.to_owned());
     }
     let is_policy = has(&["ValidatingAdmissionPolicy '", "admission webhook ", "failed calling webhook"]);
-    let by = if is_policy || status.code == 403 { RejectedBy::Admission } else { RejectedBy::Validation };
+    let by = match status.code {
+        403 if has(&["exceeded quota", "failed quota"]) => RejectedBy::Quota,
+        403 => RejectedBy::Admission,
+        _ if is_policy => RejectedBy::Admission,
+        _ => RejectedBy::Validation,
+    };
     let hint = known_errors::find(API_ERRORS, message).map(|row| row.hint.to_owned());
     DryRun::Rejected(Rejection { words: words(message), hint, by, is_substituted })
 }
@@ -228,7 +235,8 @@ mod tests {
             assert_eq!((found.words.as_str(), found.by), expected);
         }
         let quota = "pods \"x\" is forbidden: exceeded quota: q, requested: pods=1";
-        assert!(matches!(outcome(&status(403, quota), false), DryRun::Rejected(_)));
+        let DryRun::Rejected(found) = outcome(&status(403, quota), false) else { panic!("{quota}") };
+        assert_eq!(found.by, RejectedBy::Quota);
         assert_eq!(outcome(&status(403, quota), true), DryRun::Accepted, "the quota of the substitute");
         let user = "services is forbidden: User \"x\" cannot create resource";
         assert!(matches!(outcome(&status(403, user), false), DryRun::Forbidden(_)));

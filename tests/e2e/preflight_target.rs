@@ -66,7 +66,7 @@ fn what_has_no_room_in_the_cluster_is_reported_before_the_first_object() {
         assert!(ports["detail"].as_str().unwrap().contains(part), "{ports:#}");
     }
     let said = sandbox.install(&[]).ended_with(4);
-    for part in ["port 9100", "ResourceQuota tight", "service.port and .targetPort", "describe quota", "2 of 1"] {
+    for part in ["port 9100", "ResourceQuota tight", "service.port and .targetPort", "describe quota", "2 of 2"] {
         assert!(said.stderr.contains(part), "{part:?} is missing in:\n{}", said.stderr);
     }
     assert_eq!(objects(&sandbox), before);

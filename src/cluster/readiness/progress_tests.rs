@@ -124,7 +124,8 @@ fn claims_jobs_crds_and_conditions_count_once() {
         name: "p".into(),
         condition: "Available".into(),
     };
-    let release = TrackedRelease::new("x", "m", []).waiting_for(&[wanted]);
+    let rendered = json!({"apiVersion": "v1", "kind": "Prometheus", "metadata": {"name": "p"}});
+    let release = TrackedRelease::new("x", "m", [&rendered]).waiting_for(&[wanted]);
     let mut furthest = Furthest::default();
     let mut reach = |status: &str| {
         let condition = json!({"type": "Available", "status": status, "observedGeneration": 1});

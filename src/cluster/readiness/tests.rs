@@ -17,7 +17,32 @@ fn judge(objects: &[Value], manifest: &Value) -> ReleaseReadiness {
 }
 
 fn judge_with(objects: &[Value], wait_for: &[WaitFor]) -> ReleaseReadiness {
-    count(&cache(objects), &TrackedRelease::new("x", "m", []).waiting_for(wait_for))
+    count(&cache(objects), &waiting_for(wait_for, wait_for))
+}
+
+/// A release whose manifest has these objects.
+fn waiting_for(wait_for: &[WaitFor], rendered: &[WaitFor]) -> TrackedRelease {
+    let object =
+        |one: &WaitFor| json!({"apiVersion": one.api_version, "kind": one.kind, "metadata": {"name": one.name}});
+    let manifest: Vec<Value> = rendered.iter().map(object).collect();
+    TrackedRelease::new("x", "m", &manifest).waiting_for(wait_for)
+}
+
+#[test]
+fn conditions_are_waited_for_under_the_rendered_names() {
+    let of = |kind: &str, name: &str| WaitFor {
+        api_version: "monitoring.coreos.com/v1".into(),
+        kind: kind.into(),
+        name: name.into(),
+        condition: "Available".into(),
+    };
+    let wanted = [
+        of("Prometheus", "kube-prometheus-stack-prometheus"),
+        of("Alertmanager", "kube-prometheus-stack-alertmanager"),
+    ];
+    let renamed = [of("Prometheus", "kps-prometheus")];
+    assert_eq!(waiting_for(&wanted, &renamed).wait_for, renamed, "Alertmanager is off");
+    assert_eq!(waiting_for(&wanted, &wanted).wait_for, wanted);
 }
 
 fn object(kind: &str, name: &str, rest: Value) -> Value {

@@ -19,6 +19,8 @@ pub struct TrackedRelease {
     pub(in crate::cluster) hooks: Vec<ObjectRef>,
     /// Operators' resources and the conditions that must become true.
     pub(in crate::cluster) wait_for: Vec<WaitFor>,
+    /// Objects of the manifest without a readiness of their kind, of which `wait_for` selects.
+    pub(in crate::cluster) resources: Vec<ObjectRef>,
     /// Objects that rules read, but that do not have to become ready: Ingresses.
     pub(in crate::cluster) others: Vec<ObjectRef>,
 }
@@ -50,15 +52,21 @@ impl TrackedRelease {
                 _ if is_hook => {}
                 "Ingress" => release.others.push(reference(object, namespace)),
                 _ if is_root => release.roots.push(reference(object, namespace)),
-                _ => {}
+                _ => release.resources.push(reference(object, namespace)),
             }
         }
         release
     }
 
-    /// Adds the conditions to wait for.
+    /// Adds the conditions to wait for: those of the kinds that the manifest has, under the names there. Chart values can
+    /// rename an object or leave it out.
     pub fn waiting_for(mut self, wait_for: &[WaitFor]) -> TrackedRelease {
-        self.wait_for = wait_for.to_vec();
+        let rendered = |wanted: &WaitFor| {
+            let of_kind = |object: &&ObjectRef| object.api_version == wanted.api_version && object.kind == wanted.kind;
+            let named = |object: &ObjectRef| WaitFor { name: object.name.clone(), ..wanted.clone() };
+            self.resources.iter().filter(of_kind).map(named).collect::<Vec<_>>()
+        };
+        self.wait_for = wait_for.iter().flat_map(rendered).collect();
         self
     }
 

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use crate::check::name_of;
 use crate::check::preflight::target::intent::{Intent, Kinds, kind_of};
+use crate::check::preflight::target::permissions::Permissions;
+use crate::check::preflight::target::quotas::Quotas;
 use crate::check::preflight::target::schema;
 use crate::check::row::Finding;
 use crate::cluster::{
@@ -205,6 +207,17 @@ impl DryRuns {
         }
     }
 
+    /// Removes what the checks of permissions and quotas report.
+    pub(super) fn without_reported(mut self, permissions: &Permissions, quotas: &Quotas) -> DryRuns {
+        if !permissions.are_complete() {
+            self.forbidden.clear();
+        }
+        if !quotas.violations.is_empty() {
+            self.rejected.retain(|_, (rejection, _)| rejection.by != RejectedBy::Quota);
+        }
+        self
+    }
+
     fn reject(&mut self, trial: &Trial<'_>, rejection: Rejection) {
         let (_, objects) = self.rejected.entry(rejection.words.clone()).or_insert_with(|| (rejection, Vec::new()));
         objects.push(trial.name.clone());
@@ -232,29 +245,26 @@ const SWITCHES: [(&str, &str, &str); 7] = [
     ("Service", "-kube-proxy", "kubeProxy.enabled"),
 ];
 
-/// `has_permissions`: the check of the permissions found none missing.
-pub(super) fn judge(found: &DryRuns, has_permissions: bool) -> Finding {
+pub(super) fn judge(found: &DryRuns) -> Finding {
     let untested: Vec<String> = found.untested.iter().map(|(why, count)| format!("{count} ({why})")).collect();
     let untested = if untested.is_empty() { String::new() } else { format!("; not tested: {}", untested.join(", ")) };
     let total = found.accepted + found.rejected.values().map(|(_, objects)| objects.len()).sum::<usize>();
-    // Without permissions, these refusals are those of the other check.
-    let refused: &[String] = if has_permissions { &found.forbidden } else { &[] };
-    if found.rejected.is_empty() && refused.is_empty() {
+    if found.rejected.is_empty() && found.forbidden.is_empty() {
         return Finding::pass(format!("{total} objects{untested}"));
     }
     let rejected = found.rejected.values().map(|(rejection, objects)| {
-        let substituted = if rejection.is_substituted {
+        let substituted = if rejection.is_substituted && rejection.by == RejectedBy::Admission {
             format!(" (tried in namespace {SUBSTITUTE}, since the namespace does not exist yet)")
         } else {
             String::new()
         };
         format!("{}: {}{substituted}", first_of(objects, REPORTED), rejection.words)
     });
-    let all: Vec<String> = rejected.chain(refused.iter().take(1).cloned()).collect();
+    let all: Vec<String> = rejected.chain(found.forbidden.iter().take(1).cloned()).collect();
     let detail = format!("{}{untested}", all.join("; "));
     let is_certain =
         |(rejection, _): &(Rejection, Vec<String>)| rejection.by != RejectedBy::Admission || !rejection.is_substituted;
-    let finding = match found.rejected.values().any(is_certain) || !refused.is_empty() {
+    let finding = match found.rejected.values().any(is_certain) || !found.forbidden.is_empty() {
         true => Finding::fail(detail),
         false => Finding::warn(detail),
     };
@@ -304,7 +314,7 @@ mod tests {
         found.add(&trial("Service", "kps-kube-proxy"), rejection("managed", RejectedBy::Admission, false), &[]);
         found.add(&trial("ConfigMap", "a"), DryRun::Accepted, &[]);
         found.add(&trial("Probe", "a"), DryRun::UnknownKind, &[]);
-        let judged = judge(&found, true);
+        let judged = judge(&found);
         assert_eq!(judged.state, State::Fail);
         let expected = "Service m/kps-coredns, Service m/kps-kube-proxy: managed; not tested: 1 (kinds that the API \
                         server does not serve)";
@@ -323,19 +333,22 @@ mod tests {
         ] {
             let mut found = DryRuns::default();
             found.add(&trial("Deployment", "a"), rejection("no", by, is_substituted), &[]);
-            assert_eq!(judge(&found, true).state, state, "{by:?}");
+            assert_eq!(judge(&found).state, state, "{by:?}");
         }
     }
 
     #[test]
-    fn refused_permissions_are_reported_once() {
+    fn missing_permissions_and_room_are_reported_once() {
         let mut found = DryRuns::default();
         found.add(&trial("Service", "a"), DryRun::Forbidden("User x cannot".into()), &[]);
-        assert_eq!(judge(&found, true).state, State::Fail);
-        assert_eq!(judge(&found, false).state, State::Pass);
+        assert_eq!(judge(&found).state, State::Fail);
+        let missing = Permissions::with_exceeding("role");
+        found.add(&trial("Secret", "a"), rejection("exceeded quota", RejectedBy::Quota, false), &[]);
+        let quotas = Quotas { count: 1, violations: vec!["no room".into()] };
+        assert_eq!(judge(&found.without_reported(&missing, &quotas)).state, State::Pass);
         let mut of_pods = DryRuns::default();
         of_pods.add(&trial("Pod", "a"), DryRun::Forbidden("User x cannot".into()), &[]);
-        assert_eq!(judge(&of_pods, true).state, State::Pass);
+        assert_eq!(judge(&of_pods).state, State::Pass);
     }
 
     #[test]
@@ -357,7 +370,7 @@ mod tests {
         ] {
             let mut found = DryRuns::default();
             found.add(&thing(size), answer, &[&crd]);
-            assert_eq!(judge(&found, true).state, state, "{found:?}");
+            assert_eq!(judge(&found).state, state, "{found:?}");
         }
     }
 

@@ -68,6 +68,11 @@ pub(super) struct Permissions {
 }
 
 impl Permissions {
+    #[cfg(test)]
+    pub(super) fn with_exceeding(role: &str) -> Permissions {
+        Permissions { exceeding: vec![role.into()], ..Permissions::default() }
+    }
+
     /// Whether none is missing.
     pub(super) fn are_complete(&self) -> bool {
         self.missing.is_empty() && self.exceeding.is_empty()
