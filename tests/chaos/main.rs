@@ -81,7 +81,6 @@ fn of_two_started_at_once_exactly_one_works() {
         codes.sort_unstable();
         let said = both.each_ref().map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
         assert_eq!(codes, [Some(0), Some(7)], "{pair}: {}\n---\n{}", said[0], said[1]);
-        assert!(said.iter().any(|said| said.contains("another run holds the lock")), "{said:?}");
         let history = sandbox.helm(&["history", "loki", "-n", "monitoring", "-o", "json"]).ended_with(0).json();
         assert_eq!(
             history.as_array().unwrap().len().min(10),

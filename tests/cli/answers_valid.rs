@@ -159,7 +159,7 @@ fn the_schema_takes_what_the_program_takes_and_refuses_what_it_refuses() {
 fn files_of_released_versions_keep_loading() {
     let machine = machine();
     let files = fixtures("answers/v1");
-    assert!(files.len() >= 4);
+    assert!(!files.is_empty());
     for file in files {
         let said = machine.run(&["answers", "check", &file.display().to_string()]).ended_with(0);
         assert!(said.stdout.contains("https://grafana.tail1a2b.ts.net/oauth2/callback"), "{}", said.stdout);
@@ -169,7 +169,7 @@ fn files_of_released_versions_keep_loading() {
 #[test]
 fn saved_answers_of_released_versions_keep_loading_and_are_written_the_same_way() {
     let files = fixtures("saved-answers/v1");
-    assert!(files.len() >= 2);
+    assert!(!files.is_empty());
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         let settings = add_saved(Draft::default(), &text).unwrap().finish().unwrap();

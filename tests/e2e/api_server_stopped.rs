@@ -2,7 +2,7 @@
 //! limits and says why, a signal ends it, and the same command converges once it answers again.
 
 use serde_json::Value;
-use support::{CommandOutput, Run, Sandbox, Signal, eventually, matching, of_kind, signal};
+use support::{CommandOutput, Run, Sandbox, Signal, eventually, matching, named, of_kind, signal, verdicts};
 
 use crate::TAILWATCH;
 use crate::diagnosis::away;
@@ -49,10 +49,9 @@ fn ended_for_silence(run: CommandOutput) {
 }
 
 #[track_caller]
-fn ended_with(run: CommandOutput, (code, outcome): (i32, &str), part: &str) {
+fn ended_with(run: CommandOutput, code: i32, outcome: &str) {
     let run = run.ended_with(code);
     assert_eq!(run.run_finished()["outcome"], outcome, "{}", run.stderr);
-    run.tells(&[part]);
 }
 
 /// Sends SIGTERM once the process has worked on for a second.
@@ -74,7 +73,7 @@ fn a_run_ends_within_its_limits_and_by_a_signal_in_every_phase_and_then_converge
     let install = ["install", "--answers", &answers, "--yes", "--timeout", "15s"];
 
     let stopped = Stopped::new(&sandbox);
-    ended_with(end(start(&sandbox, &install)), (4, "preflight-failed"), "no usable answer within 5 s");
+    ended_with(end(start(&sandbox, &install)), 4, "preflight-failed");
     drop(stopped);
 
     // Each interrupted run begins at the component where the one before it was stopped. What is waited for: a request of
@@ -84,7 +83,7 @@ fn a_run_ends_within_its_limits_and_by_a_signal_in_every_phase_and_then_converge
         let run = start(&sandbox, &install).until(phase(first, phase_name));
         let stopped = Stopped::new(&sandbox);
         run.signal(Signal::SIGTERM);
-        ended_with(end(run), (130, "cancelled"), "interrupted in wave 30");
+        ended_with(end(run), 130, "cancelled");
         drop(stopped);
     }
 
@@ -98,7 +97,7 @@ fn a_run_ends_within_its_limits_and_by_a_signal_in_every_phase_and_then_converge
         start(&sandbox, &["install", "--answers", &answers, "--yes"]).until(|event| event["event"] == "checks-started");
     let stopped = Stopped::new(&sandbox);
     run.signal(Signal::SIGTERM);
-    ended_with(end(run), (130, "cancelled"), "interrupted during the verification");
+    ended_with(end(run), 130, "cancelled");
     drop(stopped);
 
     let run =
@@ -106,8 +105,8 @@ fn a_run_ends_within_its_limits_and_by_a_signal_in_every_phase_and_then_converge
     let stopped = Stopped::new(&sandbox);
     let ended = end(run);
     let last = ended.run_finished();
-    assert!(last["checks"].to_string().contains("not tested, since the API server"), "{last:#}");
-    ended_with(ended, (6, "verification-failed"), "checks failed");
+    assert!(verdicts(&last["checks"]).values().any(|verdict| verdict == "skip"), "{last:#}");
+    ended_with(ended, 6, "verification-failed");
     drop(stopped);
 
     sandbox.install(&["--skip-verify"]).ended_with(0);
@@ -121,7 +120,7 @@ fn a_run_ends_within_its_limits_and_by_a_signal_in_every_phase_and_then_converge
         let stopped = Stopped::new(&sandbox);
         if component == "alloy" {
             run.signal(Signal::SIGTERM);
-            ended_with(end(run), (130, "cancelled"), "interrupted while alloy was being removed");
+            ended_with(end(run), 130, "cancelled");
         } else {
             let ended = end(run);
             ended_for_silence(ended);
@@ -138,7 +137,7 @@ fn planning_and_a_rollback_end_by_a_signal_or_with_the_reason_and_a_short_outage
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let answers = sandbox.answers();
     let gate = Gate::before(sandbox.variable("TAILWATCH_HELM"));
-    for (is_signalled, code, part) in [(false, 4, "the API server cannot be reached"), (true, 130, "interrupted")] {
+    for (is_signalled, code) in [(false, 4), (true, 130)] {
         gate.set("list", "");
         let mut stopped = None;
         let mut plan = sandbox.tailwatch_command(&["plan", "--answers", &answers]);
@@ -147,21 +146,24 @@ fn planning_and_a_rollback_end_by_a_signal_or_with_the_reason_and_a_short_outage
             is_signalled.then(|| signal_soon(pid));
         });
         drop(stopped);
-        let planned = planned.ended_with(code);
-        assert!(planned.stderr.contains(part), "{part:?} is missing in:\n{}", planned.stderr);
+        planned.ended_with(code);
     }
 
     let newer = ["install", "--answers", &answers, "--yes", "--timeout", "15s", "--set", "versions.loki=6.55.0"];
     let run = start(&sandbox, &newer).until(phase("loki", "rolling-back"));
     let stopped = Stopped::new(&sandbox);
     run.signal(Signal::SIGTERM);
-    ended_with(end(run), (5, "failed"), "interrupted");
+    ended_with(end(run), 5, "failed");
     drop(stopped);
 
     let changed = [&newer[..], &["--set", "retention.logs=8d"]].concat();
     let run = start(&sandbox, &changed).until(phase("loki", "rolling-back"));
     away(&sandbox, 2);
-    ended_with(end(run), (5, "failed"), "loki is back at revision");
+    let ended = end(run);
+    let failed = ended.events().into_iter().find(named("step-finished", "loki")).unwrap();
+    let is_back = ["done", "not-ready"].contains(&failed["rollback"]["outcome"].as_str().unwrap());
+    assert!(is_back, "{failed:#}");
+    ended_with(ended, 5, "failed");
 
     sandbox.fault("image-pull", "off");
     sandbox.tailwatch(&newer[..4]).ended_with(0);

@@ -87,7 +87,10 @@ fn the_events_tell_the_whole_run(events: &[Value]) {
         assert!(position("step-finished", lower) < position("wave-finished", lower));
     }
     let verdicts = verdicts(&last["checks"]);
-    assert!(verdicts.len() >= 38 && verdicts.values().all(|verdict| verdict == "pass"), "{verdicts:#?}");
+    assert_eq!(
+        verdicts,
+        tailwatch::check::verify::ids().iter().map(|id| ((*id).to_owned(), "pass".to_owned())).collect()
+    );
     let announced: Vec<&Value> = of_kind(events, "checks-started")[0]["checks"].as_array().unwrap().iter().collect();
     let finished = of_kind(events, "check-finished");
     let (of_stack, of_preflight): (Vec<_>, Vec<_>) =
@@ -182,8 +185,7 @@ fn the_reading_commands_agree(sandbox: &Sandbox) {
         .tailwatch(&["plan", "--exit-code", "--diff", "--answers", &answers, "--set", "retention.logs=14d"])
         .ended_with(8);
     assert!(changed.stdout.contains("+    retention_period: 336h"), "{}", changed.stdout);
-    let preflight = sandbox.tailwatch(&["preflight", "--answers", &answers]).ended_with(0);
-    assert!(preflight.stdout.contains("0 fail"), "{}", preflight.stdout);
+    sandbox.tailwatch(&["preflight", "--answers", &answers]).ended_with(0);
 }
 
 /// Everything that the API server asked its egress proxy for went to loopback or was refused.

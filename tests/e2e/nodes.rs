@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, of_kind, verdicts};
+use crate::TAILWATCH;
+use support::{Sandbox, of_kind, verdicts};
 
 /// The workload and node of each pod of the stack.
 fn placed(sandbox: &Sandbox) -> BTreeSet<(String, String)> {
@@ -17,7 +18,7 @@ fn placed(sandbox: &Sandbox) -> BTreeSet<(String, String)> {
 /// One node each: with Docker, with Windows, not ready, virtual, of another architecture.
 #[test]
 fn nodes_without_the_stacks_pods_are_named_and_not_waited_for() {
-    let sandbox = Sandbox::up(&["--nodes", "5"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "5"]);
     let mut status = sandbox.get(&["node", "node-0"])["status"]["nodeInfo"].clone();
     status["containerRuntimeVersion"] = "docker://27.3.1".into();
     let patch = json!({"status": {"nodeInfo": status}}).to_string();

@@ -39,8 +39,7 @@ fn what_is_in_the_way_is_reported_while_the_cluster_is_untouched() {
 
     assert_eq!(objects(&sandbox), before);
     assert!(sandbox.releases().is_empty());
-    let nothing = sandbox.tailwatch(&["verify", "--answers", &sandbox.answers()]).ended_with(4);
-    assert!(nothing.stderr.contains("no release of the stack is installed"), "{}", nothing.stderr);
+    sandbox.tailwatch(&["verify", "--answers", &sandbox.answers()]).ended_with(4);
     sandbox.tailwatch(&["status"]).ended_with(4);
 }
 

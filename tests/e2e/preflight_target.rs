@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
-use support::{Sandbox, verdicts};
+use support::{Sandbox, check, verdicts};
 
 use crate::TAILWATCH;
 use crate::preflight::objects;
@@ -107,7 +107,7 @@ fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
         let path = format!("{}:{}", program.parent().unwrap().display(), sandbox.variable("PATH"));
         command.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
         let said = support::CommandOutput::of(command.output().unwrap()).ended_with(code);
-        row(&said.json()["checks"], "tailnet")
+        check(&said.json()["checks"], "tailnet").clone()
     };
     says(status(Value::Null, "laptop.tail1a2b.ts.net."));
     let off = look(4);
@@ -142,7 +142,7 @@ fn what_the_api_server_rejects_is_reported_before_the_first_object() {
         let file = sandbox.file("values.yaml").display().to_string();
         std::fs::write(&file, format!("{answers}values:\n{values}")).unwrap();
         let said = sandbox.tailwatch(&["preflight", "--output", "json", "--answers", &file]);
-        row(&said.json()["checks"], "dry-run")
+        check(&said.json()["checks"], "dry-run").clone()
     };
     let octal = with(
         "  alloy: { controller: { volumes: { extra: [{ name: ca, configMap: { name: ca, defaultMode: '0444' } }] } } }\n",
@@ -246,14 +246,10 @@ fn scope(sandbox: &Sandbox, id: &str, arguments: &[&str], code: i32) -> Value {
     let mut all = vec!["preflight", "--output", "json", "--answers", &answers];
     all.extend(arguments);
     let checks = sandbox.tailwatch(&all).ended_with(code).json()["checks"].clone();
-    let found = row(&checks, id);
+    let found = check(&checks, id).clone();
     let expected = if code == 0 { ["pass", "skip"] } else { ["fail", "fail"] };
     assert!(expected.contains(&verdicts(&checks)[id].as_str()), "{found:#}");
     found
-}
-
-fn row(checks: &Value, id: &str) -> Value {
-    checks.as_array().unwrap().iter().find(|check| check["id"] == id).unwrap().clone()
 }
 
 /// The rules for what a finding says is missing.

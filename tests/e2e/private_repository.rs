@@ -4,14 +4,15 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
-use crate::support::{CommandOutput, Sandbox};
+use crate::TAILWATCH;
+use support::{CommandOutput, Sandbox};
 
 /// `ci:hunter2` as HTTP Basic.
 const CREDENTIALS: &str = "Basic Y2k6aHVudGVyMg==";
 
 #[test]
 fn a_private_repository_is_read_by_the_answers_or_the_users_own_list() {
-    let sandbox = Sandbox::up(&["--nodes", "1"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     sandbox.helm(&["repo", "index", &sandbox.file("charts").display().to_string()]).ended_with(0);
     let address = serve(sandbox.file("charts"));
     let preflight = |cache: &str, more: &[&str], variables: &[(&str, &str)]| {

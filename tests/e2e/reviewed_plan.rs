@@ -1,10 +1,9 @@
 //! `plan --out FILE`, and `install --plan FILE`: exactly the reviewed plan, or nothing.
 
 use serde_json::Value;
-use support::Sandbox;
+use support::{Sandbox, outcomes};
 
 use crate::TAILWATCH;
-use crate::rerun::outcomes;
 
 #[test]
 fn an_install_executes_exactly_the_reviewed_plan_or_refuses_it() {

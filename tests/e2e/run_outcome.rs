@@ -44,7 +44,6 @@ fn a_refusal_before_the_plan_ends_with_its_checks(sandbox: &Sandbox) {
     assert_eq!((&last["outcome"], &last["clusterChanged"]), (&"preflight-failed".into(), &false.into()), "{last:#}");
     assert_eq!(last["error"]["exitCode"], 4, "{last:#}");
     assert_eq!(verdicts(&last["checks"])["storage-class"], "fail", "{last:#}");
-    assert!(refused.stderr.contains("nothing was changed"), "{}", refused.stderr);
     let wrote = |(agent, _, resource): &(String, String, String)| {
         agent.starts_with("tailwatch") && resource != "selfsubjectaccessreviews"
     };

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, ChildStderr, Output, Stdio};
 
 use serde_json::Value;
-use support::{CommandOutput, Sandbox, Signal, signal};
+use support::{CommandOutput, Sandbox, Signal, check, signal};
 
 use crate::TAILWATCH;
 use crate::browser::Browser;
@@ -84,12 +84,6 @@ pub fn free_port() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }
 
-#[track_caller]
-fn row<'a>(checks: &'a Value, id: &str) -> &'a Value {
-    let checks = checks.as_array().unwrap_or_else(|| panic!("no checks: {checks}"));
-    checks.iter().find(|check| check["id"] == id).unwrap_or_else(|| panic!("no {id}: {checks:#?}"))
-}
-
 /// Each denial has its reason and a next step.
 #[test]
 fn a_sign_in_reports_whether_oauth2_proxy_admits_the_user_and_why_not() {
@@ -125,7 +119,7 @@ fn a_sign_in_reports_whether_oauth2_proxy_admits_the_user_and_why_not() {
         let title = if is_admitted { "oauth2-proxy would admit you" } else { "oauth2-proxy would not admit you" };
         assert!(page.status == 200 && page.body.contains(title), "{who}: {page:?}");
         let checks = walk.ended_with(if is_admitted { 0 } else { 6 });
-        let reported = row(&checks, id);
+        let reported = check(&checks, id);
         assert!(
             reported["verdict"] == verdict && reported["detail"].as_str().unwrap().contains(detail),
             "{who}: {reported:#}"
@@ -153,7 +147,7 @@ fn a_code_typed_on_another_device_reports_the_same(sandbox: &Sandbox) {
         let page = Browser::new(sandbox).open(walk.address(), &form);
         assert_eq!(page.status, 200, "{page:?}");
         let checks = walk.ended_with(code);
-        assert!(row(&checks, id)["detail"].as_str().unwrap().contains(detail), "{checks:#}");
+        assert!(check(&checks, id)["detail"].as_str().unwrap().contains(detail), "{checks:#}");
     }
 }
 
@@ -162,7 +156,7 @@ fn a_secret_that_the_issuer_refuses_is_named(sandbox: &Sandbox) {
     let walk = Walk::begin(sandbox, &["--login", "--login-port", &free_port()]);
     Browser::new(sandbox).open_as("member@acme.example", walk.address());
     let checks = walk.ended_with(6);
-    let token = row(&checks, "login-token");
+    let token = check(&checks, "login-token");
     assert!(token["detail"].as_str().unwrap().contains("does not accept the client secret"), "{token:#}");
     assert_eq!(token["hop"], "oauth2-proxy-issuer");
     sandbox.fault("issuer", "off");

@@ -32,8 +32,7 @@ fn offered(document: &Value) -> Vec<(String, String, String)> {
 #[test]
 fn newer_versions_are_listed_chosen_and_taken() {
     let sandbox = Sandbox::up(TAILWATCH, &[]);
-    let nothing = sandbox.tailwatch(&["upgrade"]).ended_with(4);
-    assert!(nothing.stderr.contains("no release of the stack is installed"), "{}", nothing.stderr);
+    sandbox.tailwatch(&["upgrade"]).ended_with(4);
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let standing = sandbox.releases();
 
@@ -57,15 +56,19 @@ fn newer_versions_are_listed_chosen_and_taken() {
     );
     let last = all.last().unwrap();
     let verdicts = verdicts(&last["checks"]);
-    assert!(verdicts.len() >= 38 && verdicts.values().all(|verdict| verdict == "pass"), "{verdicts:#?}");
+    assert_eq!(
+        verdicts,
+        tailwatch::check::verify::ids().iter().map(|id| ((*id).to_owned(), "pass".to_owned())).collect()
+    );
     let crd = sandbox.get(&["crd", "prometheuses.monitoring.coreos.com"]);
     assert_eq!(crd["metadata"]["annotations"]["operator.prometheus.io/version"], "0.93.1");
 
     // The chosen versions are answers now.
     let again = sandbox.tailwatch(&["install", "--yes", "--skip-verify", "--output", "json"]).ended_with(0).events();
     assert!(changed(&again).is_empty(), "{again:#?}");
-    let list = sandbox.tailwatch(&["upgrade"]).ended_with(0);
-    assert_eq!(list.stdout.matches("up to date").count(), 4, "{}", list.stdout);
+    let list = offered(&sandbox.tailwatch(&["upgrade", "--output", "json"]).ended_with(0).json());
+    assert!(list.iter().all(|(_, _, target)| target == "-"), "{list:?}");
+    assert_eq!(list.len(), standing.len());
 }
 
 fn the_list_changes_nothing(sandbox: &Sandbox) {
@@ -81,18 +84,19 @@ fn the_list_changes_nothing(sandbox: &Sandbox) {
     let path = document["components"][0]["path"].as_array().unwrap();
     assert!(path[0]["to"] == "80.0.0" && path.last().unwrap()["to"] == "88.0.0", "{path:#?}");
     assert!(path.iter().any(|step| step["rollback"].is_string() && step["to"] == "84.0.0"), "{path:#?}");
+    assert!(path.iter().any(|step| step["crds"] == true), "{path:#?}");
     let list = sandbox.tailwatch(&["upgrade"]).ended_with(0);
-    assert!(list.stdout.contains("79.10.0 -> 88.5.3") && list.stdout.contains("CRDs change"), "{}", list.stdout);
+    assert!(list.stdout.contains("79.10.0 -> 88.5.3"), "{}", list.stdout);
     let repositories = sandbox.helm(&["repo", "list", "-o", "json"]);
     assert!(!repositories.stdout.contains("charts"), "the user's repositories changed: {}", repositories.stdout);
 }
 
 fn what_is_not_there_or_older_is_refused(sandbox: &Sandbox) {
     for (arguments, code, reported) in [
-        (["--to", "loki=6.50.0"], 2, "nearest: 6.46.0, 6.55.0"),
-        (["--to", "lokki=6.55.0"], 2, "did you mean loki?"),
-        (["--to", "tailscale-operator=1.102.3"], 2, "tailscale-operator is not installed"),
-        (["--to", "loki=6.40.0"], 4, "charts are never downgraded"),
+        (["--to", "loki=6.50.0"], 2, "6.46.0, 6.55.0"),
+        (["--to", "lokki=6.55.0"], 2, " loki?"),
+        (["--to", "tailscale-operator=1.102.3"], 2, "tailscale-operator"),
+        (["--to", "loki=6.40.0"], 4, "6.40.0"),
     ] {
         let said = sandbox.tailwatch(&[&["upgrade", "--yes"][..], &arguments].concat()).ended_with(code);
         assert!(said.stderr.contains(reported), "{arguments:?}: {}", said.stderr);
@@ -187,7 +191,7 @@ fn a_major_that_was_never_tried_needs_an_explicit_yes() {
     let from = ["--set", repository.as_str(), "--skip-verify"];
     let asked = [&from[..], &["--set", "versions.alloy=2.0.0"]].concat();
     let refused = sandbox.install(&asked).ended_with(4);
-    assert!(refused.stderr.contains("alloy 2.0.0: no version of major 2 was tried"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("alloy 2.0.0"), "{}", refused.stderr);
     assert!(refused.stderr.contains("--allow-unverified") && sandbox.releases().is_empty(), "{}", refused.stderr);
 
     sandbox.install(&from).ended_with(0);
@@ -195,7 +199,7 @@ fn a_major_that_was_never_tried_needs_an_explicit_yes() {
     let alloy = upgrade(&["--output", "json"]).ended_with(0).json()["components"][3].clone();
     assert_eq!((&alloy["target"], &alloy["unverified"]), (&"1.11.1".into(), &"2.0.0".into()), "{alloy:#}");
     let refused = upgrade(&["--to", "alloy=2.0.0", "--yes"]).ended_with(4);
-    assert!(refused.stderr.contains("no version of major 2 was tried"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--allow-unverified"), "{}", refused.stderr);
     let taken = upgrade(&["--to", "alloy=2.0.0", "--yes", "--allow-unverified", "--output", "json"]).ended_with(0);
     assert_eq!(changed(&taken.events()), ["alloy"]);
 
@@ -271,7 +275,9 @@ fn a_chart_is_taken_from_where_it_has_moved_to() {
     let events: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(changed(&events), ["loki"]);
     let reported = of_kind(&events, "notice").iter().map(|notice| notice["message"].to_string()).collect::<String>();
-    assert!(reported.contains("values.loki.oldResources was renamed to singleBinary.resources in 7.0.0"), "{reported}");
+    for part in ["values.loki.oldResources", "singleBinary.resources", "7.0.0"] {
+        assert!(reported.contains(part), "{part}: {reported}");
+    }
     let listed = sandbox.helm(&["list", "-n", "monitoring", "--filter", "^loki$", "-o", "json"]).json();
     assert_eq!((&listed[0]["chart"], &listed[0]["app_version"]), (&"loki-7.1.0".into(), &"of-community".into()));
     let kept = kept_answers(&sandbox);

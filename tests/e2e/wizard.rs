@@ -91,9 +91,9 @@ fn a_person_who_declines_changes_nothing(sandbox: &Sandbox) {
     let plan = session.exp_string("as planned?").expect("the confirmation");
     assert!(plan.contains("wave 30") && plan.contains("wave 33") && plan.contains("not installed"), "{plan}");
     session.send_line("").unwrap();
-    let rest = session.exp_eof().expect("the end");
-    assert!(rest.contains("declined, nothing was changed"), "{rest}");
+    session.exp_eof().expect("the end");
     assert_eq!(exit_code(session), 130);
+    assert!(sandbox.releases().is_empty());
 }
 
 /// With two contexts, of which one is asked for.
@@ -128,7 +128,6 @@ fn a_person_who_interrupts_leaves_nothing_behind(sandbox: &Sandbox) {
         session.exp_string(label).expect("the question");
         session.send_control('c').unwrap();
         let rest = session.exp_eof().expect("the end");
-        assert!(rest.contains("interrupted, nothing was changed"), "{label}: {rest}");
         assert!(!rest.contains("\u{1b}[?25l") || rest.contains("\u{1b}[?25h"), "{label}: the cursor stays hidden");
         assert_eq!(exit_code(session), 130, "{label}");
     }

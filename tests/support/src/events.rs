@@ -13,6 +13,18 @@ pub fn verdicts(checks: &Value) -> BTreeMap<String, String> {
     checks.as_array().into_iter().flatten().map(|check| (text(check, "id"), text(check, "verdict"))).collect()
 }
 
+/// The check of an id.
+#[track_caller]
+pub fn check<'a>(checks: &'a Value, id: &str) -> &'a Value {
+    let found = checks.as_array().into_iter().flatten().find(|check| check["id"] == id);
+    found.unwrap_or_else(|| panic!("no check {id}: {checks:#}"))
+}
+
+/// The outcome of each step, in the order of their ends.
+pub fn outcomes(events: &[Value]) -> Vec<&str> {
+    of_kind(events, "step-finished").iter().map(|step| step["outcome"].as_str().unwrap_or_default()).collect()
+}
+
 /// Whether an event is of this kind and this component, e.g. `step-started` of `loki`.
 pub fn named(kind: &'static str, component: &'static str) -> impl Fn(&Value) -> bool {
     move |event| event["event"] == kind && event["component"] == component

@@ -11,7 +11,7 @@ mod sandbox;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub use events::{named, of_kind, verdicts};
+pub use events::{check, named, of_kind, outcomes, verdicts};
 pub use inventory::Inventory;
 pub use output::CommandOutput;
 pub use process::{Signal, children, matching, signal};
