@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::cluster::discovery::served_kinds;
 use crate::cluster::views::CustomResourceDefinition;
 use crate::cluster::{Cluster, ClusterError, DeletionReason, FIELD_MANAGER, ObjectRef};
 use crate::yaml::json_line;
@@ -213,16 +214,6 @@ impl Cluster {
         let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         api.patch_metadata(name, &parameters, &Patch::Merge(&patch)).await.map(drop).map_err(failed)
     }
-}
-
-/// (apiVersion, kind) of each version that a CRD serves.
-pub(super) fn served_kinds(crd: &Value) -> Vec<(String, String)> {
-    let text = |path: &str| crd.pointer(path).and_then(Value::as_str).unwrap_or_default();
-    let (group, kind) = (text("/spec/group"), text("/spec/names/kind"));
-    let versions = crd.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
-    let served = versions.filter(|version| version["served"] == true);
-    let api_version = |version: &Value| format!("{group}/{}", version["name"].as_str().unwrap_or_default());
-    served.map(|version| (api_version(version), kind.to_owned())).collect()
 }
 
 /// The version of the Prometheus operator in a CRD's annotation.

@@ -4,7 +4,7 @@ use kube::api::ListParams;
 
 use serde_json::Value;
 
-use crate::cluster::apply::served_kinds;
+use crate::cluster::discovery::served_kinds;
 use crate::cluster::views::{ApiService, Condition, Conditions, Namespace};
 use crate::cluster::{Cluster, ClusterError, Found, ObjectRef};
 

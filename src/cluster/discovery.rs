@@ -8,6 +8,8 @@ use kube::core::discovery::v2::{
     APIGroupDiscovery, APIGroupDiscoveryList, APIResourceDiscovery, APIVersionDiscovery, GroupVersionKind,
 };
 
+use serde_json::Value;
+
 use crate::cluster::{Cluster, ClusterError, Resource};
 
 /// Group versions that are read in parallel.
@@ -127,4 +129,14 @@ fn served_version(served: &APIResourceList) -> APIVersionDiscovery {
     });
     let version = served.group_version.rsplit('/').next().map(str::to_owned);
     APIVersionDiscovery { version, resources: resources.collect(), freshness: None }
+}
+
+/// (apiVersion, kind) of each version that a CRD serves.
+pub(super) fn served_kinds(crd: &Value) -> Vec<(String, String)> {
+    let text = |path: &str| crd.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let (group, kind) = (text("/spec/group"), text("/spec/names/kind"));
+    let versions = crd.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
+    let served = versions.filter(|version| version["served"] == true);
+    let api_version = |version: &Value| format!("{group}/{}", version["name"].as_str().unwrap_or_default());
+    served.map(|version| (api_version(version), kind.to_owned())).collect()
 }

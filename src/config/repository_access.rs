@@ -1,28 +1,8 @@
-//! How chart repositories are read: the answers below `charts` besides the address.
+//! The answers below `charts` besides the address: those that do not fit together are rejected.
 
 use std::path::PathBuf;
 
-use crate::config::{ChartRepository, ConfigError, Draft, Problem, Provenance, Secret, UserName};
-
-/// Credentials and trust of chart repositories.
-#[derive(Clone, Debug, Default)]
-pub struct RepositoryAccess {
-    /// The user.
-    pub username: Option<UserName>,
-    /// The user's password; `None` if only the saved answers have the user.
-    pub password: Option<Secret<String>>,
-    /// PEM file of the CA.
-    pub ca_file: Option<PathBuf>,
-    /// Read an `oci://` repository by HTTP without TLS.
-    pub plain_http: bool,
-}
-
-impl RepositoryAccess {
-    /// User and password, if both are known.
-    pub fn login(&self) -> Option<(&str, &Secret<String>)> {
-        Some((self.username.as_ref()?.as_str(), self.password.as_ref()?))
-    }
-}
+use crate::config::{ChartRepository, ConfigError, Draft, Problem, Provenance, RepositoryAccess};
 
 impl Draft {
     /// The answers below `charts` besides the address, or all that do not fit together.
@@ -73,6 +53,7 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
 
     /// Keys of the answers that do not fit together.
     fn rejected(answers: &[(&str, &str)], from: &Provenance) -> Vec<String> {

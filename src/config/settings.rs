@@ -1,11 +1,12 @@
 //! The validated answers.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::config::{
     AnonymousRole, ChartRepository, ChartValues, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, IssuerUrl,
-    LogsMode, Namespace, OperatorMode, Organization, Quantity, RepositoryAccess, RetentionPeriod, Secret,
-    StorageClassName, TailnetDomain, TailscaleResource, TailscaleTag,
+    LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, Secret, StorageClassName,
+    TailnetDomain, TailscaleResource, TailscaleTag, UserName,
 };
 
 /// All settings of the stack; each field is valid by its type.
@@ -109,6 +110,26 @@ pub struct Charts {
     pub repository: Option<ChartRepository>,
     /// How repositories are read.
     pub access: RepositoryAccess,
+}
+
+/// Credentials and trust of chart repositories.
+#[derive(Clone, Debug, Default)]
+pub struct RepositoryAccess {
+    /// The user.
+    pub username: Option<UserName>,
+    /// The user's password; `None` if only the saved answers have the user.
+    pub password: Option<Secret<String>>,
+    /// PEM file of the CA.
+    pub ca_file: Option<PathBuf>,
+    /// Read an `oci://` repository by HTTP without TLS.
+    pub plain_http: bool,
+}
+
+impl RepositoryAccess {
+    /// User and password, if both are known.
+    pub fn login(&self) -> Option<(&str, &Secret<String>)> {
+        Some((self.username.as_ref()?.as_str(), self.password.as_ref()?))
+    }
 }
 
 impl Settings {

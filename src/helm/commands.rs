@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::helm::fetch::is_plain;
 use crate::helm::repositories::{self, Repository};
-use crate::helm::run::{Call, Effect, run};
+use crate::helm::run::{Call, Effect, FETCH, repositories_file, run, words};
 use crate::helm::{
     Capabilities, Helm, HelmError, Limits, Ownership, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse,
 };
@@ -18,7 +18,6 @@ use crate::stack::{ChartSource, HelmDriver, RUN_LABEL};
 use crate::yaml::json_line;
 
 const READ: Duration = Duration::from_secs(60);
-pub(super) const FETCH: Duration = Duration::from_secs(300);
 /// How long helm may take after its own `--timeout`, to record the failure.
 const OVERTIME: Duration = Duration::from_secs(5);
 /// The maximum time that it may still run after that.
@@ -242,15 +241,6 @@ impl Helm {
 /// The folder of repository indexes below our cache folder.
 pub(super) fn index_folder(cache: &Path) -> PathBuf {
     cache.join("index")
-}
-
-/// helm's list of repositories below our cache folder.
-pub(super) fn repositories_file(cache: &Path) -> PathBuf {
-    cache.join("repositories.yaml")
-}
-
-pub(super) fn words(words: &[&str]) -> Vec<OsString> {
-    words.iter().map(Into::into).collect()
 }
 
 fn output_error(command: &str, source: Box<dyn std::error::Error + Send + Sync>) -> HelmError {

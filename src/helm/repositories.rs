@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{RepositoryAccess, Secret};
-use crate::helm::run::Effect;
-use crate::helm::{Helm, HelmError, commands};
+use crate::helm::run::{Effect, FETCH, repositories_file, words};
+use crate::helm::{Helm, HelmError};
 
 /// Size limit of repositories.yaml.
 const MAX_BYTES: u64 = 4 << 20;
@@ -65,12 +65,12 @@ impl Helm {
         let alone = Helm { cache: cache.to_owned(), ..self.clone() };
         let arguments = if repository.is_private() {
             let file = json!({"apiVersion": "", "repositories": [repository.entry]});
-            write_private(&commands::repositories_file(cache), &file)?;
-            commands::words(&["repo", "update", repository.name()])
+            write_private(&repositories_file(cache), &file)?;
+            words(&["repo", "update", repository.name()])
         } else {
-            commands::words(&["repo", "add", repository.name(), repository.entry["url"].as_str().unwrap_or_default()])
+            words(&["repo", "add", repository.name(), repository.entry["url"].as_str().unwrap_or_default()])
         };
-        let update = alone.call(arguments, Effect::Reads, commands::FETCH, &CancellationToken::new()).await;
+        let update = alone.call(arguments, Effect::Reads, FETCH, &CancellationToken::new()).await;
         update.map_err(|error| error.without(&repository.password()))?;
         Ok(alone)
     }

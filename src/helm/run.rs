@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,8 @@ use crate::process::{self, Children, Ending, Environment, Input, Need, ProcessEr
 
 /// Bytes of output, far above `helm list` of every namespace or a rendered chart.
 const MAX_BYTES: usize = 256 << 20;
+/// How long helm may take to fetch a chart or a repository's index.
+pub(super) const FETCH: Duration = Duration::from_secs(300);
 
 /// Whether a call changes the cluster.
 #[derive(Clone, Debug)]
@@ -121,4 +123,13 @@ fn end(status: ExitStatus) -> String {
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "no exit code".into(),
     }
+}
+
+/// helm's list of repositories below our cache folder.
+pub(super) fn repositories_file(cache: &Path) -> PathBuf {
+    cache.join("repositories.yaml")
+}
+
+pub(super) fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(Into::into).collect()
 }
