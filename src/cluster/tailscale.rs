@@ -96,10 +96,10 @@ impl Cluster {
     }
 }
 
-/// The chart sets `app: operator`.
+/// The chart and the static manifests name it `operator` (tailscale, cmd/k8s-operator/deploy).
 fn may_be_operator(held: &Held) -> bool {
     let mut words = std::iter::once(&held.object.name).chain(held.labels.values());
-    held.labels.get("app").is_some_and(|app| app == "operator") || words.any(|word| word.contains("tailscale"))
+    held.object.name == "operator" || words.any(|word| word == "operator" || word.contains("tailscale"))
 }
 
 #[cfg(test)]

@@ -146,7 +146,9 @@ impl Ui {
 
     /// Failed checks on stderr.
     pub fn failed_checks(&self, checks: &[CheckResult]) {
-        self.message(|style, width| checks_table(checks, style, width));
+        if !checks.is_empty() {
+            self.message(|style, width| checks_table(checks, style, width));
+        }
     }
 
     /// The end of a run: every verdict on stdout; with `--verbose` duration, memory and API requests.

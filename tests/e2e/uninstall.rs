@@ -372,7 +372,7 @@ fn the_operator_that_carries_the_api_is_retained(sandbox: &Sandbox) {
     let mut command = sandbox.tailwatch_command(&[&["uninstall"], &EVERYTHING[..]].concat());
     let output = command.env("KUBECONFIG", &through).output().unwrap();
     let retained = kept(&CommandOutput::of(output).ended_with(0).events());
-    assert_eq!(names(&retained)[0], "Release tailscale-operator", "{retained:#?}");
+    assert!(names(&retained).contains(&"Release tailscale-operator"), "{retained:#?}");
     assert_eq!(sandbox.releases().len(), 1);
 }
 

@@ -43,7 +43,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "ingress-rejected",
         cause: "the Tailscale operator does not accept Ingress {name}",
-        hint: "read the message above, and the operator's log: `kubectl get deployments -A -l app=operator` shows its namespace",
+        hint: "read the message above, and the operator's log: `kubectl get pods -A -l app=operator` shows its namespace",
         ..with(When::Ingress(ingress_rejected))
     },
     Rule {
@@ -51,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
         named_after: 4,
         lasts: 60,
         cause: "Ingress {name} has no address on the tailnet yet",
-        hint: "see whether the Tailscale operator runs and what its log reports: `kubectl get deployments -A -l app=operator` shows its namespace",
+        hint: "see whether the Tailscale operator runs and what its log reports: `kubectl get pods -A -l app=operator` shows its namespace",
         ..with(When::Ingress(without_address))
     },
     Rule {
