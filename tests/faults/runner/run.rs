@@ -105,6 +105,15 @@ impl Named {
 }
 
 impl Ran {
+    /// Whether the dry run of the preflight rejected the fault's objects, before any change.
+    pub fn is_rejected_by_dry_run(&self) -> bool {
+        let failed = |line: &String| {
+            let event: Value = serde_json::from_str(line).unwrap_or_default();
+            event["event"] == "check-finished" && event["id"] == "dry-run" && event["verdict"] == "fail"
+        };
+        self.code == Some(4) && self.stdout.iter().any(failed)
+    }
+
     /// When the step of a release began.
     pub fn step_of(&self, component: &str) -> Option<Timestamp> {
         self.begun.iter().find(|(_, of)| of == component).map(|(at, _)| *at)

@@ -68,6 +68,13 @@ impl Judged {
         Judged { found, seconds, symptom, others, trouble, ..Judged::unprovoked(fault, String::new()) }
     }
 
+    /// A check of the preflight reported the fault, so the run changed nothing.
+    pub fn reported_by(&mut self, check: &str) {
+        self.found.clone_from(&self.expect);
+        self.seconds = Some(0.0);
+        self.others.push(format!("check {check}"));
+    }
+
     /// The expected rule is the last one, or a transient fault caused no failure; and the fault was provoked.
     pub fn is_right(&self) -> bool {
         self.found == self.expect && self.trouble.is_none()
