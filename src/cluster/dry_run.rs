@@ -63,8 +63,6 @@ pub enum RejectedBy {
     Validation,
     /// A policy, with the same result in every namespace.
     Policy,
-    /// A ResourceQuota.
-    Quota,
     /// Admission that can depend on the namespace.
     Admission,
 }
@@ -165,6 +163,14 @@ fn outcome(status: &Status, is_substituted: bool) -> DryRun {
     if has(&["does not support dry run"]) {
         return DryRun::Untested("their webhooks allow no dry run");
     }
+    // An outage may end before the install: a diagnosis reports one that lasts.
+    if has(&["failed calling webhook"]) {
+        return DryRun::Untested("since their webhook did not answer");
+    }
+    // The check of the quotas counts what is replaced; a pod that is tried beside the running one is not.
+    if status.code == 403 && has(&["exceeded quota", "failed quota"]) {
+        return DryRun::Accepted;
+    }
     // The plan labels the namespaces of the stack, and `object-conflict` reports other labels.
     if has(&["violates PodSecurity", "because it is being terminated"]) {
         return DryRun::Accepted;
@@ -179,9 +185,8 @@ fn outcome(status: &Status, is_substituted: bool) -> DryRun {
     if status.code == 403 && is_authorization {
         return DryRun::Forbidden(message.to_owned());
     }
-    let is_policy = has(&["ValidatingAdmissionPolicy '", "admission webhook ", "failed calling webhook"]);
+    let is_policy = has(&["ValidatingAdmissionPolicy '", "admission webhook "]);
     let by = match status.code {
-        403 if has(&["exceeded quota", "failed quota"]) => RejectedBy::Quota,
         403 => RejectedBy::Admission,
         _ if is_policy => RejectedBy::Admission,
         _ => RejectedBy::Validation,
@@ -235,9 +240,9 @@ mod tests {
             assert_eq!((found.words.as_str(), found.by), expected);
         }
         let quota = "pods \"x\" is forbidden: exceeded quota: q, requested: pods=1";
-        let DryRun::Rejected(found) = outcome(&status(403, quota), false) else { panic!("{quota}") };
-        assert_eq!(found.by, RejectedBy::Quota);
-        assert_eq!(outcome(&status(403, quota), true), DryRun::Accepted, "the quota of the substitute");
+        assert_eq!(outcome(&status(403, quota), false), DryRun::Accepted, "the check of the quotas reports it");
+        let outage = "Internal error occurred: failed calling webhook \"a.b\": service \"a\" not found";
+        assert!(matches!(outcome(&status(500, outage), false), DryRun::Untested(_)));
         let user = "services is forbidden: User \"x\" cannot create resource";
         assert!(matches!(outcome(&status(403, user), false), DryRun::Forbidden(_)));
         assert!(matches!(outcome(&status(403, user), true), DryRun::Untested(_)));

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use crate::check::name_of;
 use crate::check::preflight::target::intent::{Intent, Kinds, kind_of};
 use crate::check::preflight::target::permissions::Permissions;
-use crate::check::preflight::target::quotas::Quotas;
 use crate::check::preflight::target::schema;
 use crate::check::row::Finding;
 use crate::cluster::{
@@ -207,13 +206,10 @@ impl DryRuns {
         }
     }
 
-    /// Removes what the checks of permissions and quotas report.
-    pub(super) fn without_reported(mut self, permissions: &Permissions, quotas: &Quotas) -> DryRuns {
+    /// Removes what the check of the permissions reports.
+    pub(super) fn without_reported(mut self, permissions: &Permissions) -> DryRuns {
         if !permissions.are_complete() {
             self.forbidden.clear();
-        }
-        if !quotas.violations.is_empty() {
-            self.rejected.retain(|_, (rejection, _)| rejection.by != RejectedBy::Quota);
         }
         self
     }
@@ -338,14 +334,12 @@ mod tests {
     }
 
     #[test]
-    fn missing_permissions_and_room_are_reported_once() {
+    fn missing_permissions_are_reported_once() {
         let mut found = DryRuns::default();
         found.add(&trial("Service", "a"), DryRun::Forbidden("User x cannot".into()), &[]);
         assert_eq!(judge(&found).state, State::Fail);
         let missing = Permissions::with_exceeding("role");
-        found.add(&trial("Secret", "a"), rejection("exceeded quota", RejectedBy::Quota, false), &[]);
-        let quotas = Quotas { count: 1, violations: vec!["no room".into()] };
-        assert_eq!(judge(&found.without_reported(&missing, &quotas)).state, State::Pass);
+        assert_eq!(judge(&found.without_reported(&missing)).state, State::Pass);
         let mut of_pods = DryRuns::default();
         of_pods.add(&trial("Pod", "a"), DryRun::Forbidden("User x cannot".into()), &[]);
         assert_eq!(judge(&of_pods).state, State::Pass);

@@ -79,7 +79,7 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
         ("permissions", permissions::judge(&permissions)),
         ("pending-deletions", deletions::judge(&deletions)),
         ("api-services", api_services::judge(apis.as_deref())),
-        ("dry-run", dry_run::judge(&tried.without_reported(&permissions, &quotas))),
+        ("dry-run", dry_run::judge(&tried.without_reported(&permissions))),
         ("host-ports", host_ports::judge(&ports)),
         ("quotas", quotas::judge(&quotas)),
         ("tailnet", tailnet::judge(&tailnet)),
