@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, Found, ObjectRef, OperatorDeployment, RevisionRecord, is_ours};
+use crate::cluster::{Cluster, ClusterError, Found, ObjectRef, RevisionRecord, is_ours};
 use crate::config::{OperatorPlan, Settings, TailscaleOperator};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
 use crate::plan::compare::changed_paths;
@@ -68,26 +68,29 @@ pub async fn tailscale_operator(cluster: &Cluster) -> Result<TailscaleOperator, 
 /// Facts from the cluster that the desired state depends on.
 pub async fn cluster_facts(cluster: &Cluster, settings: &Settings) -> Result<ClusterFacts, PlanError> {
     let namespace = settings.namespace.as_str();
-    let (oauth2_proxy, grafana, webhook, tailscale) = futures::try_join!(
-        cluster.secret(namespace, OAUTH2_PROXY_SECRET),
-        cluster.secret(namespace, GRAFANA_SECRET),
-        cluster.secret(namespace, WEBHOOK_SECRET),
-        cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
-    )?;
-    // The check of the permissions reports that this context may not list nodes.
-    let (nodes, is_ipv6_first) = futures::join!(cluster.node_states(), cluster.is_ipv6_first());
-    let (operator, deployments) =
-        futures::try_join!(tailscale_operator(cluster), async { Ok(cluster.tailscale_operators().await?) })?;
+    let objects = async {
+        Ok::<_, PlanError>(futures::try_join!(
+            cluster.secret(namespace, OAUTH2_PROXY_SECRET),
+            cluster.secret(namespace, GRAFANA_SECRET),
+            cluster.secret(namespace, WEBHOOK_SECRET),
+            cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
+            // The check of the permissions reports that this context may not list nodes.
+            async { permitted(cluster.node_states().await) },
+            async { permitted(cluster.is_ipv6_first().await) },
+        )?)
+    };
+    let (objects, operator) = futures::try_join!(objects, tailscale_operator(cluster))?;
+    let (oauth2_proxy, grafana, webhook, tailscale, nodes, is_ipv6_first) = objects;
     let tailscale_operator = settings.tailscale.operator.plan(operator);
     Ok(ClusterFacts {
         tailscale_operator,
-        tailscale_namespaces: tailscale_namespaces(tailscale_operator, deployments.as_deref()),
+        tailscale_namespaces: tailscale_namespaces(cluster, tailscale_operator).await?,
         oauth2_proxy,
         grafana,
         webhook,
         tailscale,
-        nodes: permitted(nodes)?,
-        is_ipv6_first: permitted(is_ipv6_first)?,
+        nodes,
+        is_ipv6_first,
         now: jiff::Timestamp::now(),
     })
 }
@@ -101,15 +104,16 @@ fn permitted<T: Default>(read: Result<T, ClusterError>) -> Result<T, ClusterErro
 }
 
 /// Namespaces with proxies. An operator that will be installed, and one that cannot be read, has the chart's namespace.
-fn tailscale_namespaces(plan: OperatorPlan, found: Option<&[OperatorDeployment]>) -> Vec<String> {
-    let mut namespaces: BTreeSet<String> = match plan {
-        OperatorPlan::Use => found.into_iter().flatten().map(|operator| operator.namespace.clone()).collect(),
-        OperatorPlan::Install | OperatorPlan::Missing => BTreeSet::new(),
+async fn tailscale_namespaces(cluster: &Cluster, plan: OperatorPlan) -> Result<Vec<String>, ClusterError> {
+    let operators = match plan {
+        OperatorPlan::Use => cluster.tailscale_operators().await?.unwrap_or_default(),
+        OperatorPlan::Install | OperatorPlan::Missing => Vec::new(),
     };
+    let mut namespaces: BTreeSet<String> = operators.into_iter().map(|operator| operator.namespace).collect();
     if namespaces.is_empty() {
         namespaces.insert(TAILSCALE_NAMESPACE.into());
     }
-    namespaces.into_iter().collect()
+    Ok(namespaces.into_iter().collect())
 }
 
 /// Reads releases, their values and manifests, and finds drift.
