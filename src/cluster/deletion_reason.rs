@@ -183,8 +183,7 @@ impl Cluster {
 
     /// What the deletion of a namespace waits for; `None`: no deletion is pending.
     pub async fn namespace_deletion(&self, name: &str) -> Result<Option<DeletionReason>, ClusterError> {
-        let object =
-            ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: name.into() };
+        let object = ObjectRef::of_namespace(name);
         let Some(namespace) = self.view::<Namespace>(&object).await? else { return Ok(None) };
         if namespace.metadata.deletion_timestamp.is_none() {
             return Ok(None);
@@ -230,21 +229,16 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn found(kind: &str, name: &str, more: Value) -> Found {
-        let mut metadata = json!({"name": name, "namespace": "m", "uid": name});
-        metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Found::of(&json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
-    }
-
     fn terminating(finalizers: &[&str]) -> Value {
         json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 30, "finalizers": finalizers})
     }
 
     #[test]
     fn the_object_that_explains_most_is_reported() {
-        let pod = found("Pod", "loki-0", terminating(&[]));
-        let claim = found("PersistentVolumeClaim", "storage", terminating(&["kubernetes.io/pvc-protection"]));
-        let ingress = found("Ingress", "grafana", terminating(&["tailscale.com/finalizer"]));
+        let pod = Found::for_tests("Pod", "loki-0", terminating(&[]));
+        let claim =
+            Found::for_tests("PersistentVolumeClaim", "storage", terminating(&["kubernetes.io/pvc-protection"]));
+        let ingress = Found::for_tests("Ingress", "grafana", terminating(&["tailscale.com/finalizer"]));
         let why = |remaining: &[Found]| deletion_reason(remaining).unwrap().why;
         assert_eq!(why(&[claim.clone(), pod.clone()]), "Pod loki-0 is terminating, it has 30 s (and 1 more)");
         let expected = "Ingress grafana waits for its finalizer tailscale.com/finalizer: \
@@ -256,7 +250,7 @@ mod tests {
         let expected = "PersistentVolumeClaim storage waits for its finalizer kubernetes.io/pvc-protection: \
             a pod still mounts it";
         assert_eq!(deletion_reason(&[claim]), Some(DeletionReason { why: expected.into(), hint: None }));
-        assert_eq!(why(&[found("Service", "x", json!({}))]), "Service x still exists");
+        assert_eq!(why(&[Found::for_tests("Service", "x", json!({}))]), "Service x still exists");
         assert_eq!(deletion_reason(&[]), None);
     }
 

@@ -1,5 +1,5 @@
-//! Server-side dry runs of planned objects: what validation, admission policies, webhooks and quotas of the API server
-//! decide, before anything is written.
+//! Server-side dry runs of planned objects: what validation, admission policies, webhooks and LimitRanges of the API
+//! server decide, before anything is written.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::cluster::own_objects::ABSENT;
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
 use crate::known_errors::{self, API_ERRORS};
 
-/// Stands for a namespace that does not exist yet: the API server answers 404 to every object in a missing namespace,
+/// Replaces a namespace that does not exist yet: the API server answers 404 to every object in a missing namespace,
 /// before it asks policies and webhooks (k8s.io/apiserver pkg/admission/plugin/namespace/lifecycle). This one always
 /// exists.
 pub const SUBSTITUTE: &str = "default";
@@ -146,9 +146,8 @@ fn ignores_namespaces(mut object: Value) -> bool {
     !object["spec"].to_string().contains("amespace")
 }
 
-/// Admission of a quota or LimitRange of the namespace itself.
-const OF_ONE_NAMESPACE: [&str; 5] =
-    ["exceeded quota", "failed quota", "per Container is", "per Pod is", "per PersistentVolumeClaim is"];
+/// Admission of a LimitRange of the namespace itself.
+const OF_ONE_NAMESPACE: [&str; 3] = ["per Container is", "per Pod is", "per PersistentVolumeClaim is"];
 
 fn outcome(status: &Status, is_substituted: bool) -> DryRun {
     let message = status.message.as_str();
@@ -167,7 +166,7 @@ fn outcome(status: &Status, is_substituted: bool) -> DryRun {
     if has(&["failed calling webhook"]) {
         return DryRun::Untested("since their webhook did not answer");
     }
-    // The check of the quotas counts what is replaced; a pod that is tried beside the running one is not.
+    // The check of the quotas reports it. The dry run of a pod would count the pod that it replaces, too.
     if status.code == 403 && has(&["exceeded quota", "failed quota"]) {
         return DryRun::Accepted;
     }

@@ -44,6 +44,11 @@ impl ObjectRef {
             name: text("/metadata/name"),
         }
     }
+
+    /// The reference of a namespace.
+    pub fn of_namespace(name: &str) -> ObjectRef {
+        ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: name.to_owned() }
+    }
 }
 
 impl Cluster {

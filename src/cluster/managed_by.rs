@@ -123,6 +123,13 @@ impl Cluster {
     }
 }
 
+/// Name of a container's image, without registry, tag and digest.
+pub fn image_name(container: &Value) -> &str {
+    let image = container["image"].as_str().unwrap_or_default();
+    let last = image.split('@').next().and_then(|image| image.rsplit('/').next()).unwrap_or_default();
+    last.split(':').next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -37,6 +37,14 @@ impl Found {
         Found { api_version, kind, resource: String::new(), metadata: metadata.unwrap_or_default() }
     }
 
+    /// An object in namespace m; its uid is its name, and its metadata has these fields, too.
+    #[cfg(test)]
+    pub(crate) fn for_tests(kind: &str, name: &str, more: Value) -> Found {
+        let mut metadata = serde_json::json!({"name": name, "namespace": "m", "uid": name});
+        metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Found::of(&serde_json::json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
+    }
+
     /// Its reference.
     pub fn reference(&self) -> ObjectRef {
         ObjectRef {

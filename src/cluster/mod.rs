@@ -67,7 +67,7 @@ pub use helm_revisions::{RevisionRecord, installed_names, is_ours};
 pub use host_ports::HostPort;
 pub use inspect::Findings;
 pub use lease::{HostLiveness, Lease, LeaseRelease, LeaseRequest};
-pub use managed_by::Held;
+pub use managed_by::{Held, image_name};
 pub use metadata::Found;
 pub use permissions::{Resource, Right};
 pub use port_forward::{ForwardRequest, ForwardResponse, ForwardTarget, ForwardedJson};

@@ -75,7 +75,7 @@ pub struct ForwardResponse {
     pub body: String,
 }
 
-/// A response whose JSON was parsed while it arrived.
+/// A response with its JSON, parsed while it arrived.
 #[derive(Debug)]
 pub enum ForwardedJson<T> {
     /// Status 200, with this JSON.

@@ -52,8 +52,7 @@ impl Cluster {
     }
 
     async fn answers_record(&self, namespace: &str) -> Result<Option<String>, ClusterError> {
-        let reference =
-            ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: namespace.into() };
+        let reference = ObjectRef::of_namespace(namespace);
         let found = self.get(&reference).await?.unwrap_or_default();
         let annotation = found.pointer("/metadata/annotations").and_then(|all| all.get(ANSWERS_RECORD));
         Ok(annotation.and_then(Value::as_str).map(str::to_owned))

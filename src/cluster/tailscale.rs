@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use crate::cluster::managed_by::image_name;
 use crate::cluster::{Cluster, ClusterError, Held};
 
 /// Image name of the operator in every registry.
@@ -28,8 +29,7 @@ impl OperatorDeployment {
     /// A Deployment with the operator's image.
     fn of(deployment: &Value) -> Option<OperatorDeployment> {
         let containers = deployment.pointer("/spec/template/spec/containers")?.as_array()?;
-        let container =
-            containers.iter().find(|container| is_operator(container["image"].as_str().unwrap_or_default()))?;
+        let container = containers.iter().find(|container| image_name(container) == IMAGE)?;
         let variables = || container["env"].as_array().into_iter().flatten();
         let variable =
             |name: &str| variables().find(|entry| entry["name"] == name).and_then(|entry| entry["value"].as_str());
@@ -51,11 +51,6 @@ impl OperatorDeployment {
         let is_device = |name: &str| name == self.hostname || name.strip_prefix(&self.hostname).is_some_and(is_suffix);
         is_device(&host) || context.is_some_and(is_device) || (self.serves_api && is_on_a_tailnet(&host))
     }
-}
-
-fn is_operator(image: &str) -> bool {
-    let name = image.split('@').next().and_then(|image| image.rsplit('/').next()).unwrap_or_default();
-    name.split(':').next() == Some(IMAGE)
 }
 
 /// The rest of a MagicDNS name after its first label.

@@ -151,7 +151,7 @@ fn issuer_url(text: &str) -> Result<String, Invalid> {
 impl IssuerUrl {
     /// Host name, e.g. `acme.eu.auth0.com`.
     pub fn host(&self) -> String {
-        url::Url::parse(&self.0).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+        host_of(&self.0).unwrap_or_default()
     }
 
     /// Whether the host is one of Auth0's. Auth0 also serves custom domains; the discovery document shows that.
@@ -192,10 +192,14 @@ impl GroupsClaim {
                 "Auth0 silently drops a claim with this name; expected a namespaced one such as https://acme.example/groups",
             );
         }
-        let host = url::Url::parse(&self.0).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let host = host_of(&self.0);
         let is_own = |host: &String| ["auth0.com", "webtask.io", "webtask.run"].iter().any(|own| is_below(host, own));
         host.filter(is_own).map(|_| "Auth0 ignores claims below its own domains; expected a URL of your own domain")
     }
+}
+
+fn host_of(url: &str) -> Option<String> {
+    url::Url::parse(url).ok()?.host_str().map(str::to_owned)
 }
 
 fn is_below(host: &str, domain: &str) -> bool {

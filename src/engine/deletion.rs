@@ -112,28 +112,22 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn found(kind: &str, name: &str, more: Value) -> Found {
-        let mut metadata = json!({"name": name, "namespace": "m", "uid": name});
-        metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Found::of(&json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
-    }
-
     fn owned_by(uid: &str) -> Value {
         json!({"ownerReferences": [{"apiVersion": "v1", "kind": "X", "name": "x", "uid": uid}]})
     }
 
     #[test]
     fn only_dependents_are_added() {
-        let mut pending = PendingDeletion::of(&[found("Prometheus", "p", json!({}))]);
+        let mut pending = PendingDeletion::of(&[Found::for_tests("Prometheus", "p", json!({}))]);
         let remaining = pending.with_dependents(vec![
-            found("Pod", "pod", owned_by("set")),
-            found("StatefulSet", "set", owned_by("p")),
-            found("Pod", "stranger", owned_by("other")),
+            Found::for_tests("Pod", "pod", owned_by("set")),
+            Found::for_tests("StatefulSet", "set", owned_by("p")),
+            Found::for_tests("Pod", "stranger", owned_by("other")),
         ]);
         let names: Vec<&str> = remaining.iter().map(Found::name).collect();
         assert_eq!(names, ["pod", "set"]);
         // Its owner is deleted; its UID is still tracked.
-        assert_eq!(pending.with_dependents(vec![found("Pod", "pod", owned_by("set"))]).len(), 1);
+        assert_eq!(pending.with_dependents(vec![Found::for_tests("Pod", "pod", owned_by("set"))]).len(), 1);
         let same_name = Found::of(&json!({"kind": "Pod", "metadata": {"name": "pod", "uid": "another"}}));
         assert!(pending.with_dependents(vec![same_name]).is_empty());
     }

@@ -76,7 +76,7 @@ impl Ui {
         Ui { style, output: global.output, quiet: global.quiet, verbose: global.verbose, mode }
     }
 
-    /// For a command line whose flags are not known.
+    /// For a command line that clap rejected: its flags are unknown.
     pub fn of_events() -> Ui {
         let style = Style { color: false };
         Ui { style, output: Output::Json, quiet: false, verbose: false, mode: Mode::Json }

@@ -89,7 +89,7 @@ async fn retained_objects(context: &EngineContext, plan: &Uninstall) -> Option<V
 async fn lock(run: &ChangingRun<'_>, plan: &Uninstall) -> Result<Option<Lease>, Error> {
     let context = &run.context;
     let name = plan.scope.namespace.clone();
-    let reference = ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name };
+    let reference = ObjectRef::of_namespace(&name);
     let standing = lock::while_unreachable(context, async || Ok(context.cluster.get(&reference).await?)).await?;
     let stays = standing.is_some_and(|found| found.pointer("/metadata/deletionTimestamp").is_none());
     if !plan.has_work() || !stays {

@@ -4,6 +4,7 @@ use serde_json::Value;
 use support::{Sandbox, of_kind};
 
 use crate::TAILWATCH;
+use crate::uninstall::DEAD_API_SERVICE;
 
 /// (verdict, detail) of a row of `preflight`, with more arguments.
 fn row(sandbox: &Sandbox, id: &str, arguments: &[&str]) -> (String, String) {
@@ -148,7 +149,7 @@ fn a_default_data_source_is_found(sandbox: &Sandbox) {
 fn a_pending_deletion_is_reported_with_what_holds_it(sandbox: &Sandbox) {
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     let file = sandbox.file("held.yaml");
-    std::fs::write(&file, HELD).unwrap();
+    std::fs::write(&file, format!("{HELD}---\n{DEAD_API_SERVICE}")).unwrap();
     sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
     sandbox.kubectl(&["delete", "crd", "prometheusrules.monitoring.coreos.com", "--wait=false"]);
     sandbox.kubectl(&["delete", "namespace", "monitoring", "--wait=false"]);
@@ -182,15 +183,4 @@ const HELD: &str = "apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata: { name: old, namespace: default, finalizers: [example.com/held] }
 spec: {}
----
-apiVersion: apiregistration.k8s.io/v1
-kind: APIService
-metadata: { name: v1beta1.custom.metrics.k8s.io }
-spec:
-  group: custom.metrics.k8s.io
-  version: v1beta1
-  groupPriorityMinimum: 100
-  versionPriority: 100
-  insecureSkipTLSVerify: true
-  service: { name: prometheus-adapter, namespace: monitoring }
 ";

@@ -376,7 +376,8 @@ fn the_operator_that_carries_the_api_is_retained(sandbox: &Sandbox) {
     assert_eq!(sandbox.releases().len(), 1);
 }
 
-const DEAD_API_SERVICE: &str = "apiVersion: apiregistration.k8s.io/v1
+/// An APIService without its Service.
+pub const DEAD_API_SERVICE: &str = "apiVersion: apiregistration.k8s.io/v1
 kind: APIService
 metadata: { name: v1beta1.custom.metrics.k8s.io }
 spec:

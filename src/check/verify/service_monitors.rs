@@ -39,7 +39,7 @@ async fn compute(context: &StackContext) -> Result<Expected, ClusterError> {
 /// Why the addresses of a node are not scraped, by its name.
 type AbsentNodes = BTreeMap<String, String>;
 
-/// Nodes that do not run pods at the moment, and virtual nodes, whose kubelets serve no metrics.
+/// Nodes that do not run pods at the moment, and virtual nodes: their kubelets serve no metrics.
 async fn absent_nodes(context: &StackContext) -> Result<AbsentNodes, ClusterError> {
     let nodes = match context.node_states().await {
         Ok(nodes) => nodes,

@@ -20,7 +20,7 @@ fn judge_with(objects: &[Value], wait_for: &[WaitFor]) -> ReleaseReadiness {
     count(&cache(objects), &waiting_for(wait_for, wait_for))
 }
 
-/// A release whose manifest has these objects.
+/// A release with these objects in its manifest.
 fn waiting_for(wait_for: &[WaitFor], rendered: &[WaitFor]) -> TrackedRelease {
     let object =
         |one: &WaitFor| json!({"apiVersion": one.api_version, "kind": one.kind, "metadata": {"name": one.name}});

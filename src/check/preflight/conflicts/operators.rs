@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::check::preflight::conflicts::intent::{release_key, release_of};
 use crate::check::row::Finding;
-use crate::cluster::{Cluster, ClusterError, Held};
+use crate::cluster::{Cluster, ClusterError, Held, image_name};
 use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::stack::Release;
 
@@ -36,12 +36,7 @@ fn may_be_operator(held: &Held) -> bool {
 /// The arguments of the container with the operator's image from any registry.
 fn arguments(deployment: &Value) -> Option<Vec<String>> {
     let containers = deployment.pointer("/spec/template/spec/containers")?.as_array()?;
-    let is_operator = |container: &&Value| {
-        let image = container["image"].as_str().unwrap_or_default();
-        let last = image.split('@').next().and_then(|image| image.rsplit('/').next()).unwrap_or_default();
-        last.split(':').next() == Some("prometheus-operator")
-    };
-    let container = containers.iter().find(is_operator)?;
+    let container = containers.iter().find(|container| image_name(container) == "prometheus-operator")?;
     let words = ["command", "args"].into_iter().filter_map(|key| container[key].as_array()).flatten();
     Some(words.filter_map(Value::as_str).map(str::to_owned).collect())
 }

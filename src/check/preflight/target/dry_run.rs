@@ -76,8 +76,7 @@ async fn missing_namespaces(cluster: &Cluster, trials: &[Trial<'_>]) -> Result<B
     let namespaces: BTreeSet<&str> = trials.iter().map(|trial| trial.namespace()).collect();
     let mut missing = BTreeSet::new();
     for name in namespaces.into_iter().filter(|name| !name.is_empty()) {
-        let namespace =
-            ObjectRef { api_version: "v1".into(), kind: "Namespace".into(), namespace: None, name: name.into() };
+        let namespace = ObjectRef::of_namespace(name);
         if cluster.get(&namespace).await?.is_none() {
             missing.insert(name.to_owned());
         }
