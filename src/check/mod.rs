@@ -7,7 +7,6 @@ mod docs_tests;
 mod https_client;
 pub mod login;
 pub mod node_coverage;
-mod precomputed;
 pub mod preflight;
 mod row;
 mod runner;

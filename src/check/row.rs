@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::event::{Explanation, Hop, Verdict};
@@ -21,10 +22,13 @@ pub(super) struct Row<C> {
     pub(super) deadline: Duration,
     pub(super) hop: Option<Hop>,
     pub(super) hint: &'static str,
+    /// A page about it; otherwise its `explain` command.
+    page: Option<&'static str>,
     pub(super) run: Run<C>,
 }
 
-type Run<C> = for<'a> fn(&'a C) -> BoxFuture<'a, Finding>;
+/// An error is "not yet" true, and tried again.
+pub(super) type Run<C> = for<'a> fn(&'a C) -> BoxFuture<'a, Result<Finding, String>>;
 
 impl<C> Row<C> {
     pub(super) const fn new(id: &'static str, group: &'static str, statement: &'static str, run: Run<C>) -> Row<C> {
@@ -38,6 +42,7 @@ impl<C> Row<C> {
             deadline: Duration::from_secs(30),
             hop: None,
             hint: "",
+            page: None,
             run,
         }
     }
@@ -74,10 +79,25 @@ impl<C> Row<C> {
         self
     }
 
-    /// The `explain` command of this check.
-    pub(super) fn docs(&self) -> String {
-        Explanation::command(self.id)
+    pub(super) const fn page(mut self, url: &'static str) -> Row<C> {
+        self.page = Some(url);
+        self
     }
+
+    /// The page or command that explains this check.
+    pub(super) fn docs(&self) -> String {
+        self.page.map_or_else(|| Explanation::command(self.id), str::to_owned)
+    }
+}
+
+/// The finding of a row that is not tried again.
+pub(super) fn once<'a>(finding: impl Future<Output = Finding> + Send + 'a) -> BoxFuture<'a, Result<Finding, String>> {
+    Box::pin(finding.map(Ok))
+}
+
+/// The finding of a row about a fact that is known.
+pub(super) fn known<'a>(finding: Finding) -> BoxFuture<'a, Result<Finding, String>> {
+    once(std::future::ready(finding))
 }
 
 /// The result of one try of a check.
@@ -140,9 +160,4 @@ impl Finding {
         self.hint = Some(hint.into());
         self
     }
-}
-
-/// An error is "not yet" true, and tried again.
-pub(super) fn not_yet(result: Result<Finding, String>) -> Finding {
-    result.unwrap_or_else(Finding::not_yet)
 }

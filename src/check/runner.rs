@@ -19,22 +19,32 @@ const ONE_TRY: Duration = Duration::from_secs(12);
 /// Nodes with a probe job: a sample suffices on a large cluster.
 const NODES: usize = 10;
 
+/// All checks, each with its own deadline.
+static ALL: Selection =
+    Selection { only: Vec::new(), skipped: Vec::new(), because: "as requested", wait_limit: None, nodes: NODES };
+
 impl Default for Selection {
     fn default() -> Selection {
-        Selection { only: Vec::new(), skipped: Vec::new(), because: "as requested", wait_limit: None, nodes: NODES }
+        ALL.clone()
     }
 }
 
 /// The context of the rows, as the runner uses it.
 pub(super) trait Subject: Sync {
     /// Replaces `NAMESPACE` in hints.
-    fn namespace(&self) -> &str;
+    fn namespace(&self) -> &str {
+        ""
+    }
 
     /// Whether a component is part of the stack.
-    fn has(&self, component: &str) -> bool;
+    fn has(&self, _component: &str) -> bool {
+        true
+    }
 
     /// Which checks run.
-    fn selection(&self) -> &Selection;
+    fn selection(&self) -> &Selection {
+        &ALL
+    }
 
     /// Why requests have no answer at the moment, where that is known.
     fn silence(&self) -> Option<String> {
@@ -64,12 +74,12 @@ pub struct Selection {
 
 /// Runs the rows, sends `checks-started` and a `check-finished` for each, and returns the results in the order of the
 /// report.
-pub(super) async fn run<C: Subject>(
-    rows: &[&'static Row<C>],
+pub(super) async fn run<C: Subject + 'static>(
+    rows: impl IntoIterator<Item = &'static Row<C>>,
     context: &C,
     events: Option<&Events>,
 ) -> Vec<CheckResult> {
-    let mut waiting: Vec<&'static Row<C>> = selected(rows, &context.selection().only);
+    let mut waiting = selected(rows.into_iter().collect(), &context.selection().only);
     let emit = |event: Event| events.into_iter().for_each(|events| events.send(event.clone()));
     emit(Event::ChecksStarted { checks: waiting.iter().map(|row| row.id.to_owned()).collect() });
     let order: Vec<&str> = waiting.iter().map(|row| row.id).collect();
@@ -99,7 +109,7 @@ pub(super) async fn run<C: Subject>(
 }
 
 /// The selected rows and their needs, in the order of the report.
-fn selected<C>(rows: &[&'static Row<C>], only: &[String]) -> Vec<&'static Row<C>> {
+fn selected<C>(mut rows: Vec<&'static Row<C>>, only: &[String]) -> Vec<&'static Row<C>> {
     let mut ids: BTreeSet<&str> = only.iter().map(String::as_str).collect();
     let mut size = 0;
     while ids.len() > size {
@@ -108,7 +118,8 @@ fn selected<C>(rows: &[&'static Row<C>], only: &[String]) -> Vec<&'static Row<C>
             rows.iter().filter(|row| ids.contains(row.id)).flat_map(|row| row.needs.iter().copied()).collect();
         ids.extend(needs);
     }
-    rows.iter().copied().filter(|row| only.is_empty() || ids.contains(row.id)).collect()
+    rows.retain(|row| only.is_empty() || ids.contains(row.id));
+    rows
 }
 
 fn reason_to_skip<C: Subject>(row: &Row<C>, context: &C, results: &BTreeMap<String, CheckResult>) -> Option<String> {
@@ -131,7 +142,7 @@ async fn try_until<C: Subject>(row: &Row<C>, context: &C, unreachable: Shared<Bo
     let mut last = "it did not end".to_owned();
     let tries = async {
         loop {
-            let finding = (row.run)(context).await;
+            let finding = (row.run)(context).await.unwrap_or_else(Finding::not_yet);
             if finding.state != State::NotYet {
                 return finding;
             }
@@ -185,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_selected_check_includes_its_needs() {
-        let ids: Vec<_> = selected(&verify::rows(), &["grafana-reads-loki".into()]).iter().map(|row| row.id).collect();
+        let ids: Vec<_> = selected(verify::rows(), &["grafana-reads-loki".into()]).iter().map(|row| row.id).collect();
         assert_eq!(ids, ["loki-ready", "grafana-healthy", "grafana-anonymous", "grafana-reads-loki"]);
     }
 }

@@ -20,9 +20,9 @@ pub struct CheckText {
 
 /// Every check, in the order of its report.
 pub fn texts() -> Vec<CheckText> {
-    let login = login::statements().map(|(id, statement)| CheckText {
-        id,
-        statement,
+    let login = login::ROWS.iter().map(|row| CheckText {
+        id: row.id,
+        statement: row.statement,
         facts: vec!["Group: sign-in, run by `tailwatch verify --login`.".into()],
         next: String::new(),
     });
@@ -36,10 +36,13 @@ pub(super) fn of_the_stack() -> Vec<CheckText> {
 
 /// The checks of the cluster and this machine.
 pub(super) fn before_a_change() -> Vec<CheckText> {
-    [prerequisites::ROWS, prerequisites::RENDERED, target::ROWS, conflicts::ROWS]
-        .into_iter()
-        .flatten()
-        .map(text)
+    fn of<C>(rows: &'static [Row<C>]) -> impl Iterator<Item = CheckText> {
+        rows.iter().map(text)
+    }
+    of(prerequisites::ROWS)
+        .chain(of(prerequisites::RENDERED))
+        .chain(of(target::ROWS))
+        .chain(of(conflicts::ROWS))
         .collect()
 }
 

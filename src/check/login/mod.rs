@@ -18,7 +18,9 @@ use crate::stack::OidcClient;
 
 pub use callback_server::Loopback;
 pub use error::{LoginError, port_in_use_hint};
-pub use rules::{ids, statements};
+pub(in crate::check) use rules::ROWS;
+use rules::SignedIn;
+pub use rules::ids;
 
 /// How the user signs in.
 #[derive(Debug)]
@@ -39,21 +41,13 @@ pub async fn sign_in(
 ) -> Vec<CheckResult> {
     let started = Instant::now();
     let client = oidc_client::Client { settings, oidc };
-    match flow {
-        LoginFlow::Device => match device_flow::sign_in(&client, prompt).await {
-            Ok(claims) => rules::verdicts(&claims, settings, started.elapsed()),
-            Err(error) => rules::failed(&error, settings, started.elapsed()),
-        },
-        LoginFlow::Browser(loopback) => {
-            let (claims, callback) = browser_flow::sign_in(&client, loopback, prompt).await;
-            let checks = match claims {
-                Ok(claims) => rules::verdicts(&claims, settings, started.elapsed()),
-                Err(error) => rules::failed(&error, settings, started.elapsed()),
-            };
-            if let Some(callback) = callback {
-                callback.answer(&result_page::of(&checks)).await;
-            }
-            checks
-        }
+    let (claims, callback) = match flow {
+        LoginFlow::Device => (device_flow::sign_in(&client, prompt).await, None),
+        LoginFlow::Browser(loopback) => browser_flow::sign_in(&client, loopback, prompt).await,
+    };
+    let checks = SignedIn { claims, settings: settings.clone() }.verdicts(started.elapsed()).await;
+    if let Some(callback) = callback {
+        callback.answer(&result_page::of(&checks)).await;
     }
+    checks
 }

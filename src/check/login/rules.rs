@@ -2,137 +2,86 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+
 use crate::check::login::LoginError;
 use crate::check::login::claims::{Claims, texts};
+use crate::check::row::{Finding, Row, Run, known};
+use crate::check::runner::{self, Subject};
 use crate::config::{GroupName, GroupsClaim, Settings, nearest};
-use crate::event::{CheckResult, Hop, Verdict};
+use crate::event::{CheckResult, Hop};
 use crate::list::first_of;
 
 /// Groups that a detail lists.
 const SHOWN: usize = 20;
 
-/// One row.
-struct Row {
-    id: &'static str,
-    statement: &'static str,
-    /// Rows that must pass; otherwise this one is skipped.
-    needs: &'static [&'static str],
-    docs: Option<&'static str>,
-    judge: fn(&Claims, &Settings) -> Judgement,
-}
-
-/// The measured detail, and the next step if the statement is false.
-struct Judgement {
-    detail: String,
-    hint: Option<String>,
-    /// The broken hop; none if oauth2-proxy correctly denies access.
-    hop: Option<Hop>,
-}
-
-impl Judgement {
-    fn at_hop(self, hop: Option<Hop>) -> Judgement {
-        Judgement { hop, ..self }
-    }
-}
-
-fn pass(detail: String) -> Judgement {
-    Judgement { detail, hint: None, hop: None }
-}
-
-fn fail(detail: String, hint: String) -> Judgement {
-    Judgement { detail, hint: Some(hint), hop: None }
-}
-
 const GROUP: &str = "sign-in";
 
-static ROWS: &[Row] = &[
-    Row {
-        id: "login-token",
-        statement: "the issuer completes a sign-in",
-        needs: &[],
-        docs: Some("https://auth0.com/docs/get-started/applications/application-settings"),
-        judge: token,
-    },
-    Row {
-        id: "login-email",
-        statement: "the user's e-mail address is verified",
-        needs: &["login-token"],
-        docs: Some("https://auth0.com/docs/manage-users/user-accounts/verify-emails"),
-        judge: email,
-    },
-    Row {
-        id: "login-groups",
-        statement: "the token has the user's groups",
-        needs: &["login-token"],
-        docs: Some("https://auth0.com/docs/secure/tokens/json-web-tokens/create-custom-claims"),
-        judge: groups,
-    },
-    Row {
-        id: "login-admitted",
-        statement: "the user is in an allowed group",
-        needs: &["login-email", "login-groups"],
-        docs: Some("https://auth0.com/docs/manage-users/access-control/rbac"),
-        judge: admitted,
-    },
+/// In this order.
+pub(in crate::check) const ROWS: &[Row<SignedIn>] = &[
+    rule("login-token", "the issuer completes a sign-in", |signed_in: &SignedIn| signed_in.judge(token))
+        .page("https://auth0.com/docs/get-started/applications/application-settings"),
+    rule("login-email", "the user's e-mail address is verified", |signed_in: &SignedIn| signed_in.judge(email))
+        .needs(&["login-token"])
+        .page("https://auth0.com/docs/manage-users/user-accounts/verify-emails"),
+    rule("login-groups", "the token has the user's groups", |signed_in: &SignedIn| signed_in.judge(groups))
+        .needs(&["login-token"])
+        .page("https://auth0.com/docs/secure/tokens/json-web-tokens/create-custom-claims"),
+    rule("login-admitted", "the user is in an allowed group", |signed_in: &SignedIn| signed_in.judge(admitted))
+        .needs(&["login-email", "login-groups"])
+        .page("https://auth0.com/docs/manage-users/access-control/rbac"),
 ];
+
+const fn rule(id: &'static str, statement: &'static str, run: Run<SignedIn>) -> Row<SignedIn> {
+    Row::new(id, GROUP, statement, run).within(0)
+}
+
+/// The result of a sign-in.
+pub(in crate::check) struct SignedIn {
+    pub(super) claims: Result<Claims, LoginError>,
+    pub(super) settings: Settings,
+}
+
+impl Subject for SignedIn {}
+
+impl SignedIn {
+    /// Without a valid token the first row fails, which skips all others.
+    fn judge(&self, judge: fn(&Claims, &Settings) -> Finding) -> BoxFuture<'_, Result<Finding, String>> {
+        known(match &self.claims {
+            Ok(claims) => judge(claims, &self.settings),
+            Err(error) => Finding { hop: error.hop(), ..fail(error.to_string(), error.hint(&self.settings)) },
+        })
+    }
+
+    /// The verdict of every row; `took` is the time of the sign-in.
+    pub(super) async fn verdicts(&self, took: Duration) -> Vec<CheckResult> {
+        let mut checks = runner::run(ROWS, self, None).await;
+        if let Some(first) = checks.first_mut() {
+            first.seconds = took.as_secs_f64();
+        }
+        checks
+    }
+}
 
 /// Ids of the rows, in the order of the report.
 pub fn ids() -> Vec<&'static str> {
     ROWS.iter().map(|row| row.id).collect()
 }
 
-/// Id and statement of each row.
-pub fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ROWS.iter().map(|row| (row.id, row.statement))
-}
-
-/// The verdict of every row for these claims.
-pub(super) fn verdicts(claims: &Claims, settings: &Settings, took: Duration) -> Vec<CheckResult> {
-    let first = |row: &Row| (row.judge)(claims, settings);
-    evaluate(first, took)
-}
-
-/// The verdicts of a sign-in without a valid token.
-pub(super) fn failed(error: &LoginError, settings: &Settings, took: Duration) -> Vec<CheckResult> {
-    evaluate(|_| fail(error.to_string(), error.hint(settings)).at_hop(error.hop()), took)
-}
-
-/// Evaluates the rows in order; skips a row if one of its needs did not pass.
-fn evaluate(judge: impl Fn(&Row) -> Judgement, took: Duration) -> Vec<CheckResult> {
-    let mut checks: Vec<CheckResult> = Vec::new();
-    for row in ROWS {
-        let stopped = |need: &&&str| checks.iter().any(|check| check.id == **need && check.verdict != Verdict::Pass);
-        let (verdict, Judgement { detail, hint, hop }) = match row.needs.iter().find(stopped) {
-            Some(need) => (Verdict::Skip, pass(format!("not tested, since {need} did not pass"))),
-            None => {
-                let judgement = judge(row);
-                (if judgement.hint.is_some() { Verdict::Fail } else { Verdict::Pass }, judgement)
-            }
-        };
-        checks.push(CheckResult {
-            id: row.id.into(),
-            group: GROUP.into(),
-            hop,
-            statement: row.statement.into(),
-            verdict,
-            detail,
-            docs: row.docs.filter(|_| hint.is_some()).map(str::to_owned),
-            hint,
-            seconds: if checks.is_empty() { took.as_secs_f64() } else { 0.0 },
-        });
-    }
-    checks
+/// No broken hop: oauth2-proxy correctly denies access.
+fn fail(detail: String, hint: String) -> Finding {
+    Finding::fail(detail).hinting(hint)
 }
 
 /// Passes always: there are claims only of a verified token.
-fn token(claims: &Claims, settings: &Settings) -> Judgement {
+fn token(claims: &Claims, settings: &Settings) -> Finding {
     let audience = claims.token.get("aud").map(texts).unwrap_or_default();
-    pass(format!("{}, for {}", settings.auth0.issuer, audience.join(", ")))
+    Finding::pass(format!("{}, for {}", settings.auth0.issuer, audience.join(", ")))
 }
 
 /// oauth2-proxy (providers/provider_data.go) requires an address and rejects one with `email_verified` false; it accepts
 /// an address without this claim.
-fn email(claims: &Claims, _: &Settings) -> Judgement {
+fn email(claims: &Claims, _: &Settings) -> Finding {
     let Some(address) = claims.text("email") else {
         return fail(
             format!("neither the token nor the userinfo has an e-mail address{}", userinfo_failure(claims)),
@@ -142,8 +91,10 @@ fn email(claims: &Claims, _: &Settings) -> Judgement {
         );
     };
     match claims.get("email_verified").map(|value| value.as_bool().or_else(|| value.as_str()?.parse().ok())) {
-        Some(Some(true)) => pass(format!("{address} is verified")),
-        None => pass(format!("the issuer does not say whether {address} is verified; oauth2-proxy accepts that")),
+        Some(Some(true)) => Finding::pass(format!("{address} is verified")),
+        None => {
+            Finding::pass(format!("the issuer does not say whether {address} is verified; oauth2-proxy accepts that"))
+        }
         Some(_) => fail(
             format!("{address} is not verified; oauth2-proxy answers 500"),
             format!("ask the user to verify {address} (in Auth0: User Management > Users, Send Verification Email)"),
@@ -151,10 +102,10 @@ fn email(claims: &Claims, _: &Settings) -> Judgement {
     }
 }
 
-fn groups(claims: &Claims, settings: &Settings) -> Judgement {
+fn groups(claims: &Claims, settings: &Settings) -> Finding {
     let claim = settings.auth0.groups_claim.as_str();
     if let Some(value) = claims.get(claim) {
-        return pass(match texts(value) {
+        return Finding::pass(match texts(value) {
             groups if groups.is_empty() => format!("{claim} is empty"),
             groups => format!("{claim} is {}", first_of(&groups, SHOWN)),
         });
@@ -168,7 +119,7 @@ fn groups(claims: &Claims, settings: &Settings) -> Judgement {
              configuration → groups claim → Groups assigned to the application)"
                 .into(),
         )
-        .at_hop(Some(Hop::Oauth2ProxyIssuer));
+        .at(Hop::Oauth2ProxyIssuer);
     }
     let mut detail = format!("there is no claim {claim}{}", userinfo_failure(claims));
     let mut hint = String::new();
@@ -179,7 +130,7 @@ fn groups(claims: &Claims, settings: &Settings) -> Judgement {
             hint = format!("set auth0.groupsClaim to {name} if it has the groups; otherwise ");
         }
     }
-    fail(detail, hint + &claim_hint(settings)).at_hop(Some(Hop::Oauth2ProxyIssuer))
+    fail(detail, hint + &claim_hint(settings)).at(Hop::Oauth2ProxyIssuer)
 }
 
 /// Usual names of a claim with groups.
@@ -227,13 +178,13 @@ fn is_allowed(group: &str, settings: &Settings) -> bool {
     settings.auth0.allowed_groups.iter().any(|allowed| allowed.as_str() == group)
 }
 
-fn admitted(claims: &Claims, settings: &Settings) -> Judgement {
+fn admitted(claims: &Claims, settings: &Settings) -> Finding {
     let claim = settings.auth0.groups_claim.as_str();
     let groups = claims.get(claim).map(texts).unwrap_or_default();
     let allowed: Vec<String> = settings.auth0.allowed_groups.iter().map(ToString::to_string).collect();
     let matching: Vec<String> = groups.iter().filter(|group| is_allowed(group, settings)).cloned().collect();
     if !matching.is_empty() {
-        return pass(format!("you are in {}, which oauth2-proxy admits", first_of(&matching, SHOWN)));
+        return Finding::pass(format!("you are in {}, which oauth2-proxy admits", first_of(&matching, SHOWN)));
     }
     let groups_text = if groups.is_empty() { "no group".to_owned() } else { first_of(&groups, SHOWN) };
     let detail = format!("you are in {groups_text}; allowed are {}", first_of(&allowed, SHOWN));

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::settings_for_tests;
+use crate::event::Verdict;
 
 fn claims(token: Value) -> Claims {
     let mut claims = Claims { token: token.as_object().unwrap().clone(), userinfo: None };
@@ -9,8 +10,17 @@ fn claims(token: Value) -> Claims {
     claims
 }
 
+fn verdicts(claims: Result<Claims, LoginError>, settings: Settings) -> Vec<CheckResult> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(SignedIn { claims, settings }.verdicts(Duration::from_secs(3)))
+}
+
 fn of(claims: &Claims) -> Vec<CheckResult> {
-    verdicts(claims, &settings_for_tests(), Duration::from_secs(3))
+    with(claims, &settings_for_tests())
+}
+
+fn with(claims: &Claims, settings: &Settings) -> Vec<CheckResult> {
+    verdicts(Ok(claims.clone()), settings.clone())
 }
 
 fn row<'a>(checks: &'a [CheckResult], id: &str) -> &'a CheckResult {
@@ -103,14 +113,14 @@ fn another_provider_gets_no_hint_about_auth0s_actions() {
     let mut settings = settings_for_tests();
     settings.auth0.issuer = "https://keycloak.acme.example/realms/main".parse().unwrap();
     let user = claims(json!({"email": "a@acme.example", "email_verified": true, "groups": ["/infra-admins"]}));
-    let missing = verdicts(&user, &settings, Duration::ZERO);
+    let missing = with(&user, &settings);
     let hint = row(&missing, "login-groups").hint.clone().unwrap();
     assert!(hint.starts_with("set auth0.groupsClaim to groups") && !hint.contains("onExecutePostLogin"), "{hint}");
     settings.auth0.groups_claim = "groups".parse().unwrap();
-    let path = verdicts(&user, &settings, Duration::ZERO);
+    let path = with(&user, &settings);
     assert!(row(&path, "login-admitted").detail.contains("the match is exact"), "{path:#?}");
     let overage = claims(json!({"email": "a@acme.example", "_claim_names": {"groups": "src1"}}));
-    let checks = verdicts(&overage, &settings, Duration::ZERO);
+    let checks = with(&overage, &settings);
     assert!(row(&checks, "login-groups").detail.contains("too many groups"), "{checks:#?}");
 }
 
@@ -148,7 +158,6 @@ fn an_unverified_address_is_not_admitted() {
 
 #[test]
 fn without_a_token_all_other_checks_are_skipped_and_the_hint_fits_the_reason() {
-    let settings = settings_for_tests();
     let callback = || Some("http://127.0.0.1:4181/callback".to_owned());
     let oauth2_proxy = Some(Hop::Oauth2ProxyIssuer);
     for (error, hop, detail, hint) in [
@@ -171,7 +180,7 @@ fn without_a_token_all_other_checks_are_skipped_and_the_hint_fits_the_reason() {
         (LoginError::Rejected("invalid_scope".into()), oauth2_proxy, "rejects the client: invalid_scope", "client-1"),
         (LoginError::Token("Expired".into()), oauth2_proxy, "does not verify: Expired", "clock"),
     ] {
-        let checks = failed(&error, &settings, Duration::ZERO);
+        let checks = verdicts(Err(error), settings_for_tests());
         let token = row(&checks, "login-token");
         assert_eq!((token.verdict, token.hop), (Verdict::Fail, hop));
         assert!(token.detail.contains(detail) && token.hint.as_ref().unwrap().contains(hint), "{token:#?}");

@@ -1,49 +1,75 @@
 //! Checks that do not need the plan.
 
 use crate::check::node_coverage;
-use crate::check::precomputed::{GROUP, Precomputed};
-use crate::check::row::{Finding, Row};
+use crate::check::preflight::fact;
+use crate::check::row::{Finding, Row, known};
+use crate::check::runner::{self, Subject};
 use crate::cluster::{Cluster, ClusterError};
 use crate::config::{OperatorPlan, Settings, nearest};
 use crate::event::CheckResult;
 use crate::helm::Helm;
-use crate::stack::{ClusterFacts, OperatorClient};
+use crate::stack::{ClusterFacts, NodeStates, OperatorClient};
 
 /// The oldest Kubernetes that every chart of the catalogue supports (kube-prometheus-stack: >=1.25.0-0).
 const OLDEST: (u64, u64) = (1, 25);
 
-pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
-    Row::new("kubernetes-version", GROUP, "Kubernetes is new enough for every chart", |known: &Precomputed| {
-        known.finding("kubernetes-version")
+pub(in crate::check) const ROWS: &[Row<Facts>] = &[
+    fact("kubernetes-version", "Kubernetes is new enough for every chart", |facts: &Facts| {
+        known(version(&facts.kubernetes))
     })
-    .within(0)
     .hint("upgrade the cluster to Kubernetes 1.25 or later"),
-    Row::new("storage-class", GROUP, "the volumes have a StorageClass", |known: &Precomputed| {
-        known.finding("storage-class")
+    fact("storage-class", "the volumes have a StorageClass", |facts: &Facts| {
+        known(storage(&facts.storage_classes, facts.settings.storage.class.as_ref().map(|class| class.as_str())))
     })
-    .within(0)
     .hint("set storage.class to one that the cluster has, or install a storage provisioner"),
-    Row::new("ingress-class", GROUP, "an IngressClass tailscale exists or will be installed", |known: &Precomputed| {
-        known.finding("ingress-class")
+    fact("ingress-class", "an IngressClass tailscale exists or will be installed", |facts: &Facts| {
+        known(ingress(facts.operator, facts.has_operator_client))
     })
-    .within(0)
     .hint("install the Tailscale operator, or set tailscale.operator to install"),
-    Row::new("nodes", GROUP, "every node runs the stack's pods", |known: &Precomputed| known.finding("nodes"))
-        .within(0)
+    fact("nodes", "every node runs the stack's pods", |facts: &Facts| known(node_coverage::judge(&facts.nodes)))
         .warns()
         .hint("see `kubectl get nodes`; nothing waits for the pods of nodes that are not ready"),
-    Row::new("helm", GROUP, "helm is installed and new enough", |known: &Precomputed| known.finding("helm"))
-        .within(0)
+    // A missing or too old helm is an earlier error.
+    fact("helm", "helm is installed and new enough", |facts: &Facts| known(Finding::pass(facts.helm.as_str())))
         .hint("install helm, or set its path with --helm"),
 ];
 
-pub(in crate::check) const RENDERED: &[Row<Precomputed>] =
-    &[Row::new("charts", GROUP, "every chart can be fetched and renders as expected", |known: &Precomputed| {
-        known.finding("charts")
+/// What was read of the cluster and helm, and the answers.
+pub(in crate::check) struct Facts {
+    settings: Settings,
+    kubernetes: String,
+    /// Name, and whether it is the default.
+    storage_classes: Vec<(String, bool)>,
+    operator: OperatorPlan,
+    /// Whether there is an OAuth client for the Tailscale operator.
+    has_operator_client: bool,
+    nodes: NodeStates,
+    helm: String,
+}
+
+impl Subject for Facts {
+    fn namespace(&self) -> &str {
+        self.settings.namespace.as_str()
+    }
+}
+
+pub(in crate::check) const RENDERED: &[Row<Rendered>] =
+    &[fact("charts", "every chart can be fetched and renders as expected", |charts: &Rendered| {
+        known(match charts.notices.as_slice() {
+            [] => Finding::pass(format!("{} charts", charts.count)),
+            notices => Finding::warn(notices.join("; ")),
+        })
     })
-    .within(0)
     .warns()
     .hint("compare the reported keys below `values:` with the chart's values, and correct them")];
+
+/// The rendered charts.
+pub(in crate::check) struct Rendered {
+    count: usize,
+    notices: Vec<String>,
+}
+
+impl Subject for Rendered {}
 
 /// Judges the cluster and helm against the settings; reads only.
 pub async fn run(
@@ -52,25 +78,21 @@ pub async fn run(
     settings: &Settings,
     facts: &ClusterFacts,
 ) -> Result<Vec<CheckResult>, ClusterError> {
-    let classes = cluster.storage_classes().await?;
-    let credentials = OperatorClient::resolve(&settings.tailscale, facts.tailscale.as_ref()).is_ok();
-    // A missing or too old helm is an earlier error.
-    let helm = Finding::pass(format!("{}, {}", helm.version(), helm.program().display()));
-    let findings = [
-        ("kubernetes-version", version(cluster.version())),
-        ("storage-class", storage(&classes, settings.storage.class.as_ref().map(|class| class.as_str()))),
-        ("ingress-class", ingress(facts.tailscale_operator, credentials)),
-        ("nodes", node_coverage::judge(&facts.nodes)),
-        ("helm", helm),
-    ];
-    Ok(Precomputed::new(settings.namespace.as_str(), findings).run(ROWS).await)
+    let facts = Facts {
+        settings: settings.clone(),
+        kubernetes: cluster.version().to_owned(),
+        storage_classes: cluster.storage_classes().await?,
+        operator: facts.tailscale_operator,
+        has_operator_client: OperatorClient::resolve(&settings.tailscale, facts.tailscale.as_ref()).is_ok(),
+        nodes: facts.nodes.clone(),
+        helm: format!("{}, {}", helm.version(), helm.program().display()),
+    };
+    Ok(runner::run(ROWS, &facts, None).await)
 }
 
 /// Every chart was fetched, has the locked digest and renders; otherwise the command has already failed.
 pub async fn charts_rendered(count: usize, notices: &[String]) -> Vec<CheckResult> {
-    let finding =
-        if notices.is_empty() { Finding::pass(format!("{count} charts")) } else { Finding::warn(notices.join("; ")) };
-    Precomputed::new("", [("charts", finding)]).run(RENDERED).await
+    runner::run(RENDERED, &Rendered { count, notices: notices.to_vec() }, None).await
 }
 
 fn version(found: &str) -> Finding {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::check::api::alertmanager::NewAlert;
 use crate::check::api::prometheus::Alert;
-use crate::check::row::{Finding, Row, not_yet};
+use crate::check::row::{Finding, Row};
 use crate::check::verify::context::StackContext;
 use crate::event::Hop;
 
@@ -38,11 +38,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
         .hint("open Alerting in Grafana, or https://runbooks.prometheus-operator.dev/ for the runbook of each alert"),
 ];
 
-async fn connected(context: &StackContext) -> Finding {
-    not_yet(judge_connected(context).await)
-}
-
-async fn judge_connected(context: &StackContext) -> Result<Finding, String> {
+async fn connected(context: &StackContext) -> Result<Finding, String> {
     let active = context.prometheus().active_alertmanagers().await?;
     if active == 0 {
         return Err("Prometheus knows no Alertmanager".into());
@@ -55,7 +51,7 @@ async fn judge_connected(context: &StackContext) -> Result<Finding, String> {
 
 /// The alert is resolved before Alertmanager's group_wait, so no receiver gets it (alertmanager, notify/notify.go: a
 /// group with only resolved alerts that was never sent is not sent).
-async fn accepts(context: &StackContext) -> Finding {
+async fn accepts(context: &StackContext) -> Result<Finding, String> {
     let run = format!("{:08x}", rand::random::<u32>());
     let now = Timestamp::now();
     let in_a_minute = now + jiff::SignedDuration::from_secs(60);
@@ -69,7 +65,7 @@ async fn accepts(context: &StackContext) -> Finding {
         wait_for(context, &run, Expected::Absent).await
     };
     let ended = ended.await;
-    not_yet(found.and(ended).map(|()| Finding::pass("a synthetic alert was shown and resolved")))
+    found.and(ended).map(|()| Finding::pass("a synthetic alert was shown and resolved"))
 }
 
 async fn post(context: &StackContext, run: &str, (starts_at, ends_at): (Timestamp, Timestamp)) -> Result<(), String> {
@@ -108,8 +104,8 @@ async fn wait_for(context: &StackContext, run: &str, expected: Expected) -> Resu
     })
 }
 
-async fn not_firing(context: &StackContext) -> Finding {
-    not_yet(context.prometheus().alerts().await.map(|alerts| judge_firing(&alerts)))
+async fn not_firing(context: &StackContext) -> Result<Finding, String> {
+    context.prometheus().alerts().await.map(|alerts| judge_firing(&alerts))
 }
 
 fn judge_firing(alerts: &[Alert]) -> Finding {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::check::api::grafana::DataSource;
 use crate::check::api::port_forward::answered;
-use crate::check::row::{Finding, Row, not_yet};
+use crate::check::row::{Finding, Row};
 use crate::check::some_of;
 use crate::check::verify::context::StackContext;
 use crate::config::KUBE_PROMETHEUS_STACK;
@@ -76,59 +76,59 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .hint("see the log of the sidecar: `kubectl -n NAMESPACE logs deploy/kube-prometheus-stack-grafana -c grafana-sc-dashboard`"),
 ];
 
-async fn healthy(context: &StackContext) -> Finding {
-    not_yet(context.grafana().database().await.map(|state| match state.as_deref() {
+async fn healthy(context: &StackContext) -> Result<Finding, String> {
+    context.grafana().database().await.map(|state| match state.as_deref() {
         Some("ok") => Finding::pass("its database is ok"),
         other => Finding::not_yet(format!("its database is {}", other.unwrap_or("not reported"))),
-    }))
+    })
 }
 
 /// 200 without credentials: anonymous access is on. 401: Grafana requires its own login, which no user has.
-async fn anonymous(context: &StackContext) -> Finding {
-    match context.grafana().organisation().await {
-        Ok(response) if response.status == 200 => Finding::pass("anonymous access to Main Org."),
-        Ok(response) if response.status == 401 => Finding::fail("Grafana requires its own login"),
-        Ok(response) => Finding::not_yet(answered("Grafana", &response)),
-        Err(error) => Finding::not_yet(error),
+async fn anonymous(context: &StackContext) -> Result<Finding, String> {
+    let response = context.grafana().organisation().await?;
+    match response.status {
+        200 => Ok(Finding::pass("anonymous access to Main Org.")),
+        401 => Ok(Finding::fail("Grafana requires its own login")),
+        _ => Err(answered("Grafana", &response)),
     }
 }
 
-async fn admin(context: &StackContext) -> Finding {
-    match context.grafana().organisation_as_admin().await {
-        Ok(response) if response.status == 200 => Finding::pass(""),
-        Ok(response) if response.status == 401 => Finding::fail("Grafana rejects it"),
-        Ok(response) => Finding::not_yet(answered("Grafana", &response)),
-        Err(error) => Finding::not_yet(error),
+async fn admin(context: &StackContext) -> Result<Finding, String> {
+    let response = context.grafana().organisation_as_admin().await?;
+    match response.status {
+        200 => Ok(Finding::pass("")),
+        401 => Ok(Finding::fail("Grafana rejects it")),
+        _ => Err(answered("Grafana", &response)),
     }
 }
 
-async fn role(context: &StackContext) -> Finding {
+async fn role(context: &StackContext) -> Result<Finding, String> {
     let expected = context.value(KUBE_PROMETHEUS_STACK, "/grafana/grafana.ini/auth.anonymous/org_role");
     let expected = expected.and_then(Value::as_str).unwrap_or("Viewer");
     let found = context.grafana().setting(("auth.anonymous", "org_role")).await;
-    not_yet(found.map(|found| match found == expected {
+    found.map(|found| match found == expected {
         true => Finding::pass(found),
         false => Finding::fail(format!("it is {found}, expected {expected}")),
-    }))
+    })
 }
 
-async fn login_form(context: &StackContext) -> Finding {
-    not_yet(context.grafana().setting(("auth", "disable_login_form")).await.map(|found| match found.as_str() {
+async fn login_form(context: &StackContext) -> Result<Finding, String> {
+    context.grafana().setting(("auth", "disable_login_form")).await.map(|found| match found.as_str() {
         "true" => Finding::pass(""),
         _ => Finding::fail("auth.disable_login_form is off"),
-    }))
+    })
 }
 
-async fn root_url(context: &StackContext) -> Finding {
+async fn root_url(context: &StackContext) -> Result<Finding, String> {
     let expected = format!("https://{}/", context.settings.grafana_fqdn());
-    not_yet(context.grafana().setting(("server", "root_url")).await.map(|found| match found == expected {
+    context.grafana().setting(("server", "root_url")).await.map(|found| match found == expected {
         true => Finding::pass(found),
         false => Finding::fail(format!("it is {found}, expected {expected}")),
-    }))
+    })
 }
 
-async fn default_source(context: &StackContext) -> Finding {
-    not_yet(context.grafana().data_sources().await.map(|sources| judge_defaults(&sources)))
+async fn default_source(context: &StackContext) -> Result<Finding, String> {
+    context.grafana().data_sources().await.map(|sources| judge_defaults(&sources))
 }
 
 fn judge_defaults(sources: &[DataSource]) -> Finding {
@@ -141,20 +141,20 @@ fn judge_defaults(sources: &[DataSource]) -> Finding {
     }
 }
 
-async fn data_source(context: &StackContext, uid: &str) -> Finding {
-    not_yet(context.grafana().data_source_health(uid).await.map(|(response, health)| {
+async fn data_source(context: &StackContext, uid: &str) -> Result<Finding, String> {
+    context.grafana().data_source_health(uid).await.map(|(response, health)| {
         match (response.status, health.status.as_str()) {
             (200, "OK") => Finding::pass(health.message),
             (404, _) => Finding::fail(format!("Grafana has no data source with the uid {uid}")),
             _ => Finding::not_yet(answered("Grafana", &response)),
         }
-    }))
+    })
 }
 
 /// The sidecar loads ConfigMaps with this label (Grafana's chart, sidecar.dashboards.label).
 const DASHBOARD_LABEL: &str = "/metadata/labels/grafana_dashboard";
 
-async fn dashboards(context: &StackContext) -> Finding {
+async fn dashboards(context: &StackContext) -> Result<Finding, String> {
     let expected: BTreeSet<String> = context
         .objects("ConfigMap")
         .into_iter()
@@ -162,16 +162,16 @@ async fn dashboards(context: &StackContext) -> Finding {
         .flat_map(|(_, object)| titles(object))
         .collect();
     if expected.is_empty() {
-        return Finding::skip("the charts have none");
+        return Ok(Finding::skip("the charts have none"));
     }
-    not_yet(context.grafana().dashboards().await.map(|found| {
+    context.grafana().dashboards().await.map(|found| {
         let missing: Vec<&String> = expected.iter().filter(|title| !found.contains(title)).collect();
         if missing.is_empty() {
             Finding::pass(format!("{} of {}", expected.len(), expected.len()))
         } else {
             Finding::not_yet(format!("missing: {}", some_of(&missing)))
         }
-    }))
+    })
 }
 
 fn titles(config: &Value) -> Vec<String> {

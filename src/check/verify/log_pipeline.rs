@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::check::api::alloy::{DAEMON_SET, PODS};
 use crate::check::api::loki::{Labels, Logs};
-use crate::check::row::{Finding, not_yet};
+use crate::check::row::Finding;
 use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
 use crate::check::verify::probe_jobs::{CONTAINER, ProbeJob, Writer, reason};
@@ -19,11 +19,11 @@ use crate::stack::NodeState;
 /// Seconds that a probe runs after it has written: Alloy tails only the logs of existing pods.
 const LINGER: u32 = 120;
 
-pub(super) async fn written(context: &StackContext) -> Finding {
+pub(super) async fn written(context: &StackContext) -> Result<Finding, String> {
     match context.nodes.get_or_try_init(|| create(context)).await {
-        Ok(nodes) => not_yet(judge_written(context, nodes).await.map_err(|error| error.to_string())),
-        Err(ClusterError::Forbidden { message }) => Finding::skip(format!("permission denied: {message}")),
-        Err(error) => Finding::not_yet(error.to_string()),
+        Ok(nodes) => judge_written(context, nodes).await.map_err(|error| error.to_string()),
+        Err(ClusterError::Forbidden { message }) => Ok(Finding::skip(format!("permission denied: {message}"))),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -97,11 +97,7 @@ fn writers(context: &StackContext) -> &[Writer] {
     context.writers.get().map(Vec::as_slice).unwrap_or_default()
 }
 
-pub(super) async fn collected(context: &StackContext) -> Finding {
-    not_yet(judge_collected(context).await)
-}
-
-async fn judge_collected(context: &StackContext) -> Result<Finding, String> {
+pub(super) async fn collected(context: &StackContext) -> Result<Finding, String> {
     let mut unread = Vec::new();
     for writer in writers(context) {
         let in_namespace = (context.namespace(), PODS);
@@ -143,11 +139,7 @@ fn sum(metrics: &str, name: &str, labels: &str) -> f64 {
     series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
-pub(super) async fn delivered(context: &StackContext) -> Finding {
-    not_yet(judge_delivery(context).await)
-}
-
-async fn judge_delivery(context: &StackContext) -> Result<Finding, String> {
+pub(super) async fn delivered(context: &StackContext) -> Result<Finding, String> {
     let found = judge_lines(&query_loki(context).await?, context);
     match found {
         Delivery::All => {
@@ -268,16 +260,16 @@ fn drop_reason(metrics: &str) -> Option<String> {
     })
 }
 
-pub(super) async fn shown(context: &StackContext) -> Finding {
+pub(super) async fn shown(context: &StackContext) -> Result<Finding, String> {
     let answer = context.grafana().query_loki(&selector(context), &line(context)).await;
-    not_yet(answer.map(|answer| {
+    answer.map(|answer| {
         let (found, expected) = (answer.lines().len(), writers(context).len());
         if found >= expected {
             Finding::pass(format!("{found} of {expected}, through the data source"))
         } else {
             Finding::not_yet(format!("it shows {found} of {expected}"))
         }
-    }))
+    })
 }
 
 #[cfg(test)]

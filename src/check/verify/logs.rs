@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::check::api::alloy::{DAEMON_SET, PODS};
 use crate::check::api::loki::Config;
-use crate::check::row::{Finding, Row, not_yet};
+use crate::check::row::{Finding, Row};
 use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
 use crate::check::verify::log_pipeline;
@@ -69,15 +69,11 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
         .hint("compare the Loki data source of Grafana with the Service loki"),
 ];
 
-async fn ready(context: &StackContext) -> Finding {
-    not_yet(context.loki().ready().await.map(|()| Finding::pass("")))
+async fn ready(context: &StackContext) -> Result<Finding, String> {
+    context.loki().ready().await.map(|()| Finding::pass(""))
 }
 
-async fn ring(context: &StackContext) -> Finding {
-    not_yet(judge_ring(context).await)
-}
-
-async fn judge_ring(context: &StackContext) -> Result<Finding, String> {
+async fn ring(context: &StackContext) -> Result<Finding, String> {
     let ingesters = context.loki().ingesters().await?;
     let inactive = ingesters.iter().find(|ingester| ingester.state != "ACTIVE");
     Ok(match inactive {
@@ -88,11 +84,7 @@ async fn judge_ring(context: &StackContext) -> Result<Finding, String> {
 }
 
 /// Pushes a line to Loki without Alloy and queries it.
-async fn stores(context: &StackContext) -> Finding {
-    not_yet(judge_storage(context).await)
-}
-
-async fn judge_storage(context: &StackContext) -> Result<Finding, String> {
+async fn stores(context: &StackContext) -> Result<Finding, String> {
     let text = format!("direct-{:08x}", rand::random::<u32>());
     context.loki().push(APP, &format!("{APP} {text}")).await?;
     for _ in 0..20 {
@@ -105,11 +97,7 @@ async fn judge_storage(context: &StackContext) -> Result<Finding, String> {
 }
 
 /// Without the compactor's two keys Loki deletes nothing.
-async fn retention(context: &StackContext) -> Finding {
-    not_yet(judge_retention(context).await)
-}
-
-async fn judge_retention(context: &StackContext) -> Result<Finding, String> {
+async fn retention(context: &StackContext) -> Result<Finding, String> {
     let config = context.loki().config().await?;
     let expected =
         context.value(LOKI, "/loki/limits_config/retention_period").and_then(Value::as_str).unwrap_or_default();
@@ -131,14 +119,10 @@ fn judge_config(config: &Config, expected: &str) -> Finding {
     Finding::pass(format!("after {found}, by the compactor"))
 }
 
-async fn alloy(context: &StackContext) -> Finding {
-    not_yet(judge_alloy(context).await)
-}
-
 /// Pods that get a request; the DaemonSet's status reports the readiness of all.
 const SAMPLE: usize = 3;
 
-async fn judge_alloy(context: &StackContext) -> Result<Finding, String> {
+async fn alloy(context: &StackContext) -> Result<Finding, String> {
     let message = |error: ClusterError| error.to_string();
     let (set, pods) = futures::try_join!(
         context.live("apps/v1", "DaemonSet", DAEMON_SET),

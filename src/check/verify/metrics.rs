@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::check::api::prometheus::{Rule, RuleGroup};
-use crate::check::row::{Finding, Row, not_yet};
+use crate::check::row::{Finding, Row};
 use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
 use crate::check::verify::scrape_targets;
@@ -69,15 +69,11 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .hint("the API server must reach port 10250 of the operator's pod: see the control plane's firewall rules and the NetworkPolicies; until then only the operator's log reports an invalid rule"),
 ];
 
-async fn ready(context: &StackContext) -> Finding {
-    not_yet(context.prometheus().ready().await.map(|()| Finding::pass("")))
+async fn ready(context: &StackContext) -> Result<Finding, String> {
+    context.prometheus().ready().await.map(|()| Finding::pass(""))
 }
 
-async fn retention(context: &StackContext) -> Finding {
-    not_yet(judge_retention(context).await)
-}
-
-async fn judge_retention(context: &StackContext) -> Result<Finding, String> {
+async fn retention(context: &StackContext) -> Result<Finding, String> {
     let found = context.prometheus().storage_retention().await?;
     let expected = context.value(KUBE_PROMETHEUS_STACK, "/prometheus/prometheusSpec/retention");
     let expected = expected.and_then(Value::as_str).unwrap_or_default();
@@ -99,23 +95,17 @@ fn retention_matches(found: &str, expected: &str, size: Option<&str>) -> bool {
     same_period && parts.next().is_some() == size.is_some()
 }
 
-async fn config_loaded(context: &StackContext) -> Finding {
-    not_yet(context.prometheus().config_is_loaded().await.map(|is_loaded| {
-        if is_loaded {
-            Finding::pass("")
-        } else {
-            Finding::not_yet("the last reload of its configuration failed; the configuration before it is in effect")
-        }
-    }))
-}
-
-async fn rules(context: &StackContext) -> Finding {
-    not_yet(judge_rules(context).await)
+async fn config_loaded(context: &StackContext) -> Result<Finding, String> {
+    Ok(if context.prometheus().config_is_loaded().await? {
+        Finding::pass("")
+    } else {
+        Finding::not_yet("the last reload of its configuration failed; the configuration before it is in effect")
+    })
 }
 
 /// The operator writes each PrometheusRule to a file `<namespace>-<name>-<uid>.yaml` (prometheus-operator,
 /// pkg/prometheus/rules.go); `/api/v1/rules` returns each group with its file and each rule's health.
-async fn judge_rules(context: &StackContext) -> Result<Finding, String> {
+async fn rules(context: &StackContext) -> Result<Finding, String> {
     let found = context.prometheus().rule_groups().await?;
     let expected: Vec<(String, BTreeSet<String>)> = context
         .objects("PrometheusRule")
@@ -151,12 +141,8 @@ fn judge_groups(groups: &[RuleGroup], expected: &[(String, BTreeSet<String>)]) -
     }
 }
 
-async fn admission(context: &StackContext) -> Finding {
-    not_yet(judge_admission(context).await)
-}
-
 /// The webhook's failurePolicy is Ignore: only a rejection proves that the API server reaches it.
-async fn judge_admission(context: &StackContext) -> Result<Finding, String> {
+async fn admission(context: &StackContext) -> Result<Finding, String> {
     let rule = |expression: &str| {
         json!({
             "apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule",

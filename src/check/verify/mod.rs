@@ -39,9 +39,8 @@ pub(super) fn rows() -> Vec<&'static Row<StackContext>> {
 /// Runs the checks, sends `checks-started` and a `check-finished` for each, and returns the results in the order of
 /// the report; `None` if it is cancelled. Deletes the probe jobs in any case.
 pub async fn run(context: &StackContext, events: &Events, cancel: &CancellationToken) -> Option<Vec<CheckResult>> {
-    let rows = rows();
     let checks = tokio::select! {
-        checks = runner::run(&rows, context, Some(events)) => Some(checks),
+        checks = runner::run(rows(), context, Some(events)) => Some(checks),
         () = cancel.cancelled() => {
             events.send(Event::Notice { message: "stopping after the probe pods are removed".into(), hint: None });
             None

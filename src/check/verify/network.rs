@@ -7,7 +7,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::check::api::grafana::SERVICE as GRAFANA;
 use crate::check::https_client;
 use crate::check::name_of;
-use crate::check::row::{Finding, Row, not_yet};
+use crate::check::row::{Finding, Row};
 use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
 use crate::check::verify::oauth2_proxy::GROUP;
@@ -45,11 +45,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
 ];
 
 /// BusyBox' `wget` times out after `-T` seconds; network plugins drop denied packets, some reject them.
-async fn blocked(context: &StackContext) -> Finding {
-    not_yet(judge_blocked(context).await)
-}
-
-async fn judge_blocked(context: &StackContext) -> Result<Finding, String> {
+async fn blocked(context: &StackContext) -> Result<Finding, String> {
     let message = |error: ClusterError| error.to_string();
     match context.unauthorized_client.get_or_try_init(|| request_from_pod(context)).await {
         Ok(()) => {}
@@ -94,32 +90,31 @@ async fn request_from_pod(context: &StackContext) -> Result<(), ClusterError> {
 }
 
 /// A stale device of the same name makes it `grafana-1`; the issuer then rejects the callback URL.
-async fn address(context: &StackContext) -> Finding {
+async fn address(context: &StackContext) -> Result<Finding, String> {
     let expected = context.settings.grafana_fqdn();
-    match context.live("networking.k8s.io/v1", "Ingress", "grafana").await {
-        Err(error) => Finding::not_yet(error.to_string()),
-        Ok(None) => Finding::fail("there is no Ingress grafana"),
-        Ok(Some(ingress)) => match ingress.pointer("/status/loadBalancer/ingress/0/hostname").and_then(Value::as_str) {
-            Some(found) if found == expected => Finding::pass(format!("https://{expected}/")),
-            Some(found) => Finding::fail(format!("its address is {found}, expected {expected}")).hinting(
-                "another device has the name: remove it in the tailnet's admin console, then delete the Ingress' proxy pod, which registers it again",
-            ),
-            None => Finding::not_yet("the Tailscale operator has not assigned it"),
-        },
-    }
+    let ingress =
+        context.live("networking.k8s.io/v1", "Ingress", "grafana").await.map_err(|error| error.to_string())?;
+    let Some(ingress) = ingress else { return Ok(Finding::fail("there is no Ingress grafana")) };
+    Ok(match ingress.pointer("/status/loadBalancer/ingress/0/hostname").and_then(Value::as_str) {
+        Some(found) if found == expected => Finding::pass(format!("https://{expected}/")),
+        Some(found) => Finding::fail(format!("its address is {found}, expected {expected}")).hinting(
+            "another device has the name: remove it in the tailnet's admin console, then delete the Ingress' proxy pod, which registers it again",
+        ),
+        None => Finding::not_yet("the Tailscale operator has not assigned it"),
+    })
 }
 
-async fn from_tailnet(context: &StackContext) -> Finding {
+async fn from_tailnet(context: &StackContext) -> Result<Finding, String> {
     let (client, last) = match https_client::recording_client(https_client::TIMEOUT) {
         Ok(both) => both,
-        Err(why) => return Finding::skip(why),
+        Err(why) => return Ok(Finding::skip(why)),
     };
     let url = format!("https://{}/", context.settings.grafana_fqdn());
-    match client.get(&url).send().await {
-        Ok(response) => match judge_answer(&response, &context.settings.auth0.issuer.host()) {
-            Ok(()) => judge_certificate(last.certificate().and_then(|der| days_left(&der))),
-            Err(why) => Finding::not_yet(why),
-        },
+    Ok(match client.get(&url).send().await {
+        Ok(response) => {
+            judge_answer(&response, &context.settings.auth0.issuer.host())?;
+            judge_certificate(last.certificate().and_then(|der| days_left(&der)))
+        }
         Err(error) => match https_client::certificate_error(&error) {
             Some(reason) => Finding::fail(reason),
             None if error.is_timeout() => Finding::not_yet(format!("{url} does not answer")),
@@ -127,7 +122,7 @@ async fn from_tailnet(context: &StackContext) -> Finding {
                 "this machine is not on the tailnet, or does not resolve its names; oauth2-proxy was tested through a port-forward",
             ),
         },
-    }
+    })
 }
 
 fn judge_answer(response: &reqwest::Response, issuer: &str) -> Result<(), String> {

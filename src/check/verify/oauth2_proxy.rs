@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::check::api::port_forward::{answered, of};
-use crate::check::row::{Finding, Row, not_yet};
+use crate::check::row::{Finding, Row};
 use crate::check::verify::context::StackContext;
 use crate::check::{name_of, some_of};
 use crate::cluster::ForwardResponse;
@@ -64,19 +64,12 @@ async fn request_as_proxy(
 }
 
 /// `/ping` is 200 as soon as it has read the issuer's discovery document and listens (oauth2-proxy, pkg/middleware).
-async fn healthy(context: &StackContext) -> Finding {
-    match request_as_proxy(context, "/ping", &[]).await {
-        Ok(response) if response.status == 200 => Finding::pass(""),
-        Ok(response) => Finding::not_yet(answered(OAUTH2_PROXY, &response)),
-        Err(error) => Finding::not_yet(error),
-    }
+async fn healthy(context: &StackContext) -> Result<Finding, String> {
+    let response = request_as_proxy(context, "/ping", &[]).await?;
+    if response.status == 200 { Ok(Finding::pass("")) } else { Err(answered(OAUTH2_PROXY, &response)) }
 }
 
-async fn redirects(context: &StackContext) -> Finding {
-    not_yet(judge_redirect(context).await)
-}
-
-async fn judge_redirect(context: &StackContext) -> Result<Finding, String> {
+async fn redirects(context: &StackContext) -> Result<Finding, String> {
     let response = request_as_proxy(context, "/oauth2/start?rd=/", &[]).await?;
     let Some(location) = response.header("location").filter(|_| response.status == 302) else {
         return Err(answered(OAUTH2_PROXY, &response));
@@ -131,16 +124,12 @@ impl Expected<'_> {
     }
 }
 
-/// Reads the live configuration: testing the admitted groups would need a user who signs in.
-async fn configured(context: &StackContext) -> Finding {
-    not_yet(judge_configuration(context).await)
-}
-
 /// The file of the chart's ConfigMap (oauth2-proxy's chart, templates/configmap.yaml).
 const CONFIG_FILE: &str = "oauth2_proxy.cfg";
 const CONTAINER: &str = "/spec/template/spec/containers/0";
 
-async fn judge_configuration(context: &StackContext) -> Result<Finding, String> {
+/// Reads the live configuration: testing the admitted groups would need a user who signs in.
+async fn configured(context: &StackContext) -> Result<Finding, String> {
     let (config, deployment) = futures::try_join!(
         context.live("v1", "ConfigMap", OAUTH2_PROXY),
         context.live("apps/v1", "Deployment", OAUTH2_PROXY)
@@ -213,11 +202,7 @@ fn first_difference(found: &str, expected: &str) -> Option<String> {
 }
 
 /// A 200 on any path means that Grafana is reachable without a session.
-async fn login_required(context: &StackContext) -> Finding {
-    not_yet(judge_login_required(context).await)
-}
-
-async fn judge_login_required(context: &StackContext) -> Result<Finding, String> {
+async fn login_required(context: &StackContext) -> Result<Finding, String> {
     for (path, expected) in [("/", 302), ("/api/org", 401), ("/oauth2/auth", 401)] {
         let response = request_as_proxy(context, path, &[]).await?;
         if response.status == 200 {
@@ -253,11 +238,7 @@ const SPOOFED_REQUESTS: [(&str, &[(&str, &str)]); 5] = [
     ("X-Real-Ip and X-Forwarded-For", &[("X-Real-Ip", "127.0.0.1"), ("X-Forwarded-For", "127.0.0.1")]),
 ];
 
-async fn spoofed_headers(context: &StackContext) -> Finding {
-    not_yet(judge_spoofed(context).await)
-}
-
-async fn judge_spoofed(context: &StackContext) -> Result<Finding, String> {
+async fn spoofed_headers(context: &StackContext) -> Result<Finding, String> {
     for (what, headers) in SPOOFED_REQUESTS {
         let response = request_as_proxy(context, "/api/org", headers).await?;
         if response.status == 200 {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::check::api::prometheus::Target;
-use crate::check::row::{Finding, State, not_yet};
+use crate::check::row::{Finding, State};
 use crate::check::some_of;
 use crate::check::verify::context::{Expected, ExpectedTargets, StackContext};
 use crate::check::verify::service_monitors::expected;
@@ -16,11 +16,7 @@ fn host(target: &Target) -> String {
     url.and_then(|url| url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned())).unwrap_or_default()
 }
 
-pub(super) async fn known(context: &StackContext) -> Finding {
-    not_yet(judge_known(context).await)
-}
-
-async fn judge_known(context: &StackContext) -> Result<Finding, String> {
+pub(super) async fn known(context: &StackContext) -> Result<Finding, String> {
     let (expected, found) = futures::try_join!(expected(context), targets(context))?;
     Ok(compare(&expected.targets, &found))
 }
@@ -62,11 +58,7 @@ fn monitor(pool: &str) -> String {
 
 /// A target that is down or was never scraped is tried again until the deadline: its node may reboot. Then a single one
 /// is a failure: its metrics are missing in graphs and alerts.
-pub(super) async fn up(context: &StackContext) -> Finding {
-    not_yet(judge_up(context).await)
-}
-
-async fn judge_up(context: &StackContext) -> Result<Finding, String> {
+pub(super) async fn up(context: &StackContext) -> Result<Finding, String> {
     let (expected, found) = futures::try_join!(expected(context), targets(context))?;
     let ours = ours(&expected, &found);
     let finding = describe(&expected.targets, &ours);
@@ -112,11 +104,7 @@ fn describe(expected: &ExpectedTargets, targets: &[&Target]) -> Finding {
 }
 
 /// `timestamp(up)` is the start of the last scrape; each job has its own interval.
-pub(super) async fn fresh(context: &StackContext) -> Finding {
-    not_yet(judge_fresh(context).await)
-}
-
-async fn judge_fresh(context: &StackContext) -> Result<Finding, String> {
+pub(super) async fn fresh(context: &StackContext) -> Result<Finding, String> {
     let (expected, found) = futures::try_join!(expected(context), targets(context))?;
     let ours = ours(&expected, &found);
     let mut intervals: BTreeMap<String, f64> = BTreeMap::new();

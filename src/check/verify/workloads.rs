@@ -1,7 +1,7 @@
 //! Readiness of the stack's workloads.
 
 use crate::check::node_coverage;
-use crate::check::row::{Finding, Row, not_yet};
+use crate::check::row::{Finding, Row};
 use crate::check::verify::context::StackContext;
 use crate::cluster::{ClusterError, Readiness, TrackedRelease};
 
@@ -19,20 +19,16 @@ pub(super) const ROWS: &[Row<StackContext>] =
         .hint("see `kubectl get nodes` and `kubectl describe node` of those that are not ready; remove a node that is gone for good with `kubectl delete node`"),
     ];
 
-async fn covered(context: &StackContext) -> Finding {
+async fn covered(context: &StackContext) -> Result<Finding, String> {
     match context.node_states().await {
-        Ok(nodes) => node_coverage::judge(nodes),
-        Err(ClusterError::Forbidden { message }) => Finding::skip(format!("permission denied: {message}")),
-        Err(error) => Finding::not_yet(error.to_string()),
+        Ok(nodes) => Ok(node_coverage::judge(nodes)),
+        Err(ClusterError::Forbidden { message }) => Ok(Finding::skip(format!("permission denied: {message}"))),
+        Err(error) => Err(error.to_string()),
     }
 }
 
 /// Reads the live objects, with the rules of the wait after an install.
-async fn available(context: &StackContext) -> Finding {
-    not_yet(judge(context).await)
-}
-
-async fn judge(context: &StackContext) -> Result<Finding, String> {
+async fn available(context: &StackContext) -> Result<Finding, String> {
     let message = |error: ClusterError| error.to_string();
     let (mut ready, mut desired) = (0, 0);
     for release in &context.installed.releases {

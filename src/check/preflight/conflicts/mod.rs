@@ -9,55 +9,62 @@ mod own_objects;
 mod ownership;
 mod releases;
 
+use data_sources::Source;
 pub use intent::Intent;
 use intent::release_of;
+use operators::Operator;
 pub use ownership::OWNERSHIP;
 
-use crate::check::precomputed::{GROUP, Precomputed};
-use crate::check::row::Row;
-use crate::cluster::{Cluster, ClusterError};
+use crate::check::preflight::fact;
+use crate::check::row::{Finding, Row, known};
+use crate::check::runner::{self, Subject};
+use crate::cluster::{Cluster, ClusterError, Held};
 use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::event::CheckResult;
-use crate::helm::{Helm, HelmError};
+use crate::helm::{Helm, HelmError, ReleaseInfo};
 use crate::plan::{PlannedRelease, Takeover};
 
-pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
-    Row::new("release-conflict", GROUP, "no conflicting release of these charts exists", |known: &Precomputed| {
-        known.finding("release-conflict")
+pub(in crate::check) const ROWS: &[Row<Facts>] = &[
+    fact("release-conflict", "no conflicting release of these charts exists", |facts: &Facts| {
+        known(facts.releases.clone())
     })
-    .within(0)
     .warns()
     .hint("remove the other release, check that the two do not interfere, or use another cluster"),
-    Row::new(
+    fact(
         "crd-conflict",
-        GROUP,
         "the CRDs of the Prometheus operator have no other owner and are not newer",
-        |known: &Precomputed| known.finding("crd-conflict"),
+        |facts: &Facts| known(facts.crds.clone()),
     )
-    .within(0)
     .hint("adopt them with --adopt, or use another cluster; newer CRDs need a newer chart"),
-    Row::new(OWNERSHIP, GROUP, "no object of the stack exists with another owner", |known: &Precomputed| {
-        known.finding(OWNERSHIP)
-    })
-    .within(0)
-    .hint("remove or rename them, or adopt them with --adopt (helm 3.17 or later for objects of charts)"),
-    Row::new(
+    fact(OWNERSHIP, "no object of the stack exists with another owner", |facts: &Facts| known(facts.objects.clone()))
+        .hint("remove or rename them, or adopt them with --adopt (helm 3.17 or later for objects of charts)"),
+    fact(
         "prometheus-operator-conflict",
-        GROUP,
         "no other Prometheus operator watches the same namespaces",
-        |known: &Precomputed| known.finding("prometheus-operator-conflict"),
+        |facts: &Facts| known(facts.operators.clone()),
     )
-    .within(0)
     .hint("give the other one --deny-namespaces=NAMESPACE, or remove it"),
-    Row::new(
-        "grafana-data-source-conflict",
-        GROUP,
-        "Grafana has no other default data source",
-        |known: &Precomputed| known.finding("grafana-data-source-conflict"),
-    )
-    .within(0)
+    fact("grafana-data-source-conflict", "Grafana has no other default data source", |facts: &Facts| {
+        known(facts.data_sources.clone())
+    })
     .hint("set `isDefault: false` there, or remove its label"),
 ];
+
+/// The existing objects, compared with the plan; two of the comparisons yield the takeovers, too.
+pub(in crate::check) struct Facts {
+    namespace: String,
+    releases: Finding,
+    crds: Finding,
+    objects: Finding,
+    operators: Finding,
+    data_sources: Finding,
+}
+
+impl Subject for Facts {
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+}
 
 /// What was found.
 pub struct Findings {
@@ -76,12 +83,21 @@ pub enum QueryError {
     Helm(HelmError),
 }
 
+/// What exists in the cluster.
+#[derive(Default)]
+struct Existing {
+    releases: Vec<ReleaseInfo>,
+    crds: Vec<Held>,
+    objects: Vec<ownership::Existing>,
+    operators: Vec<Operator>,
+    data_sources: Vec<Source>,
+}
+
 /// If helm installs and changes nothing: only the row `object-conflict`, for own objects.
 pub async fn of_own_objects(helm: &Helm, intent: &Intent<'_>) -> Findings {
-    let (objects, takeovers) = ownership::judge(&[], &intent.own, intent.ownership, helm.version());
-    let mut checks = Precomputed::new("", [(OWNERSHIP, objects)]).run(ROWS).await;
-    checks.retain(|check| check.id == OWNERSHIP);
-    Findings { checks, takeovers }
+    let (facts, takeovers) = compare(helm, intent, &Existing::default());
+    let rows = ROWS.iter().filter(|row| row.id == OWNERSHIP);
+    Findings { checks: runner::run(rows, &facts, None).await, takeovers }
 }
 
 /// Runs all rows.
@@ -96,19 +112,26 @@ pub async fn run(cluster: &Cluster, helm: &Helm, intent: &Intent<'_>) -> Result<
         );
         read.map_err(QueryError::Cluster)
     };
-    let (releases, (crds, existing, operators, sources)) = futures::try_join!(releases, rest)?;
-    let (crds, mut takeovers) = crds::judge(intent, &crds, &releases);
-    let (objects, more) = ownership::judge(&existing, &intent.own, intent.ownership, helm.version());
+    let (releases, (crds, objects, operators, data_sources)) = futures::try_join!(releases, rest)?;
+    let existing = Existing { releases, crds, objects, operators, data_sources };
+    let (facts, takeovers) = compare(helm, intent, &existing);
+    Ok(Findings { checks: runner::run(ROWS, &facts, None).await, takeovers })
+}
+
+fn compare(helm: &Helm, intent: &Intent<'_>, existing: &Existing) -> (Facts, Vec<Takeover>) {
+    let (crds, mut takeovers) = crds::judge(intent, &existing.crds, &existing.releases);
+    let (objects, more) = ownership::judge(&existing.objects, &intent.own, intent.ownership, helm.version());
     takeovers.extend(more);
-    let findings = [
-        ("release-conflict", releases::judge(&intent.desired, &releases)),
-        ("crd-conflict", crds),
-        (OWNERSHIP, objects),
-        ("prometheus-operator-conflict", operators::judge(&intent.desired, &operators)),
-        ("grafana-data-source-conflict", data_sources::judge(&intent.desired, &sources)),
-    ];
-    let namespace = release_of(&intent.desired, KUBE_PROMETHEUS_STACK).map_or("", |stack| &stack.namespace);
-    Ok(Findings { checks: Precomputed::new(namespace, findings).run(ROWS).await, takeovers })
+    let namespace = release_of(&intent.desired, KUBE_PROMETHEUS_STACK).map_or("", |stack| &stack.namespace).to_owned();
+    let facts = Facts {
+        namespace,
+        releases: releases::judge(&intent.desired, &existing.releases),
+        crds,
+        objects,
+        operators: operators::judge(&intent.desired, &existing.operators),
+        data_sources: data_sources::judge(&intent.desired, &existing.data_sources),
+    };
+    (facts, takeovers)
 }
 
 /// The objects that helm would adopt now, to compare with the confirmed ones.

@@ -7,21 +7,21 @@ use serde_json::Value;
 
 use crate::check::preflight::oidc::discovery::{DISCOVERY, untested};
 use crate::check::preflight::oidc::identity::{GROUP, HttpReply, Identity, Reaction, Unreachable, endpoint};
-use crate::check::row::{Finding, Row};
+use crate::check::row::{Finding, Row, once};
 use crate::stack::OidcClient;
 
 const KNOWN: &str = "client-id";
 
 pub(super) const ROWS: &[Row<Identity>] = &[
-    Row::new(KNOWN, GROUP, "the identity provider knows the client id", |identity| Box::pin(known(identity)))
+    Row::new(KNOWN, GROUP, "the identity provider knows the client id", |identity| once(known(identity)))
         .needs(&[DISCOVERY, "issuer-authorization-code"])
         .hint("copy the Client ID of the application (in Auth0: Applications → the application → Settings) to auth0.clientId"),
     Row::new("callback-allowed", GROUP, "the identity provider accepts Grafana's callback URL", |identity| {
-        Box::pin(allowed(identity))
+        once(allowed(identity))
     })
     .needs(&[DISCOVERY, "issuer-authorization-code"])
     .hint("compare grafana.hostname, tailnet and auth0.clientId with the application at the identity provider"),
-    Row::new("client-secret", GROUP, "the identity provider accepts the client secret", |identity| Box::pin(secret(identity)))
+    Row::new("client-secret", GROUP, "the identity provider accepts the client secret", |identity| once(secret(identity)))
         .needs(&["issuer-match", KNOWN])
         .hint("copy the Client Secret of the application again to the source of auth0.clientSecret"),
 ];

@@ -3,49 +3,49 @@
 use serde_json::Value;
 
 use crate::check::preflight::oidc::identity::{Document, GROUP, HttpReply, Identity, Unreachable, endpoint};
-use crate::check::row::{Finding, Row};
+use crate::check::row::{Finding, Row, once};
 use crate::config::GroupsClaim;
 
 pub(super) const DISCOVERY: &str = "issuer-discovery";
 
 pub(super) const ROWS: &[Row<Identity>] = &[
     Row::new(DISCOVERY, GROUP, "the issuer publishes its discovery document", |identity| {
-        Box::pin(published(identity))
+        once(published(identity))
     })
     .hint("compare auth0.issuer with the domain of the tenant or its custom domain; SSL_CERT_FILE sets the trusted authorities"),
     Row::new("issuer-match", GROUP, "the document has exactly the configured issuer", |identity| {
-        Box::pin(of_document(identity, |document| identical(identity.settings.auth0.issuer.as_str(), &document.issuer)))
+        once(of_document(identity, |document| identical(identity.settings.auth0.issuer.as_str(), &document.issuer)))
     })
     .needs(&[DISCOVERY])
     .hint("tokens of another issuer are rejected: set auth0.issuer to the document's issuer"),
     Row::new("groups-claim", GROUP, "the identity provider can add the groups claim to its tokens", |identity| {
-        Box::pin(of_document(identity, |document| groups_claim(document, &identity.settings.auth0.groups_claim)))
+        once(of_document(identity, |document| groups_claim(document, &identity.settings.auth0.groups_claim)))
     })
     .needs(&[DISCOVERY])
     .hint("set auth0.groupsClaim to the name of a claim that the identity provider adds to ID tokens"),
     Row::new("issuer-authorization-code", GROUP, "the issuer offers the authorization code flow", |identity| {
-        Box::pin(of_document(identity, |document| {
+        once(of_document(identity, |document| {
             offers(("response_types_supported", document.response_types.as_deref()), "code")
         }))
     })
     .needs(&[DISCOVERY])
     .hint("oauth2-proxy needs this flow: enable it at the identity provider, or set another auth0.issuer"),
     Row::new("issuer-pkce", GROUP, "the issuer offers PKCE with S256", |identity| {
-        Box::pin(of_document(identity, |document| {
+        once(of_document(identity, |document| {
             offers(("code_challenge_methods_supported", document.challenges.as_deref()), "S256")
         }))
     })
     .needs(&[DISCOVERY])
     .hint("oauth2-proxy needs PKCE: enable it at the identity provider, or set another auth0.issuer"),
     Row::new("issuer-rs256", GROUP, "the issuer signs ID tokens with RS256", |identity| {
-        Box::pin(of_document(identity, |document| {
+        once(of_document(identity, |document| {
             offers(("id_token_signing_alg_values_supported", document.signatures.as_deref()), "RS256")
         }))
     })
     .needs(&[DISCOVERY])
     .hint("in Auth0: Applications → the application → Advanced → OAuth → JSON Web Token signature algorithm: RS256"),
     Row::new("issuer-keys", GROUP, "the issuer publishes the keys of its signatures", |identity| {
-        Box::pin(keys(identity))
+        once(keys(identity))
     })
     .needs(&[DISCOVERY])
     .hint("every token is rejected without them: check the signing keys of the identity provider"),

@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 
 use crate::check::https_client;
 use crate::check::row::Finding;
-use crate::check::runner::{Selection, Subject};
+use crate::check::runner::Subject;
 use crate::config::Settings;
 use crate::stack::OidcClient;
 
@@ -21,7 +21,6 @@ pub(in crate::check) struct Identity {
     /// `None` without a client secret, or if it must not be sent to this issuer.
     pub(super) client: Option<OidcClient>,
     pub(super) web: Result<Client, String>,
-    pub(super) selection: Selection,
     pub(super) document: OnceCell<Result<Document, Unreachable>>,
     pub(super) reaction: OnceCell<Result<Reaction, Unreachable>>,
 }
@@ -66,14 +65,6 @@ pub(super) enum Reaction {
 impl Subject for Identity {
     fn namespace(&self) -> &str {
         self.settings.namespace.as_str()
-    }
-
-    fn has(&self, _component: &str) -> bool {
-        true
-    }
-
-    fn selection(&self) -> &Selection {
-        &self.selection
     }
 }
 

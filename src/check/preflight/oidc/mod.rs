@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use crate::check::https_client;
 use crate::check::row::Row;
-use crate::check::runner::{self, Selection};
+use crate::check::runner;
 use crate::cluster::{Cluster, ClusterError};
 use crate::config::Settings;
 use crate::event::CheckResult;
@@ -24,11 +24,10 @@ pub async fn run(settings: &Settings, client: Option<OidcClient>) -> Vec<CheckRe
         settings: settings.clone(),
         client,
         web: https_client::client(https_client::TIMEOUT),
-        selection: Selection::default(),
         document: OnceCell::new(),
         reaction: OnceCell::new(),
     };
-    runner::run(&rows(), &identity, None).await
+    runner::run(rows(), &identity, None).await
 }
 
 /// The client with its secret: from the answers, otherwise the one in the cluster for this issuer and client id.

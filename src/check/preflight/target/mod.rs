@@ -14,59 +14,78 @@ mod tailnet_status;
 #[cfg(test)]
 mod tests;
 
-use crate::check::precomputed::{GROUP, Precomputed};
-use crate::check::row::Row;
-use crate::cluster::{Cluster, ClusterError, Resource};
+use crate::check::preflight::fact;
+use crate::check::row::{Row, known};
+use crate::check::runner::{self, Subject};
+use crate::cluster::{Cluster, ClusterError, Resource, UnavailableApi};
 use crate::event::CheckResult;
 use crate::plan::PlannedRelease;
 
+use deletions::Deletions;
+use dry_run::DryRuns;
+use host_ports::Ports;
 use intent::Kinds;
 pub use intent::{Intent, PlannedRemoval, Proof};
+use permissions::Permissions;
+use quotas::Quotas;
+use tailnet::Tailnet;
 pub use tailnet_status::TailnetStatus;
 
-pub(in crate::check) const ROWS: &[Row<Precomputed>] = &[
-    Row::new("permissions", GROUP, "the current context has all required permissions", |known: &Precomputed| {
-        known.finding("permissions")
+pub(in crate::check) const ROWS: &[Row<Facts>] = &[
+    fact("permissions", "the current context has all required permissions", |facts: &Facts| {
+        known(permissions::judge(&facts.permissions))
     })
-    .within(0)
     .hint("use a context with cluster-admin permissions, or ask an administrator to grant the reported ones"),
-    Row::new("pending-deletions", GROUP, "no namespace or CRD of the stack is being deleted", |known: &Precomputed| {
-        known.finding("pending-deletions")
+    fact("pending-deletions", "no namespace or CRD of the stack is being deleted", |facts: &Facts| {
+        known(deletions::judge(&facts.deletions))
     })
-    .within(0)
     .hint("wait until the deletion ends, then run the same command again"),
-    Row::new("api-services", GROUP, "every APIService is available", |known: &Precomputed| {
-        known.finding("api-services")
+    fact("api-services", "every APIService is available", |facts: &Facts| {
+        known(api_services::judge(facts.unavailable_apis.as_deref()))
     })
-    .within(0)
     .warns()
     .hint("repair or delete the APIService: until then no namespace can be deleted"),
-    Row::new("dry-run", GROUP, "the API server accepts every object of the stack", |known: &Precomputed| {
-        known.finding("dry-run")
+    fact("dry-run", "the API server accepts every object of the stack", |facts: &Facts| {
+        known(dry_run::judge(&facts.dry_runs))
     })
-    .within(0)
     .hint("change the objects under `values:` in the answers, or the policy that rejects them"),
-    Row::new("host-ports", GROUP, "the host ports that the stack needs are free", |known: &Precomputed| {
-        known.finding("host-ports")
+    fact("host-ports", "the host ports that the stack needs are free", |facts: &Facts| {
+        known(host_ports::judge(&facts.ports))
     })
-    .within(0)
     .hint("remove the other pod, or set another port under `values:`"),
-    Row::new("quotas", GROUP, "the ResourceQuotas leave room for the stack", |known: &Precomputed| {
-        known.finding("quotas")
+    fact("quotas", "the ResourceQuotas leave room for the stack", |facts: &Facts| known(quotas::judge(&facts.quotas)))
+        .hint(
+            "raise the quota (`kubectl -n NAMESPACE describe quota`), or lower replicas and requests under `values:`",
+        ),
+    fact("tailnet", "the tailnet has the configured name and HTTPS certificates", |facts: &Facts| {
+        known(tailnet::judge(&facts.tailnet))
     })
-    .within(0)
-    .hint("raise the quota (`kubectl -n NAMESPACE describe quota`), or lower replicas and requests under `values:`"),
-    Row::new("tailnet", GROUP, "the tailnet has the configured name and HTTPS certificates", |known: &Precomputed| {
-        known.finding("tailnet")
-    })
-    .within(0)
     .hint("compare the answer `tailnet` with the DNS page of the Tailscale admin console"),
 ];
+
+/// What was read, each with several requests that the rows share.
+pub(in crate::check) struct Facts {
+    namespace: String,
+    permissions: Permissions,
+    deletions: Deletions,
+    /// `None`: this context may not list them.
+    unavailable_apis: Option<Vec<UnavailableApi>>,
+    dry_runs: DryRuns,
+    ports: Ports,
+    quotas: Quotas,
+    tailnet: Tailnet,
+}
+
+impl Subject for Facts {
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+}
 
 /// Runs the rows; reads and dry runs only.
 pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResult>, ClusterError> {
     let kinds = kinds(cluster, &intent.incoming).await?;
-    let (permissions, deletions, apis, tried, ports, quotas, tailnet) = futures::try_join!(
+    let (permissions, deletions, unavailable_apis, dry_runs, ports, quotas, tailnet) = futures::try_join!(
         permissions::read(cluster, intent, &kinds),
         deletions::read(cluster, &intent.incoming),
         cluster.unavailable_apis(),
@@ -75,16 +94,17 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
         quotas::read(cluster, &intent.incoming, &kinds),
         tailnet::read(cluster, intent),
     )?;
-    let findings = [
-        ("permissions", permissions::judge(&permissions)),
-        ("pending-deletions", deletions::judge(&deletions)),
-        ("api-services", api_services::judge(apis.as_deref())),
-        ("dry-run", dry_run::judge(&tried.without_reported(&permissions))),
-        ("host-ports", host_ports::judge(&ports)),
-        ("quotas", quotas::judge(&quotas)),
-        ("tailnet", tailnet::judge(&tailnet)),
-    ];
-    Ok(Precomputed::new(intent.settings.namespace.as_str(), findings).run(ROWS).await)
+    let facts = Facts {
+        namespace: intent.settings.namespace.to_string(),
+        dry_runs: dry_runs.without_reported(&permissions),
+        permissions,
+        deletions,
+        unavailable_apis,
+        ports,
+        quotas,
+        tailnet,
+    };
+    Ok(runner::run(ROWS, &facts, None).await)
 }
 
 async fn kinds(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Kinds, ClusterError> {
