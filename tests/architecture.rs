@@ -115,6 +115,20 @@ const STARTS: [&str; 4] = ["process::Command", "tokio::process", "open::that", "
 /// A client secret is bound to its issuer and client id; code that needs one asks for the type that holds all three.
 const MAY_READ_CLIENT_SECRETS: [&str; 2] = ["config/", "stack/oauth_clients.rs"];
 const CLIENT_SECRETS: [&str; 2] = [".client_secret", "oauth_client_secret"];
+/// Every other module asks for a component's rules.
+const MAY_COMPARE_COMPONENTS: [&str; 2] = ["stack/", "config/types.rs"];
+const COMPONENTS: [&str; 10] = [
+    "TAILSCALE_OPERATOR",
+    "KUBE_PROMETHEUS_STACK",
+    "OAUTH2_PROXY",
+    "LOKI",
+    "ALLOY",
+    "\"tailscale-operator\"",
+    "\"kube-prometheus-stack\"",
+    "\"oauth2-proxy\"",
+    "\"loki\"",
+    "\"alloy\"",
+];
 const NO_NAMES: [&str; 8] = ["utils", "util", "helpers", "helper", "common", "manager", "misc", "shared"];
 const LONGEST: usize = 400;
 
@@ -219,6 +233,10 @@ fn violations(sources: &[Source]) -> Vec<String> {
             let fields = CLIENT_SECRETS.into_iter().filter(|field| source.code().contains(field));
             found.extend(fields.map(|field| format!("{path}: only stack::OidcClient and OperatorClient read {field}")));
         }
+        if !MAY_COMPARE_COMPONENTS.iter().any(|place| path.starts_with(place)) {
+            let names = COMPONENTS.into_iter().filter(|name| is_compared(&source.code(), name));
+            found.extend(names.map(|name| format!("{path}: only stack::ComponentRules compares {name}")));
+        }
         if !MAY_TALK.contains(&module) {
             found.extend(talk(&source.code()).map(|word| format!("{path}: only report and wizard talk, not {word}")));
         }
@@ -232,6 +250,15 @@ fn starts(code: &str) -> impl Iterator<Item = &'static str> {
     let is_made = made.any(|before| !before.ends_with("clap::"));
     let words = STARTS.into_iter().filter(|word| code.contains(word));
     words.chain(is_made.then_some("Command::new"))
+}
+
+/// Whether a name is an operand of a comparison, or a pattern of a match.
+fn is_compared(code: &str, name: &str) -> bool {
+    code.match_indices(name).any(|(at, _)| {
+        let (before, after) = (code[..at].trim_end(), code[at + name.len()..].trim_start());
+        ["==", "!="].iter().any(|operator| before.ends_with(operator) || after.starts_with(operator))
+            || after.starts_with("=>")
+    })
 }
 
 /// What prints, draws or prompts; asking whether there is a terminal is no talk.
@@ -291,6 +318,8 @@ fn every_kind_of_violation_is_noticed() {
         ),
         ("plan/decide.rs", "use std::process::Command;", "only process starts children, not process::Command"),
         ("workflow/sign_in.rs", "open::that_detached(address)", "only process starts children, not open::that"),
+        ("engine/removal.rs", "if removal.component == OAUTH2_PROXY {}", "compares OAUTH2_PROXY"),
+        ("plan/decide.rs", "match name { \"loki\" => 1, _ => 2 }", "compares \"loki\""),
         ("process/mod.rs", "use crate::helm::Helm;", "process must not know of helm"),
         ("plan/helpers.rs", "", "that is no name"),
         ("stack/utils/mod.rs", "", "that is no name"),
@@ -310,6 +339,8 @@ fn every_kind_of_violation_is_noticed() {
         ),
         ("cluster/readiness/pods.rs", "use super::super::Cluster;"),
         ("config/load_tests.rs", "println!()"),
+        ("stack/component_rules.rs", "name == ALLOY"),
+        ("check/verify/logs.rs", "context.value(LOKI, \"/a\") == b"),
         ("process/mod.rs", "use std::process::Command; tokio::process::Command::from(command)"),
         ("cli.rs", "clap::Command::new(\"tailwatch\")"),
     ] {

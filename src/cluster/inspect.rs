@@ -16,7 +16,6 @@ use crate::cluster::watch::cache::ObjectCache;
 use crate::cluster::watch::release::TrackedRelease;
 use crate::cluster::watch::watcher::kinds_of;
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
-use crate::config::{ALLOY, OAUTH2_PROXY};
 use crate::event::Diagnosis;
 
 /// Result of a diagnosis.
@@ -46,9 +45,7 @@ const CLUSTER_WIDE: [(&str, &str); 3] = [
 ];
 /// Logs of failed containers that are read at most.
 const LOGS: usize = 24;
-/// Apps with logs that are read although their containers run.
-const READ_WHILE_RUNNING: [&str; 2] = [ALLOY, OAUTH2_PROXY];
-/// Number of pods read of each such app: all of them report the same.
+/// Number of pods of an app with logs that are read although their containers run: all of them report the same.
 const PODS_READ: usize = 3;
 /// Label of the Tailscale operator's pod, and of the proxies that it creates.
 const OPERATOR: &str = "app=operator";
@@ -229,15 +226,12 @@ impl Cluster {
         let pods: Vec<&Pod> = cache.everywhere().collect();
         let mut requests: Vec<LogRequest> = pods.iter().flat_map(|pod| logs_of_failed(pod)).collect();
         requests.truncate(LOGS);
-        for app in READ_WHILE_RUNNING {
-            let of_app = pods.iter().filter(|pod| pod.metadata.labels.app_name == app);
+        for app in diagnose::logged_apps() {
+            let of_app = pods.iter().filter(|pod| pod.metadata.labels.is_app(app));
             requests.extend(of_app.take(PODS_READ).flat_map(|pod| running_logs(pod)));
         }
-        let is_of_tailscale = |pod: &&&Pod| {
-            let labels = &pod.metadata.labels;
-            labels.app == "operator" || !labels.parent_resource.is_empty()
-        };
-        requests.extend(pods.iter().filter(is_of_tailscale).take(PODS_READ).flat_map(|pod| running_logs(pod)));
+        let proxies = pods.iter().filter(|pod| !pod.metadata.labels.parent_resource.is_empty());
+        requests.extend(proxies.take(PODS_READ).flat_map(|pod| running_logs(pod)));
         let reads = requests.iter().map(|request| async { (request.key(), self.log_tail(request).await) });
         let logs = join_all(reads).await;
         cache.logs.extend(logs);

@@ -8,7 +8,6 @@ use serde_json::Value;
 use tokio::time::{sleep, sleep_until};
 
 use crate::cluster::{ClusterError, DeletionReason, Found, ObjectRef, deletion_reason};
-use crate::config::{KUBE_PROMETHEUS_STACK, OAUTH2_PROXY, TAILSCALE_OPERATOR};
 use crate::engine::deletion::PendingDeletion;
 use crate::engine::helm_call::Mutation;
 use crate::engine::progress_deadline::ProgressDeadline;
@@ -21,7 +20,7 @@ use crate::engine::{EngineContext, EngineError, StepError};
 use crate::event::{ActionKind, Event, Phase, StepResult};
 use crate::helm::HelmError;
 use crate::plan::{Removal, describe, kubelet_left, kubelet_service, operator_users};
-use crate::stack::{CatalogueEntry, MANAGED_BY, TAILWATCH};
+use crate::stack::{CatalogueEntry, ComponentRules, MANAGED_BY, TAILWATCH};
 
 /// Pauses between two reads of the remaining objects.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
@@ -112,7 +111,8 @@ impl Removing<'_> {
     /// Removes the release with its own objects. Each part reads the cluster again: an interrupted removal continues.
     async fn release(&mut self, removal: &Removal, stack: Option<&str>) -> Result<(), StepError> {
         recheck::release(&self.retry(), &self.context.helm, removal.planned_state()).await?;
-        if removal.component == TAILSCALE_OPERATOR {
+        let rules = ComponentRules::of(&removal.component);
+        if rules.serves_ingresses {
             self.fail_if_in_use(removal, stack.unwrap_or_default()).await?;
             // oauth2-proxy can be removed already while its Ingress still has the operator's finalizer.
             if let Some(stack) = stack {
@@ -120,7 +120,7 @@ impl Removing<'_> {
                 self.show(None);
             }
         }
-        if removal.component == OAUTH2_PROXY {
+        if rules.signs_users_in {
             self.ingress(&removal.namespace).await?;
         }
         let manifest = self.manifest(removal).await?;
@@ -132,7 +132,7 @@ impl Removing<'_> {
         self.show(None);
         self.uninstall(removal).await?;
         self.until_deleted(pending).await?;
-        if removal.component == KUBE_PROMETHEUS_STACK {
+        if rules.leaves_kubelet_service {
             self.kubelet_service(&manifest).await?;
         }
         Ok(())

@@ -118,9 +118,9 @@ impl Plan {
         self.each_step().filter_map(Step::planned).collect()
     }
 
-    /// Whether helm will install or change this component.
-    pub fn changes(&self, component: &str) -> bool {
-        self.incoming().iter().any(|incoming| incoming.release.component.as_str() == component)
+    /// Whether helm will install or change the component that signs users in.
+    pub fn changes_sign_in(&self) -> bool {
+        self.incoming().iter().any(|incoming| incoming.release.rules().signs_users_in)
     }
 
     /// Namespaces in which a claim will grow.

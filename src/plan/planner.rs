@@ -1,7 +1,7 @@
 //! Computes the plan of the desired releases. Reads only.
 
 use crate::cluster::{Cluster, ClusterIdentity};
-use crate::config::{Settings, TAILSCALE_OPERATOR};
+use crate::config::Settings;
 use crate::event::ActionKind;
 use crate::helm::Helm;
 use crate::plan::available_versions::{mark_no_rollback, untried};
@@ -49,9 +49,8 @@ impl Planner<'_> {
 
 /// A notice that a change of the Tailscale operator interrupts the connection of this run.
 async fn operator_on_the_path(cluster: &Cluster, plan: &Plan) -> Result<Option<String>, PlanError> {
-    let changes = plan
-        .each_step()
-        .any(|step| step.release.component.as_str() == TAILSCALE_OPERATOR && step.action != ActionKind::Unchanged);
+    let mut changed = plan.each_step().filter(|step| step.action != ActionKind::Unchanged);
+    let changes = changed.any(|step| step.release.rules().serves_ingresses);
     if !changes {
         return Ok(None);
     }

@@ -6,11 +6,10 @@ use futures::future::try_join_all;
 use serde_json::json;
 
 use crate::cluster::{Cluster, ObjectRef, TrackedRelease};
-use crate::config::OAUTH2_PROXY;
 use crate::event::{Diagnosis, Severity, StatusRow};
 use crate::helm::{Helm, ReleaseInfo};
 use crate::plan::{PlanError, installed_releases};
-use crate::stack::CatalogueEntry;
+use crate::stack::{CatalogueEntry, ComponentRules};
 
 /// The state of each release; of an optional one only if it is installed.
 pub async fn status(cluster: &Cluster, helm: &Helm, rows: &[CatalogueEntry]) -> Result<Vec<StatusRow>, PlanError> {
@@ -83,7 +82,7 @@ pub async fn tracked_releases(
     let reads = found.map(|(row, info)| async move {
         let manifest = helm.manifest(&row.name, &row.namespace).await?;
         let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "grafana"}});
-        let own = (row.name == OAUTH2_PROXY).then_some(&ingress);
+        let own = ComponentRules::of(&row.name).signs_users_in.then_some(&ingress);
         let tracked = TrackedRelease::new(&row.name, &row.namespace, &manifest).waiting_for(&row.wait_for);
         Ok((info, tracked.with_own(own.into_iter())))
     });

@@ -4,27 +4,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::config::{
-    Auth0, ChartValues, KUBE_PROMETHEUS_STACK, LogsMode, OAUTH2_PROXY, OperatorPlan, Quantity, RetentionPeriod,
-    Settings, TAILSCALE_OPERATOR,
-};
+use crate::config::{Auth0, ChartValues, LogsMode, OperatorPlan, Quantity, RetentionPeriod, Settings};
 use crate::stack::catalogue::{Component, When};
 use crate::stack::certificate::webhook_certificate;
+use crate::stack::component_rules::{ComponentRules, Source};
 use crate::stack::merge::merge;
-use crate::stack::network_policies::network_policies;
 use crate::stack::template::{Fillings, fill};
 use crate::stack::{
-    Catalogue, ChartSource, ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, OperatorClient, OwnObject, Release,
-    SecretData, StackError, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET, manifests, secrets,
+    Catalogue, ChartSource, ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, OwnObject, Release, StackError, secrets,
 };
 
 /// The releases in wave order, with final values and own objects.
 pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts) -> Result<Vec<Release>, StackError> {
-    let own = OwnSecrets {
+    let source = Source {
+        settings,
+        facts,
         oauth2_proxy: secrets::oauth2_proxy(settings, facts)?,
         webhook: webhook_certificate(settings.namespace.as_str(), facts.webhook.as_ref(), facts.now)?,
     };
-    let fillings = fillings(settings, facts, &own);
+    let fillings = fillings(&source);
     let mut releases = Vec::new();
     for component in &catalogue.components {
         let is_desired = match component.row.when {
@@ -35,7 +33,7 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts)
         if !is_desired {
             continue;
         }
-        let objects = own_objects(component, settings, facts, &own)?;
+        let objects = (ComponentRules::of(component.name.as_str()).own_objects)(&source)?;
         releases.push(release(component, settings, &fillings, objects)?);
     }
     releases.sort_by_key(|release| release.wave);
@@ -44,11 +42,6 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts)
 
 /// Placeholders with a text derived from an own Secret.
 const DERIVED: [&str; 2] = ["webhook.caBundle", "checksum.oauth2Proxy"];
-
-struct OwnSecrets {
-    oauth2_proxy: SecretData,
-    webhook: SecretData,
-}
 
 fn release(
     component: &Component,
@@ -99,46 +92,10 @@ fn drop_logs_source(values: &mut Value) {
     }
 }
 
-fn own_objects(
-    component: &Component,
-    settings: &Settings,
-    facts: &ClusterFacts,
-    own: &OwnSecrets,
-) -> Result<Vec<OwnObject>, StackError> {
-    let namespace = settings.namespace.as_str();
-    Ok(match component.name.as_str() {
-        TAILSCALE_OPERATOR => {
-            let operator = OperatorClient::resolve(&settings.tailscale, facts.tailscale.as_ref())?;
-            vec![
-                manifests::tailscale_namespace(),
-                manifests::notes(TAILSCALE_NAMESPACE),
-                manifests::secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET, operator.data()),
-            ]
-        }
-        KUBE_PROMETHEUS_STACK => {
-            let mut objects = vec![
-                manifests::namespace(settings),
-                manifests::notes(namespace),
-                manifests::secret(namespace, GRAFANA_SECRET, secrets::grafana_admin(facts)),
-                manifests::secret(namespace, WEBHOOK_SECRET, own.webhook.clone()),
-            ];
-            // Before the first pod: Grafana must never accept connections from other pods.
-            objects.extend(network_policies(settings, facts));
-            objects
-        }
-        OAUTH2_PROXY => {
-            vec![
-                manifests::secret(namespace, OAUTH2_PROXY_SECRET, own.oauth2_proxy.clone()),
-                manifests::ingress(settings),
-            ]
-        }
-        _ => Vec::new(),
-    })
-}
-
-fn fillings(settings: &Settings, facts: &ClusterFacts, own: &OwnSecrets) -> Fillings {
+fn fillings(source: &Source<'_>) -> Fillings {
+    let Source { settings, facts, oauth2_proxy, webhook } = source;
     let groups: Vec<&str> = settings.auth0.allowed_groups.iter().map(|group| group.as_str()).collect();
-    let authority = own.webhook.get("ca").map(|pem| STANDARD.encode(pem.expose())).unwrap_or_default();
+    let authority = webhook.get("ca").map(|pem| STANDARD.encode(pem.expose())).unwrap_or_default();
     let storage = &settings.storage;
     let ipv6 = |value: Value| if facts.is_ipv6_first { value } else { Value::Null };
     Fillings::from([
@@ -165,7 +122,7 @@ fn fillings(settings: &Settings, facts: &ClusterFacts, own: &OwnSecrets) -> Fill
         ("storage.loki", json!(storage.loki.as_str())),
         ("storage.grafana", json!(storage.grafana.as_str())),
         ("webhook.caBundle", json!(authority)),
-        ("checksum.oauth2Proxy", json!(secrets::checksum(&own.oauth2_proxy))),
+        ("checksum.oauth2Proxy", json!(secrets::checksum(oauth2_proxy))),
         ("secret.oauth2Proxy", json!(OAUTH2_PROXY_SECRET)),
         ("secret.grafanaAdmin", json!(GRAFANA_SECRET)),
         ("node.controlPlaneMetrics", json!(false)),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::config::{ChartRepository, ComponentName, RepositoryAccess, Secret};
-use crate::stack::OwnObject;
+use crate::stack::{ComponentRules, OwnObject};
 
 /// A desired release.
 #[derive(Clone, Debug)]
@@ -36,6 +36,13 @@ pub struct Release {
     pub objects: Vec<OwnObject>,
     /// Expected number of rendered objects by kind; a difference is a notice. Empty: not checked.
     pub expect: BTreeMap<String, u32>,
+}
+
+impl Release {
+    /// Rules of its component.
+    pub fn rules(&self) -> ComponentRules {
+        ComponentRules::of(self.component.as_str())
+    }
 }
 
 #[cfg(test)]

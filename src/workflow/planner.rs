@@ -4,7 +4,7 @@ use crate::check::node_coverage;
 use crate::check::preflight::conflicts::{self, Findings, QueryError};
 use crate::check::preflight::target::{self, PlannedRemoval, Proof, TailnetStatus};
 use crate::check::preflight::{oidc, prerequisites};
-use crate::config::{ALLOY, OAUTH2_PROXY, Settings};
+use crate::config::Settings;
 use crate::engine;
 use crate::error::Error;
 use crate::event::{ActionKind, CheckResult, Verdict};
@@ -82,7 +82,7 @@ pub(crate) async fn propose(
         if all || by_helm { check_target(target, settings, &plan, consent.proof).await } else { Ok(Vec::new()) }
     };
     let identity = async {
-        if consent.provider == Provider::Skip || !plan.changes(OAUTH2_PROXY) {
+        if consent.provider == Provider::Skip || !plan.changes_sign_in() {
             return Ok(Vec::new());
         }
         let client = OidcClient::resolve(&settings.auth0, facts.oauth2_proxy.as_ref());
@@ -138,8 +138,7 @@ async fn check_conflicts(target: &Target, plan: &Plan, consent: Consent) -> Resu
 /// Notices about nodes without the stack's pods, and about what the values follow.
 fn of_nodes(plan: &Plan, facts: &ClusterFacts) -> Vec<String> {
     let mounts_docker = plan.each_step().any(|step| {
-        step.release.component.as_str() == ALLOY
-            && step.action != ActionKind::Unchanged
+        step.action != ActionKind::Unchanged
             && step.release.values.pointer("/alloy/mounts/dockercontainers") == Some(&true.into())
     });
     let mut notices = if plan.has_changes() { node_coverage::notices(&facts.nodes) } else { Vec::new() };

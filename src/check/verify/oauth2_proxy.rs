@@ -126,22 +126,22 @@ impl Expected<'_> {
 
 /// The file of the chart's ConfigMap (oauth2-proxy's chart, templates/configmap.yaml).
 const CONFIG_FILE: &str = "oauth2_proxy.cfg";
+/// The chart names its ConfigMap and its Deployment after the release.
+const OBJECT: &str = OAUTH2_PROXY;
 const CONTAINER: &str = "/spec/template/spec/containers/0";
 
 /// Reads the live configuration: testing the admitted groups would need a user who signs in.
 async fn configured(context: &StackContext) -> Result<Finding, String> {
-    let (config, deployment) = futures::try_join!(
-        context.live("v1", "ConfigMap", OAUTH2_PROXY),
-        context.live("apps/v1", "Deployment", OAUTH2_PROXY)
-    )
-    .map_err(|error| error.to_string())?;
+    let (config, deployment) =
+        futures::try_join!(context.live("v1", "ConfigMap", OBJECT), context.live("apps/v1", "Deployment", OBJECT))
+            .map_err(|error| error.to_string())?;
     let found = config.as_ref().and_then(|config| config["data"][CONFIG_FILE].as_str()).unwrap_or_default();
     let expected = context.value(OAUTH2_PROXY, "/config/configFile").and_then(Value::as_str).unwrap_or_default();
     if let Some(difference) = first_difference(found, expected) {
         return Ok(Finding::fail(difference));
     }
     let installed = context.objects("Deployment");
-    let installed = installed.iter().find(|(_, object)| name_of(object) == OAUTH2_PROXY).map(|(_, object)| *object);
+    let installed = installed.iter().find(|(_, object)| name_of(object) == OBJECT).map(|(_, object)| *object);
     let container = |object: Option<&Value>| object.and_then(|object| object.pointer(CONTAINER)).cloned();
     let more =
         additions(&container(deployment.as_ref()).unwrap_or_default(), &container(installed).unwrap_or_default());

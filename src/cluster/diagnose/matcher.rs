@@ -72,6 +72,14 @@ pub(super) enum When {
 }
 
 impl When {
+    /// The app with logs that are read while it runs.
+    pub(super) fn app(&self) -> Option<&'static str> {
+        match self {
+            When::Says { app, .. } => Some(app),
+            _ => None,
+        }
+    }
+
     /// The evidence in a subject; `None` if the row does not match or does not apply.
     pub(super) fn evidence(&self, subject: &Subject<'_>) -> Option<Evidence> {
         let text = match (self, subject.target) {
@@ -91,9 +99,7 @@ impl When {
                 return Some(Evidence { text, ..of_end(subject, pod, container, end) });
             }
             (When::Says { app, phrases }, Target::Container(pod, container)) => {
-                let labels = &pod.metadata.labels;
-                let is_app = labels.app_name == *app || labels.app == *app;
-                is_app.then(|| line_with(subject, pod, container, phrases)).flatten()
+                pod.metadata.labels.is_app(app).then(|| line_with(subject, pod, container, phrases)).flatten()
             }
             (When::Container(read), Target::Container(pod, container)) => read(subject, pod, container),
             (When::Stuck(reason, phrase), Target::Pod(pod)) if is_creating(pod) => {

@@ -14,6 +14,8 @@ mod scheduling;
 mod target;
 mod workloads;
 
+use std::collections::BTreeSet;
+
 use crate::cluster::watch::cache::ObjectCache;
 use crate::cluster::watch::release::TrackedRelease;
 use crate::event::{DiagnosedObject, Diagnosis, Severity};
@@ -52,6 +54,11 @@ const TABLES: [&[Rule]; 8] = [
     workloads::RULES,
     operators::RULES,
 ];
+
+/// Apps with rules about the logs of running containers, each once.
+pub(super) fn logged_apps() -> BTreeSet<&'static str> {
+    rules().filter_map(|rule| rule.when.app()).collect()
+}
 
 /// Every row.
 fn rules() -> impl Iterator<Item = &'static Rule> {

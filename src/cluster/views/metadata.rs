@@ -81,6 +81,10 @@ impl Metadata {
 }
 
 impl Labels {
+    pub(in crate::cluster) fn is_app(&self, app: &str) -> bool {
+        self.app_name == app || self.app == app
+    }
+
     /// Revision of a pod: its DaemonSet or StatefulSet labels it, or its ReplicaSet; "" for any other pod.
     pub(in crate::cluster) fn revision(&self) -> &str {
         if self.revision_hash.is_empty() { &self.template_hash } else { &self.revision_hash }

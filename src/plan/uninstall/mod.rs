@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, Found, ObjectRef, is_ours};
-use crate::config::TAILSCALE_OPERATOR;
 use crate::event::{ActionKind, Effects, Kept, PlannedStep};
 use crate::helm::{Helm, ReleaseInfo, ReleaseStatus};
 use crate::plan::installed_releases::installed_releases;
@@ -21,7 +20,7 @@ use crate::plan::uninstall::dependents::{describe, operator_users};
 use crate::plan::uninstall::inventory::{OwnedObjects, owned_objects};
 use crate::plan::uninstall::scope::{NamespaceOutcome, UninstallOptions, UninstallScope};
 use crate::plan::{InstalledRelease, PlanError, Removal};
-use crate::stack::{CatalogueEntry, TAILSCALE_NAMESPACE};
+use crate::stack::{CatalogueEntry, ComponentRules, TAILSCALE_NAMESPACE};
 
 /// Name of the step that deletes the own objects.
 pub const OWN_OBJECTS: &str = "own-objects";
@@ -162,11 +161,11 @@ pub async fn uninstall(
         scope.rows.retain(|row| row.namespace != TAILSCALE_NAMESPACE || row.namespace == scope.namespace);
     }
     let mut removals = removals(&scope.rows, &installed);
-    let at = removals.iter().position(|removal| removal.component == TAILSCALE_OPERATOR);
+    let at = removals.iter().position(|removal| ComponentRules::of(&removal.component).serves_ingresses);
     if let Some(at) = at
         && let Some(reason) = operator_use(cluster, namespace, &scope.rows).await?
     {
-        let row = scope.rows.iter().find(|row| row.name == TAILSCALE_OPERATOR);
+        let row = scope.rows.iter().find(|row| ComponentRules::of(&row.name).serves_ingresses);
         also_retained.extend(row.map(|row| release_kept(row, &reason)));
         scope.retains_operator = true;
         removals.remove(at);

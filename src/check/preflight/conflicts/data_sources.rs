@@ -61,8 +61,7 @@ pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<S
         }
     }
     // The chart's own data sources are in ConfigMaps, too.
-    let rendered =
-        intent.incoming.iter().filter(|incoming| incoming.release.component.as_str() == KUBE_PROMETHEUS_STACK);
+    let rendered = intent.incoming.iter().filter(|incoming| incoming.release.component == stack.component);
     let rendered = rendered.flat_map(|incoming| incoming.rendered);
     found.extend(rendered.filter(|object| has_label(object, &label)).flat_map(defaults));
     Ok(found)

@@ -2,41 +2,31 @@
 
 use crate::check::preflight::conflicts::intent::is_ours;
 use crate::check::row::Finding;
-use crate::config::{ALLOY, KUBE_PROMETHEUS_STACK, TAILSCALE_OPERATOR};
 use crate::helm::ReleaseInfo;
 use crate::stack::Release;
 
-/// How two releases of a chart in one cluster interfere.
-const CONSEQUENCES: [(&str, &str); 3] = [
-    (
-        KUBE_PROMETHEUS_STACK,
-        "both run a node-exporter on port 9100 of every node, and each operator reconciles the other's Prometheus",
-    ),
-    (ALLOY, "both read the log of every pod"),
-    (TAILSCALE_OPERATOR, "both serve the IngressClass tailscale"),
-];
-
 /// `release-conflict`
 pub(super) fn judge(desired: &[&Release], installed: &[ReleaseInfo]) -> Finding {
-    let of_our_charts = |info: &&ReleaseInfo| desired.iter().any(|release| release.chart.name == info.chart);
-    let foreign: Vec<&ReleaseInfo> =
-        installed.iter().filter(of_our_charts).filter(|info| !is_ours(desired, info)).collect();
-    let reported = |info: &&ReleaseInfo| {
-        let interferes = CONSEQUENCES.iter().find(|(chart, _)| *chart == info.chart);
+    let of_chart = |info: &ReleaseInfo| desired.iter().find(|release| release.chart.name == info.chart);
+    let foreign: Vec<(&ReleaseInfo, Option<&str>)> = installed
+        .iter()
+        .filter(|info| !is_ours(desired, info))
+        .filter_map(|info| Some((info, of_chart(info)?.rules().interference)))
+        .collect();
+    let reported = |(info, interference): &(&ReleaseInfo, Option<&str>)| {
         format!(
             "release {} in namespace {} is of chart {} {}{}",
             info.name,
             info.namespace,
             info.chart,
             info.chart_version,
-            interferes.map(|(_, text)| format!(": {text}")).unwrap_or_default()
+            interference.map(|text| format!(": {text}")).unwrap_or_default()
         )
     };
-    let interferes = foreign.iter().find(|info| CONSEQUENCES.iter().any(|(chart, _)| *chart == info.chart));
     let detail = foreign.iter().map(reported).collect::<Vec<_>>().join("; ");
-    match interferes {
+    match foreign.iter().find(|(_, interference)| interference.is_some()) {
         None => Finding::pass(detail),
-        Some(info) => Finding::warn(detail).hinting(format!(
+        Some((info, _)) => Finding::warn(detail).hinting(format!(
             "remove it with `helm uninstall {} -n {}`, check that the two do not interfere, or use another cluster",
             info.name, info.namespace
         )),

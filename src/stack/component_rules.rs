@@ -1,0 +1,111 @@
+//! What tailwatch does for each component beyond its chart: own objects, and rules of its install and its removal. No
+//! other module compares names of components.
+
+use crate::config::{ALLOY, KUBE_PROMETHEUS_STACK, OAUTH2_PROXY, Settings, TAILSCALE_OPERATOR};
+use crate::stack::network_policies::network_policies;
+use crate::stack::{
+    ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, OperatorClient, OwnObject, SecretData, StackError,
+    TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET, manifests, secrets,
+};
+
+/// The rules of one component.
+#[derive(Clone, Copy, Debug)]
+pub struct ComponentRules {
+    /// It serves Ingresses, also those of others, and adds finalizers to them: retained while another object uses it.
+    pub serves_ingresses: bool,
+    /// The stack's Ingress leads to it, and it signs users in.
+    pub signs_users_in: bool,
+    /// It creates a Service for the kubelets and never deletes it.
+    pub leaves_kubelet_service: bool,
+    /// How a second release of its chart in the cluster interferes with it.
+    pub interference: Option<&'static str>,
+    pub(super) own_objects: fn(&Source<'_>) -> Result<Vec<OwnObject>, StackError>,
+}
+
+/// The own objects are made of it.
+pub(super) struct Source<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) facts: &'a ClusterFacts,
+    pub(super) oauth2_proxy: SecretData,
+    pub(super) webhook: SecretData,
+}
+
+/// The components with rules of their own.
+const ROWS: [(&str, ComponentRules); 4] = [
+    (
+        TAILSCALE_OPERATOR,
+        ComponentRules {
+            serves_ingresses: true,
+            interference: Some("both serve the IngressClass tailscale"),
+            own_objects: of_tailscale_operator,
+            ..ComponentRules::BLANK
+        },
+    ),
+    (
+        KUBE_PROMETHEUS_STACK,
+        ComponentRules {
+            leaves_kubelet_service: true,
+            interference: Some(
+                "both run a node-exporter on port 9100 of every node, and each operator reconciles the other's \
+                 Prometheus",
+            ),
+            own_objects: |source| Ok(of_kube_prometheus_stack(source)),
+            ..ComponentRules::BLANK
+        },
+    ),
+    (
+        OAUTH2_PROXY,
+        ComponentRules {
+            signs_users_in: true,
+            own_objects: |source| Ok(of_oauth2_proxy(source)),
+            ..ComponentRules::BLANK
+        },
+    ),
+    (ALLOY, ComponentRules { interference: Some("both read the log of every pod"), ..ComponentRules::BLANK }),
+];
+
+impl ComponentRules {
+    const BLANK: ComponentRules = ComponentRules {
+        serves_ingresses: false,
+        signs_users_in: false,
+        leaves_kubelet_service: false,
+        interference: None,
+        own_objects: |_| Ok(Vec::new()),
+    };
+
+    /// Of a component, by its name.
+    pub fn of(component: &str) -> ComponentRules {
+        ROWS.into_iter().find(|(name, _)| *name == component).map_or(ComponentRules::BLANK, |(_, rules)| rules)
+    }
+}
+
+fn of_tailscale_operator(source: &Source<'_>) -> Result<Vec<OwnObject>, StackError> {
+    let operator = OperatorClient::resolve(&source.settings.tailscale, source.facts.tailscale.as_ref())?;
+    Ok(vec![
+        manifests::tailscale_namespace(),
+        manifests::notes(TAILSCALE_NAMESPACE),
+        manifests::secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET, operator.data()),
+    ])
+}
+
+fn of_kube_prometheus_stack(source: &Source<'_>) -> Vec<OwnObject> {
+    let Source { settings, facts, webhook, .. } = source;
+    let namespace = settings.namespace.as_str();
+    let mut objects = vec![
+        manifests::namespace(settings),
+        manifests::notes(namespace),
+        manifests::secret(namespace, GRAFANA_SECRET, secrets::grafana_admin(facts)),
+        manifests::secret(namespace, WEBHOOK_SECRET, webhook.clone()),
+    ];
+    // Before the first pod: Grafana must never accept connections from other pods.
+    objects.extend(network_policies(settings, facts));
+    objects
+}
+
+fn of_oauth2_proxy(source: &Source<'_>) -> Vec<OwnObject> {
+    let namespace = source.settings.namespace.as_str();
+    vec![
+        manifests::secret(namespace, OAUTH2_PROXY_SECRET, source.oauth2_proxy.clone()),
+        manifests::ingress(source.settings),
+    ]
+}
