@@ -351,7 +351,7 @@ fn every_kind_of_violation_is_noticed() {
 fn sources() -> Vec<Source> {
     let mut sources = Vec::new();
     read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut sources);
-    assert!(sources.len() > 40, "the sources were not found");
+    assert!(sources.iter().any(|source| source.path == "main.rs"), "the sources were not found");
     sources
 }
 

@@ -2,42 +2,37 @@
 //! the roots of the system or SSL_CERT_FILE ([`crate::trust`]).
 
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::ClientConfig;
 
 use crate::proxy::ProxyRules;
-use crate::trust::{Roots, Verifier};
+use crate::trust::{Roots, Verifications, Verifier};
 
-/// The verifier timeout of one exchange.
+/// The timeout of one exchange.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client with this timeout for each exchange that follows no redirects.
 pub(super) fn client(wait_limit: Duration) -> Result<reqwest::Client, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Arc::new(Verifier::new(Roots::System, provider.clone())?);
-    build(wait_limit, provider, verifier)
+    recording_client(wait_limit).map(|(client, _)| client)
 }
 
-fn build(
-    wait_limit: Duration,
-    provider: Arc<CryptoProvider>,
-    verifier: Arc<dyn ServerCertVerifier>,
-) -> Result<reqwest::Client, String> {
+/// With the record of its servers' certificates: reqwest's TlsInfo has none behind a proxy's tunnel.
+pub(super) fn recording_client(wait_limit: Duration) -> Result<(reqwest::Client, Verifications), String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Verifier::new(Roots::System, provider.clone())?;
+    let verifications = verifier.verifications();
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| with_causes(&error))?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     let rules = ProxyRules::from_environment();
     // The crate has other rules for NO_PROXY.
     let proxy = reqwest::Proxy::custom(move |address| rules.proxy_of(address).ok().flatten().cloned());
-    reqwest::Client::builder()
+    let client = reqwest::Client::builder()
         .timeout(wait_limit)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("tailwatch/", env!("CARGO_PKG_VERSION")))
@@ -45,71 +40,8 @@ fn build(
         .proxy(proxy)
         .tls_backend_preconfigured(tls)
         .build()
-        .map_err(|error| with_causes(&error))
-}
-
-/// The last verified server certificate. With an https proxy, the proxy's own certificate comes first.
-#[derive(Clone, Debug, Default)]
-pub(super) struct LastCertificate(Arc<Mutex<Option<CertificateDer<'static>>>>);
-
-impl LastCertificate {
-    /// The certificate, in DER.
-    pub(super) fn certificate(&self) -> Option<CertificateDer<'static>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// A client that records the server's certificate: reqwest's TlsInfo has none behind a proxy's tunnel.
-pub(super) fn recording_client(wait_limit: Duration) -> Result<(reqwest::Client, LastCertificate), String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let last = LastCertificate::default();
-    let verifier = Verifier::new(Roots::System, provider.clone())?;
-    let verifier = Arc::new(RecordingVerifier { verifier, last: last.clone() });
-    Ok((build(wait_limit, provider, verifier)?, last))
-}
-
-/// Records the certificate that the verifier accepted.
-#[derive(Debug)]
-struct RecordingVerifier {
-    verifier: Verifier,
-    last: LastCertificate,
-}
-
-impl ServerCertVerifier for RecordingVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
-        *self.last.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.clone().into_owned());
-        Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
+        .map_err(|error| with_causes(&error))?;
+    Ok((client, verifications))
 }
 
 /// Why the certificate was rejected; `None`: another error.

@@ -3,7 +3,7 @@
 //! CaUsedAsEndEntity.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
@@ -32,14 +32,29 @@ pub enum Roots {
     File(PathBuf),
 }
 
-/// The last rejected certificate.
+/// The certificates that a [`Verifier`] saw last.
 #[derive(Clone, Debug, Default)]
-pub struct Rejections(Arc<Mutex<Option<Fault>>>);
+pub struct Verifications(Arc<Mutex<Last>>);
 
-impl Rejections {
-    /// Its problem.
-    pub fn last(&self) -> Option<Fault> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+#[derive(Debug, Default)]
+struct Last {
+    accepted: Option<CertificateDer<'static>>,
+    fault: Option<Fault>,
+}
+
+impl Verifications {
+    /// The last accepted certificate, in DER. With an https proxy, the proxy's own comes first.
+    pub fn accepted(&self) -> Option<CertificateDer<'static>> {
+        self.last().accepted.clone()
+    }
+
+    /// The problem of the last rejected certificate.
+    pub fn fault(&self) -> Option<Fault> {
+        self.last().fault.clone()
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,7 +64,7 @@ pub struct Verifier {
     source: Roots,
     provider: Arc<CryptoProvider>,
     known: RwLock<Arc<Known>>,
-    rejections: Rejections,
+    verifications: Verifications,
 }
 
 /// Parsed roots.
@@ -65,12 +80,12 @@ impl Verifier {
     /// The error is a fragment: the problem of the roots.
     pub fn new(source: Roots, provider: Arc<CryptoProvider>) -> Result<Verifier, String> {
         let known = Known::read(&source, &provider)?;
-        Ok(Verifier { source, provider, known: RwLock::new(Arc::new(known)), rejections: Rejections::default() })
+        Ok(Verifier { source, provider, known: RwLock::new(Arc::new(known)), verifications: Verifications::default() })
     }
 
-    /// The record of rejections.
-    pub fn rejections(&self) -> Rejections {
-        self.rejections.clone()
+    /// The record of its verifications.
+    pub fn verifications(&self) -> Verifications {
+        self.verifications.clone()
     }
 
     fn known(&self) -> Arc<Known> {
@@ -201,11 +216,15 @@ impl ServerCertVerifier for Verifier {
             Some(fresh) => fresh.verify(&server, now),
             None => Err(rejection),
         });
-        verified.inspect_err(|rejection| {
-            let roots = self.known();
-            let fault = Fault::of(rejection, end_entity, server_name, &roots.roots);
-            *self.rejections.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
-        })
+        match &verified {
+            Ok(_) => self.verifications.last().accepted = Some(end_entity.clone().into_owned()),
+            Err(rejection) => {
+                let roots = self.known();
+                let fault = Fault::of(rejection, end_entity, server_name, &roots.roots);
+                self.verifications.last().fault = Some(fault);
+            }
+        }
+        verified
     }
 
     fn verify_tls12_signature(

@@ -105,7 +105,7 @@ async fn address(context: &StackContext) -> Result<Finding, String> {
 }
 
 async fn from_tailnet(context: &StackContext) -> Result<Finding, String> {
-    let (client, last) = match https_client::recording_client(https_client::TIMEOUT) {
+    let (client, verifications) = match https_client::recording_client(https_client::TIMEOUT) {
         Ok(both) => both,
         Err(why) => return Ok(Finding::skip(why)),
     };
@@ -113,7 +113,7 @@ async fn from_tailnet(context: &StackContext) -> Result<Finding, String> {
     Ok(match client.get(&url).send().await {
         Ok(response) => {
             judge_answer(&response, &context.settings.auth0.issuer.host())?;
-            judge_certificate(last.certificate().and_then(|der| days_left(&der)))
+            judge_certificate(verifications.accepted().and_then(|der| days_left(&der)))
         }
         Err(error) => match https_client::certificate_error(&error) {
             Some(reason) => Finding::fail(reason),

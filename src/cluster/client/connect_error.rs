@@ -9,7 +9,7 @@ use crate::cluster::client::access::Access;
 use crate::cluster::client::exec_plugin::PluginError;
 use crate::cluster::client::proxy_route::Route;
 use crate::cluster::error::innermost;
-use crate::trust::Rejections;
+use crate::trust::Verifications;
 
 /// Limit of shown characters of a response.
 const SHOWN: usize = 160;
@@ -17,7 +17,7 @@ const SHOWN: usize = 160;
 /// The attempt to connect.
 pub(super) struct Attempt<'a> {
     pub(super) access: &'a Access,
-    pub(super) refusals: &'a Rejections,
+    pub(super) verifications: &'a Verifications,
 }
 
 impl Attempt<'_> {
@@ -120,7 +120,7 @@ impl Attempt<'_> {
 
     fn by_tls(&self, error: &rustls::Error) -> ClusterError {
         match error {
-            rustls::Error::InvalidCertificate(_) => match self.refusals.last() {
+            rustls::Error::InvalidCertificate(_) => match self.verifications.fault() {
                 Some(fault) => self.unreachable(fault.what, Some(fault.next)),
                 None => self.unreachable(error.to_string(), None),
             },

@@ -47,8 +47,8 @@ impl Cluster {
         let access = Access::of(target)?;
         let bad = |reason: String| bad_kubeconfig(&access, reason);
         let credentials = credentials(&access, target).map_err(bad)?;
-        let Transport { carrier, refusals } = transport(&access, &credentials, USER_AGENT).map_err(bad)?;
-        let attempt = Attempt { access: &access, refusals: &refusals };
+        let Transport { carrier, verifications } = transport(&access, &credentials, USER_AGENT).map_err(bad)?;
+        let attempt = Attempt { access: &access, verifications: &verifications };
         // A plugin can prompt the user for longer than a request's timeout.
         credentials.give().await.map_err(|error| attempt.bad(error.reason, error.next))?;
         let server = access.server.to_string();

@@ -33,7 +33,7 @@ use crate::cluster::client::client_certificate::Identity;
 use crate::cluster::client::credentials::Credentials;
 use crate::cluster::client::plain_proxy::PlainProxy;
 use crate::cluster::client::proxy_route::Route;
-use crate::trust::{AnyCertificate, Rejections, Roots, Verifier};
+use crate::trust::{AnyCertificate, Roots, Verifications, Verifier};
 
 /// Connections to the API server: sends one request.
 type Pool = Arc<dyn Fn(Request<Body>) -> ResponseFuture + Send + Sync>;
@@ -44,12 +44,12 @@ pub(in crate::cluster) type Carrier =
 /// The service, and the certificate errors of its connections.
 pub(super) struct Transport {
     pub(super) carrier: Carrier,
-    pub(super) refusals: Rejections,
+    pub(super) verifications: Verifications,
 }
 
 /// The error is a fragment about the kubeconfig.
 pub(super) fn transport(access: &Access, credentials: &Credentials, agent: &'static str) -> Result<Transport, String> {
-    let (tls, refusals) = tls(access, &credentials.identity)?;
+    let (tls, verifications) = tls(access, &credentials.identity)?;
     let uri: Uri = access.server.as_str().parse().map_err(|error| format!("the server is no address: {error}"))?;
     let open = opener(access, tls)?;
     let exchange = Exchange { credentials: credentials.clone(), pool: Arc::new(RwLock::new((0, open()))), open };
@@ -63,7 +63,7 @@ pub(super) fn transport(access: &Access, credentials: &Credentials, agent: &'sta
         .layer(config.extra_headers_layer().map_err(|error| error.to_string())?)
         .service(exchange);
     let carrier = ServiceBuilder::new().map_err(BoxError::from).service(carrier);
-    Ok(Transport { carrier: BoxCloneSyncService::new(carrier), refusals })
+    Ok(Transport { carrier: BoxCloneSyncService::new(carrier), verifications })
 }
 
 /// The parts of kube's configuration that set headers: impersonation, the legacy OIDC provider.
@@ -90,7 +90,7 @@ fn headers(access: &Access, uri: Uri, agent: &'static str) -> Config {
     config
 }
 
-fn tls(access: &Access, identity: &Identity) -> Result<(ClientConfig, Rejections), String> {
+fn tls(access: &Access, identity: &Identity) -> Result<(ClientConfig, Verifications), String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -102,15 +102,17 @@ fn tls(access: &Access, identity: &Identity) -> Result<(ClientConfig, Rejections
         (_, data) if !data.is_empty() => Roots::Bundle(data.clone()),
         _ => Roots::System,
     };
-    let (builder, refusals) = match cluster.insecure_skip_tls_verify {
-        true => (builder.with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))), Rejections::default()),
+    let (builder, verifications) = match cluster.insecure_skip_tls_verify {
+        true => {
+            (builder.with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))), Verifications::default())
+        }
         false => {
             let verifier = Verifier::new(source, provider)?;
-            let refusals = verifier.rejections();
-            (builder.with_custom_certificate_verifier(Arc::new(verifier)), refusals)
+            let verifications = verifier.verifications();
+            (builder.with_custom_certificate_verifier(Arc::new(verifier)), verifications)
         }
     };
-    Ok((builder.with_client_cert_resolver(Arc::new(identity.clone())), refusals))
+    Ok((builder.with_client_cert_resolver(Arc::new(identity.clone())), verifications))
 }
 
 /// Opens a new pool of connections.

@@ -1,7 +1,5 @@
 //! Rows: the state of an object, and the rule that matches.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
 use super::*;
@@ -379,9 +377,8 @@ fn the_tables_are_sound() {
         "class",
         "said",
     ];
-    let mut ids = BTreeSet::new();
+    assert!(TABLES.iter().all(|table| !table.is_empty()));
     for rule in rules() {
-        ids.insert(rule.id);
         assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{}", rule.id);
         assert!(!rule.cause.is_empty() && !rule.hint.is_empty(), "{}", rule.id);
         for sentence in [rule.cause, rule.hint] {
@@ -391,5 +388,4 @@ fn the_tables_are_sound() {
             }
         }
     }
-    assert!(ids.len() >= 60, "{}", ids.len());
 }
