@@ -115,7 +115,7 @@ impl Row {
     }
 }
 
-/// Every answer but the free-form `versions` and `values`, in the order of the template.
+/// Every answer but the free-form ones, in the order of the template.
 pub static ROWS: &[Row] = &[
     row("version", "format of this file", "1", version).or("1"),
     row(
@@ -236,7 +236,7 @@ pub static ROWS: &[Row] = &[
 ];
 
 /// Free-form keys, by component.
-pub(super) const FREE: [&str; 2] = ["versions", "values"];
+pub(super) const FREE: [&str; 3] = ["versions", "valuesFiles", "values"];
 
 fn secret(_: &str) -> Result<String, Invalid> {
     Err(Invalid("expected { env: NAME } or { file: PATH }, never the secret itself".into()))

@@ -1,6 +1,7 @@
 //! Chart values of the answers, as `helm -f` reads them, with references in place of secrets.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
@@ -18,6 +19,8 @@ pub struct ChartValues {
     /// With the references as written.
     written: Value,
     references: Vec<Reference>,
+    /// The values files that they were read from, in order.
+    files: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +37,9 @@ struct Reference {
 /// The limits for one component; two levels are `values` and the component.
 const LIMITS: Limits = Limits { levels: MAX_LEVELS - 2, bytes: 1 << 20, duplicates: Duplicates::Rejected };
 
+/// helm uses the last one of duplicate keys in a values file.
+const FILE_LIMITS: Limits = Limits { duplicates: Duplicates::LastCounts, ..LIMITS };
+
 /// Endings of keys with the user's own labels, in which `env: PROD` is no reference.
 const LABELS: [&str; 8] =
     ["labels", "annotations", "selector", "tags", "match", "match_re", "source_match", "target_match"];
@@ -41,23 +47,78 @@ const LABELS: [&str; 8] =
 impl ChartValues {
     /// Values without a reference to a secret.
     pub fn literal(written: Value) -> ChartValues {
-        ChartValues { written, references: Vec::new() }
+        ChartValues { written, ..ChartValues::default() }
     }
 
     /// Reads a component's node; `key` is its path, `scope` has the anchors.
     pub(super) fn read(
+        nodes: (&Node, &Node),
+        key: &str,
+        place: impl Fn(Position) -> String,
+    ) -> Result<ChartValues, Flaw> {
+        ChartValues::read_within(LIMITS, nodes, key, place)
+    }
+
+    /// Reads a values file as `helm -f` does: its first document; an empty one has no values.
+    pub(super) fn read_file(
+        path: PathBuf,
+        text: &str,
+        key: &str,
+        place: impl Fn(Position) -> String,
+    ) -> Result<ChartValues, Flaw> {
+        let roots = yaml::parse(text.strip_prefix('\u{feff}').unwrap_or(text), FILE_LIMITS.levels)?;
+        let Some(root) = roots.first() else { return Ok(ChartValues { files: vec![path], ..ChartValues::empty() }) };
+        let mut read = ChartValues::read_within(FILE_LIMITS, (root, root), key, place)?;
+        match read.written {
+            Value::Object(_) => {}
+            Value::Null => read = ChartValues::empty(),
+            _ => return Err(Flaw::new(root.at, key, "no mapping", "a mapping of chart values")),
+        }
+        Ok(ChartValues { files: vec![path], ..read })
+    }
+
+    fn empty() -> ChartValues {
+        ChartValues::literal(Value::Object(Map::new()))
+    }
+
+    fn read_within(
+        limits: Limits,
         (node, scope): (&Node, &Node),
         key: &str,
         place: impl Fn(Position) -> String,
     ) -> Result<ChartValues, Flaw> {
-        let (written, marked) = yaml::value((node, scope), key, LIMITS, &|path, map| source(path, map).is_some())?;
+        let (written, marked) = yaml::value((node, scope), key, limits, &|path, map| source(path, map).is_some())?;
         let references = marked.into_iter().filter_map(|(path, at)| {
             let map = at_path(&written, &path)?.as_object()?;
             let source = source(&path, map)?;
             Some(Reference { path, source, place: place(at), secret: None })
         });
         let references = references.collect();
-        Ok(ChartValues { written, references })
+        Ok(ChartValues { written, references, files: Vec::new() })
+    }
+
+    /// These values with others merged over them. A reference is one value, which no mapping is merged with.
+    pub(super) fn merged_with(mut self, over: ChartValues) -> ChartValues {
+        let references = self.references.iter().chain(&over.references);
+        for path in references.map(|reference| &reference.path) {
+            if at_path(&over.written, path).is_some()
+                && let Some(replaced) = at_path_mut(&mut self.written, path)
+            {
+                *replaced = Value::Null;
+            }
+        }
+        yaml::merge(&mut self.written, &over.written);
+        let (over_written, merged) = (&over.written, &self.written);
+        let is_kept = |path: &[String]| at_path(over_written, path).is_none() && at_path(merged, path).is_some();
+        self.references.retain(|reference| is_kept(&reference.path));
+        self.references.extend(over.references);
+        self.files.extend(over.files);
+        self
+    }
+
+    /// The values files that they were read from, in order.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// As written, with the references.
@@ -200,6 +261,27 @@ mod tests {
         ] {
             assert_eq!(read(text).references().count() == 1, is_reference, "{text}");
         }
+    }
+
+    #[test]
+    fn a_values_file_is_read_as_helm_reads_it_and_values_are_merged_over_it() {
+        let file = |text: &str| ChartValues::read_file("v.yaml".into(), text, "values.x", |_| "v.yaml:1:1".into());
+        let text = "a: &a { mode: 0644, flag: yes, list: [1, 2] }\nb: { <<: *a, flag: no }\na2: 1\na2: 2\n---\nc: 1\n";
+        let written = file(text).unwrap().written().clone();
+        let mode = json!({"mode": 420, "flag": true, "list": [1, 2]});
+        assert_eq!(written, json!({"a": mode, "b": {"mode": 420, "flag": false, "list": [1, 2]}, "a2": 2}));
+        assert_eq!(file("# nothing\n").unwrap().written(), &json!({}));
+        assert_eq!(file("").unwrap().written(), &json!({}));
+        assert_eq!(file("- a\n").unwrap_err().at.line, 1);
+        let base = file("a: { b: 1, c: 2 }\nlist: [{ url: { env: ONE } }]\nurl: { env: TWO }\npw: { env: THREE }\n");
+        let over = read("a: { c: null }\nlist: []\nurl: { file: x }\nnew: { env: FOUR }\n");
+        let merged = base.unwrap().merged_with(over);
+        let expected = json!({"a": {"b": 1, "c": null}, "list": [], "url": {"file": "x"}, "pw": {"env": "THREE"},
+            "new": {"env": "FOUR"}});
+        assert_eq!(merged.written(), &expected);
+        let sources: Vec<String> =
+            merged.sources().map(|(path, source)| format!("{}={source}", path.join("."))).collect();
+        assert_eq!(sources, ["pw={ env: THREE }", "new={ env: FOUR }", "url={ file: x }"]);
     }
 
     #[test]

@@ -229,10 +229,10 @@ impl Draft {
             value: version.to_string(),
             from: from.to_string(),
         });
-        let values = self.values.iter().map(|(name, (_, from))| Entry {
-            key: format!("values.{name}"),
-            value: "(merged into the chart's values)".into(),
-            from: from.to_string(),
+        let values = self.values.iter().map(|(name, (values, from))| {
+            let files: Vec<String> = values.files().iter().map(|file| format!("{}, ", file.display())).collect();
+            let value = format!("({}merged into the chart's values)", files.concat());
+            Entry { key: format!("values.{name}"), value, from: from.to_string() }
         });
         rows.chain(versions).chain(values).collect()
     }

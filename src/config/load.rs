@@ -300,7 +300,7 @@ impl Loader {
         let Some((key, value)) = setting.split_once('=') else {
             return self.problem("--set", "", quoted(setting), "expected KEY=VALUE, such as retention.logs=14d");
         };
-        if let Some((free @ ("versions" | "values"), _)) = key.split_once('.') {
+        if let Some((free, _)) = key.split_once('.').filter(|(section, _)| FREE.contains(section)) {
             let nested = key.split('.').rev().fold(value.to_owned(), |inner, name| format!("{{ {name}: {inner} }}"));
             return match answers_yaml::parse(&nested) {
                 Ok(Some(Node { content: Content::Map(entries), .. })) if free == "versions" => {
@@ -310,7 +310,7 @@ impl Loader {
                     "--set",
                     key,
                     quoted(value),
-                    "expected chart values in the answers file, below `values:`",
+                    "expected chart values in the answers file, below `values:` or `valuesFiles:`",
                 ),
             };
         }

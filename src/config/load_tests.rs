@@ -309,3 +309,43 @@ mod any_text {
         }
     }
 }
+
+#[test]
+fn values_files_are_merged_in_order_below_the_values_and_are_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("one.yaml", "a: 1\nb: 1\nc: 1\nmode: 0644\nurl: { env: SECRET }\n");
+    write("two.yaml", "b: 2\nc: 2\n");
+    let load_with = |text: &str| {
+        write("a.yaml", &format!("{GOOD}{text}"));
+        let environment = BTreeMap::from([("SECRET".to_owned(), "s3cret".to_owned())]);
+        load(&Sources { answers: Some(folder.path().join("a.yaml")), environment, ..Sources::default() })
+    };
+    let draft =
+        load_with("values: { loki: { c: 3 } }\nvaluesFiles: { loki: [one.yaml, two.yaml], alloy: [] }\n").unwrap();
+    let settings = draft.finish().unwrap();
+    let values = &settings.values[&"loki".parse().unwrap()];
+    let expected = serde_json::json!({"a": 1, "b": 2, "c": 3, "mode": 420, "url": {"env": "SECRET"}});
+    assert_eq!(values.written(), &expected);
+    assert_eq!(values.exposed()["url"], "s3cret");
+    assert_eq!(settings.values.len(), 1);
+    let shown = draft.entries().into_iter().find(|entry| entry.key == "values.loki").unwrap().value;
+    assert!(shown.contains("one.yaml") && shown.contains("two.yaml"), "{shown}");
+    let again = add_saved(Draft::default(), &crate::config::saved_answers(&settings)).unwrap();
+    assert_eq!(again.values[&"loki".parse().unwrap()].0.written(), &expected);
+
+    write("broken.yaml", "a: 1\nb: [\n");
+    write("list.yaml", "- a\n");
+    for (text, at, key) in [
+        ("valuesFiles: { loki: [gone.yaml] }", "a.yaml:8:23", "valuesFiles.loki"),
+        ("valuesFiles: { loki: one.yaml }", "a.yaml:8:22", "valuesFiles.loki"),
+        ("valuesFiles: { loky: [one.yaml] }", "a.yaml:8:16", "valuesFiles.loky"),
+        ("valuesFiles: { loki: [broken.yaml] }", "broken.yaml:3:1", "valuesFiles.loki"),
+        ("valuesFiles: { loki: [list.yaml] }", "list.yaml:1:1", "values.loki"),
+    ] {
+        let Err(ConfigError::Invalid { problems }) = load_with(text) else { panic!("{text}") };
+        assert!(problems[0].place.ends_with(at) && problems[0].key == key, "{text}: {problems:?}");
+    }
+    let saved = format!("{}valuesFiles: {{ loki: [{}/one.yaml] }}\n", "version: 1\n", folder.path().display());
+    assert!(add_saved(Draft::default(), &saved).is_err(), "the saved answers name files of this machine");
+}

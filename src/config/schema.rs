@@ -21,6 +21,9 @@ pub fn schema() -> Value {
     }
     root["properties"]["versions"] =
         by_component(json!({"type": "string"}), "chart versions other than the built-in ones");
+    let files = json!({"type": "array", "items": {"type": "string", "minLength": 1}});
+    root["properties"]["valuesFiles"] =
+        by_component(files, "values files of a chart, relative to this file, merged in order below its values");
     root["properties"]["values"] = by_component(json!({"type": "object"}), "merged last into a chart's values");
     root["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
     root["title"] = "tailwatch answers".into();

@@ -24,6 +24,7 @@ pub fn template() -> String {
         text.push_str(&format!("{indent}# {}\n{indent}{}\n", row.help, line(row, name)));
     }
     text.push_str("# Chart versions other than the built-in ones.\n# versions: { loki: 6.46.0 }\n");
+    text.push_str("# Values files, relative to this file, merged in order.\n# valuesFiles: { loki: [loki.yaml] }\n");
     text.push_str("# Merged last into a chart's values.\n# values: { loki: { singleBinary: { resources: {} } } }\n");
     text
 }

@@ -8,11 +8,11 @@ use crate::config::{Auth0, ChartValues, LogsMode, OperatorPlan, Quantity, Retent
 use crate::stack::catalogue::{Component, When};
 use crate::stack::certificate::webhook_certificate;
 use crate::stack::component_rules::{ComponentRules, Source};
-use crate::stack::merge::merge;
 use crate::stack::template::{Fillings, fill};
 use crate::stack::{
     Catalogue, ChartSource, ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, OwnObject, Release, StackError, secrets,
 };
+use crate::yaml::merge;
 
 /// The releases in wave order, with final values and own objects.
 pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts) -> Result<Vec<Release>, StackError> {

@@ -10,7 +10,6 @@ mod desired;
 mod error;
 mod helm_driver;
 mod manifests;
-mod merge;
 mod names;
 mod network_policies;
 mod nodes;

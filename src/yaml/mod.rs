@@ -1,5 +1,6 @@
 //! YAML as helm reads it (YAML 1.1): a tree with positions, and its JSON. Independent of answers, charts and files.
 
+mod merge;
 mod resolve;
 mod tree;
 mod value;
@@ -7,6 +8,7 @@ mod write;
 
 use serde_json::Value;
 
+pub use merge::merge;
 pub use tree::{Content, Flaw, Node, Position, parse, parse_documents};
 pub use value::{Duplicates, Limits, value};
 pub use write::json_line;

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 /// Merges `over` into `base`.
-pub(super) fn merge(base: &mut Value, over: &Value) {
+pub fn merge(base: &mut Value, over: &Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
             for (key, value) in over {
