@@ -28,6 +28,17 @@ pub struct DryRunObject<'a> {
     pub is_new: bool,
 }
 
+/// What the results depend on besides the objects.
+#[derive(Debug, Default)]
+pub struct DryRunContext {
+    /// Namespaces that do not exist yet.
+    pub missing: BTreeSet<String>,
+    /// Namespaces whose Pod Security level the plan sets before it applies the objects.
+    pub labelled: BTreeSet<String>,
+    /// Whether helm creates objects client-side, as helm 3 does.
+    pub is_client_side: bool,
+}
+
 /// The result of one dry run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DryRun {
@@ -61,6 +72,8 @@ pub struct Rejection {
 pub enum RejectedBy {
     /// Validation of the object itself.
     Validation,
+    /// Validation of a server-side apply; helm applies client-side, which leaves the unknown field out with a warning.
+    UnknownField,
     /// A policy, with the same result in every namespace.
     Policy,
     /// Admission that can depend on the namespace.
@@ -68,14 +81,15 @@ pub enum RejectedBy {
 }
 
 impl Cluster {
-    /// Tries an object; `missing` are namespaces that do not exist yet.
-    pub async fn dry_run(&self, object: &DryRunObject<'_>, missing: &BTreeSet<String>) -> Result<DryRun, ClusterError> {
+    /// Tries an object.
+    pub async fn dry_run(&self, object: &DryRunObject<'_>, context: &DryRunContext) -> Result<DryRun, ClusterError> {
         let mut manifest = match object.release {
             Some(release) => self.as_of_release(&object.manifest, release).await?,
             None => object.manifest.clone(),
         };
         let namespace = manifest.pointer("/metadata/namespace").and_then(Value::as_str);
-        let is_substituted = namespace.is_some_and(|namespace| missing.contains(namespace));
+        let is_substituted = namespace.is_some_and(|namespace| context.missing.contains(namespace));
+        let is_labelled = is_substituted || namespace.is_some_and(|namespace| context.labelled.contains(namespace));
         if is_substituted {
             manifest["metadata"]["namespace"] = SUBSTITUTE.into();
         }
@@ -94,10 +108,13 @@ impl Cluster {
         let patch = apply_patch(&manifest).map_err(failed)?;
         let answer = match api.patch_metadata(&reference.name, &parameters, &patch).await {
             Ok(_) => return Ok(DryRun::Accepted),
-            Err(kube::Error::Api(status)) if status.code != 401 => outcome(&status, is_substituted),
+            Err(kube::Error::Api(status)) if status.code != 401 => outcome(&status, is_substituted, is_labelled),
             Err(error) => return Err(failed(error)),
         };
         match answer {
+            DryRun::Rejected(rejection) if rejection.by == RejectedBy::UnknownField => {
+                self.unknown_field(object, &reference, rejection, context).await
+            }
             DryRun::Rejected(rejection) if is_substituted && rejection.by == RejectedBy::Admission => {
                 let by = self.is_policy_of_every_namespace(&rejection.words).await?;
                 let by = if by { RejectedBy::Policy } else { RejectedBy::Admission };
@@ -105,6 +122,28 @@ impl Cluster {
             }
             answer => Ok(answer),
         }
+    }
+
+    /// An object with an unknown field. Its workload reports the field of a pod. helm continues to apply a release as its
+    /// objects were applied before (helm 4, `--server-side=auto`).
+    async fn unknown_field(
+        &self,
+        object: &DryRunObject<'_>,
+        reference: &ObjectRef,
+        rejection: Rejection,
+        context: &DryRunContext,
+    ) -> Result<DryRun, ClusterError> {
+        if reference.kind == "Pod" {
+            return Ok(DryRun::Accepted);
+        }
+        let is_client_side = match object.release {
+            None => false,
+            Some(_) if context.is_client_side => true,
+            Some(_) if object.is_new || rejection.is_substituted => false,
+            Some(_) => self.get(reference).await?.is_some_and(|live| is_applied_client_side(&live)),
+        };
+        let by = if is_client_side { RejectedBy::UnknownField } else { RejectedBy::Validation };
+        Ok(DryRun::Rejected(Rejection { by, ..rejection }))
     }
 
     /// Whether the words are those of a ValidatingAdmissionPolicy that does not look at the namespace.
@@ -128,6 +167,13 @@ impl Cluster {
     }
 }
 
+/// Whether helm's fields of a live object are of an update, not of an apply.
+fn is_applied_client_side(live: &Value) -> bool {
+    let managers = live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
+    let mut of_helm = managers.filter(|entry| entry["manager"] == "helm").peekable();
+    of_helm.peek().is_some() && of_helm.all(|entry| entry["operation"] == "Update")
+}
+
 /// Whether a policy or binding has no selector of namespaces and no expression that reads one.
 fn ignores_namespaces(mut object: Value) -> bool {
     for place in ["/spec/matchConstraints", "/spec/matchResources"] {
@@ -149,7 +195,8 @@ fn ignores_namespaces(mut object: Value) -> bool {
 /// Admission of a LimitRange of the namespace itself.
 const OF_ONE_NAMESPACE: [&str; 3] = ["per Container is", "per Pod is", "per PersistentVolumeClaim is"];
 
-fn outcome(status: &Status, is_substituted: bool) -> DryRun {
+/// `is_labelled`: the plan sets the Pod Security level of the object's namespace.
+fn outcome(status: &Status, is_substituted: bool, is_labelled: bool) -> DryRun {
     let message = status.message.as_str();
     let has = |phrases: &[&str]| known_errors::contains_any(message, phrases);
     match status.code {
@@ -170,8 +217,8 @@ fn outcome(status: &Status, is_substituted: bool) -> DryRun {
     if status.code == 403 && has(&["exceeded quota", "failed quota"]) {
         return DryRun::Accepted;
     }
-    // The plan labels the namespaces of the stack, and `object-conflict` reports other labels.
-    if has(&["violates PodSecurity", "because it is being terminated"]) {
+    // `pending-deletions` reports it.
+    if has(&["because it is being terminated"]) || (is_labelled && has(&["violates PodSecurity"])) {
         return DryRun::Accepted;
     }
     if is_substituted && has(&OF_ONE_NAMESPACE) {
@@ -188,10 +235,20 @@ fn outcome(status: &Status, is_substituted: bool) -> DryRun {
     let by = match status.code {
         403 => RejectedBy::Admission,
         _ if is_policy => RejectedBy::Admission,
+        _ if has(&["field not declared in schema"]) => RejectedBy::UnknownField,
         _ => RejectedBy::Validation,
     };
-    let hint = known_errors::find(API_ERRORS, message).map(|row| row.hint.to_owned());
+    // The row of unknown fields is about CRDs.
+    let is_known = !(by == RejectedBy::UnknownField && is_built_in(message));
+    let hint = known_errors::find(API_ERRORS, message).filter(|_| is_known).map(|row| row.hint.to_owned());
     DryRun::Rejected(Rejection { words: words(message), hint, by, is_substituted })
+}
+
+/// Whether the message is about a kind of Kubernetes itself: `(default/x; apps/v1, Kind=Deployment)`.
+fn is_built_in(message: &str) -> bool {
+    let group = message.split_once("; ").and_then(|(_, rest)| rest.split_once(", Kind=")).map(|(version, _)| version);
+    let group = group.unwrap_or_default().rsplit_once('/').map_or("", |(group, _)| group);
+    !group.contains('.') || group.ends_with(".k8s.io")
 }
 
 /// Without `services "x" is forbidden: ` and `failed to create typed patch object (default/x; …): `.
@@ -235,19 +292,56 @@ mod tests {
                 ("admission webhook \"a.b\" denied the request: no", RejectedBy::Admission),
             ),
         ] {
-            let DryRun::Rejected(found) = outcome(&status(code, &message), false) else { panic!("{message}") };
+            let DryRun::Rejected(found) = outcome(&status(code, &message), false, false) else { panic!("{message}") };
             assert_eq!((found.words.as_str(), found.by), expected);
         }
         let quota = "pods \"x\" is forbidden: exceeded quota: q, requested: pods=1";
-        assert_eq!(outcome(&status(403, quota), false), DryRun::Accepted, "the check of the quotas reports it");
+        assert_eq!(outcome(&status(403, quota), false, false), DryRun::Accepted, "the check of the quotas reports it");
         let outage = "Internal error occurred: failed calling webhook \"a.b\": service \"a\" not found";
-        assert!(matches!(outcome(&status(500, outage), false), DryRun::Untested(_)));
+        assert!(matches!(outcome(&status(500, outage), false, false), DryRun::Untested(_)));
         let user = "services is forbidden: User \"x\" cannot create resource";
-        assert!(matches!(outcome(&status(403, user), false), DryRun::Forbidden(_)));
-        assert!(matches!(outcome(&status(403, user), true), DryRun::Untested(_)));
-        assert_eq!(outcome(&status(409, "conflict"), false), DryRun::Accepted);
+        assert!(matches!(outcome(&status(403, user), false, false), DryRun::Forbidden(_)));
+        assert!(matches!(outcome(&status(403, user), true, false), DryRun::Untested(_)));
+        assert_eq!(outcome(&status(409, "conflict"), false, false), DryRun::Accepted);
         let webhook = "admission webhook \"a\" does not support dry run";
-        assert!(matches!(outcome(&status(400, webhook), false), DryRun::Untested(_)));
+        assert!(matches!(outcome(&status(400, webhook), false, false), DryRun::Untested(_)));
+    }
+
+    #[test]
+    fn pod_security_counts_where_the_plan_does_not_set_the_level() {
+        let message = "pods \"x-pod\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces";
+        assert_eq!(outcome(&status(403, message), true, true), DryRun::Accepted);
+        assert_eq!(outcome(&status(403, message), false, true), DryRun::Accepted);
+        let DryRun::Rejected(found) = outcome(&status(403, message), false, false) else { panic!() };
+        assert_eq!(found.words, "violates PodSecurity \"baseline:latest\": host namespaces");
+        assert!(found.hint.unwrap().contains("kubectl label namespace"));
+    }
+
+    #[test]
+    fn an_unknown_field_of_a_kind_of_kubernetes_is_not_about_a_crd() {
+        for (kind, names_the_crd) in [
+            ("apps/v1, Kind=DaemonSet", false),
+            ("v1, Kind=Service", false),
+            ("networking.k8s.io/v1, Kind=Ingress", false),
+            ("monitoring.coreos.com/v1, Kind=Prometheus", true),
+        ] {
+            let message =
+                format!("failed to create typed patch object (m/x; {kind}): .spec.a: field not declared in schema");
+            let DryRun::Rejected(found) = outcome(&status(500, &message), false, false) else { panic!("{kind}") };
+            assert_eq!((found.by, found.hint.is_some()), (RejectedBy::UnknownField, names_the_crd), "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_operation_of_helms_fields_is_how_helm_applies() {
+        let live = |operations: &[&str]| {
+            let entries = operations.iter().map(|operation| json!({"manager": "helm", "operation": operation}));
+            let other = json!({"manager": "kubectl", "operation": "Apply"});
+            json!({"metadata": {"managedFields": entries.chain([other]).collect::<Vec<_>>()}})
+        };
+        assert!(is_applied_client_side(&live(&["Update"])));
+        assert!(!is_applied_client_side(&live(&["Apply"])) && !is_applied_client_side(&live(&["Update", "Apply"])));
+        assert!(!is_applied_client_side(&live(&[])), "it is not helm's");
     }
 
     #[test]

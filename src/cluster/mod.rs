@@ -58,7 +58,7 @@ pub use client::{ClusterTarget, KubeconfigOnce, KubeconfigSnapshot, contexts};
 pub use cluster_identity::ClusterIdentity;
 pub use deletion_reason::{DeletionReason, TerminatingCrd, UnavailableApi, deletion_reason};
 pub use diagnose::{Cause, rule_texts};
-pub use dry_run::{DryRun, DryRunObject, RejectedBy, Rejection, SUBSTITUTE};
+pub use dry_run::{DryRun, DryRunContext, DryRunObject, RejectedBy, Rejection, SUBSTITUTE};
 pub use dynamic::namespace_of;
 pub use endpoints::Endpoint;
 pub use error::ClusterError;

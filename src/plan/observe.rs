@@ -14,8 +14,8 @@ use crate::plan::installed_releases::installed_releases;
 use crate::plan::revision_notes::{Healthy, rollback_key};
 use crate::plan::{InstalledRelease, PlanError, Removal};
 use crate::stack::{
-    CatalogueEntry, ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
-    WEBHOOK_SECRET,
+    CatalogueEntry, ClusterFacts, GRAFANA_SECRET, LEVELS, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE,
+    TAILSCALE_SECRET, WEBHOOK_SECRET,
 };
 
 /// Observed state of the catalogue's releases.
@@ -77,10 +77,11 @@ pub async fn cluster_facts(cluster: &Cluster, settings: &Settings) -> Result<Clu
             // The check of the permissions reports that this context may not list nodes.
             async { permitted(cluster.node_states().await) },
             async { permitted(cluster.is_ipv6_first().await) },
+            async { permitted(foreign_levels(cluster, [namespace, TAILSCALE_NAMESPACE]).await) },
         )?)
     };
     let (objects, operator) = futures::try_join!(objects, tailscale_operator(cluster))?;
-    let (oauth2_proxy, grafana, webhook, tailscale, nodes, is_ipv6_first) = objects;
+    let (oauth2_proxy, grafana, webhook, tailscale, nodes, is_ipv6_first, foreign_levels) = objects;
     let tailscale_operator = settings.tailscale.operator.plan(operator);
     Ok(ClusterFacts {
         tailscale_operator,
@@ -89,10 +90,27 @@ pub async fn cluster_facts(cluster: &Cluster, settings: &Settings) -> Result<Clu
         grafana,
         webhook,
         tailscale,
+        foreign_levels,
         nodes,
         is_ipv6_first,
         now: jiff::Timestamp::now(),
     })
+}
+
+/// (namespace, label) of each Pod Security level that another field manager has set to another value than the stack's.
+async fn foreign_levels(cluster: &Cluster, namespaces: [&str; 2]) -> Result<BTreeSet<(String, String)>, ClusterError> {
+    let read = namespaces.map(async |name| cluster.get(&ObjectRef::of_namespace(name)).await);
+    let found = try_join_all(read).await?;
+    let found = found.iter().flatten().map(Found::of);
+    let levels = found.flat_map(|namespace| {
+        let is_foreign = |(key, level): &&(&str, &str)| {
+            let live = namespace.label(key);
+            !live.is_empty() && live != *level && !namespace.is_label_of_ours(key)
+        };
+        let name = namespace.reference().name;
+        LEVELS.iter().filter(is_foreign).map(|(key, _)| (name.clone(), (*key).to_owned())).collect::<Vec<_>>()
+    });
+    Ok(levels.collect())
 }
 
 /// The default where this context may not read.

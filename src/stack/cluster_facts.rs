@@ -1,5 +1,7 @@
 //! Facts of the cluster that the desired state depends on.
 
+use std::collections::BTreeSet;
+
 use crate::config::OperatorPlan;
 use crate::stack::{NodeStates, SecretData};
 
@@ -18,6 +20,8 @@ pub struct ClusterFacts {
     pub webhook: Option<SecretData>,
     /// Data of [`TAILSCALE_SECRET`].
     pub tailscale: Option<SecretData>,
+    /// (namespace, label) of each Pod Security level of [`LEVELS`](crate::stack::LEVELS) that another field manager has set.
+    pub foreign_levels: BTreeSet<(String, String)>,
     /// Every node; empty if they cannot be listed.
     pub nodes: NodeStates,
     /// Whether the cluster's first IP family is IPv6.

@@ -82,7 +82,7 @@ impl ComponentRules {
 fn of_tailscale_operator(source: &Source<'_>) -> Result<Vec<OwnObject>, StackError> {
     let operator = OperatorClient::resolve(&source.settings.tailscale, source.facts.tailscale.as_ref())?;
     Ok(vec![
-        manifests::tailscale_namespace(),
+        manifests::namespace(TAILSCALE_NAMESPACE, source.facts),
         manifests::notes(TAILSCALE_NAMESPACE),
         manifests::secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET, operator.data()),
     ])
@@ -92,7 +92,7 @@ fn of_kube_prometheus_stack(source: &Source<'_>) -> Vec<OwnObject> {
     let Source { settings, facts, webhook, .. } = source;
     let namespace = settings.namespace.as_str();
     let mut objects = vec![
-        manifests::namespace(settings),
+        manifests::namespace(namespace, facts),
         manifests::notes(namespace),
         manifests::secret(namespace, GRAFANA_SECRET, secrets::grafana_admin(facts)),
         manifests::secret(namespace, WEBHOOK_SECRET, webhook.clone()),

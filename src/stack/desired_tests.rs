@@ -1,6 +1,10 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::config::{ChartValues, OperatorPlan, Secret, settings_for_tests};
-use crate::stack::{NodeState, NodeStates};
+use crate::stack::{
+    GRAFANA_SECRET, NodeState, NodeStates, OAUTH2_PROXY_SECRET, TAILSCALE_NAMESPACE, WEBHOOK_SECRET, manifests,
+};
 
 fn facts() -> ClusterFacts {
     ClusterFacts {
@@ -10,6 +14,7 @@ fn facts() -> ClusterFacts {
         grafana: None,
         webhook: None,
         tailscale: None,
+        foreign_levels: BTreeSet::default(),
         nodes: NodeStates::default(),
         is_ipv6_first: false,
         now: jiff::Timestamp::from_second(1_800_000_000).unwrap(),
@@ -45,6 +50,20 @@ fn every_answer_reaches_its_value() {
     assert_eq!(release(&releases, "loki").values["loki"]["limits_config"]["retention_period"], "168h");
     let alloy = release(&releases, "alloy").values["alloy"]["configMap"]["content"].as_str().unwrap().to_owned();
     assert!(alloy.contains("older_than          = \"167h\"") && alloy.contains("/var/log/pods/$1_$2_*/$3/*.log"));
+}
+
+#[test]
+fn a_pod_security_level_of_another_field_manager_is_left_as_it_is() {
+    let labels = |facts: &ClusterFacts| {
+        let releases = desired_releases(&settings_for_tests(), facts);
+        let mut own = release(&releases, "kube-prometheus-stack").objects.iter().map(|own| own.manifest.clone());
+        own.find(|object| object["kind"] == "Namespace").unwrap()["metadata"]["labels"].clone()
+    };
+    assert_eq!(labels(&facts())[manifests::ENFORCED_LEVEL], "privileged");
+    let enforced = ("monitoring".to_owned(), manifests::ENFORCED_LEVEL.to_owned());
+    let labels = labels(&ClusterFacts { foreign_levels: [enforced].into(), ..facts() });
+    assert!(labels.get(manifests::ENFORCED_LEVEL).is_none(), "{labels}");
+    assert_eq!(labels["pod-security.kubernetes.io/warn"], "privileged");
 }
 
 #[test]

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::config::{SAVED_FILE, Secret, Settings, saved_answers};
-use crate::stack::{
-    MANAGED_BY, OwnObject, REVISIONS, SAVED_ANSWERS, SecretData, TAILSCALE_NAMESPACE, TAILWATCH, WRITTEN_BY,
-};
+use crate::stack::{ClusterFacts, MANAGED_BY, OwnObject, REVISIONS, SAVED_ANSWERS, SecretData, TAILWATCH, WRITTEN_BY};
 
 /// Labels of every own object.
 pub(super) fn labels() -> Value {
@@ -19,22 +17,24 @@ pub(super) fn plain(manifest: Value) -> OwnObject {
     OwnObject { manifest, secret_data: BTreeMap::new() }
 }
 
-/// The stack's namespace. node-exporter and Alloy mount host paths, which Pod Security admits only at `privileged`;
-/// audit stays `restricted`.
-pub fn namespace(settings: &Settings) -> OwnObject {
-    namespace_named(settings.namespace.as_str())
-}
+/// Label of a namespace: the level that Pod Security enforces.
+pub const ENFORCED_LEVEL: &str = "pod-security.kubernetes.io/enforce";
+/// The levels of a namespace of the stack. node-exporter and Alloy mount host paths, and proxies of Tailscale may be
+/// privileged, which Pod Security admits only at `privileged`; audit stays `restricted`.
+pub const LEVELS: [(&str, &str); 3] = [
+    (ENFORCED_LEVEL, "privileged"),
+    ("pod-security.kubernetes.io/warn", "privileged"),
+    ("pod-security.kubernetes.io/audit", "restricted"),
+];
 
-/// The operator's namespace; its proxies may be privileged.
-pub(super) fn tailscale_namespace() -> OwnObject {
-    namespace_named(TAILSCALE_NAMESPACE)
-}
-
-fn namespace_named(name: &str) -> OwnObject {
+/// A namespace of the stack, without the levels that another field manager has set: the dry run of the pods decides
+/// whether these suffice.
+pub(super) fn namespace(name: &str, facts: &ClusterFacts) -> OwnObject {
     let mut labels = labels();
-    labels["pod-security.kubernetes.io/enforce"] = "privileged".into();
-    labels["pod-security.kubernetes.io/warn"] = "privileged".into();
-    labels["pod-security.kubernetes.io/audit"] = "restricted".into();
+    let is_set = |key: &str| facts.foreign_levels.contains(&(name.to_owned(), key.to_owned()));
+    for (key, level) in LEVELS.iter().filter(|(key, _)| !is_set(key)) {
+        labels[*key] = (*level).into();
+    }
     plain(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
 }
 

@@ -28,7 +28,7 @@ pub use component_rules::ComponentRules;
 pub use desired::desired;
 pub use error::StackError;
 pub use helm_driver::HelmDriver;
-pub use manifests::{namespace, note_on_releases, saved_answers_object};
+pub use manifests::{ENFORCED_LEVEL, LEVELS, note_on_releases, saved_answers_object};
 pub use names::{
     ANSWERS_RECORD, GRAFANA_SECRET, MADE_BY_US, MANAGED_BY, OAUTH2_PROXY_SECRET, REVISIONS, RUN_LABEL, SALT,
     TAILSCALE_NAMESPACE, TAILSCALE_SECRET, TAILWATCH, WEBHOOK_SECRET, WRITTEN_BY,

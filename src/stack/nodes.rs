@@ -89,6 +89,11 @@ impl NodeStates {
         self.covered().filter(|node| node.is_docker).map(|node| node.name.as_str()).collect()
     }
 
+    /// Whether nodes are of GKE Autopilot, which names them so.
+    pub fn has_autopilot(&self) -> bool {
+        self.0.iter().any(|node| node.name.starts_with("gk3-"))
+    }
+
     /// Whether some nodes have an architecture of [`ARCHITECTURES`] and others have not. In a cluster that has none of
     /// them, the user's images decide.
     fn has_mixed_architectures(&self) -> bool {

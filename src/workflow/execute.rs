@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::check::Selection;
 use crate::check::verify::{self as stack_checks, Installed, StackContext};
 use crate::cli::InstallArgs;
-use crate::cluster::{ClusterError, Lease};
+use crate::cluster::{ClusterError, Lease, ObjectRef};
 use crate::config::Settings;
 use crate::engine::{self, EngineContext, EngineError, RunResult};
 use crate::error::{self, Checked, Error};
@@ -88,8 +88,15 @@ async fn lock(run: &ChangingRun<'_>, settings: &Settings, plan: &Plan) -> Result
     let context = &run.context;
     let namespace = settings.namespace.as_str();
     let failed = |source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source });
-    let place = stack::namespace(settings);
-    let placing = async || context.cluster.apply(&place, &plan.adopted()).await.map_err(failed);
+    let own = plan.releases().flat_map(|release| &release.objects);
+    let place =
+        own.filter(|own| ObjectRef::of(&own.manifest) == ObjectRef::of_namespace(namespace)).collect::<Vec<_>>();
+    let placing = async || {
+        for place in &place {
+            context.cluster.apply(place, &plan.adopted()).await.map_err(failed)?;
+        }
+        Ok(())
+    };
     lock::while_unreachable(context, placing).await?;
     let preconditions = async || {
         lock::unchanged_since(&context.helm, plan.each_step().map(Step::planned_state)).await?;

@@ -79,7 +79,7 @@ pub(crate) async fn propose(
     plan.notices.extend(of_nodes(&plan, facts));
     let of_target = async {
         let by_helm = !plan.incoming().is_empty() || !plan.removals.is_empty();
-        if all || by_helm { check_target(target, settings, &plan, consent.proof).await } else { Ok(Vec::new()) }
+        if all || by_helm { check_target(target, settings, &plan, facts, consent.proof).await } else { Ok(Vec::new()) }
     };
     let identity = async {
         if consent.provider == Provider::Skip || !plan.changes_sign_in() {
@@ -99,6 +99,7 @@ async fn check_target(
     Target { cluster, helm, .. }: &Target,
     settings: &Settings,
     plan: &Plan,
+    facts: &ClusterFacts,
     proof: Proof,
 ) -> Result<Vec<CheckResult>, Error> {
     let machine = TailnetStatus::read(helm.environment()).await;
@@ -113,6 +114,8 @@ async fn check_target(
         removed: removed.collect(),
         growing: plan.growing(),
         recreated: plan.recreated(),
+        is_client_side: helm.version().major < 4,
+        has_autopilot_nodes: facts.nodes.has_autopilot(),
         driver: helm.driver(),
         proof,
         machine: machine.as_ref(),

@@ -171,7 +171,7 @@ fn what_the_api_server_rejects_is_reported_before_the_first_object() {
         assert!(detail.contains(part), "{part:?} is missing in {detail}");
     }
     let hint = rejected["hint"].as_str().unwrap();
-    for key in ["coreDns", "nodeExporter"] {
+    for key in ["coreDns", "nodeExporter", "kubelet", "prometheusOperator.kubeletService"] {
         assert!(hint.contains(&format!("values.kube-prometheus-stack.{key}.enabled: false")), "{hint}");
     }
     let said = sandbox.install(&[]).ended_with(4);
@@ -179,9 +179,31 @@ fn what_the_api_server_rejects_is_reported_before_the_first_object() {
     assert_eq!(objects(&sandbox), before);
 
     // What the hint says helps.
-    let without = "  kube-prometheus-stack: { coreDns: { enabled: false }, nodeExporter: { enabled: false } }\n";
+    let without = "  kube-prometheus-stack: { coreDns: { enabled: false }, nodeExporter: { enabled: false }, \
+                   kubelet: { enabled: false }, prometheusOperator: { kubeletService: { enabled: false } } }\n";
     let found = with(without);
     assert_eq!(found["verdict"], "pass", "{found:#}");
+    sandbox.kubectl(&["delete", "validatingadmissionpolicybinding", "managed", "host"]);
+
+    // A level of Pod Security that the pods violate, and answers with which they do not.
+    sandbox.kubectl(&["create", "namespace", "monitoring"]);
+    sandbox.kubectl(&["label", "namespace", "monitoring", "pod-security.kubernetes.io/enforce=baseline"]);
+    let violating = scope(&sandbox, "dry-run", &[], 4);
+    let (detail, hint) = (violating["detail"].as_str().unwrap(), violating["hint"].as_str().unwrap());
+    for part in ["violates PodSecurity \"baseline:latest\"", "the pods of DaemonSet monitoring/alloy", "node-exporter"]
+    {
+        assert!(detail.contains(part), "{part:?} is missing in {detail}");
+    }
+    for part in ["pod-security.kubernetes.io/enforce=privileged", "logs: none", "nodeExporter.enabled: false"] {
+        assert!(hint.contains(part), "{part:?} is missing in {hint}");
+    }
+    let answers = std::fs::read_to_string(sandbox.answers()).unwrap();
+    let file = sandbox.file("baseline.yaml").display().to_string();
+    let values = "logs: none\nvalues: { kube-prometheus-stack: { nodeExporter: { enabled: false } } }\n";
+    std::fs::write(&file, format!("{answers}{values}")).unwrap();
+    sandbox.tailwatch(&["install", "--yes", "--answers", &file]).ended_with(0);
+    let labels = sandbox.get(&["namespace", "monitoring"])["metadata"]["labels"].clone();
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "baseline", "{labels:#}");
 }
 
 const AUTOPILOT: &str = r#"apiVersion: admissionregistration.k8s.io/v1

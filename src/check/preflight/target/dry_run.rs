@@ -5,19 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::check::name_of;
 use crate::check::preflight::target::intent::{Intent, Kinds, kind_of};
 use crate::check::preflight::target::permissions::Permissions;
+use crate::check::preflight::target::pods::pods;
 use crate::check::preflight::target::schema;
 use crate::check::row::Finding;
 use crate::cluster::{
-    Cluster, ClusterError, DryRun, DryRunObject, ObjectRef, RejectedBy, Rejection, SUBSTITUTE, namespace_of,
+    Cluster, ClusterError, DryRun, DryRunContext, DryRunObject, ObjectRef, RejectedBy, Rejection, SUBSTITUTE,
+    namespace_of,
 };
-use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::list::first_of;
-use crate::plan::PlannedRelease;
+use crate::stack::ENFORCED_LEVEL;
 
 /// Parallel requests.
 const PARALLEL: usize = 16;
@@ -45,18 +46,26 @@ pub(super) struct DryRuns {
     pub(super) forbidden: Vec<String>,
     /// Number by reason.
     pub(super) untested: BTreeMap<&'static str, usize>,
+    pub(super) has_autopilot_nodes: bool,
 }
 
 pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>, kinds: &Kinds) -> Result<DryRuns, ClusterError> {
     let mut trials = trials(intent, kinds);
     let crds: Vec<&Value> = intent.incoming.iter().flat_map(|incoming| incoming.crds).collect();
-    let missing = missing_namespaces(cluster, &trials).await?;
+    let labelled = trials.iter().map(|trial| &trial.object.manifest).filter(|object| sets_pod_security(object));
+    let labelled = labelled.map(|namespace| name_of(namespace).to_owned());
+    let context = DryRunContext {
+        labelled: labelled.collect(),
+        missing: missing_namespaces(cluster, &trials).await?,
+        is_client_side: intent.is_client_side,
+    };
     let (count, mut found) = (trials.len(), DryRuns::default());
+    found.has_autopilot_nodes = intent.has_autopilot_nodes;
     trials.truncate(MAX_OBJECTS);
     let answers = futures::stream::iter(&trials)
         .map(|trial| {
-            let missing = &missing;
-            async move { (trial, cluster.dry_run(&trial.object, missing).await) }
+            let context = &context;
+            async move { (trial, cluster.dry_run(&trial.object, context).await) }
         })
         .buffer_unordered(PARALLEL)
         .take_until(tokio::time::sleep(TIME_LIMIT));
@@ -75,9 +84,12 @@ pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>, kinds: &Kinds) 
 async fn missing_namespaces(cluster: &Cluster, trials: &[Trial<'_>]) -> Result<BTreeSet<String>, ClusterError> {
     let namespaces: BTreeSet<&str> = trials.iter().map(|trial| trial.namespace()).collect();
     let mut missing = BTreeSet::new();
-    for name in namespaces.into_iter().filter(|name| !name.is_empty()) {
-        let namespace = ObjectRef::of_namespace(name);
-        if cluster.get(&namespace).await?.is_none() {
+    let read = namespaces
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .map(async |name| Ok::<_, ClusterError>((name, cluster.get(&ObjectRef::of_namespace(name)).await?)));
+    for (name, found) in futures::future::try_join_all(read).await? {
+        if found.is_none() {
             missing.insert(name.to_owned());
         }
     }
@@ -107,10 +119,11 @@ fn trials<'a>(intent: &'a Intent<'_>, kinds: &Kinds) -> Vec<Trial<'a>> {
         for object in incoming.rendered {
             add(object, Some(release), is_recreated(object));
         }
-        for object in incoming.hooks.iter().filter(|hook| is_of_the_change(hook)) {
+        let hooks = || incoming.hooks.iter().filter(|hook| is_of_the_change(hook));
+        for object in hooks() {
             add(object, Some(release), true);
         }
-        trials.extend(pods(incoming).map(|(name, pod)| {
+        trials.extend(pods(incoming, incoming.rendered.iter().chain(hooks())).map(|(name, pod)| {
             let object = DryRunObject { manifest: pod, release: Some(release), is_new: true };
             Trial { object, name, rank: 0 }
         }));
@@ -139,37 +152,15 @@ impl<'a> Trial<'a> {
     }
 }
 
+/// Whether the object is a namespace with the level that Pod Security enforces.
+fn sets_pod_security(object: &Value) -> bool {
+    object["kind"] == "Namespace" && object["metadata"]["labels"].get(ENFORCED_LEVEL).is_some()
+}
+
 /// Whether an install or upgrade runs the hook.
 fn is_of_the_change(hook: &Value) -> bool {
     let events = hook.pointer("/metadata/annotations/helm.sh~1hook").and_then(Value::as_str).unwrap_or_default();
     events.contains("install") && !events.contains("uninstall") || events.contains("upgrade")
-}
-
-/// A pod of each workload, without its ServiceAccount, which does not exist yet.
-fn pods<'a>(incoming: &'a PlannedRelease<'_>) -> impl Iterator<Item = (String, Value)> + 'a {
-    let templates = incoming.rendered.iter().filter_map(|object| {
-        let kind = object["kind"].as_str().filter(|kind| ["Deployment", "DaemonSet", "StatefulSet"].contains(kind))?;
-        Some((kind, object, object.pointer("/spec/template")?))
-    });
-    templates.map(|(kind, object, template)| {
-        let (name, namespace) = (name_of(object), incoming.namespace_of(object));
-        let mut pod = template.clone();
-        pod["apiVersion"] = "v1".into();
-        pod["kind"] = "Pod".into();
-        pod["metadata"]["name"] = format!("{name}-pod").into();
-        pod["metadata"]["namespace"] = namespace.into();
-        if let Some(spec) = pod["spec"].as_object_mut() {
-            spec.remove("serviceAccount");
-            spec.insert("serviceAccountName".into(), json!("default"));
-            // The StatefulSet's controller adds a volume for each claim.
-            let claims = object.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array).into_iter().flatten();
-            let claims = claims.map(|claim| json!({"name": name_of(claim), "emptyDir": {}}));
-            if let Some(volumes) = spec.entry("volumes").or_insert_with(|| json!([])).as_array_mut() {
-                volumes.extend(claims);
-            }
-        }
-        (format!("the pods of {kind} {namespace}/{name}"), pod)
-    })
 }
 
 impl DryRuns {
@@ -195,7 +186,7 @@ impl DryRuns {
             },
             // The CRD is applied first: its schema decides.
             DryRun::Rejected(rejection)
-                if rejection.by == RejectedBy::Validation
+                if [RejectedBy::Validation, RejectedBy::UnknownField].contains(&rejection.by)
                     && has_schema(crds, object)
                     && schema::violation(crds, object).is_none() =>
             {
@@ -203,6 +194,12 @@ impl DryRuns {
             }
             DryRun::Rejected(rejection) => self.reject(trial, rejection),
         }
+    }
+
+    /// Whether GKE Autopilot rejected an object: by the names of its nodes, or by the words of its admission.
+    fn is_autopilot(&self) -> bool {
+        self.has_autopilot_nodes
+            || self.rejected.keys().any(|words| words.contains("GKE Warden") || words.contains("GKEAutopilot"))
     }
 
     /// Removes what the check of the permissions reports.
@@ -229,16 +226,31 @@ fn has_schema(crds: &[&Value], object: &Value) -> bool {
     })
 }
 
-/// Objects of kube-prometheus-stack that the answers can leave out: kind, end of the name, key below its values.
-const SWITCHES: [(&str, &str, &str); 7] = [
-    ("DaemonSet", "node-exporter", "nodeExporter.enabled"),
-    ("Service", "-coredns", "coreDns.enabled"),
-    ("Service", "-kube-dns", "kubeDns.enabled"),
-    ("Service", "-kube-controller-manager", "kubeControllerManager.enabled"),
-    ("Service", "-kube-scheduler", "kubeScheduler.enabled"),
-    ("Service", "-kube-etcd", "kubeEtcd.enabled"),
-    ("Service", "-kube-proxy", "kubeProxy.enabled"),
+/// Objects that the answers can leave out: kind, end of the name, the answer.
+const SWITCHES: [(&str, &str, &str); 8] = [
+    ("DaemonSet", "node-exporter", "values.kube-prometheus-stack.nodeExporter.enabled: false"),
+    ("Service", "-coredns", "values.kube-prometheus-stack.coreDns.enabled: false"),
+    ("Service", "-kube-dns", "values.kube-prometheus-stack.kubeDns.enabled: false"),
+    ("Service", "-kube-controller-manager", "values.kube-prometheus-stack.kubeControllerManager.enabled: false"),
+    ("Service", "-kube-scheduler", "values.kube-prometheus-stack.kubeScheduler.enabled: false"),
+    ("Service", "-kube-etcd", "values.kube-prometheus-stack.kubeEtcd.enabled: false"),
+    ("Service", "-kube-proxy", "values.kube-prometheus-stack.kubeProxy.enabled: false"),
+    ("DaemonSet", "/alloy", "logs: none"),
 ];
+/// Answers for GKE Autopilot, which allows no object in kube-system, no host namespace and no volume of the node but
+/// /var/log (cloud.google.com/kubernetes-engine/docs/concepts/autopilot-security).
+const AUTOPILOT: [&str; 8] = [
+    "values.kube-prometheus-stack.nodeExporter.enabled: false",
+    "values.kube-prometheus-stack.kubelet.enabled: false",
+    "values.kube-prometheus-stack.prometheusOperator.kubeletService.enabled: false",
+    "values.kube-prometheus-stack.coreDns.enabled: false",
+    "values.kube-prometheus-stack.kubeDns.enabled: false",
+    "values.kube-prometheus-stack.kubeControllerManager.enabled: false",
+    "values.kube-prometheus-stack.kubeScheduler.enabled: false",
+    "values.kube-prometheus-stack.kubeProxy.enabled: false",
+];
+/// The positions in the logs are then lost with each pod of Alloy, and read again.
+const AUTOPILOT_ALLOY: &str = "values.alloy.controller.volumes.extra: [{ name: state, emptyDir: {} }]";
 
 pub(super) fn judge(found: &DryRuns) -> Finding {
     let untested: Vec<String> = found.untested.iter().map(|(why, count)| format!("{count} ({why})")).collect();
@@ -248,17 +260,22 @@ pub(super) fn judge(found: &DryRuns) -> Finding {
         return Finding::pass(format!("{total} objects{untested}"));
     }
     let rejected = found.rejected.values().map(|(rejection, objects)| {
-        let substituted = if rejection.is_substituted && rejection.by == RejectedBy::Admission {
-            format!(" (tried in namespace {SUBSTITUTE}, since the namespace does not exist yet)")
-        } else {
-            String::new()
+        let note = match rejection.by {
+            RejectedBy::Admission if rejection.is_substituted => {
+                format!(" (tried in namespace {SUBSTITUTE}, since the namespace does not exist yet)")
+            }
+            RejectedBy::UnknownField => " (helm applies it client-side, without this field)".to_owned(),
+            _ => String::new(),
         };
-        format!("{}: {}{substituted}", first_of(objects, REPORTED), rejection.words)
+        format!("{}: {}{note}", first_of(objects, REPORTED), rejection.words)
     });
     let all: Vec<String> = rejected.chain(found.forbidden.iter().take(1).cloned()).collect();
     let detail = format!("{}{untested}", all.join("; "));
-    let is_certain =
-        |(rejection, _): &(Rejection, Vec<String>)| rejection.by != RejectedBy::Admission || !rejection.is_substituted;
+    let is_certain = |(rejection, _): &(Rejection, Vec<String>)| match rejection.by {
+        RejectedBy::UnknownField => false,
+        RejectedBy::Admission => !rejection.is_substituted,
+        RejectedBy::Validation | RejectedBy::Policy => true,
+    };
     let finding = match found.rejected.values().any(is_certain) || !found.forbidden.is_empty() {
         true => Finding::fail(detail),
         false => Finding::warn(detail),
@@ -268,109 +285,30 @@ pub(super) fn judge(found: &DryRuns) -> Finding {
 }
 
 fn hints(found: &DryRuns) -> Vec<String> {
-    let objects = found.rejected.values().flat_map(|(_, objects)| objects);
-    let keys: BTreeSet<String> = objects
-        .filter_map(|object| {
-            let (_, _, key) =
-                SWITCHES.iter().find(|(kind, end, _)| object.contains(&format!("{kind} ")) && object.ends_with(end))?;
-            Some(format!("values.{KUBE_PROMETHEUS_STACK}.{key}: false"))
-        })
-        .collect();
+    let denied = found.rejected.values().filter(|(rejection, _)| rejection.by != RejectedBy::UnknownField);
+    let objects: Vec<&String> = denied.flat_map(|(_, objects)| objects).collect();
     let known = found.rejected.values().filter_map(|(rejection, _)| rejection.hint.clone());
     let mut hints: Vec<String> = known.collect::<BTreeSet<_>>().into_iter().collect();
-    if !keys.is_empty() {
-        let keys: Vec<String> = keys.into_iter().collect();
-        hints.push(format!("to install the stack without these objects, set {} in the answers", keys.join(", ")));
+    if found.is_autopilot() {
+        let alloy = objects.iter().any(|object| object.ends_with("/alloy")).then_some(AUTOPILOT_ALLOY);
+        let answers: Vec<&str> = AUTOPILOT.into_iter().chain(alloy).collect();
+        return vec![format!("for GKE Autopilot, set {} in the answers", answers.join(", "))];
+    }
+    let switches: BTreeSet<&str> = objects
+        .iter()
+        .filter_map(|object| {
+            let of_object =
+                |(kind, end, _): &&(&str, &str, &str)| object.contains(&format!("{kind} ")) && object.ends_with(end);
+            Some(SWITCHES.iter().find(of_object)?.2)
+        })
+        .collect();
+    if !switches.is_empty() {
+        let switches: Vec<&str> = switches.into_iter().collect();
+        hints.push(format!("to install the stack without these objects, set {} in the answers", switches.join(", ")));
     }
     hints
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::check::row::State;
-
-    fn trial(kind: &str, name: &str) -> Trial<'static> {
-        Trial::of(
-            json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": "m"}}),
-            None,
-            false,
-        )
-    }
-
-    fn rejection(words: &str, by: RejectedBy, is_substituted: bool) -> DryRun {
-        DryRun::Rejected(Rejection { words: words.into(), hint: None, by, is_substituted })
-    }
-
-    #[test]
-    fn objects_with_the_same_rejection_are_one_finding() {
-        let mut found = DryRuns::default();
-        found.add(&trial("Service", "kps-coredns"), rejection("managed", RejectedBy::Admission, false), &[]);
-        found.add(&trial("Service", "kps-kube-proxy"), rejection("managed", RejectedBy::Admission, false), &[]);
-        found.add(&trial("ConfigMap", "a"), DryRun::Accepted, &[]);
-        found.add(&trial("Probe", "a"), DryRun::UnknownKind, &[]);
-        let judged = judge(&found);
-        assert_eq!(judged.state, State::Fail);
-        let expected = "Service m/kps-coredns, Service m/kps-kube-proxy: managed; not tested: 1 (kinds that the API \
-                        server does not serve)";
-        assert_eq!(judged.detail, expected);
-        let hint = judged.hint.unwrap();
-        assert!(hint.contains("values.kube-prometheus-stack.coreDns.enabled: false"), "{hint}");
-    }
-
-    #[test]
-    fn a_rejection_elsewhere_is_a_warning_unless_the_namespace_is_irrelevant() {
-        for (by, is_substituted, state) in [
-            (RejectedBy::Admission, true, State::Warn),
-            (RejectedBy::Admission, false, State::Fail),
-            (RejectedBy::Policy, true, State::Fail),
-            (RejectedBy::Validation, true, State::Fail),
-        ] {
-            let mut found = DryRuns::default();
-            found.add(&trial("Deployment", "a"), rejection("no", by, is_substituted), &[]);
-            assert_eq!(judge(&found).state, state, "{by:?}");
-        }
-    }
-
-    #[test]
-    fn missing_permissions_are_reported_once() {
-        let mut found = DryRuns::default();
-        found.add(&trial("Service", "a"), DryRun::Forbidden("User x cannot".into()), &[]);
-        assert_eq!(judge(&found).state, State::Fail);
-        let missing = Permissions::with_exceeding("role");
-        assert_eq!(judge(&found.without_reported(&missing)).state, State::Pass);
-        let mut of_pods = DryRuns::default();
-        of_pods.add(&trial("Pod", "a"), DryRun::Forbidden("User x cannot".into()), &[]);
-        assert_eq!(judge(&of_pods).state, State::Pass);
-    }
-
-    #[test]
-    fn the_schema_of_a_planned_crd_decides() {
-        let schema = json!({"properties": {"spec": {"type": "object", "properties": {"size": {"type": "integer"}}}}});
-        let crd = json!({"spec": {"group": "x.example", "names": {"kind": "Thing"},
-            "versions": [{"name": "v1", "schema": {"openAPIV3Schema": schema}}]}});
-        let thing = |size: Value| {
-            let metadata = json!({"name": "a", "namespace": "m"});
-            let object =
-                json!({"apiVersion": "x.example/v1", "kind": "Thing", "metadata": metadata, "spec": {"size": size}});
-            Trial::of(object, None, false)
-        };
-        for (size, answer, state) in [
-            (json!(1), DryRun::UnknownKind, State::Pass),
-            (json!("1"), DryRun::UnknownKind, State::Fail),
-            (json!(1), rejection("field not declared in schema", RejectedBy::Validation, false), State::Pass),
-            (json!(1), rejection("denied", RejectedBy::Admission, false), State::Fail),
-        ] {
-            let mut found = DryRuns::default();
-            found.add(&thing(size), answer, &[&crd]);
-            assert_eq!(judge(&found).state, state, "{found:?}");
-        }
-    }
-
-    #[test]
-    fn hooks_of_tests_and_removals_are_left_out() {
-        let hook = |events: &str| json!({"metadata": {"annotations": {"helm.sh/hook": events}}});
-        assert!(is_of_the_change(&hook("pre-install,pre-upgrade")) && is_of_the_change(&hook("post-install")));
-        assert!(!is_of_the_change(&hook("test")) && !is_of_the_change(&hook("pre-delete")));
-    }
-}
+#[path = "dry_run_tests.rs"]
+mod tests;

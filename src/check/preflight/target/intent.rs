@@ -22,6 +22,10 @@ pub struct Intent<'a> {
     pub growing: Vec<&'a str>,
     /// Objects that are deleted and created anew.
     pub recreated: Vec<&'a ObjectRef>,
+    /// Whether helm creates objects client-side, as helm 3 does.
+    pub is_client_side: bool,
+    /// Whether nodes are of GKE Autopilot.
+    pub has_autopilot_nodes: bool,
     /// helm's storage driver.
     pub driver: HelmDriver,
     /// Whether the stack is verified afterwards.

@@ -7,6 +7,7 @@ mod dry_run;
 mod host_ports;
 mod intent;
 mod permissions;
+mod pods;
 mod quotas;
 mod schema;
 mod tailnet;

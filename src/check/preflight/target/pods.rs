@@ -1,0 +1,154 @@
+//! A pod of each workload: Pod Security and many policies look at pods only, which no controller creates in a dry run.
+
+use serde_json::{Value, json};
+
+use crate::check::name_of;
+use crate::plan::PlannedRelease;
+
+/// Kinds of the Prometheus operator that it creates pods for, with the name of their container.
+const OF_OPERATOR: [(&str, &str); 2] = [("Prometheus", "prometheus"), ("Alertmanager", "alertmanager")];
+/// Fields of these kinds that the operator copies to the pods.
+const COPIED: [&str; 11] = [
+    "affinity",
+    "automountServiceAccountToken",
+    "dnsPolicy",
+    "hostNetwork",
+    "imagePullSecrets",
+    "nodeSelector",
+    "priorityClassName",
+    "securityContext",
+    "tolerations",
+    "topologySpreadConstraints",
+    "volumes",
+];
+/// Option of the operator: the image of a container in each of its pods.
+const RELOADER: &str = "--prometheus-config-reloader=";
+
+/// The pods with the names that findings use, without ServiceAccounts, which do not exist yet.
+pub(super) fn pods<'a>(
+    incoming: &'a PlannedRelease<'_>,
+    objects: impl Iterator<Item = &'a Value>,
+) -> impl Iterator<Item = (String, Value)> {
+    let reloader = reloader_image(incoming.rendered);
+    objects.filter_map(move |object| {
+        let kind = object["kind"].as_str()?;
+        let mut pod = match OF_OPERATOR.iter().find(|(known, _)| *known == kind) {
+            Some((_, container)) => of_operator(&object["spec"], container, reloader.as_deref()),
+            None => of_workload(kind, object)?,
+        };
+        let (name, namespace) = (name_of(object), incoming.namespace_of(object));
+        pod["apiVersion"] = "v1".into();
+        pod["kind"] = "Pod".into();
+        pod["metadata"]["name"] = format!("{name}-pod").into();
+        pod["metadata"]["namespace"] = namespace.into();
+        if let Some(spec) = pod["spec"].as_object_mut() {
+            spec.remove("serviceAccount");
+            spec.insert("serviceAccountName".into(), json!("default"));
+        }
+        Some((format!("the pods of {kind} {namespace}/{name}"), pod))
+    })
+}
+
+fn of_workload(kind: &str, object: &Value) -> Option<Value> {
+    let template = match kind {
+        "Deployment" | "DaemonSet" | "StatefulSet" | "Job" => "/spec/template",
+        "CronJob" => "/spec/jobTemplate/spec/template",
+        _ => return None,
+    };
+    let mut pod = object.pointer(template)?.clone();
+    // The StatefulSet's controller adds a volume for each claim.
+    let claims = object.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array).into_iter().flatten();
+    let claims: Vec<Value> = claims.map(|claim| json!({"name": name_of(claim), "emptyDir": {}})).collect();
+    if !claims.is_empty()
+        && let Some(spec) = pod["spec"].as_object_mut()
+        && let Some(volumes) = spec.entry("volumes").or_insert_with(|| json!([])).as_array_mut()
+    {
+        volumes.extend(claims);
+    }
+    Some(pod)
+}
+
+/// The pod that the Prometheus operator would create, as far as policies look at it: its containers without arguments,
+/// mounts and probes (prometheus-operator pkg/prometheus/server/statefulset.go, pkg/alertmanager/statefulset.go).
+fn of_operator(spec: &Value, container: &str, reloader: Option<&str>) -> Value {
+    let security = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+        "capabilities": {"drop": ["ALL"]}});
+    let of = |name: &str, image: &str| json!({"name": name, "image": image, "securityContext": security});
+    let mut first = of(container, spec["image"].as_str().unwrap_or(container));
+    first["resources"] = spec["resources"].clone();
+    let mut containers = vec![first];
+    containers.extend(reloader.map(|image| of("config-reloader", image)));
+    for own in spec["containers"].as_array().into_iter().flatten() {
+        match containers.iter_mut().find(|known| known["name"] == own["name"]) {
+            Some(known) => own.as_object().into_iter().flatten().for_each(|(key, value)| known[key] = value.clone()),
+            None => containers.push(own.clone()),
+        }
+    }
+    let mut pod = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "prometheus-operator"}},
+        "spec": {"containers": containers}});
+    pod["spec"]["initContainers"] = spec["initContainers"].clone();
+    for key in COPIED {
+        pod["spec"][key] = spec[key].clone();
+    }
+    for key in ["labels", "annotations"] {
+        let own = spec["podMetadata"][key].as_object().into_iter().flatten();
+        own.for_each(|(name, value)| pod["metadata"][key][name] = value.clone());
+    }
+    pod
+}
+
+fn reloader_image(rendered: &[Value]) -> Option<String> {
+    let deployments = rendered.iter().filter(|object| object["kind"] == "Deployment");
+    let containers = deployments
+        .flat_map(|object| object.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter())
+        .flatten();
+    let mut arguments = containers.flat_map(|container| container["args"].as_array().into_iter().flatten());
+    arguments.find_map(|argument| argument.as_str()?.strip_prefix(RELOADER).map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::preflight::conflicts::fixtures::release;
+
+    fn pods_of(rendered: &[Value]) -> Vec<(String, Value)> {
+        let release = release("kube-prometheus-stack");
+        let incoming = PlannedRelease { release: &release, rendered, hooks: &[], crds: &[], standing: &[] };
+        pods(&incoming, rendered.iter()).collect()
+    }
+
+    #[test]
+    fn the_operators_pods_have_the_fields_of_their_resource() {
+        let spec = json!({"image": "prometheus:1", "hostNetwork": true, "securityContext": {"runAsUser": 0},
+            "podMetadata": {"labels": {"team": "a"}}, "priorityClassName": "high",
+            "containers": [{"name": "prometheus", "securityContext": {"privileged": true}}, {"name": "more", "image": "more:1"}]});
+        let prometheus = json!({"kind": "Prometheus", "metadata": {"name": "p"}, "spec": spec});
+        let template = json!({"spec": {"containers": [{"args": ["--a", "--prometheus-config-reloader=reloader:1"]}]}});
+        let operator = json!({"kind": "Deployment", "metadata": {"name": "o"}, "spec": {"template": template}});
+        let pods = pods_of(&[prometheus, operator]);
+        let (name, pod) = &pods[0];
+        assert_eq!(name, "the pods of Prometheus monitoring/p");
+        let containers = pod["spec"]["containers"].as_array().unwrap();
+        let images: Vec<&str> = containers.iter().filter_map(|container| container["image"].as_str()).collect();
+        assert_eq!(images, ["prometheus:1", "reloader:1", "more:1"]);
+        assert_eq!(containers[0]["securityContext"], json!({"privileged": true}), "the user's fields win");
+        assert_eq!(containers[1]["securityContext"]["allowPrivilegeEscalation"], false);
+        assert_eq!(pod["spec"]["hostNetwork"], true);
+        assert_eq!(pod["spec"]["priorityClassName"], "high");
+        assert_eq!(pod["spec"]["securityContext"]["runAsUser"], 0);
+        assert_eq!(pod["metadata"]["labels"]["team"], "a");
+    }
+
+    #[test]
+    fn a_pod_of_each_workload_has_no_service_account_and_a_volume_for_each_claim() {
+        let template = json!({"spec": {"serviceAccountName": "loki", "containers": []}});
+        let set = json!({"kind": "StatefulSet", "metadata": {"name": "loki"}, "spec": {"template": template,
+            "volumeClaimTemplates": [{"metadata": {"name": "storage"}}]}});
+        let jobs = json!({"kind": "CronJob", "metadata": {"name": "j"},
+            "spec": {"jobTemplate": {"spec": {"template": template}}}});
+        let pods = pods_of(&[set, jobs, json!({"kind": "Service", "metadata": {"name": "s"}})]);
+        assert_eq!(pods.len(), 2);
+        assert_eq!(pods[0].1["spec"]["serviceAccountName"], "default");
+        assert_eq!(pods[0].1["spec"]["volumes"], json!([{"name": "storage", "emptyDir": {}}]));
+    }
+}
