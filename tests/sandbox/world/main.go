@@ -28,10 +28,11 @@ import (
 
 func main() {
 	commands := map[string]func([]string) error{
-		"up": up, "env": env, "answers": answers, "fault": fault, "status": status, "reset": reset, "down": down, "serve": serve,
+		"up": up, "env": env, "answers": answers, "fault": fault, "status": status, "reset": reset, "down": down, "delay": delay,
+		"serve": serve,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: scripts/sandbox up | env | answers | fault KIND[=TARGET] on|off | status | reset | down   [--name N]")
+		fmt.Fprintln(os.Stderr, "usage: scripts/sandbox up | env | answers | fault KIND[=TARGET] on|off | status | reset | down | delay DURATION   [--name N]")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
