@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -31,7 +30,7 @@ type delivery struct {
 
 // newPipeline reads a configuration as the Alloy of this pod does.
 func newPipeline(text string, pod *core.Pod) (*pipeline, error) {
-	blocks, err := parseConfig(text)
+	blocks, err := parseConfig(text, func(name string) string { return variable(pod, name) })
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +44,7 @@ func newPipeline(text string, pod *core.Pod) (*pipeline, error) {
 		}
 		p.ids = append(p.ids, block.id())
 		p.blocks[block.id()] = block
-		if err := p.accept(block, pod); err != nil {
+		if err := p.accept(block); err != nil {
 			return nil, err
 		}
 	}
@@ -53,8 +52,8 @@ func newPipeline(text string, pod *core.Pod) (*pipeline, error) {
 		return nil, errors.New("config.alloy: no components")
 	}
 	for _, block := range p.blocks {
-		for _, key := range []string{"targets", "path_targets", "forward_to"} {
-			for _, reference := range alloyReference.FindAllString(block.values[key], -1) {
+		for _, found := range block.references {
+			for _, reference := range found {
 				if _, ok := p.blocks[componentOf(reference)]; !ok {
 					return nil, fmt.Errorf("config.alloy: component %q does not exist or is out of scope", reference)
 				}
@@ -66,14 +65,16 @@ func newPipeline(text string, pod *core.Pod) (*pipeline, error) {
 
 func componentOf(reference string) string { return reference[:strings.LastIndex(reference, ".")] }
 
-func (p *pipeline) accept(block configBlock, pod *core.Pod) error {
+func (p *pipeline) accept(block configBlock) error {
 	switch block.name {
 	case "discovery.kubernetes":
 		if role := block.text("role", ""); role != "pod" {
 			return fmt.Errorf("the sandbox's Alloy does not model the role %q of %s", role, block.id())
 		}
 		if selectors, ok := block.child("selectors"); ok {
-			p.node = selectedNode(selectors.values["field"], pod)
+			if node, ok := strings.CutPrefix(selectors.text("field", ""), "spec.nodeName="); ok {
+				p.node = node
+			}
 		}
 		return block.unknown("role", "selectors")
 	case "discovery.relabel", "loki.relabel":
@@ -98,33 +99,29 @@ func (p *pipeline) accept(block configBlock, pod *core.Pod) error {
 	}
 }
 
-var alloyVariable = regexp.MustCompile(`sys\.env\("(\w+)"\)`)
-
-// selectedNode of a field selector. HOSTNAME is the name of the pod unless the pod sets it.
-func selectedNode(field string, pod *core.Pod) string {
-	if !strings.Contains(field, "spec.nodeName=") {
-		return ""
-	}
-	variable := alloyVariable.FindStringSubmatch(field)
-	if variable == nil {
-		return strings.TrimPrefix(strings.Join(stringsOf(field), ""), "spec.nodeName=")
-	}
+// variable of the pod's containers. HOSTNAME is the name of the pod unless the pod sets it.
+func variable(pod *core.Pod, name string) string {
 	for _, container := range pod.Spec.Containers {
 		for _, given := range container.Env {
-			if given.Name == variable[1] && given.ValueFrom != nil && given.ValueFrom.FieldRef != nil && given.ValueFrom.FieldRef.FieldPath == "spec.nodeName" {
+			switch {
+			case given.Name != name:
+			case given.ValueFrom != nil && given.ValueFrom.FieldRef != nil && given.ValueFrom.FieldRef.FieldPath == "spec.nodeName":
 				return pod.Spec.NodeName
-			} else if given.Name == variable[1] {
+			default:
 				return given.Value
 			}
 		}
 	}
-	return pod.Name
+	if name == "HOSTNAME" {
+		return pod.Name
+	}
+	return ""
 }
 
 // targets are the labels of a component's targets for a file: none if it does not select the file.
-func (p *pipeline) targets(expression string, file logFile) []map[string]string {
+func (p *pipeline) targets(references []string, file logFile) []map[string]string {
 	found := []map[string]string{}
-	for _, reference := range alloyReference.FindAllString(expression, -1) {
+	for _, reference := range references {
 		block := p.blocks[componentOf(reference)]
 		switch block.name {
 		case "discovery.kubernetes":
@@ -132,13 +129,13 @@ func (p *pipeline) targets(expression string, file logFile) []map[string]string 
 				found = append(found, labels)
 			}
 		case "discovery.relabel":
-			for _, labels := range p.targets(block.values["targets"], file) {
+			for _, labels := range p.targets(block.references["targets"], file) {
 				if labels = relabel(labels, p.rules[block.id()]); labels != nil {
 					found = append(found, labels)
 				}
 			}
 		case "local.file_match":
-			for _, labels := range p.targets(block.values["path_targets"], file) {
+			for _, labels := range p.targets(block.references["path_targets"], file) {
 				if matched, _ := path.Match(labels["__path__"], file.path()); matched {
 					labels["__path__"] = file.path()
 					found = append(found, labels)
@@ -153,7 +150,7 @@ func (p *pipeline) targets(expression string, file logFile) []map[string]string 
 func (p *pipeline) readers(file logFile, node string) map[string]map[string]string {
 	readers := map[string]map[string]string{}
 	for _, source := range p.sources {
-		for _, labels := range p.targets(source.values["targets"], file) {
+		for _, labels := range p.targets(source.references["targets"], file) {
 			if source.name == "loki.source.file" {
 				// A source reads only the files of its node.
 				if file.pod.Spec.NodeName != node || labels["__path__"] != file.path() {
@@ -174,13 +171,13 @@ func (p *pipeline) readers(file logFile, node string) map[string]map[string]stri
 // forward carries a line from a component to each loki.write that it reaches.
 func (p *pipeline) forward(from configBlock, line logEntry) []delivery {
 	found := []delivery{}
-	for _, reference := range alloyReference.FindAllString(from.values["forward_to"], -1) {
+	for _, reference := range from.references["forward_to"] {
 		next := p.blocks[componentOf(reference)]
 		switch next.name {
 		case "loki.write":
 			line := line
 			line.labels = maps.Clone(line.labels)
-			maps.Copy(line.labels, pairs(next.values["external_labels"]))
+			maps.Copy(line.labels, next.pairs("external_labels"))
 			found = append(found, delivery{next, line})
 		case "loki.relabel":
 			line := line

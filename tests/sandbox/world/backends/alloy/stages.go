@@ -5,8 +5,6 @@ import (
 	"maps"
 	"regexp"
 	"time"
-
-	"tailwatch.dev/sandbox/world/backends/logql"
 )
 
 // logEntry is a line on its way to Loki.
@@ -26,7 +24,7 @@ func checkStages(stages []configBlock) error {
 		case "stage.cri", "stage.docker":
 			err = stage.unknown("max_partial_lines", "max_partial_line_size", "max_partial_line_size_truncate")
 		case "stage.match":
-			if _, err = logql.ParseSelector(stage.text("selector", "")); err == nil {
+			if _, err = parseSelector(stage.text("selector", "")); err == nil {
 				err = checkStages(stage.blocks)
 			}
 		case "stage.drop":
@@ -55,8 +53,8 @@ func (s *logEntry) pass(stages []configBlock) bool {
 		case "stage.cri", "stage.docker":
 			s.labels["stream"] = "stdout"
 		case "stage.match":
-			matchers, _ := logql.ParseSelector(stage.text("selector", ""))
-			if matchers.Match(s.labels) && (!s.pass(stage.blocks) || stage.text("action", "keep") == "drop") {
+			matchers, _ := parseSelector(stage.text("selector", ""))
+			if matchers.match(s.labels) && (!s.pass(stage.blocks) || stage.text("action", "keep") == "drop") {
 				return false
 			}
 		case "stage.drop":
@@ -68,10 +66,10 @@ func (s *logEntry) pass(stages []configBlock) bool {
 				delete(s.labels, key)
 			}
 		case "stage.static_labels":
-			maps.Copy(s.labels, pairs(stage.values["values"]))
+			maps.Copy(s.labels, stage.pairs("values"))
 		case "stage.structured_metadata":
 			s.metadata = maps.Clone(s.metadata)
-			for key, from := range pairs(stage.values["values"]) {
+			for key, from := range stage.pairs("values") {
 				if from == "" {
 					from = key
 				}
