@@ -6,6 +6,7 @@ parts_cache=${TAILWATCH_SANDBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tailwatch
 kubernetes_version=v1.36.1
 helm4_version=v4.2.0
 helm3_version=v3.19.4
+loki_version=3.5.7
 
 # part_recipe PART: lines of `binary package`, then `ldflags …`, `tags …`
 part_recipe() {
@@ -34,6 +35,16 @@ part_recipe() {
       echo "helm3 helm.sh/helm/v3/cmd/helm"
       # helm 3 renders for the Kubernetes that its client library names here.
       echo "ldflags -X helm.sh/helm/v3/internal/version.version=$helm3_version -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=34 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34"
+      ;;
+    # Loki is licensed under the AGPL: it runs as a program of its own, and nothing links or ships it.
+    loki)
+      echo "loki github.com/grafana/loki/v3/cmd/loki"
+      echo "ldflags -X github.com/grafana/loki/v3/pkg/util/build.Version=$loki_version"
+      ;;
+    # The release of the pinned chart, with its libraries.
+    monitoring)
+      echo "alertmanager github.com/prometheus/alertmanager/cmd/alertmanager"
+      echo "node_exporter github.com/prometheus/node_exporter"
       ;;
     world) echo "world ." ;;
   esac

@@ -52,6 +52,7 @@ func up(arguments []string) error {
 	nodes := flags.Int("nodes", 3, "simulated nodes")
 	helm := flags.Int("helm", 4, "major version of helm: 4 or 3")
 	pods := flags.String("pods", "fast", "fast or slow")
+	fastLogs := flags.Bool("fast-logs", false, "Loki is ready without its 15 s of waiting")
 	owner := flags.Int("owner-pid", 0, "end the sandbox when this process ends")
 	var faults list
 	flags.Var(&faults, "fault", "KIND[=TARGET] that is on from the start")
@@ -76,9 +77,10 @@ func up(arguments []string) error {
 		return nil
 	}
 	s := &sandbox.Sandbox{Dir: filepath.Join(sandbox.Home(), *name), Settings: sandbox.Settings{
-		Name: *name, Nodes: *nodes, Helm: *helm, Slow: *pods == "slow", OwnerPID: *owner,
+		Name: *name, Nodes: *nodes, Helm: *helm, Slow: *pods == "slow", FastLogs: *fastLogs, OwnerPID: *owner,
 		Parts: sandbox.Parts{
 			Programs: os.Getenv("TAILWATCH_PART_PROGRAMS"), Helm3: os.Getenv("TAILWATCH_PART_HELM3"),
+			Loki: os.Getenv("TAILWATCH_PART_LOKI"), Monitoring: os.Getenv("TAILWATCH_PART_MONITORING"),
 		},
 		Charts:     os.Getenv("TAILWATCH_SANDBOX_CHARTS"),
 		RealCharts: os.Getenv("TAILWATCH_SANDBOX_REAL_CHARTS"),

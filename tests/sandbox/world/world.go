@@ -16,6 +16,7 @@ import (
 	"tailwatch.dev/sandbox/world/backends/exporters"
 	"tailwatch.dev/sandbox/world/backends/grafana"
 	"tailwatch.dev/sandbox/world/backends/loki"
+	"tailwatch.dev/sandbox/world/backends/nodeexporter"
 	"tailwatch.dev/sandbox/world/backends/oauth2proxy"
 	"tailwatch.dev/sandbox/world/backends/prometheus"
 	"tailwatch.dev/sandbox/world/charts"
@@ -38,8 +39,6 @@ type world struct {
 	network      *network.Network
 	kubelet      *kubelet.Kubelet
 	supervisor   *backends.Supervisor
-	// lokiVolume is kept when Loki's pod is replaced, and cleared with the cluster.
-	lokiVolume *loki.Store
 	// life ends what acts on the present control plane; stopCache ends what acts on the present cache.
 	life                context.Context
 	stopLife, stopCache context.CancelFunc
@@ -69,8 +68,8 @@ func newWorld(s *sandbox.Sandbox) (*world, error) {
 	if err := linkPrograms(cluster); err != nil {
 		return nil, err
 	}
-	w := &world{Cluster: cluster, controlPlane: controlplane.New(cluster), lokiVolume: &loki.Store{}}
-	exporters := exporters.New(s.Nodes)
+	w := &world{Cluster: cluster, controlPlane: controlplane.New(cluster)}
+	exporters := exporters.New(s)
 	if w.network, err = network.New(cluster, authority, exporters); err != nil {
 		return nil, err
 	}
@@ -79,7 +78,7 @@ func newWorld(s *sandbox.Sandbox) (*world, error) {
 	w.network.AlloyPort = alloy.Port
 	oauth2Proxy, upstream := oauth2proxy.Backend(w.network)
 	w.supervisor = backends.NewSupervisor(cluster, prometheus.OperatorBackend(w.network), prometheus.Backend(w.network), alertmanager.Backend(w.network),
-		grafana.Backend(w.network), oauth2Proxy, loki.Backend(w.network, w.lokiVolume), alloy.Backend())
+		grafana.Backend(w.network), oauth2Proxy, loki.Backend(w.network), alloy.Backend(), nodeexporter.Backend(w.network))
 	for _, row := range []struct {
 		port    int
 		keys    string
@@ -88,6 +87,8 @@ func newWorld(s *sandbox.Sandbox) (*world, error) {
 		{s.Ports.Scrape, "", http.HandlerFunc(w.network.Proxy)},
 		{s.Ports.ExternalProxy, "", http.HandlerFunc(w.network.ExternalProxy)},
 		{s.Ports.Upstream, "", upstream},
+		{s.Ports.LokiFaulty, "", loki.Faulty(w.network)},
+		{s.Ports.AlertmanagerFaulty, "", alertmanager.Faulty(w.network)},
 		{s.Ports.Exporters, "", exporters},
 		{s.Ports.ExportersTLS, "exporters", exporters},
 		{s.Ports.Kubelet, "kubelet", w.kubelet.Handler()},
@@ -204,7 +205,7 @@ func (w *world) stop() {
 	}
 	w.Processes.Kill()
 	w.supervisor.Stop()
-	w.lokiVolume.Clear()
+	_ = os.RemoveAll(w.Path("volumes"))
 }
 
 // containerLog is the log of the backend that answers for a container.

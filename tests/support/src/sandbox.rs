@@ -30,7 +30,7 @@ impl Sandbox {
     #[track_caller]
     pub fn up(program: &str, arguments: &[&str]) -> Sandbox {
         let owner = std::process::id().to_string();
-        let mut all = vec!["up", "--name", "random", "--owner-pid", &owner];
+        let mut all = vec!["up", "--name", "random", "--fast-logs", "--owner-pid", &owner];
         all.extend(arguments);
         let name = sandbox_command(&all).trim().to_owned();
         let mut environment = BTreeMap::new();

@@ -61,7 +61,16 @@ func (c *Cluster) Recorder(component, node string) record.EventRecorder {
 }
 
 // Binary is the path of a built program.
-func (c *Cluster) Binary(name string) string { return filepath.Join(c.Parts.Programs, name) }
+func (c *Cluster) Binary(name string) string {
+	switch name {
+	case "loki":
+		return filepath.Join(c.Parts.Loki, name)
+	case "alertmanager", "node_exporter":
+		return filepath.Join(c.Parts.Monitoring, name)
+	default:
+		return filepath.Join(c.Parts.Programs, name)
+	}
+}
 
 // StartProcess starts a built program as a child process whose output goes to log/NAME.log.
 func (c *Cluster) StartProcess(name string, arguments, environment []string) (*process.Process, error) {

@@ -42,9 +42,18 @@ func (n *Network) Resolve(address string) (string, bool) {
 
 // Local gives the local address of a pod's port: the exporters answer for every pod without a backend.
 func (n *Network) Local(found cluster.Endpoint) string {
+	logs, _ := n.Fault("logs")
+	metrics, _ := n.Fault("metrics")
+	loki, alertmanager := n.Ports.Loki, n.Ports.Alertmanager
+	if logs.Target == "read-only" || logs.Target == "lost-in-loki" {
+		loki = n.Ports.LokiFaulty
+	}
+	if metrics.Target == "alertmanager-drops-alerts" {
+		alertmanager = n.Ports.AlertmanagerFaulty
+	}
 	ports := map[string]int{
-		"prometheus:9090": n.Ports.Prometheus, "alertmanager:9093": n.Ports.Alertmanager, "grafana:3000": n.Ports.Grafana,
-		"loki:3100": n.Ports.Loki, "alloy:12345": n.AlloyPort(found.Pod), "oauth2-proxy:4180": n.Ports.OAuth2Proxy,
+		"prometheus:9090": n.Ports.Prometheus, "alertmanager:9093": alertmanager, "grafana:3000": n.Ports.Grafana,
+		"loki:3100": loki, "alloy:12345": n.AlloyPort(found.Pod), "oauth2-proxy:4180": n.Ports.OAuth2Proxy,
 		"oauth2-proxy:44180": n.Ports.OAuth2ProxyMetrics, cluster.PrometheusOperatorApp + ":10250": n.Ports.Operator,
 	}
 	if port, ok := ports[fmt.Sprintf("%s:%d", cluster.AppName(found.Pod), found.Port)]; ok {

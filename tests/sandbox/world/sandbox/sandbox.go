@@ -22,16 +22,20 @@ type Ports struct {
 	Scrape, Operator, Prometheus, OAuth2Proxy, OAuth2ProxyMetrics, Upstream int
 	Grafana, Loki, Alertmanager, Issuer, Exporters, ExportersTLS            int
 	ExternalProxy, Tailnet                                                  int
+	// LokiFaulty and AlertmanagerFaulty answer in place of the real programs while a fault is on.
+	LokiGRPC, LokiGossip, LokiFaulty, AlertmanagerFaulty, NodeExporter int
 	// OAuth2ProxyInternal: where oauth2-proxy listens while a fault puts another proxy in front of it.
 	OAuth2ProxyInternal int
 }
 
 // Settings of one sandbox, kept in its folder so that every command finds them.
 type Settings struct {
-	Name     string
-	Nodes    int
-	Helm     int
-	Slow     bool
+	Name  string
+	Nodes int
+	Helm  int
+	Slow  bool
+	// FastLogs: Loki is ready after 2 s instead of 17.
+	FastLogs bool
 	OwnerPID int
 	Ports    Ports
 	Parts    Parts
@@ -44,7 +48,7 @@ type Settings struct {
 }
 
 // Parts are the folders of the built binaries.
-type Parts struct{ Programs, Helm3 string }
+type Parts struct{ Programs, Helm3, Loki, Monitoring string }
 
 // Sandbox is a folder and its settings.
 type Sandbox struct {
@@ -188,7 +192,8 @@ func freePorts(count int, taken map[int]bool) ([]int, error) {
 func (p *Ports) fields() []*int {
 	return []*int{&p.EtcdClient, &p.EtcdPeer, &p.API, &p.Controllers, &p.Scheduler, &p.Kubelet, &p.Kwok, &p.Charts, &p.Scrape,
 		&p.Operator, &p.Prometheus, &p.OAuth2Proxy, &p.OAuth2ProxyMetrics, &p.Grafana, &p.Loki, &p.Alertmanager, &p.Issuer,
-		&p.Exporters, &p.ExportersTLS, &p.Upstream, &p.ExternalProxy, &p.Tailnet, &p.OAuth2ProxyInternal}
+		&p.Exporters, &p.ExportersTLS, &p.Upstream, &p.ExternalProxy, &p.Tailnet, &p.OAuth2ProxyInternal,
+		&p.LokiGRPC, &p.LokiGossip, &p.LokiFaulty, &p.AlertmanagerFaulty, &p.NodeExporter}
 }
 
 func Loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

@@ -1,184 +1,138 @@
-// Package alertmanager models Alertmanager's HTTP API.
+// Package alertmanager runs the real Alertmanager with the installed configuration.
 package alertmanager
 
 import (
-	"encoding/json"
-	"fmt"
+	"errors"
 	"net/http"
-	"regexp"
-	"slices"
-	"strings"
-	"sync"
-	"time"
+	"os"
+	"syscall"
 
 	core "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"tailwatch.dev/sandbox/world/backends"
-	"tailwatch.dev/sandbox/world/backends/logql"
 	"tailwatch.dev/sandbox/world/cluster"
-	"tailwatch.dev/sandbox/world/httpserver"
 	"tailwatch.dev/sandbox/world/network"
+	"tailwatch.dev/sandbox/world/process"
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// Backend: a small server that stores posted alerts, with the configuration of the operator.
-func Backend(n *network.Network) *backends.Backend {
-	return &backends.Backend{Name: "alertmanager", Desired: func(v *cluster.Objects) *backends.Desired { return desired(n, v) }}
+type alertmanager struct {
+	network *network.Network
+	current *process.Process
+	// config is the configuration that the process has loaded.
+	config string
 }
 
-func desired(n *network.Network, v *cluster.Objects) *backends.Desired {
-	pods := v.ReadyPods("alertmanager")
-	if len(pods) == 0 {
+// Backend runs the real Alertmanager.
+func Backend(n *network.Network) *backends.Backend {
+	a := &alertmanager{network: n}
+	return &backends.Backend{Name: "alertmanager", Desired: a.desired, Refresh: a.refresh}
+}
+
+func (a *alertmanager) pod(v *cluster.Objects) (*core.Pod, *core.Container) {
+	for _, pod := range v.ReadyPods("alertmanager") {
+		if container := cluster.Container(pod, "alertmanager"); container != nil {
+			return pod, container
+		}
+	}
+	return nil, nil
+}
+
+func (a *alertmanager) desired(v *cluster.Objects) *backends.Desired {
+	pod, container := a.pod(v)
+	if pod == nil {
 		return nil
 	}
-	return &backends.Desired{Fingerprint: string(pods[0].UID), Start: func() (backends.Process, error) {
-		manager := &server{
-			pod: pods[0], config: v.MountedGzip(pods[0], "alertmanager.yaml.gz"), began: time.Now(), alerts: map[string]*alert{},
-			dropsAlerts: func() bool { fault, _ := n.Fault("metrics"); return fault.Target == "alertmanager-drops-alerts" },
-		}
-		started, err := httpserver.Listen(n.Ports.Alertmanager, manager.handler())
+	return &backends.Desired{Fingerprint: string(pod.UID), Start: func() (backends.Process, error) {
+		mounts, err := backends.MountVolumes(a.network.Cluster, v, pod, container)
 		if err != nil {
 			return nil, err
 		}
-		return started, nil
+		data, err := mounts.Path("/alertmanager")
+		if err != nil {
+			return nil, err
+		}
+		if a.config, err = a.rewrite(v, pod); err != nil {
+			return nil, err
+		}
+		if err := a.write(); err != nil {
+			return nil, err
+		}
+		arguments := backends.ReplaceFlags(container.Args, map[string]string{
+			"config.file": a.file(), "storage.path": data, "web.config.file": "", "cluster.peer": "",
+			"web.listen-address": sandbox.Loopback(a.network.Ports.Alertmanager), "cluster.listen-address": "",
+		})
+		// An empty address switches the cluster off, which would listen on all interfaces.
+		a.current, err = a.network.StartProcess("alertmanager", append(arguments, "--cluster.listen-address="), nil)
+		if err != nil {
+			return nil, err
+		}
+		return a.current, nil
 	}}
 }
 
-type server struct {
-	pod         *core.Pod
-	config      string
-	began       time.Time
-	dropsAlerts func() bool
-
-	mutex  sync.Mutex
-	alerts map[string]*alert
-}
-
-// alert as it is posted; missing times are filled in.
-type alert struct {
-	Labels       map[string]string `json:"labels"`
-	Annotations  map[string]string `json:"annotations"`
-	StartsAt     time.Time         `json:"startsAt"`
-	EndsAt       time.Time         `json:"endsAt"`
-	GeneratorURL string            `json:"generatorURL"`
-	updatedAt    time.Time
-}
-
-// resolveTimeout is the time after which an alert without an update ends.
-const resolveTimeout = 5 * time.Minute
-
-func (m *server) handler() http.Handler {
-	mux := http.NewServeMux()
-	plain := func(text string) http.HandlerFunc {
-		return func(answer http.ResponseWriter, _ *http.Request) { fmt.Fprint(answer, text) }
-	}
-	mux.HandleFunc("GET /-/ready", plain("OK"))
-	mux.HandleFunc("GET /-/healthy", plain("OK"))
-	mux.HandleFunc("GET /metrics", func(answer http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(answer, "# TYPE alertmanager_config_last_reload_successful gauge\nalertmanager_config_last_reload_successful 1\n")
-		fmt.Fprint(answer, "# TYPE alertmanager_alerts gauge\n"+httpserver.MetricLine("alertmanager_alerts", len(m.active()), "state", "active"))
-	})
-	mux.HandleFunc("POST /api/v2/alerts", m.receive)
-	mux.HandleFunc("GET /api/v2/alerts", m.list)
-	mux.HandleFunc("GET /api/v2/status", func(answer http.ResponseWriter, _ *http.Request) {
-		httpserver.WriteJSON(answer, http.StatusOK, map[string]any{
-			"cluster": map[string]any{"name": m.pod.Name, "peers": []any{}, "status": "ready"},
-			"config":  map[string]any{"original": m.config}, "uptime": m.began.UTC().Format(time.RFC3339),
-			"versionInfo": map[string]any{"version": "sandbox"},
-		})
-	})
-	return mux
-}
-
-func (m *server) receive(answer http.ResponseWriter, request *http.Request) {
-	received := []*alert{}
-	if err := json.NewDecoder(request.Body).Decode(&received); err != nil {
-		httpserver.WriteJSON(answer, http.StatusBadRequest, "bad request: "+err.Error())
+// refresh reloads changed configuration, as the config-reloader does.
+func (a *alertmanager) refresh(v *cluster.Objects) {
+	pod, _ := a.pod(v)
+	if pod == nil {
 		return
 	}
-	now := time.Now()
-	for _, posted := range received {
-		if len(posted.Labels) == 0 {
-			httpserver.WriteJSON(answer, http.StatusBadRequest, "at least one label pair required")
-			return
-		}
-		if posted.StartsAt.IsZero() {
-			posted.StartsAt = now
-			if !posted.EndsAt.IsZero() && posted.EndsAt.Before(now) {
-				posted.StartsAt = posted.EndsAt
-			}
-		}
-		if posted.EndsAt.IsZero() {
-			posted.EndsAt = now.Add(resolveTimeout)
-		}
-		if posted.EndsAt.Before(posted.StartsAt) {
-			httpserver.WriteJSON(answer, http.StatusBadRequest, "start time must be before end time")
-			return
-		}
-		posted.updatedAt = now
-	}
-	if m.dropsAlerts() {
+	config, err := a.rewrite(v, pod)
+	if err != nil || config == a.config {
 		return
 	}
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	for _, posted := range received {
-		m.alerts[fmt.Sprint(posted.Labels)] = posted
+	a.config = config
+	if a.write() == nil {
+		a.current.Signal(syscall.SIGHUP)
 	}
 }
 
-// active are the alerts that have not ended.
-func (m *server) active() []*alert {
-	if m.dropsAlerts() {
-		return nil
+func (a *alertmanager) file() string { return a.network.Path("alertmanager.yaml") }
+
+func (a *alertmanager) write() error { return os.WriteFile(a.file(), []byte(a.config), 0o600) }
+
+// rewrite gives the operator's configuration, with the loopback proxy for every receiver.
+func (a *alertmanager) rewrite(v *cluster.Objects, pod *core.Pod) (string, error) {
+	text := v.MountedGzip(pod, "alertmanager.yaml.gz")
+	if text == "" {
+		return "", errors.New("the operator has not written its configuration")
 	}
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	found := []*alert{}
-	for _, kept := range m.alerts {
-		if kept.EndsAt.After(time.Now()) {
-			found = append(found, kept)
-		}
+	config := map[string]any{}
+	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
+		return "", err
 	}
-	return found
+	global, _ := config["global"].(map[string]any)
+	if global == nil {
+		global = map[string]any{}
+		config["global"] = global
+	}
+	if global["http_config"] == nil {
+		global["http_config"] = map[string]any{}
+	}
+	setProxy(config, a.network.ProxyFor(pod))
+	rewritten, err := yaml.Marshal(config)
+	return string(rewritten), err
 }
 
-var alertFilter = regexp.MustCompile(`^\{?\s*([a-zA-Z_]\w*)\s*(=~|!~|!=|=)\s*(.*?)\s*\}?$`)
+// setProxy sets the proxy of each http_config.
+func setProxy(value any, proxy string) {
+	switch value := value.(type) {
+	case map[string]any:
+		if client, ok := value["http_config"].(map[string]any); ok {
+			client["proxy_url"] = proxy
+		}
+		for _, entry := range value {
+			setProxy(entry, proxy)
+		}
+	case []any:
+		for _, entry := range value {
+			setProxy(entry, proxy)
+		}
+	}
+}
 
-func (m *server) list(answer http.ResponseWriter, request *http.Request) {
-	matchers := logql.Selector{}
-	for _, text := range request.URL.Query()["filter"] {
-		found := alertFilter.FindStringSubmatch(text)
-		if found == nil {
-			httpserver.WriteJSON(answer, http.StatusBadRequest, "bad matcher format: "+text)
-			return
-		}
-		if !strings.HasPrefix(found[3], `"`) {
-			found[3] = fmt.Sprintf("%q", found[3])
-		}
-		matcher, err := logql.NewMatcher(found[1], found[2], found[3])
-		if err != nil {
-			httpserver.WriteJSON(answer, http.StatusBadRequest, err.Error())
-			return
-		}
-		matchers = append(matchers, matcher)
-	}
-	var config struct{ Route struct{ Receiver string } }
-	_ = yaml.Unmarshal([]byte(m.config), &config)
-	list := []map[string]any{}
-	for _, found := range m.active() {
-		if request.FormValue("active") == "false" || !matchers.Match(found.Labels) {
-			continue
-		}
-		list = append(list, map[string]any{
-			"labels": found.Labels, "annotations": found.Annotations, "startsAt": found.StartsAt, "endsAt": found.EndsAt, "updatedAt": found.updatedAt,
-			"generatorURL": found.GeneratorURL, "fingerprint": sandbox.Hash(fmt.Sprint(found.Labels))[:16], "receivers": []any{map[string]any{"name": config.Route.Receiver}},
-			"status": map[string]any{"state": "active", "silencedBy": []string{}, "inhibitedBy": []string{}, "mutedBy": []string{}},
-		})
-	}
-	slices.SortFunc(list, func(a, b map[string]any) int {
-		return strings.Compare(fmt.Sprint(a["fingerprint"]), fmt.Sprint(b["fingerprint"]))
-	})
-	httpserver.WriteJSON(answer, http.StatusOK, list)
+// Faulty is Alertmanager with the fault `metrics=alertmanager-drops-alerts`.
+func Faulty(n *network.Network) http.Handler {
+	return backends.FaultyPost(n.Ports.Alertmanager, "/api/v2/alerts", func(answer http.ResponseWriter) { answer.WriteHeader(http.StatusOK) })
 }

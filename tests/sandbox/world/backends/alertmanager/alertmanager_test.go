@@ -1,61 +1,21 @@
 package alertmanager
 
 import (
-	"encoding/json"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
-	"slices"
 	"strings"
 	"testing"
 
-	core "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 )
 
-func TestAlertsStartAndEnd(t *testing.T) {
-	dropsAlerts := false
-	manager := &server{pod: &core.Pod{}, alerts: map[string]*alert{}, dropsAlerts: func() bool { return dropsAlerts }}
-	handler := manager.handler()
-	post := func(text string) int {
-		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/api/v2/alerts", strings.NewReader(text)))
-		return answer.Code
+func TestEveryReceiverUsesTheProxy(t *testing.T) {
+	config := map[string]any{}
+	text := "global: { http_config: {} }\nreceivers: [{ name: a, webhook_configs: [{ url: http://a, http_config: { tls_config: {} } }] }]"
+	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
+		t.Fatal(err)
 	}
-	shown := func(filters ...string) []string {
-		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/v2/alerts?"+url.Values{"filter": filters}.Encode(), nil))
-		var list []struct{ Labels map[string]string }
-		if err := json.Unmarshal(answer.Body.Bytes(), &list); err != nil {
-			t.Fatal(err)
-		}
-		names := []string{}
-		for _, found := range list {
-			names = append(names, found.Labels["alertname"])
-		}
-		slices.Sort(names)
-		return names
+	setProxy(config, "http://proxy")
+	rewritten, _ := yaml.Marshal(config)
+	if strings.Count(string(rewritten), "proxy_url: http://proxy") != 2 {
+		t.Errorf("%s", rewritten)
 	}
-	expect := func(found []string, names ...string) {
-		t.Helper()
-		if !slices.Equal(found, names) {
-			t.Errorf("%q, expected %q", found, names)
-		}
-	}
-	post(`[{"labels": {"alertname": "A"}}, {"labels": {"alertname": "B", "severity": "none"}}]`)
-	expect(shown(), "A", "B")
-	expect(shown(`alertname="A"`), "A")
-	expect(shown(`alertname=~"A|B"`, `severity!="none"`), "A")
-	expect(shown(`alertname=C`))
-	post(`[{"labels": {"alertname": "A"}, "endsAt": "2020-01-01T00:00:00Z"}]`)
-	expect(shown(), "B")
-	if code := post(`[{"labels": {}}]`); code != http.StatusBadRequest {
-		t.Errorf("an alert without labels: %d", code)
-	}
-	dropsAlerts = true
-	if code := post(`[{"labels": {"alertname": "D"}}]`); code != http.StatusOK {
-		t.Errorf("dropped alert: %d", code)
-	}
-	expect(shown())
-	dropsAlerts = false
-	expect(shown(), "B")
 }

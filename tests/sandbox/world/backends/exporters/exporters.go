@@ -1,29 +1,66 @@
-// Package exporters models the metrics of node-exporter and kube-state-metrics.
+// Package exporters answers the scrapes of pods without a backend of their own: it models kube-state-metrics, and
+// forwards those of node-exporter to its process.
 package exporters
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
+
+	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// exporters answers with constant metrics for every exporter of the charts.
-type exporters struct{ nodes int }
+type exporters struct {
+	sandbox *sandbox.Sandbox
 
-// New: kube-state-metrics lists this many nodes.
-func New(nodes int) http.Handler { return exporters{nodes} }
+	mutex sync.Mutex
+	// node is the last answer of node_exporter.
+	node []byte
+	read time.Time
+}
 
-func (e exporters) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
+// New: kube-state-metrics lists the nodes of the sandbox.
+func New(s *sandbox.Sandbox) http.Handler { return &exporters{sandbox: s} }
+
+func (e *exporters) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
 	answer.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	if strings.HasSuffix(request.Host, ":9100") {
+		text, err := e.nodeMetrics()
+		if err != nil {
+			http.Error(answer, err.Error(), http.StatusBadGateway)
+			return
+		}
+		_, _ = answer.Write(text)
+		return
+	}
 	fmt.Fprintf(answer, "# TYPE sandbox_exporter_info gauge\nsandbox_exporter_info{address=%q,path=%q} 1\n", request.Host, request.URL.Path)
 	fmt.Fprint(answer, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1.7e9\n")
-	switch {
-	case strings.HasSuffix(request.Host, ":9100"):
-		fmt.Fprint(answer, "# TYPE node_memory_MemAvailable_bytes gauge\nnode_memory_MemAvailable_bytes 9.6e10\n# TYPE node_load1 gauge\nnode_load1 0.4\n")
-	case strings.HasSuffix(request.Host, ":8080"):
+	if strings.HasSuffix(request.Host, ":8080") {
 		fmt.Fprintf(answer, "# TYPE kube_node_info gauge\n")
-		for number := range e.nodes {
+		for number := range e.sandbox.Nodes {
 			fmt.Fprintf(answer, "kube_node_info{node=\"node-%d\"} 1\n", number)
 		}
 	}
+}
+
+// nodeMetrics asks node_exporter at most once a second: its process answers for every node.
+func (e *exporters) nodeMetrics() ([]byte, error) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	if time.Since(e.read) < time.Second {
+		return e.node, nil
+	}
+	response, err := http.Get("http://" + sandbox.Loopback(e.sandbox.Ports.NodeExporter) + "/metrics")
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if e.node, err = io.ReadAll(response.Body); err != nil {
+		return nil, err
+	}
+	e.read = time.Now()
+	return e.node, nil
 }
