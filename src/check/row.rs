@@ -16,6 +16,8 @@ pub(super) struct Row<C> {
     pub(super) needs: &'static [&'static str],
     /// An optional component that it needs.
     pub(super) component: Option<&'static str>,
+    /// Parts of charts that it needs, `COMPONENT.KEY`: the values can switch them off.
+    pub(super) parts: &'static [&'static str],
     /// Verdict if the statement is false: fail, or warn if the stack works without it.
     pub(super) severity: Verdict,
     /// How long it is tried again while it is "not yet" true.
@@ -38,6 +40,7 @@ impl<C> Row<C> {
             statement,
             needs: &[],
             component: None,
+            parts: &[],
             severity: Verdict::Fail,
             deadline: Duration::from_secs(30),
             hop: None,
@@ -54,6 +57,11 @@ impl<C> Row<C> {
 
     pub(super) const fn of(mut self, component: &'static str) -> Row<C> {
         self.component = Some(component);
+        self
+    }
+
+    pub(super) const fn with(mut self, parts: &'static [&'static str]) -> Row<C> {
+        self.parts = parts;
         self
     }
 

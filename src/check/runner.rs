@@ -41,6 +41,16 @@ pub(super) trait Subject: Sync {
         true
     }
 
+    /// Whether the values switch a part of a chart off.
+    fn lacks(&self, _part: &str) -> bool {
+        false
+    }
+
+    /// A hint with the names of this stack.
+    fn named(&self, hint: &str) -> String {
+        hint.replace("NAMESPACE", self.namespace())
+    }
+
     /// Which checks run.
     fn selection(&self) -> &Selection {
         &ALL
@@ -101,7 +111,7 @@ pub(super) async fn run<C: Subject + 'static>(
             }
         }
         let Some(mut result) = running.next().await else { break };
-        result.hint = result.hint.map(|hint| hint.replace("NAMESPACE", context.namespace()));
+        result.hint = result.hint.map(|hint| context.named(&hint));
         emit(Event::CheckFinished(result.clone()));
         results.insert(result.id.clone(), result);
     }
@@ -125,6 +135,9 @@ fn selected<C>(mut rows: Vec<&'static Row<C>>, only: &[String]) -> Vec<&'static 
 fn reason_to_skip<C: Subject>(row: &Row<C>, context: &C, results: &BTreeMap<String, CheckResult>) -> Option<String> {
     if let Some(component) = row.component.filter(|component| !context.has(component)) {
         return Some(format!("not tested, since the answers leave {component} out"));
+    }
+    if let Some(part) = row.parts.iter().find(|part| context.lacks(part)) {
+        return Some(format!("not installed by your answers ({part})"));
     }
     if context.selection().skipped.iter().any(|id| id == row.id) {
         return Some(format!("not tested, {}", context.selection().because));

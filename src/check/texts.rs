@@ -70,6 +70,9 @@ fn text<C>(row: &Row<C>) -> CheckText {
     if let Some(component) = row.component {
         facts.push(format!("Skipped if the answers leave {component} out."));
     }
+    if !row.parts.is_empty() {
+        facts.push(format!("Skipped if the answers switch {} off.", row.parts.join(" or ")));
+    }
     let next = row.hint.replace("NAMESPACE", "monitoring");
     CheckText { id: row.id, statement: row.statement, facts, next }
 }

@@ -13,7 +13,7 @@ use kube::discovery::{ApiCapabilities, Scope, pinned_kind};
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, ObjectRef, metadata};
-use crate::config::Secret;
+use crate::config::{INGRESS_CLASS, Secret};
 use crate::stack::SecretData;
 
 /// Objects per page: the metadata of a thousand nodes alone are megabytes.
@@ -216,9 +216,13 @@ impl Cluster {
         Ok(Some(data.iter().map(|(key, value)| (key.clone(), Secret::new(decode(value)))).collect::<BTreeMap<_, _>>()))
     }
 
-    /// Names of the IngressClasses.
-    pub async fn ingress_classes(&self) -> Result<Vec<String>, ClusterError> {
-        Ok(self.names("networking.k8s.io/v1", "IngressClass", None).await?.into_iter().collect())
+    /// Names of the IngressClasses of Tailscale operators, and of one that only has the usual name.
+    pub async fn tailscale_classes(&self) -> Result<Vec<String>, ClusterError> {
+        let classes = self.list("networking.k8s.io/v1", "IngressClass", None, None).await?;
+        let mut names: Vec<String> =
+            classes.iter().filter(|class| is_tailscale(class)).map(|class| ObjectRef::of(class).name).collect();
+        names.sort();
+        Ok(names)
     }
 
     /// Names of the StorageClasses, and whether each is marked as default. As Kubernetes chooses among several defaults,
@@ -227,6 +231,12 @@ impl Cluster {
     pub async fn storage_classes(&self) -> Result<Vec<(String, bool)>, ClusterError> {
         Ok(by_precedence(self.list("storage.k8s.io/v1", "StorageClass", None, None).await?))
     }
+}
+
+/// The controller is that of the operator (tailscale 1.102.3, cmd/k8s-operator/deploy/chart/templates/ingressclass.yaml).
+fn is_tailscale(class: &Value) -> bool {
+    let controller = class.pointer("/spec/controller").and_then(Value::as_str);
+    controller == Some("tailscale.com/ts-ingress") || ObjectRef::of(class).name == INGRESS_CLASS
 }
 
 fn by_precedence(mut classes: Vec<Value>) -> Vec<(String, bool)> {

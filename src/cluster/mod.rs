@@ -33,6 +33,7 @@ mod readiness;
 mod request_metrics;
 mod request_timeout;
 mod saved_answers;
+mod storage_classes;
 mod tailscale;
 mod unresponsive;
 mod views;
@@ -74,6 +75,7 @@ pub use port_forward::{ForwardRequest, ForwardResponse, ForwardTarget, Forwarded
 pub use quantity::{Quantity, holds_quantity, quantity, same_quantity};
 pub use readiness::progress::{Furthest, Progress};
 pub use readiness::{Readiness, ReleaseReadiness};
+pub use storage_classes::ClassFault;
 pub use tailscale::OperatorDeployment;
 pub use watch::release::TrackedRelease;
 pub use watch::watcher::Tracker;

@@ -58,7 +58,7 @@ pub(super) async fn plan(session: &Session, arguments: &PlanArgs) -> Result<u8, 
         let answers = saved_answers::answers(&draft, &arguments.settings)?;
         answers.repository_confirmed()?;
         let consent = Consent { ownership, proof: Proof::Checks, provider: Provider::Skip, scope: Scope::Changes };
-        let facts = plan::cluster_facts(cluster, &answers.settings).await?;
+        let facts = plan::cluster_facts(cluster, &target.catalogue, &answers.settings).await?;
         let proposal = planner::propose(&target, &answers.settings, &facts, consent).await?;
         Ok((answers, proposal, places))
     };

@@ -207,6 +207,13 @@ pub static ROWS: &[Row] = &[
         normal::<TailscaleResource>,
     )
     .security(),
+    row(
+        "tailscale.ingressClass",
+        "IngressClass of the Tailscale operator; unset: the one with its controller",
+        "tailscale-prod",
+        normal::<TailscaleResource>,
+    )
+    .security(),
     row("tailscale.proxyClass", "ProxyClass of the proxy of Grafana's Ingress", "small", normal::<TailscaleResource>)
         .security(),
     row(

@@ -272,6 +272,7 @@ impl Draft {
                 operator: self.value("tailscale.operator")?,
                 tags: self.list("tailscale.tags")?,
                 proxy_group: self.optional("tailscale.proxyGroup")?,
+                ingress_class: self.optional("tailscale.ingressClass")?,
                 proxy_class: self.optional("tailscale.proxyClass")?,
                 oauth_client_id: self.answers.get("tailscale.oauth.clientId").map(|(answer, _)| show(answer)),
                 oauth_client_secret: self.secret("tailscale.oauth.clientSecret", &mut problems),

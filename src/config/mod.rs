@@ -38,7 +38,7 @@ pub use schema::schema;
 pub use secret::Secret;
 pub use secret_detection::secret_texts;
 pub use settings::{Auth0, Charts, Grafana, RepositoryAccess, Retention, Settings, Storage, Tailscale};
-pub use tailscale_operator::{OperatorPlan, TailscaleOperator};
+pub use tailscale_operator::{INGRESS_CLASS, IngressClass, OperatorPlan, TailscaleOperator};
 pub use template::template;
 pub(crate) use types::nearest;
 pub use types::{

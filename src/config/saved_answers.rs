@@ -104,6 +104,7 @@ fn answer(settings: &Settings, key: &str) -> Option<Value> {
         "tailscale.operator" if tailscale.operator != OperatorMode::Auto => tailscale.operator.as_str(),
         "tailscale.tags" => return Some(texts(tailscale.tags.iter().map(|tag| tag.as_str()).collect())),
         "tailscale.proxyGroup" => tailscale.proxy_group.as_ref()?.as_str(),
+        "tailscale.ingressClass" => tailscale.ingress_class.as_ref()?.as_str(),
         "tailscale.proxyClass" => tailscale.proxy_class.as_ref()?.as_str(),
         "tailscale.oauth.clientId" => tailscale.oauth_client_id.as_deref()?,
         "charts.repository" => charts.repository.as_ref()?.as_str(),

@@ -95,6 +95,8 @@ pub struct Tailscale {
     pub tags: Vec<TailscaleTag>,
     /// ProxyGroup of the Ingress (Tailscale KB 1439); `None`: a proxy of its own.
     pub proxy_group: Option<TailscaleResource>,
+    /// IngressClass of its operator; `None`: the one with the operator's controller.
+    pub ingress_class: Option<TailscaleResource>,
     /// ProxyClass of the proxy.
     pub proxy_class: Option<TailscaleResource>,
     /// OAuth client of the operator; needed only to install it.

@@ -43,6 +43,7 @@ pub use uninstall::dependents::{KubeletService, describe, kubelet_left, kubelet_
 pub use uninstall::inventory::{OwnedObjects, owned_objects};
 pub use uninstall::scope::{NamespaceOutcome, UninstallOptions, UninstallScope};
 pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, uninstall};
+pub use volume_expansion::{ClaimTemplate, claim_templates};
 
 use std::collections::{BTreeMap, BTreeSet};
 

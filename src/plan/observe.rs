@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, Found, ObjectRef, RevisionRecord, is_ours};
-use crate::config::{OperatorPlan, Settings, TailscaleOperator};
+use crate::cluster::{Cluster, ClusterError, Found, ObjectRef, RevisionRecord, installed_names, is_ours};
+use crate::config::{IngressClass, OperatorPlan, Settings, TailscaleOperator};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
 use crate::plan::compare::changed_paths;
 use crate::plan::drift::{self, Drift};
@@ -14,7 +14,7 @@ use crate::plan::installed_releases::installed_releases;
 use crate::plan::revision_notes::{Healthy, rollback_key};
 use crate::plan::{InstalledRelease, PlanError, Removal};
 use crate::stack::{
-    CatalogueEntry, ClusterFacts, GRAFANA_SECRET, LEVELS, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE,
+    Catalogue, CatalogueEntry, ClusterFacts, GRAFANA_SECRET, LEVELS, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE,
     TAILSCALE_SECRET, WEBHOOK_SECRET,
 };
 
@@ -60,20 +60,26 @@ pub enum PendingOwner {
 
 /// State of the Tailscale operator in the cluster.
 pub async fn tailscale_operator(cluster: &Cluster) -> Result<TailscaleOperator, PlanError> {
-    let classes = async { cluster.ingress_classes().await.map_err(PlanError::from) };
+    let classes = async { cluster.tailscale_classes().await.map_err(PlanError::from) };
     let (classes, is_ours) = futures::try_join!(classes, tailscale_is_ours(cluster))?;
-    Ok(TailscaleOperator { has_class: classes.iter().any(|class| class == "tailscale"), is_ours })
+    Ok(TailscaleOperator { has_class: !classes.is_empty(), is_ours })
 }
 
 /// Facts from the cluster that the desired state depends on.
-pub async fn cluster_facts(cluster: &Cluster, settings: &Settings) -> Result<ClusterFacts, PlanError> {
+pub async fn cluster_facts(
+    cluster: &Cluster,
+    catalogue: &Catalogue,
+    settings: &Settings,
+) -> Result<ClusterFacts, PlanError> {
     let namespace = settings.namespace.as_str();
+    let names = catalogue.chart_names(settings);
     let objects = async {
         Ok::<_, PlanError>(futures::try_join!(
             cluster.secret(namespace, OAUTH2_PROXY_SECRET),
             cluster.secret(namespace, GRAFANA_SECRET),
-            cluster.secret(namespace, WEBHOOK_SECRET),
+            cluster.secret(namespace, names.object(WEBHOOK_SECRET)),
             cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
+            cluster.tailscale_classes(),
             // The check of the permissions reports that this context may not list nodes.
             async { permitted(cluster.node_states().await) },
             async { permitted(cluster.is_ipv6_first().await) },
@@ -81,10 +87,12 @@ pub async fn cluster_facts(cluster: &Cluster, settings: &Settings) -> Result<Clu
         )?)
     };
     let (objects, operator) = futures::try_join!(objects, tailscale_operator(cluster))?;
-    let (oauth2_proxy, grafana, webhook, tailscale, nodes, is_ipv6_first, foreign_levels) = objects;
+    let (oauth2_proxy, grafana, webhook, tailscale, classes, nodes, is_ipv6_first, foreign_levels) = objects;
+    let answered = settings.tailscale.ingress_class.as_ref().map(|class| class.as_str());
     let tailscale_operator = settings.tailscale.operator.plan(operator);
     Ok(ClusterFacts {
         tailscale_operator,
+        ingress_class: IngressClass::choose(answered, &classes),
         tailscale_namespaces: tailscale_namespaces(cluster, tailscale_operator).await?,
         oauth2_proxy,
         grafana,
@@ -149,6 +157,10 @@ pub async fn observe(cluster: &Cluster, helm: &Helm, desired: &[Release]) -> Res
     for namespace in namespaces(desired) {
         let (notes, records) =
             futures::try_join!(cluster.notes(namespace), cluster.revision_records(namespace, helm.driver()))?;
+        let names = desired.iter().filter(|release| release.namespace == namespace);
+        if let Some(unreadable) = names.filter_map(|release| unreadable(release, &records, &releases)).next() {
+            return Err(unreadable);
+        }
         for info in releases.values().filter(|info| info.namespace == namespace) {
             let healthy = notes.get(&info.name).and_then(|text| Healthy::read(text));
             observed.healthy.extend(healthy.map(|healthy| (info.name.clone(), healthy)));
@@ -165,6 +177,30 @@ pub async fn observe(cluster: &Cluster, helm: &Helm, desired: &[Release]) -> Res
     }
     observed.drift = drift_of(cluster, desired, &observed).await?;
     Ok(observed)
+}
+
+/// An error if helm does not list a release that has a record: helm skips records that it cannot decode.
+fn unreadable(
+    release: &Release,
+    records: &[RevisionRecord],
+    listed: &BTreeMap<String, ReleaseInfo>,
+) -> Option<PlanError> {
+    let name = release.component.as_str();
+    if listed.contains_key(name) || !installed_names(records).contains(name) {
+        return None;
+    }
+    let of_release = records.iter().filter(|record| record.release == name);
+    let last = of_release.max_by_key(|record| record.revision)?;
+    // helm lists no release that was superseded and not replaced.
+    if last.status == "superseded" {
+        return None;
+    }
+    let (object, _) = last.object();
+    Some(PlanError::UnreadableRecord {
+        release: name.to_owned(),
+        namespace: release.namespace.clone(),
+        object: format!("{} {}", object.kind, object.name),
+    })
 }
 
 /// Values of a deployed release, and the manifest of its last deployed revision; a release that was never deployed has
@@ -331,6 +367,15 @@ mod tests {
             app_version: String::new(),
         };
         pending_owner(records, &info, rollback) == PendingOwner::ByUs
+    }
+
+    #[test]
+    fn a_record_that_helm_does_not_list_is_an_error() {
+        let (release, records) = (Release::for_tests("loki", "1.0.0"), [record(1, None), record(2, None)]);
+        let error = unreadable(&release, &records, &BTreeMap::new()).unwrap();
+        assert!(matches!(error, PlanError::UnreadableRecord { .. }), "{error}");
+        assert!(error.hint().unwrap().contains("kubectl -n monitoring delete"), "{error}");
+        assert!(unreadable(&Release::for_tests("alloy", "1.0.0"), &records, &BTreeMap::new()).is_none());
     }
 
     #[test]

@@ -16,13 +16,35 @@ pub(super) struct Claim {
     pub(super) class: (String, bool),
 }
 
-/// A volume claim template: the names of its claims and their size.
-struct Template {
+/// A volume claim template, or a claim of a chart.
+#[derive(Clone, Debug)]
+pub struct ClaimTemplate {
     names: Names,
     size: Value,
+    /// Its StorageClass; `None`: the cluster's default.
+    pub class: Option<String>,
+    /// Its access modes.
+    pub modes: Vec<String>,
 }
 
-#[derive(PartialEq)]
+impl ClaimTemplate {
+    fn new(names: Names, claim: &Value) -> Option<ClaimTemplate> {
+        let modes = claim.pointer("/spec/accessModes").and_then(Value::as_array).into_iter().flatten();
+        Some(ClaimTemplate {
+            names,
+            size: claim.pointer("/spec/resources/requests/storage")?.clone(),
+            class: claim.pointer("/spec/storageClassName").and_then(Value::as_str).map(str::to_owned),
+            modes: modes.filter_map(|mode| mode.as_str().map(str::to_owned)).collect(),
+        })
+    }
+
+    /// Whether it is the template of this claim.
+    pub fn fits(&self, claim: &str) -> bool {
+        self.names.fit(claim)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
 enum Names {
     /// This prefix, then a pod's ordinal.
     Numbered(String),
@@ -44,9 +66,9 @@ impl Names {
 /// The claims in a release's namespace that are expanded with an object, each with its previous size. `old` is `null`
 /// for a new object: claims that an uninstall retained are expanded, too.
 pub(super) fn growth(old: &Value, new: &Value, claims: &[Claim]) -> Result<Vec<(Replacement, String)>, PlanError> {
-    let before = templates(old);
+    let before = claim_templates(old);
     let mut growing = Vec::new();
-    for template in templates(new) {
+    for template in claim_templates(new) {
         let Some(requested) = quantity(&template.size) else { continue };
         let current = before.iter().find(|other| other.names == template.names).map(|other| &other.size);
         if let Some(current) = current.filter(|size| quantity(size).is_some_and(|size| size > requested)) {
@@ -80,30 +102,26 @@ fn words(size: &Value) -> String {
 
 /// A StatefulSet's claims are called TEMPLATE-SET-N; the operator creates the sets `prometheus-NAME` and
 /// `alertmanager-NAME` with the template `SET-db` (prometheus-operator pkg/prometheus/server, VolumeClaimName).
-fn templates(object: &Value) -> Vec<Template> {
+pub fn claim_templates(object: &Value) -> Vec<ClaimTemplate> {
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-    let size = |claim: &Value| claim.pointer("/spec/resources/requests/storage").cloned();
     let of_operator = |set: String| {
         let claim = object.pointer("/spec/storage/volumeClaimTemplate")?;
         let template = claim.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned);
         let template = template.unwrap_or_else(|| format!("{set}-db"));
-        Some(Template { names: Names::Numbered(format!("{template}-{set}-")), size: size(claim)? })
+        ClaimTemplate::new(Names::Numbered(format!("{template}-{set}-")), claim)
     };
     match object["kind"].as_str() {
         Some("StatefulSet") => {
             let claims = object.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array).into_iter().flatten();
             let template = |claim: &Value| {
                 let template = claim.pointer("/metadata/name")?.as_str()?;
-                Some(Template { names: Names::Numbered(format!("{template}-{name}-")), size: size(claim)? })
+                ClaimTemplate::new(Names::Numbered(format!("{template}-{name}-")), claim)
             };
             claims.filter_map(template).collect()
         }
         Some("Prometheus") => of_operator(format!("prometheus-{name}")).into_iter().collect(),
         Some("Alertmanager") => of_operator(format!("alertmanager-{name}")).into_iter().collect(),
-        Some("PersistentVolumeClaim") => {
-            let template = |size| Template { names: Names::One(name.to_owned()), size };
-            size(object).map(template).into_iter().collect()
-        }
+        Some("PersistentVolumeClaim") => ClaimTemplate::new(Names::One(name.to_owned()), object).into_iter().collect(),
         _ => Vec::new(),
     }
 }

@@ -9,7 +9,8 @@ use serde_json::Value;
 use crate::config::{ChartRepository, ComponentName, LogsMode, Settings};
 use crate::input_file;
 use crate::stack::yaml::{parse, values};
-use crate::stack::{CrdPolicy, StackError, UpgradePath, WaitFor};
+use crate::stack::{ChartNames, CrdPolicy, StackError, UpgradePath, WaitFor};
+use crate::yaml::merge;
 
 /// Size limit of a file.
 const LARGEST: u64 = 4 << 20;
@@ -71,7 +72,28 @@ pub(super) struct Row {
     #[serde(default)]
     pub(super) expect: BTreeMap<String, u32>,
     #[serde(default)]
+    pub(super) parts: Vec<Part>,
+    #[serde(default)]
     pub(super) when: Option<When>,
+}
+
+/// A part of a chart that a value switches off.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Part {
+    /// Path of the value that is `false` without the part, e.g. `alertmanager.enabled`.
+    pub(super) key: String,
+    /// Its rendered objects by kind.
+    #[serde(default)]
+    pub(super) expect: BTreeMap<String, u32>,
+}
+
+impl Part {
+    /// Whether values of the chart switch it off.
+    pub(super) fn is_off(&self, values: &Value) -> bool {
+        let mut keys = self.key.split('.');
+        keys.try_fold(values, |value, key| value.get(key)) == Some(&Value::Bool(false))
+    }
 }
 
 /// Namespace and release of a component.
@@ -132,6 +154,28 @@ impl Catalogue {
             |component: &&Component| component.row.when == Some(When::LogsEnabled) && settings.logs == LogsMode::None;
         let left_out = self.components.iter().filter(is_left_out);
         left_out.map(|component| component.overview(settings.namespace.as_str())).collect()
+    }
+
+    /// The names of the charts' objects with the values of the answers.
+    pub fn chart_names(&self, settings: &Settings) -> ChartNames {
+        let mut values: BTreeMap<&str, Value> = BTreeMap::new();
+        for component in &self.components {
+            let merged = values.entry(component.name.as_str()).or_insert_with(|| component.values.clone());
+            if let Some((over, _)) = component.answered_values(settings) {
+                merge(merged, &over);
+            }
+        }
+        ChartNames::of(|component| values.get(component))
+    }
+
+    /// Every part that a value switches off, `COMPONENT.KEY`.
+    #[cfg(test)]
+    pub(crate) fn parts(&self) -> Vec<String> {
+        let of = |component: &Component| {
+            let parts = component.row.parts.iter();
+            parts.map(|part| format!("{}.{}", component.name, part.key)).collect::<Vec<_>>()
+        };
+        self.components.iter().flat_map(of).collect()
     }
 
     /// Names of the components with the default version of each, in catalogue order.

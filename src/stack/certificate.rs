@@ -15,13 +15,13 @@ const RENEW_DAYS: i64 = 30;
 const DAY: i64 = 86_400;
 
 /// Keys `ca`, `cert` and `key` (PEM): the existing ones if they are valid for the names and not about to expire, else
-/// new ones.
+/// new ones. `host` is the webhook's Service, `NAME.NAMESPACE.svc`.
 pub(super) fn webhook_certificate(
-    namespace: &str,
+    host: &str,
     existing: Option<&SecretData>,
     now: Timestamp,
 ) -> Result<SecretData, StackError> {
-    let names = dns_names(namespace);
+    let names = dns_names(host);
     if let Some(existing) = existing.filter(|data| is_usable(data, &names, now)) {
         return Ok(existing.clone());
     }
@@ -48,9 +48,8 @@ pub(super) fn webhook_certificate(
 }
 
 /// The names by which the API server calls the webhook's Service.
-fn dns_names(namespace: &str) -> Vec<String> {
-    let service = format!("kube-prometheus-stack-operator.{namespace}.svc");
-    vec![service.clone(), format!("{service}.cluster.local")]
+fn dns_names(host: &str) -> Vec<String> {
+    vec![host.to_owned(), format!("{host}.cluster.local")]
 }
 
 fn moment(now: Timestamp, days: i64) -> OffsetDateTime {
@@ -81,12 +80,12 @@ mod tests {
     #[test]
     fn a_fitting_certificate_is_kept_and_others_are_made_again() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let first = webhook_certificate("monitoring", None, now).unwrap();
-        assert!(first == webhook_certificate("monitoring", Some(&first), now).unwrap());
-        assert!(first != webhook_certificate("other", Some(&first), now).unwrap());
+        let first = webhook_certificate("operator.monitoring.svc", None, now).unwrap();
+        assert!(first == webhook_certificate("operator.monitoring.svc", Some(&first), now).unwrap());
+        assert!(first != webhook_certificate("operator.other.svc", Some(&first), now).unwrap());
         let late = Timestamp::from_second(1_800_000_000 + (VALID_DAYS - 10) * DAY).unwrap();
-        assert!(first != webhook_certificate("monitoring", Some(&first), late).unwrap());
+        assert!(first != webhook_certificate("operator.monitoring.svc", Some(&first), late).unwrap());
         let broken = SecretData::from([("cert".to_owned(), Secret::new(b"nonsense".to_vec()))]);
-        assert_eq!(webhook_certificate("monitoring", Some(&broken), now).unwrap().len(), 3);
+        assert_eq!(webhook_certificate("operator.monitoring.svc", Some(&broken), now).unwrap().len(), 3);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::OperatorPlan;
+use crate::config::{IngressClass, OperatorPlan};
 use crate::stack::{NodeStates, SecretData};
 
 /// Facts from the cluster that the desired state depends on.
@@ -10,6 +10,8 @@ use crate::stack::{NodeStates, SecretData};
 pub struct ClusterFacts {
     /// What is done about the Tailscale operator.
     pub tailscale_operator: OperatorPlan,
+    /// The IngressClass of Grafana's Ingress.
+    pub ingress_class: IngressClass,
     /// Namespaces with a Tailscale operator and its proxies; never empty.
     pub tailscale_namespaces: Vec<String>,
     /// Data of [`OAUTH2_PROXY_SECRET`].

@@ -4,7 +4,7 @@
 use crate::config::{ALLOY, KUBE_PROMETHEUS_STACK, OAUTH2_PROXY, Settings, TAILSCALE_OPERATOR};
 use crate::stack::network_policies::network_policies;
 use crate::stack::{
-    ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, OperatorClient, OwnObject, SecretData, StackError,
+    ChartNames, ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, OperatorClient, OwnObject, SecretData, StackError,
     TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET, manifests, secrets,
 };
 
@@ -26,6 +26,7 @@ pub struct ComponentRules {
 pub(super) struct Source<'a> {
     pub(super) settings: &'a Settings,
     pub(super) facts: &'a ClusterFacts,
+    pub(super) names: ChartNames,
     pub(super) oauth2_proxy: SecretData,
     pub(super) webhook: SecretData,
 }
@@ -89,16 +90,16 @@ fn of_tailscale_operator(source: &Source<'_>) -> Result<Vec<OwnObject>, StackErr
 }
 
 fn of_kube_prometheus_stack(source: &Source<'_>) -> Vec<OwnObject> {
-    let Source { settings, facts, webhook, .. } = source;
+    let Source { settings, facts, names, webhook, .. } = source;
     let namespace = settings.namespace.as_str();
     let mut objects = vec![
         manifests::namespace(namespace, facts),
         manifests::notes(namespace),
         manifests::secret(namespace, GRAFANA_SECRET, secrets::grafana_admin(facts)),
-        manifests::secret(namespace, WEBHOOK_SECRET, webhook.clone()),
+        manifests::secret(namespace, names.object(WEBHOOK_SECRET), webhook.clone()),
     ];
     // Before the first pod: Grafana must never accept connections from other pods.
-    objects.extend(network_policies(settings, facts));
+    objects.extend(network_policies(settings, facts, names));
     objects
 }
 
@@ -106,6 +107,6 @@ fn of_oauth2_proxy(source: &Source<'_>) -> Vec<OwnObject> {
     let namespace = source.settings.namespace.as_str();
     vec![
         manifests::secret(namespace, OAUTH2_PROXY_SECRET, source.oauth2_proxy.clone()),
-        manifests::ingress(source.settings),
+        manifests::ingress(source.settings, (source.facts.ingress_class.name(), source.names.object(OAUTH2_PROXY))),
     ]
 }

@@ -4,9 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::config::{Auth0, ChartValues, LogsMode, OperatorPlan, Quantity, RetentionPeriod, Settings};
-use crate::stack::catalogue::{Component, When};
+use crate::config::{Auth0, ChartValues, LOKI, LogsMode, OperatorPlan, Quantity, RetentionPeriod, Settings};
+use crate::stack::catalogue::{Component, Part, When};
 use crate::stack::certificate::webhook_certificate;
+use crate::stack::chart_names::{ALERTMANAGER, GRAFANA, PROMETHEUS, PROMETHEUS_OPERATOR};
 use crate::stack::component_rules::{ComponentRules, Source};
 use crate::stack::template::{Fillings, fill};
 use crate::stack::{
@@ -16,11 +17,14 @@ use crate::yaml::merge;
 
 /// The releases in wave order, with final values and own objects.
 pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts) -> Result<Vec<Release>, StackError> {
+    let names = catalogue.chart_names(settings);
+    let webhook_host = format!("{}.{}.svc", names.object(PROMETHEUS_OPERATOR), settings.namespace);
     let source = Source {
         settings,
         facts,
+        names,
         oauth2_proxy: secrets::oauth2_proxy(settings, facts)?,
-        webhook: webhook_certificate(settings.namespace.as_str(), facts.webhook.as_ref(), facts.now)?,
+        webhook: webhook_certificate(&webhook_host, facts.webhook.as_ref(), facts.now)?,
     };
     let fillings = fillings(&source);
     let mut releases = Vec::new();
@@ -52,10 +56,22 @@ fn release(
     let row = &component.row;
     let mut values = fill(&row.values, &component.values, fillings)?;
     if settings.logs == LogsMode::None {
-        drop_logs_source(&mut values);
+        drop_data_source(&mut values, "loki");
     }
     let overrides = component.answered_values(settings).map_or_else(|| json!({}), |(over, _)| over);
+    let mut merged = values.clone();
+    merge(&mut merged, &overrides);
+    let off: Vec<&Part> = row.parts.iter().filter(|part| part.is_off(&merged)).collect();
+    if off.iter().any(|part| part.key == "alertmanager.enabled") {
+        drop_data_source(&mut values, "alertmanager");
+    }
     merge(&mut values, &overrides);
+    let mut expect = row.expect.clone();
+    for part in &row.parts {
+        for (kind, count) in &part.expect {
+            *expect.entry(kind.clone()).or_default() += if part.is_off(&merged) { 0 } else { *count };
+        }
+    }
     let namespace = fill("stack.yaml", &Value::String(row.namespace.clone()), fillings)?;
     let version = component.version(settings).clone();
     let repository = component.repository(&version, settings.charts.repository.as_ref())?;
@@ -80,20 +96,21 @@ fn release(
         api_versions: row.api_versions.clone(),
         wait_for: row.wait_for.clone(),
         objects,
-        expect: row.expect.clone(),
+        switched_off: off.iter().map(|part| part.key.clone()).collect(),
+        expect,
     })
 }
 
-/// Without Loki its data source is left out: every dashboard would show its errors.
-fn drop_logs_source(values: &mut Value) {
+/// Without its program a data source is left out: every dashboard would show its errors.
+fn drop_data_source(values: &mut Value, kind: &str) {
     let sources = values.pointer_mut("/grafana/datasources/datasources.yaml/datasources");
     if let Some(Value::Array(sources)) = sources {
-        sources.retain(|source| source["type"] != "loki");
+        sources.retain(|source| source["type"] != kind);
     }
 }
 
 fn fillings(source: &Source<'_>) -> Fillings {
-    let Source { settings, facts, oauth2_proxy, webhook } = source;
+    let Source { settings, facts, names, oauth2_proxy, webhook } = source;
     let groups: Vec<&str> = settings.auth0.allowed_groups.iter().map(|group| group.as_str()).collect();
     let authority = webhook.get("ca").map(|pem| STANDARD.encode(pem.expose())).unwrap_or_default();
     let storage = &settings.storage;
@@ -121,6 +138,10 @@ fn fillings(source: &Source<'_>) -> Fillings {
         ("storage.alertmanager", json!(storage.alertmanager.as_str())),
         ("storage.loki", json!(storage.loki.as_str())),
         ("storage.grafana", json!(storage.grafana.as_str())),
+        ("service.grafana", json!(names.object(GRAFANA))),
+        ("service.prometheus", json!(names.object(PROMETHEUS))),
+        ("service.alertmanager", json!(names.object(ALERTMANAGER))),
+        ("service.loki", json!(names.object(LOKI))),
         ("webhook.caBundle", json!(authority)),
         ("checksum.oauth2Proxy", json!(secrets::checksum(oauth2_proxy))),
         ("secret.oauth2Proxy", json!(OAUTH2_PROXY_SECRET)),

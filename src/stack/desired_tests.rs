@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::{ChartValues, OperatorPlan, Secret, settings_for_tests};
+use crate::config::{ChartValues, IngressClass, OperatorPlan, Secret, settings_for_tests};
 use crate::stack::{
     GRAFANA_SECRET, NodeState, NodeStates, OAUTH2_PROXY_SECRET, TAILSCALE_NAMESPACE, WEBHOOK_SECRET, manifests,
 };
@@ -9,6 +9,7 @@ use crate::stack::{
 fn facts() -> ClusterFacts {
     ClusterFacts {
         tailscale_operator: OperatorPlan::Use,
+        ingress_class: IngressClass::Chosen("tailscale".into()),
         tailscale_namespaces: vec![TAILSCALE_NAMESPACE.into()],
         oauth2_proxy: None,
         grafana: None,

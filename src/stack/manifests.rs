@@ -71,7 +71,7 @@ pub(super) fn secret(namespace: &str, name: &str, data: SecretData) -> OwnObject
 
 /// The address on the tailnet. It has a default backend: the operator ignores a rule with another host than the TLS
 /// host. The backend's port is 80: the operator would proxy 443 as https.
-pub(super) fn ingress(settings: &Settings) -> OwnObject {
+pub(super) fn ingress(settings: &Settings, (class, service): (&str, &str)) -> OwnObject {
     let tags: Vec<&str> = settings.tailscale.tags.iter().map(|tag| tag.as_str()).collect();
     let mut metadata = json!({"name": "grafana", "namespace": settings.namespace.as_str(), "labels": labels()});
     if !tags.is_empty() {
@@ -89,8 +89,8 @@ pub(super) fn ingress(settings: &Settings) -> OwnObject {
         "kind": "Ingress",
         "metadata": metadata,
         "spec": {
-            "ingressClassName": "tailscale",
-            "defaultBackend": {"service": {"name": "oauth2-proxy", "port": {"number": 80}}},
+            "ingressClassName": class,
+            "defaultBackend": {"service": {"name": service, "port": {"number": 80}}},
             "tls": [{"hosts": [settings.grafana.hostname.as_str()]}],
         },
     }))

@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod certificate;
+mod chart_names;
 mod chart_sources;
 mod cluster_facts;
 mod component_rules;
@@ -22,6 +23,7 @@ mod upgrades;
 mod yaml;
 
 pub use catalogue::{Catalogue, CatalogueEntry};
+pub use chart_names::{ALERTMANAGER, ChartNames, GRAFANA, PROMETHEUS};
 pub use chart_sources::ChartPlace;
 pub use cluster_facts::ClusterFacts;
 pub use component_rules::ComponentRules;

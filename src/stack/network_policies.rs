@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::config::Settings;
 use crate::stack::manifests::{labels, plain};
-use crate::stack::{ClusterFacts, OwnObject};
+use crate::stack::{ChartNames, ClusterFacts, OwnObject};
 
 /// Clients of container ports; `from: None` admits all.
 struct Admission {
@@ -76,22 +76,22 @@ const ROWS: &[Row] = &[
 ];
 
 /// Every policy, in a stable order.
-pub(super) fn network_policies(settings: &Settings, facts: &ClusterFacts) -> Vec<OwnObject> {
+pub(super) fn network_policies(settings: &Settings, facts: &ClusterFacts, names: &ChartNames) -> Vec<OwnObject> {
     let namespace = settings.namespace.as_str();
-    let mut policies: Vec<OwnObject> = ROWS.iter().map(|row| plain(policy(namespace, row))).collect();
-    policies.push(plain(oauth2_proxy_policy(namespace, &facts.tailscale_namespaces)));
+    let mut policies: Vec<OwnObject> = ROWS.iter().map(|row| plain(policy(namespace, row, names))).collect();
+    policies.push(plain(oauth2_proxy_policy(namespace, &facts.tailscale_namespaces, names)));
     policies
 }
 
-fn policy(namespace: &str, row: &Row) -> Value {
-    let ingress: Vec<Value> = row.admits.iter().map(admission).collect();
-    document(namespace, row.name, row.selects, &ingress)
+fn policy(namespace: &str, row: &Row, names: &ChartNames) -> Value {
+    let ingress: Vec<Value> = row.admits.iter().map(|one| admission(one, names)).collect();
+    document(namespace, row.name, &map(row.selects, names), &ingress)
 }
 
-fn admission(admission: &Admission) -> Value {
+fn admission(admission: &Admission, names: &ChartNames) -> Value {
     let mut rule = json!({"ports": ports(admission.ports)});
     if let Some(from) = admission.from {
-        rule["from"] = json!([{"podSelector": {"matchLabels": map(from)}}]);
+        rule["from"] = json!([{"podSelector": {"matchLabels": map(from, names)}}]);
     }
     rule
 }
@@ -99,7 +99,7 @@ fn admission(admission: &Admission) -> Value {
 /// oauth2-proxy admits Prometheus' scrapes and, from a namespace of a Tailscale operator, the proxy of the stack's
 /// Ingress and the pods of ProxyGroups, which have no label of the Ingress (tailscale 1.102.3,
 /// cmd/k8s-operator/proxygroup_specs.go). A ProxyGroup reaches oauth2-proxy only for an Ingress of this namespace.
-fn oauth2_proxy_policy(namespace: &str, operators: &[String]) -> Value {
+fn oauth2_proxy_policy(namespace: &str, operators: &[String], names: &ChartNames) -> Value {
     let own = json!({"tailscale.com/parent-resource": "grafana", "tailscale.com/parent-resource-ns": namespace});
     let group = json!({"tailscale.com/managed": "true", "tailscale.com/parent-resource-type": "proxygroup"});
     let peer = |labels: &Value| {
@@ -111,16 +111,16 @@ fn oauth2_proxy_policy(namespace: &str, operators: &[String]) -> Value {
         })
     };
     let scrapes = Admission { from: Some(PROMETHEUS), ports: &[44180] };
-    let ingress = [json!({"from": [peer(&own), peer(&group)], "ports": ports(&[4180])}), admission(&scrapes)];
-    document(namespace, "tailwatch-oauth2-proxy", OAUTH2_PROXY, &ingress)
+    let ingress = [json!({"from": [peer(&own), peer(&group)], "ports": ports(&[4180])}), admission(&scrapes, names)];
+    document(namespace, "tailwatch-oauth2-proxy", &map(OAUTH2_PROXY, names), &ingress)
 }
 
-fn document(namespace: &str, name: &str, selects: Labels, ingress: &[Value]) -> Value {
+fn document(namespace: &str, name: &str, selects: &Value, ingress: &[Value]) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {"name": name, "namespace": namespace, "labels": labels()},
-        "spec": {"podSelector": {"matchLabels": map(selects)}, "policyTypes": ["Ingress"], "ingress": ingress},
+        "spec": {"podSelector": {"matchLabels": selects}, "policyTypes": ["Ingress"], "ingress": ingress},
     })
 }
 
@@ -128,8 +128,10 @@ fn ports(ports: &[u16]) -> Vec<Value> {
     ports.iter().map(|port| json!({"port": port, "protocol": "TCP"})).collect()
 }
 
-fn map(pairs: Labels) -> Value {
-    Value::Object(pairs.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect())
+/// The label of the name follows the values of the charts.
+fn map(pairs: Labels, names: &ChartNames) -> Value {
+    let value = |key: &str, value: &str| Value::from(if key == NAME { names.label(value) } else { value });
+    Value::Object(pairs.iter().map(|(key, default)| ((*key).to_owned(), value(key, default))).collect())
 }
 
 #[cfg(test)]
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn only_the_oauth2_proxy_and_prometheus_reach_grafana() {
-        let grafana = policy("monitoring", &ROWS[0]);
+        let grafana = policy("monitoring", &ROWS[0], &ChartNames::of(|_| None));
         let admitted: Vec<_> = grafana["spec"]["ingress"]
             .as_array()
             .unwrap()
@@ -154,7 +156,7 @@ mod tests {
             let open = row.admits.iter().any(|admission| admission.from.is_none());
             assert_eq!(open, row.name == "tailwatch-operator", "{}", row.name);
         }
-        let policy = oauth2_proxy_policy("m", &["networking".into()]);
+        let policy = oauth2_proxy_policy("m", &["networking".into()], &ChartNames::of(|_| None));
         for peer in policy["spec"]["ingress"][0]["from"].as_array().unwrap() {
             assert_eq!(peer["namespaceSelector"]["matchExpressions"][0]["values"], json!(["networking"]));
             assert!(peer["podSelector"]["matchLabels"].is_object(), "{peer}");

@@ -34,6 +34,8 @@ pub struct Release {
     pub wait_for: Vec<WaitFor>,
     /// Own objects, applied before helm runs, in this order.
     pub objects: Vec<OwnObject>,
+    /// Keys of the parts that the values switch off, e.g. `alertmanager.enabled`.
+    pub switched_off: Vec<String>,
     /// Expected number of rendered objects by kind; a difference is a notice. Empty: not checked.
     pub expect: BTreeMap<String, u32>,
 }
@@ -69,6 +71,7 @@ impl Release {
             api_versions: Vec::new(),
             wait_for: Vec::new(),
             objects: Vec::new(),
+            switched_off: Vec::new(),
             expect: BTreeMap::new(),
         }
     }

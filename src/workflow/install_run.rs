@@ -40,10 +40,10 @@ pub(crate) async fn carry_out(
     settings: &Settings,
     options: ExecuteOptions<'_>,
 ) -> Result<u8, Error> {
-    let Target { cluster, helm, .. } = target;
+    let Target { cluster, helm, catalogue } = target;
     report_files::note_surroundings(&session.record, cluster, helm, settings);
     let checking = async {
-        let facts = plan::cluster_facts(cluster, settings).await?;
+        let facts = plan::cluster_facts(cluster, catalogue, settings).await?;
         Ok((prerequisites::run(cluster, helm, settings, &facts).await?, facts))
     };
     let (checks, facts) = connect::of_one_cluster(cluster, checking).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn carry_out(
         let facts = match known.take() {
             Some(facts) => facts,
             None => {
-                let reading = async { Ok(plan::cluster_facts(cluster, settings).await?) };
+                let reading = async { Ok(plan::cluster_facts(cluster, catalogue, settings).await?) };
                 connect::of_one_cluster(cluster, reading).await?
             }
         };

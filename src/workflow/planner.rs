@@ -111,6 +111,7 @@ async fn check_target(
     let intent = target::Intent {
         settings,
         incoming: plan.incoming(),
+        stack: plan.each_step().map(|step| (&step.release, step.manifest())).collect(),
         removed: removed.collect(),
         growing: plan.growing(),
         recreated: plan.recreated(),
@@ -179,9 +180,9 @@ pub(crate) async fn preflight_checks(
     answers.confirmed()?;
     session.notices(&answers.notices);
     let settings = &answers.settings;
-    let Target { cluster, helm, .. } = target;
+    let Target { cluster, helm, catalogue } = target;
     report_files::note_surroundings(&session.record, cluster, helm, settings);
-    let facts = plan::cluster_facts(cluster, settings).await?;
+    let facts = plan::cluster_facts(cluster, catalogue, settings).await?;
     let mut checks = prerequisites::run(cluster, helm, settings, &facts).await?;
     let client = OidcClient::resolve(&settings.auth0, facts.oauth2_proxy.as_ref());
     checks.extend(oidc::run(settings, client.ok()).await);

@@ -23,7 +23,7 @@ pub(crate) async fn installed(
     selection: Selection,
 ) -> Result<StackContext, Error> {
     report_files::note_surroundings(&session.record, cluster, helm, &settings);
-    let releases = stack::desired(catalogue, &settings, &cluster_facts(cluster, &settings).await?)?;
+    let releases = stack::desired(catalogue, &settings, &cluster_facts(cluster, catalogue, &settings).await?)?;
     let observed = observe(cluster, helm, &releases).await?;
     report_files::note_installed(&session.record, &observed, &releases);
     let is_deployed = |name: &str| observed.releases.get(name).is_some_and(|one| one.status == ReleaseStatus::Deployed);

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Map, Value, json};
-use support::Sandbox;
+use support::{Sandbox, check};
 
 use crate::TAILWATCH;
 use crate::generated_values::{Generator, as_yaml};
@@ -181,4 +181,58 @@ fn values_survive_helm_4_and_a_rerun_plans_nothing() {
 #[test]
 fn values_survive_helm_3_and_a_rerun_plans_nothing() {
     survives("3");
+}
+
+/// Values files of the test: Alertmanager off, other names.
+const STACK_FILE: &str = "alertmanager: { enabled: &off no }
+nodeExporter: { enabled: *off }
+fullnameOverride: mon
+cleanPrometheusOperatorObjectNames: yes
+grafana: { fullnameOverride: boards }
+";
+
+#[test]
+fn parts_that_values_files_switch_off_or_rename_are_followed() {
+    let sandbox = Sandbox::up(TAILWATCH, &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name).display().to_string()
+    };
+    let text = std::fs::read_to_string(sandbox.answers()).unwrap();
+    let files = "valuesFiles: { kube-prometheus-stack: [stack.yaml], loki: [loki.yaml] }\n";
+    write("stack.yaml", STACK_FILE);
+    write("loki.yaml", "fullnameOverride: logs\n");
+    let file = write("answers.yaml", &format!("{text}{files}"));
+    let off = write(
+        "off.yaml",
+        &format!("{text}values: {{ kube-prometheus-stack: {{ prometheus: {{ enabled: false }} }} }}\n"),
+    );
+    let preflight = |file: &str| sandbox.tailwatch(&["preflight", "--output", "json", "--answers", file]);
+    let checks = preflight(&off).ended_with(4).json()["checks"].clone();
+    let address = check(&checks, "service-addresses");
+    assert_eq!(address["verdict"], "fail");
+    let hint = address["hint"].as_str().unwrap();
+    assert!(hint.contains("values.kube-prometheus-stack.prometheus.enabled: true"), "{hint}");
+
+    let checks = preflight(&file).ended_with(0).json()["checks"].clone();
+    assert_eq!(
+        (&check(&checks, "charts")["verdict"], &check(&checks, "service-addresses")["verdict"]),
+        (&json!("pass"), &json!("pass"))
+    );
+    sandbox.tailwatch(&["install", "--answers", &file, "--yes"]).ended_with(0);
+    let checks =
+        sandbox.tailwatch(&["verify", "--output", "json", "--answers", &file]).ended_with(0).json()["checks"].clone();
+    let skipped = check(&checks, "alertmanager-accepts-alerts");
+    assert_eq!(skipped["verdict"], "skip");
+    assert_eq!(skipped["detail"], "not installed by your answers (kube-prometheus-stack.alertmanager.enabled)");
+    for id in ["grafana-reads-prometheus", "grafana-reads-loki", "logs-in-grafana", "grafana-network-policy"] {
+        assert_eq!(check(&checks, id)["verdict"], "pass", "{id}");
+    }
+    assert_eq!(check(&checks, "oauth2-proxy-config")["verdict"], "pass");
+    let config = sandbox.get(&["configmap", "oauth2-proxy", "-n", "monitoring"]);
+    assert!(config["data"]["oauth2_proxy.cfg"].as_str().unwrap().contains("http://boards.monitoring.svc:80/"));
+    // From the saved answers on another machine: the contents of the files are in the cluster.
+    drop(folder);
+    sandbox.tailwatch(&["plan", "--exit-code"]).ended_with(0);
 }

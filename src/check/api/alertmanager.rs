@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::check::api::port_forward::{PortForward, Service, encoded, expect, json};
+use crate::stack::ALERTMANAGER;
 
-const SERVICE: Service = ("kube-prometheus-stack-alertmanager", 9093);
+const SERVICE: Service = (ALERTMANAGER, 9093);
 const NAME: &str = "Alertmanager";
 
 pub(in crate::check) struct Alertmanager<'a>(pub(in crate::check) PortForward<'a>);

@@ -5,10 +5,6 @@ use serde::Deserialize;
 use crate::check::api::port_forward::{PortForward, expect};
 use crate::cluster::ForwardTarget;
 
-/// Labels of Alloy's pods.
-pub(in crate::check) const PODS: &str = "app.kubernetes.io/name=alloy,app.kubernetes.io/instance=alloy";
-/// Name of its DaemonSet.
-pub(in crate::check) const DAEMON_SET: &str = "alloy";
 const PORT: u16 = 12345;
 
 pub(in crate::check) struct Alloy<'a>(pub(in crate::check) PortForward<'a>);

@@ -7,12 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use crate::check::api::loki::{Logs, query_path};
-use crate::check::api::port_forward::{self, PortForward, Service, json};
+use crate::check::api::port_forward::{PortForward, Service, json};
 use crate::cluster::ForwardResponse;
-use crate::stack::GRAFANA_SECRET;
+use crate::stack::{self, GRAFANA_SECRET};
 
 /// Its Service, which is also the name of its Deployment.
-pub(in crate::check) const SERVICE: Service = ("kube-prometheus-stack-grafana", 80);
+pub(in crate::check) const SERVICE: Service = (stack::GRAFANA, 80);
 const NAME: &str = "Grafana";
 const ORGANISATION: &str = "/api/org";
 
@@ -96,12 +96,12 @@ impl Grafana<'_> {
 
     /// GET as the admin user.
     async fn as_admin(&self, path: &str) -> Result<ForwardResponse, String> {
-        let PortForward { cluster, namespace } = self.0;
+        let PortForward { cluster, namespace, .. } = self.0;
         let secret = cluster.secret(namespace, GRAFANA_SECRET).await.map_err(|error| error.to_string())?;
         let secret = secret.ok_or_else(|| format!("there is no Secret {GRAFANA_SECRET}"))?;
         let part = |key: &str| secret.get(key).map(|value| value.expose().clone()).unwrap_or_default();
         let credentials = [part("admin-user"), b":".to_vec(), part("admin-password")].concat();
         let headers = vec![("Authorization".to_owned(), format!("Basic {}", STANDARD.encode(credentials)))];
-        self.0.get_with(port_forward::of(SERVICE), path, headers).await
+        self.0.get_with(self.0.target(SERVICE), path, headers).await
     }
 }

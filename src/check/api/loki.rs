@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::check::api::port_forward::{self, PortForward, Service, encoded, expect};
+use crate::config::LOKI;
 
-const SERVICE: Service = ("loki", 3100);
+const SERVICE: Service = (LOKI, 3100);
 const NAME: &str = "Loki";
 
 pub(in crate::check) struct Loki<'a>(pub(in crate::check) PortForward<'a>);
@@ -92,7 +93,7 @@ impl Loki<'_> {
     /// `/ring` returns JSON for `Accept: application/json` (dskit, ring/http.go).
     pub(in crate::check) async fn ingesters(&self) -> Result<Vec<Ingester>, String> {
         let accept = vec![("Accept".to_owned(), "application/json".to_owned())];
-        let response = self.0.get_with(port_forward::of(SERVICE), "/ring", accept).await?;
+        let response = self.0.get_with(self.0.target(SERVICE), "/ring", accept).await?;
         port_forward::json(NAME, &response).map(|ring: Ring| ring.shards.unwrap_or_default())
     }
 

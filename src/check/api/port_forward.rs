@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cluster::{Cluster, ForwardRequest, ForwardResponse, ForwardTarget, ForwardedJson};
+use crate::stack::ChartNames;
 
 /// How long one exchange with a component may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -15,9 +16,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(in crate::check) struct PortForward<'a> {
     pub(in crate::check) cluster: &'a Cluster,
     pub(in crate::check) namespace: &'a str,
+    /// The Services' names by the values.
+    pub(in crate::check) names: &'a ChartNames,
 }
 
-/// Name and port of a Service.
+/// Name of a Service without overrides, and its port.
 pub(super) type Service = (&'static str, u16);
 
 impl PortForward<'_> {
@@ -33,7 +36,7 @@ impl PortForward<'_> {
 
     /// GET from a Service.
     pub(super) async fn get(&self, service: Service, path: &str) -> Result<ForwardResponse, String> {
-        self.exchange(self.request(of(service), path)).await
+        self.exchange(self.request(self.target(service), path)).await
     }
 
     /// POST of JSON to a Service.
@@ -45,7 +48,7 @@ impl PortForward<'_> {
     ) -> Result<ForwardResponse, String> {
         let body = serde_json::to_string(body).map_err(|error| error.to_string())?;
         let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
-        let request = self.request(of(service), path);
+        let request = self.request(self.target(service), path);
         self.exchange(ForwardRequest { method: http::Method::POST, headers, body: Some(body), ..request }).await
     }
 
@@ -54,12 +57,17 @@ impl PortForward<'_> {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let answer = self.cluster.forward_json(&self.request(of(service), path)).await;
+        let answer = self.cluster.forward_json(&self.request(self.target(service), path)).await;
         match answer.map_err(|error| error.to_string())? {
             ForwardedJson::Parsed(value) => Ok(value),
-            ForwardedJson::NotJson => Err(no_json(service.0)),
-            ForwardedJson::Other(response) => Err(answered(service.0, &response)),
+            ForwardedJson::NotJson => Err(no_json(self.names.object(service.0))),
+            ForwardedJson::Other(response) => Err(answered(self.names.object(service.0), &response)),
         }
+    }
+
+    /// A Service as the target of a request.
+    pub(in crate::check) fn target(&self, (name, port): Service) -> ForwardTarget {
+        ForwardTarget::Service { name: self.names.object(name).to_owned(), port }
     }
 
     fn request(&self, target: ForwardTarget, path: &str) -> ForwardRequest {
@@ -77,11 +85,6 @@ impl PortForward<'_> {
     async fn exchange(&self, request: ForwardRequest) -> Result<ForwardResponse, String> {
         self.cluster.forward(&request).await.map_err(|error| error.to_string())
     }
-}
-
-/// A Service as the target of a request.
-pub(in crate::check) fn of((name, port): Service) -> ForwardTarget {
-    ForwardTarget::Service { name: name.to_owned(), port }
 }
 
 /// The JSON of a 200 answer.

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::check::api::port_forward::{PortForward, Service, encoded, expect};
+use crate::stack::PROMETHEUS;
 
-const SERVICE: Service = ("kube-prometheus-stack-prometheus", 9090);
+const SERVICE: Service = (PROMETHEUS, 9090);
 
 pub(in crate::check) struct Prometheus<'a>(pub(in crate::check) PortForward<'a>);
 

@@ -4,6 +4,7 @@
 pub mod conflicts;
 pub mod oidc;
 pub mod prerequisites;
+mod tailscale_proxy;
 pub mod target;
 
 use crate::check::row::{Row, Run};

@@ -2,10 +2,11 @@
 
 use crate::check::node_coverage;
 use crate::check::preflight::fact;
+use crate::check::preflight::tailscale_proxy::{self, Configured};
 use crate::check::row::{Finding, Row, known};
 use crate::check::runner::{self, Subject};
-use crate::cluster::{Cluster, ClusterError};
-use crate::config::{OperatorPlan, Settings, nearest};
+use crate::cluster::{ClassFault, Cluster, ClusterError};
+use crate::config::{IngressClass, OperatorPlan, Settings, nearest};
 use crate::event::CheckResult;
 use crate::helm::Helm;
 use crate::stack::{ClusterFacts, NodeStates, OperatorClient};
@@ -19,13 +20,21 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
     })
     .hint("upgrade the cluster to Kubernetes 1.25 or later"),
     fact("storage-class", "the volumes have a StorageClass", |facts: &Facts| {
-        known(storage(&facts.storage_classes, facts.settings.storage.class.as_ref().map(|class| class.as_str())))
+        let configured = facts.settings.storage.class.as_ref().map(|class| class.as_str());
+        known(match &facts.class_fault {
+            Some(fault) => storage_fault(&facts.storage_classes, fault),
+            None => storage(&facts.storage_classes, configured),
+        })
     })
     .hint("set storage.class to one that the cluster has, or install a storage provisioner"),
-    fact("ingress-class", "an IngressClass tailscale exists or will be installed", |facts: &Facts| {
-        known(ingress(facts.operator, facts.has_operator_client))
+    fact("ingress-class", "an IngressClass of the Tailscale operator exists or will be installed", |facts: &Facts| {
+        known(ingress((facts.operator, &facts.ingress_class), facts.has_operator_client))
     })
     .hint("install the Tailscale operator, or set tailscale.operator to install"),
+    fact("tailscale-proxy", "the configured ProxyGroup and ProxyClass exist and are ready", |facts: &Facts| {
+        known(tailscale_proxy::judge(&facts.proxy))
+    })
+    .hint("see `kubectl describe proxygroup` and `kubectl describe proxyclass`"),
     fact("nodes", "every node runs the stack's pods", |facts: &Facts| known(node_coverage::judge(&facts.nodes)))
         .warns()
         .hint("see `kubectl get nodes`; nothing waits for the pods of nodes that are not ready"),
@@ -40,7 +49,11 @@ pub(in crate::check) struct Facts {
     kubernetes: String,
     /// Name, and whether it is the default.
     storage_classes: Vec<(String, bool)>,
+    /// The class of the volumes and why it provides none.
+    class_fault: Option<(String, ClassFault)>,
     operator: OperatorPlan,
+    ingress_class: IngressClass,
+    proxy: Vec<Configured>,
     /// Whether there is an OAuth client for the Tailscale operator.
     has_operator_client: bool,
     nodes: NodeStates,
@@ -78,11 +91,20 @@ pub async fn run(
     settings: &Settings,
     facts: &ClusterFacts,
 ) -> Result<Vec<CheckResult>, ClusterError> {
+    let storage_classes = cluster.storage_classes().await?;
+    let default = storage_classes.iter().find(|(_, is_default)| *is_default).map(|(name, _)| name.as_str());
+    let class_fault = match settings.storage.class.as_ref().map(|class| class.as_str()).or(default) {
+        Some(class) => cluster.storage_class_fault(class, settings.namespace.as_str()).await?,
+        None => None,
+    };
     let facts = Facts {
         settings: settings.clone(),
         kubernetes: cluster.version().to_owned(),
-        storage_classes: cluster.storage_classes().await?,
+        storage_classes,
+        class_fault,
         operator: facts.tailscale_operator,
+        ingress_class: facts.ingress_class.clone(),
+        proxy: tailscale_proxy::read(cluster, &settings.tailscale).await?,
         has_operator_client: OperatorClient::resolve(&settings.tailscale, facts.tailscale.as_ref()).is_ok(),
         nodes: facts.nodes.clone(),
         helm: format!("{}, {}", helm.version(), helm.program().display()),
@@ -130,9 +152,44 @@ fn storage(classes: &[(String, bool)], configured: Option<&str>) -> Finding {
     }
 }
 
-fn ingress(operator: OperatorPlan, credentials: bool) -> Finding {
+fn storage_fault(classes: &[(String, bool)], (class, fault): &(String, ClassFault)) -> Finding {
+    let others: Vec<&str> = classes.iter().map(|(name, _)| name.as_str()).filter(|name| name != class).collect();
+    let others = if others.is_empty() { "install one".to_owned() } else { format!("one of: {}", others.join(", ")) };
+    match fault {
+        ClassFault::Deleted(since) => {
+            Finding::fail(format!("StorageClass {class} is being deleted since {since}")).hinting(format!("set storage.class to another class, {others}"))
+        }
+        ClassFault::NoDriver(driver) => Finding::warn(format!(
+            "StorageClass {class} needs the CSI driver {driver}, and the cluster has no CSIDriver of this name"
+        ))
+        .hinting(format!("install the driver, or set storage.class to another class, {others}")),
+        ClassFault::NoVolumes => Finding::fail(format!(
+            "StorageClass {class} creates no volumes (kubernetes.io/no-provisioner), and no PersistentVolume of it is available"
+        ))
+        .hinting(format!("create PersistentVolumes of the class, or set storage.class to another class, {others}")),
+    }
+}
+
+fn ingress((operator, class): (OperatorPlan, &IngressClass), credentials: bool) -> Finding {
+    match class {
+        IngressClass::Chosen(_) => {}
+        IngressClass::Missing(name, existing) => {
+            let existing = if existing.is_empty() { "none".to_owned() } else { existing.join(", ") };
+            return Finding::fail(format!(
+                "no Tailscale operator has IngressClass {name}; the cluster has: {existing}"
+            ))
+            .hinting("set tailscale.ingressClass to an existing one, or remove it from the answers");
+        }
+        IngressClass::Ambiguous(several) => {
+            return Finding::fail(format!(
+                "the Tailscale operators have several IngressClasses: {}",
+                several.join(", ")
+            ))
+            .hinting("set tailscale.ingressClass to one of them");
+        }
+    }
     match (operator, credentials) {
-        (OperatorPlan::Use, _) => Finding::pass("IngressClass tailscale"),
+        (OperatorPlan::Use, _) => Finding::pass(format!("IngressClass {}", class.name())),
         (OperatorPlan::Install, true) => Finding::pass("the Tailscale operator will be installed"),
         (OperatorPlan::Install, false) => {
             let hint = "set tailscale.oauth.clientId and tailscale.oauth.clientSecret, or install the operator yourself \
@@ -168,9 +225,13 @@ mod tests {
             (OperatorPlan::Install, true, State::Pass),
             (OperatorPlan::Missing, true, State::Fail),
         ] {
-            assert_eq!(ingress(operator, credentials).state, state, "{operator:?} {credentials}");
+            let usual = IngressClass::Chosen("tailscale".into());
+            assert_eq!(ingress((operator, &usual), credentials).state, state, "{operator:?} {credentials}");
         }
-        let detail = ingress(OperatorPlan::Install, false).detail;
+        let class = |class: IngressClass| ingress((OperatorPlan::Use, &class), true);
+        assert_eq!(class(IngressClass::Missing("ts".into(), Vec::new())).state, State::Fail);
+        assert!(class(IngressClass::Ambiguous(vec!["a".into(), "b".into()])).hint.unwrap().contains("ingressClass"));
+        let detail = ingress((OperatorPlan::Install, &IngressClass::Chosen("tailscale".into())), false).detail;
         assert!(!detail.contains("IngressClass"), "an IngressClass may exist: {detail}");
     }
 

@@ -8,6 +8,7 @@ use crate::check::api::alertmanager::NewAlert;
 use crate::check::api::prometheus::Alert;
 use crate::check::row::{Finding, Row};
 use crate::check::verify::context::StackContext;
+use crate::check::verify::parts::{ALERTMANAGER, PROMETHEUS};
 use crate::event::Hop;
 
 const GROUP: &str = "alerts";
@@ -22,6 +23,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("prometheus-alertmanager-connected", GROUP, "Prometheus reaches Alertmanager, and the Watchdog alert arrives", |context| {
         Box::pin(connected(context))
     })
+    .with(&[ALERTMANAGER, PROMETHEUS])
     .needs(&["prometheus-rules-loaded", "alertmanager-accepts-alerts"])
     .within(90)
     .at(Hop::PrometheusAlertmanager)
@@ -29,9 +31,11 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("alertmanager-accepts-alerts", GROUP, "Alertmanager shows a new alert and drops it once it is resolved", |context| {
         Box::pin(accepts(context))
     })
+    .with(&[ALERTMANAGER])
     .within(30)
     .hint("see the log of pod alertmanager-kube-prometheus-stack-alertmanager-0"),
     Row::new("alerts-not-firing", GROUP, "no alert fires besides Watchdog", |context| Box::pin(not_firing(context)))
+        .with(&[PROMETHEUS])
         .needs(&["prometheus-rules-loaded"])
         .within(1)
         .warns()

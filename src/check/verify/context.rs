@@ -18,8 +18,8 @@ use crate::check::runner::{Selection, Subject};
 use crate::check::verify::cached::Recent;
 use crate::check::verify::probe_jobs::{Probes, Writer};
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
-use crate::config::Settings;
-use crate::stack::{NodeStates, Release};
+use crate::config::{ALLOY, Settings};
+use crate::stack::{ChartNames, NodeStates, Release};
 
 /// How long the API server may not answer: long enough for a restart.
 const SILENCE_LIMIT: Duration = Duration::from_secs(25);
@@ -45,6 +45,8 @@ pub struct StackContext {
     pub(super) cluster: Cluster,
     pub(super) settings: Settings,
     pub(super) installed: Installed,
+    /// Names of the charts' objects.
+    pub(super) names: ChartNames,
     pub(super) selection: Selection,
     pub(super) targets: Recent<Vec<Target>>,
     pub(super) expected: Recent<Expected>,
@@ -75,6 +77,17 @@ impl Subject for StackContext {
         self.installed.releases.iter().any(|release| release.component.as_str() == component)
     }
 
+    fn lacks(&self, part: &str) -> bool {
+        self.installed.releases.iter().any(|release| {
+            let key = part.strip_prefix(release.component.as_str()).and_then(|rest| rest.strip_prefix('.'));
+            key.is_some_and(|key| release.switched_off.iter().any(|off| off == key))
+        })
+    }
+
+    fn named(&self, hint: &str) -> String {
+        self.names.in_hint(&hint.replace("NAMESPACE", self.namespace()))
+    }
+
     fn selection(&self) -> &Selection {
         &self.selection
     }
@@ -91,7 +104,13 @@ impl Subject for StackContext {
 impl StackContext {
     /// A context without any answers yet.
     pub fn new(cluster: Cluster, settings: Settings, installed: Installed, selection: Selection) -> StackContext {
+        let values = |component: &str| {
+            let mut releases = installed.releases.iter();
+            releases.find(|release| release.component.as_str() == component).map(|release| &release.values)
+        };
+        let names = ChartNames::of(values);
         StackContext {
+            names,
             cluster,
             settings,
             installed,
@@ -131,7 +150,7 @@ impl StackContext {
     }
 
     pub(super) fn port_forward(&self) -> PortForward<'_> {
-        PortForward { cluster: &self.cluster, namespace: self.namespace() }
+        PortForward { cluster: &self.cluster, namespace: self.namespace(), names: &self.names }
     }
 
     pub(super) fn prometheus(&self) -> Prometheus<'_> {
@@ -148,6 +167,11 @@ impl StackContext {
 
     pub(super) fn alloy(&self) -> Alloy<'_> {
         Alloy(self.port_forward())
+    }
+
+    /// The label selector of Alloy's pods.
+    pub(super) fn alloy_pods(&self) -> String {
+        format!("app.kubernetes.io/name={},app.kubernetes.io/instance={ALLOY}", self.names.label(ALLOY))
     }
 
     pub(super) fn grafana(&self) -> Grafana<'_> {

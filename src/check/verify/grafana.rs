@@ -10,6 +10,7 @@ use crate::check::api::port_forward::answered;
 use crate::check::row::{Finding, Row};
 use crate::check::some_of;
 use crate::check::verify::context::StackContext;
+use crate::check::verify::parts::{GRAFANA, PROMETHEUS};
 use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::event::Hop;
 
@@ -17,53 +18,62 @@ const GROUP: &str = "dashboards";
 
 pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("grafana-healthy", GROUP, "Grafana is healthy", |context| Box::pin(healthy(context)))
+        .with(&[GRAFANA])
         .within(60)
         .hint("see the log of the Grafana pod: `kubectl -n NAMESPACE logs deploy/kube-prometheus-stack-grafana -c grafana`"),
     Row::new("grafana-anonymous", GROUP, "Grafana accepts users that oauth2-proxy admitted", |context| {
         Box::pin(anonymous(context))
     })
+    .with(&[GRAFANA])
     .needs(&["grafana-healthy"])
     .within(15)
     .hint("check grafana.ini auth.anonymous under `values:`; the organisation name must be `Main Org.`"),
     Row::new("grafana-admin", GROUP, "Grafana accepts the admin password in Secret grafana-admin", |context| {
         Box::pin(admin(context))
     })
+    .with(&[GRAFANA])
     .needs(&["grafana-healthy"])
     .within(15)
     .hint("set Grafana's password to the Secret's: `kubectl -n NAMESPACE exec deploy/kube-prometheus-stack-grafana -c grafana -- sh -c 'grafana cli admin reset-admin-password \"$GF_SECURITY_ADMIN_PASSWORD\"'`"),
     Row::new("grafana-role", GROUP, "users behind oauth2-proxy have exactly the configured role in Grafana", |context| {
         Box::pin(role(context))
     })
+    .with(&[GRAFANA])
     .needs(&["grafana-admin", "grafana-anonymous"])
     .within(15)
     .hint("check grafana.ini auth.anonymous.org_role under `values:`; the answer key is grafana.anonymousRole"),
     Row::new("grafana-login-closed", GROUP, "Grafana shows no login form of its own", |context| {
         Box::pin(login_form(context))
     })
+    .with(&[GRAFANA])
     .needs(&["grafana-admin"])
     .within(15)
     .hint("check grafana.ini auth.disable_login_form under `values:`"),
     Row::new("grafana-address", GROUP, "Grafana's root_url is the address of its Ingress", |context| {
         Box::pin(root_url(context))
     })
+    .with(&[GRAFANA])
     .needs(&["grafana-admin"])
     .within(15)
     .hint("check grafana.ini server.root_url under `values:`; Grafana compares a browser's Origin with it"),
     Row::new("grafana-default-source", GROUP, "exactly one data source is the default", |context| {
         Box::pin(default_source(context))
     })
+    .with(&[GRAFANA])
     .needs(&["grafana-admin"])
     .within(15)
     .hint("check isDefault in the data sources under `values:` and in ConfigMaps labelled grafana_datasource"),
     Row::new("grafana-reads-prometheus", GROUP, "Grafana's Prometheus data source answers", |context| {
         Box::pin(data_source(context, "prometheus"))
     })
+    .with(&[GRAFANA, PROMETHEUS])
     .needs(&["grafana-healthy", "prometheus-ready", "grafana-anonymous"])
     .at(Hop::PrometheusGrafana)
     .hint("compare the data source's URL with the Service kube-prometheus-stack-prometheus, and see the NetworkPolicies"),
     Row::new("grafana-reads-loki", GROUP, "Grafana's Loki data source answers", |context| {
         Box::pin(data_source(context, "loki"))
     })
+    .with(&[GRAFANA])
     .needs(&["grafana-healthy", "loki-ready", "grafana-anonymous"])
     .of("loki")
     .at(Hop::LokiGrafana)
@@ -71,6 +81,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("grafana-dashboards", GROUP, "every dashboard of the charts is in Grafana", |context| {
         Box::pin(dashboards(context))
     })
+    .with(&[GRAFANA])
     .needs(&["grafana-anonymous"])
     .within(90)
     .hint("see the log of the sidecar: `kubectl -n NAMESPACE logs deploy/kube-prometheus-stack-grafana -c grafana-sc-dashboard`"),

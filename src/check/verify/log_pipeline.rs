@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::check::api::alloy::{DAEMON_SET, PODS};
 use crate::check::api::loki::{Labels, Logs};
 use crate::check::row::Finding;
 use crate::check::runner::Subject as _;
@@ -13,6 +12,7 @@ use crate::check::verify::context::StackContext;
 use crate::check::verify::probe_jobs::{CONTAINER, ProbeJob, Writer, reason};
 use crate::check::{name_of, some_of};
 use crate::cluster::ClusterError;
+use crate::config::ALLOY;
 use crate::event::Hop;
 use crate::stack::NodeState;
 
@@ -29,7 +29,8 @@ pub(super) async fn written(context: &StackContext) -> Result<Finding, String> {
 
 /// Creates a probe job on evenly selected nodes; returns their names.
 async fn create(context: &StackContext) -> Result<Vec<String>, ClusterError> {
-    let (nodes, set) = futures::try_join!(context.node_states(), context.live("apps/v1", "DaemonSet", DAEMON_SET))?;
+    let (nodes, set) =
+        futures::try_join!(context.node_states(), context.live("apps/v1", "DaemonSet", context.names.object(ALLOY)))?;
     let running = nodes.covered().filter(|node| node.trouble.is_none()).map(|node| node.name.clone());
     let nodes = spread(running.collect(), context.selection.nodes);
     let template = set.as_ref().map(|set| &set["spec"]["template"]["spec"]).unwrap_or(&Value::Null);
@@ -99,8 +100,9 @@ fn writers(context: &StackContext) -> &[Writer] {
 
 pub(super) async fn collected(context: &StackContext) -> Result<Finding, String> {
     let mut unread = Vec::new();
+    let pods = context.alloy_pods();
     for writer in writers(context) {
-        let in_namespace = (context.namespace(), PODS);
+        let in_namespace = (context.namespace(), pods.as_str());
         let alloy = context.cluster.pod_on(&writer.node, in_namespace).await.map_err(|error| error.to_string())?;
         let alloy = alloy.ok_or_else(|| format!("no Alloy pod is on node {}", writer.node))?;
         let metrics = context.alloy().metrics(&alloy).await?;
@@ -235,8 +237,9 @@ fn pod_of(labels: &Labels) -> &str {
 /// Why Loki lacks lines that Alloy read, from Alloy's counters.
 async fn drop_reasons(context: &StackContext) -> String {
     let mut detail = String::new();
+    let pods = context.alloy_pods();
     for writer in writers(context) {
-        let alloy = context.cluster.pod_on(&writer.node, (context.namespace(), PODS)).await;
+        let alloy = context.cluster.pod_on(&writer.node, (context.namespace(), &pods)).await;
         let Ok(Some(alloy)) = alloy else { continue };
         let Ok(metrics) = context.alloy().metrics(&alloy).await else { continue };
         detail = drop_reason(&metrics).map(|reason| format!("; {reason}")).unwrap_or_default();

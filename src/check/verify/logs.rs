@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::check::api::alloy::{DAEMON_SET, PODS};
 use crate::check::api::loki::Config;
 use crate::check::row::{Finding, Row};
 use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
 use crate::check::verify::log_pipeline;
+use crate::check::verify::parts::GRAFANA;
 use crate::cluster::{ClusterError, TrackedRelease};
 use crate::config::{ALLOY, LOKI, RetentionPeriod};
 use crate::event::Hop;
@@ -64,6 +64,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .hint("see `kubectl -n NAMESPACE logs ds/alloy` for rejected pushes, compare loki.write's url with the Service loki, and see the NetworkPolicies"),
     Row::new("logs-in-grafana", GROUP, "Grafana shows these lines", |context| Box::pin(log_pipeline::shown(context)))
         .of(ALLOY)
+        .with(&[GRAFANA])
         .needs(&["logs-delivered", "grafana-reads-loki"])
         .at(Hop::LokiGrafana)
         .hint("compare the Loki data source of Grafana with the Service loki"),
@@ -124,12 +125,13 @@ const SAMPLE: usize = 3;
 
 async fn alloy(context: &StackContext) -> Result<Finding, String> {
     let message = |error: ClusterError| error.to_string();
+    let (name, selector) = (context.names.object(ALLOY), context.alloy_pods());
     let (set, pods) = futures::try_join!(
-        context.live("apps/v1", "DaemonSet", DAEMON_SET),
-        context.cluster.ready_pods(context.namespace(), PODS)
+        context.live("apps/v1", "DaemonSet", name),
+        context.cluster.ready_pods(context.namespace(), &selector)
     )
     .map_err(message)?;
-    let set = set.ok_or_else(|| format!("there is no DaemonSet {DAEMON_SET}"))?;
+    let set = set.ok_or_else(|| format!("there is no DaemonSet {name}"))?;
     let tracked = TrackedRelease::new(ALLOY, context.namespace(), [&set]);
     let readiness = context.cluster.readiness(&tracked).await.map_err(message)?;
     let ready = pods.len();

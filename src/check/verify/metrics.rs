@@ -9,6 +9,7 @@ use crate::check::api::prometheus::{Rule, RuleGroup};
 use crate::check::row::{Finding, Row};
 use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
+use crate::check::verify::parts::{OPERATOR, PROMETHEUS, WEBHOOKS};
 use crate::check::verify::scrape_targets;
 use crate::check::{name_of, some_of};
 use crate::config::{KUBE_PROMETHEUS_STACK, RetentionPeriod};
@@ -18,16 +19,19 @@ const METRICS: &str = "metrics";
 
 pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("prometheus-ready", METRICS, "Prometheus is ready to serve", |context| Box::pin(ready(context)))
+        .with(&[PROMETHEUS])
         .within(60)
         .hint("see the log of pod prometheus-kube-prometheus-stack-prometheus-0"),
     Row::new("prometheus-retention", METRICS, "Prometheus retains samples for the configured period", |context| {
         Box::pin(retention(context))
     })
+    .with(&[PROMETHEUS])
     .needs(&["prometheus-ready"])
     .hint("check prometheus.prometheusSpec.retention under `values:`, then run `tailwatch install` again"),
     Row::new("prometheus-config-loaded", METRICS, "Prometheus has loaded its present configuration", |context| {
         Box::pin(config_loaded(context))
     })
+    .with(&[PROMETHEUS])
     .needs(&["prometheus-ready"])
     .within(60)
     .hint("see the error in `kubectl -n NAMESPACE logs prometheus-kube-prometheus-stack-prometheus-0 -c prometheus`; correct additionalScrapeConfigs or remoteWrite under prometheus.prometheusSpec in `values:`"),
@@ -37,6 +41,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
         "Prometheus knows every target of the stack's ServiceMonitors and PodMonitors",
         |context| Box::pin(scrape_targets::known(context)),
     )
+    .with(&[PROMETHEUS])
     .needs(&["prometheus-ready"])
     .within(90)
     .at(Hop::TargetsPrometheus)
@@ -44,6 +49,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("prometheus-targets-up", METRICS, "every target of the stack answers Prometheus", |context| {
         Box::pin(scrape_targets::up(context))
     })
+    .with(&[PROMETHEUS])
     .needs(&["prometheus-targets-known"])
     .within(130)
     .at(Hop::TargetsPrometheus)
@@ -51,6 +57,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("prometheus-samples-fresh", METRICS, "no sample is older than two scrape intervals", |context| {
         Box::pin(scrape_targets::fresh(context))
     })
+    .with(&[PROMETHEUS])
     .needs(&["prometheus-targets-up"])
     .within(130)
     .at(Hop::TargetsPrometheus)
@@ -58,12 +65,14 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("prometheus-rules-loaded", METRICS, "Prometheus has loaded every rule of the stack, and none fails", |context| {
         Box::pin(rules(context))
     })
+    .with(&[PROMETHEUS])
     .needs(&["prometheus-ready"])
     .within(90)
     .hint("see the log of the operator: `kubectl -n NAMESPACE logs deploy/kube-prometheus-stack-operator`"),
     Row::new("rules-admitted", METRICS, "the admission webhook accepts a valid PrometheusRule and rejects an invalid one", |context| {
         Box::pin(admission(context))
     })
+    .with(&[OPERATOR, WEBHOOKS])
     .within(15)
     .warns()
     .hint("the API server must reach port 10250 of the operator's pod: see the control plane's firewall rules and the NetworkPolicies; until then only the operator's log reports an invalid rule"),

@@ -10,6 +10,7 @@ mod logs;
 mod metrics;
 mod network;
 mod oauth2_proxy;
+mod parts;
 mod probe_jobs;
 mod scrape_targets;
 mod service_monitors;
@@ -94,6 +95,14 @@ mod tests {
     #[test]
     fn the_skipped_checks_of_an_unchanged_stack_exist() {
         assert_eq!(unknown(&unchanged().skipped), None);
+    }
+
+    #[test]
+    fn the_parts_that_checks_need_are_in_the_catalogue() {
+        let known = crate::stack::Catalogue::embedded().unwrap().parts();
+        for row in rows() {
+            assert!(row.parts.iter().all(|part| known.iter().any(|known| known == part)), "{}", row.id);
+        }
     }
 
     #[test]

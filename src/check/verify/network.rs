@@ -11,6 +11,7 @@ use crate::check::row::{Finding, Row};
 use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
 use crate::check::verify::oauth2_proxy::GROUP;
+use crate::check::verify::parts::GRAFANA as GRAFANA_PART;
 use crate::check::verify::probe_jobs::{ProbeJob, ended, reason};
 use crate::cluster::ClusterError;
 use crate::event::Hop;
@@ -25,6 +26,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     Row::new("grafana-network-policy", GROUP, "a pod that is neither oauth2-proxy nor Prometheus does not reach Grafana", |context| {
         Box::pin(blocked(context))
     })
+    .with(&[GRAFANA_PART])
     .needs(&["grafana-healthy"])
     .within(60)
     .at(Hop::Oauth2ProxyGrafana)
@@ -71,14 +73,15 @@ const REACHED: &str = "reached";
 const BLOCKED: &str = "blocked";
 
 async fn request_from_pod(context: &StackContext) -> Result<(), ClusterError> {
-    let deployment = context.live("apps/v1", "Deployment", GRAFANA.0).await?.unwrap_or_default();
+    let deployment = context.live("apps/v1", "Deployment", context.names.object(GRAFANA.0)).await?.unwrap_or_default();
     let spec = &deployment["spec"]["template"]["spec"];
     // The image of Grafana's own container: those of the sidecars have no wget.
     let containers: Vec<Value> = spec["containers"].as_array().cloned().unwrap_or_default();
     let grafana: Vec<Value> = containers.into_iter().filter(|container| container["name"] == "grafana").collect();
     let mut template = spec.clone();
     template["containers"] = grafana.into();
-    let url = format!("http://{}.{}.svc:{}/api/health", GRAFANA.0, context.namespace(), GRAFANA.1);
+    let url =
+        format!("http://{}.{}.svc:{}/api/health", context.names.object(GRAFANA.0), context.namespace(), GRAFANA.1);
     let script = format!("wget -q -T 2 -O /dev/null {url} 2>&1 && echo {REACHED} || echo {BLOCKED}");
     let probe_job = ProbeJob {
         name: UNAUTHORIZED_CLIENT.into(),

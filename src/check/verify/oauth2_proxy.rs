@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::check::api::port_forward::{answered, of};
+use crate::check::api::port_forward::answered;
 use crate::check::row::{Finding, Row};
 use crate::check::verify::context::StackContext;
 use crate::check::{name_of, some_of};
@@ -60,7 +60,8 @@ async fn request_as_proxy(
     let host = context.settings.grafana_fqdn();
     let own = [("Host", host.as_str()), ("X-Forwarded-Host", host.as_str()), ("X-Forwarded-Proto", "https")];
     let headers = own.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    context.port_forward().get_with(of((OAUTH2_PROXY, 80)), path, headers).await
+    let port_forward = context.port_forward();
+    port_forward.get_with(port_forward.target((OAUTH2_PROXY, 80)), path, headers).await
 }
 
 /// `/ping` is 200 as soon as it has read the issuer's discovery document and listens (oauth2-proxy, pkg/middleware).
@@ -126,14 +127,13 @@ impl Expected<'_> {
 
 /// The file of the chart's ConfigMap (oauth2-proxy's chart, templates/configmap.yaml).
 const CONFIG_FILE: &str = "oauth2_proxy.cfg";
-/// The chart names its ConfigMap and its Deployment after the release.
-const OBJECT: &str = OAUTH2_PROXY;
 const CONTAINER: &str = "/spec/template/spec/containers/0";
 
 /// Reads the live configuration: testing the admitted groups would need a user who signs in.
 async fn configured(context: &StackContext) -> Result<Finding, String> {
+    let name = context.names.object(OAUTH2_PROXY);
     let (config, deployment) =
-        futures::try_join!(context.live("v1", "ConfigMap", OBJECT), context.live("apps/v1", "Deployment", OBJECT))
+        futures::try_join!(context.live("v1", "ConfigMap", name), context.live("apps/v1", "Deployment", name))
             .map_err(|error| error.to_string())?;
     let found = config.as_ref().and_then(|config| config["data"][CONFIG_FILE].as_str()).unwrap_or_default();
     let expected = context.value(OAUTH2_PROXY, "/config/configFile").and_then(Value::as_str).unwrap_or_default();
@@ -141,7 +141,7 @@ async fn configured(context: &StackContext) -> Result<Finding, String> {
         return Ok(Finding::fail(difference));
     }
     let installed = context.objects("Deployment");
-    let installed = installed.iter().find(|(_, object)| name_of(object) == OBJECT).map(|(_, object)| *object);
+    let installed = installed.iter().find(|(_, object)| name_of(object) == name).map(|(_, object)| *object);
     let container = |object: Option<&Value>| object.and_then(|object| object.pointer(CONTAINER)).cloned();
     let more =
         additions(&container(deployment.as_ref()).unwrap_or_default(), &container(installed).unwrap_or_default());

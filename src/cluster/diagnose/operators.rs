@@ -9,6 +9,7 @@ use crate::cluster::readiness::workloads::judge;
 use crate::cluster::views::{
     CustomResourceDefinition, Event, Ingress, OperatorResource, Pod, Service, WebhookConfiguration,
 };
+use crate::config::INGRESS_CLASS;
 use crate::event::Severity;
 
 pub(super) const RULES: &[Rule] = &[
@@ -106,7 +107,8 @@ fn host_in_use(_: &Subject<'_>, ingress: &Ingress) -> Option<String> {
 }
 
 fn without_address(_: &Subject<'_>, ingress: &Ingress) -> Option<String> {
-    (ingress.spec.ingress_class_name == "tailscale" && ingress.hostname().is_empty()).then(String::new)
+    let is_of_tailscale = ingress.spec.ingress_class_name == INGRESS_CLASS || ingress.metadata.name == "grafana";
+    (is_of_tailscale && ingress.hostname().is_empty()).then(String::new)
 }
 
 /// The tag of the operator's image is its version; the CRDs have theirs in an annotation. Only a one-time read finds it:

@@ -6,7 +6,7 @@ use crate::plan::list::name_some;
 use crate::plan::uninstall::dependents::describe;
 use crate::plan::uninstall::ownership::{Owner, is_of_a_workload, is_record, owner_of, release_of};
 use crate::plan::uninstall::scope::{NamespaceOutcome, UninstallScope};
-use crate::stack::{ANSWERS_RECORD, MANAGED_BY, SAVED_ANSWERS, TAILSCALE_NAMESPACE, TAILWATCH, WEBHOOK_SECRET};
+use crate::stack::{ANSWERS_RECORD, MANAGED_BY, SAVED_ANSWERS, TAILSCALE_NAMESPACE, TAILWATCH};
 
 const DELETE_DATA: Option<&str> = Some("--delete-data");
 const OPERATOR_RETAINED: &str = "the Tailscale operator is retained";
@@ -162,11 +162,14 @@ impl NamespaceInventory {
     }
 }
 
+/// End of the name of the Secret with the webhook certificate, whatever the values of the chart.
+const WEBHOOK_SUFFIX: &str = "-admission";
+
 fn own_disposition(found: &Found, scope: &UninstallScope) -> Disposition {
     match (found.kind.as_str(), found.name()) {
         _ if scope.options.data => Disposition::Delete,
         // Every install without one creates it.
-        ("Secret", WEBHOOK_SECRET) => Disposition::Delete,
+        ("Secret", name) if name.ends_with(WEBHOOK_SUFFIX) => Disposition::Delete,
         ("Secret", SAVED_ANSWERS) => Disposition::Retain("answers for the next install".into(), DELETE_DATA),
         ("Secret", _) => Disposition::Retain("credentials, which the next install reuses".into(), DELETE_DATA),
         _ => Disposition::Delete,
@@ -182,7 +185,7 @@ fn describe_in_namespace(found: &Found) -> String {
 mod tests {
     use super::*;
     use crate::plan::uninstall::scope::UninstallOptions;
-    use crate::stack::{Catalogue, MADE_BY_US, OAUTH2_PROXY_SECRET};
+    use crate::stack::{Catalogue, MADE_BY_US, OAUTH2_PROXY_SECRET, WEBHOOK_SECRET};
     use serde_json::{Value, json};
 
     const KEEP: UninstallOptions = UninstallOptions { data: false, crds: false };

@@ -8,7 +8,7 @@ use crate::check::preflight::target::tailnet_status::TailnetStatus;
 use crate::cluster::{ObjectRef, Resource};
 use crate::config::Settings;
 use crate::plan::PlannedRelease;
-use crate::stack::HelmDriver;
+use crate::stack::{HelmDriver, Release};
 
 /// The planned changes.
 pub struct Intent<'a> {
@@ -16,6 +16,8 @@ pub struct Intent<'a> {
     pub settings: &'a Settings,
     /// The releases that helm will install or change.
     pub incoming: Vec<PlannedRelease<'a>>,
+    /// Every release of the stack with its objects after the run.
+    pub stack: Vec<(&'a Release, &'a [Value])>,
     /// The releases that will be uninstalled.
     pub removed: Vec<PlannedRemoval<'a>>,
     /// The namespace of each volume claim to expand.

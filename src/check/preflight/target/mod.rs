@@ -1,7 +1,9 @@
 //! Checks of a plan's target cluster: permissions of this context, host ports, ResourceQuotas, tailnet. Each row has a
 //! `read` and a pure `judge`.
 
+mod addresses;
 mod api_services;
+mod claims;
 mod deletions;
 mod dry_run;
 mod host_ports;
@@ -22,6 +24,8 @@ use crate::cluster::{Cluster, ClusterError, Resource, UnavailableApi};
 use crate::event::CheckResult;
 use crate::plan::PlannedRelease;
 
+use addresses::Unserved;
+use claims::Differing;
 use deletions::Deletions;
 use dry_run::DryRuns;
 use host_ports::Ports;
@@ -50,6 +54,14 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
         known(dry_run::judge(&facts.dry_runs))
     })
     .hint("change the objects under `values:` in the answers, or the policy that rejects them"),
+    fact("service-addresses", "the Services that the stack's values and Ingress name exist", |facts: &Facts| {
+        known(addresses::judge(&facts.unserved))
+    })
+    .hint("set the address of an existing Service under `values:` in the answers"),
+    fact("volume-claims", "existing PersistentVolumeClaims fit the stack", |facts: &Facts| {
+        known(claims::judge(&facts.claims))
+    })
+    .hint("set storage.class to that of the claims, or delete them"),
     fact("host-ports", "the host ports that the stack needs are free", |facts: &Facts| {
         known(host_ports::judge(&facts.ports))
     })
@@ -72,6 +84,8 @@ pub(in crate::check) struct Facts {
     /// `None`: this context may not list them.
     unavailable_apis: Option<Vec<UnavailableApi>>,
     dry_runs: DryRuns,
+    unserved: Vec<Unserved>,
+    claims: Vec<Differing>,
     ports: Ports,
     quotas: Quotas,
     tailnet: Tailnet,
@@ -86,11 +100,13 @@ impl Subject for Facts {
 /// Runs the rows; reads and dry runs only.
 pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResult>, ClusterError> {
     let kinds = kinds(cluster, &intent.incoming).await?;
-    let (permissions, deletions, unavailable_apis, dry_runs, ports, quotas, tailnet) = futures::try_join!(
+    let (permissions, deletions, unavailable_apis, dry_runs, unserved, claims, ports, quotas, tailnet) = futures::try_join!(
         permissions::read(cluster, intent, &kinds),
         deletions::read(cluster, &intent.incoming),
         cluster.unavailable_apis(),
         dry_run::read(cluster, intent, &kinds),
+        addresses::read(cluster, intent),
+        claims::read(cluster, &intent.incoming),
         host_ports::read(cluster, &intent.incoming),
         quotas::read(cluster, &intent.incoming, &kinds),
         tailnet::read(cluster, intent),
@@ -101,6 +117,8 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
         permissions,
         deletions,
         unavailable_apis,
+        unserved,
+        claims,
         ports,
         quotas,
         tailnet,

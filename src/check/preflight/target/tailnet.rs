@@ -9,9 +9,6 @@ use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError};
 use crate::config::nearest;
 
-/// Class of the Ingresses that the Tailscale operator serves.
-const CLASS: &str = "tailscale";
-
 /// What was read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tailnet {
@@ -31,8 +28,10 @@ pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>) -> Result<Tailn
     let (configured, address) = (intent.settings.tailnet.as_str().to_owned(), intent.settings.grafana_fqdn());
     let own = format!("{}/grafana", intent.settings.namespace);
     let machine = intent.machine.cloned();
+    let classes = cluster.tailscale_classes().await?;
     let ingresses = cluster.list("networking.k8s.io/v1", "Ingress", None, None).await?;
-    let served = ingresses.iter().filter(|ingress| ingress.pointer("/spec/ingressClassName") == Some(&CLASS.into()));
+    let class = |ingress: &&Value| ingress.pointer("/spec/ingressClassName").and_then(Value::as_str).map(str::to_owned);
+    let served = ingresses.iter().filter(|ingress| class(ingress).is_some_and(|class| classes.contains(&class)));
     let served = served.filter_map(|ingress| {
         let text = |path: &str| ingress.pointer(path).and_then(Value::as_str);
         let key = format!("{}/{}", text("/metadata/namespace")?, text("/metadata/name")?);

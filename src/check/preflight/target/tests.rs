@@ -148,6 +148,7 @@ fn the_permissions_are_those_of_the_rendered_objects() {
         let intent = Intent {
             settings: &settings,
             incoming: vec![incoming],
+            stack: vec![],
             removed: vec![],
             growing: vec![],
             recreated: vec![],
@@ -185,6 +186,7 @@ fn the_permissions_of_a_removal_are_those_of_the_installed_objects() {
     let intent = Intent {
         settings: &settings,
         incoming: vec![],
+        stack: vec![],
         removed: vec![removed],
         growing: vec![],
         recreated: vec![],

@@ -5,15 +5,29 @@
 {{- toJson $value }}
 {{- end }}
 
+{{- define "stack.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 50 | trimSuffix "-" }}
+{{- end }}
+
 {{- define "stack.fullname" -}}
-{{- $name := contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) }}
-{{- $name | trunc 26 | trimSuffix "-" }}
+{{- $name := .Values.nameOverride | default .Chart.Name }}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
+{{- .Values.fullnameOverride | default $full | trunc 26 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The name of an operator's resource: (list $ "prometheus"). */}}
+{{- define "stack.resource" -}}
+{{- $full := include "stack.fullname" (index . 0) }}
+{{- (index . 0).Values.cleanPrometheusOperatorObjectNames | ternary $full (printf "%s-%s" $full (index . 1)) }}
 {{- end }}
 
 {{/* The name of what is a sub-chart in the real chart: (list $ "grafana"). */}}
 {{- define "part.fullname" -}}
 {{- $release := (index . 0).Release.Name }}
-{{- contains (index . 1) $release | ternary $release (printf "%s-%s" $release (index . 1)) | trunc 63 | trimSuffix "-" }}
+{{- $values := get (index . 0).Values (index . 1) }}
+{{- $name := $values.nameOverride | default (index . 1) }}
+{{- $full := contains $name $release | ternary $release (printf "%s-%s" $release $name) }}
+{{- $values.fullnameOverride | default $full | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "stack.labels" -}}
@@ -30,15 +44,15 @@ heritage: {{ .Release.Service | quote }}
 {{- end }}
 
 {{- define "operator.labels" -}}
-app: {{ .Chart.Name }}-operator
-app.kubernetes.io/name: {{ .Chart.Name }}-prometheus-operator
+app: {{ include "stack.name" . }}-operator
+app.kubernetes.io/name: {{ include "stack.name" . }}-prometheus-operator
 app.kubernetes.io/component: prometheus-operator
 {{ include "stack.labels" . }}
 {{- end }}
 
 {{/* What selects a part's pods: (list $ "grafana"). */}}
 {{- define "part.selector" -}}
-app.kubernetes.io/name: {{ index . 1 }}
+app.kubernetes.io/name: {{ (get (index . 0).Values (index . 1)).nameOverride | default (index . 1) | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 {{- end }}
 

@@ -12,7 +12,7 @@ The objects of an operator's resource: ServiceAccount, Service, ServiceMonitor.
 {{- define "stack.operated" -}}
 {{- $root := index . 0 }}{{- $kind := index . 1 }}{{- $values := index . 2 }}{{- $port := index . 4 }}
 {{- $name := printf "%s-%s" (include "stack.fullname" $root) $kind }}
-{{- $app := printf "%s-%s" $root.Chart.Name $kind }}
+{{- $app := printf "%s-%s" (include "stack.name" $root) $kind }}
 {{- $monitored := $values.serviceMonitor.selfMonitor }}
 ---
 apiVersion: v1

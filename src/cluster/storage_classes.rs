@@ -1,0 +1,106 @@
+//! StorageClasses that provide no volumes.
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, ClusterError, ObjectRef};
+
+/// Why a StorageClass provides no volumes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClassFault {
+    /// It is being deleted; since when.
+    Deleted(String),
+    /// Its CSI driver is not registered.
+    NoDriver(String),
+    /// It provisions none, and no PersistentVolume is left.
+    NoVolumes,
+}
+
+/// CSI drivers that serve the provisioners which were part of Kubernetes until 1.27 (kubernetes
+/// staging/src/k8s.io/csi-translation-lib/plugins).
+const MIGRATED: [(&str, &str); 6] = [
+    ("kubernetes.io/aws-ebs", "ebs.csi.aws.com"),
+    ("kubernetes.io/gce-pd", "pd.csi.storage.gke.io"),
+    ("kubernetes.io/azure-disk", "disk.csi.azure.com"),
+    ("kubernetes.io/azure-file", "file.csi.azure.com"),
+    ("kubernetes.io/cinder", "cinder.csi.openstack.org"),
+    ("kubernetes.io/vsphere-volume", "csi.vsphere.vmware.com"),
+];
+
+/// The CSI driver of a provisioner; `None` for others, which register no object.
+fn driver(provisioner: &str) -> Option<&str> {
+    let migrated = MIGRATED.iter().find(|(old, _)| *old == provisioner).map(|(_, driver)| *driver);
+    migrated.or_else(|| provisioner.split('.').any(|label| label == "csi").then_some(provisioner))
+}
+
+impl Cluster {
+    /// The class and why it provides no volumes for claims in a namespace, as far as this context may read that.
+    pub async fn storage_class_fault(
+        &self,
+        name: &str,
+        namespace: &str,
+    ) -> Result<Option<(String, ClassFault)>, ClusterError> {
+        let reference = ObjectRef {
+            api_version: "storage.k8s.io/v1".into(),
+            kind: "StorageClass".into(),
+            namespace: None,
+            name: name.to_owned(),
+        };
+        let Some(class) = self.get(&reference).await? else { return Ok(None) };
+        let text = |path: &str| class.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let since = text("/metadata/deletionTimestamp");
+        let fault = match text("/provisioner") {
+            _ if !since.is_empty() => Some(ClassFault::Deleted(since.to_owned())),
+            "kubernetes.io/no-provisioner" => {
+                let volumes = permitted(self.list("v1", "PersistentVolume", None, None).await)?;
+                let is_left = |volumes: &Vec<Value>| volumes.iter().any(|volume| is_usable(volume, name, namespace));
+                volumes.filter(|volumes| !is_left(volumes)).map(|_| ClassFault::NoVolumes)
+            }
+            provisioner => match driver(provisioner) {
+                None => None,
+                Some(driver) => {
+                    let drivers = permitted(self.names("storage.k8s.io/v1", "CSIDriver", None).await)?;
+                    drivers.filter(|all| !all.contains(driver)).map(|_| ClassFault::NoDriver(driver.to_owned()))
+                }
+            },
+        };
+        Ok(fault.map(|fault| (name.to_owned(), fault)))
+    }
+}
+
+/// Whether a PersistentVolume of the class is available, or bound to a claim of the namespace.
+fn is_usable(volume: &Value, class: &str, namespace: &str) -> bool {
+    let text = |path: &str| volume.pointer(path).and_then(Value::as_str);
+    let is_ours = text("/spec/claimRef/namespace") == Some(namespace);
+    text("/spec/storageClassName") == Some(class) && (text("/status/phase") == Some("Available") || is_ours)
+}
+
+/// `None` without the permission.
+fn permitted<T>(read: Result<T, ClusterError>) -> Result<Option<T>, ClusterError> {
+    match read {
+        Err(ClusterError::Forbidden { .. }) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn drivers_are_known_by_their_names() {
+        assert_eq!(driver("kubernetes.io/aws-ebs"), Some("ebs.csi.aws.com"));
+        assert_eq!(driver("ebs.csi.aws.com"), Some("ebs.csi.aws.com"));
+        assert_eq!(driver("rancher.io/local-path"), None);
+        assert_eq!(driver("k8s.io/minikube-hostpath"), None);
+    }
+
+    #[test]
+    fn a_volume_is_usable_if_it_is_free_or_ours() {
+        let volume = |phase: &str, claim: Option<&str>| json!({"spec": {"storageClassName": "local", "claimRef": {"namespace": claim}}, "status": {"phase": phase}});
+        assert!(is_usable(&volume("Available", None), "local", "m"));
+        assert!(is_usable(&volume("Bound", Some("m")), "local", "m"));
+        assert!(!is_usable(&volume("Bound", Some("x")), "local", "m"));
+        assert!(!is_usable(&volume("Available", None), "other", "m"));
+    }
+}
