@@ -45,7 +45,7 @@ impl Cluster {
             namespace: None,
             name: name.to_owned(),
         };
-        let Some(class) = self.get(&reference).await? else { return Ok(None) };
+        let Some(class) = permitted(self.get(&reference).await)?.flatten() else { return Ok(None) };
         let text = |path: &str| class.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let since = text("/metadata/deletionTimestamp");
         let fault = match text("/provisioner") {

@@ -157,8 +157,8 @@ pub async fn observe(cluster: &Cluster, helm: &Helm, desired: &[Release]) -> Res
     for namespace in namespaces(desired) {
         let (notes, records) =
             futures::try_join!(cluster.notes(namespace), cluster.revision_records(namespace, helm.driver()))?;
-        let names = desired.iter().filter(|release| release.namespace == namespace);
-        if let Some(unreadable) = names.filter_map(|release| unreadable(release, &records, &releases)).next() {
+        let mut named = desired.iter().filter(|release| release.namespace == namespace);
+        if let Some(unreadable) = named.find_map(|release| unreadable(release, &records, &releases)) {
             return Err(unreadable);
         }
         for info in releases.values().filter(|info| info.namespace == namespace) {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
-use support::{Sandbox, check, verdicts};
+use support::{Sandbox, check};
 
 use crate::TAILWATCH;
 use crate::preflight::objects;
@@ -79,6 +79,73 @@ fn what_has_no_room_in_the_cluster_is_reported_before_the_first_object() {
     let file = sandbox.file("other-port.yaml").display().to_string();
     std::fs::write(&file, format!("{answers}{port}")).unwrap();
     sandbox.tailwatch(&["install", "--yes", "--answers", &file]).ended_with(0);
+}
+
+/// What earlier stacks and other operators left in the cluster.
+const LEFT: &str = "
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: { name: storage-loki-0, namespace: monitoring }
+spec: { storageClassName: local, accessModes: [ReadWriteOnce], resources: { requests: { storage: 50Gi } } }
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: { name: local }
+provisioner: kubernetes.io/no-provisioner
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: { name: gp2 }
+provisioner: kubernetes.io/aws-ebs
+---
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: { name: ts-prod }
+spec: { controller: tailscale.com/ts-ingress }
+---
+apiVersion: v1
+kind: Secret
+type: helm.sh/release.v1
+metadata:
+  name: sh.helm.release.v1.other.v1
+  namespace: monitoring
+  labels: { owner: helm, name: other, status: deployed, version: '1' }
+data: { release: bm90IGEgcmVsZWFzZQ== }
+";
+
+#[test]
+fn claims_classes_and_records_of_earlier_stacks_are_judged_by_name() {
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
+    sandbox.kubectl(&["create", "namespace", "monitoring"]);
+    let file = sandbox.file("left.yaml");
+    std::fs::write(&file, LEFT).unwrap();
+    sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
+    sandbox.kubectl(&["delete", "ingressclass", "tailscale"]);
+
+    // Of another class: a warning with both ways. The unreadable record of another release is no reason to fail.
+    let claims = judged(&sandbox, "volume-claims", &[], 0);
+    assert_eq!(claims["verdict"], "warn");
+    let hint = claims["hint"].as_str().unwrap();
+    assert!(hint.contains("storage.class to local") && hint.contains("delete pvc storage-loki-0"), "{hint}");
+    let class = judged(&sandbox, "ingress-class", &[], 0);
+    assert_eq!((&class["verdict"], &class["detail"]), (&json!("pass"), &json!("IngressClass ts-prod")));
+    let class = judged(&sandbox, "storage-class", &["--set", "storage.class=local"], 4);
+    assert_eq!(class["verdict"], "fail");
+    let class = judged(&sandbox, "storage-class", &["--set", "storage.class=gp2"], 0);
+    assert!(class["verdict"] == "warn" && class["detail"].as_str().unwrap().contains("ebs.csi.aws.com"), "{class}");
+    let proxy = judged(&sandbox, "tailscale-proxy", &["--set", "tailscale.proxyGroup=proxies"], 4);
+    assert_eq!(proxy["verdict"], "fail");
+
+    let finalizer = r#"{"metadata":{"finalizers":["example.com/held"]}}"#;
+    sandbox.kubectl(&["-n", "monitoring", "patch", "pvc", "storage-loki-0", "--type=merge", "-p", finalizer]);
+    sandbox.kubectl(&["-n", "monitoring", "delete", "pvc", "storage-loki-0", "--wait=false"]);
+    assert_eq!(judged(&sandbox, "volume-claims", &[], 4)["verdict"], "fail");
+    // The unreadable record of a release of ours ends the plan with its name.
+    let record = std::fs::read_to_string(&file).unwrap().replace("other", "loki");
+    std::fs::write(&file, record.rsplit("---").next().unwrap()).unwrap();
+    sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
+    let plan = sandbox.tailwatch(&["plan", "--answers", &sandbox.answers()]).ended_with(4);
+    assert!(plan.stderr.contains("sh.helm.release.v1.loki.v1"), "{}", plan.stderr);
 }
 
 #[test]
@@ -264,14 +331,19 @@ spec:
 /// One row of `preflight`, which ends with this code.
 #[track_caller]
 fn scope(sandbox: &Sandbox, id: &str, arguments: &[&str], code: i32) -> Value {
+    let found = judged(sandbox, id, arguments, code);
+    let expected = if code == 0 { ["pass", "skip"] } else { ["fail", "fail"] };
+    assert!(expected.iter().any(|verdict| found["verdict"] == *verdict), "{found:#}");
+    found
+}
+
+/// The check of an id, of a preflight that ends with this code.
+fn judged(sandbox: &Sandbox, id: &str, arguments: &[&str], code: i32) -> Value {
     let answers = sandbox.answers();
     let mut all = vec!["preflight", "--output", "json", "--answers", &answers];
     all.extend(arguments);
     let checks = sandbox.tailwatch(&all).ended_with(code).json()["checks"].clone();
-    let found = check(&checks, id).clone();
-    let expected = if code == 0 { ["pass", "skip"] } else { ["fail", "fail"] };
-    assert!(expected.contains(&verdicts(&checks)[id].as_str()), "{found:#}");
-    found
+    check(&checks, id).clone()
 }
 
 /// The rules for what a finding says is missing.
