@@ -39,6 +39,7 @@ mod verify_backends;
 mod verify_cleanup;
 mod verify_objects;
 mod wizard;
+mod worlds;
 
 /// The program under test.
 const TAILWATCH: &str = env!("CARGO_BIN_EXE_tailwatch");

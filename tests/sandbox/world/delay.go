@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"tailwatch.dev/sandbox/world/sandbox"
 )
 
 // delay forwards connections to the API server with this round-trip time, until a signal ends it. It prints the path of a
@@ -33,7 +31,7 @@ func delay(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	server := sandbox.Loopback(s.Ports.API)
+	server := s.API()
 	path := s.Path("kubeconfig-delayed")
 	delayed := strings.ReplaceAll(string(kubeconfig), server, listener.Addr().String())
 	if err := os.WriteFile(path, []byte(delayed), 0o600); err != nil {

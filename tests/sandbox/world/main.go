@@ -24,15 +24,16 @@ import (
 	"tailwatch.dev/sandbox/world/podstages"
 	"tailwatch.dev/sandbox/world/process"
 	"tailwatch.dev/sandbox/world/sandbox"
+	"tailwatch.dev/sandbox/world/worlds"
 )
 
 func main() {
 	commands := map[string]func([]string) error{
 		"up": up, "env": env, "answers": answers, "fault": fault, "status": status, "reset": reset, "down": down, "delay": delay,
-		"serve": serve,
+		"worlds": listWorlds, "serve": serve,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: scripts/sandbox up | env | answers | fault KIND[=TARGET] on|off | status | reset | down | delay DURATION   [--name N]")
+		fmt.Fprintln(os.Stderr, "usage: scripts/sandbox up | env | answers | fault KIND[=TARGET] on|off | status | reset | down | delay DURATION   [--name N] | worlds")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
@@ -49,7 +50,8 @@ func (l *list) Set(value string) error { *l = append(*l, value); return nil }
 func up(arguments []string) error {
 	flags := flag.NewFlagSet("up", flag.ContinueOnError)
 	name := flags.String("name", "", "name of the sandbox; random: a new one")
-	nodes := flags.Int("nodes", 3, "simulated nodes")
+	world := flags.String("world", worlds.Default, "kind of cluster, see `scripts/sandbox worlds`")
+	nodes := flags.Int("nodes", 0, "simulated nodes of the default world, 3 without it")
 	helm := flags.Int("helm", 4, "major version of helm: 4 or 3")
 	pods := flags.String("pods", "fast", "fast or slow")
 	fastLogs := flags.Bool("fast-logs", false, "Loki is ready without its 15 s of waiting")
@@ -65,6 +67,10 @@ func up(arguments []string) error {
 	if *pods != "fast" && *pods != "slow" {
 		return errors.New("--pods is fast or slow")
 	}
+	row, err := chooseWorld(*world, *nodes)
+	if err != nil {
+		return err
+	}
 	switch *name {
 	case "":
 		*name = "demo"
@@ -77,7 +83,7 @@ func up(arguments []string) error {
 		return nil
 	}
 	s := &sandbox.Sandbox{Dir: filepath.Join(sandbox.Home(), *name), Settings: sandbox.Settings{
-		Name: *name, Nodes: *nodes, Helm: *helm, Slow: *pods == "slow", FastLogs: *fastLogs, OwnerPID: *owner,
+		Name: *name, World: row, Nodes: len(row.AllNodes()), Helm: *helm, Slow: *pods == "slow", FastLogs: *fastLogs, OwnerPID: *owner,
 		Parts: sandbox.Parts{
 			Programs: os.Getenv("TAILWATCH_PART_PROGRAMS"), Helm3: os.Getenv("TAILWATCH_PART_HELM3"),
 			Loki: os.Getenv("TAILWATCH_PART_LOKI"), Monitoring: os.Getenv("TAILWATCH_PART_MONITORING"),
@@ -85,6 +91,7 @@ func up(arguments []string) error {
 		Charts:     os.Getenv("TAILWATCH_SANDBOX_CHARTS"),
 		RealCharts: os.Getenv("TAILWATCH_SANDBOX_REAL_CHARTS"),
 		Canary:     fmt.Sprintf("canary-%016x%016x", rand.Uint64(), rand.Uint64()),
+		Token:      fmt.Sprintf("sandbox-%016x%016x", rand.Uint64(), rand.Uint64()),
 	}}
 	for _, text := range faults {
 		fault, err := podstages.ParseFault(text, true)
@@ -100,6 +107,33 @@ func up(arguments []string) error {
 		return err
 	}
 	return startDaemon(s)
+}
+
+// chooseWorld gives the row of a world, the default one with a number of nodes if it is not 0.
+func chooseWorld(name string, nodes int) (*worlds.World, error) {
+	row, err := worlds.Find(name)
+	if err == nil && nodes > 0 {
+		if name != worlds.Default {
+			return nil, fmt.Errorf("world %s has nodes of its own: use it without --nodes", name)
+		}
+		row.Nodes[0].Count = nodes
+	}
+	return row, err
+}
+
+// listWorlds prints the name and the title of the named worlds, or of all.
+func listWorlds(names []string) error {
+	if len(names) == 0 {
+		names = worlds.Names()
+	}
+	for _, name := range names {
+		row, err := worlds.Find(name)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%-22s %s\n", row.Name, row.Title)
+	}
+	return nil
 }
 
 // startDaemon runs the daemon in a session of its own and waits until the sandbox is ready.
@@ -199,7 +233,7 @@ func env(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	for _, pair := range [][2]string{
+	pairs := [][2]string{
 		{"KUBECONFIG", s.Path("kubeconfig")},
 		{"TAILWATCH_SANDBOX_DIR", s.Dir},
 		{"TAILWATCH_HELM", s.HelmBinary()},
@@ -212,7 +246,11 @@ func env(arguments []string) error {
 		{"HELM_CACHE_HOME", s.Path("helm", "cache")},
 		{"HELM_CONFIG_HOME", s.Path("helm", "config")},
 		{"HELM_DATA_HOME", s.Path("helm", "data")},
-	} {
+	}
+	if exec := s.World.Kubeconfig.Exec; exec != nil {
+		pairs = append(pairs, [2]string{exec.Requires, "sandbox"})
+	}
+	for _, pair := range pairs {
 		fmt.Printf("export %s='%s'\n", pair[0], pair[1])
 	}
 	fmt.Printf("export PATH='%s':\"$PATH\"\n", s.Path("bin"))

@@ -50,10 +50,16 @@ func newWorld(s *sandbox.Sandbox) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	for file, user := range map[string]string{"kubeconfig": "admin", "kubeconfig-unprivileged": "unprivileged", "kubeconfig-components": "components"} {
+	for file, user := range map[string]string{"kubeconfig-unprivileged": "unprivileged", "kubeconfig-components": "components"} {
 		if err := controlplane.WriteKubeconfig(s, file, user); err != nil {
 			return nil, err
 		}
+	}
+	if err := os.MkdirAll(s.Path("bin"), 0o700); err != nil {
+		return nil, err
+	}
+	if err := controlplane.WriteAdminKubeconfig(s); err != nil {
+		return nil, err
 	}
 	if err := os.WriteFile(s.Path("answers.yaml"), []byte(answersFile(s)), 0o600); err != nil {
 		return nil, err
@@ -112,11 +118,8 @@ func newWorld(s *sandbox.Sandbox) (*world, error) {
 	return w, w.network.ServeEgress()
 }
 
-// linkPrograms makes the folder that `scripts/sandbox env` puts on the PATH.
+// linkPrograms fills the folder that `scripts/sandbox env` puts on the PATH.
 func linkPrograms(c *cluster.Cluster) error {
-	if err := os.MkdirAll(c.Path("bin"), 0o700); err != nil {
-		return err
-	}
 	for link, target := range map[string]string{"kubectl": c.Binary("kubectl"), "helm": c.HelmBinary()} {
 		if err := os.Symlink(target, c.Path("bin", link)); err != nil {
 			return err
@@ -222,7 +225,7 @@ func (w *world) containerLog(pod *core.Pod, container string) ([]string, error) 
 }
 
 func (w *world) describe() string {
-	text := fmt.Sprintf("  API server     https://%s\n  charts         http://%s\n", sandbox.Loopback(w.Ports.API), sandbox.Loopback(w.Ports.Charts))
+	text := fmt.Sprintf("  API server     https://%s\n  charts         http://%s\n", w.API(), sandbox.Loopback(w.Ports.Charts))
 	text += w.controlPlane.Describe() + w.supervisor.Describe()
 	faults := []string{}
 	for _, fault := range w.ActiveFaults() {

@@ -1,26 +1,31 @@
 package cluster
 
 import (
-	"fmt"
+	"net/netip"
+
+	"tailwatch.dev/sandbox/world/worlds"
 )
 
 // NodeAddress of a node, counted from 0.
-func NodeAddress(number int) string { return fmt.Sprintf("10.2.%d.%d", number/250, number%250+1) }
+func (c *Cluster) NodeAddress(number int) string {
+	return worlds.Nth(c.World.Network.Nodes, number+1).String()
+}
 
-// Address of the API server in the Service `kubernetes`; it exists only inside the simulated cluster.
-const (
-	ApiAddress = "10.1.0.1"
-	ApiPort    = 6443
-)
+// ApiPort is the port of the API server in the Service `kubernetes`.
+const ApiPort = 6443
+
+// ApiAddress is its address in that Service, the last of the nodes' network; it exists only inside the simulated cluster.
+func (c *Cluster) ApiAddress() string {
+	return worlds.Nth(c.World.Network.Nodes, worlds.Size(c.World.Network.Nodes)-1).String()
+}
 
 func (c *Cluster) IsNodeAddress(host string) bool {
-	var high, low int
-	_, err := fmt.Sscanf(host, "10.2.%d.%d", &high, &low)
-	number := high*250 + low - 1
-	return err == nil && number < c.Nodes && host == NodeAddress(number)
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	number := worlds.Number(c.World.Network.Nodes, address)
+	return number > 0 && number <= c.Nodes
 }
 
 const PrometheusOperatorApp = "kube-prometheus-stack-prometheus-operator"
-
-// Provisioner is the one of the StorageClass `standard`.
-const Provisioner = "sandbox.tailwatch.dev/volumes"

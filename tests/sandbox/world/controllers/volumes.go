@@ -6,6 +6,7 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
+	storage "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -35,14 +36,13 @@ func (p *volumeProvisioner) reconcile(ctx context.Context) error {
 			}
 			continue
 		}
-		class := claim.Spec.StorageClassName
-		placed := claim.Annotations["volume.kubernetes.io/selected-node"] != ""
-		if claim.Status.Phase != core.ClaimPending || class == nil || *class != "standard" || !placed {
+		class := p.class(claim)
+		if claim.Status.Phase != core.ClaimPending || class == nil {
 			continue
 		}
 		if failing {
-			p.fail(claim)
-		} else if err := p.provision(ctx, claim); err != nil {
+			p.fail(claim, class)
+		} else if err := p.provision(ctx, claim, class); err != nil {
 			return err
 		}
 	}
@@ -57,13 +57,26 @@ func (p *volumeProvisioner) reconcile(ctx context.Context) error {
 	return nil
 }
 
-func (p *volumeProvisioner) provision(ctx context.Context, claim *core.PersistentVolumeClaim) error {
+// class is the StorageClass by which a claim is provisioned now: nil for a class that the world does not have, or while
+// the scheduler has not chosen the node of a class that waits for it.
+func (p *volumeProvisioner) class(claim *core.PersistentVolumeClaim) *storage.StorageClass {
+	placed := claim.Annotations["volume.kubernetes.io/selected-node"] != ""
+	for _, class := range p.cluster.World.StorageClasses {
+		waits := class.VolumeBindingMode != nil && *class.VolumeBindingMode == storage.VolumeBindingWaitForFirstConsumer
+		if claim.Spec.StorageClassName != nil && class.Name == *claim.Spec.StorageClassName && (placed || !waits) {
+			return &class
+		}
+	}
+	return nil
+}
+
+func (p *volumeProvisioner) provision(ctx context.Context, claim *core.PersistentVolumeClaim, class *storage.StorageClass) error {
 	name := "pvc-" + string(claim.UID)
 	if _, err := p.cluster.Objects().Volumes.Get(name); err == nil {
 		return nil
 	}
 	volume := &core.PersistentVolume{
-		ObjectMeta: meta.ObjectMeta{Name: name, Annotations: map[string]string{"pv.kubernetes.io/provisioned-by": cluster.Provisioner}},
+		ObjectMeta: meta.ObjectMeta{Name: name, Annotations: map[string]string{"pv.kubernetes.io/provisioned-by": class.Provisioner}},
 		Spec: core.PersistentVolumeSpec{
 			Capacity:                      core.ResourceList{core.ResourceStorage: claim.Spec.Resources.Requests[core.ResourceStorage]},
 			AccessModes:                   claim.Spec.AccessModes,
@@ -95,7 +108,7 @@ func (p *volumeProvisioner) grow(ctx context.Context, claim *core.PersistentVolu
 }
 
 // fail repeats the events of a failed provisioning.
-func (p *volumeProvisioner) fail(claim *core.PersistentVolumeClaim) {
+func (p *volumeProvisioner) fail(claim *core.PersistentVolumeClaim, class *storage.StorageClass) {
 	if p.failed == nil {
 		p.failed = map[types.UID]*backoff{}
 	}
@@ -105,7 +118,7 @@ func (p *volumeProvisioner) fail(claim *core.PersistentVolumeClaim) {
 	if !p.failed[claim.UID].isDue(time.Now()) {
 		return
 	}
-	events := p.cluster.Recorder(cluster.Provisioner, "")
+	events := p.cluster.Recorder(class.Provisioner, "")
 	events.Event(claim, core.EventTypeNormal, "Provisioning", fmt.Sprintf("External provisioner is provisioning volume for claim %q", claim.Namespace+"/"+claim.Name))
 	events.Event(claim, core.EventTypeWarning, "ProvisioningFailed", fmt.Sprintf("failed to provision volume with StorageClass %q: %s", *claim.Spec.StorageClassName, provisioningFailure))
 }

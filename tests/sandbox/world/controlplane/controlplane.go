@@ -4,9 +4,11 @@ package controlplane
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -57,26 +59,28 @@ func (p *ControlPlane) run(name string, arguments ...string) error {
 
 func (p *ControlPlane) StartAPI() error {
 	pki := func(file string) string { return p.Path("pki", file) }
-	return p.run("kube-apiserver",
-		"--etcd-servers=http://"+sandbox.Loopback(p.Ports.EtcdClient),
-		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", p.Ports.API),
-		"--tls-cert-file="+pki("apiserver.crt"), "--tls-private-key-file="+pki("apiserver.key"),
-		"--client-ca-file="+pki("ca.crt"),
-		"--service-account-key-file="+pki("service-accounts.key"),
-		"--service-account-signing-key-file="+pki("service-accounts.key"),
+	bindAddress, _, _ := net.SplitHostPort(p.API())
+	return p.run("kube-apiserver", append([]string{
+		"--etcd-servers=http://" + sandbox.Loopback(p.Ports.EtcdClient),
+		"--bind-address=" + bindAddress, fmt.Sprintf("--secure-port=%d", p.Ports.API),
+		"--tls-cert-file=" + pki("apiserver.crt"), "--tls-private-key-file=" + pki("apiserver.key"),
+		"--client-ca-file=" + pki("ca.crt"),
+		"--service-account-key-file=" + pki("service-accounts.key"),
+		"--service-account-signing-key-file=" + pki("service-accounts.key"),
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-		"--service-cluster-ip-range="+serviceRange,
-		"--endpoint-reconciler-type=none", "--advertise-address="+cluster.ApiAddress,
+		"--service-cluster-ip-range=" + p.World.Network.Services,
+		"--endpoint-reconciler-type=none", "--advertise-address=" + p.ApiAddress(),
 		"--authorization-mode=Node,RBAC", "--allow-privileged=true",
 		// New nodes are created ready, see nodes.go.
 		"--disable-admission-plugins=TaintNodesByCondition",
-		"--kubelet-client-certificate="+pki("admin.crt"), "--kubelet-client-key="+pki("admin.key"),
+		"--kubelet-client-certificate=" + pki("admin.crt"), "--kubelet-client-key=" + pki("admin.key"),
 		"--kubelet-preferred-address-types=InternalIP",
-		"--egress-selector-config-file="+p.Path("egress.yaml"),
-		"--audit-policy-file="+p.Path("audit-policy.yaml"), "--audit-log-path="+p.Path("audit.log"),
+		"--egress-selector-config-file=" + p.Path("egress.yaml"),
+		"--audit-policy-file=" + p.Path("audit-policy.yaml"), "--audit-log-path=" + p.Path("audit.log"),
 		"--profiling=false", "--max-requests-inflight=0", "--max-mutating-requests-inflight=0",
 		"--enable-priority-and-fairness=false", "--watch-cache=true", "--shutdown-delay-duration=0s",
-	)
+		"--admission-control-config-file=" + p.Path("admission.json"), "--token-auth-file=" + pki("tokens.csv"),
+	}, p.World.APIServer.Flags...)...)
 }
 
 // Start brings up a ready control plane with an empty store.
@@ -84,7 +88,13 @@ func (p *ControlPlane) Start(ctx context.Context) error {
 	if err := os.RemoveAll(p.Path("etcd")); err != nil {
 		return err
 	}
-	for file, text := range map[string]string{"egress.yaml": egressSelector(p.Sandbox), "audit-policy.yaml": auditPolicy} {
+	admission, err := json.Marshal(map[string]any{
+		"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration", "plugins": p.World.APIServer.Admission,
+	})
+	if err != nil {
+		return err
+	}
+	for file, text := range map[string]string{"egress.yaml": egressSelector(p.Sandbox), "audit-policy.yaml": auditPolicy, "admission.json": string(admission)} {
 		if err := os.WriteFile(p.Path(file), []byte(text), 0o600); err != nil {
 			return err
 		}
@@ -154,9 +164,6 @@ func (p *ControlPlane) AwaitAPI(ctx context.Context) error {
 		}
 	}
 }
-
-// serviceRange is the range of ClusterIPs.
-const serviceRange = "10.0.0.0/24"
 
 // ControlPlane runs etcd, the API server, the controllers and kwok as child processes.
 type ControlPlane struct {

@@ -15,8 +15,13 @@ func (p *ControlPlane) ApplyClusterFaults(ctx context.Context) error {
 	}
 	_, without := p.Fault("no-storage-class")
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"%t"}}}`, defaultClass, !without)
-	if _, err := p.Kube.StorageV1().StorageClasses().Patch(ctx, "standard", types.MergePatchType, patch, meta.PatchOptions{}); err != nil {
-		return err
+	for _, class := range p.World.StorageClasses {
+		if class.Annotations[defaultClass] != "true" {
+			continue
+		}
+		if _, err := p.Kube.StorageV1().StorageClasses().Patch(ctx, class.Name, types.MergePatchType, patch, meta.PatchOptions{}); err != nil {
+			return err
+		}
 	}
 	if _, on := p.Fault("quota"); !on {
 		quotas, err := p.Kube.CoreV1().ResourceQuotas("").List(ctx, meta.ListOptions{LabelSelector: "sandbox=fault"})

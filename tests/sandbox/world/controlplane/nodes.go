@@ -1,9 +1,11 @@
 package controlplane
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -13,26 +15,30 @@ import (
 
 	"tailwatch.dev/sandbox/world/cluster"
 	"tailwatch.dev/sandbox/world/sandbox"
+	"tailwatch.dev/sandbox/world/worlds"
 )
 
-// node is a ready node, as its kubelet registers it.
-func (p *ControlPlane) node(number int) *core.Node {
-	name, now := fmt.Sprintf("node-%d", number), meta.Now()
+// node is a node, as its kubelet registers it.
+func (p *ControlPlane) node(number int, row worlds.NodeRow) *core.Node {
+	name, now := row.Name, meta.Now()
+	system, architecture := cmp.Or(row.OS, "linux"), cmp.Or(row.Arch, "amd64")
 	resources := core.ResourceList{
 		core.ResourceCPU: resource.MustParse("32"), core.ResourceMemory: resource.MustParse("128Gi"), core.ResourcePods: resource.MustParse("250"),
 	}
 	node := &core.Node{
 		ObjectMeta: meta.ObjectMeta{Name: name, Labels: map[string]string{
-			"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "kubernetes.io/hostname": name,
-			"beta.kubernetes.io/os": "linux", "beta.kubernetes.io/arch": "amd64",
+			"kubernetes.io/os": system, "kubernetes.io/arch": architecture, "kubernetes.io/hostname": name,
+			"beta.kubernetes.io/os": system, "beta.kubernetes.io/arch": architecture,
 		}},
+		Spec: core.NodeSpec{Unschedulable: row.Cordoned, Taints: row.Taints},
 		Status: core.NodeStatus{
-			Addresses:       []core.NodeAddress{{Type: core.NodeInternalIP, Address: cluster.NodeAddress(number)}, {Type: core.NodeHostName, Address: name}},
+			Addresses:       []core.NodeAddress{{Type: core.NodeInternalIP, Address: p.NodeAddress(number)}, {Type: core.NodeHostName, Address: name}},
 			DaemonEndpoints: core.NodeDaemonEndpoints{KubeletEndpoint: core.DaemonEndpoint{Port: int32(p.Ports.Kubelet)}},
 			Capacity:        resources,
 			Allocatable:     resources,
 			NodeInfo: core.NodeSystemInfo{
-				Architecture: "amd64", OperatingSystem: "linux", KubeletVersion: "v1.36.1", ContainerRuntimeVersion: "containerd://2.1.0",
+				Architecture: architecture, OperatingSystem: system,
+				KubeletVersion: cmp.Or(row.Kubelet, "v1.36.1"), ContainerRuntimeVersion: cmp.Or(row.Runtime, "containerd://2.1.0"),
 				KernelVersion: "6.12.0", OSImage: "sandbox",
 			},
 		},
@@ -45,6 +51,11 @@ func (p *ControlPlane) node(number int) *core.Node {
 	} {
 		row.LastHeartbeatTime, row.LastTransitionTime = now, now
 		node.Status.Conditions = append(node.Status.Conditions, row)
+	}
+	maps.Copy(node.Labels, row.Labels)
+	if row.NotReady {
+		node.Status.Conditions[0].Status = core.ConditionFalse
+		node.Status.Conditions[0].Reason, node.Status.Conditions[0].Message = "KubeletNotReady", cluster.NetworkNotReady
 	}
 	return node
 }
@@ -63,10 +74,16 @@ func (p *ControlPlane) AwaitControllers(ctx context.Context) error {
 	}
 }
 
-// applyNodeFaults applies the active faults to each node.
+// applyNodeFaults applies the active faults to each node, beside what its row says.
 func (p *ControlPlane) applyNodeFaults(ctx context.Context) error {
 	_, unschedulable := p.Fault("unschedulable")
-	down := map[string]bool{}
+	cordoned, down := map[string]bool{}, map[string]bool{}
+	for _, row := range p.World.AllNodes() {
+		cordoned[row.Name] = row.Cordoned || unschedulable
+		if row.NotReady {
+			down[row.Name] = true
+		}
+	}
 	for _, fault := range p.ActiveFaults() {
 		if fault.Kind == "node-not-ready" {
 			down[fault.Target] = true
@@ -78,8 +95,8 @@ func (p *ControlPlane) applyNodeFaults(ctx context.Context) error {
 		}
 	}
 	for _, node := range p.Objects().AllNodes() {
-		if node.Spec.Unschedulable != unschedulable {
-			patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, unschedulable)
+		if node.Spec.Unschedulable != cordoned[node.Name] {
+			patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, cordoned[node.Name])
 			if _, err := p.Kube.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, patch, meta.PatchOptions{}); err != nil {
 				return err
 			}

@@ -1,14 +1,17 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
 	"time"
 
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
 	rbac "k8s.io/api/rbac/v1"
-	storage "k8s.io/api/storage/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -19,17 +22,17 @@ const defaultClass = "storageclass.kubernetes.io/is-default-class"
 
 // MakeObjects creates the objects of a new cluster.
 func (p *ControlPlane) MakeObjects(ctx context.Context) error {
-	for number := range p.Nodes {
-		if _, err := p.Kube.CoreV1().Nodes().Create(ctx, p.node(number), meta.CreateOptions{}); err != nil {
+	for number, row := range p.World.AllNodes() {
+		if _, err := p.Kube.CoreV1().Nodes().Create(ctx, p.node(number, row), meta.CreateOptions{}); err != nil {
 			return err
 		}
 	}
-	wait, reclaim, expand := storage.VolumeBindingWaitForFirstConsumer, core.PersistentVolumeReclaimDelete, true
-	class := &storage.StorageClass{
-		ObjectMeta:  meta.ObjectMeta{Name: "standard", Annotations: map[string]string{defaultClass: "true"}},
-		Provisioner: cluster.Provisioner, VolumeBindingMode: &wait, ReclaimPolicy: &reclaim, AllowVolumeExpansion: &expand,
+	for _, class := range p.World.StorageClasses {
+		if _, err := p.Kube.StorageV1().StorageClasses().Create(ctx, &class, meta.CreateOptions{}); err != nil {
+			return err
+		}
 	}
-	if _, err := p.Kube.StorageV1().StorageClasses().Create(ctx, class, meta.CreateOptions{}); err != nil {
+	if err := p.createObjects(ctx); err != nil {
 		return err
 	}
 	ingress := &networking.IngressClass{ObjectMeta: meta.ObjectMeta{Name: "tailscale"}, Spec: networking.IngressClassSpec{Controller: "tailscale.com/ts-ingress"}}
@@ -49,6 +52,23 @@ func (p *ControlPlane) MakeObjects(ctx context.Context) error {
 		return err
 	}
 	return p.makeAPIEndpoints(ctx)
+}
+
+// createObjects creates the objects of the world's row.
+func (p *ControlPlane) createObjects(ctx context.Context) error {
+	if len(p.World.Objects) == 0 {
+		return nil
+	}
+	list, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": p.World.Objects})
+	if err != nil {
+		return err
+	}
+	command := exec.CommandContext(ctx, p.Binary("kubectl"), "--kubeconfig", p.Path("kubeconfig-components"), "create", "-f", "-")
+	command.Stdin = bytes.NewReader(list)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("the objects of world %s: %w: %s", p.World.Name, err, output)
+	}
+	return nil
 }
 
 // makeDNS: kube-prometheus-stack scrapes what has the label k8s-app=kube-dns.
@@ -83,7 +103,7 @@ func (p *ControlPlane) makeAPIEndpoints(ctx context.Context) error {
 	endpoints := &core.Endpoints{
 		ObjectMeta: meta.ObjectMeta{Name: "kubernetes", Namespace: "default"},
 		Subsets: []core.EndpointSubset{{
-			Addresses: []core.EndpointAddress{{IP: cluster.ApiAddress}}, Ports: []core.EndpointPort{{Name: "https", Port: cluster.ApiPort}},
+			Addresses: []core.EndpointAddress{{IP: p.ApiAddress()}}, Ports: []core.EndpointPort{{Name: "https", Port: cluster.ApiPort}},
 		}},
 	}
 	_, err := p.Kube.CoreV1().Endpoints("default").Create(ctx, endpoints, meta.CreateOptions{})

@@ -1,17 +1,19 @@
 package kubelet
 
 import (
-	"fmt"
 	"sync"
 
 	core "k8s.io/api/core/v1"
+
+	"tailwatch.dev/sandbox/world/worlds"
 )
 
-// addresses allocates the addresses of pods from 10.244.0.0/16.
+// addresses allocates the addresses of pods from a range.
 type addresses struct {
-	mutex sync.Mutex
-	last  int
-	used  map[string]bool
+	network string
+	mutex   sync.Mutex
+	last    int
+	used    map[string]bool
 }
 
 func (a *addresses) allocate() string {
@@ -19,8 +21,8 @@ func (a *addresses) allocate() string {
 	defer a.mutex.Unlock()
 	for {
 		// Neither the network's own address nor its broadcast address.
-		a.last = a.last%65534 + 1
-		address := fmt.Sprintf("10.244.%d.%d", a.last/256, a.last%256)
+		a.last = a.last%(worlds.Size(a.network)-2) + 1
+		address := worlds.Nth(a.network, a.last).String()
 		if !a.used[address] {
 			a.mark(address)
 			return address

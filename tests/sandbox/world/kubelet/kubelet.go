@@ -43,7 +43,7 @@ type podRun struct {
 
 // New gives kubelets that take the log of a container with a backend from output.
 func New(n *network.Network, output func(*core.Pod, string) ([]string, error)) *Kubelet {
-	return &Kubelet{network: n, output: output, runs: map[types.UID]*podRun{}}
+	return &Kubelet{network: n, addresses: addresses{network: n.World.Network.Pods}, output: output, runs: map[types.UID]*podRun{}}
 }
 
 // Logs are what the containers have written by their stages.

@@ -2,6 +2,7 @@ package network
 
 import (
 	"encoding/base64"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -53,7 +54,7 @@ var Transport = &http.Transport{MaxIdleConnsPerHost: 100}
 func (n *Network) Proxy(answer http.ResponseWriter, request *http.Request) {
 	address := request.Host
 	if request.Method != http.MethodConnect && request.URL.Port() == "" {
-		address = request.URL.Hostname() + ":80"
+		address = net.JoinHostPort(request.URL.Hostname(), "80")
 	}
 	local, ok := n.Resolve(address)
 	if !ok {

@@ -18,8 +18,8 @@ func (n *Network) Resolve(address string) (string, bool) {
 	case sandbox.IssuerHost + ":443":
 		fault, _ := n.Fault("issuer")
 		return sandbox.Loopback(n.Ports.Issuer), fault.Target != "unreachable"
-	case fmt.Sprintf("%s:%d", cluster.ApiAddress, cluster.ApiPort):
-		return sandbox.Loopback(n.Ports.API), true
+	case net.JoinHostPort(n.ApiAddress(), fmt.Sprint(cluster.ApiPort)):
+		return n.API(), true
 	}
 	if host == "localhost" || n.IsNodeAddress(host) {
 		switch port {

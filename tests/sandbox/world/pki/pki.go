@@ -109,7 +109,7 @@ func Create(s *sandbox.Sandbox) (*Authority, error) {
 		groups     []string
 		hosts      []string
 	}{
-		{"apiserver", "kube-apiserver", nil, []string{"127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"}},
+		{"apiserver", "kube-apiserver", nil, []string{"127.0.0.1", "::1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"}},
 		{"admin", "sandbox-admin", []string{"system:masters"}, nil},
 		{"components", "sandbox-components", []string{"system:masters"}, nil},
 		{"unprivileged", "sandbox-unprivileged", nil, nil},
@@ -121,5 +121,6 @@ func Create(s *sandbox.Sandbox) (*Authority, error) {
 			return nil, err
 		}
 	}
-	return ca, nil
+	tokens := s.Token + `,sandbox-admin,sandbox-admin,"system:masters"` + "\n"
+	return ca, os.WriteFile(s.Path("pki", "tokens.csv"), []byte(tokens), 0o600)
 }

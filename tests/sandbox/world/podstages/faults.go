@@ -34,7 +34,9 @@ type Faults struct {
 }
 
 type podFault struct {
-	prefix   string
+	prefix string
+	// node: the fault is of every pod on it.
+	node     string
 	scenario *Scenario
 }
 
@@ -62,6 +64,11 @@ func NewFaults(s *sandbox.Sandbox) (Faults, error) {
 		}
 		faults.rows = append(faults.rows, row)
 	}
+	for _, node := range s.World.AllNodes() {
+		if node.PodsDoNotStart {
+			faults.rows = append(faults.rows, podFault{node: node.Name, scenario: builtinScenario("no-pod-sandbox")})
+		}
+	}
 	return faults, nil
 }
 
@@ -77,6 +84,9 @@ func (f Faults) Scenario(pod *core.Pod) *Scenario {
 
 // hits: a prefix with a slash is one of an image, otherwise of a pod name.
 func (f podFault) hits(pod *core.Pod) bool {
+	if f.node != "" {
+		return pod.Spec.NodeName == f.node
+	}
 	if strings.Contains(f.prefix, "/") {
 		return slices.ContainsFunc(pod.Spec.Containers, func(container core.Container) bool {
 			return strings.HasPrefix(container.Image, f.prefix)

@@ -13,9 +13,11 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"tailwatch.dev/sandbox/world/worlds"
 )
 
-// Ports of one sandbox, all on 127.0.0.1.
+// Ports of one sandbox, all on loopback.
 type Ports struct {
 	EtcdClient, EtcdPeer, API, Controllers, Scheduler, Kubelet, Kwok        int
 	Charts                                                                  int
@@ -31,6 +33,7 @@ type Ports struct {
 // Settings of one sandbox, kept in its folder so that every command finds them.
 type Settings struct {
 	Name  string
+	World *worlds.World
 	Nodes int
 	Helm  int
 	Slow  bool
@@ -45,6 +48,8 @@ type Settings struct {
 	RealCharts string
 	Faults     []Fault
 	Canary     string
+	// Token is the one of an exec plugin.
+	Token string
 }
 
 // Parts are the folders of the built binaries.
@@ -197,6 +202,14 @@ func (p *Ports) fields() []*int {
 }
 
 func Loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+// API is the address of the API server, in the family of the cluster.
+func (s *Sandbox) API() string {
+	if s.World.Network.IsIPv6() {
+		return fmt.Sprintf("[::1]:%d", s.Ports.API)
+	}
+	return Loopback(s.Ports.API)
+}
 
 func (s *Sandbox) ActiveFaults() []Fault {
 	s.faultsMutex.Lock()

@@ -40,8 +40,8 @@ func (e *exporters) ServeHTTP(answer http.ResponseWriter, request *http.Request)
 	fmt.Fprint(answer, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1.7e9\n")
 	if strings.HasSuffix(request.Host, ":8080") {
 		fmt.Fprintf(answer, "# TYPE kube_node_info gauge\n")
-		for number := range e.sandbox.Nodes {
-			fmt.Fprintf(answer, "kube_node_info{node=\"node-%d\"} 1\n", number)
+		for _, node := range e.sandbox.World.AllNodes() {
+			fmt.Fprintf(answer, "kube_node_info{node=%q} 1\n", node.Name)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func operatorDesired(n *network.Network, v *cluster.Objects) *backends.Desired {
 		"web.listen-address": sandbox.Loopback(n.Ports.Operator),
 		"web.cert-file":      n.Path("operator", "cert"), "web.key-file": n.Path("operator", "key"), "web.client-ca-file": "",
 	})
-	arguments = append(arguments, "--apiserver=https://"+sandbox.Loopback(n.Ports.API), "--ca-file="+n.Path("pki", "ca.crt"),
+	arguments = append(arguments, "--apiserver=https://"+n.API(), "--ca-file="+n.Path("pki", "ca.crt"),
 		"--cert-file="+n.Path("pki", "admin.crt"), "--key-file="+n.Path("pki", "admin.key"))
 	return &backends.Desired{Fingerprint: sandbox.Hash(append(arguments, string(pod.UID))...), Start: func() (backends.Process, error) {
 		if count := monitoringKinds(n); count < 10 {

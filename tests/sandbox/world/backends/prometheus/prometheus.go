@@ -160,7 +160,7 @@ func (p *prometheus) rewrite(pod *core.Pod, text string) (string, error) {
 		finders, _ := job["kubernetes_sd_configs"].([]any)
 		for _, value := range finders {
 			if finder, ok := value.(map[string]any); ok {
-				finder["api_server"] = "https://" + sandbox.Loopback(p.network.Ports.API)
+				finder["api_server"] = "https://" + p.network.API()
 				finder["tls_config"] = discovery
 			}
 		}
