@@ -59,8 +59,9 @@ func (a *alertmanager) desired(v *cluster.Objects) *backends.Desired {
 		if err := a.write(); err != nil {
 			return nil, err
 		}
+		// Flags of the cluster, which is off; the operator sets some that only newer versions know.
 		arguments := backends.ReplaceFlags(container.Args, map[string]string{
-			"config.file": a.file(), "storage.path": data, "web.config.file": "", "cluster.peer": "",
+			"config.file": a.file(), "storage.path": data, "web.config.file": "", "cluster.peer": "", "cluster.peer-name": "",
 			"web.listen-address": sandbox.Loopback(a.network.Ports.Alertmanager), "cluster.listen-address": "",
 		})
 		// An empty address switches the cluster off, which would listen on all interfaces.
