@@ -162,7 +162,7 @@ mod tests {
         for page in ["docs/checks.md", "docs/diagnosis.md"] {
             let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
             let ids: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
-            assert!(ids.len() > 10, "{page}");
+            assert!(!ids.is_empty(), "{page}");
             for id in ids {
                 let meanings = meanings_of(id).unwrap();
                 assert!(

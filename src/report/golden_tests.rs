@@ -29,9 +29,14 @@ const RUNS: [(&str, &[i64]); 6] = [
     ("slow", &[15, 48, 57, 110, 170]),
     ("image-not-found", &[36, 50]),
     ("helm-refuses", &[20]),
-    ("claim-without-class", &[45, 60, 150]),
+    ("provisioning-failed", &[45, 60, 150]),
     ("uninstall", &[3, 7, 12]),
 ];
+/// The recorded runs.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    RUNS.iter().map(|(name, _)| *name)
+}
+
 const SIZES: [Size; 2] = [Size { columns: 80, rows: 24 }, Size { columns: 120, rows: 40 }];
 const PLAIN: Style = Style { color: false };
 
@@ -227,9 +232,9 @@ fn a_small_terminal_shows_the_running_step() {
     replay(&mut bars, &mut events.iter().peekable(), events[0].time + SignedDuration::from_secs(57));
     insta::assert_snapshot!(terminal.all(), @r"
     wave 32  loki                  6.46.0   0/1  21s…
-             ! PersistentVolumeClaim storage-loki-0
-                 waits for the provisioner …
-               next: check that the provisioner runs,
+             ! nothing makes the volume of claim
+                 storage-loki-0: the provisioner of …
+               next: see whether the pods of that
     ");
 }
 

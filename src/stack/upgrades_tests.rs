@@ -52,7 +52,8 @@ fn a_step_is_crossed_from_below_to_it_or_beyond() {
     assert!(crossed("6.46.0", "6.55.0").is_empty());
     assert_eq!(crossed("6.46.0", "7.0.0"), ["7.0.0"]);
     assert_eq!(crossed("7.0.0", "9.1.0"), ["8.0.0", "9.0.0"]);
-    assert_eq!(crossed("6.55.0", "18.11.0").len(), 12);
+    let majors: Vec<String> = (7..=18).map(|major| format!("{major}.0.0")).collect();
+    assert_eq!(crossed("6.55.0", "18.11.0"), majors);
     assert!(path.knows(&version("18.99.0")) && !path.knows(&version("19.0.0")));
 }
 

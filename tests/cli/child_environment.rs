@@ -178,7 +178,7 @@ fn a_credential_helper_gets_no_secret_of_ours_and_all_of_others() {
         assert_eq!(std::fs::read_to_string(&asked).unwrap().trim(), format!("get {host}"));
     }
     machine.file(".docker/config.json", "{}");
-    machine.run(&[&arguments[..], &[&repository]].concat()).ended_with(4).tells(&["requires credentials"]);
+    machine.run(&[&arguments[..], &[&repository]].concat()).ended_with(4).tells(&[&host, "helm registry login"]);
 }
 
 fn one_tag(_: &str) -> (u16, String) {

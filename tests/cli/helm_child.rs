@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::json;
+use support::assert_wording;
 use tailwatch::helm::{Capabilities, HelmError, HelmOptions, HelmProgram, Limits, Ownership, ReleaseRequest};
 use tokio_util::sync::CancellationToken;
 
@@ -162,25 +163,23 @@ async fn a_helm_that_hangs_is_asked_to_end_and_killed_where_it_has_no_one_to_tel
     assert!(helm.children().running().is_empty());
 }
 
-/// The shell, what is said.
-const ODD_ENDS: [(&str, &[&str]); 6] = [
-    ("kill -KILL $$", &["`helm list -n monitoring -o` ended with signal 9", "(helm printed nothing)"]),
-    ("kill -SEGV $$", &["ended with signal 11"]),
-    ("echo 'Error: odd thing' >&2; exit 7", &["ended with exit code 7: odd thing"]),
-    ("echo '<html>not json'", &["cannot read the output of `helm list`"]),
-    ("printf '\\377\\376\\000'", &["cannot read the output of `helm list`"]),
-    ("echo 'Error: Kubernetes cluster unreachable: x' >&2; exit 1", &["the API server cannot be reached: Kubernetes"]),
+const ODD_ENDS: [&str; 6] = [
+    "kill -KILL $$",
+    "kill -SEGV $$",
+    "echo 'Error: odd thing' >&2; exit 7",
+    "echo '<html>not json'",
+    "printf '\\377\\376\\000'",
+    "echo 'Error: Kubernetes cluster unreachable: x' >&2; exit 1",
 ];
 
 #[tokio::test]
 async fn every_odd_end_of_helm_is_reported_with_the_command_and_how_it_ended() {
-    for (script, parts) in ODD_ENDS {
+    let mut messages = Vec::new();
+    for script in ODD_ENDS {
         let machine = Host::new();
-        let error = machine.helm(script).await.list("monitoring").await.unwrap_err().to_string();
-        for part in parts {
-            assert!(error.contains(part), "{part:?} is missing in {error}");
-        }
+        messages.push(machine.helm(script).await.list("monitoring").await.unwrap_err().to_string());
     }
+    assert_wording!(messages.join("\n"));
 }
 
 #[tokio::test]

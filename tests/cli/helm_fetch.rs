@@ -43,7 +43,7 @@ async fn a_folder_of_archives_is_pinned_on_first_use_and_a_changed_archive_refus
     machine.file("charts/demo-1.0.0.tgz", "two");
     let error = helm.fetch(&source(&folder, None)).await.unwrap_err();
     assert!(matches!(&error, HelmError::DigestChanged(change) if change.locked == ONE && change.found != ONE));
-    assert!(error.to_string().contains("demo 1.0.0") && error.hint().unwrap().contains("digests.json"), "{error}");
+    assert!(error.hint().unwrap().contains("digests.json"), "{error}");
     assert_eq!(std::fs::read(&first.path).unwrap(), b"one", "the kept archive was replaced");
     // The hint's way out.
     std::fs::remove_file(machine.path("cache/digests.json")).unwrap();
@@ -66,7 +66,8 @@ async fn a_folder_without_the_archive_is_reported_with_both_names() {
     let machine = Host::new();
     let folder = machine.home().display().to_string();
     let error = machine.helm("exit 9").await.fetch(&source(&folder, None)).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("the folder {folder} has no demo-1.0.0.tgz"));
+    assert!(matches!(&error, HelmError::NoArchive { file, .. } if file == "demo-1.0.0.tgz"), "{error}");
+    assert!(error.to_string().contains(&folder), "{error}");
     assert!(error.hint().unwrap().contains("charts.repository"));
 }
 
@@ -222,7 +223,7 @@ async fn a_missing_ca_file_is_reported_with_its_answer() {
         let access = RepositoryAccess { ca_file: ca_file.clone(), ..RepositoryAccess::default() };
         let source = ChartSource { access, ..source(repository, None) };
         let error = machine.helm("exit 9").await.fetch(&source).await.unwrap_err();
-        assert!(error.to_string().contains("none.pem of charts.caFile"), "{error}");
+        assert!(matches!(&error, HelmError::CaFile { path, .. } if Some(path) == ca_file.as_ref()), "{error}");
         assert!(error.hint().unwrap().contains("charts.caFile"));
     }
 }

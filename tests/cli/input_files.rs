@@ -1,6 +1,9 @@
 //! Files that never end, and are none: pipes, devices, sockets, terminals. Nothing hangs, and each is named as what it is.
 
+use std::collections::BTreeSet;
+
 use nix::sys::stat::Mode;
+use support::assert_wording;
 
 use crate::host::{Host, fixture};
 
@@ -19,9 +22,10 @@ fn a_pipe_or_a_device_is_reported_wherever_a_file_is_named() {
     let pipe = pipe(&machine);
     let least = std::fs::read_to_string(fixture("answers/v1/least.yaml")).unwrap();
     let good = machine.file("good.yaml", &least).display().to_string();
-    for (place, what) in [(pipe.as_str(), "a named pipe"), ("/dev/zero", "a device"), ("/", "a folder")] {
+    let mut messages = BTreeSet::new();
+    for place in [pipe.as_str(), "/dev/zero", "/"] {
         for command in [&["install", "--yes", "--answers", place][..], &["answers", "check", place]] {
-            machine.run(command).ended_with(3).tells(&[place, what]);
+            messages.insert(machine.run(command).ended_with(3).tells(&[place]).messages(machine.home()));
         }
         let with_secret = machine.file("secret.yaml", least.clone() + "\n" + &SECRET.replace("PLACE", place));
         let with_secret = with_secret.display().to_string();
@@ -29,10 +33,11 @@ fn a_pipe_or_a_device_is_reported_wherever_a_file_is_named() {
         assert!(said.code == Some(3), "{place}: {}", said.stderr);
     }
     let log = ["install", "--yes", "--answers", &good, "--log-file", &pipe];
-    machine.run(&log).ended_with(2).tells(&["--log-file", &pipe, "a named pipe"]);
+    messages.insert(machine.run(&log).ended_with(2).messages(machine.home()));
     for flag in ["--junit", "--html"] {
-        machine.run(&["verify", flag, &pipe]).ended_with(2).tells(&[flag, &pipe, "not a regular file"]);
+        messages.insert(machine.run(&["verify", flag, &pipe]).ended_with(2).messages(machine.home()));
     }
+    assert_wording!(Vec::from_iter(messages).join("\n"));
     let folder = machine.path("values");
     std::fs::create_dir(&folder).unwrap();
     nix::unistd::mkfifo(&folder.join("stack.yaml"), Mode::S_IRWXU).unwrap();
@@ -71,7 +76,7 @@ fn a_duration_without_end_is_a_wrong_command_line() {
             ("--within", &["verify"]),
         ] {
             let command = [command, &[flag, huge]].concat();
-            machine.run(&command).ended_with(2).tells(&[flag, huge, "at most 24 h"]);
+            machine.run(&command).ended_with(2).tells(&[flag, huge, "24 h"]);
         }
     }
 }

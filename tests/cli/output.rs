@@ -203,7 +203,7 @@ fn quiet_asks_nothing_on_a_terminal() {
         machine.run(&[&["install", "--yes", "--answers", &least], arguments].concat()).ended_with(4).stderr
     });
     assert!(noted(&[]).contains(note), "{}", noted(&[]));
-    assert!(!noted(&["-q"]).contains(note) && noted(&["-q"]).contains("no kubeconfig"), "{}", noted(&["-q"]));
+    assert!(!noted(&["-q"]).contains(note) && noted(&["-q"]).contains(".kube/config"), "{}", noted(&["-q"]));
 }
 
 fn exit_code(session: rexpect::session::PtySession) -> i32 {

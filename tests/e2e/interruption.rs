@@ -1,7 +1,5 @@
 //! Interrupted, killed, doubled: the same command converges, and two never work at once.
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 use support::{CommandOutput, Run, Sandbox, Signal, children, eventually, of_kind, outcomes, signal, verdicts};
 
@@ -32,64 +30,33 @@ fn converges(sandbox: &Sandbox) {
 }
 
 #[test]
-fn an_interrupt_ends_the_run_in_order_and_the_same_command_goes_on() {
+fn a_run_that_is_killed_or_interrupted_is_continued_by_the_same_command() {
     let sandbox = Sandbox::up(TAILWATCH, &[]);
+    // A helm that outlives its run ends by itself.
+    killed(&sandbox, "kube-prometheus-stack", false);
     let run = install_until(&sandbox, |event| event["event"] == "wave-started" && event["wave"] == 31);
     run.signal(Signal::SIGTERM);
     let last = run.end().ended_with(130).run_finished();
     assert_eq!(last["outcome"], "cancelled", "{last:#}");
     assert!(last["steps"].as_array().unwrap().iter().any(|step| step["outcome"] == "skipped"), "{last:#}");
+    // One that is killed as well leaves its release pending.
+    killed(&sandbox, "loki", true);
     converges(&sandbox);
 }
 
-#[test]
-fn a_killed_run_leaves_nothing_that_needs_a_hand() {
-    let sandbox = Sandbox::up(TAILWATCH, &[]);
-    // A helm that outlives its run ends by itself; one that is killed as well leaves its release pending.
-    for (component, helm_dies) in [("kube-prometheus-stack", false), ("loki", true)] {
-        let mut run = install_until(&sandbox, helm_works_on(component));
-        let mut helms = children(run.pid());
-        eventually("helm runs", || {
-            helms = children(run.pid());
-            !helms.is_empty() || run.has_ended()
-        });
-        run.signal(Signal::SIGKILL);
-        for pid in helms.into_iter().filter(|_| helm_dies) {
-            signal(pid, Signal::SIGKILL);
-        }
-        run.end();
+/// Kills an install while helm works on a component.
+fn killed(sandbox: &Sandbox, component: &str, helm_dies: bool) {
+    let mut run = install_until(sandbox, helm_works_on(component));
+    let mut helms = children(run.pid());
+    eventually("helm runs", || {
+        helms = children(run.pid());
+        !helms.is_empty() || run.has_ended()
+    });
+    run.signal(Signal::SIGKILL);
+    for pid in helms.into_iter().filter(|_| helm_dies) {
+        signal(pid, Signal::SIGKILL);
     }
-    converges(&sandbox);
-}
-
-#[test]
-fn of_two_runs_one_works_and_the_other_says_who() {
-    let sandbox = Sandbox::up(TAILWATCH, &[]);
-    let first = install_until(&sandbox, |event| event["event"] == "run-started");
-    let second = sandbox.install(&[]).ended_with(7);
-    let holder = format!("{}@", first.pid());
-    assert!(second.stderr.contains(&holder), "{}", second.stderr);
-    assert!(second.stdout.is_empty(), "{}", second.stdout);
-    first.end().ended_with(0);
-
-    // A helm that a dead run left behind is waited for, but not for ever, and is said as what it is.
-    let left_behind = std::fs::File::open(machine_lock(&sandbox)).unwrap();
-    left_behind.lock().unwrap();
-    let waiting = sandbox.tailwatch(&["uninstall", "--yes", "--timeout", "10s"]).ended_with(7);
-    let said = waiting.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    for part in ["or its helm process, is still active", "a helm of an earlier run on this machine is still running"] {
-        assert!(said.contains(part), "{part:?} is missing in:\n{said}");
-    }
-    assert_eq!(sandbox.releases().len(), 4);
-    drop(left_behind);
-    sandbox.tailwatch(&["uninstall", "--yes"]).ended_with(0);
-}
-
-/// The file by which runs of this machine know of each other.
-fn machine_lock(sandbox: &Sandbox) -> PathBuf {
-    let folder = std::fs::read_dir(sandbox.file("home/.local/state/tailwatch")).unwrap();
-    let mut files = folder.map(|entry| entry.unwrap().path());
-    files.find(|path| path.extension().is_some_and(|extension| extension == "lock")).expect("a lock file")
+    run.end();
 }
 
 /// Gives the lock of a run at work to another holder; returns how the run ends.
@@ -147,10 +114,12 @@ fn a_second_signal_names_what_is_waited_for_a_third_leaves_and_a_stopped_process
     let mut run = Run::start(command.env("TAILWATCH_HELM", &helm)).until(helm_works_on("kube-prometheus-stack"));
     eventually("helm is at work", || !deaf.exists());
     let helm = children(run.pid())[0];
-    for part in ["stopping: no further step starts", &format!("(process {helm})")] {
+    // The second notice names the process that is waited for.
+    for names_helm in [false, true] {
         run.signal(Signal::SIGINT);
-        let is_it = |event: &Value| event["message"].as_str().is_some_and(|text| text.contains(part));
-        assert!(run.events().any(|event| is_it(&event)), "no notice has {part:?}");
+        let notice = run.events().find(|event| event["event"] == "notice").expect("a notice");
+        let message = notice["message"].as_str().unwrap();
+        assert_eq!(message.contains(&format!("process {helm}")), names_helm, "{message}");
     }
     run.signal(Signal::SIGINT);
     let last = run.end().ended_with(130).run_finished();

@@ -41,5 +41,10 @@ mod verify_objects;
 mod wizard;
 mod worlds;
 
+/// The message of a command that finds no stack.
+fn nothing_installed() -> String {
+    tailwatch::plan::PlanError::NothingInstalled { namespace: "monitoring".into() }.to_string()
+}
+
 /// The program under test.
 const TAILWATCH: &str = env!("CARGO_BIN_EXE_tailwatch");

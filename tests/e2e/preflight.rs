@@ -1,6 +1,6 @@
-//! What is told before anything is changed: exit 4, the next step, and a cluster that nobody touched.
+//! What is reported before anything is changed: exit 4, the next step, and an unchanged cluster.
 
-use support::{CommandOutput, Sandbox};
+use support::{CommandOutput, Sandbox, verdicts};
 
 use crate::TAILWATCH;
 
@@ -10,37 +10,31 @@ fn what_is_in_the_way_is_reported_while_the_cluster_is_untouched() {
     let before = objects(&sandbox);
 
     let no_one = sandbox.file("kubeconfig-unprivileged").display().to_string();
-    reported(&sandbox.install(&["--kubeconfig", &no_one]), &["not allowed", "cluster-admin"]);
-    reported(
-        &sandbox.install(&["--helm", "/nonexistent/helm"]),
-        &["helm was not found at /nonexistent/helm", "install helm"],
-    );
-    reported(&sandbox.install(&["--context", "sandbocks"]), &["has no context sandbocks"]);
-    reported(
-        &sandbox.install(&["--set", "storage.class=standart"]),
-        &["no StorageClass standart", "did you mean standard?"],
-    );
-    reported(
-        &sandbox.install(&["--set", "versions.loki=99.0.0"]),
-        &["loki 99.0.0", "does not have this chart version"],
-    );
-    reported(&sandbox.install(&["--set", "charts.repository=http://127.0.0.1:1"]), &["refuse", "charts.repository"]);
+    for (arguments, failed, named) in [
+        (["--kubeconfig", &no_one], &[][..], "cluster-admin"),
+        (["--helm", "/nonexistent/helm"], &[], "/nonexistent/helm"),
+        (["--context", "sandbocks"], &[], "sandbocks"),
+        (["--set", "storage.class=standart"], &["storage-class"], "standard"),
+        (["--set", "versions.loki=99.0.0"], &[], "loki 99.0.0"),
+        (["--set", "charts.repository=http://127.0.0.1:1"], &[], "charts.repository"),
+    ] {
+        refused(&sandbox.install(&[&arguments[..], &["--output", "json"]].concat()), failed, named);
+    }
 
     sandbox.fault("no-storage-class", "on");
-    reported(
-        &sandbox.install(&[]),
-        &["the cluster has no default StorageClass", "set storage.class to one of: standard"],
-    );
+    refused(&sandbox.install(&["--output", "json"]), &["storage-class"], "standard");
     sandbox.fault("no-storage-class", "off");
 
     sandbox.fault("api-down", "on");
-    reported(&sandbox.install(&[]), &["cannot be reached", "kubectl get --raw /version"]);
+    refused(&sandbox.install(&["--output", "json"]), &[], "kubectl get --raw /version");
     sandbox.fault("api-down", "off");
 
     assert_eq!(objects(&sandbox), before);
     assert!(sandbox.releases().is_empty());
     sandbox.tailwatch(&["verify", "--answers", &sandbox.answers()]).ended_with(4);
     sandbox.tailwatch(&["status"]).ended_with(4);
+    a_chart_that_refuses_its_values_stops_the_run_before_the_change(&sandbox);
+    a_namespace_that_another_owner_labelled_is_left_alone(&sandbox);
 }
 
 /// What a run would have made first; the cluster's own root certificates come when they come.
@@ -53,19 +47,20 @@ pub fn objects(sandbox: &Sandbox) -> Vec<String> {
         .collect()
 }
 
+/// An install that ended with 4: these checks failed, and what is reported names this.
 #[track_caller]
-fn reported(said: &CommandOutput, parts: &[&str]) {
+fn refused(said: &CommandOutput, failed: &[&str], named: &str) {
     assert_eq!(said.code, Some(4), "{}\n{}", said.stdout, said.stderr);
-    for part in parts {
-        assert!(said.stderr.contains(part), "{part:?} is missing in:\n{}", said.stderr);
-    }
-    assert!(said.stderr.contains("hint: "), "{}", said.stderr);
+    let last = said.run_finished();
+    assert_eq!((&last["outcome"], &last["clusterChanged"]), (&"preflight-failed".into(), &false.into()), "{last:#}");
+    let verdicts = verdicts(&last["checks"]).into_iter();
+    let found: Vec<String> = verdicts.filter(|(_, verdict)| verdict == "fail").map(|(id, _)| id).collect();
+    assert_eq!(found, failed, "{last:#}");
+    assert!(last["error"]["hint"].is_string() && last.to_string().contains(named), "{named}: {last:#}");
 }
 
 /// A namespace whose Pod Security someone else has set is not relabelled in silence.
-#[test]
-fn a_namespace_that_another_owner_labelled_is_left_alone() {
-    let sandbox = Sandbox::up(TAILWATCH, &[]);
+fn a_namespace_that_another_owner_labelled_is_left_alone(sandbox: &Sandbox) {
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     let label = "pod-security.kubernetes.io/enforce=restricted";
     sandbox.kubectl(&["label", "namespace", "monitoring", label]);
@@ -81,23 +76,18 @@ fn a_namespace_that_another_owner_labelled_is_left_alone() {
 }
 
 /// A values key that the chart does not know, and a value of the wrong type, stop the run at the render.
-#[test]
-fn a_chart_that_refuses_its_values_stops_the_run_before_the_change() {
-    let sandbox = Sandbox::up(TAILWATCH, &[]);
+fn a_chart_that_refuses_its_values_stops_the_run_before_the_change(sandbox: &Sandbox) {
     let answers = std::fs::read_to_string(sandbox.answers()).unwrap();
-    for (values, part) in [
-        ("loki: { read: { replicas: 3 } }", "cannot render chart loki 6.46.0"),
-        (
-            "loki: { singelBinary: { replicas: 1 } }",
-            "hint: correct values.loki.singelBinary in the answers: did you mean singleBinary?",
-        ),
-        ("alloy: { controller: { tolerations: none } }", "schema rejects values.alloy.controller.tolerations"),
-        ("kube-prometheus-stack: { grafana: { grafana.ini: { database: { password: x } } } }", "password"),
+    for (values, named) in [
+        ("loki: { read: { replicas: 3 } }", &["loki 6.46.0"][..]),
+        ("loki: { singelBinary: { replicas: 1 } }", &["values.loki.singelBinary", "singleBinary?"]),
+        ("alloy: { controller: { tolerations: none } }", &["values.alloy.controller.tolerations"]),
+        ("kube-prometheus-stack: { grafana: { grafana.ini: { database: { password: x } } } }", &["password"]),
     ] {
-        let file = sandbox.file("broken.yaml");
+        let file = sandbox.file("broken.yaml").display().to_string();
         std::fs::write(&file, format!("{answers}values:\n  {values}\n")).unwrap();
-        let said = sandbox.tailwatch(&["install", "--yes", "--answers", &file.display().to_string()]);
-        reported(&said, &["cannot render chart", part]);
+        let said = sandbox.tailwatch(&["install", "--yes", "--output", "json", "--answers", &file]);
+        named.iter().for_each(|named| refused(&said, &[], named));
     }
     assert!(sandbox.releases().is_empty());
     assert!(!sandbox.kubectl(&["get", "namespaces", "-o", "name"]).contains("monitoring"));

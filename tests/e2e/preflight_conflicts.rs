@@ -1,6 +1,5 @@
 //! What stands already and would meet the stack: releases, CRDs, objects, operators and data sources of others.
 
-use serde_json::Value;
 use support::{Sandbox, of_kind};
 
 use crate::TAILWATCH;
@@ -29,19 +28,24 @@ fn crds_of_no_one_are_taken_over_and_newer_or_foreign_ones_are_not() {
     let sandbox = Sandbox::up(TAILWATCH, &[]);
     let crds = sandbox.helm(&["show", "crds", &chart(&sandbox)]).ended_with(0);
     let file = sandbox.file("crds.yaml");
-    std::fs::write(&file, crds.stdout).unwrap();
+    std::fs::write(&file, &crds.stdout).unwrap();
     let file = file.display().to_string();
     sandbox.kubectl(&["create", "-f", &file]);
     let (verdict, detail) = row(&sandbox, "crd-conflict", &[]);
     assert_eq!(verdict, "pass");
-    assert_eq!(detail, "10 CRDs of field manager kubectl-create (operator 0.86.2) are adopted");
+    for part in [&crds.stdout.matches("kind: CustomResourceDefinition").count().to_string(), "kubectl-create", "0.86.2"]
+    {
+        assert!(detail.contains(part), "{part:?} is missing in {detail}");
+    }
 
     let newer = "operator.prometheus.io/version=0.99.0";
     sandbox.kubectl(&["annotate", "--overwrite", "crd", "probes.monitoring.coreos.com", newer]);
     for arguments in [&[][..], &["--adopt"]] {
         let (verdict, detail) = row(&sandbox, "crd-conflict", arguments);
         assert_eq!(verdict, "fail");
-        assert_eq!(detail, "probes.monitoring.coreos.com is of operator 0.99.0, the chart has 0.86.2");
+        for part in ["probes.monitoring.coreos.com", "0.99.0", "0.86.2"] {
+            assert!(detail.contains(part), "{part:?} is missing in {detail}");
+        }
     }
     a_pending_deletion_is_reported_with_what_holds_it(&sandbox);
     sandbox.kubectl(&["delete", "--ignore-not-found", "-f", &file]);
@@ -52,13 +56,12 @@ fn crds_of_no_one_are_taken_over_and_newer_or_foreign_ones_are_not() {
     sandbox.helm(&[&["install"], &release[..]].concat()).ended_with(0);
     let (verdict, detail) = row(&sandbox, "release-conflict", &[]);
     assert_eq!(verdict, "warn");
-    assert!(
-        detail.starts_with("release prom in namespace metrics is of chart kube-prometheus-stack 79.10.0"),
-        "{detail}"
-    );
-    let foreign = "10 CRDs belong to release prom in namespace metrics (operator 0.86.2)";
-    assert_eq!(row(&sandbox, "crd-conflict", &[]), ("fail".into(), foreign.into()));
-    assert_eq!(row(&sandbox, "crd-conflict", &["--adopt"]), ("pass".into(), foreign.into()));
+    assert!(detail.contains("release prom in namespace metrics") && detail.contains("79.10.0"), "{detail}");
+    for (verdict, arguments) in [("fail", &[][..]), ("pass", &["--adopt"])] {
+        let (found, detail) = row(&sandbox, "crd-conflict", arguments);
+        assert_eq!(found, verdict, "{detail}");
+        assert!(detail.contains("release prom in namespace metrics"), "{detail}");
+    }
     let (verdict, detail) = row(&sandbox, "prometheus-operator-conflict", &["--adopt"]);
     assert_eq!(verdict, "fail", "{detail}");
     assert!(detail.contains("Deployment prom-kube-prometheus-stack-operator in namespace metrics"), "{detail}");
@@ -78,9 +81,7 @@ fn objects_of_others_stop_the_run_and_are_taken_over_when_asked() {
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     sandbox.kubectl(&["-n", "monitoring", "create", "serviceaccount", "loki"]);
     let refused = sandbox.install(&[]).ended_with(4);
-    for part in
-        ["ClusterRole alloy (field manager kubectl-create)", "ServiceAccount loki in namespace monitoring", "--adopt"]
-    {
+    for part in ["ClusterRole alloy", "kubectl-create", "ServiceAccount loki", "--adopt"] {
         assert!(refused.talk().contains(part), "{part:?} is missing in:\n{}", refused.stderr);
     }
     assert!(sandbox.releases().is_empty());
@@ -111,14 +112,12 @@ fn a_restart_is_announced(sandbox: &Sandbox) {
     sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
     sandbox.install(&["--skip-verify"]).ended_with(4);
     let events = sandbox.install(&["--adopt", "--skip-verify", "--output", "json"]).ended_with(0).events();
-    let reported: Vec<&Value> = of_kind(&events, "notice").iter().map(|notice| &notice["message"]).collect();
-    assert_eq!(
-        reported,
-        [
-            "adopted from field manager kubectl-create: Deployment oauth2-proxy",
-            "adopting Deployment oauth2-proxy replaces its pods"
-        ]
-    );
+    let reported: Vec<&str> =
+        of_kind(&events, "notice").iter().filter_map(|notice| notice["message"].as_str()).collect();
+    insta::assert_snapshot!(reported.join("\n"), @r"
+    adopted from field manager kubectl-create: Deployment oauth2-proxy
+    adopting Deployment oauth2-proxy replaces its pods
+    ");
     let steps = events[0]["steps"].as_array().unwrap();
     let oauth2_proxy = steps.iter().find(|step| step["component"] == "oauth2-proxy").unwrap();
     assert_eq!(oauth2_proxy["effects"]["restarts"][0], "Deployment oauth2-proxy");
@@ -126,7 +125,7 @@ fn a_restart_is_announced(sandbox: &Sandbox) {
 
 fn a_default_data_source_is_found(sandbox: &Sandbox) {
     let id = "grafana-data-source-conflict";
-    assert_eq!(row(sandbox, id, &[]), ("pass".into(), "the data source sidecar is disabled".into()));
+    assert_eq!(row(sandbox, id, &[]).0, "pass");
     let file = sandbox.file("sources.yaml");
     std::fs::write(&file, "datasources:\n- { name: Mine, type: prometheus, isDefault: true }\n").unwrap();
     let from = format!("--from-file={}", file.display());
@@ -139,10 +138,8 @@ fn a_default_data_source_is_found(sandbox: &Sandbox) {
         format!("values: {{ kube-prometheus-stack: {{ grafana: {{ sidecar: {{ datasources: {sidecar} }} }} }} }}\n");
     std::fs::write(&own, answers + &values).unwrap();
     let (verdict, detail) = row_for(sandbox, id, &own.display().to_string(), &[]);
-    assert_eq!(
-        (verdict.as_str(), detail.as_str()),
-        ("fail", "ConfigMap mine in namespace default has the default data source Mine")
-    );
+    assert_eq!(verdict, "fail");
+    assert!(detail.contains("ConfigMap mine in namespace default") && detail.contains("Mine"), "{detail}");
 }
 
 /// A CRD and a namespace that are being deleted, each held by a finalizer, and an APIService without a Service.
@@ -157,16 +154,20 @@ fn a_pending_deletion_is_reported_with_what_holds_it(sandbox: &Sandbox) {
     sandbox.kubectl(&["wait", "namespace/monitoring", remaining, "--timeout=30s"]);
     let (verdict, detail) = row(sandbox, "pending-deletions", &[]);
     assert_eq!(verdict, "fail", "{detail}");
-    let dead = "APIService v1beta1.custom.metrics.k8s.io points to Service monitoring/prometheus-adapter, which does not exist";
+    let dead = ["APIService v1beta1.custom.metrics.k8s.io", "Service monitoring/prometheus-adapter"];
     for part in [
-        "Namespace monitoring is terminating: the API server cannot list custom.metrics.k8s.io/v1beta1",
-        dead,
-        "CRD prometheusrules.monitoring.coreos.com is being deleted since",
-        "PrometheusRule default/old waits for its finalizer example.com/held",
+        "Namespace monitoring",
+        "custom.metrics.k8s.io/v1beta1",
+        dead[0],
+        dead[1],
+        "CRD prometheusrules.monitoring.coreos.com",
+        "PrometheusRule default/old",
+        "example.com/held",
     ] {
         assert!(detail.contains(part), "{part:?} is missing in {detail}");
     }
-    assert_eq!(row(sandbox, "api-services", &[]), ("warn".into(), dead.into()));
+    let (verdict, detail) = row(sandbox, "api-services", &[]);
+    assert!(verdict == "warn" && dead.iter().all(|part| detail.contains(part)), "{verdict} {detail}");
 
     // What the hints say helps.
     sandbox.kubectl(&["delete", "apiservice", "v1beta1.custom.metrics.k8s.io"]);

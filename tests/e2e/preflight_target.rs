@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
-use support::{Sandbox, check};
+use support::{Sandbox, check, verdicts};
 
 use crate::TAILWATCH;
 use crate::preflight::objects;
@@ -18,13 +18,13 @@ fn the_reported_permissions_are_those_that_an_install_needs() {
     let missing = scope(&sandbox, "permissions", &["--kubeconfig", &no_one], 4);
     let detail = missing["detail"].as_str().unwrap();
     assert!(missing["hint"].as_str().unwrap().contains("cluster-admin"), "{missing:#}");
-    assert!(detail.contains("create namespaces") || detail.contains("create/patch namespaces"), "{detail}");
+    assert!(detail.contains("namespaces"), "{detail}");
     assert!(!detail.contains("get/"), "what it may do already is named: {detail}");
     grant(&sandbox, "makes", &rules(detail));
 
     let handed_on = scope(&sandbox, "permissions", &["--kubeconfig", &no_one], 4);
     let detail = handed_on["detail"].as_str().unwrap();
-    assert!(detail.contains("may not grant") && detail.contains("kube-prometheus-stack-operator"), "{detail}");
+    assert!(detail.contains("kube-prometheus-stack-operator"), "{detail}");
     let roles = "clusterroles.rbac.authorization.k8s.io, roles.rbac.authorization.k8s.io";
     grant(&sandbox, "hands-on", &rules(&format!("0 of 0 permissions are missing: escalate/bind {roles}")));
 
@@ -56,18 +56,18 @@ fn what_has_no_room_in_the_cluster_is_reported_before_the_first_object() {
     let before = objects(&sandbox);
 
     let quotas = scope(&sandbox, "quotas", &[], 4);
-    for part in ["ResourceQuota tight of namespace monitoring leaves no room", "more pods needed, 3 allowed of which 0"]
-    {
+    for part in ["ResourceQuota tight", "pods", "requests.storage", "1Gi"] {
         assert!(quotas["detail"].as_str().unwrap().contains(part), "{quotas:#}");
     }
-    assert!(quotas["detail"].as_str().unwrap().contains("more requests.storage needed, 1Gi allowed"), "{quotas:#}");
     let ports = scope(&sandbox, "host-ports", &[], 4);
-    for part in ["TCP port 9100 of DaemonSet", "on 2 nodes by DaemonSet other-exporter in namespace default"] {
+    for part in ["TCP port 9100", "2 nodes", "DaemonSet other-exporter in namespace default"] {
         assert!(ports["detail"].as_str().unwrap().contains(part), "{ports:#}");
     }
-    let said = sandbox.install(&[]).ended_with(4);
-    for part in ["port 9100", "ResourceQuota tight", "service.port and .targetPort", "describe quota", "2 of 2"] {
-        assert!(said.stderr.contains(part), "{part:?} is missing in:\n{}", said.stderr);
+    let refused = sandbox.install(&["--output", "json"]).ended_with(4).run_finished();
+    let failed = verdicts(&refused["checks"]).into_iter().filter(|(_, verdict)| verdict == "fail").map(|(id, _)| id);
+    assert_eq!(failed.collect::<Vec<_>>(), ["host-ports", "quotas"]);
+    for (check, way_out) in [(&ports, "service.port"), (&quotas, "describe quota")] {
+        assert!(check["hint"].as_str().unwrap().contains(way_out), "{check:#}");
     }
     assert_eq!(objects(&sandbox), before);
     assert!(sandbox.releases().is_empty());
@@ -178,8 +178,7 @@ fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
     };
     says(status(Value::Null, "laptop.tail1a2b.ts.net."));
     let off = look(4);
-    assert_eq!(off["detail"], "HTTPS certificates are disabled in tail1a2b.ts.net");
-    assert!(off["hint"].as_str().unwrap().contains("admin console"), "{off:#}");
+    assert!(off["detail"].as_str().unwrap().contains("tail1a2b.ts.net") && off["hint"].is_string(), "{off:#}");
     says(status(json!(["here.tail1a2b.ts.net"]), "grafana.tail1a2b.ts.net."));
     let taken = look(0);
     assert_eq!(taken["verdict"], "warn", "{taken:#}");
@@ -193,16 +192,15 @@ fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
     sandbox.kubectl(&["wait", "ingress/wiki", named, "--timeout=30s"]);
     let slip = scope(&sandbox, "tailnet", &["--set", "tailnet=tail1a2c.ts.net"], 4);
     let detail = slip["detail"].as_str().unwrap();
-    assert!(detail.contains("is on tail1a2b.ts.net: Ingress default/wiki has wiki.tail1a2b.ts.net"), "{detail}");
-    assert_eq!(slip["hint"], "set `tailnet` to tail1a2b.ts.net");
+    assert!(detail.contains("Ingress default/wiki") && detail.contains("wiki.tail1a2b.ts.net"), "{detail}");
+    assert!(slip["hint"].as_str().unwrap().contains("tail1a2b.ts.net"), "{slip:#}");
 }
 
 /// The policies of a GKE Autopilot cluster, and a value of a wrong type.
 #[test]
 fn what_the_api_server_rejects_is_reported_before_the_first_object() {
     let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
-    let accepted = scope(&sandbox, "dry-run", &[], 0);
-    assert!(accepted["detail"].as_str().unwrap().ends_with(" objects"), "{accepted:#}");
+    assert_eq!(scope(&sandbox, "dry-run", &[], 0)["verdict"], "pass");
 
     let with = |values: &str| {
         let answers = std::fs::read_to_string(sandbox.answers()).unwrap();
@@ -216,7 +214,7 @@ fn what_the_api_server_rejects_is_reported_before_the_first_object() {
     );
     let detail = octal["detail"].as_str().unwrap();
     assert_eq!(octal["verdict"], "fail", "{octal:#}");
-    assert!(detail.contains("DaemonSet monitoring/alloy") && detail.contains("expected numeric"), "{detail}");
+    assert!(detail.contains("DaemonSet monitoring/alloy") && detail.contains("defaultMode"), "{detail}");
 
     let file = sandbox.file("policies.yaml");
     std::fs::write(&file, AUTOPILOT).unwrap();
@@ -241,8 +239,8 @@ fn what_the_api_server_rejects_is_reported_before_the_first_object() {
     for key in ["coreDns", "nodeExporter", "kubelet", "prometheusOperator.kubeletService"] {
         assert!(hint.contains(&format!("values.kube-prometheus-stack.{key}.enabled: false")), "{hint}");
     }
-    let said = sandbox.install(&[]).ended_with(4);
-    assert!(said.stderr.contains("GKE Warden"), "{}", said.stderr);
+    let refused = sandbox.install(&["--output", "json"]).ended_with(4).run_finished();
+    assert_eq!(verdicts(&refused["checks"])["dry-run"], "fail", "{refused:#}");
     assert_eq!(objects(&sandbox), before);
 
     // What the hint says helps.

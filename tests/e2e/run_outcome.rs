@@ -1,10 +1,13 @@
 //! What a run says of itself is so: whether the cluster was changed, how its JSON ends, and what it asks.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 use support::{CommandOutput, Sandbox, Signal, of_kind, signal, verdicts};
 
 use crate::TAILWATCH;
 use crate::interruption::install_until;
+use crate::verify_cleanup::probes;
 use crate::wizard::{drive, exit_code};
 
 #[test]
@@ -14,6 +17,7 @@ fn what_a_run_says_of_itself_is_so() {
     a_refusal_before_the_plan_ends_with_its_checks(&sandbox);
     a_held_lock_and_an_interrupt_of_the_verification_say_what_was_changed(&sandbox);
     an_interrupt_of_verify_says_what_was_created(&sandbox);
+    a_helm_that_a_dead_run_left_is_waited_for(&sandbox);
 }
 
 /// Exactly one `run-finished`, last.
@@ -31,7 +35,7 @@ fn a_quiet_run_on_a_terminal_asks_nothing(sandbox: &Sandbox) {
     for arguments in [&["install", "-q", "--answers", &answers][..], &["uninstall", "-q"]] {
         let mut session = drive(sandbox.tailwatch_command(arguments));
         let seen = session.exp_eof().expect("it ends without an answer");
-        assert!(seen.contains("--quiet") && !seen.contains("as planned?"), "{seen}");
+        assert!(seen.contains("--quiet"), "{seen}");
         assert_eq!(exit_code(session), 2, "{seen}");
     }
     assert!(sandbox.releases().is_empty());
@@ -57,11 +61,12 @@ fn a_held_lock_and_an_interrupt_of_the_verification_say_what_was_changed(sandbox
     let events = second.events();
     let locked = last(&events);
     assert_eq!((&locked["outcome"], &locked["error"]["exitCode"]), (&"locked".into(), &7.into()), "{locked:#}");
+    let third = sandbox.install(&[]).ended_with(7);
+    assert!(third.stderr.contains(&format!("{}@", run.pid())), "{}", third.stderr);
+    assert!(third.stdout.is_empty(), "{}", third.stdout);
     let run = run.until(|event| event["event"] == "checks-started");
     run.signal(Signal::SIGTERM);
-    let ended = run.end().ended_with(130).tells(&["the stack is installed"]);
-    assert!(!ended.talk().contains("nothing was changed"), "{}", ended.stderr);
-    let last = ended.run_finished();
+    let last = run.end().ended_with(130).run_finished();
     assert_eq!((&last["outcome"], &last["clusterChanged"]), (&"cancelled".into(), &true.into()), "{last:#}");
     assert_eq!(last["error"]["exitCode"], 130, "{last:#}");
     assert_eq!(sandbox.releases().len(), 4);
@@ -70,15 +75,33 @@ fn a_held_lock_and_an_interrupt_of_the_verification_say_what_was_changed(sandbox
 fn an_interrupt_of_verify_says_what_was_created(sandbox: &Sandbox) {
     let mut command = sandbox.tailwatch_command(&["verify"]);
     let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let probes = || {
-        let found = sandbox.get(&["-n", "monitoring", "jobs,pods", "-l", "tailwatch.dev/probe"]);
-        !found["items"].as_array().unwrap().is_empty()
-    };
-    support::eventually("a probe", probes);
+    support::eventually("a probe", || !probes(sandbox).is_empty());
     signal(child.id(), Signal::SIGTERM);
-    let ended = CommandOutput::of(child.wait_with_output().unwrap());
-    let ended = ended.ended_with(130).tells(&["only the objects of its checks"]);
-    assert!(!ended.talk().contains("nothing was changed"), "{}", ended.stderr);
+    let ended = CommandOutput::of(child.wait_with_output().unwrap()).ended_with(130);
+    let error = ended.talk().split_once("error: ").unwrap().1.to_owned();
+    insta::assert_snapshot!(error.split("hint: ").next().unwrap().trim(), @"interrupted during the verification; only the objects of its checks were created");
+    assert_eq!(probes(sandbox), Vec::<Value>::new());
+}
+
+/// But not for ever, and it is reported as what it is.
+fn a_helm_that_a_dead_run_left_is_waited_for(sandbox: &Sandbox) {
+    let left_behind = std::fs::File::open(machine_lock(sandbox)).unwrap();
+    left_behind.lock().unwrap();
+    let waiting = ["uninstall", "--yes", "--timeout", "10s", "--output", "json"];
+    let events = sandbox.tailwatch(&waiting).ended_with(7).events();
+    for reported in [&of_kind(&events, "notice")[0]["message"], &last(&events)["error"]["message"]] {
+        assert!(reported.as_str().unwrap().contains("helm"), "{reported}");
+    }
+    assert_eq!(sandbox.releases().len(), 4);
+    drop(left_behind);
+    sandbox.tailwatch(&["uninstall", "--yes"]).ended_with(0);
+}
+
+/// The file by which runs of this machine know of each other.
+fn machine_lock(sandbox: &Sandbox) -> PathBuf {
+    let folder = std::fs::read_dir(sandbox.file("home/.local/state/tailwatch")).unwrap();
+    let mut files = folder.map(|entry| entry.unwrap().path());
+    files.find(|path| path.extension().is_some_and(|extension| extension == "lock")).expect("a lock file")
 }
 
 /// A release that tailwatch did not install is a notice of the plan; every chart can be fetched and renders.

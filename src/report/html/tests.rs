@@ -103,11 +103,12 @@ fn a_run_has_a_timeline_and_its_failure() {
     let page = page_of("failed", &replayed("image-not-found"));
     assert_eq!(unbalanced(&page), Vec::<String>::new());
     assert!(page.contains("Failed: loki failed in wave 32"));
-    assert!(page.contains("does not exist in the registry"));
+    assert!(page.contains("image docker.io/grafana/loki:3.5.77"));
     assert!(page.contains("not started") && page.contains("failed after"));
     assert_eq!(page.matches("margin-left:").count(), 3, "alloy was never started");
-    let page = page_of("good", &replayed("good"));
-    assert!(page.contains("Works: 16 of 16 checks passed") && page.contains("installed in 19s"));
+    let good = replayed("good");
+    let (page, checks) = (page_of("good", &good), good.checks.len());
+    assert!(page.contains(&format!("Works: {checks} of {checks} checks passed")) && page.contains("installed in 19s"));
     assert!(!page.contains("id=\"path\""), "no check of it names a hop");
     assert!(!page.contains("id=\"why\""));
 }
@@ -116,8 +117,9 @@ fn a_run_has_a_timeline_and_its_failure() {
 fn without_steps_there_is_no_timeline_and_no_working_edge() {
     let page = page_of("passed", &all_passed());
     assert!(!page.contains("id=\"waves\""));
-    assert!(page.contains("Works: 10 of 10 checks passed"));
     let mut facts = all_passed();
+    let checks = facts.checks.len();
+    assert!(page.contains(&format!("Works: {checks} of {checks} checks passed")));
     facts.checks.iter_mut().for_each(|check| check.verdict = Verdict::Skip);
     assert!(!page_in(&facts, &TimeZone::UTC).contains("class=\"edge works\""));
 }

@@ -3,6 +3,7 @@
 
 mod events;
 mod inventory;
+mod messages;
 mod output;
 mod process;
 mod run;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 pub use events::{check, named, of_kind, outcomes, verdicts};
 pub use inventory::Inventory;
+pub use messages::REDACTIONS;
 pub use output::CommandOutput;
 pub use process::{Signal, children, matching, signal};
 pub use run::Run;
