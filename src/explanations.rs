@@ -72,7 +72,7 @@ fn diagnoses() -> BTreeMap<&'static str, Vec<Meaning>> {
 }
 
 /// Fields of the rule texts, and the placeholders that are shown without a finding.
-const PLACEHOLDERS: [(&str, &str); 11] = [
+const PLACEHOLDERS: [(&str, &str); 12] = [
     ("{component}", "<component>"),
     ("{namespace}", "<namespace>"),
     ("{kind}", "<kind>"),
@@ -83,6 +83,7 @@ const PLACEHOLDERS: [(&str, &str); 11] = [
     ("{restarts}", "<number>"),
     ("{code}", "<code>"),
     ("{class}", "<StorageClass>"),
+    ("{node}", "<node>"),
     ("{said}", "<message>"),
 ];
 

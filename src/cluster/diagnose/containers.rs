@@ -103,7 +103,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "volume-attach-failed",
         lasts: 30,
-        cause: "a volume of pod {name} cannot be attached to its node",
+        cause: "a volume of pod {name} cannot be attached to node {node}",
         hint: "see the storage driver, and `kubectl -n {namespace} describe pod {name}`",
         ..stuck("FailedAttachVolume", "")
     },
@@ -117,8 +117,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "pod-sandbox-failed",
         lasts: 30,
-        cause: "the node cannot give pod {name} a network",
-        hint: "see the network plugin on that node, and `kubectl -n {namespace} describe pod {name}`",
+        cause: "node {node} cannot create the sandbox of pod {name}",
+        hint: "see the network plugin in `kubectl get pods -A --field-selector spec.nodeName={node}`, and `kubectl -n {namespace} describe pod {name}`",
         ..stuck("FailedCreatePodSandBox", "")
     },
 ];

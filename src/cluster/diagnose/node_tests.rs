@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::tests::{cache, first, found, now};
+use super::tests::{cache, event, first, found, now};
 use super::*;
 use crate::cluster::views::Object;
 use crate::cluster::watch::cache::Nodes;
@@ -19,6 +19,24 @@ fn a_pod_of_a_node_that_is_not_ready_is_reported_with_the_node() {
     cache.nodes = Some(Nodes { total: 1, troubled, ..Nodes::default() });
     assert_eq!(first(&cache), "pod-on-not-ready-node");
     assert_eq!(found(&cache)[0].cause, "pod loki-0 does not run: node n is not ready");
+}
+
+/// Among many nodes the pod's name does not say where to look.
+#[test]
+fn the_node_that_cannot_start_a_pod_is_reported() {
+    for (reason, rule) in
+        [("FailedCreatePodSandBox", "pod-sandbox-failed"), ("FailedAttachVolume", "volume-attach-failed")]
+    {
+        let creating = json!({"waiting": {"reason": "ContainerCreating"}});
+        let status = json!({"phase": "Pending", "containerStatuses": [{"name": "loki", "state": creating}]});
+        let mut cache = cache(status);
+        cache.insert_json(event(("Pod", "loki-0"), reason, "rpc error"));
+        let Some(Object::Pod(pod)) = cache.objects.values_mut().find(|object| object.kind() == "Pod") else { panic!() };
+        pod.spec.node_name = "worker-7".into();
+        let found = found(&cache);
+        assert_eq!(found[0].rule, rule);
+        assert!(found[0].cause.contains("worker-7"), "{}", found[0].cause);
+    }
 }
 
 /// Such a pod counts as unavailable, so that no other pod is replaced.

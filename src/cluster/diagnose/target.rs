@@ -241,6 +241,10 @@ impl<'a> Subject<'a> {
             Target::Object(Object::PersistentVolumeClaim(claim)) => claim.spec.storage_class_name.clone(),
             _ => String::new(),
         };
+        let node = match self.target {
+            Target::Container(pod, _) | Target::Pod(pod) => pod.spec.node_name.clone(),
+            Target::Object(_) => String::new(),
+        };
         let pairs = [
             ("{component}", self.release.component.clone()),
             ("{namespace}", self.namespace().to_owned()),
@@ -252,6 +256,7 @@ impl<'a> Subject<'a> {
             ("{restarts}", container.restart_count.to_string()),
             ("{code}", end.map_or(0, |end| end.exit_code).to_string()),
             ("{class}", class),
+            ("{node}", node),
             ("{said}", said.to_owned()),
         ];
         pairs.iter().fold(sentence.to_owned(), |text, (key, value)| text.replace(key, value))

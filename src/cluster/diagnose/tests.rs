@@ -59,7 +59,7 @@ fn unscheduled(message: &str) -> Value {
     json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]})
 }
 
-fn event(about: (&str, &str), reason: &str, message: &str) -> Value {
+pub(super) fn event(about: (&str, &str), reason: &str, message: &str) -> Value {
     json!({"kind": "Event", "metadata": {"name": format!("{}.{reason}", about.1), "namespace": "m"}, "type": "Warning",
         "involvedObject": {"kind": about.0, "name": about.1, "namespace": "m"}, "reason": reason, "message": message,
         "lastTimestamp": "2026-01-01T00:09:00Z"})
@@ -374,6 +374,7 @@ fn the_tables_are_sound() {
         "image",
         "restarts",
         "code",
+        "node",
         "class",
         "said",
     ];
