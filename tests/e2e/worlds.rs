@@ -7,6 +7,7 @@
 //! - `checks`: every check that does not pass, and its verdict.
 //! - `notices`: a part of each notice, e.g. the name of a node.
 //! - `diagnoses`: the id of each diagnosis.
+//! - `exitCodes`: the exit code of each command that does not end with 0.
 //!
 //! `TAILWATCH_WORLDS=name,name` runs these worlds instead.
 
@@ -41,6 +42,7 @@ struct Expected {
     checks: BTreeMap<String, String>,
     notices: Vec<String>,
     diagnoses: BTreeSet<String>,
+    exit_codes: BTreeMap<String, i32>,
 }
 
 /// What the commands on a world named, and in which way that is wrong.
@@ -128,7 +130,7 @@ impl Outcome {
             ("uninstall", &["--yes"]),
         ] {
             let said = sandbox.tailwatch(&[&[command, "--output", "json"], arguments].concat());
-            if !self.ended(&said, command, 0) {
+            if !self.ended(&said, command, expected.exit_codes.get(command).copied().unwrap_or(0)) {
                 break;
             }
             let events = said.events();
@@ -156,6 +158,8 @@ impl Outcome {
     fn ended(&mut self, said: &CommandOutput, command: &str, code: i32) -> bool {
         if said.code != Some(code) {
             self.wrong.push(format!("{command}: exit code {:?} instead of {code}: {}", said.code, said.stderr));
+        } else if code != 0 {
+            self.named.insert(format!("{command}={code}"));
         }
         said.code == Some(code)
     }

@@ -89,6 +89,7 @@ type Run struct {
 	Checks    map[string]string `json:"checks"`
 	Notices   []string          `json:"notices"`
 	Diagnoses []string          `json:"diagnoses"`
+	ExitCodes map[string]int    `json:"exitCodes"`
 }
 
 // Names of all worlds but `default`, in alphabetical order.
