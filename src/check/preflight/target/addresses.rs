@@ -8,7 +8,6 @@ use crate::check::preflight::target::intent::Intent;
 use crate::check::row::Finding;
 use crate::check::{name_of, some_of};
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
-use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::plan::PlannedRelease;
 use crate::stack::{ALERTMANAGER, ChartNames, GRAFANA, PROMETHEUS, Release};
 
@@ -155,11 +154,10 @@ fn judge_one(address: Address, services: &Services, standing: &Services, release
     };
     let names = ChartNames::of(values);
     let part = PARTS.iter().find(|(default, _)| names.object(default) == address.service);
-    let is_off = |key: &str| {
-        let stack = releases.iter().find(|release| release.component.as_str() == KUBE_PROMETHEUS_STACK);
-        stack.is_some_and(|stack| stack.switched_off.iter().any(|off| off == key))
-    };
-    let switch = part.filter(|(_, key)| is_off(key)).map(|(_, key)| format!("values.{KUBE_PROMETHEUS_STACK}.{key}"));
+    let switch = part.and_then(|(_, key)| {
+        let release = releases.iter().find(|release| release.switched_off.iter().any(|off| off == key))?;
+        Some(format!("values.{}.{key}", release.component))
+    });
     let is_of_charts = part.is_some() || standing.contains_key(&address.service);
     Some(Unserved { ports: ports.cloned(), switch, is_of_charts, address })
 }
@@ -218,7 +216,7 @@ mod tests {
     }
 
     fn stack(values: Value, off: &[&str]) -> Release {
-        let mut release = Release::for_tests(KUBE_PROMETHEUS_STACK, "1.0.0");
+        let mut release = Release::for_tests("kube-prometheus-stack", "1.0.0");
         release.values = values;
         release.switched_off = off.iter().map(|key| (*key).to_owned()).collect();
         release
