@@ -3,7 +3,7 @@
 
 use crate::check::row::Finding;
 use crate::check::some_of;
-use crate::stack::{NodeState, NodeStates};
+use crate::stack::{Effect, NodeState, NodeStates};
 
 /// Nodes that a sentence names.
 const NAMED: usize = 3;
@@ -49,9 +49,10 @@ pub(super) fn judge(nodes: &NodeStates) -> Finding {
 /// Sentences about nodes that do not run pods at the moment.
 fn troubled(nodes: &NodeStates) -> Vec<String> {
     let sentence = |node: &NodeState| {
-        let effect = match node.trouble.as_ref()?.is_away {
-            true => "its metrics and logs are missing until it is back",
-            false => "it may reject or evict the stack's pods",
+        let effect = match node.trouble.as_ref()?.effect {
+            Effect::Away => "its metrics and logs are missing until it is back",
+            Effect::RejectsPods => "it may reject or evict the stack's pods",
+            Effect::LacksPods => "its metrics or logs are missing until it has",
         };
         Some(format!("{}: {effect}", node.describe_trouble()?))
     };
@@ -83,7 +84,7 @@ mod tests {
         assert_eq!(found.state, State::Pass, "a kind of node is no problem to solve");
         insta::assert_snapshot!(found.detail, @"2 of 3 nodes; no metrics and logs of windows nodes (w), on which the stack has no pods");
         let since = "2026-01-01T00:00:00Z".parse().ok();
-        nodes.0[2].trouble = Some(Trouble { what: "is not ready", since, is_away: true });
+        nodes.0[2].trouble = Some(Trouble { what: "is not ready", since, effect: Effect::Away });
         assert_eq!(judge(&nodes).state, State::Warn);
         insta::assert_snapshot!(notices(&nodes).join("\n"), @r"
         node b is not ready since 2026-01-01T00:00:00Z: its metrics and logs are missing until it is back

@@ -1,4 +1,6 @@
-//! Host ports of the pods. Only these fields of the pods are read.
+//! Host ports and number of the pods of each node. Only these fields of the pods are read.
+
+use std::collections::BTreeMap;
 
 use kube::api::ListParams;
 use kube::core::{ObjectList, Request};
@@ -22,6 +24,15 @@ pub struct HostPort {
     pub pod: String,
     /// (kind, name) of the pod's controller.
     pub owner: Option<(String, String)>,
+}
+
+/// What the pods of the cluster use on their nodes.
+#[derive(Debug, Default)]
+pub struct PodsByNode {
+    /// Their host ports.
+    pub ports: Vec<HostPort>,
+    /// Their number by node.
+    pub counts: BTreeMap<String, usize>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -82,18 +93,18 @@ fn tcp() -> String {
 }
 
 impl Cluster {
-    /// The host ports that pods use. With `hostNetwork` the API server sets `hostPort` of every container port
+    /// The host ports and the number of the pods of each node. With `hostNetwork` the API server sets `hostPort` of every container port
     /// (Kubernetes, pkg/apis/core/v1/defaults.go, defaultHostNetworkPorts).
-    pub async fn host_ports(&self) -> Result<Vec<HostPort>, ClusterError> {
+    pub async fn pods_by_node(&self) -> Result<PodsByNode, ClusterError> {
         let mut parameters = ListParams::default().limit(PAGE);
-        let mut held = Vec::new();
+        let mut found = PodsByNode::default();
         loop {
             let page = self.page_of_pods(&parameters).await;
             let page = page.map_err(|error| ClusterError::from_kube("cannot list Pod objects", error))?;
-            held.extend(page.items.into_iter().flat_map(holds));
+            page.items.into_iter().for_each(|pod| found.add(pod));
             parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
             if parameters.continue_token.is_none() {
-                return Ok(held);
+                return Ok(found);
             }
         }
     }
@@ -104,24 +115,30 @@ impl Cluster {
     }
 }
 
-/// None for a pod that has ended or has no node.
-fn holds(pod: Pod) -> Vec<HostPort> {
-    let Some(node) = pod.spec.node_name.filter(|_| !matches!(pod.status.phase.as_str(), "Succeeded" | "Failed")) else {
-        return Vec::new();
-    };
+impl PodsByNode {
+    /// Adds nothing for a pod that has ended or has no node.
+    fn add(&mut self, pod: Pod) {
+        let has_ended = matches!(pod.status.phase.as_str(), "Succeeded" | "Failed");
+        let Some(node) = pod.spec.node_name.clone().filter(|_| !has_ended) else { return };
+        self.ports.extend(ports(pod, &node));
+        *self.counts.entry(node).or_default() += 1;
+    }
+}
+
+fn ports(pod: Pod, node: &str) -> impl Iterator<Item = HostPort> {
     let owner = pod.metadata.owner_references.into_iter().find(|owner| owner.controller);
     let owner = owner.map(|owner| (owner.kind, owner.name));
     let ports = pod.spec.containers.into_iter().flat_map(|container| container.ports);
     let ports = ports.filter_map(|port| Some((port.host_port.filter(|port| *port != 0)?, port.protocol)));
-    let held = ports.map(|(port, protocol)| HostPort {
+    let node = node.to_owned();
+    ports.map(move |(port, protocol)| HostPort {
         port,
         protocol,
         node: node.clone(),
         namespace: pod.metadata.namespace.clone(),
         pod: pod.metadata.name.clone(),
         owner: owner.clone(),
-    });
-    held.collect()
+    })
 }
 
 #[cfg(test)]
@@ -131,7 +148,7 @@ mod tests {
 
     #[test]
     fn only_running_pods_on_a_node_use_its_ports() {
-        let pod = |node: Option<&str>, phase: &str| -> Vec<HostPort> {
+        let pod = |node: Option<&str>, phase: &str| -> PodsByNode {
             let owners = json!([{"kind": "DaemonSet", "name": "other", "controller": true}]);
             let ports = json!([{"containerPort": 9100, "hostPort": 9100}, {"containerPort": 80, "protocol": "UDP"}]);
             let pod = json!({
@@ -139,7 +156,9 @@ mod tests {
                 "spec": {"nodeName": node, "containers": [{"name": "a", "ports": ports}]},
                 "status": {"phase": phase},
             });
-            holds(serde_json::from_value(pod).unwrap())
+            let mut found = PodsByNode::default();
+            found.add(serde_json::from_value(pod).unwrap());
+            found
         };
         let expected = HostPort {
             port: 9100,
@@ -149,8 +168,10 @@ mod tests {
             pod: "other-x".into(),
             owner: Some(("DaemonSet".into(), "other".into())),
         };
-        assert_eq!(pod(Some("one"), "Running"), [expected]);
-        assert_eq!(pod(Some("one"), "Succeeded"), []);
-        assert_eq!(pod(None, "Pending"), []);
+        let running = pod(Some("one"), "Running");
+        assert_eq!((running.ports, running.counts), (vec![expected], BTreeMap::from([("one".to_owned(), 1)])));
+        for ended in [pod(Some("one"), "Succeeded"), pod(None, "Pending")] {
+            assert!(ended.ports.is_empty() && ended.counts.is_empty());
+        }
     }
 }

@@ -65,7 +65,7 @@ pub use endpoints::Endpoint;
 pub use error::ClusterError;
 pub use foreign_fields::{Before, surplus};
 pub use helm_revisions::{RevisionRecord, installed_names, is_ours};
-pub use host_ports::HostPort;
+pub use host_ports::{HostPort, PodsByNode};
 pub use inspect::Findings;
 pub use lease::{HostLiveness, Lease, LeaseRelease, LeaseRequest};
 pub use managed_by::{Held, image_name};

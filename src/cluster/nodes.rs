@@ -10,7 +10,7 @@ use crate::cluster::diagnose::needs_taints;
 use crate::cluster::views::{Metadata, Node, Pod, Service};
 use crate::cluster::watch::cache::{Nodes, ObjectCache};
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
-use crate::stack::{NodeState, NodeStates, Trouble, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
+use crate::stack::{Effect, NodeState, NodeStates, Trouble, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
 
 /// Seconds after which a pod that is not ready, or that should be deleted, may have a node that does not run pods.
 const LATE: i64 = 10;
@@ -28,10 +28,12 @@ pub(super) fn asks_for_nodes(cache: &ObjectCache, now: Timestamp) -> bool {
     cache.everywhere::<Pod>().any(|pod| needs_taints(pod) || is_late(pod, now))
 }
 
-/// Whether a pod has a node, but is late to become ready or to be deleted.
+/// Whether a pod is late to become ready or to be deleted on its node, or has found no room there for so long.
 fn is_late(pod: &Pod, now: Timestamp) -> bool {
     let Metadata { deletion_timestamp, creation_timestamp, .. } = &pod.metadata;
-    if pod.spec.node_name.is_empty() || (deletion_timestamp.is_none() && (pod.is_ready() || !pod.is_expected())) {
+    if (pod.spec.node_name.is_empty() && pod.lacks_room().is_none())
+        || (deletion_timestamp.is_none() && (pod.is_ready() || !pod.is_expected()))
+    {
         return false;
     }
     let since = deletion_timestamp.as_ref().or(creation_timestamp.as_ref());
@@ -43,6 +45,19 @@ impl Cluster {
     pub async fn node_states(&self) -> Result<NodeStates, ClusterError> {
         let nodes = self.views::<Node>("v1", "Node", None, &ListParams::default()).await?;
         Ok(NodeStates(nodes.into_iter().map(state).collect()))
+    }
+
+    /// The same, with the nodes that have no room for a pod of a DaemonSet in this namespace, if its pods can be listed.
+    pub async fn node_states_for(&self, namespace: &str) -> Result<NodeStates, ClusterError> {
+        let pending = ListParams::default().fields("status.phase=Pending");
+        let pending = self.views::<Pod>("v1", "Pod", Some(namespace), &pending);
+        let (nodes, pending) = futures::join!(self.node_states(), pending);
+        let mut nodes = nodes?;
+        match pending {
+            Err(ClusterError::Forbidden { .. }) => {}
+            pending => mark_full(&mut nodes, &pending?),
+        }
+        Ok(nodes)
     }
 
     /// Number of nodes by taint, and the nodes that do not run pods at the moment.
@@ -93,14 +108,27 @@ fn state(node: Node) -> NodeState {
             (false, true) => Some(VirtualBy::Taint),
             (false, false) => None,
         },
+        max_pods: node.status.allocatable.pods.parse().ok(),
         trouble,
+    }
+}
+
+/// Sets the trouble of nodes without room for one of these pods.
+fn mark_full(nodes: &mut NodeStates, pending: &[Pod]) {
+    for pod in pending.iter().filter(|pod| pod.lacks_room().is_some()) {
+        let node = nodes.0.iter_mut().find(|node| Some(node.name.as_str()) == pod.intended_node());
+        if let Some(node) = node.filter(|node| node.trouble.is_none()) {
+            let since = pod.status.conditions.when_false("PodScheduled").and_then(|found| found.last_transition_time);
+            node.trouble =
+                Some(Trouble { what: "has no room for a pod of the stack", since, effect: Effect::LacksPods });
+        }
     }
 }
 
 /// The node's own conditions decide: a taint is added seconds later and tolerated by DaemonSets. A cordoned node runs
 /// the pods of DaemonSets.
 fn trouble(node: &Node) -> Option<Trouble> {
-    let away = |what: &'static str, since: Option<Timestamp>| Some(Trouble { what, since, is_away: true });
+    let away = |what: &'static str, since: Option<Timestamp>| Some(Trouble { what, since, effect: Effect::Away });
     if let Some(since) = node.metadata.deletion_timestamp {
         return away("is being deleted", Some(since));
     }
@@ -119,7 +147,7 @@ fn trouble(node: &Node) -> Option<Trouble> {
     }
     PRESSURES.into_iter().find_map(|(condition, what)| {
         let since = conditions.when_true(condition)?.last_transition_time;
-        Some(Trouble { what, since, is_away: false })
+        Some(Trouble { what, since, effect: Effect::RejectsPods })
     })
 }
 
@@ -191,6 +219,34 @@ mod tests {
         let mut node = with_ready("True");
         node["spec"]["taints"] = json!([{"key": VIRTUAL_TAINT, "value": "azure", "effect": "NoSchedule"}]);
         assert_eq!(read(node).virtual_by, Some(VirtualBy::Taint));
+    }
+
+    #[test]
+    fn a_node_without_room_for_a_pod_of_a_daemon_set_is_marked() {
+        let pod = |message: &str, field: &str| {
+            let term = json!({"matchFields": [{"key": field, "operator": "In", "values": ["n"]}]});
+            let affinity = json!({"nodeAffinity":
+                {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}});
+            let condition = json!({"type": "PodScheduled", "status": "False", "message": message});
+            serde_json::from_value::<Pod>(json!({"metadata": {"name": "alloy-x"}, "spec": {"affinity": affinity},
+                "status": {"phase": "Pending", "conditions": [condition]}}))
+            .unwrap()
+        };
+        let full = "0/3 nodes are available: 1 Too many pods, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]. \
+                    preemption: 0/3 nodes are available.";
+        let marked = |pod: Pod| {
+            let mut nodes = NodeStates(vec![read(with_ready("True"))]);
+            mark_full(&mut nodes, &[pod]);
+            nodes.0[0].trouble.as_ref().map(|trouble| trouble.effect)
+        };
+        assert_eq!(marked(pod(full, "metadata.name")), Some(Effect::LacksPods));
+        assert_eq!(
+            marked(pod("0/3 nodes are available: 1 Insufficient cpu.", "metadata.name")),
+            Some(Effect::LacksPods)
+        );
+        assert_eq!(marked(pod(full, "other")), None, "a pod that other nodes may run");
+        assert_eq!(marked(pod("1 node(s) didn't have free ports", "metadata.name")), None, "another pod can make room");
+        assert_eq!(pod(full, "metadata.name").lacks_room(), Some("Too many pods"));
     }
 
     #[test]

@@ -5,11 +5,28 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::cluster::{holds_quantity, same_quantity};
+use crate::stack::Release;
 
 /// Paths (`a.b[0].c`) at which two documents differ, in document order; only mappings are compared key by key.
 pub fn changed_paths(from: &Value, to: &Value) -> Vec<String> {
     let mut paths = Vec::new();
     collect(String::new(), from, to, &mut paths);
+    paths
+}
+
+/// End of the paths of values that follow the state of the nodes at an upgrade.
+const FOLLOWS_NODES: &str = "updateStrategy.rollingUpdate.maxUnavailable";
+
+/// Paths of the values that differ from the installed ones. A number of unavailable pods that follows the state of the
+/// nodes is no difference, unless the answers set it.
+pub fn changed_values(installed: &Value, release: &Release) -> Vec<String> {
+    let mut paths = changed_paths(installed, &release.values);
+    paths.retain(|path| {
+        let at = |values: &Value| values.pointer(&format!("/{}", path.replace('.', "/"))).cloned();
+        let follows = path.ends_with(FOLLOWS_NODES) && at(&release.overrides).is_none();
+        let is_number = |values: &Value| at(values).is_some_and(|value| value.is_number());
+        !(follows && (is_number(installed) || is_number(&release.values)))
+    });
     paths
 }
 
@@ -152,6 +169,20 @@ fn same_scalar(keys: &[&str], live: &Value, desired: &Value) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_state_of_the_nodes_is_no_difference_of_values() {
+        let values =
+            |most: Value| json!({"controller": {"updateStrategy": {"rollingUpdate": {"maxUnavailable": most}}}});
+        let mut release = Release::for_tests("alloy", "1.4.0");
+        release.values = values(json!(2));
+        assert!(changed_values(&values(json!("25%")), &release).is_empty());
+        release.values = values(json!("25%"));
+        assert!(changed_values(&values(json!(2)), &release).is_empty());
+        assert_eq!(changed_values(&values(json!("50%")), &release).len(), 1, "the answers no longer set it");
+        release.overrides = release.values.clone();
+        assert_eq!(changed_values(&values(json!(2)), &release).len(), 1, "the answers set it");
+    }
 
     #[test]
     fn names_every_changed_path() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::event::{ActionKind, Effects};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
-use crate::plan::compare::changed_paths;
+use crate::plan::compare::changed_values;
 use crate::plan::list::name_some;
 use crate::plan::observe::PendingOwner;
 use crate::plan::{Drifted, InstalledRelease, Observed, Plan, PlanError, Step, Wave, Work};
@@ -121,7 +121,7 @@ fn decide(release: &Release, info: Option<&ReleaseInfo>, observed: &Observed) ->
         return Decision::by_helm(ActionKind::Upgrade, reason);
     }
     let installed = observed.values.get(&info.name).unwrap_or(&serde_json::Value::Null);
-    let changed = changed_paths(installed, &release.values);
+    let changed = changed_values(installed, release);
     if !changed.is_empty() {
         return Decision::by_helm(ActionKind::Upgrade, format!("values changed: {}", name_some(&changed)));
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, ClusterError, Found, ObjectRef, RevisionRecord, installed_names, is_ours};
 use crate::config::{IngressClass, OperatorPlan, Settings, TailscaleOperator};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
-use crate::plan::compare::changed_paths;
+use crate::plan::compare::changed_values;
 use crate::plan::drift::{self, Drift};
 use crate::plan::installed_releases::installed_releases;
 use crate::plan::revision_notes::{Healthy, rollback_key};
@@ -81,7 +81,7 @@ pub async fn cluster_facts(
             cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
             cluster.tailscale_classes(),
             // The check of the permissions reports that this context may not list nodes.
-            async { permitted(cluster.node_states().await) },
+            async { permitted(cluster.node_states_for(namespace).await) },
             async { permitted(cluster.is_ipv6_first().await) },
             async { permitted(foreign_levels(cluster, [namespace, TAILSCALE_NAMESPACE]).await) },
         )?)
@@ -327,7 +327,7 @@ impl Observed {
             info.status == ReleaseStatus::Deployed
                 && info.chart == release.chart.name
                 && info.chart_version == release.chart.version
-                && self.values.get(name).is_some_and(|values| changed_paths(values, &release.values).is_empty())
+                && self.values.get(name).is_some_and(|values| changed_values(values, release).is_empty())
         })
     }
 }

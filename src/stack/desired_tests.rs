@@ -213,7 +213,9 @@ fn values_follow_the_container_runtime_and_the_ip_family() {
     assert_eq!(alloy["alloy"]["mounts"]["dockercontainers"], false);
     assert_eq!(alloy["alloy"].get("listenAddr"), None, "the chart's default");
     assert_eq!(values(&facts, "oauth2-proxy")["extraArgs"], json!({}));
-    assert_eq!(values(&facts, "loki")["loki"]["commonConfig"].get("ring"), None);
+    let loki = values(&facts, "loki");
+    assert_eq!(loki["loki"]["commonConfig"].get("ring"), None);
+    assert_eq!(loki["loki"]["structuredConfig"]["memberlist"].get("bind_addr"), None);
     let docker = NodeState { name: "a".into(), os: "linux".into(), is_docker: true, ..NodeState::default() };
     facts.nodes = NodeStates(vec![docker]);
     facts.is_ipv6_first = true;
@@ -222,7 +224,9 @@ fn values_follow_the_container_runtime_and_the_ip_family() {
     assert_eq!(alloy["alloy"]["listenAddr"], "[::]");
     let arguments = json!({"http-address": "[::]:4180", "metrics-address": "[::]:44180"});
     assert_eq!(values(&facts, "oauth2-proxy")["extraArgs"], arguments);
-    assert_eq!(values(&facts, "loki")["loki"]["commonConfig"]["ring"], json!({"instance_enable_ipv6": true}));
+    let loki = values(&facts, "loki");
+    assert_eq!(loki["loki"]["commonConfig"]["ring"], json!({"instance_enable_ipv6": true}));
+    assert_eq!(loki["loki"]["structuredConfig"]["memberlist"]["bind_addr"], json!(["::"]));
     let mut settings = settings_for_tests();
     let over = json!({"alloy": {"listenAddr": "0.0.0.0", "mounts": {"dockercontainers": false}}});
     settings.values.insert("alloy".parse().unwrap(), ChartValues::literal(over));

@@ -24,6 +24,8 @@ pub struct NodeState {
     pub architecture: String,
     /// Whether its container runtime is Docker.
     pub is_docker: bool,
+    /// `status.allocatable.pods`
+    pub max_pods: Option<usize>,
     /// How it is recognized as a virtual node.
     pub virtual_by: Option<VirtualBy>,
     /// Why the kubelet does not run pods at the moment.
@@ -46,13 +48,31 @@ pub struct Trouble {
     pub what: &'static str,
     /// Since when, as the node reports it.
     pub since: Option<Timestamp>,
-    /// Whether its pods have stopped, too; otherwise it only rejects or evicts some.
-    pub is_away: bool,
+    /// What that means for the stack's pods.
+    pub effect: Effect,
+}
+
+/// What the trouble of a node means for the stack's pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// They have stopped.
+    Away,
+    /// It may reject or evict some.
+    RejectsPods,
+    /// Some were never scheduled.
+    LacksPods,
 }
 
 /// Every node of the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct NodeStates(pub Vec<NodeState>);
+
+impl Trouble {
+    /// Whether its kubelet may not answer.
+    pub fn affects_kubelet(&self) -> bool {
+        self.effect != Effect::LacksPods
+    }
+}
 
 impl NodeState {
     /// `node-2 is not ready since 2026-01-01T00:00:00Z`, for a node that does not run pods at the moment.
@@ -82,6 +102,17 @@ impl NodeStates {
             }
         }
         groups
+    }
+
+    /// `maxUnavailable` of the DaemonSets: a quarter of the nodes, besides those that do not run their pods, which the
+    /// controller counts as unavailable, too. A change of this value alone is no reason for an upgrade.
+    pub(super) fn max_unavailable(&self) -> Value {
+        let lacks_pods = |trouble: &Trouble| trouble.effect != Effect::RejectsPods;
+        let away = |node: &&NodeState| node.trouble.as_ref().is_some_and(lacks_pods);
+        match self.covered().filter(away).count() {
+            0 => json!("25%"),
+            away => json!(self.covered().count().div_ceil(4) + away),
+        }
     }
 
     /// Names of the covered nodes with Docker as their container runtime.
@@ -189,11 +220,23 @@ mod tests {
         assert_eq!(nodes.affinity(), None);
         let before = nodes.daemon_set_affinity();
         assert!(terms(&before).contains("virtual-kubelet") && !terms(&before).contains("kubernetes.io/arch"));
-        nodes.0[1].trouble = Some(Trouble { what: "is not ready", since: None, is_away: true });
+        nodes.0[1].trouble = Some(Trouble { what: "is not ready", since: None, effect: Effect::Away });
         assert_eq!(nodes.daemon_set_affinity(), before);
         nodes.0.push(node("z", "linux", "s390x"));
         assert!(terms(&nodes.affinity().unwrap()).contains(r#""values":["amd64","arm64"]"#));
         assert!(terms(&nodes.daemon_set_affinity()).contains("kubernetes.io/arch"));
+    }
+
+    #[test]
+    fn a_rollout_has_room_for_the_nodes_that_do_not_run_pods() {
+        let mut nodes = NodeStates(["a", "b", "c"].map(|name| node(name, "linux", "amd64")).to_vec());
+        assert_eq!(nodes.max_unavailable(), json!("25%"));
+        nodes.0[1].trouble = Some(Trouble { what: "has disk pressure", since: None, effect: Effect::RejectsPods });
+        assert_eq!(nodes.max_unavailable(), json!("25%"), "its pods run");
+        nodes.0[1].trouble = Some(Trouble { what: "is not ready", since: None, effect: Effect::Away });
+        assert_eq!(nodes.max_unavailable(), json!(2));
+        nodes.0.push(NodeState { trouble: nodes.0[1].trouble.clone(), ..node("w", "windows", "amd64") });
+        assert_eq!(nodes.max_unavailable(), json!(2), "no pod of the DaemonSets is on it");
     }
 
     #[test]

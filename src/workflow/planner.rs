@@ -116,7 +116,7 @@ async fn check_target(
         growing: plan.growing(),
         recreated: plan.recreated(),
         is_client_side: helm.version().major < 4,
-        has_autopilot_nodes: facts.nodes.has_autopilot(),
+        nodes: &facts.nodes,
         driver: helm.driver(),
         proof,
         machine: machine.as_ref(),

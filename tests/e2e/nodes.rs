@@ -15,10 +15,10 @@ fn placed(sandbox: &Sandbox) -> BTreeSet<(String, String)> {
     pods.map(|pod| (text(pod, "/metadata/ownerReferences/0/kind"), text(pod, "/spec/nodeName"))).collect()
 }
 
-/// One node each: with Docker, with Windows, not ready, virtual, of another architecture.
+/// One node each: with Docker, with Windows, not ready, virtual, of another architecture, without room for a pod.
 #[test]
 fn nodes_without_the_stacks_pods_are_named_and_not_waited_for() {
-    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "5"]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "6"]);
     let mut status = sandbox.get(&["node", "node-0"])["status"]["nodeInfo"].clone();
     status["containerRuntimeVersion"] = "docker://27.3.1".into();
     let patch = json!({"status": {"nodeInfo": status}}).to_string();
@@ -28,11 +28,13 @@ fn nodes_without_the_stacks_pods_are_named_and_not_waited_for() {
     sandbox.kubectl(&["label", "node", "node-3", "type=virtual-kubelet"]);
     sandbox.kubectl(&["taint", "node", "node-3", "virtual-kubelet.io/provider=azure:NoSchedule"]);
     sandbox.kubectl(&["label", "node", "node-4", "kubernetes.io/arch=s390x", "--overwrite"]);
+    let full = json!({"status": {"allocatable": {"pods": "0"}, "capacity": {"pods": "0"}}}).to_string();
+    sandbox.kubectl(&["patch", "node", "node-5", "--subresource=status", "--type=merge", "-p", &full]);
     sandbox.kubectl(&["wait", "--for=condition=Ready=false", "node/node-2", "--timeout=30s"]);
     let events = sandbox.install(&["--output", "json", "--timeout", "60s"]).ended_with(0).events();
     let notices = of_kind(&events, "notice").into_iter().map(|notice| notice["message"].as_str().unwrap_or_default());
     let notices = notices.collect::<Vec<_>>().join("\n");
-    for node in ["node-0", "node-1", "node-2", "node-3", "node-4"] {
+    for node in ["node-0", "node-1", "node-2", "node-3", "node-4", "node-5"] {
         assert_eq!(notices.matches(node).count(), 1, "{node}: {notices}");
     }
     let summary = events.last().unwrap()["checks"].clone();
@@ -44,7 +46,7 @@ fn nodes_without_the_stacks_pods_are_named_and_not_waited_for() {
     let placed = placed(&sandbox);
     let of_daemon_sets = ["node-0", "node-2"].map(|node| ("DaemonSet".to_owned(), node.to_owned()));
     assert!(of_daemon_sets.iter().all(|pod| placed.contains(pod)), "{placed:?}");
-    for (kind, node) in &placed {
+    for (kind, node) in placed.iter().filter(|(_, node)| !node.is_empty()) {
         assert!(node == "node-0" || (node == "node-2" && kind == "DaemonSet"), "{kind} on {node}");
     }
     let alloy = sandbox.get(&["daemonset", "alloy", "-n", "monitoring"]);
@@ -58,4 +60,15 @@ fn nodes_without_the_stacks_pods_are_named_and_not_waited_for() {
     sandbox.fault("node-not-ready=node-2", "on");
     sandbox.kubectl(&["wait", "--for=condition=Ready=false", "node/node-2", "--timeout=30s"]);
     sandbox.tailwatch(&["plan", "--answers", &answers, "--exit-code"]).ended_with(0);
+
+    // The nodes without a pod do not use up maxUnavailable.
+    let file = sandbox.file("upgrade.yaml").display().to_string();
+    let values = "values: { alloy: { controller: { podAnnotations: { a: b } } } }\n";
+    std::fs::write(&file, format!("{}{values}", std::fs::read_to_string(&answers).unwrap())).unwrap();
+    sandbox.tailwatch(&["install", "--yes", "--skip-verify", "--timeout", "60s", "--answers", &file]).ended_with(0);
+    let alloy = sandbox.get(&["daemonset", "alloy", "-n", "monitoring"]);
+    assert_eq!(alloy.pointer("/spec/updateStrategy/rollingUpdate/maxUnavailable"), Some(&json!(3)), "{alloy:#}");
+    sandbox.fault("node-not-ready", "off");
+    sandbox.kubectl(&["wait", "--for=condition=Ready", "node/node-2", "--timeout=30s"]);
+    sandbox.tailwatch(&["plan", "--answers", &file, "--exit-code"]).ended_with(0);
 }

@@ -127,7 +127,7 @@ impl StackContext {
 
     /// Every node, as it was at the first call.
     pub(super) async fn node_states(&self) -> Result<&NodeStates, ClusterError> {
-        self.node_states.get_or_try_init(|| self.cluster.node_states()).await
+        self.node_states.get_or_try_init(|| self.cluster.node_states_for(self.settings.namespace.as_str())).await
     }
 
     /// An expected value of a release, by JSON pointer; includes the user's `values:`.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::check::name_of;
 use crate::check::verify::context::{Expected, StackContext};
 use crate::cluster::{ClusterError, Endpoint};
-use crate::stack::NodeState;
+use crate::stack::{NodeState, Trouble};
 
 /// The expected targets: the ready addresses of each ServiceMonitor's Services, the running pods of each PodMonitor; not
 /// those on nodes that do not run pods at the moment.
@@ -48,7 +48,8 @@ async fn absent_nodes(context: &StackContext) -> Result<AbsentNodes, ClusterErro
     };
     let reason = |node: &NodeState| {
         let is_virtual = node.virtual_by.is_some().then(|| format!("node {} is virtual", node.name));
-        Some((node.name.clone(), node.describe_trouble().or(is_virtual)?))
+        let trouble = node.describe_trouble().filter(|_| node.trouble.as_ref().is_some_and(Trouble::affects_kubelet));
+        Some((node.name.clone(), trouble.or(is_virtual)?))
     };
     Ok(nodes.0.iter().filter_map(reason).collect())
 }

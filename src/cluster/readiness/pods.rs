@@ -26,7 +26,10 @@ fn state(container: &ContainerStatus, pod: &str) -> Option<String> {
     }
 }
 
-/// Whether a pod of a DaemonSet does not count, since its node does not run pods at the moment.
+/// Whether a pod of a DaemonSet does not count, since its node does not run pods at the moment, or has no room for it while
+/// other nodes have.
 pub(in crate::cluster) fn is_left_out(cache: &ObjectCache, workload: &Object, pod: &Pod) -> bool {
-    matches!(workload, Object::DaemonSet(_)) && cache.trouble_of_node(pod).is_some()
+    let Object::DaemonSet(set) = workload else { return false };
+    let is_late = cache.nodes.is_some();
+    cache.trouble_of_node(pod).is_some() || (is_late && set.status.number_available > 0 && pod.lacks_room().is_some())
 }

@@ -220,3 +220,23 @@ fn a_daemon_set_does_not_wait_for_the_pod_of_a_node_that_is_not_ready() {
     cordoned.nodes = Some(Nodes::default());
     assert!(!judge(&cordoned).is_ready(), "the node runs pods");
 }
+
+#[test]
+fn a_daemon_set_does_not_wait_for_a_node_without_room_while_others_have_it() {
+    let judge = |cache: &ObjectCache| {
+        count(cache, &TrackedRelease::new("x", "m", [&json!({"kind": "DaemonSet", "metadata": {"name": "x"}})]))
+    };
+    let mut full = daemon_pod("b", false);
+    let term = json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["b"]}]});
+    full["spec"] = json!({"affinity": {"nodeAffinity":
+        {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}});
+    let message = "0/3 nodes are available: 1 Too many pods, 2 node(s) didn't satisfy plugin(s) [NodeAffinity].";
+    full["status"] = json!({"phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "False", "message": message}]});
+    let pods = [daemon_pod("a", true), full.clone(), daemon_pod("c", false)];
+    assert!(judge(&with_lost_node(3, 1, &pods)).is_ready());
+    assert!(!judge(&with_lost_node(3, 0, &pods)).is_ready(), "no node has room");
+    let mut early = with_lost_node(3, 2, &[daemon_pod("a", true), full, daemon_pod("c", true)]);
+    early.nodes = None;
+    assert!(!judge(&early).is_ready(), "the nodes are read when a pod is late");
+}

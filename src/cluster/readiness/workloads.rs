@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::cluster::ObjectRef;
-use crate::cluster::readiness::pods::starting;
+use crate::cluster::readiness::pods::{is_left_out, starting};
 use crate::cluster::views::{DaemonSet, Deployment, Object, Pod, StatefulSet};
 use crate::cluster::watch::cache::ObjectCache;
 use crate::stack::WaitFor;
@@ -117,12 +117,13 @@ fn stateful_set(live: &StatefulSet) -> Counts {
     Counts { desired, updated, available: status.available_replicas.min(status.ready_replicas), old: 0 }
 }
 
-/// Pods of nodes that do not run pods at the moment do not count. Whether such a pod is of the new revision is not
+/// Pods of nodes that do not run pods at the moment, or have no room, do not count. Whether such a pod is of the new revision is not
 /// known, so the pods of the new revision are counted without it.
 fn daemon_set(cache: &ObjectCache, live: &Object, set: &DaemonSet) -> Counts {
     let status = &set.status;
-    let lost: Vec<&Pod> = cache.pods(live).filter(|pod| cache.trouble_of_node(pod).is_some()).collect();
-    let nodes: BTreeSet<&str> = lost.iter().map(|pod| pod.spec.node_name.as_str()).collect();
+    let lost: Vec<&Pod> = cache.pods(live).filter(|pod| is_left_out(cache, live, pod)).collect();
+    let node = |pod: &'_ &Pod| pod.intended_node().unwrap_or(&pod.spec.node_name).to_owned();
+    let nodes: BTreeSet<String> = lost.iter().map(node).collect();
     let undeleted = lost.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     Counts {

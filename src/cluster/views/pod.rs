@@ -14,7 +14,31 @@ views! {
 
     PodSpec {
         node_name: String,
+        affinity: Affinity,
         volumes: Vec<Volume>,
+    }
+
+    Affinity {
+        node_affinity: NodeAffinity,
+    }
+
+    NodeAffinity {
+        #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
+        required: NodeSelector,
+    }
+
+    NodeSelector {
+        node_selector_terms: Vec<NodeSelectorTerm>,
+    }
+
+    NodeSelectorTerm {
+        match_fields: Vec<FieldRequirement>,
+    }
+
+    FieldRequirement {
+        key: String,
+        operator: String,
+        values: Vec<String>,
     }
 
     Volume {
@@ -65,6 +89,23 @@ views! {
 impl Pod {
     pub(in crate::cluster) fn is_ready(&self) -> bool {
         self.status.conditions.is_true("Ready")
+    }
+
+    /// The only node that the pod of a DaemonSet may run on (kubernetes, pkg/controller/daemon/util,
+    /// ReplaceDaemonSetPodNodeNameNodeAffinity).
+    pub(in crate::cluster) fn intended_node(&self) -> Option<&str> {
+        let terms = &self.spec.affinity.node_affinity.required.node_selector_terms;
+        let mut fields = terms.iter().flat_map(|term| &term.match_fields);
+        let field = fields.find(|field| field.key == "metadata.name" && field.operator == "In")?;
+        field.values.first().map(String::as_str)
+    }
+
+    /// Why the scheduler finds no room for the pod on its intended node: `Too many pods`, `Insufficient cpu`.
+    pub(in crate::cluster) fn lacks_room(&self) -> Option<&str> {
+        self.intended_node()?;
+        let message = &self.status.conditions.when_false("PodScheduled")?.message;
+        let from = ["Too many pods", "Insufficient "].iter().filter_map(|phrase| message.find(phrase)).min()?;
+        message[from..].split([',', '.']).next()
     }
 
     /// Neither terminating nor completed.

@@ -95,8 +95,13 @@ views! {
     }
 
     NodeStatus {
+        allocatable: Allocatable,
         conditions: Conditions,
         node_info: NodeInfo,
+    }
+
+    Allocatable {
+        pods: String,
     }
 
     NodeInfo {

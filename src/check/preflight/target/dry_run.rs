@@ -8,9 +8,10 @@ use futures::StreamExt as _;
 use serde_json::Value;
 
 use crate::check::name_of;
+use crate::check::preflight::target::answers;
 use crate::check::preflight::target::intent::{Intent, Kinds, kind_of};
 use crate::check::preflight::target::permissions::Permissions;
-use crate::check::preflight::target::pods::pods;
+use crate::check::preflight::target::pods::{kubelet_service, pods};
 use crate::check::preflight::target::schema;
 use crate::check::row::Finding;
 use crate::cluster::{
@@ -34,6 +35,8 @@ pub(super) struct Trial<'a> {
     object: DryRunObject<'a>,
     name: String,
     rank: u8,
+    /// Whether a controller creates it, so that this context needs no permission for it.
+    is_of_controller: bool,
 }
 
 /// All results.
@@ -60,7 +63,7 @@ pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>, kinds: &Kinds) 
         is_client_side: intent.is_client_side,
     };
     let (count, mut found) = (trials.len(), DryRuns::default());
-    found.has_autopilot_nodes = intent.has_autopilot_nodes;
+    found.has_autopilot_nodes = intent.nodes.has_autopilot();
     trials.truncate(MAX_OBJECTS);
     let answers = futures::stream::iter(&trials)
         .map(|trial| {
@@ -125,7 +128,11 @@ fn trials<'a>(intent: &'a Intent<'_>, kinds: &Kinds) -> Vec<Trial<'a>> {
         }
         trials.extend(pods(incoming, incoming.rendered.iter().chain(hooks())).map(|(name, pod)| {
             let object = DryRunObject { manifest: pod, release: Some(release), is_new: true };
-            Trial { object, name, rank: 0 }
+            Trial { object, name, rank: 0, is_of_controller: true }
+        }));
+        trials.extend(kubelet_service(incoming).map(|(name, manifest)| {
+            let object = DryRunObject { manifest, release: None, is_new: false };
+            Trial { object, name, rank: 1, is_of_controller: true }
         }));
     }
     trials.sort_by_key(|trial| trial.rank);
@@ -144,7 +151,7 @@ impl<'a> Trial<'a> {
             "" => format!("{kind} {}", name_of(&manifest)),
             namespace => format!("{kind} {namespace}/{}", name_of(&manifest)),
         };
-        Trial { object: DryRunObject { manifest, release, is_new }, name, rank }
+        Trial { object: DryRunObject { manifest, release, is_new }, name, rank, is_of_controller: false }
     }
 
     fn namespace(&self) -> &str {
@@ -169,9 +176,8 @@ impl DryRuns {
         match answer {
             DryRun::Accepted => self.accepted += 1,
             DryRun::Untested(why) => *self.untested.entry(why).or_default() += 1,
-            // Controllers create the pods.
-            DryRun::Forbidden(_) if object["kind"] == "Pod" => {
-                *self.untested.entry("pods, which this context may not create").or_default() += 1;
+            DryRun::Forbidden(_) if trial.is_of_controller => {
+                *self.untested.entry("created by controllers, and this context may not create them").or_default() += 1;
             }
             DryRun::Forbidden(words) => self.forbidden.push(words),
             DryRun::UnknownKind if !has_schema(crds, object) => {
@@ -226,32 +232,6 @@ fn has_schema(crds: &[&Value], object: &Value) -> bool {
     })
 }
 
-/// Objects that the answers can leave out: kind, end of the name, the answer.
-const SWITCHES: [(&str, &str, &str); 8] = [
-    ("DaemonSet", "node-exporter", "values.kube-prometheus-stack.nodeExporter.enabled: false"),
-    ("Service", "-coredns", "values.kube-prometheus-stack.coreDns.enabled: false"),
-    ("Service", "-kube-dns", "values.kube-prometheus-stack.kubeDns.enabled: false"),
-    ("Service", "-kube-controller-manager", "values.kube-prometheus-stack.kubeControllerManager.enabled: false"),
-    ("Service", "-kube-scheduler", "values.kube-prometheus-stack.kubeScheduler.enabled: false"),
-    ("Service", "-kube-etcd", "values.kube-prometheus-stack.kubeEtcd.enabled: false"),
-    ("Service", "-kube-proxy", "values.kube-prometheus-stack.kubeProxy.enabled: false"),
-    ("DaemonSet", "/alloy", "logs: none"),
-];
-/// Answers for GKE Autopilot, which allows no object in kube-system, no host namespace and no volume of the node but
-/// /var/log (cloud.google.com/kubernetes-engine/docs/concepts/autopilot-security).
-const AUTOPILOT: [&str; 8] = [
-    "values.kube-prometheus-stack.nodeExporter.enabled: false",
-    "values.kube-prometheus-stack.kubelet.enabled: false",
-    "values.kube-prometheus-stack.prometheusOperator.kubeletService.enabled: false",
-    "values.kube-prometheus-stack.coreDns.enabled: false",
-    "values.kube-prometheus-stack.kubeDns.enabled: false",
-    "values.kube-prometheus-stack.kubeControllerManager.enabled: false",
-    "values.kube-prometheus-stack.kubeScheduler.enabled: false",
-    "values.kube-prometheus-stack.kubeProxy.enabled: false",
-];
-/// The positions in the logs are then lost with each pod of Alloy, and read again.
-const AUTOPILOT_ALLOY: &str = "values.alloy.controller.volumes.extra: [{ name: state, emptyDir: {} }]";
-
 pub(super) fn judge(found: &DryRuns) -> Finding {
     let untested: Vec<String> = found.untested.iter().map(|(why, count)| format!("{count} ({why})")).collect();
     let untested = if untested.is_empty() { String::new() } else { format!("; not tested: {}", untested.join(", ")) };
@@ -286,27 +266,12 @@ pub(super) fn judge(found: &DryRuns) -> Finding {
 
 fn hints(found: &DryRuns) -> Vec<String> {
     let denied = found.rejected.values().filter(|(rejection, _)| rejection.by != RejectedBy::UnknownField);
-    let objects: Vec<&String> = denied.flat_map(|(_, objects)| objects).collect();
-    let known = found.rejected.values().filter_map(|(rejection, _)| rejection.hint.clone());
-    let mut hints: Vec<String> = known.collect::<BTreeSet<_>>().into_iter().collect();
+    let objects: Vec<&str> = denied.flat_map(|(_, objects)| objects).map(String::as_str).collect();
     if found.is_autopilot() {
-        let alloy = objects.iter().any(|object| object.ends_with("/alloy")).then_some(AUTOPILOT_ALLOY);
-        let answers: Vec<&str> = AUTOPILOT.into_iter().chain(alloy).collect();
-        return vec![format!("for GKE Autopilot, set {} in the answers", answers.join(", "))];
+        return vec![answers::for_autopilot(&objects)];
     }
-    let switches: BTreeSet<&str> = objects
-        .iter()
-        .filter_map(|object| {
-            let of_object =
-                |(kind, end, _): &&(&str, &str, &str)| object.contains(&format!("{kind} ")) && object.ends_with(end);
-            Some(SWITCHES.iter().find(of_object)?.2)
-        })
-        .collect();
-    if !switches.is_empty() {
-        let switches: Vec<&str> = switches.into_iter().collect();
-        hints.push(format!("to install the stack without these objects, set {} in the answers", switches.join(", ")));
-    }
-    hints
+    let known = found.rejected.values().filter_map(|(rejection, _)| rejection.hint.clone());
+    known.collect::<BTreeSet<_>>().into_iter().chain(answers::without(&objects)).collect()
 }
 
 #[cfg(test)]

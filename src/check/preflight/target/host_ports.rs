@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::check::name_of;
 use crate::check::row::Finding;
-use crate::cluster::{Cluster, ClusterError, HostPort};
+use crate::cluster::HostPort;
 use crate::list::first_of;
 use crate::plan::PlannedRelease;
 
@@ -28,13 +28,6 @@ pub(super) struct NeededPort {
 pub(super) struct Ports {
     needed: Vec<NeededPort>,
     conflicts: Vec<(NeededPort, Vec<HostPort>)>,
-}
-
-/// Reads nothing if no DaemonSet needs a new host port.
-pub(super) async fn read(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Ports, ClusterError> {
-    let needed: Vec<NeededPort> = incoming.iter().flat_map(needed).collect();
-    let used = if needed.is_empty() { Vec::new() } else { cluster.host_ports().await? };
-    Ok(compare(needed, &used))
 }
 
 /// The host ports of a release's DaemonSets that the installed ones do not have.

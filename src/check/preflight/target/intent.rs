@@ -8,7 +8,7 @@ use crate::check::preflight::target::tailnet_status::TailnetStatus;
 use crate::cluster::{ObjectRef, Resource};
 use crate::config::Settings;
 use crate::plan::PlannedRelease;
-use crate::stack::{HelmDriver, Release};
+use crate::stack::{HelmDriver, NodeStates, Release};
 
 /// The planned changes.
 pub struct Intent<'a> {
@@ -26,8 +26,8 @@ pub struct Intent<'a> {
     pub recreated: Vec<&'a ObjectRef>,
     /// Whether helm creates objects client-side, as helm 3 does.
     pub is_client_side: bool,
-    /// Whether nodes are of GKE Autopilot.
-    pub has_autopilot_nodes: bool,
+    /// Every node.
+    pub nodes: &'a NodeStates,
     /// helm's storage driver.
     pub driver: HelmDriver,
     /// Whether the stack is verified afterwards.

@@ -2,6 +2,7 @@
 //! `read` and a pure `judge`.
 
 mod addresses;
+mod answers;
 mod api_services;
 mod claims;
 mod deletions;
@@ -11,24 +12,28 @@ mod intent;
 mod permissions;
 mod pods;
 mod quotas;
+mod room;
 mod schema;
 mod tailnet;
 mod tailnet_status;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use crate::check::preflight::fact;
 use crate::check::row::{Row, known};
 use crate::check::runner::{self, Subject};
-use crate::cluster::{Cluster, ClusterError, Resource, UnavailableApi};
+use crate::cluster::{Cluster, ClusterError, PodsByNode, Resource, UnavailableApi};
 use crate::event::CheckResult;
 use crate::plan::PlannedRelease;
+use crate::stack::NodeStates;
 
 use addresses::Unserved;
 use claims::Differing;
 use deletions::Deletions;
 use dry_run::DryRuns;
-use host_ports::Ports;
+use host_ports::{NeededPort, Ports};
 use intent::Kinds;
 pub use intent::{Intent, PlannedRemoval, Proof};
 use permissions::Permissions;
@@ -66,6 +71,11 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
         known(host_ports::judge(&facts.ports))
     })
     .hint("remove the other pod, or set another port under `values:`"),
+    fact("node-room", "every node has room for the pods of the DaemonSets", |facts: &Facts| {
+        known(room::judge(&facts.nodes, &facts.pods, &facts.new_daemon_sets))
+    })
+    .warns()
+    .hint("raise maxPods of the kubelet, or move pods to other nodes; the rest of the stack does not depend on it"),
     fact("quotas", "the ResourceQuotas leave room for the stack", |facts: &Facts| known(quotas::judge(&facts.quotas)))
         .hint(
             "raise the quota (`kubectl -n NAMESPACE describe quota`), or lower replicas and requests under `values:`",
@@ -87,6 +97,10 @@ pub(in crate::check) struct Facts {
     unserved: Vec<Unserved>,
     claims: Vec<Differing>,
     ports: Ports,
+    nodes: NodeStates,
+    /// Number of pods by node.
+    pods: BTreeMap<String, usize>,
+    new_daemon_sets: Vec<String>,
     quotas: Quotas,
     tailnet: Tailnet,
 }
@@ -100,14 +114,14 @@ impl Subject for Facts {
 /// Runs the rows; reads and dry runs only.
 pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResult>, ClusterError> {
     let kinds = kinds(cluster, &intent.incoming).await?;
-    let (permissions, deletions, unavailable_apis, dry_runs, unserved, claims, ports, quotas, tailnet) = futures::try_join!(
+    let (permissions, deletions, unavailable_apis, dry_runs, unserved, claims, (ports, pods), quotas, tailnet) = futures::try_join!(
         permissions::read(cluster, intent, &kinds),
         deletions::read(cluster, &intent.incoming),
         cluster.unavailable_apis(),
         dry_run::read(cluster, intent, &kinds),
         addresses::read(cluster, intent),
         claims::read(cluster, &intent.incoming),
-        host_ports::read(cluster, &intent.incoming),
+        pods_by_node(cluster, &intent.incoming),
         quotas::read(cluster, &intent.incoming, &kinds),
         tailnet::read(cluster, intent),
     )?;
@@ -120,10 +134,24 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
         unserved,
         claims,
         ports,
+        nodes: intent.nodes.clone(),
+        pods,
+        new_daemon_sets: room::new_daemon_sets(&intent.incoming),
         quotas,
         tailnet,
     };
     Ok(runner::run(ROWS, &facts, None).await)
+}
+
+/// Reads nothing if no DaemonSet is new or needs a new host port.
+async fn pods_by_node(
+    cluster: &Cluster,
+    incoming: &[PlannedRelease<'_>],
+) -> Result<(Ports, BTreeMap<String, usize>), ClusterError> {
+    let needed: Vec<NeededPort> = incoming.iter().flat_map(host_ports::needed).collect();
+    let is_needed = !needed.is_empty() || !room::new_daemon_sets(incoming).is_empty();
+    let pods = if is_needed { cluster.pods_by_node().await? } else { PodsByNode::default() };
+    Ok((host_ports::compare(needed, &pods.ports), pods.counts))
 }
 
 async fn kinds(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Kinds, ClusterError> {

@@ -1,4 +1,5 @@
-//! A pod of each workload: Pod Security and many policies look at pods only, which no controller creates in a dry run.
+//! What controllers create, and no dry run of a release tries: a pod of each workload, which Pod Security and many policies
+//! look at, and the Service of the Prometheus operator for the kubelets.
 
 use serde_json::{Value, json};
 
@@ -23,13 +24,15 @@ const COPIED: [&str; 11] = [
 ];
 /// Option of the operator: the image of a container in each of its pods.
 const RELOADER: &str = "--prometheus-config-reloader=";
+/// Option of the operator: NAMESPACE/NAME of the Service that it creates for the kubelets.
+const KUBELET_SERVICE: &str = "--kubelet-service=";
 
 /// The pods with the names that findings use, without ServiceAccounts, which do not exist yet.
 pub(super) fn pods<'a>(
     incoming: &'a PlannedRelease<'_>,
     objects: impl Iterator<Item = &'a Value>,
 ) -> impl Iterator<Item = (String, Value)> {
-    let reloader = reloader_image(incoming.rendered);
+    let reloader = argument(incoming.rendered, RELOADER);
     objects.filter_map(move |object| {
         let kind = object["kind"].as_str()?;
         let mut pod = match OF_OPERATOR.iter().find(|(known, _)| *known == kind) {
@@ -97,13 +100,24 @@ fn of_operator(spec: &Value, container: &str, reloader: Option<&str>) -> Value {
     pod
 }
 
-fn reloader_image(rendered: &[Value]) -> Option<String> {
+/// The Service for the kubelets, if the operator creates one.
+pub(super) fn kubelet_service(incoming: &PlannedRelease<'_>) -> Option<(String, Value)> {
+    let place = argument(incoming.rendered, KUBELET_SERVICE)?;
+    let (namespace, name) = place.split_once('/')?;
+    let service = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"k8s-app": "kubelet"}},
+        "spec": {"clusterIP": "None", "ports": [{"name": "https-metrics", "port": 10250}]}});
+    Some((format!("Service {place}, which the Prometheus operator creates"), service))
+}
+
+/// The value of an option in the arguments of the Deployments.
+fn argument(rendered: &[Value], option: &str) -> Option<String> {
     let deployments = rendered.iter().filter(|object| object["kind"] == "Deployment");
     let containers = deployments
         .flat_map(|object| object.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter())
         .flatten();
     let mut arguments = containers.flat_map(|container| container["args"].as_array().into_iter().flatten());
-    arguments.find_map(|argument| argument.as_str()?.strip_prefix(RELOADER).map(str::to_owned))
+    arguments.find_map(|argument| argument.as_str()?.strip_prefix(option).map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -137,6 +151,20 @@ mod tests {
         assert_eq!(pod["spec"]["priorityClassName"], "high");
         assert_eq!(pod["spec"]["securityContext"]["runAsUser"], 0);
         assert_eq!(pod["metadata"]["labels"]["team"], "a");
+    }
+
+    #[test]
+    fn the_service_of_the_kubelets_is_that_of_the_operators_argument() {
+        let of = |argument: &str| {
+            let template = json!({"spec": {"containers": [{"args": [argument]}]}});
+            let rendered = [json!({"kind": "Deployment", "metadata": {"name": "o"}, "spec": {"template": template}})];
+            let release = release("kube-prometheus-stack");
+            let incoming =
+                PlannedRelease { release: &release, rendered: &rendered, hooks: &[], crds: &[], standing: &[] };
+            kubelet_service(&incoming).map(|(_, service)| service["metadata"]["namespace"].clone())
+        };
+        assert_eq!(of("--kubelet-service=kube-system/a-kubelet"), Some(json!("kube-system")));
+        assert_eq!(of("--kubelet-object=a"), None);
     }
 
     #[test]

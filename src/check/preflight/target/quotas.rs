@@ -11,6 +11,7 @@ use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, Quantity, quantity};
 use crate::list::first_of;
 use crate::plan::PlannedRelease;
+use crate::stack::NodeStates;
 
 /// Containers that a finding reports.
 const REPORTED: usize = 3;
@@ -41,7 +42,7 @@ pub(super) struct NamespaceQuotas<'a> {
 pub(super) async fn read(
     cluster: &Cluster,
     incoming: &[PlannedRelease<'_>],
-    kinds: &Kinds,
+    (kinds, nodes): (&Kinds, &NodeStates),
 ) -> Result<Quotas, ClusterError> {
     let namespaces: BTreeSet<&str> = incoming.iter().map(|incoming| incoming.release.namespace.as_str()).collect();
     let mut found = Quotas::default();
@@ -51,7 +52,7 @@ pub(super) async fn read(
             continue;
         }
         let limit_ranges = cluster.list("v1", "LimitRange", Some(namespace), None).await?;
-        let nodes = cluster.node_states().await?.covered().count();
+        let nodes = nodes.covered().count();
         let more = compare(&NamespaceQuotas { namespace, quotas, limit_ranges, nodes, kinds }, incoming);
         found.count += more.count;
         found.violations.extend(more.violations);

@@ -5,7 +5,7 @@ use crate::check::preflight::conflicts::fixtures::release;
 use crate::check::row::{Finding, State};
 use crate::cluster::{DeletionReason, HostPort, TerminatingCrd, UnavailableApi};
 use crate::plan::PlannedRelease;
-use crate::stack::HelmDriver;
+use crate::stack::{HelmDriver, NodeStates};
 
 /// No violation.
 const NOTHING: [&str; 0] = [];
@@ -153,7 +153,7 @@ fn the_permissions_are_those_of_the_rendered_objects() {
             growing: vec![],
             recreated: vec![],
             is_client_side: false,
-            has_autopilot_nodes: false,
+            nodes: &NodeStates::default(),
             driver: HelmDriver::default(),
             proof,
             machine: None,
@@ -191,7 +191,7 @@ fn the_permissions_of_a_removal_are_those_of_the_installed_objects() {
         growing: vec![],
         recreated: vec![],
         is_client_side: false,
-        has_autopilot_nodes: false,
+        nodes: &NodeStates::default(),
         driver: HelmDriver::default(),
         proof: Proof::None,
         machine: None,
