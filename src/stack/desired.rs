@@ -152,7 +152,7 @@ fn fillings(source: &Source<'_>) -> Fillings {
         ("node.maxUnavailable", facts.nodes.max_unavailable()),
         ("node.isDocker", json!(!facts.nodes.docker().is_empty())),
         ("ipv6.address", ipv6(json!("[::]"))),
-        ("ipv6.lokiRing", ipv6(json!({"instance_enable_ipv6": true}))),
+        ("ipv6.lokiRing", ipv6(json!({"instance_enable_ipv6": true, "kvstore": {"store": "memberlist"}}))),
         ("ipv6.lokiMemberlist", ipv6(json!(["::"]))),
         ("ipv6.oauth2ProxyAddress", ipv6(json!("[::]:4180"))),
         ("ipv6.oauth2ProxyMetricsAddress", ipv6(json!("[::]:44180"))),

@@ -225,7 +225,9 @@ fn values_follow_the_container_runtime_and_the_ip_family() {
     let arguments = json!({"http-address": "[::]:4180", "metrics-address": "[::]:44180"});
     assert_eq!(values(&facts, "oauth2-proxy")["extraArgs"], arguments);
     let loki = values(&facts, "loki");
-    assert_eq!(loki["loki"]["commonConfig"]["ring"], json!({"instance_enable_ipv6": true}));
+    // Loki takes the store of a configured ring from there alone: the default is Consul.
+    let ring = json!({"instance_enable_ipv6": true, "kvstore": {"store": "memberlist"}});
+    assert_eq!(loki["loki"]["commonConfig"]["ring"], ring);
     assert_eq!(loki["loki"]["structuredConfig"]["memberlist"]["bind_addr"], json!(["::"]));
     let mut settings = settings_for_tests();
     let over = json!({"alloy": {"listenAddr": "0.0.0.0", "mounts": {"dockercontainers": false}}});

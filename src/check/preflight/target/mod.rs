@@ -122,7 +122,7 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
         addresses::read(cluster, intent),
         claims::read(cluster, &intent.incoming),
         pods_by_node(cluster, &intent.incoming),
-        quotas::read(cluster, &intent.incoming, &kinds),
+        quotas::read(cluster, &intent.incoming, (&kinds, intent.nodes)),
         tailnet::read(cluster, intent),
     )?;
     let facts = Facts {
