@@ -18,6 +18,7 @@ mod interruption;
 mod inventory;
 mod kubeconfig_snapshot;
 mod kubeconfigs;
+mod loki_data;
 mod nodes;
 mod preflight;
 mod preflight_conflicts;

@@ -25,7 +25,7 @@ const LATE_TARGETS: [Found; 2] = [
 ];
 
 #[rustfmt::skip]
-const WORLDS: [Scenario; 29] = [
+const WORLDS: [Scenario; 30] = [
     Scenario { fault: "network=policies-ignored", hop: Some("oauth2-proxy-grafana"),
         found: &[("grafana-network-policy", "fail", "")] },
     Scenario { fault: "metrics=target-missing", hop: Some("targets-prometheus"),
@@ -60,6 +60,8 @@ const WORLDS: [Scenario; 29] = [
         found: &[("grafana-address", "fail", "http://localhost:3000/")] },
     Scenario { fault: "grafana=no-dashboards", hop: None,
         found: &[("grafana-dashboards", "fail", "Cluster")] },
+    Scenario { fault: "grafana=proxy-open", hop: None,
+        found: &[("grafana-loki-read-only", "fail", "expected 403")] },
     Scenario { fault: "grafana=role-admin", hop: None,
         found: &[("grafana-role", "fail", "Admin")] },
     Scenario { fault: "logs=lost-before-alloy", hop: Some("pods-alloy"),

@@ -67,6 +67,7 @@ const WORLDS: [Scenario; 14] = [
         found: &[
             ("grafana-anonymous", "fail", ""),
             ("grafana-dashboards", "skip", "grafana-anonymous"),
+            ("grafana-loki-read-only", "skip", "grafana-anonymous"),
             ("grafana-reads-loki", "skip", "grafana-anonymous"),
             ("grafana-reads-prometheus", "skip", "grafana-anonymous"),
             ("grafana-role", "skip", "grafana-anonymous"),

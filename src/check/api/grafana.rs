@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
 
 use crate::check::api::loki::{Logs, query_path};
-use crate::check::api::port_forward::{PortForward, Service, json};
+use crate::check::api::port_forward::{self, PortForward, Service, json};
 use crate::cluster::ForwardResponse;
 use crate::stack::{self, GRAFANA_SECRET};
 
@@ -42,6 +44,28 @@ pub(in crate::check) struct DataSourceHealth {
 #[serde(default)]
 struct Dashboard {
     title: String,
+}
+
+/// The answer of `POST /api/ds/query`: a frame holds its columns, all of one length.
+#[derive(Deserialize)]
+struct Queried {
+    results: BTreeMap<String, QueryResult>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct QueryResult {
+    frames: Vec<Frame>,
+}
+
+#[derive(Deserialize)]
+struct Frame {
+    data: Columns,
+}
+
+#[derive(Deserialize)]
+struct Columns {
+    values: Vec<Vec<IgnoredAny>>,
 }
 
 /// By section and key.
@@ -89,9 +113,20 @@ impl Grafana<'_> {
         Ok(found.into_iter().map(|dashboard| dashboard.title).collect())
     }
 
-    /// A query of Loki through Grafana's data source.
-    pub(in crate::check) async fn query_loki(&self, selector: &str, text: &str) -> Result<Logs, String> {
-        self.0.json(SERVICE, &format!("/api/datasources/proxy/uid/loki{}", query_path(selector, text))).await
+    /// The number of lines that Grafana's Loki data source finds, as its pages query it.
+    pub(in crate::check) async fn lines_in_loki(&self, selector: &str, text: &str) -> Result<usize, String> {
+        let query = json!({"refId": "A", "datasource": {"type": "loki", "uid": "loki"}, "queryType": "range",
+            "expr": format!("{selector} |= \"{text}\""), "maxLines": 1000});
+        let body = json!({"queries": [query], "from": "now-10m", "to": "now"});
+        let found: Queried = json(NAME, &self.0.post(SERVICE, "/api/ds/query", &body).await?)?;
+        let frames = found.results.values().flat_map(|result| &result.frames);
+        Ok(frames.map(|frame| frame.data.values.first().map_or(0, Vec::len)).sum())
+    }
+
+    /// Grafana's answer to a push without lines through the proxy of the Loki data source.
+    pub(in crate::check) async fn push_to_loki(&self) -> Result<ForwardResponse, String> {
+        let path = "/api/datasources/proxy/uid/loki/loki/api/v1/push";
+        self.0.post(SERVICE, path, &json!({"streams": []})).await
     }
 
     /// GET as the admin user.

@@ -107,7 +107,9 @@ impl Loki<'_> {
 
     /// Lines of the last 10 minutes that contain a text.
     pub(in crate::check) async fn query(&self, selector: &str, text: &str) -> Result<Logs, String> {
-        self.0.json(SERVICE, &query_path(selector, text)).await
+        let expression = encoded(&format!("{selector} |= \"{text}\""));
+        let path = format!("/loki/api/v1/query_range?query={expression}&since=10m&limit=1000&direction=forward");
+        self.0.json(SERVICE, &path).await
     }
 
     pub(in crate::check) async fn config(&self) -> Result<Config, String> {
@@ -115,10 +117,4 @@ impl Loki<'_> {
         expect(200, NAME, &response)?;
         serde_yaml::from_str(&response.body).map_err(|_| "Loki's /config is no YAML".to_owned())
     }
-}
-
-/// The path of [`Loki::query`].
-pub(super) fn query_path(selector: &str, text: &str) -> String {
-    let expression = encoded(&format!("{selector} |= \"{text}\""));
-    format!("/loki/api/v1/query_range?query={expression}&since=10m&limit=1000&direction=forward")
 }

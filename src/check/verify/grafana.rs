@@ -78,6 +78,13 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .of("loki")
     .at(Hop::LokiGrafana)
     .hint("compare the data source's URL with the Service loki, and see the NetworkPolicies"),
+    Row::new("grafana-loki-read-only", GROUP, "Grafana forwards no write or deletion to Loki", |context| {
+        Box::pin(loki_read_only(context))
+    })
+    .needs(&["grafana-anonymous"])
+    .within(15)
+    .of("loki")
+    .hint("check grafana.ini security.data_source_proxy_whitelist under `values:`; without it every user of Grafana can push to Loki and stop its ingester"),
     Row::new("grafana-dashboards", GROUP, "every dashboard of the charts is in Grafana", |context| {
         Box::pin(dashboards(context))
     })
@@ -86,6 +93,13 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .within(90)
     .hint("see the log of the sidecar: `kubectl -n NAMESPACE logs deploy/kube-prometheus-stack-grafana -c grafana-sc-dashboard`"),
 ];
+
+async fn loki_read_only(context: &StackContext) -> Result<Finding, String> {
+    context.grafana().push_to_loki().await.map(|response| match response.status {
+        403 => Finding::pass("a push through its data source proxy is answered 403"),
+        status => Finding::fail(format!("a push through its data source proxy is answered {status}, expected 403")),
+    })
+}
 
 async fn healthy(context: &StackContext) -> Result<Finding, String> {
     context.grafana().database().await.map(|state| match state.as_deref() {

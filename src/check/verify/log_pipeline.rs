@@ -264,9 +264,9 @@ fn drop_reason(metrics: &str) -> Option<String> {
 }
 
 pub(super) async fn shown(context: &StackContext) -> Result<Finding, String> {
-    let answer = context.grafana().query_loki(&selector(context), &line(context)).await;
-    answer.map(|answer| {
-        let (found, expected) = (answer.lines().len(), writers(context).len());
+    let found = context.grafana().lines_in_loki(&selector(context), &line(context)).await;
+    found.map(|found| {
+        let expected = writers(context).len();
         if found >= expected {
             Finding::pass(format!("{found} of {expected}, through the data source"))
         } else {

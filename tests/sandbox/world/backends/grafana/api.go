@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,7 +102,9 @@ func (g *server) answer(answer http.ResponseWriter, request *http.Request, v ses
 		httpserver.WriteJSON(answer, http.StatusOK, list)
 	case strings.HasPrefix(path, "/api/datasources/proxy/uid/"):
 		uid, below, _ := strings.Cut(rest("/api/datasources/proxy/uid/"), "/")
-		g.proxy(answer, request, proxied{findSource(v.sources, uid), below})
+		g.proxy(answer, request, proxied{findSource(v.sources, uid), below, strings.Fields(v.settings["security.data_source_proxy_whitelist"])})
+	case path == "/api/ds/query" && request.Method == http.MethodPost:
+		g.query(answer, request, v.sources)
 	case strings.HasPrefix(path, "/api/datasources/uid/"):
 		uid, below, _ := strings.Cut(rest("/api/datasources/uid/"), "/")
 		index := findSource(v.sources, uid)
@@ -257,11 +260,18 @@ func describedSource(index int, source dataSource) map[string]any {
 type proxied struct {
 	source *dataSource
 	path   string
+	// allowed are the HOST:PORTs of data_source_proxy_whitelist; without any, all are allowed.
+	allowed []string
 }
 
 func (g *server) proxy(answer http.ResponseWriter, asked *http.Request, to proxied) {
 	if to.source == nil {
 		httpserver.WriteJSON(answer, http.StatusNotFound, map[string]any{"message": "Unable to find datasource"})
+		return
+	}
+	target, _ := url.Parse(to.source.URL)
+	if len(to.allowed) > 0 && (target == nil || !slices.Contains(to.allowed, target.Host)) {
+		httpserver.WriteJSON(answer, http.StatusForbidden, map[string]any{"message": "Data proxy hostname and ip are not included in whitelist"})
 		return
 	}
 	body, _ := io.ReadAll(asked.Body)

@@ -92,6 +92,8 @@ func (g *server) running() (map[string]string, []dataSource) {
 	switch fault.Target {
 	case "role-admin":
 		settings["auth.anonymous.org_role"] = "Admin"
+	case "proxy-open":
+		settings["security.data_source_proxy_whitelist"] = ""
 	case "login-form":
 		settings["auth.disable_login_form"] = "false"
 	case "root-url":
