@@ -25,14 +25,14 @@ pub use explanation::{Explanation, Topic};
 pub use hop::Hop;
 pub use planned::{ActionKind, Effects, PlannedStep, Rollback};
 pub use result::{CheckResult, StepOutcome, StepResult, Verdict};
-pub use retained::Kept;
+pub use retained::RetainedObject;
 pub use sign_in::SignIn;
 pub use summary::{RunError, RunOutcome, RunSummary};
 pub use upgrade::{PathRow, UpgradeRow};
 
 /// One line of `--output json`: an event and when it happened (RFC 3339, UTC).
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Stamped {
+pub struct TimedEvent {
     /// When the event was sent.
     pub time: jiff::Timestamp,
     /// What happened.
@@ -40,10 +40,10 @@ pub struct Stamped {
     pub event: Event,
 }
 
-impl Stamped {
+impl TimedEvent {
     /// An event of this moment.
-    pub fn now(event: Event) -> Stamped {
-        Stamped { time: jiff::Timestamp::now(), event }
+    pub fn now(event: Event) -> TimedEvent {
+        TimedEvent { time: jiff::Timestamp::now(), event }
     }
 }
 
@@ -170,9 +170,9 @@ pub enum Event {
     /// A check has its final verdict; sent exactly once for each check.
     CheckFinished(CheckResult),
     /// Before the end of an uninstall: the retained objects, with the reasons.
-    Kept {
+    Retained {
         /// By namespace and kind.
-        objects: Vec<Kept>,
+        objects: Vec<RetainedObject>,
     },
     /// Last event of a run.
     RunFinished(RunSummary),
@@ -199,14 +199,14 @@ pub enum Phase {
 /// Sender half: cheap to clone; a closed receiver never stops the work.
 #[derive(Clone, Debug)]
 pub struct Events {
-    sender: mpsc::UnboundedSender<Stamped>,
+    sender: mpsc::UnboundedSender<TimedEvent>,
     queued: Arc<AtomicUsize>,
 }
 
 /// Receiver half, for one reporter.
 #[derive(Debug)]
 pub struct EventStream {
-    receiver: mpsc::UnboundedReceiver<Stamped>,
+    receiver: mpsc::UnboundedReceiver<TimedEvent>,
     queued: Arc<AtomicUsize>,
 }
 
@@ -227,13 +227,13 @@ impl Events {
             return;
         }
         self.queued.fetch_add(1, Ordering::Relaxed);
-        let _ = self.sender.send(Stamped::now(event));
+        let _ = self.sender.send(TimedEvent::now(event));
     }
 }
 
 impl EventStream {
     /// The next event, or `None` once every sender is dropped.
-    pub async fn next(&mut self) -> Option<Stamped> {
+    pub async fn next(&mut self) -> Option<TimedEvent> {
         let stamped = self.receiver.recv().await;
         if stamped.is_some() {
             self.queued.fetch_sub(1, Ordering::Relaxed);

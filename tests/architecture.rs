@@ -1,5 +1,5 @@
-//! Holds the house as `design.md` draws it: who may know of whom, who may talk, how large a file may be, and which
-//! names are no names. Tests inside `src` may look further.
+//! The rules of `docs/architecture.md`: allowed dependencies, the modules that print or prompt, the length of files and
+//! their names. Tests inside `src` may depend on more.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -11,8 +11,8 @@ use std::path::Path;
 
 use cycles::cycles;
 
-/// A module of the crate and all it may know of.
-const MAY_SEE: [(&str, &[&str]); 27] = [
+/// A module of the crate, and the modules that it may depend on.
+const DEPENDENCIES: [(&str, &[&str]); 27] = [
     ("main", &["cli", "commands", "report", "session"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -84,18 +84,14 @@ const MAY_SEE: [(&str, &[&str]); 27] = [
             "input_file",
         ],
     ),
-    // Starts every child, and knows nothing of what it is.
     ("process", &[]),
     ("stack", &["config", "event", "yaml", "input_file"]),
     ("config", &["yaml", "input_file"]),
-    // Knows nothing of answers, charts or files.
     ("yaml", &[]),
     ("proxy", &[]),
     ("list", &[]),
-    // What is hidden, and not where it comes from.
     ("redaction", &["config"]),
     ("trust", &[]),
-    // Reads files that a person names, and knows nothing of what they mean.
     ("input_file", &[]),
     ("event", &["exit_code"]),
     ("known_errors", &["event"]),
@@ -104,13 +100,13 @@ const MAY_SEE: [(&str, &[&str]); 27] = [
 ];
 
 /// Gathers every module's error and maps it to an exit code.
-const ERROR_MAY_SEE: &[&str] =
+const DEPENDENCIES_OF_ERROR: &[&str] =
     &["wizard", "engine", "plan", "helm", "cluster", "stack", "config", "event", "write_record", "exit_code"];
-/// Who prints, draws or prompts.
-const MAY_TALK: [&str; 3] = ["main", "report", "wizard"];
-const TALK: [&str; 8] =
+/// The modules that print or prompt.
+const MAY_PRINT: [&str; 3] = ["main", "report", "wizard"];
+const PRINTS: [&str; 8] =
     ["println!", "print!(", "eprintln!", "eprint!(", "dbg!(", "indicatif", "dialoguer", "console::"];
-/// How a child could be started beside `process`; `clap::Command` starts none.
+/// What starts a child outside of `process`; `clap::Command` starts none.
 const STARTS: [&str; 4] = ["process::Command", "tokio::process", "open::that", "open::with"];
 /// A client secret is bound to its issuer and client id; code that needs one asks for the type that holds all three.
 const MAY_READ_CLIENT_SECRETS: [&str; 2] = ["config/", "stack/oauth_clients.rs"];
@@ -129,7 +125,7 @@ const COMPONENTS: [&str; 10] = [
     "\"loki\"",
     "\"alloy\"",
 ];
-const NO_NAMES: [&str; 8] = ["utils", "util", "helpers", "helper", "common", "manager", "misc", "shared"];
+const VAGUE_NAMES: [&str; 8] = ["utils", "util", "helpers", "helper", "common", "manager", "misc", "shared"];
 const LONGEST: usize = 400;
 
 /// A file of `src`: its path below it, its text.
@@ -148,14 +144,14 @@ impl Source {
         self.path.ends_with("tests.rs")
     }
 
-    /// The text without comments and without what stands behind the first test module.
+    /// The text without comments and without what follows the first test module.
     fn code(&self) -> String {
         let lines = self.text.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
         let code = lines.collect::<Vec<_>>().join("\n");
         code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned()
     }
 
-    /// How many `super::` lead to the crate's root.
+    /// The number of `super::` up to the crate's root.
     fn depth(&self) -> usize {
         let folders = self.path.matches('/').count();
         if self.path.ends_with("mod.rs") { folders } else { folders + 1 }
@@ -202,28 +198,28 @@ fn first_names(path: &str) -> Vec<String> {
     names
 }
 
-/// Everything that is not as drawn.
+/// Every violation of the rules.
 fn violations(sources: &[Source]) -> Vec<String> {
-    let mut table: BTreeMap<&str, &[&str]> = MAY_SEE.into_iter().collect();
-    table.insert("error", ERROR_MAY_SEE);
+    let mut table: BTreeMap<&str, &[&str]> = DEPENDENCIES.into_iter().collect();
+    table.insert("error", DEPENDENCIES_OF_ERROR);
     let mut found = Vec::new();
     for source in sources {
         let (path, module) = (&source.path, source.module());
         let Some(allowed) = table.get(module) else {
-            found.push(format!("{path}: {module} stands in no row of this test"));
+            found.push(format!("{path}: {module} is not in the table of this test"));
             continue;
         };
         if source.text.lines().count() > LONGEST {
             found.push(format!("{path}: more than {LONGEST} lines"));
         }
-        if path.split('/').any(|part| NO_NAMES.contains(&part.trim_end_matches(".rs"))) {
-            found.push(format!("{path}: that is no name"));
+        if path.split('/').any(|part| VAGUE_NAMES.contains(&part.trim_end_matches(".rs"))) {
+            found.push(format!("{path}: its name is vague"));
         }
         if source.is_test() {
             continue;
         }
         for name in seen(source).iter().filter(|name| *name != module && !allowed.contains(&name.as_str())) {
-            found.push(format!("{path}: {module} must not know of {name}"));
+            found.push(format!("{path}: {module} must not depend on {name}"));
         }
         if module != "process" {
             let code = source.code();
@@ -237,8 +233,9 @@ fn violations(sources: &[Source]) -> Vec<String> {
             let names = COMPONENTS.into_iter().filter(|name| is_compared(&source.code(), name));
             found.extend(names.map(|name| format!("{path}: only stack::ComponentRules compares {name}")));
         }
-        if !MAY_TALK.contains(&module) {
-            found.extend(talk(&source.code()).map(|word| format!("{path}: only report and wizard talk, not {word}")));
+        if !MAY_PRINT.contains(&module) {
+            found
+                .extend(prints(&source.code()).map(|word| format!("{path}: only report and wizard print, not {word}")));
         }
     }
     found
@@ -261,9 +258,9 @@ fn is_compared(code: &str, name: &str) -> bool {
     })
 }
 
-/// What prints, draws or prompts; asking whether there is a terminal is no talk.
-fn talk(code: &str) -> impl Iterator<Item = &str> {
-    let words = TALK.into_iter().filter(|word| code.contains(word));
+/// What prints, draws or prompts; a test for a terminal prints nothing.
+fn prints(code: &str) -> impl Iterator<Item = &str> {
+    let words = PRINTS.into_iter().filter(|word| code.contains(word));
     let streams = ["stdout()", "stderr()", "stdin()"].into_iter().filter(|stream| {
         code.match_indices(stream)
             .any(|(at, _)| !code[..at].ends_with('_') && !code[at + stream.len()..].starts_with(".is_terminal()"))
@@ -283,29 +280,29 @@ fn read(folder: &Path, below: &str, sources: &mut Vec<Source>) {
 }
 
 #[test]
-fn the_house_stands_as_drawn() {
+fn modules_have_only_allowed_dependencies() {
     let sources = sources();
     let found = violations(&sources);
     assert!(found.is_empty(), "{}", found.join("\n"));
     let modules: BTreeSet<&str> = sources.iter().map(Source::module).collect();
-    for (module, _) in MAY_SEE {
-        assert!(modules.contains(module), "there is no {module} any more; mend the table");
+    for (module, _) in DEPENDENCIES {
+        assert!(modules.contains(module), "module {module} does not exist: remove its row");
     }
 }
 
-/// The table notices what it is there for.
+/// Each rule detects its violations.
 #[test]
-fn every_kind_of_violation_is_noticed() {
+fn every_kind_of_violation_is_reported() {
     let long = "\n".repeat(LONGEST + 1);
     for (path, text, expected) in [
-        ("helm/commands.rs", "use crate::cluster::Cluster;", "helm must not know of cluster"),
-        ("cluster/mod.rs", "fn f() { super::helm::run() }", "cluster must not know of helm"),
-        ("cluster/track.rs", "use super::super::helm::Helm;", "cluster must not know of helm"),
-        ("report/bars.rs", "use crate::{\n    cli,\n    plan::{Plan, Step},\n};", "report must not know of plan"),
-        ("wizard/mod.rs", "use crate::{cluster::{A, B}, config};", "wizard must not know of cluster"),
-        ("config/load.rs", "fn f() -> crate::stack::Release {}", "config must not know of stack"),
-        ("check/rows.rs", "pub(in crate::engine) fn f() {}", "check must not know of engine"),
-        ("main.rs", "use tailwatch::engine;", "main must not know of engine"),
+        ("helm/commands.rs", "use crate::cluster::Cluster;", "helm must not depend on cluster"),
+        ("cluster/mod.rs", "fn f() { super::helm::run() }", "cluster must not depend on helm"),
+        ("cluster/track.rs", "use super::super::helm::Helm;", "cluster must not depend on helm"),
+        ("report/bars.rs", "use crate::{\n    cli,\n    plan::{Plan, Step},\n};", "report must not depend on plan"),
+        ("wizard/mod.rs", "use crate::{cluster::{A, B}, config};", "wizard must not depend on cluster"),
+        ("config/load.rs", "fn f() -> crate::stack::Release {}", "config must not depend on stack"),
+        ("check/rows.rs", "pub(in crate::engine) fn f() {}", "check must not depend on engine"),
+        ("main.rs", "use tailwatch::engine;", "main must not depend on engine"),
         ("engine/run.rs", "println!(\"done\")", "not println!"),
         ("stack/desired.rs", "std::io::stderr().write_all(b\"x\")", "not stderr()"),
         ("commands/plan.rs", "use indicatif::ProgressBar;", "not indicatif"),
@@ -320,12 +317,12 @@ fn every_kind_of_violation_is_noticed() {
         ("workflow/sign_in.rs", "open::that_detached(address)", "only process starts children, not open::that"),
         ("engine/removal.rs", "if removal.component == OAUTH2_PROXY {}", "compares OAUTH2_PROXY"),
         ("plan/decide.rs", "match name { \"loki\" => 1, _ => 2 }", "compares \"loki\""),
-        ("process/mod.rs", "use crate::helm::Helm;", "process must not know of helm"),
-        ("plan/helpers.rs", "", "that is no name"),
-        ("stack/utils/mod.rs", "", "that is no name"),
+        ("process/mod.rs", "use crate::helm::Helm;", "process must not depend on helm"),
+        ("plan/helpers.rs", "", "its name is vague"),
+        ("stack/utils/mod.rs", "", "its name is vague"),
         ("event.rs", &long, "more than 400 lines"),
-        ("event_tests.rs", &long, "stands in no row"),
-        ("metrics/mod.rs", "", "stands in no row"),
+        ("event_tests.rs", &long, "is not in the table"),
+        ("metrics/mod.rs", "", "is not in the table"),
     ] {
         let found = violations(&[Source { path: path.into(), text: text.into() }]);
         assert!(found.len() == 1 && found[0].contains(expected), "{path}: {found:?}");

@@ -10,7 +10,7 @@ const NAMED: usize = 3;
 
 /// Notices of a plan that changes the stack.
 pub fn notices(nodes: &NodeStates) -> Vec<String> {
-    let mut notices = troubled(nodes);
+    let mut notices = problems(nodes);
     notices.extend(left_out(nodes));
     notices
 }
@@ -35,26 +35,26 @@ pub(super) fn judge(nodes: &NodeStates) -> Finding {
     if all == 0 {
         return Finding::skip("no node was listed");
     }
-    let troubled = troubled(nodes);
+    let problems = problems(nodes);
     if covered == 0 {
         return Finding::warn(format!("no node can run the stack's pods; {}", left_out(nodes).unwrap_or_default()));
     }
-    if !troubled.is_empty() {
-        return Finding::warn(some_of(&troubled));
+    if !problems.is_empty() {
+        return Finding::warn(some_of(&problems));
     }
     let left_out = left_out(nodes).map(|sentence| format!("; {sentence}")).unwrap_or_default();
     Finding::pass(format!("{covered} of {all} nodes{left_out}"))
 }
 
 /// Sentences about nodes that do not run pods at the moment.
-fn troubled(nodes: &NodeStates) -> Vec<String> {
+fn problems(nodes: &NodeStates) -> Vec<String> {
     let sentence = |node: &NodeState| {
-        let effect = match node.trouble.as_ref()?.effect {
+        let effect = match node.problem.as_ref()?.effect {
             Effect::Away => "its metrics and logs are missing until it is back",
             Effect::RejectsPods => "it may reject or evict the stack's pods",
             Effect::LacksPods => "its metrics or logs are missing until it has",
         };
-        Some(format!("{}: {effect}", node.describe_trouble()?))
+        Some(format!("{}: {effect}", node.describe_problem()?))
     };
     nodes.covered().filter_map(sentence).collect()
 }
@@ -71,7 +71,7 @@ fn left_out(nodes: &NodeStates) -> Option<String> {
 mod tests {
     use super::*;
     use crate::check::row::State;
-    use crate::stack::Trouble;
+    use crate::stack::NodeProblem;
 
     fn node(name: &str, os: &str) -> NodeState {
         NodeState { name: name.into(), os: os.into(), architecture: "amd64".into(), ..NodeState::default() }
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(found.state, State::Pass, "a kind of node is no problem to solve");
         insta::assert_snapshot!(found.detail, @"2 of 3 nodes; no metrics and logs of windows nodes (w), on which the stack has no pods");
         let since = "2026-01-01T00:00:00Z".parse().ok();
-        nodes.0[2].trouble = Some(Trouble { what: "is not ready", since, effect: Effect::Away });
+        nodes.0[2].problem = Some(NodeProblem { what: "is not ready", since, effect: Effect::Away });
         assert_eq!(judge(&nodes).state, State::Warn);
         insta::assert_snapshot!(notices(&nodes).join("\n"), @r"
         node b is not ready since 2026-01-01T00:00:00Z: its metrics and logs are missing until it is back

@@ -57,7 +57,7 @@ pub(super) trait Subject: Sync {
     }
 
     /// Why requests have no answer at the moment, where that is known.
-    fn silence(&self) -> Option<String> {
+    fn no_response_reason(&self) -> Option<String> {
         None
     }
 
@@ -170,7 +170,7 @@ async fn try_until<C: Subject>(row: &Row<C>, context: &C, unreachable: Shared<Bo
     let ended = tokio::select! {
         finding = tries => Ok(finding),
         why = unreachable => Err(Some(why)),
-        () = limit => Err(context.silence()),
+        () = limit => Err(context.no_response_reason()),
     };
     let took = started.elapsed();
     match ended {

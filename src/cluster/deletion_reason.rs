@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cluster::discovery::served_kinds;
 use crate::cluster::views::{ApiService, Condition, Conditions, Namespace};
-use crate::cluster::{Cluster, ClusterError, Found, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject};
 
 /// The object that blocks the deletion, and how the user removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +29,11 @@ const FINALIZERS: [(&str, &str); 5] = [
 const OF_KUBERNETES: usize = 1;
 
 /// The remaining object that explains most, and the number of others. `None`: no object remains.
-pub fn deletion_reason(remaining: &[Found]) -> Option<DeletionReason> {
+pub fn deletion_reason(remaining: &[PartialObject]) -> Option<DeletionReason> {
     reason_of(remaining, |found| format!("{} {}", found.kind, found.name()))
 }
 
-fn reason_of(remaining: &[Found], words: impl Fn(&Found) -> String) -> Option<DeletionReason> {
+fn reason_of(remaining: &[PartialObject], words: impl Fn(&PartialObject) -> String) -> Option<DeletionReason> {
     let first = remaining.iter().min_by_key(|found| weight(found))?;
     let mut reason = reported(first, &words(first));
     if remaining.len() > 1 {
@@ -42,7 +42,7 @@ fn reason_of(remaining: &[Found], words: impl Fn(&Found) -> String) -> Option<De
     Some(reason)
 }
 
-fn weight(found: &Found) -> usize {
+fn weight(found: &PartialObject) -> usize {
     let needs_the_user = || found.finalizers().iter().any(|finalizer| !is_of_kubernetes(finalizer));
     match (found.is_terminating(), found.kind.as_str()) {
         (true, _) if needs_the_user() => 0,
@@ -57,7 +57,7 @@ fn is_of_kubernetes(finalizer: &str) -> bool {
     FINALIZERS[OF_KUBERNETES..].iter().any(|(known, _)| *known == finalizer)
 }
 
-fn reported(found: &Found, object: &str) -> DeletionReason {
+fn reported(found: &PartialObject, object: &str) -> DeletionReason {
     let ObjectRef { kind, namespace, name, .. } = found.reference();
     if !found.is_terminating() {
         return DeletionReason { why: format!("{object} still exists"), hint: None };
@@ -155,18 +155,18 @@ impl Cluster {
 
     /// Live CRDs with the names of these that have a deletion timestamp, each with what its deletion waits for.
     pub async fn terminating_crds(&self, crds: &[Value]) -> Result<Vec<TerminatingCrd>, ClusterError> {
-        let live = self.found("apiextensions.k8s.io/v1", "CustomResourceDefinition", None).await?;
+        let live = self.partial_objects("apiextensions.k8s.io/v1", "CustomResourceDefinition", None).await?;
         let mut terminating = Vec::new();
         for found in live.iter().filter(|found| found.is_terminating()) {
             let Some(crd) = crds.iter().find(|crd| ObjectRef::of(crd).name == found.name()) else { continue };
             let mut objects = Vec::new();
             for (api_version, kind) in served_kinds(crd) {
-                objects = self.found(&api_version, &kind, None).await?;
+                objects = self.partial_objects(&api_version, &kind, None).await?;
                 if !objects.is_empty() {
                     break;
                 }
             }
-            let words = |found: &Found| match found.namespace() {
+            let words = |found: &PartialObject| match found.namespace() {
                 "" => format!("{} {}", found.kind, found.name()),
                 namespace => format!("{} {namespace}/{}", found.kind, found.name()),
             };
@@ -235,11 +235,14 @@ mod tests {
 
     #[test]
     fn the_object_that_explains_most_is_reported() {
-        let pod = Found::for_tests("Pod", "loki-0", terminating(&[]));
-        let claim =
-            Found::for_tests("PersistentVolumeClaim", "storage", terminating(&["kubernetes.io/pvc-protection"]));
-        let ingress = Found::for_tests("Ingress", "grafana", terminating(&["tailscale.com/finalizer"]));
-        let why = |remaining: &[Found]| deletion_reason(remaining).unwrap().why;
+        let pod = PartialObject::for_tests("Pod", "loki-0", terminating(&[]));
+        let claim = PartialObject::for_tests(
+            "PersistentVolumeClaim",
+            "storage",
+            terminating(&["kubernetes.io/pvc-protection"]),
+        );
+        let ingress = PartialObject::for_tests("Ingress", "grafana", terminating(&["tailscale.com/finalizer"]));
+        let why = |remaining: &[PartialObject]| deletion_reason(remaining).unwrap().why;
         assert_eq!(why(&[claim.clone(), pod.clone()]), "Pod loki-0 is terminating, it has 30 s (and 1 more)");
         let expected = "Ingress grafana waits for its finalizer tailscale.com/finalizer: \
             the Tailscale operator must be running to remove its finalizer";
@@ -250,7 +253,7 @@ mod tests {
         let expected = "PersistentVolumeClaim storage waits for its finalizer kubernetes.io/pvc-protection: \
             a pod still mounts it";
         assert_eq!(deletion_reason(&[claim]), Some(DeletionReason { why: expected.into(), hint: None }));
-        assert_eq!(why(&[Found::for_tests("Service", "x", json!({}))]), "Service x still exists");
+        assert_eq!(why(&[PartialObject::for_tests("Service", "x", json!({}))]), "Service x still exists");
         assert_eq!(deletion_reason(&[]), None);
     }
 

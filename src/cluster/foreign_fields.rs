@@ -17,7 +17,7 @@ const OF_HELM: &str = "meta.helm.sh/";
 
 /// Owner of the object before it is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
+pub enum PreviousOwner {
     /// tailwatch: harmless fields of others are retained.
     Ours,
     /// Another owner: the object is adopted.
@@ -25,7 +25,7 @@ pub enum Before {
 }
 
 /// Fields of the live object to remove, e.g. `spec.rules`, `annotation tailscale.com/funnel`.
-pub fn surplus(live: &Value, desired: &Value, before: Before) -> Vec<String> {
+pub fn surplus(live: &Value, desired: &Value, before: PreviousOwner) -> Vec<String> {
     let mut found = Vec::new();
     if is_exact(desired) {
         collect("spec".into(), &live["spec"], &desired["spec"], &mut found);
@@ -37,7 +37,7 @@ pub fn surplus(live: &Value, desired: &Value, before: Before) -> Vec<String> {
 }
 
 /// A JSON merge patch that removes them, with the live resourceVersion as precondition; `None`: there are none.
-pub(super) fn removal(live: &Value, desired: &Value, before: Before) -> Option<Value> {
+pub(super) fn removal(live: &Value, desired: &Value, before: PreviousOwner) -> Option<Value> {
     if surplus(live, desired, before).is_empty() {
         return None;
     }
@@ -60,17 +60,17 @@ fn is_exact(desired: &Value) -> bool {
 }
 
 /// Keys of the live object's annotations or labels to remove.
-fn keys<'a>(live: &'a Value, desired: &'a Value, before: Before, map: &'a str) -> impl Iterator<Item = &'a str> {
+fn keys<'a>(live: &'a Value, desired: &'a Value, before: PreviousOwner, map: &'a str) -> impl Iterator<Item = &'a str> {
     let exact = is_exact(desired);
     let present = live["metadata"][map].as_object().into_iter().flatten().map(|(key, _)| key.as_str());
     present.filter(move |key| {
         let is_surplus = match (exact, before) {
-            (true, Before::Foreign) => true,
-            (true, Before::Ours) => {
+            (true, PreviousOwner::Foreign) => true,
+            (true, PreviousOwner::Ours) => {
                 map == "annotations" && (key.starts_with(SERVING) || *key == CLASS) && !PROXY.contains(key)
             }
-            (false, Before::Foreign) => map == "annotations" && key.starts_with(OF_HELM),
-            (false, Before::Ours) => false,
+            (false, PreviousOwner::Foreign) => map == "annotations" && key.starts_with(OF_HELM),
+            (false, PreviousOwner::Ours) => false,
         };
         is_surplus && desired["metadata"][map].get(key).is_none()
     })
@@ -135,10 +135,10 @@ mod tests {
             "annotation kubernetes.io/ingress.class",
             "annotation tailscale.com/funnel",
         ];
-        assert_eq!(surplus(&live, &desired(), Before::Ours), serving);
+        assert_eq!(surplus(&live, &desired(), PreviousOwner::Ours), serving);
         let all = [&serving[..4], &["annotation note", "annotation tailscale.com/funnel", "label team"]].concat();
-        assert_eq!(surplus(&live, &desired(), Before::Foreign), all);
-        let patch = removal(&live, &desired(), Before::Ours).unwrap();
+        assert_eq!(surplus(&live, &desired(), PreviousOwner::Foreign), all);
+        let patch = removal(&live, &desired(), PreviousOwner::Ours).unwrap();
         assert_eq!(patch["metadata"]["resourceVersion"], "7");
         assert_eq!(patch["spec"]["rules"], Value::Null);
         assert_eq!(patch["spec"]["defaultBackend"], json!({"resource": null, "service": {"name": "oauth2-proxy"}}));
@@ -149,8 +149,8 @@ mod tests {
     #[test]
     fn an_ingress_as_desired_keeps_harmless_fields_of_others() {
         let live = ingress(json!({"tailscale.com/tags": "tag:k8s", "note": "y"}), desired()["spec"].clone());
-        assert!(surplus(&live, &desired(), Before::Ours).is_empty());
-        assert_eq!(removal(&live, &desired(), Before::Ours), None);
+        assert!(surplus(&live, &desired(), PreviousOwner::Ours).is_empty());
+        assert_eq!(removal(&live, &desired(), PreviousOwner::Ours), None);
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
                 "spec": {"podSelector": {"matchLabels": selector}, "ingress": [{"ports": ports}]}})
         };
         let desired = policy(json!({"app": "grafana"}), json!([{"port": 3000}]));
-        let found = |selector, ports| surplus(&policy(selector, ports), &desired, Before::Ours);
+        let found = |selector, ports| surplus(&policy(selector, ports), &desired, PreviousOwner::Ours);
         assert_eq!(
             found(json!({"app": "grafana", "x": "y"}), json!([{"port": 3000}])),
             ["spec.podSelector.matchLabels.x"]
@@ -175,8 +175,8 @@ mod tests {
             json!({"name": "s", "labels": {"a": "b"}, "annotations": {"note": "x", "meta.helm.sh/release-name": "y"}});
         let live = json!({"kind": "Secret", "metadata": metadata, "data": {"theirs": "eA=="}});
         let desired = json!({"kind": "Secret", "metadata": {"name": "s"}});
-        assert_eq!(surplus(&live, &desired, Before::Foreign), ["annotation meta.helm.sh/release-name"]);
-        assert!(removal(&live, &desired, Before::Foreign).unwrap().get("data").is_none());
-        assert!(surplus(&live, &desired, Before::Ours).is_empty());
+        assert_eq!(surplus(&live, &desired, PreviousOwner::Foreign), ["annotation meta.helm.sh/release-name"]);
+        assert!(removal(&live, &desired, PreviousOwner::Foreign).unwrap().get("data").is_none());
+        assert!(surplus(&live, &desired, PreviousOwner::Ours).is_empty());
     }
 }

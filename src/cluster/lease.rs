@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::lease_renewal::{Heartbeat, Loss, holder, how_lost};
+use crate::cluster::lease_renewal::{Heartbeat, LossReporter, holder, how_lost};
 use crate::cluster::unresponsive::Answers;
 use crate::cluster::write_fence::Fence;
 use crate::cluster::{Cluster, ClusterError, ClusterIdentity, FIELD_MANAGER};
@@ -96,8 +96,8 @@ impl Cluster {
                     return Err(ClusterError::Locked { holder: holding.holder, since: holding.since });
                 }
                 let is_here = holding.machine.as_deref() == Some(request.host.identity());
-                let silence = if is_here { one_heartbeat(request.duration) } else { request.duration };
-                let is_dead = alone && since.elapsed() >= silence;
+                let expiry = if is_here { one_heartbeat(request.duration) } else { request.duration };
+                let is_dead = alone && since.elapsed() >= expiry;
                 if !is_dead && !is_own {
                     tokio::time::sleep(POLL).await;
                     continue;
@@ -135,7 +135,7 @@ fn held(
     lost: &CancellationToken,
 ) -> Lease {
     let taken = Arc::new(OnceLock::new());
-    let loss = Loss { taken: taken.clone(), cancel: lost.clone() };
+    let loss = LossReporter { taken: taken.clone(), cancel: lost.clone() };
     let pause = request.duration / HEARTBEATS;
     let heartbeat = Heartbeat { api: api.clone(), lease, pause, fence: cluster.fence.clone(), loss };
     Lease {

@@ -17,12 +17,12 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Reports that this run lost the lock.
 #[derive(Clone)]
-pub(super) struct Loss {
+pub(super) struct LossReporter {
     pub(super) taken: Arc<OnceLock<String>>,
     pub(super) cancel: CancellationToken,
 }
 
-impl Loss {
+impl LossReporter {
     fn emit(&self, holder: Option<String>) {
         let _ = self.taken.set(how_lost(holder));
         self.cancel.cancel();
@@ -43,7 +43,7 @@ pub(super) struct Heartbeat {
     /// Pause between two renewals; a renewal has three quarters of it as its timeout.
     pub(super) pause: Duration,
     pub(super) fence: Fence,
-    pub(super) loss: Loss,
+    pub(super) loss: LossReporter,
 }
 
 /// Result of one renewal.

@@ -12,7 +12,7 @@ const HELM: &str = "Helm";
 
 /// A live object by its metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct ManagedObject {
     /// Its reference.
     pub object: ObjectRef,
     /// Labels.
@@ -23,7 +23,7 @@ pub struct Held {
     pub managers: Vec<String>,
 }
 
-impl Held {
+impl ManagedObject {
     /// (name, namespace) of the helm release in its annotations.
     pub fn release(&self) -> Option<(&str, &str)> {
         let mark = |key: &str| self.annotations.get(key).map(String::as_str);
@@ -54,19 +54,19 @@ impl Held {
     }
 
     /// The ownership of an object.
-    pub fn of(object: &Value) -> Held {
+    pub fn of(object: &Value) -> ManagedObject {
         let metadata = object.get("metadata").cloned().and_then(|value| serde_json::from_value(value).ok());
-        Held::from_metadata(ObjectRef::of(object), metadata.unwrap_or_default())
+        ManagedObject::from_metadata(ObjectRef::of(object), metadata.unwrap_or_default())
     }
 
-    fn from_metadata(object: ObjectRef, metadata: ObjectMeta) -> Held {
+    fn from_metadata(object: ObjectRef, metadata: ObjectMeta) -> ManagedObject {
         let fields = metadata.managed_fields.unwrap_or_default();
         let fields = fields.into_iter().filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty());
         let mut managers: Vec<String> = fields.filter_map(|entry| entry.manager).collect();
         managers.sort();
         managers.dedup();
         let (labels, annotations) = (metadata.labels.unwrap_or_default(), metadata.annotations.unwrap_or_default());
-        Held { object, labels, annotations, managers }
+        ManagedObject { object, labels, annotations, managers }
     }
 }
 
@@ -104,11 +104,11 @@ pub(super) fn is_ours(metadata: &ObjectMeta) -> bool {
 
 impl Cluster {
     /// Objects of a kind with their owners; `namespace` None: all. Empty if the kind is not served.
-    pub async fn held(
+    pub async fn managed_objects(
         &self,
         (api_version, kind): (&str, &str),
         namespace: Option<&str>,
-    ) -> Result<Vec<Held>, ClusterError> {
+    ) -> Result<Vec<ManagedObject>, ClusterError> {
         let found = self.metadata((api_version, kind), namespace, None).await?;
         let held = found.into_iter().filter_map(|metadata| {
             let object = ObjectRef {
@@ -117,7 +117,7 @@ impl Cluster {
                 namespace: metadata.namespace.clone(),
                 name: metadata.name.clone()?,
             };
-            Some(Held::from_metadata(object, metadata))
+            Some(ManagedObject::from_metadata(object, metadata))
         });
         Ok(held.collect())
     }
@@ -133,7 +133,7 @@ pub fn image_name(container: &Value) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Found;
+    use crate::cluster::PartialObject;
     use serde_json::json;
 
     /// An object with our label, and the field managers that set it and its data.
@@ -156,7 +156,7 @@ mod tests {
             ("argocd", "argocd", "tailwatch", false),
         ] {
             let object = labelled(label, setter, data);
-            assert_eq!(Found::of(&object).is_ours(), ours, "{label} {setter} {data}");
+            assert_eq!(PartialObject::of(&object).is_ours(), ours, "{label} {setter} {data}");
         }
         for (created, ours) in
             [("2026-01-01T00:00:01Z", true), ("2026-01-02T00:00:00Z", false), ("2025-12-01T00:00:00Z", true)]
@@ -164,22 +164,26 @@ mod tests {
             let mut object = labelled("tailwatch", "tailwatch", "tailwatch");
             object["metadata"]["creationTimestamp"] = created.into();
             object["metadata"]["managedFields"][0]["time"] = "2026-01-01T00:00:00Z".into();
-            assert_eq!(Found::of(&object).is_ours(), ours, "created {created}, with the record of a field manager");
+            assert_eq!(
+                PartialObject::of(&object).is_ours(),
+                ours,
+                "created {created}, with the record of a field manager"
+            );
         }
         let bare = json!({"kind": "Secret", "metadata": {"labels": {"app.kubernetes.io/managed-by": "tailwatch"}}});
-        assert!(!Found::of(&bare).is_ours(), "without managed fields nothing is proven");
+        assert!(!PartialObject::of(&bare).is_ours(), "without managed fields nothing is proven");
     }
 
     #[test]
     fn an_owner_is_reported_by_release_manager_and_label() {
         assert_eq!(
-            Held::of(&labelled("argocd", "b", "a")).owner(),
+            ManagedObject::of(&labelled("argocd", "b", "a")).owner(),
             "field manager a, b, label app.kubernetes.io/managed-by=argocd"
         );
         let mut of_release = labelled("Helm", "helm", "helm");
         of_release["metadata"]["annotations"] =
             json!({"meta.helm.sh/release-name": "shop", "meta.helm.sh/release-namespace": "m"});
-        assert_eq!(Held::of(&of_release).owner(), "release shop in namespace m");
-        assert_eq!(Held::of(&json!({"kind": "Secret"})).owner(), "an unknown owner");
+        assert_eq!(ManagedObject::of(&of_release).owner(), "release shop in namespace m");
+        assert_eq!(ManagedObject::of(&json!({"kind": "Secret"})).owner(), "an unknown owner");
     }
 }

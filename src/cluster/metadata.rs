@@ -19,7 +19,7 @@ const LISTS_AT_ONCE: usize = 8;
 
 /// An object by its metadata.
 #[derive(Clone, Debug, Default)]
-pub struct Found {
+pub struct PartialObject {
     /// e.g. `apps/v1`
     pub api_version: String,
     /// e.g. `Deployment`
@@ -29,20 +29,20 @@ pub struct Found {
     metadata: ObjectMeta,
 }
 
-impl Found {
+impl PartialObject {
     /// The metadata of an object.
-    pub fn of(object: &Value) -> Found {
+    pub fn of(object: &Value) -> PartialObject {
         let ObjectRef { api_version, kind, .. } = ObjectRef::of(object);
         let metadata = object.get("metadata").cloned().and_then(|value| serde_json::from_value(value).ok());
-        Found { api_version, kind, resource: String::new(), metadata: metadata.unwrap_or_default() }
+        PartialObject { api_version, kind, resource: String::new(), metadata: metadata.unwrap_or_default() }
     }
 
     /// An object in namespace m; its uid is its name, and its metadata has these fields, too.
     #[cfg(test)]
-    pub(crate) fn for_tests(kind: &str, name: &str, more: Value) -> Found {
+    pub(crate) fn for_tests(kind: &str, name: &str, more: Value) -> PartialObject {
         let mut metadata = serde_json::json!({"name": name, "namespace": "m", "uid": name});
         metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Found::of(&serde_json::json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
+        PartialObject::of(&serde_json::json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
     }
 
     /// Its reference.
@@ -147,18 +147,18 @@ impl Found {
 
 impl Cluster {
     /// Objects of a kind; `namespace` None: all. Empty if the kind is not served.
-    pub async fn found(
+    pub async fn partial_objects(
         &self,
         api_version: &str,
         kind: &str,
         namespace: Option<&str>,
-    ) -> Result<Vec<Found>, ClusterError> {
+    ) -> Result<Vec<PartialObject>, ClusterError> {
         let Some((resource, scope)) = self.kind(api_version, kind).await? else { return Ok(Vec::new()) };
-        self.found_of(&resource, namespace.filter(|_| scope == Scope::Namespaced)).await
+        self.partial_objects_of(&resource, namespace.filter(|_| scope == Scope::Namespaced)).await
     }
 
     /// Every object of a namespace that can be listed and deleted, except events.
-    pub async fn contents(&self, namespace: &str) -> Result<Vec<Found>, ClusterError> {
+    pub async fn contents(&self, namespace: &str) -> Result<Vec<PartialObject>, ClusterError> {
         let discovered = Discovery::new(self.client.clone()).run_aggregated().await;
         let discovered = discovered.map_err(|error| ClusterError::from_kube("cannot discover the API", error))?;
         let mut kinds = Vec::new();
@@ -169,12 +169,12 @@ impl Cluster {
                 kinds.push(resource);
             }
         }
-        let lists = stream::iter(&kinds).map(|resource| self.found_of(resource, Some(namespace)));
+        let lists = stream::iter(&kinds).map(|resource| self.partial_objects_of(resource, Some(namespace)));
         Ok(lists.buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
     }
 
     /// Every object of an API group's kinds, in all namespaces; none for a group that is not served.
-    pub async fn of_group(&self, group: &str) -> Result<Vec<Found>, ClusterError> {
+    pub async fn of_group(&self, group: &str) -> Result<Vec<PartialObject>, ClusterError> {
         let discovered = match discovery::group(&self.client, group).await {
             Ok(discovered) => discovered,
             Err(kube::Error::Discovery(_)) => return Ok(Vec::new()),
@@ -183,7 +183,7 @@ impl Cluster {
         };
         let kinds = discovered.resources_by_stability();
         let lists = kinds.iter().filter(|(_, capabilities)| capabilities.supports_operation(verbs::LIST));
-        let lists = stream::iter(lists).map(|(resource, _)| self.found_of(resource, None));
+        let lists = stream::iter(lists).map(|(resource, _)| self.partial_objects_of(resource, None));
         Ok(lists.buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
     }
 
@@ -201,12 +201,16 @@ impl Cluster {
         Ok(mounts.collect())
     }
 
-    async fn found_of(&self, resource: &ApiResource, namespace: Option<&str>) -> Result<Vec<Found>, ClusterError> {
+    async fn partial_objects_of(
+        &self,
+        resource: &ApiResource,
+        namespace: Option<&str>,
+    ) -> Result<Vec<PartialObject>, ClusterError> {
         let api = match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
             None => Api::all_with(self.client.clone(), resource),
         };
-        let with_kind = |metadata| Found {
+        let with_kind = |metadata| PartialObject {
             api_version: resource.api_version.clone(),
             kind: resource.kind.clone(),
             resource: format!("{}.{}", resource.plural, resource.group),
@@ -248,9 +252,9 @@ pub(super) async fn metadata(api: &Api<DynamicObject>, labels: Option<&str>) -> 
 }
 
 #[cfg(test)]
-impl Found {
+impl PartialObject {
     /// The metadata of an object, with this field manager for all labels and annotations.
-    pub(crate) fn set_by(manager: &str, object: &Value) -> Found {
+    pub(crate) fn set_by(manager: &str, object: &Value) -> PartialObject {
         let mut object = object.clone();
         let fields = |map: &str| -> Value {
             let keys = object["metadata"][map].as_object().into_iter().flatten();
@@ -261,7 +265,7 @@ impl Found {
         let entry =
             serde_json::json!({"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields});
         object["metadata"]["managedFields"] = serde_json::json!([entry]);
-        Found::of(&object)
+        PartialObject::of(&object)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cluster::diagnose::needs_taints;
 use crate::cluster::views::{Metadata, Node, Pod, Service};
 use crate::cluster::watch::cache::{Nodes, ObjectCache};
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
-use crate::stack::{Effect, NodeState, NodeStates, Trouble, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
+use crate::stack::{Effect, NodeProblem, NodeState, NodeStates, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
 
 /// Seconds after which a pod that is not ready, or that should be deleted, may have a node that does not run pods.
 const LATE: i64 = 10;
@@ -72,8 +72,8 @@ impl Cluster {
                 *nodes.taints.entry(key.to_owned()).or_default() += 1;
             }
             let state = state(node);
-            if let Some(trouble) = state.describe_trouble() {
-                nodes.troubled.insert(state.name, trouble);
+            if let Some(problem) = state.describe_problem() {
+                nodes.problems.insert(state.name, problem);
             }
         }
         Ok(nodes)
@@ -93,7 +93,7 @@ impl Cluster {
 }
 
 fn state(node: Node) -> NodeState {
-    let trouble = trouble(&node);
+    let problem = problem(&node);
     let labels = node.metadata.labels;
     let values = [&labels.node_type, &labels.compute_type, &labels.liqo_type];
     let is_labelled = VIRTUAL_LABELS.iter().zip(values).any(|((_, virtual_value), value)| value == virtual_value);
@@ -109,26 +109,26 @@ fn state(node: Node) -> NodeState {
             (false, false) => None,
         },
         max_pods: node.status.allocatable.pods.parse().ok(),
-        trouble,
+        problem,
     }
 }
 
-/// Sets the trouble of nodes without room for one of these pods.
+/// Sets the problem of nodes without room for one of these pods.
 fn mark_full(nodes: &mut NodeStates, pending: &[Pod]) {
     for pod in pending.iter().filter(|pod| pod.lacks_room().is_some()) {
         let node = nodes.0.iter_mut().find(|node| Some(node.name.as_str()) == pod.intended_node());
-        if let Some(node) = node.filter(|node| node.trouble.is_none()) {
+        if let Some(node) = node.filter(|node| node.problem.is_none()) {
             let since = pod.status.conditions.when_false("PodScheduled").and_then(|found| found.last_transition_time);
-            node.trouble =
-                Some(Trouble { what: "has no room for a pod of the stack", since, effect: Effect::LacksPods });
+            node.problem =
+                Some(NodeProblem { what: "has no room for a pod of the stack", since, effect: Effect::LacksPods });
         }
     }
 }
 
 /// The node's own conditions decide: a taint is added seconds later and tolerated by DaemonSets. A cordoned node runs
 /// the pods of DaemonSets.
-fn trouble(node: &Node) -> Option<Trouble> {
-    let away = |what: &'static str, since: Option<Timestamp>| Some(Trouble { what, since, effect: Effect::Away });
+fn problem(node: &Node) -> Option<NodeProblem> {
+    let away = |what: &'static str, since: Option<Timestamp>| Some(NodeProblem { what, since, effect: Effect::Away });
     if let Some(since) = node.metadata.deletion_timestamp {
         return away("is being deleted", Some(since));
     }
@@ -147,7 +147,7 @@ fn trouble(node: &Node) -> Option<Trouble> {
     }
     PRESSURES.into_iter().find_map(|(condition, what)| {
         let since = conditions.when_true(condition)?.last_transition_time;
-        Some(Trouble { what, since, effect: Effect::RejectsPods })
+        Some(NodeProblem { what, since, effect: Effect::RejectsPods })
     })
 }
 
@@ -197,10 +197,10 @@ mod tests {
         for (node, expected) in rows {
             let state = read(node.clone());
             let sentence = expected.map(|what| format!("node n {what} since 2026-01-01T00:00:00Z"));
-            assert_eq!(state.describe_trouble(), sentence, "{node}");
+            assert_eq!(state.describe_problem(), sentence, "{node}");
         }
         assert_eq!(
-            read(json!({"metadata": {"name": "n"}})).trouble.map(|trouble| trouble.what),
+            read(json!({"metadata": {"name": "n"}})).problem.map(|problem| problem.what),
             Some("has not reported that it is ready")
         );
     }
@@ -237,7 +237,7 @@ mod tests {
         let marked = |pod: Pod| {
             let mut nodes = NodeStates(vec![read(with_ready("True"))]);
             mark_full(&mut nodes, &[pod]);
-            nodes.0[0].trouble.as_ref().map(|trouble| trouble.effect)
+            nodes.0[0].problem.as_ref().map(|problem| problem.effect)
         };
         assert_eq!(marked(pod(full, "metadata.name")), Some(Effect::LacksPods));
         assert_eq!(

@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::cluster::apply::{ApplyMode, apply_patch};
-use crate::cluster::foreign_fields::{Before, removal};
-use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, Found, Held, ObjectRef};
+use crate::cluster::foreign_fields::{PreviousOwner, removal};
+use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ManagedObject, ObjectRef, PartialObject};
 use crate::stack::{MADE_BY_US, OwnObject};
 
 /// Field manager of the annotation of a namespace that tailwatch created.
@@ -112,17 +112,17 @@ impl Cluster {
 }
 
 /// The owner of the live object; an error if it must not be changed.
-fn before(live: &Value, adopted: &BTreeSet<String>) -> Result<Before, ClusterError> {
-    let found = Found::of(live);
+fn before(live: &Value, adopted: &BTreeSet<String>) -> Result<PreviousOwner, ClusterError> {
+    let found = PartialObject::of(live);
     if found.is_ours() {
-        return Ok(Before::Ours);
+        return Ok(PreviousOwner::Ours);
     }
     if adopted.contains(found.uid()) {
-        return Ok(Before::Foreign);
+        return Ok(PreviousOwner::Foreign);
     }
     let ObjectRef { kind, namespace, name, .. } = found.reference();
     let place = namespace.map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
-    Err(ClusterError::Foreign { object: format!("{kind} {name}{place}"), owner: Held::of(live).owner() })
+    Err(ClusterError::Foreign { object: format!("{kind} {name}{place}"), owner: ManagedObject::of(live).owner() })
 }
 
 async fn create(api: &Api<DynamicObject>, manifest: &Value, manager: &str) -> Result<(), kube::Error> {
@@ -136,7 +136,7 @@ async fn create(api: &Api<DynamicObject>, manifest: &Value, manager: &str) -> Re
 async fn put(
     api: &Api<DynamicObject>,
     manifest: &Value,
-    (live, before): (&Value, Before),
+    (live, before): (&Value, PreviousOwner),
     manager: &str,
 ) -> Result<(), kube::Error> {
     let name = ObjectRef::of(manifest).name;

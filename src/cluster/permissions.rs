@@ -21,7 +21,7 @@ pub struct Resource {
 
 /// A permission.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Right {
+pub struct Permission {
     /// On which resource.
     pub resource: Resource,
     /// In which namespace; `None`: in the whole cluster.
@@ -56,15 +56,15 @@ impl Resource {
 
 impl Cluster {
     /// Whether this user has a permission (SelfSubjectAccessReview).
-    pub async fn may(&self, right: &Right) -> Result<bool, ClusterError> {
-        let plural = right.resource.plural.as_str();
+    pub async fn may(&self, permission: &Permission) -> Result<bool, ClusterError> {
+        let plural = permission.resource.plural.as_str();
         let (name, subresource) = plural.split_once('/').map_or((plural, None), |(name, sub)| (name, Some(sub)));
         let attributes = ResourceAttributes {
-            verb: Some(right.verb.clone()),
-            group: Some(right.resource.group.clone()),
+            verb: Some(permission.verb.clone()),
+            group: Some(permission.resource.group.clone()),
             resource: Some(name.to_owned()),
             subresource: subresource.map(str::to_owned),
-            namespace: right.namespace.clone(),
+            namespace: permission.namespace.clone(),
             ..ResourceAttributes::default()
         };
         let review = SelfSubjectAccessReview {

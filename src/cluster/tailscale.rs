@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::cluster::managed_by::image_name;
-use crate::cluster::{Cluster, ClusterError, Held};
+use crate::cluster::{Cluster, ClusterError, ManagedObject};
 
 /// Image name of the operator in every registry.
 const IMAGE: &str = "k8s-operator";
@@ -71,13 +71,13 @@ impl Cluster {
     /// Every Deployment with the operator's image; `None` without permission to list Deployments. Reads only those with
     /// a matching name or label.
     pub async fn tailscale_operators(&self) -> Result<Option<Vec<OperatorDeployment>>, ClusterError> {
-        let deployments = match self.held(("apps/v1", "Deployment"), None).await {
+        let deployments = match self.managed_objects(("apps/v1", "Deployment"), None).await {
             Err(ClusterError::Forbidden { .. }) => return Ok(None),
             deployments => deployments?,
         };
         let mut operators = Vec::new();
-        for held in deployments.iter().filter(|held| may_be_operator(held)) {
-            match self.get(&held.object).await {
+        for managed in deployments.iter().filter(|managed| may_be_operator(managed)) {
+            match self.get(&managed.object).await {
                 Err(ClusterError::Forbidden { .. }) => {}
                 live => operators.extend(live?.as_ref().and_then(OperatorDeployment::of)),
             }
@@ -92,9 +92,9 @@ impl Cluster {
 }
 
 /// The chart and the static manifests name it `operator` (tailscale, cmd/k8s-operator/deploy).
-fn may_be_operator(held: &Held) -> bool {
-    let mut words = std::iter::once(&held.object.name).chain(held.labels.values());
-    held.object.name == "operator" || words.any(|word| word == "operator" || word.contains("tailscale"))
+fn may_be_operator(managed: &ManagedObject) -> bool {
+    let mut words = std::iter::once(&managed.object.name).chain(managed.labels.values());
+    managed.object.name == "operator" || words.any(|word| word == "operator" || word.contains("tailscale"))
 }
 
 #[cfg(test)]

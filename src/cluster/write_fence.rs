@@ -14,7 +14,7 @@ pub struct Fence {
 
 #[derive(Debug)]
 struct Inner {
-    held: Mutex<Option<Held>>,
+    held: Mutex<Option<HeldLock>>,
     /// Monotonic time that includes sleep of the machine.
     clock: fn() -> Duration,
     renew: Notify,
@@ -22,7 +22,7 @@ struct Inner {
 
 /// A held lock.
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct HeldLock {
     renewed: Duration,
     limit: Duration,
 }
@@ -46,7 +46,7 @@ impl Fence {
 
     /// A lock with this duration was acquired by a request sent at `sent`.
     pub(super) fn hold(&self, duration: Duration, sent: Duration) {
-        *self.held() = Some(Held { renewed: sent, limit: duration * 2 / 3 });
+        *self.held() = Some(HeldLock { renewed: sent, limit: duration * 2 / 3 });
     }
 
     /// The lock was renewed by a request sent at `sent`: its duration starts then at the earliest.
@@ -78,7 +78,7 @@ impl Fence {
         self.inner.renew.notified().await;
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, Option<Held>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, Option<HeldLock>> {
         self.inner.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,7 +15,7 @@ use crate::workflow::chosen_versions::{
 };
 use crate::workflow::connect::{self, Connected, Target};
 use crate::workflow::execute::ExecuteOptions;
-use crate::workflow::install_run::{carry_out, require_confirmation};
+use crate::workflow::install_run::{require_confirmation, run_install};
 use crate::workflow::prompts::{Secrets, ask};
 use crate::workflow::saved_answers;
 
@@ -75,7 +75,7 @@ pub(super) async fn upgrade(session: &Session, arguments: &UpgradeArgs) -> Resul
     if interaction == Interaction::Prompts {
         ask((cluster, helm.environment()), &mut draft, Scope::OnlyMissing, Secrets::of(&arguments.run)).await?;
     }
-    carry_out(session, &target, &draft.finish()?, options).await
+    run_install(session, &target, &draft.finish()?, options).await
 }
 
 /// An answers file with an older version would fail as a downgrade in the next run.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::config::error::quoted;
-use crate::yaml::{self, Flaw, Position};
+use crate::yaml::{self, Position, YamlError};
 
 /// A node with its position.
 #[derive(Clone, Debug)]
@@ -59,26 +59,36 @@ impl Node {
 }
 
 /// Parses a whole file; `None`: no document.
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Flaw> {
+pub(super) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
     let documents = yaml::parse_documents(text, MAX_LEVELS)?;
     match &documents[..] {
         [] => Ok(None),
         [(_, root)] => strict(root, "").map(Some),
-        [_, (second, _), ..] => Err(Flaw::new(*second, "", "a second document", "one document")),
+        [_, (second, _), ..] => Err(YamlError::new(*second, "", "a second document", "one document")),
     }
 }
 
-fn strict(node: &yaml::Node, key: &str) -> Result<Node, Flaw> {
+fn strict(node: &yaml::Node, key: &str) -> Result<Node, YamlError> {
     let at = node.at;
     if node.anchor.is_some() {
-        return Err(Flaw::new(at, key, "an anchor", "the value itself (anchors are allowed below `values:` only)"));
+        return Err(YamlError::new(
+            at,
+            key,
+            "an anchor",
+            "the value itself (anchors are allowed below `values:` only)",
+        ));
     }
     if let Some(tag) = &node.tag {
-        return Err(Flaw::new(at, key, format!("the tag {tag}"), "a value without a tag"));
+        return Err(YamlError::new(at, key, format!("the tag {tag}"), "a value without a tag"));
     }
     let content = match &node.content {
         yaml::Content::Alias(_) => {
-            return Err(Flaw::new(at, key, "an alias", "the value itself (aliases are allowed below `values:` only)"));
+            return Err(YamlError::new(
+                at,
+                key,
+                "an alias",
+                "the value itself (aliases are allowed below `values:` only)",
+            ));
         }
         yaml::Content::Scalar { text, plain } => Content::Scalar { text: text.clone(), plain: *plain },
         yaml::Content::List(items) => {
@@ -92,22 +102,22 @@ fn strict(node: &yaml::Node, key: &str) -> Result<Node, Flaw> {
     Ok(Node { at, content })
 }
 
-fn mapping(entries: &[(yaml::Node, yaml::Node)], key: &str) -> Result<Vec<(Key, Node)>, Flaw> {
+fn mapping(entries: &[(yaml::Node, yaml::Node)], key: &str) -> Result<Vec<(Key, Node)>, YamlError> {
     let mut lines: HashMap<&str, usize> = HashMap::new();
     let mut checked = Vec::with_capacity(entries.len());
     for (name, value) in entries {
         let Content::Scalar { text, .. } = strict(name, key)?.content else {
-            return Err(Flaw::new(name.at, key, "a key that is not a text", "a word as key"));
+            return Err(YamlError::new(name.at, key, "a key that is not a text", "a word as key"));
         };
         let path = if key.is_empty() { text.clone() } else { format!("{key}.{text}") };
         if text == "<<" {
-            return Err(Flaw::new(name.at, &path, "a merge key", "the values themselves"));
+            return Err(YamlError::new(name.at, &path, "a merge key", "the values themselves"));
         }
         if let yaml::Content::Scalar { text, .. } = &name.content
             && let Some(first) = lines.insert(text, name.at.line)
         {
             let found = format!("the key a second time (first in line {first})");
-            return Err(Flaw::new(name.at, &path, found, "each key once"));
+            return Err(YamlError::new(name.at, &path, found, "each key once"));
         }
         let is_free = path == FREE && matches!(value.content, yaml::Content::Map(_));
         let value = match is_free {

@@ -12,7 +12,7 @@ use crate::config::load::{Loader, place};
 use crate::config::secret_detection::secret_texts;
 use crate::config::{ChartValues, ComponentName, Invalid, Provenance};
 use crate::input_file;
-use crate::yaml::{self, Flaw, Position};
+use crate::yaml::{self, Position, YamlError};
 
 /// Chart values of one document, each with the place of its key.
 type Values = BTreeMap<ComponentName, (ChartValues, Provenance)>;
@@ -108,7 +108,7 @@ impl Loader {
                         None => next,
                     })
                 }
-                Err(Flaw { at, key, found, expected }) => {
+                Err(YamlError { at, key, found, expected }) => {
                     let key = if key.is_empty() { &path } else { &key };
                     self.problem(&place(&name, at), key, found, format!("expected {expected}"));
                 }
@@ -159,7 +159,7 @@ impl Loader {
             let Some(component) = self.component(file, key.at, &path, text) else { continue };
             let values = match ChartValues::read((child, section), &path, |at| place(file, at)) {
                 Ok(values) => values,
-                Err(Flaw { at, key, found, expected }) => {
+                Err(YamlError { at, key, found, expected }) => {
                     self.problem(&place(file, at), &key, found, format!("expected {expected}"));
                     continue;
                 }

@@ -10,7 +10,7 @@ use crate::config::secret_detection::looks_secret;
 use crate::config::secret_source::{Lines, SecretSource};
 use crate::config::value_path::{at_path, at_path_mut, leaves};
 use crate::config::{Problem, Secret};
-use crate::yaml::{self, Duplicates, Flaw, Limits, Node, Position};
+use crate::yaml::{self, Duplicates, Limits, Node, Position, YamlError};
 
 /// Values for one chart, a mapping. A secret in them is a reference, `{ env: NAME }` or `{ file: PATH }`, until it is
 /// read.
@@ -55,7 +55,7 @@ impl ChartValues {
         nodes: (&Node, &Node),
         key: &str,
         place: impl Fn(Position) -> String,
-    ) -> Result<ChartValues, Flaw> {
+    ) -> Result<ChartValues, YamlError> {
         ChartValues::read_within(LIMITS, nodes, key, place)
     }
 
@@ -65,14 +65,14 @@ impl ChartValues {
         text: &str,
         key: &str,
         place: impl Fn(Position) -> String,
-    ) -> Result<ChartValues, Flaw> {
+    ) -> Result<ChartValues, YamlError> {
         let roots = yaml::parse(text.strip_prefix('\u{feff}').unwrap_or(text), FILE_LIMITS.levels)?;
         let Some(root) = roots.first() else { return Ok(ChartValues { files: vec![path], ..ChartValues::empty() }) };
         let mut read = ChartValues::read_within(FILE_LIMITS, (root, root), key, place)?;
         match read.written {
             Value::Object(_) => {}
             Value::Null => read = ChartValues::empty(),
-            _ => return Err(Flaw::new(root.at, key, "no mapping", "a mapping of chart values")),
+            _ => return Err(YamlError::new(root.at, key, "no mapping", "a mapping of chart values")),
         }
         Ok(ChartValues { files: vec![path], ..read })
     }
@@ -86,7 +86,7 @@ impl ChartValues {
         (node, scope): (&Node, &Node),
         key: &str,
         place: impl Fn(Position) -> String,
-    ) -> Result<ChartValues, Flaw> {
+    ) -> Result<ChartValues, YamlError> {
         let (written, marked) = yaml::value((node, scope), key, limits, &|path, map| source(path, map).is_some())?;
         let references = marked.into_iter().filter_map(|(path, at)| {
             let map = at_path(&written, &path)?.as_object()?;

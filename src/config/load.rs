@@ -12,7 +12,7 @@ use crate::config::secret_source::SecretSource;
 use crate::config::types::nearest;
 use crate::config::{ComponentName, ConfigError, Draft, Problem, Provenance, SAVED_FILE};
 use crate::input_file::{self, InputError};
-use crate::yaml::{Flaw, Position};
+use crate::yaml::{Position, YamlError};
 
 /// The sources of settings besides prompts.
 #[derive(Clone, Debug, Default)]
@@ -129,7 +129,7 @@ impl Loader {
             Ok(None) => {
                 return self.problem(file, "", "an empty file", "expected answers such as `tailnet: tail1a2b.ts.net`");
             }
-            Err(Flaw { at, key, found, expected }) => {
+            Err(YamlError { at, key, found, expected }) => {
                 return self.problem(&place(file, at), &key, found, format!("expected {expected}"));
             }
         };

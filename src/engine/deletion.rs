@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, Found, ObjectRef, namespace_of};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject, namespace_of};
 
 /// Lists that run in parallel.
 const LISTS_AT_ONCE: usize = 6;
@@ -37,8 +37,8 @@ pub(super) struct PendingDeletion {
 
 impl PendingDeletion {
     /// These objects.
-    pub(super) fn of(objects: &[Found]) -> PendingDeletion {
-        let kind = |found: &Found| {
+    pub(super) fn of(objects: &[PartialObject]) -> PendingDeletion {
+        let kind = |found: &PartialObject| {
             let ObjectRef { api_version, kind, namespace, .. } = found.reference();
             (api_version, kind, namespace)
         };
@@ -57,7 +57,7 @@ impl PendingDeletion {
         let mut names: BTreeMap<Kind, BTreeSet<String>> = BTreeMap::new();
         for object in manifest {
             let ObjectRef { api_version, kind, name, .. } = ObjectRef::of(object);
-            if Found::of(object).has_keep_policy() {
+            if PartialObject::of(object).has_keep_policy() {
                 continue;
             }
             let place = namespace_of(object, namespace).to_owned();
@@ -80,12 +80,12 @@ impl PendingDeletion {
     }
 
     /// The objects that still exist. New dependents are added.
-    pub(super) async fn remaining(&mut self, cluster: &Cluster) -> Result<Vec<Found>, ClusterError> {
+    pub(super) async fn remaining(&mut self, cluster: &Cluster) -> Result<Vec<PartialObject>, ClusterError> {
         let found = self.read(cluster).await?;
         Ok(self.with_dependents(found))
     }
 
-    fn with_dependents(&mut self, found: Vec<Found>) -> Vec<Found> {
+    fn with_dependents(&mut self, found: Vec<PartialObject>) -> Vec<PartialObject> {
         loop {
             let known = self.uids.len();
             let owned = found.iter().filter(|found| found.owners().any(|owner| self.uids.contains(owner)));
@@ -98,10 +98,10 @@ impl PendingDeletion {
         found.into_iter().filter(|found| self.uids.contains(found.uid())).collect()
     }
 
-    async fn read(&self, cluster: &Cluster) -> Result<Vec<Found>, ClusterError> {
+    async fn read(&self, cluster: &Cluster) -> Result<Vec<PartialObject>, ClusterError> {
         let lists = stream::iter(self.kinds.iter().cloned());
         let lists = lists.map(|(api_version, kind, place)| async move {
-            cluster.found(&api_version, &kind, place.as_deref()).await
+            cluster.partial_objects(&api_version, &kind, place.as_deref()).await
         });
         Ok(lists.buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
     }
@@ -118,17 +118,17 @@ mod tests {
 
     #[test]
     fn only_dependents_are_added() {
-        let mut pending = PendingDeletion::of(&[Found::for_tests("Prometheus", "p", json!({}))]);
+        let mut pending = PendingDeletion::of(&[PartialObject::for_tests("Prometheus", "p", json!({}))]);
         let remaining = pending.with_dependents(vec![
-            Found::for_tests("Pod", "pod", owned_by("set")),
-            Found::for_tests("StatefulSet", "set", owned_by("p")),
-            Found::for_tests("Pod", "stranger", owned_by("other")),
+            PartialObject::for_tests("Pod", "pod", owned_by("set")),
+            PartialObject::for_tests("StatefulSet", "set", owned_by("p")),
+            PartialObject::for_tests("Pod", "stranger", owned_by("other")),
         ]);
-        let names: Vec<&str> = remaining.iter().map(Found::name).collect();
+        let names: Vec<&str> = remaining.iter().map(PartialObject::name).collect();
         assert_eq!(names, ["pod", "set"]);
         // Its owner is deleted; its UID is still tracked.
-        assert_eq!(pending.with_dependents(vec![Found::for_tests("Pod", "pod", owned_by("set"))]).len(), 1);
-        let same_name = Found::of(&json!({"kind": "Pod", "metadata": {"name": "pod", "uid": "another"}}));
+        assert_eq!(pending.with_dependents(vec![PartialObject::for_tests("Pod", "pod", owned_by("set"))]).len(), 1);
+        let same_name = PartialObject::of(&json!({"kind": "Pod", "metadata": {"name": "pod", "uid": "another"}}));
         assert!(pending.with_dependents(vec![same_name]).is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::{Furthest, Progress};
+use crate::cluster::{HighestCounts, Progress};
 
 /// The end of a run that `--deadline` sets.
 #[derive(Clone, Copy, Debug)]
@@ -32,13 +32,13 @@ pub(super) struct ProgressDeadline {
     pub(super) timeout: Duration,
     last_progress: Instant,
     run: Option<RunDeadline>,
-    furthest: Furthest,
+    highest: HighestCounts,
 }
 
 impl ProgressDeadline {
     /// Starts now.
     pub(super) fn new(timeout: Duration, run: Option<RunDeadline>) -> ProgressDeadline {
-        ProgressDeadline { timeout, last_progress: Instant::now(), run, furthest: Furthest::default() }
+        ProgressDeadline { timeout, last_progress: Instant::now(), run, highest: HighestCounts::default() }
     }
 
     /// When the step fails without further progress.
@@ -54,7 +54,7 @@ impl ProgressDeadline {
 
     /// Begins again if the rollout has come further than ever before.
     pub(super) fn note(&mut self, progress: &Progress) {
-        if self.furthest.advance(progress) {
+        if self.highest.advance(progress) {
             self.extend();
         }
     }

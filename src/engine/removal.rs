@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde_json::Value;
 use tokio::time::{sleep, sleep_until};
 
-use crate::cluster::{ClusterError, DeletionReason, Found, ObjectRef, deletion_reason};
+use crate::cluster::{ClusterError, DeletionReason, ObjectRef, PartialObject, deletion_reason};
 use crate::engine::deletion::PendingDeletion;
 use crate::engine::helm_call::Mutation;
 use crate::engine::progress_deadline::ProgressDeadline;
@@ -19,7 +19,7 @@ use crate::engine::step_result::{self, FinishedStep};
 use crate::engine::{EngineContext, EngineError, StepError};
 use crate::event::{ActionKind, Event, Phase, StepResult};
 use crate::helm::HelmError;
-use crate::plan::{Removal, describe, kubelet_left, kubelet_service, operator_users};
+use crate::plan::{Removal, describe, kubelet_objects, kubelet_service, operator_users};
 use crate::stack::{CatalogueEntry, ComponentRules, MANAGED_BY, TAILWATCH};
 
 /// Pauses between two reads of the remaining objects.
@@ -177,7 +177,7 @@ impl Removing<'_> {
     /// The Ingress is deleted before oauth2-proxy, while the operator runs that removes its tailnet device.
     async fn ingress(&mut self, namespace: &str) -> Result<(), StepError> {
         let cluster = &self.context.cluster;
-        let list = || cluster.found("networking.k8s.io/v1", "Ingress", Some(namespace));
+        let list = || cluster.partial_objects("networking.k8s.io/v1", "Ingress", Some(namespace));
         let mut ours = self.retry().retry_unreachable(list).await.map_err(StepError::Read)?;
         ours.retain(|found| found.label(MANAGED_BY) == TAILWATCH);
         self.delete_all(&ours).await
@@ -186,9 +186,9 @@ impl Removing<'_> {
     /// prometheus-operator never deletes its Service for the kubelets.
     async fn kubelet_service(&mut self, manifest: &[Value]) -> Result<(), StepError> {
         let service = kubelet_service(manifest);
-        let left = || kubelet_left(&self.context.cluster, &service, &[]);
+        let left = || kubelet_objects(&self.context.cluster, &service, &[]);
         let left = self.retry().retry_unreachable(left).await.map_err(StepError::Read)?;
-        match left.keeper {
+        match left.other_manager {
             Some(_) => Ok(()),
             None => self.delete_all(&left.objects).await,
         }
@@ -210,7 +210,7 @@ impl Removing<'_> {
     }
 
     /// Deletes objects and waits until they no longer exist.
-    pub(super) async fn delete_all(&mut self, objects: &[Found]) -> Result<(), StepError> {
+    pub(super) async fn delete_all(&mut self, objects: &[PartialObject]) -> Result<(), StepError> {
         for found in objects {
             self.delete(found).await?;
         }
@@ -218,7 +218,7 @@ impl Removing<'_> {
     }
 
     /// Deletes one object by its UID; an object that no longer exists is no error.
-    pub(super) async fn delete(&self, found: &Found) -> Result<(), StepError> {
+    pub(super) async fn delete(&self, found: &PartialObject) -> Result<(), StepError> {
         self.check_cancelled()?;
         let object = found.reference();
         let deleted = self.retry().retry_unreachable(|| self.context.cluster.delete(&object, found.uid())).await;

@@ -4,7 +4,7 @@ use std::time::Instant as Start;
 
 use serde_json::Value;
 
-use crate::cluster::{ClusterError, Found, Lease, ObjectRef};
+use crate::cluster::{ClusterError, Lease, ObjectRef, PartialObject};
 use crate::engine::deletion::PendingDeletion;
 use crate::engine::removal::{Removing, removal_step, run_removals};
 use crate::engine::run_result::RunResult;
@@ -105,14 +105,14 @@ async fn delete_lease(run: &Removing<'_>, lease: &mut Option<Lease>) -> Result<(
 async fn delete_namespace(run: &mut Removing<'_>, namespace: &ObjectRef) -> Result<(), StepError> {
     let read = async || {
         let live = run.context.cluster.get(namespace).await?;
-        Ok::<_, ClusterError>(live.as_ref().map(Found::of))
+        Ok::<_, ClusterError>(live.as_ref().map(PartialObject::of))
     };
     let live = run.retry().retry_unreachable(read).await.map_err(StepError::Read)?;
     run.delete_all(live.as_slice()).await
 }
 
 /// Volumes with reclaim policy `Delete`: the provisioner deletes them after their claims.
-async fn volumes_of(run: &Removing<'_>, deletions: &[Found]) -> Result<Vec<Found>, StepError> {
+async fn volumes_of(run: &Removing<'_>, deletions: &[PartialObject]) -> Result<Vec<PartialObject>, StepError> {
     let mut volumes = Vec::new();
     for claim in deletions.iter().filter(|found| found.kind == "PersistentVolumeClaim") {
         let read = async || {
@@ -128,7 +128,7 @@ async fn volumes_of(run: &Removing<'_>, deletions: &[Found]) -> Result<Vec<Found
         };
         let volume = run.retry().retry_unreachable(read).await.map_err(StepError::Read)?.unwrap_or_default();
         if volume.pointer("/spec/persistentVolumeReclaimPolicy") == Some(&"Delete".into()) {
-            volumes.push(Found::of(&volume));
+            volumes.push(PartialObject::of(&volume));
         }
     }
     Ok(volumes)

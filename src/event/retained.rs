@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A retained object, the reason, and what removes it.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase")]
-pub struct Kept {
+pub struct RetainedObject {
     /// Kind, e.g. `PersistentVolumeClaim`; `Directory` for a folder on the nodes, `Release` for a helm release.
     pub kind: String,
     /// Namespace, `None` for cluster-scoped objects.

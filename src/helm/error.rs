@@ -66,7 +66,7 @@ pub enum HelmError {
     },
     /// helm did not end in time.
     #[error("`{command}` did not answer within {seconds} s")]
-    Silent {
+    TimedOut {
         /// The command.
         command: String,
         /// The deadline.
@@ -224,7 +224,7 @@ impl HelmError {
     /// The API server did not answer helm; a retry may succeed.
     pub fn is_unreachable(&self) -> bool {
         let known = self.known_error().is_some_and(|(row, _)| row.id == "cluster-unreachable");
-        known || matches!(self, HelmError::Silent { .. })
+        known || matches!(self, HelmError::TimedOut { .. })
     }
 
     /// What to do.
@@ -257,7 +257,7 @@ impl HelmError {
                 change is legitimate, remove the line from digests.json in tailwatch's cache folder"
                     .into()
             }
-            HelmError::Silent { .. } => "check that the cluster and the chart repository are reachable".into(),
+            HelmError::TimedOut { .. } => "check that the cluster and the chart repository are reachable".into(),
             HelmError::Local { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
                 "restore the file, or remove it: charts are then pinned again at the next fetch".into()
             }

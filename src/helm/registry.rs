@@ -44,7 +44,7 @@ pub(super) async fn tags(
     });
     let lists = tokio::time::timeout(TIMEOUT, try_join_all(lists)).await;
     let lists =
-        lists.map_err(|_| HelmError::Silent { command: format!("oci://{address}"), seconds: TIMEOUT.as_secs() })?;
+        lists.map_err(|_| HelmError::TimedOut { command: format!("oci://{address}"), seconds: TIMEOUT.as_secs() })?;
     Ok(lists?.into_iter().collect())
 }
 

@@ -67,7 +67,7 @@ impl ReleaseStatus {
     }
 
     /// The known error of this state without a running operation; `None`: healthy.
-    pub fn trouble(self) -> Option<&'static KnownError> {
+    pub fn known_error(self) -> Option<&'static KnownError> {
         match self {
             ReleaseStatus::Failed => STATES.get(1),
             under_way if under_way.is_under_way() => STATES.first(),

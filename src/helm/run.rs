@@ -103,7 +103,9 @@ fn failed(error: ProcessError, program: &Path, command: &str) -> HelmError {
     match error {
         ProcessError::NotFound { .. } => HelmError::NotFound { path: Some(program.to_owned()) },
         ProcessError::Local { source, .. } => HelmError::Local { what: format!("run {}", program.display()), source },
-        ProcessError::Silent { after } => HelmError::Silent { command: command.to_owned(), seconds: after.as_secs() },
+        ProcessError::TimedOut { after } => {
+            HelmError::TimedOut { command: command.to_owned(), seconds: after.as_secs() }
+        }
         large @ ProcessError::TooLarge { .. } => {
             HelmError::Output { command: command.to_owned(), source: Box::new(large) }
         }

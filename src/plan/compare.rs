@@ -68,7 +68,7 @@ fn below(path: &str, key: &str) -> String {
 
 /// Meaning of a field that the desired object has and the live one lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
+pub enum MissingField {
     /// Drift: the field was removed.
     Differs,
     /// No drift: the API server prunes fields that the schema of a custom resource does not have.
@@ -78,7 +78,7 @@ pub enum Absent {
 /// The first path at which a live object differs from the desired one; fields that the server or others added are
 /// ignored. Equal are quantities (`1000m` and `1`) in a field that holds one, numbers (`1.0` and `1`), and an empty
 /// value and none. Both documents start at the same field of an object.
-pub fn drift(live: &Value, desired: &Value, absent: Absent) -> Option<String> {
+pub fn drift(live: &Value, desired: &Value, absent: MissingField) -> Option<String> {
     first_drift(&mut FieldPath::default(), live, desired, absent)
 }
 
@@ -109,13 +109,18 @@ impl<'a> FieldPath<'a> {
     }
 }
 
-fn first_drift<'a>(place: &mut FieldPath<'a>, live: &Value, desired: &'a Value, absent: Absent) -> Option<String> {
+fn first_drift<'a>(
+    place: &mut FieldPath<'a>,
+    live: &Value,
+    desired: &'a Value,
+    absent: MissingField,
+) -> Option<String> {
     match (live, desired) {
         // A key without a value requires nothing (`annotations:` of a template that has none).
         (_, Value::Null) => None,
         (Value::Object(live), Value::Object(desired)) => desired.iter().find_map(|(key, value)| match live.get(key) {
             Some(found) => place.key(key, |place| first_drift(place, found, value, absent)),
-            None if absent == Absent::Pruned || is_empty(value) => None,
+            None if absent == MissingField::Pruned || is_empty(value) => None,
             None => Some(below(&place.path, key)),
         }),
         (Value::Array(live), Value::Array(desired)) => match names_of(desired) {
@@ -196,7 +201,7 @@ mod tests {
     }
 
     fn differs(live: Value, desired: Value) -> Option<String> {
-        drift(&live, &desired, Absent::Differs)
+        drift(&live, &desired, MissingField::Differs)
     }
 
     #[test]
@@ -210,7 +215,7 @@ mod tests {
             None
         );
         assert_eq!(differs(live.clone(), json!({"spec": {"class": "y"}})), Some("spec.class".into()));
-        assert_eq!(drift(&live, &json!({"spec": {"class": "y"}}), Absent::Pruned), None);
+        assert_eq!(drift(&live, &json!({"spec": {"class": "y"}}), MissingField::Pruned), None);
     }
 
     #[test]

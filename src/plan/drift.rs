@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::{join_all, try_join_all};
 use serde_json::{Map, Value};
 
-use crate::cluster::{Before, Cluster, Found, ObjectRef, surplus};
+use crate::cluster::{Cluster, ObjectRef, PartialObject, PreviousOwner, surplus};
 use crate::config::Secret;
 use crate::plan::PlanError;
-use crate::plan::compare::{Absent, drift};
+use crate::plan::compare::{MissingField, drift};
 use crate::stack::OwnObject;
 
 /// Drift of one release.
@@ -95,7 +95,7 @@ fn difference(live: Option<&Value>, desired: &Value) -> Option<String> {
     if body.contains_key("aggregationRule") {
         body.remove("rules");
     }
-    let absent = if is_built_in(&desired) { Absent::Differs } else { Absent::Pruned };
+    let absent = if is_built_in(&desired) { MissingField::Differs } else { MissingField::Pruned };
     drift(live, &desired, absent).map(|path| format!("differs at {path}"))
 }
 
@@ -135,13 +135,13 @@ fn own_difference(reference: &ObjectRef, live: Option<&Value>, desired: &OwnObje
     let name = format!("{} {}", reference.kind, reference.name);
     let Some(live) = live else { return Some(format!("{name} is missing")) };
     // A namespace can have any owner.
-    if reference.kind != "Namespace" && !Found::of(live).is_ours() {
+    if reference.kind != "Namespace" && !PartialObject::of(live).is_ours() {
         return Some(format!("{name} is not managed by tailwatch"));
     }
-    if drift(live, &desired.manifest, Absent::Differs).is_some() {
+    if drift(live, &desired.manifest, MissingField::Differs).is_some() {
         return Some(format!("{name} differs from the plan"));
     }
-    if let Some(field) = surplus(live, &desired.manifest, Before::Ours).first() {
+    if let Some(field) = surplus(live, &desired.manifest, PreviousOwner::Ours).first() {
         return Some(format!("{name} has {field}, which is not in the plan"));
     }
     let same_data = desired.secret_data.iter().all(|(key, value)| is_same(live, key, value));

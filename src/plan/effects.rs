@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cluster::operator_version;
 use crate::event::Effects;
 use crate::plan::Drifted;
-use crate::plan::compare::{Absent, drift};
+use crate::plan::compare::{MissingField, drift};
 
 /// (kind, namespace, name); another apiVersion is the same object.
 pub(super) type Key<'a> = (&'a str, &'a str, &'a str);
@@ -53,10 +53,12 @@ pub(super) fn of_drift(objects: &[Drifted]) -> Effects {
             Some(live) => {
                 let differs = |part: fn(&Value) -> Value, absent| drift(&part(live), &part(&object.desired), absent);
                 match text("/kind") {
-                    kind @ ("Prometheus" | "Alertmanager") if differs(pod_fields, Absent::Pruned).is_some() => {
+                    kind @ ("Prometheus" | "Alertmanager") if differs(pod_fields, MissingField::Pruned).is_some() => {
                         effects.restarts.push(set_of(kind, text("/metadata/name")));
                     }
-                    "Deployment" | "StatefulSet" | "DaemonSet" if differs(template, Absent::Differs).is_some() => {
+                    "Deployment" | "StatefulSet" | "DaemonSet"
+                        if differs(template, MissingField::Differs).is_some() =>
+                    {
                         effects.restarts.push(name.clone());
                     }
                     _ => {}
@@ -140,7 +142,7 @@ fn pod_fields(resource: &Value) -> Value {
 }
 
 fn same(old: &Value, new: &Value) -> bool {
-    drift(old, new, Absent::Differs).is_none() && drift(new, old, Absent::Differs).is_none()
+    drift(old, new, MissingField::Differs).is_none() && drift(new, old, MissingField::Differs).is_none()
 }
 
 /// `docker.io/grafana/loki 3.5.7 -> 3.6.7`, `new/image 1.0`

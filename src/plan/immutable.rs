@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cluster::ObjectRef;
 use crate::plan::Replacement;
-use crate::plan::compare::{Absent, drift};
+use crate::plan::compare::{MissingField, drift};
 
 /// Mutable fields of a StatefulSet's spec (kubernetes pkg/apis/apps/validation, ValidateStatefulSetUpdate).
 const MUTABLE: [&str; 7] = [
@@ -49,7 +49,7 @@ fn differs(old: &Value, new: &Value, pointer: &str) -> Option<String> {
 
 fn first_difference(old: &Value, new: &Value) -> Option<String> {
     let is_there = |path: String| if path.is_empty() { "all".to_owned() } else { path };
-    drift(old, new, Absent::Differs).or_else(|| drift(new, old, Absent::Differs)).map(is_there)
+    drift(old, new, MissingField::Differs).or_else(|| drift(new, old, MissingField::Differs)).map(is_there)
 }
 
 fn fixed(spec: &Value) -> Value {

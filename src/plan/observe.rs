@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, Found, ObjectRef, RevisionRecord, installed_names, is_ours};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject, RevisionRecord, installed_names, is_ours};
 use crate::config::{IngressClass, OperatorPlan, Settings, TailscaleOperator};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
 use crate::plan::compare::changed_values;
@@ -109,7 +109,7 @@ pub async fn cluster_facts(
 async fn foreign_levels(cluster: &Cluster, namespaces: [&str; 2]) -> Result<BTreeSet<(String, String)>, ClusterError> {
     let read = namespaces.map(async |name| cluster.get(&ObjectRef::of_namespace(name)).await);
     let found = try_join_all(read).await?;
-    let found = found.iter().flatten().map(Found::of);
+    let found = found.iter().flatten().map(PartialObject::of);
     let levels = found.flat_map(|namespace| {
         let is_foreign = |(key, level): &&(&str, &str)| {
             let live = namespace.label(key);
@@ -344,8 +344,8 @@ pub(super) async fn tailscale_is_ours(cluster: &Cluster) -> Result<bool, PlanErr
     let (secret, namespace) =
         (object("Secret", Some(TAILSCALE_NAMESPACE), TAILSCALE_SECRET), object("Namespace", None, TAILSCALE_NAMESPACE));
     let (secret, namespace) = futures::try_join!(cluster.get(&secret), cluster.get(&namespace))?;
-    let is_ours = secret.is_some_and(|secret| Found::of(&secret).is_ours());
-    Ok(is_ours || namespace.is_some_and(|namespace| Found::of(&namespace).is_created_by_us()))
+    let is_ours = secret.is_some_and(|secret| PartialObject::of(&secret).is_ours());
+    Ok(is_ours || namespace.is_some_and(|namespace| PartialObject::of(&namespace).is_created_by_us()))
 }
 
 #[cfg(test)]

@@ -92,6 +92,6 @@ pub async fn tracked_releases(
 /// The diagnosis of a release that helm has not deployed.
 pub fn diagnosis_of(info: &ReleaseInfo) -> Option<Diagnosis> {
     let evidence = format!("revision {} is {}", info.revision, info.status.words());
-    let found = info.status.trouble()?.of_release(&info.name, &info.namespace, &evidence);
+    let found = info.status.known_error()?.of_release(&info.name, &info.namespace, &evidence);
     Some(Diagnosis { severity: Severity::Deadline, ..found })
 }

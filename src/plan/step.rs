@@ -162,7 +162,7 @@ impl Step {
     /// What helm will install or change; `None` where helm has no part in the step.
     pub fn planned(&self) -> Option<PlannedRelease<'_>> {
         let RenderedRelease { manifest, hooks, crds, .. } = self.rendered.as_ref()?;
-        Some(PlannedRelease { release: &self.release, rendered: manifest, hooks, crds, standing: self.installed() })
+        Some(PlannedRelease { release: &self.release, rendered: manifest, hooks, crds, installed: self.installed() })
     }
 
     /// The state that the step was planned from.

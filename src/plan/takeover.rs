@@ -16,7 +16,7 @@ pub struct Takeover {
     /// Whether its pods are replaced.
     pub restarts: bool,
     /// Fields of an own object that are removed, e.g. `spec.rules`.
-    pub loses: Vec<String>,
+    pub removed_fields: Vec<String>,
 }
 
 /// (object, owner) of the objects that a component's release adopts.
@@ -36,9 +36,10 @@ pub(super) fn notices(takeovers: &[Takeover]) -> Vec<String> {
         takeovers.iter().filter(|takeover| takeover.uid.is_some()).map(|takeover| takeover.object.as_str()).collect();
     let own = (!own.is_empty())
         .then(|| format!("managed by tailwatch from now on, and removed by uninstall: {}", own.join(", ")));
-    let losing = takeovers.iter().filter(|takeover| !takeover.loses.is_empty());
-    let losing = losing.map(|takeover| format!("adopting {} removes {}", takeover.object, takeover.loses.join(", ")));
+    let with_removals = takeovers.iter().filter(|takeover| !takeover.removed_fields.is_empty());
+    let with_removals = with_removals
+        .map(|takeover| format!("adopting {} removes {}", takeover.object, takeover.removed_fields.join(", ")));
     let restarts = takeovers.iter().filter(|takeover| takeover.restarts);
     let restarts = restarts.map(|takeover| format!("adopting {} replaces its pods", takeover.object));
-    owners.chain(own).chain(losing).chain(restarts).collect()
+    owners.chain(own).chain(with_removals).chain(restarts).collect()
 }

@@ -112,7 +112,7 @@ pub enum ProcessError {
     },
     /// The deadline passed.
     #[error("no end within {} s", after.as_secs())]
-    Silent {
+    TimedOut {
         /// The deadline.
         after: Duration,
     },
@@ -162,7 +162,7 @@ pub async fn run(call: Call, cancel: &CancellationToken) -> Result<Output, Proce
     };
     guard.disarm();
     if is_late {
-        return Err(ProcessError::Silent { after });
+        return Err(ProcessError::TimedOut { after });
     }
     let output = ended.map_err(io::Error::other).flatten().map_err(local)?;
     if overflow.is_cancelled() && is_killed {
@@ -188,7 +188,7 @@ async fn end(
         }
     }
     signal(group, Signal::SIGKILL);
-    timeout(PIPE_TIMEOUT, waiting).await.map_err(|_| ProcessError::Silent { after: PIPE_TIMEOUT })
+    timeout(PIPE_TIMEOUT, waiting).await.map_err(|_| ProcessError::TimedOut { after: PIPE_TIMEOUT })
 }
 
 fn spawn(call: &Call) -> Result<Child, ProcessError> {

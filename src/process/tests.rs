@@ -88,10 +88,10 @@ async fn a_deadline_terminates_a_child() {
     kill.cancel();
     let mut ignoring = shell("trap '' TERM; while :; do sleep 0.1; done", Input::Nothing);
     ignoring.ending = terminated(Duration::from_millis(300), &kill);
-    assert!(matches!(output(ignoring).await, Err(ProcessError::Silent { .. })));
+    assert!(matches!(output(ignoring).await, Err(ProcessError::TimedOut { .. })));
     let mut obeying = shell("trap 'exit 3' TERM; while :; do sleep 0.1; done", Input::Nothing);
     obeying.ending = terminated(Duration::from_millis(300), &CancellationToken::new());
-    assert!(matches!(output(obeying).await, Err(ProcessError::Silent { .. })));
+    assert!(matches!(output(obeying).await, Err(ProcessError::TimedOut { .. })));
 }
 
 #[tokio::test]

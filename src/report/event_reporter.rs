@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
-use crate::event::{Event, EventStream, Stamped};
+use crate::event::{Event, EventStream, TimedEvent};
 use crate::input_file;
 use crate::redaction::{redacted_json, without_secrets};
 use crate::report::lines::Lines;
@@ -30,7 +30,7 @@ struct Inner {
     /// From the first step or check of the stack to the last.
     reporter: Option<Box<dyn Reporter>>,
     /// With one JSON event per line: what was sent before `run-started`, the first line.
-    held: Vec<Stamped>,
+    held: Vec<TimedEvent>,
 }
 
 /// The log file, opened with the first event.
@@ -49,7 +49,7 @@ impl EventReporter {
 
     /// Receives an event of this moment.
     pub fn send(&self, event: Event) {
-        self.inner().receive(Stamped::now(event));
+        self.inner().receive(TimedEvent::now(event));
     }
 
     /// Receives the events of a run until its last one, or until every sender is dropped.
@@ -57,8 +57,8 @@ impl EventReporter {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
-            let stamped = tokio::select! {
-                stamped = stream.next() => stamped,
+            let timed = tokio::select! {
+                timed = stream.next() => timed,
                 _ = ticks.tick() => {
                     if let Some(reporter) = &mut self.inner().reporter {
                         reporter.tick(Timestamp::now());
@@ -66,9 +66,9 @@ impl EventReporter {
                     continue;
                 }
             };
-            let Some(stamped) = stamped else { return self.inner().end() };
-            let is_last = matches!(stamped.event, Event::RunFinished(_));
-            self.inner().receive(stamped);
+            let Some(timed) = timed else { return self.inner().end() };
+            let is_last = matches!(timed.event, Event::RunFinished(_));
+            self.inner().receive(timed);
             // Even while a sender still exists.
             if is_last {
                 return;
@@ -82,15 +82,15 @@ impl EventReporter {
 }
 
 impl Inner {
-    fn receive(&mut self, stamped: Stamped) {
-        let stamped = without_secrets(stamped);
-        self.log.append(&stamped, &self.ui);
-        self.record.event(&stamped);
-        match (&mut self.reporter, &stamped.event) {
-            (Some(reporter), _) => reporter.event(&stamped),
+    fn receive(&mut self, timed: TimedEvent) {
+        let timed = without_secrets(timed);
+        self.log.append(&timed, &self.ui);
+        self.record.event(&timed);
+        match (&mut self.reporter, &timed.event) {
+            (Some(reporter), _) => reporter.event(&timed),
             (None, Event::RunStarted { .. } | Event::ChecksStarted { .. }) => {
                 let mut reporter = reporter(&self.ui);
-                reporter.event(&stamped);
+                reporter.event(&timed);
                 self.held.drain(..).for_each(|held| reporter.event(&held));
                 self.reporter = Some(reporter);
             }
@@ -99,23 +99,23 @@ impl Inner {
                     let hint = hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
                     self.ui.notice(&format!("{message}{hint}"));
                 }
-                self.hold(&stamped);
+                self.hold(&timed);
             }
         }
-        if matches!(stamped.event, Event::RunFinished(_)) {
+        if matches!(timed.event, Event::RunFinished(_)) {
             self.end();
         }
     }
 
     /// A plan that is computed again sends its notices and verdicts again.
-    fn hold(&mut self, stamped: &Stamped) {
+    fn hold(&mut self, timed: &TimedEvent) {
         if self.ui.mode == Mode::Json {
-            self.held.retain(|held| match (&held.event, &stamped.event) {
+            self.held.retain(|held| match (&held.event, &timed.event) {
                 (Event::CheckFinished(before), Event::CheckFinished(now)) => before.id != now.id,
                 (Event::Notice { message: before, .. }, Event::Notice { message: now, .. }) => before != now,
                 _ => true,
             });
-            self.held.push(stamped.clone());
+            self.held.push(timed.clone());
         }
     }
 
@@ -136,12 +136,12 @@ fn reporter(ui: &Ui) -> Box<dyn Reporter> {
 }
 
 impl Log {
-    fn append(&mut self, stamped: &Stamped, ui: &Ui) {
+    fn append(&mut self, timed: &TimedEvent, ui: &Ui) {
         if let Log::Closed(path) = self {
             *self = Log::open(path, ui);
         }
         if let Log::Open(file) = self {
-            let _ = writeln!(file, "{}", json_of(stamped));
+            let _ = writeln!(file, "{}", json_of(timed));
         }
     }
 
@@ -160,8 +160,8 @@ impl Log {
 pub(super) struct Json<W>(pub(super) W);
 
 impl<W: Write + Send> Reporter for Json<W> {
-    fn event(&mut self, stamped: &Stamped) {
-        let line = json_of(stamped) + "\n";
+    fn event(&mut self, timed: &TimedEvent) {
+        let line = json_of(timed) + "\n";
         // A closed pipe is not an error.
         let _ = self.0.write_all(line.as_bytes()).and_then(|()| self.0.flush());
     }
@@ -170,7 +170,7 @@ impl<W: Write + Send> Reporter for Json<W> {
 struct Quiet;
 
 impl Reporter for Quiet {
-    fn event(&mut self, _: &Stamped) {}
+    fn event(&mut self, _: &TimedEvent) {}
 }
 
 /// One line of JSON without the secrets of the run.

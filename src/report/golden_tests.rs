@@ -1,4 +1,4 @@
-//! Replays recorded events, with the clock that stamped them, into an in-memory terminal and compares the screen at
+//! Replays recorded events, with the clock that timed them, into an in-memory terminal and compares the screen at
 //! chosen moments with `snapshots/`.
 
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::replay_tests::{Memory, events, recorded, replay};
 use super::reporter::Reporter;
 use super::style::Style;
 use super::wrap::Clock;
-use super::{checks_table, error_message, html, junit, kept_table};
+use super::{checks_table, error_message, html, junit, retained_table};
 use crate::engine::{EngineError, StepError};
 use crate::error::{CommandError, Error};
-use crate::event::{Event, RunOutcome, Stamped, StepOutcome};
+use crate::event::{Event, RunOutcome, StepOutcome, TimedEvent};
 use crate::helm::HelmError;
 use crate::known_errors::{self, API_ERRORS};
 use crate::write_record::ClusterState;
@@ -41,25 +41,25 @@ const SIZES: [Size; 2] = [Size { columns: 80, rows: 24 }, Size { columns: 120, r
 const PLAIN: Style = Style { color: false };
 
 /// The end of the output: the verdicts, or the error as `main` renders it.
-fn final_output(events: &[Stamped], size: Size) -> String {
+fn final_output(events: &[TimedEvent], size: Size) -> String {
     let Event::RunFinished(summary) = &events.last().unwrap().event else { panic!("no run-finished") };
     let now = events.last().unwrap().time;
-    let kept = events.iter().find_map(|stamped| match &stamped.event {
-        Event::Kept { objects } => Some(kept_table(objects, &PLAIN, size.columns)),
+    let retained = events.iter().find_map(|timed| match &timed.event {
+        Event::Retained { objects } => Some(retained_table(objects, &PLAIN, size.columns)),
         _ => None,
     });
     match failed(events) {
-        None if kept.is_some() => kept.unwrap(),
+        None if retained.is_some() => retained.unwrap(),
         Some(error) => error_message::text(&error, PLAIN, size.columns, &Clock { now, zone: TimeZone::UTC }),
         None => checks_table(&summary.checks, &PLAIN, size.columns),
     }
 }
 
 /// The error that ended the run, from its event.
-fn failed(events: &[Stamped]) -> Option<CommandError> {
-    events.iter().find_map(|stamped| {
+fn failed(events: &[TimedEvent]) -> Option<CommandError> {
+    events.iter().find_map(|timed| {
         let Event::StepFinished { component, wave, outcome: StepOutcome::Failed, message, causes, diagnosis, .. } =
-            &stamped.event
+            &timed.event
         else {
             return None;
         };
@@ -130,8 +130,8 @@ fn lines_match_the_snapshots() {
 fn json_output_equals_the_recorded_file() {
     for (run, _) in RUNS {
         let mut json = Json(Vec::new());
-        for stamped in events(run) {
-            json.event(&stamped);
+        for timed in events(run) {
+            json.event(&timed);
         }
         assert_eq!(String::from_utf8(json.0).unwrap(), recorded(run), "{run}");
     }
@@ -164,8 +164,8 @@ fn a_resized_terminal_shows_what_a_new_one_would() {
 #[test]
 fn the_measured_remaining_time_counts_down() {
     let mut events = events("slow");
-    for stamped in &mut events {
-        if let Event::StepProgress { waiting, remaining_seconds, .. } = &mut stamped.event
+    for timed in &mut events {
+        if let Event::StepProgress { waiting, remaining_seconds, .. } = &mut timed.event
             && waiting.as_deref() == Some("pod loki-0 is starting")
         {
             *remaining_seconds = Some(250);
@@ -201,8 +201,8 @@ fn an_unchanged_frame_is_not_drawn_again() {
 #[test]
 fn the_bar_of_the_checks_is_removed_at_the_end() {
     let events = events("good");
-    let checks = |stamped: &&Stamped| matches!(stamped.event, Event::ChecksStarted { .. } | Event::CheckFinished(_));
-    let checks: Vec<Stamped> = events.iter().filter(checks).cloned().collect();
+    let checks = |timed: &&TimedEvent| matches!(timed.event, Event::ChecksStarted { .. } | Event::CheckFinished(_));
+    let checks: Vec<TimedEvent> = events.iter().filter(checks).cloned().collect();
     let terminal = Memory::new(SIZES[0]);
     let mut bars = Bars::new(PLAIN, Box::new(terminal.clone()));
     replay(&mut bars, &mut checks.iter().peekable(), events[events.len() - 3].time);
@@ -278,8 +278,8 @@ fn only_the_sixteen_colours_are_used() {
 #[test]
 fn a_cancelled_step_is_not_called_failed() {
     let mut events = events("helm-refuses");
-    for stamped in &mut events {
-        match &mut stamped.event {
+    for timed in &mut events {
+        match &mut timed.event {
             Event::StepFinished { outcome, message, causes, hint, .. } if *outcome == StepOutcome::Failed => {
                 (*outcome, *message, *causes, *hint) = (StepOutcome::Cancelled, None, Vec::new(), None);
             }
@@ -307,12 +307,12 @@ fn a_cancelled_step_is_not_called_failed() {
         assert!(!terminal.written().contains("failed"), "{}", terminal.written());
     }
     let mut json = Json(Vec::new());
-    events.iter().for_each(|stamped| json.event(stamped));
+    events.iter().for_each(|timed| json.event(timed));
     let json = String::from_utf8(json.0).unwrap();
     assert!(json.contains(r#""component":"loki","wave":32,"outcome":"cancelled""#), "{json}");
 
     let record = Record::new("install");
-    events.iter().for_each(|stamped| record.event(stamped));
+    events.iter().for_each(|timed| record.event(timed));
     record.conclude(&Err(CommandError::new(Error::Interrupted, ClusterState::Changed)));
     let facts = record.facts();
     let (junit, page) = (junit::document(&facts).unwrap(), html::page(&facts));

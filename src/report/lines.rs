@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::event::{Diagnosis, Event, Phase, Severity, Stamped, Verdict};
+use crate::event::{Diagnosis, Event, Phase, Severity, TimedEvent, Verdict};
 use crate::report::checks_table::how_many;
 use crate::report::diagnosis_table::{Others, same_finding};
 use crate::report::labels::{action_label, ending, phase_label, verdict_label, verdict_tone};
@@ -142,10 +142,10 @@ fn found(diagnosis: &Diagnosis) -> String {
 }
 
 impl Reporter for Lines {
-    fn event(&mut self, stamped: &Stamped) {
-        let now = stamped.time;
-        self.others.apply(&stamped.event);
-        match &stamped.event {
+    fn event(&mut self, timed: &TimedEvent) {
+        let now = timed.time;
+        self.others.apply(&timed.event);
+        match &timed.event {
             Event::RunStarted { context, namespace, steps, .. } => {
                 self.versions = steps.iter().map(|step| (step.component.clone(), step.chart_version.clone())).collect();
                 let context = context.as_ref().map(|name| format!(", context {name}")).unwrap_or_default();
@@ -158,8 +158,8 @@ impl Reporter for Lines {
                 let what = format!("{component} {version}");
                 self.line(now, &format!("wave {wave}: {}: {}", what.trim_end(), action_label(*action)));
             }
-            Event::StepProgress { .. } => self.progress(now, &stamped.event),
-            Event::StepDelayed { .. } => self.delayed(now, &stamped.event),
+            Event::StepProgress { .. } => self.progress(now, &timed.event),
+            Event::StepDelayed { .. } => self.delayed(now, &timed.event),
             Event::StepFinished { component, outcome, seconds, message, .. } => {
                 self.reported.remove(component);
                 let ending = ending(*outcome, *seconds, self.style);
@@ -179,7 +179,7 @@ impl Reporter for Lines {
             }
             // A wave is reported by its steps, the others at the end.
             Event::WaveStarted { .. } | Event::WaveFinished { .. } => {}
-            Event::CheckFinished(_) | Event::Diagnosed { .. } | Event::Kept { .. } | Event::RunFinished(_) => {}
+            Event::CheckFinished(_) | Event::Diagnosed { .. } | Event::Retained { .. } | Event::RunFinished(_) => {}
         }
     }
 

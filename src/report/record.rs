@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 
 use crate::error::{CommandError, Error, INTERRUPTED};
-use crate::event::{ActionKind, CheckResult, Event, PlannedStep, RunError, Stamped, StepOutcome, StepResult};
+use crate::event::{ActionKind, CheckResult, Event, PlannedStep, RunError, StepOutcome, StepResult, TimedEvent};
 use crate::report::error_message::run_error;
 
 /// The recorded run. Cheap to clone; every clone writes into the same record.
@@ -15,7 +15,7 @@ pub struct Record(Arc<Mutex<Facts>>);
 
 /// Cluster and tools of a run.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct RunEnvironment {
     /// kubeconfig context, when known.
     pub context: Option<String>,
     /// Namespace of the stack.
@@ -101,7 +101,7 @@ pub(super) struct Facts {
     pub(super) command: &'static str,
     pub(super) begun: Timestamp,
     pub(super) ended: Timestamp,
-    pub(super) surroundings: Option<Surroundings>,
+    pub(super) surroundings: Option<RunEnvironment>,
     pub(super) components: Vec<Component>,
     pub(super) steps: Vec<StepFacts>,
     pub(super) checks: Vec<CheckResult>,
@@ -127,15 +127,15 @@ impl Facts {
         self.steps.iter_mut().find(|step| step.planned.component == component)
     }
 
-    pub(super) fn apply(&mut self, stamped: &Stamped) {
-        match &stamped.event {
+    pub(super) fn apply(&mut self, timed: &TimedEvent) {
+        match &timed.event {
             Event::RunStarted { steps, .. } => {
                 let facts = |planned: &PlannedStep| StepFacts { planned: planned.clone(), started: None, ended: None };
                 self.steps = steps.iter().map(facts).collect();
             }
             Event::StepStarted { component, .. } => {
                 if let Some(step) = self.step(component) {
-                    step.started = Some(stamped.time);
+                    step.started = Some(timed.time);
                 }
             }
             Event::StepFinished { component, outcome, seconds, message, causes, hint, diagnosis, .. } => {
@@ -194,7 +194,7 @@ impl Record {
     }
 
     /// Records cluster and tools.
-    pub fn surroundings(&self, surroundings: Surroundings) {
+    pub fn surroundings(&self, surroundings: RunEnvironment) {
         self.place(surroundings.context.as_deref(), &surroundings.namespace);
         self.change(|facts| facts.surroundings = Some(surroundings));
     }
@@ -259,8 +259,8 @@ impl Record {
         self.facts().ordered_checks()
     }
 
-    pub(super) fn event(&self, stamped: &Stamped) {
-        self.change(|facts| facts.apply(stamped));
+    pub(super) fn event(&self, timed: &TimedEvent) {
+        self.change(|facts| facts.apply(timed));
     }
 
     pub(super) fn facts(&self) -> Facts {

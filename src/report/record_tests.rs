@@ -1,9 +1,9 @@
 //! Recorded runs as data of the report files.
 
 use super::checks_table::tests::{check, mixed};
-use super::record::{Component, ComponentState, Ending, Facts, Failure, Record, Surroundings};
+use super::record::{Component, ComponentState, Ending, Facts, Failure, Record, RunEnvironment};
 use super::replay_tests::events;
-use crate::event::{ActionKind, CheckResult, Event, Hop, Stamped, Verdict};
+use crate::event::{ActionKind, CheckResult, Event, Hop, TimedEvent, Verdict};
 
 const NAMES: [(&str, &str, Option<&str>); 4] = [
     ("kube-prometheus-stack", "79.10.0", Some("v0.86.2")),
@@ -14,7 +14,7 @@ const NAMES: [(&str, &str, Option<&str>); 4] = [
 
 fn facts(command: &'static str, state: ComponentState) -> Facts {
     let record = Record::new(command);
-    record.surroundings(Surroundings {
+    record.surroundings(RunEnvironment {
         context: Some("prod-eu".into()),
         namespace: "monitoring".into(),
         address: "https://grafana.tail1a2b.ts.net/".into(),
@@ -56,8 +56,8 @@ pub(super) fn all_passed() -> Facts {
 /// The recorded run of this name.
 pub(super) fn replayed(run: &str) -> Facts {
     let mut facts = facts("install", ComponentState::Planned(ActionKind::Install));
-    let events: Vec<Stamped> = events(run);
-    events.iter().for_each(|stamped| facts.apply(stamped));
+    let events: Vec<TimedEvent> = events(run);
+    events.iter().for_each(|timed| facts.apply(timed));
     (facts.begun, facts.ended) = (events[0].time, events.last().unwrap().time);
     if facts.failed_step().is_some() {
         let failure = Failure { message: "loki failed in wave 32".into(), ..Failure::default() };
@@ -69,7 +69,7 @@ pub(super) fn replayed(run: &str) -> Facts {
 #[test]
 fn a_run_is_recorded_with_times_and_ordered_checks() {
     let events = events("good");
-    let requested = events.iter().find_map(|stamped| match &stamped.event {
+    let requested = events.iter().find_map(|timed| match &timed.event {
         Event::ChecksStarted { checks } => Some(checks.clone()),
         _ => None,
     });

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::live::layout::Size;
 use super::live::region::Terminal;
 use super::reporter::Reporter;
-use crate::event::{Explanation, Stamped};
+use crate::event::{Explanation, TimedEvent};
 use crate::explanations::meanings_of;
 use crate::plan::OWN_OBJECTS;
 
@@ -105,20 +105,20 @@ pub(super) fn recorded(run: &str) -> String {
     std::fs::read_to_string(folder.join(run).with_extension("jsonl")).unwrap()
 }
 
-pub(super) fn events(run: &str) -> Vec<Stamped> {
+pub(super) fn events(run: &str) -> Vec<TimedEvent> {
     recorded(run).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Shows the events up to `until`, with the ticks in between.
 pub(super) fn replay(
     reporter: &mut dyn Reporter,
-    events: &mut std::iter::Peekable<std::slice::Iter<'_, Stamped>>,
+    events: &mut std::iter::Peekable<std::slice::Iter<'_, TimedEvent>>,
     until: Timestamp,
 ) {
-    while let Some(stamped) = events.next_if(|stamped| stamped.time <= until) {
-        reporter.event(stamped);
+    while let Some(timed) = events.next_if(|timed| timed.time <= until) {
+        reporter.event(timed);
         let next = events.peek().map_or(until, |next| next.time.min(until));
-        let mut now = stamped.time;
+        let mut now = timed.time;
         while now < next {
             reporter.tick(now);
             now += SignedDuration::from_millis(500);

@@ -1,11 +1,11 @@
 //! Tables of an uninstall: the objects that are deleted besides the releases, and the retained ones with the reason.
 
-use crate::event::Kept;
+use crate::event::RetainedObject;
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::{one_line, wrap};
 
 /// The plan of an uninstall: objects to delete besides the releases, and retained objects with the reason.
-pub fn removal_table(deleted: &[Kept], retained: &[Kept], style: &Style, width: usize) -> String {
+pub fn removal_table(deleted: &[RetainedObject], retained: &[RetainedObject], style: &Style, width: usize) -> String {
     let deleted = groups(deleted).map(|group| objects(group, width)).collect::<String>();
     let heading = |title, tone| format!("{}\n", style.paint(tone, title));
     let mut text = String::new();
@@ -19,22 +19,22 @@ pub fn removal_table(deleted: &[Kept], retained: &[Kept], style: &Style, width: 
 }
 
 /// The objects that an uninstall retained, the reasons, and what removes them.
-pub fn kept_table(kept: &[Kept], style: &Style, width: usize) -> String {
-    if kept.is_empty() {
+pub fn retained_table(retained: &[RetainedObject], style: &Style, width: usize) -> String {
+    if retained.is_empty() {
         return "nothing retained\n".into();
     }
-    format!("\n{}\n{}", style.paint(Tone::Strong, "retained"), reasons(kept, style, width))
+    format!("\n{}\n{}", style.paint(Tone::Strong, "retained"), reasons(retained, style, width))
 }
 
 /// Objects with the same kind, namespace, reason and removal.
-fn groups(kept: &[Kept]) -> impl Iterator<Item = &[Kept]> {
-    kept.chunk_by(|one, other| {
-        Kept { name: String::new(), ..one.clone() } == Kept { name: String::new(), ..other.clone() }
+fn groups(retained: &[RetainedObject]) -> impl Iterator<Item = &[RetainedObject]> {
+    retained.chunk_by(|one, other| {
+        RetainedObject { name: String::new(), ..one.clone() } == RetainedObject { name: String::new(), ..other.clone() }
     })
 }
 
-fn reasons(kept: &[Kept], style: &Style, width: usize) -> String {
-    let text = groups(kept).map(|group| {
+fn reasons(retained: &[RetainedObject], style: &Style, width: usize) -> String {
+    let text = groups(retained).map(|group| {
         let removal = group[0].removal.as_ref().map(|removal| format!("; `{removal}` removes it")).unwrap_or_default();
         let why = wrap(&format!("    {}{removal}", one_line(&group[0].reason)), "    ", width);
         objects(group, width) + &style.paint(Tone::Faint, &why) + "\n"
@@ -42,8 +42,8 @@ fn reasons(kept: &[Kept], style: &Style, width: usize) -> String {
     text.collect()
 }
 
-fn objects(group: &[Kept], width: usize) -> String {
-    let names: Vec<&str> = group.iter().map(|kept| kept.name.as_str()).collect();
+fn objects(group: &[RetainedObject], width: usize) -> String {
+    let names: Vec<&str> = group.iter().map(|retained| retained.name.as_str()).collect();
     let place = group[0].namespace.as_ref().map(|name| format!(" in namespace {name}")).unwrap_or_default();
     wrap(&format!("  {}{place}: {}", group[0].kind, names.join(", ")), "      ", width) + "\n"
 }
@@ -52,8 +52,8 @@ fn objects(group: &[Kept], width: usize) -> String {
 mod tests {
     use super::*;
 
-    fn kept(kind: &str, name: &str, (reason, removal): (&str, Option<&str>)) -> Kept {
-        Kept {
+    fn object(kind: &str, name: &str, (reason, removal): (&str, Option<&str>)) -> RetainedObject {
+        RetainedObject {
             kind: kind.into(),
             namespace: (kind != "Directory").then(|| "monitoring".into()),
             name: name.into(),
@@ -66,12 +66,12 @@ mod tests {
     fn objects_with_the_same_reason_are_grouped() {
         let data = ("data", Some("--delete-data"));
         let retained = [
-            kept("PersistentVolumeClaim", "a", data),
-            kept("PersistentVolumeClaim", "b", data),
-            kept("ConfigMap", "notes", ("not managed by tailwatch", None)),
-            kept("Directory", "/var/lib/alloy", ("state of alloy on every node", Some("rm -r /var/lib/alloy"))),
+            object("PersistentVolumeClaim", "a", data),
+            object("PersistentVolumeClaim", "b", data),
+            object("ConfigMap", "notes", ("not managed by tailwatch", None)),
+            object("Directory", "/var/lib/alloy", ("state of alloy on every node", Some("rm -r /var/lib/alloy"))),
         ];
-        let deleted = [kept("Ingress", "grafana", ("", None)), kept("Secret", "x", ("", None))];
+        let deleted = [object("Ingress", "grafana", ("", None)), object("Secret", "x", ("", None))];
         insta::assert_snapshot!(removal_table(&deleted, &retained, &Style { color: false }, 60), @r"
         deleted
           Ingress in namespace monitoring: grafana
@@ -87,7 +87,7 @@ mod tests {
             removes it
         ");
         assert_eq!(
-            kept_table(&[], &Style { color: false }, 60),
+            retained_table(&[], &Style { color: false }, 60),
             "nothing retained
 "
         );

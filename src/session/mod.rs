@@ -94,7 +94,7 @@ impl Session {
             .build()
             .map_err(|source| Error::Local { what: "start the runtime".into(), source })?;
         let terminal = Arc::new(SavedTerminal::save());
-        let abandon: signals::Abandon = {
+        let abandon: signals::ForceExit = {
             let (session, terminal) = (self.clone(), Arc::clone(&terminal));
             Arc::new(move |error| {
                 terminal.restore();

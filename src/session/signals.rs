@@ -58,7 +58,7 @@ impl Abort {
 }
 
 /// Exits the process when a command does not end after its signal.
-pub(super) type Abandon = Arc<dyn Fn(Error) + Send + Sync>;
+pub(super) type ForceExit = Arc<dyn Fn(Error) + Send + Sync>;
 
 /// Shared by the command and the signal task. Cheap to clone.
 #[derive(Clone, Default)]
@@ -194,7 +194,7 @@ impl Signals {
 /// Runs a command until it ends or a signal ends it.
 pub(super) async fn interruptible(
     signals: &Signals,
-    abandon: Abandon,
+    abandon: ForceExit,
     command: impl Future<Output = Result<u8, Error>>,
 ) -> Result<u8, Error> {
     let failed = |source| Error::Local { what: "listen for signals".into(), source };

@@ -35,7 +35,7 @@ pub use names::{
     ANSWERS_RECORD, GRAFANA_SECRET, MADE_BY_US, MANAGED_BY, OAUTH2_PROXY_SECRET, REVISIONS, RUN_LABEL, SALT,
     TAILSCALE_NAMESPACE, TAILSCALE_SECRET, TAILWATCH, WEBHOOK_SECRET, WRITTEN_BY,
 };
-pub use nodes::{Effect, NodeState, NodeStates, Trouble, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
+pub use nodes::{Effect, NodeProblem, NodeState, NodeStates, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
 pub use oauth_clients::{OidcClient, OperatorClient, stored_oidc_client, stored_operator_client};
 pub use own_object::{OwnObject, SecretData};
 pub use release::{ChartSource, CrdPolicy, Release, WaitFor};

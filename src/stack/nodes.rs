@@ -29,7 +29,7 @@ pub struct NodeState {
     /// How it is recognized as a virtual node.
     pub virtual_by: Option<VirtualBy>,
     /// Why the kubelet does not run pods at the moment.
-    pub trouble: Option<Trouble>,
+    pub problem: Option<NodeProblem>,
 }
 
 /// What marks a virtual node.
@@ -43,7 +43,7 @@ pub enum VirtualBy {
 
 /// Why a node's kubelet does not run pods at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct NodeProblem {
     /// Predicate of a sentence about the node, e.g. `is not ready`.
     pub what: &'static str,
     /// Since when, as the node reports it.
@@ -52,7 +52,7 @@ pub struct Trouble {
     pub effect: Effect,
 }
 
-/// What the trouble of a node means for the stack's pods.
+/// What the problem of a node means for the stack's pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// They have stopped.
@@ -67,7 +67,7 @@ pub enum Effect {
 #[derive(Clone, Debug, Default)]
 pub struct NodeStates(pub Vec<NodeState>);
 
-impl Trouble {
+impl NodeProblem {
     /// Whether its kubelet may not answer.
     pub fn affects_kubelet(&self) -> bool {
         self.effect != Effect::LacksPods
@@ -76,8 +76,8 @@ impl Trouble {
 
 impl NodeState {
     /// `node-2 is not ready since 2026-01-01T00:00:00Z`, for a node that does not run pods at the moment.
-    pub fn describe_trouble(&self) -> Option<String> {
-        let Trouble { what, since, .. } = self.trouble.as_ref()?;
+    pub fn describe_problem(&self) -> Option<String> {
+        let NodeProblem { what, since, .. } = self.problem.as_ref()?;
         let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
         Some(format!("node {} {what}{since}", self.name))
     }
@@ -107,8 +107,8 @@ impl NodeStates {
     /// `maxUnavailable` of the DaemonSets: a quarter of the nodes, besides those that do not run their pods, which the
     /// controller counts as unavailable, too. A change of this value alone is no reason for an upgrade.
     pub(super) fn max_unavailable(&self) -> Value {
-        let lacks_pods = |trouble: &Trouble| trouble.effect != Effect::RejectsPods;
-        let away = |node: &&NodeState| node.trouble.as_ref().is_some_and(lacks_pods);
+        let lacks_pods = |problem: &NodeProblem| problem.effect != Effect::RejectsPods;
+        let away = |node: &&NodeState| node.problem.as_ref().is_some_and(lacks_pods);
         match self.covered().filter(away).count() {
             0 => json!("25%"),
             away => json!(self.covered().count().div_ceil(4) + away),
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(nodes.affinity(), None);
         let before = nodes.daemon_set_affinity();
         assert!(terms(&before).contains("virtual-kubelet") && !terms(&before).contains("kubernetes.io/arch"));
-        nodes.0[1].trouble = Some(Trouble { what: "is not ready", since: None, effect: Effect::Away });
+        nodes.0[1].problem = Some(NodeProblem { what: "is not ready", since: None, effect: Effect::Away });
         assert_eq!(nodes.daemon_set_affinity(), before);
         nodes.0.push(node("z", "linux", "s390x"));
         assert!(terms(&nodes.affinity().unwrap()).contains(r#""values":["amd64","arm64"]"#));
@@ -231,11 +231,11 @@ mod tests {
     fn a_rollout_has_room_for_the_nodes_that_do_not_run_pods() {
         let mut nodes = NodeStates(["a", "b", "c"].map(|name| node(name, "linux", "amd64")).to_vec());
         assert_eq!(nodes.max_unavailable(), json!("25%"));
-        nodes.0[1].trouble = Some(Trouble { what: "has disk pressure", since: None, effect: Effect::RejectsPods });
+        nodes.0[1].problem = Some(NodeProblem { what: "has disk pressure", since: None, effect: Effect::RejectsPods });
         assert_eq!(nodes.max_unavailable(), json!("25%"), "its pods run");
-        nodes.0[1].trouble = Some(Trouble { what: "is not ready", since: None, effect: Effect::Away });
+        nodes.0[1].problem = Some(NodeProblem { what: "is not ready", since: None, effect: Effect::Away });
         assert_eq!(nodes.max_unavailable(), json!(2));
-        nodes.0.push(NodeState { trouble: nodes.0[1].trouble.clone(), ..node("w", "windows", "amd64") });
+        nodes.0.push(NodeState { problem: nodes.0[1].problem.clone(), ..node("w", "windows", "amd64") });
         assert_eq!(nodes.max_unavailable(), json!(2), "no pod of the DaemonSets is on it");
     }
 

@@ -25,7 +25,7 @@ pub type Validate<'a> = &'a dyn Fn(&str) -> Result<(), String>;
 /// Source of answers.
 pub trait Prompt {
     /// Shows a text.
-    fn say(&mut self, text: &str);
+    fn print(&mut self, text: &str);
     /// Prompts for a line of text; an invalid one is rejected with the reason and prompted again.
     fn text(&mut self, label: &str, default: Option<&str>, validate: Validate<'_>) -> Result<Reply, WizardError>;
     /// Prompts for a secret, without echo.
@@ -53,7 +53,7 @@ fn reply(text: String) -> Reply {
 }
 
 impl Prompt for Terminal {
-    fn say(&mut self, text: &str) {
+    fn print(&mut self, text: &str) {
         let columns = console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns));
         let indent = " ".repeat(text.trim_start_matches('\n').chars().take_while(|c| *c == ' ').count().min(20));
         let options = textwrap::Options::new(columns.clamp(40, 120)).subsequent_indent(&indent).break_words(false);

@@ -59,7 +59,7 @@ pub fn ask(draft: &mut Draft, detected: &Detected, scope: Scope, prompt: &mut dy
     if chosen.is_empty() {
         return Ok(());
     }
-    prompt.say("Enter accepts the value in brackets, < goes back, Ctrl-C stops. Nothing is changed before you confirm the plan.");
+    prompt.print("Enter accepts the value in brackets, < goes back, Ctrl-C stops. Nothing is changed before you confirm the plan.");
     loop {
         ask_each(&chosen, draft, detected, prompt)?;
         if scope == Scope::OnlyMissing || summary(&chosen, draft, detected, prompt)? {
@@ -128,13 +128,13 @@ fn ask_one(
     prompt: &mut dyn Prompt,
 ) -> Result<Reply, WizardError> {
     let Some(row) = find_row(question.key) else { return Ok(Reply::Answer(String::new())) };
-    prompt.say(&format!("\n{counter}  {}", sentence(question, row)));
+    prompt.print(&format!("\n{counter}  {}", sentence(question, row)));
     match question.kind {
         Kind::ClientSecret | Kind::OperatorSecret => {
             let reply = prompt.secret(question.label)?;
             if let Reply::Answer(text) = &reply {
                 if text.is_empty() {
-                    prompt.say("the secret must not be empty");
+                    prompt.print("the secret must not be empty");
                     return ask_one(question, counter, draft, detected, prompt);
                 }
                 draft.set_secret(question.key, Secret::new(text.clone()));
@@ -213,17 +213,17 @@ fn summary(
     prompt: &mut dyn Prompt,
 ) -> Result<bool, WizardError> {
     loop {
-        prompt.say("\nYour answers:");
+        prompt.print("\nYour answers:");
         for question in &QUESTIONS {
             if let Some((text, from)) = draft.text(question.key) {
-                prompt.say(&format!("  {:<30} {text}  ({from})", question.label));
+                prompt.print(&format!("  {:<30} {text}  ({from})", question.label));
             } else if is_kept(question, draft, detected) {
-                prompt.say(&format!("  {:<30} stored in the cluster", question.label));
+                prompt.print(&format!("  {:<30} stored in the cluster", question.label));
             } else if question.kind == Kind::StorageClass {
-                prompt.say(&format!("  {:<30} {CLUSTER_DEFAULT}", question.label));
+                prompt.print(&format!("  {:<30} {CLUSTER_DEFAULT}", question.label));
             }
         }
-        prompt.say("");
+        prompt.print("");
         match prompt.choose("Next", &[CONTINUE, CHANGE, STOP].map(str::to_owned), 0)? {
             Reply::Answer(next) if next == CONTINUE => return Ok(true),
             Reply::Answer(next) if next == STOP => return Err(WizardError::Interrupted),

@@ -25,7 +25,7 @@ impl Scripted {
 }
 
 impl Prompt for Scripted {
-    fn say(&mut self, text: &str) {
+    fn print(&mut self, text: &str) {
         self.said.push(text.to_owned());
     }
 

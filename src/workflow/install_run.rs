@@ -34,7 +34,7 @@ pub(crate) fn require_confirmation(session: &Session, arguments: &InstallArgs) -
 }
 
 /// From settings to a verified stack: preflight, plan, confirmation, run.
-pub(crate) async fn carry_out(
+pub(crate) async fn run_install(
     session: &Session,
     target: &Target,
     settings: &Settings,
@@ -135,7 +135,7 @@ pub(crate) async fn proceed(session: &Session, draft: Draft, run: Run<'_>) -> Re
     }
     saved_answers::confirm(session, arguments, &draft)?;
     let settings = draft.finish()?;
-    let code = carry_out(session, &target, &settings, options).await?;
+    let code = run_install(session, &target, &settings, options).await?;
     if scope == Scope::Everything && !arguments.skip_verify && !arguments.yes {
         let login_run = LoginRun { session, cluster, settings: &settings, environment: helm.environment() };
         return error::verdict(&login_run.offer(login).await);

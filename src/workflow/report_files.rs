@@ -4,12 +4,12 @@ use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::helm::{self, Helm};
 use crate::plan::{Observed, Plan, Step};
-use crate::report::{Component, ComponentState, Record, Surroundings};
+use crate::report::{Component, ComponentState, Record, RunEnvironment};
 use crate::stack::Release;
 
 /// Records cluster and tools.
 pub(crate) fn note_surroundings(record: &Record, cluster: &Cluster, helm: &Helm, settings: &Settings) {
-    record.surroundings(Surroundings {
+    record.surroundings(RunEnvironment {
         context: cluster.context().map(str::to_owned),
         namespace: settings.namespace.to_string(),
         address: format!("https://{}/", settings.grafana_fqdn()),

@@ -3,7 +3,7 @@
 use crate::cluster::{Lease, ObjectRef};
 use crate::engine::{self, EngineContext, RunResult};
 use crate::error::{self, Error};
-use crate::event::{Event, Kept, RunSummary};
+use crate::event::{Event, RetainedObject, RunSummary};
 use crate::plan::{self, PlanError, Removal, Uninstall, UninstallOptions};
 use crate::report::{self, Interaction};
 use crate::session::Session;
@@ -32,12 +32,12 @@ impl Run<'_> {
         let Target { cluster, helm, .. } = target;
         let planning = async { Ok(plan::uninstall(cluster, helm, (namespace, rows.to_vec()), requested).await?) };
         let plan = connect::of_one_cluster(cluster, planning).await?;
-        if !plan.has_work() && plan.owned_objects.kept.is_empty() && plan.also_retained.is_empty() {
+        if !plan.has_work() && plan.owned_objects.retained.is_empty() && plan.also_retained.is_empty() {
             return Err(PlanError::NothingInstalled { namespace: namespace.to_owned() }.into());
         }
         if plan.has_work() {
             self.session.ui.preview(|style, width| {
-                let removed = report::removal_table(&plan.deletions(), &plan.kept(), style, width);
+                let removed = report::removal_table(&plan.deletions(), &plan.retained_objects(), style, width);
                 report::plan_table(&plan.steps(), style, width) + &removed
             });
         }
@@ -52,24 +52,24 @@ impl Run<'_> {
         let (run, lease) = run.start(async |run| lock(run, plan).await, plan.steps()).await?;
         let RunResult { steps, failure } = engine::uninstall(&run.context, plan, lease).await;
         let (ended, summary) = run.summary(failure.map_or(Ok(error::OK), |failure| Err(failure.into())));
-        let kept = match ended {
+        let retained = match ended {
             // Objects remain that were to be removed.
             Err(_) => None,
             Ok(_) => retained_objects(&run.context, plan).await,
         };
-        if let Some(kept) = &kept {
-            run.context.events.send(Event::Kept { objects: kept.clone() });
+        if let Some(retained) = &retained {
+            run.context.events.send(Event::Retained { objects: retained.clone() });
         }
         run.finish(RunSummary { steps, ..summary }).await;
-        if let Some(kept) = kept {
-            self.session.ui.data(|style, width| report::kept_table(&kept, style, width));
+        if let Some(retained) = retained {
+            self.session.ui.data(|style, width| report::retained_table(&retained, style, width));
         }
         ended.map_err(|error| *error.error)
     }
 }
 
 /// Reads the retained objects from the cluster; an error is reported as a notice.
-async fn retained_objects(context: &EngineContext, plan: &Uninstall) -> Option<Vec<Kept>> {
+async fn retained_objects(context: &EngineContext, plan: &Uninstall) -> Option<Vec<RetainedObject>> {
     let found = tokio::select! {
         found = plan::owned_objects(&context.cluster, &plan.scope) => found,
         () = context.cancel.cancelled() => return None,
@@ -90,9 +90,9 @@ async fn lock(run: &ChangingRun<'_>, plan: &Uninstall) -> Result<Option<Lease>, 
     let context = &run.context;
     let name = plan.scope.namespace.clone();
     let reference = ObjectRef::of_namespace(&name);
-    let standing = lock::while_unreachable(context, async || Ok(context.cluster.get(&reference).await?)).await?;
-    let stays = standing.is_some_and(|found| found.pointer("/metadata/deletionTimestamp").is_none());
-    if !plan.has_work() || !stays {
+    let live = lock::while_unreachable(context, async || Ok(context.cluster.get(&reference).await?)).await?;
+    let remains = live.is_some_and(|found| found.pointer("/metadata/deletionTimestamp").is_none());
+    if !plan.has_work() || !remains {
         return Ok(None);
     }
     let planned = || plan.removals.iter().map(Removal::planned_state);

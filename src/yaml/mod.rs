@@ -9,25 +9,25 @@ mod write;
 use serde_json::Value;
 
 pub use merge::merge;
-pub use tree::{Content, Flaw, Node, Position, parse, parse_documents};
+pub use tree::{Content, Node, Position, YamlError, parse, parse_documents};
 pub use value::{Duplicates, Limits, value};
 pub use write::json_line;
 
 /// Limits of a chart's files, far above those of real charts.
 const CHART: Limits = Limits { levels: 100, bytes: 64 << 20, duplicates: Duplicates::LastCounts };
 
-impl std::fmt::Display for Flaw {
+impl std::fmt::Display for YamlError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Flaw { at, key, found, expected } = self;
+        let YamlError { at, key, found, expected } = self;
         let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
         write!(formatter, "line {}, column {}: {key}found {found}; expected {expected}", at.line, at.column)
     }
 }
 
-impl std::error::Error for Flaw {}
+impl std::error::Error for YamlError {}
 
 /// Every document of a text as helm reads the files of a chart; an empty text has none.
-pub fn documents(text: &str) -> Result<Vec<Value>, Flaw> {
+pub fn documents(text: &str) -> Result<Vec<Value>, YamlError> {
     let roots = parse(text, CHART.levels)?;
     roots.iter().map(|root| value((root, root), "", CHART, &|_, _| false).map(|(value, _)| value)).collect()
 }

@@ -4,7 +4,7 @@ use super::*;
 
 const LIMITS: Limits = Limits { levels: 32, bytes: 1 << 20, duplicates: Duplicates::Rejected };
 
-fn read(text: &str) -> Result<Value, Flaw> {
+fn read(text: &str) -> Result<Value, YamlError> {
     let roots = parse(text, LIMITS.levels)?;
     value((&roots[0], &roots[0]), "", LIMITS, &|_, _| false).map(|(value, _)| value)
 }

@@ -44,7 +44,7 @@ pub enum Content {
 
 /// An error in the text, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flaw {
+pub struct YamlError {
     /// Position.
     pub at: Position,
     /// Keys from the root, `a.b[0]`; may be empty.
@@ -55,10 +55,10 @@ pub struct Flaw {
     pub expected: String,
 }
 
-impl Flaw {
+impl YamlError {
     /// A flaw at a node.
-    pub fn new(at: Position, key: &str, found: impl Into<String>, expected: impl Into<String>) -> Flaw {
-        Flaw { at, key: key.into(), found: found.into(), expected: expected.into() }
+    pub fn new(at: Position, key: &str, found: impl Into<String>, expected: impl Into<String>) -> YamlError {
+        YamlError { at, key: key.into(), found: found.into(), expected: expected.into() }
     }
 }
 
@@ -80,7 +80,7 @@ fn readable(info: &str) -> (String, String) {
 }
 
 /// The root of each document, with the position of the document; `levels` limits the nesting.
-pub fn parse_documents(text: &str, levels: usize) -> Result<Vec<(Position, Node)>, Flaw> {
+pub fn parse_documents(text: &str, levels: usize) -> Result<Vec<(Position, Node)>, YamlError> {
     let mut reader = Reader { parser: Parser::new_from_str(text), depth: 0, levels };
     let mut documents = Vec::new();
     let mut begin = Position { line: 1, column: 1 };
@@ -96,7 +96,7 @@ pub fn parse_documents(text: &str, levels: usize) -> Result<Vec<(Position, Node)
 }
 
 /// The same without the positions.
-pub fn parse(text: &str, levels: usize) -> Result<Vec<Node>, Flaw> {
+pub fn parse(text: &str, levels: usize) -> Result<Vec<Node>, YamlError> {
     Ok(parse_documents(text, levels)?.into_iter().map(|(_, root)| root).collect())
 }
 
@@ -107,7 +107,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<(Event<'a>, Span), Flaw> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), YamlError> {
         match self.parser.next() {
             Some(Ok(pair)) => Ok(pair),
             Some(Err(error)) => {
@@ -116,13 +116,13 @@ impl<'a> Reader<'a> {
                     return Err(too_deep(at, "", self.levels));
                 }
                 let (found, expected) = readable(error.info());
-                Err(Flaw { at, key: String::new(), found, expected })
+                Err(YamlError { at, key: String::new(), found, expected })
             }
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, key: &str) -> Result<Node, Flaw> {
+    fn node(&mut self, event: Event<'a>, span: Span, key: &str) -> Result<Node, YamlError> {
         let at = position(span);
         let node = |anchor, tag: Option<std::borrow::Cow<'_, Tag>>, content| {
             let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
@@ -142,7 +142,7 @@ impl<'a> Reader<'a> {
                 let entries = self.nested(at, key, |reader| reader.map(key))?;
                 Ok(node(anchor, tag, Content::Map(entries)))
             }
-            _ => Err(Flaw::new(at, key, "an unfinished document", "YAML")),
+            _ => Err(YamlError::new(at, key, "an unfinished document", "YAML")),
         }
     }
 
@@ -150,8 +150,8 @@ impl<'a> Reader<'a> {
         &mut self,
         at: Position,
         key: &str,
-        read: impl FnOnce(&mut Self) -> Result<T, Flaw>,
-    ) -> Result<T, Flaw> {
+        read: impl FnOnce(&mut Self) -> Result<T, YamlError>,
+    ) -> Result<T, YamlError> {
         self.depth += 1;
         if self.depth > self.levels {
             return Err(too_deep(at, key, self.levels));
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
         content
     }
 
-    fn list(&mut self, key: &str) -> Result<Vec<Node>, Flaw> {
+    fn list(&mut self, key: &str) -> Result<Vec<Node>, YamlError> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn map(&mut self, key: &str) -> Result<Vec<(Node, Node)>, Flaw> {
+    fn map(&mut self, key: &str) -> Result<Vec<(Node, Node)>, YamlError> {
         let mut entries = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -198,8 +198,8 @@ pub(super) fn below(key: &str, name: &str) -> String {
     if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
 }
 
-pub(super) fn too_deep(at: Position, key: &str, levels: usize) -> Flaw {
-    Flaw::new(at, key, format!("more than {levels} levels"), format!("at most {levels} levels of nesting"))
+pub(super) fn too_deep(at: Position, key: &str, levels: usize) -> YamlError {
+    YamlError::new(at, key, format!("more than {levels} levels"), format!("at most {levels} levels of nesting"))
 }
 
 fn position(span: Span) -> Position {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::{Map, Number, Value};
 
 use crate::yaml::resolve::{self, Scalar};
-use crate::yaml::tree::{Content, Flaw, Node, Position, below, too_deep};
+use crate::yaml::tree::{Content, Node, Position, YamlError, below, too_deep};
 use crate::yaml::write::json_line;
 
 /// How to treat a duplicate key of a mapping.
@@ -47,7 +47,7 @@ pub fn value(
     key: &str,
     limits: Limits,
     mark: &Mark<'_>,
-) -> Result<(Value, Marked), Flaw> {
+) -> Result<(Value, Marked), YamlError> {
     let mut anchors = HashMap::new();
     collect(scope, &mut anchors);
     let (marked, expanding, path) = (Marked::new(), HashSet::new(), Vec::new());
@@ -82,14 +82,14 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn value(&mut self, node: &'a Node, key: &str) -> Result<Value, Flaw> {
+    fn value(&mut self, node: &'a Node, key: &str) -> Result<Value, YamlError> {
         self.spend(node, key, NODE)?;
         match &node.content {
             Content::Alias(anchor) => {
                 let anchor = *anchor;
                 let Some(target) = self.anchors.get(&anchor).copied() else { return Err(outside(node.at, key)) };
                 if !self.expanding.insert(anchor) {
-                    return Err(Flaw::new(node.at, key, "an alias inside its own anchor", "the value itself"));
+                    return Err(YamlError::new(node.at, key, "an alias inside its own anchor", "the value itself"));
                 }
                 let value = self.value(target, key);
                 self.expanding.remove(&anchor);
@@ -119,22 +119,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn spend(&mut self, node: &Node, key: &str, bytes: usize) -> Result<(), Flaw> {
+    fn spend(&mut self, node: &Node, key: &str, bytes: usize) -> Result<(), YamlError> {
         self.used = self.used.saturating_add(bytes);
         if self.used <= self.limits.bytes {
             return Ok(());
         }
         let most = self.limits.bytes >> 10;
         let found = format!("more than {most} KiB of values, with every alias expanded");
-        Err(Flaw::new(node.at, key, found, "fewer aliases of large anchors"))
+        Err(YamlError::new(node.at, key, found, "fewer aliases of large anchors"))
     }
 
     fn nested<T>(
         &mut self,
         node: &'a Node,
         key: &str,
-        read: impl FnOnce(&mut Self) -> Result<T, Flaw>,
-    ) -> Result<T, Flaw> {
+        read: impl FnOnce(&mut Self) -> Result<T, YamlError>,
+    ) -> Result<T, YamlError> {
         self.depth += 1;
         if self.depth > self.limits.levels {
             return Err(too_deep(node.at, key, self.limits.levels));
@@ -146,7 +146,12 @@ impl<'a> Reader<'a> {
 
     /// In the order of the text; a later key replaces an earlier one. In go-yaml v2 even a merged mapping replaces keys
     /// above the merge key.
-    fn entries(&mut self, entries: &'a [(Node, Node)], key: &str, map: &mut Map<String, Value>) -> Result<(), Flaw> {
+    fn entries(
+        &mut self,
+        entries: &'a [(Node, Node)],
+        key: &str,
+        map: &mut Map<String, Value>,
+    ) -> Result<(), YamlError> {
         let mut lines: HashMap<String, usize> = HashMap::new();
         for (name, child) in entries {
             if is_merge(name) {
@@ -160,7 +165,7 @@ impl<'a> Reader<'a> {
                 && self.limits.duplicates == Duplicates::Rejected
             {
                 let found = format!("the key a second time (first in line {first})");
-                return Err(Flaw::new(name.at, &path, found, "each key once"));
+                return Err(YamlError::new(name.at, &path, found, "each key once"));
             }
             self.path.push(text.clone());
             let replaced = &self.path;
@@ -172,7 +177,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn merge(&mut self, node: &'a Node, key: &str, map: &mut Map<String, Value>) -> Result<(), Flaw> {
+    fn merge(&mut self, node: &'a Node, key: &str, map: &mut Map<String, Value>) -> Result<(), YamlError> {
         match &node.content {
             Content::Map(_) | Content::Alias(_) => self.merge_one(node, key, map),
             // Earlier ones have precedence.
@@ -181,7 +186,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn merge_one(&mut self, node: &'a Node, key: &str, map: &mut Map<String, Value>) -> Result<(), Flaw> {
+    fn merge_one(&mut self, node: &'a Node, key: &str, map: &mut Map<String, Value>) -> Result<(), YamlError> {
         self.spend(node, key, NODE)?;
         let (anchor, target) = match &node.content {
             Content::Alias(anchor) => {
@@ -192,7 +197,7 @@ impl<'a> Reader<'a> {
         };
         let Content::Map(entries) = &target.content else { return Err(not_mergeable(node.at, key)) };
         if anchor.is_some_and(|anchor| !self.expanding.insert(anchor)) {
-            return Err(Flaw::new(node.at, key, "an alias inside its own anchor", "the value itself"));
+            return Err(YamlError::new(node.at, key, "an alias inside its own anchor", "the value itself"));
         }
         self.nested(node, key, |reader| reader.entries(entries, key, map))?;
         if let Some(anchor) = anchor {
@@ -202,7 +207,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Numbers and booleans become texts, as in helm; other types are errors.
-    fn key(&mut self, name: &'a Node, key: &str) -> Result<String, Flaw> {
+    fn key(&mut self, name: &'a Node, key: &str) -> Result<String, YamlError> {
         let (node, text, plain) = match &name.content {
             Content::Scalar { text, plain } => (name, text, *plain),
             Content::Alias(anchor) => {
@@ -217,13 +222,13 @@ impl<'a> Reader<'a> {
             Scalar::Bool(word) => word.to_string(),
             Scalar::Integer(number) => number.to_string(),
             Scalar::Float(number) => resolve::float_key(number),
-            Scalar::Null => return Err(Flaw::new(name.at, key, "a key without a name", "a word as key")),
+            Scalar::Null => return Err(YamlError::new(name.at, key, "a key without a name", "a word as key")),
             Scalar::Unsigned(number) => {
-                return Err(Flaw::new(name.at, key, format!("the number {number} as key"), "the key in quotes"));
+                return Err(YamlError::new(name.at, key, format!("the number {number} as key"), "the key in quotes"));
             }
         };
         if text.len() > MAX_KEY / 6 && json_line(&text.as_str().into()).len() > MAX_KEY {
-            return Err(Flaw::new(name.at, key, "a key of more than 1000 characters", "a shorter key"));
+            return Err(YamlError::new(name.at, key, "a key of more than 1000 characters", "a shorter key"));
         }
         Ok(text)
     }
@@ -239,8 +244,8 @@ fn is_merge(name: &Node) -> bool {
     text == "<<" && is_marked
 }
 
-fn outside(at: Position, key: &str) -> Flaw {
-    Flaw::new(
+fn outside(at: Position, key: &str) -> YamlError {
+    YamlError::new(
         at,
         key,
         "an alias of an anchor that is not below `values:`",
@@ -248,15 +253,20 @@ fn outside(at: Position, key: &str) -> Flaw {
     )
 }
 
-fn not_mergeable(at: Position, key: &str) -> Flaw {
-    Flaw::new(at, key, "a merge key with another type", "`<<:` with a mapping, an alias of one, or a list of these")
+fn not_mergeable(at: Position, key: &str) -> YamlError {
+    YamlError::new(
+        at,
+        key,
+        "a merge key with another type",
+        "`<<:` with a mapping, an alias of one, or a list of these",
+    )
 }
 
-fn no_key(at: Position, key: &str) -> Flaw {
-    Flaw::new(at, key, "a key that is not a text", "a word as key")
+fn no_key(at: Position, key: &str) -> YamlError {
+    YamlError::new(at, key, "a key that is not a text", "a word as key")
 }
 
-fn scalar(node: &Node, text: &str, plain: bool, key: &str) -> Result<Scalar, Flaw> {
+fn scalar(node: &Node, text: &str, plain: bool, key: &str) -> Result<Scalar, YamlError> {
     match node.tag.as_deref() {
         None if plain => Ok(resolve::plain(text)),
         None => Ok(Scalar::Text(text.to_owned())),
@@ -264,14 +274,14 @@ fn scalar(node: &Node, text: &str, plain: bool, key: &str) -> Result<Scalar, Fla
             let name = tag.strip_prefix(CORE).unwrap_or_default();
             resolve::tagged(name, text).ok_or_else(|| {
                 let expected = format!("a value that the tag !!{name} can have");
-                Flaw::new(node.at, key, "a value that its tag cannot have", expected)
+                YamlError::new(node.at, key, "a value that its tag cannot have", expected)
             })
         }
     }
 }
 
 /// A float without a fraction becomes an integer, as in helm.
-fn number_or_text(scalar: Scalar, at: Position, key: &str) -> Result<Value, Flaw> {
+fn number_or_text(scalar: Scalar, at: Position, key: &str) -> Result<Value, YamlError> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     Ok(match scalar {
         Scalar::Null => Value::Null,
@@ -286,7 +296,7 @@ fn number_or_text(scalar: Scalar, at: Position, key: &str) -> Result<Value, Flaw
         }
         Scalar::Float(number) => {
             let number = Number::from_f64(number).ok_or_else(|| {
-                Flaw::new(at, key, "a number that JSON does not have", "a finite number, or the text in quotes")
+                YamlError::new(at, key, "a number that JSON does not have", "a finite number, or the text in quotes")
             })?;
             number.into()
         }

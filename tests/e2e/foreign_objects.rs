@@ -214,7 +214,7 @@ fn copies_outlive_an_uninstall(sandbox: &Sandbox) {
     copy["metadata"] = json!({"name": "copy", "namespace": "monitoring", "labels": copy["metadata"]["labels"]});
     create(sandbox, &copy);
     let events = sandbox.tailwatch(&["uninstall", "--delete-data", "--yes", "--output", "json"]).ended_with(0).events();
-    let kept = of_kind(&events, "kept").last().unwrap()["objects"].clone();
+    let kept = of_kind(&events, "retained").last().unwrap()["objects"].clone();
     let kept: Vec<&str> = kept.as_array().unwrap().iter().map(|object| object["name"].as_str().unwrap()).collect();
     assert!(kept.contains(&"copy"), "{kept:?}");
     let left = sandbox.kubectl(&["-n", "monitoring", "get", "secret,ingress,networkpolicy", "-o", "name"]);

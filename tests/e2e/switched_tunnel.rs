@@ -88,10 +88,10 @@ impl Tunnel {
         std::fs::write(path, document.to_string()).unwrap();
     }
 
-    fn switch(&self, target: SocketAddr, standing: OpenConnections) {
+    fn switch(&self, target: SocketAddr, connection: OpenConnections) {
         *self.target.lock().unwrap() = target;
         let carried = std::mem::take(&mut *self.carried.lock().unwrap());
-        match standing {
+        match connection {
             OpenConnections::Cut => carried.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both))),
             OpenConnections::Kept => self.carried.lock().unwrap().extend(carried),
         }
@@ -111,7 +111,7 @@ fn a_run_that_waits_ends((here, there): (&Sandbox, &Sandbox), (first, second): &
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("kubeconfig");
     let (answers, other) = (here.answers(), identity(there));
-    for (standing, change) in
+    for (connection, change) in
         [(OpenConnections::Cut, "retention.logs=8d"), (OpenConnections::Kept, "retention.logs=9d")]
     {
         let tunnel = Tunnel::to(first.address);
@@ -124,14 +124,14 @@ fn a_run_that_waits_ends((here, there): (&Sandbox, &Sandbox), (first, second): &
         let event = |line: String| serde_json::from_str::<Value>(&line).unwrap();
         let waits = lines.by_ref().map(event).any(|event| event["phase"] == "waiting");
         assert!(waits, "no step came to its wait");
-        tunnel.switch(second.address, standing);
+        tunnel.switch(second.address, connection);
         let last = lines.map(event).last().unwrap();
         let output = run.wait_with_output().unwrap();
         let said = CommandOutput::of(Output { stdout: Vec::new(), ..output }).ended_with(5);
         assert_eq!((&last["event"], &last["outcome"]), (&json!("run-finished"), &json!("failed")), "{last}");
         assert!(last["error"].to_string().contains(&other), "{last}");
-        assert!(said.talk().contains(&other), "{standing:?}: {}", said.stderr);
-        assert_eq!(writes(there), [], "{standing:?}");
+        assert!(said.prints().contains(&other), "{connection:?}: {}", said.stderr);
+        assert_eq!(writes(there), [], "{connection:?}");
     }
 }
 
@@ -211,21 +211,21 @@ fn each_command_ends_and_stops_helm((here, there): (&Sandbox, &Sandbox), (first,
     ];
     for (arguments, reads, changes, code) in cases {
         // What only reads ends alike.
-        let standings =
+        let connections =
             [OpenConnections::Cut, OpenConnections::Kept].into_iter().take(if changes.is_empty() { 1 } else { 2 });
-        for standing in standings {
+        for connection in connections {
             let tunnel = Tunnel::to(first.address);
             tunnel.write_kubeconfig(&kubeconfig);
             gate.set(reads, changes);
             let mut command = here.tailwatch_command(arguments);
-            let said = gate.run(command.env("KUBECONFIG", &kubeconfig), |_| tunnel.switch(second.address, standing));
+            let said = gate.run(command.env("KUBECONFIG", &kubeconfig), |_| tunnel.switch(second.address, connection));
             let said = said.ended_with(code);
-            assert!(said.talk().contains(&other), "{arguments:?}, {standing:?}: {}", said.stderr);
+            assert!(said.prints().contains(&other), "{arguments:?}, {connection:?}: {}", said.stderr);
             let helm = std::fs::read_to_string(gate.file("changing")).ok();
-            assert_eq!(helm.is_some(), !changes.is_empty(), "{arguments:?}, {standing:?}");
+            assert_eq!(helm.is_some(), !changes.is_empty(), "{arguments:?}, {connection:?}");
             let is_running = helm.is_some_and(|pid| Path::new("/proc").join(pid.trim()).exists());
-            assert!(!is_running, "{arguments:?}, {standing:?}: helm outlives the run");
-            assert_eq!(writes(there), [], "{arguments:?}, {standing:?}");
+            assert!(!is_running, "{arguments:?}, {connection:?}: helm outlives the run");
+            assert_eq!(writes(there), [], "{arguments:?}, {connection:?}");
         }
     }
 }

@@ -13,9 +13,9 @@ fn uninstall(sandbox: &Sandbox, arguments: &[&str]) -> CommandOutput {
     sandbox.tailwatch(&[&["uninstall"], arguments].concat())
 }
 
-/// Every object of the last event `kept`, as `Kind name`, with its reason.
-fn kept(events: &[Value]) -> Vec<(String, String)> {
-    let objects = of_kind(events, "kept").last().expect("an event kept")["objects"].as_array().unwrap();
+/// Every object of the last event `retained`, as `Kind name`, with its reason.
+fn retained(events: &[Value]) -> Vec<(String, String)> {
+    let objects = of_kind(events, "retained").last().expect("an event retained")["objects"].as_array().unwrap();
     let text = |object: &Value, key: &str| object[key].as_str().unwrap().to_owned();
     objects
         .iter()
@@ -23,8 +23,8 @@ fn kept(events: &[Value]) -> Vec<(String, String)> {
         .collect()
 }
 
-fn names(kept: &[(String, String)]) -> Vec<&str> {
-    kept.iter().map(|(name, _)| name.as_str()).collect()
+fn names(retained: &[(String, String)]) -> Vec<&str> {
+    retained.iter().map(|(name, _)| name.as_str()).collect()
 }
 
 /// What the garbage collector and the endpoints' controllers clear away comes a moment later.
@@ -59,7 +59,7 @@ fn data_outlives_an_uninstall_and_everything_goes_when_asked() {
     let removed = uninstall(&sandbox, &["--yes", "--output", "json"]).ended_with(0);
     let events = removed.events();
     the_waves_go_down(&events);
-    let kept_now = kept(&events);
+    let retained_now = retained(&events);
     let mut expected: Vec<String> =
         claims_before.iter().map(|(name, _)| format!("PersistentVolumeClaim {name}")).collect();
     expected.extend(
@@ -67,9 +67,9 @@ fn data_outlives_an_uninstall_and_everything_goes_when_asked() {
             .map(str::to_owned),
     );
     expected.push("Directory /var/lib/alloy".into());
-    assert!(expected.iter().all(|name| names(&kept_now).contains(&name.as_str())), "{kept_now:#?}");
-    let crds = kept_now.iter().filter(|(name, _)| name.starts_with("CustomResourceDefinition")).count();
-    assert_eq!(kept_now.len(), expected.len() + crds, "{kept_now:#?}");
+    assert!(expected.iter().all(|name| names(&retained_now).contains(&name.as_str())), "{retained_now:#?}");
+    let crds = retained_now.iter().filter(|(name, _)| name.starts_with("CustomResourceDefinition")).count();
+    assert_eq!(retained_now.len(), expected.len() + crds, "{retained_now:#?}");
     assert_eq!(crds, sandbox.kubectl(&["get", "crd", "-o", "name"]).lines().count());
     assert!(sandbox.releases().is_empty());
     assert_eq!(claims(&sandbox), claims_before);
@@ -78,13 +78,13 @@ fn data_outlives_an_uninstall_and_everything_goes_when_asked() {
         let (kind, name) = (line.split(' ').nth(1).unwrap(), line.split(' ').nth(3).unwrap());
         let of_nobody =
             ["kube-root-ca.crt", "default"].contains(&name) || ["APIService", "PersistentVolume"].contains(&kind);
-        !of_nobody && !names(&kept_now).contains(&format!("{kind} {name}").as_str())
+        !of_nobody && !names(&retained_now).contains(&format!("{kind} {name}").as_str())
     };
     assert_eq!(left.iter().filter(reported).collect::<Vec<_>>(), Vec::<&String>::new());
 
     // Nothing more is to be done, and that changes nothing.
     let again = uninstall(&sandbox, &["--yes", "--output", "json"]).ended_with(0).events();
-    assert!(outcomes(&again).is_empty() && kept(&again).len() + 1 == kept_now.len(), "{again:#?}");
+    assert!(outcomes(&again).is_empty() && retained(&again).len() + 1 == retained_now.len(), "{again:#?}");
 
     // Without an answers file and without the client secret in the environment.
     let mut command = sandbox.tailwatch_command(&["install", "--yes", "--output", "json"]);
@@ -103,7 +103,7 @@ fn data_outlives_an_uninstall_and_everything_goes_when_asked() {
     assert_eq!((sandbox.releases().len(), claims(&sandbox)), (4, claims_before));
 
     let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
-    assert_eq!(names(&kept(&events)), ["Directory /var/lib/alloy"]);
+    assert_eq!(names(&retained(&events)), ["Directory /var/lib/alloy"]);
     // The plan said so while the releases still stood.
     let predicted = events[0]["steps"].as_array().unwrap().last().unwrap()["effects"]["removed"].clone();
     assert!(predicted.as_array().unwrap().contains(&"Namespace monitoring".into()), "{predicted:#}");
@@ -134,7 +134,7 @@ fn the_waves_go_down(events: &[Value]) {
     assert_eq!(waves, [33, 32, 31, 30, 10]);
     let last = events.last().unwrap();
     assert_eq!((&last["event"], &last["outcome"]), (&"run-finished".into(), &"succeeded".into()));
-    let kept_at = events.iter().position(|event| event["event"] == "kept").unwrap();
+    let kept_at = events.iter().position(|event| event["event"] == "retained").unwrap();
     assert_eq!(kept_at, events.len() - 2);
 }
 
@@ -193,13 +193,13 @@ fn what_is_foreign_survives_and_is_named() {
     std::fs::write(&file, LATE).unwrap();
     sandbox.kubectl(&["apply", "--server-side", "--field-manager", "tailwatch", "-f", &file]);
     let events = run.end().ended_with(0).events();
-    let kept_now = kept(&events);
+    let retained_now = retained(&events);
     let reason = |name: &str| {
-        let found = kept_now.iter().find(|(kept, _)| kept == name);
-        found.unwrap_or_else(|| panic!("{name} is not named: {kept_now:#?}")).1.clone()
+        let found = retained_now.iter().find(|(retained, _)| retained == name);
+        found.unwrap_or_else(|| panic!("{name} is not named: {retained_now:#?}")).1.clone()
     };
     let rules = "CustomResourceDefinition prometheusrules.monitoring.coreos.com";
-    for (kept, keeper) in [
+    for (retained, keeper) in [
         ("ConfigMap notes", ""),
         ("PersistentVolumeClaim storage-loki-9", ""),
         ("PersistentVolumeClaim storage-loki-7", ""),
@@ -208,13 +208,13 @@ fn what_is_foreign_survives_and_is_named() {
         (rules, "PrometheusRule prices in namespace shop"),
         ("Service kube-prometheus-stack-kubelet", "Deployment other-operator in namespace shop"),
     ] {
-        assert!(reason(kept).contains(keeper), "{kept}: {kept_now:#?}");
+        assert!(reason(retained).contains(keeper), "{retained}: {retained_now:#?}");
     }
     let (foreign, late) = (reason("ConfigMap notes"), reason("Secret late"));
     assert_eq!(foreign, reason("PersistentVolumeClaim storage-loki-9"), "not of tailwatch");
     assert_eq!(late, reason("PersistentVolumeClaim storage-loki-7"), "of tailwatch, but not in the plan");
     assert_ne!(foreign, late);
-    assert_eq!(kept_now.len(), 8, "{kept_now:#?}");
+    assert_eq!(retained_now.len(), 8, "{retained_now:#?}");
     sandbox.get(&["-n", "monitoring", "configmap", "notes"]);
     sandbox.get(&["-n", "shop", "prometheusrule", "prices"]);
     assert_eq!(claims(&sandbox).len(), 2);
@@ -225,7 +225,7 @@ fn what_is_foreign_survives_and_is_named() {
     sandbox.kubectl(&["-n", "monitoring", "delete", "configmap/notes", "pvc/storage-loki-9"]);
     let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
     assert_eq!(outcomes(&events), ["removed"]);
-    assert!(kept(&events).is_empty(), "{events:#?}");
+    assert!(retained(&events).is_empty(), "{events:#?}");
     nothing_is_left(&before, &sandbox);
 }
 
@@ -241,7 +241,7 @@ fn a_namespace_that_was_there_stays_as_it_was() {
     assert_ne!(labels(&sandbox), before.1);
     let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
     // Our labels are off, so that nothing of ours is left to name.
-    assert!(!names(&kept(&events)).contains(&"Namespace monitoring"), "{events:#?}");
+    assert!(!names(&retained(&events)).contains(&"Namespace monitoring"), "{events:#?}");
     assert_eq!(labels(&sandbox), before.1);
     nothing_is_left(&before.0, &sandbox);
 }
@@ -254,14 +254,14 @@ fn a_release_of_another_owner_survives(sandbox: &Sandbox) {
                   chunksCache.enabled=false,resultsCache.enabled=false,lokiCanary.enabled=false,test.enabled=false";
     sandbox.helm(&["install", "loki", &chart, "-n", "monitoring", "--set", values]).ended_with(0);
     eventually("it has a claim", || claims(sandbox).len() == 1);
-    let standing = (sandbox.releases(), claims(sandbox));
+    let connection = (sandbox.releases(), claims(sandbox));
     let said = uninstall(sandbox, &["--delete-data", "--yes", "--output", "json"]).ended_with(0);
-    let retained = of_kind(&said.events(), "kept").last().unwrap()["objects"].clone();
+    let retained = of_kind(&said.events(), "retained").last().unwrap()["objects"].clone();
     let release = retained.as_array().unwrap().iter().find(|object| object["kind"] == "Release").unwrap().clone();
     assert_eq!(release["name"], "loki", "{retained:#}");
     let removal = "helm uninstall loki -n monitoring";
     assert!(release.to_string().contains(removal), "{release:#}");
-    assert_eq!((sandbox.releases(), claims(sandbox)), standing);
+    assert_eq!((sandbox.releases(), claims(sandbox)), connection);
     assert_eq!(sandbox.releases().len(), 1);
     sandbox.helm(&["uninstall", "loki", "-n", "monitoring"]).ended_with(0);
     sandbox.kubectl(&["-n", "monitoring", "delete", "pvc", "--all"]);
@@ -335,11 +335,11 @@ kind: Ingress
 metadata: { name: web, namespace: shop }
 spec: { ingressClassName: tailscale, defaultBackend: { service: { name: web, port: { number: 80 } } }, tls: [{ hosts: [web] }] }
 ");
-    let kept_now = kept(&uninstall(&sandbox, &EVERYTHING).ended_with(0).events());
+    let retained_now = retained(&uninstall(&sandbox, &EVERYTHING).ended_with(0).events());
     let is_kept = |(name, reason): &(String, String)| {
         name == "Release tailscale-operator" && reason.contains("Ingress web in namespace shop")
     };
-    assert!(kept_now.iter().any(is_kept), "{kept_now:#?}");
+    assert!(retained_now.iter().any(is_kept), "{retained_now:#?}");
     assert_eq!(sandbox.releases(), [("tailscale-operator".to_owned(), "tailscale-operator-1.90.6".to_owned())]);
     sandbox.get(&["-n", "tailscale", "secret", "operator-oauth"]);
 
@@ -347,7 +347,7 @@ spec: { ingressClassName: tailscale, defaultBackend: { service: { name: web, por
     the_operator_that_carries_the_api_is_retained(&sandbox);
     let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
     assert_eq!(outcomes(&events), ["removed"; 2]);
-    assert!(kept(&events).is_empty(), "{events:#?}");
+    assert!(retained(&events).is_empty(), "{events:#?}");
     nothing_is_left(&before, &sandbox);
 
     // Without oauth2-proxy our own Ingress is no reason to keep the operator.
@@ -366,7 +366,7 @@ fn the_operator_that_carries_the_api_is_retained(sandbox: &Sandbox) {
     sandbox.kubectl(&["config", "rename-context", current.trim(), device, "--kubeconfig", &through]);
     let mut command = sandbox.tailwatch_command(&[&["uninstall"], &EVERYTHING[..]].concat());
     let output = command.env("KUBECONFIG", &through).output().unwrap();
-    let retained = kept(&CommandOutput::of(output).ended_with(0).events());
+    let retained = retained(&CommandOutput::of(output).ended_with(0).events());
     assert!(names(&retained).contains(&"Release tailscale-operator"), "{retained:#?}");
     assert_eq!(sandbox.releases().len(), 1);
 }

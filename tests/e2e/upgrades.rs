@@ -34,12 +34,12 @@ fn newer_versions_are_listed_chosen_and_taken() {
     let sandbox = Sandbox::up(TAILWATCH, &[]);
     sandbox.tailwatch(&["upgrade"]).ended_with(4);
     sandbox.install(&["--skip-verify"]).ended_with(0);
-    let standing = sandbox.releases();
+    let installed = sandbox.releases();
 
     the_list_changes_nothing(&sandbox);
     what_is_not_there_or_older_is_refused(&sandbox);
     a_person_may_choose_nothing_or_decline(&sandbox);
-    assert_eq!(sandbox.releases(), standing);
+    assert_eq!(sandbox.releases(), installed);
 
     let one = sandbox.tailwatch(&["upgrade", "--to", "loki=6.55.0", "--yes", "--skip-verify", "--output", "json"]);
     let events = one.ended_with(0).events();
@@ -68,7 +68,7 @@ fn newer_versions_are_listed_chosen_and_taken() {
     assert!(changed(&again).is_empty(), "{again:#?}");
     let list = offered(&sandbox.tailwatch(&["upgrade", "--output", "json"]).ended_with(0).json());
     assert!(list.iter().all(|(_, _, target)| target == "-"), "{list:?}");
-    assert_eq!(list.len(), standing.len());
+    assert_eq!(list.len(), installed.len());
 }
 
 fn the_list_changes_nothing(sandbox: &Sandbox) {

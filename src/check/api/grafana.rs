@@ -8,8 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use crate::check::api::loki::{Logs, query_path};
-use crate::check::api::port_forward::{self, PortForward, Service, json};
+use crate::check::api::port_forward::{PortForward, Service, json};
 use crate::cluster::ForwardResponse;
 use crate::stack::{self, GRAFANA_SECRET};
 

@@ -92,7 +92,7 @@ impl Subject for StackContext {
         &self.selection
     }
 
-    fn silence(&self) -> Option<String> {
+    fn no_response_reason(&self) -> Option<String> {
         Some(self.cluster.unresponsive()?.to_string())
     }
 

@@ -31,7 +31,7 @@ pub(super) async fn written(context: &StackContext) -> Result<Finding, String> {
 async fn create(context: &StackContext) -> Result<Vec<String>, ClusterError> {
     let (nodes, set) =
         futures::try_join!(context.node_states(), context.live("apps/v1", "DaemonSet", context.names.object(ALLOY)))?;
-    let running = nodes.covered().filter(|node| node.trouble.is_none()).map(|node| node.name.clone());
+    let running = nodes.covered().filter(|node| node.problem.is_none()).map(|node| node.name.clone());
     let nodes = spread(running.collect(), context.selection.nodes);
     let template = set.as_ref().map(|set| &set["spec"]["template"]["spec"]).unwrap_or(&Value::Null);
     let probe_jobs: Vec<ProbeJob> = nodes
@@ -82,7 +82,7 @@ async fn judge_written(context: &StackContext, nodes: &[String]) -> Result<Findi
         }));
     }
     let mut detail = vec![format!("on {} nodes", writers.len())];
-    detail.extend(context.node_states().await?.covered().filter_map(NodeState::describe_trouble));
+    detail.extend(context.node_states().await?.covered().filter_map(NodeState::describe_problem));
     let detail = detail.join("; ");
     let _ = context.writers.set(writers);
     Ok(Finding::pass(detail))

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::check::name_of;
 use crate::check::verify::context::{Expected, StackContext};
 use crate::cluster::{ClusterError, Endpoint};
-use crate::stack::{NodeState, Trouble};
+use crate::stack::{NodeProblem, NodeState};
 
 /// The expected targets: the ready addresses of each ServiceMonitor's Services, the running pods of each PodMonitor; not
 /// those on nodes that do not run pods at the moment.
@@ -48,8 +48,9 @@ async fn absent_nodes(context: &StackContext) -> Result<AbsentNodes, ClusterErro
     };
     let reason = |node: &NodeState| {
         let is_virtual = node.virtual_by.is_some().then(|| format!("node {} is virtual", node.name));
-        let trouble = node.describe_trouble().filter(|_| node.trouble.as_ref().is_some_and(Trouble::affects_kubelet));
-        Some((node.name.clone(), trouble.or(is_virtual)?))
+        let problem =
+            node.describe_problem().filter(|_| node.problem.as_ref().is_some_and(NodeProblem::affects_kubelet));
+        Some((node.name.clone(), problem.or(is_virtual)?))
     };
     Ok(nodes.0.iter().filter_map(reason).collect())
 }

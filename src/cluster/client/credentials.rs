@@ -45,7 +45,7 @@ struct Issued {
 
 /// A header, and the number of the plugin call that returned it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Given {
+pub(super) struct IssuedHeader {
     pub(super) header: Option<HeaderValue>,
     pub(super) number: u64,
 }
@@ -94,13 +94,15 @@ impl Credentials {
     }
 
     /// The header of the next request; reads a token file or runs a plugin when it is due.
-    pub(super) async fn give(&self) -> Result<Given, PluginError> {
+    pub(super) async fn give(&self) -> Result<IssuedHeader, PluginError> {
         match self.source.as_ref() {
-            Source::Nothing => Ok(Given { header: None, number: self.identity.after_rotation() }),
-            Source::Fixed(header) => Ok(Given { header: Some(header.clone()), number: self.identity.after_rotation() }),
+            Source::Nothing => Ok(IssuedHeader { header: None, number: self.identity.after_rotation() }),
+            Source::Fixed(header) => {
+                Ok(IssuedHeader { header: Some(header.clone()), number: self.identity.after_rotation() })
+            }
             Source::File { path, fallback, read } => {
                 let header = from_file(path, fallback.as_ref(), read).await?;
-                Ok(Given { header: Some(header), number: self.identity.after_rotation() })
+                Ok(IssuedHeader { header: Some(header), number: self.identity.after_rotation() })
             }
             Source::Plugin { plugin, issued } => {
                 let mut issued = issued.lock().await;
@@ -124,10 +126,10 @@ impl Credentials {
 
     /// After a 401: runs the plugin again, unless another request has done so, or reads the files of the client
     /// certificate again. `None`: no newer credentials.
-    pub(super) async fn renewed(&self, refused: &Given) -> Option<Result<Given, PluginError>> {
+    pub(super) async fn renewed(&self, refused: &IssuedHeader) -> Option<Result<IssuedHeader, PluginError>> {
         let Source::Plugin { plugin, issued } = self.source.as_ref() else {
             let number = self.identity.now();
-            return (number > refused.number).then(|| Ok(Given { header: refused.header.clone(), number }));
+            return (number > refused.number).then(|| Ok(IssuedHeader { header: refused.header.clone(), number }));
         };
         let mut issued = issued.lock().await;
         match issued.as_ref() {
@@ -136,7 +138,7 @@ impl Credentials {
         }
     }
 
-    async fn renew(&self, plugin: &Plugin, issued: &mut Option<Issued>) -> Result<Given, PluginError> {
+    async fn renew(&self, plugin: &Plugin, issued: &mut Option<Issued>) -> Result<IssuedHeader, PluginError> {
         let printed = plugin.run().await?;
         let unusable = |reason: String| PluginError {
             reason: format!("the output of the exec plugin {} cannot be used: {reason}", plugin.exec.command),
@@ -157,8 +159,8 @@ impl Credentials {
 }
 
 impl Issued {
-    fn given(&self) -> Given {
-        Given { header: self.header.clone(), number: self.number }
+    fn given(&self) -> IssuedHeader {
+        IssuedHeader { header: self.header.clone(), number: self.number }
     }
 }
 
@@ -219,7 +221,7 @@ mod tests {
         Plugin::new(&exec, &Cluster::default(), Environment::default())
     }
 
-    async fn header(given: Result<Given, PluginError>) -> String {
+    async fn header(given: Result<IssuedHeader, PluginError>) -> String {
         given.unwrap().header.unwrap().to_str().unwrap().to_owned()
     }
 
@@ -253,7 +255,7 @@ mod tests {
         let user = User { token: "own".into(), ..User::default() };
         let credentials = Credentials::of(&user, Some(counting(folder.path(), ""))).unwrap();
         assert_eq!(header(credentials.give().await).await, "Bearer own");
-        assert!(credentials.renewed(&Given::default()).await.is_none());
+        assert!(credentials.renewed(&IssuedHeader::default()).await.is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -107,20 +107,20 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Notice,
         cause: "Loki refuses lines of pod logs that are older than it accepts; on a first start that is harmless",
         hint: "nothing to do in the first minutes; if it continues, see whether the clocks of the nodes are right",
-        ..says("alloy", &["timestamp too old", "entry too far behind"])
+        ..log_contains("alloy", &["timestamp too old", "entry too far behind"])
     },
     Rule {
         id: "oauth2-proxy-email-not-verified",
         severity: Severity::Notice,
         cause: "a user could not sign in because the provider reports the e-mail address as not verified",
         hint: "let the person verify the address in Auth0",
-        ..says("oauth2-proxy", &["isn't verified"])
+        ..log_contains("oauth2-proxy", &["isn't verified"])
     },
     Rule {
         id: "tailscale-tags-rejected",
         cause: "the tailnet does not let the Tailscale operator use its tags",
         hint: "let the tags be owned by the operator in the tailnet policy: `\"tagOwners\": {\"tag:k8s-operator\": [], \"tag:k8s\": [\"tag:k8s-operator\"]}`",
-        ..says("operator", &["are invalid or not permitted"])
+        ..log_contains("operator", &["are invalid or not permitted"])
     },
     Rule {
         id: "certificate-rate-limited",
@@ -135,8 +135,8 @@ const fn logged(phrases: &'static [&'static str]) -> Rule {
     Rule { when: When::Logged(phrases), ..Rule::BLANK }
 }
 
-const fn says(app: &'static str, phrases: &'static [&'static str]) -> Rule {
-    Rule { when: When::Says { app, phrases }, ..Rule::BLANK }
+const fn log_contains(app: &'static str, phrases: &'static [&'static str]) -> Rule {
+    Rule { when: When::LogContains { app, phrases }, ..Rule::BLANK }
 }
 
 /// A proxy pod of the Tailscale operator has a label with the name of its Ingress.

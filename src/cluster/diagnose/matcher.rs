@@ -40,7 +40,7 @@ pub(super) enum When {
     /// The same, and its log has a phrase.
     Logged(&'static [&'static str]),
     /// The log of a container of this app has a phrase, whether or not the container is ready.
-    Says { app: &'static str, phrases: &'static [&'static str] },
+    LogContains { app: &'static str, phrases: &'static [&'static str] },
     /// A container, by a function.
     Container(fn(&Subject<'_>, &Pod, &ContainerStatus) -> Option<String>),
     /// No container of a pod has started, and a Warning event about the pod has this reason and phrase.
@@ -75,7 +75,7 @@ impl When {
     /// The app with logs that are read while it runs.
     pub(super) fn app(&self) -> Option<&'static str> {
         match self {
-            When::Says { app, .. } => Some(app),
+            When::LogContains { app, .. } => Some(app),
             _ => None,
         }
     }
@@ -98,7 +98,7 @@ impl When {
                 let text = line_with(subject, pod, container, phrases)?;
                 return Some(Evidence { text, ..of_end(subject, pod, container, end) });
             }
-            (When::Says { app, phrases }, Target::Container(pod, container)) => {
+            (When::LogContains { app, phrases }, Target::Container(pod, container)) => {
                 pod.metadata.labels.is_app(app).then(|| line_with(subject, pod, container, phrases)).flatten()
             }
             (When::Container(read), Target::Container(pod, container)) => read(subject, pod, container),

@@ -15,8 +15,8 @@ fn a_pod_of_a_node_that_is_not_ready_is_reported_with_the_node() {
     let Some(Object::Pod(pod)) = cache.objects.values_mut().find(|object| object.kind() == "Pod") else { panic!() };
     pod.spec.node_name = "n".into();
     assert_eq!(first(&cache), "");
-    let troubled = [("n".to_owned(), "node n is not ready".to_owned())].into();
-    cache.nodes = Some(Nodes { total: 1, troubled, ..Nodes::default() });
+    let problems = [("n".to_owned(), "node n is not ready".to_owned())].into();
+    cache.nodes = Some(Nodes { total: 1, problems, ..Nodes::default() });
     assert_eq!(first(&cache), "pod-on-not-ready-node");
     assert_eq!(found(&cache)[0].cause, "pod loki-0 does not run: node n is not ready");
 }
@@ -53,8 +53,8 @@ fn a_rollout_that_waits_for_a_node_is_reported_with_the_node() {
     for (other, rule) in [("True", "rollout-blocked-by-node"), ("False", "")] {
         let mut cache = ObjectCache::default();
         [set.clone(), pod("a", other), pod("n", "False")].into_iter().for_each(|object| cache.insert_json(object));
-        let troubled = [("n".to_owned(), "node n is not ready".to_owned())].into();
-        cache.nodes = Some(Nodes { total: 2, troubled, ..Nodes::default() });
+        let problems = [("n".to_owned(), "node n is not ready".to_owned())].into();
+        cache.nodes = Some(Nodes { total: 2, problems, ..Nodes::default() });
         let matches = matches(&cache, &release, Scope { depth: Depth::Waiting, now: now() });
         let rules: Vec<String> = at_once(matches, now()).into_iter().map(|cause| cause.diagnosis.rule).collect();
         assert_eq!(rules.first().map_or("", String::as_str), rule, "{rules:?}");

@@ -79,7 +79,7 @@ pub(in crate::cluster) fn subjects<'a>(
     release: &'a TrackedRelease,
     scope: Scope,
 ) -> Vec<Subject<'a>> {
-    let mut found = Gathered { cache, release, scope, subjects: Vec::new() };
+    let mut found = Collector { cache, release, scope, subjects: Vec::new() };
     for live in release.objects().filter_map(|reference| cache.find(reference)) {
         match live {
             Object::Ingress(_)
@@ -106,14 +106,14 @@ pub(in crate::cluster) fn subjects<'a>(
     found.subjects
 }
 
-struct Gathered<'a> {
+struct Collector<'a> {
     cache: &'a ObjectCache,
     release: &'a TrackedRelease,
     scope: Scope,
     subjects: Vec<Subject<'a>>,
 }
 
-impl<'a> Gathered<'a> {
+impl<'a> Collector<'a> {
     fn add(&mut self, workload: Option<&'a Object>, target: Target<'a>) {
         let (cache, release, now) = (self.cache, self.release, self.scope.now);
         self.subjects.push(Subject { cache, release, now, workload, target, events: OnceCell::new() });
@@ -135,7 +135,7 @@ impl<'a> Gathered<'a> {
         if waits || is_everything {
             let warned = self.cache.warned_pods(&live.metadata().namespace);
             let explains = |pod: &&Pod| {
-                let only_starts = only_starts(pod, &warned) && self.cache.trouble_of_node(pod).is_none();
+                let only_starts = only_starts(pod, &warned) && self.cache.problem_of_node(pod).is_none();
                 (!only_starts || self.waits_for_volume(pod)) && !is_left_out(self.cache, live, pod)
             };
             let pods: Vec<&Pod> =

@@ -77,7 +77,7 @@ const fn with(when: When) -> Rule {
 const GRACE: i64 = 60;
 
 fn on_not_ready_node(subject: &Subject<'_>, pod: &Pod) -> Option<String> {
-    subject.cache.trouble_of_node(pod).map(str::to_owned)
+    subject.cache.problem_of_node(pod).map(str::to_owned)
 }
 
 /// The DaemonSet controller replaces no ready pod while as many pods as maxUnavailable are unavailable, whatever the
@@ -85,12 +85,12 @@ fn on_not_ready_node(subject: &Subject<'_>, pod: &Pod) -> Option<String> {
 fn blocked_by_node(subject: &Subject<'_>, set: &DaemonSet) -> Option<String> {
     let live = subject.cache.object(DaemonSet::KIND, subject.namespace(), subject.name())?;
     let mut waiting = subject.cache.pods(live).filter(|pod| !pod.is_ready() || !pod.is_expected());
-    let troubles: Option<BTreeSet<&str>> = waiting.by_ref().map(|pod| subject.cache.trouble_of_node(pod)).collect();
+    let problems: Option<BTreeSet<&str>> = waiting.by_ref().map(|pod| subject.cache.problem_of_node(pod)).collect();
     let status = &set.status;
     let is_observed = status.observed_generation >= set.metadata.generation;
-    let troubles = troubles.filter(|troubles| is_observed && !troubles.is_empty())?;
+    let problems = problems.filter(|problems| is_observed && !problems.is_empty())?;
     (status.updated_number_scheduled < status.desired_number_scheduled)
-        .then(|| troubles.into_iter().collect::<Vec<_>>().join(", "))
+        .then(|| problems.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 fn evicted(_: &Subject<'_>, pod: &Pod) -> Option<String> {

@@ -31,5 +31,5 @@ fn state(container: &ContainerStatus, pod: &str) -> Option<String> {
 pub(in crate::cluster) fn is_left_out(cache: &ObjectCache, workload: &Object, pod: &Pod) -> bool {
     let Object::DaemonSet(set) = workload else { return false };
     let is_late = cache.nodes.is_some();
-    cache.trouble_of_node(pod).is_some() || (is_late && set.status.number_available > 0 && pod.lacks_room().is_some())
+    cache.problem_of_node(pod).is_some() || (is_late && set.status.number_available > 0 && pod.lacks_room().is_some())
 }

@@ -22,9 +22,9 @@ pub struct Progress {
 
 /// The largest counts of a release so far.
 #[derive(Debug, Default)]
-pub struct Furthest(BTreeMap<Milestone, i64>);
+pub struct HighestCounts(BTreeMap<Milestone, i64>);
 
-impl Furthest {
+impl HighestCounts {
     /// Whether a count is larger than ever before.
     pub fn advance(&mut self, progress: &Progress) -> bool {
         let mut advanced = false;

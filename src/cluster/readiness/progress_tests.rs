@@ -8,8 +8,8 @@ use crate::stack::WaitFor;
 /// The states of a release, each compared with all before it.
 fn advances(manifest: &[Value], states: &[Vec<Value>]) -> Vec<bool> {
     let release = TrackedRelease::new("x", "m", manifest);
-    let mut furthest = Furthest::default();
-    states.iter().map(|objects| furthest.advance(&progress(&cache(objects), &release))).collect()
+    let mut highest = HighestCounts::default();
+    states.iter().map(|objects| highest.advance(&progress(&cache(objects), &release))).collect()
 }
 
 fn cache(objects: &[Value]) -> ObjectCache {
@@ -126,11 +126,11 @@ fn claims_jobs_crds_and_conditions_count_once() {
     };
     let rendered = json!({"apiVersion": "v1", "kind": "Prometheus", "metadata": {"name": "p"}});
     let release = TrackedRelease::new("x", "m", [&rendered]).waiting_for(&[wanted]);
-    let mut furthest = Furthest::default();
+    let mut highest = HighestCounts::default();
     let mut reach = |status: &str| {
         let condition = json!({"type": "Available", "status": status, "observedGeneration": 1});
         let resource = json!({"kind": "Prometheus", "metadata": {"name": "p", "namespace": "m", "uid": "p"}, "status": {"conditions": [condition]}});
-        furthest.advance(&progress(&cache(&[resource]), &release))
+        highest.advance(&progress(&cache(&[resource]), &release))
     };
     assert_eq!([reach("False"), reach("True"), reach("False"), reach("True")], [false, true, false, false]);
 }

@@ -185,8 +185,8 @@ fn with_lost_node(updated: u32, available: u32, pods: &[Value]) -> ObjectCache {
         "numberAvailable": available});
     let mut cache = cache(&[object("DaemonSet", "x", json!({"status": status}))]);
     pods.iter().for_each(|pod| cache.insert_json(pod.clone()));
-    let troubled = [("c".to_owned(), "node c is not ready".to_owned())].into();
-    cache.nodes = Some(Nodes { total: 3, troubled, ..Nodes::default() });
+    let problems = [("c".to_owned(), "node c is not ready".to_owned())].into();
+    cache.nodes = Some(Nodes { total: 3, problems, ..Nodes::default() });
     cache
 }
 

@@ -20,7 +20,7 @@ pub(in crate::cluster) struct Nodes {
     /// Taint key -> how many nodes have it.
     pub(in crate::cluster) taints: BTreeMap<String, usize>,
     /// Node -> why it does not run pods at the moment, as a sentence.
-    pub(in crate::cluster) troubled: BTreeMap<String, String>,
+    pub(in crate::cluster) problems: BTreeMap<String, String>,
 }
 
 /// Objects by kind, namespace and name, and what was read besides.
@@ -109,10 +109,10 @@ impl ObjectCache {
     }
 
     /// Why the node of a pod does not run pods at the moment, if that was read and the pod is not ready.
-    pub(in crate::cluster) fn trouble_of_node(&self, pod: &Pod) -> Option<&str> {
+    pub(in crate::cluster) fn problem_of_node(&self, pod: &Pod) -> Option<&str> {
         let is_running = pod.is_ready() && pod.metadata.deletion_timestamp.is_none();
-        let trouble = self.nodes.as_ref()?.troubled.get(&pod.spec.node_name)?;
-        (!is_running).then_some(trouble.as_str())
+        let problem = self.nodes.as_ref()?.problems.get(&pod.spec.node_name)?;
+        (!is_running).then_some(problem.as_str())
     }
 
     /// Claims that a pod mounts, as far as they exist.

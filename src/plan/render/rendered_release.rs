@@ -31,7 +31,7 @@ pub struct PlannedRelease<'a> {
     /// CRDs that are applied before it.
     pub crds: &'a [Value],
     /// Objects of the installed revision; empty for a new release.
-    pub standing: &'a [Value],
+    pub installed: &'a [Value],
 }
 
 impl<'a> PlannedRelease<'a> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, Found, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject};
 use crate::plan::uninstall::ownership::{PROMETHEUS_OPERATOR, release_of};
 use crate::stack::{CatalogueEntry, MANAGED_BY, TAILSCALE_NAMESPACE, TAILWATCH};
 
@@ -19,14 +19,14 @@ const KUBELET_ARGUMENT: &str = "--kubelet-service=";
 #[derive(Clone, Debug, Default)]
 pub struct KubeletService {
     /// It and its endpoints, as far as they exist.
-    pub objects: Vec<Found>,
+    pub objects: Vec<PartialObject>,
     /// Another operator that manages it, e.g. `Deployment x in namespace y`.
-    pub keeper: Option<String>,
+    pub other_manager: Option<String>,
 }
 
 /// The kubelet Service, from the release's manifest; else with the chart's default name.
 pub fn kubelet_service(manifest: &[Value]) -> ObjectRef {
-    let named = manifest.iter().flat_map(kept_services).find_map(|name| name.split_once('/'));
+    let named = manifest.iter().flat_map(managed_services).find_map(|name| name.split_once('/'));
     let (namespace, name) = named.unwrap_or(("kube-system", "kube-prometheus-stack-kubelet"));
     ObjectRef {
         api_version: "v1".into(),
@@ -37,14 +37,14 @@ pub fn kubelet_service(manifest: &[Value]) -> ObjectRef {
 }
 
 /// `namespace/name` of every Service that a workload's containers manage for the kubelets.
-fn kept_services(workload: &Value) -> impl Iterator<Item = &str> {
+fn managed_services(workload: &Value) -> impl Iterator<Item = &str> {
     let containers = workload.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter().flatten();
     let arguments = containers.filter_map(|container| container.get("args")?.as_array()).flatten();
     arguments.filter_map(|argument| argument.as_str()?.strip_prefix(KUBELET_ARGUMENT))
 }
 
 /// Reads a kubelet Service with its endpoints, and the operator outside of `rows` that manages it.
-pub async fn kubelet_left(
+pub async fn kubelet_objects(
     cluster: &Cluster,
     service: &ObjectRef,
     rows: &[CatalogueEntry],
@@ -52,24 +52,24 @@ pub async fn kubelet_left(
     let place = service.namespace.as_deref();
     let mut objects = Vec::new();
     for (api_version, kind) in [("v1", "Service"), ("v1", "Endpoints"), ("discovery.k8s.io/v1", "EndpointSlice")] {
-        let of_it = |found: &Found| {
+        let of_it = |found: &PartialObject| {
             let named = found.name() == service.name || found.label("kubernetes.io/service-name") == service.name;
             named && found.label(MANAGED_BY) == PROMETHEUS_OPERATOR
         };
-        objects.extend(cluster.found(api_version, kind, place).await?.into_iter().filter(of_it));
+        objects.extend(cluster.partial_objects(api_version, kind, place).await?.into_iter().filter(of_it));
     }
     if objects.is_empty() {
         return Ok(KubeletService::default());
     }
     let deployments = cluster.list("apps/v1", "Deployment", None, None).await?;
-    Ok(KubeletService { objects, keeper: keeper(service, &deployments, rows) })
+    Ok(KubeletService { objects, other_manager: other_manager(service, &deployments, rows) })
 }
 
-fn keeper(service: &ObjectRef, deployments: &[Value], rows: &[CatalogueEntry]) -> Option<String> {
+fn other_manager(service: &ObjectRef, deployments: &[Value], rows: &[CatalogueEntry]) -> Option<String> {
     let desired = format!("{}/{}", service.namespace.as_deref().unwrap_or_default(), service.name);
-    let keeps = |deployment: &&Value| kept_services(deployment).any(|kept| kept == desired);
+    let keeps = |deployment: &&Value| managed_services(deployment).any(|kept| kept == desired);
     let foreign =
-        deployments.iter().filter(keeps).find(|deployment| release_of(&Found::of(deployment), rows).is_none());
+        deployments.iter().filter(keeps).find(|deployment| release_of(&PartialObject::of(deployment), rows).is_none());
     foreign.map(|deployment| describe(&ObjectRef::of(deployment)))
 }
 
@@ -82,29 +82,31 @@ pub async fn operator_users(
 ) -> Result<Vec<ObjectRef>, ClusterError> {
     let (ingresses, services, balancers, resources) = futures::try_join!(
         cluster.list("networking.k8s.io/v1", "Ingress", None, None),
-        cluster.found("v1", "Service", None),
+        cluster.partial_objects("v1", "Service", None),
         cluster.load_balancers(TAILSCALE_CLASS),
         cluster.of_group(TAILSCALE_GROUP),
     )?;
-    let of_ours = |found: &Found| found.namespace() == namespace && found.label(MANAGED_BY) == TAILWATCH;
-    let ingresses = ingresses.iter().filter(|object| !of_ours(&Found::of(object)) && is_ingress_of_the_class(object));
+    let of_ours = |found: &PartialObject| found.namespace() == namespace && found.label(MANAGED_BY) == TAILWATCH;
+    let ingresses =
+        ingresses.iter().filter(|object| !of_ours(&PartialObject::of(object)) && is_ingress_of_the_class(object));
     let mut users: Vec<ObjectRef> = ingresses.map(ObjectRef::of).collect();
-    let marked = services.iter().filter(|found| is_marked(found)).map(Found::reference);
+    let marked = services.iter().filter(|found| is_marked(found)).map(PartialObject::reference);
     let services: BTreeSet<ObjectRef> = marked.chain(balancers).collect();
     // The operator's own objects for its proxies are no users.
     users.extend(services.into_iter().filter(|service| service.namespace.as_deref() != Some(TAILSCALE_NAMESPACE)));
     let resources = resources.iter().filter(|found| release_of(found, rows).is_none() && !found.is_terminating());
-    users.extend(resources.map(Found::reference));
+    users.extend(resources.map(PartialObject::reference));
     Ok(users)
 }
 
 fn is_ingress_of_the_class(ingress: &Value) -> bool {
     let class = ingress.pointer("/spec/ingressClassName").and_then(Value::as_str);
-    class == Some(TAILSCALE_CLASS) || Found::of(ingress).annotation("kubernetes.io/ingress.class") == TAILSCALE_CLASS
+    class == Some(TAILSCALE_CLASS)
+        || PartialObject::of(ingress).annotation("kubernetes.io/ingress.class") == TAILSCALE_CLASS
 }
 
 /// Whether it has an annotation of the operator.
-fn is_marked(found: &Found) -> bool {
+fn is_marked(found: &PartialObject) -> bool {
     found.annotations().any(|key| key.split_once('/').is_some_and(|(group, _)| group == TAILSCALE_GROUP))
 }
 
@@ -138,12 +140,12 @@ mod tests {
             (Some("kube-system"), "kube-prometheus-stack-kubelet")
         );
         assert_eq!(service, kubelet_service(&[]));
-        assert_eq!(keeper(&service, std::slice::from_ref(&ours), &rows), None);
+        assert_eq!(other_manager(&service, std::slice::from_ref(&ours), &rows), None);
         let others = operator("n", "--kubelet-service=kube-system/other-kubelet", "kube-prometheus-stack");
-        assert_eq!(keeper(&service, &[ours.clone(), others], &rows), None);
+        assert_eq!(other_manager(&service, &[ours.clone(), others], &rows), None);
         let same = operator("n", argument, "kube-prometheus-stack");
         let expected = Some("Deployment operator in namespace n".to_owned());
-        assert_eq!(keeper(&service, &[ours, same], &rows), expected);
+        assert_eq!(other_manager(&service, &[ours, same], &rows), expected);
     }
 
     #[test]
@@ -156,7 +158,7 @@ mod tests {
         assert!(ingress(json!({"name": "x"}), "tailscale"));
         assert!(ingress(json!({"annotations": {"kubernetes.io/ingress.class": "tailscale"}}), ""));
         assert!(!ingress(json!({"name": "x"}), "nginx"));
-        let marked = |key: &str| is_marked(&Found::of(&json!({"metadata": {"annotations": {key: "true"}}})));
+        let marked = |key: &str| is_marked(&PartialObject::of(&json!({"metadata": {"annotations": {key: "true"}}})));
         assert!(marked("tailscale.com/expose"));
         assert!(!marked("example.com/expose"));
     }

@@ -3,11 +3,11 @@
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, Found, ObjectRef};
-use crate::event::Kept;
+use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject};
+use crate::event::RetainedObject;
 use crate::plan::list::name_some;
-use crate::plan::uninstall::dependents::{KubeletService, describe, kubelet_left, kubelet_service};
-use crate::plan::uninstall::namespace::{NamespaceInventory, NamespaceVerdict, kept};
+use crate::plan::uninstall::dependents::{KubeletService, describe, kubelet_objects, kubelet_service};
+use crate::plan::uninstall::namespace::{NamespaceInventory, NamespaceVerdict, retained_object};
 use crate::plan::uninstall::ownership::{CrdOwner, crd_owner, release_of};
 use crate::plan::uninstall::scope::{NamespaceOutcome, UninstallOptions, UninstallScope};
 
@@ -19,11 +19,11 @@ const DELETE_CRDS: &str = "--delete-crds";
 #[derive(Clone, Debug, Default)]
 pub struct OwnedObjects {
     /// Deletions, in this order; the lease, if there is one, is the last.
-    pub deletions: Vec<Found>,
+    pub deletions: Vec<PartialObject>,
     /// Namespaces to delete or to unlabel, the stack's last.
     pub namespaces: Vec<NamespaceOutcome>,
     /// Retained objects, by namespace and kind.
-    pub kept: Vec<Kept>,
+    pub retained: Vec<RetainedObject>,
 }
 
 /// Objects that were read.
@@ -31,7 +31,7 @@ pub struct OwnedObjects {
 struct LiveObjects {
     namespaces: Vec<NamespaceInventory>,
     /// CRDs with the objects that would be deleted with each.
-    crds: Vec<(Found, Vec<String>)>,
+    crds: Vec<(PartialObject, Vec<String>)>,
     kubelet: KubeletService,
     /// Released volumes of claims in the stack's namespace.
     volumes: Vec<String>,
@@ -54,14 +54,14 @@ async fn read(cluster: &Cluster, scope: &UninstallScope) -> Result<LiveObjects, 
     names.push(&scope.namespace);
     names.sort_unstable_by_key(|name| (*name == scope.namespace, *name));
     names.dedup();
-    let existing = cluster.found("v1", "Namespace", None).await?;
+    let existing = cluster.partial_objects("v1", "Namespace", None).await?;
     let mut live = LiveObjects::default();
     for name in names {
         let Some(namespace) = existing.iter().find(|found| found.name() == name) else { continue };
         let (contents, claims_in_use) = futures::try_join!(cluster.contents(name), cluster.claims_in_use(name))?;
         live.namespaces.push(NamespaceInventory { namespace: namespace.clone(), contents, claims_in_use });
     }
-    let crds = cluster.found("apiextensions.k8s.io/v1", "CustomResourceDefinition", None);
+    let crds = cluster.partial_objects("apiextensions.k8s.io/v1", "CustomResourceDefinition", None);
     let (crds, objects) = futures::try_join!(crds, cluster.of_group(PROMETHEUS_GROUP))?;
     for crd in crds.into_iter().filter(|crd| crd.name().ends_with(&format!(".{PROMETHEUS_GROUP}"))) {
         let others = objects.iter().filter(|found| found.resource == crd.name());
@@ -69,7 +69,7 @@ async fn read(cluster: &Cluster, scope: &UninstallScope) -> Result<LiveObjects, 
         let others = others.map(|found| describe(&found.reference())).collect();
         live.crds.push((crd, others));
     }
-    live.kubelet = kubelet_left(cluster, &kubelet_service(&[]), &scope.rows).await?;
+    live.kubelet = kubelet_objects(cluster, &kubelet_service(&[]), &scope.rows).await?;
     if scope.options.data {
         live.volumes = released_volumes(cluster, &scope.namespace).await?;
     }
@@ -93,27 +93,29 @@ async fn released_volumes(cluster: &Cluster, namespace: &str) -> Result<Vec<Stri
 fn classify(live: &LiveObjects, scope: &UninstallScope) -> OwnedObjects {
     let mut owned_objects = OwnedObjects::default();
     for place in &live.namespaces {
-        let NamespaceVerdict { deletions, end, kept } = place.verdict(scope);
+        let NamespaceVerdict { deletions, end, retained } = place.verdict(scope);
         owned_objects.deletions.extend(deletions);
         owned_objects.namespaces.extend(end);
-        owned_objects.kept.extend(kept);
+        owned_objects.retained.extend(retained);
     }
-    let has_own_objects = owned_objects.has_work() || !owned_objects.kept.is_empty();
+    let has_own_objects = owned_objects.has_work() || !owned_objects.retained.is_empty();
     for (crd, others) in &live.crds {
         classify_crd(crd, others, scope.options, &mut owned_objects);
     }
     // It has no mark of its release: it counts as the stack's only if there are other own objects.
     if has_own_objects {
-        match &live.kubelet.keeper {
+        match &live.kubelet.other_manager {
             None => owned_objects.deletions.extend(live.kubelet.objects.iter().cloned()),
-            Some(keeper) => {
+            Some(other_manager) => {
                 let service = live.kubelet.objects.iter().filter(|found| found.kind == "Service");
-                owned_objects.kept.extend(service.map(|found| kept(found, &format!("{keeper} manages it"), None)));
+                owned_objects
+                    .retained
+                    .extend(service.map(|found| retained_object(found, &format!("{other_manager} manages it"), None)));
             }
         }
     }
     for name in &live.volumes {
-        owned_objects.kept.push(Kept {
+        owned_objects.retained.push(RetainedObject {
             kind: "PersistentVolume".into(),
             namespace: None,
             name: name.clone(),
@@ -122,7 +124,7 @@ fn classify(live: &LiveObjects, scope: &UninstallScope) -> OwnedObjects {
         });
     }
     owned_objects.deletions.sort_by_key(rank);
-    owned_objects.kept.sort_by(|one, other| {
+    owned_objects.retained.sort_by(|one, other| {
         (&one.namespace, &one.kind, &one.reason, &one.name).cmp(&(
             &other.namespace,
             &other.kind,
@@ -134,7 +136,7 @@ fn classify(live: &LiveObjects, scope: &UninstallScope) -> OwnedObjects {
 }
 
 /// An object is deleted before those that it references; the lease, which an interrupted run needs again, is the last.
-fn rank(found: &Found) -> usize {
+fn rank(found: &PartialObject) -> usize {
     const ORDER: [&str; 7] =
         ["Ingress", "NetworkPolicy", "Service", "Endpoints", "EndpointSlice", "PersistentVolumeClaim", "Secret"];
     match found.kind.as_str() {
@@ -144,7 +146,7 @@ fn rank(found: &Found) -> usize {
     }
 }
 
-fn classify_crd(crd: &Found, others: &[String], options: UninstallOptions, owned_objects: &mut OwnedObjects) {
+fn classify_crd(crd: &PartialObject, others: &[String], options: UninstallOptions, owned_objects: &mut OwnedObjects) {
     let (reason, removal) = match crd_owner(crd) {
         CrdOwner::Foreign => return,
         CrdOwner::Shared(why) => (why, None),
@@ -155,7 +157,7 @@ fn classify_crd(crd: &Found, others: &[String], options: UninstallOptions, owned
         CrdOwner::Ours if options.crds => return owned_objects.deletions.push(crd.clone()),
         CrdOwner::Ours => ("its deletion would delete every object of its kind".into(), Some(DELETE_CRDS)),
     };
-    owned_objects.kept.push(kept(crd, &reason, removal));
+    owned_objects.retained.push(retained_object(crd, &reason, removal));
 }
 
 #[cfg(test)]
@@ -164,10 +166,10 @@ mod tests {
     use crate::stack::{Catalogue, MADE_BY_US};
     use serde_json::json;
 
-    fn found(kind: &str, name: &str, namespace: &str) -> Found {
+    fn found(kind: &str, name: &str, namespace: &str) -> PartialObject {
         let labels = json!({"app.kubernetes.io/managed-by": "tailwatch"});
         let metadata = json!({"name": name, "namespace": namespace, "labels": labels});
-        Found::set_by("tailwatch", &json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
+        PartialObject::set_by("tailwatch", &json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
     }
 
     fn scope(options: UninstallOptions) -> UninstallScope {
@@ -180,17 +182,19 @@ mod tests {
         let kinds = ["Lease", "Secret", "PersistentVolumeClaim", "NetworkPolicy", "Ingress"];
         let contents = kinds.map(|kind| found(kind, "tailwatch", "m")).to_vec();
         let place = NamespaceInventory {
-            namespace: Found::set_by("tailwatch-origin", &namespace),
+            namespace: PartialObject::set_by("tailwatch-origin", &namespace),
             contents,
             ..NamespaceInventory::default()
         };
         LiveObjects { namespaces: vec![place], ..LiveObjects::default() }
     }
 
-    fn crd(name: &str) -> Found {
+    fn crd(name: &str) -> PartialObject {
         let fields = json!([{"manager": "tailwatch", "operation": "Apply", "apiVersion": "x", "fieldsType": "FieldsV1",
             "fieldsV1": {"f:spec": {}}}]);
-        Found::of(&json!({"kind": "CustomResourceDefinition", "metadata": {"name": name, "managedFields": fields}}))
+        PartialObject::of(
+            &json!({"kind": "CustomResourceDefinition", "metadata": {"name": name, "managedFields": fields}}),
+        )
     }
 
     #[test]
@@ -213,22 +217,23 @@ mod tests {
         };
         let default = classify(&live, &scope(UninstallOptions::default()));
         assert!(names(&default).is_empty());
-        assert_eq!(default.kept.iter().filter(|kept| kept.kind == "CustomResourceDefinition").count(), 2);
+        assert_eq!(default.retained.iter().filter(|retained| retained.kind == "CustomResourceDefinition").count(), 2);
         let on_request = classify(&live, &scope(UninstallOptions { data: false, crds: true }));
         assert_eq!(names(&on_request), ["probes.monitoring.coreos.com"]);
-        let rule = on_request.kept.iter().find(|kept| kept.name.starts_with("prometheusrules")).unwrap();
+        let rule = on_request.retained.iter().find(|retained| retained.name.starts_with("prometheusrules")).unwrap();
         assert_eq!(rule.reason, "PrometheusRule alerts in namespace shop would be deleted with it");
     }
 
     #[test]
     fn the_kubelet_service_is_deleted_only_with_other_own_objects_and_without_a_manager() {
-        let service = || KubeletService { objects: vec![found("Service", "kubelet", "kube-system")], keeper: None };
+        let service =
+            || KubeletService { objects: vec![found("Service", "kubelet", "kube-system")], other_manager: None };
         let deletes_it = |live: &LiveObjects| {
             classify(live, &scope(UninstallOptions::default())).deletions.iter().any(|found| found.name() == "kubelet")
         };
         assert!(deletes_it(&LiveObjects { kubelet: service(), ..live() }));
         assert!(!deletes_it(&LiveObjects { kubelet: service(), ..LiveObjects::default() }));
-        let kept = KubeletService { keeper: Some("Deployment x in namespace y".into()), ..service() };
-        assert!(!deletes_it(&LiveObjects { kubelet: kept, ..live() }));
+        let retained = KubeletService { other_manager: Some("Deployment x in namespace y".into()), ..service() };
+        assert!(!deletes_it(&LiveObjects { kubelet: retained, ..live() }));
     }
 }

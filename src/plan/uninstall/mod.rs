@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, Found, ObjectRef, is_ours};
-use crate::event::{ActionKind, Effects, Kept, PlannedStep};
+use crate::cluster::{Cluster, ObjectRef, PartialObject, is_ours};
+use crate::event::{ActionKind, Effects, PlannedStep, RetainedObject};
 use crate::helm::{Helm, ReleaseInfo, ReleaseStatus};
 use crate::plan::installed_releases::installed_releases;
 use crate::plan::list::name_some;
@@ -39,7 +39,7 @@ pub struct Uninstall {
     /// Own objects in the cluster.
     pub owned_objects: OwnedObjects,
     /// Retained, but no object of the API: releases that are not removed, directories on the nodes.
-    pub also_retained: Vec<Kept>,
+    pub also_retained: Vec<RetainedObject>,
     /// Claims of charts without `helm.sh/resource-policy: keep`: helm deletes them with their release.
     pub chart_claims: Vec<ObjectRef>,
 }
@@ -57,33 +57,39 @@ impl Uninstall {
     }
 
     /// What the plan retains.
-    pub fn kept(&self) -> Vec<Kept> {
-        let is_deleted = |kept: &&Kept| {
+    pub fn retained_objects(&self) -> Vec<RetainedObject> {
+        let is_deleted = |retained: &&RetainedObject| {
             let is_it = |claim: &ObjectRef| {
-                (&claim.kind, &claim.namespace, &claim.name) == (&kept.kind, &kept.namespace, &kept.name)
+                (&claim.kind, &claim.namespace, &claim.name) == (&retained.kind, &retained.namespace, &retained.name)
             };
             self.chart_claims.iter().any(is_it)
         };
-        self.owned_objects.kept.iter().filter(|kept| !is_deleted(kept)).chain(&self.also_retained).cloned().collect()
+        self.owned_objects
+            .retained
+            .iter()
+            .filter(|retained| !is_deleted(retained))
+            .chain(&self.also_retained)
+            .cloned()
+            .collect()
     }
 
     /// What the uninstall has retained: a claim that was created under the name of a deleted one is retained, too.
-    pub fn retained(&self, found: OwnedObjects) -> Vec<Kept> {
-        found.kept.into_iter().chain(self.also_retained.iter().cloned()).collect()
+    pub fn retained(&self, found: OwnedObjects) -> Vec<RetainedObject> {
+        found.retained.into_iter().chain(self.also_retained.iter().cloned()).collect()
     }
 
     /// Objects that are deleted outside of the releases, in the shape of retained ones.
-    pub fn deletions(&self) -> Vec<Kept> {
-        let own = self.owned_objects.deletions.iter().map(Found::reference);
+    pub fn deletions(&self) -> Vec<RetainedObject> {
+        let own = self.owned_objects.deletions.iter().map(PartialObject::reference);
         let also = self.chart_claims.iter().filter(|claim| own.clone().all(|own| own.name != claim.name)).cloned();
-        let as_kept = |ObjectRef { kind, namespace, name, .. }: ObjectRef| Kept {
+        let as_retained = |ObjectRef { kind, namespace, name, .. }: ObjectRef| RetainedObject {
             kind,
             namespace,
             name,
             reason: String::new(),
             removal: None,
         };
-        own.clone().chain(also).chain(self.deleted_namespaces().cloned()).map(as_kept).collect()
+        own.clone().chain(also).chain(self.deleted_namespaces().cloned()).map(as_retained).collect()
     }
 
     fn deleted_namespaces(&self) -> impl Iterator<Item = &ObjectRef> {
@@ -101,7 +107,7 @@ impl Uninstall {
     /// `8 NetworkPolicy, 3 Secret`
     fn counted(&self) -> String {
         let mut counts: Vec<(String, usize)> = Vec::new();
-        for Kept { kind, .. } in self.deletions() {
+        for RetainedObject { kind, .. } in self.deletions() {
             match counts.iter_mut().find(|(known, _)| *known == kind) {
                 Some((_, count)) => *count += 1,
                 None => counts.push((kind, 1)),
@@ -143,7 +149,7 @@ pub async fn uninstall(
     let mut also_retained = Vec::new();
     scope.rows.retain(|row| match installed.iter().find(|info| is_of(info, row)) {
         Some(info) if info.chart != row.chart => {
-            also_retained.push(release_kept(row, &format!("it has chart {}, expected {}", info.chart, row.chart)));
+            also_retained.push(retained_release(row, &format!("it has chart {}, expected {}", info.chart, row.chart)));
             false
         }
         _ => true,
@@ -153,7 +159,8 @@ pub async fn uninstall(
         let is_foreign = foreign.contains(&row.name);
         if is_foreign {
             let removal = Some(format!("helm uninstall {} -n {}", row.name, row.namespace));
-            also_retained.push(Kept { removal, ..release_kept(row, "it was not installed by tailwatch") });
+            also_retained
+                .push(RetainedObject { removal, ..retained_release(row, "it was not installed by tailwatch") });
         }
         !is_foreign
     });
@@ -166,7 +173,7 @@ pub async fn uninstall(
         && let Some(reason) = operator_use(cluster, namespace, &scope.rows).await?
     {
         let row = scope.rows.iter().find(|row| ComponentRules::of(&row.name).serves_ingresses);
-        also_retained.extend(row.map(|row| release_kept(row, &reason)));
+        also_retained.extend(row.map(|row| retained_release(row, &reason)));
         scope.retains_operator = true;
         removals.remove(at);
     }
@@ -238,8 +245,8 @@ fn removals(rows: &[CatalogueEntry], installed: &[ReleaseInfo]) -> Vec<Removal> 
     removals
 }
 
-fn release_kept(row: &CatalogueEntry, reason: &str) -> Kept {
-    Kept {
+fn retained_release(row: &CatalogueEntry, reason: &str) -> RetainedObject {
+    RetainedObject {
         kind: "Release".into(),
         namespace: Some(row.namespace.clone()),
         name: row.name.clone(),
@@ -251,12 +258,12 @@ fn release_kept(row: &CatalogueEntry, reason: &str) -> Kept {
 /// Claims of a release without `helm.sh/resource-policy: keep`.
 fn claims_without_keep(manifest: &[Value]) -> impl Iterator<Item = ObjectRef> {
     let claims = manifest.iter().filter(|object| object["kind"] == CLAIM);
-    claims.filter(|claim| !Found::of(claim).has_keep_policy()).map(ObjectRef::of)
+    claims.filter(|claim| !PartialObject::of(claim).has_keep_policy()).map(ObjectRef::of)
 }
 
 /// Directories on the nodes (`DirectoryOrCreate`) with state of a release's pods.
-fn state_folders(component: &str, manifest: &[Value]) -> Vec<Kept> {
-    let folders = manifest.iter().flat_map(created_folders).map(|path| Kept {
+fn state_folders(component: &str, manifest: &[Value]) -> Vec<RetainedObject> {
+    let folders = manifest.iter().flat_map(created_folders).map(|path| RetainedObject {
         kind: "Directory".into(),
         namespace: None,
         name: path.to_owned(),
@@ -318,14 +325,15 @@ mod tests {
         let placed = |claim: ObjectRef| ObjectRef { namespace: Some("m".into()), ..claim };
         let chart_claims: Vec<ObjectRef> = claims_without_keep(&manifest).map(placed).collect();
         assert_eq!(chart_claims.iter().map(|claim| claim.name.as_str()).collect::<Vec<_>>(), ["grafana"]);
-        let kept = |name: &str| Kept {
+        let retained = |name: &str| RetainedObject {
             kind: CLAIM.into(),
             namespace: Some("m".into()),
             name: name.into(),
             reason: "data".into(),
             removal: None,
         };
-        let owned_objects = OwnedObjects { kept: vec![kept("grafana"), kept("kept")], ..OwnedObjects::default() };
+        let owned_objects =
+            OwnedObjects { retained: vec![retained("grafana"), retained("kept")], ..OwnedObjects::default() };
         let scope = UninstallScope {
             namespace: "m".into(),
             rows: vec![],
@@ -335,9 +343,9 @@ mod tests {
         };
         let plan = Uninstall { scope, removals: vec![], owned_objects, also_retained: vec![], chart_claims };
         assert_eq!(plan.deleted_claims(), 1);
-        assert_eq!(plan.kept(), [kept("kept")]);
+        assert_eq!(plan.retained_objects(), [retained("kept")]);
         // A claim of that name that is there at the end was created after the other one was deleted.
-        assert_eq!(plan.retained(plan.owned_objects.clone()), [kept("grafana"), kept("kept")]);
+        assert_eq!(plan.retained(plan.owned_objects.clone()), [retained("grafana"), retained("kept")]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Decides for one namespace and its objects what an uninstall deletes and what it retains. Pure.
 
-use crate::cluster::{Found, ObjectRef};
-use crate::event::Kept;
+use crate::cluster::{ObjectRef, PartialObject};
+use crate::event::RetainedObject;
 use crate::plan::list::name_some;
 use crate::plan::uninstall::dependents::describe;
 use crate::plan::uninstall::ownership::{Owner, is_of_a_workload, is_record, owner_of, release_of};
@@ -18,8 +18,8 @@ const NAMED: usize = 20;
 /// A namespace and its objects.
 #[derive(Clone, Debug, Default)]
 pub(in crate::plan) struct NamespaceInventory {
-    pub(in crate::plan) namespace: Found,
-    pub(in crate::plan) contents: Vec<Found>,
+    pub(in crate::plan) namespace: PartialObject,
+    pub(in crate::plan) contents: Vec<PartialObject>,
     /// (claim, pod that mounts it)
     pub(in crate::plan) claims_in_use: Vec<(String, String)>,
 }
@@ -27,9 +27,9 @@ pub(in crate::plan) struct NamespaceInventory {
 /// What is deleted and what is retained of it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::plan) struct NamespaceVerdict {
-    pub(in crate::plan) deletions: Vec<Found>,
+    pub(in crate::plan) deletions: Vec<PartialObject>,
     pub(in crate::plan) end: Option<NamespaceOutcome>,
-    pub(in crate::plan) kept: Vec<Kept>,
+    pub(in crate::plan) retained: Vec<RetainedObject>,
 }
 
 enum Disposition {
@@ -43,9 +43,9 @@ enum Disposition {
 }
 
 /// As the uninstall reports it.
-pub(in crate::plan) fn kept(found: &Found, reason: &str, removal: Option<&str>) -> Kept {
+pub(in crate::plan) fn retained_object(found: &PartialObject, reason: &str, removal: Option<&str>) -> RetainedObject {
     let ObjectRef { kind, namespace, name, .. } = found.reference();
-    Kept { kind, namespace, name, reason: reason.to_owned(), removal: removal.map(str::to_owned) }
+    RetainedObject { kind, namespace, name, reason: reason.to_owned(), removal: removal.map(str::to_owned) }
 }
 
 impl NamespaceInventory {
@@ -55,34 +55,38 @@ impl NamespaceInventory {
         for found in &self.contents {
             match self.disposition(found, scope) {
                 Disposition::Delete if scope.is_unconfirmed(found) => {
-                    verdict.kept.push(kept(found, UNCONFIRMED, DELETE_DATA));
+                    verdict.retained.push(retained_object(found, UNCONFIRMED, DELETE_DATA));
                 }
                 Disposition::Delete => verdict.deletions.push(found.clone()),
-                Disposition::Retain(reason, removal) => verdict.kept.push(kept(found, &reason, removal)),
-                Disposition::RetainWithNamespace(reason, removal) => with_namespace.push(kept(found, reason, removal)),
+                Disposition::Retain(reason, removal) => verdict.retained.push(retained_object(found, &reason, removal)),
+                Disposition::RetainWithNamespace(reason, removal) => {
+                    with_namespace.push(retained_object(found, reason, removal))
+                }
                 Disposition::Foreign => foreign.push(found),
                 Disposition::Ignore => {}
             }
         }
         let mut blockers: Vec<String> = foreign.iter().map(|found| describe_in_namespace(found)).collect();
         blockers.sort_unstable();
-        blockers.extend(verdict.kept.iter().map(|kept| format!("{} {}", kept.kind, kept.name)));
-        let is_ours = self.is_created_by_us() || !with_namespace.is_empty() || !verdict.kept.is_empty();
-        let (copies, others): (Vec<&Found>, Vec<&Found>) =
+        blockers.extend(verdict.retained.iter().map(|retained| format!("{} {}", retained.kind, retained.name)));
+        let is_ours = self.is_created_by_us() || !with_namespace.is_empty() || !verdict.retained.is_empty();
+        let (copies, others): (Vec<&PartialObject>, Vec<&PartialObject>) =
             foreign.into_iter().partition(|found| found.label(MANAGED_BY) == TAILWATCH);
         if is_ours && others.len() <= NAMED {
-            verdict.kept.extend(others.iter().map(|found| kept(found, "not managed by tailwatch", None)));
+            verdict
+                .retained
+                .extend(others.iter().map(|found| retained_object(found, "not managed by tailwatch", None)));
         }
-        verdict.kept.extend(copies.iter().map(|found| kept(found, COPY, None)));
+        verdict.retained.extend(copies.iter().map(|found| retained_object(found, COPY, None)));
         verdict.end = self.end(&blockers, scope);
         if !matches!(verdict.end, Some(NamespaceOutcome::Delete(_))) {
-            verdict.kept.extend(with_namespace);
-            verdict.kept.extend(self.retained(&blockers, scope));
+            verdict.retained.extend(with_namespace);
+            verdict.retained.extend(self.retained(&blockers, scope));
         }
         verdict
     }
 
-    fn disposition(&self, found: &Found, scope: &UninstallScope) -> Disposition {
+    fn disposition(&self, found: &PartialObject, scope: &UninstallScope) -> Disposition {
         let uses_operator = found.namespace() == TAILSCALE_NAMESPACE && scope.retains_operator;
         match owner_of(found, &scope.rows) {
             Owner::Ours if uses_operator => Disposition::Retain(OPERATOR_RETAINED.into(), None),
@@ -104,7 +108,7 @@ impl NamespaceInventory {
 
     /// A claim that a pod of another owner mounts is retained; one with an owner reference is deleted with its owner,
     /// whatever the options.
-    fn claim_disposition(&self, found: &Found, scope: &UninstallScope) -> Disposition {
+    fn claim_disposition(&self, found: &PartialObject, scope: &UninstallScope) -> Disposition {
         let mut users = self.claims_in_use.iter().filter(|(claim, _)| claim == found.name()).filter_map(|(_, pod)| {
             let pod = self.contents.iter().find(|found| found.kind == "Pod" && found.name() == pod)?;
             (!pod.is_terminating() && !is_of_a_workload(pod, &scope.rows)).then_some(pod.name())
@@ -117,8 +121,8 @@ impl NamespaceInventory {
     }
 
     /// Endpoints are deleted with the Service of their name, whichever its owner.
-    fn is_endpoints_of_a_service(&self, found: &Found) -> bool {
-        let is_it = |other: &Found| other.kind == "Service" && other.name() == found.name();
+    fn is_endpoints_of_a_service(&self, found: &PartialObject) -> bool {
+        let is_it = |other: &PartialObject| other.kind == "Service" && other.name() == found.name();
         found.kind == "Endpoints" && self.contents.iter().any(is_it)
     }
 
@@ -149,7 +153,7 @@ impl NamespaceInventory {
     }
 
     /// Why the namespace itself is retained, if tailwatch labelled or created it.
-    fn retained(&self, blockers: &[String], scope: &UninstallScope) -> Option<Kept> {
+    fn retained(&self, blockers: &[String], scope: &UninstallScope) -> Option<RetainedObject> {
         let labelled = self.namespace.is_ours();
         let (reason, removal) = match self.is_created_by_us() {
             _ if self.retains_operator(scope) => (OPERATOR_RETAINED.to_owned(), None),
@@ -158,14 +162,14 @@ impl NamespaceInventory {
             false if labelled => ("no record that tailwatch created it".to_owned(), None),
             false => return None,
         };
-        Some(kept(&self.namespace, &reason, removal))
+        Some(retained_object(&self.namespace, &reason, removal))
     }
 }
 
 /// End of the name of the Secret with the webhook certificate, whatever the values of the chart.
 const WEBHOOK_SUFFIX: &str = "-admission";
 
-fn own_disposition(found: &Found, scope: &UninstallScope) -> Disposition {
+fn own_disposition(found: &PartialObject, scope: &UninstallScope) -> Disposition {
     match (found.kind.as_str(), found.name()) {
         _ if scope.options.data => Disposition::Delete,
         // Every install without one creates it.
@@ -177,7 +181,7 @@ fn own_disposition(found: &Found, scope: &UninstallScope) -> Disposition {
 }
 
 /// Without the namespace, which is reported separately.
-fn describe_in_namespace(found: &Found) -> String {
+fn describe_in_namespace(found: &PartialObject) -> String {
     describe(&ObjectRef { namespace: None, ..found.reference() })
 }
 
@@ -196,13 +200,13 @@ mod tests {
         UninstallScope { namespace: "m".into(), rows, options, retains_operator: false, confirmed: None }
     }
 
-    fn found(kind: &str, name: &str, labels: Value) -> Found {
+    fn found(kind: &str, name: &str, labels: Value) -> PartialObject {
         found_of("tailwatch", kind, name, labels)
     }
 
-    fn found_of(manager: &str, kind: &str, name: &str, labels: Value) -> Found {
+    fn found_of(manager: &str, kind: &str, name: &str, labels: Value) -> PartialObject {
         let metadata = json!({"name": name, "namespace": "m", "labels": labels});
-        Found::set_by(manager, &json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
+        PartialObject::set_by(manager, &json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
     }
 
     fn ours() -> Value {
@@ -214,7 +218,7 @@ mod tests {
     }
 
     /// The stack's namespace without its releases.
-    fn place(more: Vec<Found>) -> NamespaceInventory {
+    fn place(more: Vec<PartialObject>) -> NamespaceInventory {
         let metadata = json!({"name": "m", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
         let mut contents = vec![
             found("ConfigMap", "kube-root-ca.crt", json!({})),
@@ -225,24 +229,26 @@ mod tests {
             found("PersistentVolumeClaim", "storage-loki-0", loki()),
         ];
         contents.extend(more);
-        let namespace =
-            Found::set_by("tailwatch-origin", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+        let namespace = PartialObject::set_by(
+            "tailwatch-origin",
+            &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}),
+        );
         NamespaceInventory { namespace, contents, claims_in_use: vec![("storage-loki-0".into(), "reader".into())] }
     }
 
-    fn names(objects: &[Found]) -> Vec<&str> {
-        objects.iter().map(Found::name).collect()
+    fn names(objects: &[PartialObject]) -> Vec<&str> {
+        objects.iter().map(PartialObject::name).collect()
     }
 
-    fn kept_names(verdict: &NamespaceVerdict) -> Vec<(&str, bool)> {
-        verdict.kept.iter().map(|kept| (kept.name.as_str(), kept.removal.is_some())).collect()
+    fn retained_names(verdict: &NamespaceVerdict) -> Vec<(&str, bool)> {
+        verdict.retained.iter().map(|retained| (retained.name.as_str(), retained.removal.is_some())).collect()
     }
 
     #[test]
     fn only_confirmed_claims_and_secrets_are_deleted() {
         let with_uid = |kind: &str, name: &str, labels: Value, uid: &str| {
             let metadata = json!({"name": name, "namespace": "m", "labels": labels, "uid": uid});
-            Found::set_by("tailwatch", &json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
+            PartialObject::set_by("tailwatch", &json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}))
         };
         let planned =
             [with_uid("PersistentVolumeClaim", "storage-loki-1", loki(), "1"), with_uid("Secret", "a", ours(), "2")];
@@ -256,10 +262,10 @@ mod tests {
         let place = NamespaceInventory { contents, claims_in_use: vec![], ..place(vec![]) };
         let confirmed = Some(["1", "2"].map(String::from).into());
         let verdict = place.verdict(&UninstallScope { confirmed, ..scope(DELETE) });
-        let uids: Vec<&str> = verdict.deletions.iter().map(Found::uid).collect();
+        let uids: Vec<&str> = verdict.deletions.iter().map(PartialObject::uid).collect();
         assert_eq!(uids, ["1", "2", "5"]);
-        assert_eq!(kept_names(&verdict), [("storage-loki-1", true), ("b", true), ("m", false)]);
-        assert_eq!(verdict.kept[0].reason, UNCONFIRMED);
+        assert_eq!(retained_names(&verdict), [("storage-loki-1", true), ("b", true), ("m", false)]);
+        assert_eq!(verdict.retained[0].reason, UNCONFIRMED);
         assert_eq!(verdict.end, None);
         assert_eq!(place.verdict(&scope(DELETE)).deletions.len(), 5, "the next plan deletes all of them");
     }
@@ -269,11 +275,11 @@ mod tests {
         let verdict = place(vec![]).verdict(&scope(KEEP));
         assert_eq!(names(&verdict.deletions), [WEBHOOK_SECRET, "tailwatch-loki"]);
         let expected = [(SAVED_ANSWERS, true), (OAUTH2_PROXY_SECRET, true), ("storage-loki-0", true), ("m", true)];
-        assert_eq!(kept_names(&verdict), expected);
+        assert_eq!(retained_names(&verdict), expected);
         assert_eq!(verdict.end, None);
         let verdict = place(vec![]).verdict(&scope(DELETE));
         assert_eq!(verdict.deletions.len(), 5);
-        assert!(verdict.kept.is_empty() && matches!(verdict.end, Some(NamespaceOutcome::Delete(_))), "{verdict:?}");
+        assert!(verdict.retained.is_empty() && matches!(verdict.end, Some(NamespaceOutcome::Delete(_))), "{verdict:?}");
     }
 
     #[test]
@@ -281,8 +287,8 @@ mod tests {
         let notes = found("ConfigMap", "notes", json!({}));
         let verdict = place(vec![notes]).verdict(&scope(DELETE));
         assert_eq!(verdict.end, None);
-        assert_eq!(kept_names(&verdict), [("notes", false), ("m", false)]);
-        assert_eq!(verdict.kept[1].reason, "it contains ConfigMap notes");
+        assert_eq!(retained_names(&verdict), [("notes", false), ("m", false)]);
+        assert_eq!(verdict.retained[1].reason, "it contains ConfigMap notes");
     }
 
     #[test]
@@ -291,12 +297,12 @@ mod tests {
             let copy = found_of("kubectl-client-side-apply", kind, "copy", ours());
             let verdict = place(vec![copy]).verdict(&scope(DELETE));
             assert!(!names(&verdict.deletions).contains(&"copy"), "{kind}");
-            assert_eq!(kept_names(&verdict), [("copy", false), ("m", false)]);
+            assert_eq!(retained_names(&verdict), [("copy", false), ("m", false)]);
         }
         let mut copied = place(vec![]);
         let metadata = json!({"name": "m", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
-        copied.namespace = Found::set_by("kubectl-client-side-apply", &namespace);
+        copied.namespace = PartialObject::set_by("kubectl-client-side-apply", &namespace);
         assert_eq!(copied.verdict(&scope(DELETE)).end, None, "a namespace created from a copy of ours");
     }
 
@@ -310,7 +316,7 @@ mod tests {
         place.namespace = found("Namespace", "m", json!({}));
         assert_eq!(place.verdict(&scope(DELETE)).end, None);
         let metadata = json!({"name": "m", "annotations": {ANSWERS_RECORD: "{}"}});
-        place.namespace = Found::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+        place.namespace = PartialObject::of(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
         assert_eq!(place.verdict(&scope(KEEP)).end, None, "the record is retained with the answers");
         assert!(matches!(place.verdict(&scope(DELETE)).end, Some(NamespaceOutcome::RemoveLabels(_))));
     }
@@ -320,7 +326,7 @@ mod tests {
         let reader = found("Pod", "reader", json!({"app": "shop"}));
         let verdict = place(vec![reader]).verdict(&scope(DELETE));
         assert!(!names(&verdict.deletions).contains(&"storage-loki-0"));
-        assert_eq!(verdict.kept[0].reason, "Pod reader, which tailwatch does not manage, mounts it");
+        assert_eq!(verdict.retained[0].reason, "Pod reader, which tailwatch does not manage, mounts it");
         let own = found("Pod", "reader", loki());
         assert!(names(&place(vec![own]).verdict(&scope(DELETE)).deletions).contains(&"storage-loki-0"));
     }
@@ -328,38 +334,40 @@ mod tests {
     #[test]
     fn objects_of_an_installed_release_are_left_to_helm() {
         let marks = json!({"meta.helm.sh/release-name": "loki", "meta.helm.sh/release-namespace": "m"});
-        let object = Found::of(
+        let object = PartialObject::of(
             &json!({"kind": "Service", "metadata": {"name": "loki", "namespace": "m", "annotations": marks}}),
         );
         let record = found("Secret", "sh.helm.release.v1.loki.v1", json!({"owner": "helm", "name": "loki"}));
         let installed = place(vec![object.clone(), record]).verdict(&scope(KEEP));
-        assert!(!kept_names(&installed).iter().any(|(name, _)| *name == "loki"));
+        assert!(!retained_names(&installed).iter().any(|(name, _)| *name == "loki"));
         let endpoints = found("Endpoints", "loki", json!({}));
         let with_endpoints = place(vec![object.clone(), endpoints]).verdict(&scope(KEEP));
-        assert!(with_endpoints.kept.iter().all(|kept| kept.kind != "Endpoints"));
+        assert!(with_endpoints.retained.iter().all(|retained| retained.kind != "Endpoints"));
         let orphaned = place(vec![object]).verdict(&scope(KEEP));
-        assert!(kept_names(&orphaned).contains(&("loki", true)));
+        assert!(retained_names(&orphaned).contains(&("loki", true)));
     }
 
     #[test]
     fn the_namespace_of_a_retained_tailscale_operator_is_retained() {
         let metadata = json!({"name": "tailscale", "labels": ours(), "annotations": {MADE_BY_US: "true"}});
-        let namespace =
-            Found::set_by("tailwatch-origin", &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+        let namespace = PartialObject::set_by(
+            "tailwatch-origin",
+            &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}),
+        );
         let secret = |name: &str, labels: Value| {
             let metadata = json!({"name": name, "namespace": "tailscale", "labels": labels});
-            Found::set_by("tailwatch", &json!({"kind": "Secret", "metadata": metadata}))
+            PartialObject::set_by("tailwatch", &json!({"kind": "Secret", "metadata": metadata}))
         };
         let contents = vec![secret("operator-oauth", ours()), secret("operator", json!({}))];
         let place = NamespaceInventory { namespace, contents, ..NamespaceInventory::default() };
         let retained = UninstallScope { retains_operator: true, ..scope(DELETE) };
         let verdict = place.verdict(&retained);
         assert!(verdict.deletions.is_empty() && verdict.end.is_none(), "{verdict:?}");
-        assert_eq!(kept_names(&verdict), [("operator-oauth", false), ("tailscale", false)]);
+        assert_eq!(retained_names(&verdict), [("operator-oauth", false), ("tailscale", false)]);
         let deleted = place.verdict(&scope(DELETE));
         assert_eq!(names(&deleted.deletions), ["operator-oauth"]);
-        assert!(deleted.kept.is_empty() && deleted.end.is_some(), "{deleted:?}");
+        assert!(deleted.retained.is_empty() && deleted.end.is_some(), "{deleted:?}");
         let default = place.verdict(&scope(KEEP));
-        assert_eq!(kept_names(&default), [("operator-oauth", true), ("operator", true), ("tailscale", true)]);
+        assert_eq!(retained_names(&default), [("operator-oauth", true), ("operator", true), ("tailscale", true)]);
     }
 }

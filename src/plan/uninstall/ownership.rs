@@ -1,7 +1,7 @@
 //! The owner of an object: tailwatch, a release of the stack, the Tailscale operator or a third party. Pure. Only the
 //! metadata decides; an object without a mark is never tailwatch's.
 
-use crate::cluster::Found;
+use crate::cluster::PartialObject;
 use crate::stack::{CatalogueEntry, MANAGED_BY, TAILSCALE_NAMESPACE, TAILWATCH};
 
 const RELEASE: &str = "meta.helm.sh/release-name";
@@ -37,7 +37,7 @@ pub(in crate::plan) enum Owner {
 }
 
 /// The owner of an object in a namespace; `rows` are the stack's releases that tailwatch installed.
-pub(in crate::plan) fn owner_of(found: &Found, rows: &[CatalogueEntry]) -> Owner {
+pub(in crate::plan) fn owner_of(found: &PartialObject, rows: &[CatalogueEntry]) -> Owner {
     let is_default_object =
         DEFAULT_NAMESPACE_OBJECTS.iter().any(|(kind, names)| found.kind == *kind && names.contains(&found.name()));
     if is_default_object || is_endpoints_of_a_service(found) {
@@ -64,7 +64,7 @@ pub(in crate::plan) fn owner_of(found: &Found, rows: &[CatalogueEntry]) -> Owner
 
 /// Endpoints that their controller creates for a Service and deletes after it; they have no owner reference. The label
 /// is of Kubernetes 1.33, the annotation is older.
-fn is_endpoints_of_a_service(found: &Found) -> bool {
+fn is_endpoints_of_a_service(found: &PartialObject) -> bool {
     let marked = !found.label("endpoints.kubernetes.io/managed-by").is_empty()
         || !found.annotation("endpoints.kubernetes.io/last-change-trigger-time").is_empty();
     found.kind == "Endpoints" && marked
@@ -72,7 +72,7 @@ fn is_endpoints_of_a_service(found: &Found) -> bool {
 
 /// The component that stores its data in a claim. Charts mark their own claims; those of StatefulSets have the
 /// selector's labels and the name TEMPLATE-SET-ORDINAL (Kubernetes pkg/controller/statefulset/stateful_set_utils.go).
-pub(in crate::plan) fn claim_of<'a>(found: &Found, rows: &'a [CatalogueEntry]) -> Option<&'a str> {
+pub(in crate::plan) fn claim_of<'a>(found: &PartialObject, rows: &'a [CatalogueEntry]) -> Option<&'a str> {
     if found.kind != "PersistentVolumeClaim" {
         return None;
     }
@@ -93,7 +93,7 @@ pub(in crate::plan) fn claim_of<'a>(found: &Found, rows: &'a [CatalogueEntry]) -
 }
 
 /// The release that an object or a helm record belongs to.
-pub(in crate::plan) fn release_of<'a>(found: &Found, rows: &'a [CatalogueEntry]) -> Option<&'a str> {
+pub(in crate::plan) fn release_of<'a>(found: &PartialObject, rows: &'a [CatalogueEntry]) -> Option<&'a str> {
     let (name, namespace) = match is_record(found) {
         true => (found.label("name"), found.namespace()),
         false => (found.annotation(RELEASE), found.annotation(RELEASE_NAMESPACE)),
@@ -102,12 +102,12 @@ pub(in crate::plan) fn release_of<'a>(found: &Found, rows: &'a [CatalogueEntry])
 }
 
 /// Whether it is helm's record of a revision.
-pub(in crate::plan) fn is_record(found: &Found) -> bool {
+pub(in crate::plan) fn is_record(found: &PartialObject) -> bool {
     matches!(found.kind.as_str(), "Secret" | "ConfigMap") && found.label("owner") == "helm"
 }
 
 /// Whether a pod belongs to one of the stack's workloads.
-pub(in crate::plan) fn is_of_a_workload(pod: &Found, rows: &[CatalogueEntry]) -> bool {
+pub(in crate::plan) fn is_of_a_workload(pod: &PartialObject, rows: &[CatalogueEntry]) -> bool {
     let instance = pod.label(INSTANCE);
     let named =
         |row: &CatalogueEntry| row.name == instance || row.wait_for.iter().any(|workload| workload.name == instance);
@@ -126,7 +126,7 @@ pub(in crate::plan) enum CrdOwner {
 }
 
 /// The owner of a CRD, by the managers of its `spec` fields, its release annotation and its owner references.
-pub(in crate::plan) fn crd_owner(found: &Found) -> CrdOwner {
+pub(in crate::plan) fn crd_owner(found: &PartialObject) -> CrdOwner {
     let mut managers = found.managers_of_spec();
     if !managers.remove(crate::cluster::FIELD_MANAGER) {
         return CrdOwner::Foreign;
@@ -158,7 +158,7 @@ mod tests {
         if object["metadata"]["namespace"].is_null() {
             object["metadata"]["namespace"] = "m".into();
         }
-        owner_of(&Found::set_by("tailwatch", &object), &rows())
+        owner_of(&PartialObject::set_by("tailwatch", &object), &rows())
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(owner("Lease", json!({"name": "tailwatch"})), Owner::Ours);
         let labels = json!({"app.kubernetes.io/managed-by": "tailwatch"});
         let copy = json!({"kind": "Secret", "metadata": {"name": "x", "namespace": "m", "labels": labels}});
-        assert_eq!(owner_of(&Found::set_by("kubectl", &copy), &rows()), Owner::Foreign, "a copy of the label");
+        assert_eq!(owner_of(&PartialObject::set_by("kubectl", &copy), &rows()), Owner::Foreign, "a copy of the label");
         for foreign in ["oauth2-proxy-auth0", "grafana-admin", "tailwatch-answers", "loki", "operator"] {
             assert_eq!(owner("Secret", json!({"name": foreign})), Owner::Foreign, "{foreign}");
         }
@@ -232,7 +232,7 @@ mod tests {
         let entry = |manager: &str, fields: Value| json!({"manager": manager, "operation": "Apply", "apiVersion": "x", "fieldsType": "FieldsV1", "fieldsV1": fields});
         let spec = || json!({"f:spec": {"f:group": {}}});
         let crd = |entries: Vec<Value>, annotations: Value| {
-            crd_owner(&Found::of(&json!({"kind": "CustomResourceDefinition",
+            crd_owner(&PartialObject::of(&json!({"kind": "CustomResourceDefinition",
                 "metadata": {"name": "x", "managedFields": entries, "annotations": annotations}})))
         };
         let status = entry("kube-apiserver", json!({"f:status": {}}));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::cluster::{Found, ObjectRef};
+use crate::cluster::{ObjectRef, PartialObject};
 use crate::stack::CatalogueEntry;
 
 /// What an uninstall deletes besides the releases.
@@ -31,7 +31,7 @@ pub struct UninstallScope {
 
 impl UninstallScope {
     /// Whether an object with data was not in the confirmed plan. An object with an owner is deleted with it.
-    pub(in crate::plan) fn is_unconfirmed(&self, found: &Found) -> bool {
+    pub(in crate::plan) fn is_unconfirmed(&self, found: &PartialObject) -> bool {
         let has_data = ["PersistentVolumeClaim", "Secret"].contains(&found.kind.as_str());
         let is_missing = |confirmed: &BTreeSet<String>| !confirmed.contains(found.uid());
         has_data && found.owners().next().is_none() && self.confirmed.as_ref().is_some_and(is_missing)

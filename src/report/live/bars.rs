@@ -3,7 +3,7 @@
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
-use crate::event::{Event, Stamped};
+use crate::event::{Event, TimedEvent};
 use crate::report::diagnosis_table::Others;
 use crate::report::live::indicatif_term::Canvas;
 use crate::report::live::layout::{Line, Progress, Size, View, fitting_frame, frame};
@@ -100,11 +100,11 @@ fn bar_style(template: &str) -> ProgressStyle {
 }
 
 impl Reporter for Bars {
-    fn event(&mut self, stamped: &Stamped) {
-        self.now = stamped.time;
-        self.board.apply(stamped);
-        self.others.apply(&stamped.event);
-        if let Event::Notice { message, hint } = &stamped.event {
+    fn event(&mut self, timed: &TimedEvent) {
+        self.now = timed.time;
+        self.board.apply(timed);
+        self.others.apply(&timed.event);
+        if let Event::Notice { message, hint } = &timed.event {
             let width = self.canvas.text_width();
             self.canvas.above(&(wrap(&one_line(message), "", width) + "\n"));
             if let Some(hint) = hint {

@@ -11,9 +11,9 @@ use crate::report::live::region::{Screen, Terminal};
 
 /// Clones share the buffer: one belongs to indicatif, one shows what indicatif drew.
 #[derive(Clone)]
-pub(in crate::report) struct Canvas(Arc<Mutex<Sheet>>);
+pub(in crate::report) struct Canvas(Arc<Mutex<Buffer>>);
 
-struct Sheet {
+struct Buffer {
     screen: Screen,
     /// Size of the current frame, even if the terminal is resized meanwhile.
     size: Size,
@@ -27,7 +27,7 @@ impl Canvas {
     pub(in crate::report) fn new(terminal: Box<dyn Terminal>) -> Canvas {
         let screen = Screen::new(terminal);
         let size = screen.terminal().size();
-        Canvas(Arc::new(Mutex::new(Sheet { screen, size, writing: String::new(), written: String::new() })))
+        Canvas(Arc::new(Mutex::new(Buffer { screen, size, writing: String::new(), written: String::new() })))
     }
 
     /// Current size of the terminal.
@@ -65,12 +65,12 @@ impl Canvas {
     }
 
     /// Usable after a panic in another thread.
-    fn sheet(&self) -> MutexGuard<'_, Sheet> {
+    fn sheet(&self) -> MutexGuard<'_, Buffer> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Sheet {
+impl Buffer {
     fn frame(&self) -> Vec<String> {
         rows(&self.written, self.size.columns)
     }

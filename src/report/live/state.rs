@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::event::{Diagnosis, Event, Phase, PlannedStep, Stamped, StepOutcome, Verdict};
+use crate::event::{Diagnosis, Event, Phase, PlannedStep, StepOutcome, TimedEvent, Verdict};
 use crate::report::diagnosis_table::same_finding;
 
 /// State of a run after the events so far.
@@ -59,15 +59,15 @@ pub(in crate::report) struct Checks {
 
 impl Board {
     /// Applies an event.
-    pub(in crate::report) fn apply(&mut self, stamped: &Stamped) {
-        match &stamped.event {
+    pub(in crate::report) fn apply(&mut self, timed: &TimedEvent) {
+        match &timed.event {
             Event::RunStarted { steps, .. } => {
                 let pending = |planned: &PlannedStep| Step { planned: planned.clone(), state: State::Pending };
                 self.steps = steps.iter().map(pending).collect();
             }
             Event::StepStarted { component, .. } => {
                 let running = Running {
-                    since: stamped.time,
+                    since: timed.time,
                     phase: Phase::Applying,
                     counts: None,
                     waiting: None,
@@ -78,7 +78,7 @@ impl Board {
             }
             Event::StepProgress { component, .. } | Event::StepDelayed { component, .. } => {
                 if let Some(running) = self.running(component) {
-                    running.apply(stamped);
+                    running.apply(timed);
                 }
             }
             Event::StepFinished { component, outcome, seconds, .. } => {
@@ -98,7 +98,7 @@ impl Board {
             | Event::WaveFinished { .. }
             | Event::Diagnosed { .. }
             | Event::Notice { .. }
-            | Event::Kept { .. }
+            | Event::Retained { .. }
             | Event::RunFinished(_) => {}
         }
     }
@@ -122,8 +122,8 @@ impl Board {
 }
 
 impl Running {
-    fn apply(&mut self, stamped: &Stamped) {
-        match &stamped.event {
+    fn apply(&mut self, timed: &TimedEvent) {
+        match &timed.event {
             Event::StepProgress { phase, ready, desired, waiting, remaining_seconds, diagnosis, .. } => {
                 self.phase = *phase;
                 // At its begin a phase has no data: keep the previous one.
@@ -133,7 +133,7 @@ impl Running {
                 self.counts = (*desired > 0).then_some((*ready, *desired));
                 self.waiting.clone_from(waiting);
                 let remaining = remaining_seconds.and_then(|seconds| i64::try_from(seconds).ok());
-                self.ends = remaining.map(|seconds| stamped.time + SignedDuration::from_secs(seconds));
+                self.ends = remaining.map(|seconds| timed.time + SignedDuration::from_secs(seconds));
                 if self.delay.as_ref().is_some_and(|delay| delay.is_over(waiting.as_deref(), diagnosis.as_deref())) {
                     self.delay = None;
                 }

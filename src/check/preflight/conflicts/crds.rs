@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::check::preflight::conflicts::intent::{Intent, release_key, release_of};
 use crate::check::row::Finding;
-use crate::cluster::{Cluster, ClusterError, Held, OPERATOR_VERSION, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, ManagedObject, OPERATOR_VERSION, ObjectRef};
 use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::helm::{Ownership, ReleaseInfo};
 use crate::plan::{PlannedRelease, Takeover};
@@ -25,15 +25,22 @@ enum Owner {
 }
 
 /// The live CRDs; none are read if the plan applies none.
-pub(super) async fn read(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Vec<Held>, ClusterError> {
+pub(super) async fn read(
+    cluster: &Cluster,
+    incoming: &[PlannedRelease<'_>],
+) -> Result<Vec<ManagedObject>, ClusterError> {
     if incoming.iter().all(|incoming| incoming.crds.is_empty()) {
         return Ok(Vec::new());
     }
-    cluster.held(("apiextensions.k8s.io/v1", "CustomResourceDefinition"), None).await
+    cluster.managed_objects(("apiextensions.k8s.io/v1", "CustomResourceDefinition"), None).await
 }
 
 /// `crd-conflict`
-pub(super) fn judge(intent: &Intent<'_>, live: &[Held], installed: &[ReleaseInfo]) -> (Finding, Vec<Takeover>) {
+pub(super) fn judge(
+    intent: &Intent<'_>,
+    live: &[ManagedObject],
+    installed: &[ReleaseInfo],
+) -> (Finding, Vec<Takeover>) {
     let applied: BTreeMap<String, Option<semver::Version>> = intent
         .incoming
         .iter()
@@ -44,7 +51,7 @@ pub(super) fn judge(intent: &Intent<'_>, live: &[Held], installed: &[ReleaseInfo
         })
         .collect();
     let own = release_of(&intent.desired, KUBE_PROMETHEUS_STACK).map(release_key);
-    let existing: Vec<&Held> = live.iter().filter(|crd| applied.contains_key(&crd.object.name)).collect();
+    let existing: Vec<&ManagedObject> = live.iter().filter(|crd| applied.contains_key(&crd.object.name)).collect();
     for crd in &existing {
         let (found, offered) = (version_of(crd), applied.get(&crd.object.name).cloned().flatten());
         if let (Some(found), Some(offered)) = (found, offered)
@@ -56,7 +63,7 @@ pub(super) fn judge(intent: &Intent<'_>, live: &[Held], installed: &[ReleaseInfo
             return (Finding::fail(detail).hinting(hint), Vec::new());
         }
     }
-    let mut owners: BTreeMap<Owner, Vec<&Held>> = BTreeMap::new();
+    let mut owners: BTreeMap<Owner, Vec<&ManagedObject>> = BTreeMap::new();
     for crd in existing {
         owners.entry(owner(crd, own, installed)).or_default().push(crd);
     }
@@ -79,7 +86,7 @@ pub(super) fn judge(intent: &Intent<'_>, live: &[Held], installed: &[ReleaseInfo
     (Finding::pass(detail), takeovers.collect())
 }
 
-fn owner(crd: &Held, own: Option<(&str, &str)>, installed: &[ReleaseInfo]) -> Owner {
+fn owner(crd: &ManagedObject, own: Option<(&str, &str)>, installed: &[ReleaseInfo]) -> Owner {
     let is_installed =
         |key: (&str, &str)| installed.iter().any(|info| (info.name.as_str(), info.namespace.as_str()) == key);
     if crd.is_applied_by_us() || (own.is_some() && crd.release() == own) {
@@ -103,7 +110,7 @@ fn owner(crd: &Held, own: Option<(&str, &str)>, installed: &[ReleaseInfo]) -> Ow
 }
 
 /// `10 CRDs of release prom in namespace metrics (operator 0.80.0)`
-fn group(owner: &Owner, crds: &[&Held]) -> String {
+fn group(owner: &Owner, crds: &[&ManagedObject]) -> String {
     let versions: BTreeSet<String> =
         crds.iter().filter_map(|crd| crd.annotations.get(OPERATOR_VERSION)).cloned().collect();
     let versions = match versions.into_iter().collect::<Vec<_>>().join(", ") {
@@ -118,7 +125,7 @@ fn group(owner: &Owner, crds: &[&Held]) -> String {
     }
 }
 
-fn version_of(crd: &Held) -> Option<semver::Version> {
+fn version_of(crd: &ManagedObject) -> Option<semver::Version> {
     version(crd.annotations.get(OPERATOR_VERSION).map(String::as_str))
 }
 
@@ -129,7 +136,7 @@ fn version(text: Option<&str>) -> Option<semver::Version> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::preflight::conflicts::fixtures::{held, installed_release, release};
+    use crate::check::preflight::conflicts::fixtures::{installed_release, managed, release};
     use crate::check::row::State;
     use serde_json::{Value, json};
 
@@ -141,16 +148,16 @@ mod tests {
     }
 
     /// A live CRD with its owner.
-    fn live(version: &str, release: Option<(&str, &str)>, managers: &[&str]) -> Held {
-        let mut held = held(&crd(), release, managers);
-        held.annotations.insert(OPERATOR_VERSION.into(), version.into());
-        held
+    fn live(version: &str, release: Option<(&str, &str)>, managers: &[&str]) -> ManagedObject {
+        let mut managed = managed(&crd(), release, managers);
+        managed.annotations.insert(OPERATOR_VERSION.into(), version.into());
+        managed
     }
 
-    fn judged(live: Held, installed: &[ReleaseInfo], ownership: Ownership) -> (State, String, usize) {
+    fn judged(live: ManagedObject, installed: &[ReleaseInfo], ownership: Ownership) -> (State, String, usize) {
         let stack = release(KUBE_PROMETHEUS_STACK);
         let crds = [crd()];
-        let incoming = PlannedRelease { release: &stack, rendered: &[], hooks: &[], crds: &crds, standing: &[] };
+        let incoming = PlannedRelease { release: &stack, rendered: &[], hooks: &[], crds: &crds, installed: &[] };
         let intent = Intent { desired: vec![&stack], incoming: vec![incoming], own: vec![], ownership };
         let (row, takeovers) = judge(&intent, &[live], installed);
         (row.state, row.detail, takeovers.len())

@@ -18,7 +18,7 @@ pub use ownership::OWNERSHIP;
 use crate::check::preflight::fact;
 use crate::check::row::{Finding, Row, known};
 use crate::check::runner::{self, Subject};
-use crate::cluster::{Cluster, ClusterError, Held};
+use crate::cluster::{Cluster, ClusterError, ManagedObject};
 use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::event::CheckResult;
 use crate::helm::{Helm, HelmError, ReleaseInfo};
@@ -87,7 +87,7 @@ pub enum QueryError {
 #[derive(Default)]
 struct Existing {
     releases: Vec<ReleaseInfo>,
-    crds: Vec<Held>,
+    crds: Vec<ManagedObject>,
     objects: Vec<ownership::Existing>,
     operators: Vec<Operator>,
     data_sources: Vec<Source>,
@@ -143,7 +143,7 @@ pub async fn takeovers(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Re
 pub(in crate::check) mod fixtures {
     use serde_json::Value;
 
-    use crate::cluster::{Held, ObjectRef};
+    use crate::cluster::{ManagedObject, ObjectRef};
     use crate::helm::{ReleaseInfo, ReleaseStatus};
     use crate::stack::Release;
 
@@ -164,18 +164,18 @@ pub(in crate::check) mod fixtures {
     }
 
     /// With helm's label and annotations if it belongs to a release.
-    pub(super) fn held(object: &Value, release: Option<(&str, &str)>, managers: &[&str]) -> Held {
-        let mut held = Held {
+    pub(super) fn managed(object: &Value, release: Option<(&str, &str)>, managers: &[&str]) -> ManagedObject {
+        let mut managed = ManagedObject {
             object: ObjectRef::of(object),
             labels: Default::default(),
             annotations: Default::default(),
             managers: managers.iter().map(|manager| (*manager).to_owned()).collect(),
         };
         if let Some((name, namespace)) = release {
-            held.labels.insert("app.kubernetes.io/managed-by".into(), "Helm".into());
-            held.annotations.insert("meta.helm.sh/release-name".into(), name.into());
-            held.annotations.insert("meta.helm.sh/release-namespace".into(), namespace.into());
+            managed.labels.insert("app.kubernetes.io/managed-by".into(), "Helm".into());
+            managed.annotations.insert("meta.helm.sh/release-name".into(), name.into());
+            managed.annotations.insert("meta.helm.sh/release-namespace".into(), namespace.into());
         }
-        held
+        managed
     }
 }

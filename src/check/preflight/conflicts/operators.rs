@@ -4,32 +4,32 @@ use serde_json::Value;
 
 use crate::check::preflight::conflicts::intent::{release_key, release_of};
 use crate::check::row::Finding;
-use crate::cluster::{Cluster, ClusterError, Held, image_name};
+use crate::cluster::{Cluster, ClusterError, ManagedObject, image_name};
 use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::stack::Release;
 
 /// A Deployment that runs the operator.
 #[derive(Clone, Debug)]
 pub(super) struct Operator {
-    held: Held,
+    managed: ManagedObject,
     arguments: Vec<String>,
 }
 
 /// Every Deployment with the operator's image. Reads only those with a matching name or label.
 pub(super) async fn read(cluster: &Cluster) -> Result<Vec<Operator>, ClusterError> {
-    let deployments = cluster.held(("apps/v1", "Deployment"), None).await?;
+    let deployments = cluster.managed_objects(("apps/v1", "Deployment"), None).await?;
     let mut operators = Vec::new();
-    for held in deployments.into_iter().filter(may_be_operator) {
-        let live = cluster.get(&held.object).await?.unwrap_or_default();
+    for managed in deployments.into_iter().filter(may_be_operator) {
+        let live = cluster.get(&managed.object).await?.unwrap_or_default();
         if let Some(arguments) = arguments(&live) {
-            operators.push(Operator { held, arguments });
+            operators.push(Operator { managed, arguments });
         }
     }
     Ok(operators)
 }
 
-fn may_be_operator(held: &Held) -> bool {
-    let mut words = std::iter::once(&held.object.name).chain(held.labels.values());
+fn may_be_operator(managed: &ManagedObject) -> bool {
+    let mut words = std::iter::once(&managed.object.name).chain(managed.labels.values());
     words.any(|word| word.contains("prometheus") && word.contains("operator"))
 }
 
@@ -66,11 +66,11 @@ fn excludes(arguments: &[String], namespace: &str) -> bool {
 pub(super) fn judge(desired: &[&Release], operators: &[Operator]) -> Finding {
     let Some(ours) = release_of(desired, KUBE_PROMETHEUS_STACK) else { return Finding::pass("") };
     let foreign: Vec<&Operator> =
-        operators.iter().filter(|operator| operator.held.release() != Some(release_key(ours))).collect();
+        operators.iter().filter(|operator| operator.managed.release() != Some(release_key(ours))).collect();
     let describe = |operator: &&Operator| {
-        let Held { object, .. } = &operator.held;
+        let ManagedObject { object, .. } = &operator.managed;
         let namespace = object.namespace.as_deref().unwrap_or_default();
-        format!("Deployment {} in namespace {namespace} ({})", object.name, operator.held.owner())
+        format!("Deployment {} in namespace {namespace} ({})", object.name, operator.managed.owner())
     };
     let listed = |operators: &[&Operator]| operators.iter().map(describe).collect::<Vec<_>>().join("; ");
     let watching: Vec<&Operator> =
@@ -89,7 +89,7 @@ pub(super) fn judge(desired: &[&Release], operators: &[Operator]) -> Finding {
     }
     let denied = ours.values.pointer("/prometheusOperator/denyNamespaces").and_then(Value::as_array);
     let is_denied = |operator: &&Operator| {
-        let namespace = operator.held.object.namespace.as_deref().unwrap_or_default();
+        let namespace = operator.managed.object.namespace.as_deref().unwrap_or_default();
         denied.is_some_and(|denied| denied.iter().any(|name| name == namespace))
     };
     if foreign.iter().all(is_denied) {
@@ -107,7 +107,7 @@ pub(super) fn judge(desired: &[&Release], operators: &[Operator]) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::preflight::conflicts::fixtures::{held, release};
+    use crate::check::preflight::conflicts::fixtures::{managed, release};
     use crate::check::row::State;
     use serde_json::json;
 
@@ -115,7 +115,7 @@ mod tests {
         let metadata = json!({"name": "prom-operator", "namespace": namespace});
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata});
         let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
-        Operator { held: held(&object, release, &["helm"]), arguments }
+        Operator { managed: managed(&object, release, &["helm"]), arguments }
     }
 
     fn judged(operator: Operator) -> (State, String) {

@@ -5,15 +5,15 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::cluster::{Before, Found, Held, ObjectRef, surplus};
+use crate::cluster::{ManagedObject, ObjectRef, PartialObject, PreviousOwner, surplus};
 use crate::plan::{Drifted, Takeover};
 
 /// An object of another owner with the name of an own object.
 #[derive(Clone, Debug)]
 pub(super) struct Foreign {
-    held: Held,
+    managed: ManagedObject,
     uid: String,
-    loses: Vec<String>,
+    removed_fields: Vec<String>,
     pub(super) obstacle: Option<Obstacle>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Obstacle {
 
 impl Foreign {
     pub(super) fn namespace(&self) -> &str {
-        self.held.object.namespace.as_deref().unwrap_or_default()
+        self.managed.object.namespace.as_deref().unwrap_or_default()
     }
 
     pub(super) fn with_obstacle(&self) -> String {
@@ -38,10 +38,10 @@ impl Foreign {
         Takeover {
             component: None,
             uid: Some(self.uid.clone()),
-            object: format!("{} {}", self.held.object.kind, self.held.object.name),
-            owner: self.held.owner(),
+            object: format!("{} {}", self.managed.object.kind, self.managed.object.name),
+            owner: self.managed.owner(),
             restarts: false,
-            loses: self.loses.clone(),
+            removed_fields: self.removed_fields.clone(),
         }
     }
 }
@@ -49,19 +49,19 @@ impl Foreign {
 /// `Ingress grafana in namespace monitoring (field manager kubectl-create)`
 impl fmt::Display for Foreign {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ObjectRef { kind, name, namespace, .. } = &self.held.object;
+        let ObjectRef { kind, name, namespace, .. } = &self.managed.object;
         write!(formatter, "{kind} {name}")?;
         if let Some(namespace) = namespace {
             write!(formatter, " in namespace {namespace}")?;
         }
-        write!(formatter, " ({})", self.held.owner())
+        write!(formatter, " ({})", self.managed.owner())
     }
 }
 
 /// The foreign object; `None`: absent, or ours. A namespace may have any owner if its labels do not conflict.
 pub(super) fn foreign(own: &Drifted) -> Option<Foreign> {
     let live = own.live.as_ref()?;
-    let found = Found::of(live);
+    let found = PartialObject::of(live);
     let obstacle = if found.kind == "Namespace" {
         Some(other_labels(&found, &own.desired)?)
     } else if found.is_ours() {
@@ -70,15 +70,15 @@ pub(super) fn foreign(own: &Drifted) -> Option<Foreign> {
         obstacle(&found, live, &own.desired)
     };
     Some(Foreign {
-        held: Held::of(live),
+        managed: ManagedObject::of(live),
         uid: found.uid().to_owned(),
-        loses: surplus(live, &own.desired, Before::Foreign),
+        removed_fields: surplus(live, &own.desired, PreviousOwner::Foreign),
         obstacle,
     })
 }
 
 /// Labels of a namespace with other values than the stack needs.
-fn other_labels(found: &Found, desired: &Value) -> Option<Obstacle> {
+fn other_labels(found: &PartialObject, desired: &Value) -> Option<Obstacle> {
     let labels = desired["metadata"]["labels"].as_object().into_iter().flatten();
     let differing = labels.filter_map(|(key, value)| {
         let (live, value) = (found.label(key), value.as_str()?);
@@ -90,7 +90,7 @@ fn other_labels(found: &Found, desired: &Value) -> Option<Obstacle> {
     (!differing.is_empty()).then(|| Obstacle { why: differing.join(", "), hint })
 }
 
-fn obstacle(found: &Found, live: &Value, desired: &Value) -> Option<Obstacle> {
+fn obstacle(found: &PartialObject, live: &Value, desired: &Value) -> Option<Obstacle> {
     if found.is_terminating() {
         let hint = "wait until it is deleted, then run the same command again";
         return Some(Obstacle { why: "it is terminating".into(), hint });
@@ -153,7 +153,7 @@ mod tests {
             assert!(row.hint.unwrap().contains("--adopt"));
             let (row, takeovers) = judged(&live, &desired, Ownership::Take);
             assert_eq!((row.state, takeovers[0].uid.as_deref()), (State::Pass, Some("u-1")));
-            assert!(takeovers[0].component.is_none() && takeovers[0].loses.is_empty());
+            assert!(takeovers[0].component.is_none() && takeovers[0].removed_fields.is_empty());
         }
         let new = Drifted { live: None, desired: desired("Secret") };
         assert_eq!(judge(&[], &[&new], Ownership::Respect, &HELM).0.state, State::Pass);
@@ -164,7 +164,7 @@ mod tests {
         let rules = live("Ingress", json!({"spec": {"rules": [], "a": "c"}, "metadata": {"labels": {"team": "shop"}}}));
         let (row, takeovers) = judged(&rules, &desired("Ingress"), Ownership::Take);
         assert_eq!(
-            (row.state, &takeovers[0].loses[..]),
+            (row.state, &takeovers[0].removed_fields[..]),
             (State::Warn, &["spec.rules".to_owned(), "label team".to_owned()][..])
         );
         assert_eq!(row.hint.unwrap(), "this removes from Ingress x: spec.rules, label team");

@@ -10,7 +10,7 @@ use crate::check::name_of;
 use crate::check::preflight::conflicts::intent::release_key;
 use crate::check::preflight::conflicts::own_objects::{self, Foreign};
 use crate::check::row::Finding;
-use crate::cluster::{Cluster, ClusterError, Held, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, ManagedObject, ObjectRef};
 use crate::helm::{OLDEST_WITH_TAKE_OWNERSHIP, Ownership};
 use crate::plan::{Drifted, PlannedRelease, Takeover};
 use crate::stack::TAILSCALE_NAMESPACE;
@@ -24,7 +24,7 @@ const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 #[derive(Clone, Debug)]
 pub(super) struct Existing {
     component: String,
-    held: Held,
+    managed: ManagedObject,
     /// For workloads: the live object and the rendered one.
     workload: Option<(Value, Value)>,
 }
@@ -45,12 +45,12 @@ pub(super) async fn read(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> 
         by_key.entry(key).or_default().push(added);
     }
     let lookups = by_key.iter().map(|((api_version, kind, namespace), added)| async move {
-        let live = cluster.held((api_version, kind), Some(namespace)).await?;
-        let existing = live.into_iter().filter_map(|held| {
-            let added = added.iter().find(|added| name_of(added.object) == held.object.name)?;
-            (!held.is_part_of(release_key(added.incoming.release))).then_some((held, added))
+        let live = cluster.managed_objects((api_version, kind), Some(namespace)).await?;
+        let existing = live.into_iter().filter_map(|managed| {
+            let added = added.iter().find(|added| name_of(added.object) == managed.object.name)?;
+            (!managed.is_part_of(release_key(added.incoming.release))).then_some((managed, added))
         });
-        try_join_all(existing.map(|(held, added)| with_workload(cluster, held, added))).await
+        try_join_all(existing.map(|(managed, added)| with_workload(cluster, managed, added))).await
     });
     Ok(try_join_all(lookups).await?.concat())
 }
@@ -62,18 +62,18 @@ fn added<'a>(incoming: &'a PlannedRelease<'a>) -> impl Iterator<Item = (ObjectKe
         (text("/apiVersion"), text("/kind"), incoming.namespace_of(object).to_owned())
     };
     let installed: BTreeSet<(ObjectKey, &str)> =
-        incoming.standing.iter().map(|object| (key_of(object), name_of(object))).collect();
+        incoming.installed.iter().map(|object| (key_of(object), name_of(object))).collect();
     let new = incoming.rendered.iter().map(move |object| (key_of(object), Added { incoming, object }));
     new.filter(move |(key, added)| !installed.contains(&(key.clone(), name_of(added.object))))
 }
 
-async fn with_workload(cluster: &Cluster, held: Held, added: &Added<'_>) -> Result<Existing, ClusterError> {
-    let live = match WORKLOADS.contains(&held.object.kind.as_str()) {
-        true => cluster.get(&held.object).await?,
+async fn with_workload(cluster: &Cluster, managed: ManagedObject, added: &Added<'_>) -> Result<Existing, ClusterError> {
+    let live = match WORKLOADS.contains(&managed.object.kind.as_str()) {
+        true => cluster.get(&managed.object).await?,
         false => None,
     };
     let component = added.incoming.release.component.to_string();
-    Ok(Existing { component, held, workload: live.map(|live| (live, added.object.clone())) })
+    Ok(Existing { component, managed, workload: live.map(|live| (live, added.object.clone())) })
 }
 
 /// `object-conflict`
@@ -96,9 +96,9 @@ pub(super) fn judge(
     let restarts: Vec<&str> =
         takeovers.iter().filter(|takeover| takeover.restarts).map(|takeover| takeover.object.as_str()).collect();
     let replaced = (!restarts.is_empty()).then(|| format!("this replaces the pods of {}", restarts.join(", ")));
-    let removed = takeovers.iter().filter(|takeover| !takeover.loses.is_empty());
-    let removed =
-        removed.map(|takeover| format!("this removes from {}: {}", takeover.object, takeover.loses.join(", ")));
+    let removed = takeovers.iter().filter(|takeover| !takeover.removed_fields.is_empty());
+    let removed = removed
+        .map(|takeover| format!("this removes from {}: {}", takeover.object, takeover.removed_fields.join(", ")));
     let hints: Vec<String> = replaced.into_iter().chain(removed).collect();
     match hints.is_empty() {
         true => (Finding::pass(detail), takeovers),
@@ -155,11 +155,11 @@ pub(super) fn takeovers(existing: &[Existing]) -> Vec<Takeover> {
 }
 
 fn takeover(existing: &Existing) -> Takeover {
-    let Held { object, .. } = &existing.held;
+    let ManagedObject { object, .. } = &existing.managed;
     Takeover {
         component: Some(existing.component.clone()),
         object: format!("{} {}", object.kind, object.name),
-        owner: existing.held.owner(),
+        owner: existing.managed.owner(),
         restarts: existing.workload.as_ref().is_some_and(has_other_pods),
         ..Takeover::default()
     }
@@ -167,9 +167,9 @@ fn takeover(existing: &Existing) -> Takeover {
 
 /// `ServiceAccount loki in namespace monitoring (field manager kubectl-create)`
 fn describe(existing: &Existing) -> String {
-    let ObjectRef { kind, name, namespace, .. } = &existing.held.object;
+    let ObjectRef { kind, name, namespace, .. } = &existing.managed.object;
     let in_namespace = namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
-    format!("{kind} {name}{in_namespace} ({})", existing.held.owner())
+    format!("{kind} {name}{in_namespace} ({})", existing.managed.owner())
 }
 
 fn has_other_selector((live, desired): &(Value, Value)) -> bool {
@@ -235,7 +235,7 @@ fn is_within(desired: &Value, live: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::preflight::conflicts::fixtures::{held, release};
+    use crate::check::preflight::conflicts::fixtures::{managed, release};
     use crate::check::row::State;
     use serde_json::json;
 
@@ -250,7 +250,7 @@ mod tests {
             Some((live, _)) => live.clone(),
             None => role(),
         };
-        Existing { component: "loki".into(), held: held(&object, None, &["kubectl-create"]), workload }
+        Existing { component: "loki".into(), managed: managed(&object, None, &["kubectl-create"]), workload }
     }
 
     fn deployment(template: Value) -> Value {
@@ -265,7 +265,7 @@ mod tests {
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "loki"}});
         let (rendered, installed) = ([role(), account.clone()], [account]);
         let incoming =
-            PlannedRelease { release: &loki, rendered: &rendered, hooks: &[], crds: &[], standing: &installed };
+            PlannedRelease { release: &loki, rendered: &rendered, hooks: &[], crds: &[], installed: &installed };
         let found: Vec<ObjectKey> = added(&incoming).map(|(key, _)| key).collect();
         assert_eq!(found, [("rbac.authorization.k8s.io/v1".into(), "ClusterRole".into(), "monitoring".into())]);
     }

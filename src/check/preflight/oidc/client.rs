@@ -244,7 +244,7 @@ const VERIFIER: &str = "tailwatch-probe-tailwatch-probe-tailwatch-probe";
 /// The token endpoint's verdict on the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
-    Right,
+    Accepted,
     Wrong,
     /// The client may not exchange codes at all.
     NotAllowed,
@@ -264,7 +264,7 @@ async fn secret(identity: &Identity) -> Finding {
     }
     match reply.as_ref().map(|reply| (reply.status, judge_exchange(reply))) {
         Err(error) => error.finding(),
-        Ok((_, Verdict::Right)) => Finding::pass("it was accepted; only the made-up code was rejected"),
+        Ok((_, Verdict::Accepted)) => Finding::pass("it was accepted; only the made-up code was rejected"),
         Ok((status, Verdict::Wrong)) => Finding::fail(format!("it is rejected: the token endpoint answers {status}")),
         Ok((_, Verdict::NotAllowed)) => Finding::fail("the application may not exchange codes for tokens")
             .hinting("enable the grant type authorization_code (in Auth0: Advanced → Grant Types)"),
@@ -278,7 +278,7 @@ async fn secret(identity: &Identity) -> Finding {
 fn judge_exchange(reply: &HttpReply) -> Verdict {
     let answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
     match (reply.status, answer["error"].as_str().unwrap_or_default()) {
-        (_, "invalid_grant") => Verdict::Right,
+        (_, "invalid_grant") => Verdict::Accepted,
         (_, "unauthorized_client") => Verdict::NotAllowed,
         (401, _) | (_, "invalid_client" | "access_denied") => Verdict::Wrong,
         _ => Verdict::Unknown,
@@ -335,8 +335,8 @@ mod tests {
     #[test]
     fn the_token_endpoint_tests_the_secret() {
         for (status, body, verdict) in [
-            (400, r#"{"error":"invalid_grant"}"#, Verdict::Right),
-            (403, r#"{"error":"invalid_grant"}"#, Verdict::Right),
+            (400, r#"{"error":"invalid_grant"}"#, Verdict::Accepted),
+            (403, r#"{"error":"invalid_grant"}"#, Verdict::Accepted),
             (401, r#"{"error":"access_denied"}"#, Verdict::Wrong),
             (400, r#"{"error":"invalid_client"}"#, Verdict::Wrong),
             (401, "", Verdict::Wrong),

@@ -42,13 +42,13 @@ type Services = BTreeMap<String, BTreeSet<u16>>;
 pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<Unserved>, ClusterError> {
     let namespace = intent.settings.namespace.as_str();
     let services = services(namespace, intent.stack.iter().map(|(release, objects)| (&*release.namespace, *objects)));
-    let standing =
-        intent.incoming.iter().map(|incoming: &PlannedRelease<'_>| (&*incoming.release.namespace, incoming.standing));
-    let standing = self::services(namespace, standing);
+    let installed =
+        intent.incoming.iter().map(|incoming: &PlannedRelease<'_>| (&*incoming.release.namespace, incoming.installed));
+    let installed = self::services(namespace, installed);
     let releases: Vec<&Release> = intent.stack.iter().map(|(release, _)| *release).collect();
     let mut unserved = Vec::new();
     for address in addresses(namespace, &releases) {
-        let Some(mut missing) = judge_one(address, &services, &standing, &releases) else { continue };
+        let Some(mut missing) = judge_one(address, &services, &installed, &releases) else { continue };
         let service = ObjectRef {
             api_version: "v1".into(),
             kind: "Service".into(),
@@ -142,7 +142,7 @@ fn in_text(text: &str, namespace: &str) -> Vec<(String, Option<u16>)> {
     found
 }
 
-fn judge_one(address: Address, services: &Services, standing: &Services, releases: &[&Release]) -> Option<Unserved> {
+fn judge_one(address: Address, services: &Services, installed: &Services, releases: &[&Release]) -> Option<Unserved> {
     let ports = services.get(&address.service);
     let is_served = ports.is_some_and(|ports| address.port.is_none_or(|port| ports.contains(&port)));
     // The Prometheus operator creates `prometheus-operated` and `alertmanager-operated`.
@@ -158,7 +158,7 @@ fn judge_one(address: Address, services: &Services, standing: &Services, release
         let release = releases.iter().find(|release| release.switched_off.iter().any(|off| off == key))?;
         Some(format!("values.{}.{key}", release.component))
     });
-    let is_of_charts = part.is_some() || standing.contains_key(&address.service);
+    let is_of_charts = part.is_some() || installed.contains_key(&address.service);
     Some(Unserved { ports: ports.cloned(), switch, is_of_charts, address })
 }
 
@@ -222,11 +222,11 @@ mod tests {
         release
     }
 
-    fn judged(releases: &[&Release], rendered: &[Value], standing: &[Value]) -> Finding {
+    fn judged(releases: &[&Release], rendered: &[Value], installed: &[Value]) -> Finding {
         let of = |objects| services("monitoring", [("monitoring", objects)].into_iter());
-        let (rendered, standing) = (of(rendered), of(standing));
+        let (rendered, installed) = (of(rendered), of(installed));
         let all = addresses("monitoring", releases).into_iter();
-        judge(&all.filter_map(|one| judge_one(one, &rendered, &standing, releases)).collect::<Vec<_>>())
+        judge(&all.filter_map(|one| judge_one(one, &rendered, &installed, releases)).collect::<Vec<_>>())
     }
 
     fn service(name: &str, port: u16) -> Value {

@@ -21,9 +21,9 @@ enum Problem {
     Deleted(String),
     /// Its PersistentVolume does not exist any more.
     Lost,
-    /// Found and planned StorageClass.
+    /// PartialObject and planned StorageClass.
     Class(String, String),
-    /// Found and planned access modes.
+    /// PartialObject and planned access modes.
     Modes(String, String),
 }
 
@@ -43,9 +43,9 @@ pub(super) async fn read(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> 
         if planned.is_empty() {
             continue;
         }
-        let standing: Vec<ClaimTemplate> = release.standing.iter().flat_map(claim_templates).collect();
+        let installed: Vec<ClaimTemplate> = release.installed.iter().flat_map(claim_templates).collect();
         for claim in cluster.list("v1", "PersistentVolumeClaim", Some(namespace), None).await? {
-            found.extend(compare(&claim, &planned, &standing, default));
+            found.extend(compare(&claim, &planned, &installed, default));
         }
     }
     Ok(found)
@@ -55,7 +55,7 @@ pub(super) async fn read(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> 
 fn compare(
     claim: &Value,
     planned: &[ClaimTemplate],
-    standing: &[ClaimTemplate],
+    installed: &[ClaimTemplate],
     default: Option<&str>,
 ) -> Option<Differing> {
     let name = name_of(claim);
@@ -72,7 +72,7 @@ fn compare(
         return differing(Problem::Lost);
     }
     let is_unchanged = |other: &&ClaimTemplate| other.class == template.class && other.modes == template.modes;
-    if standing.iter().filter(|other| other.fits(name)).any(|other| is_unchanged(&other)) {
+    if installed.iter().filter(|other| other.fits(name)).any(|other| is_unchanged(&other)) {
         return None;
     }
     let class = text("/spec/storageClassName").unwrap_or_default();
@@ -151,8 +151,8 @@ mod tests {
 
     #[test]
     fn a_claim_of_an_earlier_stack_is_compared_with_the_planned_one() {
-        let judged = |more: Value, planned: Option<&str>, standing: &[ClaimTemplate]| {
-            let found = compare(&claim(&more), &loki(planned), standing, Some("standard"));
+        let judged = |more: Value, planned: Option<&str>, installed: &[ClaimTemplate]| {
+            let found = compare(&claim(&more), &loki(planned), installed, Some("standard"));
             judge(&found.into_iter().collect::<Vec<_>>())
         };
         assert_eq!(judged(json!({}), Some("old"), &[]), Finding::pass(""));

@@ -53,7 +53,7 @@ pub(super) fn needed(incoming: &PlannedRelease<'_>) -> Vec<NeededPort> {
         })
         .collect()
     };
-    let installed = of(incoming.standing);
+    let installed = of(incoming.installed);
     of(incoming.rendered).into_iter().filter(|needed| !installed.contains(needed)).collect()
 }
 

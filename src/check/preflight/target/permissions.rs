@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::check::name_of;
 use crate::check::preflight::target::intent::{Intent, Kinds, PlannedRemoval, Proof, kind_of};
 use crate::check::row::Finding;
-use crate::cluster::{Cluster, ClusterError, Found, Resource, Right, namespace_of};
+use crate::cluster::{Cluster, ClusterError, PartialObject, Permission, Resource, namespace_of};
 use crate::plan::PlannedRelease;
 use crate::stack::HelmDriver;
 
@@ -62,7 +62,7 @@ const OF_THE_CHECKS: [Rule; 7] = [
 #[derive(Debug, Default)]
 pub(super) struct Permissions {
     needed_count: usize,
-    missing: Vec<Right>,
+    missing: Vec<Permission>,
     /// ClusterRoles with rules beyond this context's own permissions.
     exceeding: Vec<String>,
 }
@@ -82,17 +82,17 @@ impl Permissions {
 /// Reviews `*` first: an administrator needs no other review.
 pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>, kinds: &Kinds) -> Result<Permissions, ClusterError> {
     let needed = needed(intent, kinds);
-    let everything = Right { resource: resource("*", "*"), namespace: None, verb: "*".into() };
+    let everything = Permission { resource: resource("*", "*"), namespace: None, verb: "*".into() };
     if cluster.may(&everything).await? {
         return Ok(Permissions { needed_count: needed.len(), ..Permissions::default() });
     }
     let needed_count = needed.len();
-    let reviews = stream::iter(needed).map(|right| async move {
-        let allowed = cluster.may(&right).await?;
-        Ok::<_, ClusterError>((!allowed).then_some(right))
+    let reviews = stream::iter(needed).map(|permission| async move {
+        let allowed = cluster.may(&permission).await?;
+        Ok::<_, ClusterError>((!allowed).then_some(permission))
     });
-    let missing: Vec<Option<Right>> = reviews.buffer_unordered(PARALLEL).try_collect().await?;
-    let mut missing: Vec<Right> = missing.into_iter().flatten().collect();
+    let missing: Vec<Option<Permission>> = reviews.buffer_unordered(PARALLEL).try_collect().await?;
+    let mut missing: Vec<Permission> = missing.into_iter().flatten().collect();
     missing.sort();
     let exceeding = exceeding(cluster, intent, &mut missing).await?;
     Ok(Permissions { needed_count, missing, exceeding })
@@ -103,7 +103,7 @@ fn resource(group: &str, plural: &str) -> Resource {
 }
 
 /// All permissions that the plan needs.
-fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Right> {
+fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Permission> {
     let mut needed = BTreeSet::new();
     let stack = intent.settings.namespace.as_str();
     add(&mut needed, &cluster_wide("", "namespaces"), None, APPLIED);
@@ -150,12 +150,12 @@ fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Right> {
     needed
 }
 
-fn add_removal(needed: &mut BTreeSet<Right>, removed: &PlannedRemoval<'_>, kinds: &Kinds) {
+fn add_removal(needed: &mut BTreeSet<Permission>, removed: &PlannedRemoval<'_>, kinds: &Kinds) {
     let owned = removed.dependents.iter().map(|(version, kind)| ((*version).to_owned(), (*kind).to_owned()));
     for resource in owned.filter_map(|kind| kinds.get(&kind)) {
         add(needed, resource, Some(removed.namespace), &["list"]);
     }
-    for object in removed.objects.iter().filter(|object| !Found::of(object).has_keep_policy()) {
+    for object in removed.objects.iter().filter(|object| !PartialObject::of(object).has_keep_policy()) {
         let Some(resource) = kinds.get(&kind_of(object)) else { continue };
         let namespace = resource.is_namespaced.then(|| namespace_of(object, removed.namespace));
         add(needed, resource, namespace, OF_REMOVALS);
@@ -167,18 +167,18 @@ fn cluster_wide(group: &str, plural: &str) -> Resource {
 }
 
 /// helm's storage of releases, and the list of records of the other driver.
-fn add_records(needed: &mut BTreeSet<Right>, driver: HelmDriver, namespace: &str) {
+fn add_records(needed: &mut BTreeSet<Permission>, driver: HelmDriver, namespace: &str) {
     let plural = |driver: HelmDriver| format!("{}s", driver.kind().to_lowercase());
     add(needed, &resource("", &plural(driver)), Some(namespace), OF_RECORDS);
     add(needed, &resource("", &plural(driver.other())), Some(namespace), &["list"]);
 }
 
-fn add_rule(needed: &mut BTreeSet<Right>, (group, plural, verbs): Rule, namespace: &str) {
+fn add_rule(needed: &mut BTreeSet<Permission>, (group, plural, verbs): Rule, namespace: &str) {
     add(needed, &resource(group, plural), Some(namespace), verbs);
 }
 
-fn add(needed: &mut BTreeSet<Right>, resource: &Resource, namespace: Option<&str>, verbs: &[&str]) {
-    needed.extend(verbs.iter().map(|verb| Right {
+fn add(needed: &mut BTreeSet<Permission>, resource: &Resource, namespace: Option<&str>, verbs: &[&str]) {
+    needed.extend(verbs.iter().map(|verb| Permission {
         resource: resource.clone(),
         namespace: namespace.map(str::to_owned),
         verb: (*verb).to_owned(),
@@ -190,19 +190,19 @@ fn add(needed: &mut BTreeSet<Right>, resource: &Resource, namespace: Option<&str
 async fn exceeding(
     cluster: &Cluster,
     intent: &Intent<'_>,
-    missing: &mut Vec<Right>,
+    missing: &mut Vec<Permission>,
 ) -> Result<Vec<String>, ClusterError> {
     let roles = intent.incoming.iter().flat_map(PlannedRelease::everything);
     let roles: Vec<&Value> = roles.filter(|object| object["kind"] == "ClusterRole").collect();
-    let is_role = |right: &Right| right.resource.plural == "clusterroles" && right.verb == "create";
+    let is_role = |permission: &Permission| permission.resource.plural == "clusterroles" && permission.verb == "create";
     if roles.is_empty() || missing.iter().any(is_role) {
         return Ok(Vec::new());
     }
     let resource = cluster_wide(RBAC, "clusterroles");
-    let right = |verb: &str| Right { resource: resource.clone(), namespace: None, verb: verb.to_owned() };
-    if cluster.may(&right("escalate")).await? {
-        if !cluster.may(&right("bind")).await? {
-            missing.push(right("bind"));
+    let permission = |verb: &str| Permission { resource: resource.clone(), namespace: None, verb: verb.to_owned() };
+    if cluster.may(&permission("escalate")).await? {
+        if !cluster.may(&permission("bind")).await? {
+            missing.push(permission("bind"));
         }
         return Ok(Vec::new());
     }
@@ -239,10 +239,10 @@ pub(super) fn judge(permissions: &Permissions) -> Finding {
 }
 
 /// `get/create secrets, services in namespace monitoring; create namespaces`
-fn describe(rights: &[Right]) -> String {
+fn describe(permissions: &[Permission]) -> String {
     let mut verbs: BTreeMap<(Option<&str>, &Resource), Vec<&str>> = BTreeMap::new();
-    for right in rights {
-        verbs.entry((right.namespace.as_deref(), &right.resource)).or_default().push(&right.verb);
+    for permission in permissions {
+        verbs.entry((permission.namespace.as_deref(), &permission.resource)).or_default().push(&permission.verb);
     }
     let mut by_verbs: BTreeMap<(Option<&str>, String), Vec<String>> = BTreeMap::new();
     for ((namespace, resource), verbs) in verbs {
@@ -257,5 +257,5 @@ fn describe(rights: &[Right]) -> String {
 
 #[cfg(test)]
 pub(super) fn needed_for_tests(intent: &Intent<'_>, kinds: &Kinds) -> Vec<String> {
-    needed(intent, kinds).into_iter().map(|right| describe(&[right])).collect()
+    needed(intent, kinds).into_iter().map(|permission| describe(&[permission])).collect()
 }

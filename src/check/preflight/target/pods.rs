@@ -127,7 +127,7 @@ mod tests {
 
     fn pods_of(rendered: &[Value]) -> Vec<(String, Value)> {
         let release = release("kube-prometheus-stack");
-        let incoming = PlannedRelease { release: &release, rendered, hooks: &[], crds: &[], standing: &[] };
+        let incoming = PlannedRelease { release: &release, rendered, hooks: &[], crds: &[], installed: &[] };
         pods(&incoming, rendered.iter()).collect()
     }
 
@@ -160,7 +160,7 @@ mod tests {
             let rendered = [json!({"kind": "Deployment", "metadata": {"name": "o"}, "spec": {"template": template}})];
             let release = release("kube-prometheus-stack");
             let incoming =
-                PlannedRelease { release: &release, rendered: &rendered, hooks: &[], crds: &[], standing: &[] };
+                PlannedRelease { release: &release, rendered: &rendered, hooks: &[], crds: &[], installed: &[] };
             kubelet_service(&incoming).map(|(_, service)| service["metadata"]["namespace"].clone())
         };
         assert_eq!(of("--kubelet-service=kube-system/a-kubelet"), Some(json!("kube-system")));

@@ -110,7 +110,7 @@ fn exceeded(quota: &Value, scope: &NamespaceQuotas<'_>, incoming: &[PlannedRelea
 fn added(scope: &NamespaceQuotas<'_>, incoming: &[PlannedRelease<'_>]) -> Amounts {
     let mut added = Amounts::new();
     for incoming in incoming {
-        let installed = amounts(incoming.standing, scope, incoming);
+        let installed = amounts(incoming.installed, scope, incoming);
         for (name, amount) in amounts(incoming.rendered, scope, incoming) {
             match installed.get(&name) {
                 Some(old) if *old < amount => add(&mut added, &name, amount - old.clone()),

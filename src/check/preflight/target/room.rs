@@ -17,7 +17,7 @@ const REPORTED: usize = 3;
 pub(super) fn new_daemon_sets(incoming: &[PlannedRelease<'_>]) -> Vec<String> {
     let sets = incoming.iter().flat_map(|incoming| {
         let is_set = |object: &&Value| object["kind"] == "DaemonSet";
-        let is_known = move |name: &str| incoming.standing.iter().filter(is_set).any(|set| name_of(set) == name);
+        let is_known = move |name: &str| incoming.installed.iter().filter(is_set).any(|set| name_of(set) == name);
         incoming.rendered.iter().filter(is_set).map(name_of).filter(move |name| !is_known(name))
     });
     sets.map(str::to_owned).collect()
@@ -78,9 +78,9 @@ mod tests {
     #[test]
     fn a_daemon_set_of_the_installed_revision_needs_no_room() {
         let set = |name: &str| json!({"kind": "DaemonSet", "metadata": {"name": name}});
-        let (release, rendered, standing) = (release("alloy"), [set("alloy"), set("more")], [set("alloy")]);
+        let (release, rendered, installed) = (release("alloy"), [set("alloy"), set("more")], [set("alloy")]);
         let incoming =
-            PlannedRelease { release: &release, rendered: &rendered, hooks: &[], crds: &[], standing: &standing };
+            PlannedRelease { release: &release, rendered: &rendered, hooks: &[], crds: &[], installed: &installed };
         assert_eq!(new_daemon_sets(&[incoming]), ["more"]);
     }
 }

@@ -66,7 +66,7 @@ fn used(namespace: &str, owner: &str, port: u16) -> HostPort {
 /// The finding for the ports of a release with these objects.
 fn ports(rendered: &[Value], installed: &[Value], used: &[HostPort]) -> Finding {
     let stack = release("kube-prometheus-stack");
-    let incoming = PlannedRelease { release: &stack, rendered, hooks: &[], crds: &[], standing: installed };
+    let incoming = PlannedRelease { release: &stack, rendered, hooks: &[], crds: &[], installed };
     host_ports::judge(&host_ports::compare(host_ports::needed(&incoming), used))
 }
 
@@ -92,7 +92,7 @@ fn quotas(hard: Value, used: Value, installed: &[Value], limit_ranges: Vec<Value
     let stack = release("loki");
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "loki"}});
     let rendered = [exporter(9100), loki(), service];
-    let incoming = PlannedRelease { release: &stack, rendered: &rendered, hooks: &[], crds: &[], standing: installed };
+    let incoming = PlannedRelease { release: &stack, rendered: &rendered, hooks: &[], crds: &[], installed };
     let kinds = kinds_of_tests();
     let quota = json!({"metadata": {"name": "tight"}, "spec": {"hard": hard}, "status": {"hard": hard, "used": used}});
     let scope =
@@ -144,7 +144,7 @@ fn the_permissions_are_those_of_the_rendered_objects() {
     let settings = crate::config::settings_for_tests();
     let needed = |proof: Proof| {
         let rendered = [loki(), role.clone()];
-        let incoming = PlannedRelease { release: &stack, rendered: &rendered, hooks: &[], crds: &[], standing: &[] };
+        let incoming = PlannedRelease { release: &stack, rendered: &rendered, hooks: &[], crds: &[], installed: &[] };
         let intent = Intent {
             settings: &settings,
             incoming: vec![incoming],
@@ -161,7 +161,7 @@ fn the_permissions_are_those_of_the_rendered_objects() {
         permissions::needed_for_tests(&intent, &kinds_of_tests())
     };
     let all = needed(Proof::Checks);
-    for right in [
+    for permission in [
         "create statefulsets.apps in namespace monitoring",
         "patch clusterroles.rbac.authorization.k8s.io",
         "update secrets in namespace monitoring",
@@ -169,7 +169,7 @@ fn the_permissions_are_those_of_the_rendered_objects() {
         "create namespaces",
         "list nodes",
     ] {
-        assert!(all.iter().any(|found| found == right), "{right} is missing in {all:#?}");
+        assert!(all.iter().any(|found| found == permission), "{permission} is missing in {all:#?}");
     }
     assert!(!all.iter().any(|found| found.contains("daemonsets") && found.contains("create")), "{all:#?}");
     assert!(!needed(Proof::None).iter().any(|found| found.contains("portforward") || found == "list nodes"));
@@ -197,9 +197,9 @@ fn the_permissions_of_a_removal_are_those_of_the_installed_objects() {
         machine: None,
     };
     let needed = permissions::needed_for_tests(&intent, &kinds_of_tests());
-    for right in ["delete statefulsets.apps", "list statefulsets.apps", "list services", "delete secrets"] {
-        let right = format!("{right} in namespace monitoring");
-        assert!(needed.contains(&right), "{right} is missing in {needed:#?}");
+    for permission in ["delete statefulsets.apps", "list statefulsets.apps", "list services", "delete secrets"] {
+        let permission = format!("{permission} in namespace monitoring");
+        assert!(needed.contains(&permission), "{permission} is missing in {needed:#?}");
     }
     assert!(!needed.contains(&"delete services in namespace monitoring".to_owned()), "{needed:#?}");
 }
