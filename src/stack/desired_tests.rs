@@ -245,3 +245,31 @@ fn no_address_depends_on_the_domain_of_the_cluster() {
         assert!(!release.values.to_string().contains("svc.cluster.local"), "{}", release.component);
     }
 }
+
+#[test]
+fn parts_that_are_off_and_other_names_are_followed() {
+    let mut settings = settings_for_tests();
+    let stack = json!({"alertmanager": {"enabled": false}, "nodeExporter": {"enabled": false}, "fullnameOverride": "mon",
+        "grafana": {"nameOverride": "graf", "fullnameOverride": "boards"}});
+    settings.values.insert("kube-prometheus-stack".parse().unwrap(), ChartValues::literal(stack));
+    settings.values.insert("loki".parse().unwrap(), ChartValues::literal(json!({"fullnameOverride": "logs"})));
+    settings.values.insert("oauth2-proxy".parse().unwrap(), ChartValues::literal(json!({"fullnameOverride": "door"})));
+    let releases = desired_releases(&settings, &facts());
+    let stack = release(&releases, "kube-prometheus-stack");
+    assert_eq!(stack.switched_off, ["alertmanager.enabled", "nodeExporter.enabled"]);
+    assert_eq!((stack.expect["Alertmanager"], stack.expect["DaemonSet"], stack.expect["Deployment"]), (0, 0, 3));
+    let sources = stack.values["grafana"]["datasources"]["datasources.yaml"]["datasources"].as_array().unwrap();
+    let urls: Vec<&str> = sources.iter().map(|source| source["url"].as_str().unwrap()).collect();
+    assert_eq!(urls, ["http://mon-prometheus.monitoring.svc:9090", "http://logs.monitoring.svc:3100"]);
+    let proxy = release(&releases, "oauth2-proxy");
+    let config = proxy.values["config"]["configFile"].as_str().unwrap();
+    assert!(config.contains("\"http://boards.monitoring.svc:80/\""), "{config}");
+    let object = |release: &Release, name: &str| {
+        let mut objects = release.objects.iter().map(|object| &object.manifest);
+        objects.find(|object| object["metadata"]["name"] == name).cloned().unwrap_or_else(|| panic!("no {name}"))
+    };
+    assert_eq!(object(proxy, "grafana")["spec"]["defaultBackend"]["service"]["name"], "door");
+    let policy = object(stack, "tailwatch-grafana");
+    assert_eq!(policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"], "graf");
+    assert_eq!(object(stack, "mon-admission")["kind"], "Secret");
+}

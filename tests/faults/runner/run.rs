@@ -105,13 +105,16 @@ impl Named {
 }
 
 impl Ran {
-    /// Whether the dry run of the preflight rejected the fault's objects, before any change.
-    pub fn is_rejected_by_dry_run(&self) -> bool {
-        let failed = |line: &String| {
-            let event: Value = serde_json::from_str(line).unwrap_or_default();
-            event["event"] == "check-finished" && event["id"] == "dry-run" && event["verdict"] == "fail"
+    /// The check of the preflight that reported the fault before any change: the dry run of the fault's objects, or that
+    /// of existing claims.
+    pub fn reporting_check(&self) -> Option<&'static str> {
+        let failed = |id: &&str| {
+            self.stdout.iter().any(|line| {
+                let event: Value = serde_json::from_str(line).unwrap_or_default();
+                event["event"] == "check-finished" && event["id"] == *id && event["verdict"] == "fail"
+            })
         };
-        self.code == Some(4) && self.stdout.iter().any(failed)
+        ["dry-run", "volume-claims"].into_iter().find(failed).filter(|_| self.code == Some(4))
     }
 
     /// When the step of a release began.

@@ -118,8 +118,8 @@ impl Testbed {
         keep(fault, &ran, symptom.as_ref().map(|(_, shown)| shown.as_str()));
         let mut judged = Judged::of(fault, &ran, symptom.map(|(at, _)| at.max(ran.started)));
         judged.trouble = trouble.or(judged.trouble);
-        if fault.expect.is_some() && ran.is_rejected_by_dry_run() {
-            judged.reported_by("dry-run");
+        if let Some(check) = ran.reporting_check().filter(|_| fault.expect.is_some()) {
+            judged.reported_by(check);
         }
         judged
     }
