@@ -21,9 +21,11 @@ pub fn away(sandbox: &Sandbox, seconds: u64) -> Duration {
     began.elapsed()
 }
 
+type Reached = fn(&Value) -> bool;
+
 /// In the requests of a step, in the wait for pods, under helm, and under the checks. An outage during the wait is long
 /// enough for its diagnosis.
-const MOMENTS: [(fn(&Value) -> bool, u64); 4] = [
+const MOMENTS: [(Reached, u64); 4] = [
     (|event| event["event"] == "run-started", 5),
     (|event| event["phase"] == "waiting" && event["desired"] != 0, 20),
     (|event| event["phase"] == "helm" && event["component"] == "loki", 5),

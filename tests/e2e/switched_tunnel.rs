@@ -130,7 +130,7 @@ fn a_run_that_waits_ends((here, there): (&Sandbox, &Sandbox), (first, second): &
         let said = CommandOutput::of(Output { stdout: Vec::new(), ..output }).ended_with(5);
         assert_eq!((&last["event"], &last["outcome"]), (&json!("run-finished"), &json!("failed")), "{last}");
         assert!(last["error"].to_string().contains(&other), "{last}");
-        assert!(said.prints().contains(&other), "{connection:?}: {}", said.stderr);
+        assert!(said.talk().contains(&other), "{connection:?}: {}", said.stderr);
         assert_eq!(writes(there), [], "{connection:?}");
     }
 }
@@ -220,7 +220,7 @@ fn each_command_ends_and_stops_helm((here, there): (&Sandbox, &Sandbox), (first,
             let mut command = here.tailwatch_command(arguments);
             let said = gate.run(command.env("KUBECONFIG", &kubeconfig), |_| tunnel.switch(second.address, connection));
             let said = said.ended_with(code);
-            assert!(said.prints().contains(&other), "{arguments:?}, {connection:?}: {}", said.stderr);
+            assert!(said.talk().contains(&other), "{arguments:?}, {connection:?}: {}", said.stderr);
             let helm = std::fs::read_to_string(gate.file("changing")).ok();
             assert_eq!(helm.is_some(), !changes.is_empty(), "{arguments:?}, {connection:?}");
             let is_running = helm.is_some_and(|pid| Path::new("/proc").join(pid.trim()).exists());
