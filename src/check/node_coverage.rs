@@ -52,7 +52,7 @@ fn problems(nodes: &NodeStates) -> Vec<String> {
         let effect = match node.problem.as_ref()?.effect {
             Effect::Away => "its metrics and logs are missing until it is back",
             Effect::RejectsPods => "it may reject or evict the stack's pods",
-            Effect::LacksPods => "its metrics or logs are missing until it has",
+            Effect::LacksPods => "its metrics or logs are missing",
         };
         Some(format!("{}: {effect}", node.describe_problem()?))
     };

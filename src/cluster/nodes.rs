@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::api::ListParams;
 
 use crate::cluster::diagnose::needs_taints;
-use crate::cluster::views::{Metadata, Node, Pod, Service};
+use crate::cluster::views::{Event, Metadata, Node, Pod, SANDBOX_FAILED, Service};
 use crate::cluster::watch::cache::{Nodes, ObjectCache};
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
 use crate::stack::{Effect, NodeProblem, NodeState, NodeStates, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
@@ -47,16 +47,17 @@ impl Cluster {
         Ok(NodeStates(nodes.into_iter().map(state).collect()))
     }
 
-    /// The same, with the nodes that have no room for a pod of a DaemonSet in this namespace, if its pods can be listed.
+    /// The same, with the nodes that have no room or create no sandbox for a pod of a DaemonSet in this namespace, if its
+    /// pods and events can be listed.
     pub async fn node_states_for(&self, namespace: &str) -> Result<NodeStates, ClusterError> {
         let pending = ListParams::default().fields("status.phase=Pending");
         let pending = self.views::<Pod>("v1", "Pod", Some(namespace), &pending);
-        let (nodes, pending) = futures::join!(self.node_states(), pending);
+        let failed = ListParams::default().fields(&format!("reason={SANDBOX_FAILED}"));
+        let failed = self.views::<Event>("v1", "Event", Some(namespace), &failed);
+        let (nodes, pending, failed) = futures::join!(self.node_states(), pending, failed);
         let mut nodes = nodes?;
-        match pending {
-            Err(ClusterError::Forbidden { .. }) => {}
-            pending => mark_full(&mut nodes, &pending?),
-        }
+        let (pending, failed) = (unless_forbidden(pending)?, unless_forbidden(failed)?);
+        mark_lacking(&mut nodes, &pending, &failed);
         Ok(nodes)
     }
 
@@ -113,14 +114,28 @@ fn state(node: Node) -> NodeState {
     }
 }
 
-/// Sets the problem of nodes without room for one of these pods.
-fn mark_full(nodes: &mut NodeStates, pending: &[Pod]) {
-    for pod in pending.iter().filter(|pod| pod.lacks_room().is_some()) {
-        let node = nodes.0.iter_mut().find(|node| Some(node.name.as_str()) == pod.intended_node());
-        if let Some(node) = node.filter(|node| node.problem.is_none()) {
+fn unless_forbidden<T>(found: Result<Vec<T>, ClusterError>) -> Result<Vec<T>, ClusterError> {
+    match found {
+        Err(ClusterError::Forbidden { .. }) => Ok(Vec::new()),
+        found => found,
+    }
+}
+
+/// Sets the problem of nodes without room for one of these pods, or without a sandbox for it as these events report.
+fn mark_lacking(nodes: &mut NodeStates, pending: &[Pod], events: &[Event]) {
+    for pod in pending {
+        let (what, since) = if pod.lacks_room().is_some() {
             let since = pod.status.conditions.when_false("PodScheduled").and_then(|found| found.last_transition_time);
-            node.problem =
-                Some(NodeProblem { what: "has no room for a pod of the stack", since, effect: Effect::LacksPods });
+            ("has no room for a pod of the stack", since)
+        } else if pod.lacks_sandbox(events) {
+            ("cannot create the sandbox of a pod of the stack", pod.metadata.creation_timestamp)
+        } else {
+            continue;
+        };
+        let name = pod.intended_node().unwrap_or(&pod.spec.node_name);
+        let node = nodes.0.iter_mut().find(|node| node.name == name);
+        if let Some(node) = node.filter(|node| node.problem.is_none()) {
+            node.problem = Some(NodeProblem { what, since, effect: Effect::LacksPods });
         }
     }
 }
@@ -236,7 +251,7 @@ mod tests {
                     preemption: 0/3 nodes are available.";
         let marked = |pod: Pod| {
             let mut nodes = NodeStates(vec![read(with_ready("True"))]);
-            mark_full(&mut nodes, &[pod]);
+            mark_lacking(&mut nodes, &[pod], &[]);
             nodes.0[0].problem.as_ref().map(|problem| problem.effect)
         };
         assert_eq!(marked(pod(full, "metadata.name")), Some(Effect::LacksPods));
@@ -247,6 +262,22 @@ mod tests {
         assert_eq!(marked(pod(full, "other")), None, "a pod that other nodes may run");
         assert_eq!(marked(pod("1 node(s) didn't have free ports", "metadata.name")), None, "another pod can make room");
         assert_eq!(pod(full, "metadata.name").lacks_room(), Some("Too many pods"));
+    }
+
+    #[test]
+    fn a_node_that_creates_no_sandbox_has_a_problem() {
+        let view = |value: Value| serde_json::from_value::<Pod>(value).unwrap();
+        let pod = view(json!({"metadata": {"name": "p", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"nodeName": "n"}, "status": {"phase": "Pending"}}));
+        let marked = |reason: &str, uid: &str| {
+            let event = json!({"metadata": {"name": "e"}, "reason": reason, "involvedObject": {"uid": uid},
+                "lastTimestamp": "2026-01-01T00:01:00Z"});
+            let mut nodes = NodeStates(vec![read(with_ready("True"))]);
+            mark_lacking(&mut nodes, std::slice::from_ref(&pod), &[serde_json::from_value(event).unwrap()]);
+            nodes.0[0].problem.is_some()
+        };
+        assert!(marked(SANDBOX_FAILED, "u"));
+        assert!(!marked("BackOff", "u") && !marked(SANDBOX_FAILED, "another pod"));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub enum Effect {
     Away,
     /// It may reject or evict some.
     RejectsPods,
-    /// Some were never scheduled.
+    /// Some were never started.
     LacksPods,
 }
 

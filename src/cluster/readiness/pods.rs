@@ -26,10 +26,14 @@ fn state(container: &ContainerStatus, pod: &str) -> Option<String> {
     }
 }
 
-/// Whether a pod of a DaemonSet does not count, since its node does not run pods at the moment, or has no room for it while
-/// other nodes have.
+/// Whether a pod of a DaemonSet does not count, since its node does not run pods at the moment, has no room for it while other
+/// nodes have, or creates no sandbox for it while nine tenths of the pods are available.
 pub(in crate::cluster) fn is_left_out(cache: &ObjectCache, workload: &Object, pod: &Pod) -> bool {
     let Object::DaemonSet(set) = workload else { return false };
+    let status = &set.status;
     let is_late = cache.nodes.is_some();
-    cache.problem_of_node(pod).is_some() || (is_late && set.status.number_available > 0 && pod.lacks_room().is_some())
+    let is_rare = status.number_available > 0 && status.number_available * 10 >= status.desired_number_scheduled * 9;
+    cache.problem_of_node(pod).is_some()
+        || (is_late && status.number_available > 0 && pod.lacks_room().is_some())
+        || (is_rare && pod.lacks_sandbox(cache.events("Pod", &pod.metadata)))
 }

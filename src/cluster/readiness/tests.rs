@@ -240,3 +240,24 @@ fn a_daemon_set_does_not_wait_for_a_node_without_room_while_others_have_it() {
     early.nodes = None;
     assert!(!judge(&early).is_ready(), "the nodes are read when a pod is late");
 }
+
+#[test]
+fn a_daemon_set_does_not_wait_for_one_node_of_many_that_creates_no_sandbox() {
+    let is_ready = |desired: i64, last_attempt: &str| {
+        let mut pod = daemon_pod("n", false);
+        pod["metadata"]["uid"] = "p".into();
+        pod["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
+        pod["status"]["phase"] = "Pending".into();
+        let set = json!({"kind": "DaemonSet", "metadata": {"name": "x", "namespace": "m", "uid": "uid-x"},
+            "status": {"desiredNumberScheduled": desired, "updatedNumberScheduled": desired, "numberAvailable": desired - 1}});
+        let event = json!({"kind": "Event", "metadata": {"name": "e", "namespace": "m"}, "reason": "FailedCreatePodSandBox",
+            "involvedObject": {"kind": "Pod", "name": "x-n", "uid": "p"}, "lastTimestamp": last_attempt});
+        let mut cache = ObjectCache::default();
+        [set, pod, event].into_iter().for_each(|object| cache.insert_json(object));
+        count(&cache, &TrackedRelease::new("x", "m", [&json!({"kind": "DaemonSet", "metadata": {"name": "x"}})]))
+            .is_ready()
+    };
+    assert!(is_ready(10, "2026-01-01T00:00:40Z"));
+    assert!(!is_ready(10, "2026-01-01T00:00:20Z"), "the first attempts of a new node fail");
+    assert!(!is_ready(3, "2026-01-01T00:00:40Z"), "one of three nodes is not the exception");
+}

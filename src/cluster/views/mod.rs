@@ -27,7 +27,7 @@ use serde::{Deserialize, Deserializer};
 pub(in crate::cluster) use metadata::{Annotations, Condition, Conditions, Metadata};
 use object::objects;
 pub(in crate::cluster) use object::{Object, Stored, View, by_kind, each_kind, match_kind};
-pub(in crate::cluster) use pod::{ContainerStatus, Pod, Terminated};
+pub(in crate::cluster) use pod::{ContainerStatus, Pod, SANDBOX_FAILED, Terminated};
 pub(in crate::cluster) use read::{PAGE, ReadAs};
 pub(in crate::cluster) use surroundings::{
     ApiService, CustomResourceDefinition, EndpointSlice, Event, Ingress, Namespace, Node, OperatorResource,

@@ -3,7 +3,12 @@
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
 
-use crate::cluster::views::{Condition, Conditions, Metadata};
+use crate::cluster::views::{Condition, Conditions, Event, Metadata};
+
+/// Seconds of failed attempts after which a kubelet counts as one that creates no sandbox for the pod.
+const FAILED_ATTEMPTS: i64 = 30;
+/// Reason of that event (kubernetes, pkg/kubelet/events/event.go).
+pub(in crate::cluster) const SANDBOX_FAILED: &str = "FailedCreatePodSandBox";
 
 views! {
     Pod {
@@ -106,6 +111,17 @@ impl Pod {
         let message = &self.status.conditions.when_false("PodScheduled")?.message;
         let from = ["Too many pods", "Insufficient "].iter().filter_map(|phrase| message.find(phrase)).min()?;
         message[from..].split([',', '.']).next()
+    }
+
+    /// Whether the kubelet has failed for a while to create the pod's sandbox. It reports each attempt in an event.
+    pub(in crate::cluster) fn lacks_sandbox<'e>(&self, events: impl IntoIterator<Item = &'e Event>) -> bool {
+        let Some(created) = self.metadata.creation_timestamp else { return false };
+        let is_late = |event: &&Event| {
+            event.last_seen().is_some_and(|last| last.as_second() - created.as_second() >= FAILED_ATTEMPTS)
+        };
+        let is_about =
+            |event: &&Event| event.reason == SANDBOX_FAILED && event.involved_object.uid == self.metadata.uid;
+        self.status.phase == "Pending" && events.into_iter().filter(is_about).any(|event| is_late(&event))
     }
 
     /// Neither terminating nor completed.
