@@ -104,9 +104,15 @@ fn release(
 /// Without its program a data source is left out: every dashboard would show its errors.
 fn drop_data_source(values: &mut Value, kind: &str) {
     let sources = values.pointer_mut("/grafana/datasources/datasources.yaml/datasources");
-    if let Some(Value::Array(sources)) = sources {
-        sources.retain(|source| source["type"] != kind);
-    }
+    let Some(Value::Array(sources)) = sources else { return };
+    let urls: Vec<Value> =
+        sources.extract_if(.., |source| source["type"] == kind).map(|source| source["url"].clone()).collect();
+    let Some(Value::String(proxied)) = values.pointer_mut("/grafana/grafana.ini/security/data_source_proxy_whitelist")
+    else {
+        return;
+    };
+    let is_dropped = |address: &str| urls.iter().any(|url| *url == format!("http://{address}"));
+    *proxied = proxied.split(' ').filter(|address| !is_dropped(address)).collect::<Vec<_>>().join(" ");
 }
 
 fn fillings(source: &Source<'_>) -> Fillings {

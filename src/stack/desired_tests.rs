@@ -253,7 +253,7 @@ fn parts_that_are_off_and_other_names_are_followed() {
         "grafana": {"nameOverride": "graf", "fullnameOverride": "boards"}});
     settings.values.insert("kube-prometheus-stack".parse().unwrap(), ChartValues::literal(stack));
     settings.values.insert("loki".parse().unwrap(), ChartValues::literal(json!({"fullnameOverride": "logs"})));
-    settings.values.insert("oauth2-proxy".parse().unwrap(), ChartValues::literal(json!({"fullnameOverride": "door"})));
+    settings.values.insert("oauth2-proxy".parse().unwrap(), ChartValues::literal(json!({"fullnameOverride": "auth"})));
     let releases = desired_releases(&settings, &facts());
     let stack = release(&releases, "kube-prometheus-stack");
     assert_eq!(stack.switched_off, ["alertmanager.enabled", "nodeExporter.enabled"]);
@@ -261,6 +261,8 @@ fn parts_that_are_off_and_other_names_are_followed() {
     let sources = stack.values["grafana"]["datasources"]["datasources.yaml"]["datasources"].as_array().unwrap();
     let urls: Vec<&str> = sources.iter().map(|source| source["url"].as_str().unwrap()).collect();
     assert_eq!(urls, ["http://mon-prometheus.monitoring.svc:9090", "http://logs.monitoring.svc:3100"]);
+    let security = &stack.values["grafana"]["grafana.ini"]["security"];
+    assert_eq!(security["data_source_proxy_whitelist"], "mon-prometheus.monitoring.svc:9090");
     let proxy = release(&releases, "oauth2-proxy");
     let config = proxy.values["config"]["configFile"].as_str().unwrap();
     assert!(config.contains("\"http://boards.monitoring.svc:80/\""), "{config}");
@@ -268,7 +270,7 @@ fn parts_that_are_off_and_other_names_are_followed() {
         let mut objects = release.objects.iter().map(|object| &object.manifest);
         objects.find(|object| object["metadata"]["name"] == name).cloned().unwrap_or_else(|| panic!("no {name}"))
     };
-    assert_eq!(object(proxy, "grafana")["spec"]["defaultBackend"]["service"]["name"], "door");
+    assert_eq!(object(proxy, "grafana")["spec"]["defaultBackend"]["service"]["name"], "auth");
     let policy = object(stack, "tailwatch-grafana");
     assert_eq!(policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"], "graf");
     assert_eq!(object(stack, "mon-admission")["kind"], "Secret");
