@@ -228,7 +228,8 @@ fn what_the_api_server_rejects_is_reported_before_the_first_object() {
     let rejected = scope(&sandbox, "dry-run", &[], 4);
     let detail = rejected["detail"].as_str().unwrap();
     for part in [
-        "Service kube-system/kube-prometheus-stack-coredns: ValidatingAdmissionPolicy 'managed'",
+        "Service kube-system/kube-prometheus-stack-coredns",
+        "Service kube-system/kube-prometheus-stack-kubelet, which the Prometheus operator creates: Validating",
         "the namespace \"kube-system\" is managed",
         "DaemonSet monitoring/kube-prometheus-stack-prometheus-node-exporter: ValidatingAdmissionPolicy 'host'",
         "GKE Warden rejected the request",

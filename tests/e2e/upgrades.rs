@@ -128,6 +128,8 @@ fn a_person_may_choose_nothing_or_decline(sandbox: &Sandbox) {
     session.exp_string("[x] alloy").expect("the choice");
     // The first one is taken out, the others stay.
     session.send(" \r").and_then(|_| session.flush()).unwrap();
+    // The terminal draws the choice again before the plan.
+    session.exp_string("wave 30").expect("the plan");
     let plan = session.exp_string("as planned?").expect("the confirmation");
     assert!(!plan.contains("79.10.0 -> ") && plan.contains("1.4.0 -> 1.11.1"), "{plan}");
     session.send_line("no").unwrap();
