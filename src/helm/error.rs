@@ -31,11 +31,11 @@ pub enum HelmError {
         found: String,
     },
     /// The output of `version` is not helm's.
-    #[error("{} is not helm: `version` printed {answer}", program.display())]
+    #[error("{} is not helm: `version` {answer}", program.display())]
     NotHelm {
         /// The program.
         program: PathBuf,
-        /// The beginning of its output.
+        /// What it did: `printed …`, `ended with …`.
         answer: String,
     },
     /// helm ended with an error of known cause.

@@ -166,15 +166,15 @@ impl HelmProgram {
         let answer = run::run(&program, call, &CancellationToken::new()).await.map_err(|error| match error {
             HelmError::NotFound { .. } => HelmError::NotFound { path: options.program.clone() },
             HelmError::Failed { end, stderr, .. } => {
-                HelmError::NotHelm { program: program.clone(), answer: format!("{end}: {stderr}") }
+                HelmError::NotHelm { program: program.clone(), answer: format!("ended with {end}: {stderr}") }
             }
             other => other,
         })?;
         let answer = String::from_utf8_lossy(&answer);
         let Some(version) = parse::version(&answer) else {
             let answer = match answer.trim() {
-                "" => "(it printed nothing)".to_owned(),
-                text => text.chars().take(80).collect(),
+                "" => "printed nothing".to_owned(),
+                text => format!("printed {}", text.chars().take(80).collect::<String>()),
             };
             return Err(HelmError::NotHelm { program, answer });
         };

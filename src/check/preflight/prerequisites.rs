@@ -196,7 +196,9 @@ fn ingress((operator, class): (OperatorPlan, &IngressClass), credentials: bool) 
                         and set tailscale.operator to present";
             Finding::fail("the Tailscale operator will be installed and needs an OAuth client").hinting(hint)
         }
-        (OperatorPlan::Missing, _) => Finding::fail("there is no IngressClass tailscale"),
+        (OperatorPlan::Missing, _) => Finding::fail(
+            "no IngressClass has the controller tailscale.com/ts-ingress, and tailscale.operator is present",
+        ),
     }
 }
 

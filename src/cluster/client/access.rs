@@ -91,7 +91,10 @@ fn choose(kubeconfig: &Kubeconfig, name: &str) -> Result<Chosen, ClusterError> {
         return Err(ClusterError::BadKubeconfig {
             place: kubeconfig.place(),
             reason: format!("context {name} has the cluster {:?}, which is in none of the files", named.cluster),
-            next: format!("correct the context; there is: {}", known.join(", ")),
+            next: match known.is_empty() {
+                true => "add the cluster with `kubectl config set-cluster`, or get the kubeconfig again".into(),
+                false => format!("correct the context; clusters: {}", known.join(", ")),
+            },
         });
     };
     let user = find(&kubeconfig.users, &named.user);
