@@ -33,7 +33,7 @@ pub struct DryRunObject<'a> {
 pub struct DryRunContext {
     /// Namespaces that do not exist yet.
     pub missing: BTreeSet<String>,
-    /// Namespaces whose Pod Security level the plan sets before it applies the objects.
+    /// Namespaces with a Pod Security level that the plan sets before it applies the objects.
     pub labelled: BTreeSet<String>,
     /// Whether helm creates objects client-side, as helm 3 does.
     pub is_client_side: bool,

@@ -27,7 +27,7 @@ fn state(container: &ContainerStatus, pod: &str) -> Option<String> {
 }
 
 /// Whether a pod of a DaemonSet does not count, since its node does not run pods at the moment, has no room for it while other
-/// nodes have, or creates no sandbox for it while nine tenths of the pods are available.
+/// nodes have, or has created no sandbox for it while at least 90 % of the pods are available.
 pub(in crate::cluster) fn is_left_out(cache: &ObjectCache, workload: &Object, pod: &Pod) -> bool {
     let Object::DaemonSet(set) = workload else { return false };
     let status = &set.status;

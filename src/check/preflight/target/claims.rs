@@ -21,9 +21,9 @@ enum Problem {
     Deleted(String),
     /// Its PersistentVolume does not exist any more.
     Lost,
-    /// PartialObject and planned StorageClass.
+    /// Found and planned StorageClass.
     Class(String, String),
-    /// PartialObject and planned access modes.
+    /// Found and planned access modes.
     Modes(String, String),
 }
 
