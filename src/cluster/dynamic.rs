@@ -239,6 +239,11 @@ fn is_tailscale(class: &Value) -> bool {
     controller == Some("tailscale.com/ts-ingress") || ObjectRef::of(class).name == INGRESS_CLASS
 }
 
+/// The default of StorageClasses in their order of precedence.
+pub fn default_class(classes: &[(String, bool)]) -> Option<&str> {
+    classes.iter().find(|(_, is_default)| *is_default).map(|(name, _)| name.as_str())
+}
+
 fn by_precedence(mut classes: Vec<Value>) -> Vec<(String, bool)> {
     let created = |class: &Value| -> Option<jiff::Timestamp> {
         class.pointer("/metadata/creationTimestamp").and_then(Value::as_str)?.parse().ok()

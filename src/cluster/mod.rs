@@ -60,7 +60,7 @@ pub use cluster_identity::ClusterIdentity;
 pub use deletion_reason::{DeletionReason, TerminatingCrd, UnavailableApi, deletion_reason};
 pub use diagnose::{Cause, rule_texts};
 pub use dry_run::{DryRun, DryRunContext, DryRunObject, RejectedBy, Rejection, SUBSTITUTE};
-pub use dynamic::namespace_of;
+pub use dynamic::{default_class, namespace_of};
 pub use endpoints::Endpoint;
 pub use error::ClusterError;
 pub use foreign_fields::{PreviousOwner, surplus};

@@ -5,7 +5,7 @@ use crate::check::preflight::fact;
 use crate::check::preflight::tailscale_proxy::{self, Configured};
 use crate::check::row::{Finding, Row, known};
 use crate::check::runner::{self, Subject};
-use crate::cluster::{ClassFault, Cluster, ClusterError};
+use crate::cluster::{ClassFault, Cluster, ClusterError, default_class};
 use crate::config::{IngressClass, OperatorPlan, Settings, nearest};
 use crate::event::CheckResult;
 use crate::helm::Helm;
@@ -92,8 +92,8 @@ pub async fn run(
     facts: &ClusterFacts,
 ) -> Result<Vec<CheckResult>, ClusterError> {
     let storage_classes = cluster.storage_classes().await?;
-    let default = storage_classes.iter().find(|(_, is_default)| *is_default).map(|(name, _)| name.as_str());
-    let class_fault = match settings.storage.class.as_ref().map(|class| class.as_str()).or(default) {
+    let configured = settings.storage.class.as_ref().map(|class| class.as_str());
+    let class_fault = match configured.or(default_class(&storage_classes)) {
         Some(class) => cluster.storage_class_fault(class, settings.namespace.as_str()).await?,
         None => None,
     };
@@ -127,7 +127,7 @@ fn version(found: &str) -> Finding {
 
 fn storage(classes: &[(String, bool)], configured: Option<&str>) -> Finding {
     let names: Vec<&str> = classes.iter().map(|(name, _)| name.as_str()).collect();
-    match (configured, classes.iter().find(|(_, default)| *default)) {
+    match (configured, default_class(classes)) {
         (Some(configured), _) if names.contains(&configured) => Finding::pass(configured),
         (Some(configured), _) => {
             let near = nearest(configured, names.iter().copied()).map(|name| format!("did you mean {name}? "));
@@ -137,7 +137,7 @@ fn storage(classes: &[(String, bool)], configured: Option<&str>) -> Finding {
                 names.join(", ")
             ))
         }
-        (None, Some((name, _))) => match classes.iter().filter(|(_, default)| *default).count() {
+        (None, Some(name)) => match classes.iter().filter(|(_, default)| *default).count() {
             1 => Finding::pass(format!("{name}, the cluster's default")),
             count => Finding::pass(format!("{name}, the newest of the cluster's {count} default classes")),
         },

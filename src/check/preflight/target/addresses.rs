@@ -47,8 +47,7 @@ pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<U
     let installed = self::services(namespace, installed);
     let releases: Vec<&Release> = intent.stack.iter().map(|(release, _)| *release).collect();
     let mut unserved = Vec::new();
-    for address in addresses(namespace, &releases) {
-        let Some(mut missing) = judge_one(address, &services, &installed, &releases) else { continue };
+    for mut missing in all_unserved(namespace, &releases, (&services, &installed)) {
         let service = ObjectRef {
             api_version: "v1".into(),
             kind: "Service".into(),
@@ -142,24 +141,33 @@ fn in_text(text: &str, namespace: &str) -> Vec<(String, Option<u16>)> {
     found
 }
 
-fn judge_one(address: Address, services: &Services, installed: &Services, releases: &[&Release]) -> Option<Unserved> {
-    let ports = services.get(&address.service);
-    let is_served = ports.is_some_and(|ports| address.port.is_none_or(|port| ports.contains(&port)));
-    // The Prometheus operator creates `prometheus-operated` and `alertmanager-operated`.
-    if is_served || address.service.ends_with("-operated") {
-        return None;
-    }
+/// The addresses without a Service among the rendered ones.
+fn all_unserved(
+    namespace: &str,
+    releases: &[&Release],
+    (services, installed): (&Services, &Services),
+) -> Vec<Unserved> {
     let values = |component: &str| {
         releases.iter().find(|release| release.component.as_str() == component).map(|release| &release.values)
     };
     let names = ChartNames::of(values);
-    let part = PARTS.iter().find(|(default, _)| names.object(default) == address.service);
-    let switch = part.and_then(|(_, key)| {
-        let release = releases.iter().find(|release| release.switched_off.iter().any(|off| off == key))?;
-        Some(format!("values.{}.{key}", release.component))
-    });
-    let is_of_charts = part.is_some() || installed.contains_key(&address.service);
-    Some(Unserved { ports: ports.cloned(), switch, is_of_charts, address })
+    let part = |service: &str| PARTS.iter().find(|(default, _)| names.object(default) == service);
+    let unserved = |address: Address| {
+        let ports = services.get(&address.service);
+        let is_served = ports.is_some_and(|ports| address.port.is_none_or(|port| ports.contains(&port)));
+        // The Prometheus operator creates `prometheus-operated` and `alertmanager-operated`.
+        if is_served || address.service.ends_with("-operated") {
+            return None;
+        }
+        let part = part(&address.service);
+        let switch = part.and_then(|(_, key)| {
+            let release = releases.iter().find(|release| release.switched_off.iter().any(|off| off == key))?;
+            Some(format!("values.{}.{key}", release.component))
+        });
+        let is_of_charts = part.is_some() || installed.contains_key(&address.service);
+        Some(Unserved { ports: ports.cloned(), switch, is_of_charts, address })
+    };
+    addresses(namespace, releases).into_iter().filter_map(unserved).collect()
 }
 
 pub(super) fn judge(unserved: &[Unserved]) -> Finding {
@@ -225,8 +233,7 @@ mod tests {
     fn judged(releases: &[&Release], rendered: &[Value], installed: &[Value]) -> Finding {
         let of = |objects| services("monitoring", [("monitoring", objects)].into_iter());
         let (rendered, installed) = (of(rendered), of(installed));
-        let all = addresses("monitoring", releases).into_iter();
-        judge(&all.filter_map(|one| judge_one(one, &rendered, &installed, releases)).collect::<Vec<_>>())
+        judge(&all_unserved("monitoring", releases, (&rendered, &installed)))
     }
 
     fn service(name: &str, port: u16) -> Value {

@@ -1,10 +1,12 @@
 //! Existing PersistentVolumeClaims with the names of the stack's: the StatefulSets use them as they are.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::check::row::Finding;
 use crate::check::{name_of, some_of};
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, default_class};
 use crate::plan::{ClaimTemplate, PlannedRelease, claim_templates};
 
 /// An existing claim that differs from the planned one.
@@ -34,19 +36,26 @@ impl Problem {
 }
 
 pub(super) async fn read(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Vec<Differing>, ClusterError> {
-    let classes = cluster.storage_classes().await?;
-    let default = classes.iter().find(|(_, is_default)| *is_default).map(|(name, _)| name.as_str());
-    let mut found = Vec::new();
+    let templates = |objects: &[Value]| objects.iter().flat_map(claim_templates).collect::<Vec<_>>();
+    // By namespace: the planned and the installed templates of its releases.
+    let mut namespaces: BTreeMap<&str, (Vec<ClaimTemplate>, Vec<ClaimTemplate>)> = BTreeMap::new();
     for release in incoming {
-        let namespace = release.release.namespace.as_str();
-        let planned: Vec<ClaimTemplate> = release.rendered.iter().flat_map(claim_templates).collect();
-        if planned.is_empty() {
-            continue;
+        let planned = templates(release.rendered);
+        if !planned.is_empty() {
+            let (all_planned, all_installed) = namespaces.entry(release.release.namespace.as_str()).or_default();
+            all_planned.extend(planned);
+            all_installed.extend(templates(release.installed));
         }
-        let installed: Vec<ClaimTemplate> = release.installed.iter().flat_map(claim_templates).collect();
-        for claim in cluster.list("v1", "PersistentVolumeClaim", Some(namespace), None).await? {
-            found.extend(compare(&claim, &planned, &installed, default));
-        }
+    }
+    if namespaces.is_empty() {
+        return Ok(Vec::new());
+    }
+    let classes = cluster.storage_classes().await?;
+    let default = default_class(&classes);
+    let mut found = Vec::new();
+    for (namespace, (planned, installed)) in namespaces {
+        let claims = cluster.list("v1", "PersistentVolumeClaim", Some(namespace), None).await?;
+        found.extend(claims.iter().filter_map(|claim| compare(claim, &planned, &installed, default)));
     }
     Ok(found)
 }
