@@ -123,6 +123,11 @@ impl Cluster {
     }
 }
 
+/// Containers of a workload's pods.
+pub fn containers(workload: &Value) -> impl Iterator<Item = &Value> {
+    workload.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter().flatten()
+}
+
 /// Name of a container's image, without registry, tag and digest.
 pub fn image_name(container: &Value) -> &str {
     let image = container["image"].as_str().unwrap_or_default();

@@ -68,7 +68,7 @@ pub use helm_revisions::{RevisionRecord, installed_names, is_ours};
 pub use host_ports::{HostPort, PodsByNode};
 pub use inspect::Findings;
 pub use lease::{HostLiveness, Lease, LeaseRelease, LeaseRequest};
-pub use managed_by::{ManagedObject, image_name};
+pub use managed_by::{ManagedObject, containers, image_name};
 pub use metadata::PartialObject;
 pub use permissions::{Permission, Resource};
 pub use port_forward::{ForwardRequest, ForwardResponse, ForwardTarget, ForwardedJson};

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use crate::cluster::managed_by::image_name;
+use crate::cluster::managed_by::{containers, image_name};
 use crate::cluster::{Cluster, ClusterError, ManagedObject};
 
 /// Image name of the operator in every registry.
@@ -28,8 +28,7 @@ pub struct OperatorDeployment {
 impl OperatorDeployment {
     /// A Deployment with the operator's image.
     fn of(deployment: &Value) -> Option<OperatorDeployment> {
-        let containers = deployment.pointer("/spec/template/spec/containers")?.as_array()?;
-        let container = containers.iter().find(|container| image_name(container) == IMAGE)?;
+        let container = containers(deployment).find(|container| image_name(container) == IMAGE)?;
         let variables = || container["env"].as_array().into_iter().flatten();
         let variable =
             |name: &str| variables().find(|entry| entry["name"] == name).and_then(|entry| entry["value"].as_str());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::cluster::operator_version;
+use crate::cluster::{containers, operator_version};
 use crate::event::Effects;
 use crate::plan::Drifted;
 use crate::plan::compare::{MissingField, drift};
@@ -126,10 +126,9 @@ fn is_operator(deployment: &Value) -> bool {
 }
 
 fn operator_program(deployment: &Value) -> Option<(&Value, &Value)> {
-    let containers = deployment.pointer("/spec/template/spec/containers")?.as_array()?;
     let image =
         |container: &&Value| container["image"].as_str().is_some_and(|image| image.contains("/prometheus-operator:"));
-    containers.iter().find(image).map(|container| (&container["image"], &container["args"]))
+    containers(deployment).find(image).map(|container| (&container["image"], &container["args"]))
 }
 
 fn pod_fields(resource: &Value) -> Value {

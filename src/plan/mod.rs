@@ -39,7 +39,9 @@ pub use revision_notes::{Healthy, rollback_key};
 pub use status::{address, diagnosis_of, status, tracked_releases};
 pub use step::{InstalledRelease, PlannedState, Removal, Replacement, Step, Untried, Wave, Work};
 pub use takeover::{Takeover, taken_by};
-pub use uninstall::dependents::{KubeletService, describe, kubelet_objects, kubelet_service, operator_users};
+pub use uninstall::dependents::{
+    KubeletService, describe, kubelet_objects, kubelet_service, managed_services, operator_users,
+};
 pub use uninstall::inventory::{OwnedObjects, owned_objects};
 pub use uninstall::scope::{NamespaceOutcome, UninstallOptions, UninstallScope};
 pub use uninstall::{OWN_OBJECTS, OWN_WAVE, Uninstall, uninstall};

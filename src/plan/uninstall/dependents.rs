@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject, containers};
 use crate::plan::uninstall::ownership::{PROMETHEUS_OPERATOR, release_of};
 use crate::stack::{CatalogueEntry, MANAGED_BY, TAILSCALE_NAMESPACE, TAILWATCH};
 
@@ -37,9 +37,8 @@ pub fn kubelet_service(manifest: &[Value]) -> ObjectRef {
 }
 
 /// `namespace/name` of every Service that a workload's containers manage for the kubelets.
-fn managed_services(workload: &Value) -> impl Iterator<Item = &str> {
-    let containers = workload.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter().flatten();
-    let arguments = containers.filter_map(|container| container.get("args")?.as_array()).flatten();
+pub fn managed_services(workload: &Value) -> impl Iterator<Item = &str> {
+    let arguments = containers(workload).filter_map(|container| container.get("args")?.as_array()).flatten();
     arguments.filter_map(|argument| argument.as_str()?.strip_prefix(KUBELET_ARGUMENT))
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::check::preflight::conflicts::intent::{release_key, release_of};
 use crate::check::row::Finding;
-use crate::cluster::{Cluster, ClusterError, ManagedObject, image_name};
+use crate::cluster::{Cluster, ClusterError, ManagedObject, containers, image_name};
 use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::stack::Release;
 
@@ -35,8 +35,7 @@ fn may_be_operator(managed: &ManagedObject) -> bool {
 
 /// The arguments of the container with the operator's image from any registry.
 fn arguments(deployment: &Value) -> Option<Vec<String>> {
-    let containers = deployment.pointer("/spec/template/spec/containers")?.as_array()?;
-    let container = containers.iter().find(|container| image_name(container) == "prometheus-operator")?;
+    let container = containers(deployment).find(|container| image_name(container) == "prometheus-operator")?;
     let words = ["command", "args"].into_iter().filter_map(|key| container[key].as_array()).flatten();
     Some(words.filter_map(Value::as_str).map(str::to_owned).collect())
 }

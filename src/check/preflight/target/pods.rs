@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::check::name_of;
-use crate::plan::PlannedRelease;
+use crate::cluster::containers;
+use crate::plan::{PlannedRelease, managed_services};
 
 /// Kinds of the Prometheus operator that it creates pods for, with the name of their container.
 const OF_OPERATOR: [(&str, &str); 2] = [("Prometheus", "prometheus"), ("Alertmanager", "alertmanager")];
@@ -24,19 +25,19 @@ const COPIED: [&str; 11] = [
 ];
 /// Option of the operator: the image of a container in each of its pods.
 const RELOADER: &str = "--prometheus-config-reloader=";
-/// Option of the operator: NAMESPACE/NAME of the Service that it creates for the kubelets.
-const KUBELET_SERVICE: &str = "--kubelet-service=";
 
 /// The pods with the names that findings use, without ServiceAccounts, which do not exist yet.
 pub(super) fn pods<'a>(
     incoming: &'a PlannedRelease<'_>,
     objects: impl Iterator<Item = &'a Value>,
 ) -> impl Iterator<Item = (String, Value)> {
-    let reloader = argument(incoming.rendered, RELOADER);
+    let arguments =
+        incoming.rendered.iter().flat_map(containers).filter_map(|container| container["args"].as_array()).flatten();
+    let reloader = arguments.filter_map(Value::as_str).find_map(|argument| argument.strip_prefix(RELOADER));
     objects.filter_map(move |object| {
         let kind = object["kind"].as_str()?;
         let mut pod = match OF_OPERATOR.iter().find(|(known, _)| *known == kind) {
-            Some((_, container)) => of_operator(&object["spec"], container, reloader.as_deref()),
+            Some((_, container)) => of_operator(&object["spec"], container, reloader),
             None => of_workload(kind, object)?,
         };
         let (name, namespace) = (name_of(object), incoming.namespace_of(object));
@@ -102,22 +103,12 @@ fn of_operator(spec: &Value, container: &str, reloader: Option<&str>) -> Value {
 
 /// The Service for the kubelets, if the operator creates one.
 pub(super) fn kubelet_service(incoming: &PlannedRelease<'_>) -> Option<(String, Value)> {
-    let place = argument(incoming.rendered, KUBELET_SERVICE)?;
+    let place = incoming.rendered.iter().flat_map(managed_services).next()?;
     let (namespace, name) = place.split_once('/')?;
     let service = json!({"apiVersion": "v1", "kind": "Service",
         "metadata": {"name": name, "namespace": namespace, "labels": {"k8s-app": "kubelet"}},
         "spec": {"clusterIP": "None", "ports": [{"name": "https-metrics", "port": 10250}]}});
     Some((format!("Service {place}, which the Prometheus operator creates"), service))
-}
-
-/// The value of an option in the arguments of the Deployments.
-fn argument(rendered: &[Value], option: &str) -> Option<String> {
-    let deployments = rendered.iter().filter(|object| object["kind"] == "Deployment");
-    let containers = deployments
-        .flat_map(|object| object.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter())
-        .flatten();
-    let mut arguments = containers.flat_map(|container| container["args"].as_array().into_iter().flatten());
-    arguments.find_map(|argument| argument.as_str()?.strip_prefix(option).map(str::to_owned))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::check::name_of;
 use crate::check::preflight::target::intent::{Kinds, kind_of};
 use crate::check::row::Finding;
-use crate::cluster::{Cluster, ClusterError, Quantity, quantity};
+use crate::cluster::{self, Cluster, ClusterError, Quantity, quantity};
 use crate::list::first_of;
 use crate::plan::PlannedRelease;
 use crate::stack::NodeStates;
@@ -157,8 +157,7 @@ fn has_default(name: &str, limit_ranges: &[Value]) -> Option<bool> {
 
 /// Containers of a workload without this request or limit, as `loki of StatefulSet loki`.
 fn containers_without(object: &Value, name: &str) -> Vec<String> {
-    let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array);
-    let unset = containers.into_iter().flatten().filter(|container| amount_of(container, name).is_none());
+    let unset = cluster::containers(object).filter(|container| amount_of(container, name).is_none());
     let workload = format!("{} {}", object["kind"].as_str().unwrap_or_default(), name_of(object));
     unset.map(|container| format!("{} of {workload}", container["name"].as_str().unwrap_or_default())).collect()
 }
@@ -249,7 +248,7 @@ fn is_on_every_node(daemon_set: &Value) -> bool {
 fn containers(object: &Value) -> Vec<&Value> {
     match object["kind"].as_str() {
         Some("Prometheus" | "Alertmanager") => vec![&object["spec"]],
-        _ => object.pointer("/spec/template/spec/containers").and_then(Value::as_array).into_iter().flatten().collect(),
+        _ => cluster::containers(object).collect(),
     }
 }
 
