@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cluster::discovery::served_kinds;
 use crate::cluster::views::{ApiService, Condition, Conditions, Namespace};
-use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject, permitted};
 
 /// The object that blocks the deletion, and how the user removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,11 +146,8 @@ impl Cluster {
     /// The APIServices of other servers that are not available; `None`: this context may not list them.
     pub async fn unavailable_apis(&self) -> Result<Option<Vec<UnavailableApi>>, ClusterError> {
         let kind = ("apiregistration.k8s.io/v1", "APIService");
-        match self.views::<ApiService>(kind.0, kind.1, None, &ListParams::default()).await {
-            Ok(apis) => Ok(Some(apis.iter().filter_map(UnavailableApi::of).collect())),
-            Err(ClusterError::Forbidden { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let apis = permitted(self.views::<ApiService>(kind.0, kind.1, None, &ListParams::default()).await)?;
+        Ok(apis.map(|apis| apis.iter().filter_map(UnavailableApi::of).collect()))
     }
 
     /// Live CRDs with the names of these that have a deletion timestamp, each with what its deletion waits for.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::cluster::apply::apply_patch;
 use crate::cluster::own_objects::ABSENT;
-use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef, permitted};
 use crate::known_errors::{self, API_ERRORS};
 
 /// Replaces a namespace that does not exist yet: the API server answers 404 to every object in a missing namespace,
@@ -155,11 +155,7 @@ impl Cluster {
         let read = async |kind: &str, name: String| {
             let api_version = "admissionregistration.k8s.io/v1".to_owned();
             let read = self.get(&ObjectRef { api_version, kind: kind.to_owned(), namespace: None, name }).await;
-            match read {
-                Ok(object) => Ok(object),
-                Err(ClusterError::Forbidden { .. }) => Ok(None),
-                Err(error) => Err(error),
-            }
+            permitted(read).map(Option::flatten)
         };
         let policy = read("ValidatingAdmissionPolicy", policy).await?;
         let binding = read("ValidatingAdmissionPolicyBinding", binding).await?;

@@ -163,6 +163,14 @@ pub enum ClusterError {
     },
 }
 
+/// `None` if this context lacks the permission.
+pub fn permitted<T>(read: Result<T, ClusterError>) -> Result<Option<T>, ClusterError> {
+    match read {
+        Err(ClusterError::Forbidden { .. }) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
 impl ClusterError {
     /// Whether another run holds the lock.
     pub fn is_locked(&self) -> bool {

@@ -62,7 +62,7 @@ pub use diagnose::{Cause, rule_texts};
 pub use dry_run::{DryRun, DryRunContext, DryRunObject, RejectedBy, Rejection, SUBSTITUTE};
 pub use dynamic::{default_class, namespace_of};
 pub use endpoints::Endpoint;
-pub use error::ClusterError;
+pub use error::{ClusterError, permitted};
 pub use foreign_fields::{PreviousOwner, surplus};
 pub use helm_revisions::{RevisionRecord, installed_names, is_ours};
 pub use host_ports::{HostPort, PodsByNode};

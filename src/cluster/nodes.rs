@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use crate::cluster::diagnose::needs_taints;
 use crate::cluster::views::{Event, Metadata, Node, Pod, SANDBOX_FAILED, Service};
 use crate::cluster::watch::cache::{Nodes, ObjectCache};
-use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, permitted};
 use crate::stack::{Effect, NodeProblem, NodeState, NodeStates, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
 
 /// Seconds after which a pod that is not ready, or that should be deleted, may have a node that does not run pods.
@@ -56,7 +56,7 @@ impl Cluster {
         let failed = self.views::<Event>("v1", "Event", Some(namespace), &failed);
         let (nodes, pending, failed) = futures::join!(self.node_states(), pending, failed);
         let mut nodes = nodes?;
-        let (pending, failed) = (unless_forbidden(pending)?, unless_forbidden(failed)?);
+        let (pending, failed) = (permitted(pending)?.unwrap_or_default(), permitted(failed)?.unwrap_or_default());
         mark_lacking(&mut nodes, &pending, &failed);
         Ok(nodes)
     }
@@ -111,13 +111,6 @@ fn state(node: Node) -> NodeState {
         },
         max_pods: node.status.allocatable.pods.parse().ok(),
         problem,
-    }
-}
-
-fn unless_forbidden<T>(found: Result<Vec<T>, ClusterError>) -> Result<Vec<T>, ClusterError> {
-    match found {
-        Err(ClusterError::Forbidden { .. }) => Ok(Vec::new()),
-        found => found,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, permitted};
 
 /// Why a StorageClass provides no volumes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,14 +72,6 @@ fn is_usable(volume: &Value, class: &str, namespace: &str) -> bool {
     let text = |path: &str| volume.pointer(path).and_then(Value::as_str);
     let is_ours = text("/spec/claimRef/namespace") == Some(namespace);
     text("/spec/storageClassName") == Some(class) && (text("/status/phase") == Some("Available") || is_ours)
-}
-
-/// `None` without the permission.
-fn permitted<T>(read: Result<T, ClusterError>) -> Result<Option<T>, ClusterError> {
-    match read {
-        Err(ClusterError::Forbidden { .. }) => Ok(None),
-        read => read.map(Some),
-    }
 }
 
 #[cfg(test)]

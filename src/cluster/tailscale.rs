@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use crate::cluster::managed_by::{containers, image_name};
-use crate::cluster::{Cluster, ClusterError, ManagedObject};
+use crate::cluster::{Cluster, ClusterError, ManagedObject, permitted};
 
 /// Image name of the operator in every registry.
 const IMAGE: &str = "k8s-operator";
@@ -70,16 +70,12 @@ impl Cluster {
     /// Every Deployment with the operator's image; `None` without permission to list Deployments. Reads only those with
     /// a matching name or label.
     pub async fn tailscale_operators(&self) -> Result<Option<Vec<OperatorDeployment>>, ClusterError> {
-        let deployments = match self.managed_objects(("apps/v1", "Deployment"), None).await {
-            Err(ClusterError::Forbidden { .. }) => return Ok(None),
-            deployments => deployments?,
-        };
+        let deployments = permitted(self.managed_objects(("apps/v1", "Deployment"), None).await)?;
+        let Some(deployments) = deployments else { return Ok(None) };
         let mut operators = Vec::new();
         for managed in deployments.iter().filter(|managed| may_be_operator(managed)) {
-            match self.get(&managed.object).await {
-                Err(ClusterError::Forbidden { .. }) => {}
-                live => operators.extend(live?.as_ref().and_then(OperatorDeployment::of)),
-            }
+            let live = permitted(self.get(&managed.object).await)?.flatten();
+            operators.extend(live.as_ref().and_then(OperatorDeployment::of));
         }
         Ok(Some(operators))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use futures::future::try_join_all;
 
-use crate::cluster::{Cluster, ClusterError, installed_names};
+use crate::cluster::{Cluster, installed_names, permitted};
 use crate::helm::{Helm, ReleaseInfo};
 use crate::plan::PlanError;
 
@@ -40,11 +40,6 @@ pub async fn installed_releases<'a>(
 /// (release, namespace) that the other driver's records list as installed. Without the permission to read them, this
 /// user cannot have written any.
 async fn elsewhere(cluster: &Cluster, helm: &Helm, namespace: &str) -> Result<Vec<(String, String)>, PlanError> {
-    match cluster.revision_records(namespace, helm.driver().other()).await {
-        Ok(records) => {
-            Ok(installed_names(&records).into_iter().map(|name| (name.to_owned(), namespace.to_owned())).collect())
-        }
-        Err(ClusterError::Forbidden { .. }) => Ok(Vec::new()),
-        Err(error) => Err(error.into()),
-    }
+    let records = permitted(cluster.revision_records(namespace, helm.driver().other()).await)?.unwrap_or_default();
+    Ok(installed_names(&records).into_iter().map(|name| (name.to_owned(), namespace.to_owned())).collect())
 }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject, RevisionRecord, installed_names, is_ours};
+use crate::cluster::{
+    Cluster, ClusterError, ObjectRef, PartialObject, RevisionRecord, installed_names, is_ours, permitted,
+};
 use crate::config::{IngressClass, OperatorPlan, Settings, TailscaleOperator};
 use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
 use crate::plan::compare::changed_values;
@@ -60,9 +62,14 @@ pub enum PendingOwner {
 
 /// State of the Tailscale operator in the cluster.
 pub async fn tailscale_operator(cluster: &Cluster) -> Result<TailscaleOperator, PlanError> {
+    Ok(operator_and_classes(cluster).await?.0)
+}
+
+/// The same, with the names of the operators' IngressClasses.
+async fn operator_and_classes(cluster: &Cluster) -> Result<(TailscaleOperator, Vec<String>), PlanError> {
     let classes = async { cluster.tailscale_classes().await.map_err(PlanError::from) };
     let (classes, is_ours) = futures::try_join!(classes, tailscale_is_ours(cluster))?;
-    Ok(TailscaleOperator { has_class: !classes.is_empty(), is_ours })
+    Ok((TailscaleOperator { has_class: !classes.is_empty(), is_ours }, classes))
 }
 
 /// Facts from the cluster that the desired state depends on.
@@ -79,15 +86,14 @@ pub async fn cluster_facts(
             cluster.secret(namespace, GRAFANA_SECRET),
             cluster.secret(namespace, names.object(WEBHOOK_SECRET)),
             cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
-            cluster.tailscale_classes(),
             // The check of the permissions reports that this context may not list nodes.
             async { permitted(cluster.node_states_for(namespace).await) },
             async { permitted(cluster.is_ipv6_first().await) },
             async { permitted(foreign_levels(cluster, [namespace, TAILSCALE_NAMESPACE]).await) },
         )?)
     };
-    let (objects, operator) = futures::try_join!(objects, tailscale_operator(cluster))?;
-    let (oauth2_proxy, grafana, webhook, tailscale, classes, nodes, is_ipv6_first, foreign_levels) = objects;
+    let (objects, (operator, classes)) = futures::try_join!(objects, operator_and_classes(cluster))?;
+    let (oauth2_proxy, grafana, webhook, tailscale, nodes, is_ipv6_first, foreign_levels) = objects;
     let answered = settings.tailscale.ingress_class.as_ref().map(|class| class.as_str());
     let tailscale_operator = settings.tailscale.operator.plan(operator);
     Ok(ClusterFacts {
@@ -98,9 +104,9 @@ pub async fn cluster_facts(
         grafana,
         webhook,
         tailscale,
-        foreign_levels,
-        nodes,
-        is_ipv6_first,
+        foreign_levels: foreign_levels.unwrap_or_default(),
+        nodes: nodes.unwrap_or_default(),
+        is_ipv6_first: is_ipv6_first.unwrap_or_default(),
         now: jiff::Timestamp::now(),
     })
 }
@@ -119,14 +125,6 @@ async fn foreign_levels(cluster: &Cluster, namespaces: [&str; 2]) -> Result<BTre
         LEVELS.iter().filter(is_foreign).map(|(key, _)| (name.clone(), (*key).to_owned())).collect::<Vec<_>>()
     });
     Ok(levels.collect())
-}
-
-/// The default where this context may not read.
-fn permitted<T: Default>(read: Result<T, ClusterError>) -> Result<T, ClusterError> {
-    match read {
-        Err(ClusterError::Forbidden { .. }) => Ok(T::default()),
-        other => other,
-    }
 }
 
 /// Namespaces with proxies. An operator that will be installed, and one that cannot be read, has the chart's namespace.
