@@ -31,7 +31,7 @@ const OAUTH2_PROXY_DOWN: [Found; 7] = [
     ("oauth2-proxy-login-required", "skip", "oauth2-proxy-healthy"),
     ("oauth2-proxy-spoofed-headers", "skip", "oauth2-proxy-login-required"),
     ("grafana-from-tailnet", "skip", "oauth2-proxy-redirect"),
-    ("prometheus-targets-up", "fail", "oauth2-proxy: 2"),
+    ("prometheus-targets-up", "fail", "oauth2-proxy: 2 of 2 down"),
     ("prometheus-samples-fresh", "skip", "prometheus-targets-up"),
 ];
 
@@ -40,19 +40,19 @@ const WORLDS: [Scenario; 14] = [
         name: "Prometheus keeps less than asked",
         break_it: |sandbox| prometheus_keeps(sandbox, "10d"),
         fix_it: |sandbox| prometheus_keeps(sandbox, "15d"),
-        found: &[("prometheus-retention", "fail", "10d")],
+        found: &[("prometheus-retention", "fail", "its retention is 10d")],
     },
     Scenario {
         name: "Loki keeps less than asked",
         break_it: |sandbox| loki_sets(sandbox, "loki.limits_config.retention_period=24h"),
         fix_it: |sandbox| loki_sets(sandbox, "loki.limits_config.retention_period=168h"),
-        found: &[("loki-retention", "fail", "retention_period")],
+        found: &[("loki-retention", "fail", "retention_period is 1d, expected 168h")],
     },
     Scenario {
         name: "Loki never deletes",
         break_it: |sandbox| loki_sets(sandbox, "loki.compactor.retention_enabled=false"),
         fix_it: |sandbox| loki_sets(sandbox, "loki.compactor.retention_enabled=true"),
-        found: &[("loki-retention", "fail", "retention_enabled")],
+        found: &[("loki-retention", "fail", "retention_enabled is off")],
     },
     Scenario {
         name: "Grafana requires its own login",
@@ -63,7 +63,7 @@ const WORLDS: [Scenario; 14] = [
             grafana_reads(sandbox, "[auth.anonymous]\\nenabled = false", "[auth.anonymous]\\nenabled = true")
         },
         found: &[
-            ("grafana-anonymous", "fail", ""),
+            ("grafana-anonymous", "fail", "requires its own login"),
             ("grafana-dashboards", "skip", "grafana-anonymous"),
             ("grafana-loki-read-only", "skip", "grafana-anonymous"),
             ("grafana-reads-loki", "skip", "grafana-anonymous"),
@@ -89,7 +89,7 @@ const WORLDS: [Scenario; 14] = [
         break_it: |sandbox| oauth2_proxy_secret(sandbox, "client-id", "b3RoZXItY2xpZW50"),
         fix_it: |sandbox| oauth2_proxy_secret(sandbox, "client-id", "dGFpbHdhdGNoLXNhbmRib3g="),
         found: &[
-            ("oauth2-proxy-redirect", "fail", "other-client"),
+            ("oauth2-proxy-redirect", "fail", "client_id is other-client"),
             ("grafana-from-tailnet", "skip", "oauth2-proxy-redirect"),
         ],
     },
@@ -97,13 +97,13 @@ const WORLDS: [Scenario; 14] = [
         name: "oauth2-proxy lets in everybody whom the issuer knows",
         break_it: |sandbox| oauth2_proxy_config(sandbox, "allowed_groups =", "#allowed_groups ="),
         fix_it: |sandbox| oauth2_proxy_config(sandbox, "#allowed_groups =", "allowed_groups ="),
-        found: &[("oauth2-proxy-config", "fail", "#allowed_groups = [")],
+        found: &[("oauth2-proxy-config", "fail", "it has `#allowed_groups = [")],
     },
     Scenario {
         name: "oauth2-proxy looks for groups in another claim",
         break_it: |sandbox| oauth2_proxy_config(sandbox, GROUPS, "/roles"),
         fix_it: |sandbox| oauth2_proxy_config(sandbox, "/roles", GROUPS),
-        found: &[("oauth2-proxy-config", "fail", "oidc_groups_claim = \"https://acme.example/roles\"")],
+        found: &[("oauth2-proxy-config", "fail", "it has `oidc_groups_claim = \"https://acme.example/roles\"`")],
     },
     Scenario {
         name: "oauth2-proxy's issuer has lost its slash",
@@ -117,7 +117,7 @@ const WORLDS: [Scenario; 14] = [
             OAUTH2_PROXY_DOWN[4],
             OAUTH2_PROXY_DOWN[5],
             OAUTH2_PROXY_DOWN[6],
-            ("oauth2-proxy-config", "fail", "oidc_issuer_url = \"https://acme.eu.auth0.com\""),
+            ("oauth2-proxy-config", "fail", "it has `oidc_issuer_url = \"https://acme.eu.auth0.com\"`"),
         ],
     },
     Scenario {
@@ -144,14 +144,14 @@ const WORLDS: [Scenario; 14] = [
             });
         },
         fix_it: oauth2_proxy_rollback,
-        found: &[("oauth2-proxy-config", "fail", "OAUTH2_PROXY_ALLOWED_GROUPS")],
+        found: &[("oauth2-proxy-config", "fail", "variable OAUTH2_PROXY_ALLOWED_GROUPS")],
     },
     Scenario {
         name: "oauth2-proxy has a way around it",
         break_it: |sandbox| oauth2_proxy_argument(sandbox, "--skip-auth-route=^/api/"),
         fix_it: oauth2_proxy_rollback,
         found: &[
-            ("oauth2-proxy-login-required", "fail", "/api/org"),
+            ("oauth2-proxy-login-required", "fail", "/api/org without a session"),
             ("oauth2-proxy-config", "fail", "--skip-auth-route=^/api/"),
             ("oauth2-proxy-spoofed-headers", "skip", "oauth2-proxy-login-required"),
         ],
@@ -161,7 +161,7 @@ const WORLDS: [Scenario; 14] = [
         break_it: |sandbox| address_is(sandbox, "grafana-1.tail1a2b.ts.net"),
         fix_it: |sandbox| address_is(sandbox, "grafana.tail1a2b.ts.net"),
         found: &[
-            ("address-assigned", "fail", "grafana-1.tail1a2b.ts.net"),
+            ("address-assigned", "fail", "grafana-1.tail1a2b.ts.net, expected grafana.tail1a2b.ts.net"),
             ("grafana-from-tailnet", "skip", "address-assigned"),
         ],
     },
