@@ -18,13 +18,13 @@ fn the_reported_permissions_are_those_that_an_install_needs() {
     let missing = scope(&sandbox, "permissions", &["--kubeconfig", &no_one], 4);
     let detail = missing["detail"].as_str().unwrap();
     assert!(missing["hint"].as_str().unwrap().contains("cluster-admin"), "{missing:#}");
-    assert!(detail.contains("namespaces"), "{detail}");
+    assert!(detail.contains("create namespaces") || detail.contains("create/patch namespaces"), "{detail}");
     assert!(!detail.contains("get/"), "what it may do already is named: {detail}");
     grant(&sandbox, "makes", &rules(detail));
 
     let handed_on = scope(&sandbox, "permissions", &["--kubeconfig", &no_one], 4);
     let detail = handed_on["detail"].as_str().unwrap();
-    assert!(detail.contains("kube-prometheus-stack-operator"), "{detail}");
+    assert!(detail.contains("may not grant") && detail.contains("kube-prometheus-stack-operator"), "{detail}");
     let roles = "clusterroles.rbac.authorization.k8s.io, roles.rbac.authorization.k8s.io";
     grant(&sandbox, "hands-on", &rules(&format!("0 of 0 permissions are missing: escalate/bind {roles}")));
 
@@ -56,7 +56,9 @@ fn what_has_no_room_in_the_cluster_is_reported_before_the_first_object() {
     let before = objects(&sandbox);
 
     let quotas = scope(&sandbox, "quotas", &[], 4);
-    for part in ["ResourceQuota tight", "pods", "requests.storage", "1Gi"] {
+    for part in
+        ["ResourceQuota tight", "more pods needed, 3 allowed of which 0", "more requests.storage needed, 1Gi allowed"]
+    {
         assert!(quotas["detail"].as_str().unwrap().contains(part), "{quotas:#}");
     }
     let ports = scope(&sandbox, "host-ports", &[], 4);
@@ -178,7 +180,8 @@ fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
     };
     says(status(Value::Null, "laptop.tail1a2b.ts.net."));
     let off = look(4);
-    assert!(off["detail"].as_str().unwrap().contains("tail1a2b.ts.net") && off["hint"].is_string(), "{off:#}");
+    assert_eq!(off["detail"], "HTTPS certificates are disabled in tail1a2b.ts.net");
+    assert!(off["hint"].as_str().unwrap().contains("admin console"), "{off:#}");
     says(status(json!(["here.tail1a2b.ts.net"]), "grafana.tail1a2b.ts.net."));
     let taken = look(0);
     assert_eq!(taken["verdict"], "warn", "{taken:#}");
@@ -193,7 +196,7 @@ fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
     let slip = scope(&sandbox, "tailnet", &["--set", "tailnet=tail1a2c.ts.net"], 4);
     let detail = slip["detail"].as_str().unwrap();
     assert!(detail.contains("Ingress default/wiki") && detail.contains("wiki.tail1a2b.ts.net"), "{detail}");
-    assert!(slip["hint"].as_str().unwrap().contains("tail1a2b.ts.net"), "{slip:#}");
+    assert_eq!(slip["hint"], "set `tailnet` to tail1a2b.ts.net");
 }
 
 /// The policies of a GKE Autopilot cluster, and a value of a wrong type.
@@ -214,7 +217,7 @@ fn what_the_api_server_rejects_is_reported_before_the_first_object() {
     );
     let detail = octal["detail"].as_str().unwrap();
     assert_eq!(octal["verdict"], "fail", "{octal:#}");
-    assert!(detail.contains("DaemonSet monitoring/alloy") && detail.contains("defaultMode"), "{detail}");
+    assert!(detail.contains("DaemonSet monitoring/alloy") && detail.contains("expected numeric"), "{detail}");
 
     let file = sandbox.file("policies.yaml");
     std::fs::write(&file, AUTOPILOT).unwrap();

@@ -120,6 +120,7 @@ fn the_tailscale_operator_comes_first_where_the_cluster_has_none() {
     let mut terminal = spawn_command(command, Some(120_000)).unwrap();
     // A question would never be answered.
     let shown = terminal.exp_eof().unwrap();
+    assert!(!shown.contains("Tailscale OAuth") && !shown.contains("goes back"), "it asked a question:\n{shown}");
     assert_eq!(exit_code(terminal), 0, "{shown}");
     assert_eq!(sandbox.releases().len(), 5, "{shown}");
 }

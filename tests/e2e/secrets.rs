@@ -43,6 +43,7 @@ fn a_secret_below_values_is_in_no_output() {
         let literal = answers(&sandbox, "\"plain-text-now\"");
         let reported = run(&sandbox, &[&diff[..], &[&literal, "--output", output]].concat(), None).ended_with(0);
         assert!(reported.stdout.contains("ConfigMap hook"), "{}", reported.stdout);
+        assert!(reported.stdout.contains("(hidden, another)"), "{}", reported.stdout);
         hides(&reported, &["plain-text-now"]);
         let reported =
             run(&sandbox, &[&diff[..], &[&sandbox.answers(), "--output", output]].concat(), None).ended_with(0);

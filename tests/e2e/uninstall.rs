@@ -295,7 +295,7 @@ fn an_uninstall_that_is_interrupted_or_killed_goes_on() {
     apply(&sandbox, DEAD_API_SERVICE);
     sandbox.kubectl(&["wait", &format!("apiservice/{dead}"), "--for=condition=Available=false", "--timeout=30s"]);
     let waits_for_namespace =
-        |event: &Value| event["waiting"].as_str().is_some_and(|waiting| waiting.contains("Namespace monitoring"));
+        |event: &Value| event["waiting"].as_str().is_some_and(|waiting| waiting.starts_with("Namespace monitoring"));
     assert_eq!(ended_by(&sandbox, Signal::SIGKILL, waits_for_namespace), None);
     let held = uninstall(&sandbox, &[&EVERYTHING[..], &["--timeout", "10s"]].concat()).ended_with(5);
     let way_out = format!("`kubectl delete apiservice {dead}`");

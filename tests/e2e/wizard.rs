@@ -152,6 +152,7 @@ fn a_person_who_agrees_gets_the_stack(sandbox: &Sandbox) {
     for component in ["kube-prometheus-stack", "oauth2-proxy", "loki", "alloy"] {
         assert!(report.contains(component), "{component} is missing in:\n{report}");
     }
+    assert!(report.contains("0 fail, 0 skip"), "{report}");
     assert_eq!(exit_code(session), 0);
     assert_eq!(sandbox.releases().len(), 4);
 }
