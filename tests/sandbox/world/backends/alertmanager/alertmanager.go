@@ -103,14 +103,7 @@ func (a *alertmanager) rewrite(v *cluster.Objects, pod *core.Pod) (string, error
 	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
 		return "", err
 	}
-	global, _ := config["global"].(map[string]any)
-	if global == nil {
-		global = map[string]any{}
-		config["global"] = global
-	}
-	if global["http_config"] == nil {
-		global["http_config"] = map[string]any{}
-	}
+	backends.Section(backends.Section(config, "global"), "http_config")
 	setProxy(config, a.network.ProxyFor(pod))
 	rewritten, err := yaml.Marshal(config)
 	return string(rewritten), err

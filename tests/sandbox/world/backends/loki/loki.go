@@ -59,12 +59,7 @@ func writeConfig(n *network.Network, v *cluster.Objects, pod *core.Pod, containe
 	if err != nil {
 		return "", err
 	}
-	mounted := ""
-	for _, argument := range container.Args {
-		if path, ok := strings.CutPrefix(strings.TrimLeft(argument, "-"), "config.file="); ok {
-			mounted = path
-		}
-	}
+	mounted := backends.Flag(container.Args, "config.file")
 	if mounted == "" {
 		return "", errors.New("its pod has no argument -config.file")
 	}
@@ -99,11 +94,11 @@ func rewrite(text []byte, mounts backends.Mounts, to addresses) ([]byte, error) 
 		return nil, err
 	}
 	const host = "127.0.0.1"
-	server := section(config, "server")
+	server := backends.Section(config, "server")
 	server["http_listen_address"], server["http_listen_port"] = host, to.http
 	server["grpc_listen_address"], server["grpc_listen_port"] = host, to.grpc
 
-	memberlist := section(config, "memberlist")
+	memberlist := backends.Section(config, "memberlist")
 	memberlist["bind_addr"], memberlist["bind_port"] = []string{host}, to.gossip
 	memberlist["advertise_addr"], memberlist["advertise_port"] = host, to.gossip
 	joins, _ := memberlist["join_members"].([]any)
@@ -111,13 +106,13 @@ func rewrite(text []byte, mounts backends.Mounts, to addresses) ([]byte, error) 
 		joins[index] = to.local(join, to.gossip)
 	}
 
-	common := section(config, "common")
+	common := backends.Section(config, "common")
 	common["instance_addr"] = host
 	if address, ok := common["compactor_grpc_address"]; ok {
 		common["compactor_grpc_address"] = to.local(address, to.grpc)
 	}
 	_, installed := common["ring"]
-	ring := section(common, "ring")
+	ring := backends.Section(common, "ring")
 	ring["instance_addr"] = host
 	if !installed {
 		// A ring that is configured at all does not take its store from memberlist.
@@ -136,15 +131,6 @@ func (a addresses) local(address any, port int) string {
 		port = 1
 	}
 	return sandbox.Loopback(port)
-}
-
-func section(config map[string]any, key string) map[string]any {
-	found, ok := config[key].(map[string]any)
-	if !ok {
-		found = map[string]any{}
-		config[key] = found
-	}
-	return found
 }
 
 // rewritePaths replaces each absolute path by the one of the mounted folder.
