@@ -93,7 +93,8 @@ pub async fn check_preconditions(cluster: &Cluster, plan: &Plan) -> Result<(), P
             false => Err(PlanError::Stale { what: format!("{} {}", precondition.kind, precondition.name) }),
         }
     });
-    reads.buffer_unordered(READS_AT_ONCE).try_collect().await
+    // In order: of several changed objects, every run names the same one.
+    reads.buffered(READS_AT_ONCE).try_collect().await
 }
 
 #[cfg(test)]

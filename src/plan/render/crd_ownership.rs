@@ -23,7 +23,7 @@ pub(in crate::plan) async fn notices(
 }
 
 fn notice(manager: &str, crds: &BTreeSet<String>) -> String {
-    let named = first_of(&crds.iter().collect::<Vec<_>>(), NAMED);
+    let named = first_of(crds, NAMED);
     let kind = if crds.len() == 1 { "CRD" } else { "CRDs" };
     format!("{kind} {named}: field ownership moves from {manager} to tailwatch")
 }

@@ -43,10 +43,10 @@ pub(super) struct Trial<'a> {
 #[derive(Debug, Default)]
 pub(super) struct DryRuns {
     pub(super) accepted: usize,
-    /// By words: the rejection and its objects.
-    pub(super) rejected: BTreeMap<String, (Rejection, Vec<String>)>,
+    /// By words: the rejection and its objects. Sorted: the requests end in any order.
+    pub(super) rejected: BTreeMap<String, (Rejection, BTreeSet<String>)>,
     /// Words of the authorizer.
-    pub(super) forbidden: Vec<String>,
+    pub(super) forbidden: BTreeSet<String>,
     /// Number by reason.
     pub(super) untested: BTreeMap<&'static str, usize>,
     pub(super) has_autopilot_nodes: bool,
@@ -179,7 +179,9 @@ impl DryRuns {
             DryRun::Forbidden(_) if trial.is_of_controller => {
                 *self.untested.entry("created by controllers, and this context may not create them").or_default() += 1;
             }
-            DryRun::Forbidden(words) => self.forbidden.push(words),
+            DryRun::Forbidden(words) => {
+                self.forbidden.insert(words);
+            }
             DryRun::UnknownKind if !has_schema(crds, object) => {
                 *self.untested.entry("kinds that the API server does not serve").or_default() += 1;
             }
@@ -217,8 +219,8 @@ impl DryRuns {
     }
 
     fn reject(&mut self, trial: &Trial<'_>, rejection: Rejection) {
-        let (_, objects) = self.rejected.entry(rejection.words.clone()).or_insert_with(|| (rejection, Vec::new()));
-        objects.push(trial.name.clone());
+        let (_, objects) = self.rejected.entry(rejection.words.clone()).or_insert_with(|| (rejection, BTreeSet::new()));
+        objects.insert(trial.name.clone());
     }
 }
 
@@ -251,7 +253,7 @@ pub(super) fn judge(found: &DryRuns) -> Finding {
     });
     let all: Vec<String> = rejected.chain(found.forbidden.iter().take(1).cloned()).collect();
     let detail = format!("{}{untested}", all.join("; "));
-    let is_certain = |(rejection, _): &(Rejection, Vec<String>)| match rejection.by {
+    let is_certain = |(rejection, _): &(Rejection, BTreeSet<String>)| match rejection.by {
         RejectedBy::UnknownField => false,
         RejectedBy::Admission => !rejection.is_substituted,
         RejectedBy::Validation | RejectedBy::Policy => true,

@@ -13,8 +13,9 @@ fn rejection(words: &str, by: RejectedBy, is_substituted: bool) -> DryRun {
 #[test]
 fn objects_with_the_same_rejection_are_one_finding() {
     let mut found = DryRuns::default();
-    found.add(&trial("Service", "kps-coredns"), rejection("managed", RejectedBy::Admission, false), &[]);
+    // The answers arrive in any order, and the finding is the same.
     found.add(&trial("Service", "kps-kube-proxy"), rejection("managed", RejectedBy::Admission, false), &[]);
+    found.add(&trial("Service", "kps-coredns"), rejection("managed", RejectedBy::Admission, false), &[]);
     found.add(&trial("ConfigMap", "a"), DryRun::Accepted, &[]);
     found.add(&trial("Probe", "a"), DryRun::UnknownKind, &[]);
     let judged = judge(&found);
