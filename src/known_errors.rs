@@ -118,7 +118,7 @@ pub const API_ERRORS: &[KnownError] = &[
     KnownError {
         id: "crd-missing",
         phrases: &["no matches for kind", "could not find the requested resource", "ensure CRDs are installed first"],
-        cause: "the cluster does not know a kind of the chart",
+        cause: "the API server does not serve a kind of the chart",
         hint: "find the missing CRD with `kubectl get crd`; `tailwatch install` applies the CRDs of the chart",
     },
     KnownError {

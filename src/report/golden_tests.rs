@@ -232,9 +232,9 @@ fn a_small_terminal_shows_the_running_step() {
     replay(&mut bars, &mut events.iter().peekable(), events[0].time + SignedDuration::from_secs(57));
     insta::assert_snapshot!(terminal.all(), @r"
     wave 32  loki                  6.46.0   0/1  21s…
-             ! nothing makes the volume of claim
-                 storage-loki-0: the provisioner of …
-               next: see whether the pods of that
+             ! PersistentVolumeClaim storage-loki-0
+                 has no volume: the provisioner of …
+               next: check that the pods of the
     ");
 }
 

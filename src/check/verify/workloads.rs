@@ -16,7 +16,7 @@ pub(super) const ROWS: &[Row<StackContext>] =
             Box::pin(covered(context))
         })
         .warns()
-        .hint("see `kubectl get nodes` and `kubectl describe node` of those that are not ready; remove a node that is gone for good with `kubectl delete node`"),
+        .hint("see `kubectl get nodes` and `kubectl describe node` of those that are not ready; remove a node that does not return with `kubectl delete node`"),
     ];
 
 async fn covered(context: &StackContext) -> Result<Finding, String> {

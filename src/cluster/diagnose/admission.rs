@@ -9,22 +9,22 @@ pub(super) const RULES: &[Rule] = &[
         id: "pod-security-violated",
         severity: Severity::Fatal,
         lasts: 15,
-        cause: "Pod Security of namespace {namespace} does not let {kind} {name} have its pods",
-        hint: "label the namespace for it: `kubectl label namespace {namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`",
+        cause: "Pod Security of namespace {namespace} rejects the pods of {kind} {name}",
+        hint: "raise the namespace's level: `kubectl label namespace {namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`",
         ..rejected(&["violates PodSecurity"])
     },
     Rule {
         id: "quota-needs-requests",
         severity: Severity::Fatal,
         lasts: 15,
-        cause: "a ResourceQuota of namespace {namespace} wants resources that the pods of {kind} {name} do not name",
-        hint: "set its resources under values.{component} in the answers, or give the namespace a LimitRange with defaults",
+        cause: "a ResourceQuota of namespace {namespace} requires requests or limits that the pods of {kind} {name} do not set",
+        hint: "set its resources under values.{component} in the answers, or create a LimitRange with defaults in the namespace",
         ..rejected(&["must specify"])
     },
     Rule {
         id: "quota-exceeded",
         lasts: 10,
-        cause: "a ResourceQuota of namespace {namespace} leaves no room for {kind} {name}",
+        cause: "{kind} {name} exceeds a ResourceQuota of namespace {namespace}",
         hint: "raise the quota (`kubectl -n {namespace} describe quota`), or lower the requests under values.{component} in the answers",
         ..rejected(&["exceeded quota"])
     },
@@ -32,15 +32,15 @@ pub(super) const RULES: &[Rule] = &[
         id: "limit-range-violated",
         severity: Severity::Fatal,
         lasts: 15,
-        cause: "a LimitRange of namespace {namespace} does not allow the resources of {kind} {name}",
+        cause: "the resources of {kind} {name} violate a LimitRange of namespace {namespace}",
         hint: "correct its resources under values.{component} in the answers, or the LimitRange: `kubectl -n {namespace} describe limitrange`",
         ..rejected(&["per Container is", "per Pod is", "per PersistentVolumeClaim is"])
     },
     Rule {
         id: "webhook-unreachable",
         lasts: 10,
-        cause: "an admission webhook that has to allow the pods of {kind} {name} cannot be called",
-        hint: "see whether its Service has ready pods; on private clusters the firewall has to let the API server reach ports 10250 and 8443 of the nodes",
+        cause: "the API server cannot call an admission webhook for the pods of {kind} {name}",
+        hint: "check that its Service has ready pods; on private clusters the firewall must allow the API server to reach ports 10250 and 8443 of the nodes",
         ..rejected(&["failed calling webhook"])
     },
     Rule {
@@ -48,7 +48,7 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 15,
         cause: "the ServiceAccount of {kind} {name} does not exist",
-        hint: "make it, or correct serviceAccount under values.{component} in the answers",
+        hint: "create it, or correct serviceAccount under values.{component} in the answers",
         ..rejected(&["error looking up service account", "serviceaccount \""])
     },
     Rule {
@@ -56,15 +56,15 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 15,
         cause: "the PriorityClass of {kind} {name} does not exist",
-        hint: "make it, or correct priorityClassName under values.{component} in the answers",
+        hint: "create it, or correct priorityClassName under values.{component} in the answers",
         ..rejected(&["no PriorityClass with name"])
     },
     Rule {
         id: "admission-rejected",
         severity: Severity::Fatal,
         lasts: 20,
-        cause: "an admission policy refuses the pods of {kind} {name}",
-        hint: "read its message: the object or the policy has to change",
+        cause: "an admission policy denies the pods of {kind} {name}",
+        hint: "change the object under values.{component} in the answers, or the policy, as its message says",
         ..rejected(&["denied the request", "denied request"])
     },
     Rule {
@@ -72,13 +72,13 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 15,
         cause: "namespace {namespace} is being deleted",
-        hint: "wait until it is gone, then run the same command again",
+        hint: "wait until it is deleted, then run the same command again",
         ..rejected(&["is being terminated"])
     },
     Rule {
         id: "pod-create-rejected",
         lasts: 20,
-        cause: "the API server does not let {kind} {name} have its pods: {said}",
+        cause: "the API server rejects the pods of {kind} {name}: {said}",
         hint: "see `kubectl -n {namespace} describe {kind} {name}`",
         ..rejected(&[])
     },

@@ -11,15 +11,15 @@ pub(super) const RULES: &[Rule] = &[
         id: "volume-claim-lost",
         severity: Severity::Fatal,
         lasts: 5,
-        cause: "claim {name} has lost its volume",
-        hint: "restore the PersistentVolume, or delete the claim if its data may go: `kubectl -n {namespace} delete pvc {name}`",
+        cause: "PersistentVolumeClaim {name} is in phase Lost: its PersistentVolume does not exist",
+        hint: "restore the PersistentVolume, or delete the claim if you do not need its data: `kubectl -n {namespace} delete pvc {name}`",
         ..on_claim(When::Claim(lost))
     },
     Rule {
         id: "storage-class-missing",
         severity: Severity::Fatal,
         lasts: 45,
-        cause: "claim {name} asks for StorageClass {class}, which does not exist",
+        cause: "PersistentVolumeClaim {name} requests StorageClass {class}, which does not exist",
         hint: "set storage.class in the answers to one of `kubectl get storageclass`, delete the claim, then run the same command again",
         ..on_claim(When::Claim(class_missing))
     },
@@ -27,36 +27,36 @@ pub(super) const RULES: &[Rule] = &[
         id: "storage-class-no-default",
         severity: Severity::Fatal,
         lasts: 45,
-        cause: "claim {name} names no StorageClass, and the cluster has no default one",
+        cause: "PersistentVolumeClaim {name} sets no StorageClass, and the cluster has no default StorageClass",
         hint: "set storage.class in the answers, or mark a StorageClass as default: `kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class=true`",
         ..on_claim(When::Claim(no_class))
     },
     Rule {
         id: "provisioning-failed",
         lasts: 20,
-        cause: "the provisioner of StorageClass {class} cannot make the volume of claim {name}",
-        hint: "read its reason above; its pod has the log",
+        cause: "the provisioner of StorageClass {class} cannot create the volume of PersistentVolumeClaim {name}",
+        hint: "see its message above and the log of its pod",
         ..on_claim(When::Claim(provisioning_failed))
     },
     Rule {
         id: "provisioner-not-responding",
         named_after: 4,
         lasts: 20,
-        cause: "nothing makes the volume of claim {name}: the provisioner of StorageClass {class} is silent",
-        hint: "see whether the pods of that provisioner run: `kubectl get storageclass {class}` names it",
+        cause: "PersistentVolumeClaim {name} has no volume: the provisioner of StorageClass {class} reports no event",
+        hint: "check that the pods of the provisioner run: `kubectl get storageclass {class}` shows its name",
         ..on_claim(When::Claim(no_response))
     },
     Rule {
         id: "volume-resize-failed",
-        cause: "the volume of claim {name} cannot grow",
-        hint: "see whether StorageClass {class} has allowVolumeExpansion, and its provisioner",
+        cause: "the volume of PersistentVolumeClaim {name} cannot be expanded",
+        hint: "check allowVolumeExpansion of StorageClass {class}, and the log of its provisioner",
         ..on_claim(When::Claim(resize_failed))
     },
     Rule {
         id: "storage-class-several-defaults",
         severity: Severity::Notice,
-        cause: "several StorageClasses are marked as default ({said}); the newest one wins",
-        hint: "leave the mark on one of them, or name one with storage.class in the answers",
+        cause: "several StorageClasses are marked as default ({said}); Kubernetes uses the newest one",
+        hint: "keep the annotation on one of them, or set storage.class in the answers",
         when: When::StorageClass(several_defaults),
         ..Rule::BLANK
     },

@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 45,
         repeats: 3,
-        cause: "container {container} of pod {name} needs more memory than its limit and was killed, {restarts} restarts",
+        cause: "container {container} of pod {name} exceeded its memory limit and was killed (OOMKilled), {restarts} restarts",
         hint: "raise its memory limit under values.{component} in the answers, then run the same command again",
         ..on_container(When::Killed(&["OOMKilled"]))
     },
@@ -20,8 +20,8 @@ pub(super) const RULES: &[Rule] = &[
         id: "config-missing",
         severity: Severity::Fatal,
         lasts: 60,
-        cause: "container {container} of pod {name} needs something that does not exist: {said}",
-        hint: "make it exist in namespace {namespace}, or correct its name under values.{component} in the answers",
+        cause: "container {container} of pod {name} refers to an object that does not exist: {said}",
+        hint: "create it in namespace {namespace}, or correct its name under values.{component} in the answers",
         ..on_container(When::Waiting(
             &["CreateContainerConfigError"],
             &["not found", "couldn't find key", "non-existent config key"],
@@ -31,7 +31,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "runs-as-root",
         severity: Severity::Fatal,
         lasts: 10,
-        cause: "container {container} of pod {name} must not run as root, but its image does",
+        cause: "container {container} of pod {name} sets runAsNonRoot, but its image runs as root",
         hint: "set its securityContext.runAsUser under values.{component} in the answers, then run the same command again",
         ..on_container(When::Waiting(&["CreateContainerConfigError"], &["runAsNonRoot", "run as root", "non-root"]))
     },
@@ -82,7 +82,7 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 60,
         repeats: 5,
-        cause: "container {container} of pod {name} ends with exit code {code} again and again, {restarts} restarts",
+        cause: "container {container} of pod {name} exits with code {code} repeatedly, {restarts} restarts",
         hint: "see `kubectl -n {namespace} logs {name} -c {container} --previous`",
         ..on_container(When::Crashed)
     },
@@ -97,28 +97,28 @@ pub(super) const RULES: &[Rule] = &[
         id: "volume-multi-attach",
         lasts: 30,
         cause: "a volume of pod {name} is still attached to another node",
-        hint: "see which pod holds it with `kubectl -n {namespace} get pods -o wide`; if its node is gone for good, delete that pod with --force",
+        hint: "find the pod that uses it with `kubectl -n {namespace} get pods -o wide`; if its node does not return, delete that pod with --force",
         ..stuck("FailedAttachVolume", "Multi-Attach")
     },
     Rule {
         id: "volume-attach-failed",
         lasts: 30,
         cause: "a volume of pod {name} cannot be attached to node {node}",
-        hint: "see the storage driver, and `kubectl -n {namespace} describe pod {name}`",
+        hint: "check the pods of the storage driver, and `kubectl -n {namespace} describe pod {name}`",
         ..stuck("FailedAttachVolume", "")
     },
     Rule {
         id: "volume-mount-failed",
         lasts: 30,
         cause: "a volume of pod {name} cannot be mounted",
-        hint: "see what it names with `kubectl -n {namespace} describe pod {name}`: a missing Secret or ConfigMap, or the storage driver",
+        hint: "see the event in `kubectl -n {namespace} describe pod {name}`: a missing Secret or ConfigMap, or an error of the storage driver",
         ..stuck("FailedMount", "")
     },
     Rule {
         id: "pod-sandbox-failed",
         lasts: 30,
         cause: "node {node} cannot create the sandbox of pod {name}",
-        hint: "see the network plugin in `kubectl get pods -A --field-selector spec.nodeName={node}`, and `kubectl -n {namespace} describe pod {name}`",
+        hint: "check the pods of the network plugin with `kubectl get pods -A --field-selector spec.nodeName={node}`, and `kubectl -n {namespace} describe pod {name}`",
         ..stuck("FailedCreatePodSandBox", "")
     },
 ];

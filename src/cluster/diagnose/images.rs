@@ -9,8 +9,8 @@ const PULL: &[&str] = &["ErrImagePull", "ImagePullBackOff", "RegistryUnavailable
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "image-rate-limited",
-        cause: "the registry refuses to give out {image} for now: too many pulls",
-        hint: "wait, or log the nodes in to the registry, or name a mirror for the image under values.{component} in the answers",
+        cause: "the registry limits the rate of pulls and rejects {image} for now",
+        hint: "wait, set a pull secret, or set a mirror for the image under values.{component} in the answers",
         ..pull(&["429", "toomanyrequests", "rate limit"])
     },
     Rule {
@@ -18,14 +18,14 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 20,
         cause: "image {image} does not exist for the architecture of the node of pod {name}",
-        hint: "choose a tag that has it, or keep the pod off these nodes with a nodeSelector, under values.{component} in the answers",
+        hint: "choose a tag that has this architecture, or exclude these nodes with a nodeSelector, under values.{component} in the answers",
         ..pull(&["no match for platform", "no matching manifest"])
     },
     Rule {
         id: "image-registry-unreachable",
         lasts: 20,
         cause: "the node of pod {name} cannot reach the registry of {image}",
-        hint: "see whether the nodes reach it (DNS, proxy, firewall), or name a mirror for the image under values.{component} in the answers",
+        hint: "check DNS, proxy and firewall of the nodes, or set a mirror for the image under values.{component} in the answers",
         ..pull(&[
             "no such host",
             "i/o timeout",
@@ -40,8 +40,8 @@ pub(super) const RULES: &[Rule] = &[
         id: "image-unauthorized",
         severity: Severity::Fatal,
         lasts: 30,
-        cause: "the registry does not let the node of pod {name} have {image}",
-        hint: "name a pull secret or another registry for the image under values.{component} in the answers",
+        cause: "the registry denies {image} to the node of pod {name}",
+        hint: "set a pull secret or another registry for the image under values.{component} in the answers",
         ..pull(&["401", "403", "unauthorized", "denied", "authentication required", "no basic auth", "forbidden"])
     },
     Rule {
@@ -74,7 +74,7 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 120,
         cause: "image {image} cannot be pulled for pod {name}",
-        hint: "see `kubectl -n {namespace} describe pod {name}`; another registry can be named under values.{component} in the answers",
+        hint: "see `kubectl -n {namespace} describe pod {name}`; values.{component} in the answers can set another registry",
         ..pull(&[])
     },
 ];

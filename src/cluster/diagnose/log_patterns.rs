@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 15,
         repeats: 2,
-        cause: "Grafana ends because two data sources are marked as default",
+        cause: "Grafana exits because two data sources are marked as default",
         hint: "find the other one with `kubectl get configmap -A -l grafana_datasource`, and set its isDefault to false",
         ..logged(&["Only one datasource per organization can be marked as default"])
     },
@@ -22,8 +22,8 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 15,
         repeats: 2,
-        cause: "oauth2-proxy ends because auth0.issuer is not the issuer that the provider names",
-        hint: "write auth0.issuer in the answers exactly as the provider does (see the log: Auth0 ends it with a slash), then run the same command again",
+        cause: "oauth2-proxy exits because auth0.issuer differs from the issuer in the provider's discovery document",
+        hint: "set auth0.issuer in the answers to the issuer that the log shows (Auth0's ends with a slash), then run the same command again",
         ..logged(&["issuer did not match the issuer returned by provider"])
     },
     Rule {
@@ -31,8 +31,8 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 15,
         repeats: 2,
-        cause: "oauth2-proxy ends because its cookie secret has a wrong length",
-        hint: "remove the key cookie-secret from Secret oauth2-proxy-auth0, then run the same command again: it makes a new one",
+        cause: "oauth2-proxy exits because its cookie secret is not 16, 24 or 32 bytes long",
+        hint: "remove the key cookie-secret from Secret oauth2-proxy-auth0, then run the same command again: it generates a new one",
         ..logged(&["cookie_secret must be 16, 24, or 32 bytes"])
     },
     Rule {
@@ -40,7 +40,7 @@ pub(super) const RULES: &[Rule] = &[
         lasts: 20,
         repeats: 2,
         cause: "oauth2-proxy cannot reach the issuer from inside the cluster",
-        hint: "see whether pods may go out to auth0.issuer on port 443 (DNS, NetworkPolicies, proxy)",
+        hint: "check that pods can connect to auth0.issuer on port 443 (DNS, NetworkPolicies, proxy)",
         ..logged(&["failed to discover OIDC configuration", "error while discovering the issuer"])
     },
     Rule {
@@ -48,8 +48,8 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 15,
         repeats: 2,
-        cause: "oauth2-proxy ends because it refuses its configuration",
-        hint: "correct what its log names under values.oauth2-proxy in the answers, then run the same command again",
+        cause: "oauth2-proxy exits because its configuration is invalid",
+        hint: "correct the setting that its log shows under values.oauth2-proxy in the answers, then run the same command again",
         ..logged(&["invalid configuration:", "has invalid keys"])
     },
     Rule {
@@ -57,8 +57,8 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 15,
         repeats: 2,
-        cause: "Loki ends because it refuses its configuration",
-        hint: "correct what its log names under values.loki in the answers, then run the same command again",
+        cause: "Loki exits because its configuration is invalid",
+        hint: "correct the setting that its log shows under values.loki in the answers, then run the same command again",
         ..logged(&[
             "failed parsing config",
             "delete-request-store should be configured",
@@ -71,8 +71,8 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 15,
         repeats: 2,
-        cause: "image {image} is made for another architecture than the node of pod {name}",
-        hint: "choose a tag that has it, or keep the pod off these nodes with a nodeSelector, under values.{component} in the answers",
+        cause: "image {image} is built for another architecture than that of the node of pod {name}",
+        hint: "choose a tag that has this architecture, or exclude these nodes with a nodeSelector, under values.{component} in the answers",
         ..logged(&["exec format error"])
     },
     Rule {
@@ -80,8 +80,8 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 15,
         repeats: 2,
-        cause: "container {container} of pod {name} ends because its volume is full",
-        hint: "give it a larger volume with storage in the answers, or a shorter retention; `kubectl -n {namespace} get pvc` shows the volumes",
+        cause: "container {container} of pod {name} exits because its volume is full",
+        hint: "set a larger volume (storage) or a shorter retention in the answers; `kubectl -n {namespace} get pvc` shows the volumes",
         ..logged(&["no space left on device"])
     },
     Rule {
@@ -89,8 +89,8 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 15,
         repeats: 2,
-        cause: "container {container} of pod {name} may not write where it has to",
-        hint: "see the path in its log; a volume needs the fsGroup of the pod, and a StorageClass that honours it",
+        cause: "container {container} of pod {name} has no write permission for its files",
+        hint: "see the path in its log; the volume needs the pod's fsGroup, and a storage driver that applies it",
         ..logged(&["permission denied"])
     },
     Rule {
@@ -98,34 +98,43 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Fatal,
         lasts: 15,
         repeats: 2,
-        cause: "container {container} of pod {name} ends because its node has no inotify instances left",
+        cause: "container {container} of pod {name} exits because its node has no free inotify instances",
         hint: "raise fs.inotify.max_user_instances on the node (8192 is usual): `sysctl -w fs.inotify.max_user_instances=8192`",
         ..logged(&["too many open files"])
     },
     Rule {
+        id: "prometheus-storage-corrupt",
+        severity: Severity::Fatal,
+        lasts: 15,
+        repeats: 2,
+        cause: "Prometheus exits because it cannot open its storage",
+        hint: "see the file in its log; delete the file, or the claim if you do not need its metrics (`kubectl -n {namespace} get pvc`), then run the same command again",
+        ..logged(&["opening storage failed"])
+    },
+    Rule {
         id: "loki-samples-too-old",
         severity: Severity::Notice,
-        cause: "Loki refuses lines of pod logs that are older than it accepts; on a first start that is harmless",
-        hint: "nothing to do in the first minutes; if it continues, see whether the clocks of the nodes are right",
+        cause: "Loki rejects log lines that are older than reject_old_samples_max_age; after a first installation this is expected",
+        hint: "wait some minutes; if it continues, check the clocks of the nodes",
         ..log_contains("alloy", &["timestamp too old", "entry too far behind"])
     },
     Rule {
         id: "oauth2-proxy-email-not-verified",
         severity: Severity::Notice,
         cause: "a user could not sign in because the provider reports the e-mail address as not verified",
-        hint: "let the person verify the address in Auth0",
+        hint: "the user must verify the address in Auth0",
         ..log_contains("oauth2-proxy", &["isn't verified"])
     },
     Rule {
         id: "tailscale-tags-rejected",
-        cause: "the tailnet does not let the Tailscale operator use its tags",
-        hint: "let the tags be owned by the operator in the tailnet policy: `\"tagOwners\": {\"tag:k8s-operator\": [], \"tag:k8s\": [\"tag:k8s-operator\"]}`",
+        cause: "the tailnet policy does not allow the Tailscale operator to use its tags",
+        hint: "make the operator an owner of the tags in the tailnet policy: `\"tagOwners\": {\"tag:k8s-operator\": [], \"tag:k8s\": [\"tag:k8s-operator\"]}`",
         ..log_contains("operator", &["are invalid or not permitted"])
     },
     Rule {
         id: "certificate-rate-limited",
-        cause: "Let's Encrypt gives out no more certificates for this host name for now",
-        hint: "wait until the time that the log names; do not delete and make the Ingress again, each try counts",
+        cause: "Let's Encrypt limits the rate of certificates for this host name",
+        hint: "wait until the time in the log; do not recreate the Ingress, since each attempt counts",
         when: When::Container(certificate_limit),
         ..Rule::BLANK
     },

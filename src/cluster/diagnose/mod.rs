@@ -101,8 +101,7 @@ pub(super) fn no_answer(release: &TrackedRelease, since: jiff::Timestamp) -> Cau
         evidence: String::new(),
         since,
         log: Vec::new(),
-        hint: "see whether `kubectl get nodes` works with the same kubeconfig and context; the run continues by itself"
-            .to_owned(),
+        hint: "check `kubectl get nodes` with the same kubeconfig and context; the run continues by itself".to_owned(),
         docs: Diagnosis::docs_of("cluster-unreachable"),
     };
     Cause { diagnosis, counts: true }

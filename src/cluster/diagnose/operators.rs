@@ -17,47 +17,47 @@ pub(super) const RULES: &[Rule] = &[
         id: "operator-not-reconciled",
         severity: Severity::Fatal,
         lasts: 45,
-        cause: "the operator cannot make {kind} {name} true: {said}",
-        hint: "correct what it names under values.{component} in the answers, then run the same command again",
+        cause: "the operator cannot reconcile {kind} {name}: {said}",
+        hint: "correct the field that it reports under values.{component} in the answers, then run the same command again",
         ..with(When::Resource(not_reconciled))
     },
     Rule {
         id: "operator-not-running",
         named_after: 4,
         lasts: 30,
-        cause: "no operator has looked at {kind} {name}",
-        hint: "see whether the operator runs and watches namespace {namespace}: `kubectl -n {namespace} logs deployment/kube-prometheus-stack-operator`",
+        cause: "no operator has reconciled {kind} {name}",
+        hint: "check that the operator runs and watches namespace {namespace}: `kubectl -n {namespace} logs deployment/kube-prometheus-stack-operator`",
         ..with(When::Resource(not_observed))
     },
     Rule {
         id: "tailnet-https-disabled",
-        cause: "the tailnet gives out no certificates, so Ingress {name} gets no address",
-        hint: "switch on MagicDNS and HTTPS Certificates on the DNS page of the tailnet's admin console",
+        cause: "HTTPS certificates are disabled in the tailnet, so Ingress {name} gets no address",
+        hint: "enable MagicDNS and HTTPS Certificates on the DNS page of the tailnet's admin console",
         ..with(When::Ingress(https_disabled))
     },
     Rule {
         id: "ingress-host-in-use",
-        cause: "Ingress {name} got another host name than its own: {said}",
-        hint: "remove the old device of that name from the tailnet and delete the Ingress once, or choose another grafana.hostname in the answers",
+        cause: "the tailnet assigned another host name to Ingress {name}: {said}",
+        hint: "remove the old device of that name from the tailnet and delete the Ingress, or set another grafana.hostname in the answers; then run the same command again",
         ..with(When::Ingress(host_in_use))
     },
     Rule {
         id: "ingress-rejected",
-        cause: "the Tailscale operator does not accept Ingress {name}",
-        hint: "read the message above, and the operator's log: `kubectl get pods -A -l app=operator` shows its namespace",
+        cause: "the Tailscale operator rejects Ingress {name}",
+        hint: "see the message above and the operator's log: `kubectl get pods -A -l app=operator` shows its namespace",
         ..with(When::Ingress(ingress_rejected))
     },
     Rule {
         id: "ingress-without-address",
         named_after: 4,
         lasts: 60,
-        cause: "Ingress {name} has no address on the tailnet yet",
-        hint: "see whether the Tailscale operator runs and what its log reports: `kubectl get pods -A -l app=operator` shows its namespace",
+        cause: "Ingress {name} has no address in the tailnet yet",
+        hint: "check that the Tailscale operator runs, and its log: `kubectl get pods -A -l app=operator` shows its namespace",
         ..with(When::Ingress(without_address))
     },
     Rule {
         id: "crd-too-old",
-        cause: "CRD {name} is older than the operator that runs: {said}",
+        cause: "CRD {name} is older than the running operator: {said}",
         hint: "run `tailwatch install` again: it applies the CRDs of the chart first",
         ..with(When::Crd(crd_too_old))
     },
@@ -65,7 +65,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "webhook-leftover",
         severity: Severity::Notice,
         cause: "{kind} {name} calls a Service that does not exist: {said}",
-        hint: "if nothing needs it any more: `kubectl delete {kind} {name}`",
+        hint: "install the Service again, or delete the configuration if it is no longer needed: `kubectl delete {kind} {name}`",
         ..with(When::Webhooks(leftover))
     },
 ];

@@ -16,22 +16,22 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "node-not-ready",
         lasts: 15,
-        cause: "no node takes pod {name}, because nodes are not ready: {said}",
-        hint: "see `kubectl get nodes`, and the kubelet of those that are not ready",
+        cause: "pod {name} cannot be scheduled, since nodes are not ready: {said}",
+        hint: "see `kubectl get nodes`, and the kubelets of the nodes that are not ready",
         when: When::Pod(node_not_ready),
         ..Rule::BLANK
     },
     Rule {
         id: "node-cordoned",
         lasts: 15,
-        cause: "no node takes pod {name}: nodes are cordoned",
-        hint: "let them take pods again with `kubectl uncordon NODE`; `kubectl get nodes` shows which are cordoned",
+        cause: "pod {name} cannot be scheduled, since nodes are cordoned",
+        hint: "uncordon them with `kubectl uncordon NODE`; `kubectl get nodes` shows which are cordoned",
         ..unscheduled(&["were unschedulable"])
     },
     Rule {
         id: "taint-not-tolerated",
         lasts: 15,
-        cause: "no node takes pod {name}: it does not tolerate their taints ({said})",
+        cause: "pod {name} cannot be scheduled, since it does not tolerate the nodes' taints ({said})",
         hint: "add the toleration under values.{component} in the answers, or remove the taint with `kubectl taint node NODE KEY-`",
         when: When::Pod(taint),
         ..Rule::BLANK
@@ -39,28 +39,28 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "cpu-insufficient",
         lasts: 15,
-        cause: "no node has as much CPU free as pod {name} requests",
+        cause: "no node has the free CPU that pod {name} requests",
         hint: "lower resources.requests.cpu under values.{component} in the answers, or add a node",
         ..unscheduled(&["Insufficient cpu"])
     },
     Rule {
         id: "memory-insufficient",
         lasts: 15,
-        cause: "no node has as much memory free as pod {name} requests",
+        cause: "no node has the free memory that pod {name} requests",
         hint: "lower resources.requests.memory under values.{component} in the answers, or add a node",
         ..unscheduled(&["Insufficient memory"])
     },
     Rule {
         id: "ephemeral-storage-insufficient",
         lasts: 15,
-        cause: "no node has as much ephemeral storage free as pod {name} requests",
+        cause: "no node has the free ephemeral storage that pod {name} requests",
         hint: "lower resources.requests.ephemeral-storage under values.{component} in the answers, or add a node",
         ..unscheduled(&["Insufficient ephemeral-storage"])
     },
     Rule {
         id: "node-pods-full",
         lasts: 15,
-        cause: "no node has room for one more pod, {name}",
+        cause: "pod {name} cannot be scheduled, since every node runs its maximum number of pods",
         hint: "add a node, or raise maxPods of the kubelets",
         ..unscheduled(&["Too many pods"])
     },
@@ -68,14 +68,14 @@ pub(super) const RULES: &[Rule] = &[
         id: "host-port-in-use",
         lasts: 15,
         cause: "another pod uses a host port that pod {name} needs",
-        hint: "find it with `kubectl get pods -A -o wide` on that node (node-exporter uses 9100), or choose another port under values.{component} in the answers",
+        hint: "find the pod with `kubectl get pods -A -o wide` (node-exporter uses port 9100), or set another port under values.{component} in the answers",
         ..unscheduled(&["free ports for the requested"])
     },
     Rule {
         id: "volume-zone-conflict",
         lasts: 15,
-        cause: "the volume of pod {name} is tied to a node or zone that cannot take the pod",
-        hint: "free room in that zone, or delete the claim if its data may go: `kubectl -n {namespace} get pvc`",
+        cause: "the volume of pod {name} belongs to a node or zone where the pod cannot be scheduled",
+        hint: "free resources in that zone, or delete the claim if you do not need its data: `kubectl -n {namespace} get pvc`",
         ..unscheduled(&[
             "volume node affinity conflict",
             "match PersistentVolume's node affinity",
@@ -85,7 +85,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "volume-limit-reached",
         lasts: 15,
-        cause: "no node can attach one more volume for pod {name}",
+        cause: "every node has its maximum number of attached volumes, and pod {name} needs one",
         hint: "add a node",
         ..unscheduled(&["exceed max volume count"])
     },
@@ -99,14 +99,14 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "pod-affinity-unmatched",
         lasts: 15,
-        cause: "no node satisfies the rules of pod {name} about the pods beside it",
+        cause: "no node satisfies the pod affinity or topology spread constraints of pod {name}",
         hint: "relax affinity or topologySpreadConstraints under values.{component} in the answers, or add a node",
         ..unscheduled(&["pod affinity", "pod anti-affinity", "pods anti-affinity", "topology spread"])
     },
     Rule {
         id: "unschedulable",
         lasts: 15,
-        cause: "no node takes pod {name}: {said}",
+        cause: "pod {name} cannot be scheduled: {said}",
         hint: "see `kubectl -n {namespace} describe pod {name}`",
         when: When::Pod(otherwise),
         ..Rule::BLANK

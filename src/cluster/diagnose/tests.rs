@@ -145,6 +145,11 @@ fn the_log_of_a_known_program_reports_more_than_its_exit_code() {
         ),
         ("write /var/loki/x: no space left on device", "disk-full"),
         ("exec /usr/bin/loki: exec format error", "image-wrong-architecture"),
+        ("opening storage failed: lock DB directory: open /prometheus/lock: permission denied", "volume-not-writable"),
+        (
+            "opening storage failed: /prometheus/chunks_head/000012: invalid magic number 0",
+            "prometheus-storage-corrupt",
+        ),
         ("panic: nothing known", "crash-loop"),
     ];
     for (log, rule) in rows {
@@ -193,7 +198,7 @@ fn a_taint_is_distinguished_from_a_node_that_is_not_ready() {
     cache.nodes = nodes("dedicated");
     assert_eq!(
         found(&cache)[0].cause,
-        "no node takes pod loki-0: it does not tolerate their taints (dedicated on 2 of 2 nodes)"
+        "pod loki-0 cannot be scheduled, since it does not tolerate the nodes' taints (dedicated on 2 of 2 nodes)"
     );
     cache.nodes = nodes("node.kubernetes.io/unreachable");
     assert_eq!(first(&cache), "node-not-ready");

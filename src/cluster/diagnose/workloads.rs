@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "pod-on-not-ready-node",
         lasts: 20,
         cause: "pod {name} does not run: {said}",
-        hint: "see `kubectl describe node` of it; if it is gone for good, `kubectl delete node` lets its pods move to another one",
+        hint: "see `kubectl describe node`; if the node does not return, `kubectl delete node` lets its pods move to another one",
         when: When::Pod(on_not_ready_node),
         ..Rule::BLANK
     },
@@ -21,28 +21,28 @@ pub(super) const RULES: &[Rule] = &[
         id: "rollout-blocked-by-node",
         lasts: 20,
         cause: "the rollout of {kind} {name} does not advance, since pods on these nodes count as unavailable: {said}",
-        hint: "make the nodes ready, remove those that are gone for good with `kubectl delete node`, or raise maxUnavailable of the {kind} under values.{component} in the answers",
+        hint: "make the nodes ready, remove those that do not return with `kubectl delete node`, or raise maxUnavailable of the {kind} under values.{component} in the answers",
         ..with(When::DaemonSet(blocked_by_node))
     },
     Rule {
         id: "evicted",
         cause: "pod {name} was evicted from its node",
-        hint: "free what its node lacks (see the words above), or raise the requests under values.{component} in the answers so that the pod is evicted last; `kubectl -n {namespace} delete pod {name}` clears it away",
+        hint: "free the resource that the message above names on the node, or raise the requests under values.{component} in the answers so that the pod is evicted last; `kubectl -n {namespace} delete pod {name}` removes the evicted pod",
         when: When::Pod(evicted),
         ..Rule::BLANK
     },
     Rule {
         id: "node-unreachable",
         lasts: 20,
-        cause: "the node of pod {name} has stopped answering",
-        hint: "see `kubectl get nodes`; the pod moves once the node is back or removed",
+        cause: "the kubelet of the node of pod {name} does not respond",
+        hint: "see `kubectl get nodes`; the pod starts once the node returns or is deleted",
         when: When::Pod(node_lost),
         ..Rule::BLANK
     },
     Rule {
         id: "pod-stuck-terminating",
-        cause: "pod {name} does not go away",
-        hint: "see its node and its finalizers: `kubectl -n {namespace} get pod {name} -o yaml`",
+        cause: "pod {name} remains in Terminating",
+        hint: "check its node and its finalizers: `kubectl -n {namespace} get pod {name} -o yaml`",
         when: When::Pod(stuck_terminating),
         ..Rule::BLANK
     },
@@ -50,7 +50,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "hook-failed",
         severity: Severity::Fatal,
         cause: "hook Job {name} of the chart failed",
-        hint: "read its log above, fix the cause, then run the same command again",
+        hint: "fix the cause that its log above shows, then run the same command again",
         ..with(When::Job(hook_failed))
     },
     Rule {
@@ -63,7 +63,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "rollout-stalled",
         severity: Severity::Fatal,
-        cause: "the rollout of {kind} {name} has stopped: {said}",
+        cause: "the rollout of {kind} {name} exceeded its progress deadline: {said}",
         hint: "see `kubectl -n {namespace} describe deployment {name}`",
         ..with(When::Deployment(stalled))
     },

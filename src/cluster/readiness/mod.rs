@@ -55,7 +55,7 @@ impl ReleaseReadiness {
         }
         match self.cause.as_ref().filter(|cause| cause.is_final()) {
             Some(cause) => Readiness::Failed { diagnosis: &cause.diagnosis },
-            None => Readiness::Waiting { why: self.waiting.as_deref().unwrap_or("nothing said why") },
+            None => Readiness::Waiting { why: self.waiting.as_deref().unwrap_or("its status shows no reason") },
         }
     }
 }
