@@ -35,7 +35,13 @@ const OAUTH2_PROXY_DOWN: [Found; 7] = [
     ("prometheus-samples-fresh", "skip", "prometheus-targets-up"),
 ];
 
-const WORLDS: [Scenario; 14] = [
+const WORLDS: [Scenario; 15] = [
+    Scenario {
+        name: "the operator does not reconcile Prometheus",
+        break_it: |sandbox| prometheus_is_paused(sandbox, true),
+        fix_it: |sandbox| prometheus_is_paused(sandbox, false),
+        found: &[("operator-reconciles", "fail", "Prometheus kube-prometheus-stack-prometheus")],
+    },
     Scenario {
         name: "Prometheus keeps less than asked",
         break_it: |sandbox| prometheus_keeps(sandbox, "10d"),
@@ -204,8 +210,11 @@ fn namespaced<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     all
 }
 
-fn prometheus_keeps(sandbox: &Sandbox, period: &str) {
-    let patch = format!("{{\"spec\":{{\"retention\":\"{period}\"}}}}");
+fn prometheus_is_paused(sandbox: &Sandbox, paused: bool) {
+    patch_prometheus(sandbox, &format!("{{\"spec\":{{\"paused\":{paused}}}}}"));
+}
+
+fn patch_prometheus(sandbox: &Sandbox, patch: &str) {
     sandbox.kubectl(&namespaced(&[
         "patch",
         "prometheus",
@@ -213,8 +222,12 @@ fn prometheus_keeps(sandbox: &Sandbox, period: &str) {
         "--type",
         "merge",
         "-p",
-        &patch,
+        patch,
     ]));
+}
+
+fn prometheus_keeps(sandbox: &Sandbox, period: &str) {
+    patch_prometheus(sandbox, &format!("{{\"spec\":{{\"retention\":\"{period}\"}}}}"));
     rolled_out(
         sandbox,
         "statefulset/prometheus-kube-prometheus-stack-prometheus",

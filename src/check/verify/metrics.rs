@@ -12,6 +12,7 @@ use crate::check::verify::context::StackContext;
 use crate::check::verify::parts::{OPERATOR, PROMETHEUS, WEBHOOKS};
 use crate::check::verify::scrape_targets;
 use crate::check::{name_of, some_of};
+use crate::cluster::ObjectRef;
 use crate::config::{KUBE_PROMETHEUS_STACK, RetentionPeriod};
 use crate::event::Hop;
 
@@ -69,6 +70,11 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .needs(&["prometheus-ready"])
     .within(90)
     .hint("see the log of the operator: `kubectl -n NAMESPACE logs deploy/kube-prometheus-stack-operator`"),
+    Row::new("operator-reconciles", METRICS, "the Prometheus operator reconciles Prometheus and Alertmanager", |context| {
+        Box::pin(reconciled(context))
+    })
+    .with(&[OPERATOR])
+    .hint("set `paused: false` in prometheus.prometheusSpec and alertmanager.alertmanagerSpec under `values:`, then run `tailwatch install` again"),
     Row::new("rules-admitted", METRICS, "the admission webhook accepts a valid PrometheusRule and rejects an invalid one", |context| {
         Box::pin(admission(context))
     })
@@ -148,6 +154,25 @@ fn judge_groups(groups: &[RuleGroup], expected: &[(String, BTreeSet<String>)]) -
     } else {
         Finding::not_yet(format!("failing: {}", some_of(&failing)))
     }
+}
+
+/// With `spec.paused` the operator leaves the StatefulSet of a resource as it is (monitoring.coreos.com/v1).
+async fn reconciled(context: &StackContext) -> Result<Finding, String> {
+    let mut paused = Vec::new();
+    for kind in ["Prometheus", "Alertmanager"] {
+        for (namespace, rendered) in context.objects(kind) {
+            let object = ObjectRef { namespace: Some(namespace.to_owned()), ..ObjectRef::of(rendered) };
+            let live = context.cluster.get(&object).await.map_err(|error| error.to_string())?;
+            if live.is_some_and(|live| live["spec"]["paused"] == true) {
+                paused.push(format!("{kind} {}", name_of(rendered)));
+            }
+        }
+    }
+    Ok(if paused.is_empty() {
+        Finding::pass("")
+    } else {
+        Finding::fail(format!("spec.paused is true, so changes have no effect: {}", paused.join(", ")))
+    })
 }
 
 /// The webhook's failurePolicy is Ignore: only a rejection proves that the API server reaches it.
