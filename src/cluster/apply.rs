@@ -99,9 +99,8 @@ impl Cluster {
         api.patch_metadata(&reference.name, &parameters, &patch).await.map(drop).map_err(failed)
     }
 
-    /// Server-side apply of CRDs, once no earlier one of the same name is being deleted; then waits until each is Established and its kind is in discovery, which follows a
-    /// moment later and which helm needs. A downgrade of the operator's version annotation is an error before any
-    /// apply.
+    /// Server-side apply of CRDs, once no earlier one of the same name is being deleted; then waits until each is
+    /// Established and its kind is in discovery, which helm needs. A downgrade of the operator's version annotation is an error before any apply.
     pub async fn apply_crds(&self, crds: &[Value], timeout: Duration) -> Result<(), ClusterError> {
         let live = self.crd_versions().await?;
         for crd in crds {
@@ -119,7 +118,11 @@ impl Cluster {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         let mode = ApplyMode::force(FIELD_MANAGER);
-        let applied = futures::stream::iter(crds).map(|crd| self.apply_value(crd, mode)).buffered(CRDS_AT_ONCE);
+        let apply = async |crd: &Value| {
+            self.apply_value(crd, mode).await?;
+            self.until_established(crd, until).await
+        };
+        let applied = futures::stream::iter(crds).map(apply).buffered(CRDS_AT_ONCE);
         applied.collect::<Vec<Result<(), ClusterError>>>().await.into_iter().collect::<Result<(), _>>()?;
         loop {
             let Some(name) = self.first_unserved(crds).await? else { return Ok(()) };
@@ -136,14 +139,22 @@ impl Cluster {
         Ok(live.into_iter().map(|(name, mut annotations)| (name, annotations.remove(OPERATOR_VERSION))).collect())
     }
 
-    async fn first_unserved(&self, crds: &[Value]) -> Result<Option<String>, ClusterError> {
-        for crd in crds {
-            let reference = ObjectRef::of(crd);
+    /// Discovery follows `Established` a moment later.
+    async fn until_established(&self, crd: &Value, until: Instant) -> Result<(), ClusterError> {
+        let reference = ObjectRef::of(crd);
+        loop {
             let live: CustomResourceDefinition = self.view(&reference).await?.unwrap_or_default();
-            if !live.status.conditions.is_true("Established") {
-                return Ok(Some(reference.name));
+            if live.status.conditions.is_true("Established") {
+                return Ok(());
             }
+            if Instant::now() >= until {
+                return Err(ClusterError::CrdNotEstablished { name: reference.name });
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    async fn first_unserved(&self, crds: &[Value]) -> Result<Option<String>, ClusterError> {
         let served: BTreeSet<String> = self.api_versions().await?.into_iter().collect();
         let is_unserved = |(api_version, kind): &(String, String)| !served.contains(&format!("{api_version}/{kind}"));
         let unserved = crds.iter().find(|crd| served_kinds(crd).iter().any(is_unserved));

@@ -1,8 +1,9 @@
 //! Executes a plan wave by wave: helm applies, tailwatch waits until it is ready. Sends the events of the steps; must
 //! not print, prompt or decide the desired state.
 //!
-//! Guarantees: no wave starts before every step of the wave below it is ready; every started step sends exactly
-//! one `step-finished`; after a cancel or a failure no further step starts, and a running helm is waited for.
+//! Guarantees: no wave starts before every step of the wave below it is ready; within a wave a step that is `after`
+//! another one starts once that has applied its own objects and CRDs; every started step sends exactly one
+//! `step-finished`; after a cancel or a failure no further step starts, and a running helm is waited for.
 
 mod deletion;
 mod error;
@@ -19,6 +20,7 @@ mod rollout_rate;
 mod run;
 mod run_result;
 mod slow_step_timer;
+mod stage;
 mod step;
 mod step_result;
 mod uninstall;

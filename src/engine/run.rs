@@ -12,6 +12,7 @@ use crate::engine::rollback::roll_back;
 use crate::engine::rollout_rate::RolloutRate;
 use crate::engine::run_result::RunResult;
 use crate::engine::slow_step_timer::SlowStepTimer;
+use crate::engine::stage::Stages;
 use crate::engine::step::{StepRun, execute};
 use crate::engine::step_result::{self, FinishedStep};
 use crate::engine::{EngineContext, EngineError, StepError};
@@ -75,7 +76,19 @@ async fn run_wave(
 ) {
     let started = Instant::now();
     context.events.send(Event::WaveStarted { wave: wave.number });
-    let steps = wave.steps.iter().map(|step| run_step(context, (plan, step), tracker.cloned()));
+    let stages = Stages::of(wave);
+    let steps = wave.steps.iter().map(async |step| {
+        let applied = match &step.release.after {
+            Some(after) => stages.until_applied(after).await,
+            None => true,
+        };
+        let ended = match applied && !(step.release.after.is_some() && context.cancel.is_cancelled()) {
+            true => run_step(context, (plan, step, &stages), tracker.cloned()).await,
+            false => (skip(context, step), None),
+        };
+        stages.ended(&step.release.component, ended.1.is_none() && applied);
+        ended
+    });
     for (step, (outcome, error)) in wave.steps.iter().zip(join_all(steps).await) {
         result.steps.push(outcome);
         if let (Some((error, rollback)), None) = (error, &result.failure) {
@@ -101,7 +114,7 @@ fn failure(step: &Step, source: StepError, rollback: Option<Rollback>) -> Engine
 
 async fn run_step(
     context: &EngineContext,
-    (plan, step): (&Plan, &Step),
+    (plan, step, stages): (&Plan, &Step, &Stages),
     tracker: Option<Tracker>,
 ) -> (StepResult, Option<(StepError, Option<Rollback>)>) {
     let started = Instant::now();
@@ -111,7 +124,8 @@ async fn run_step(
         Some(tracker) => {
             let timer = SlowStepTimer::new(context.journal.usual_seconds(&component, step.action));
             let deadline = ProgressDeadline::new(context.timeout, context.deadline);
-            let mut run = StepRun { context, plan, step, tracker, timer, deadline, rate: RolloutRate::default() };
+            let mut run =
+                StepRun { context, plan, step, stages, tracker, timer, deadline, rate: RolloutRate::default() };
             let worked = execute(&mut run).await.map_err(StepError::or_cancelled);
             let rollback = match &worked {
                 Err(error) if rolls_back(error, run.deadline.passed_run()) => roll_back(&mut run).await,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -13,22 +14,27 @@ use crate::engine::recheck;
 use crate::engine::retry::UnreachableRetry;
 use crate::engine::rollout_rate::RolloutRate;
 use crate::engine::slow_step_timer::SlowStepTimer;
+use crate::engine::stage::Stages;
 use crate::engine::{EngineContext, StepError};
 use crate::event::{ActionKind, Diagnosis, Event, Phase};
 use crate::helm::{HelmError, Ownership, ReleaseRequest, ReleaseStatus};
 use crate::known_errors::KnownError;
 use crate::plan::{Drifted, Healthy, Plan, RenderedRelease, Replacement, Step, Work};
+use crate::stack::OwnObject;
 
 /// The note on a release without a healthy revision.
 const NEVER: &str = "0";
 /// From this major on helm applies server-side and reports field conflicts with other managers.
 const SERVER_SIDE: u64 = 4;
+/// Own objects that are applied in parallel.
+const OBJECTS_AT_ONCE: usize = 4;
 
 /// State of one step.
 pub(super) struct StepRun<'a> {
     pub(super) context: &'a EngineContext,
     pub(super) plan: &'a Plan,
     pub(super) step: &'a Step,
+    pub(super) stages: &'a Stages,
     pub(super) tracker: Tracker,
     pub(super) timer: SlowStepTimer,
     pub(super) deadline: ProgressDeadline,
@@ -45,8 +51,8 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
                 // The note is of an uninstalled release; the revisions of the new one start again at 1.
                 run.note(NEVER).await;
             }
-            run.apply_objects().await?;
-            run.apply_crds(rendered).await?;
+            futures::try_join!(run.apply_objects(), run.apply_crds(rendered))?;
+            run.stages.applied(&run.step.release.component);
             if run.context.cancel.is_cancelled() {
                 return Err(StepError::Cancelled);
             }
@@ -63,16 +69,17 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
         (Work::Objects { release }, _) => {
             run.phase(Phase::Applying);
             run.apply_objects().await?;
+            run.stages.applied(&run.step.release.component);
             run.repair(release).await?;
         }
-        _ => {}
+        _ => run.stages.applied(&run.step.release.component),
     }
     run.phase(Phase::Waiting);
     run.wait().await?;
     if run.step.action != ActionKind::Unchanged {
         run.note_healthy().await;
     }
-    Ok(())
+    run.wait_for_upstream().await
 }
 
 impl StepRun<'_> {
@@ -107,18 +114,23 @@ impl StepRun<'_> {
         self.retry().retry_unreachable(work).await
     }
 
-    /// In order: the namespace before its objects.
+    /// The namespaces before their objects.
     async fn apply_objects(&self) -> Result<(), StepError> {
         let adopted = self.plan.adopted();
-        for object in &self.step.release.objects {
+        let apply = async |object: &OwnObject| {
             let applied = self.retry_unreachable(|| self.context.cluster.apply(object, &adopted)).await;
             applied.map_err(|source| StepError::Object {
                 object: words(&object.manifest),
                 diagnosis: self.known_error(source.known_error()),
                 source,
-            })?;
+            })
+        };
+        let is_namespace = |object: &&OwnObject| object.manifest["kind"] == "Namespace";
+        let (namespaces, others): (Vec<_>, Vec<_>) = self.step.release.objects.iter().partition(is_namespace);
+        for namespace in namespaces {
+            apply(namespace).await?;
         }
-        Ok(())
+        futures::stream::iter(others).map(apply).buffered(OBJECTS_AT_ONCE).try_collect().await
     }
 
     async fn repair(&self, objects: &[Drifted]) -> Result<(), StepError> {

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::cluster::{Cause, Readiness, ReleaseReadiness};
+use crate::cluster::{Cause, ObjectRef, Readiness, ReleaseReadiness};
 use crate::engine::StepError;
 use crate::engine::step::StepRun;
 use crate::event::{Diagnosis, Event, Phase};
@@ -106,6 +107,35 @@ impl StepRun<'_> {
                 () = self.context.cancel.cancelled() => return Err(StepError::Cancelled),
                 () = sleep_until(self.deadline.at()) => return Err(self.too_late(&readiness)),
             }
+        }
+    }
+
+    /// An Ingress leads through this release to that of the step that this one is `after`: it is ready with both. The
+    /// end of that step decides about that release.
+    pub(super) async fn wait_for_upstream(&self) -> Result<(), StepError> {
+        let release = &self.step.release;
+        let mut own = release.objects.iter().map(|object| ObjectRef::of(&object.manifest));
+        let (Some(upstream), Some(ingress)) = (&release.after, own.find(|object| object.kind == "Ingress")) else {
+            return Ok(());
+        };
+        let mut ended = std::pin::pin!(self.stages.until_ended(upstream));
+        if ended.as_mut().now_or_never().is_some() {
+            return Ok(());
+        }
+        let ready = self.timer.shown.as_ref().map_or(0, |(_, readiness)| readiness.ready);
+        self.context.events.send(Event::StepProgress {
+            component: release.component.to_string(),
+            wave: release.wave,
+            phase: Phase::Waiting,
+            ready,
+            desired: ready + 1,
+            waiting: Some(format!("Ingress {} leads to {upstream}, which is not ready", ingress.name)),
+            remaining_seconds: None,
+            diagnosis: None,
+        });
+        tokio::select! {
+            () = ended => Ok(()),
+            () = self.context.cancel.cancelled() => Err(StepError::Cancelled),
         }
     }
 

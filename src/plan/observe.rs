@@ -265,7 +265,8 @@ pub(super) async fn removals(
             reason: "the answers leave it out; its volumes are retained".into(),
         });
     }
-    removals.sort_by_key(|removal| std::cmp::Reverse(removal.wave));
+    removals.sort_by_key(|removal| removal.wave);
+    removals.reverse();
     read_manifests(helm, &mut removals).await;
     Ok(removals)
 }

@@ -40,6 +40,7 @@ pub struct Catalogue {
 pub(super) struct Component {
     pub(super) name: ComponentName,
     pub(super) row: Row,
+    pub(super) after: Option<ComponentName>,
     pub(super) repository: ChartRepository,
     pub(super) values: Value,
     pub(super) path: UpgradePath,
@@ -57,6 +58,8 @@ struct Document {
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) wave: u8,
+    #[serde(default)]
+    pub(super) after: Option<String>,
     pub(super) namespace: String,
     pub(super) chart: String,
     pub(super) repository: String,
@@ -195,13 +198,19 @@ impl Catalogue {
             let reason = format!("apiVersion is {}, this tailwatch reads tailwatch/v1", document.api_version);
             return Err(wrong("(all)", reason));
         }
-        let mut components = Vec::new();
+        let mut components: Vec<Component> = Vec::new();
         for row in document.components {
             let name = row.name.parse().map_err(|error| wrong(&row.name, format!("{error}")))?;
+            let earlier = |after: &String| {
+                let is_earlier = |known: &&Component| known.name.as_str() == after && known.row.wave <= row.wave;
+                let found = components.iter().find(is_earlier).map(|known| known.name.clone());
+                found.ok_or_else(|| wrong(&row.name, format!("it is after {after}, which is not an earlier component")))
+            };
+            let after = row.after.as_ref().map(earlier).transpose()?;
             let repository = row.repository.parse().map_err(|error| wrong(&row.name, format!("{error}")))?;
             let values = values(&row.values, &file(&row.values)?)?;
             let path = upgrade_path(&name, &row.version, &file)?;
-            components.push(Component { name, row, repository, values, path });
+            components.push(Component { name, row, after, repository, values, path });
         }
         Ok(Catalogue { components })
     }
@@ -247,7 +256,7 @@ mod tests {
         let expected = [
             ("tailscale-operator", 20),
             ("kube-prometheus-stack", 30),
-            ("oauth2-proxy", 31),
+            ("oauth2-proxy", 30),
             ("loki", 32),
             ("alloy", 33),
         ];
@@ -259,6 +268,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = Catalogue::from_dir(folder.path()).unwrap_err();
         assert!(error.to_string().contains("stack.yaml"), "{error}");
+    }
+
+    #[test]
+    fn a_component_is_after_an_earlier_one() {
+        let catalogue = Catalogue::embedded().unwrap();
+        let after = catalogue.components.iter().filter_map(|c| Some((c.name.as_str(), c.after.as_ref()?.as_str())));
+        assert_eq!(after.collect::<Vec<_>>(), [("oauth2-proxy", "kube-prometheus-stack")]);
+        let read = |file: &str| {
+            let text = EMBEDDED.iter().find(|(name, _)| *name == file).unwrap().1;
+            Ok(text.replace("after: kube-prometheus-stack", "after: loki"))
+        };
+        let error = Catalogue::read(read).unwrap_err().to_string();
+        assert!(error.contains("oauth2-proxy") && error.contains("loki"), "{error}");
     }
 
     #[test]

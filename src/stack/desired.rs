@@ -80,6 +80,7 @@ fn release(
     Ok(Release {
         component: component.name.clone(),
         wave: row.wave,
+        after: component.after.clone(),
         namespace: namespace.as_str().unwrap_or_default().to_owned(),
         chart: ChartSource {
             name: row.chart.clone(),

@@ -14,6 +14,8 @@ pub struct Release {
     pub component: ComponentName,
     /// Wave number; lower waves are ready before higher ones start.
     pub wave: u8,
+    /// The component with the own objects and CRDs that this one needs; its Ingress, if it has one, leads to it.
+    pub after: Option<ComponentName>,
     /// Namespace of the release.
     pub namespace: String,
     /// Chart to install.
@@ -32,7 +34,7 @@ pub struct Release {
     pub api_versions: Vec<String>,
     /// Conditions to wait for beyond the workloads of the manifest.
     pub wait_for: Vec<WaitFor>,
-    /// Own objects, applied before helm runs, in this order.
+    /// Own objects, applied before helm runs, the namespaces first.
     pub objects: Vec<OwnObject>,
     /// Keys of the parts that the values switch off, e.g. `alertmanager.enabled`.
     pub switched_off: Vec<String>,
@@ -55,6 +57,7 @@ impl Release {
         Release {
             component: component.parse().unwrap(),
             wave: 30,
+            after: None,
             namespace: "monitoring".into(),
             chart: ChartSource {
                 name: component.into(),

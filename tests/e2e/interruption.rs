@@ -34,7 +34,7 @@ fn a_run_that_is_killed_or_interrupted_is_continued_by_the_same_command() {
     let sandbox = Sandbox::up(TAILWATCH, &[]);
     // A helm that outlives its run ends by itself.
     killed(&sandbox, "kube-prometheus-stack", false);
-    let run = install_until(&sandbox, |event| event["event"] == "wave-started" && event["wave"] == 31);
+    let run = install_until(&sandbox, |event| event["event"] == "step-started" && event["component"] == "oauth2-proxy");
     run.signal(Signal::SIGTERM);
     let last = run.end().ended_with(130).run_finished();
     assert_eq!(last["outcome"], "cancelled", "{last:#}");

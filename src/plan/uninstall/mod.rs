@@ -241,7 +241,8 @@ fn removals(rows: &[CatalogueEntry], installed: &[ReleaseInfo]) -> Vec<Removal> 
         })
     };
     let mut removals: Vec<Removal> = rows.iter().filter_map(removal).collect();
-    removals.sort_by_key(|removal| std::cmp::Reverse(removal.wave));
+    removals.sort_by_key(|removal| removal.wave);
+    removals.reverse();
     removals
 }
 
