@@ -10,7 +10,7 @@ use crate::host::{Host, fixture, fixtures};
 
 /// More lines than this are not read by a person in a hurry.
 const LONGEST: usize = 20;
-/// Stands in every literal secret of the fixtures.
+/// The value of every literal secret of the fixtures.
 const SECRET: &str = "hunter2";
 
 /// Has an environment, but neither kubeconfig nor helm: who calls a cluster ends with another code.

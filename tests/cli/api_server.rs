@@ -1,4 +1,4 @@
-//! A tiny HTTP server on the loopback that stands for an API server: fixed answers by path, and a memory of what was
+//! A tiny HTTP server on the loopback in place of an API server: fixed answers by path, and a record of what was
 //! asked.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -1,5 +1,5 @@
-//! What a child gets of our environment: everything but our own secrets, by exact name. Through the real binary, whose
-//! environment a test can choose.
+//! What a child gets of our environment: everything but our own secrets, by exact name. Tested with the real binary, since
+//! a test can choose its environment.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ const KEPT: [&str; 8] = [
     "NO_PROXY",
 ];
 
-/// A machine whose environment holds both, and its answers, which name two sources of secrets.
+/// A machine with both in its environment, and answers with two sources of secrets.
 fn machine() -> (Host, PathBuf) {
     let mut machine = Host::new()
         .with("AUTH0_CLIENT_SECRET", CANARY)
@@ -147,7 +147,7 @@ fn an_exec_plugin_of_the_kubeconfig_gets_no_secret_of_ours_and_all_of_others() {
     has_what_it_needs(&plugin);
 }
 
-/// The stack stands, as far as helm lists it, and a registry requires credentials that only a helper has.
+/// helm lists the stack as installed, and a registry requires credentials that only a credential helper has.
 #[test]
 fn a_credential_helper_gets_no_secret_of_ours_and_all_of_others() {
     let server = Server::start(empty);

@@ -16,7 +16,7 @@ fn machine() -> Host {
     Host::new().with("AUTH0_CLIENT_SECRET", "hunter2").with("TAILSCALE_OAUTH_SECRET", "hunter2")
 }
 
-/// A machine whose kubeconfig leads to a server, with a helm of this answer to `version`.
+/// A machine with a kubeconfig of this server, and a helm with this answer to `version`.
 fn connected(server: &Server, helm: &str) -> Host {
     let machine = machine();
     machine.kubeconfig(server.address());
@@ -177,7 +177,7 @@ fn a_wrong_command_line_is_usage_and_names_what_to_write() {
     machine.run(&["answers"]).ended_with(2).tells(&["Usage: tailwatch answers"]);
 }
 
-/// Nobody has answered, and an earlier run kept nothing: invalid answers, not a failed preflight.
+/// There are no answers, and no earlier run saved any: invalid answers, not a failed preflight.
 #[test]
 fn missing_answers_are_reported_once_the_cluster_turns_out_to_keep_none() {
     let server = Server::start(healthy);

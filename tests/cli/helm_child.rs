@@ -86,7 +86,7 @@ async fn a_mutating_helm_ends_by_itself_even_when_no_one_waits_any_more() {
     let machine = Host::new();
     let lifeline = Lifeline::new(&machine.path("lifeline"));
     mkfifo(&machine.path("gate"), Mode::S_IRWXU).unwrap();
-    // Opened for both, it blocks nobody here, whether or not the script still reads.
+    // Opened for reading and writing, it does not block this test, whether or not the script still reads.
     let mut gate = OpenOptions::new().read(true).write(true).open(machine.path("gate")).unwrap();
     let script = "exec 3> \"$home/lifeline\"\necho started >&3\nread line < \"$home/gate\"\necho ended >&3";
     let open = || OpenOptions::new().create(true).append(true).open(machine.path("lock")).unwrap();

@@ -8,7 +8,7 @@ use tailwatch::stack::ChartSource;
 
 use crate::host::Host;
 
-/// Counts its calls and puts what stands in `served` where it was asked to.
+/// Counts its calls and copies the files of `served` to the requested folder.
 const PULL: &str = "echo \"$*\" >> \"$home/pulls\"\nfor argument; do [ \"$last\" = -d ] && folder=$argument; last=$argument; \
                     done\ncp \"$home/served\" \"$folder/demo-1.0.0.tgz\"";
 

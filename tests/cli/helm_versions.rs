@@ -93,7 +93,7 @@ async fn the_tags_of_a_registry_are_read_page_by_page() {
 #[tokio::test]
 async fn a_registry_that_does_not_answer_is_reported() {
     let machine = Host::new();
-    // Nobody listens on the port of a listener that is gone.
+    // No program listens on the port of a closed listener.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let repository = format!("oci://127.0.0.1:{port}/charts");
     let error = versions(&machine.helm("exit 1").await, &repository, "loki").await.unwrap_err();

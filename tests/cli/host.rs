@@ -67,7 +67,7 @@ impl Host {
         path
     }
 
-    /// A kubeconfig at its usual place whose only context, `offline`, is the server at this address.
+    /// A kubeconfig at its usual place; its only context, `offline`, has the server at this address.
     pub fn kubeconfig(&self, server: &str) -> PathBuf {
         let text = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: offline\n\

@@ -9,7 +9,7 @@ use crate::host::{Host, fixture};
 
 const SECRET: &str = "auth0:\n  clientSecret: { file: PLACE }\n";
 
-/// A named pipe that nobody ever opens.
+/// A named pipe that no program opens.
 fn pipe(machine: &Host) -> String {
     let path = machine.path("pipe");
     nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();

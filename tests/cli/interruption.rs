@@ -85,7 +85,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     }
 }
 
-/// The main thread reads a pipe that nobody writes and nobody closes.
+/// The main thread reads a pipe that no program writes to or closes.
 #[test]
 fn a_signal_ends_a_command_that_waits_for_its_answers() {
     let machine = Host::new();

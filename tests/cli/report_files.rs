@@ -1,4 +1,4 @@
-//! Reports in files: told early where they cannot be written, and written however the command ends.
+//! Report files: an early error if they cannot be written; written however the command ends.
 
 use support::CommandOutput;
 

@@ -204,12 +204,12 @@ fn volumes_grow_with_their_data_and_never_shrink(sandbox: &Sandbox) {
     assert!(stiff.talk().contains("StorageClass standard"), "{}", stiff.stderr);
 }
 
-/// A helm in other hands that was killed, or is still at work, is nobody's to repair but theirs.
+/// The operation of another helm, killed or running, is not repaired by tailwatch.
 fn an_operation_that_another_owner_began_is_named_and_left_alone(sandbox: &Sandbox) {
     let secret = "sh.helm.release.v1.loki.v1";
     let record = sandbox.get(&["-n", "monitoring", "secret", secret]);
     assert!(record["metadata"]["labels"]["tailwatch-run"].is_string(), "{}", record["metadata"]);
-    // What helm writes first of all when somebody upgrades: the next revision, pending, with the labels handed down.
+    // What helm writes first in an upgrade: the next revision, pending, with the labels of the last one.
     let mut pending = record.clone();
     let name = "sh.helm.release.v1.loki.v2";
     pending["metadata"] =

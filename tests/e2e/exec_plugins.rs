@@ -9,7 +9,7 @@ use crate::kubeconfig_snapshot::script;
 use crate::wizard::{answer, drive, exit_code};
 use crate::{TAILWATCH, nothing_installed};
 
-/// A kubeconfig whose plugin asks for a code where it may, and accepts a single one.
+/// A kubeconfig with a plugin that prompts for a code if it may, and accepts a single one.
 fn kubeconfig(sandbox: &Sandbox, mode: &str) -> PathBuf {
     let pem = |name: &str| std::fs::read_to_string(sandbox.file(&format!("pki/{name}"))).unwrap();
     let credential = json!({

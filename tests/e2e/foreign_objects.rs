@@ -113,7 +113,7 @@ fn objects_of_others_with_the_names_of_ours_stay_as_they_are_or_become_exactly_o
     assert!(sandbox.releases().is_empty());
     the_plan_shows_them(&sandbox);
 
-    // A field that nobody may change.
+    // An immutable field.
     sandbox.kubectl(&["-n", "monitoring", "delete", "secret", "grafana-admin"]);
     sandbox.kubectl(&["-n", "monitoring", "create", "secret", "generic", "grafana-admin", "--type=shop/own"]);
     let (verdict, detail) = ownership(&sandbox, &["--adopt"]);

@@ -85,7 +85,7 @@ fn a_wave_that_does_not_come_up_ends_with_the_reason() {
     assert_eq!(failure["diagnosis"]["rule"], "image-not-found", "{failure:#}");
     assert!(failure["hint"].is_string() || failure["diagnosis"]["hint"].is_string(), "{failure:#}");
 
-    // A run whose lock somebody takes while it waits ends with that, and is not called interrupted.
+    // A run that loses its lock while it waits ends with that error, and is not reported as interrupted.
     let waits = |event: &Value| event["event"] == "step-progress" && event["component"] == "loki";
     let ended = robbed(&sandbox, install_until(&sandbox, waits)).ended_with(7).run_finished();
     assert_eq!(ended["outcome"], "locked", "{ended:#}");

@@ -59,7 +59,7 @@ fn refused(said: &CommandOutput, failed: &[&str], named: &str) {
     assert!(last["error"]["hint"].is_string() && last.to_string().contains(named), "{named}: {last:#}");
 }
 
-/// A namespace whose Pod Security someone else has set is not relabelled in silence.
+/// A Pod Security level that another client has set is not changed without a notice.
 fn a_namespace_that_another_owner_labelled_is_left_alone(sandbox: &Sandbox) {
     sandbox.kubectl(&["create", "namespace", "monitoring"]);
     let label = "pod-security.kubernetes.io/enforce=restricted";

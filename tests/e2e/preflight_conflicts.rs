@@ -1,4 +1,4 @@
-//! What stands already and would meet the stack: releases, CRDs, objects, operators and data sources of others.
+//! Existing releases, CRDs, objects, operators and data sources of other owners that conflict with the stack.
 
 use support::{Sandbox, of_kind};
 
@@ -91,7 +91,7 @@ fn objects_of_others_stop_the_run_and_are_taken_over_when_asked() {
     assert_eq!(role["metadata"]["annotations"]["meta.helm.sh/release-name"], "alloy");
     assert_ne!(role["rules"].as_array().unwrap().len(), 1, "the rules are the chart's");
 
-    // Where nothing changes, nobody is looked for.
+    // If nothing changes, no other owner is searched for.
     let log = sandbox.file("helm.log");
     sandbox.install(&["--skip-verify", "--log-file", &log.display().to_string()]).ended_with(0);
     let calls = std::fs::read_to_string(&log).unwrap();

@@ -89,7 +89,7 @@ fn a_single_wrong_fact_of_the_identity_provider_is_named_before_the_first_object
     where_nothing_of_the_oauth2_proxy_changes_the_identity_provider_need_not_answer(&sandbox);
 }
 
-/// The same in `install`, told with the next step.
+/// The same in `install`, with the next step.
 fn install_stops_likewise(sandbox: &Sandbox) {
     sandbox.fault("issuer=secret-wrong", "on");
     let said = sandbox.install(&["--output", "json"]).ended_with(4);

@@ -163,7 +163,7 @@ fn the_tailnet_is_compared_with_what_the_cluster_and_this_machine_know() {
             "Peer": {"nodekey:1": {"DNSName": peer}},
         })
     };
-    // This machine has no tailscale: only here something stands for it.
+    // This machine has no tailscale: a script takes its place here.
     let program = sandbox.file("home").join("bin/tailscale");
     std::fs::create_dir_all(program.parent().unwrap()).unwrap();
     let says = |status: Value| {

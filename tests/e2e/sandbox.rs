@@ -35,7 +35,7 @@ fn two_sandboxes_share_nothing() {
     assert_eq!(other.kubectl(&["get", "nodes", "-o", "name"]).lines().count(), 2);
 }
 
-/// A Deployment whose pods show each fault, and the same without it.
+/// The pods of a Deployment show each fault, and recover without it.
 #[test]
 fn each_fault_is_seen_in_the_api_and_ends() {
     let sandbox = Sandbox::up(TAILWATCH, &[]);
@@ -215,7 +215,7 @@ fn a_machine_outside_reaches_the_issuer_and_the_tailnet_and_nothing_else() {
         (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (issuer, web) = ("https://acme.eu.auth0.com/.well-known/openid-configuration", "https://web.tail1a2b.ts.net/");
-    // Nobody is behind the Ingress, but its name and certificate are there.
+    // The Ingress has no ready backend, but its name and certificate exist.
     eventually("the tailnet", || asked(web) == (0, "502".into()));
     for (fault, url, code) in [
         ("issuer=certificate-untrusted", issuer, NOT_TRUSTED),

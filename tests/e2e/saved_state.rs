@@ -10,7 +10,7 @@ use crate::TAILWATCH;
 use crate::recording_issuer::RecordingIssuer;
 use crate::rerun::kept_answers;
 
-/// A run of somebody who gives no answers file, no secret and no chart repository.
+/// A run without answers file, secret and chart repository.
 fn bare(sandbox: &Sandbox, arguments: &[&str], variables: &[(&str, &str)]) -> CommandOutput {
     let mut command = sandbox.tailwatch_command(arguments);
     command.env_remove("AUTH0_CLIENT_SECRET").env_remove("TAILWATCH_CHART_REPOSITORY").envs(variables.iter().copied());

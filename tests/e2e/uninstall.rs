@@ -96,7 +96,7 @@ fn data_outlives_an_uninstall_and_everything_goes_when_asked() {
     let differing: Vec<_> = is.iter().filter(|line| !was.contains(line)).collect();
     assert_eq!(differing, Vec::<&String>::new());
 
-    // A person is told plainly what cannot be had back.
+    // The user reads what cannot be restored.
     let mut asked = drive(sandbox.tailwatch_command(&["uninstall", "--delete-data"]));
     answer(&mut asked, "DELETE ITS DATA", "no");
     assert_eq!(exit_code(asked), 130);

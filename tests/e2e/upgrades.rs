@@ -173,7 +173,7 @@ fn repacked(archive: &Path, version: &str, folder: &Path) {
     run(&["tar", "czf", &text(&packed), "-C", &text(work.path()), &chart]);
 }
 
-/// The sandbox's charts in a folder, with an Alloy of a major that nobody has tried.
+/// The sandbox's charts in a folder, with an Alloy of an untested major version.
 fn charts_with_an_untried_alloy(sandbox: &Sandbox) -> PathBuf {
     let folder = sandbox.file("newer-charts");
     run(&["cp", "-r", &text(&sandbox.file("charts")), &text(&folder)]);
@@ -200,7 +200,7 @@ fn a_major_that_was_never_tried_needs_an_explicit_yes() {
     let taken = upgrade(&["--to", "alloy=2.0.0", "--yes", "--allow-unverified", "--output", "json"]).ended_with(0);
     assert_eq!(changed(&taken.events()), ["alloy"]);
 
-    // Whoever stands there has said yes.
+    // The user has confirmed it.
     let later = sandbox
         .tailwatch(&[&["install", "--yes", "--output", "json", "--set", "retention.logs=14d"][..], &from].concat());
     let events = later.ended_with(0).events();

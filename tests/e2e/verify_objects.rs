@@ -188,7 +188,7 @@ fn each_wrong_value_fails_the_check_that_speaks_of_it_and_no_other() {
     an_object_of_ours_that_is_gone_comes_back(&sandbox);
 }
 
-/// What the run made itself and somebody took away is seen by the plan and brought back.
+/// The plan reports a deleted object of tailwatch, and the next run creates it again.
 fn an_object_of_ours_that_is_gone_comes_back(sandbox: &Sandbox) {
     sandbox.kubectl(&["-n", "monitoring", "delete", "networkpolicy", "tailwatch-grafana"]);
     sandbox.kubectl(&["-n", "monitoring", "delete", "service", "oauth2-proxy"]);

@@ -10,7 +10,7 @@ use crate::TAILWATCH;
 /// A checks' longest wait and then some.
 const PATIENCE_MS: u64 = 180_000;
 
-/// The questions of a person whose answers are all there, by a part of their labels.
+/// The questions that a complete answers file leaves, by a part of their labels.
 const PREFILLED: [&str; 11] = [
     "Tailnet domain",
     "Grafana's name",

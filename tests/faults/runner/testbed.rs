@@ -301,7 +301,7 @@ fn merge_maps(base: &mut Map<String, Value>, over: Map<String, Value>) {
     }
 }
 
-/// The first rejected request of helm or the binary whose error contains the text: time and error.
+/// The first rejected request of helm or the binary with an error that contains the text: time and error.
 fn first_refusal(audit: &Path, text: &str, since: Timestamp) -> Option<(Timestamp, String)> {
     let log = std::fs::read_to_string(audit).ok()?;
     let refusals = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|event| {

@@ -15,7 +15,7 @@ pub fn children(pid: u32) -> Vec<u32> {
     listed(&["-P", &pid.to_string()])
 }
 
-/// The processes whose command line matches a pattern of pgrep.
+/// The processes with a command line that matches a pattern of pgrep.
 pub fn matching(pattern: &str) -> Vec<u32> {
     listed(&["-f", pattern])
 }

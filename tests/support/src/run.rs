@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{CommandOutput, Signal, signal};
 
-/// A command at work whose events go to a pipe; it has `--output json`.
+/// A running command with `--output json`; its events go to a pipe.
 pub struct Run {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,

@@ -72,7 +72,7 @@ func (c *Cluster) Binary(name string) string {
 	}
 }
 
-// StartProcess starts a built program as a child process whose output goes to log/NAME.log.
+// StartProcess starts a built program as a child process; its output goes to log/NAME.log.
 func (c *Cluster) StartProcess(name string, arguments, environment []string) (*process.Process, error) {
 	return c.Processes.Start(c.Sandbox, name, c.Binary(name), arguments, environment)
 }

@@ -138,7 +138,7 @@ func (k *Kubelet) remove(pod *core.Pod) {
 	k.logs.forget(pod)
 }
 
-// SetFaults restarts every pod whose scenario changes by these faults.
+// SetFaults restarts every pod with a scenario that these faults change.
 func (k *Kubelet) SetFaults(faults podstages.Faults) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()

@@ -22,7 +22,7 @@ var (
 	withoutWget  = []string{"grafana/alloy"}
 )
 
-// lokiWithoutShell is the first version whose image has none.
+// lokiWithoutShell is the first version with an image without a shell.
 var lokiWithoutShell = version.MustParseGeneric("3.5.8")
 
 func hasShell(container core.Container) bool {

@@ -170,7 +170,7 @@ func (c *Scenario) find(name string) int {
 	return -1
 }
 
-// From gives the index of the first stage at or after an index whose guards hold: -1 if there is none.
+// From returns the index of the first stage at or after an index with guards that hold, or -1.
 func (c *Scenario) From(index int, pod *core.Pod) int {
 	for ; index < len(c.Stages); index++ {
 		stage := c.Stages[index]

@@ -13,7 +13,7 @@ import (
 	"tailwatch.dev/sandbox/world/sandbox"
 )
 
-// grafanaFor is one whose grafana.ini has these settings; its admin is `admin` with the password `right`.
+// grafanaFor returns a Grafana with these settings in grafana.ini; its admin is `admin` with the password `right`.
 func grafanaFor(ini string) *server {
 	g := &server{network: &network.Network{Cluster: &cluster.Cluster{Sandbox: &sandbox.Sandbox{}}}, pod: &core.Pod{}, settings: maps.Clone(defaults), user: "admin", password: "right"}
 	maps.Copy(g.settings, readINI(ini))
