@@ -4,9 +4,18 @@
 
 parts_cache=${TAILWATCH_SANDBOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tailwatch-sandbox}
 kubernetes_version=v1.36.1
+old_kubernetes_version=v1.25.4
 helm4_version=v4.2.0
 helm3_version=v3.19.4
 loki_version=3.5.7
+
+# kubernetes_flags VERSION: without these the API server reports v0.0.0 and helm has no patch version.
+kubernetes_flags() {
+  local package minor=${1#v1.}
+  for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+    printf ' -X %s' "$package.gitVersion=$1" "$package.gitMajor=1" "$package.gitMinor=${minor%%.*}"
+  done
+}
 
 # part_recipe PART: lines of `binary package`, then `ldflags …`, `tags …`
 part_recipe() {
@@ -24,12 +33,7 @@ part_recipe() {
       echo "oauth2-proxy github.com/oauth2-proxy/oauth2-proxy/v7"
       echo "operator github.com/prometheus-operator/prometheus-operator/cmd/operator"
       echo "tags remove_all_sd,enable_kubernetes_sd"
-      local package flags=""
-      # Without these the API server reports v0.0.0 and helm has no patch version.
-      for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
-        flags="$flags -X $package.gitVersion=$kubernetes_version -X $package.gitMajor=1 -X $package.gitMinor=36"
-      done
-      echo "ldflags $flags -X helm.sh/helm/v4/internal/version.version=$helm4_version"
+      echo "ldflags $(kubernetes_flags "$kubernetes_version") -X helm.sh/helm/v4/internal/version.version=$helm4_version"
       ;;
     helm3)
       echo "helm3 helm.sh/helm/v3/cmd/helm"
@@ -45,6 +49,15 @@ part_recipe() {
     monitoring)
       echo "alertmanager github.com/prometheus/alertmanager/cmd/alertmanager"
       echo "node_exporter github.com/prometheus/node_exporter"
+      ;;
+    # The oldest Kubernetes that Tailwatch supports, for the world of this name.
+    old-api)
+      echo "kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver"
+      echo "kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager"
+      echo "kube-scheduler k8s.io/kubernetes/cmd/kube-scheduler"
+      # Without the SDKs of the clouds.
+      echo "tags providerless"
+      echo "ldflags $(kubernetes_flags "$old_kubernetes_version")"
       ;;
     world) echo "world ." ;;
   esac

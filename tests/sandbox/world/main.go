@@ -87,6 +87,7 @@ func up(arguments []string) error {
 		Parts: sandbox.Parts{
 			Programs: os.Getenv("TAILWATCH_PART_PROGRAMS"), Helm3: os.Getenv("TAILWATCH_PART_HELM3"),
 			Loki: os.Getenv("TAILWATCH_PART_LOKI"), Monitoring: os.Getenv("TAILWATCH_PART_MONITORING"),
+			Kubernetes: os.Getenv("TAILWATCH_PART_KUBERNETES"),
 		},
 		Charts:     os.Getenv("TAILWATCH_SANDBOX_CHARTS"),
 		RealCharts: os.Getenv("TAILWATCH_SANDBOX_REAL_CHARTS"),

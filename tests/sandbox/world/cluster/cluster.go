@@ -2,6 +2,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"sync/atomic"
@@ -63,6 +64,8 @@ func (c *Cluster) Recorder(component, node string) record.EventRecorder {
 // Binary is the path of a built program.
 func (c *Cluster) Binary(name string) string {
 	switch name {
+	case "kube-apiserver", "kube-controller-manager", "kube-scheduler":
+		return filepath.Join(cmp.Or(c.Parts.Kubernetes, c.Parts.Programs), name)
 	case "loki":
 		return filepath.Join(c.Parts.Loki, name)
 	case "alertmanager", "node_exporter":

@@ -53,7 +53,7 @@ type Settings struct {
 }
 
 // Parts are the folders of the built binaries.
-type Parts struct{ Programs, Helm3, Loki, Monitoring string }
+type Parts struct{ Programs, Helm3, Loki, Monitoring, Kubernetes string }
 
 // Sandbox is a folder and its settings.
 type Sandbox struct {
