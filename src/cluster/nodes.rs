@@ -110,6 +110,8 @@ fn state(node: Node) -> NodeState {
             (false, false) => None,
         },
         max_pods: node.status.allocatable.pods.parse().ok(),
+        cpu: node.status.allocatable.cpu,
+        memory: node.status.allocatable.memory,
         problem,
     }
 }

@@ -84,8 +84,10 @@ impl PartialOrd for Quantity {
 impl Add for Quantity {
     type Output = Quantity;
 
+    /// Displayed as the first amount that is not zero, as by Quantity.Add of apimachinery.
     fn add(self, other: Quantity) -> Quantity {
-        Quantity { nanos: self.nanos + other.nanos, ..self }
+        let is_binary = if self.nanos == BigInt::ZERO { other.is_binary } else { self.is_binary };
+        Quantity { nanos: self.nanos + other.nanos, is_binary }
     }
 }
 
@@ -102,6 +104,12 @@ impl Mul<u64> for Quantity {
 
     fn mul(self, count: u64) -> Quantity {
         Quantity { nanos: self.nanos * count, ..self }
+    }
+}
+
+impl Default for Quantity {
+    fn default() -> Quantity {
+        Quantity::from(0)
     }
 }
 

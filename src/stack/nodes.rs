@@ -26,6 +26,10 @@ pub struct NodeState {
     pub is_docker: bool,
     /// `status.allocatable.pods`
     pub max_pods: Option<usize>,
+    /// `status.allocatable.cpu`, "" without it.
+    pub cpu: String,
+    /// `status.allocatable.memory`, "" without it.
+    pub memory: String,
     /// How it is recognized as a virtual node.
     pub virtual_by: Option<VirtualBy>,
     /// Why the kubelet does not run pods at the moment.

@@ -77,9 +77,20 @@ fn what_has_no_room_in_the_cluster_is_reported_before_the_first_object() {
     // What each hint says helps.
     sandbox.kubectl(&["-n", "monitoring", "delete", "quota", "tight"]);
     let answers = std::fs::read_to_string(sandbox.answers()).unwrap();
-    let port = "values:\n  kube-prometheus-stack:\n    prometheus-node-exporter: { service: { port: 9101, targetPort: 9101 } }\n";
+    let port = "values:\n  kube-prometheus-stack:\n    prometheus-node-exporter:\n      service: { port: 9101, targetPort: 9101 }\n      resources: { requests: { cpu: 100m } }\n";
     let file = sandbox.file("other-port.yaml").display().to_string();
     std::fs::write(&file, format!("{answers}{port}")).unwrap();
+    let room = |cpu: &str| {
+        let patch = json!({"status": {"allocatable": {"cpu": cpu}}}).to_string();
+        sandbox.kubectl(&["patch", "node", "node-0", "--subresource=status", "--type=merge", "-p", &patch]);
+        let checks = sandbox.tailwatch(&["preflight", "--output", "json", "--answers", &file]).ended_with(0).json();
+        check(&checks["checks"], "node-room").clone()
+    };
+    let lacking = room("119m");
+    assert_eq!(lacking["verdict"], "warn");
+    let detail = lacking["detail"].as_str().unwrap();
+    assert!(detail.contains("on node node-0 (cpu: 20m of 119m requested, 100m more needed)"), "{detail}");
+    assert_eq!(room("120m")["verdict"], "pass");
     sandbox.tailwatch(&["install", "--yes", "--answers", &file]).ended_with(0);
 }
 
@@ -318,7 +329,8 @@ spec:
     metadata: { labels: { app: other-exporter } }
     spec:
       hostNetwork: true
-      containers: [{ name: exporter, image: 'exporter:1', ports: [{ containerPort: 9100 }] }]
+      containers:
+      - { name: exporter, image: 'exporter:1', ports: [{ containerPort: 9100 }], resources: { requests: { cpu: 20m } } }
 ";
 
 const WIKI: &str = "apiVersion: networking.k8s.io/v1

@@ -102,6 +102,8 @@ views! {
 
     Allocatable {
         pods: String,
+        cpu: String,
+        memory: String,
     }
 
     NodeInfo {

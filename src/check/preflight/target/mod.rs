@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use crate::check::preflight::fact;
 use crate::check::row::{Row, known};
 use crate::check::runner::{self, Subject};
-use crate::cluster::{Cluster, ClusterError, PodsByNode, Resource, UnavailableApi};
+use crate::cluster::{Cluster, ClusterError, PodsByNode, Resource, UnavailableApi, Used};
 use crate::event::CheckResult;
 use crate::plan::PlannedRelease;
 use crate::stack::NodeStates;
@@ -38,6 +38,7 @@ use intent::Kinds;
 pub use intent::{Intent, PlannedRemoval, Proof};
 use permissions::Permissions;
 use quotas::Quotas;
+use room::Need;
 use tailnet::Tailnet;
 pub use tailnet_status::TailnetStatus;
 
@@ -71,11 +72,11 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
         known(host_ports::judge(&facts.ports))
     })
     .hint("remove the other pod, or set another port under `values:`"),
-    fact("node-room", "every node has room for the pods of the DaemonSets", |facts: &Facts| {
-        known(room::judge(&facts.nodes, &facts.pods, &facts.new_daemon_sets))
+    fact("node-room", "the nodes have room for the pods of the stack", |facts: &Facts| {
+        known(room::judge(&facts.nodes, &facts.used, &facts.needs))
     })
     .warns()
-    .hint("raise maxPods of the kubelet, or move pods to other nodes; the rest of the stack does not depend on it"),
+    .hint("lower the requests under `values:`, add a node, raise maxPods of the kubelet, or move other pods"),
     fact("quotas", "the ResourceQuotas leave room for the stack", |facts: &Facts| known(quotas::judge(&facts.quotas)))
         .hint(
             "raise the quota (`kubectl -n NAMESPACE describe quota`), or lower replicas and requests under `values:`",
@@ -98,9 +99,9 @@ pub(in crate::check) struct Facts {
     claims: Vec<Differing>,
     ports: Ports,
     nodes: NodeStates,
-    /// Number of pods by node.
-    pods: BTreeMap<String, usize>,
-    new_daemon_sets: Vec<String>,
+    /// What the pods of each node take of it.
+    used: BTreeMap<String, Used>,
+    needs: Vec<Need>,
     quotas: Quotas,
     tailnet: Tailnet,
 }
@@ -114,14 +115,15 @@ impl Subject for Facts {
 /// Runs the rows; reads and dry runs only.
 pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResult>, ClusterError> {
     let kinds = kinds(cluster, &intent.incoming).await?;
-    let (permissions, deletions, unavailable_apis, dry_runs, unserved, claims, (ports, pods), quotas, tailnet) = futures::try_join!(
+    let needs: Vec<Need> = intent.incoming.iter().flat_map(room::needs).collect();
+    let (permissions, deletions, unavailable_apis, dry_runs, unserved, claims, (ports, used), quotas, tailnet) = futures::try_join!(
         permissions::read(cluster, intent, &kinds),
         deletions::read(cluster, &intent.incoming),
         cluster.unavailable_apis(),
         dry_run::read(cluster, intent, &kinds),
         addresses::read(cluster, intent),
         claims::read(cluster, &intent.incoming),
-        pods_by_node(cluster, &intent.incoming),
+        pods_by_node(cluster, &intent.incoming, &needs),
         quotas::read(cluster, &intent.incoming, (&kinds, intent.nodes)),
         tailnet::read(cluster, intent),
     )?;
@@ -135,23 +137,24 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
         claims,
         ports,
         nodes: intent.nodes.clone(),
-        pods,
-        new_daemon_sets: room::new_daemon_sets(&intent.incoming),
+        used,
+        needs,
         quotas,
         tailnet,
     };
     Ok(runner::run(ROWS, &facts, None).await)
 }
 
-/// Reads nothing if no DaemonSet is new or needs a new host port.
+/// Reads nothing if no workload needs more of a node or a new host port.
 async fn pods_by_node(
     cluster: &Cluster,
     incoming: &[PlannedRelease<'_>],
-) -> Result<(Ports, BTreeMap<String, usize>), ClusterError> {
-    let needed: Vec<NeededPort> = incoming.iter().flat_map(host_ports::needed).collect();
-    let is_needed = !needed.is_empty() || !room::new_daemon_sets(incoming).is_empty();
+    needs: &[Need],
+) -> Result<(Ports, BTreeMap<String, Used>), ClusterError> {
+    let ports: Vec<NeededPort> = incoming.iter().flat_map(host_ports::needed).collect();
+    let is_needed = !(ports.is_empty() && needs.is_empty());
     let pods = if is_needed { cluster.pods_by_node().await? } else { PodsByNode::default() };
-    Ok((host_ports::compare(needed, &pods.ports), pods.counts))
+    Ok((host_ports::compare(ports, &pods.ports), pods.used))
 }
 
 async fn kinds(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Kinds, ClusterError> {

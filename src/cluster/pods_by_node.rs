@@ -1,11 +1,13 @@
-//! Host ports and number of the pods of each node. Only these fields of the pods are read.
+//! Host ports, requests and number of the pods of each node. Only these fields of the pods are read.
 
 use std::collections::BTreeMap;
+use std::ops::Add;
 
 use kube::api::ListParams;
 use kube::core::{ObjectList, Request};
 use serde::Deserialize;
 
+use crate::cluster::pod_spec::{PodSpec, Requests};
 use crate::cluster::views::PAGE;
 use crate::cluster::{Cluster, ClusterError};
 
@@ -31,14 +33,31 @@ pub struct HostPort {
 pub struct PodsByNode {
     /// Their host ports.
     pub ports: Vec<HostPort>,
-    /// Their number by node.
-    pub counts: BTreeMap<String, usize>,
+    /// What they take of each node.
+    pub used: BTreeMap<String, Used>,
+}
+
+/// What the pods of one node take of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Used {
+    /// Their number.
+    pub pods: usize,
+    /// The sum of their requests.
+    pub requests: Requests,
+}
+
+impl Add for Used {
+    type Output = Used;
+
+    fn add(self, other: Used) -> Used {
+        Used { pods: self.pods + other.pods, requests: self.requests + other.requests }
+    }
 }
 
 #[derive(Clone, Deserialize)]
 struct Pod {
     metadata: Metadata,
-    spec: Spec,
+    spec: PodSpec,
     #[serde(default)]
     status: Status,
 }
@@ -61,39 +80,14 @@ struct Owner {
     controller: bool,
 }
 
-#[derive(Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Spec {
-    node_name: Option<String>,
-    containers: Vec<Container>,
-}
-
-#[derive(Clone, Deserialize)]
-struct Container {
-    #[serde(default)]
-    ports: Vec<Port>,
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Port {
-    host_port: Option<u16>,
-    #[serde(default = "tcp")]
-    protocol: String,
-}
-
 #[derive(Clone, Default, Deserialize)]
 struct Status {
     #[serde(default)]
     phase: String,
 }
 
-fn tcp() -> String {
-    "TCP".into()
-}
-
 impl Cluster {
-    /// The host ports and the number of the pods of each node. With `hostNetwork` the API server sets `hostPort` of every container port
+    /// The host ports, requests and number of the pods of each node. With `hostNetwork` the API server sets `hostPort` of every container port
     /// (Kubernetes, pkg/apis/core/v1/defaults.go, defaultHostNetworkPorts).
     pub async fn pods_by_node(&self) -> Result<PodsByNode, ClusterError> {
         let mut parameters = ListParams::default().limit(PAGE);
@@ -120,8 +114,9 @@ impl PodsByNode {
     fn add(&mut self, pod: Pod) {
         let has_ended = matches!(pod.status.phase.as_str(), "Succeeded" | "Failed");
         let Some(node) = pod.spec.node_name.clone().filter(|_| !has_ended) else { return };
+        let used = self.used.entry(node.clone()).or_default();
+        *used = std::mem::take(used) + Used { pods: 1, requests: pod.spec.requests() };
         self.ports.extend(ports(pod, &node));
-        *self.counts.entry(node).or_default() += 1;
     }
 }
 
@@ -144,6 +139,7 @@ fn ports(pod: Pod, node: &str) -> impl Iterator<Item = HostPort> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Quantity;
     use serde_json::json;
 
     #[test]
@@ -153,7 +149,7 @@ mod tests {
             let ports = json!([{"containerPort": 9100, "hostPort": 9100}, {"containerPort": 80, "protocol": "UDP"}]);
             let pod = json!({
                 "metadata": {"name": "other-x", "namespace": "default", "ownerReferences": owners},
-                "spec": {"nodeName": node, "containers": [{"name": "a", "ports": ports}]},
+                "spec": {"nodeName": node, "containers": [{"name": "a", "ports": ports, "resources": {"requests": {"cpu": "100m"}}}]},
                 "status": {"phase": phase},
             });
             let mut found = PodsByNode::default();
@@ -169,9 +165,11 @@ mod tests {
             owner: Some(("DaemonSet".into(), "other".into())),
         };
         let running = pod(Some("one"), "Running");
-        assert_eq!((running.ports, running.counts), (vec![expected], BTreeMap::from([("one".to_owned(), 1)])));
+        let requests = Requests { cpu: Quantity::parse("100m").unwrap(), ..Requests::default() };
+        assert_eq!(running.ports, [expected]);
+        assert_eq!(running.used, BTreeMap::from([("one".to_owned(), Used { pods: 1, requests })]));
         for ended in [pod(Some("one"), "Succeeded"), pod(None, "Pending")] {
-            assert!(ended.ports.is_empty() && ended.counts.is_empty());
+            assert!(ended.ports.is_empty() && ended.used.is_empty());
         }
     }
 }
