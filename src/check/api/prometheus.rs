@@ -106,8 +106,7 @@ struct Vector {
 
 #[derive(Deserialize)]
 struct Sample {
-    #[serde(default)]
-    metric: BTreeMap<String, String>,
+    metric: TargetLabels,
     /// Time and value.
     value: (f64, String),
 }
@@ -145,11 +144,8 @@ impl Prometheus<'_> {
         self.data("/api/v1/alerts").await.map(|answer: Alerts| answer.alerts)
     }
 
-    /// An instant query: labels and value of each result.
-    pub(in crate::check) async fn query(
-        &self,
-        expression: &str,
-    ) -> Result<Vec<(BTreeMap<String, String>, f64)>, String> {
+    /// An instant query by target: labels and value of each result.
+    pub(in crate::check) async fn query(&self, expression: &str) -> Result<Vec<(TargetLabels, f64)>, String> {
         let vector: Vector = self.data(&format!("/api/v1/query?query={}", encoded(expression))).await?;
         let samples = vector.result.into_iter();
         Ok(samples.filter_map(|sample| Some((sample.metric, sample.value.1.parse().ok()?))).collect())

@@ -115,14 +115,10 @@ pub(super) async fn fresh(context: &StackContext) -> Result<Finding, String> {
     // After a restart of Prometheus, a deleted target returns its last sample for some minutes.
     let active: BTreeSet<(&str, &str)> =
         ours.iter().map(|target| (target.labels.job.as_str(), target.labels.instance.as_str())).collect();
-    let is_active = |labels: &BTreeMap<String, String>| {
-        let label = |name: &str| labels.get(name).map(String::as_str).unwrap_or_default();
-        active.contains(&(label("job"), label("instance")))
-    };
     let mut ages: BTreeMap<String, f64> = BTreeMap::new();
-    for (mut labels, age) in context.prometheus().query("min by (job, instance) (time() - timestamp(up))").await? {
-        if is_active(&labels) {
-            let oldest = ages.entry(labels.remove("job").unwrap_or_default()).or_default();
+    for (labels, age) in context.prometheus().query("min by (job, instance) (time() - timestamp(up))").await? {
+        if active.contains(&(labels.job.as_str(), labels.instance.as_str())) {
+            let oldest = ages.entry(labels.job).or_default();
             *oldest = oldest.max(age);
         }
     }
