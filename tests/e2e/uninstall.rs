@@ -331,9 +331,14 @@ kind: Namespace
 metadata: { name: shop }
 ---
 apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: { name: ts-prod }
+spec: { controller: tailscale.com/ts-ingress }
+---
+apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: { name: web, namespace: shop }
-spec: { ingressClassName: tailscale, defaultBackend: { service: { name: web, port: { number: 80 } } }, tls: [{ hosts: [web] }] }
+spec: { ingressClassName: ts-prod, defaultBackend: { service: { name: web, port: { number: 80 } } }, tls: [{ hosts: [web] }] }
 ");
     let retained_now = retained(&uninstall(&sandbox, &EVERYTHING).ended_with(0).events());
     let is_kept = |(name, reason): &(String, String)| {
@@ -343,7 +348,7 @@ spec: { ingressClassName: tailscale, defaultBackend: { service: { name: web, por
     assert_eq!(sandbox.releases(), [("tailscale-operator".to_owned(), "tailscale-operator-1.90.6".to_owned())]);
     sandbox.get(&["-n", "tailscale", "secret", "operator-oauth"]);
 
-    sandbox.kubectl(&["delete", "namespace", "shop"]);
+    sandbox.kubectl(&["delete", "namespace/shop", "ingressclass/ts-prod"]);
     the_operator_that_carries_the_api_is_retained(&sandbox);
     let events = uninstall(&sandbox, &EVERYTHING).ended_with(0).events();
     assert_eq!(outcomes(&events), ["removed"; 2]);

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject, containers};
+use crate::config::INGRESS_CLASS;
 use crate::plan::uninstall::ownership::{PROMETHEUS_OPERATOR, release_of};
 use crate::stack::{CatalogueEntry, MANAGED_BY, TAILSCALE_NAMESPACE, TAILWATCH};
 
 /// API group of the Tailscale operator's own kinds, and the prefix of its annotations.
 const TAILSCALE_GROUP: &str = "tailscale.com";
-/// Its IngressClass and load balancer class.
-const TAILSCALE_CLASS: &str = "tailscale";
+/// Class of the Services that it gives an address (tailscale 1.102.3, cmd/k8s-operator/svc.go).
+const LOAD_BALANCER_CLASS: &str = "tailscale";
 /// Argument of prometheus-operator: the Service that it manages for the kubelets.
 const KUBELET_ARGUMENT: &str = "--kubelet-service=";
 
@@ -79,15 +80,18 @@ pub async fn operator_users(
     namespace: &str,
     rows: &[CatalogueEntry],
 ) -> Result<Vec<ObjectRef>, ClusterError> {
-    let (ingresses, services, balancers, resources) = futures::try_join!(
+    let (mut classes, ingresses, services, balancers, resources) = futures::try_join!(
+        cluster.tailscale_classes(),
         cluster.list("networking.k8s.io/v1", "Ingress", None, None),
         cluster.partial_objects("v1", "Service", None),
-        cluster.load_balancers(TAILSCALE_CLASS),
+        cluster.load_balancers(LOAD_BALANCER_CLASS),
         cluster.of_group(TAILSCALE_GROUP),
     )?;
+    // An uninstall that was interrupted may have deleted the class of the chart.
+    classes.push(INGRESS_CLASS.to_owned());
     let of_ours = |found: &PartialObject| found.namespace() == namespace && found.label(MANAGED_BY) == TAILWATCH;
     let ingresses =
-        ingresses.iter().filter(|object| !of_ours(&PartialObject::of(object)) && is_ingress_of_the_class(object));
+        ingresses.iter().filter(|object| !of_ours(&PartialObject::of(object)) && has_class(object, &classes));
     let mut users: Vec<ObjectRef> = ingresses.map(ObjectRef::of).collect();
     let marked = services.iter().filter(|found| is_marked(found)).map(PartialObject::reference);
     let services: BTreeSet<ObjectRef> = marked.chain(balancers).collect();
@@ -98,10 +102,11 @@ pub async fn operator_users(
     Ok(users)
 }
 
-fn is_ingress_of_the_class(ingress: &Value) -> bool {
+fn has_class(ingress: &Value, classes: &[String]) -> bool {
+    let object = PartialObject::of(ingress);
     let class = ingress.pointer("/spec/ingressClassName").and_then(Value::as_str);
-    class == Some(TAILSCALE_CLASS)
-        || PartialObject::of(ingress).annotation("kubernetes.io/ingress.class") == TAILSCALE_CLASS
+    let class = class.unwrap_or_else(|| object.annotation("kubernetes.io/ingress.class"));
+    classes.iter().any(|known| known == class)
 }
 
 /// Whether it has an annotation of the operator.
@@ -149,14 +154,14 @@ mod tests {
 
     #[test]
     fn users_of_the_tailscale_operator_are_found() {
-        let ingress = |metadata: Value, class: &str| {
-            is_ingress_of_the_class(
-                &json!({"kind": "Ingress", "metadata": metadata, "spec": {"ingressClassName": class}}),
-            )
+        let classes = ["ts-prod".to_owned(), "tailscale".to_owned()];
+        let ingress = |metadata: Value, class: Value| {
+            let object = json!({"kind": "Ingress", "metadata": metadata, "spec": {"ingressClassName": class}});
+            has_class(&object, &classes)
         };
-        assert!(ingress(json!({"name": "x"}), "tailscale"));
-        assert!(ingress(json!({"annotations": {"kubernetes.io/ingress.class": "tailscale"}}), ""));
-        assert!(!ingress(json!({"name": "x"}), "nginx"));
+        assert!(ingress(json!({"name": "x"}), json!("tailscale")) && ingress(json!({"name": "x"}), json!("ts-prod")));
+        assert!(ingress(json!({"annotations": {"kubernetes.io/ingress.class": "ts-prod"}}), Value::Null));
+        assert!(!ingress(json!({"name": "x"}), json!("nginx")) && !ingress(json!({"name": "x"}), Value::Null));
         let marked = |key: &str| is_marked(&PartialObject::of(&json!({"metadata": {"annotations": {key: "true"}}})));
         assert!(marked("tailscale.com/expose"));
         assert!(!marked("example.com/expose"));
