@@ -1,5 +1,5 @@
-//! Names of the charts' objects that other parts of the stack refer to. They follow `nameOverride`, `fullnameOverride` and
-//! `cleanPrometheusOperatorObjectNames` in the values, as the naming helpers of the charts do.
+//! Names and ports of the charts' objects that other parts of the stack refer to. They follow `nameOverride`,
+//! `fullnameOverride`, `cleanPrometheusOperatorObjectNames` and the ports in the values, as the charts do.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +17,24 @@ pub const ALERTMANAGER: &str = "kube-prometheus-stack-alertmanager";
 /// The Service of the Prometheus operator.
 pub const PROMETHEUS_OPERATOR: &str = "kube-prometheus-stack-operator";
 
+/// Ports: of a Service or of the pods with a label, the port without a value, the component and the value.
+const PORTS: [(&str, u16, &str, &str); 11] = [
+    (GRAFANA, 80, KUBE_PROMETHEUS_STACK, "/grafana/service/port"),
+    ("grafana", 3000, KUBE_PROMETHEUS_STACK, "/grafana/service/targetPort"),
+    (PROMETHEUS, 9090, KUBE_PROMETHEUS_STACK, "/prometheus/service/port"),
+    (ALERTMANAGER, 9093, KUBE_PROMETHEUS_STACK, "/alertmanager/service/port"),
+    ("kube-state-metrics", 8080, KUBE_PROMETHEUS_STACK, "/kube-state-metrics/service/port"),
+    (OPERATOR_LABEL, 10250, KUBE_PROMETHEUS_STACK, "/prometheusOperator/tls/internalPort"),
+    (OAUTH2_PROXY, 80, OAUTH2_PROXY, "/service/portNumber"),
+    (OAUTH2_PROXY, 4180, OAUTH2_PROXY, "/containerPort"),
+    (OAUTH2_PROXY, 44180, OAUTH2_PROXY, "/metrics/port"),
+    (LOKI, 3100, LOKI, "/loki/server/http_listen_port"),
+    (ALLOY, 12345, ALLOY, "/alloy/listenPort"),
+];
+
+/// The label `app.kubernetes.io/name` of the Prometheus operator.
+const OPERATOR_LABEL: &str = "kube-prometheus-stack-prometheus-operator";
+
 /// Names without overrides -> names by the values.
 #[derive(Clone, Debug, Default)]
 pub struct ChartNames {
@@ -25,6 +43,8 @@ pub struct ChartNames {
     labels: BTreeMap<&'static str, String>,
     /// Phrases of hints.
     phrases: Vec<(&'static str, String)>,
+    /// Changed ports.
+    ports: BTreeMap<(&'static str, u16), u16>,
 }
 
 impl ChartNames {
@@ -54,7 +74,7 @@ impl ChartNames {
         let labels = BTreeMap::from([
             ("grafana", label(&stack["grafana"], "grafana")),
             ("kube-state-metrics", label(&stack["kube-state-metrics"], "kube-state-metrics")),
-            ("kube-prometheus-stack-prometheus-operator", format!("{operator_label}-prometheus-operator")),
+            (OPERATOR_LABEL, format!("{operator_label}-prometheus-operator")),
             (OAUTH2_PROXY, label(oauth2_proxy, OAUTH2_PROXY)),
             (LOKI, label(loki, LOKI)),
             (ALLOY, label(alloy, ALLOY)),
@@ -73,7 +93,10 @@ impl ChartNames {
             ("pod loki-0", format!("pod {}-0", objects[LOKI])),
             ("Service loki", format!("Service {}", objects[LOKI])),
         ];
-        ChartNames { objects, labels, phrases }
+        let ports = PORTS.iter().filter_map(|&(of_name, default, component, value)| {
+            Some(((of_name, default), of(component).pointer(value)?.as_u64()?.try_into().ok()?))
+        });
+        ChartNames { objects, labels, phrases, ports: ports.collect() }
     }
 
     /// The name of the object that is called `default` without overrides.
@@ -84,6 +107,16 @@ impl ChartNames {
     /// The value of the label `app.kubernetes.io/name` that is `default` without overrides.
     pub fn label<'a>(&'a self, default: &'a str) -> &'a str {
         self.labels.get(default).map_or(default, String::as_str)
+    }
+
+    /// The port that is `default` without a value, of a Service or of the pods with a label.
+    pub fn port(&self, name: &'static str, default: u16) -> u16 {
+        self.ports.get(&(name, default)).copied().unwrap_or(default)
+    }
+
+    /// The address `NAME.NAMESPACE.svc:PORT` of a Service.
+    pub fn address(&self, (name, port): (&'static str, u16), namespace: &str) -> String {
+        format!("{}.{namespace}.svc:{}", self.object(name), self.port(name, port))
     }
 
     /// A hint with the names by the values.
@@ -129,7 +162,7 @@ mod tests {
             "fullnameOverride": "observability-of-acme-shops-eu", "cleanPrometheusOperatorObjectNames": true,
             "grafana": {"nameOverride": "graf"}, "kube-state-metrics": {"nameOverride": "ksm"},
         });
-        let loki = json!({"fullnameOverride": "logs"});
+        let loki = json!({"fullnameOverride": "logs", "loki": {"server": {"http_listen_port": 3200}}});
         let names = ChartNames::of(|component| match component {
             KUBE_PROMETHEUS_STACK => Some(&stack),
             LOKI => Some(&loki),
@@ -140,6 +173,8 @@ mod tests {
         assert_eq!(names.object(GRAFANA), "kube-prometheus-stack-graf");
         assert_eq!((names.label("grafana"), names.label("kube-state-metrics")), ("graf", "ksm"));
         assert_eq!((names.object(LOKI), names.label(LOKI), names.object(ALLOY)), ("logs", "loki", "alloy"));
+        assert_eq!(names.address((LOKI, 3100), "m"), "logs.m.svc:3200");
+        assert_eq!(names.address((PROMETHEUS, 9090), "m"), "observability-of-acme-shop-prometheus.m.svc:9090");
         let hint = names.in_hint("see pod prometheus-kube-prometheus-stack-prometheus-0 and pod loki-0");
         assert_eq!(hint, "see pod prometheus-observability-of-acme-shop-0 and pod logs-0");
         let named = json!({"nameOverride": "obs", "prometheusOperator": {"fullnameOverride": "prom-op"}});

@@ -104,9 +104,10 @@ fn of_kube_prometheus_stack(source: &Source<'_>) -> Vec<OwnObject> {
 }
 
 fn of_oauth2_proxy(source: &Source<'_>) -> Vec<OwnObject> {
-    let namespace = source.settings.namespace.as_str();
+    let Source { settings, facts, names, .. } = source;
+    let backend = (names.object(OAUTH2_PROXY), names.port(OAUTH2_PROXY, 80));
     vec![
-        manifests::secret(namespace, OAUTH2_PROXY_SECRET, source.oauth2_proxy.clone()),
-        manifests::ingress(source.settings, (source.facts.ingress_class.name(), source.names.object(OAUTH2_PROXY))),
+        manifests::secret(settings.namespace.as_str(), OAUTH2_PROXY_SECRET, source.oauth2_proxy.clone()),
+        manifests::ingress(settings, facts.ingress_class.name(), backend),
     ]
 }

@@ -4,7 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::config::{Auth0, ChartValues, LOKI, LogsMode, OperatorPlan, Quantity, RetentionPeriod, Settings};
+use crate::config::{
+    Auth0, ChartValues, LOKI, LogsMode, OAUTH2_PROXY, OperatorPlan, Quantity, RetentionPeriod, Settings,
+};
 use crate::stack::catalogue::{Component, Part, When};
 use crate::stack::certificate::webhook_certificate;
 use crate::stack::chart_names::{ALERTMANAGER, GRAFANA, PROMETHEUS, PROMETHEUS_OPERATOR};
@@ -121,6 +123,8 @@ fn fillings(source: &Source<'_>) -> Fillings {
     let groups: Vec<&str> = settings.auth0.allowed_groups.iter().map(|group| group.as_str()).collect();
     let authority = webhook.get("ca").map(|pem| STANDARD.encode(pem.expose())).unwrap_or_default();
     let storage = &settings.storage;
+    let address = |service| json!(names.address(service, settings.namespace.as_str()));
+    let listening = |port| json!(format!("[::]:{}", names.port(OAUTH2_PROXY, port)));
     let ipv6 = |value: Value| if facts.is_ipv6_first { value } else { Value::Null };
     Fillings::from([
         ("namespace", json!(settings.namespace.as_str())),
@@ -145,10 +149,10 @@ fn fillings(source: &Source<'_>) -> Fillings {
         ("storage.alertmanager", json!(storage.alertmanager.as_str())),
         ("storage.loki", json!(storage.loki.as_str())),
         ("storage.grafana", json!(storage.grafana.as_str())),
-        ("service.grafana", json!(names.object(GRAFANA))),
-        ("service.prometheus", json!(names.object(PROMETHEUS))),
-        ("service.alertmanager", json!(names.object(ALERTMANAGER))),
-        ("service.loki", json!(names.object(LOKI))),
+        ("address.grafana", address((GRAFANA, 80))),
+        ("address.prometheus", address((PROMETHEUS, 9090))),
+        ("address.alertmanager", address((ALERTMANAGER, 9093))),
+        ("address.loki", address((LOKI, 3100))),
         ("webhook.caBundle", json!(authority)),
         ("checksum.oauth2Proxy", json!(secrets::checksum(oauth2_proxy))),
         ("secret.oauth2Proxy", json!(OAUTH2_PROXY_SECRET)),
@@ -161,8 +165,8 @@ fn fillings(source: &Source<'_>) -> Fillings {
         ("ipv6.address", ipv6(json!("[::]"))),
         ("ipv6.lokiRing", ipv6(json!({"instance_enable_ipv6": true, "kvstore": {"store": "memberlist"}}))),
         ("ipv6.lokiMemberlist", ipv6(json!(["::"]))),
-        ("ipv6.oauth2ProxyAddress", ipv6(json!("[::]:4180"))),
-        ("ipv6.oauth2ProxyMetricsAddress", ipv6(json!("[::]:44180"))),
+        ("ipv6.oauth2ProxyAddress", ipv6(listening(4180))),
+        ("ipv6.oauth2ProxyMetricsAddress", ipv6(listening(44180))),
     ])
 }
 

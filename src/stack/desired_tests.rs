@@ -250,28 +250,41 @@ fn no_address_depends_on_the_domain_of_the_cluster() {
 fn parts_that_are_off_and_other_names_are_followed() {
     let mut settings = settings_for_tests();
     let stack = json!({"alertmanager": {"enabled": false}, "nodeExporter": {"enabled": false}, "fullnameOverride": "mon",
-        "grafana": {"nameOverride": "graf", "fullnameOverride": "boards"}});
+        "prometheusOperator": {"tls": {"internalPort": 8443}},
+        "grafana": {"nameOverride": "graf", "fullnameOverride": "boards", "service": {"port": 8080, "targetPort": 3300}}});
     settings.values.insert("kube-prometheus-stack".parse().unwrap(), ChartValues::literal(stack));
-    settings.values.insert("loki".parse().unwrap(), ChartValues::literal(json!({"fullnameOverride": "logs"})));
-    settings.values.insert("oauth2-proxy".parse().unwrap(), ChartValues::literal(json!({"fullnameOverride": "auth"})));
+    let logs = json!({"fullnameOverride": "logs", "loki": {"server": {"http_listen_port": 3200}}});
+    settings.values.insert("loki".parse().unwrap(), ChartValues::literal(logs));
+    let auth = json!({"fullnameOverride": "auth", "service": {"portNumber": 8000}, "containerPort": 4280});
+    settings.values.insert("oauth2-proxy".parse().unwrap(), ChartValues::literal(auth));
     let releases = desired_releases(&settings, &facts());
     let stack = release(&releases, "kube-prometheus-stack");
     assert_eq!(stack.switched_off, ["alertmanager.enabled", "nodeExporter.enabled"]);
     assert_eq!((stack.expect["Alertmanager"], stack.expect["DaemonSet"], stack.expect["Deployment"]), (0, 0, 3));
     let sources = stack.values["grafana"]["datasources"]["datasources.yaml"]["datasources"].as_array().unwrap();
     let urls: Vec<&str> = sources.iter().map(|source| source["url"].as_str().unwrap()).collect();
-    assert_eq!(urls, ["http://mon-prometheus.monitoring.svc:9090", "http://logs.monitoring.svc:3100"]);
+    assert_eq!(urls, ["http://mon-prometheus.monitoring.svc:9090", "http://logs.monitoring.svc:3200"]);
     let security = &stack.values["grafana"]["grafana.ini"]["security"];
     assert_eq!(security["data_source_proxy_whitelist"], "mon-prometheus.monitoring.svc:9090");
     let proxy = release(&releases, "oauth2-proxy");
     let config = proxy.values["config"]["configFile"].as_str().unwrap();
-    assert!(config.contains("\"http://boards.monitoring.svc:80/\""), "{config}");
+    assert!(config.contains("\"http://boards.monitoring.svc:8080/\""), "{config}");
     let object = |release: &Release, name: &str| {
         let mut objects = release.objects.iter().map(|object| &object.manifest);
         objects.find(|object| object["metadata"]["name"] == name).cloned().unwrap_or_else(|| panic!("no {name}"))
     };
-    assert_eq!(object(proxy, "grafana")["spec"]["defaultBackend"]["service"]["name"], "auth");
+    let backend = &object(proxy, "grafana")["spec"]["defaultBackend"]["service"];
+    assert_eq!(*backend, json!({"name": "auth", "port": {"number": 8000}}));
     let policy = object(stack, "tailwatch-grafana");
     assert_eq!(policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"], "graf");
+    for (policy, port) in [
+        ("tailwatch-grafana", 3300),
+        ("tailwatch-loki", 3200),
+        ("tailwatch-oauth2-proxy", 4280),
+        ("tailwatch-operator", 8443),
+        ("tailwatch-prometheus", 9090),
+    ] {
+        assert_eq!(object(stack, policy)["spec"]["ingress"][0]["ports"][0]["port"], port, "{policy}");
+    }
     assert_eq!(object(stack, "mon-admission")["kind"], "Secret");
 }

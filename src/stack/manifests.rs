@@ -70,8 +70,8 @@ pub(super) fn secret(namespace: &str, name: &str, data: SecretData) -> OwnObject
 }
 
 /// The address on the tailnet. It has a default backend: the operator ignores a rule with another host than the TLS
-/// host. The backend's port is 80: the operator would proxy 443 as https.
-pub(super) fn ingress(settings: &Settings, (class, service): (&str, &str)) -> OwnObject {
+/// host. The backend's port is not 443: the operator would proxy it as https.
+pub(super) fn ingress(settings: &Settings, class: &str, (service, port): (&str, u16)) -> OwnObject {
     let tags: Vec<&str> = settings.tailscale.tags.iter().map(|tag| tag.as_str()).collect();
     let mut metadata = json!({"name": "grafana", "namespace": settings.namespace.as_str(), "labels": labels()});
     if !tags.is_empty() {
@@ -90,7 +90,7 @@ pub(super) fn ingress(settings: &Settings, (class, service): (&str, &str)) -> Ow
         "metadata": metadata,
         "spec": {
             "ingressClassName": class,
-            "defaultBackend": {"service": {"name": service, "port": {"number": 80}}},
+            "defaultBackend": {"service": {"name": service, "port": {"number": port}}},
             "tls": [{"hosts": [settings.grafana.hostname.as_str()]}],
         },
     }))

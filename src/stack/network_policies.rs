@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::stack::manifests::{labels, plain};
 use crate::stack::{ChartNames, ClusterFacts, OwnObject};
 
@@ -84,12 +84,14 @@ pub(super) fn network_policies(settings: &Settings, facts: &ClusterFacts, names:
 }
 
 fn policy(namespace: &str, row: &Row, names: &ChartNames) -> Value {
-    let ingress: Vec<Value> = row.admits.iter().map(|one| admission(one, names)).collect();
+    let selected = row.selects[0].1;
+    let ingress: Vec<Value> = row.admits.iter().map(|one| admission(one, selected, names)).collect();
     document(namespace, row.name, &map(row.selects, names), &ingress)
 }
 
-fn admission(admission: &Admission, names: &ChartNames) -> Value {
-    let mut rule = json!({"ports": ports(admission.ports)});
+/// `selected`: the name label of the pods with the ports.
+fn admission(admission: &Admission, selected: &'static str, names: &ChartNames) -> Value {
+    let mut rule = json!({"ports": ports(admission.ports, selected, names)});
     if let Some(from) = admission.from {
         rule["from"] = json!([{"podSelector": {"matchLabels": map(from, names)}}]);
     }
@@ -111,7 +113,9 @@ fn oauth2_proxy_policy(namespace: &str, operators: &[String], names: &ChartNames
         })
     };
     let scrapes = Admission { from: Some(PROMETHEUS), ports: &[44180] };
-    let ingress = [json!({"from": [peer(&own), peer(&group)], "ports": ports(&[4180])}), admission(&scrapes, names)];
+    let ports = ports(&[4180], config::OAUTH2_PROXY, names);
+    let ingress =
+        [json!({"from": [peer(&own), peer(&group)], "ports": ports}), admission(&scrapes, config::OAUTH2_PROXY, names)];
     document(namespace, "tailwatch-oauth2-proxy", &map(OAUTH2_PROXY, names), &ingress)
 }
 
@@ -124,8 +128,8 @@ fn document(namespace: &str, name: &str, selects: &Value, ingress: &[Value]) -> 
     })
 }
 
-fn ports(ports: &[u16]) -> Vec<Value> {
-    ports.iter().map(|port| json!({"port": port, "protocol": "TCP"})).collect()
+fn ports(ports: &[u16], selected: &'static str, names: &ChartNames) -> Vec<Value> {
+    ports.iter().map(|port| json!({"port": names.port(selected, *port), "protocol": "TCP"})).collect()
 }
 
 /// The label of the name follows the values of the charts.

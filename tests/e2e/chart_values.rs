@@ -188,7 +188,8 @@ const STACK_FILE: &str = "alertmanager: { enabled: &off no }
 nodeExporter: { enabled: *off }
 fullnameOverride: mon
 cleanPrometheusOperatorObjectNames: yes
-grafana: { fullnameOverride: boards }
+grafana: { fullnameOverride: boards, service: { port: 8080 } }
+prometheus: { service: { port: 9191 } }
 ";
 
 #[test]
@@ -206,7 +207,10 @@ fn parts_that_values_files_switch_off_or_rename_are_followed() {
     let file = write("answers.yaml", &format!("{text}{files}"));
     let off = write(
         "off.yaml",
-        &format!("{text}values: {{ kube-prometheus-stack: {{ prometheus: {{ enabled: false }} }} }}\n"),
+        &format!(
+            "{text}values: {{ kube-prometheus-stack: {{ prometheus: {{ enabled: false }} }}, loki: {{ \
+             namespaceOverride: other }} }}\n"
+        ),
     );
     let preflight = |file: &str| sandbox.tailwatch(&["preflight", "--output", "json", "--answers", file]);
     let checks = preflight(&off).ended_with(4).json()["checks"].clone();
@@ -215,8 +219,13 @@ fn parts_that_values_files_switch_off_or_rename_are_followed() {
     let hint = address["hint"].as_str().unwrap();
     assert!(hint.contains("values.kube-prometheus-stack.prometheus.enabled: true"), "{hint}");
 
+    let moved = check(&checks, "workload-namespaces");
+    assert_eq!(moved["verdict"], "fail");
+    let hint = moved["hint"].as_str().unwrap();
+    assert!(hint.contains("values.loki.namespaceOverride"), "{hint}");
+
     let checks = preflight(&file).ended_with(0).json()["checks"].clone();
-    for id in ["charts", "service-addresses"] {
+    for id in ["charts", "service-addresses", "workload-namespaces"] {
         assert_eq!(check(&checks, id)["verdict"], "pass", "{:#}", check(&checks, id));
     }
     sandbox.tailwatch(&["install", "--answers", &file, "--yes"]).ended_with(0);
@@ -230,7 +239,7 @@ fn parts_that_values_files_switch_off_or_rename_are_followed() {
     }
     assert_eq!(check(&checks, "oauth2-proxy-config")["verdict"], "pass");
     let config = sandbox.get(&["configmap", "oauth2-proxy", "-n", "monitoring"]);
-    assert!(config["data"]["oauth2_proxy.cfg"].as_str().unwrap().contains("http://boards.monitoring.svc:80/"));
+    assert!(config["data"]["oauth2_proxy.cfg"].as_str().unwrap().contains("http://boards.monitoring.svc:8080/"));
     // From the saved answers on another machine: the contents of the files are in the cluster.
     drop(folder);
     sandbox.tailwatch(&["plan", "--exit-code"]).ended_with(0);

@@ -4,8 +4,7 @@ use serde::Deserialize;
 
 use crate::check::api::port_forward::{PortForward, expect};
 use crate::cluster::ForwardTarget;
-
-const PORT: u16 = 12345;
+use crate::config::ALLOY;
 
 pub(in crate::check) struct Alloy<'a>(pub(in crate::check) PortForward<'a>);
 
@@ -41,7 +40,7 @@ impl Alloy<'_> {
     }
 
     async fn get(&self, pod: &str, path: &str) -> Result<String, String> {
-        let target = ForwardTarget::Pod { name: pod.to_owned(), port: PORT };
+        let target = ForwardTarget::Pod { name: pod.to_owned(), port: self.0.names.port(ALLOY, 12345) };
         let response = self.0.get_with(target, path, Vec::new()).await?;
         expect(200, &format!("pod {pod}"), &response)?;
         Ok(response.body)

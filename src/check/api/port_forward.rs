@@ -67,7 +67,7 @@ impl PortForward<'_> {
 
     /// A Service as the target of a request.
     pub(in crate::check) fn target(&self, (name, port): Service) -> ForwardTarget {
-        ForwardTarget::Service { name: self.names.object(name).to_owned(), port }
+        ForwardTarget::Service { name: self.names.object(name).to_owned(), port: self.names.port(name, port) }
     }
 
     fn request(&self, target: ForwardTarget, path: &str) -> ForwardRequest {

@@ -80,8 +80,7 @@ async fn request_from_pod(context: &StackContext) -> Result<(), ClusterError> {
     let grafana: Vec<Value> = containers.into_iter().filter(|container| container["name"] == "grafana").collect();
     let mut template = spec.clone();
     template["containers"] = grafana.into();
-    let url =
-        format!("http://{}.{}.svc:{}/api/health", context.names.object(GRAFANA.0), context.namespace(), GRAFANA.1);
+    let url = format!("http://{}/api/health", context.names.address(GRAFANA, context.namespace()));
     let script = format!("wget -q -T 2 -O /dev/null {url} 2>&1 && echo {REACHED} || echo {BLOCKED}");
     let probe_job = ProbeJob {
         name: UNAUTHORIZED_CLIENT.into(),

@@ -18,6 +18,7 @@ mod tailnet;
 mod tailnet_status;
 #[cfg(test)]
 mod tests;
+mod workload_namespaces;
 
 use std::collections::BTreeMap;
 
@@ -41,6 +42,7 @@ use quotas::Quotas;
 use room::Need;
 use tailnet::Tailnet;
 pub use tailnet_status::TailnetStatus;
+use workload_namespaces::Elsewhere;
 
 pub(in crate::check) const ROWS: &[Row<Facts>] = &[
     fact("permissions", "the current context has all required permissions", |facts: &Facts| {
@@ -64,6 +66,10 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
         known(addresses::judge(&facts.unserved))
     })
     .hint("set the address of an existing Service under `values:` in the answers"),
+    fact("workload-namespaces", "every workload is in the namespace of its release", |facts: &Facts| {
+        known(workload_namespaces::judge(&facts.elsewhere))
+    })
+    .hint("remove the namespace from the values of the chart; the answer namespace moves the whole stack"),
     fact("volume-claims", "existing PersistentVolumeClaims fit the stack", |facts: &Facts| {
         known(claims::judge(&facts.claims))
     })
@@ -96,6 +102,7 @@ pub(in crate::check) struct Facts {
     unavailable_apis: Option<Vec<UnavailableApi>>,
     dry_runs: DryRuns,
     unserved: Vec<Unserved>,
+    elsewhere: Vec<Elsewhere>,
     claims: Vec<Differing>,
     ports: Ports,
     nodes: NodeStates,
@@ -134,6 +141,7 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
         deletions,
         unavailable_apis,
         unserved,
+        elsewhere: workload_namespaces::find(intent),
         claims,
         ports,
         nodes: intent.nodes.clone(),
