@@ -27,13 +27,18 @@ impl Cluster {
     pub async fn endpoints(&self, namespace: Option<&str>, labels: &str) -> Result<Vec<Endpoint>, ClusterError> {
         let mut endpoints = Vec::new();
         for service in self.metadata(("v1", "Service"), namespace, Some(labels)).await? {
-            let name = service.name.unwrap_or_default();
-            let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
-            let (kind, place) = ("EndpointSlice", service.namespace.as_deref());
-            let slices: Vec<EndpointSlice> = self.views("discovery.k8s.io/v1", kind, place, &of_service).await?;
-            endpoints.extend(slices.into_iter().flat_map(addresses));
+            let (name, place) = (service.name.unwrap_or_default(), service.namespace.unwrap_or_default());
+            endpoints.extend(self.endpoints_of(&place, &name).await?);
         }
         Ok(endpoints)
+    }
+
+    /// Addresses of a Service.
+    pub(super) async fn endpoints_of(&self, namespace: &str, service: &str) -> Result<Vec<Endpoint>, ClusterError> {
+        let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+        let slices: Vec<EndpointSlice> =
+            self.views("discovery.k8s.io/v1", "EndpointSlice", Some(namespace), &of_service).await?;
+        Ok(slices.into_iter().flat_map(addresses).collect())
     }
 }
 

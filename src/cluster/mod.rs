@@ -39,6 +39,7 @@ mod tailscale;
 mod unresponsive;
 mod views;
 mod watch;
+mod webhooks;
 mod write_fence;
 
 use std::collections::{BTreeMap, HashMap};
@@ -81,6 +82,7 @@ pub use storage_classes::ClassFault;
 pub use tailscale::OperatorDeployment;
 pub use watch::release::TrackedRelease;
 pub use watch::watcher::Tracker;
+pub use webhooks::{AdmittedObject, BrokenWebhook, Labels};
 pub use write_fence::Fence;
 
 /// Field manager of every own object.

@@ -17,10 +17,53 @@ pub struct ComponentRules {
     pub signs_users_in: bool,
     /// It creates a Service for the kubelets and never deletes it.
     pub leaves_kubelet_service: bool,
+    /// Objects of its chart that an answer leaves out.
+    pub omissions: &'static [Omission],
     /// How a second release of its chart in the cluster interferes with it.
     pub interference: Option<&'static str>,
     pub(super) own_objects: fn(&Source<'_>) -> Result<Vec<OwnObject>, StackError>,
 }
+
+/// An object of a chart that an answer leaves out.
+#[derive(Debug)]
+pub struct Omission {
+    /// Kind of the object.
+    pub kind: &'static str,
+    /// End of its name.
+    pub name_end: &'static str,
+    /// The answer: `key: value`.
+    pub answer: &'static str,
+    /// The answer with which GKE Autopilot accepts the object; `None`: it accepts none of these, whether or not it has
+    /// rejected this one yet. It allows no object in kube-system, no host namespace and no volume of the node but
+    /// /var/log (cloud.google.com/kubernetes-engine/docs/concepts/autopilot-security).
+    pub if_rejected_by_autopilot: Option<&'static str>,
+}
+
+/// `answer` leaves out objects of this kind that end with this name.
+const fn omission(kind: &'static str, name_end: &'static str, answer: &'static str) -> Omission {
+    Omission { kind, name_end, answer, if_rejected_by_autopilot: None }
+}
+
+const OF_KUBE_PROMETHEUS_STACK: [Omission; 9] = [
+    omission("DaemonSet", "", "values.kube-prometheus-stack.nodeExporter.enabled: false"),
+    omission("ServiceMonitor", "-kubelet", "values.kube-prometheus-stack.kubelet.enabled: false"),
+    omission("Service", "-kubelet", "values.kube-prometheus-stack.prometheusOperator.kubeletService.enabled: false"),
+    omission("Service", "-coredns", "values.kube-prometheus-stack.coreDns.enabled: false"),
+    omission("Service", "-kube-dns", "values.kube-prometheus-stack.kubeDns.enabled: false"),
+    omission(
+        "Service",
+        "-kube-controller-manager",
+        "values.kube-prometheus-stack.kubeControllerManager.enabled: false",
+    ),
+    omission("Service", "-kube-scheduler", "values.kube-prometheus-stack.kubeScheduler.enabled: false"),
+    omission("Service", "-kube-etcd", "values.kube-prometheus-stack.kubeEtcd.enabled: false"),
+    omission("Service", "-kube-proxy", "values.kube-prometheus-stack.kubeProxy.enabled: false"),
+];
+const OF_ALLOY: [Omission; 1] = [Omission {
+    // The positions in the logs are then lost with each pod, and read again.
+    if_rejected_by_autopilot: Some("values.alloy.controller.volumes.extra: [{ name: state, emptyDir: {} }]"),
+    ..omission("DaemonSet", "", "logs: none")
+}];
 
 /// The own objects are made of it.
 pub(super) struct Source<'a> {
@@ -46,6 +89,7 @@ const ROWS: [(&str, ComponentRules); 4] = [
         KUBE_PROMETHEUS_STACK,
         ComponentRules {
             leaves_kubelet_service: true,
+            omissions: &OF_KUBE_PROMETHEUS_STACK,
             interference: Some(
                 "both run a node-exporter on port 9100 of every node, and each operator reconciles the other's \
                  Prometheus",
@@ -62,7 +106,14 @@ const ROWS: [(&str, ComponentRules); 4] = [
             ..ComponentRules::BLANK
         },
     ),
-    (ALLOY, ComponentRules { interference: Some("both read the log of every pod"), ..ComponentRules::BLANK }),
+    (
+        ALLOY,
+        ComponentRules {
+            omissions: &OF_ALLOY,
+            interference: Some("both read the log of every pod"),
+            ..ComponentRules::BLANK
+        },
+    ),
 ];
 
 impl ComponentRules {
@@ -70,9 +121,15 @@ impl ComponentRules {
         serves_ingresses: false,
         signs_users_in: false,
         leaves_kubelet_service: false,
+        omissions: &[],
         interference: None,
         own_objects: |_| Ok(Vec::new()),
     };
+
+    /// The omissions of all components, with their names.
+    pub fn omissions() -> impl Iterator<Item = (&'static str, &'static Omission)> {
+        ROWS.into_iter().flat_map(|(name, rules)| rules.omissions.iter().map(move |omission| (name, omission)))
+    }
 
     /// Of a component, by its name.
     pub fn of(component: &str) -> ComponentRules {

@@ -26,7 +26,7 @@ pub use catalogue::{Catalogue, CatalogueEntry};
 pub use chart_names::{ALERTMANAGER, ChartNames, GRAFANA, PROMETHEUS};
 pub use chart_sources::ChartPlace;
 pub use cluster_facts::ClusterFacts;
-pub use component_rules::ComponentRules;
+pub use component_rules::{ComponentRules, Omission};
 pub use desired::desired;
 pub use error::StackError;
 pub use helm_driver::HelmDriver;

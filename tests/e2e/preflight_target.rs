@@ -230,6 +230,16 @@ fn what_the_api_server_rejects_is_reported_before_the_first_object() {
     assert_eq!(octal["verdict"], "fail", "{octal:#}");
     assert!(detail.contains("DaemonSet monitoring/alloy") && detail.contains("expected numeric"), "{detail}");
 
+    // A webhook of the namespace that does not exist yet, so that no dry run reaches it.
+    let file = sandbox.file("webhook.yaml");
+    std::fs::write(&file, LEFTOVER_WEBHOOK).unwrap();
+    sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
+    let leftover = scope(&sandbox, "admission-webhooks", &[], 4);
+    let (detail, hint) = (leftover["detail"].as_str().unwrap(), leftover["hint"].as_str().unwrap());
+    assert!(detail.contains("Service gone in namespace policy, which does not exist"), "{detail}");
+    assert!(hint.contains("kubectl delete validatingwebhookconfiguration leftover"), "{hint}");
+    sandbox.kubectl(&["delete", "validatingwebhookconfiguration", "leftover"]);
+
     let file = sandbox.file("policies.yaml");
     std::fs::write(&file, AUTOPILOT).unwrap();
     sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
@@ -285,6 +295,18 @@ fn what_the_api_server_rejects_is_reported_before_the_first_object() {
     let labels = sandbox.get(&["namespace", "monitoring"])["metadata"]["labels"].clone();
     assert_eq!(labels["pod-security.kubernetes.io/enforce"], "baseline", "{labels:#}");
 }
+
+const LEFTOVER_WEBHOOK: &str = "apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: { name: leftover }
+webhooks:
+- name: a.policy.example
+  admissionReviewVersions: [v1]
+  sideEffects: None
+  clientConfig: { service: { name: gone, namespace: policy } }
+  namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: monitoring } }
+  rules: [{ apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments] }]
+";
 
 const AUTOPILOT: &str = r#"apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy

@@ -1,71 +1,80 @@
 //! Answers with which the API server accepts the stack, by the objects that it rejects. Pure.
 
-/// Objects that the answers can leave out: kind, end of the name, the answer.
-const SWITCHES: [(&str, &str, &str); 9] = [
-    (
-        "Service",
-        "-kubelet, which the Prometheus operator creates",
-        "values.kube-prometheus-stack.prometheusOperator.kubeletService.enabled: false",
-    ),
-    ("DaemonSet", "node-exporter", "values.kube-prometheus-stack.nodeExporter.enabled: false"),
-    ("Service", "-coredns", "values.kube-prometheus-stack.coreDns.enabled: false"),
-    ("Service", "-kube-dns", "values.kube-prometheus-stack.kubeDns.enabled: false"),
-    ("Service", "-kube-controller-manager", "values.kube-prometheus-stack.kubeControllerManager.enabled: false"),
-    ("Service", "-kube-scheduler", "values.kube-prometheus-stack.kubeScheduler.enabled: false"),
-    ("Service", "-kube-etcd", "values.kube-prometheus-stack.kubeEtcd.enabled: false"),
-    ("Service", "-kube-proxy", "values.kube-prometheus-stack.kubeProxy.enabled: false"),
-    ("DaemonSet", "/alloy", "logs: none"),
-];
-/// Answers for GKE Autopilot, which allows no object in kube-system, no host namespace and no volume of the node but
-/// /var/log (cloud.google.com/kubernetes-engine/docs/concepts/autopilot-security).
-const AUTOPILOT: [&str; 8] = [
-    "values.kube-prometheus-stack.nodeExporter.enabled: false",
-    "values.kube-prometheus-stack.kubelet.enabled: false",
-    "values.kube-prometheus-stack.prometheusOperator.kubeletService.enabled: false",
-    "values.kube-prometheus-stack.coreDns.enabled: false",
-    "values.kube-prometheus-stack.kubeDns.enabled: false",
-    "values.kube-prometheus-stack.kubeControllerManager.enabled: false",
-    "values.kube-prometheus-stack.kubeScheduler.enabled: false",
-    "values.kube-prometheus-stack.kubeProxy.enabled: false",
-];
-/// The positions in the logs are then lost with each pod of Alloy, and read again.
-const AUTOPILOT_ALLOY: &str = "values.alloy.controller.volumes.extra: [{ name: state, emptyDir: {} }]";
+use serde_json::Value;
+
+use crate::check::name_of;
+use crate::stack::{ComponentRules, Omission};
+
+/// An object of a component; for a pod its workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    component: String,
+    kind: String,
+    name: String,
+}
+
+impl Part {
+    pub(super) fn of(component: &str, object: &Value) -> Part {
+        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+        Part { component: component.to_owned(), kind, name: name_of(object).to_owned() }
+    }
+
+    fn is_left_out_by(&self, component: &str, omission: &Omission) -> bool {
+        self.component == component && self.kind == omission.kind && self.name.ends_with(omission.name_end)
+    }
+}
 
 /// The answers that leave these objects out.
-pub(super) fn without(objects: &[&str]) -> Option<String> {
-    let switches = SWITCHES.iter().filter(|(kind, end, _)| {
-        objects.iter().any(|object| object.contains(&format!("{kind} ")) && object.ends_with(end))
-    });
-    let switches: Vec<&str> = switches.map(|(_, _, answer)| *answer).collect();
-    (!switches.is_empty())
-        .then(|| format!("to install the stack without these objects, set {} in the answers", switches.join(", ")))
+pub(super) fn without(objects: &[&Part]) -> Option<String> {
+    let is_rejected = |(component, omission): &(&str, &Omission)| {
+        objects.iter().any(|object| object.is_left_out_by(component, omission))
+    };
+    let answers: Vec<&str> =
+        ComponentRules::omissions().filter(is_rejected).map(|(_, omission)| omission.answer).collect();
+    (!answers.is_empty())
+        .then(|| format!("to install the stack without these objects, set {} in the answers", answers.join(", ")))
 }
 
 /// The answers for GKE Autopilot, which rejected these objects.
-pub(super) fn for_autopilot(objects: &[&str]) -> String {
-    let alloy = objects.iter().any(|object| object.ends_with("/alloy")).then_some(AUTOPILOT_ALLOY);
-    let answers: Vec<&str> = AUTOPILOT.into_iter().chain(alloy).collect();
+pub(super) fn for_autopilot(objects: &[&Part]) -> String {
+    let answers: Vec<&str> = ComponentRules::omissions()
+        .filter_map(|(component, omission)| match omission.if_rejected_by_autopilot {
+            None => Some(omission.answer),
+            Some(answer) => objects.iter().any(|object| object.is_left_out_by(component, omission)).then_some(answer),
+        })
+        .collect();
     format!("for GKE Autopilot, set {} in the answers", answers.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{ALLOY, KUBE_PROMETHEUS_STACK};
+
+    fn part(component: &str, kind: &str, name: &str) -> Part {
+        Part { component: component.into(), kind: kind.into(), name: name.into() }
+    }
 
     #[test]
     fn the_answers_are_those_of_the_rejected_objects() {
-        let found = without(&["Service kube-system/a-coredns", "the pods of DaemonSet monitoring/alloy"]).unwrap();
+        let (dns, alloy) = (part(KUBE_PROMETHEUS_STACK, "Service", "a-coredns"), part(ALLOY, "DaemonSet", "logs"));
+        let found = without(&[&dns, &alloy]).unwrap();
         assert!(found.contains("coreDns.enabled: false") && found.contains("logs: none"), "{found}");
         assert!(!found.contains("nodeExporter"), "{found}");
-        assert_eq!(without(&["Service monitoring/loki"]), None);
-        let kubelet = without(&["Service kube-system/a-kubelet, which the Prometheus operator creates"]);
-        assert!(kubelet.unwrap().contains("kubeletService"));
+        assert_eq!(without(&[&part("loki", "Service", "loki"), &part("loki", "Service", "x-coredns")]), None);
+        let kubelet = without(&[&part(KUBE_PROMETHEUS_STACK, "Service", "a-kubelet")]).unwrap();
+        assert!(kubelet.contains("kubeletService") && !kubelet.contains("stack.kubelet.enabled"), "{kubelet}");
     }
 
     #[test]
     fn autopilot_needs_all_answers_and_those_of_alloy_where_it_was_rejected() {
-        let found = for_autopilot(&["DaemonSet monitoring/a-node-exporter"]);
-        assert!(AUTOPILOT.iter().all(|answer| found.contains(answer)) && !found.contains(AUTOPILOT_ALLOY));
-        assert!(for_autopilot(&["DaemonSet monitoring/alloy"]).contains(AUTOPILOT_ALLOY));
+        let found = for_autopilot(&[&part(KUBE_PROMETHEUS_STACK, "DaemonSet", "a-node-exporter")]);
+        let (always, if_rejected): (Vec<&Omission>, Vec<&Omission>) = ComponentRules::omissions()
+            .map(|(_, omission)| omission)
+            .partition(|omission| omission.if_rejected_by_autopilot.is_none());
+        assert!(always.iter().all(|omission| found.contains(omission.answer)), "{found}");
+        let of_alloy = if_rejected[0].if_rejected_by_autopilot.unwrap();
+        assert!(!found.contains(of_alloy), "{found}");
+        assert!(for_autopilot(&[&part(ALLOY, "DaemonSet", "alloy")]).contains(of_alloy));
     }
 }

@@ -8,16 +8,14 @@ use futures::StreamExt as _;
 use serde_json::Value;
 
 use crate::check::name_of;
-use crate::check::preflight::target::answers;
-use crate::check::preflight::target::intent::{Intent, Kinds, kind_of};
+use crate::check::preflight::target::answers::{self, Part};
+use crate::check::preflight::target::intent::{Intent, kind_of};
+use crate::check::preflight::target::namespaces::Namespaces;
 use crate::check::preflight::target::permissions::Permissions;
-use crate::check::preflight::target::pods::{kubelet_service, pods};
 use crate::check::preflight::target::schema;
+use crate::check::preflight::target::trial::Trial;
 use crate::check::row::Finding;
-use crate::cluster::{
-    Cluster, ClusterError, DryRun, DryRunContext, DryRunObject, ObjectRef, RejectedBy, Rejection, SUBSTITUTE,
-    namespace_of,
-};
+use crate::cluster::{Cluster, ClusterError, DryRun, DryRunContext, RejectedBy, Rejection, SUBSTITUTE};
 use crate::list::first_of;
 use crate::stack::ENFORCED_LEVEL;
 
@@ -30,21 +28,12 @@ const TIME_LIMIT: Duration = Duration::from_secs(8);
 /// Objects that a finding reports for one message.
 const REPORTED: usize = 4;
 
-/// An object to try, and how a finding names it.
-pub(super) struct Trial<'a> {
-    object: DryRunObject<'a>,
-    name: String,
-    rank: u8,
-    /// Whether a controller creates it, so that this context needs no permission for it.
-    is_of_controller: bool,
-}
-
 /// All results.
 #[derive(Debug, Default)]
 pub(super) struct DryRuns {
     pub(super) accepted: usize,
-    /// By words: the rejection and its objects. Sorted: the requests end in any order.
-    pub(super) rejected: BTreeMap<String, (Rejection, BTreeSet<String>)>,
+    /// By words: the rejection and its objects by name. Sorted: the requests end in any order.
+    pub(super) rejected: BTreeMap<String, (Rejection, BTreeMap<String, Part>)>,
     /// Words of the authorizer.
     pub(super) forbidden: BTreeSet<String>,
     /// Number by reason.
@@ -52,20 +41,23 @@ pub(super) struct DryRuns {
     pub(super) has_autopilot_nodes: bool,
 }
 
-pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>, kinds: &Kinds) -> Result<DryRuns, ClusterError> {
-    let mut trials = trials(intent, kinds);
+pub(super) async fn read(
+    cluster: &Cluster,
+    intent: &Intent<'_>,
+    trials: &[Trial<'_>],
+    namespaces: &Namespaces,
+) -> Result<DryRuns, ClusterError> {
     let crds: Vec<&Value> = intent.incoming.iter().flat_map(|incoming| incoming.crds).collect();
     let labelled = trials.iter().map(|trial| &trial.object.manifest).filter(|object| sets_pod_security(object));
     let labelled = labelled.map(|namespace| name_of(namespace).to_owned());
     let context = DryRunContext {
         labelled: labelled.collect(),
-        missing: missing_namespaces(cluster, &trials).await?,
+        missing: namespaces.missing(),
         is_client_side: intent.is_client_side,
     };
     let (count, mut found) = (trials.len(), DryRuns::default());
     found.has_autopilot_nodes = intent.nodes.has_autopilot();
-    trials.truncate(MAX_OBJECTS);
-    let answers = futures::stream::iter(&trials)
+    let answers = futures::stream::iter(trials.iter().take(MAX_OBJECTS))
         .map(|trial| {
             let context = &context;
             async move { (trial, cluster.dry_run(&trial.object, context).await) }
@@ -84,90 +76,9 @@ pub(super) async fn read(cluster: &Cluster, intent: &Intent<'_>, kinds: &Kinds) 
     Ok(found)
 }
 
-async fn missing_namespaces(cluster: &Cluster, trials: &[Trial<'_>]) -> Result<BTreeSet<String>, ClusterError> {
-    let namespaces: BTreeSet<&str> = trials.iter().map(|trial| trial.namespace()).collect();
-    let mut missing = BTreeSet::new();
-    let read = namespaces
-        .into_iter()
-        .filter(|name| !name.is_empty())
-        .map(async |name| Ok::<_, ClusterError>((name, cluster.get(&ObjectRef::of_namespace(name)).await?)));
-    for (name, found) in futures::future::try_join_all(read).await? {
-        if found.is_none() {
-            missing.insert(name.to_owned());
-        }
-    }
-    Ok(missing)
-}
-
-/// Every object that the plan applies, and a pod of each workload: some policies look at pods only.
-fn trials<'a>(intent: &'a Intent<'_>, kinds: &Kinds) -> Vec<Trial<'a>> {
-    let mut trials = Vec::new();
-    for incoming in &intent.incoming {
-        let release = (incoming.release.component.as_str(), incoming.release.namespace.as_str());
-        let is_recreated = |object: &Value| {
-            let (kind, name) = (object["kind"].as_str().unwrap_or_default(), name_of(object));
-            intent.recreated.iter().any(|recreated| recreated.kind == kind && recreated.name == name)
-        };
-        let mut add = |object: &Value, release: Option<(&'a str, &'a str)>, is_new: bool| {
-            let mut manifest = object.clone();
-            let kind = kinds.get(&kind_of(object));
-            if kind.is_some_and(|kind| kind.is_namespaced) {
-                manifest["metadata"]["namespace"] = incoming.namespace_of(object).into();
-            }
-            trials.push(Trial::of(manifest, release, is_new));
-        };
-        for object in incoming.crds.iter().chain(incoming.release.objects.iter().map(|own| &own.manifest)) {
-            add(object, None, false);
-        }
-        for object in incoming.rendered {
-            add(object, Some(release), is_recreated(object));
-        }
-        let hooks = || incoming.hooks.iter().filter(|hook| is_of_the_change(hook));
-        for object in hooks() {
-            add(object, Some(release), true);
-        }
-        trials.extend(pods(incoming, incoming.rendered.iter().chain(hooks())).map(|(name, pod)| {
-            let object = DryRunObject { manifest: pod, release: Some(release), is_new: true };
-            Trial { object, name, rank: 0, is_of_controller: true }
-        }));
-        trials.extend(kubelet_service(incoming).map(|(name, manifest)| {
-            let object = DryRunObject { manifest, release: None, is_new: false };
-            Trial { object, name, rank: 1, is_of_controller: true }
-        }));
-    }
-    trials.sort_by_key(|trial| trial.rank);
-    trials
-}
-
-impl<'a> Trial<'a> {
-    fn of(manifest: Value, release: Option<(&'a str, &'a str)>, is_new: bool) -> Trial<'a> {
-        let kind = manifest["kind"].as_str().unwrap_or_default();
-        let rank = match kind {
-            "ConfigMap" | "Secret" | "PrometheusRule" | "CustomResourceDefinition" => 2,
-            "Deployment" | "DaemonSet" | "StatefulSet" | "Job" | "CronJob" | "Namespace" => 0,
-            _ => 1,
-        };
-        let name = match namespace_of(&manifest, "") {
-            "" => format!("{kind} {}", name_of(&manifest)),
-            namespace => format!("{kind} {namespace}/{}", name_of(&manifest)),
-        };
-        Trial { object: DryRunObject { manifest, release, is_new }, name, rank, is_of_controller: false }
-    }
-
-    fn namespace(&self) -> &str {
-        namespace_of(&self.object.manifest, "")
-    }
-}
-
 /// Whether the object is a namespace with the level that Pod Security enforces.
 fn sets_pod_security(object: &Value) -> bool {
     object["kind"] == "Namespace" && object["metadata"]["labels"].get(ENFORCED_LEVEL).is_some()
-}
-
-/// Whether an install or upgrade runs the hook.
-fn is_of_the_change(hook: &Value) -> bool {
-    let events = hook.pointer("/metadata/annotations/helm.sh~1hook").and_then(Value::as_str).unwrap_or_default();
-    events.contains("install") && !events.contains("uninstall") || events.contains("upgrade")
 }
 
 impl DryRuns {
@@ -219,8 +130,8 @@ impl DryRuns {
     }
 
     fn reject(&mut self, trial: &Trial<'_>, rejection: Rejection) {
-        let (_, objects) = self.rejected.entry(rejection.words.clone()).or_insert_with(|| (rejection, BTreeSet::new()));
-        objects.insert(trial.name.clone());
+        let (_, objects) = self.rejected.entry(rejection.words.clone()).or_insert_with(|| (rejection, BTreeMap::new()));
+        objects.insert(trial.name.clone(), trial.part.clone());
     }
 }
 
@@ -249,11 +160,11 @@ pub(super) fn judge(found: &DryRuns) -> Finding {
             RejectedBy::UnknownField => " (helm applies it client-side, without this field)".to_owned(),
             _ => String::new(),
         };
-        format!("{}: {}{note}", first_of(objects, REPORTED), rejection.words)
+        format!("{}: {}{note}", first_of(objects.keys(), REPORTED), rejection.words)
     });
     let all: Vec<String> = rejected.chain(found.forbidden.iter().take(1).cloned()).collect();
     let detail = format!("{}{untested}", all.join("; "));
-    let is_certain = |(rejection, _): &(Rejection, BTreeSet<String>)| match rejection.by {
+    let is_certain = |(rejection, _): &(Rejection, BTreeMap<String, Part>)| match rejection.by {
         RejectedBy::UnknownField => false,
         RejectedBy::Admission => !rejection.is_substituted,
         RejectedBy::Validation | RejectedBy::Policy => true,
@@ -268,7 +179,7 @@ pub(super) fn judge(found: &DryRuns) -> Finding {
 
 fn hints(found: &DryRuns) -> Vec<String> {
     let denied = found.rejected.values().filter(|(rejection, _)| rejection.by != RejectedBy::UnknownField);
-    let objects: Vec<&str> = denied.flat_map(|(_, objects)| objects).map(String::as_str).collect();
+    let objects: Vec<&Part> = denied.flat_map(|(_, objects)| objects.values()).collect();
     if found.is_autopilot() {
         return vec![answers::for_autopilot(&objects)];
     }

@@ -9,6 +9,7 @@ mod deletions;
 mod dry_run;
 mod host_ports;
 mod intent;
+mod namespaces;
 mod permissions;
 mod pods;
 mod quotas;
@@ -18,6 +19,8 @@ mod tailnet;
 mod tailnet_status;
 #[cfg(test)]
 mod tests;
+mod trial;
+mod webhooks;
 mod workload_namespaces;
 
 use std::collections::BTreeMap;
@@ -42,6 +45,7 @@ use quotas::Quotas;
 use room::Need;
 use tailnet::Tailnet;
 pub use tailnet_status::TailnetStatus;
+use webhooks::Blocking;
 use workload_namespaces::Elsewhere;
 
 pub(in crate::check) const ROWS: &[Row<Facts>] = &[
@@ -58,6 +62,10 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
     })
     .warns()
     .hint("repair or delete the APIService: until then no namespace can be deleted"),
+    fact("admission-webhooks", "the admission webhooks for the stack's objects can be called", |facts: &Facts| {
+        known(webhooks::judge(facts.webhooks.as_deref()))
+    })
+    .hint("install the Service of the webhook again, or delete its configuration if nothing needs it"),
     fact("dry-run", "the API server accepts every object of the stack", |facts: &Facts| {
         known(dry_run::judge(&facts.dry_runs))
     })
@@ -100,6 +108,8 @@ pub(in crate::check) struct Facts {
     deletions: Deletions,
     /// `None`: this context may not list them.
     unavailable_apis: Option<Vec<UnavailableApi>>,
+    /// `None`: this context may not list them.
+    webhooks: Option<Vec<Blocking>>,
     dry_runs: DryRuns,
     unserved: Vec<Unserved>,
     elsewhere: Vec<Elsewhere>,
@@ -123,11 +133,25 @@ impl Subject for Facts {
 pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResult>, ClusterError> {
     let kinds = kinds(cluster, &intent.incoming).await?;
     let needs: Vec<Need> = intent.incoming.iter().flat_map(room::needs).collect();
-    let (permissions, deletions, unavailable_apis, dry_runs, unserved, claims, (ports, used), quotas, tailnet) = futures::try_join!(
+    let trials = trial::of_plan(intent, &kinds);
+    let namespaces = namespaces::read(cluster, &trials).await?;
+    let (
+        permissions,
+        deletions,
+        unavailable_apis,
+        webhooks,
+        dry_runs,
+        unserved,
+        claims,
+        (ports, used),
+        quotas,
+        tailnet,
+    ) = futures::try_join!(
         permissions::read(cluster, intent, &kinds),
         deletions::read(cluster, &intent.incoming),
         cluster.unavailable_apis(),
-        dry_run::read(cluster, intent, &kinds),
+        webhooks::read(cluster, &trials, &kinds, &namespaces),
+        dry_run::read(cluster, intent, &trials, &namespaces),
         addresses::read(cluster, intent),
         claims::read(cluster, &intent.incoming),
         pods_by_node(cluster, &intent.incoming, &needs),
@@ -140,6 +164,7 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
         permissions,
         deletions,
         unavailable_apis,
+        webhooks,
         unserved,
         elsewhere: workload_namespaces::find(intent),
         claims,

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::check::name_of;
+use crate::check::preflight::target::answers::Part;
 use crate::cluster::containers;
 use crate::plan::{PlannedRelease, managed_services};
 
@@ -26,11 +27,11 @@ const COPIED: [&str; 11] = [
 /// Option of the operator: the image of a container in each of its pods.
 const RELOADER: &str = "--prometheus-config-reloader=";
 
-/// The pods with the names that findings use, without ServiceAccounts, which do not exist yet.
+/// The pods with their workloads and the names that findings use, without ServiceAccounts, which do not exist yet.
 pub(super) fn pods<'a>(
     incoming: &'a PlannedRelease<'_>,
     objects: impl Iterator<Item = &'a Value>,
-) -> impl Iterator<Item = (String, Value)> {
+) -> impl Iterator<Item = (Part, String, Value)> {
     let arguments =
         incoming.rendered.iter().flat_map(containers).filter_map(|container| container["args"].as_array()).flatten();
     let reloader = arguments.filter_map(Value::as_str).find_map(|argument| argument.strip_prefix(RELOADER));
@@ -49,7 +50,8 @@ pub(super) fn pods<'a>(
             spec.remove("serviceAccount");
             spec.insert("serviceAccountName".into(), json!("default"));
         }
-        Some((format!("the pods of {kind} {namespace}/{name}"), pod))
+        let part = Part::of(incoming.release.component.as_str(), object);
+        Some((part, format!("the pods of {kind} {namespace}/{name}"), pod))
     })
 }
 
@@ -102,13 +104,14 @@ fn of_operator(spec: &Value, container: &str, reloader: Option<&str>) -> Value {
 }
 
 /// The Service for the kubelets, if the operator creates one.
-pub(super) fn kubelet_service(incoming: &PlannedRelease<'_>) -> Option<(String, Value)> {
+pub(super) fn kubelet_service(incoming: &PlannedRelease<'_>) -> Option<(Part, String, Value)> {
     let place = incoming.rendered.iter().flat_map(managed_services).next()?;
     let (namespace, name) = place.split_once('/')?;
     let service = json!({"apiVersion": "v1", "kind": "Service",
         "metadata": {"name": name, "namespace": namespace, "labels": {"k8s-app": "kubelet"}},
         "spec": {"clusterIP": "None", "ports": [{"name": "https-metrics", "port": 10250}]}});
-    Some((format!("Service {place}, which the Prometheus operator creates"), service))
+    let part = Part::of(incoming.release.component.as_str(), &service);
+    Some((part, format!("Service {place}, which the Prometheus operator creates"), service))
 }
 
 #[cfg(test)]
@@ -119,7 +122,7 @@ mod tests {
     fn pods_of(rendered: &[Value]) -> Vec<(String, Value)> {
         let release = release("kube-prometheus-stack");
         let incoming = PlannedRelease { release: &release, rendered, hooks: &[], crds: &[], installed: &[] };
-        pods(&incoming, rendered.iter()).collect()
+        pods(&incoming, rendered.iter()).map(|(_, name, pod)| (name, pod)).collect()
     }
 
     #[test]
@@ -152,7 +155,7 @@ mod tests {
             let release = release("kube-prometheus-stack");
             let incoming =
                 PlannedRelease { release: &release, rendered: &rendered, hooks: &[], crds: &[], installed: &[] };
-            kubelet_service(&incoming).map(|(_, service)| service["metadata"]["namespace"].clone())
+            kubelet_service(&incoming).map(|(_, _, service)| service["metadata"]["namespace"].clone())
         };
         assert_eq!(of("--kubelet-service=kube-system/a-kubelet"), Some(json!("kube-system")));
         assert_eq!(of("--kubelet-object=a"), None);

@@ -32,8 +32,8 @@ pub(super) fn needs(incoming: &PlannedRelease<'_>) -> Vec<Need> {
         let is_same = |old: &&Value| old["kind"] == object["kind"] && name_of(old) == name_of(object);
         let old = incoming.installed.iter().find(is_same);
         let pod = |object| pods(incoming, std::iter::once(object)).next();
-        let (pods, new) = pod(object)?;
-        let installed = old.and_then(pod).map(|(_, pod)| requests_of(&pod["spec"])).unwrap_or_default();
+        let (_, pods, new) = pod(object)?;
+        let installed = old.and_then(pod).map(|(_, _, pod)| requests_of(&pod["spec"])).unwrap_or_default();
         let requests = requests_of(&new["spec"]) - installed;
         let more = Used { pods: usize::from(old.is_none()), requests };
         Some(Need { pods, is_on_every_node: object["kind"] == "DaemonSet", more })
