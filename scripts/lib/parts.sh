@@ -48,10 +48,12 @@ part_recipe() {
       echo "loki github.com/grafana/loki/v3/cmd/loki"
       echo "ldflags -X github.com/grafana/loki/v3/pkg/util/build.Version=$loki_version"
       ;;
-    # The release of the pinned chart, with its libraries.
+    # Alertmanager is that of the pinned chart: the modules of newer ones lack the web pages. kube-state-metrics is the
+    # nearest that the module proxy serves to the chart's.
     monitoring)
       echo "alertmanager github.com/prometheus/alertmanager/cmd/alertmanager"
       echo "node_exporter github.com/prometheus/node_exporter"
+      echo "kube-state-metrics k8s.io/kube-state-metrics/v2"
       ;;
     # The oldest Kubernetes that Tailwatch supports, for the world of this name.
     old-api)

@@ -15,6 +15,7 @@ import (
 	"tailwatch.dev/sandbox/world/backends/alloy"
 	"tailwatch.dev/sandbox/world/backends/exporters"
 	"tailwatch.dev/sandbox/world/backends/grafana"
+	"tailwatch.dev/sandbox/world/backends/kubestatemetrics"
 	"tailwatch.dev/sandbox/world/backends/loki"
 	"tailwatch.dev/sandbox/world/backends/nodeexporter"
 	"tailwatch.dev/sandbox/world/backends/oauth2proxy"
@@ -84,7 +85,7 @@ func newWorld(s *sandbox.Sandbox) (*world, error) {
 	w.network.AlloyPort = alloy.Port
 	oauth2Proxy, upstream := oauth2proxy.Backend(w.network)
 	w.supervisor = backends.NewSupervisor(cluster, prometheus.OperatorBackend(w.network), prometheus.Backend(w.network), alertmanager.Backend(w.network),
-		grafana.Backend(w.network), oauth2Proxy, loki.Backend(w.network), alloy.Backend(), nodeexporter.Backend(w.network))
+		grafana.Backend(w.network), oauth2Proxy, loki.Backend(w.network), alloy.Backend(), nodeexporter.Backend(w.network), kubestatemetrics.Backend(w.network))
 	for _, row := range []struct {
 		port    int
 		keys    string

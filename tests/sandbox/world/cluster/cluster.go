@@ -68,7 +68,7 @@ func (c *Cluster) Binary(name string) string {
 		return filepath.Join(cmp.Or(c.Parts.Kubernetes, c.Parts.Programs), name)
 	case "loki":
 		return filepath.Join(c.Parts.Loki, name)
-	case "alertmanager", "node_exporter":
+	case "alertmanager", "kube-state-metrics", "node_exporter":
 		return filepath.Join(c.Parts.Monitoring, name)
 	default:
 		return filepath.Join(c.Parts.Programs, name)

@@ -54,6 +54,7 @@ func (n *Network) Local(found cluster.Endpoint) string {
 	ports := map[string]int{
 		"prometheus:9090": n.Ports.Prometheus, "alertmanager:9093": alertmanager, "grafana:3000": n.Ports.Grafana,
 		"loki:3100": loki, "alloy:12345": n.AlloyPort(found.Pod), "oauth2-proxy:4180": n.Ports.OAuth2Proxy,
+		"kube-state-metrics:8080": n.Ports.KubeStateMetrics, "kube-state-metrics:8081": n.Ports.KubeStateTelemetry,
 		"oauth2-proxy:44180": n.Ports.OAuth2ProxyMetrics, cluster.PrometheusOperatorApp + ":10250": n.Ports.Operator,
 	}
 	if port, ok := ports[fmt.Sprintf("%s:%d", cluster.AppName(found.Pod), found.Port)]; ok {

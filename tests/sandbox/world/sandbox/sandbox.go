@@ -26,6 +26,7 @@ type Ports struct {
 	ExternalProxy, Tailnet                                                  int
 	// LokiFaulty and AlertmanagerFaulty answer in place of the real programs while a fault is on.
 	LokiGRPC, LokiGossip, LokiFaulty, AlertmanagerFaulty, NodeExporter int
+	KubeStateMetrics, KubeStateTelemetry                               int
 	// OAuth2ProxyInternal: where oauth2-proxy listens while a fault puts another proxy in front of it.
 	OAuth2ProxyInternal int
 }
@@ -198,7 +199,8 @@ func (p *Ports) fields() []*int {
 	return []*int{&p.EtcdClient, &p.EtcdPeer, &p.API, &p.Controllers, &p.Scheduler, &p.Kubelet, &p.Kwok, &p.Charts, &p.Scrape,
 		&p.Operator, &p.Prometheus, &p.OAuth2Proxy, &p.OAuth2ProxyMetrics, &p.Grafana, &p.Loki, &p.Alertmanager, &p.Issuer,
 		&p.Exporters, &p.ExportersTLS, &p.Upstream, &p.ExternalProxy, &p.Tailnet, &p.OAuth2ProxyInternal,
-		&p.LokiGRPC, &p.LokiGossip, &p.LokiFaulty, &p.AlertmanagerFaulty, &p.NodeExporter}
+		&p.LokiGRPC, &p.LokiGossip, &p.LokiFaulty, &p.AlertmanagerFaulty, &p.NodeExporter,
+		&p.KubeStateMetrics, &p.KubeStateTelemetry}
 }
 
 func Loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

@@ -1,5 +1,5 @@
-// Package exporters answers the scrapes of pods without a backend of their own: it models kube-state-metrics, and
-// forwards those of node-exporter to its process.
+// Package exporters answers the scrapes of pods without a backend of their own, and forwards those of node-exporter to its
+// process.
 package exporters
 
 import (
@@ -22,7 +22,7 @@ type exporters struct {
 	read time.Time
 }
 
-// New: kube-state-metrics lists the nodes of the sandbox.
+// New answers for the pods of the sandbox.
 func New(s *sandbox.Sandbox) http.Handler { return &exporters{sandbox: s} }
 
 func (e *exporters) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
@@ -38,12 +38,6 @@ func (e *exporters) ServeHTTP(answer http.ResponseWriter, request *http.Request)
 	}
 	fmt.Fprintf(answer, "# TYPE sandbox_exporter_info gauge\nsandbox_exporter_info{address=%q,path=%q} 1\n", request.Host, request.URL.Path)
 	fmt.Fprint(answer, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1.7e9\n")
-	if strings.HasSuffix(request.Host, ":8080") {
-		fmt.Fprintf(answer, "# TYPE kube_node_info gauge\n")
-		for _, node := range e.sandbox.World.AllNodes() {
-			fmt.Fprintf(answer, "kube_node_info{node=%q} 1\n", node.Name)
-		}
-	}
 }
 
 // nodeMetrics asks node_exporter at most once a second: its process answers for every node.
