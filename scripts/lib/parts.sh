@@ -11,6 +11,7 @@ old_kubernetes_version=v1.25.4
 helm4_version=v4.2.0
 helm3_version=v3.19.4
 loki_version=3.5.7
+newer_loki_version=3.7.8
 
 # kubernetes_flags VERSION: without these the API server reports v0.0.0 and helm has no patch version.
 kubernetes_flags() {
@@ -47,6 +48,11 @@ part_recipe() {
     loki)
       echo "loki github.com/grafana/loki/v3/cmd/loki"
       echo "ldflags -X github.com/grafana/loki/v3/pkg/util/build.Version=$loki_version"
+      ;;
+    # The newest that the module proxy serves, for the tests of upgrades.
+    loki-3.7)
+      echo "loki github.com/grafana/loki/v3/cmd/loki"
+      echo "ldflags -X github.com/grafana/loki/v3/pkg/util/build.Version=$newer_loki_version"
       ;;
     # Alertmanager is that of the pinned chart: the modules of newer ones lack the web pages. kube-state-metrics is the
     # nearest that the module proxy serves to the chart's.

@@ -18,20 +18,27 @@ values:
 ";
 
 /// Status and body of a request to the process behind a pod, e.g. `Loki`.
-fn request(sandbox: &Sandbox, (process, path): (&str, &str), body: Option<&Value>) -> (u16, String) {
+pub fn request(sandbox: &Sandbox, address: (&str, &str), body: Option<&Value>) -> (u16, String) {
+    let body = body.map(Value::to_string);
+    let with_body = body.as_ref().map(|body| ["--header", "Content-Type: application/json", "--data", body]);
+    curl(sandbox, address, with_body.iter().flatten().copied())
+}
+
+/// The same with arguments of curl.
+pub fn curl<'a>(
+    sandbox: &Sandbox,
+    (process, path): (&str, &str),
+    arguments: impl IntoIterator<Item = &'a str>,
+) -> (u16, String) {
     let settings: Value = serde_json::from_slice(&std::fs::read(sandbox.file("settings.json")).unwrap()).unwrap();
     let mut command: Command = sandbox.command("curl".as_ref());
-    command.args(["--silent", "--max-time", "20", "--write-out", "\n%{http_code}"]);
-    if let Some(body) = body {
-        command.args(["--header", "Content-Type: application/json", "--data", &body.to_string()]);
-    }
+    command.args(["--silent", "--max-time", "20", "--write-out", "\n%{http_code}"]).args(arguments);
     let output = command.arg(format!("http://127.0.0.1:{}{path}", settings["Ports"][process])).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let (text, status) = said.rsplit_once('\n').unwrap();
     (status.parse().unwrap(), text.to_owned())
 }
 
-const LOKI: &str = "Loki";
 const PUSH: &str = "/loki/api/v1/push";
 
 /// A line with the label `age`, some hours old.
@@ -40,9 +47,35 @@ fn line(age: &str, hours: i64) -> Value {
     json!({"streams": [{"stream": {"age": age}, "values": [[at.as_nanosecond().to_string(), "a line"]]}]})
 }
 
-fn has_line(sandbox: &Sandbox, age: &str) -> bool {
-    let path = format!("/loki/api/v1/query_range?query=%7Bage%3D%22{age}%22%7D&since=40h");
-    request(sandbox, (LOKI, &path), None).1.contains("a line")
+/// The Loki of a sandbox.
+pub struct Loki<'a>(pub &'a Sandbox);
+
+impl Loki<'_> {
+    fn ask(&self, path: &str, body: Option<&Value>) -> (u16, String) {
+        request(self.0, ("Loki", path), body)
+    }
+
+    pub fn await_ready(&self) {
+        eventually("Loki answers", || self.ask("/ready", None).0 == 200);
+    }
+
+    pub fn version(&self) -> String {
+        let said: Value = serde_json::from_str(&self.ask("/loki/api/v1/status/buildinfo", None).1).unwrap();
+        said["version"].as_str().unwrap().to_owned()
+    }
+
+    pub fn push_line(&self, age: &str, hours: i64) {
+        assert_eq!(self.ask(PUSH, Some(&line(age, hours))).0, 204);
+    }
+
+    pub fn flush(&self) {
+        assert_eq!(self.ask("/flush", Some(&Value::Null)).0, 204);
+    }
+
+    pub fn has_line(&self, age: &str) -> bool {
+        let path = format!("/loki/api/v1/query_range?query=%7Bage%3D%22{age}%22%7D&since=40h");
+        self.ask(&path, None).1.contains("a line")
+    }
 }
 
 /// Files below a folder.
@@ -59,7 +92,7 @@ fn data(sandbox: &Sandbox) -> std::path::PathBuf {
 
 fn replace_pod(sandbox: &Sandbox) {
     sandbox.kubectl(&["-n", "monitoring", "delete", "pod", "loki-0"]);
-    eventually("the new Loki answers", || request(sandbox, (LOKI, "/ready"), None).0 == 200);
+    Loki(sandbox).await_ready();
 }
 
 #[test]
@@ -69,31 +102,31 @@ fn the_compactor_deletes_old_logs_and_users_of_grafana_cannot() {
     let text = std::fs::read_to_string(&answers).unwrap() + SHORTEST;
     std::fs::write(&answers, text).unwrap();
     sandbox.install(&["--skip-verify"]).ended_with(0);
-    eventually("Loki answers", || request(&sandbox, (LOKI, "/ready"), None).0 == 200);
-    for (age, hours) in [("old", 30), ("new", 0)] {
-        assert_eq!(request(&sandbox, (LOKI, PUSH), Some(&line(age, hours))).0, 204);
-    }
-    assert_eq!(request(&sandbox, (LOKI, "/flush"), Some(&Value::Null)).0, 204);
+    let loki = Loki(&sandbox);
+    loki.await_ready();
+    loki.push_line("old", 30);
+    loki.push_line("new", 0);
+    loki.flush();
     let delete = "/loki/api/v1/delete?query=%7Bage%3D%22new%22%7D&start=1700000000";
     for path in [PUSH, delete, "/ingester/shutdown"] {
         let path = format!("/api/datasources/proxy/uid/loki{path}");
         assert_eq!(request(&sandbox, ("Grafana", &path), Some(&line("forged", 0))).0, 403, "{path}");
     }
-    assert_eq!(request(&sandbox, (LOKI, delete), Some(&Value::Null)).0, 403);
+    assert_eq!(loki.ask(delete, Some(&Value::Null)).0, 403);
 
     // Loki stores the index of these lines when it ends, and reads the list of chunks to delete when it starts.
     replace_pod(&sandbox);
     let chunks = data(&sandbox).join("chunks/fake");
     let mut most = files(&chunks);
-    eventually("a new pod has the lines", || has_line(&sandbox, "new") && has_line(&sandbox, "old"));
+    eventually("a new pod has the lines", || loki.has_line("new") && loki.has_line("old"));
     eventually("the compactor marks chunks", || {
         most = most.max(files(&chunks));
         files(&data(&sandbox).join("compactor/retention")) > 0
     });
     replace_pod(&sandbox);
     eventually("a chunk is deleted", || files(&chunks) < most);
-    eventually("the old line is not found", || !has_line(&sandbox, "old"));
-    assert!(has_line(&sandbox, "new") && !has_line(&sandbox, "forged"));
+    eventually("the old line is not found", || !loki.has_line("old"));
+    assert!(loki.has_line("new") && !loki.has_line("forged"));
     let verified = sandbox.tailwatch(&["verify", "--answers", &answers, "--output", "json"]).ended_with(0).json();
     let found = verdicts(&verified["checks"]);
     for check in ["loki-retention", "grafana-loki-read-only", "logs-in-grafana"] {

@@ -7,10 +7,11 @@ use serde_json::Value;
 use support::{Sandbox, outcomes};
 
 use crate::TAILWATCH;
+use crate::loki_data::Loki;
 use crate::wizard::exit_code;
 
 const LATER: [(&str, &str); 4] =
-    [("kube-prometheus-stack", "88.5.3"), ("oauth2-proxy", "10.8.0"), ("loki", "6.55.0"), ("alloy", "1.11.1")];
+    [("kube-prometheus-stack", "88.5.3"), ("oauth2-proxy", "10.8.0"), ("loki", "18.11.0"), ("alloy", "1.11.1")];
 
 /// (name, uid) of the volumes' claims.
 pub fn claims(sandbox: &Sandbox) -> Vec<(String, String)> {
@@ -40,8 +41,15 @@ fn operator_version_of_the_crds(sandbox: &Sandbox) -> String {
 
 #[test]
 fn newer_charts_keep_data_and_secrets_and_older_ones_are_refused() {
-    let sandbox = Sandbox::up(TAILWATCH, &[]);
+    let sandbox = Sandbox::up(TAILWATCH, &["--loki-3.7"]);
     sandbox.install(&["--skip-verify"]).ended_with(0);
+    let loki = Loki(&sandbox);
+    loki.await_ready();
+    // One is in a chunk, the other in the write-ahead log.
+    loki.push_line("stored", 1);
+    loki.flush();
+    loki.push_line("logged", 0);
+    assert_eq!(loki.version(), "3.5.7");
     let (claims_before, cookie, password) = (
         claims(&sandbox),
         secret(&sandbox, "oauth2-proxy-auth0", "cookie-secret"),
@@ -73,10 +81,12 @@ fn newer_charts_keep_data_and_secrets_and_older_ones_are_refused() {
     assert_eq!(answers.as_object_mut().unwrap().remove("versions").unwrap().as_object().unwrap().len(), LATER.len());
     assert_eq!(answers, answers_before);
     assert_eq!(claims(&sandbox), claims_before);
+    assert_eq!(loki.version(), "3.7.8");
+    assert!(loki.has_line("stored") && loki.has_line("logged"), "Loki 3.7 reads what Loki 3.5 wrote");
     assert_eq!(secret(&sandbox, "oauth2-proxy-auth0", "cookie-secret"), cookie);
     assert_eq!(secret(&sandbox, "grafana-admin", "admin-password"), password);
 
-    sandbox.install(&["--set", "versions.loki=6.46.0"]).ended_with(4).tells(&["6.55.0", "6.46.0"]);
+    sandbox.install(&["--set", "versions.loki=6.46.0"]).ended_with(4).tells(&["18.11.0", "6.46.0"]);
     assert_eq!(sandbox.releases(), expected);
 
     // The answers that the last run kept know the versions; a new client secret restarts oauth2-proxy alone.

@@ -55,6 +55,7 @@ func up(arguments []string) error {
 	helm := flags.Int("helm", 4, "major version of helm: 4 or 3")
 	pods := flags.String("pods", "fast", "fast or slow")
 	fastLogs := flags.Bool("fast-logs", false, "Loki is ready without its 15 s of waiting")
+	loki37 := flags.Bool("loki-3.7", false, "serve the chart of Loki 3.7, too")
 	owner := flags.Int("owner-pid", 0, "end the sandbox when this process ends")
 	var faults list
 	flags.Var(&faults, "fault", "KIND[=TARGET] that is on from the start")
@@ -94,6 +95,9 @@ func up(arguments []string) error {
 		Canary:     fmt.Sprintf("canary-%016x%016x", rand.Uint64(), rand.Uint64()),
 		Token:      fmt.Sprintf("sandbox-%016x%016x", rand.Uint64(), rand.Uint64()),
 	}}
+	if *loki37 {
+		s.Parts.Loki37 = os.Getenv("TAILWATCH_PART_LOKI_37")
+	}
 	for _, text := range faults {
 		fault, err := podstages.ParseFault(text, true)
 		if err != nil {

@@ -91,6 +91,9 @@ func collectCharts(s *sandbox.Sandbox) ([]chartArchive, error) {
 	}
 	charts := []chartArchive{}
 	for _, source := range sources {
+		if strings.HasSuffix(source, filepath.Join("loki", "18.11.0", "Chart.yaml")) && s.Parts.Loki37 == "" {
+			continue
+		}
 		chart, err := pack(filepath.Dir(source))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", source, err)

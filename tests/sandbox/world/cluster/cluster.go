@@ -66,8 +66,6 @@ func (c *Cluster) Binary(name string) string {
 	switch name {
 	case "kube-apiserver", "kube-controller-manager", "kube-scheduler":
 		return filepath.Join(cmp.Or(c.Parts.Kubernetes, c.Parts.Programs), name)
-	case "loki":
-		return filepath.Join(c.Parts.Loki, name)
 	case "alertmanager", "kube-state-metrics", "node_exporter":
 		return filepath.Join(c.Parts.Monitoring, name)
 	default:

@@ -54,7 +54,7 @@ type Settings struct {
 }
 
 // Parts are the folders of the built binaries.
-type Parts struct{ Programs, Helm3, Loki, Monitoring, Kubernetes string }
+type Parts struct{ Programs, Helm3, Loki, Loki37, Monitoring, Kubernetes string }
 
 // Sandbox is a folder and its settings.
 type Sandbox struct {

@@ -23,6 +23,7 @@ memcached_client:
 {{/* Loki's configuration. As in the real chart all of it goes through tpl: a {{ }} in a value is a template. */}}
 {{- define "loki.config" -}}
 {{- $loki := .Values.loki -}}
+{{- $defaults := (include "loki.version" . | fromYaml).config | default dict -}}
 {{- $config := dict "auth_enabled" $loki.auth_enabled "tracing" $loki.tracing -}}
 {{- range $key := list "server" "pattern_ingester" "ingester" "ingester_client" "limits_config" "query_scheduler" "compactor"
   "analytics" "querier" "index_gateway" "frontend" "frontend_worker" "distributor" "bloom_build" "bloom_gateway" "operational_config" -}}
@@ -60,5 +61,5 @@ memcached_client:
 {{- $range = merge (dict "cache_results" true "results_cache" (dict "cache" $cache)) $range -}}
 {{- end -}}
 {{- $_ := set $config "query_range" $range -}}
-{{- tpl (mergeOverwrite $config (deepCopy $loki.structuredConfig) | toYaml) . -}}
+{{- tpl (mergeOverwrite $defaults $config (deepCopy $loki.structuredConfig) | toYaml) . -}}
 {{- end }}

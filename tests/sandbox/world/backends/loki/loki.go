@@ -3,11 +3,14 @@ package loki
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 
 	core "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/version"
 	"sigs.k8s.io/yaml"
 
 	"tailwatch.dev/sandbox/world/backends"
@@ -32,11 +35,16 @@ func desired(n *network.Network, v *cluster.Objects) *backends.Desired {
 		return nil
 	}
 	return &backends.Desired{Fingerprint: string(pod.UID), Start: func() (backends.Process, error) {
+		program, err := program(n.Parts, container.Image)
+		if err != nil {
+			return nil, err
+		}
 		file, err := writeConfig(n, v, pod, container)
 		if err != nil {
 			return nil, err
 		}
-		arguments := backends.ReplaceFlags(container.Args, map[string]string{"config.file": file})
+		// The address is that of the pod, in a variable.
+		arguments := backends.ReplaceFlags(container.Args, map[string]string{"config.file": file, "memberlist.advertise-addr": ""})
 		if n.FastLogs {
 			// By default Loki waits for 15 s after its ingester is ready, and looks for its scheduler in a ring every 10 s.
 			scheduler := sandbox.Loopback(n.Ports.LokiGRPC)
@@ -45,12 +53,25 @@ func desired(n *network.Network, v *cluster.Objects) *backends.Desired {
 		// Object storage and usage reports of an installation are outside the sandbox.
 		proxy := n.ProxyFor(pod)
 		// GOGC saves 200 MB of memory against the sandbox's default, and costs next to no time.
-		child, err := n.StartProcess("loki", arguments, []string{"HTTP_PROXY=" + proxy, "HTTPS_PROXY=" + proxy, "GOGC=100"})
+		child, err := n.Processes.Start(n.Sandbox, "loki", program, arguments, []string{"HTTP_PROXY=" + proxy, "HTTPS_PROXY=" + proxy, "GOGC=100"})
 		if err != nil {
 			return nil, err
 		}
 		return child, nil
 	}}
+}
+
+// program is the file of the newest built Loki that is not newer than the image's tag.
+func program(parts sandbox.Parts, image string) (string, error) {
+	_, tag, _ := strings.Cut(image[strings.LastIndex(image, "/")+1:], ":")
+	folder := parts.Loki
+	if number, err := version.ParseGeneric(tag); err == nil && number.AtLeast(version.MajorMinor(3, 7)) {
+		folder = parts.Loki37
+	}
+	if folder == "" {
+		return "", fmt.Errorf("the program of %s is not built: start the sandbox with --loki-3.7", image)
+	}
+	return filepath.Join(folder, "loki"), nil
 }
 
 // writeConfig rewrites the configuration that the pod mounts, and gives its file.

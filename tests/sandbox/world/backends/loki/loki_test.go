@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"tailwatch.dev/sandbox/world/backends"
+	"tailwatch.dev/sandbox/world/sandbox"
 )
 
 const installed = `auth_enabled: false
@@ -50,6 +51,21 @@ server: { grpc_listen_address: 127.0.0.1, grpc_listen_port: 1002, http_listen_ad
 `
 	if same, err := yaml.YAMLToJSON([]byte(expected)); err != nil || string(same) != asJSON(t, rewritten) {
 		t.Errorf("%s", rewritten)
+	}
+}
+
+func TestTheProgramIsNotNewerThanTheImage(t *testing.T) {
+	parts := sandbox.Parts{Loki: "/3.5", Loki37: "/3.7"}
+	for image, expected := range map[string]string{
+		"docker.io/grafana/loki:3.5.7": "/3.5/loki", "grafana/loki:3.6.7": "/3.5/loki", "localhost:5000/loki:3.7.0": "/3.7/loki",
+		"grafana/loki:3.10.1-amd64": "/3.7/loki", "localhost:5000/loki@sha256:00": "/3.5/loki",
+	} {
+		if found, err := program(parts, image); err != nil || found != expected {
+			t.Errorf("%s: %s %v", image, found, err)
+		}
+	}
+	if _, err := program(sandbox.Parts{Loki: "/3.5"}, "grafana/loki:3.7.6"); err == nil {
+		t.Error("3.7.6 is not built")
 	}
 }
 
