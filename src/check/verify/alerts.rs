@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::check::api::alertmanager::NewAlert;
+use crate::check::api::alertmanager::{self, NewAlert, Silence};
 use crate::check::api::prometheus::Alert;
 use crate::check::row::{Finding, Row};
 use crate::check::verify::context::StackContext;
@@ -66,10 +66,30 @@ async fn accepts(context: &StackContext) -> Result<Finding, String> {
     let found = found.await;
     let ended = async {
         post(context, &run, (now, Timestamp::now())).await?;
-        wait_for(context, &run, Expected::Absent).await
+        wait_for(context, &run, Expected::Absent).await.map(drop)
     };
     let ended = ended.await;
-    found.and(ended).map(|()| Finding::pass("a synthetic alert was shown and resolved"))
+    let shown = found?;
+    ended?;
+    let mut silences = Vec::new();
+    for id in &shown.status.silenced_by {
+        silences.push(context.alertmanager().silence(id).await?);
+    }
+    Ok(judge_shown(&silences, &shown.status.inhibited_by))
+}
+
+/// No silence or rule is meant for this alert alone: one that matches it suppresses others, too.
+fn judge_shown(silences: &[Silence], inhibited_by: &[String]) -> Finding {
+    let shown = "a synthetic alert was shown and resolved";
+    let mut reasons: Vec<String> = silences.iter().map(|silence| format!("silence {silence}")).collect();
+    if !inhibited_by.is_empty() {
+        reasons.push("an inhibition rule".to_owned());
+    }
+    if reasons.is_empty() {
+        return Finding::pass(shown);
+    }
+    Finding::warn(format!("{shown}; receivers get no alert that is matched by {}", reasons.join(" or ")))
+        .hinting("open Alerting, Silences in Grafana and expire the silence, or narrow inhibit_rules")
 }
 
 async fn post(context: &StackContext, run: &str, (starts_at, ends_at): (Timestamp, Timestamp)) -> Result<(), String> {
@@ -93,12 +113,13 @@ enum Expected {
     Absent,
 }
 
-async fn wait_for(context: &StackContext, run: &str, expected: Expected) -> Result<(), String> {
+/// The alert, or an empty one once it is absent.
+async fn wait_for(context: &StackContext, run: &str, expected: Expected) -> Result<alertmanager::Alert, String> {
     for _ in 0..20 {
         let all = context.alertmanager().alerts().await?;
-        let is_present = all.iter().any(|alert| alert.labels.get("run").is_some_and(|found| found == run));
-        if is_present == (expected == Expected::Present) {
-            return Ok(());
+        let found = all.into_iter().find(|alert| alert.labels.get("run").is_some_and(|found| found == run));
+        if found.is_some() == (expected == Expected::Present) {
+            return Ok(found.unwrap_or_default());
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
@@ -129,7 +150,10 @@ fn judge_firing(alerts: &[Alert]) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::check::row::State;
 
     #[test]
     fn firing_alerts_are_reported_except_those_that_fire_by_design() {
@@ -141,5 +165,24 @@ mod tests {
         );
         let found = judge_firing(&[alert("A", "firing"), alert("B", "firing"), alert("B", "firing")]);
         assert_eq!(found, Finding::fail("firing: A, B (2 times)"));
+    }
+
+    #[test]
+    fn a_silence_or_inhibition_of_the_synthetic_alert_is_a_warning() {
+        let silence = |is_regex: bool, is_equal: bool| -> Silence {
+            let matcher = json!({"name": "severity", "value": "none", "isRegex": is_regex, "isEqual": is_equal});
+            serde_json::from_value(json!({"matchers": [matcher], "endsAt": "2026-01-02T03:04:05.000Z"})).unwrap()
+        };
+        assert_eq!(judge_shown(&[], &[]).state, State::Pass);
+        for (found, part) in [
+            (judge_shown(&[silence(false, true)], &[]), "silence {severity=\"none\"} until 2026-01-02T03:04:05Z"),
+            (judge_shown(&[silence(true, true)], &[]), "severity=~"),
+            (judge_shown(&[silence(false, false)], &[]), "severity!="),
+            (judge_shown(&[silence(true, false)], &[]), "severity!~"),
+            (judge_shown(&[], &["a0b1".into()]), "inhibition"),
+        ] {
+            assert_eq!(found.state, State::Warn);
+            assert!(found.detail.contains(part), "{found:?}");
+        }
     }
 }
