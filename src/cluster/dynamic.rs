@@ -1,5 +1,4 @@
-//! Reads objects of any kind. The resource of a kind is discovered once; an unknown kind is discovered again each time:
-//! CRDs are created during a run.
+//! Reads objects of any kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::Resource;
 use kube::api::{Api, ListParams, ObjectMeta};
-use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, GroupVersionKind, TypeMeta};
-use kube::discovery::{ApiCapabilities, Scope, pinned_kind};
+use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, TypeMeta};
+use kube::discovery::Scope;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, ObjectRef, metadata};
@@ -58,20 +57,8 @@ impl Cluster {
         api_version: &str,
         kind: &str,
     ) -> Result<Option<(ApiResource, Scope)>, ClusterError> {
-        let key = (api_version.to_owned(), kind.to_owned());
-        if let Some(known) = self.kinds.read().await.get(&key) {
-            return Ok(Some(known.clone()));
-        }
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        match pinned_kind(&self.client, &GroupVersionKind::gvk(group, version, kind)).await {
-            Ok((resource, ApiCapabilities { scope, .. })) => {
-                self.kinds.write().await.insert(key, (resource.clone(), scope.clone()));
-                Ok(Some((resource, scope)))
-            }
-            Err(kube::Error::Discovery(_)) => Ok(None),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(error) => Err(ClusterError::from_kube(&format!("cannot discover kind {kind}"), error)),
-        }
+        let found = self.kinds.find(&self.client, api_version, kind).await;
+        found.map_err(|error| ClusterError::from_kube(&format!("cannot discover kind {kind}"), error))
     }
 
     pub(super) async fn api(

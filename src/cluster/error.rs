@@ -56,6 +56,16 @@ pub enum ClusterError {
         /// Since the last renewal.
         seconds: u64,
     },
+    /// A record of helm cannot be decoded.
+    #[error("{object}, a release record of helm, cannot be read: {reason}")]
+    UnreadableRecord {
+        /// Namespace.
+        namespace: String,
+        /// `Secret sh.helm.release.v1.loki.v1`
+        object: String,
+        /// Cause.
+        reason: String,
+    },
     /// A signal ended the run during the request.
     #[error("interrupted")]
     Interrupted,
@@ -202,6 +212,11 @@ impl ClusterError {
                 "set one with --kubeconfig FILE or the variable KUBECONFIG".into()
             }
             ClusterError::BadKubeconfig { next, .. } => next.clone(),
+            ClusterError::UnreadableRecord { namespace, object, .. } => format!(
+                "if a newer helm wrote it, use a newer tailwatch; if it is damaged, delete it: \
+                 `kubectl -n {namespace} delete {}`",
+                object.to_lowercase()
+            ),
             ClusterError::UnknownContext { context, known } => {
                 match crate::config::nearest(context, known.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean --context {near}?"),

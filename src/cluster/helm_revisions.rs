@@ -12,6 +12,8 @@ use crate::stack::{HelmDriver, RUN_LABEL, note_on_releases};
 const PREFIX: &str = "sh.helm.release.v1.";
 /// Status of a release after `helm uninstall --keep-history`.
 const UNINSTALLED: &str = "uninstalled";
+/// Status of a revision that a later one replaced; helm does not list a release that ends with it.
+const SUPERSEDED: &str = "superseded";
 
 /// One revision of a release, from the labels of helm's record (helm pkg/storage/driver, secrets.go and cfgmaps.go).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,13 @@ pub fn installed_names(records: &[RevisionRecord]) -> BTreeSet<&str> {
         }
     }
     last.into_iter().filter(|(_, record)| record.status != UNINSTALLED).map(|(name, _)| name).collect()
+}
+
+/// The last revision of an installed release; `None`: helm does not list the release.
+pub fn current<'a>(records: &'a [RevisionRecord], release: &str) -> Option<&'a RevisionRecord> {
+    let own = records.iter().filter(|record| record.release == release);
+    let last = own.max_by_key(|record| record.revision)?;
+    (![UNINSTALLED, SUPERSEDED].contains(&last.status.as_str())).then_some(last)
 }
 
 impl Cluster {
@@ -155,5 +164,8 @@ mod tests {
             record("oauth2-proxy", 1, "pending-install"),
         ];
         assert_eq!(installed_names(&records).into_iter().collect::<Vec<_>>(), ["alloy", "oauth2-proxy"]);
+        assert_eq!(current(&records, "loki"), None);
+        assert_eq!(current(&records, "alloy").map(|record| record.revision), Some(2));
+        assert_eq!(current(&[record("loki", 1, "superseded")], "loki"), None);
     }
 }

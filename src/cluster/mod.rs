@@ -19,6 +19,7 @@ mod foreign_fields;
 mod forwards;
 mod helm_revisions;
 mod inspect;
+mod kinds;
 mod lease;
 mod lease_renewal;
 mod managed_by;
@@ -31,6 +32,7 @@ mod pods_by_node;
 mod port_forward;
 mod quantity;
 mod readiness;
+mod release_records;
 mod request_metrics;
 mod request_timeout;
 mod saved_answers;
@@ -42,17 +44,14 @@ mod watch;
 mod webhooks;
 mod write_fence;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kube::core::ApiResource;
-use kube::discovery::Scope;
-use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::cluster_identity::Probe;
 use crate::cluster::forwards::Forwards;
+use crate::cluster::kinds::Kinds;
 use crate::cluster::request_metrics::RequestCounts;
 use crate::cluster::unresponsive::Answers;
 
@@ -66,7 +65,7 @@ pub use dynamic::{default_class, namespace_of};
 pub use endpoints::Endpoint;
 pub use error::{ClusterError, permitted};
 pub use foreign_fields::{PreviousOwner, surplus};
-pub use helm_revisions::{RevisionRecord, installed_names, is_ours};
+pub use helm_revisions::{RevisionRecord, current, installed_names, is_ours};
 pub use inspect::Findings;
 pub use lease::{HostLiveness, Lease, LeaseRelease, LeaseRequest};
 pub use managed_by::{ManagedObject, containers, image_name};
@@ -78,6 +77,7 @@ pub use port_forward::{ForwardRequest, ForwardResponse, ForwardTarget, Forwarded
 pub use quantity::{Quantity, holds_quantity, quantity, same_quantity};
 pub use readiness::progress::{HighestCounts, Progress};
 pub use readiness::{Readiness, ReleaseReadiness};
+pub use release_records::RecordedRelease;
 pub use storage_classes::ClassFault;
 pub use tailscale::OperatorDeployment;
 pub use watch::release::TrackedRelease;
@@ -87,9 +87,6 @@ pub use write_fence::Fence;
 
 /// Field manager of every own object.
 pub const FIELD_MANAGER: &str = "tailwatch";
-
-/// Discovered resources by (apiVersion, kind).
-type Kinds = Arc<RwLock<HashMap<(String, String), (ApiResource, Scope)>>>;
 
 /// Interval of the comparisons while helm or checks run.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use crate::event::{Diagnosis, Severity};
 use crate::plan::{self, PlanError};
 use crate::report::{self, Examined};
 use crate::session::Session;
-use crate::workflow::connect::{Stack, Target, connect_to_stack, of_one_cluster};
+use crate::workflow::connect::{Stack, connect_to_stack, of_one_cluster};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,9 +22,9 @@ struct DiagnoseDocument {
 }
 
 pub(super) async fn diagnose(session: &Session) -> Result<u8, Error> {
-    let Stack { target: Target { cluster, helm, .. }, namespace, rows } = connect_to_stack(session).await?;
+    let Stack { cluster, driver, namespace, rows } = connect_to_stack(session).await?;
     let read = async {
-        let releases = plan::tracked_releases(&cluster, &helm, &rows).await?;
+        let releases = plan::tracked_releases(&cluster, driver, &rows).await?;
         if releases.is_empty() {
             return Err(PlanError::NothingInstalled { namespace: namespace.clone() }.into());
         }

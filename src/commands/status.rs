@@ -7,7 +7,7 @@ use crate::event::StatusRow;
 use crate::plan::{self, PlanError};
 use crate::report;
 use crate::session::Session;
-use crate::workflow::connect::{Stack, Target, connect_to_stack, of_one_cluster};
+use crate::workflow::connect::{Stack, connect_to_stack, of_one_cluster};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,9 +20,9 @@ struct StatusDocument {
 }
 
 pub(super) async fn status(session: &Session) -> Result<u8, Error> {
-    let Stack { target: Target { cluster, helm, .. }, namespace, rows } = connect_to_stack(session).await?;
+    let Stack { cluster, driver, namespace, rows } = connect_to_stack(session).await?;
     let read =
-        async { Ok(tokio::try_join!(plan::status(&cluster, &helm, &rows), plan::address(&cluster, &namespace))?) };
+        async { Ok(tokio::try_join!(plan::status(&cluster, driver, &rows), plan::address(&cluster, &namespace))?) };
     let (releases, address) = of_one_cluster(&cluster, read).await?;
     if releases.iter().all(|row| row.status.is_none()) && !session.ui.writes_json() {
         return Err(PlanError::NothingInstalled { namespace }.into());

@@ -1,12 +1,13 @@
 //! `tailwatch uninstall`: removes the stack.
 
-use crate::cli::UninstallArgs;
+use crate::cli::{SettingsArgs, UninstallArgs};
+use crate::config;
 use crate::error::Error;
 use crate::plan::{self, UninstallOptions};
 use crate::report::Interaction;
 use crate::session::Session;
 use crate::workflow::changing_run::{Timeouts, replanning};
-use crate::workflow::connect::{Stack, connect_to_stack};
+use crate::workflow::connect::{self, Connected};
 use crate::workflow::uninstall_run::Run;
 
 /// Needs no answers: the plan is computed from the installed objects.
@@ -17,7 +18,11 @@ pub(super) async fn uninstall(session: &Session, arguments: &UninstallArgs) -> R
         let hint = "add --yes; volumes, Secrets and saved answers are retained unless --delete-data is set";
         return Err(session.ui.cannot_prompt("cannot ask for confirmation of the removal", hint));
     }
-    let Stack { target, namespace, rows } = connect_to_stack(session).await?;
+    let draft = config::load(&session.sources(&SettingsArgs::default()))?;
+    let namespace = draft.namespace();
+    let Connected { target, .. } = connect::connect(session, &draft).await?;
+    session.record.place(target.cluster.context(), &namespace);
+    let rows = target.catalogue.overview(&namespace);
     session.notices(&plan::unidentified(&target.cluster));
     let requested = UninstallOptions { data: arguments.delete_data, crds: arguments.delete_crds };
     let confirmed = if arguments.yes { Interaction::None } else { audience };

@@ -28,12 +28,8 @@ impl StepRun<'_> {
     }
 
     async fn delete_pending_records(&self, rendered: &RenderedRelease) -> Result<(), StepError> {
-        let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
-        let cluster = &self.context.cluster;
-        let records = self
-            .retry_unreachable(|| cluster.revision_records(namespace, self.context.helm.driver()))
-            .await
-            .map_err(StepError::Watch)?;
+        let (name, cluster) = (self.step.release.component.as_str(), &self.context.cluster);
+        let records = self.records().await?;
         let is_pending = |record: &RevisionRecord| record.release == name && record.status.starts_with("pending-");
         let pending: Vec<RevisionRecord> = records.into_iter().filter(is_pending).collect();
         for record in &pending {
@@ -49,10 +45,8 @@ impl StepRun<'_> {
     /// Deletes objects that the interrupted operation created and this run does not render; older objects are not its
     /// own.
     async fn delete_strays(&self, record: &RevisionRecord, rendered: &RenderedRelease) -> Result<(), StepError> {
-        let (name, namespace) = (self.step.release.component.as_str(), self.step.release.namespace.as_str());
-        let read = || self.context.helm.manifest_of(name, namespace, record.revision);
-        let left = self.retry().read_by_helm(read).await?;
-        let left = left.map_err(|source| self.helm_failed("read the interrupted revision", source))?;
+        let namespace = self.step.release.namespace.as_str();
+        let left = self.recorded(record).await?.map(|recorded| recorded.manifest).unwrap_or_default();
         let place = |object: &Value| {
             let ObjectRef { kind, name, .. } = ObjectRef::of(object);
             (kind, namespace_of(object, namespace).to_owned(), name)

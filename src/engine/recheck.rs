@@ -4,26 +4,26 @@
 use std::collections::BTreeSet;
 
 use crate::check::preflight::conflicts;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, current};
 use crate::engine::StepError;
 use crate::engine::retry::UnreachableRetry;
-use crate::helm::Helm;
 use crate::plan::{PlannedState, Step};
+use crate::stack::HelmDriver;
 
-/// An error if helm lists another revision or status of the release than the plan was built from.
+/// An error if the release has another revision or status than the plan was built from.
 pub(super) async fn release(
     retry: &UnreachableRetry<'_>,
-    helm: &Helm,
+    driver: HelmDriver,
     planned: PlannedState<'_>,
 ) -> Result<(), StepError> {
     let PlannedState { namespace, release: name, .. } = planned;
-    let listed = retry.read_by_helm(|| helm.list(namespace)).await?;
-    let listed = listed.map_err(|source| StepError::Helm { what: "list the releases", diagnosis: None, source })?;
-    if planned.holds(&listed) {
+    let records = retry.retry_unreachable(|| retry.cluster.revision_records(namespace, driver)).await;
+    let records = records.map_err(|source| StepError::Read(source).or_cancelled())?;
+    if planned.holds(&records) {
         return Ok(());
     }
-    let what = match listed.iter().find(|info| info.name == name) {
-        Some(info) => format!("release {name} is at revision {}, {}", info.revision, info.status.words()),
+    let what = match current(&records, name) {
+        Some(record) => format!("release {name} is at revision {}, {}", record.revision, record.status),
         None => format!("release {name} is no longer installed"),
     };
     Err(StepError::Changed { what })

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde_json::Value;
 use tokio::time::{sleep, sleep_until};
 
-use crate::cluster::{ClusterError, DeletionReason, ObjectRef, PartialObject, deletion_reason};
+use crate::cluster::{ClusterError, DeletionReason, ObjectRef, PartialObject, current, deletion_reason};
 use crate::engine::deletion::PendingDeletion;
 use crate::engine::helm_call::Mutation;
 use crate::engine::progress_deadline::ProgressDeadline;
@@ -110,7 +110,7 @@ pub(super) struct Removing<'a> {
 impl Removing<'_> {
     /// Removes the release with its own objects. Each part reads the cluster again: an interrupted removal continues.
     async fn release(&mut self, removal: &Removal, stack: Option<&str>) -> Result<(), StepError> {
-        recheck::release(&self.retry(), &self.context.helm, removal.planned_state()).await?;
+        recheck::release(&self.retry(), self.context.helm.driver(), removal.planned_state()).await?;
         let rules = ComponentRules::of(&removal.component);
         if rules.serves_ingresses {
             self.fail_if_in_use(removal, stack.unwrap_or_default()).await?;
@@ -196,17 +196,17 @@ impl Removing<'_> {
 
     /// Empty for a release that was uninstalled in the meantime.
     async fn manifest(&self, removal: &Removal) -> Result<Vec<Value>, StepError> {
-        let (helm, name, namespace) = (&self.context.helm, &removal.component, &removal.namespace);
-        let read = async || match helm.manifest(name, namespace).await {
-            Ok(manifest) => Ok(manifest),
-            Err(error) => match helm.list(namespace).await {
-                Ok(listed) if listed.iter().all(|info| info.name != *name) => Ok(Vec::new()),
-                Ok(_) => Err(error),
-                Err(error) => Err(error),
-            },
+        let EngineContext { cluster, helm, .. } = self.context;
+        let read = async || {
+            let records = cluster.revision_records(&removal.namespace, helm.driver()).await?;
+            match current(&records, &removal.component) {
+                Some(current) => cluster.recorded(current).await,
+                None => Ok(None),
+            }
         };
-        let manifest = self.retry().read_by_helm(read).await?;
-        manifest.map_err(|source| helm_failed("read the release", removal, source))
+        let recorded = self.retry().retry_unreachable(read).await;
+        let recorded = recorded.map_err(|source| StepError::Read(source).or_cancelled())?;
+        Ok(recorded.map(|recorded| recorded.manifest).unwrap_or_default())
     }
 
     /// Deletes objects and waits until they no longer exist.

@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::engine::StepError;
-use crate::helm::HelmError;
 
 /// Time beyond the deadline in which a wait returns its own error.
 const GRACE: Duration = Duration::from_secs(1);
@@ -60,20 +59,6 @@ impl UnreachableRetry<'_> {
     /// Time until the deadline.
     pub(super) fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
-    }
-
-    /// Reads with helm, repeated while the API server is unreachable.
-    pub(super) async fn read_by_helm<T, F>(&self, read: impl Fn() -> F) -> Result<Result<T, HelmError>, StepError>
-    where
-        F: Future<Output = Result<T, HelmError>>,
-    {
-        let began = Instant::now();
-        let again = |error: &HelmError| error.is_unreachable() && !self.time_left().is_zero();
-        let reading = read.retry(self.pauses()).when(again);
-        match self.interruptible(reading).await? {
-            Some(read) => Ok(read),
-            None => Err(StepError::Read(self.too_late(began.elapsed()))),
-        }
     }
 
     /// Awaits once, until a signal; `None`: the deadline passed.

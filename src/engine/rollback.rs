@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::TrackedRelease;
+use crate::cluster::{TrackedRelease, current};
 use crate::engine::StepError;
 use crate::engine::helm_call::Mutation;
 use crate::engine::progress_deadline::ProgressDeadline;
@@ -23,25 +23,24 @@ pub(super) async fn roll_back(run: &mut StepRun<'_>) -> Option<Rollback> {
     let revision = step.last_healthy.as_ref()?.revision;
     // The time of the step may be over; the rollback has its own.
     run.deadline = ProgressDeadline::new(READY, None);
-    let history = run.retry().read_by_helm(|| context.helm.history(name, namespace)).await.ok()?.ok()?;
-    let (newest, _) = history.last()?;
+    let revisions = revisions(run).await.ok()?;
+    let newest = *revisions.last()?;
     // helm created no revision: the healthy one is still the newest.
-    if *newest == revision || !history.iter().any(|(number, _)| *number == revision) {
+    if newest == revision || !revisions.contains(&revision) {
         return None;
     }
     if let Some(why) = step.no_rollback_reason() {
         return Some(Rollback::Unsafe { why });
     }
     run.phase(Phase::RollingBack);
-    if let Err(error) = rolled_back(run, (name, namespace), (revision, *newest)).await {
+    if let Err(error) = rolled_back(run, (name, namespace), (revision, newest)).await {
         return Some(Rollback::Failed { revision, why: reason(&error) });
     }
     run.deadline = ProgressDeadline::new(READY, None);
     Some(match wait_for_revision(run).await {
-        Ok(()) => {
-            run.note_healthy().await;
-            let chart_version = installed_version(run).await.unwrap_or_else(|| "unknown".into());
-            Rollback::Done { revision, chart_version }
+        Ok(chart_version) => {
+            run.note_healthy(&chart_version).await;
+            Rollback::Done { revision, chart_version: chart_version.to_string() }
         }
         Err(StepError::Timeout { why, .. }) => Rollback::NotReady { revision, why },
         Err(error) => Rollback::NotReady { revision, why: reason(&error) },
@@ -74,27 +73,35 @@ async fn rolled_back(
             Err(error) if run.is_retryable(&error) => {}
             ended => return ended,
         }
-        let history = run.retry().read_by_helm(|| context.helm.history(name, namespace)).await?;
-        let history = history.map_err(|source| run.helm_failed("read the history of the release", source))?;
-        newest = history.last().map_or(newest, |(number, _)| *number);
+        newest = revisions(run).await?.last().copied().unwrap_or(newest);
     }
 }
 
-/// Waits for the objects of the restored revision, which differ from those of the failed one.
-async fn wait_for_revision(run: &mut StepRun<'_>) -> Result<(), StepError> {
-    let (release, context) = (&run.step.release, run.context);
-    let (name, namespace) = (release.component.as_str(), release.namespace.as_str());
-    let manifest = run.retry().read_by_helm(|| context.helm.manifest(name, namespace)).await?;
-    let manifest = manifest.map_err(|source| run.helm_failed("read the current revision again", source))?;
-    let tracked = TrackedRelease::new(name, namespace, &manifest).waiting_for(&release.wait_for);
-    run.tracker = run.retry_unreachable(|| run.tracker.instead(tracked.clone())).await.map_err(StepError::Watch)?;
-    run.wait().await
+/// Revisions of the release, ascending.
+async fn revisions(run: &StepRun<'_>) -> Result<Vec<u32>, StepError> {
+    let records = run.records().await?;
+    let own = records.iter().filter(|record| record.release == run.step.release.component.as_str());
+    let mut revisions: Vec<u32> = own.map(|record| record.revision).collect();
+    revisions.sort_unstable();
+    Ok(revisions)
 }
 
-async fn installed_version(run: &StepRun<'_>) -> Option<String> {
+/// Waits for the objects of the restored revision, which differ from those of the failed one; returns its chart version.
+async fn wait_for_revision(run: &mut StepRun<'_>) -> Result<semver::Version, StepError> {
     let release = &run.step.release;
-    let listed = run.retry().read_by_helm(|| run.context.helm.list(&release.namespace)).await.ok()?.ok()?;
-    listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.chart_version.to_string())
+    let (name, namespace) = (release.component.as_str(), release.namespace.as_str());
+    let records = run.records().await?;
+    let restored = match current(&records, name) {
+        Some(current) => run.recorded(current).await?,
+        None => None,
+    };
+    let Some(restored) = restored else {
+        return Err(StepError::Changed { what: format!("release {name} is no longer installed") });
+    };
+    let tracked = TrackedRelease::new(name, namespace, &restored.manifest).waiting_for(&release.wait_for);
+    run.tracker = run.retry_unreachable(|| run.tracker.instead(tracked.clone())).await.map_err(StepError::Watch)?;
+    run.wait().await?;
+    Ok(restored.chart_version)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::{ClusterError, ObjectRef, Tracker};
+use crate::cluster::{ClusterError, ObjectRef, RecordedRelease, RevisionRecord, Tracker, current};
 use crate::engine::helm_call::Mutation;
 use crate::engine::progress_deadline::{ProgressDeadline, RunDeadline};
 use crate::engine::recheck;
@@ -46,7 +46,7 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
     match (&run.step.work, &run.step.rendered) {
         (Work::Helm, Some(rendered)) => {
             run.phase(Phase::Applying);
-            recheck::release(&run.retry(), &run.context.helm, run.step.planned_state()).await?;
+            recheck::release(&run.retry(), run.context.helm.driver(), run.step.planned_state()).await?;
             if run.step.action == ActionKind::Install && run.step.last_healthy.is_some() {
                 // The note is of an uninstalled release; the revisions of the new one start again at 1.
                 run.note(NEVER).await;
@@ -77,7 +77,7 @@ pub(super) async fn execute(run: &mut StepRun<'_>) -> Result<(), StepError> {
     run.phase(Phase::Waiting);
     run.wait().await?;
     if run.step.action != ActionKind::Unchanged {
-        run.note_healthy().await;
+        run.note_healthy(&run.step.release.chart.version).await;
     }
     run.wait_for_upstream().await
 }
@@ -180,14 +180,25 @@ impl StepRun<'_> {
     }
 
     /// A note that cannot be written makes the next run wait for the release again, and nothing else.
-    pub(super) async fn note_healthy(&self) {
-        let release = &self.step.release;
-        let name = release.component.as_str();
-        let list = || self.context.helm.list(&release.namespace);
-        let Ok(Ok(listed)) = self.retry().read_by_helm(list).await else { return };
-        if let Some(info) = listed.iter().find(|info| info.name == name) {
-            self.note(&Healthy::write(info.revision, &info.chart_version)).await;
+    pub(super) async fn note_healthy(&self, chart_version: &semver::Version) {
+        if let Ok(records) = self.records().await
+            && let Some(current) = current(&records, self.step.release.component.as_str())
+        {
+            self.note(&Healthy::write(current.revision, chart_version)).await;
         }
+    }
+
+    /// helm's records in the namespace of the release.
+    pub(super) async fn records(&self) -> Result<Vec<RevisionRecord>, StepError> {
+        let (namespace, driver) = (self.step.release.namespace.as_str(), self.context.helm.driver());
+        let records = self.retry_unreachable(|| self.context.cluster.revision_records(namespace, driver)).await;
+        records.map_err(|source| StepError::Read(source).or_cancelled())
+    }
+
+    /// The contents of a record; `None`: it was deleted meanwhile.
+    pub(super) async fn recorded(&self, record: &RevisionRecord) -> Result<Option<RecordedRelease>, StepError> {
+        let recorded = self.retry_unreachable(|| self.context.cluster.recorded(record)).await;
+        recorded.map_err(|source| StepError::Read(source).or_cancelled())
     }
 
     async fn note(&self, text: &str) {
@@ -237,11 +248,9 @@ impl StepRun<'_> {
 
     /// Status of the release, once the API server answers.
     async fn current_status(&self) -> Result<Option<ReleaseStatus>, StepError> {
-        let release = &self.step.release;
-        let list = || self.context.helm.list(&release.namespace);
-        let listed = self.retry().read_by_helm(list).await?;
-        let listed = listed.map_err(|source| self.helm_failed("list the releases", source))?;
-        Ok(listed.iter().find(|info| info.name == release.component.as_str()).map(|info| info.status))
+        let records = self.records().await?;
+        let current = current(&records, self.step.release.component.as_str());
+        Ok(current.map(|record| ReleaseStatus::of(&record.status)))
     }
 
     /// The diagnosis of a known error.

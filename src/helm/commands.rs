@@ -11,9 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::helm::fetch::is_plain;
 use crate::helm::repositories::{self, Repository};
 use crate::helm::run::{Call, Effect, FETCH, repositories_file, run, words};
-use crate::helm::{
-    Capabilities, Helm, HelmError, Limits, Ownership, ReleaseInfo, ReleaseRequest, ReleaseStatus, parse,
-};
+use crate::helm::{Capabilities, Helm, HelmError, Limits, Ownership, ReleaseInfo, ReleaseRequest, parse};
 use crate::stack::{ChartSource, HelmDriver, RUN_LABEL};
 use crate::yaml::json_line;
 
@@ -26,51 +24,13 @@ const REMAINDER: Duration = Duration::from_secs(120);
 const HISTORY: &str = "10";
 
 impl Helm {
-    /// Releases of a namespace in any status that is not `uninstalled` or `superseded`.
-    pub async fn list(&self, namespace: &str) -> Result<Vec<ReleaseInfo>, HelmError> {
-        let output = self.list_in(&["-n", namespace]).await?;
-        parse::list(&output).map_err(|source| output_error("helm list", source))
-    }
-
-    /// The same for every namespace, without charts that have no semantic version.
+    /// Releases of every namespace in any status that is not `uninstalled` or `superseded`, without charts that have no
+    /// semantic version.
     pub async fn list_everywhere(&self) -> Result<Vec<ReleaseInfo>, HelmError> {
-        let output = self.list_in(&["--all-namespaces"]).await?;
-        parse::readable(&output).map_err(|source| output_error("helm list", source))
-    }
-
-    async fn list_in(&self, scope: &[&str]) -> Result<Vec<u8>, HelmError> {
         // helm 3 hides pending releases without these; helm 4 knows the same flags.
         let flags = ["-o", "json", "--deployed", "--failed", "--pending", "--uninstalling", "--max", "0"];
-        self.read(&[&["list"], scope, &flags].concat()).await
-    }
-
-    /// The user-supplied values of a release's current revision.
-    pub async fn values(&self, release: &str, namespace: &str) -> Result<Value, HelmError> {
-        let output = self.read(&["get", "values", release, "-n", namespace, "-o", "json"]).await?;
-        match serde_json::from_slice(&output) {
-            Ok(Value::Null) => Ok(Value::Object(serde_json::Map::new())),
-            Ok(values) => Ok(values),
-            Err(error) => Err(output_error("helm get values", error.into())),
-        }
-    }
-
-    /// The objects of a release's current revision.
-    pub async fn manifest(&self, release: &str, namespace: &str) -> Result<Vec<Value>, HelmError> {
-        let output = self.read(&["get", "manifest", release, "-n", namespace]).await?;
-        parse::documents(&output).map_err(|source| output_error("helm get manifest", source))
-    }
-
-    /// The objects of one revision of a release.
-    pub async fn manifest_of(&self, release: &str, namespace: &str, revision: u32) -> Result<Vec<Value>, HelmError> {
-        let revision = revision.to_string();
-        let output = self.read(&["get", "manifest", release, "-n", namespace, "--revision", &revision]).await?;
-        parse::documents(&output).map_err(|source| output_error("helm get manifest", source))
-    }
-
-    /// Revisions with their status, oldest first.
-    pub async fn history(&self, release: &str, namespace: &str) -> Result<Vec<(u32, ReleaseStatus)>, HelmError> {
-        let output = self.read(&["history", release, "-n", namespace, "-o", "json"]).await?;
-        parse::history(&output).map_err(|source| output_error("helm history", source))
+        let output = self.read(&[&["list", "--all-namespaces"], &flags[..]].concat()).await?;
+        parse::list(&output).map_err(|source| output_error("helm list", source))
     }
 
     /// The chart's CRDs.

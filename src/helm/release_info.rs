@@ -2,6 +2,7 @@
 
 use crate::helm::helm_errors::STATES;
 use crate::known_errors::KnownError;
+use crate::stack::CatalogueEntry;
 
 /// A release as `helm list` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,13 @@ pub struct ReleaseInfo {
     pub chart_version: semver::Version,
     /// App version, may be empty.
     pub app_version: String,
+}
+
+impl ReleaseInfo {
+    /// Whether it is the release of a component.
+    pub fn is_of(&self, row: &CatalogueEntry) -> bool {
+        self.name == row.name && self.namespace == row.namespace
+    }
 }
 
 /// Status of a release's current revision.
@@ -42,6 +50,19 @@ pub enum ReleaseStatus {
 }
 
 impl ReleaseStatus {
+    /// Of helm's name.
+    pub fn of(text: &str) -> ReleaseStatus {
+        match text {
+            "deployed" => ReleaseStatus::Deployed,
+            "failed" => ReleaseStatus::Failed,
+            "pending-install" => ReleaseStatus::PendingInstall,
+            "pending-upgrade" => ReleaseStatus::PendingUpgrade,
+            "pending-rollback" => ReleaseStatus::PendingRollback,
+            "uninstalling" => ReleaseStatus::Uninstalling,
+            _ => ReleaseStatus::Other,
+        }
+    }
+
     /// Whether an operation has not ended.
     pub fn is_under_way(self) -> bool {
         match self {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
 use serde_json::{Map, Value};
 
 use crate::cluster::{Cluster, ObjectRef, PartialObject, PreviousOwner, surplus};
@@ -115,20 +115,28 @@ fn is_built_in(object: &Value) -> bool {
     !group.contains('.') || group.ends_with(".k8s.io")
 }
 
-/// Compares the own objects with the live ones; their kinds must be served.
+/// Compares the own objects with the live ones; their kinds must be served. One list per kind, as above.
 pub async fn of_own_objects(cluster: &Cluster, objects: &[OwnObject]) -> Result<Drift, PlanError> {
-    let lookups = objects.iter().map(|object| async move {
-        let reference = ObjectRef::of(&object.manifest);
-        let live = cluster.get(&reference).await?;
-        let reason = own_difference(&reference, live.as_ref(), object);
-        Ok::<_, PlanError>(reason.map(|reason| {
-            let desired = with_masked_data(object, live.as_ref());
-            (reason, Drifted { live, desired })
-        }))
+    let references: Vec<ObjectRef> = objects.iter().map(|object| ObjectRef::of(&object.manifest)).collect();
+    let mut kinds: BTreeMap<KindKey, BTreeSet<&str>> = BTreeMap::new();
+    for ObjectRef { api_version, kind, namespace, name } in &references {
+        kinds.entry((api_version, kind, namespace.as_deref())).or_default().insert(name);
+    }
+    let lists = kinds.iter().map(|((api_version, kind, namespace), names)| async move {
+        let found = cluster.find(api_version, kind, *namespace, names).await?.unwrap_or_default();
+        Ok::<_, PlanError>(found.into_iter().map(|live| (ObjectRef::of(&live), live)).collect::<Vec<_>>())
     });
-    let found = join_all(lookups).await.into_iter().filter_map(Result::transpose);
-    let (reasons, objects) = found.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-    Ok(Drift { reasons, objects, kinds_missing: false })
+    let mut live: BTreeMap<ObjectRef, Value> = try_join_all(lists).await?.into_iter().flatten().collect();
+    let mut drift = Drift::default();
+    for (reference, object) in references.iter().zip(objects) {
+        let live = live.remove(reference);
+        if let Some(reason) = own_difference(reference, live.as_ref(), object) {
+            let desired = with_masked_data(object, live.as_ref());
+            drift.reasons.push(reason);
+            drift.objects.push(Drifted { live, desired });
+        }
+    }
+    Ok(drift)
 }
 
 fn own_difference(reference: &ObjectRef, live: Option<&Value>, desired: &OwnObject) -> Option<String> {

@@ -99,16 +99,6 @@ pub enum PlanError {
         /// (release, namespace) with records of both drivers.
         both: Vec<(String, String)>,
     },
-    /// helm does not list a release that has a record.
-    #[error("helm does not list release {release} in namespace {namespace}, but {object} is a record of it")]
-    UnreadableRecord {
-        /// Release name.
-        release: String,
-        /// Namespace.
-        namespace: String,
-        /// `Secret sh.helm.release.v1.loki.v1`
-        object: String,
-    },
     /// No release of the stack is installed.
     #[error("no release of the stack is installed in namespace {namespace}")]
     NothingInstalled {
@@ -210,11 +200,6 @@ impl PlanError {
                     uses.other()
                 ),
             }),
-            PlanError::UnreadableRecord { namespace, object, .. } => Some(format!(
-                "if a newer helm wrote it, use that helm with --helm PATH; if it is damaged, delete it: \
-                 `kubectl -n {namespace} delete {}`",
-                object.to_lowercase()
-            )),
             PlanError::NothingInstalled { .. } => {
                 Some("install it with `tailwatch install`, or select its namespace and cluster with --namespace and --context".into())
             }

@@ -29,7 +29,7 @@ pub use available_versions::{Mirror, Offer};
 pub use diff::{SecretPlaces, StepDiff, diffs};
 pub use drift::Drifted;
 pub use error::{PlanError, RejectedValues};
-pub use installed_releases::installed_releases;
+pub use installed_releases::{Installed, installed_releases};
 pub use observe::{Observed, PendingOwner, cluster_facts, observe, tailscale_operator};
 pub use planner::{Planner, unidentified};
 pub use preconditions::{Precondition, check_preconditions};

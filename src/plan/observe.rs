@@ -2,22 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
 use serde_json::Value;
 
-use crate::cluster::{
-    Cluster, ClusterError, ObjectRef, PartialObject, RevisionRecord, installed_names, is_ours, permitted,
-};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject, RevisionRecord, is_ours, permitted};
 use crate::config::{IngressClass, OperatorPlan, Settings, TailscaleOperator};
-use crate::helm::{Helm, HelmError, ReleaseInfo, ReleaseStatus};
+use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::plan::compare::changed_values;
 use crate::plan::drift::{self, Drift};
-use crate::plan::installed_releases::installed_releases;
+use crate::plan::installed_releases::{Installed, installed_releases};
 use crate::plan::revision_notes::{Healthy, rollback_key};
-use crate::plan::{InstalledRelease, PlanError, Removal};
+use crate::plan::{PlanError, Removal};
 use crate::stack::{
-    Catalogue, CatalogueEntry, ClusterFacts, GRAFANA_SECRET, LEVELS, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE,
-    TAILSCALE_SECRET, WEBHOOK_SECRET,
+    Catalogue, CatalogueEntry, ClusterFacts, GRAFANA_SECRET, HelmDriver, LEVELS, OAUTH2_PROXY_SECRET, Release,
+    TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET,
 };
 
 /// Observed state of the catalogue's releases.
@@ -141,92 +139,47 @@ async fn tailscale_namespaces(cluster: &Cluster, plan: OperatorPlan) -> Result<V
 }
 
 /// Reads releases, their values and manifests, and finds drift.
-pub async fn observe(cluster: &Cluster, helm: &Helm, desired: &[Release]) -> Result<Observed, PlanError> {
-    let releases = releases_of(cluster, helm, desired).await?;
-    let read = releases.values().map(|info| async {
-        let (values, manifest) = read_release(helm, info).await.map_err(|source| reading(&info.name, source))?;
-        Ok::<_, PlanError>((info.name.clone(), values, manifest))
-    });
-    let mut observed = Observed { releases: releases.clone(), ..Observed::default() };
-    for (name, values, manifest) in try_join_all(read).await? {
-        observed.values.extend(values.map(|values| (name.clone(), values)));
-        observed.manifests.insert(name, manifest);
-    }
-    for namespace in namespaces(desired) {
-        let (notes, records) =
-            futures::try_join!(cluster.notes(namespace), cluster.revision_records(namespace, helm.driver()))?;
-        let mut named = desired.iter().filter(|release| release.namespace == namespace);
-        if let Some(unreadable) = named.find_map(|release| unreadable(release, &records, &releases)) {
-            return Err(unreadable);
+pub async fn observe(cluster: &Cluster, driver: HelmDriver, desired: &[Release]) -> Result<Observed, PlanError> {
+    let named = desired.iter().map(|release| (release.component.as_str(), release.namespace.as_str()));
+    let notes = async {
+        let read = namespaces(desired)
+            .into_iter()
+            .map(async |namespace| Ok::<_, ClusterError>((namespace, cluster.notes(namespace).await?)));
+        Ok(try_join_all(read).await?.into_iter().collect::<BTreeMap<_, _>>())
+    };
+    let (installed, notes) = futures::try_join!(installed_releases(cluster, driver, named), notes)?;
+    let mut observed = Observed::default();
+    for Installed { info, values, manifest, records } in installed {
+        let name = info.name.clone();
+        let note = |key: &str| notes.get(info.namespace.as_str()).and_then(|notes| notes.get(key));
+        let healthy = note(&name).and_then(|text| Healthy::read(text));
+        observed.healthy.extend(healthy.map(|healthy| (name.clone(), healthy)));
+        if info.status.is_under_way() {
+            let rollback = note(&rollback_key(&name)).and_then(|text| text.parse().ok());
+            observed.pending.insert(name.clone(), pending_owner(&records, &info, rollback));
         }
-        for info in releases.values().filter(|info| info.namespace == namespace) {
-            let healthy = notes.get(&info.name).and_then(|text| Healthy::read(text));
-            observed.healthy.extend(healthy.map(|healthy| (info.name.clone(), healthy)));
-            let own: Vec<RevisionRecord> =
-                records.iter().filter(|record| record.release == info.name).cloned().collect();
-            if info.status.is_under_way() {
-                let rollback = notes.get(&rollback_key(&info.name)).and_then(|text| text.parse().ok());
-                observed.pending.insert(info.name.clone(), pending_owner(&own, info, rollback));
-            }
-            if !is_ours(&records, &info.name) {
-                observed.unmanaged_releases.push(info.name.clone());
-            }
+        if !is_ours(&records, &name) {
+            observed.unmanaged_releases.push(name.clone());
         }
+        let manifest = match info.status {
+            ReleaseStatus::Deployed => {
+                observed.values.insert(name.clone(), values);
+                manifest
+            }
+            _ => last_deployed(cluster, &records).await?,
+        };
+        observed.manifests.insert(name.clone(), manifest);
+        observed.releases.insert(name, info);
     }
     observed.drift = drift_of(cluster, desired, &observed).await?;
     Ok(observed)
 }
 
-/// An error if helm does not list a release that has a record: helm skips records that it cannot decode.
-fn unreadable(
-    release: &Release,
-    records: &[RevisionRecord],
-    listed: &BTreeMap<String, ReleaseInfo>,
-) -> Option<PlanError> {
-    let name = release.component.as_str();
-    if listed.contains_key(name) || !installed_names(records).contains(name) {
-        return None;
-    }
-    let of_release = records.iter().filter(|record| record.release == name);
-    let last = of_release.max_by_key(|record| record.revision)?;
-    // helm lists no release that was superseded and not replaced.
-    if last.status == "superseded" {
-        return None;
-    }
-    let (object, _) = last.object();
-    Some(PlanError::UnreadableRecord {
-        release: name.to_owned(),
-        namespace: release.namespace.clone(),
-        object: format!("{} {}", object.kind, object.name),
-    })
-}
-
-/// Values of a deployed release, and the manifest of its last deployed revision; a release that was never deployed has
-/// no manifest to compare with.
-async fn read_release(helm: &Helm, info: &ReleaseInfo) -> Result<(Option<Value>, Vec<Value>), HelmError> {
-    let (name, namespace) = (info.name.as_str(), info.namespace.as_str());
-    if info.status == ReleaseStatus::Deployed {
-        let (values, manifest) = futures::try_join!(helm.values(name, namespace), helm.manifest(name, namespace))?;
-        return Ok((Some(values), manifest));
-    }
-    let history = helm.history(name, namespace).await?;
-    match history.iter().rev().find(|(_, status)| *status == ReleaseStatus::Deployed) {
-        Some((revision, _)) => Ok((None, helm.manifest_of(name, namespace, *revision).await?)),
-        None => Ok((None, Vec::new())),
-    }
-}
-
-async fn releases_of(
-    cluster: &Cluster,
-    helm: &Helm,
-    desired: &[Release],
-) -> Result<BTreeMap<String, ReleaseInfo>, PlanError> {
-    let named = desired.iter().map(|release| (release.component.as_str(), release.namespace.as_str()));
-    let listed = installed_releases(cluster, helm, named).await?;
-    let is_desired = |info: &ReleaseInfo| {
-        desired.iter().any(|release| release.component.as_str() == info.name && release.namespace == info.namespace)
-    };
-    Ok(listed.into_iter().filter(is_desired).map(|info| (info.name.clone(), info)).collect())
+/// The manifest of the last deployed revision; a release that was never deployed has none to compare with.
+async fn last_deployed(cluster: &Cluster, records: &[RevisionRecord]) -> Result<Vec<Value>, ClusterError> {
+    let deployed = records.iter().rfind(|record| ReleaseStatus::of(&record.status) == ReleaseStatus::Deployed);
+    let Some(deployed) = deployed else { return Ok(Vec::new()) };
+    Ok(cluster.recorded(deployed).await?.map(|recorded| recorded.manifest).unwrap_or_default())
 }
 
 fn namespaces(desired: &[Release]) -> Vec<&str> {
@@ -236,47 +189,24 @@ fn namespaces(desired: &[Release]) -> Vec<&str> {
     namespaces
 }
 
-fn reading(release: &str, source: HelmError) -> PlanError {
-    PlanError::Helm { what: format!("cannot read release {release}"), source }
-}
-
 /// Releases installed by tailwatch that the answers leave out, the latest wave first.
 pub(super) async fn removals(
     cluster: &Cluster,
-    helm: &Helm,
+    driver: HelmDriver,
     left_out: &[CatalogueEntry],
 ) -> Result<Vec<Removal>, PlanError> {
     let named = left_out.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let listed = installed_releases(cluster, helm, named).await?;
-    let mut removals = Vec::new();
-    for row in left_out {
-        let of_row = |info: &&ReleaseInfo| info.name == row.name && info.namespace == row.namespace;
-        let Some(info) = listed.iter().find(of_row) else { continue };
+    let installed = installed_releases(cluster, driver, named).await?;
+    let removal = |row: &CatalogueEntry| {
+        let found = installed.iter().find(|found| found.info.is_of(row))?;
         // A release that tailwatch did not install has another owner.
-        if !is_ours(&cluster.revision_records(&row.namespace, helm.driver()).await?, &row.name) {
-            continue;
-        }
-        removals.push(Removal {
-            component: row.name.clone(),
-            wave: row.wave,
-            namespace: row.namespace.clone(),
-            chart: info.chart.clone(),
-            from: InstalledRelease::from(info),
-            reason: "the answers leave it out; its volumes are retained".into(),
-        });
-    }
+        let reason = "the answers leave it out; its volumes are retained".to_owned();
+        is_ours(&found.records, &row.name).then(|| Removal::new(row, found, reason))
+    };
+    let mut removals: Vec<Removal> = left_out.iter().filter_map(removal).collect();
     removals.sort_by_key(|removal| removal.wave);
     removals.reverse();
-    read_manifests(helm, &mut removals).await;
     Ok(removals)
-}
-
-/// Reads the objects of each release. A release that is uninstalled meanwhile has none.
-pub(super) async fn read_manifests(helm: &Helm, removals: &mut [Removal]) {
-    let reads = removals.iter_mut().map(|removal| async {
-        removal.from.manifest = helm.manifest(&removal.component, &removal.namespace).await.unwrap_or_default();
-    });
-    join_all(reads).await;
 }
 
 /// helm copies the labels of a revision to the next one: a run label that the previous revision has, too, does not show
@@ -366,15 +296,6 @@ mod tests {
             app_version: String::new(),
         };
         pending_owner(records, &info, rollback) == PendingOwner::ByUs
-    }
-
-    #[test]
-    fn a_record_that_helm_does_not_list_is_an_error() {
-        let (release, records) = (Release::for_tests("loki", "1.0.0"), [record(1, None), record(2, None)]);
-        let error = unreadable(&release, &records, &BTreeMap::new()).unwrap();
-        assert!(matches!(error, PlanError::UnreadableRecord { .. }), "{error}");
-        assert!(error.hint().unwrap().contains("kubectl -n monitoring delete"), "{error}");
-        assert!(unreadable(&Release::for_tests("alloy", "1.0.0"), &records, &BTreeMap::new()).is_none());
     }
 
     #[test]

@@ -28,9 +28,9 @@ impl Planner<'_> {
     /// takeovers: these need [`Plan::taking_over`].
     pub async fn plan(&self, settings: &Settings, desired: Vec<Release>) -> Result<Plan, PlanError> {
         let Planner { cluster, helm, catalogue } = *self;
-        let observed = observe(cluster, helm, &desired).await?;
+        let observed = observe(cluster, helm.driver(), &desired).await?;
         let mut plan = build(desired, &observed)?;
-        plan.removals = removals(cluster, helm, &catalogue.left_out(settings)).await?;
+        plan.removals = removals(cluster, helm.driver(), &catalogue.left_out(settings)).await?;
         mark_no_rollback(&mut plan, catalogue);
         plan.chart_notices = render(cluster, helm, &mut plan).await?;
         let crds = crd_ownership::notices(cluster, &plan.incoming()).await?;

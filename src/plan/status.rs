@@ -1,35 +1,31 @@
 //! The state of the installed stack, for `status` and `diagnose`. Reads only.
 
-use std::collections::BTreeMap;
-
 use futures::future::try_join_all;
 use serde_json::json;
 
-use crate::cluster::{Cluster, ObjectRef, TrackedRelease};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, TrackedRelease};
 use crate::event::{Diagnosis, Severity, StatusRow};
-use crate::helm::{Helm, ReleaseInfo};
-use crate::plan::{PlanError, installed_releases};
-use crate::stack::{CatalogueEntry, ComponentRules};
+use crate::helm::ReleaseInfo;
+use crate::plan::{Installed, PlanError, installed_releases};
+use crate::stack::{CatalogueEntry, ComponentRules, HelmDriver};
 
 /// The state of each release; of an optional one only if it is installed.
-pub async fn status(cluster: &Cluster, helm: &Helm, rows: &[CatalogueEntry]) -> Result<Vec<StatusRow>, PlanError> {
+pub async fn status(
+    cluster: &Cluster,
+    driver: HelmDriver,
+    rows: &[CatalogueEntry],
+) -> Result<Vec<StatusRow>, PlanError> {
     let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let listed = installed_releases(cluster, helm, named).await?;
-    let installed: BTreeMap<(&str, &str), &ReleaseInfo> =
-        listed.iter().map(|info| ((info.namespace.as_str(), info.name.as_str()), info)).collect();
+    let installed = installed_releases(cluster, driver, named).await?;
     let shown = rows.iter().filter_map(|row| {
-        let info = installed.get(&(row.namespace.as_str(), row.name.as_str())).copied();
-        (info.is_some() || !row.optional).then_some((row, info))
+        let found = installed.iter().find(|found| found.info.is_of(row));
+        (found.is_some() || !row.optional).then_some((row, found))
     });
-    try_join_all(shown.map(|(row, info)| read(cluster, helm, row, info))).await
+    Ok(try_join_all(shown.map(|(row, found)| read(cluster, row, found))).await?)
 }
 
-async fn read(
-    cluster: &Cluster,
-    helm: &Helm,
-    row: &CatalogueEntry,
-    info: Option<&ReleaseInfo>,
-) -> Result<StatusRow, PlanError> {
+async fn read(cluster: &Cluster, row: &CatalogueEntry, found: Option<&Installed>) -> Result<StatusRow, ClusterError> {
+    let info = found.map(|found| &found.info);
     let mut shown = StatusRow {
         component: row.name.clone(),
         wave: row.wave,
@@ -42,15 +38,12 @@ async fn read(
         desired: 0,
         waiting: None,
     };
-    if info.is_none() {
-        return Ok(shown);
+    if let Some(found) = found {
+        let tracked = TrackedRelease::new(&row.name, &row.namespace, &found.manifest).waiting_for(&row.wait_for);
+        let readiness = cluster.readiness(&tracked).await?;
+        (shown.ready, shown.desired) = (readiness.ready, readiness.desired);
+        shown.waiting = readiness.waiting;
     }
-    let what = format!("cannot read release {}", row.name);
-    let manifest = helm.manifest(&row.name, &row.namespace).await.map_err(|source| PlanError::Helm { what, source })?;
-    let tracked = TrackedRelease::new(&row.name, &row.namespace, &manifest).waiting_for(&row.wait_for);
-    let readiness = cluster.readiness(&tracked).await?;
-    (shown.ready, shown.desired) = (readiness.ready, readiness.desired);
-    shown.waiting = readiness.waiting;
     Ok(shown)
 }
 
@@ -69,24 +62,19 @@ pub async fn address(cluster: &Cluster, namespace: &str) -> Result<Option<String
 /// Every installed release, with its objects.
 pub async fn tracked_releases(
     cluster: &Cluster,
-    helm: &Helm,
+    driver: HelmDriver,
     rows: &[CatalogueEntry],
 ) -> Result<Vec<(ReleaseInfo, TrackedRelease)>, PlanError> {
-    let reading = |source| PlanError::Helm { what: "cannot read the releases".into(), source };
     let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let installed = installed_releases(cluster, helm, named).await?;
-    let found = rows.iter().filter_map(|row| {
-        let info = installed.iter().find(|info| info.name == row.name && info.namespace == row.namespace)?;
-        Some((row, info.clone()))
-    });
-    let reads = found.map(|(row, info)| async move {
-        let manifest = helm.manifest(&row.name, &row.namespace).await?;
-        let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "grafana"}});
+    let installed = installed_releases(cluster, driver, named).await?;
+    let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "grafana"}});
+    let tracked = rows.iter().filter_map(|row| {
+        let Installed { info, manifest, .. } = installed.iter().find(|found| found.info.is_of(row))?;
         let own = ComponentRules::of(&row.name).signs_users_in.then_some(&ingress);
-        let tracked = TrackedRelease::new(&row.name, &row.namespace, &manifest).waiting_for(&row.wait_for);
-        Ok((info, tracked.with_own(own.into_iter())))
+        let tracked = TrackedRelease::new(&row.name, &row.namespace, manifest).waiting_for(&row.wait_for);
+        Some((info.clone(), tracked.with_own(own.into_iter())))
     });
-    try_join_all(reads).await.map_err(reading)
+    Ok(tracked.collect())
 }
 
 /// The diagnosis of a release that helm has not deployed.

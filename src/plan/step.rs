@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::cluster::ObjectRef;
+use crate::cluster::{ObjectRef, RevisionRecord, current};
 use crate::event::{ActionKind, Effects, PlannedStep};
-use crate::helm::{ReleaseInfo, ReleaseStatus};
+use crate::helm::ReleaseStatus;
 use crate::plan::drift::Drifted;
+use crate::plan::installed_releases::Installed;
 use crate::plan::render::rendered_release::{PlannedRelease, RenderedRelease};
 use crate::plan::revision_notes::Healthy;
-use crate::stack::Release;
+use crate::stack::{CatalogueEntry, Release};
 
 /// A release that is uninstalled.
 #[derive(Clone, Debug)]
@@ -141,10 +142,11 @@ pub struct PlannedState<'a> {
 }
 
 impl PlannedState<'_> {
-    /// Whether helm still lists this revision and status; `listed` are the releases of the namespace.
-    pub fn holds(&self, listed: &[ReleaseInfo]) -> bool {
-        let now = listed.iter().find(|info| info.name == self.release);
-        now.map(|info| (info.revision, info.status)) == self.from.map(|from| (from.revision, from.status))
+    /// Whether this revision and status are still the current ones in the records of the namespace.
+    pub fn holds(&self, records: &[RevisionRecord]) -> bool {
+        let now = current(records, self.release);
+        now.map(|record| (record.revision, ReleaseStatus::of(&record.status)))
+            == self.from.map(|from| (from.revision, from.status))
     }
 }
 
@@ -173,6 +175,17 @@ impl Step {
 }
 
 impl Removal {
+    pub(super) fn new(row: &CatalogueEntry, found: &Installed, reason: String) -> Removal {
+        Removal {
+            component: row.name.clone(),
+            wave: row.wave,
+            namespace: row.namespace.clone(),
+            chart: found.info.chart.clone(),
+            from: InstalledRelease { manifest: found.manifest.clone(), ..InstalledRelease::from(&found.info) },
+            reason,
+        }
+    }
+
     /// The state that the removal was planned from.
     pub fn planned_state(&self) -> PlannedState<'_> {
         PlannedState { namespace: &self.namespace, release: &self.component, from: Some(&self.from) }

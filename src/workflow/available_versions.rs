@@ -8,7 +8,7 @@ use semver::Version;
 use crate::cluster::Cluster;
 use crate::config::{ChartRepository, ComponentName, Draft};
 use crate::error::Error;
-use crate::helm::{Helm, ReleaseInfo};
+use crate::helm::Helm;
 use crate::plan::{self, Mirror, Offer, PlanError};
 use crate::stack::{Catalogue, ChartPlace};
 
@@ -24,13 +24,12 @@ pub(crate) async fn installed(
     let namespace = draft.namespace();
     let rows = catalogue.overview(&namespace);
     let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let releases = plan::installed_releases(cluster, helm, named).await?;
+    let releases = plan::installed_releases(cluster, helm.driver(), named).await?;
     let found: Versions = rows
         .iter()
         .filter_map(|row| {
-            let of_row = |info: &&ReleaseInfo| info.name == row.name && info.namespace == row.namespace;
-            let info = releases.iter().find(of_row)?;
-            Some((row.name.parse().ok()?, info.chart_version.clone()))
+            let found = releases.iter().find(|found| found.info.is_of(row))?;
+            Some((row.name.parse().ok()?, found.info.chart_version.clone()))
         })
         .collect();
     if found.is_empty() { Err(PlanError::NothingInstalled { namespace }.into()) } else { Ok(found) }

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::helm::{self, Helm, HelmOptions, HelmProgram};
 use crate::process::{ClusterAccess, Environment};
 use crate::session::Session;
-use crate::stack::{Catalogue, CatalogueEntry};
+use crate::stack::{Catalogue, CatalogueEntry, HelmDriver};
 use crate::workflow::{saved_answers, secrets};
 
 /// How long a reading command waits for a silent API server: longer than its restart and than any check of the stack.
@@ -58,9 +58,10 @@ pub(crate) async fn connect(session: &Session, draft: &Draft) -> Result<Connecte
     connect_by(session, draft, KubeconfigOnce::default()).await
 }
 
-/// The stack of a namespace, for commands that need no answers.
+/// The installed stack of a namespace, for commands that only read it: helm does not start.
 pub(crate) struct Stack {
-    pub(crate) target: Target,
+    pub(crate) cluster: Cluster,
+    pub(crate) driver: HelmDriver,
     pub(crate) namespace: String,
     pub(crate) rows: Vec<CatalogueEntry>,
 }
@@ -69,14 +70,33 @@ pub(crate) struct Stack {
 pub(crate) async fn connect_to_stack(session: &Session) -> Result<Stack, Error> {
     let draft = config::load(&session.sources(&SettingsArgs::default()))?;
     let namespace = draft.namespace();
-    let Connected { target, .. } = connect(session, &draft).await?;
-    session.record.place(target.cluster.context(), &namespace);
-    let rows = target.catalogue.overview(&namespace);
-    Ok(Stack { target, namespace, rows })
+    let Reached { cluster, options, catalogue, kept, .. } = reach(session, &draft, KubeconfigOnce::default()).await?;
+    secrets::hide_known((&cluster, options.driver), (&draft, kept.as_ref()), &catalogue).await;
+    session.record.place(cluster.context(), &namespace);
+    let rows = catalogue.overview(&namespace);
+    Ok(Stack { cluster, driver: options.driver, namespace, rows })
 }
 
 /// As [`connect`], with a kubeconfig that may have been read already.
 pub(crate) async fn connect_by(session: &Session, draft: &Draft, once: KubeconfigOnce) -> Result<Connected, Error> {
+    let Reached { cluster, options, catalogue, merged, kept } = reach(session, draft, once).await?;
+    let access = access(&cluster)?;
+    let hiding = secrets::hide_known((&cluster, options.driver), (draft, kept.as_ref()), &catalogue);
+    let (program, ()) = futures::join!(HelmProgram::discover(options.clone()), hiding);
+    let helm = program?.on(access);
+    Ok(Connected { target: Target { cluster, helm, catalogue }, draft: merged, kept })
+}
+
+/// A reachable cluster and its saved answers.
+struct Reached {
+    cluster: Cluster,
+    options: HelmOptions,
+    catalogue: Catalogue,
+    merged: Result<Draft, Error>,
+    kept: Option<Draft>,
+}
+
+async fn reach(session: &Session, draft: &Draft, once: KubeconfigOnce) -> Result<Reached, Error> {
     let Session { global, writes, .. } = session;
     let driver = helm::driver()?;
     let beside = environment_answers(session);
@@ -99,11 +119,7 @@ pub(crate) async fn connect_by(session: &Session, draft: &Draft, once: Kubeconfi
         writes: writes.clone(),
         environment: environment.and_without(kept.iter().flat_map(Draft::secret_variables)),
     };
-    let program = HelmProgram::discover(options).await?;
-    let helm = program.on(access(&cluster)?);
-    let catalogue = catalogue(global)?;
-    secrets::hide_known((&cluster, &helm), (draft, kept.as_ref()), &catalogue).await;
-    Ok(Connected { target: Target { cluster, helm, catalogue }, draft: merged, kept })
+    Ok(Reached { cluster, options, catalogue: catalogue(global)?, merged, kept })
 }
 
 /// The catalogue of `--values-dir`, or the built-in one.

@@ -99,7 +99,7 @@ async fn lock(run: &ChangingRun<'_>, settings: &Settings, plan: &Plan) -> Result
     };
     lock::while_unreachable(context, placing).await?;
     let preconditions = async || {
-        lock::unchanged_since(&context.helm, plan.each_step().map(Step::planned_state)).await?;
+        lock::unchanged_since(context, plan.each_step().map(Step::planned_state)).await?;
         plan::check_preconditions(&context.cluster, plan).await?;
         lock::takeovers_unchanged(&context.cluster, plan).await?;
         save_answers(context, settings, plan).await.map_err(failed)

@@ -10,7 +10,6 @@ use crate::check::preflight::conflicts;
 use crate::cluster::{Cluster, HostLiveness as _, Lease, LeaseRequest};
 use crate::engine::{self, EngineContext, EngineError};
 use crate::error::{self, Error};
-use crate::helm::Helm;
 use crate::plan::{Plan, PlanError, PlannedState, taken_by};
 use crate::session::Session;
 use crate::stack::TAILWATCH;
@@ -97,7 +96,7 @@ pub(crate) async fn report_waiting<T>(
 
 /// An error if a release has changed since the plan.
 pub(crate) async fn unchanged_since<'a>(
-    helm: &Helm,
+    context: &EngineContext,
     planned: impl Iterator<Item = PlannedState<'a>>,
 ) -> Result<(), Error> {
     let mut namespaces: BTreeMap<&str, Vec<PlannedState<'_>>> = BTreeMap::new();
@@ -105,9 +104,8 @@ pub(crate) async fn unchanged_since<'a>(
         namespaces.entry(release.namespace).or_default().push(release);
     }
     for (namespace, planned) in namespaces {
-        let listed = helm.list(namespace).await;
-        let listed = listed.map_err(|source| PlanError::Helm { what: "cannot list the releases".into(), source })?;
-        if let Some(changed) = planned.iter().find(|state| !state.holds(&listed)) {
+        let records = context.cluster.revision_records(namespace, context.helm.driver()).await?;
+        if let Some(changed) = planned.iter().find(|state| !state.holds(&records)) {
             return Err(PlanError::Stale { what: format!("release {}", changed.release) }.into());
         }
     }

@@ -5,11 +5,11 @@ use futures::future::join_all;
 
 use crate::cluster::Cluster;
 use crate::config::{Draft, Secret, child};
-use crate::helm::Helm;
-use crate::plan::SecretPlaces;
+use crate::plan::{self, SecretPlaces};
 use crate::redaction;
 use crate::stack::{
-    Catalogue, CatalogueEntry, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
+    Catalogue, CatalogueEntry, GRAFANA_SECRET, HelmDriver, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE,
+    TAILSCALE_SECRET,
 };
 
 /// Keys of our own Secrets with a secret value; the others have client ids, issuers and user names.
@@ -18,7 +18,7 @@ const KEYS: [&str; 4] = ["client-secret", "cookie-secret", "admin-password", "cl
 /// Registers the secrets that are known before the first output. `kept` are the saved answers alone. Secrets that
 /// cannot be read are skipped; the command that needs them reports the error.
 pub(crate) async fn hide_known(
-    (cluster, helm): (&Cluster, &Helm),
+    (cluster, driver): (&Cluster, HelmDriver),
     (draft, kept): (&Draft, Option<&Draft>),
     catalogue: &Catalogue,
 ) {
@@ -31,7 +31,7 @@ pub(crate) async fn hide_known(
     let own = join_all(own.map(|(namespace, name)| cluster.secret(namespace, name)));
     let installed = async {
         match kept {
-            Some(kept) => of_releases(helm, kept, &catalogue.overview(&namespace)).await,
+            Some(kept) => of_releases((cluster, driver), kept, &catalogue.overview(&namespace)).await,
             None => Vec::new(),
         }
     };
@@ -68,18 +68,20 @@ pub(crate) fn hide_planned(desired: &[Release]) {
 }
 
 /// The values of the installed releases at the secret paths of the saved answers.
-async fn of_releases(helm: &Helm, kept: &Draft, rows: &[CatalogueEntry]) -> Vec<Secret<String>> {
+async fn of_releases(
+    (cluster, driver): (&Cluster, HelmDriver),
+    kept: &Draft,
+    rows: &[CatalogueEntry],
+) -> Vec<Secret<String>> {
     let places = kept.secret_paths();
-    let reads = rows.iter().filter_map(|row| {
-        let paths = places.get(row.name.as_str())?;
-        Some(async move {
-            let values = helm.values(&row.name, &row.namespace).await.unwrap_or_default();
-            let texts =
-                paths.iter().filter_map(|path| path.iter().try_fold(&values, |value, key| child(value, key))?.as_str());
-            texts.map(|text| Secret::new(text.to_owned())).collect::<Vec<_>>()
-        })
+    let rows = rows.iter().filter(|row| places.contains_key(row.name.as_str()));
+    let named: Vec<(&str, &str)> = rows.map(|row| (row.name.as_str(), row.namespace.as_str())).collect();
+    let installed = plan::installed_releases(cluster, driver, named).await.unwrap_or_default();
+    let texts = installed.iter().flat_map(|found| {
+        let paths = places.get(found.info.name.as_str()).into_iter().flatten();
+        paths.filter_map(|path| path.iter().try_fold(&found.values, |value, key| child(value, key))?.as_str())
     });
-    join_all(reads).await.concat()
+    texts.map(|text| Secret::new(text.to_owned())).collect()
 }
 
 fn text(value: &Secret<Vec<u8>>) -> Option<Secret<String>> {

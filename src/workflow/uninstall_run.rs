@@ -30,7 +30,8 @@ impl Run<'_> {
         requested: UninstallOptions,
     ) -> Result<u8, Error> {
         let Target { cluster, helm, .. } = target;
-        let planning = async { Ok(plan::uninstall(cluster, helm, (namespace, rows.to_vec()), requested).await?) };
+        let planning =
+            async { Ok(plan::uninstall(cluster, helm.driver(), (namespace, rows.to_vec()), requested).await?) };
         let plan = connect::of_one_cluster(cluster, planning).await?;
         if !plan.has_work() && plan.owned_objects.retained.is_empty() && plan.also_retained.is_empty() {
             return Err(PlanError::NothingInstalled { namespace: namespace.to_owned() }.into());
@@ -96,7 +97,7 @@ async fn lock(run: &ChangingRun<'_>, plan: &Uninstall) -> Result<Option<Lease>, 
         return Ok(None);
     }
     let planned = || plan.removals.iter().map(Removal::planned_state);
-    run.lock(async || lock::unchanged_since(&context.helm, planned()).await).await.map(Some)
+    run.lock(async || lock::unchanged_since(context, planned()).await).await.map(Some)
 }
 
 /// Names the data that cannot be restored.

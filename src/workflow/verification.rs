@@ -24,7 +24,7 @@ pub(crate) async fn installed(
 ) -> Result<StackContext, Error> {
     report_files::note_surroundings(&session.record, cluster, helm, &settings);
     let releases = stack::desired(catalogue, &settings, &cluster_facts(cluster, catalogue, &settings).await?)?;
-    let observed = observe(cluster, helm, &releases).await?;
+    let observed = observe(cluster, helm.driver(), &releases).await?;
     report_files::note_installed(&session.record, &observed, &releases);
     let is_deployed = |name: &str| observed.releases.get(name).is_some_and(|one| one.status == ReleaseStatus::Deployed);
     if !releases.iter().any(|release| is_deployed(release.component.as_str())) {

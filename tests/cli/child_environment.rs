@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::api_server::{Server, healthy, status};
@@ -68,7 +70,7 @@ const HELM: &str = "[ \"$1\" = version ] && echo v3.19.4 || echo '[]'";
 fn helm_gets_no_secret_of_ours_and_all_of_others() {
     let server = Server::start(healthy);
     // Commands that take no answers file know the one that the environment names.
-    for command in ["status", "diagnose", "uninstall --yes", "plan", "verify", "preflight"] {
+    for command in ["uninstall --yes", "plan", "verify", "preflight"] {
         let (machine, answers) = machine();
         let machine = machine.with("TAILWATCH_ANSWERS", &answers.display().to_string());
         machine.kubeconfig(server.address());
@@ -104,8 +106,7 @@ fn keeping(path: &str) -> (u16, String) {
 #[test]
 fn helm_is_started_after_the_answers_that_the_cluster_keeps_are_known() {
     let server = Server::start(keeping);
-    for command in ["status", "diagnose", "uninstall --yes", "plan", "verify", "preflight", "install --yes", "upgrade"]
-    {
+    for command in ["uninstall --yes", "plan", "verify", "preflight", "install --yes", "upgrade"] {
         let (machine, answers) = machine();
         let machine = machine.with("KEPT_KEY", CANARY).with("TAILWATCH_ANSWERS", &answers.display().to_string());
         machine.kubeconfig(server.address());
@@ -147,20 +148,15 @@ fn an_exec_plugin_of_the_kubeconfig_gets_no_secret_of_ours_and_all_of_others() {
     has_what_it_needs(&plugin);
 }
 
-/// helm lists the stack as installed, and a registry requires credentials that only a credential helper has.
+/// A release is installed, and a registry requires credentials that only a credential helper has.
 #[test]
 fn a_credential_helper_gets_no_secret_of_ours_and_all_of_others() {
-    let server = Server::start(empty);
+    let server = Server::start(with_loki);
     let registry = Server::guarded(one_tag, "Basic dXNlcjpwYXNz");
     let host = registry.address().replace("http://", "");
     let (machine, answers) = machine();
     machine.kubeconfig(server.address());
-    let release = json!([{
-        "name": "loki", "namespace": "monitoring", "revision": "1", "status": "deployed", "chart": "loki-6.46.0",
-        "app_version": "3.5.7", "updated": "2026-11-01 10:00:00 +0000 UTC",
-    }]);
-    let listing = format!("[ \"$1\" = version ] && echo v3.19.4\n[ \"$1\" = list ] && echo '{release}'\ntrue");
-    machine.program("helm", &listing);
+    machine.program("helm", "[ \"$1\" = version ] && echo v3.19.4\ntrue");
     let asked = machine.path("asked");
     let answer = json!({"ServerURL": host, "Username": "user", "Secret": "pass"});
     let helper = dumping(
@@ -183,6 +179,34 @@ fn a_credential_helper_gets_no_secret_of_ours_and_all_of_others() {
 
 fn one_tag(_: &str) -> (u16, String) {
     (200, json!({"name": "charts/loki", "tags": ["6.46.0", "6.55.0"]}).to_string())
+}
+
+/// An API server with helm's record of one release.
+pub fn with_loki(path: &str) -> (u16, String) {
+    const RECORD: &str = "sh.helm.release.v1.loki.v1";
+    let labels = json!({"owner": "helm", "name": "loki", "version": "1", "status": "deployed"});
+    let metadata = json!({"name": RECORD, "namespace": "monitoring", "uid": "1", "labels": labels});
+    let resource = |name: &str, kind: &str| json!({"name": name, "singularName": "", "namespaced": true, "kind": kind, "verbs": []});
+    let path_only = path.split('?').next().unwrap_or_default();
+    let answer = match path_only {
+        "/api/v1" => json!({"kind": "APIResourceList", "groupVersion": "v1",
+            "resources": [resource("secrets", "Secret"), resource("configmaps", "ConfigMap")]}),
+        "/api/v1/namespaces/monitoring/secrets" => {
+            json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": {},
+                "items": [{"metadata": metadata}]})
+        }
+        _ if path_only.ends_with(RECORD) => {
+            let chart = json!({"metadata": {"name": "loki", "version": "6.46.0"}});
+            let record = json!({"info": {"status": "deployed"}, "chart": chart}).to_string();
+            let data = json!({"release": STANDARD.encode(STANDARD.encode(record))});
+            json!({"kind": "Secret", "apiVersion": "v1", "metadata": metadata, "data": data})
+        }
+        _ if path_only.ends_with("/secrets") || path_only.ends_with("/configmaps") => {
+            json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": {}, "items": []})
+        }
+        _ => return empty(path),
+    };
+    (200, answer.to_string())
 }
 
 /// An API server without objects.

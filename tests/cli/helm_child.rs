@@ -74,7 +74,7 @@ async fn a_reading_helm_that_hangs_is_killed_with_its_children_when_no_one_waits
     // The child of the child ignores polite signals.
     let script = "exec 3> \"$home/lifeline\"\n(trap '' TERM INT HUP; sleep 100) &\necho started >&3\nwait";
     let helm = machine.helm(script).await;
-    let call = tokio::spawn(async move { helm.list("monitoring").await });
+    let call = tokio::spawn(async move { helm.list_everywhere().await });
     lifeline.says("started");
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
@@ -177,7 +177,7 @@ async fn every_odd_end_of_helm_is_reported_with_the_command_and_how_it_ended() {
     let mut messages = Vec::new();
     for script in ODD_ENDS {
         let machine = Host::new();
-        messages.push(machine.helm(script).await.list("monitoring").await.unwrap_err().to_string());
+        messages.push(machine.helm(script).await.list_everywhere().await.unwrap_err().to_string());
     }
     assert_wording!(messages.join("\n"));
 }
@@ -188,7 +188,7 @@ async fn a_helm_that_says_very_much_neither_blocks_nor_floods() {
     let script = "i=0; while [ $i -lt 3000 ]; do echo \"line $i of very many that helm may print about a chart\" >&2; \
                   echo '                                                                              '; i=$((i+1)); done\n\
                   echo 'Error: the last word' >&2; exit 1";
-    let error = machine.helm(script).await.list("monitoring").await.unwrap_err().to_string();
+    let error = machine.helm(script).await.list_everywhere().await.unwrap_err().to_string();
     assert!(error.contains("the last word") && error.len() < 2000, "{error}");
 }
 

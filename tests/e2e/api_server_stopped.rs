@@ -138,7 +138,7 @@ fn planning_and_a_rollback_end_by_a_signal_or_with_the_reason_and_a_short_outage
     let answers = sandbox.answers();
     let gate = Gate::before(sandbox.variable("TAILWATCH_HELM"));
     for (is_signalled, code) in [(false, 4), (true, 130)] {
-        gate.set("list", "");
+        gate.set("version", "");
         let mut stopped = None;
         let mut plan = sandbox.tailwatch_command(&["plan", "--answers", &answers]);
         let planned = gate.run(&mut plan, |pid| {

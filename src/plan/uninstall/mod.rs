@@ -12,15 +12,15 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, ObjectRef, PartialObject, is_ours};
 use crate::event::{ActionKind, Effects, PlannedStep, RetainedObject};
-use crate::helm::{Helm, ReleaseInfo, ReleaseStatus};
-use crate::plan::installed_releases::installed_releases;
+use crate::helm::ReleaseStatus;
+use crate::plan::installed_releases::{Installed, installed_releases};
 use crate::plan::list::name_some;
-use crate::plan::observe::{read_manifests, tailscale_is_ours};
+use crate::plan::observe::tailscale_is_ours;
 use crate::plan::uninstall::dependents::{describe, operator_users};
 use crate::plan::uninstall::inventory::{OwnedObjects, owned_objects};
 use crate::plan::uninstall::scope::{NamespaceOutcome, UninstallOptions, UninstallScope};
-use crate::plan::{InstalledRelease, PlanError, Removal};
-use crate::stack::{CatalogueEntry, ComponentRules, TAILSCALE_NAMESPACE};
+use crate::plan::{PlanError, Removal};
+use crate::stack::{CatalogueEntry, ComponentRules, HelmDriver, TAILSCALE_NAMESPACE};
 
 /// Name of the step that deletes the own objects.
 pub const OWN_OBJECTS: &str = "own-objects";
@@ -138,23 +138,23 @@ impl Uninstall {
 /// Reads the installed stack and plans its removal; `rows` are the catalogue's releases for the stack's namespace.
 pub async fn uninstall(
     cluster: &Cluster,
-    helm: &Helm,
+    driver: HelmDriver,
     (namespace, rows): (&str, Vec<CatalogueEntry>),
     options: UninstallOptions,
 ) -> Result<Uninstall, PlanError> {
     let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let installed = installed_releases(cluster, helm, named).await?;
+    let installed = installed_releases(cluster, driver, named).await?;
     let mut scope =
         UninstallScope { namespace: namespace.to_owned(), rows, options, retains_operator: false, confirmed: None };
     let mut also_retained = Vec::new();
-    scope.rows.retain(|row| match installed.iter().find(|info| is_of(info, row)) {
+    scope.rows.retain(|row| match installed.iter().map(|found| &found.info).find(|info| info.is_of(row)) {
         Some(info) if info.chart != row.chart => {
             also_retained.push(retained_release(row, &format!("it has chart {}, expected {}", info.chart, row.chart)));
             false
         }
         _ => true,
     });
-    let foreign = foreign((cluster, helm), &scope.rows, &installed).await?;
+    let foreign = foreign(&scope.rows, &installed);
     scope.rows.retain(|row| {
         let is_foreign = foreign.contains(&row.name);
         if is_foreign {
@@ -178,7 +178,6 @@ pub async fn uninstall(
         removals.remove(at);
     }
     let mut chart_claims = Vec::new();
-    read_manifests(helm, &mut removals).await;
     for removal in &removals {
         let manifest = &removal.from.manifest;
         also_retained.extend(state_folders(&removal.component, manifest));
@@ -205,40 +204,20 @@ async fn operator_use(
 }
 
 /// Installed releases of the catalogue's names that tailwatch did not install.
-async fn foreign(
-    (cluster, helm): (&Cluster, &Helm),
-    rows: &[CatalogueEntry],
-    installed: &[ReleaseInfo],
-) -> Result<BTreeSet<String>, PlanError> {
-    let rows: Vec<&CatalogueEntry> = rows.iter().filter(|row| installed.iter().any(|info| is_of(info, row))).collect();
-    let namespaces: BTreeSet<&str> = rows.iter().map(|row| row.namespace.as_str()).collect();
-    let mut foreign = BTreeSet::new();
-    for namespace in namespaces {
-        let records = cluster.revision_records(namespace, helm.driver()).await?;
-        let here = rows.iter().filter(|row| row.namespace == namespace);
-        foreign.extend(here.filter(|row| !is_ours(&records, &row.name)).map(|row| row.name.clone()));
-    }
-    Ok(foreign)
+fn foreign(rows: &[CatalogueEntry], installed: &[Installed]) -> BTreeSet<String> {
+    let found = rows.iter().filter_map(|row| installed.iter().find(|found| found.info.is_of(row)));
+    let foreign = found.filter(|found| !is_ours(&found.records, &found.info.name));
+    foreign.map(|found| found.info.name.clone()).collect()
 }
 
-fn is_of(info: &ReleaseInfo, row: &CatalogueEntry) -> bool {
-    info.name == row.name && info.namespace == row.namespace
-}
-
-fn removals(rows: &[CatalogueEntry], installed: &[ReleaseInfo]) -> Vec<Removal> {
+fn removals(rows: &[CatalogueEntry], installed: &[Installed]) -> Vec<Removal> {
     let removal = |row: &CatalogueEntry| {
-        let info = installed.iter().find(|info| is_of(info, row))?;
-        Some(Removal {
-            component: row.name.clone(),
-            wave: row.wave,
-            namespace: row.namespace.clone(),
-            chart: info.chart.clone(),
-            from: InstalledRelease::from(info),
-            reason: match info.status {
-                ReleaseStatus::Uninstalling => "an interrupted removal continues".into(),
-                _ => format!("revision {} is installed", info.revision),
-            },
-        })
+        let found = installed.iter().find(|found| found.info.is_of(row))?;
+        let reason = match found.info.status {
+            ReleaseStatus::Uninstalling => "an interrupted removal continues".into(),
+            _ => format!("revision {} is installed", found.info.revision),
+        };
+        Some(Removal::new(row, found, reason))
     };
     let mut removals: Vec<Removal> = rows.iter().filter_map(removal).collect();
     removals.sort_by_key(|removal| removal.wave);
@@ -283,11 +262,12 @@ fn created_folders(workload: &Value) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::helm::ReleaseInfo;
     use crate::stack::Catalogue;
     use serde_json::json;
 
-    fn info(name: &str, namespace: &str, status: ReleaseStatus) -> ReleaseInfo {
-        ReleaseInfo {
+    fn installed(name: &str, namespace: &str, status: ReleaseStatus) -> Installed {
+        let info = ReleaseInfo {
             name: name.into(),
             namespace: namespace.into(),
             revision: 3,
@@ -295,18 +275,19 @@ mod tests {
             chart: name.into(),
             chart_version: semver::Version::new(1, 0, 0),
             app_version: String::new(),
-        }
+        };
+        Installed { info, values: json!({}), manifest: Vec::new(), records: Vec::new() }
     }
 
     #[test]
     fn only_releases_of_the_stack_are_removed_in_reverse_order() {
         let rows = Catalogue::embedded().unwrap().overview("m");
         let installed = [
-            info("kube-prometheus-stack", "m", ReleaseStatus::Deployed),
-            info("shop", "m", ReleaseStatus::Deployed),
-            info("alloy", "m", ReleaseStatus::Uninstalling),
-            info("loki", "other", ReleaseStatus::Deployed),
-            info("tailscale-operator", "tailscale", ReleaseStatus::Failed),
+            installed("kube-prometheus-stack", "m", ReleaseStatus::Deployed),
+            installed("shop", "m", ReleaseStatus::Deployed),
+            installed("alloy", "m", ReleaseStatus::Uninstalling),
+            installed("loki", "other", ReleaseStatus::Deployed),
+            installed("tailscale-operator", "tailscale", ReleaseStatus::Failed),
         ];
         let removals = removals(&rows, &installed);
         let order: Vec<(&str, u8)> =
