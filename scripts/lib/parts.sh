@@ -70,7 +70,10 @@ part_recipe() {
       echo "tags providerless"
       echo "ldflags $(kubernetes_flags "$old_kubernetes_version")"
       ;;
+    # Only for scripts/bench.
+    helmfile) echo "helmfile github.com/helmfile/helmfile" ;;
     world) echo "world ." ;;
+    bench) echo "bench ." ;;
   esac
 }
 
@@ -87,7 +90,11 @@ fetch_modules() {
 }
 
 part_source() {
-  if [ "$1" = world ]; then echo "$root/tests/sandbox/world"; else echo "$root/tests/sandbox/parts/$1"; fi
+  case "$1" in
+    world) echo "$root/tests/sandbox/world" ;;
+    bench) echo "$root/tests/bench" ;;
+    *) echo "$root/tests/sandbox/parts/$1" ;;
+  esac
 }
 
 part_key() {
@@ -96,7 +103,7 @@ part_key() {
   {
     go env GOOS GOARCH GOVERSION
     part_recipe "$1"
-    if [ "$1" = world ]; then
+    if [ "$1" = world ] || [ "$1" = bench ]; then
       (cd "$source" && find . -type f ! -name '*_test.go' | LC_ALL=C sort | while read -r file; do echo "$file"; cat "$file"; done)
     else
       cat "$source/go.mod" "$source/go.sum"

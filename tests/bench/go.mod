@@ -1,0 +1,3 @@
+module tailwatch.dev/bench
+
+go 1.26.0
