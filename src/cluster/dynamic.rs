@@ -106,6 +106,17 @@ impl Cluster {
         namespace: Option<&str>,
         labels: Option<&str>,
     ) -> Result<Vec<Value>, ClusterError> {
+        self.select((api_version, kind), namespace, labels, |_| true).await
+    }
+
+    /// Objects of a kind that a condition selects; the others of each page are dropped at once.
+    pub async fn select(
+        &self,
+        (api_version, kind): (&str, &str),
+        namespace: Option<&str>,
+        labels: Option<&str>,
+        is_selected: impl Fn(&Value) -> bool,
+    ) -> Result<Vec<Value>, ClusterError> {
         let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(Vec::new()) };
         let mut parameters = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
         parameters.limit = Some(PAGE);
@@ -114,7 +125,8 @@ impl Cluster {
             let page = api.list(&parameters).await;
             let page = page.map_err(|error| ClusterError::from_kube(&format!("cannot list {kind} objects"), error))?;
             parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            objects.extend(page.items.into_iter().map(|object| whole(object, api_version, kind)));
+            let page = page.items.into_iter().map(|object| whole(object, api_version, kind));
+            objects.extend(page.filter(&is_selected));
             if parameters.continue_token.is_none() {
                 return Ok(objects);
             }

@@ -135,6 +135,16 @@ pub fn image_name(container: &Value) -> &str {
     last.split(':').next().unwrap_or_default()
 }
 
+/// The container of a workload that runs the Prometheus operator: by its image, which mirrors rename, or by the option
+/// that only the operator has.
+pub fn prometheus_operator(workload: &Value) -> Option<&Value> {
+    containers(workload).find(|container| {
+        let mut words = ["command", "args"].into_iter().filter_map(|key| container[key].as_array()).flatten();
+        let is_option = |word: &Value| word.as_str().is_some_and(|word| word.contains("-prometheus-config-reloader"));
+        image_name(container).ends_with("prometheus-operator") || words.any(is_option)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

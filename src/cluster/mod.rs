@@ -68,7 +68,7 @@ pub use foreign_fields::{PreviousOwner, surplus};
 pub use helm_revisions::{RevisionRecord, current, installed_names, is_ours};
 pub use inspect::Findings;
 pub use lease::{HostLiveness, Lease, LeaseRelease, LeaseRequest};
-pub use managed_by::{ManagedObject, containers, image_name};
+pub use managed_by::{ManagedObject, containers, prometheus_operator};
 pub use metadata::PartialObject;
 pub use permissions::{Permission, Resource};
 pub use pod_spec::{Requests, requests_of};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::cluster::{containers, operator_version};
+use crate::cluster::{operator_version, prometheus_operator};
 use crate::event::Effects;
 use crate::plan::Drifted;
 use crate::plan::compare::{MissingField, drift};
@@ -94,7 +94,8 @@ const NO_PART_OF_THE_PODS: [&str; 6] =
 
 fn restarts(changed: &[(Key, &Value, &Value)]) -> Vec<String> {
     let operator_changes = changed.iter().any(|((kind, _, _), old, new)| {
-        *kind == "Deployment" && is_operator(new) && operator_program(old) != operator_program(new)
+        let program = operator_program(new);
+        *kind == "Deployment" && program.is_some() && operator_program(old) != program
     });
     let mut restarts = BTreeSet::new();
     for (key, old, new) in changed {
@@ -120,15 +121,9 @@ fn set_of(kind: &str, name: &str) -> String {
     format!("StatefulSet {}-{name}", kind.to_lowercase())
 }
 
-/// The operator passes its own version and the reloader's image to its pods.
-fn is_operator(deployment: &Value) -> bool {
-    operator_program(deployment).is_some()
-}
-
+/// Image and arguments of the Prometheus operator, which passes its own version and the reloader's image to its pods.
 fn operator_program(deployment: &Value) -> Option<(&Value, &Value)> {
-    let image =
-        |container: &&Value| container["image"].as_str().is_some_and(|image| image.contains("/prometheus-operator:"));
-    containers(deployment).find(image).map(|container| (&container["image"], &container["args"]))
+    prometheus_operator(deployment).map(|container| (&container["image"], &container["args"]))
 }
 
 fn pod_fields(resource: &Value) -> Value {

@@ -72,6 +72,10 @@ fn crds_of_no_one_are_taken_over_and_newer_or_foreign_ones_are_not() {
     let denied = ["--set", "prometheusOperator.denyNamespaces={monitoring}"];
     sandbox.helm(&[&["upgrade"], &release[..], &denied].concat()).ended_with(0);
     assert_eq!(row(&sandbox, "prometheus-operator-conflict", &[]).0, "warn");
+    let image = "--image=registry.example/mirrored-prometheus-operator:v1";
+    sandbox.kubectl(&["create", "deployment", "watcher", "-n", "default", image]);
+    let (verdict, detail) = row(&sandbox, "prometheus-operator-conflict", &[]);
+    assert!(verdict == "fail" && detail.contains("Deployment watcher in namespace default"), "{detail}");
 }
 
 #[test]

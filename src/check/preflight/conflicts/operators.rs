@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::check::preflight::conflicts::intent::{release_key, release_of};
 use crate::check::row::Finding;
-use crate::cluster::{Cluster, ClusterError, ManagedObject, containers, image_name};
+use crate::cluster::{Cluster, ClusterError, ManagedObject, prometheus_operator};
 use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::stack::Release;
 
@@ -15,30 +15,25 @@ pub(super) struct Operator {
     arguments: Vec<String>,
 }
 
-/// Every Deployment with the operator's image. Reads only those with a matching name or label.
+/// Every Deployment that runs the operator, whatever its name.
 pub(super) async fn read(cluster: &Cluster) -> Result<Vec<Operator>, ClusterError> {
-    let deployments = cluster.managed_objects(("apps/v1", "Deployment"), None).await?;
-    let mut operators = Vec::new();
-    for managed in deployments.into_iter().filter(may_be_operator) {
-        let live = cluster.get(&managed.object).await?.unwrap_or_default();
-        if let Some(arguments) = arguments(&live) {
-            operators.push(Operator { managed, arguments });
-        }
-    }
-    Ok(operators)
+    let is_operator = |deployment: &Value| arguments(deployment).is_some();
+    let found = cluster.select(("apps/v1", "Deployment"), None, None, is_operator).await?;
+    let operators = found.iter().filter_map(|deployment| {
+        Some(Operator { managed: ManagedObject::of(deployment), arguments: arguments(deployment)? })
+    });
+    Ok(operators.collect())
 }
 
-fn may_be_operator(managed: &ManagedObject) -> bool {
-    let mut words = std::iter::once(&managed.object.name).chain(managed.labels.values());
-    words.any(|word| word.contains("prometheus") && word.contains("operator"))
-}
-
-/// The arguments of the container with the operator's image from any registry.
 fn arguments(deployment: &Value) -> Option<Vec<String>> {
-    let container = containers(deployment).find(|container| image_name(container) == "prometheus-operator")?;
+    let container = prometheus_operator(deployment)?;
     let words = ["command", "args"].into_iter().filter_map(|key| container[key].as_array()).flatten();
     Some(words.filter_map(Value::as_str).map(str::to_owned).collect())
 }
+
+/// Flags with the namespaces of the resources that an operator creates StatefulSets for (prometheus-operator
+/// cmd/operator/main.go).
+const INSTANCES: [&str; 2] = ["prometheus-instance-namespaces", "alertmanager-instance-namespaces"];
 
 /// The namespaces of a flag, as `--flag=a,b` or as two arguments; empty without the flag.
 fn namespaces<'a>(arguments: &'a [String], flag: &str) -> Vec<&'a str> {
@@ -57,8 +52,13 @@ fn namespaces<'a>(arguments: &'a [String], flag: &str) -> Vec<&'a str> {
 
 /// Whether an operator with these arguments does not watch a namespace.
 fn excludes(arguments: &[String], namespace: &str) -> bool {
-    let (only, never) = (namespaces(arguments, "namespaces"), namespaces(arguments, "deny-namespaces"));
-    never.contains(&namespace) || (!only.is_empty() && !only.contains(&namespace))
+    let is_outside = |flag: &str| {
+        let only = namespaces(arguments, flag);
+        !only.is_empty() && !only.contains(&namespace)
+    };
+    namespaces(arguments, "deny-namespaces").contains(&namespace)
+        || is_outside("namespaces")
+        || INSTANCES.into_iter().all(is_outside)
 }
 
 /// `prometheus-operator-conflict`
@@ -128,8 +128,13 @@ mod tests {
     #[test]
     fn another_operator_fails_unless_it_excludes_our_namespace() {
         let prom = Some(("prom", "metrics"));
-        for arguments in [&[][..], &["--namespaces=a,monitoring"], &["--namespaces", "monitoring"], &["--namespaces="]]
-        {
+        for arguments in [
+            &[][..],
+            &["--namespaces=a,monitoring"],
+            &["--namespaces", "monitoring"],
+            &["--namespaces="],
+            &["--prometheus-instance-namespaces=metrics"],
+        ] {
             let (verdict, detail) = judged(operator("metrics", prom, arguments));
             assert_eq!(verdict, State::Fail, "{arguments:?}");
             assert!(
@@ -137,7 +142,11 @@ mod tests {
                 "{detail}"
             );
         }
-        for arguments in [&["--namespaces=metrics"][..], &["-deny-namespaces", "monitoring"]] {
+        for arguments in [
+            &["--namespaces=metrics"][..],
+            &["-deny-namespaces", "monitoring"],
+            &["--prometheus-instance-namespaces=metrics", "--alertmanager-instance-namespaces=metrics"],
+        ] {
             assert_eq!(judged(operator("metrics", prom, arguments)).0, State::Warn, "{arguments:?}");
             assert_eq!(judged(operator("apart", prom, arguments)).0, State::Pass, "{arguments:?}");
         }
@@ -145,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_identified_by_its_image() {
+    fn it_is_identified_by_its_image_or_its_own_option() {
         let arguments_of = |image: &str| {
             let containers = json!([{"image": "x/y"}, {"image": image, "args": ["--a", "b"]}]);
             arguments(&json!({"spec": {"template": {"spec": {"containers": containers}}}}))
@@ -154,9 +163,14 @@ mod tests {
             "quay.io/prometheus-operator/prometheus-operator:v0.86.2",
             "mirror:5000/prometheus-operator",
             "mirror/prometheus-operator:v1@sha256:00",
+            "rancher/mirrored-prometheus-operator-prometheus-operator:v0.80.1",
         ] {
             assert_eq!(arguments_of(image).unwrap(), ["--a", "b"], "{image}");
         }
         assert_eq!(arguments_of("quay.io/prometheus-operator/prometheus-config-reloader:v1"), None);
+        let option = "--prometheus-config-reloader=mirror/reloader:v1";
+        let renamed = json!([{"image": "mirror/metrics@sha256:00", "args": [option]}]);
+        let renamed = json!({"spec": {"template": {"spec": {"containers": renamed}}}});
+        assert_eq!(arguments(&renamed).unwrap(), [option]);
     }
 }
