@@ -1,5 +1,7 @@
 //! StorageClasses that provide no volumes.
 
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, ListParams};
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, ObjectRef, permitted};
@@ -11,6 +13,15 @@ pub enum ClassFault {
     Deleted(String),
     /// Its CSI driver is not registered.
     NoDriver(String),
+    /// Its provisioner has stopped renewing its Lease.
+    Stopped {
+        /// e.g. `cluster.local/nfs-subdir-external-provisioner`
+        provisioner: String,
+        /// Namespace of the Lease and of the provisioner.
+        namespace: String,
+        /// The last renewal.
+        since: jiff::Timestamp,
+    },
     /// It provisions none, and no PersistentVolume is left.
     NoVolumes,
 }
@@ -56,7 +67,7 @@ impl Cluster {
                 volumes.filter(|volumes| !is_left(volumes)).map(|_| ClassFault::NoVolumes)
             }
             provisioner => match driver(provisioner) {
-                None => None,
+                None => self.stopped(provisioner).await?,
                 Some(driver) => {
                     let drivers = permitted(self.names("storage.k8s.io/v1", "CSIDriver", None).await)?;
                     drivers.filter(|all| !all.contains(driver)).map(|_| ClassFault::NoDriver(driver.to_owned()))
@@ -65,6 +76,31 @@ impl Cluster {
         };
         Ok(fault.map(|fault| (name.to_owned(), fault)))
     }
+
+    /// A provisioner that registers no object has a Lease with its name, if it elects a leader
+    /// (kubernetes-sigs/sig-storage-lib-external-provisioner controller/controller.go, Run).
+    async fn stopped(&self, provisioner: &str) -> Result<Option<ClassFault>, ClusterError> {
+        let named = ListParams::default().fields(&format!("metadata.name={}", provisioner.replace('/', "-")));
+        let leases = Api::<Lease>::all(self.client.clone()).list(&named).await;
+        let leases = leases.map_err(|error| ClusterError::from_kube("cannot list Lease objects", error));
+        let leases = permitted(leases)?.map(|leases| leases.items).unwrap_or_default();
+        Ok(stopped(provisioner, &leases, jiff::Timestamp::now()))
+    }
+}
+
+/// How long ago the last renewal must be: longer than the duration of a Lease and a difference of clocks.
+const STOPPED_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
+/// Without a Lease, and while one is renewed, nothing is known of a provisioner that has stopped.
+fn stopped(provisioner: &str, leases: &[Lease], now: jiff::Timestamp) -> Option<ClassFault> {
+    let renewed = leases.iter().filter_map(|lease| Some((lease, lease.spec.as_ref()?.renew_time.as_ref()?.0)));
+    let (lease, since) = renewed.max_by_key(|(_, since)| *since)?;
+    let namespace = lease.metadata.namespace.clone().unwrap_or_default();
+    (since.duration_until(now) > STOPPED_AFTER).then(|| ClassFault::Stopped {
+        provisioner: provisioner.to_owned(),
+        namespace,
+        since,
+    })
 }
 
 /// Whether a PersistentVolume of the class is available, or bound to a claim of the namespace.
@@ -85,6 +121,22 @@ mod tests {
         assert_eq!(driver("ebs.csi.aws.com"), Some("ebs.csi.aws.com"));
         assert_eq!(driver("rancher.io/local-path"), None);
         assert_eq!(driver("k8s.io/minikube-hostpath"), None);
+    }
+
+    #[test]
+    fn a_provisioner_has_stopped_if_no_lease_is_renewed() {
+        let lease = |time: Value| -> Lease {
+            let spec = json!({"renewTime": time});
+            serde_json::from_value(json!({"metadata": {"name": "a-b", "namespace": "nfs"}, "spec": spec})).unwrap()
+        };
+        let now = "2026-01-01T01:00:00Z".parse().unwrap();
+        let (old, fresh) = (lease(json!("2026-01-01T00:00:00.000000Z")), lease(json!("2026-01-01T00:59:30.000000Z")));
+        let since = "2026-01-01T00:00:00Z".parse().unwrap();
+        let expected = ClassFault::Stopped { provisioner: "a/b".into(), namespace: "nfs".into(), since };
+        assert_eq!(stopped("a/b", std::slice::from_ref(&old), now), Some(expected));
+        assert_eq!(stopped("a/b", &[old, fresh], now), None);
+        assert_eq!(stopped("a/b", &[], now), None, "it may run without a leader election");
+        assert_eq!(stopped("a/b", &[lease(Value::Null)], now), None);
     }
 
     #[test]

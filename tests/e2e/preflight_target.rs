@@ -111,6 +111,16 @@ kind: StorageClass
 metadata: { name: gp2 }
 provisioner: kubernetes.io/aws-ebs
 ---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: { name: nfs }
+provisioner: example.com/nfs
+---
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: { name: example.com-nfs, namespace: default }
+spec: { holderIdentity: gone, leaseDurationSeconds: 15, renewTime: '2026-01-01T00:00:00.000000Z' }
+---
 apiVersion: networking.k8s.io/v1
 kind: IngressClass
 metadata: { name: ts-prod }
@@ -146,6 +156,8 @@ fn claims_classes_and_records_of_earlier_stacks_are_judged_by_name() {
     assert_eq!(class["verdict"], "fail");
     let class = judged(&sandbox, "storage-class", &["--set", "storage.class=gp2"], 0);
     assert!(class["verdict"] == "warn" && class["detail"].as_str().unwrap().contains("ebs.csi.aws.com"), "{class}");
+    let class = judged(&sandbox, "storage-class", &["--set", "storage.class=nfs"], 0);
+    assert!(class["verdict"] == "warn" && class["detail"].as_str().unwrap().contains("example.com/nfs"), "{class}");
     let proxy = judged(&sandbox, "tailscale-proxy", &["--set", "tailscale.proxyGroup=proxies"], 4);
     assert_eq!(proxy["verdict"], "fail");
 

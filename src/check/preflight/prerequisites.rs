@@ -163,6 +163,13 @@ fn storage_fault(classes: &[(String, bool)], (class, fault): &(String, ClassFaul
             "StorageClass {class} needs the CSI driver {driver}, and the cluster has no CSIDriver of this name"
         ))
         .hinting(format!("install the driver, or set storage.class to another class, {others}")),
+        ClassFault::Stopped { provisioner, namespace, since } => Finding::warn(format!(
+            "the provisioner {provisioner} of StorageClass {class} last renewed its Lease in namespace {namespace} at {since}"
+        ))
+        .hinting(format!(
+            "see `kubectl -n {namespace} get pods`: without the provisioner no volume is created; or set storage.class to \
+             another class, {others}"
+        )),
         ClassFault::NoVolumes => Finding::fail(format!(
             "StorageClass {class} creates no volumes (kubernetes.io/no-provisioner), and no PersistentVolume of it is available"
         ))
