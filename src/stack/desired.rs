@@ -170,18 +170,43 @@ fn fillings(source: &Source<'_>) -> Fillings {
     ])
 }
 
+/// The addresses of Auth0, also on its custom domains (auth0.com/docs/api/authentication).
+pub struct Auth0Endpoints {
+    /// Authorization endpoint.
+    pub authorization: String,
+    /// Token endpoint.
+    pub token: String,
+    /// Userinfo endpoint.
+    pub userinfo: String,
+    /// Key set.
+    pub keys: String,
+}
+
+impl Auth0Endpoints {
+    /// Those of the issuer.
+    pub fn of(auth0: &Auth0) -> Auth0Endpoints {
+        let at = |path: &str| format!("{}/{path}", auth0.issuer.as_str().trim_end_matches('/'));
+        Auth0Endpoints {
+            authorization: at("authorize"),
+            token: at("oauth/token"),
+            userinfo: at("userinfo"),
+            keys: at(".well-known/jwks.json"),
+        }
+    }
+}
+
 /// Lines of oauth2-proxy's configuration; empty without an organization. oauth2-proxy sends further parameters of the
 /// authorization request only if they are in `login_url`, which it reads only without discovery (oauth2-proxy 7.15.3,
-/// providers/providers.go). The paths are Auth0's, also on its custom domains (auth0.com/docs/api/authentication).
+/// providers/providers.go). Preflight compares the addresses with the discovery document.
 fn organization_endpoints(auth0: &Auth0) -> String {
     let Some(organization) = &auth0.organization else { return String::new() };
-    let issuer = auth0.issuer.as_str().trim_end_matches('/');
+    let Auth0Endpoints { authorization, token, userinfo, keys } = Auth0Endpoints::of(auth0);
     [
         "skip_oidc_discovery = true".to_owned(),
-        format!("login_url = \"{issuer}/authorize?organization={organization}\""),
-        format!("redeem_url = \"{issuer}/oauth/token\""),
-        format!("profile_url = \"{issuer}/userinfo\""),
-        format!("oidc_jwks_url = \"{issuer}/.well-known/jwks.json\""),
+        format!("login_url = \"{authorization}?organization={organization}\""),
+        format!("redeem_url = \"{token}\""),
+        format!("profile_url = \"{userinfo}\""),
+        format!("oidc_jwks_url = \"{keys}\""),
     ]
     .map(|line| format!("\n{line}"))
     .concat()

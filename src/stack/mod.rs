@@ -27,7 +27,7 @@ pub use chart_names::{ALERTMANAGER, ChartNames, GRAFANA, PROMETHEUS};
 pub use chart_sources::ChartPlace;
 pub use cluster_facts::ClusterFacts;
 pub use component_rules::{ComponentRules, Omission};
-pub use desired::desired;
+pub use desired::{Auth0Endpoints, desired};
 pub use error::StackError;
 pub use helm_driver::HelmDriver;
 pub use manifests::{ENFORCED_LEVEL, LEVELS, note_on_releases, saved_answers_object};

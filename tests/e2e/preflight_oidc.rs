@@ -31,10 +31,11 @@ const WRONGS: [Wrong; 17] = [
     ("secret-wrong", "client-secret", "fail", "401"),
 ];
 
-const ROWS: [&str; 10] = [
+const ROWS: [&str; 11] = [
     "issuer-discovery",
     "issuer-match",
     "groups-claim",
+    "issuer-organization",
     "issuer-authorization-code",
     "issuer-pkce",
     "issuer-rs256",

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::check::preflight::oidc::identity::{Document, GROUP, HttpReply, Identity, Unreachable, endpoint};
 use crate::check::row::{Finding, Row, once};
-use crate::config::GroupsClaim;
+use crate::config::{Auth0, GroupsClaim};
+use crate::stack::Auth0Endpoints;
 
 pub(super) const DISCOVERY: &str = "issuer-discovery";
 
@@ -23,6 +24,11 @@ pub(super) const ROWS: &[Row<Identity>] = &[
     })
     .needs(&[DISCOVERY])
     .hint("set auth0.groupsClaim to the name of a claim that the identity provider adds to ID tokens"),
+    Row::new("issuer-organization", GROUP, "the identity provider has the endpoints of auth0.organization", |identity| {
+        once(of_document(identity, |document| organization(document, &identity.settings.auth0)))
+    })
+    .needs(&[DISCOVERY])
+    .hint("remove auth0.organization from the answers: with it, oauth2-proxy uses the endpoints of Auth0"),
     Row::new("issuer-authorization-code", GROUP, "the issuer offers the authorization code flow", |identity| {
         once(of_document(identity, |document| {
             offers(("response_types_supported", document.response_types.as_deref()), "code")
@@ -123,6 +129,21 @@ fn groups_claim(document: &Document, claim: &GroupsClaim) -> Finding {
     }
 }
 
+/// With an organization, oauth2-proxy uses the addresses of Auth0 instead of the document's.
+fn organization(document: &Document, auth0: &Auth0) -> Finding {
+    let Some(organization) = &auth0.organization else { return Finding::pass("auth0.organization is not set") };
+    let expected = Auth0Endpoints::of(auth0);
+    let compared = [
+        ("authorization_endpoint", &document.authorization_endpoint, expected.authorization),
+        ("token_endpoint", &document.token_endpoint, expected.token),
+        ("jwks_uri", &document.jwks_uri, expected.keys),
+    ];
+    match compared.into_iter().find(|(_, found, expected)| *found != expected) {
+        Some((name, found, expected)) => Finding::fail(format!("{name} is {found}, Auth0 has {expected}")),
+        None => Finding::pass(organization.to_string()),
+    }
+}
+
 fn offers((list, offered): (&str, Option<&[String]>), expected: &str) -> Finding {
     let offered = offered.unwrap_or_default();
     if offered.iter().any(|entry| entry == expected) {
@@ -209,6 +230,24 @@ mod tests {
             assert_eq!(groups_claim(&keycloak, &claim).state, State::Pass, "{claim}");
             assert_eq!(groups_claim(&auth0, &claim).state, state, "{claim}");
         }
+    }
+
+    #[test]
+    fn an_organization_needs_the_endpoints_of_auth0_at_the_issuers_own_domain() {
+        let mut auth0 = crate::config::settings_for_tests().auth0;
+        auth0.issuer = "https://login.acme.example/".parse().unwrap();
+        let document = |host: &str, token: &str| -> Document {
+            let document = serde_json::json!({"issuer": format!("https://{host}/"), "token_endpoint": format!("https://{host}/{token}"),
+                "authorization_endpoint": format!("https://{host}/authorize"),
+                "jwks_uri": format!("https://{host}/.well-known/jwks.json")});
+            serde_json::from_value(document).unwrap()
+        };
+        let keycloak = document("login.acme.example", "token");
+        assert_eq!(organization(&keycloak, &auth0).state, State::Pass, "no organization is set");
+        auth0.organization = Some("org_a1".parse().unwrap());
+        assert_eq!(organization(&document("login.acme.example", "oauth/token"), &auth0).state, State::Pass);
+        assert_eq!(organization(&keycloak, &auth0).state, State::Fail);
+        assert_eq!(organization(&document("acme.eu.auth0.com", "oauth/token"), &auth0).state, State::Fail);
     }
 
     #[test]
