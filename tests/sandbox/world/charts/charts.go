@@ -91,6 +91,7 @@ func collectCharts(s *sandbox.Sandbox) ([]chartArchive, error) {
 	}
 	charts := []chartArchive{}
 	for _, source := range sources {
+		// Its Loki is built only for --loki-3.7.
 		if strings.HasSuffix(source, filepath.Join("loki", "18.11.0", "Chart.yaml")) && s.Parts.Loki37 == "" {
 			continue
 		}
