@@ -87,7 +87,7 @@ fn a_run_ends_within_its_limits_and_by_a_signal_in_every_phase_and_then_converge
         drop(stopped);
     }
 
-    let run = start(&sandbox, &install).until(phase("oauth2-proxy", "helm"));
+    let run = start(&sandbox, &install).until(phase("loki", "helm"));
     let stopped = Stopped::new(&sandbox);
     let ended = end(run);
     drop(stopped);
