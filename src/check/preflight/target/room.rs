@@ -25,7 +25,7 @@ pub(super) struct Need {
     more: Used,
 }
 
-/// The workloads whose pods need more of a node.
+/// The workloads with pods that need more of a node.
 pub(super) fn needs(incoming: &PlannedRelease<'_>) -> Vec<Need> {
     let lasting = incoming.rendered.iter().filter(|object| !matches!(object["kind"].as_str(), Some("Job" | "CronJob")));
     let needs = lasting.filter_map(|object| {
