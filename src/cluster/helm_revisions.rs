@@ -58,10 +58,16 @@ pub fn installed_names(records: &[RevisionRecord]) -> BTreeSet<&str> {
     last.into_iter().filter(|(_, record)| record.status != UNINSTALLED).map(|(name, _)| name).collect()
 }
 
+/// The revisions of a release, ascending.
+pub fn revisions_of<'a>(records: &'a [RevisionRecord], release: &str) -> Vec<&'a RevisionRecord> {
+    let mut own: Vec<&RevisionRecord> = records.iter().filter(|record| record.release == release).collect();
+    own.sort_by_key(|record| record.revision);
+    own
+}
+
 /// The last revision of an installed release; `None`: helm does not list the release.
 pub fn current<'a>(records: &'a [RevisionRecord], release: &str) -> Option<&'a RevisionRecord> {
-    let own = records.iter().filter(|record| record.release == release);
-    let last = own.max_by_key(|record| record.revision)?;
+    let last = revisions_of(records, release).pop()?;
     (![UNINSTALLED, SUPERSEDED].contains(&last.status.as_str())).then_some(last)
 }
 

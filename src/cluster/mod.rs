@@ -65,7 +65,7 @@ pub use dynamic::{default_class, namespace_of};
 pub use endpoints::Endpoint;
 pub use error::{ClusterError, permitted};
 pub use foreign_fields::{PreviousOwner, surplus};
-pub use helm_revisions::{RevisionRecord, current, installed_names, is_ours};
+pub use helm_revisions::{RevisionRecord, current, installed_names, is_ours, revisions_of};
 pub use inspect::Findings;
 pub use lease::{HostLiveness, Lease, LeaseRelease, LeaseRequest};
 pub use managed_by::{ManagedObject, containers, prometheus_operator};

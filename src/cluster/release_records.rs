@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::cluster::{Cluster, ClusterError, RevisionRecord};
+use crate::cluster::{Cluster, ClusterError, RevisionRecord, current};
+use crate::stack::HelmDriver;
 use crate::yaml;
 
 /// Of a decoded record, far above any chart: helm's own limit is 1 MiB for the compressed record.
@@ -85,6 +86,19 @@ fn decode(text: &[u8]) -> Result<RecordedRelease, Failure> {
 }
 
 impl Cluster {
+    /// The contents of a release's current revision; `None`: it is not installed.
+    pub async fn current_release(
+        &self,
+        (name, namespace): (&str, &str),
+        driver: HelmDriver,
+    ) -> Result<Option<RecordedRelease>, ClusterError> {
+        let records = self.revision_records(namespace, driver).await?;
+        match current(&records, name) {
+            Some(current) => self.recorded(current).await,
+            None => Ok(None),
+        }
+    }
+
     /// The contents of a record; `None`: it was deleted meanwhile.
     pub async fn recorded(&self, record: &RevisionRecord) -> Result<Option<RecordedRelease>, ClusterError> {
         let (object, _) = record.object();

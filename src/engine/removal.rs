@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde_json::Value;
 use tokio::time::{sleep, sleep_until};
 
-use crate::cluster::{ClusterError, DeletionReason, ObjectRef, PartialObject, current, deletion_reason};
+use crate::cluster::{ClusterError, DeletionReason, ObjectRef, PartialObject, deletion_reason};
 use crate::engine::deletion::PendingDeletion;
 use crate::engine::helm_call::Mutation;
 use crate::engine::progress_deadline::ProgressDeadline;
@@ -197,13 +197,7 @@ impl Removing<'_> {
     /// Empty for a release that was uninstalled in the meantime.
     async fn manifest(&self, removal: &Removal) -> Result<Vec<Value>, StepError> {
         let EngineContext { cluster, helm, .. } = self.context;
-        let read = async || {
-            let records = cluster.revision_records(&removal.namespace, helm.driver()).await?;
-            match current(&records, &removal.component) {
-                Some(current) => cluster.recorded(current).await,
-                None => Ok(None),
-            }
-        };
+        let read = || cluster.current_release((&removal.component, &removal.namespace), helm.driver());
         let recorded = self.retry().retry_unreachable(read).await;
         let recorded = recorded.map_err(|source| StepError::Read(source).or_cancelled())?;
         Ok(recorded.map(|recorded| recorded.manifest).unwrap_or_default())

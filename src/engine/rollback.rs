@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::cluster::{TrackedRelease, current};
-use crate::engine::StepError;
+use crate::cluster::{TrackedRelease, revisions_of};
 use crate::engine::helm_call::Mutation;
 use crate::engine::progress_deadline::ProgressDeadline;
 use crate::engine::step::StepRun;
+use crate::engine::{EngineContext, StepError};
 use crate::event::{Phase, Rollback};
 use crate::plan::{Work, rollback_key};
 
@@ -80,22 +80,17 @@ async fn rolled_back(
 /// Revisions of the release, ascending.
 async fn revisions(run: &StepRun<'_>) -> Result<Vec<u32>, StepError> {
     let records = run.records().await?;
-    let own = records.iter().filter(|record| record.release == run.step.release.component.as_str());
-    let mut revisions: Vec<u32> = own.map(|record| record.revision).collect();
-    revisions.sort_unstable();
-    Ok(revisions)
+    let own = revisions_of(&records, run.step.release.component.as_str());
+    Ok(own.into_iter().map(|record| record.revision).collect())
 }
 
 /// Waits for the objects of the restored revision, which differ from those of the failed one; returns its chart version.
 async fn wait_for_revision(run: &mut StepRun<'_>) -> Result<semver::Version, StepError> {
     let release = &run.step.release;
     let (name, namespace) = (release.component.as_str(), release.namespace.as_str());
-    let records = run.records().await?;
-    let restored = match current(&records, name) {
-        Some(current) => run.recorded(current).await?,
-        None => None,
-    };
-    let Some(restored) = restored else {
+    let EngineContext { cluster, helm, .. } = run.context;
+    let restored = run.retry_unreachable(|| cluster.current_release((name, namespace), helm.driver())).await;
+    let Some(restored) = restored.map_err(|source| StepError::Read(source).or_cancelled())? else {
         return Err(StepError::Changed { what: format!("release {name} is no longer installed") });
     };
     let tracked = TrackedRelease::new(name, namespace, &restored.manifest).waiting_for(&release.wait_for);

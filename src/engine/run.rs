@@ -78,15 +78,15 @@ async fn run_wave(
     context.events.send(Event::WaveStarted { wave: wave.number });
     let stages = Stages::of(wave);
     let steps = wave.steps.iter().map(async |step| {
-        let applied = match &step.release.after {
-            Some(after) => stages.until_applied(after).await,
+        let starts = match &step.release.after {
+            Some(after) => stages.until_applied(after).await && !context.cancel.is_cancelled(),
             None => true,
         };
-        let ended = match applied && !(step.release.after.is_some() && context.cancel.is_cancelled()) {
+        let ended = match starts {
             true => run_step(context, (plan, step, &stages), tracker.cloned()).await,
             false => (skip(context, step), None),
         };
-        stages.ended(&step.release.component, ended.1.is_none() && applied);
+        stages.ended(&step.release.component, ended.1.is_none() && starts);
         ended
     });
     for (step, (outcome, error)) in wave.steps.iter().zip(join_all(steps).await) {

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, RecordedRelease, RevisionRecord, current, installed_names, permitted};
+use crate::cluster::{
+    Cluster, ClusterError, RecordedRelease, RevisionRecord, current, installed_names, permitted, revisions_of,
+};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::plan::PlanError;
 use crate::stack::HelmDriver;
@@ -77,8 +79,7 @@ async fn installed_in(
     let records = cluster.revision_records(namespace, driver).await?;
     let read = names.iter().filter_map(|name| {
         let current = current(&records, name)?;
-        let mut own: Vec<RevisionRecord> = records.iter().filter(|record| record.release == *name).cloned().collect();
-        own.sort_by_key(|record| record.revision);
+        let own: Vec<RevisionRecord> = revisions_of(&records, name).into_iter().cloned().collect();
         Some(async move { Ok((own, current, cluster.recorded(current).await?)) })
     });
     let read = try_join_all(read).await?.into_iter();

@@ -204,8 +204,7 @@ pub(super) async fn removals(
         is_ours(&found.records, &row.name).then(|| Removal::new(row, found, reason))
     };
     let mut removals: Vec<Removal> = left_out.iter().filter_map(removal).collect();
-    removals.sort_by_key(|removal| removal.wave);
-    removals.reverse();
+    Removal::sort(&mut removals);
     Ok(removals)
 }
 

@@ -175,6 +175,12 @@ impl Step {
 }
 
 impl Removal {
+    /// Sorts removals, which have the order of the catalogue, into that of a removal: the reverse, by wave.
+    pub(super) fn sort(removals: &mut [Removal]) {
+        removals.sort_by_key(|removal| removal.wave);
+        removals.reverse();
+    }
+
     pub(super) fn new(row: &CatalogueEntry, found: &Installed, reason: String) -> Removal {
         Removal {
             component: row.name.clone(),

@@ -220,8 +220,7 @@ fn removals(rows: &[CatalogueEntry], installed: &[Installed]) -> Vec<Removal> {
         Some(Removal::new(row, found, reason))
     };
     let mut removals: Vec<Removal> = rows.iter().filter_map(removal).collect();
-    removals.sort_by_key(|removal| removal.wave);
-    removals.reverse();
+    Removal::sort(&mut removals);
     removals
 }
 

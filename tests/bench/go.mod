@@ -1,3 +1,0 @@
-module tailwatch.dev/bench
-
-go 1.26.0
