@@ -73,7 +73,7 @@ part_recipe() {
     # Only for scripts/bench.
     helmfile) echo "helmfile github.com/helmfile/helmfile" ;;
     world) echo "world ." ;;
-    bench) echo "bench ." ;;
+    bench) echo "bench ./bench" ;;
   esac
 }
 
@@ -91,8 +91,7 @@ fetch_modules() {
 
 part_source() {
   case "$1" in
-    world) echo "$root/tests/sandbox/world" ;;
-    bench) echo "$root/tests/bench" ;;
+    world | bench) echo "$root/tests/sandbox/world" ;;
     *) echo "$root/tests/sandbox/parts/$1" ;;
   esac
 }

@@ -29,7 +29,7 @@ import (
 
 func main() {
 	commands := map[string]func([]string) error{
-		"up": up, "env": env, "answers": answers, "fault": fault, "status": status, "reset": reset, "down": down, "delay": delay,
+		"up": up, "env": env, "answers": answers, "fault": fault, "status": status, "reset": reset, "down": down, "delay": delayed,
 		"worlds": listWorlds, "serve": serve,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {

@@ -46,7 +46,7 @@ func measure(s *sandbox, command *exec.Cmd) (figures, error) {
 	}
 	var said bytes.Buffer
 	command.Stdout, command.Stderr = &said, &said
-	bytesBefore, started := s.forwarder.bytes.Load(), time.Now()
+	bytesBefore, started := s.forwarder.Bytes.Load(), time.Now()
 	if err := command.Start(); err != nil {
 		return figures{}, err
 	}
@@ -91,7 +91,7 @@ func measure(s *sandbox, command *exec.Cmd) (figures, error) {
 		}
 	}
 	found.Ready = max(readySince.Sub(started).Seconds(), 0)
-	found.Bytes = s.forwarder.bytes.Load() - bytesBefore
+	found.Bytes = s.forwarder.Bytes.Load() - bytesBefore
 	if text, err := os.ReadFile(helmLog); err == nil {
 		found.Helms = bytes.Count(text, []byte("\n"))
 	}

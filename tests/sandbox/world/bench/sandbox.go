@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"tailwatch.dev/sandbox/world/delay"
 )
 
 // sandbox is a running sandbox, its API server behind the forwarder of the bench.
@@ -19,7 +21,7 @@ type sandbox struct {
 	name, script, folder, work string
 	environment                []string
 	settings                   map[string]string
-	forwarder                  *forwarder
+	forwarder                  *delay.Forwarder
 	client                     *http.Client
 	server                     string
 }
@@ -114,11 +116,11 @@ func (s *sandbox) forward(o options) error {
 	if err != nil {
 		return err
 	}
-	if s.forwarder, err = newForwarder(address.Host, o.delay); err != nil {
+	if s.forwarder, err = delay.Forward(address.Host, o.delay); err != nil {
 		return err
 	}
 	kubeconfig := filepath.Join(s.work, "kubeconfig")
-	forwarded := strings.ReplaceAll(view, address.Host, s.forwarder.address())
+	forwarded := strings.ReplaceAll(view, address.Host, s.forwarder.Address())
 	if err := os.WriteFile(kubeconfig, []byte(forwarded), 0o600); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package main
+package delay
 
 import (
 	"io"
@@ -20,17 +20,11 @@ func TestEveryAnswerTakesTheRoundTripTime(t *testing.T) {
 			connection.Close()
 		}
 	}()
-	front, err := net.Listen("tcp", "127.0.0.1:0")
+	forwarder, err := Forward(server.Addr().String(), 40*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer front.Close()
-	go func() {
-		if connection, err := front.Accept(); err == nil {
-			forward(connection, server.Addr().String(), 20*time.Millisecond)
-		}
-	}()
-	client, err := net.Dial("tcp", front.Addr().String())
+	client, err := net.Dial("tcp", forwarder.Address())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,5 +43,8 @@ func TestEveryAnswerTakesTheRoundTripTime(t *testing.T) {
 	_ = client.(*net.TCPConn).CloseWrite()
 	if rest, err := io.ReadAll(client); err != nil || len(rest) != 0 {
 		t.Errorf("%q, %v", rest, err)
+	}
+	if bytes := forwarder.Bytes.Load(); bytes != 8 {
+		t.Errorf("%d bytes were counted", bytes)
 	}
 }
