@@ -40,6 +40,10 @@ func bench() error {
 	if err != nil {
 		return err
 	}
+	// Before the runs, which take minutes.
+	if err := os.MkdirAll(chosen.out, 0o755); err != nil {
+		return err
+	}
 	s, err := newSandbox(chosen)
 	if err != nil {
 		return err
