@@ -94,26 +94,29 @@ fn a_wave_that_does_not_come_up_ends_with_the_reason() {
     converges(&sandbox);
 }
 
-/// helm ignores every signal that it may at its first `upgrade`.
+/// The first helm that upgrades kube-prometheus-stack ignores every signal that it may.
 #[test]
 fn a_second_signal_names_what_is_waited_for_a_third_leaves_and_a_stopped_process_continues() {
     let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     let folder = tempfile::tempdir().unwrap();
     let (helm, deaf) = (folder.path().join("helm"), folder.path().join("deaf"));
     let text = format!(
-        "if [ \"$1\" = upgrade ] && rm '{}' 2>/dev/null; then trap '' HUP INT TERM; while :; do sleep 0.1; done; fi\n\
+        "case \"$*\" in *upgrade*kube-prometheus-stack*)\n\
+         [ -e '{deaf}' ] || {{ echo $$ > '{deaf}'; trap '' HUP INT TERM; while :; do sleep 0.1; done; }};;\nesac\n\
          exec '{}' \"$@\"",
-        deaf.display(),
-        sandbox.variable("TAILWATCH_HELM")
+        sandbox.variable("TAILWATCH_HELM"),
+        deaf = deaf.display(),
     );
     script(&helm, &text);
-    std::fs::write(&deaf, "").unwrap();
     let answers = sandbox.answers();
     let install = ["install", "--answers", &answers, "--yes", "--output", "json"];
     let mut command = sandbox.tailwatch_command(&install);
     let mut run = Run::start(command.env("TAILWATCH_HELM", &helm)).until(helm_works_on("kube-prometheus-stack"));
-    eventually("helm is at work", || !deaf.exists());
-    let helm = children(run.pid())[0];
+    let mut helm = String::new();
+    eventually("helm is at work", || {
+        helm = std::fs::read_to_string(&deaf).unwrap_or_default().trim().to_owned();
+        !helm.is_empty()
+    });
     // The second notice names the process that is waited for.
     for names_helm in [false, true] {
         run.signal(Signal::SIGINT);
@@ -124,7 +127,7 @@ fn a_second_signal_names_what_is_waited_for_a_third_leaves_and_a_stopped_process
     run.signal(Signal::SIGINT);
     let last = run.end().ended_with(130).run_finished();
     assert_eq!(last["outcome"], "cancelled", "{last:#}");
-    eventually("helm is killed", || !std::path::Path::new("/proc").join(helm.to_string()).exists());
+    eventually("helm is killed", || !std::path::Path::new("/proc").join(&helm).exists());
     let lease = sandbox.get(&["-n", "monitoring", "lease/tailwatch"]);
     assert_eq!(lease["spec"]["holderIdentity"], "", "{lease:#}");
 

@@ -21,7 +21,10 @@ impl CommandOutput {
 
     #[track_caller]
     pub fn ended_with(self, code: i32) -> CommandOutput {
-        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        let CommandOutput { stdout, stderr, .. } = &self;
+        // The end first: a long output may be cut.
+        let last = stdout.lines().next_back().unwrap_or_default();
+        assert_eq!(self.code, Some(code), "stderr:\n{stderr}\nends in:\n{last}\nstdout:\n{stdout}");
         self
     }
 
