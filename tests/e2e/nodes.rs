@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::TAILWATCH;
-use support::{Sandbox, of_kind, verdicts};
+use support::{Sandbox, check, of_kind, verdicts};
 
 /// The workload and node of each pod of the stack.
 fn placed(sandbox: &Sandbox) -> BTreeSet<(String, String)> {
@@ -71,4 +71,19 @@ fn nodes_without_the_stacks_pods_are_named_and_not_waited_for() {
     sandbox.fault("node-not-ready", "off");
     sandbox.kubectl(&["wait", "--for=condition=Ready", "node/node-2", "--timeout=30s"]);
     sandbox.tailwatch(&["plan", "--answers", &file, "--exit-code"]).ended_with(0);
+
+    // No room is left for a probe pod; the pods that run there stay.
+    let written = |full: &[&str]| {
+        let patch = json!({"status": {"allocatable": {"cpu": "0"}}}).to_string();
+        for node in full {
+            sandbox.kubectl(&["patch", "node", node, "--subresource=status", "--type=merge", "-p", &patch]);
+        }
+        let verified = sandbox.tailwatch(&["verify", "--check", "logs-written", "--output", "json"]).ended_with(0);
+        check(&verified.json()["checks"], "logs-written").clone()
+    };
+    let one = written(&["node-2"]);
+    assert_eq!(one["verdict"], "pass", "{one:#}");
+    assert!(one["detail"].as_str().unwrap().contains("node node-2 has no room"), "{one:#}");
+    let all = written(&["node-0"]);
+    assert_eq!(all["verdict"], "skip", "{all:#}");
 }

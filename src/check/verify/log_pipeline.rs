@@ -9,7 +9,7 @@ use crate::check::api::loki::{Labels, Logs};
 use crate::check::row::Finding;
 use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
-use crate::check::verify::probe_jobs::{CONTAINER, ProbeJob, Writer, reason};
+use crate::check::verify::probe_jobs::{CONTAINER, ProbeJob, Writer, has_no_room, reason};
 use crate::check::{name_of, some_of};
 use crate::cluster::ClusterError;
 use crate::config::ALLOY;
@@ -62,6 +62,7 @@ async fn judge_written(context: &StackContext, nodes: &[String]) -> Result<Findi
     let pods = context.probes.pods(&context.cluster, context.namespace()).await?;
     let mut writers = Vec::new();
     let mut missing = Vec::new();
+    let mut full = Vec::new();
     for node in nodes {
         let Some(pod) = pods.iter().find(|pod| is_for(pod, node)) else {
             missing.push(format!("node {node}: no pod was created"));
@@ -70,9 +71,14 @@ async fn judge_written(context: &StackContext, nodes: &[String]) -> Result<Findi
         let name = name_of(pod);
         if context.cluster.log_of(context.namespace(), name).await?.contains(&line(context)) {
             writers.push(Writer { node: node.clone(), pod: name.to_owned() });
+        } else if has_no_room(pod) {
+            full.push(format!("node {node} has no room for a probe pod: {}", reason(pod)));
         } else {
             missing.push(format!("node {node}: {}", reason(pod)));
         }
+    }
+    if writers.is_empty() && missing.is_empty() && !full.is_empty() {
+        return Ok(Finding::skip(some_of(&full)));
     }
     if !missing.is_empty() || writers.is_empty() {
         return Ok(Finding::not_yet(if missing.is_empty() {
@@ -82,6 +88,7 @@ async fn judge_written(context: &StackContext, nodes: &[String]) -> Result<Findi
         }));
     }
     let mut detail = vec![format!("on {} nodes", writers.len())];
+    detail.extend(full);
     detail.extend(context.node_states().await?.covered().filter_map(NodeState::describe_problem));
     let detail = detail.join("; ");
     let _ = context.writers.set(writers);
