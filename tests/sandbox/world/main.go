@@ -56,6 +56,7 @@ func up(arguments []string) error {
 	pods := flags.String("pods", "fast", "fast or slow")
 	fastLogs := flags.Bool("fast-logs", false, "Loki is ready without its 15 s of waiting")
 	loki37 := flags.Bool("loki-3.7", false, "serve the chart of Loki 3.7, too")
+	bandwidth := flags.Int("image-bandwidth", 0, "MB/s at which a node pulls images; 0: the start-up times of slow pods include them")
 	owner := flags.Int("owner-pid", 0, "end the sandbox when this process ends")
 	var faults list
 	flags.Var(&faults, "fault", "KIND[=TARGET] that is on from the start")
@@ -84,7 +85,7 @@ func up(arguments []string) error {
 		return nil
 	}
 	s := &sandbox.Sandbox{Dir: filepath.Join(sandbox.Home(), *name), Settings: sandbox.Settings{
-		Name: *name, World: row, Nodes: len(row.AllNodes()), Helm: *helm, Slow: *pods == "slow", FastLogs: *fastLogs, OwnerPID: *owner,
+		Name: *name, World: row, Nodes: len(row.AllNodes()), Helm: *helm, Slow: *pods == "slow", FastLogs: *fastLogs, ImageBandwidth: *bandwidth, OwnerPID: *owner,
 		Parts: sandbox.Parts{
 			Programs: os.Getenv("TAILWATCH_PART_PROGRAMS"), Helm3: os.Getenv("TAILWATCH_PART_HELM3"),
 			Loki: os.Getenv("TAILWATCH_PART_LOKI"), Monitoring: os.Getenv("TAILWATCH_PART_MONITORING"),

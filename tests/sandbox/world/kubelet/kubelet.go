@@ -26,6 +26,7 @@ type Kubelet struct {
 	network   *network.Network
 	addresses addresses
 	logs      Logs
+	pulls     pulls
 	// output gives the log of the backend that answers for a container: empty if there is none.
 	output func(pod *core.Pod, container string) ([]string, error)
 
@@ -43,7 +44,7 @@ type podRun struct {
 
 // New gives kubelets that take the log of a container with a backend from output.
 func New(n *network.Network, output func(*core.Pod, string) ([]string, error)) *Kubelet {
-	return &Kubelet{network: n, addresses: addresses{network: n.World.Network.Pods}, output: output, runs: map[types.UID]*podRun{}}
+	return &Kubelet{network: n, addresses: addresses{network: n.World.Network.Pods}, pulls: pulls{bandwidth: n.ImageBandwidth}, output: output, runs: map[types.UID]*podRun{}}
 }
 
 // Logs are what the containers have written by their stages.
@@ -54,6 +55,7 @@ func (k *Kubelet) Start(ctx context.Context) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
 	k.ctx, k.runs = ctx, map[types.UID]*podRun{}
+	k.pulls.forget()
 	k.logs.clear()
 }
 
@@ -159,6 +161,9 @@ func (k *Kubelet) SetFaults(faults podstages.Faults) {
 func (k *Kubelet) runScenario(ctx context.Context, pod *core.Pod, scenario *podstages.Scenario, at int) {
 	for at >= 0 {
 		stage := &scenario.Stages[at]
+		if stage.Healthy && !k.pulls.await(ctx, pod) {
+			return
+		}
 		if !sandbox.Sleep(ctx, stage.Delay(pod, scenario.Startup)) {
 			return
 		}

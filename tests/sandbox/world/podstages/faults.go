@@ -46,7 +46,8 @@ func NewFaults(s *sandbox.Sandbox) (Faults, error) {
 	if s.Slow {
 		faults.healthy = builtinScenario("slow-start")
 	}
-	faults.healthy.Startup = startupTime{slow: s.Slow}
+	startup := func(slow bool) startupTime { return startupTime{slow: slow, pulled: s.ImageBandwidth > 0} }
+	faults.healthy.Startup = startup(s.Slow)
 	for _, fault := range slices.Backward(s.ActiveFaults()) {
 		row := podFault{prefix: fault.Target}
 		switch fault.Kind {
@@ -55,10 +56,10 @@ func NewFaults(s *sandbox.Sandbox) (Faults, error) {
 			if row.scenario, err = ParseScenario(sandbox.Hash(fault.String(), fault.Stages), fault.Stages); err != nil {
 				return faults, fmt.Errorf("%s: %w", fault, err)
 			}
-			row.scenario.Startup = startupTime{slow: s.Slow}
+			row.scenario.Startup = startup(s.Slow)
 		case "image-pull", "crash-loop", "never-ready", "slow-start":
 			row.scenario = builtinScenario(fault.Kind)
-			row.scenario.Startup = startupTime{slow: s.Slow || fault.Kind == "slow-start"}
+			row.scenario.Startup = startup(s.Slow || fault.Kind == "slow-start")
 		default:
 			continue
 		}

@@ -11,7 +11,11 @@ import (
 
 // startupTime gives the durations of pods. They are not random: a pod of the same role takes the same time in every sandbox,
 // so that runs can be compared.
-type startupTime struct{ slow bool }
+type startupTime struct {
+	slow bool
+	// pulled: the images are on the node when the time begins.
+	pulled bool
+}
 
 const startupSeed = "tailwatch"
 
@@ -20,6 +24,8 @@ func (p startupTime) untilReady(pod *core.Pod) time.Duration {
 	case p.slow && IsScripted(pod):
 		// The node has its image already.
 		return spread(time.Second, 2*time.Second, role(pod))
+	case p.slow && p.pulled:
+		return spread(time.Second, 4*time.Second, role(pod))
 	case p.slow:
 		return spread(6*time.Second, 15*time.Second, role(pod))
 	}

@@ -59,3 +59,12 @@ func TestSlowPodsTakeSixToFifteenSeconds(t *testing.T) {
 		t.Errorf("%s to %s", least, most)
 	}
 }
+
+func TestSlowPodsWithTheirImagesTakeOneToFourSeconds(t *testing.T) {
+	for number := range 100 {
+		took := startupTime{slow: true, pulled: true}.untilReady(owned("DaemonSet", "alloy", "alloy-x", fmt.Sprintf("node-%d", number), nil))
+		if took < time.Second || took > 4*time.Second {
+			t.Errorf("%s", took)
+		}
+	}
+}

@@ -40,9 +40,11 @@ type Settings struct {
 	Slow  bool
 	// FastLogs: Loki is ready after 2 s instead of 17.
 	FastLogs bool
-	OwnerPID int
-	Ports    Ports
-	Parts    Parts
+	// ImageBandwidth is that of a node for pulls, in MB/s; 0: the start-up times of slow pods include their images.
+	ImageBandwidth int
+	OwnerPID       int
+	Ports          Ports
+	Parts          Parts
 	// Charts is the folder of the chart sources.
 	Charts string
 	// RealCharts is a folder of real charts (.tgz) to serve instead.
