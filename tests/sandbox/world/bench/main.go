@@ -3,29 +3,19 @@
 package main
 
 import (
-	"encoding/json"
-	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
-	"time"
 )
 
 // result is one measured run.
 type result struct {
-	World string `json:"world"`
-	Tool  string `json:"tool"`
-	Round int    `json:"round"`
+	World       string `json:"world"`
+	Tool        string `json:"tool"`
+	Round       int    `json:"round"`
+	Nodes       int    `json:"nodes"`
+	RoundTripMs int64  `json:"roundTripMs"`
 	figures
-}
-
-type options struct {
-	worlds, tools []string
-	rounds, nodes int
-	helm, out     string
-	delay         time.Duration
 }
 
 func main() {
@@ -36,7 +26,7 @@ func main() {
 }
 
 func bench() error {
-	chosen, err := parse()
+	chosen, err := parse(os.Args[1:])
 	if err != nil {
 		return err
 	}
@@ -44,87 +34,105 @@ func bench() error {
 	if err := os.MkdirAll(chosen.out, 0o755); err != nil {
 		return err
 	}
-	s, err := newSandbox(chosen)
-	if err != nil {
-		return err
+	results, failure := runSizes(chosen)
+	// What was measured before a failure is reported, too.
+	if len(results) > 0 {
+		printTables(os.Stdout, chosen, results)
+		if err := writeFiles(chosen, results); err != nil {
+			return err
+		}
 	}
-	defer s.down()
-	available, err := newTools(s)
-	if err != nil {
-		return err
+	return failure
+}
+
+// runSizes starts one sandbox for each number of nodes.
+func runSizes(o options) ([]result, error) {
+	var results []result
+	var s *sandbox
+	var available []tool
+	nodes := 0
+	defer func() { s.down() }()
+	for _, size := range o.sizes() {
+		if size.nodes != nodes {
+			s.down()
+			var err error
+			if s, err = newSandbox(o, size.nodes); err != nil {
+				return results, err
+			}
+			if available, err = newTools(s); err != nil {
+				return results, err
+			}
+			nodes = size.nodes
+		}
+		if err := s.setRoundTrip(size.roundTrip); err != nil {
+			return results, err
+		}
+		measured, err := runRounds(s, o, available)
+		for i := range measured {
+			measured[i].Nodes, measured[i].RoundTripMs = size.nodes, size.roundTrip.Milliseconds()
+		}
+		results = append(results, measured...)
+		if err != nil {
+			return results, fmt.Errorf("%d nodes, round-trip time %s: %w", size.nodes, size.roundTrip, err)
+		}
 	}
+	return results, nil
+}
+
+func runRounds(s *sandbox, o options, available []tool) ([]result, error) {
 	var tools []tool
-	for _, name := range chosen.tools {
+	for _, name := range o.tools {
 		found := slices.IndexFunc(available, func(t tool) bool { return t.name == name })
 		if found < 0 {
-			return fmt.Errorf("no tool %s; known are %s", name, names(available))
+			return nil, fmt.Errorf("no tool %s; known are %s", name, names(available))
 		}
 		tools = append(tools, available[found])
 	}
 	var results []result
-	for round := range chosen.rounds {
+	for round := range o.rounds {
 		// Each round begins with another tool.
 		for i := range tools {
 			t := tools[(i+round)%len(tools)]
-			measured, err := runTool(s, t, chosen.worlds, round)
-			if err != nil {
-				return fmt.Errorf("round %d, %s: %w", round+1, t.name, err)
-			}
+			measured, err := runTool(s, t, o.worlds, round)
 			results = append(results, measured...)
-		}
-	}
-	printTable(os.Stdout, chosen, results)
-	text, err := json.MarshalIndent(map[string]any{
-		"helm": chosen.helm, "nodes": chosen.nodes, "roundTripMs": chosen.delay.Milliseconds(), "results": results,
-	}, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(chosen.out, "bench.json"), text, 0o644)
-}
-
-func parse() (options, error) {
-	o := options{}
-	worlds := flag.String("worlds", strings.Join(worldNames(), ","), "worlds to run, in this order")
-	tools := flag.String("tools", "tailwatch,helm-as-found,helm-our-values,helmfile-as-found,helmfile-our-values", "tools to run")
-	flag.IntVar(&o.rounds, "rounds", 1, "rounds")
-	flag.IntVar(&o.nodes, "nodes", 3, "nodes of the sandbox")
-	flag.StringVar(&o.helm, "helm", "4", "major version of helm")
-	flag.StringVar(&o.out, "out", ".", "folder for bench.json")
-	flag.DurationVar(&o.delay, "round-trip", 0, "round-trip time to the API server")
-	flag.Parse()
-	o.worlds, o.tools = strings.Split(*worlds, ","), strings.Split(*tools, ",")
-	for _, world := range o.worlds {
-		if !slices.Contains(worldNames(), world) {
-			return o, fmt.Errorf("no world %s; known are %s", world, strings.Join(worldNames(), ", "))
-		}
-	}
-	return o, nil
-}
-
-// runTool measures one tool in every world, on an empty cluster at first.
-func runTool(s *sandbox, t tool, worlds []string, round int) ([]result, error) {
-	if err := s.reset(); err != nil {
-		return nil, err
-	}
-	if err := t.prepare(); err != nil {
-		return nil, err
-	}
-	var results []result
-	installed := false
-	for _, world := range worlds {
-		if world != firstInstall && !installed {
-			if _, err := measure(s, t.command(firstInstall)); err != nil {
-				return nil, err
+			if err != nil {
+				return results, fmt.Errorf("round %d, %s: %w", round+1, t.name, err)
 			}
 		}
-		installed = true
-		found, err := measure(s, t.command(world))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", world, err)
+	}
+	return results, nil
+}
+
+// runTool measures one tool in every world that it has.
+func runTool(s *sandbox, t tool, names []string, round int) ([]result, error) {
+	var results []result
+	// At first the cluster has what another tool installed.
+	installed := false
+	for _, name := range names {
+		world := worldNamed(name)
+		if !t.has(world) {
+			continue
 		}
-		fmt.Fprintf(os.Stderr, "%-22s %-14s returned %6.2f s, ready %6.2f s\n", t.name, world, found.Returned, found.Ready)
-		results = append(results, result{World: world, Tool: t.name, Round: round + 1, figures: found})
+		if world.fromEmpty || !installed {
+			if err := s.reset(); err != nil {
+				return results, err
+			}
+			if err := t.prepare(); err != nil {
+				return results, err
+			}
+			if !world.fromEmpty {
+				if _, err := measure(s, t.command(worldNamed(firstInstall))); err != nil {
+					return results, err
+				}
+			}
+		}
+		found, err := t.measure(s, world)
+		if err != nil {
+			return results, fmt.Errorf("%s: %w", name, err)
+		}
+		installed = world.name != failingImage
+		fmt.Fprintf(os.Stderr, "%-22s %-14s returned %6.2f s, ready %6.2f s\n", t.name, name, found.Returned, found.Ready)
+		results = append(results, result{World: name, Tool: t.name, Round: round + 1, figures: found})
 	}
 	return results, nil
 }

@@ -29,6 +29,17 @@ type figures struct {
 	// Requests to the API server by verb, and bytes in both directions.
 	Requests map[string]int `json:"requests"`
 	Bytes    int64          `json:"bytes"`
+	// Only of the world failing-image and of the limit.
+	Failing *failing    `json:"failing,omitempty"`
+	Waves   []waveLimit `json:"waves,omitempty"`
+}
+
+// failing has the times since a pod showed that its image cannot be pulled. Times are in seconds.
+type failing struct {
+	// Until the output of the tool named it; nil: never.
+	Named *float64 `json:"named"`
+	// Until the tool returned.
+	Returned float64 `json:"returned"`
 }
 
 const (
@@ -36,43 +47,83 @@ const (
 	readyTimeout = 10 * time.Minute
 )
 
+// running is a command that is being measured.
+type running struct {
+	s           *sandbox
+	command     *exec.Cmd
+	said        output
+	started     time.Time
+	ended       chan error
+	stopMemory  chan struct{}
+	peaks       chan [2]int64
+	bytesBefore int64
+	auditFrom   int64
+}
+
+func start(s *sandbox, command *exec.Cmd) (*running, error) {
+	r := &running{s: s, command: command, ended: make(chan error, 1), stopMemory: make(chan struct{}), peaks: make(chan [2]int64, 1)}
+	_ = os.Remove(s.helmLog())
+	audit, err := os.Stat(s.auditLog())
+	if err != nil {
+		return nil, err
+	}
+	command.Stdout, command.Stderr = &r.said, &r.said
+	r.auditFrom, r.bytesBefore, r.started = audit.Size(), s.forwarder.Bytes.Load(), time.Now()
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	go func() { r.peaks <- watchMemory(command.Process.Pid, r.stopMemory) }()
+	go func() { r.ended <- command.Wait() }()
+	return r, nil
+}
+
+// returned notes what is known once the command has ended.
+func (r *running) returned() figures {
+	found := figures{Returned: time.Since(r.started).Seconds()}
+	close(r.stopMemory)
+	peak := <-r.peaks
+	found.Peak, found.PeakChild = peak[0], peak[1]
+	found.CPU = (r.command.ProcessState.UserTime() + r.command.ProcessState.SystemTime()).Seconds()
+	return found
+}
+
+// count adds requests, bytes and runs of helm.
+func (r *running) count(found *figures) error {
+	found.Bytes = r.s.forwarder.Bytes.Load() - r.bytesBefore
+	if text, err := os.ReadFile(r.s.helmLog()); err == nil {
+		found.Helms = bytes.Count(text, []byte("\n"))
+	}
+	var err error
+	found.Requests, err = requestsSince(r.s.auditLog(), r.auditFrom)
+	return err
+}
+
+func (r *running) describe(problem string) error {
+	return fmt.Errorf("%s: %s\n%s", strings.Join(r.command.Args, " "), problem, r.said.text.String())
+}
+
+func (s *sandbox) helmLog() string  { return filepath.Join(s.work, "helm.log") }
+func (s *sandbox) auditLog() string { return filepath.Join(s.folder, "audit.log") }
+
 // measure runs a command until it has returned and every workload is ready.
 func measure(s *sandbox, command *exec.Cmd) (figures, error) {
-	helmLog, auditLog := filepath.Join(s.work, "helm.log"), filepath.Join(s.folder, "audit.log")
-	_ = os.Remove(helmLog)
-	from, err := os.Stat(auditLog)
+	r, err := start(s, command)
 	if err != nil {
 		return figures{}, err
 	}
-	var said bytes.Buffer
-	command.Stdout, command.Stderr = &said, &said
-	bytesBefore, started := s.forwarder.Bytes.Load(), time.Now()
-	if err := command.Start(); err != nil {
-		return figures{}, err
-	}
-	stop, peaks := make(chan struct{}), make(chan [2]int64)
-	go func() { peaks <- watchMemory(command.Process.Pid, stop) }()
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
 	var found figures
 	var readySince time.Time
-	returned := false
 	for {
 		select {
-		case err := <-ended:
-			found.Returned = time.Since(started).Seconds()
-			close(stop)
-			peak := <-peaks
-			found.Peak, found.PeakChild = peak[0], peak[1]
+		case err := <-r.ended:
+			found = r.returned()
 			if err != nil {
-				return figures{}, fmt.Errorf("%s: %w\n%s", strings.Join(command.Args, " "), err, said.String())
+				return figures{}, r.describe(err.Error())
 			}
-			found.CPU = (command.ProcessState.UserTime() + command.ProcessState.SystemTime()).Seconds()
-			returned = true
 			continue
 		case <-time.After(pollInterval):
 		}
-		unready, err := firstUnready(s)
+		unready, err := firstUnready(s, releases)
 		if err != nil {
 			return figures{}, err
 		}
@@ -83,74 +134,68 @@ func measure(s *sandbox, command *exec.Cmd) (figures, error) {
 			readySince = time.Now()
 		}
 		// A change that has just been applied is seen by the controllers a moment later.
-		if returned && !readySince.IsZero() && time.Since(readySince) > time.Second {
+		if found.Returned > 0 && !readySince.IsZero() && time.Since(readySince) > time.Second {
 			break
 		}
-		if time.Since(started) > readyTimeout {
-			return figures{}, fmt.Errorf("not ready after %s: %s", readyTimeout, unready)
+		if time.Since(r.started) > readyTimeout {
+			return figures{}, r.describe("not ready after " + readyTimeout.String() + ": " + unready)
 		}
 	}
-	found.Ready = max(readySince.Sub(started).Seconds(), 0)
-	found.Bytes = s.forwarder.Bytes.Load() - bytesBefore
-	if text, err := os.ReadFile(helmLog); err == nil {
-		found.Helms = bytes.Count(text, []byte("\n"))
-	}
-	found.Requests, err = requests(auditLog, from.Size())
-	return found, err
+	found.Ready = max(readySince.Sub(r.started).Seconds(), 0)
+	return found, r.count(&found)
 }
 
-// watchMemory samples the peaks of a process and of its descendants until stop is closed.
-func watchMemory(root int, stop <-chan struct{}) [2]int64 {
-	var peaks [2]int64
-	for {
-		for pid, peak := range tree(root) {
-			at := 1
-			if pid == root {
-				at = 0
-			}
-			peaks[at] = max(peaks[at], peak)
-		}
-		select {
-		case <-stop:
-			return peaks
-		case <-time.After(20 * time.Millisecond):
-		}
+// measureFailing runs a command on a cluster with a pod whose image cannot be pulled.
+func measureFailing(s *sandbox, command *exec.Cmd) (figures, error) {
+	pods, err := watchPods(s)
+	if err != nil {
+		return figures{}, err
 	}
+	defer pods.stop()
+	r, err := start(s, command)
+	if err != nil {
+		return figures{}, err
+	}
+	err = <-r.ended
+	found := r.returned()
+	shown := pods.firstFailure()
+	switch {
+	case err == nil:
+		return figures{}, r.describe("it succeeded with a pod whose image cannot be pulled")
+	case shown.IsZero():
+		return figures{}, r.describe("it ended before the pod showed that its image cannot be pulled: " + err.Error())
+	}
+	found.Failing = &failing{Returned: r.started.Add(time.Duration(found.Returned * float64(time.Second))).Sub(shown).Seconds()}
+	if !r.said.named.IsZero() {
+		named := r.said.named.Sub(shown).Seconds()
+		found.Failing.Named = &named
+	}
+	return found, r.count(&found)
 }
 
-// tree returns the peak memory of a process and its descendants in KiB.
-func tree(pid int) map[int]int64 {
-	found := map[int]int64{}
-	pending := []int{pid}
-	for len(pending) > 0 {
-		pid, pending = pending[0], pending[1:]
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(status)) {
-			var peak int64
-			if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &peak); err == nil {
-				found[pid] = peak
-			}
-		}
-		// A thread lists the children that it started.
-		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-		for _, task := range tasks {
-			text, _ := os.ReadFile(task)
-			for _, word := range strings.Fields(string(text)) {
-				var child int
-				if _, err := fmt.Sscan(word, &child); err == nil {
-					pending = append(pending, child)
-				}
-			}
-		}
-	}
-	return found
+// output keeps what a command prints, and when it first named the cause of a failed pull.
+type output struct {
+	text  bytes.Buffer
+	named time.Time
 }
 
-// requests counts what the tools sent since this offset of the audit log.
-func requests(path string, from int64) (map[string]int, error) {
+// causes are the reasons of a kubelet, and those of tailwatch.
+var causes = []string{"ErrImagePull", "ImagePullBackOff", "image-not-found", "does not exist in its registry"}
+
+func (o *output) Write(text []byte) (int, error) {
+	// A word may be split between two writes.
+	seen := max(o.text.Len()-100, 0)
+	o.text.Write(text)
+	for _, cause := range causes {
+		if o.named.IsZero() && bytes.Contains(o.text.Bytes()[seen:], []byte(cause)) {
+			o.named = time.Now()
+		}
+	}
+	return len(text), nil
+}
+
+// requestsSince counts what the tools sent since this offset of the audit log.
+func requestsSince(path string, from int64) (map[string]int, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -159,12 +204,17 @@ func requests(path string, from int64) (map[string]int, error) {
 	if _, err := file.Seek(from, io.SeekStart); err != nil {
 		return nil, err
 	}
+	return requestsIn(file), nil
+}
+
+// requestsIn counts the requests of the tools by verb.
+func requestsIn(log io.Reader) map[string]int {
 	found := map[string]int{}
-	lines := bufio.NewReader(file)
+	lines := bufio.NewReader(log)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
-			return found, nil
+			return found
 		}
 		var event struct {
 			Stage, Verb, UserAgent string
@@ -177,67 +227,4 @@ func requests(path string, from int64) (map[string]int, error) {
 			found[event.Verb]++
 		}
 	}
-}
-
-type workload struct {
-	Kind     string
-	Metadata struct {
-		Name       string
-		Generation int64
-	}
-	Spec struct {
-		Replicas *int64
-	}
-	Status struct {
-		ObservedGeneration                                              int64
-		Replicas, UpdatedReplicas, AvailableReplicas, ReadyReplicas     int64
-		DesiredNumberScheduled, UpdatedNumberScheduled, NumberAvailable int64
-		CurrentRevision, UpdateRevision                                 string
-	}
-}
-
-// Workloads that the Prometheus operator creates: without them the stack is not complete.
-var ofOperator = []string{"prometheus-", "alertmanager-"}
-
-// firstUnready returns what is not ready yet; empty: everything is.
-func firstUnready(s *sandbox) (string, error) {
-	seen := map[string]bool{}
-	for _, resource := range []string{"deployments", "statefulsets", "daemonsets"} {
-		var list struct{ Items []workload }
-		if err := s.get("/apis/apps/v1/namespaces/"+namespace+"/"+resource, &list); err != nil {
-			return "", err
-		}
-		for _, found := range list.Items {
-			for _, prefix := range ofOperator {
-				seen[prefix] = seen[prefix] || strings.HasPrefix(found.Metadata.Name, prefix)
-			}
-			for _, release := range releases {
-				seen[release] = seen[release] || strings.Contains(found.Metadata.Name, release)
-			}
-			if !found.isReady() {
-				return resource + " " + found.Metadata.Name, nil
-			}
-		}
-	}
-	for _, wanted := range append(ofOperator, releases...) {
-		if !seen[wanted] {
-			return "workloads of " + wanted, nil
-		}
-	}
-	return "", nil
-}
-
-func (w workload) isReady() bool {
-	status, desired := w.Status, int64(1)
-	if w.Spec.Replicas != nil {
-		desired = *w.Spec.Replicas
-	}
-	if status.ObservedGeneration < w.Metadata.Generation {
-		return false
-	}
-	if status.DesiredNumberScheduled > 0 {
-		return status.UpdatedNumberScheduled >= status.DesiredNumberScheduled && status.NumberAvailable >= status.DesiredNumberScheduled
-	}
-	isNew := status.UpdatedReplicas >= desired || (status.UpdateRevision != "" && status.CurrentRevision == status.UpdateRevision)
-	return isNew && status.AvailableReplicas >= desired && status.Replicas <= desired
 }

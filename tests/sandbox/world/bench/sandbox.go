@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"tailwatch.dev/sandbox/world/delay"
 )
@@ -24,22 +25,25 @@ type sandbox struct {
 	forwarder                  *delay.Forwarder
 	client                     *http.Client
 	server                     string
+	// kubeconfig names the API server itself, not the forwarder.
+	kubeconfig string
 }
 
-func newSandbox(o options) (*sandbox, error) {
+func newSandbox(o options, nodes int) (*sandbox, error) {
 	s := &sandbox{name: fmt.Sprintf("bench%d", os.Getpid()), script: os.Getenv("BENCH_SANDBOX"), settings: map[string]string{}}
-	up := []string{"up", "--helm", o.helm, "--pods", "slow", "--nodes", fmt.Sprint(o.nodes), "--owner-pid", fmt.Sprint(os.Getpid())}
+	up := []string{"up", "--helm", o.helm, "--pods", "slow", "--nodes", fmt.Sprint(nodes),
+		"--image-bandwidth", fmt.Sprint(o.imageBandwidth), "--owner-pid", fmt.Sprint(os.Getpid())}
 	if _, err := s.run(up...); err != nil {
 		return nil, err
 	}
-	if err := s.connect(o); err != nil {
+	if err := s.connect(); err != nil {
 		s.down()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *sandbox) connect(o options) error {
+func (s *sandbox) connect() error {
 	text, err := s.run("env")
 	if err != nil {
 		return err
@@ -58,7 +62,11 @@ func (s *sandbox) connect(o options) error {
 	if s.work, err = os.MkdirTemp("", "tailwatch-bench-"); err != nil {
 		return err
 	}
-	if err := s.forward(o); err != nil {
+	if err := s.readCredentials(); err != nil {
+		return err
+	}
+	s.settings["KUBECONFIG"] = filepath.Join(s.work, "kubeconfig")
+	if err := s.setRoundTrip(0); err != nil {
 		return err
 	}
 	s.environment = append(os.Environ(), "HOME="+s.work)
@@ -79,8 +87,8 @@ func exported(text string) []string {
 	return names
 }
 
-// forward puts the forwarder in front of the API server, and reads the credentials for the bench's own requests.
-func (s *sandbox) forward(o options) error {
+// readCredentials reads the credentials for the bench's own requests.
+func (s *sandbox) readCredentials() error {
 	view, err := s.kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json")
 	if err != nil {
 		return err
@@ -111,36 +119,39 @@ func (s *sandbox) forward(o options) error {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(decode(cluster.CA))
 	s.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}}}
-	s.server = cluster.Server
-	address, err := url.Parse(cluster.Server)
-	if err != nil {
-		return err
-	}
-	if s.forwarder, err = delay.Forward(address.Host, o.delay); err != nil {
-		return err
-	}
-	kubeconfig := filepath.Join(s.work, "kubeconfig")
-	forwarded := strings.ReplaceAll(view, address.Host, s.forwarder.Address())
-	if err := os.WriteFile(kubeconfig, []byte(forwarded), 0o600); err != nil {
-		return err
-	}
-	s.settings["KUBECONFIG"] = kubeconfig
+	s.server, s.kubeconfig = cluster.Server, view
 	return nil
 }
 
+// setRoundTrip puts a forwarder with this round-trip time in front of the API server.
+func (s *sandbox) setRoundTrip(roundTrip time.Duration) error {
+	address, err := url.Parse(s.server)
+	if err != nil {
+		return err
+	}
+	if s.forwarder, err = delay.Forward(address.Host, roundTrip); err != nil {
+		return err
+	}
+	forwarded := strings.ReplaceAll(s.kubeconfig, address.Host, s.forwarder.Address())
+	return os.WriteFile(s.settings["KUBECONFIG"], []byte(forwarded), 0o600)
+}
+
 func (s *sandbox) run(words ...string) (string, error) {
-	return output(exec.Command(s.script, append(words, "--name", s.name)...))
+	return outputOf(exec.Command(s.script, append(words, "--name", s.name)...))
 }
 
 func (s *sandbox) kubectl(words ...string) (string, error) {
 	command := exec.Command(filepath.Join(s.folder, "bin/kubectl"), words...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+s.settings["KUBECONFIG"])
-	return output(command)
+	return outputOf(command)
 }
 
 func (s *sandbox) reset() error { _, err := s.run("reset"); return err }
 
 func (s *sandbox) down() {
+	if s == nil {
+		return
+	}
 	_, _ = s.run("down")
 	_ = os.RemoveAll(s.work)
 }
@@ -158,7 +169,7 @@ func (s *sandbox) get(path string, into any) error {
 	return json.NewDecoder(answer.Body).Decode(into)
 }
 
-func output(command *exec.Cmd) (string, error) {
+func outputOf(command *exec.Cmd) (string, error) {
 	var stderr strings.Builder
 	command.Stderr = &stderr
 	text, err := command.Output()

@@ -10,26 +10,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
-const (
-	namespace    = "monitoring"
-	firstInstall = "first-install"
-)
-
-// worlds in the order in which they follow each other on one cluster, and the releases whose charts each changes.
-var worlds = []struct {
-	name     string
-	upgraded []string
-}{
-	{firstInstall, nil},
-	{"no-op", nil},
-	{"upgrade-one", []string{"alloy"}},
-	{"upgrade-all", releases},
-}
-
-// releases in the order of their waves.
-var releases = []string{"kube-prometheus-stack", "oauth2-proxy", "loki", "alloy"}
+// ours is the name of tailwatch among the tools.
+const ours = "tailwatch"
 
 // Secrets that charts refer to; tailwatch applies them itself.
 var secrets = []string{"oauth2-proxy-auth0", "grafana-admin", "kube-prometheus-stack-admission"}
@@ -39,15 +24,29 @@ type tool struct {
 	name string
 	// prepare creates on an empty cluster what the tool does not create itself; its time does not count.
 	prepare func() error
-	command func(world string) *exec.Cmd
+	command func(world) *exec.Cmd
+	// limit is measured instead of a command.
+	limit func() (figures, error)
 }
 
-func worldNames() []string {
-	var found []string
-	for _, world := range worlds {
-		found = append(found, world.name)
+func (t tool) has(w world) bool {
+	if t.limit != nil {
+		return w.name == firstInstall
 	}
-	return found
+	return w.ours == "" || t.name == ours
+}
+
+func (t tool) measure(s *sandbox, w world) (figures, error) {
+	switch {
+	case t.limit != nil:
+		return t.limit()
+	case w.name == failingImage:
+		if _, err := s.run("fault", "image-pull="+unpullable, "on"); err != nil {
+			return figures{}, err
+		}
+		return measureFailing(s, t.command(w))
+	}
+	return measure(s, t.command(w))
 }
 
 func names(tools []tool) string {
@@ -58,15 +57,6 @@ func names(tools []tool) string {
 	return strings.Join(found, ", ")
 }
 
-func upgradedIn(world string) []string {
-	for _, known := range worlds {
-		if known.name == world {
-			return known.upgraded
-		}
-	}
-	return nil
-}
-
 // charts are the pinned and the newest archive of each release.
 type charts map[string][2]string
 
@@ -74,9 +64,9 @@ func (c charts) version(release string, at int) string {
 	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(c[release][at]), release+"-"), ".tgz")
 }
 
-func (c charts) of(release, world string) string {
+func (c charts) of(release string, w world) string {
 	at := 0
-	if slices.Contains(upgradedIn(world), release) {
+	if slices.Contains(w.upgraded, release) {
 		at = 1
 	}
 	return c[release][at]
@@ -91,8 +81,8 @@ func newTools(s *sandbox) ([]tool, error) {
 	if err := wrapHelm(s); err != nil {
 		return nil, err
 	}
-	ours := tailwatch(s, strings.TrimSpace(answers), nil)
-	if text, err := ours.command(firstInstall).CombinedOutput(); err != nil {
+	first := tailwatch(s, strings.TrimSpace(answers), nil)
+	if text, err := first.command(worldNamed(firstInstall)).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("tailwatch install: %w\n%s", err, text)
 	}
 	known, err := readCharts(s)
@@ -104,7 +94,7 @@ func newTools(s *sandbox) ([]tool, error) {
 		return nil, err
 	}
 	for _, release := range releases {
-		text, err := output(s.command("helm", "get", "values", release, "-n", namespace, "-o", "yaml"))
+		text, err := outputOf(s.command("helm", "get", "values", release, "-n", namespace, "-o", "yaml"))
 		if err != nil {
 			return nil, err
 		}
@@ -128,6 +118,7 @@ func newTools(s *sandbox) ([]tool, error) {
 		tailwatch(s, strings.TrimSpace(answers), known),
 		helmScript(s, "helm-as-found", asFound, known, prepare),
 		helmScript(s, "helm-our-values", values, known, prepare),
+		{name: "limit", prepare: prepare, limit: func() (figures, error) { return measureLimit(s, values, known) }},
 	}
 	if helmfile := os.Getenv("BENCH_HELMFILE"); helmfile != "" {
 		tools = append(tools,
@@ -151,7 +142,7 @@ func (s *sandbox) command(program string, words ...string) *exec.Cmd {
 // wrapHelm puts a helm in front that counts its starts.
 func wrapHelm(s *sandbox) error {
 	folder := filepath.Join(s.work, "bin")
-	text := fmt.Sprintf("#!/bin/sh\necho >>'%s'\nexec '%s' \"$@\"\n", filepath.Join(s.work, "helm.log"), s.settings["TAILWATCH_HELM"])
+	text := fmt.Sprintf("#!/bin/sh\necho >>'%s'\nexec '%s' \"$@\"\n", s.helmLog(), s.settings["TAILWATCH_HELM"])
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
@@ -162,11 +153,14 @@ func wrapHelm(s *sandbox) error {
 
 func tailwatch(s *sandbox, answers string, known charts) tool {
 	return tool{
-		name:    "tailwatch",
+		name:    ours,
 		prepare: func() error { return nil },
-		command: func(world string) *exec.Cmd {
+		command: func(w world) *exec.Cmd {
+			if w.ours != "" {
+				return s.command(os.Getenv("BENCH_TAILWATCH"), w.ours)
+			}
 			words := []string{"install", "--answers", answers, "--yes", "--skip-verify", "--allow-unverified"}
-			for _, release := range upgradedIn(world) {
+			for _, release := range w.upgraded {
 				words = append(words, "--set", "versions."+release+"="+known.version(release, 1))
 			}
 			return s.command(os.Getenv("BENCH_TAILWATCH"), words...)
@@ -174,14 +168,22 @@ func tailwatch(s *sandbox, answers string, known charts) tool {
 	}
 }
 
+// helmTimeout is enough for slow machines, and helm's default where it is measured.
+func helmTimeout(w world) time.Duration {
+	if w.name == failingImage {
+		return 5 * time.Minute
+	}
+	return 10 * time.Minute
+}
+
 // helmScript is what a person writes: one release after the other.
 func helmScript(s *sandbox, name, values string, known charts, prepare func() error) tool {
-	return tool{name: name, prepare: prepare, command: func(world string) *exec.Cmd {
+	return tool{name: name, prepare: prepare, command: func(w world) *exec.Cmd {
 		var script strings.Builder
 		script.WriteString("set -e\n")
 		for _, release := range releases {
-			fmt.Fprintf(&script, "helm upgrade --install %s '%s' -n %s --wait --timeout 10m -f '%s/%s.yaml'\n",
-				release, known.of(release, world), namespace, values, release)
+			fmt.Fprintf(&script, "helm upgrade --install %s '%s' -n %s --wait --timeout %s -f '%s/%s.yaml'\n",
+				release, known.of(release, w), namespace, helmTimeout(w), values, release)
 		}
 		return s.command("/bin/sh", "-c", script.String())
 	}}
@@ -194,12 +196,12 @@ func helmfileTool(s *sandbox, name, helmfile, values string, known charts, prepa
 		"loki":         {"kube-prometheus-stack", "oauth2-proxy"},
 		"alloy":        {"loki"},
 	}
-	return tool{name: name, prepare: prepare, command: func(world string) *exec.Cmd {
+	return tool{name: name, prepare: prepare, command: func(w world) *exec.Cmd {
 		var text strings.Builder
-		text.WriteString("helmDefaults: { wait: true, timeout: 600 }\nreleases:\n")
+		fmt.Fprintf(&text, "helmDefaults: { wait: true, timeout: %.0f }\nreleases:\n", helmTimeout(w).Seconds())
 		for _, release := range releases {
 			fmt.Fprintf(&text, "- name: %s\n  namespace: %s\n  chart: %s\n  values: [%s/%s.yaml]\n  needs: [", release, namespace,
-				known.of(release, world), values, release)
+				known.of(release, w), values, release)
 			for _, need := range needs[release] {
 				fmt.Fprintf(&text, "%s/%s, ", namespace, need)
 			}
@@ -215,7 +217,7 @@ func helmfileTool(s *sandbox, name, helmfile, values string, known charts, prepa
 
 // readCharts finds the archives in the sandbox's repository: the installed version and the newest one.
 func readCharts(s *sandbox) (charts, error) {
-	text, err := output(s.command("helm", "list", "-n", namespace, "-o", "json"))
+	text, err := outputOf(s.command("helm", "list", "-n", namespace, "-o", "json"))
 	if err != nil {
 		return nil, err
 	}
