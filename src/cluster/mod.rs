@@ -70,6 +70,7 @@ pub use inspect::Findings;
 pub use lease::{HostLiveness, Lease, LeaseRelease, LeaseRequest};
 pub use managed_by::{ManagedObject, containers, prometheus_operator};
 pub use metadata::PartialObject;
+pub use nodes::lacks_room;
 pub use permissions::{Permission, Resource};
 pub use pod_spec::{Requests, requests_of};
 pub use pods_by_node::{HostPort, PodsByNode, Used};

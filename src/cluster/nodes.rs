@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use kube::api::ListParams;
+use serde::Deserialize as _;
+use serde_json::Value;
 
 use crate::cluster::diagnose::needs_taints;
 use crate::cluster::views::{Event, Metadata, Node, Pod, SANDBOX_FAILED, Service};
@@ -116,6 +118,11 @@ fn state(node: Node) -> NodeState {
     }
 }
 
+/// Why the scheduler finds no room for a pod on the only node that it may run on, e.g. `Insufficient cpu`.
+pub fn lacks_room(pod: &Value) -> Option<String> {
+    Pod::deserialize(pod).ok()?.lacks_room().map(str::to_owned)
+}
+
 /// Sets the problem of nodes without room for one of these pods, or without a sandbox for it as these events report.
 fn mark_lacking(nodes: &mut NodeStates, pending: &[Pod], events: &[Event]) {
     for pod in pending {
@@ -164,7 +171,7 @@ fn problem(node: &Node) -> Option<NodeProblem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn read(node: Value) -> NodeState {
         state(serde_json::from_value(node).unwrap())

@@ -9,9 +9,9 @@ use crate::check::api::loki::{Labels, Logs};
 use crate::check::row::Finding;
 use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
-use crate::check::verify::probe_jobs::{CONTAINER, ProbeJob, Writer, has_no_room, reason};
+use crate::check::verify::probe_jobs::{CONTAINER, ProbeJob, Writer, reason};
 use crate::check::{name_of, some_of};
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, lacks_room};
 use crate::config::ALLOY;
 use crate::event::Hop;
 use crate::stack::NodeState;
@@ -71,8 +71,8 @@ async fn judge_written(context: &StackContext, nodes: &[String]) -> Result<Findi
         let name = name_of(pod);
         if context.cluster.log_of(context.namespace(), name).await?.contains(&line(context)) {
             writers.push(Writer { node: node.clone(), pod: name.to_owned() });
-        } else if has_no_room(pod) {
-            full.push(format!("node {node} has no room for a probe pod: {}", reason(pod)));
+        } else if let Some(lacking) = lacks_room(pod) {
+            full.push(format!("node {node} has no room for a probe pod: {lacking}"));
         } else {
             missing.push(format!("node {node}: {}", reason(pod)));
         }

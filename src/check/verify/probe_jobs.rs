@@ -192,25 +192,14 @@ pub(super) fn ended(pod: &Value) -> Option<i64> {
     pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"].as_i64()
 }
 
-/// The scheduler's message on a pod that it does not bind.
-fn unscheduled(pod: &Value) -> Option<&str> {
-    let mut conditions = pod.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-    let condition =
-        conditions.find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False")?;
-    condition["message"].as_str()
-}
-
-/// Whether the pod's only node has too little of a resource left, or too many pods (the messages of the scheduler's
-/// plugin NodeResourcesFit). Pods that run there already write on.
-pub(super) fn has_no_room(pod: &Value) -> bool {
-    unscheduled(pod).is_some_and(|message| message.contains("Insufficient ") || message.contains("Too many pods"))
-}
-
 /// Why a pod has no result, as its status reports it.
 pub(super) fn reason(pod: &Value) -> String {
     let state = &pod["status"]["containerStatuses"][0]["state"];
     let waiting = state["waiting"]["reason"].as_str().filter(|name| *name != "ContainerCreating");
-    let unscheduled = unscheduled(pod);
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let unscheduled = conditions
+        .filter(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False")
+        .find_map(|condition| condition["message"].as_str());
     let ended = ended(pod).map(|code| format!("ended with exit code {code}"));
     let detail = |name: &str| match state["waiting"]["message"].as_str() {
         Some(message) => format!("{name}: {message}"),
@@ -267,9 +256,6 @@ mod tests {
         let pending =
             json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes"}]}});
         assert_eq!(reason(&pending), "0/3 nodes");
-        assert!(!has_no_room(&pending));
-        let full = json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available: 1 Insufficient cpu."}]}});
-        assert!(has_no_room(&full));
         assert_eq!(reason(&json!({})), "it has not started");
     }
 }
