@@ -21,10 +21,11 @@ impl CommandOutput {
 
     #[track_caller]
     pub fn ended_with(self, code: i32) -> CommandOutput {
-        let CommandOutput { stdout, stderr, .. } = &self;
-        // The end first: a long output may be cut.
+        let CommandOutput { code: found, stdout, stderr } = &self;
+        // The code and the end first: a long output may be cut.
         let last = stdout.lines().next_back().unwrap_or_default();
-        assert_eq!(self.code, Some(code), "stderr:\n{stderr}\nends in:\n{last}\nstdout:\n{stdout}");
+        let all = format!("ends in:\n{last}\nstderr:\n{stderr}\nstdout:\n{stdout}");
+        assert!(*found == Some(code), "exit code {found:?} instead of {code}; {all}");
         self
     }
 
