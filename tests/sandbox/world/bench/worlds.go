@@ -42,7 +42,15 @@ var waves = []struct {
 }
 
 // releases in the order of their waves.
-var releases = []string{"kube-prometheus-stack", "oauth2-proxy", "loki", "alloy"}
+var releases = releasesOfWaves()
+
+func releasesOfWaves() []string {
+	var found []string
+	for _, wave := range waves {
+		found = append(found, wave.releases...)
+	}
+	return found
+}
 
 func worldNames() []string {
 	var found []string
