@@ -8,14 +8,19 @@ use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ListParams, Portforwarder};
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout_at;
 
 use crate::cluster::forwards::PodPort;
+use crate::cluster::request_timeout::{TimedBody, WHOLE};
 use crate::cluster::{Cluster, ClusterError, body};
 
 /// How long the pod of a Service is used again.
 const RESOLVED: Duration = Duration::from_secs(2);
+
+type ForwardedBody = TimedBody<Incoming>;
 
 /// A request through the API server's port-forward.
 #[derive(Clone, Debug)]
@@ -32,7 +37,7 @@ pub struct ForwardRequest {
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Option<String>,
-    /// Deadline for the whole exchange.
+    /// Timeout of the response's headers, and between two chunks of its body.
     pub timeout: Duration,
 }
 
@@ -96,58 +101,49 @@ impl ForwardResponse {
 impl Cluster {
     /// One HTTP exchange through the API server's port-forward.
     pub async fn forward(&self, request: &ForwardRequest) -> Result<ForwardResponse, ClusterError> {
-        self.exchange_in_time(request, whole).await
+        self.exchange(request, whole).await
     }
 
-    /// The same for JSON of any size: of Prometheus' targets of a large cluster only the fields of `T` are kept.
+    /// The same for JSON of any size: of Prometheus' targets of a large cluster
+    /// only the fields of `T` are kept.
     pub async fn forward_json<T>(&self, request: &ForwardRequest) -> Result<ForwardedJson<T>, ClusterError>
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let read = async |response: Response<Incoming>| match response.status() {
+        let read = async |response: Response<ForwardedBody>| match response.status() {
             StatusCode::OK => {
-                let parsed = body::json(response.into_body()).await?;
+                let parsed = body::json(response).await?;
                 Ok(parsed.map_or(ForwardedJson::NotJson, ForwardedJson::Parsed))
             }
             _ => whole(response).await.map(ForwardedJson::Other),
         };
-        self.exchange_in_time(request, read).await
-    }
-
-    async fn exchange_in_time<R>(
-        &self,
-        request: &ForwardRequest,
-        read: impl AsyncFnOnce(Response<Incoming>) -> Result<R, String>,
-    ) -> Result<R, ClusterError> {
-        let reason = match tokio::time::timeout(request.timeout, self.exchange(request, read)).await {
-            Ok(answered) => return answered,
-            Err(_) => format!("no answer within {} s", request.timeout.as_secs()),
-        };
-        Err(ClusterError::NoAnswer { target: request.target.to_string(), reason })
+        let mut request = request.clone();
+        request.headers.push(("Accept-Encoding".to_owned(), "gzip".to_owned()));
+        self.exchange(&request, read).await
     }
 
     async fn exchange<R>(
         &self,
         request: &ForwardRequest,
-        read: impl AsyncFnOnce(Response<Incoming>) -> Result<R, String>,
+        read: impl AsyncFnOnce(Response<ForwardedBody>) -> Result<R, String>,
     ) -> Result<R, ClusterError> {
         let no_answer = |reason: String| ClusterError::NoAnswer { target: request.target.to_string(), reason };
         let broken = |error: hyper::Error| no_answer(super::error::innermost(&error));
-        let (pod, port) = self.resolve(request).await?;
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &request.namespace);
-        let forwarded = pods.portforward(&pod, &[port]).await;
-        let mut forwarded = forwarded
-            .map_err(|error| ClusterError::from_kube(&format!("cannot forward a port to pod {pod}"), error))?;
-        let stream = forwarded.take_stream(port).ok_or_else(|| no_answer("the API server opened no stream".into()))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let late = |_| no_answer(format!("no answer within {} s", request.timeout.as_secs()));
+        let deadline = tokio::time::Instant::now() + request.timeout;
+        let (mut forwarded, port, stream) = timeout_at(deadline, self.open(request)).await.map_err(late)??;
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
+        let (mut sender, connection) = timeout_at(deadline, handshake).await.map_err(late)?.map_err(broken)?;
         let connection = tokio::spawn(connection);
         if !request.method.is_safe() {
             self.counts.writes().begin();
         }
         let answered = async {
-            let response = sender.send_request(build(request)?).await.map_err(broken)?;
-            read(response).await.map_err(no_answer)
+            let response = timeout_at(deadline, sender.send_request(build(request)?)).await;
+            let response = response.map_err(late)?.map_err(broken)?;
+            let target = request.target.to_string().into();
+            let timed = |body| TimedBody::new(body, Some(request.timeout), Some(WHOLE), target);
+            read(response.map(timed)).await.map_err(no_answer)
         };
         let answered = answered.await;
         connection.abort();
@@ -159,6 +155,23 @@ impl Cluster {
             }
             (answered, _) => answered,
         }
+    }
+
+    /// A port-forward to the target, with its port and the stream.
+    async fn open(
+        &self,
+        request: &ForwardRequest,
+    ) -> Result<(Portforwarder, u16, impl AsyncRead + AsyncWrite + Unpin + use<>), ClusterError> {
+        let (pod, port) = self.resolve(request).await?;
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &request.namespace);
+        let forwarded = pods.portforward(&pod, &[port]).await;
+        let mut forwarded = forwarded
+            .map_err(|error| ClusterError::from_kube(&format!("cannot forward a port to pod {pod}"), error))?;
+        let stream = forwarded.take_stream(port).ok_or_else(|| ClusterError::NoAnswer {
+            target: request.target.to_string(),
+            reason: "the API server opened no stream".into(),
+        })?;
+        Ok((forwarded, port, stream))
     }
 
     /// Pod and container port of a target.
@@ -200,14 +213,14 @@ impl Cluster {
     }
 }
 
-async fn whole(response: Response<Incoming>) -> Result<ForwardResponse, String> {
+async fn whole(response: Response<ForwardedBody>) -> Result<ForwardResponse, String> {
     let status = response.status().as_u16();
     let headers = response
         .headers()
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
-    Ok(ForwardResponse { status, headers, body: body::text(response.into_body()).await? })
+    Ok(ForwardResponse { status, headers, body: body::text(response).await? })
 }
 
 fn is_ready(pod: &Pod) -> bool {

@@ -24,7 +24,7 @@ const READ: Duration = Duration::from_secs(20);
 /// (`requestTimeoutUpperBound` of k8s.io/apiserver, pkg/endpoints/handlers/rest.go).
 const CHANGE: Duration = Duration::from_secs(40);
 /// Timeout of a whole body.
-const WHOLE: Duration = Duration::from_secs(120);
+pub(super) const WHOLE: Duration = Duration::from_secs(120);
 /// The `timeoutSeconds` of a watch without one: kube-core's default.
 const WATCH: u64 = 290;
 
@@ -105,7 +105,7 @@ where
             match timeout(exchange.headers, answer).await {
                 Ok(Ok(answer)) => {
                     pending.answered();
-                    Ok(answer.map(|body| TimedBody::new(body, exchange, server)))
+                    Ok(answer.map(|body| TimedBody::new(body, exchange.pause, exchange.body, server)))
                 }
                 Ok(Err(error)) => Err(error.into()),
                 Err(_) => Err(NoAnswer { server, after: exchange.headers }.into()),
@@ -158,9 +158,10 @@ pub(super) struct TimedBody<R> {
 }
 
 impl<R> TimedBody<R> {
-    fn new(inner: R, exchange: Exchange, server: Arc<str>) -> TimedBody<R> {
+    /// With the timeouts between two chunks and of the whole body.
+    pub(super) fn new(inner: R, pause: Option<Duration>, whole: Option<Duration>, server: Arc<str>) -> TimedBody<R> {
         let timer = |after: Duration| (after, Box::pin(sleep(after)));
-        TimedBody { inner: Box::pin(inner), pause: exchange.pause.map(timer), whole: exchange.body.map(timer), server }
+        TimedBody { inner: Box::pin(inner), pause: pause.map(timer), whole: whole.map(timer), server }
     }
 }
 
