@@ -152,7 +152,7 @@ fn a_version_that_fails_goes_back_where_it_can_and_later_waves_do_not_start() {
 
 fn a_way_that_leads_only_forward_is_not_gone_back(sandbox: &Sandbox) {
     sandbox.fault("image-pull=docker.io/grafana/grafana:13", "on");
-    let newer = ["--set", "versions.kube-prometheus-stack=88.5.3", "--timeout", "25s", "--output", "json"];
+    let newer = ["--set", "versions.kube-prometheus-stack=88.5.3", "--timeout", "45s", "--output", "json"];
     let failed = sandbox.tailwatch(&[&["install", "--yes"], &newer[..]].concat()).ended_with(5);
     let events = failed.events();
     let rollback = &of_kind(&events, "step-finished")[0]["rollback"];
