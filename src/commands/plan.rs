@@ -12,6 +12,7 @@ use crate::report;
 use crate::session::Session;
 use crate::workflow::connect::{self, Connected};
 use crate::workflow::planner::{self, Consent, Provider, Scope};
+use crate::workflow::sign_in_plan::SignIn;
 use crate::workflow::{plan_file, saved_answers, secrets};
 
 #[derive(Serialize)]
@@ -20,6 +21,7 @@ struct PlanDocument {
     version: u8,
     cluster: PlannedCluster,
     steps: Vec<PlannedStep>,
+    sign_in: SignIn,
     notices: Vec<String>,
     /// Checks that would fail `install`.
     failed: Vec<CheckResult>,
@@ -73,16 +75,17 @@ pub(super) async fn plan(session: &Session, arguments: &PlanArgs) -> Result<u8, 
         version: 1,
         cluster: PlannedCluster::of(cluster),
         steps: plan.steps(),
+        sign_in: SignIn::of(&answers.settings),
         notices: [answers.notices, plan.notices.clone()].concat(),
         failed,
         diff: arguments.diff.then(|| diffs(&plan, &places)),
     };
-    session.ui.document(&document, |PlanDocument { steps, diff, .. }, style, width| {
+    session.ui.document(&document, |PlanDocument { steps, diff, sign_in, .. }, style, width| {
         let diffs = diff.iter().flatten();
         let texts =
             diffs.flat_map(|step| [&step.diff].into_iter().chain(step.objects.iter().map(|object| &object.diff)));
         let diffs: String = texts.map(|text| report::diff_text(text, style)).collect();
-        report::plan_table(steps, style, width) + &diffs
+        report::plan_table(steps, style, width) + &sign_in.line() + &diffs
     });
     if !session.ui.writes_json() {
         session.notices(&document.notices);

@@ -3,7 +3,7 @@
 
 use crate::config::{
     AnonymousRole, ChartRepository, ClientId, GroupName, GroupsClaim, Hostname, Invalid, IssuerUrl, LogsMode,
-    Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, StorageClassName, TailnetDomain,
+    Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, SessionLifetime, StorageClassName, TailnetDomain,
     TailscaleResource, TailscaleTag, UserName,
 };
 
@@ -179,6 +179,14 @@ pub static ROWS: &[Row] = &[
         "org_AbC123",
         normal::<Organization>,
     )
+    .security(),
+    row(
+        "auth0.sessionLifetime",
+        "how long a user stays signed in; groups are not read again meanwhile",
+        "8h",
+        normal::<SessionLifetime>,
+    )
+    .or("8h")
     .security(),
     row("logs", "install, or none for a stack without Loki and Alloy", "install", as_written::<LogsMode>)
         .or("install")

@@ -258,6 +258,7 @@ impl Draft {
                 groups_claim: self.value("auth0.groupsClaim")?,
                 allowed_groups: self.list("auth0.allowedGroups")?,
                 organization: self.optional("auth0.organization")?,
+                session_lifetime: self.value("auth0.sessionLifetime")?,
             },
             logs: self.value("logs")?,
             retention: Retention { metrics: self.value("retention.metrics")?, logs: self.value("retention.logs")? },

@@ -46,7 +46,7 @@ pub use types::{
     Invalid, IssuerUrl, KUBE_PROMETHEUS_STACK, LOKI, LogsMode, Namespace, OAUTH2_PROXY, OperatorMode, Organization,
     StorageClassName, TAILSCALE_OPERATOR, TailnetDomain, TailscaleResource, TailscaleTag, UserName,
 };
-pub use units::{Quantity, RetentionPeriod};
+pub use units::{Quantity, RetentionPeriod, SessionLifetime};
 pub use value_path::child;
 
 /// The settings of the documented example.

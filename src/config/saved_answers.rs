@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use crate::config::answers::ROWS;
-use crate::config::{ChartValues, LogsMode, OperatorMode, Settings};
+use crate::config::{ChartValues, LogsMode, OperatorMode, SessionLifetime, Settings};
 use crate::yaml::json_line;
 
 /// The answers as YAML of the answers file's format.
@@ -92,6 +92,9 @@ fn answer(settings: &Settings, key: &str) -> Option<Value> {
         "auth0.clientId" => auth0.client_id.as_str(),
         "auth0.groupsClaim" => auth0.groups_claim.as_str(),
         "auth0.organization" => auth0.organization.as_ref()?.as_str(),
+        "auth0.sessionLifetime" if auth0.session_lifetime != SessionLifetime::default() => {
+            return Some(auth0.session_lifetime.to_string().into());
+        }
         "auth0.allowedGroups" => return Some(texts(auth0.allowed_groups.iter().map(|one| one.as_str()).collect())),
         "logs" if *logs != LogsMode::Install => logs.as_str(),
         "retention.metrics" => return Some(retention.metrics.to_string().into()),
@@ -134,6 +137,7 @@ mod tests {
             "grafana.hostname" => "dashboards",
             "grafana.anonymousRole" => "Viewer",
             "auth0.allowedGroups" => "one,two",
+            "auth0.sessionLifetime" => "4h",
             "logs" => "none",
             "retention.metrics" => "30d",
             "retention.logs" => "14d",

@@ -67,6 +67,7 @@ fn every_edited_security_bearing_row_is_reported() {
             "grafana.anonymousRole" => "Viewer",
             "auth0.issuer" => "https://evil.example/",
             "auth0.allowedGroups" => "everybody",
+            "auth0.sessionLifetime" => "168h",
             "logs" => "none",
             "tailscale.operator" => "present",
             "tailscale.tags" => "tag:evil",

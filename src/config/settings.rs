@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::config::{
     AnonymousRole, ChartRepository, ChartValues, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, IssuerUrl,
-    LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, Secret, StorageClassName,
-    TailnetDomain, TailscaleResource, TailscaleTag, UserName,
+    LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, Secret, SessionLifetime,
+    StorageClassName, TailnetDomain, TailscaleResource, TailscaleTag, UserName,
 };
 
 /// All settings of the stack; each field is valid by its type.
@@ -60,6 +60,8 @@ pub struct Auth0 {
     pub allowed_groups: Vec<GroupName>,
     /// Auth0 organization of every sign-in.
     pub organization: Option<Organization>,
+    /// How long a session lasts, without another look at the groups.
+    pub session_lifetime: SessionLifetime,
 }
 
 /// How long data is kept.

@@ -8,6 +8,51 @@ use crate::config::Invalid;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
+/// How long a session lasts: minutes, hours or days (`45m`, `8h`, `2d`), from 5 minutes to the 7 days that are
+/// oauth2-proxy's default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionLifetime {
+    minutes: u64,
+}
+
+impl Default for SessionLifetime {
+    fn default() -> Self {
+        SessionLifetime { minutes: 8 * 60 }
+    }
+}
+
+impl FromStr for SessionLifetime {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let expected = || Invalid("expected a duration from 5m to 7d such as 45m, 8h or 2d".into());
+        let (digits, unit) = [("m", 1), ("h", 60), ("d", 24 * 60)]
+            .into_iter()
+            .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|digits| (digits, unit)))
+            .ok_or_else(expected)?;
+        let amount: u64 = digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| digits.parse().ok())
+            .flatten()
+            .ok_or_else(expected)?;
+        match amount.saturating_mul(unit) {
+            minutes @ 5..=10080 => Ok(SessionLifetime { minutes }),
+            _ => Err(expected()),
+        }
+    }
+}
+
+impl fmt::Display for SessionLifetime {
+    /// As a duration of Go, which has no days: `8h`, `45m`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.minutes.is_multiple_of(60) {
+            true => write!(formatter, "{}h", self.minutes / 60),
+            false => write!(formatter, "{}m", self.minutes),
+        }
+    }
+}
+
 /// A retention period in Prometheus' format for durations (`15d`, `168h`, `2w`, `1d12h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RetentionPeriod {
@@ -155,6 +200,18 @@ mod tests {
             "200y",
         ] {
             assert!(wrong.parse::<RetentionPeriod>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_session_lasts_from_minutes_to_a_week_in_units_of_go() {
+        for (text, shown) in [("5m", "5m"), ("90m", "90m"), ("120m", "2h"), ("8h", "8h"), ("7d", "168h")] {
+            assert_eq!(text.parse::<SessionLifetime>().unwrap().to_string(), shown);
+        }
+        for wrong in
+            ["", "8", "h", "4m", "8d", "169h", "+8h", "1.5h", "8 h", "1h30m", "99999999999999999999h", "8H", "30s"]
+        {
+            assert!(wrong.parse::<SessionLifetime>().is_err(), "{wrong}");
         }
     }
 

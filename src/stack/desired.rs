@@ -136,6 +136,7 @@ fn fillings(source: &Source<'_>) -> Fillings {
         ("auth0.issuer", json!(settings.auth0.issuer.as_str())),
         ("auth0.issuerHost", json!(settings.auth0.issuer.host())),
         ("auth0.organizationEndpoints", json!(organization_endpoints(&settings.auth0))),
+        ("auth0.sessionLifetime", json!(settings.auth0.session_lifetime.to_string())),
         ("auth0.groupsClaim", json!(settings.auth0.groups_claim.as_str())),
         ("auth0.allowedGroups", json!(groups)),
         // A JSON list of plain strings is a TOML list of the same strings.

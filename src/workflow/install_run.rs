@@ -18,6 +18,7 @@ use crate::workflow::execute::{ExecuteOptions, execute};
 use crate::workflow::planner::{self, Consent, Proposal, Provider};
 use crate::workflow::prompts::{Secrets, ask, require_yes};
 use crate::workflow::sign_in::LoginRun;
+use crate::workflow::sign_in_plan::SignIn;
 use crate::workflow::{plan_file, report_files, saved_answers};
 
 /// An error without `--yes` and without a terminal for the prompt.
@@ -84,7 +85,7 @@ async fn plan_and_execute(
     if let Some(reviewed) = options.reviewed {
         reviewed.confirm(&plan_file::reviewed(&target.cluster, settings, &plan, options.ownership()))?;
     }
-    session.ui.preview(|style, width| report::plan_table(&plan.steps(), style, width));
+    session.ui.preview(|style, width| report::plan_table(&plan.steps(), style, width) + &SignIn::of(settings).line());
     session.notices(&plan.notices);
     if interaction == Interaction::None && !options.arguments.allow_unverified && !plan.untried.is_empty() {
         let versions = plan.untried.iter().map(ToString::to_string).collect();

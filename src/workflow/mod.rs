@@ -16,5 +16,6 @@ pub(crate) mod report_files;
 pub(crate) mod saved_answers;
 pub(crate) mod secrets;
 pub(crate) mod sign_in;
+pub(crate) mod sign_in_plan;
 pub(crate) mod uninstall_run;
 pub(crate) mod verification;
