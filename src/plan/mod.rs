@@ -4,6 +4,7 @@
 mod available_versions;
 mod compare;
 mod decide;
+mod deselected;
 mod diff;
 mod drift;
 mod effects;

@@ -9,7 +9,7 @@ use crate::plan::decide::build;
 use crate::plan::observe::{observe, removals};
 use crate::plan::predict::predict;
 use crate::plan::render::{crd_ownership, render};
-use crate::plan::{Plan, PlanError};
+use crate::plan::{Plan, PlanError, deselected};
 use crate::stack::{self, Catalogue, Release};
 
 /// Inputs of a plan.
@@ -34,9 +34,11 @@ impl Planner<'_> {
         mark_no_rollback(&mut plan, catalogue);
         plan.chart_notices = render(cluster, helm, &mut plan).await?;
         let crds = crd_ownership::notices(cluster, &plan.incoming()).await?;
+        let dashboards = deselected::notice(cluster, &plan).await?;
         predict(cluster, &mut plan, &[stack::saved_answers_object(settings)]).await?;
         plan.untried = untried(&plan, catalogue);
         let mut notices = [plan.chart_notices.clone(), crds].concat();
+        notices.extend(dashboards);
         notices.extend(plan.untried.iter().map(ToString::to_string));
         notices.extend(unidentified(cluster));
         notices.extend(operator_on_the_path(cluster, &plan).await?);

@@ -41,6 +41,8 @@ pub struct ChartNames {
     objects: BTreeMap<&'static str, String>,
     /// Values of the label `app.kubernetes.io/name`.
     labels: BTreeMap<&'static str, String>,
+    /// The ServiceAccount of Grafana.
+    grafana_account: String,
     /// Phrases of hints.
     phrases: Vec<(&'static str, String)>,
     /// Changed ports.
@@ -96,7 +98,13 @@ impl ChartNames {
         let ports = PORTS.iter().filter_map(|&(of_name, default, component, value)| {
             Some(((of_name, default), of(component).pointer(value)?.as_u64()?.try_into().ok()?))
         });
-        ChartNames { objects, labels, phrases, ports: ports.collect() }
+        let account = &stack["grafana"]["serviceAccount"];
+        let grafana_account = match (text(account, "name"), account["create"] == false) {
+            (Some(name), _) => name.to_owned(),
+            (None, true) => "default".into(),
+            (None, false) => objects[GRAFANA].clone(),
+        };
+        ChartNames { objects, labels, grafana_account, phrases, ports: ports.collect() }
     }
 
     /// The name of the object that is called `default` without overrides.
@@ -107,6 +115,11 @@ impl ChartNames {
     /// The value of the label `app.kubernetes.io/name` that is `default` without overrides.
     pub fn label<'a>(&'a self, default: &'a str) -> &'a str {
         self.labels.get(default).map_or(default, String::as_str)
+    }
+
+    /// The name of Grafana's ServiceAccount.
+    pub fn grafana_account(&self) -> &str {
+        &self.grafana_account
     }
 
     /// The port that is `default` without a value, of a Service or of the pods with a label.
@@ -158,6 +171,7 @@ mod tests {
         assert!(plain.objects.iter().all(|(default, name)| default == name), "{plain:?}");
         assert!(plain.labels.iter().all(|(default, name)| default == name), "{plain:?}");
         assert!(plain.phrases.iter().all(|(default, name)| default == name), "{plain:?}");
+        assert_eq!(plain.grafana_account(), GRAFANA);
         let stack = json!({
             "fullnameOverride": "observability-of-acme-shops-eu", "cleanPrometheusOperatorObjectNames": true,
             "grafana": {"nameOverride": "graf"}, "kube-state-metrics": {"nameOverride": "ksm"},
@@ -177,10 +191,12 @@ mod tests {
         assert_eq!(names.address((PROMETHEUS, 9090), "m"), "observability-of-acme-shop-prometheus.m.svc:9090");
         let hint = names.in_hint("see pod prometheus-kube-prometheus-stack-prometheus-0 and pod loki-0");
         assert_eq!(hint, "see pod prometheus-observability-of-acme-shop-0 and pod logs-0");
-        let named = json!({"nameOverride": "obs", "prometheusOperator": {"fullnameOverride": "prom-op"}});
+        assert_eq!(names.grafana_account(), "kube-prometheus-stack-graf");
+        let named = json!({"nameOverride": "obs", "grafana": {"serviceAccount": {"create": false, "name": "charts"}}, "prometheusOperator": {"fullnameOverride": "prom-op"}});
         let names = ChartNames::of(|component| (component == KUBE_PROMETHEUS_STACK).then_some(&named));
         assert_eq!(names.object(PROMETHEUS), "kube-prometheus-stack-obs-prometheus");
         assert_eq!(names.object(PROMETHEUS_OPERATOR), "prom-op");
+        assert_eq!(names.grafana_account(), "charts");
         assert_eq!(names.label("kube-prometheus-stack-prometheus-operator"), "obs-prometheus-operator");
     }
 }

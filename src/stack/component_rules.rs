@@ -155,6 +155,7 @@ fn of_kube_prometheus_stack(source: &Source<'_>) -> Vec<OwnObject> {
         manifests::secret(namespace, GRAFANA_SECRET, secrets::grafana_admin(facts)),
         manifests::secret(namespace, names.object(WEBHOOK_SECRET), webhook.clone()),
     ];
+    objects.extend(manifests::dashboards_access(namespace, names.grafana_account()));
     // Before the first pod: Grafana must never accept connections from other pods.
     objects.extend(network_policies(settings, facts, names));
     objects

@@ -67,6 +67,7 @@ fn release(
     if off.iter().any(|part| part.key == "alertmanager.enabled") {
         drop_data_source(&mut values, "alertmanager");
     }
+    leave_permissions_to_chart(&mut values, &overrides);
     merge(&mut values, &overrides);
     let mut expect = row.expect.clone();
     for part in &row.parts {
@@ -102,6 +103,18 @@ fn release(
         switched_off: off.iter().map(|part| part.key.clone()).collect(),
         expect,
     })
+}
+
+/// The user's values that may need any permission that the chart grants, and the values with its `rbac`.
+const OWN_ACCESS: [(&str, &str); 3] =
+    [("/alloy/configMap", ""), ("/grafana/rbac", "/grafana"), ("/grafana/sidecar", "/grafana")];
+
+fn leave_permissions_to_chart(values: &mut Value, overrides: &Value) {
+    for (_, parent) in OWN_ACCESS.iter().filter(|(own, _)| overrides.pointer(own).is_some()) {
+        if let Some(Value::Object(values)) = values.pointer_mut(parent) {
+            values.remove("rbac");
+        }
+    }
 }
 
 /// Without its program a data source is left out: every dashboard would show its errors.

@@ -85,6 +85,24 @@ fn the_users_values_are_merged_last() {
 }
 
 #[test]
+fn own_values_that_need_more_have_the_permissions_of_the_chart() {
+    let rules = |component: &str, own: Value| {
+        let mut settings = settings_for_tests();
+        settings.values.insert(component.parse().unwrap(), ChartValues::literal(own));
+        let releases = desired_releases(&settings, &facts());
+        let values = &release(&releases, component).values;
+        if component == "alloy" { values["rbac"].clone() } else { values["grafana"]["rbac"].clone() }
+    };
+    let pods = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}]);
+    assert_eq!(rules("alloy", json!({"serviceMonitor": {"interval": "30s"}}))["rules"], pods);
+    assert_eq!(rules("alloy", json!({"alloy": {"configMap": {"content": "logging {}"}}})), Value::Null);
+    let of_grafana = |own: Value| rules("kube-prometheus-stack", json!({"grafana": own}));
+    assert_eq!(of_grafana(json!({"replicas": 2})), json!({"create": false}));
+    assert_eq!(of_grafana(json!({"sidecar": {"dashboards": {"searchNamespace": "ALL"}}})), Value::Null);
+    assert_eq!(of_grafana(json!({"rbac": {"extraRoleRules": []}})), json!({"extraRoleRules": []}));
+}
+
+#[test]
 fn the_catalogues_digest_is_for_its_own_repository_only() {
     let mut settings = settings_for_tests();
     assert!(release(&desired_releases(&settings, &facts()), "loki").chart.digest.is_some());

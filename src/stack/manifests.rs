@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::config::{SAVED_FILE, Secret, Settings, saved_answers};
-use crate::stack::{ClusterFacts, MANAGED_BY, OwnObject, REVISIONS, SAVED_ANSWERS, SecretData, TAILWATCH, WRITTEN_BY};
+use crate::stack::{
+    ClusterFacts, DASHBOARDS_ROLE, MANAGED_BY, OwnObject, REVISIONS, SAVED_ANSWERS, SecretData, TAILWATCH, WRITTEN_BY,
+};
 
 /// Labels of every own object.
 pub(super) fn labels() -> Value {
@@ -49,6 +51,23 @@ pub fn note_on_releases(namespace: &str, key: &str, text: &str) -> Value {
 pub(super) fn notes(namespace: &str) -> OwnObject {
     let metadata = json!({"name": REVISIONS, "namespace": namespace, "labels": labels()});
     plain(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}))
+}
+
+/// The Role of Grafana's sidecar and its RoleBinding: ConfigMaps of the namespace. The chart's own roles include Secrets
+/// (grafana 10.3.0, templates/role.yaml); to use another role, its RoleBinding would have to be re-created.
+pub(super) fn dashboards_access(namespace: &str, account: &str) -> [OwnObject; 2] {
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    let object = |kind: &str| {
+        json!({
+            "apiVersion": format!("{GROUP}/v1"), "kind": kind,
+            "metadata": {"name": DASHBOARDS_ROLE, "namespace": namespace, "labels": labels()},
+        })
+    };
+    let (mut role, mut binding) = (object("Role"), object("RoleBinding"));
+    role["rules"] = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}]);
+    binding["roleRef"] = json!({"apiGroup": GROUP, "kind": "Role", "name": DASHBOARDS_ROLE});
+    binding["subjects"] = json!([{"kind": "ServiceAccount", "name": account, "namespace": namespace}]);
+    [plain(role), plain(binding)]
 }
 
 /// The saved answers. In a Secret: chart values can contain secrets, and fewer users may write Secrets.

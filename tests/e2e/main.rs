@@ -18,6 +18,7 @@ mod interruption;
 mod inventory;
 mod kubeconfig_snapshot;
 mod kubeconfigs;
+mod least_privilege;
 mod loki_data;
 mod nodes;
 mod preflight;

@@ -122,6 +122,7 @@ fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Permission> {
             add(&mut needed, resource, Some(namespace), &["list", "watch"]);
         }
         let own = incoming.release.objects.iter().map(|object| &object.manifest);
+        own.clone().filter(|object| object["kind"] == "Role").for_each(|role| add_granted(&mut needed, role, stack));
         for (objects, verbs) in [
             (incoming.rendered.iter().collect::<Vec<_>>(), OF_RELEASES),
             (incoming.hooks.iter().collect(), OF_HOOKS),
@@ -148,6 +149,22 @@ fn needed(intent: &Intent<'_>, kinds: &Kinds) -> BTreeSet<Permission> {
         add_rule(&mut needed, ("", "persistentvolumeclaims", &["patch"]), namespace);
     }
     needed
+}
+
+/// To create an own Role, a user needs what it grants.
+fn add_granted(needed: &mut BTreeSet<Permission>, role: &Value, namespace: &str) {
+    let texts = |list: &Value| -> Vec<String> {
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    for rule in role["rules"].as_array().into_iter().flatten() {
+        let verbs = texts(&rule["verbs"]);
+        let verbs: Vec<&str> = verbs.iter().map(String::as_str).collect();
+        for group in texts(&rule["apiGroups"]) {
+            for plural in texts(&rule["resources"]) {
+                add(needed, &resource(&group, &plural), Some(namespace), &verbs);
+            }
+        }
+    }
 }
 
 fn add_removal(needed: &mut BTreeSet<Permission>, removed: &PlannedRemoval<'_>, kinds: &Kinds) {

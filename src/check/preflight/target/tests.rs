@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -5,7 +7,7 @@ use crate::check::preflight::conflicts::fixtures::release;
 use crate::check::row::{Finding, State};
 use crate::cluster::{DeletionReason, HostPort, TerminatingCrd, UnavailableApi};
 use crate::plan::PlannedRelease;
-use crate::stack::{HelmDriver, NodeStates};
+use crate::stack::{HelmDriver, NodeStates, OwnObject};
 
 /// No violation.
 const NOTHING: [&str; 0] = [];
@@ -140,7 +142,10 @@ fn a_quota_reports_containers_without_a_required_limit() {
 #[test]
 fn the_permissions_are_those_of_the_rendered_objects() {
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "a"}});
-    let stack = release("loki");
+    let mut stack = release("loki");
+    let granted = json!([{"apiGroups": [""], "resources": ["endpoints"], "verbs": ["watch"]}]);
+    let manifest = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": granted});
+    stack.objects.push(OwnObject { manifest, secret_data: BTreeMap::new() });
     let settings = crate::config::settings_for_tests();
     let needed = |proof: Proof| {
         let rendered = [loki(), role.clone()];
@@ -166,6 +171,7 @@ fn the_permissions_are_those_of_the_rendered_objects() {
         "patch clusterroles.rbac.authorization.k8s.io",
         "update secrets in namespace monitoring",
         "create pods/portforward in namespace monitoring",
+        "watch endpoints in namespace monitoring",
         "create namespaces",
         "list nodes",
     ] {

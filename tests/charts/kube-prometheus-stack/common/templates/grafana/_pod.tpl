@@ -10,7 +10,7 @@
   - { name: LABEL, value: {{ $values.label | quote }} }
   - { name: LABEL_VALUE, value: {{ $values.labelValue | quote }} }
   - { name: FOLDER, value: {{ index . 3 }} }
-  - { name: RESOURCE, value: both }
+  - { name: RESOURCE, value: {{ $values.resource }} }
   {{- with $values.searchNamespace }}
   - { name: NAMESPACE, value: {{ kindIs "slice" . | ternary (join "," .) . | quote }} }
   {{- end }}
