@@ -67,6 +67,7 @@ fn release(
     if off.iter().any(|part| part.key == "alertmanager.enabled") {
         drop_data_source(&mut values, "alertmanager");
     }
+    let defaults = values.clone();
     leave_permissions_to_chart(&mut values, &overrides);
     merge(&mut values, &overrides);
     let mut expect = row.expect.clone();
@@ -93,6 +94,7 @@ fn release(
             digest: digest.cloned().flatten(),
         },
         values,
+        defaults,
         overrides,
         secrets: settings.values.get(&component.name).into_iter().flat_map(ChartValues::secrets).cloned().collect(),
         derived: DERIVED.iter().filter_map(|key| fillings.get(key)?.as_str().map(str::to_owned)).collect(),

@@ -22,6 +22,8 @@ pub struct Release {
     pub chart: ChartSource,
     /// Final values, with the user's merged last.
     pub values: Value,
+    /// The values without the user's.
+    pub defaults: Value,
     /// The user's part of them: a mapping, empty if there is none.
     pub overrides: Value,
     /// Secrets in them, which the answers read from a secret source.
@@ -67,6 +69,7 @@ impl Release {
                 digest: None,
             },
             values: empty(),
+            defaults: empty(),
             overrides: empty(),
             secrets: Vec::new(),
             derived: Vec::new(),

@@ -51,7 +51,7 @@ const NOT_NEEDED: [(&str, Request); 4] = [
 ];
 
 #[test]
-fn each_account_may_do_what_it_needs_and_no_more() {
+fn each_account_may_do_what_it_needs_and_no_more_and_values_that_add_a_right_are_reported() {
     let sandbox = Sandbox::up(TAILWATCH, &[]);
     an_older_stack_is_narrowed_with_a_notice(&sandbox);
     let accounts = accounts(&sandbox);
@@ -67,6 +67,7 @@ fn each_account_may_do_what_it_needs_and_no_more() {
     assert!(ALLOWED.iter().all(|row| used.contains(&row)), "not needed: {ALLOWED:?}");
     assert_eq!(answers(&sandbox, &NEEDED), NEEDED.map(|_| true));
     assert_eq!(answers(&sandbox, &NOT_NEEDED), NOT_NEEDED.map(|_| false));
+    values_that_add_a_right_are_reported(&sandbox);
 }
 
 /// Lines of the values that have narrowed what the stack reads.
@@ -129,4 +130,35 @@ fn answers(sandbox: &Sandbox, requests: &[(&str, Request)]) -> Vec<bool> {
     let answers: Vec<bool> = reviews.map(|review| review["status"]["allowed"] == true).collect();
     assert_eq!(answers.len(), requests.len());
     answers
+}
+
+fn values_that_add_a_right_are_reported(sandbox: &Sandbox) {
+    let notices = |values: &str| -> Vec<String> {
+        let file = sandbox.file("more-rights.yaml");
+        let answers = std::fs::read_to_string(sandbox.answers()).unwrap();
+        std::fs::write(&file, format!("{answers}values:\n  {values}\n")).unwrap();
+        let file = file.display().to_string();
+        let plan = sandbox.tailwatch(&["plan", "--output", "json", "--answers", &file]).ended_with(0).json();
+        plan["notices"].as_array().unwrap().iter().map(|notice| notice.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(notices("alloy: { controller: { podAnnotations: { a: b } } }"), Vec::<String>::new());
+    assert_eq!(
+        notices("alloy: { rbac: { rules: [{ apiGroups: [''], resources: [pods, secrets], verbs: [list, watch] }] } }"),
+        ["values.alloy grant ServiceAccount alloy: list/watch secrets in the cluster"]
+    );
+    let binding = "{ apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: { name: more }, \
+                   roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin }, \
+                   subjects: [{ kind: ServiceAccount, name: default, namespace: shop }] }";
+    assert_eq!(
+        notices(&format!("oauth2-proxy: {{ extraObjects: [{binding}] }}")),
+        ["values.oauth2-proxy grant ServiceAccount shop/default: ClusterRole cluster-admin in the cluster"]
+    );
+    let every_namespace = "kube-prometheus-stack: { grafana: { sidecar: { dashboards: { searchNamespace: ALL } } } }";
+    assert_eq!(
+        notices(every_namespace),
+        [
+            "values.kube-prometheus-stack grant ServiceAccount kube-prometheus-stack-grafana: get/list/watch configmaps in \
+          the cluster, get/list/watch secrets in the cluster"
+        ]
+    );
 }

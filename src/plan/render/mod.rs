@@ -1,6 +1,7 @@
 //! Fetches and renders every chart of a plan: an invalid chart, value or digest ends the run before any change. Reads
 //! only.
 
+mod added_permissions;
 pub(super) mod crd_ownership;
 pub(super) mod rendered_release;
 mod unused_values;
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::helm::{Capabilities, Helm, HelmError, ReleaseRequest};
+use crate::plan::render::added_permissions::added_permissions;
 use crate::plan::render::rendered_release::RenderedRelease;
 use crate::plan::render::unused_values::{ignored_keys, rejected_values};
 use crate::plan::{Plan, PlanError, Step, Work};
@@ -39,6 +41,7 @@ pub(super) async fn render(cluster: &Cluster, helm: &Helm, plan: &mut Plan) -> R
         let ignored = ignored_keys(helm, release, rendered, &capabilities).await;
         let what = || format!("cannot determine which values chart {} uses", release.chart.name);
         notices.extend(ignored.map_err(|source| PlanError::Helm { what: what(), source })?);
+        notices.extend(added_permissions(helm, release, rendered, &capabilities).await);
     }
     Ok(notices)
 }
