@@ -41,6 +41,8 @@ pub struct ChartNames {
     objects: BTreeMap<&'static str, String>,
     /// Values of the label `app.kubernetes.io/name`.
     labels: BTreeMap<&'static str, String>,
+    /// Values of the label `app.kubernetes.io/instance` of the operator's pods: the names of their resources.
+    instances: BTreeMap<&'static str, String>,
     /// The ServiceAccount of Grafana.
     grafana_account: String,
     /// Phrases of hints.
@@ -81,6 +83,8 @@ impl ChartNames {
             (LOKI, label(loki, LOKI)),
             (ALLOY, label(alloy, ALLOY)),
         ]);
+        let instances =
+            BTreeMap::from([(PROMETHEUS, resource("prometheus")), (ALERTMANAGER, resource("alertmanager"))]);
         let phrases = vec![
             ("prometheus-kube-prometheus-stack-prometheus-0", format!("prometheus-{}-0", resource("prometheus"))),
             (
@@ -104,7 +108,7 @@ impl ChartNames {
             (None, true) => "default".into(),
             (None, false) => objects[GRAFANA].clone(),
         };
-        ChartNames { objects, labels, grafana_account, phrases, ports: ports.collect() }
+        ChartNames { objects, labels, instances, grafana_account, phrases, ports: ports.collect() }
     }
 
     /// The name of the object that is called `default` without overrides.
@@ -115,6 +119,11 @@ impl ChartNames {
     /// The value of the label `app.kubernetes.io/name` that is `default` without overrides.
     pub fn label<'a>(&'a self, default: &'a str) -> &'a str {
         self.labels.get(default).map_or(default, String::as_str)
+    }
+
+    /// The value of the label `app.kubernetes.io/instance` that is `default` without overrides.
+    pub fn instance<'a>(&'a self, default: &'a str) -> &'a str {
+        self.instances.get(default).map_or(default, String::as_str)
     }
 
     /// The name of Grafana's ServiceAccount.
@@ -170,6 +179,7 @@ mod tests {
         let plain = ChartNames::of(|_| None);
         assert!(plain.objects.iter().all(|(default, name)| default == name), "{plain:?}");
         assert!(plain.labels.iter().all(|(default, name)| default == name), "{plain:?}");
+        assert!(plain.instances.iter().all(|(default, name)| default == name), "{plain:?}");
         assert!(plain.phrases.iter().all(|(default, name)| default == name), "{plain:?}");
         assert_eq!(plain.grafana_account(), GRAFANA);
         let stack = json!({
@@ -183,6 +193,7 @@ mod tests {
             _ => None,
         });
         assert_eq!(names.object(PROMETHEUS), "observability-of-acme-shop-prometheus");
+        assert_eq!(names.instance(PROMETHEUS), "observability-of-acme-shop");
         assert_eq!(names.object(WEBHOOK_SECRET), "observability-of-acme-shop-admission");
         assert_eq!(names.object(GRAFANA), "kube-prometheus-stack-graf");
         assert_eq!((names.label("grafana"), names.label("kube-state-metrics")), ("graf", "ksm"));

@@ -24,11 +24,12 @@ type Labels = &'static [(&'static str, &'static str)];
 const NAME: &str = "app.kubernetes.io/name";
 const INSTANCE: &str = "app.kubernetes.io/instance";
 const GRAFANA: Labels = &[(NAME, "grafana"), (INSTANCE, "kube-prometheus-stack")];
-const PROMETHEUS: Labels = &[(NAME, "prometheus")];
-const ALERTMANAGER: Labels = &[(NAME, "alertmanager")];
+// The operator's pods have the name of their resource as instance (prometheus-operator 0.86, pkg/prometheus/server).
+const PROMETHEUS: Labels = &[(NAME, "prometheus"), (INSTANCE, "kube-prometheus-stack-prometheus")];
+const ALERTMANAGER: Labels = &[(NAME, "alertmanager"), (INSTANCE, "kube-prometheus-stack-alertmanager")];
 const OAUTH2_PROXY: Labels = &[(NAME, "oauth2-proxy"), (INSTANCE, "oauth2-proxy")];
 const LOKI: Labels = &[(NAME, "loki"), (INSTANCE, "loki")];
-const ALLOY: Labels = &[(NAME, "alloy")];
+const ALLOY: Labels = &[(NAME, "alloy"), (INSTANCE, "alloy")];
 
 const ROWS: &[Row] = &[
     Row {
@@ -65,12 +66,12 @@ const ROWS: &[Row] = &[
     Row {
         // The source address of the API server's webhook calls is not known.
         name: "tailwatch-operator",
-        selects: &[(NAME, "kube-prometheus-stack-prometheus-operator")],
+        selects: &[(NAME, "kube-prometheus-stack-prometheus-operator"), (INSTANCE, "kube-prometheus-stack")],
         admits: &[Admission { from: None, ports: &[10250] }],
     },
     Row {
         name: "tailwatch-kube-state-metrics",
-        selects: &[(NAME, "kube-state-metrics")],
+        selects: &[(NAME, "kube-state-metrics"), (INSTANCE, "kube-prometheus-stack")],
         admits: &[Admission { from: Some(PROMETHEUS), ports: &[8080] }],
     },
 ];
@@ -132,9 +133,10 @@ fn ports(ports: &[u16], selected: &'static str, names: &ChartNames) -> Vec<Value
     ports.iter().map(|port| json!({"port": names.port(selected, *port), "protocol": "TCP"})).collect()
 }
 
-/// The label of the name follows the values of the charts.
+/// The labels follow the values of the charts.
 fn map(pairs: Labels, names: &ChartNames) -> Value {
-    let value = |key: &str, value: &str| Value::from(if key == NAME { names.label(value) } else { value });
+    let value =
+        |key: &str, value: &str| Value::from(if key == NAME { names.label(value) } else { names.instance(value) });
     Value::Object(pairs.iter().map(|(key, default)| ((*key).to_owned(), value(key, default))).collect())
 }
 
@@ -152,6 +154,19 @@ mod tests {
             .map(|rule| rule["from"][0]["podSelector"]["matchLabels"][NAME].as_str().unwrap())
             .collect();
         assert_eq!(admitted, ["oauth2-proxy", "prometheus"]);
+    }
+
+    #[test]
+    fn no_policy_selects_or_admits_a_pod_of_another_release() {
+        let names = ChartNames::of(|_| None);
+        for policy in ROWS.iter().map(|row| policy("m", row, &names)).chain([oauth2_proxy_policy("m", &[], &names)]) {
+            let rules = policy["spec"]["ingress"].as_array().unwrap().iter();
+            let peers = rules.flat_map(|rule| rule["from"].as_array().into_iter().flatten());
+            let own = peers.filter(|peer| peer.get("namespaceSelector").is_none()).map(|peer| &peer["podSelector"]);
+            for selector in own.chain([&policy["spec"]["podSelector"]]) {
+                assert!(selector["matchLabels"][INSTANCE].is_string(), "{policy}");
+            }
+        }
     }
 
     #[test]
