@@ -1,15 +1,43 @@
-//! The resource of a kind. One request discovers every kind of a group version; an unknown kind is discovered again each
-//! time: CRDs are created during a run.
+//! The resource of a kind. Those of Kubernetes itself are known. One request discovers every kind of another group
+//! version; an unknown kind is discovered again each time: CRDs are created during a run.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::{ApiResource, GroupVersion};
 use kube::discovery::{Scope, pinned_group};
 use tokio::sync::RwLock;
 
 /// The kinds of a group version that are known so far.
 type GroupKinds = Arc<RwLock<HashMap<String, (ApiResource, Scope)>>>;
+
+/// Kinds that every supported version of Kubernetes serves: no request has to discover them.
+fn built_in(api_version: &str, kind: &str) -> Option<(ApiResource, Scope)> {
+    macro_rules! find {
+        ($($scope:ident: $($known:ident)*;)*) => {$($(
+            if (api_version, kind) == (<$known as k8s_openapi::Resource>::API_VERSION, stringify!($known)) {
+                return Some((ApiResource::erase::<$known>(&()), Scope::$scope));
+            }
+        )*)*};
+    }
+    find! {
+        Namespaced: ConfigMap Event PersistentVolumeClaim Pod Secret Service ServiceAccount DaemonSet Deployment
+            StatefulSet Job Ingress NetworkPolicy Role RoleBinding;
+        Cluster: Namespace Node PersistentVolume ClusterRole ClusterRoleBinding IngressClass StorageClass
+            CustomResourceDefinition MutatingWebhookConfiguration ValidatingWebhookConfiguration;
+    }
+    None
+}
 
 /// Discovered kinds by apiVersion. Cheap to clone.
 #[derive(Clone, Default)]
@@ -23,6 +51,9 @@ impl Kinds {
         api_version: &str,
         kind: &str,
     ) -> Result<Option<(ApiResource, Scope)>, kube::Error> {
+        if let Some(known) = built_in(api_version, kind) {
+            return Ok(Some(known));
+        }
         let kinds = self.of(api_version);
         if let Some(known) = kinds.read().await.get(kind) {
             return Ok(Some(known.clone()));
@@ -66,24 +97,26 @@ mod tests {
         let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
             counted.fetch_add(1, Ordering::SeqCst);
             async move {
-                assert_eq!(request.uri().path(), "/apis/apps/v1");
+                assert_eq!(request.uri().path(), "/apis/example.com/v1");
                 let resource = |name: &str, kind: &str| json!({"name": name, "singularName": "", "namespaced": true, "kind": kind, "verbs": ["get"]});
-                let resources = [
-                    resource("deployments", "Deployment"),
-                    resource("deployments/scale", "Scale"),
-                    resource("daemonsets", "DaemonSet"),
-                ];
-                let list = json!({"groupVersion": "apps/v1", "resources": resources});
+                let resources =
+                    [resource("shops", "Shop"), resource("shops/scale", "Scale"), resource("carts", "Cart")];
+                let list = json!({"groupVersion": "example.com/v1", "resources": resources});
                 http::Response::builder().body(kube::client::Body::from(list.to_string().into_bytes()))
             }
         });
         let (client, kinds) = (kube::Client::new(service, "m"), Kinds::default());
-        let find = async |kind: &str| kinds.find(&client, "apps/v1", kind).await.unwrap();
-        let (deployment, set) = futures::join!(find("Deployment"), find("DaemonSet"));
-        assert_eq!(deployment.unwrap().0.plural, "deployments");
-        assert_eq!(set.unwrap().0.plural, "daemonsets");
+        let find = async |kind: &str| kinds.find(&client, "example.com/v1", kind).await.unwrap();
+        let (shop, cart) = futures::join!(find("Shop"), find("Cart"));
+        assert_eq!(shop.unwrap().0.plural, "shops");
+        assert_eq!(cart.unwrap().0.plural, "carts");
         assert_eq!(requests.load(Ordering::SeqCst), 1);
         assert!(find("Scale").await.is_none(), "a subresource");
         assert_eq!(requests.load(Ordering::SeqCst), 2, "a CRD may have been created");
+        let known = kinds.find(&client, "networking.k8s.io/v1", "NetworkPolicy").await.unwrap().unwrap();
+        assert_eq!((known.0.plural.as_str(), known.1), ("networkpolicies", Scope::Namespaced));
+        let known = kinds.find(&client, "v1", "Namespace").await.unwrap().unwrap();
+        assert_eq!((known.0.plural.as_str(), known.1), ("namespaces", Scope::Cluster));
+        assert_eq!(requests.load(Ordering::SeqCst), 2, "a kind of Kubernetes is not discovered");
     }
 }
