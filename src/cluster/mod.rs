@@ -45,6 +45,8 @@ mod webhooks;
 mod write_fence;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -109,6 +111,8 @@ pub struct Cluster {
     identity: ClusterIdentity,
     probe: Probe,
     forwards: Forwards,
+    /// Number of requests before the last comparison of the identity; at first a number that is never reached.
+    compared: Arc<AtomicU64>,
 }
 
 impl Cluster {
@@ -194,14 +198,17 @@ impl Cluster {
         self.probe.confirm(Duration::ZERO).await
     }
 
-    /// Compares the UID a last time, unless the API server is unresponsive. Another cluster takes precedence over every
-    /// other error of the command.
+    /// Compares the UID a last time, unless the API server is unresponsive or no request was sent since the last
+    /// comparison. Another cluster takes precedence over every other error of the command.
     pub async fn compare_identity(&self) -> Result<(), ClusterError> {
-        if self.unresponsive_since().is_none() {
+        let sent = self.counts.total();
+        if self.unresponsive_since().is_none() && self.compared.load(Ordering::Relaxed) != sent {
             // Only recorded: the release of the lock then does not wait for an answer.
             let began = jiff::Timestamp::now();
-            if tokio::time::timeout(LAST_COMPARISON, self.confirm_identity()).await.is_err() {
-                self.answers.gave_up(began);
+            match tokio::time::timeout(LAST_COMPARISON, self.confirm_identity()).await {
+                Ok(Ok(())) => self.compared.store(sent, Ordering::Relaxed),
+                Ok(Err(_)) => {}
+                Err(_) => self.answers.gave_up(began),
             }
         }
         self.other_cluster().map_or(Ok(()), Err)
@@ -259,6 +266,7 @@ impl Cluster {
             identity: ClusterIdentity::Uid("u1".into()),
             probe: cluster_identity::Probe::none(),
             forwards: Default::default(),
+            compared: Arc::new(AtomicU64::new(u64::MAX)),
         }
     }
 }

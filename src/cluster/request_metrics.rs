@@ -34,6 +34,11 @@ impl RequestCounts {
         counts.iter().map(|(verb, count)| ((*verb).to_owned(), *count)).collect()
     }
 
+    /// Number of requests so far.
+    pub(super) fn total(&self) -> u64 {
+        self.by_verb.lock().unwrap_or_else(std::sync::PoisonError::into_inner).values().sum()
+    }
+
     fn count(&self, verb: &'static str) {
         *self.by_verb.lock().unwrap_or_else(std::sync::PoisonError::into_inner).entry(verb).or_default() += 1;
     }

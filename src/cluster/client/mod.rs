@@ -13,6 +13,8 @@ mod proxy_route;
 mod target;
 mod transport;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use kube::Client;
@@ -42,7 +44,7 @@ const USER_AGENT: &str = concat!("tailwatch/", env!("CARGO_PKG_VERSION"));
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Cluster {
-    /// Reads the kubeconfig and the API server's version.
+    /// Reads the kubeconfig, the API server's version and the identity of the cluster.
     pub async fn connect(target: &ClusterTarget) -> Result<Cluster, ClusterError> {
         let access = Access::of(target)?;
         let bad = |reason: String| bad_kubeconfig(&access, reason);
@@ -60,14 +62,19 @@ impl Cluster {
             .with_layer(&TimeLimits::new(&server, &fence, &answers))
             .with_layer(&SameCluster(probe.clone()))
             .build();
-        let version = match tokio::time::timeout(TIMEOUT, client.apiserver_version()).await {
+        let authority = access.cluster.authority();
+        let (version, identity) = futures::join!(
+            tokio::time::timeout(TIMEOUT, client.apiserver_version()),
+            identity(&client, &authority, &probe),
+        );
+        let version = match version {
             Ok(Ok(version)) => version,
             Ok(Err(error)) => return Err(attempt.failed(error)),
             Err(_) => return Err(attempt.timed_out(TIMEOUT)),
         };
         let version =
             version.git_version.trim_start_matches('v').split(['+', '-']).next().unwrap_or_default().to_owned();
-        let identity = identity(&client, &access.cluster.authority(), &probe).await?;
+        let identity = identity?;
         let Access { context, mut snapshot, .. } = access;
         if let Some(issued) = credentials.in_place_of_plugin().await {
             snapshot = snapshot.without_plugin(issued);
@@ -87,6 +94,7 @@ impl Cluster {
             identity,
             probe,
             forwards,
+            compared: Arc::new(AtomicU64::new(u64::MAX)),
         })
     }
 }
