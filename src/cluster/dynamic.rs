@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures::{StreamExt as _, TryStreamExt as _};
 use kube::Resource;
 use kube::api::{Api, ListParams, ObjectMeta};
 use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, TypeMeta};
@@ -17,14 +16,6 @@ use crate::stack::SecretData;
 
 /// Objects per page: the metadata of a thousand nodes alone are megabytes.
 pub(super) const PAGE: u32 = 250;
-/// Objects per page of whole objects, which can be large.
-const SMALL_PAGE: u32 = 50;
-/// Up to this number, objects are read by name.
-const FEW: usize = 2;
-/// The same for cluster-scoped kinds, of which a cluster can have many objects.
-const FEW_OF_ALL: usize = 20;
-/// Objects that are read in parallel.
-const AT_ONCE: usize = 4;
 
 /// Namespace of a release's object: its own, else the release's.
 pub fn namespace_of<'a>(object: &'a Value, release: &'a str) -> &'a str {
@@ -59,6 +50,11 @@ impl Cluster {
     ) -> Result<Option<(ApiResource, Scope)>, ClusterError> {
         let found = self.kinds.find(&self.client, api_version, kind).await;
         found.map_err(|error| ClusterError::from_kube(&format!("cannot discover kind {kind}"), error))
+    }
+
+    /// Whether the objects of a kind (apiVersion, kind) have a namespace; `None`: the API server does not serve it.
+    pub async fn is_namespaced(&self, (api_version, kind): (&str, &str)) -> Result<Option<bool>, ClusterError> {
+        Ok(self.kind(api_version, kind).await?.map(|(_, scope)| scope == Scope::Namespaced))
     }
 
     pub(super) async fn api(
@@ -118,50 +114,34 @@ impl Cluster {
         is_selected: impl Fn(&Value) -> bool,
     ) -> Result<Vec<Value>, ClusterError> {
         let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(Vec::new()) };
-        let mut parameters = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
-        parameters.limit = Some(PAGE);
-        let mut objects = Vec::new();
+        let labels = labels.map(str::to_owned);
+        let parameters = ListParams { label_selector: labels, ..ListParams::default().limit(PAGE) };
+        let mut selected = Vec::new();
+        let keep = |object| {
+            let object = whole(object, api_version, kind);
+            if is_selected(&object) {
+                selected.push(object);
+            }
+        };
+        self.pages(&api, kind, parameters, keep).await?;
+        Ok(selected)
+    }
+
+    /// Reads a list page by page; each object of a page is passed on before the next page is requested.
+    pub(super) async fn pages(
+        &self,
+        api: &Api<DynamicObject>,
+        kind: &str,
+        mut parameters: ListParams,
+        mut pass_on: impl FnMut(DynamicObject),
+    ) -> Result<(), ClusterError> {
         loop {
             let page = api.list(&parameters).await;
             let page = page.map_err(|error| ClusterError::from_kube(&format!("cannot list {kind} objects"), error))?;
             parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            let page = page.items.into_iter().map(|object| whole(object, api_version, kind));
-            objects.extend(page.filter(&is_selected));
+            page.items.into_iter().for_each(&mut pass_on);
             if parameters.continue_token.is_none() {
-                return Ok(objects);
-            }
-        }
-    }
-
-    /// Objects of a kind with one of the names, listed in small pages; Secrets are read one by one, because helm's
-    /// records are among them. `None`: the API server does not serve the kind.
-    pub async fn find(
-        &self,
-        api_version: &str,
-        kind: &str,
-        namespace: Option<&str>,
-        names: &BTreeSet<&str>,
-    ) -> Result<Option<Vec<Value>>, ClusterError> {
-        let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(None) };
-        let failed = |error| ClusterError::from_kube(&format!("cannot read {kind} objects"), error);
-        let mut found = Vec::new();
-        let mut keep = |object: DynamicObject| found.push(whole(object, api_version, kind));
-        let is_cluster_scoped = matches!(self.kind(api_version, kind).await?, Some((_, Scope::Cluster)));
-        if names.len() <= FEW || kind == "Secret" || (is_cluster_scoped && names.len() <= FEW_OF_ALL) {
-            let each = futures::stream::iter(names).map(|name| api.get_opt(name)).buffered(AT_ONCE);
-            let each: Vec<Option<DynamicObject>> = each.try_collect().await.map_err(failed)?;
-            each.into_iter().flatten().for_each(&mut keep);
-            return Ok(Some(found));
-        }
-        let mut parameters = ListParams::default().limit(SMALL_PAGE);
-        loop {
-            let page = api.list(&parameters).await.map_err(failed)?;
-            parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-            let has_name =
-                |object: &DynamicObject| object.metadata.name.as_deref().is_some_and(|name| names.contains(name));
-            page.items.into_iter().filter(has_name).for_each(&mut keep);
-            if parameters.continue_token.is_none() {
-                return Ok(Some(found));
+                return Ok(());
             }
         }
     }
@@ -209,10 +189,18 @@ impl Cluster {
             namespace: Some(namespace.to_owned()),
             name: name.to_owned(),
         };
-        let Some(secret) = self.get(&reference).await? else { return Ok(None) };
-        let data = secret.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
-        let decode = |value: &Value| STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default();
-        Ok(Some(data.iter().map(|(key, value)| (key.clone(), Secret::new(decode(value)))).collect::<BTreeMap<_, _>>()))
+        Ok(self.get(&reference).await?.as_ref().map(data_of))
+    }
+
+    /// The data of those of the Secrets that exist, decoded, by name.
+    pub async fn secrets<'a>(
+        &self,
+        namespace: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<BTreeMap<String, SecretData>, ClusterError> {
+        let names = names.into_iter().collect();
+        let found = self.find("v1", "Secret", Some(namespace), &names).await?.unwrap_or_default();
+        Ok(found.iter().map(|secret| (ObjectRef::of(secret).name, data_of(secret))).collect())
     }
 
     /// Names of the IngressClasses of Tailscale operators, and of one that only has the usual name.
@@ -228,7 +216,7 @@ impl Cluster {
     /// the first one is used: the newest, and of the same age the first by name (kubernetes
     /// pkg/volume/util/storageclass.go, GetDefaultClass).
     pub async fn storage_classes(&self) -> Result<Vec<(String, bool)>, ClusterError> {
-        Ok(by_precedence(self.list("storage.k8s.io/v1", "StorageClass", None, None).await?))
+        Ok(by_precedence(&self.list("storage.k8s.io/v1", "StorageClass", None, None).await?))
     }
 }
 
@@ -243,7 +231,8 @@ pub fn default_class(classes: &[(String, bool)]) -> Option<&str> {
     classes.iter().find(|(_, is_default)| *is_default).map(|(name, _)| name.as_str())
 }
 
-fn by_precedence(mut classes: Vec<Value>) -> Vec<(String, bool)> {
+pub(super) fn by_precedence(classes: &[Value]) -> Vec<(String, bool)> {
+    let mut classes: Vec<&Value> = classes.iter().collect();
     let created = |class: &Value| -> Option<jiff::Timestamp> {
         class.pointer("/metadata/creationTimestamp").and_then(Value::as_str)?.parse().ok()
     };
@@ -262,8 +251,15 @@ fn is_marked(class: &Value, key: &str) -> bool {
     class.pointer("/metadata/annotations").and_then(|all| all.get(key)) == Some(&Value::from("true"))
 }
 
+/// The decoded data of a Secret.
+pub fn data_of(secret: &Value) -> SecretData {
+    let data = secret.get("data").and_then(Value::as_object).into_iter().flatten();
+    let decode = |value: &Value| STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default();
+    data.map(|(key, value)| (key.clone(), Secret::new(decode(value)))).collect()
+}
+
 /// Adds the kind: items of a list have none.
-fn whole(mut object: DynamicObject, api_version: &str, kind: &str) -> Value {
+pub(super) fn whole(mut object: DynamicObject, api_version: &str, kind: &str) -> Value {
     object.types.get_or_insert_with(|| TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() });
     serde_json::to_value(object).unwrap_or_default()
 }
@@ -283,7 +279,7 @@ mod tests {
             class("b", new, DEFAULT_CLASS[0]),
             class("d", new, "other"),
         ];
-        let found = by_precedence(classes);
+        let found = by_precedence(&classes);
         let found: Vec<(&str, bool)> = found.iter().map(|(name, default)| (name.as_str(), *default)).collect();
         assert_eq!(found, [("b", true), ("c", true), ("d", false), ("a", true)]);
     }

@@ -78,7 +78,16 @@ impl Cluster {
         namespace: &str,
         driver: HelmDriver,
     ) -> Result<Vec<RevisionRecord>, ClusterError> {
-        let found = self.metadata(("v1", driver.kind()), Some(namespace), Some("owner=helm")).await?;
+        self.records(Some(namespace), driver).await
+    }
+
+    /// The same of a namespace; `None`: of all namespaces.
+    pub(super) async fn records(
+        &self,
+        namespace: Option<&str>,
+        driver: HelmDriver,
+    ) -> Result<Vec<RevisionRecord>, ClusterError> {
+        let found = self.metadata(("v1", driver.kind()), namespace, Some("owner=helm")).await?;
         let record = |metadata: kube::api::ObjectMeta| {
             let name = metadata.name.filter(|name| name.starts_with(PREFIX))?;
             let labels = metadata.labels.unwrap_or_default();
@@ -95,7 +104,7 @@ impl Cluster {
                     ObjectRef {
                         api_version: "v1".into(),
                         kind: driver.kind().into(),
-                        namespace: Some(namespace.to_owned()),
+                        namespace: metadata.namespace,
                         name,
                     },
                     metadata.uid.unwrap_or_default(),

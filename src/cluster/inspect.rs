@@ -6,9 +6,10 @@ use futures::future::{join_all, try_join_all};
 use kube::api::ListParams;
 
 use crate::cluster::container_logs::{LogRequest, logs_of_failed, running_logs};
-use crate::cluster::diagnose::{self, Depth, Scope};
+use crate::cluster::diagnose;
 use crate::cluster::nodes::asks_for_nodes;
-use crate::cluster::readiness::{self, ReleaseReadiness};
+use crate::cluster::readiness::ReleaseReadiness;
+use crate::cluster::snapshot::Snapshot;
 use crate::cluster::views::{
     Annotations, CustomResourceDefinition, Metadata, Object, Pod, Service, WebhookConfiguration,
 };
@@ -53,29 +54,6 @@ const PROXIES: &str = "tailscale.com/managed=true";
 /// API group of the Prometheus operator's CRDs.
 const OPERATOR_GROUP: &str = ".monitoring.coreos.com";
 
-/// One finding for all pods of a workload with the same cause.
-fn grouped(diagnoses: impl Iterator<Item = Diagnosis>) -> Vec<Diagnosis> {
-    let mut groups: Vec<(Diagnosis, usize)> = Vec::new();
-    for diagnosis in diagnoses {
-        let same = groups.iter_mut().find(|(first, _)| {
-            let place = (&first.place.workload, &first.place.container);
-            let own = (&diagnosis.place.workload, &diagnosis.place.container);
-            first.rule == diagnosis.rule && place == own && place.0.is_some()
-        });
-        match same {
-            Some((_, more)) => *more += 1,
-            None => groups.push((diagnosis, 0)),
-        }
-    }
-    let reported = groups.into_iter().map(|(mut first, more)| {
-        if more > 0 {
-            first.cause += &format!(" (and {more} more of {})", first.place.workload.as_deref().unwrap_or_default());
-        }
-        first
-    });
-    reported.collect()
-}
-
 fn reference(api_version: &str, object: &Object) -> ObjectRef {
     let Metadata { name, namespace, .. } = object.metadata();
     ObjectRef {
@@ -98,53 +76,42 @@ fn explaining(release: &TrackedRelease) -> Kinds<'_> {
 }
 
 impl Cluster {
-    /// Readiness of a release, read once.
-    pub async fn readiness(&self, release: &TrackedRelease) -> Result<ReleaseReadiness, ClusterError> {
-        let mut cache = ObjectCache::default();
-        self.load(&mut cache, kinds_of(release)).await?;
-        let readiness = readiness::count(&cache, release);
-        if readiness.is_ready() {
-            return Ok(readiness);
-        }
+    /// Readiness of each release, read once: one list of a kind for all of them.
+    pub async fn readiness(&self, releases: &[TrackedRelease]) -> Result<Vec<ReleaseReadiness>, ClusterError> {
+        let mut snapshot = Snapshot::default();
+        self.load(&mut snapshot.cache, releases.iter().flat_map(kinds_of).collect()).await?;
+        let mut counted: Vec<ReleaseReadiness> = releases.iter().map(|release| snapshot.count(release)).collect();
+        let unready = releases.iter().zip(&counted).filter(|(_, found)| !found.is_ready());
         // Pods are read only for a release that is not ready: a large cluster has many.
-        self.load(&mut cache, explaining(release)).await?;
+        self.load(&mut snapshot.cache, unready.flat_map(|(release, _)| explaining(release)).collect()).await?;
         let now = jiff::Timestamp::now();
-        if asks_for_nodes(&cache, now) {
-            cache.nodes = self.nodes().await.ok();
+        if asks_for_nodes(&snapshot.cache, now) {
+            snapshot.cache.nodes = self.nodes().await.ok();
         }
-        let mut readiness = readiness::count(&cache, release);
-        if readiness.is_ready() {
-            return Ok(readiness);
+        for (release, readiness) in releases.iter().zip(&mut counted).filter(|(_, found)| !found.is_ready()) {
+            *readiness = snapshot.readiness(release, now);
         }
-        let matches = diagnose::matches(&cache, release, Scope { depth: Depth::Waiting, now });
-        readiness.cause = diagnose::at_once(matches, now).into_iter().next();
-        if let Some(cause) = &readiness.cause {
-            readiness.waiting = Some(cause.diagnosis.cause.clone());
-        }
-        Ok(readiness)
+        Ok(counted)
     }
 
     /// Evaluates every rule on the current state of the releases.
     pub async fn diagnose(&self, releases: &[TrackedRelease]) -> Result<Findings, ClusterError> {
-        let mut cache = ObjectCache::default();
-        for release in releases {
-            self.load(&mut cache, kinds_of(release)).await?;
-            self.load(&mut cache, explaining(release)).await?;
-        }
+        let mut snapshot = Snapshot::default();
+        let cache = &mut snapshot.cache;
+        let kinds = releases.iter().flat_map(|release| kinds_of(release).into_iter().chain(explaining(release)));
+        self.load(cache, kinds.collect()).await?;
         let mut releases = releases.to_vec();
-        releases.push(self.surroundings(&mut cache).await?);
+        releases.push(self.surroundings(cache).await?);
         for release in &mut releases {
-            self.add_crds(&mut cache, release).await?;
+            self.add_crds(cache, release).await?;
         }
         let now = jiff::Timestamp::now();
-        if asks_for_nodes(&cache, now) {
+        if asks_for_nodes(cache, now) {
             cache.nodes = Some(self.nodes().await?);
         }
-        self.read_logs(&mut cache).await;
-        let scope = Scope { depth: Depth::Everything, now };
-        let matches = releases.iter().flat_map(|release| diagnose::matches(&cache, release, scope)).collect();
-        let diagnoses = diagnose::at_once(matches, now).into_iter().map(|cause| cause.diagnosis);
-        Ok(Findings { diagnoses: grouped(diagnoses), rules: diagnose::count(), objects: cache.objects.len() })
+        self.read_logs(cache).await;
+        let objects = cache.objects.len();
+        Ok(Findings { diagnoses: snapshot.diagnoses(&releases, now), rules: diagnose::count(), objects })
     }
 
     async fn load(&self, cache: &mut ObjectCache, kinds: Kinds<'_>) -> Result<(), ClusterError> {
@@ -171,7 +138,7 @@ impl Cluster {
         }
         let mut pods = self.objects("v1", "Pod", None, &ListParams::default().labels(PROXIES)).await?;
         let labelled = ListParams::default().labels(OPERATOR);
-        for operator in self.tailscale_operators().await?.unwrap_or_default() {
+        for operator in self.operators().await?.unwrap_or_default().tailscale {
             pods.extend(self.objects("v1", "Pod", Some(&operator.namespace), &labelled).await?);
             around.namespace = operator.namespace;
         }

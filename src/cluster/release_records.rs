@@ -1,13 +1,20 @@
 //! Contents of helm's release records, read with the client of the run: no helm process has to start for them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::future::try_join_all;
+use kube::api::ListParams;
+use kube::core::DynamicObject;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::task::JoinSet;
 
-use crate::cluster::{Cluster, ClusterError, RevisionRecord, current};
+use crate::cluster::dynamic::whole;
+use crate::cluster::{Cluster, ClusterError, ObjectRef, RevisionRecord, current, revisions_of, uid_of};
 use crate::stack::HelmDriver;
 use crate::yaml;
 
@@ -15,6 +22,26 @@ use crate::yaml;
 const MAX_BYTES: u64 = 256 << 20;
 /// Start of gzip data; records of the first helm 3 versions are not compressed.
 const GZIP: [u8; 3] = [0x1f, 0x8b, 0x08];
+
+/// Statuses of the last revision of a release that helm does not list.
+const UNLISTED: [&str; 3] = ["superseded", "uninstalled", "unknown"];
+/// Whole records per page: each can have a megabyte.
+const RECORDS: u32 = 20;
+
+/// The current revision of a release, without its values and its manifest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReleaseHead {
+    /// The revision.
+    pub record: RevisionRecord,
+    /// Chart name.
+    pub chart: String,
+    /// Chart version.
+    pub chart_version: semver::Version,
+    /// App version, may be empty.
+    pub app_version: String,
+    /// helm's status, e.g. `deployed`.
+    pub status: String,
+}
 
 /// The contents of one record.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,15 +92,25 @@ struct Metadata {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// The chart and the status of a record.
+#[derive(Deserialize)]
+struct Head {
+    info: Info,
+    chart: Chart,
+}
+
 /// From the text of a record: JSON, compressed with gzip, in base64 (helm pkg/storage/driver, util.go).
-fn decode(text: &[u8]) -> Result<RecordedRelease, Failure> {
+fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
     let bytes = STANDARD.decode(text)?;
-    let stored: Stored = if bytes.starts_with(&GZIP) {
+    Ok(if bytes.starts_with(&GZIP) {
         serde_json::from_reader(std::io::BufReader::new(flate2::read::GzDecoder::new(&bytes[..]).take(MAX_BYTES)))?
     } else {
         serde_json::from_slice(&bytes)?
-    };
-    let Stored { info, chart: Chart { metadata }, config, manifest } = stored;
+    })
+}
+
+fn decode(text: &[u8]) -> Result<RecordedRelease, Failure> {
+    let Stored { info, chart: Chart { metadata }, config, manifest } = parse(text)?;
     let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
     Ok(RecordedRelease {
         chart: metadata.name,
@@ -85,7 +122,93 @@ fn decode(text: &[u8]) -> Result<RecordedRelease, Failure> {
     })
 }
 
+fn head(text: &[u8], record: RevisionRecord) -> Result<ReleaseHead, Failure> {
+    let Head { info, chart: Chart { metadata } } = parse(text)?;
+    Ok(ReleaseHead {
+        record,
+        chart: metadata.name,
+        chart_version: semver::Version::parse(&metadata.version)?,
+        app_version: metadata.app_version,
+        status: info.status,
+    })
+}
+
+/// The text of a record in a Secret or a ConfigMap, with the encoding of a Secret's data removed.
+fn text_of(kind: &str, data: String) -> Result<Vec<u8>, Failure> {
+    Ok(if kind == "Secret" { STANDARD.decode(data)? } else { data.into_bytes() })
+}
+
+/// Takes the record out of its object.
+fn take_data(live: &mut Value) -> Option<String> {
+    match live.pointer_mut("/data/release").map(Value::take) {
+        Some(Value::String(data)) => Some(data),
+        _ => None,
+    }
+}
+
 impl Cluster {
+    /// The revisions of each of these releases of a namespace that is installed, the current one last, with its
+    /// contents. One list has the metadata of every record, and one the deployed records, whole; another current
+    /// record is read by its name.
+    pub async fn releases(
+        &self,
+        namespace: &str,
+        driver: HelmDriver,
+        names: &BTreeSet<&str>,
+    ) -> Result<Vec<(Vec<RevisionRecord>, RecordedRelease)>, ClusterError> {
+        let listed = names.iter().copied().collect::<Vec<_>>().join(",");
+        let labels = format!("owner=helm,status=deployed,name in ({listed})");
+        let (records, deployed) = futures::try_join!(
+            self.revision_records(namespace, driver),
+            self.list("v1", driver.kind(), Some(namespace), Some(&labels))
+        )?;
+        let mut deployed: BTreeMap<ObjectRef, Value> =
+            deployed.into_iter().map(|live| (ObjectRef::of(&live), live)).collect();
+        let read = names.iter().filter_map(|name| {
+            let current = current(&records, name)?;
+            let (object, uid) = current.object();
+            let live = deployed.remove(object).filter(|live| uid_of(live) == Some(uid));
+            let own: Vec<RevisionRecord> = revisions_of(&records, name).into_iter().cloned().collect();
+            Some(async move {
+                let recorded = match live {
+                    Some(live) => Some(contents(current, live).await?),
+                    None => self.recorded(current).await?,
+                };
+                Ok::<_, ClusterError>((own, recorded))
+            })
+        });
+        let read = try_join_all(read.collect::<Vec<_>>()).await?;
+        Ok(read.into_iter().filter_map(|(own, recorded)| Some((own, recorded?))).collect())
+    }
+
+    /// Every release that helm lists, of all namespaces. As helm does, records that cannot be read are left out, and
+    /// charts without a semantic version.
+    pub async fn releases_everywhere(&self, driver: HelmDriver) -> Result<Vec<ReleaseHead>, ClusterError> {
+        let Some(api) = self.api("v1", driver.kind(), None).await? else { return Ok(Vec::new()) };
+        let mut last: BTreeMap<(Option<String>, String), RevisionRecord> = BTreeMap::new();
+        for record in self.records(None, driver).await? {
+            let key = (record.object().0.namespace.clone(), record.release.clone());
+            if last.get(&key).is_none_or(|known| known.revision < record.revision) {
+                last.insert(key, record);
+            }
+        }
+        let mut records: BTreeMap<ObjectRef, RevisionRecord> =
+            last.into_values().map(|record| (record.object().0.clone(), record)).collect();
+        let labels = format!("owner=helm,status notin ({})", UNLISTED.join(","));
+        let mut heads = JoinSet::new();
+        let read = |object: DynamicObject| {
+            let mut live = whole(object, "v1", driver.kind());
+            let Some(record) = records.remove(&ObjectRef::of(&live)) else { return };
+            if let Some(data) = take_data(&mut live) {
+                heads.spawn_blocking(move || head(&text_of(driver.kind(), data)?, record));
+            }
+        };
+        self.pages(&api, driver.kind(), ListParams::default().labels(&labels).limit(RECORDS), read).await?;
+        let mut found: Vec<ReleaseHead> = heads.join_all().await.into_iter().filter_map(Result::ok).collect();
+        found.sort_by(|one, other| one.record.object().0.cmp(other.record.object().0));
+        Ok(found)
+    }
+
     /// The contents of a release's current revision; `None`: it is not installed.
     pub async fn current_release(
         &self,
@@ -101,22 +224,19 @@ impl Cluster {
 
     /// The contents of a record; `None`: it was deleted meanwhile.
     pub async fn recorded(&self, record: &RevisionRecord) -> Result<Option<RecordedRelease>, ClusterError> {
-        let (object, _) = record.object();
-        let Some(mut live) = self.get(object).await? else { return Ok(None) };
-        let Some(Value::String(data)) = live.pointer_mut("/data/release").map(Value::take) else {
-            return Err(unreadable(record, "it has no key release"));
-        };
-        let is_secret = object.kind == "Secret";
-        let decoding = move || {
-            let text = if is_secret { STANDARD.decode(data)? } else { data.into_bytes() };
-            decode(&text)
-        };
-        // Charts are megabytes: several records are decoded in parallel.
-        match tokio::task::spawn_blocking(decoding).await {
-            Ok(Ok(found)) => Ok(Some(found)),
-            Ok(Err(error)) => Err(unreadable(record, &error.to_string())),
-            Err(stopped) => Err(unreadable(record, &stopped.to_string())),
-        }
+        let Some(live) = self.get(record.object().0).await? else { return Ok(None) };
+        contents(record, live).await.map(Some)
+    }
+}
+
+async fn contents(record: &RevisionRecord, mut live: Value) -> Result<RecordedRelease, ClusterError> {
+    let Some(data) = take_data(&mut live) else { return Err(unreadable(record, "it has no key release")) };
+    let kind = record.object().0.kind.clone();
+    // Charts are megabytes: several records are decoded in parallel.
+    match tokio::task::spawn_blocking(move || decode(&text_of(&kind, data)?)).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => Err(unreadable(record, &error.to_string())),
+        Err(stopped) => Err(unreadable(record, &stopped.to_string())),
     }
 }
 

@@ -14,7 +14,7 @@ const RECORDER: &str = "tailwatch-answers";
 impl Cluster {
     /// The saved answers of the last run; `None`: there are none.
     pub async fn saved_state(&self, namespace: &str) -> Result<Option<SavedState>, ClusterError> {
-        let read = self.secret(namespace, SAVED_ANSWERS).await;
+        let (read, record) = futures::join!(self.secret(namespace, SAVED_ANSWERS), self.answers_record(namespace));
         let Some(mut data) = read.map_err(|error| unreadable(namespace, error))? else { return Ok(None) };
         let Some(answers) = data.remove(SAVED_FILE) else { return Ok(None) };
         let text = |bytes: &Secret<Vec<u8>>| String::from_utf8_lossy(bytes.expose()).into_owned();
@@ -23,7 +23,7 @@ impl Cluster {
             text: text(&answers),
             writer: data.get(WRITTEN_BY).map(text).unwrap_or_default(),
             salt: data.remove(SALT).unwrap_or_else(|| Secret::new(Vec::new())),
-            record: self.answers_record(namespace).await?,
+            record: record?,
         }))
     }
 

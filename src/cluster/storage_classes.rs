@@ -4,6 +4,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, ListParams};
 use serde_json::Value;
 
+use crate::cluster::dynamic::{by_precedence, default_class};
 use crate::cluster::{Cluster, ClusterError, ObjectRef, permitted};
 
 /// Why a StorageClass provides no volumes.
@@ -43,27 +44,34 @@ fn driver(provisioner: &str) -> Option<&str> {
     migrated.or_else(|| provisioner.split('.').any(|label| label == "csi").then_some(provisioner))
 }
 
+/// Name of each class, and whether it is the default; the class of the volumes and its fault.
+pub type Storage = (Vec<(String, bool)>, Option<(String, ClassFault)>);
+
 impl Cluster {
-    /// The class and why it provides no volumes for claims in a namespace, as far as this context may read that.
-    pub async fn storage_class_fault(
-        &self,
-        name: &str,
-        namespace: &str,
-    ) -> Result<Option<(String, ClassFault)>, ClusterError> {
-        let reference = ObjectRef {
-            api_version: "storage.k8s.io/v1".into(),
-            kind: "StorageClass".into(),
-            namespace: None,
-            name: name.to_owned(),
+    /// The StorageClasses, as [`Cluster::storage_classes`] has them; and the configured one, or the default, with the
+    /// reason why it provides no volumes for claims in a namespace, as far as this context may read that.
+    pub async fn storage(&self, configured: Option<&str>, namespace: &str) -> Result<Storage, ClusterError> {
+        let listed = self.list("storage.k8s.io/v1", "StorageClass", None, None).await?;
+        let classes = by_precedence(&listed);
+        let chosen = configured.or(default_class(&classes));
+        let class = listed.iter().find(|class| chosen.is_some_and(|name| ObjectRef::of(class).name == name));
+        let fault = match class {
+            Some(class) => self.fault(class, namespace).await?.map(|fault| (ObjectRef::of(class).name, fault)),
+            None => None,
         };
-        let Some(class) = permitted(self.get(&reference).await)?.flatten() else { return Ok(None) };
+        Ok((classes, fault))
+    }
+
+    async fn fault(&self, class: &Value, namespace: &str) -> Result<Option<ClassFault>, ClusterError> {
         let text = |path: &str| class.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let since = text("/metadata/deletionTimestamp");
-        let fault = match text("/provisioner") {
+        Ok(match text("/provisioner") {
             _ if !since.is_empty() => Some(ClassFault::Deleted(since.to_owned())),
             "kubernetes.io/no-provisioner" => {
                 let volumes = permitted(self.list("v1", "PersistentVolume", None, None).await)?;
-                let is_left = |volumes: &Vec<Value>| volumes.iter().any(|volume| is_usable(volume, name, namespace));
+                let is_left = |volumes: &Vec<Value>| {
+                    volumes.iter().any(|volume| is_usable(volume, text("/metadata/name"), namespace))
+                };
                 volumes.filter(|volumes| !is_left(volumes)).map(|_| ClassFault::NoVolumes)
             }
             provisioner => match driver(provisioner) {
@@ -73,8 +81,7 @@ impl Cluster {
                     drivers.filter(|all| !all.contains(driver)).map(|_| ClassFault::NoDriver(driver.to_owned()))
                 }
             },
-        };
-        Ok(fault.map(|fault| (name.to_owned(), fault)))
+        })
     }
 
     /// A provisioner that registers no object has a Lease with its name, if it elects a leader

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use crate::cluster::Cluster;
 use crate::cluster::managed_by::{containers, image_name};
-use crate::cluster::{Cluster, ClusterError, ManagedObject, permitted};
 
 /// Image name of the operator in every registry.
 const IMAGE: &str = "k8s-operator";
@@ -27,7 +27,7 @@ pub struct OperatorDeployment {
 
 impl OperatorDeployment {
     /// A Deployment with the operator's image.
-    fn of(deployment: &Value) -> Option<OperatorDeployment> {
+    pub(super) fn of(deployment: &Value) -> Option<OperatorDeployment> {
         let container = containers(deployment).find(|container| image_name(container) == IMAGE)?;
         let variables = || container["env"].as_array().into_iter().flatten();
         let variable =
@@ -67,29 +67,10 @@ fn is_on_a_tailnet(host: &str) -> bool {
 }
 
 impl Cluster {
-    /// Every Deployment with the operator's image; `None` without permission to list Deployments. Reads only those with
-    /// a matching name or label.
-    pub async fn tailscale_operators(&self) -> Result<Option<Vec<OperatorDeployment>>, ClusterError> {
-        let deployments = permitted(self.managed_objects(("apps/v1", "Deployment"), None).await)?;
-        let Some(deployments) = deployments else { return Ok(None) };
-        let mut operators = Vec::new();
-        for managed in deployments.iter().filter(|managed| may_be_operator(managed)) {
-            let live = permitted(self.get(&managed.object).await)?.flatten();
-            operators.extend(live.as_ref().and_then(OperatorDeployment::of));
-        }
-        Ok(Some(operators))
-    }
-
     /// The operator that the API server is reached through.
     pub fn reached_through<'a>(&self, operators: &'a [OperatorDeployment]) -> Option<&'a OperatorDeployment> {
         operators.iter().find(|operator| operator.carries(self.server(), self.context()))
     }
-}
-
-/// The chart and the static manifests name it `operator` (tailscale, cmd/k8s-operator/deploy).
-fn may_be_operator(managed: &ManagedObject) -> bool {
-    let mut words = std::iter::once(&managed.object.name).chain(managed.labels.values());
-    managed.object.name == "operator" || words.any(|word| word == "operator" || word.contains("tailscale"))
 }
 
 #[cfg(test)]

@@ -60,8 +60,8 @@ pub(super) async fn plan(session: &Session, arguments: &PlanArgs) -> Result<u8, 
         let answers = saved_answers::answers(&draft, &arguments.settings)?;
         answers.repository_confirmed()?;
         let consent = Consent { ownership, proof: Proof::Checks, provider: Provider::Skip, scope: Scope::Changes };
-        let facts = plan::cluster_facts(cluster, &target.catalogue, &answers.settings).await?;
-        let proposal = planner::propose(&target, &answers.settings, &facts, consent).await?;
+        let surroundings = plan::surroundings(cluster, &target.catalogue, &answers.settings).await?;
+        let proposal = planner::propose(&target, &answers.settings, &surroundings, consent).await?;
         Ok((answers, proposal, places))
     };
     let (answers, proposal, places) = connect::of_one_cluster(cluster, read).await?;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::helm::fetch::is_plain;
 use crate::helm::repositories::{self, Repository};
 use crate::helm::run::{Call, Effect, FETCH, repositories_file, run, words};
-use crate::helm::{Capabilities, Helm, HelmError, Limits, Ownership, ReleaseInfo, ReleaseRequest, parse};
+use crate::helm::{Capabilities, Helm, HelmError, Limits, Ownership, ReleaseRequest, parse};
 use crate::stack::{ChartSource, HelmDriver, RUN_LABEL};
 use crate::yaml::json_line;
 
@@ -24,15 +24,6 @@ const REMAINDER: Duration = Duration::from_secs(120);
 const HISTORY: &str = "10";
 
 impl Helm {
-    /// Releases of every namespace in any status that is not `uninstalled` or `superseded`, without charts that have no
-    /// semantic version.
-    pub async fn list_everywhere(&self) -> Result<Vec<ReleaseInfo>, HelmError> {
-        // helm 3 hides pending releases without these; helm 4 knows the same flags.
-        let flags = ["-o", "json", "--deployed", "--failed", "--pending", "--uninstalling", "--max", "0"];
-        let output = self.read(&[&["list", "--all-namespaces"], &flags[..]].concat()).await?;
-        parse::list(&output).map_err(|source| output_error("helm list", source))
-    }
-
     /// The chart's CRDs.
     pub async fn show_crds(&self, chart: &Path) -> Result<Vec<Value>, HelmError> {
         let arguments = vec!["show".into(), "crds".into(), chart.as_os_str().to_owned()];

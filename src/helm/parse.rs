@@ -1,9 +1,7 @@
 //! Parses the output of helm 3 and helm 4. Pure.
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::yaml;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -22,50 +20,6 @@ pub(super) fn version(text: &str) -> Option<semver::Version> {
         version.pre = semver::Prerelease::new(pre).ok()?;
     }
     Some(version)
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    name: String,
-    namespace: String,
-    revision: Value,
-    status: String,
-    chart: String,
-    #[serde(default)]
-    app_version: String,
-}
-
-/// `helm list -o json`, without charts that have no semantic version.
-pub(super) fn list(text: &[u8]) -> Result<Vec<ReleaseInfo>, Failure> {
-    let listed: Vec<Listed> = serde_json::from_slice(text)?;
-    Ok(listed.into_iter().filter_map(|listed| release_info(listed).ok()).collect())
-}
-
-fn release_info(listed: Listed) -> Result<ReleaseInfo, Failure> {
-    let (chart, chart_version) =
-        split_chart(&listed.chart).ok_or_else(|| format!("{:?} is not a chart with a version", listed.chart))?;
-    Ok(ReleaseInfo {
-        name: listed.name,
-        namespace: listed.namespace,
-        revision: number(&listed.revision)?,
-        status: ReleaseStatus::of(&listed.status),
-        chart,
-        chart_version,
-        app_version: listed.app_version,
-    })
-}
-
-/// `kube-prometheus-stack-79.10.0-rc.1`: the version begins at the first dash after which semver reads.
-fn split_chart(text: &str) -> Option<(String, semver::Version)> {
-    text.match_indices('-').find_map(|(at, _)| {
-        let version = semver::Version::parse(&text[at + 1..]).ok()?;
-        Some((text[..at].to_owned(), version))
-    })
-}
-
-fn number(value: &Value) -> Result<u32, Failure> {
-    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    number.and_then(|number| u32::try_from(number).ok()).ok_or_else(|| format!("{value} is not a revision").into())
 }
 
 /// A multi-document manifest with helm's YAML types, without empty documents.
@@ -124,20 +78,6 @@ mod tests {
             assert_eq!(version(text).unwrap().to_string(), expected);
         }
         assert!(version("Usage: something").is_none());
-    }
-
-    #[test]
-    fn lists_of_both_helms_are_read() {
-        let text = br#"[{"name":"kube-prometheus-stack","namespace":"m","revision":"2","status":"pending-upgrade","chart":"kube-prometheus-stack-79.10.0","app_version":"v0.86.2"},
-            {"name":"loki","namespace":"m","revision":1,"status":"deployed","chart":"loki-6.46.0-rc.1"}]"#;
-        let releases = list(text).unwrap();
-        assert_eq!((releases[0].chart.as_str(), releases[0].revision), ("kube-prometheus-stack", 2));
-        assert_eq!(releases[0].status, ReleaseStatus::PendingUpgrade);
-        assert_eq!(releases[1].chart_version.to_string(), "6.46.0-rc.1");
-        assert!(list(b"garbage").is_err());
-        let odd = br#"[{"name":"a","namespace":"m","revision":"1","status":"deployed","chart":"odd-v1"},
-            {"name":"b","namespace":"n","revision":"1","status":"failed","chart":"loki-6.0.0"}]"#;
-        assert_eq!(list(odd).unwrap()[0].name, "b");
     }
 
     #[test]

@@ -161,8 +161,7 @@ fn broken_state(status: ReleaseStatus) -> Option<String> {
 mod tests {
     use crate::plan::Healthy;
     use crate::plan::decide::*;
-    use crate::plan::drift::Drift;
-    use crate::plan::observe::ReleaseDrift;
+    use crate::plan::drift::{Drift, ReleaseDrift};
     use serde_json::json;
 
     fn release(version: &str) -> Release {

@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use crate::cluster::{
-    Cluster, ClusterError, RecordedRelease, RevisionRecord, current, installed_names, permitted, revisions_of,
-};
+use crate::cluster::{Cluster, ClusterError, RecordedRelease, ReleaseHead, RevisionRecord, installed_names, permitted};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::plan::PlanError;
 use crate::stack::HelmDriver;
@@ -27,19 +25,31 @@ pub struct Installed {
 }
 
 impl Installed {
-    fn new(records: Vec<RevisionRecord>, current: &RevisionRecord, recorded: RecordedRelease) -> Installed {
+    /// `None` without a record.
+    fn new(records: Vec<RevisionRecord>, recorded: RecordedRelease) -> Option<Installed> {
         let RecordedRelease { chart, chart_version, app_version, status, values, manifest } = recorded;
-        let info = ReleaseInfo {
-            name: current.release.clone(),
-            namespace: current.object().0.namespace.clone().unwrap_or_default(),
-            revision: current.revision,
-            status: ReleaseStatus::of(&status),
-            chart,
-            chart_version,
-            app_version,
-        };
-        Installed { info, values, manifest, records }
+        let record = records.last()?.clone();
+        let info = release_info(ReleaseHead { record, chart, chart_version, app_version, status });
+        Some(Installed { info, values, manifest, records })
     }
+}
+
+fn release_info(head: ReleaseHead) -> ReleaseInfo {
+    let ReleaseHead { record, chart, chart_version, app_version, status } = head;
+    ReleaseInfo {
+        namespace: record.object().0.namespace.clone().unwrap_or_default(),
+        name: record.release,
+        revision: record.revision,
+        status: ReleaseStatus::of(&status),
+        chart,
+        chart_version,
+        app_version,
+    }
+}
+
+/// Every release that helm lists, of all namespaces.
+pub async fn releases_everywhere(cluster: &Cluster, driver: HelmDriver) -> Result<Vec<ReleaseInfo>, ClusterError> {
+    Ok(cluster.releases_everywhere(driver).await?.into_iter().map(release_info).collect())
 }
 
 /// Those of the (release, namespace) that are installed; an error if the other storage driver has a record of one.
@@ -53,10 +63,12 @@ pub async fn installed_releases<'a>(
         desired_in.entry(namespace).or_default().insert(name);
     }
     let read = desired_in.iter().map(async |(namespace, names)| {
-        futures::try_join!(
-            installed_in(cluster, driver, namespace, names),
+        let (found, of_other) = futures::try_join!(
+            cluster.releases(namespace, driver, names),
             elsewhere(cluster, driver, namespace, names)
-        )
+        )?;
+        let found = found.into_iter().filter_map(|(records, recorded)| Installed::new(records, recorded));
+        Ok::<_, ClusterError>((found.collect::<Vec<_>>(), of_other))
     });
     let (listed, of_other): (Vec<_>, Vec<_>) = try_join_all(read).await?.into_iter().unzip();
     let (listed, of_other) = (listed.concat(), of_other.concat());
@@ -68,22 +80,6 @@ pub async fn installed_releases<'a>(
     };
     let (both, other_only) = of_other.into_iter().partition(is_listed);
     Err(PlanError::OtherDriver { uses: driver, other_only, both })
-}
-
-async fn installed_in(
-    cluster: &Cluster,
-    driver: HelmDriver,
-    namespace: &str,
-    names: &BTreeSet<&str>,
-) -> Result<Vec<Installed>, ClusterError> {
-    let records = cluster.revision_records(namespace, driver).await?;
-    let read = names.iter().filter_map(|name| {
-        let current = current(&records, name)?;
-        let own: Vec<RevisionRecord> = revisions_of(&records, name).into_iter().cloned().collect();
-        Some(async move { Ok((own, current, cluster.recorded(current).await?)) })
-    });
-    let read = try_join_all(read).await?.into_iter();
-    Ok(read.filter_map(|(own, current, recorded)| Some(Installed::new(own, current, recorded?))).collect())
 }
 
 /// (release, namespace) that the other driver's records list as installed. Without the permission to read them, this

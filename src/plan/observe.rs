@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, ObjectRef, PartialObject, RevisionRecord, is_ours, permitted};
+use crate::cluster::{
+    Cluster, ClusterError, ObjectRef, Operators, PartialObject, RevisionRecord, data_of, is_ours, permitted,
+};
 use crate::config::{IngressClass, OperatorPlan, Settings, TailscaleOperator};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::plan::compare::changed_values;
-use crate::plan::drift::{self, Drift};
+use crate::plan::drift::{Expected, ReleaseDrift, of_releases};
 use crate::plan::installed_releases::{Installed, installed_releases};
 use crate::plan::revision_notes::{Healthy, rollback_key};
 use crate::plan::{PlanError, Removal};
@@ -37,15 +39,6 @@ pub struct Observed {
     pub healthy: BTreeMap<String, Healthy>,
 }
 
-/// Drift of a release and of its own objects.
-#[derive(Clone, Debug, Default)]
-pub struct ReleaseDrift {
-    /// From the release's manifest.
-    pub manifest: Drift,
-    /// From the own objects.
-    pub own: Drift,
-}
-
 /// Who started a pending operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PendingOwner {
@@ -60,60 +53,65 @@ pub enum PendingOwner {
 
 /// State of the Tailscale operator in the cluster.
 pub async fn tailscale_operator(cluster: &Cluster) -> Result<TailscaleOperator, PlanError> {
-    Ok(operator_and_classes(cluster).await?.0)
-}
-
-/// The same, with the names of the operators' IngressClasses.
-async fn operator_and_classes(cluster: &Cluster) -> Result<(TailscaleOperator, Vec<String>), PlanError> {
     let classes = async { cluster.tailscale_classes().await.map_err(PlanError::from) };
     let (classes, is_ours) = futures::try_join!(classes, tailscale_is_ours(cluster))?;
-    Ok((TailscaleOperator { has_class: !classes.is_empty(), is_ours }, classes))
+    Ok(TailscaleOperator { has_class: !classes.is_empty(), is_ours })
 }
 
-/// Facts from the cluster that the desired state depends on.
-pub async fn cluster_facts(
+/// What is read of the cluster before the desired state is known.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// What the desired state depends on.
+    pub facts: ClusterFacts,
+    /// The operators; `None` without the permission to list Deployments.
+    pub operators: Option<Operators>,
+}
+
+/// Reads the facts that the desired state depends on, with requests that run in parallel.
+pub async fn surroundings(
     cluster: &Cluster,
     catalogue: &Catalogue,
     settings: &Settings,
-) -> Result<ClusterFacts, PlanError> {
+) -> Result<Surroundings, PlanError> {
     let namespace = settings.namespace.as_str();
     let names = catalogue.chart_names(settings);
-    let objects = async {
-        Ok::<_, PlanError>(futures::try_join!(
-            cluster.secret(namespace, OAUTH2_PROXY_SECRET),
-            cluster.secret(namespace, GRAFANA_SECRET),
-            cluster.secret(namespace, names.object(WEBHOOK_SECRET)),
-            cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
-            // The check of the permissions reports that this context may not list nodes.
-            async { permitted(cluster.node_states_for(namespace).await) },
-            async { permitted(cluster.is_ipv6_first().await) },
-            async { permitted(foreign_levels(cluster, [namespace, TAILSCALE_NAMESPACE]).await) },
-        )?)
-    };
-    let (objects, (operator, classes)) = futures::try_join!(objects, operator_and_classes(cluster))?;
-    let (oauth2_proxy, grafana, webhook, tailscale, nodes, is_ipv6_first, foreign_levels) = objects;
+    let webhook = names.object(WEBHOOK_SECRET);
+    let secret = tailscale_secret();
+    let places = [namespace, TAILSCALE_NAMESPACE].map(ObjectRef::of_namespace);
+    let (mut secrets, tailscale, place, of_tailscale, classes, operators, nodes, is_ipv6_first) = futures::try_join!(
+        cluster.secrets(namespace, [OAUTH2_PROXY_SECRET, GRAFANA_SECRET, webhook]),
+        cluster.get(&secret),
+        async { permitted(cluster.get(&places[0]).await) },
+        cluster.get(&places[1]),
+        cluster.tailscale_classes(),
+        cluster.operators(),
+        // The check of the permissions reports that this context may not list nodes.
+        async { permitted(cluster.node_states_for(namespace).await) },
+        async { permitted(cluster.is_ipv6_first().await) },
+    )?;
+    let is_ours = is_ours_by(tailscale.as_ref(), of_tailscale.as_ref());
     let answered = settings.tailscale.ingress_class.as_ref().map(|class| class.as_str());
-    let tailscale_operator = settings.tailscale.operator.plan(operator);
-    Ok(ClusterFacts {
+    let tailscale_operator =
+        settings.tailscale.operator.plan(TailscaleOperator { has_class: !classes.is_empty(), is_ours });
+    let facts = ClusterFacts {
         tailscale_operator,
         ingress_class: IngressClass::choose(answered, &classes),
-        tailscale_namespaces: tailscale_namespaces(cluster, tailscale_operator).await?,
-        oauth2_proxy,
-        grafana,
-        webhook,
-        tailscale,
-        foreign_levels: foreign_levels.unwrap_or_default(),
+        tailscale_namespaces: tailscale_namespaces(operators.as_ref(), tailscale_operator),
+        oauth2_proxy: secrets.remove(OAUTH2_PROXY_SECRET),
+        grafana: secrets.remove(GRAFANA_SECRET),
+        webhook: secrets.remove(webhook),
+        tailscale: tailscale.as_ref().map(data_of),
+        foreign_levels: foreign_levels([place.flatten(), of_tailscale]),
         nodes: nodes.unwrap_or_default(),
         is_ipv6_first: is_ipv6_first.unwrap_or_default(),
         now: jiff::Timestamp::now(),
-    })
+    };
+    Ok(Surroundings { facts, operators })
 }
 
 /// (namespace, label) of each Pod Security level that another field manager has set to another value than the stack's.
-async fn foreign_levels(cluster: &Cluster, namespaces: [&str; 2]) -> Result<BTreeSet<(String, String)>, ClusterError> {
-    let read = namespaces.map(async |name| cluster.get(&ObjectRef::of_namespace(name)).await);
-    let found = try_join_all(read).await?;
-    let found = found.iter().flatten().map(PartialObject::of);
+fn foreign_levels(namespaces: [Option<Value>; 2]) -> BTreeSet<(String, String)> {
+    let found = namespaces.iter().flatten().map(PartialObject::of);
     let levels = found.flat_map(|namespace| {
         let is_foreign = |(key, level): &&(&str, &str)| {
             let live = namespace.label(key);
@@ -122,20 +120,18 @@ async fn foreign_levels(cluster: &Cluster, namespaces: [&str; 2]) -> Result<BTre
         let name = namespace.reference().name;
         LEVELS.iter().filter(is_foreign).map(|(key, _)| (name.clone(), (*key).to_owned())).collect::<Vec<_>>()
     });
-    Ok(levels.collect())
+    levels.collect()
 }
 
 /// Namespaces with proxies. An operator that will be installed, and one that cannot be read, has the chart's namespace.
-async fn tailscale_namespaces(cluster: &Cluster, plan: OperatorPlan) -> Result<Vec<String>, ClusterError> {
-    let operators = match plan {
-        OperatorPlan::Use => cluster.tailscale_operators().await?.unwrap_or_default(),
-        OperatorPlan::Install | OperatorPlan::Missing => Vec::new(),
-    };
-    let mut namespaces: BTreeSet<String> = operators.into_iter().map(|operator| operator.namespace).collect();
+fn tailscale_namespaces(operators: Option<&Operators>, plan: OperatorPlan) -> Vec<String> {
+    let operators = operators.filter(|_| plan == OperatorPlan::Use).map(|operators| operators.tailscale.as_slice());
+    let mut namespaces: BTreeSet<String> =
+        operators.unwrap_or_default().iter().map(|operator| operator.namespace.clone()).collect();
     if namespaces.is_empty() {
         namespaces.insert(TAILSCALE_NAMESPACE.into());
     }
-    Ok(namespaces.into_iter().collect())
+    namespaces.into_iter().collect()
 }
 
 /// Reads releases, their values and manifests, and finds drift.
@@ -231,20 +227,15 @@ async fn drift_of(
     observed: &Observed,
 ) -> Result<BTreeMap<String, ReleaseDrift>, PlanError> {
     let is_deployed = |release: &&Release| observed.values.contains_key(release.component.as_str());
-    let compared = desired.iter().filter(is_deployed).map(|release| async {
-        let name = release.component.to_string();
-        let manifest = observed.manifests.get(&name).map(Vec::as_slice).unwrap_or_default();
-        let own = async {
-            match observed.is_as_desired(release) {
-                true => drift::of_own_objects(cluster, &release.objects).await,
-                // helm's step applies them in any case.
-                false => Ok(Drift::default()),
-            }
-        };
-        let (manifest, own) = futures::try_join!(drift::of_manifest(cluster, manifest, &release.namespace), own)?;
-        Ok::<_, PlanError>((name, ReleaseDrift { manifest, own }))
+    let deployed = || desired.iter().filter(is_deployed);
+    let expected = deployed().map(|release| Expected {
+        manifest: observed.manifests.get(release.component.as_str()).map(Vec::as_slice).unwrap_or_default(),
+        namespace: &release.namespace,
+        // Otherwise helm's step applies them in any case.
+        own: if observed.is_as_desired(release) { &release.objects } else { &[] },
     });
-    Ok(try_join_all(compared).await?.into_iter().collect())
+    let found = of_releases(cluster, &expected.collect::<Vec<_>>()).await?;
+    Ok(deployed().map(|release| release.component.to_string()).zip(found).collect())
 }
 
 impl Observed {
@@ -260,20 +251,27 @@ impl Observed {
     }
 }
 
+/// Whether tailwatch installed the Tailscale operator.
+pub(super) async fn tailscale_is_ours(cluster: &Cluster) -> Result<bool, PlanError> {
+    let (secret, place) = (tailscale_secret(), ObjectRef::of_namespace(TAILSCALE_NAMESPACE));
+    let (secret, place) = futures::try_join!(cluster.get(&secret), cluster.get(&place))?;
+    Ok(is_ours_by(secret.as_ref(), place.as_ref()))
+}
+
 /// Tailscale's own instructions create a release of the same name in the same namespace: only the Secret or the
 /// annotation of the namespace shows that tailwatch installed it.
-pub(super) async fn tailscale_is_ours(cluster: &Cluster) -> Result<bool, PlanError> {
-    let object = |kind: &str, namespace: Option<&str>, name: &str| ObjectRef {
+fn is_ours_by(secret: Option<&Value>, namespace: Option<&Value>) -> bool {
+    secret.is_some_and(|secret| PartialObject::of(secret).is_ours())
+        || namespace.is_some_and(|namespace| PartialObject::of(namespace).is_created_by_us())
+}
+
+fn tailscale_secret() -> ObjectRef {
+    ObjectRef {
         api_version: "v1".into(),
-        kind: kind.into(),
-        namespace: namespace.map(str::to_owned),
-        name: name.into(),
-    };
-    let (secret, namespace) =
-        (object("Secret", Some(TAILSCALE_NAMESPACE), TAILSCALE_SECRET), object("Namespace", None, TAILSCALE_NAMESPACE));
-    let (secret, namespace) = futures::try_join!(cluster.get(&secret), cluster.get(&namespace))?;
-    let is_ours = secret.is_some_and(|secret| PartialObject::of(&secret).is_ours());
-    Ok(is_ours || namespace.is_some_and(|namespace| PartialObject::of(&namespace).is_created_by_us()))
+        kind: "Secret".into(),
+        namespace: Some(TAILSCALE_NAMESPACE.into()),
+        name: TAILSCALE_SECRET.into(),
+    }
 }
 
 #[cfg(test)]

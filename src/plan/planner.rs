@@ -56,8 +56,8 @@ async fn operator_on_the_path(cluster: &Cluster, plan: &Plan) -> Result<Option<S
     if !changes {
         return Ok(None);
     }
-    let operators = cluster.tailscale_operators().await?.unwrap_or_default();
-    Ok(cluster.reached_through(&operators).map(|operator| {
+    let operators = cluster.operators().await?.unwrap_or_default();
+    Ok(cluster.reached_through(&operators.tailscale).map(|operator| {
         format!(
             "this context reaches the API server through Deployment {} in namespace {}, which the plan changes: the \
              connection breaks while it restarts, and the run waits for it; another context avoids that",

@@ -1,9 +1,8 @@
 //! The state of the installed stack, for `status` and `diagnose`. Reads only.
 
-use futures::future::try_join_all;
 use serde_json::json;
 
-use crate::cluster::{Cluster, ClusterError, ObjectRef, TrackedRelease};
+use crate::cluster::{Cluster, ObjectRef, ReleaseReadiness, TrackedRelease};
 use crate::event::{Diagnosis, Severity, StatusRow};
 use crate::helm::ReleaseInfo;
 use crate::plan::{Installed, PlanError, installed_releases};
@@ -17,16 +16,25 @@ pub async fn status(
 ) -> Result<Vec<StatusRow>, PlanError> {
     let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
     let installed = installed_releases(cluster, driver, named).await?;
-    let shown = rows.iter().filter_map(|row| {
-        let found = installed.iter().find(|found| found.info.is_of(row));
-        (found.is_some() || !row.optional).then_some((row, found))
-    });
-    Ok(try_join_all(shown.map(|(row, found)| read(cluster, row, found))).await?)
+    let found = |row: &CatalogueEntry| installed.iter().find(|found| found.info.is_of(row));
+    let tracked = |(row, found): (&CatalogueEntry, &Installed)| {
+        TrackedRelease::new(&row.name, &row.namespace, &found.manifest).waiting_for(&row.wait_for)
+    };
+    let releases: Vec<TrackedRelease> = rows.iter().filter_map(|row| Some(tracked((row, found(row)?)))).collect();
+    let mut readiness = cluster.readiness(&releases).await?.into_iter();
+    let shown = rows.iter().filter(|row| found(row).is_some() || !row.optional);
+    Ok(shown.map(|row| status_of(row, found(row), &mut readiness)).collect())
 }
 
-async fn read(cluster: &Cluster, row: &CatalogueEntry, found: Option<&Installed>) -> Result<StatusRow, ClusterError> {
+/// `readiness` is that of the installed releases, in their order.
+fn status_of(
+    row: &CatalogueEntry,
+    found: Option<&Installed>,
+    readiness: &mut impl Iterator<Item = ReleaseReadiness>,
+) -> StatusRow {
     let info = found.map(|found| &found.info);
-    let mut shown = StatusRow {
+    let readiness = info.and_then(|_| readiness.next()).unwrap_or_default();
+    StatusRow {
         component: row.name.clone(),
         wave: row.wave,
         namespace: row.namespace.clone(),
@@ -34,17 +42,10 @@ async fn read(cluster: &Cluster, row: &CatalogueEntry, found: Option<&Installed>
         chart_version: info.map(|info| info.chart_version.to_string()),
         app_version: info.map(|info| info.app_version.clone()),
         revision: info.map(|info| info.revision),
-        ready: 0,
-        desired: 0,
-        waiting: None,
-    };
-    if let Some(found) = found {
-        let tracked = TrackedRelease::new(&row.name, &row.namespace, &found.manifest).waiting_for(&row.wait_for);
-        let readiness = cluster.readiness(&tracked).await?;
-        (shown.ready, shown.desired) = (readiness.ready, readiness.desired);
-        shown.waiting = readiness.waiting;
+        ready: readiness.ready,
+        desired: readiness.desired,
+        waiting: readiness.waiting,
     }
-    Ok(shown)
 }
 
 /// The host of Grafana, once assigned.

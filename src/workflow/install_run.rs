@@ -1,16 +1,15 @@
 //! From answers to a verified stack: prompts, preflight, plan, confirmation, run. Install, upgrade and the guided
 //! installation share it.
 
-use crate::check::preflight::prerequisites;
 use crate::check::preflight::target::Proof;
 use crate::cli::{self, InstallArgs, LoginArgs};
 use crate::cluster::{Cluster, KubeconfigOnce};
 use crate::config::{Draft, Settings};
 use crate::error::{self, Error};
-use crate::plan::{self, Plan, PlanError};
+use crate::event::Verdict;
+use crate::plan::{self, Plan, PlanError, Surroundings};
 use crate::report::{self, Interaction};
 use crate::session::Session;
-use crate::stack::ClusterFacts;
 use crate::wizard::Scope;
 use crate::workflow::changing_run::replanning;
 use crate::workflow::connect::{self, Connected, Target, cluster_name};
@@ -41,42 +40,47 @@ pub(crate) async fn run_install(
     settings: &Settings,
     options: ExecuteOptions<'_>,
 ) -> Result<u8, Error> {
-    let Target { cluster, helm, catalogue } = target;
+    let Target { cluster, helm, .. } = target;
     report_files::note_surroundings(&session.record, cluster, helm, settings);
-    let checking = async {
-        let facts = plan::cluster_facts(cluster, catalogue, settings).await?;
-        Ok((prerequisites::run(cluster, helm, settings, &facts).await?, facts))
-    };
-    let (checks, facts) = connect::of_one_cluster(cluster, checking).await?;
-    session.require_passed(&checks)?;
     let confirmed = if options.arguments.yes { Interaction::None } else { session.ui.interaction() };
-    let mut known = Some(facts);
+    let proof = if options.arguments.skip_verify { Proof::None } else { Proof::Checks };
+    let (provider, scope) = (Provider::Ask, planner::Scope::Changes);
+    let consent = Consent { ownership: options.ownership(), proof, provider, scope };
+    let mut is_checked = false;
     let attempt = async || {
-        let facts = match known.take() {
-            Some(facts) => facts,
-            None => {
-                let reading = async { Ok(plan::cluster_facts(cluster, catalogue, settings).await?) };
-                connect::of_one_cluster(cluster, reading).await?
-            }
+        let proposing = async {
+            let surroundings = if is_checked {
+                plan::surroundings(cluster, &target.catalogue, settings).await?
+            } else {
+                check_prerequisites(session, target, settings).await?
+            };
+            is_checked = true;
+            planner::propose(target, settings, &surroundings, consent).await
         };
-        plan_and_execute(session, target, (settings, &facts), confirmed, options).await
+        let proposal = connect::of_one_cluster(cluster, proposing).await?;
+        confirm_and_execute(session, target, settings, (proposal, confirmed), options).await
     };
     replanning(session, attempt).await
 }
 
+/// Failed checks are reported after the identity of the cluster was compared; that of the plan follows otherwise.
+async fn check_prerequisites(session: &Session, target: &Target, settings: &Settings) -> Result<Surroundings, Error> {
+    let (surroundings, checks) = planner::check_prerequisites(target, settings).await?;
+    if checks.iter().any(|check| check.verdict == Verdict::Fail) {
+        target.cluster.compare_identity().await?;
+    }
+    session.require_passed(&checks)?;
+    Ok(surroundings)
+}
+
 /// The plan that is shown and confirmed is the plan that is executed.
-async fn plan_and_execute(
+async fn confirm_and_execute(
     session: &Session,
     target: &Target,
-    (settings, facts): (&Settings, &ClusterFacts),
-    interaction: Interaction,
+    settings: &Settings,
+    (Proposal { plan, checks }, interaction): (Proposal, Interaction),
     options: ExecuteOptions<'_>,
 ) -> Result<u8, Error> {
-    let proof = if options.arguments.skip_verify { Proof::None } else { Proof::Checks };
-    let (provider, scope) = (Provider::Ask, planner::Scope::Changes);
-    let consent = Consent { ownership: options.ownership(), proof, provider, scope };
-    let proposing = planner::propose(target, settings, facts, consent);
-    let Proposal { plan, checks } = connect::of_one_cluster(&target.cluster, proposing).await?;
     report_files::note_planned(&session.record, &plan);
     planner::check_unmanaged(&plan, options.ownership())?;
     if plan.has_changes() {

@@ -1,15 +1,16 @@
 //! From settings to a plan: the planner, composed with the preflight checks that need the plan. Reads only.
 
 use crate::check::node_coverage;
-use crate::check::preflight::conflicts::{self, Findings, QueryError};
+use crate::check::preflight::conflicts::{self, Findings};
 use crate::check::preflight::target::{self, PlannedRemoval, Proof, TailnetStatus};
 use crate::check::preflight::{oidc, prerequisites};
+use crate::cluster::Operators;
 use crate::config::Settings;
 use crate::engine;
 use crate::error::Error;
 use crate::event::{ActionKind, CheckResult, Verdict};
 use crate::helm::Ownership;
-use crate::plan::{self, Plan, PlanError, Planner};
+use crate::plan::{self, Plan, PlanError, Planner, Surroundings};
 use crate::session::Session;
 use crate::stack::{self, ClusterFacts, OidcClient};
 use crate::workflow::connect::Target;
@@ -65,10 +66,11 @@ pub(crate) fn ownership(adopt: bool) -> Ownership {
 pub(crate) async fn propose(
     target: &Target,
     settings: &Settings,
-    facts: &ClusterFacts,
+    surroundings: &Surroundings,
     consent: Consent,
 ) -> Result<Proposal, Error> {
     let Target { cluster, helm, catalogue } = target;
+    let Surroundings { facts, operators } = surroundings;
     let desired = stack::desired(catalogue, settings, facts)?;
     secrets::hide_planned(&desired);
     let mut plan = Planner { cluster, helm, catalogue }.plan(settings, desired).await?;
@@ -89,7 +91,7 @@ pub(crate) async fn propose(
         Ok(oidc::run(settings, client.ok()).await)
     };
     let (of_target, conflicts, identity) =
-        tokio::try_join!(of_target, check_conflicts(target, &plan, consent), identity)?;
+        tokio::try_join!(of_target, check_conflicts(target, &plan, consent, operators.as_ref()), identity)?;
     let warnings = warnings(of_target.iter().chain(&identity), &conflicts);
     let checks = [of_target, conflicts.checks, identity].concat();
     Ok(Proposal { plan: plan.taking_over(conflicts.takeovers, warnings), checks })
@@ -125,18 +127,18 @@ async fn check_target(
 }
 
 /// Before a change, only our own objects can conflict if helm has nothing to do.
-async fn check_conflicts(target: &Target, plan: &Plan, consent: Consent) -> Result<Findings, Error> {
+async fn check_conflicts(
+    target: &Target,
+    plan: &Plan,
+    consent: Consent,
+    operators: Option<&Operators>,
+) -> Result<Findings, Error> {
     let Target { cluster, helm, .. } = target;
     let intent = conflicts::Intent::of(plan, consent.ownership);
     if consent.scope == Scope::Changes && intent.incoming.is_empty() {
         return Ok(conflicts::of_own_objects(helm, &intent).await);
     }
-    conflicts::run(cluster, helm, &intent).await.map_err(|error| match error {
-        QueryError::Cluster(source) => Error::Cluster(source),
-        QueryError::Helm(source) => {
-            PlanError::Helm { what: "cannot list the releases of the cluster".into(), source }.into()
-        }
-    })
+    Ok(conflicts::run(cluster, helm, &intent, operators).await?)
 }
 
 /// Notices about nodes without the stack's pods, and about what the values follow.
@@ -169,6 +171,18 @@ pub(crate) fn check_unmanaged(plan: &Plan, ownership: Ownership) -> Result<(), E
     }
 }
 
+/// Reads what the plan depends on, and runs the checks that do not need the plan.
+pub(crate) async fn check_prerequisites(
+    Target { cluster, helm, catalogue }: &Target,
+    settings: &Settings,
+) -> Result<(Surroundings, Vec<CheckResult>), Error> {
+    let resources = async { prerequisites::read(cluster, settings).await.map_err(Error::from) };
+    let surroundings = async { plan::surroundings(cluster, catalogue, settings).await.map_err(Error::from) };
+    let (surroundings, resources) = futures::try_join!(surroundings, resources)?;
+    let checks = prerequisites::run((cluster, helm), settings, &surroundings.facts, resources).await;
+    Ok((surroundings, checks))
+}
+
 /// Runs the checks, and sends each verdict.
 pub(crate) async fn preflight_checks(
     session: &Session,
@@ -180,16 +194,15 @@ pub(crate) async fn preflight_checks(
     answers.confirmed()?;
     session.notices(&answers.notices);
     let settings = &answers.settings;
-    let Target { cluster, helm, catalogue } = target;
+    let Target { cluster, helm, .. } = target;
     report_files::note_surroundings(&session.record, cluster, helm, settings);
-    let facts = plan::cluster_facts(cluster, catalogue, settings).await?;
-    let mut checks = prerequisites::run(cluster, helm, settings, &facts).await?;
-    let client = OidcClient::resolve(&settings.auth0, facts.oauth2_proxy.as_ref());
+    let (surroundings, mut checks) = check_prerequisites(target, settings).await?;
+    let client = OidcClient::resolve(&settings.auth0, surroundings.facts.oauth2_proxy.as_ref());
     checks.extend(oidc::run(settings, client.ok()).await);
     session.verdicts(&checks);
     // Fetching and rendering the charts reports further problems as errors.
     let consent = Consent { ownership, proof: Proof::Checks, provider: Provider::Skip, scope: Scope::Stack };
-    let proposal = propose(target, settings, &facts, consent).await?;
+    let proposal = propose(target, settings, &surroundings, consent).await?;
     let plan = &proposal.plan;
     report_files::note_planned(&session.record, plan);
     let mut of_plan = prerequisites::charts_rendered(plan.releases().count(), &plan.chart_notices).await;

@@ -1,8 +1,6 @@
 //! The only place that registers secrets with [`redaction`], for every command: from the answers, the saved answers,
 //! our own Secrets, and the values of the installed releases at the paths where the saved answers have a secret.
 
-use futures::future::join_all;
-
 use crate::cluster::Cluster;
 use crate::config::{Draft, Secret, child};
 use crate::plan::{self, SecretPlaces};
@@ -23,20 +21,16 @@ pub(crate) async fn hide_known(
     catalogue: &Catalogue,
 ) {
     let namespace = draft.namespace();
-    let own = [
-        (namespace.as_str(), OAUTH2_PROXY_SECRET),
-        (namespace.as_str(), GRAFANA_SECRET),
-        (TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
-    ];
-    let own = join_all(own.map(|(namespace, name)| cluster.secret(namespace, name)));
+    let own = cluster.secrets(&namespace, [OAUTH2_PROXY_SECRET, GRAFANA_SECRET]);
+    let of_operator = cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET);
     let installed = async {
         match kept {
             Some(kept) => of_releases((cluster, driver), kept, &catalogue.overview(&namespace)).await,
             None => Vec::new(),
         }
     };
-    let (own, installed) = futures::join!(own, installed);
-    let own = own.into_iter().filter_map(Result::ok).flatten().flatten();
+    let (own, of_operator, installed) = futures::join!(own, of_operator, installed);
+    let own = own.unwrap_or_default().into_values().chain(of_operator.ok().flatten()).flatten();
     let own = own.filter(|(key, _)| KEYS.contains(&key.as_str()));
     let own: Vec<Secret<String>> = own.filter_map(|(_, value)| text(&value)).collect();
     redaction::hide(own.iter().chain(&installed));

@@ -8,7 +8,7 @@ use crate::cli::VerifyArgs;
 use crate::config::Settings;
 use crate::error::Error;
 use crate::helm::ReleaseStatus;
-use crate::plan::{PlanError, cluster_facts, observe};
+use crate::plan::{PlanError, Surroundings, observe, surroundings};
 use crate::session::Session;
 use crate::stack;
 use crate::workflow::connect::Target;
@@ -23,7 +23,8 @@ pub(crate) async fn installed(
     selection: Selection,
 ) -> Result<StackContext, Error> {
     report_files::note_surroundings(&session.record, cluster, helm, &settings);
-    let releases = stack::desired(catalogue, &settings, &cluster_facts(cluster, catalogue, &settings).await?)?;
+    let Surroundings { facts, .. } = surroundings(cluster, catalogue, &settings).await?;
+    let releases = stack::desired(catalogue, &settings, &facts)?;
     let observed = observe(cluster, helm.driver(), &releases).await?;
     report_files::note_installed(&session.record, &observed, &releases);
     let is_deployed = |name: &str| observed.releases.get(name).is_some_and(|one| one.status == ReleaseStatus::Deployed);

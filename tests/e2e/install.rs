@@ -33,6 +33,7 @@ fn main_job(helm: &str) {
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("run-finished") && log.contains(r#""helm":["upgrade""#), "{log}");
     assert!(!log.contains(sandbox.variable("AUTH0_CLIENT_SECRET")), "the secret is in the log");
+    assert!(!log.contains(r#""helm":["list""#), "helm started to read the cluster: {log}");
     let events = installed.events();
     the_events_tell_the_whole_run(&events);
     let expected: Vec<_> = PINNED.iter().map(|(name, _, chart)| ((*name).to_owned(), (*chart).to_owned())).collect();
@@ -56,6 +57,7 @@ fn main_job(helm: &str) {
         "{ours:#?}"
     );
 
+    objects_are_read_by_lists(&sandbox);
     the_reading_commands_agree(&sandbox);
     no_packet_left_loopback(&sandbox);
 }
@@ -173,6 +175,30 @@ fn nothing_is_left_beside(sandbox: &Sandbox) {
     let folder = sandbox.file("home");
     let files = Command::new("find").arg(&folder).args(["-name", "tailwatch-*.yaml"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&files.stdout), "");
+}
+
+/// A run that changes nothing starts no helm but for its version, and reads at most one object of a kind in a namespace
+/// by its name, besides the three namespaces: the others are in lists.
+fn objects_are_read_by_lists(sandbox: &Sandbox) {
+    let log = sandbox.file("unchanged.log").display().to_string();
+    let before = sandbox.audit().len();
+    sandbox.install(&["--skip-verify", "--log-file", &log]).ended_with(0);
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("run-finished") && !log.contains(r#""helm":["#), "{log}");
+    let mut by_name: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for event in sandbox.audit().split_off(before) {
+        let text = |path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if text("/userAgent").starts_with("tailwatch/") && text("/verb") == "get" && !text("/objectRef/name").is_empty()
+        {
+            let resource = text("/objectRef/resource");
+            // The audit log has the namespace of a Namespace, too.
+            let namespace = if resource == "namespaces" { String::new() } else { text("/objectRef/namespace") };
+            by_name.entry(format!("{namespace} {resource}")).or_default().insert(text("/objectRef/name"));
+        }
+    }
+    let namespaces = by_name.remove(" namespaces").unwrap();
+    assert!(namespaces.iter().all(|name| ["kube-system", "monitoring", "tailscale"].contains(&name.as_str())));
+    assert!(by_name.values().all(|names| names.len() == 1), "{by_name:#?}");
 }
 
 fn the_reading_commands_agree(sandbox: &Sandbox) {

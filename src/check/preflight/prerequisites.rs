@@ -5,7 +5,7 @@ use crate::check::preflight::fact;
 use crate::check::preflight::tailscale_proxy::{self, Configured};
 use crate::check::row::{Finding, Row, known};
 use crate::check::runner::{self, Subject};
-use crate::cluster::{ClassFault, Cluster, ClusterError, default_class};
+use crate::cluster::{ClassFault, Cluster, ClusterError, Storage, default_class};
 use crate::config::{IngressClass, OperatorPlan, Settings, nearest};
 use crate::event::CheckResult;
 use crate::helm::Helm;
@@ -84,19 +84,30 @@ pub(in crate::check) struct Rendered {
 
 impl Subject for Rendered {}
 
-/// Judges the cluster and helm against the settings; reads only.
+/// What only these checks read of the cluster.
+pub struct Resources {
+    storage: Storage,
+    proxy: Vec<Configured>,
+}
+
+/// Reads the StorageClasses, the ProxyGroup and the ProxyClass.
+pub async fn read(cluster: &Cluster, settings: &Settings) -> Result<Resources, ClusterError> {
+    let configured = settings.storage.class.as_ref().map(|class| class.as_str());
+    let (storage, proxy) = futures::try_join!(
+        cluster.storage(configured, settings.namespace.as_str()),
+        tailscale_proxy::read(cluster, &settings.tailscale)
+    )?;
+    Ok(Resources { storage, proxy })
+}
+
+/// Judges the cluster and helm against the settings.
 pub async fn run(
-    cluster: &Cluster,
-    helm: &Helm,
+    (cluster, helm): (&Cluster, &Helm),
     settings: &Settings,
     facts: &ClusterFacts,
-) -> Result<Vec<CheckResult>, ClusterError> {
-    let storage_classes = cluster.storage_classes().await?;
-    let configured = settings.storage.class.as_ref().map(|class| class.as_str());
-    let class_fault = match configured.or(default_class(&storage_classes)) {
-        Some(class) => cluster.storage_class_fault(class, settings.namespace.as_str()).await?,
-        None => None,
-    };
+    resources: Resources,
+) -> Vec<CheckResult> {
+    let Resources { storage: (storage_classes, class_fault), proxy } = resources;
     let facts = Facts {
         settings: settings.clone(),
         kubernetes: cluster.version().to_owned(),
@@ -104,12 +115,12 @@ pub async fn run(
         class_fault,
         operator: facts.tailscale_operator,
         ingress_class: facts.ingress_class.clone(),
-        proxy: tailscale_proxy::read(cluster, &settings.tailscale).await?,
+        proxy,
         has_operator_client: OperatorClient::resolve(&settings.tailscale, facts.tailscale.as_ref()).is_ok(),
         nodes: facts.nodes.clone(),
         helm: format!("{}, {}", helm.version(), helm.program().display()),
     };
-    Ok(runner::run(ROWS, &facts, None).await)
+    runner::run(ROWS, &facts, None).await
 }
 
 /// Every chart was fetched, has the locked digest and renders; otherwise the command has already failed.

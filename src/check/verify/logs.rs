@@ -133,7 +133,7 @@ async fn alloy(context: &StackContext) -> Result<Finding, String> {
     .map_err(message)?;
     let set = set.ok_or_else(|| format!("there is no DaemonSet {name}"))?;
     let tracked = TrackedRelease::new(ALLOY, context.namespace(), [&set]);
-    let readiness = context.cluster.readiness(&tracked).await.map_err(message)?;
+    let readiness = context.cluster.readiness(&[tracked]).await.map_err(message)?.pop().unwrap_or_default();
     let ready = pods.len();
     if pods.is_empty() || !readiness.is_ready() {
         return Err(readiness.waiting.unwrap_or_else(|| "no pod is ready".into()));

@@ -29,15 +29,18 @@ async fn covered(context: &StackContext) -> Result<Finding, String> {
 
 /// Reads the live objects, with the rules of the wait after an install.
 async fn available(context: &StackContext) -> Result<Finding, String> {
-    let message = |error: ClusterError| error.to_string();
-    let (mut ready, mut desired) = (0, 0);
+    let mut releases = Vec::new();
+    let mut missing = None;
     for release in &context.installed.releases {
         let Some(manifest) = context.installed.manifests.get(release.component.as_str()) else {
-            return Ok(Finding::fail(format!("release {} is not installed", release.component)));
+            missing = Some(release);
+            break;
         };
-        let name = release.component.as_str();
-        let tracked = TrackedRelease::new(name, &release.namespace, manifest).waiting_for(&release.wait_for);
-        let found = context.cluster.readiness(&tracked).await.map_err(message)?;
+        let tracked = TrackedRelease::new(release.component.as_str(), &release.namespace, manifest);
+        releases.push(tracked.waiting_for(&release.wait_for));
+    }
+    let (mut ready, mut desired) = (0, 0);
+    for found in context.cluster.readiness(&releases).await.map_err(|error| error.to_string())? {
         match found.verdict() {
             Readiness::Failed { diagnosis } => return Ok(Finding::fail(diagnosis.cause.clone())),
             Readiness::Waiting { why } => return Ok(Finding::not_yet(why)),
@@ -46,5 +49,8 @@ async fn available(context: &StackContext) -> Result<Finding, String> {
         ready += found.ready;
         desired += found.desired;
     }
-    Ok(Finding::pass(format!("{ready} of {desired}")))
+    Ok(match missing {
+        Some(release) => Finding::fail(format!("release {} is not installed", release.component)),
+        None => Finding::pass(format!("{ready} of {desired}")),
+    })
 }

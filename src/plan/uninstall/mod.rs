@@ -195,7 +195,7 @@ async fn operator_use(
     namespace: &str,
     rows: &[CatalogueEntry],
 ) -> Result<Option<String>, PlanError> {
-    if cluster.reached_through(&cluster.tailscale_operators().await?.unwrap_or_default()).is_some() {
+    if cluster.reached_through(&cluster.operators().await?.unwrap_or_default().tailscale).is_some() {
         return Ok(Some("this context reaches the API server through it; use another context to remove it".into()));
     }
     let users = operator_users(cluster, namespace, rows).await?;

@@ -146,14 +146,18 @@ impl Sandbox {
         releases
     }
 
-    /// Requests that changed something, from the API server's audit log: (user agent, verb, resource). A dry run stores
-    /// nothing.
-    pub fn changes(&self) -> Vec<(String, String, String)> {
+    /// The API server's audit log, an event for each request.
+    pub fn audit(&self) -> Vec<Value> {
         let log = std::fs::read_to_string(self.file("audit.log")).expect("the audit log");
-        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Requests that changed something, from the audit log: (user agent, verb, resource). A dry run stores nothing.
+    pub fn changes(&self) -> Vec<(String, String, String)> {
         let text =
             |event: &Value, path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        events
+        self.audit()
+            .into_iter()
             .filter(|event| !text(event, "/requestURI").contains("dryRun=All"))
             .map(|event| (text(&event, "/userAgent"), text(&event, "/verb"), text(&event, "/objectRef/resource")))
             .filter(|(_, verb, _)| !matches!(verb.as_str(), "get" | "list" | "watch"))

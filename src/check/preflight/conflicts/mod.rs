@@ -18,11 +18,11 @@ pub use ownership::OWNERSHIP;
 use crate::check::preflight::fact;
 use crate::check::row::{Finding, Row, known};
 use crate::check::runner::{self, Subject};
-use crate::cluster::{Cluster, ClusterError, ManagedObject};
+use crate::cluster::{Cluster, ClusterError, ManagedObject, Operators};
 use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::event::CheckResult;
-use crate::helm::{Helm, HelmError, ReleaseInfo};
-use crate::plan::{PlannedRelease, Takeover};
+use crate::helm::{Helm, ReleaseInfo};
+use crate::plan::{PlannedRelease, Takeover, releases_everywhere};
 
 pub(in crate::check) const ROWS: &[Row<Facts>] = &[
     fact("release-conflict", "no conflicting release of these charts exists", |facts: &Facts| {
@@ -74,22 +74,14 @@ pub struct Findings {
     pub takeovers: Vec<Takeover>,
 }
 
-/// A failed request of these checks.
-#[derive(Debug)]
-pub enum QueryError {
-    /// The cluster did not answer.
-    Cluster(ClusterError),
-    /// helm could not list the releases.
-    Helm(HelmError),
-}
-
 /// What exists in the cluster.
 #[derive(Default)]
 struct Existing {
     releases: Vec<ReleaseInfo>,
     crds: Vec<ManagedObject>,
     objects: Vec<ownership::Existing>,
-    operators: Vec<Operator>,
+    /// `None`: this context may not list them.
+    operators: Option<Vec<Operator>>,
     data_sources: Vec<Source>,
 }
 
@@ -100,19 +92,20 @@ pub async fn of_own_objects(helm: &Helm, intent: &Intent<'_>) -> Findings {
     Findings { checks: runner::run(rows, &facts, None).await, takeovers }
 }
 
-/// Runs all rows.
-pub async fn run(cluster: &Cluster, helm: &Helm, intent: &Intent<'_>) -> Result<Findings, QueryError> {
-    let releases = async { helm.list_everywhere().await.map_err(QueryError::Helm) };
-    let rest = async {
-        let read = futures::try_join!(
-            crds::read(cluster, &intent.incoming),
-            ownership::read(cluster, &intent.incoming),
-            operators::read(cluster),
-            data_sources::read(cluster, intent),
-        );
-        read.map_err(QueryError::Cluster)
-    };
-    let (releases, (crds, objects, operators, data_sources)) = futures::try_join!(releases, rest)?;
+/// Runs all rows. `operators` of the cluster; `None`: this context may not list Deployments.
+pub async fn run(
+    cluster: &Cluster,
+    helm: &Helm,
+    intent: &Intent<'_>,
+    operators: Option<&Operators>,
+) -> Result<Findings, ClusterError> {
+    let (releases, crds, objects, data_sources) = futures::try_join!(
+        releases_everywhere(cluster, helm.driver()),
+        crds::read(cluster, &intent.incoming),
+        ownership::read(cluster, &intent.incoming),
+        data_sources::read(cluster, intent),
+    )?;
+    let operators = operators.map(|found| found.prometheus.iter().filter_map(Operator::of).collect());
     let existing = Existing { releases, crds, objects, operators, data_sources };
     let (facts, takeovers) = compare(helm, intent, &existing);
     Ok(Findings { checks: runner::run(ROWS, &facts, None).await, takeovers })
@@ -128,7 +121,7 @@ fn compare(helm: &Helm, intent: &Intent<'_>, existing: &Existing) -> (Facts, Vec
         releases: releases::judge(&intent.desired, &existing.releases),
         crds,
         objects,
-        operators: operators::judge(&intent.desired, &existing.operators),
+        operators: operators::judge(&intent.desired, existing.operators.as_deref()),
         data_sources: data_sources::judge(&intent.desired, &existing.data_sources),
     };
     (facts, takeovers)
