@@ -69,12 +69,20 @@ fn serve(stream: TcpStream, (answers, pass): (Answers, Option<&str>), memory: &M
     reader.into_inner().write_all(format!("{head}{body}").as_bytes()).ok()
 }
 
+/// Collections that an API server always serves.
+const COLLECTIONS: [&str; 6] = ["/configmaps", "/deployments", "/events", "/nodes", "/pods", "/secrets"];
+
 /// Answers its version; has nothing.
 pub fn healthy(path: &str) -> (u16, String) {
     match path.split('?').next().unwrap_or_default() {
         "/version" => (200, version()),
+        path if COLLECTIONS.iter().any(|collection| path.ends_with(collection)) => (200, no_objects()),
         _ => (404, status(404, "NotFound", "not found")),
     }
+}
+
+fn no_objects() -> String {
+    serde_json::json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": []}).to_string()
 }
 
 pub fn version() -> String {

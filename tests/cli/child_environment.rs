@@ -186,6 +186,9 @@ pub fn with_loki(path: &str) -> (u16, String) {
     const RECORD: &str = "sh.helm.release.v1.loki.v1";
     let labels = json!({"owner": "helm", "name": "loki", "version": "1", "status": "deployed"});
     let metadata = json!({"name": RECORD, "namespace": "monitoring", "uid": "1", "labels": labels});
+    let chart = json!({"metadata": {"name": "loki", "version": "6.46.0"}});
+    let record = json!({"info": {"status": "deployed"}, "chart": chart}).to_string();
+    let data = json!({"release": STANDARD.encode(STANDARD.encode(record))});
     let resource = |name: &str, kind: &str| json!({"name": name, "singularName": "", "namespaced": true, "kind": kind, "verbs": []});
     let path_only = path.split('?').next().unwrap_or_default();
     let answer = match path_only {
@@ -193,12 +196,9 @@ pub fn with_loki(path: &str) -> (u16, String) {
             "resources": [resource("secrets", "Secret"), resource("configmaps", "ConfigMap")]}),
         "/api/v1/namespaces/monitoring/secrets" => {
             json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": {},
-                "items": [{"metadata": metadata}]})
+                "items": [{"metadata": metadata, "data": data}]})
         }
         _ if path_only.ends_with(RECORD) => {
-            let chart = json!({"metadata": {"name": "loki", "version": "6.46.0"}});
-            let record = json!({"info": {"status": "deployed"}, "chart": chart}).to_string();
-            let data = json!({"release": STANDARD.encode(STANDARD.encode(record))});
             json!({"kind": "Secret", "apiVersion": "v1", "metadata": metadata, "data": data})
         }
         _ if path_only.ends_with("/secrets") || path_only.ends_with("/configmaps") => {
