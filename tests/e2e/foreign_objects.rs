@@ -2,7 +2,7 @@
 //! so that nothing of theirs is served under our name.
 
 use serde_json::{Value, json};
-use support::{Run, Sandbox, named, of_kind, outcomes};
+use support::{Run, Sandbox, Signal, named, of_kind, outcomes};
 
 use crate::TAILWATCH;
 use crate::interruption::install_until;
@@ -226,11 +226,14 @@ fn copies_outlive_an_uninstall(sandbox: &Sandbox) {
 fn an_object_that_comes_under_a_run_is_a_conflict_and_stays() {
     let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     let run = install_until(&sandbox, named("step-started", "kube-prometheus-stack"));
+    // helm continues meanwhile, and oauth2-proxy's step would start before the object exists.
+    run.signal(Signal::SIGSTOP);
     // Nothing in it would be a conflict of fields.
     let mut ingress = foreign_ingress();
     ingress["spec"].as_object_mut().unwrap().retain(|key, _| key == "rules");
     create(&sandbox, &ingress);
     let before = live(&sandbox, "Ingress", "grafana");
+    run.signal(Signal::SIGCONT);
     let failed = run.end().ended_with(5);
     let (events, said) = (failed.events(), failed.talk());
     for part in ["Ingress grafana", "kubectl-create", "--adopt"] {
