@@ -157,6 +157,12 @@ impl Cluster {
         Ok(found.into_iter().filter_map(|metadata| metadata.name).collect())
     }
 
+    /// The namespaces with objects of a kind that have the labels, by metadata only.
+    pub async fn namespaces_with(&self, kind: (&str, &str), labels: &str) -> Result<BTreeSet<String>, ClusterError> {
+        let found = self.metadata(kind, None, Some(labels)).await?;
+        Ok(found.into_iter().filter_map(|metadata| metadata.namespace).collect())
+    }
+
     /// Annotations of every object of a kind, by name.
     pub async fn annotations(
         &self,

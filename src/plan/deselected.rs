@@ -1,10 +1,8 @@
 //! Dashboards that a change of the stack no longer loads. Reads only.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, permitted};
+use crate::cluster::{Cluster, ClusterError, containers, permitted};
 use crate::list::first_of;
 use crate::plan::{Plan, PlannedRelease};
 
@@ -19,9 +17,8 @@ pub(super) async fn notice(cluster: &Cluster, plan: &Plan) -> Result<Option<Stri
     let incoming = plan.incoming();
     let stack = incoming.iter().find(|stack| narrows(stack));
     let Some(PlannedRelease { release, .. }) = stack else { return Ok(None) };
-    let configs = permitted(cluster.list("v1", "ConfigMap", None, Some(DASHBOARDS)).await)?.unwrap_or_default();
-    let namespaces = configs.iter().filter_map(|config| config.pointer("/metadata/namespace")?.as_str());
-    let others: BTreeSet<&str> = namespaces.filter(|namespace| *namespace != release.namespace).collect();
+    let mut others = permitted(cluster.namespaces_with(("v1", "ConfigMap"), DASHBOARDS).await)?.unwrap_or_default();
+    others.remove(&release.namespace);
     Ok((!others.is_empty()).then(|| {
         format!(
             "Grafana no longer loads the dashboards in the ConfigMaps of {}: move them to namespace {}, or set \
@@ -41,8 +38,7 @@ fn narrows(stack: &PlannedRelease<'_>) -> bool {
 
 /// Whether the sidecar of a Deployment loads the dashboards of all namespaces; `None`: it has no such sidecar.
 fn reads_all(object: &Value) -> Option<bool> {
-    let containers = object.pointer("/spec/template/spec/containers")?.as_array()?;
-    let sidecar = containers.iter().find(|container| container["name"] == "grafana-sc-dashboard")?;
+    let sidecar = containers(object).find(|container| container["name"] == "grafana-sc-dashboard")?;
     let namespace = sidecar["env"].as_array()?.iter().find(|variable| variable["name"] == "NAMESPACE")?;
     Some(namespace["value"] == "ALL")
 }
