@@ -104,9 +104,8 @@ impl Cluster {
         self.exchange(request, whole).await
     }
 
-    /// The same for JSON of any size: of Prometheus' targets of a large cluster
-    /// only the fields of `T` are kept.
-    pub async fn forward_json<T>(&self, request: &ForwardRequest) -> Result<ForwardedJson<T>, ClusterError>
+    /// The same for JSON of any size: of Prometheus' targets of a large cluster only the fields of `T` are kept.
+    pub async fn forward_json<T>(&self, mut request: ForwardRequest) -> Result<ForwardedJson<T>, ClusterError>
     where
         T: DeserializeOwned + Send + 'static,
     {
@@ -117,7 +116,6 @@ impl Cluster {
             }
             _ => whole(response).await.map(ForwardedJson::Other),
         };
-        let mut request = request.clone();
         request.headers.push(("Accept-Encoding".to_owned(), "gzip".to_owned()));
         self.exchange(&request, read).await
     }

@@ -57,7 +57,7 @@ impl PortForward<'_> {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let answer = self.cluster.forward_json(&self.request(self.target(service), path)).await;
+        let answer = self.cluster.forward_json(self.request(self.target(service), path)).await;
         match answer.map_err(|error| error.to_string())? {
             ForwardedJson::Parsed(value) => Ok(value),
             ForwardedJson::NotJson => Err(no_json(self.names.object(service.0))),
