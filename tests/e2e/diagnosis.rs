@@ -128,8 +128,8 @@ fn a_large_cluster_costs_hardly_more_than_a_small_one() {
         let upgrade = ["--output", "json", "--timeout", "60s", "--set", "versions.alloy=1.11.1"];
         (few, many, sandbox.install(&upgrade).ended_with(0).events())
     };
-    // Of a build for tests the program itself is 40 MiB.
     let verified = peak(&rolled);
+    // Of a build for tests the program itself is 40 MiB.
     assert!(large <= small + 16 * 1024, "{large} KiB, {small} KiB for an install on three nodes");
     assert!(many * 10 <= few * 13, "{many} requests, {few} on three nodes");
     assert!(verified <= small + 32 * 1024, "{verified} KiB, {small} KiB for an install on three nodes");
@@ -141,9 +141,7 @@ fn a_large_cluster_costs_hardly_more_than_a_small_one() {
 /// The requests of tailwatch by verb, path and selectors: how often some are repeated depends on the time of a rollout.
 fn different_requests(sandbox: &Sandbox) -> usize {
     const PROGRESS: [&str; 3] = ["continue=", "resourceVersion=", "timeoutSeconds="];
-    let audit = sandbox.audit();
-    let own = audit.iter().filter(|event| event["userAgent"].as_str().unwrap_or_default().starts_with("tailwatch/"));
-    let requests = own.map(|event| {
+    let requests = sandbox.requests().into_iter().map(|event| {
         let parts = event["requestURI"].as_str().unwrap_or_default().split(['?', '&']);
         let kept = parts.filter(|part| !PROGRESS.iter().any(|name| part.starts_with(name)));
         (event["verb"].to_string(), kept.collect::<Vec<_>>().join("&"))

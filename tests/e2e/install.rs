@@ -181,15 +181,14 @@ fn nothing_is_left_beside(sandbox: &Sandbox) {
 /// by its name, besides the three namespaces: the others are in lists.
 fn objects_are_read_by_lists(sandbox: &Sandbox) {
     let log = sandbox.file("unchanged.log").display().to_string();
-    let before = sandbox.audit().len();
+    let before = sandbox.requests().len();
     sandbox.install(&["--skip-verify", "--log-file", &log]).ended_with(0);
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("run-finished") && !log.contains(r#""helm":["#), "{log}");
     let mut by_name: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for event in sandbox.audit().split_off(before) {
+    for event in sandbox.requests().split_off(before) {
         let text = |path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if text("/userAgent").starts_with("tailwatch/") && text("/verb") == "get" && !text("/objectRef/name").is_empty()
-        {
+        if text("/verb") == "get" && !text("/objectRef/name").is_empty() {
             let resource = text("/objectRef/resource");
             // The audit log has the namespace of a Namespace, too.
             let namespace = if resource == "namespaces" { String::new() } else { text("/objectRef/namespace") };

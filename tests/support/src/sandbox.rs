@@ -152,6 +152,12 @@ impl Sandbox {
         log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// The events of tailwatch's own requests.
+    pub fn requests(&self) -> Vec<Value> {
+        let is_own = |event: &Value| event["userAgent"].as_str().is_some_and(|agent| agent.starts_with("tailwatch/"));
+        self.audit().into_iter().filter(is_own).collect()
+    }
+
     /// Requests that changed something, from the audit log: (user agent, verb, resource). A dry run stores nothing.
     pub fn changes(&self) -> Vec<(String, String, String)> {
         let text =
