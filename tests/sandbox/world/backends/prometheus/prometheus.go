@@ -206,14 +206,14 @@ func (p *prometheus) shortenIntervals(section map[string]any) {
 		return
 	}
 	// Each node has several targets, and one machine scrapes them all.
-	interval := fmt.Sprintf("%ds", min(3+p.network.Nodes/50, 30))
+	interval := min(3+p.network.Nodes/36, 30)
 	for _, key := range []string{"scrape_interval", "evaluation_interval"} {
 		if _, ok := section[key]; ok {
-			section[key] = interval
+			section[key] = fmt.Sprintf("%ds", interval)
 		}
 	}
 	if _, ok := section["scrape_timeout"]; ok {
-		section["scrape_timeout"] = "2s"
+		section["scrape_timeout"] = fmt.Sprintf("%ds", min(interval, 10))
 	}
 }
 
