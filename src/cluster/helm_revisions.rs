@@ -2,11 +2,12 @@
 //! on releases.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, ObjectRef};
-use crate::stack::{HelmDriver, RUN_LABEL, note_on_releases};
+use crate::stack::{HelmDriver, LIMIT_LABEL, MACHINE_LABEL, RUN_LABEL, note_on_releases};
 
 /// Prefix of a record's name (helm pkg/storage, makeKey).
 const PREFIX: &str = "sh.helm.release.v1.";
@@ -26,6 +27,10 @@ pub struct RevisionRecord {
     pub status: String,
     /// The run of tailwatch that created it or an earlier revision: helm copies labels.
     pub run: Option<String>,
+    /// The machine of that run.
+    pub machine: Option<String>,
+    /// How long its helm call may take.
+    pub limit: Option<Duration>,
     /// Time of the last write, RFC 3339.
     pub since: String,
     /// Time of creation.
@@ -38,6 +43,18 @@ impl RevisionRecord {
     /// The Secret or ConfigMap with the record, and its UID.
     pub fn object(&self) -> (&ObjectRef, &str) {
         (&self.object.0, &self.object.1)
+    }
+}
+
+impl RevisionRecord {
+    /// How long helm may still work on this pending revision, if another machine than this one started it. `waited`: since
+    /// this was first asked, in case the clocks differ. `None` for a rollback: helm gives it the labels of the revision that
+    /// it restores (pkg/action/rollback.go), which can be of another machine.
+    pub fn may_be_at_work(&self, machine: &str, now: jiff::Timestamp, waited: Duration) -> Option<Duration> {
+        let (other, limit) = (self.machine.as_deref()?, self.limit?);
+        let age = Duration::try_from(now.duration_since(self.created?)).unwrap_or_default();
+        let left = limit.checked_sub(age.max(waited)).filter(|left| !left.is_zero());
+        left.filter(|_| other != machine && self.status != "pending-rollback")
     }
 }
 
@@ -98,6 +115,8 @@ impl Cluster {
                 revision: labels.get("version")?.parse().ok()?,
                 status: labels.get("status")?.clone(),
                 run: labels.get(RUN_LABEL).cloned(),
+                machine: labels.get(MACHINE_LABEL).cloned(),
+                limit: labels.get(LIMIT_LABEL).and_then(|text| text.parse().ok()).map(Duration::from_secs),
                 since: since.map_or_else(|| "an unknown time".into(), |time| time.to_string()),
                 created: metadata.creation_timestamp.map(|time| time.0),
                 object: (
@@ -137,6 +156,8 @@ impl RevisionRecord {
             revision,
             status: String::new(),
             run: run.map(str::to_owned),
+            machine: None,
+            limit: None,
             since: "2026-11-25T01:00:00Z".into(),
             created: None,
             object: (
@@ -155,6 +176,28 @@ impl RevisionRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pending_revision_of_another_machine_may_be_at_work_until_its_limit() {
+        let created: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let record = RevisionRecord {
+            machine: Some("other".into()),
+            limit: Some(Duration::from_secs(600)),
+            created: Some(created),
+            ..RevisionRecord::for_tests(1, Some("a"))
+        };
+        let left = |record: &RevisionRecord, machine: &str, age: i64, waited: u64| {
+            let now = created + jiff::SignedDuration::from_secs(age);
+            record.may_be_at_work(machine, now, Duration::from_secs(waited)).map(|left| left.as_secs())
+        };
+        assert_eq!(left(&record, "this", 100, 20), Some(500));
+        assert_eq!(left(&record, "this", 600, 20), None);
+        assert_eq!(left(&record, "other", 100, 20), None, "the host lock shows that its helm has ended");
+        assert_eq!(left(&record, "this", -3600, 590), Some(10), "the clock of this machine is behind");
+        assert_eq!(left(&RevisionRecord::for_tests(1, Some("a")), "this", 100, 20), None);
+        let rollback = RevisionRecord { status: "pending-rollback".into(), ..record.clone() };
+        assert_eq!(left(&rollback, "this", 100, 20), None, "its labels are those of the restored revision");
+    }
 
     #[test]
     fn only_a_release_that_a_run_of_tailwatch_changed_is_ours() {

@@ -1,22 +1,28 @@
 //! Clears the pending operation that an interrupted run left: helm rejects every operation on such a release.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
-use crate::cluster::{ObjectRef, RevisionRecord, namespace_of};
+use crate::cluster::{HostLiveness as _, ObjectRef, RevisionRecord, namespace_of};
 use crate::engine::StepError;
 use crate::engine::helm_call::Mutation;
 use crate::engine::step::StepRun;
+use crate::event::Event;
 use crate::helm::{HelmError, ReleaseStatus};
 use crate::plan::RenderedRelease;
+
+/// Pause between two reads of the records.
+const POLL: Duration = Duration::from_secs(2);
 
 impl StepRun<'_> {
     /// Deletes helm's record of the pending revision: helm then continues from the previous revision, or installs. A
     /// rollback would replace pods without need, and `helm uninstall` would also delete the objects that an interrupted
     /// install had adopted.
     pub(super) async fn clear_pending(
-        &self,
+        &mut self,
         status: Option<ReleaseStatus>,
         rendered: &RenderedRelease,
     ) -> Result<(), StepError> {
@@ -27,11 +33,9 @@ impl StepRun<'_> {
         }
     }
 
-    async fn delete_pending_records(&self, rendered: &RenderedRelease) -> Result<(), StepError> {
+    async fn delete_pending_records(&mut self, rendered: &RenderedRelease) -> Result<(), StepError> {
+        let pending = self.pending_records().await?;
         let (name, cluster) = (self.step.release.component.as_str(), &self.context.cluster);
-        let records = self.records().await?;
-        let is_pending = |record: &RevisionRecord| record.release == name && record.status.starts_with("pending-");
-        let pending: Vec<RevisionRecord> = records.into_iter().filter(is_pending).collect();
         for record in &pending {
             self.delete_strays(record, rendered).await?;
             let (kept, uid) = record.object();
@@ -40,6 +44,34 @@ impl StepRun<'_> {
             deleted.map_err(|source| StepError::Replacement { object, source })?;
         }
         Ok(())
+    }
+
+    /// The pending revisions, once their helm has ended: that of another machine may still be at work until its limit, and
+    /// records its end before.
+    async fn pending_records(&mut self) -> Result<Vec<RevisionRecord>, StepError> {
+        let began = Instant::now();
+        loop {
+            let name = self.step.release.component.as_str();
+            let mut records = self.records().await?;
+            records.retain(|record| record.release == name && record.status.starts_with("pending-"));
+            let machine = self.context.machine.identity();
+            let (now, waited) = (jiff::Timestamp::now(), began.elapsed());
+            let left = records.iter().filter_map(|record| record.may_be_at_work(machine, now, waited)).max();
+            let Some(left) = left else { return Ok(records) };
+            self.deadline.extend();
+            if waited < POLL {
+                let message = format!(
+                    "helm of an interrupted run on another machine may still be changing release {name}; waiting up to \
+                     {} s for its end",
+                    left.as_secs()
+                );
+                self.context.events.send(Event::Notice { message, hint: None });
+            }
+            tokio::select! {
+                () = tokio::time::sleep(POLL.min(left)) => {}
+                () = self.context.cancel.cancelled() => return Err(StepError::Cancelled),
+            }
+        }
     }
 
     /// Deletes objects that the interrupted operation created and this run does not render; older objects are not its

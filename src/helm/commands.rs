@@ -12,7 +12,7 @@ use crate::helm::fetch::is_plain;
 use crate::helm::repositories::{self, Repository};
 use crate::helm::run::{Call, Effect, FETCH, repositories_file, run, words};
 use crate::helm::{Capabilities, Helm, HelmError, Limits, Ownership, ReleaseRequest, parse};
-use crate::stack::{ChartSource, HelmDriver, RUN_LABEL};
+use crate::stack::{ChartSource, HelmDriver, LIMIT_LABEL, MACHINE_LABEL, RUN_LABEL};
 use crate::yaml::json_line;
 
 const READ: Duration = Duration::from_secs(60);
@@ -66,7 +66,9 @@ impl Helm {
             Ownership::Take => arguments.extend(words(&["--take-ownership"])),
         }
         // Marks the revision as ours, if this run is killed.
-        arguments.extend(words(&["--labels", &format!("{RUN_LABEL}={:08x}", rand::random::<u32>())]));
+        let run = format!("{RUN_LABEL}={:08x},{LIMIT_LABEL}={}", rand::random::<u32>(), limits.timeout.as_secs());
+        let machine = self.machine.as_ref().map(|machine| format!(",{MACHINE_LABEL}={machine}"));
+        arguments.extend(words(&["--labels", &format!("{run}{}", machine.unwrap_or_default())]));
         // CRDs in `crds/` of a chart are applied by tailwatch, server-side.
         // Without `--reset-values` helm keeps the old values if the new ones are empty.
         arguments.extend(words(&["--skip-crds", "--reset-values", "-f"]));

@@ -52,6 +52,7 @@ pub struct Helm {
     log_file: Option<PathBuf>,
     environment: Environment,
     held: Option<Arc<File>>,
+    machine: Option<String>,
     writes: Writes,
     children: Children,
 }
@@ -190,7 +191,19 @@ impl HelmProgram {
         let HelmOptions { driver, log_file, environment, writes, .. } = options;
         let cache = options.cache.or_else(cache_folder).unwrap_or_else(|| std::env::temp_dir().join("tailwatch"));
         let children = Children::default();
-        Helm { program, version, access, driver, cache, log_file, environment, held: None, writes, children }
+        Helm {
+            program,
+            version,
+            access,
+            driver,
+            cache,
+            log_file,
+            environment,
+            held: None,
+            machine: None,
+            writes,
+            children,
+        }
     }
 
     /// Its version.
@@ -207,10 +220,10 @@ pub fn driver() -> Result<HelmDriver, HelmError> {
 
 impl Helm {
     /// The same helm with a file that each call that changes the cluster keeps open until it ends, even after this process
-    /// has ended.
+    /// has ended, and with the name of this machine for the labels of revisions.
     #[must_use]
-    pub fn holding(self, file: Option<Arc<File>>) -> Helm {
-        Helm { held: file, ..self }
+    pub fn holding(self, file: Option<Arc<File>>, machine: &str) -> Helm {
+        Helm { held: file, machine: Some(machine.to_owned()), ..self }
     }
 
     /// The running calls that change the cluster.

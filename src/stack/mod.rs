@@ -32,8 +32,9 @@ pub use error::StackError;
 pub use helm_driver::HelmDriver;
 pub use manifests::{ENFORCED_LEVEL, LEVELS, note_on_releases, saved_answers_object};
 pub use names::{
-    ANSWERS_RECORD, DASHBOARDS_ROLE, GRAFANA_SECRET, MADE_BY_US, MANAGED_BY, OAUTH2_PROXY_SECRET, REVISIONS, RUN_LABEL,
-    SALT, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, TAILWATCH, WEBHOOK_SECRET, WRITTEN_BY,
+    ANSWERS_RECORD, DASHBOARDS_ROLE, GRAFANA_SECRET, LIMIT_LABEL, MACHINE_LABEL, MADE_BY_US, MANAGED_BY,
+    OAUTH2_PROXY_SECRET, REVISIONS, RUN_LABEL, SALT, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, TAILWATCH, WEBHOOK_SECRET,
+    WRITTEN_BY,
 };
 pub use nodes::{Effect, NodeProblem, NodeState, NodeStates, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
 pub use oauth_clients::{OidcClient, OperatorClient, stored_oidc_client, stored_operator_client};

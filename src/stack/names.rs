@@ -30,3 +30,7 @@ pub const SALT: &str = "salt";
 pub const REVISIONS: &str = "tailwatch-revisions";
 /// Label that each helm call of tailwatch sets on its revision; helm copies it to later revisions.
 pub const RUN_LABEL: &str = "tailwatch-run";
+/// The same, with the machine of the run.
+pub const MACHINE_LABEL: &str = "tailwatch-machine";
+/// The same, with the seconds that the helm call may take.
+pub const LIMIT_LABEL: &str = "tailwatch-limit";

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use crate::cluster::Lease;
+use crate::cluster::{HostLiveness as _, Lease};
 use crate::engine::{EngineContext, HostLock, Journal, RunDeadline};
 use crate::error::{CommandError, Error};
 use crate::event::{Event, PlannedStep, RunSummary};
@@ -60,7 +60,7 @@ impl<'a> ChangingRun<'a> {
         let machine = Arc::new(HostLock::open(cluster.identity(), namespace));
         let context = EngineContext {
             cluster: cluster.clone(),
-            helm: helm.clone().holding(machine.lock()),
+            helm: helm.clone().holding(machine.lock(), machine.identity()),
             cancel: session.signals.begin_run(events.clone()),
             events,
             timeout: timeouts.step,

@@ -97,7 +97,7 @@ async fn a_mutating_helm_ends_by_itself_even_when_no_one_waits_any_more() {
     let open = || OpenOptions::new().create(true).append(true).open(machine.path("lock")).unwrap();
     let (lock, other) = (open(), open());
     lock.lock().unwrap();
-    let helm = machine.helm(script).await.holding(Some(Arc::new(lock)));
+    let helm = machine.helm(script).await.holding(Some(Arc::new(lock)), "this");
     let call = tokio::spawn(async move {
         let values = json!({});
         let request = request(Path::new("demo.tgz"), &values);

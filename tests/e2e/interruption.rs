@@ -139,3 +139,32 @@ fn a_second_signal_names_what_is_waited_for_a_third_leaves_and_a_stopped_process
     run.end().ended_with(0);
     sandbox.tailwatch(&["plan", "--exit-code"]).ended_with(0);
 }
+
+/// Another state folder is another machine: it cannot see whether the helm of the killed run has ended.
+#[test]
+fn a_pending_release_of_another_machine_is_awaited_until_the_limit_of_its_helm() {
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
+    let answers = sandbox.answers();
+    let install = ["install", "--answers", &answers, "--yes", "--skip-verify", "--output", "json", "--timeout", "45s"];
+    let mut run = Run::start(&mut sandbox.tailwatch_command(&install)).until(helm_works_on("kube-prometheus-stack"));
+    let pending = || {
+        let records = sandbox.get(&["-n", "monitoring", "secrets", "-l", "owner=helm,status=pending-install"]);
+        records["items"].as_array().is_some_and(|records| !records.is_empty())
+    };
+    eventually("a pending release", || pending() || run.has_ended());
+    let helms = children(run.pid());
+    run.signal(Signal::SIGKILL);
+    for pid in helms {
+        signal(pid, Signal::SIGKILL);
+    }
+    run.end();
+    assert!(pending());
+
+    let other = tempfile::tempdir().unwrap();
+    let mut command = sandbox.tailwatch_command(&install);
+    let output = command.env("TAILWATCH_STATE", other.path()).output().unwrap();
+    let events = CommandOutput::of(output).ended_with(0).events();
+    let notices = of_kind(&events, "notice");
+    let is_awaited = |notice: &&Value| notice["message"].as_str().unwrap().contains("on another machine may still");
+    assert!(notices.iter().any(is_awaited), "{notices:#?}");
+}
