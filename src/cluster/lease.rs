@@ -30,8 +30,12 @@ pub struct Lease {
     holder: String,
     heartbeat: JoinHandle<()>,
     taken: Arc<OnceLock<String>>,
+    /// Key of the lock in the fence.
+    key: String,
     fence: Fence,
     answers: Answers,
+    /// A lock that is released and deleted with this one.
+    beside: Option<Box<Lease>>,
 }
 
 /// Knows the other runs on this machine.
@@ -65,62 +69,81 @@ pub struct LeaseRequest<'a> {
     pub host: &'a dyn HostLiveness,
 }
 
+/// What is known of a lock that nobody holds.
+pub struct FreeLease(Option<LeaseObject>);
+
 impl Cluster {
-    /// Acquires the lock, or returns its holder. With a heartbeat of the holder the lock stays its own; without one for
-    /// the lock's duration, measured by the local clock, the lock has expired and is acquired. Timestamps of another
+    /// Waits until nobody holds the lock, or returns its holder. With a heartbeat of the holder the lock stays its own;
+    /// without one for the lock's duration, measured by the local clock, the lock has expired. Timestamps of another
     /// machine are never compared with the local clock. A holder on this machine has ended as soon as the host lock is
-    /// free; until then the lock is not acquired, because a helm process of the killed run can still be running; after
-    /// `wait_limit` that is the error. The resourceVersion ensures that only one of two runs acquires it. `lost` is
-    /// cancelled when another client takes the lock.
-    pub async fn acquire_lease(
-        &self,
-        request: LeaseRequest<'_>,
-        lost: &CancellationToken,
-    ) -> Result<Lease, ClusterError> {
-        let api: Api<LeaseObject> = Api::namespaced(self.client.clone(), request.namespace);
-        let failed = |error| ClusterError::from_kube(&format!("cannot acquire the lock {}", request.name), error);
+    /// free; until then the lock is not free, because a helm process of the killed run can still be running; after
+    /// `wait_limit` that is the error.
+    pub async fn until_free(&self, request: LeaseRequest<'_>) -> Result<FreeLease, ClusterError> {
         let (started, began) = (Instant::now(), jiff::Timestamp::now());
         let mut first: Option<(Instant, Holding)> = None;
         loop {
-            let live = api.get_opt(request.name).await.map_err(failed)?;
+            let live = self.leases(request).get_opt(request.name).await.map_err(|error| failed(request, error))?;
             let alone = request.host.is_alone();
             let holding = live.as_ref().and_then(holding);
             if !alone && started.elapsed() >= request.wait_limit.max(request.duration) {
                 return Err(left_behind(holding, began));
             }
-            if let Some(holding) = holding {
-                let (since, seen) = first.get_or_insert_with(|| (Instant::now(), holding.clone()));
-                // The response to an earlier attempt can be lost: this run already holds the lock.
-                let is_own = holding.holder == request.holder;
-                if *seen != holding && !is_own {
-                    return Err(ClusterError::Locked { holder: holding.holder, since: holding.since });
+            let Some(holding) = holding else {
+                if alone {
+                    return Ok(FreeLease(live));
                 }
-                let is_here = holding.machine.as_deref() == Some(request.host.identity());
-                let expiry = if is_here { one_heartbeat(request.duration) } else { request.duration };
-                let is_dead = alone && since.elapsed() >= expiry;
-                if !is_dead && !is_own {
-                    tokio::time::sleep(POLL).await;
-                    continue;
-                }
-            } else if !alone {
                 tokio::time::sleep(POLL).await;
                 continue;
-            }
-            let now = jiff::Timestamp::now();
-            let sent = self.fence.now();
-            return match acquire(&api, (request, &self.identity), live, now).await {
-                Ok(lease) => {
-                    self.fence.hold(request.duration, sent);
-                    Ok(held((api, self), (request, lease), lost))
-                }
-                Err(kube::Error::Api(status)) if status.code == 409 => Err(ClusterError::Locked {
-                    holder: "another run that started just now".into(),
-                    since: now.to_string(),
-                }),
-                Err(error) => Err(failed(error)),
             };
+            let (since, seen) = first.get_or_insert_with(|| (Instant::now(), holding.clone()));
+            // The response to an earlier attempt can be lost: this run already holds the lock.
+            let is_own = holding.holder == request.holder;
+            if *seen != holding && !is_own {
+                return Err(ClusterError::Locked { holder: holding.holder, since: holding.since });
+            }
+            let is_here = holding.machine.as_deref() == Some(request.host.identity());
+            let expiry = if is_here { one_heartbeat(request.duration) } else { request.duration };
+            if is_own || (alone && since.elapsed() >= expiry) {
+                return Ok(FreeLease(live));
+            }
+            tokio::time::sleep(POLL).await;
         }
     }
+
+    /// Acquires a free lock. The resourceVersion ensures that only one of two runs acquires it. `lost` is cancelled when
+    /// another client takes the lock.
+    pub async fn acquire_lease(
+        &self,
+        request: LeaseRequest<'_>,
+        FreeLease(live): FreeLease,
+        lost: &CancellationToken,
+    ) -> Result<Lease, ClusterError> {
+        let api = self.leases(request);
+        let now = jiff::Timestamp::now();
+        let sent = self.fence.now();
+        match acquire(&api, (request, &self.identity), live, now).await {
+            Ok(lease) => {
+                self.fence.hold(&key(request), request.duration, sent);
+                Ok(held((api, self), (request, lease), lost))
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                Err(ClusterError::Locked { holder: "another run that started just now".into(), since: now.to_string() })
+            }
+            Err(error) => Err(failed(request, error)),
+        }
+    }
+
+    fn leases(&self, request: LeaseRequest<'_>) -> Api<LeaseObject> {
+        Api::namespaced(self.client.clone(), request.namespace)
+    }
+}
+
+fn failed(request: LeaseRequest<'_>, error: kube::Error) -> ClusterError {
+    ClusterError::from_kube(&format!("cannot acquire the lock {}", request.name), error)
+}
+
+fn key(request: LeaseRequest<'_>) -> String {
+    format!("{}/{}", request.namespace, request.name)
 }
 
 /// Longest pause between two heartbeats of a running holder, with time for its request.
@@ -137,15 +160,18 @@ fn held(
     let taken = Arc::new(OnceLock::new());
     let loss = LossReporter { taken: taken.clone(), cancel: lost.clone() };
     let pause = request.duration / HEARTBEATS;
-    let heartbeat = Heartbeat { api: api.clone(), lease, pause, fence: cluster.fence.clone(), loss };
+    let (key, fence) = (key(request), cluster.fence.clone());
+    let heartbeat = Heartbeat { api: api.clone(), lease, pause, key: key.clone(), fence: fence.clone(), loss };
     Lease {
         heartbeat: tokio::spawn(heartbeat.run()),
         api,
         name: request.name.to_owned(),
         holder: request.holder.to_owned(),
         taken,
-        fence: cluster.fence.clone(),
+        key,
+        fence,
         answers: cluster.answers.clone(),
+        beside: None,
     }
 }
 
@@ -206,35 +232,62 @@ fn holding(lease: &LeaseObject) -> Option<Holding> {
 }
 
 impl Lease {
-    /// Releases the lock if this run still holds it. Otherwise returns its state, e.g. `4711@host holds it now`, also
-    /// if it was lost after the last heartbeat.
+    /// Both locks: the other one is released and deleted with this one.
+    #[must_use]
+    pub fn with(mut self, other: Lease) -> Lease {
+        self.beside = Some(Box::new(other));
+        self
+    }
+
+    /// Releases the locks that this run still holds. Otherwise returns the state of one, e.g. `4711@host holds it now`,
+    /// also if it was lost after the last heartbeat.
     pub async fn release(self) -> Option<String> {
         self.heartbeat.abort();
-        let known = self.taken.get().cloned();
+        let beside = self.beside.as_ref();
+        beside.inspect(|beside| beside.heartbeat.abort());
+        let known = self.taken.get().or_else(|| beside?.taken.get()).cloned();
         let found = self.lease_release().now().await;
         known.or(found)
     }
 
-    /// A handle that releases the lock without owning it.
+    /// A handle that releases the locks without owning them.
     pub fn lease_release(&self) -> LeaseRelease {
-        let Lease { api, name, holder, answers, .. } = self;
-        LeaseRelease { api: api.clone(), name: name.clone(), holder: holder.clone(), answers: answers.clone() }
+        let Lease { api, name, holder, answers, beside, .. } = self;
+        LeaseRelease {
+            api: api.clone(),
+            name: name.clone(),
+            holder: holder.clone(),
+            answers: answers.clone(),
+            beside: beside.as_ref().map(|beside| Box::new(beside.lease_release())),
+        }
     }
 }
 
-/// Releases a lock without owning it.
+/// Releases locks without owning them.
 #[derive(Clone)]
 pub struct LeaseRelease {
     api: Api<LeaseObject>,
     name: String,
     holder: String,
     answers: Answers,
+    beside: Option<Box<LeaseRelease>>,
 }
 
 impl LeaseRelease {
-    /// Releases the lock if this run still holds it, otherwise returns its state. If the API server does not answer at
-    /// once, the lock expires.
+    /// Releases the locks that this run still holds, otherwise returns the state of one. If the API server does not
+    /// answer at once, they expire.
     pub async fn now(&self) -> Option<String> {
+        let beside = async {
+            match &self.beside {
+                Some(beside) => beside.this().await,
+                None => None,
+            }
+        };
+        let (this, beside) = tokio::join!(self.this(), beside);
+        this.or(beside)
+    }
+
+    async fn this(&self) -> Option<String> {
         let test = json!([
             {"op": "test", "path": "/spec/holderIdentity", "value": self.holder},
             {"op": "replace", "path": "/spec/holderIdentity", "value": ""},
@@ -259,8 +312,22 @@ impl LeaseRelease {
 }
 
 impl Lease {
-    /// Deletes the Lease if this run still holds it.
-    pub async fn delete(self) -> Result<(), ClusterError> {
+    /// Deletes the Leases that this run still holds; the other one may remain if this context may not delete it.
+    pub async fn delete(mut self) -> Result<(), ClusterError> {
+        let beside = self.beside.take();
+        self.delete_one().await?;
+        let Some(beside) = beside else { return Ok(()) };
+        let release = beside.lease_release();
+        match beside.delete_one().await {
+            Err(ClusterError::Forbidden { .. }) => {
+                release.now().await;
+                Ok(())
+            }
+            ended => ended,
+        }
+    }
+
+    async fn delete_one(self) -> Result<(), ClusterError> {
         self.heartbeat.abort();
         let failed = |error| ClusterError::from_kube(&format!("cannot delete the lock {}", self.name), error);
         loop {
@@ -282,7 +349,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.heartbeat.abort();
-        self.fence.leave();
+        self.fence.leave(&self.key);
     }
 }
 

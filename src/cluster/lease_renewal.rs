@@ -42,6 +42,8 @@ pub(super) struct Heartbeat {
     pub(super) lease: LeaseObject,
     /// Pause between two renewals; a renewal has three quarters of it as its timeout.
     pub(super) pause: Duration,
+    /// Key of the lock in the fence.
+    pub(super) key: String,
     pub(super) fence: Fence,
     pub(super) loss: LossReporter,
 }
@@ -92,7 +94,7 @@ impl Heartbeat {
         match self.api.replace(&name, &PostParams::default(), &desired).await {
             Ok(renewed) => {
                 self.lease = renewed;
-                self.fence.renewed(sent);
+                self.fence.renewed(&self.key, sent);
                 Renewal::Done
             }
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => match self.api.get_opt(&name).await {

@@ -143,7 +143,8 @@ async fn acquired(cluster: &Cluster, holder: &str, lost: &CancellationToken) -> 
         wait_limit: DURATION,
         host: &host,
     };
-    cluster.acquire_lease(request, lost).await
+    let free = cluster.until_free(request).await?;
+    cluster.acquire_lease(request, free, lost).await
 }
 
 #[tokio::test(start_paused = true)]

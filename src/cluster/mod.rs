@@ -72,7 +72,7 @@ pub use error::{ClusterError, permitted};
 pub use foreign_fields::{PreviousOwner, surplus};
 pub use helm_revisions::{RevisionRecord, current, installed_names, is_ours, revisions_of};
 pub use inspect::Findings;
-pub use lease::{HostLiveness, Lease, LeaseRelease, LeaseRequest};
+pub use lease::{FreeLease, HostLiveness, Lease, LeaseRelease, LeaseRequest};
 pub use managed_by::{ManagedObject, containers, prometheus_operator};
 pub use metadata::PartialObject;
 pub use nodes::lacks_room;

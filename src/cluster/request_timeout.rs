@@ -279,7 +279,7 @@ mod tests {
         let fence = Fence::with_clock(clock);
         let answered = |_: Request<()>| std::future::ready(Ok::<_, BoxError>(Response::new(Full::<Bytes>::default())));
         let mut service = limits(&fence).layer(tower::service_fn(answered));
-        fence.hold(Duration::from_secs(20), Duration::from_secs(980));
+        fence.hold("m/tailwatch", Duration::from_secs(20), Duration::from_secs(980));
         for (method, uri, is_sent) in [
             (Method::GET, "/api/v1/namespaces/m/secrets/x", true),
             (Method::PATCH, "/api/v1/namespaces/m/secrets/x", false),

@@ -1,12 +1,13 @@
-//! The write fence: no write is sent after the lock was not renewed for two thirds of its duration, because another run
+//! The write fence: no write is sent after a lock was not renewed for two thirds of its duration, because another run
 //! can acquire it soon. It opens again with the next renewal, which succeeds only while this run holds the lock.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// Shared by the client, the lock's heartbeat and the engine. Cheap to clone; open until a lock is held.
+/// Shared by the client, the heartbeats of the locks and the engine. Cheap to clone; open until a lock is held.
 #[derive(Clone, Debug)]
 pub struct Fence {
     inner: Arc<Inner>,
@@ -14,7 +15,8 @@ pub struct Fence {
 
 #[derive(Debug)]
 struct Inner {
-    held: Mutex<Option<HeldLock>>,
+    /// By their keys.
+    held: Mutex<BTreeMap<String, HeldLock>>,
     /// Monotonic time that includes sleep of the machine.
     clock: fn() -> Duration,
     renew: Notify,
@@ -45,40 +47,40 @@ impl Fence {
     }
 
     /// A lock with this duration was acquired by a request sent at `sent`.
-    pub(super) fn hold(&self, duration: Duration, sent: Duration) {
-        *self.held() = Some(HeldLock { renewed: sent, limit: duration * 2 / 3 });
+    pub(super) fn hold(&self, lock: &str, duration: Duration, sent: Duration) {
+        self.held().insert(lock.to_owned(), HeldLock { renewed: sent, limit: duration * 2 / 3 });
     }
 
     /// The lock was renewed by a request sent at `sent`: its duration starts then at the earliest.
-    pub(super) fn renewed(&self, sent: Duration) {
-        if let Some(held) = self.held().as_mut() {
+    pub(super) fn renewed(&self, lock: &str, sent: Duration) {
+        if let Some(held) = self.held().get_mut(lock) {
             held.renewed = sent;
         }
     }
 
     /// The lock is no longer held.
-    pub(super) fn leave(&self) {
-        *self.held() = None;
+    pub(super) fn leave(&self, lock: &str) {
+        self.held().remove(lock);
     }
 
-    /// Time since the last renewal, if the fence is closed.
+    /// The longest time since the last renewal of a lock, if the fence is closed.
     pub fn closed_for(&self) -> Option<Duration> {
-        let held = (*self.held())?;
-        let age = self.now().saturating_sub(held.renewed);
-        let closed = (age >= held.limit).then_some(age);
+        let now = self.now();
+        let ages = self.held().values().map(|held| (now.saturating_sub(held.renewed), held.limit)).collect::<Vec<_>>();
+        let closed = ages.into_iter().filter(|(age, limit)| age >= limit).map(|(age, _)| age).max();
         if closed.is_some() {
             // After a sleep of the machine the timer of the next heartbeat is late.
-            self.inner.renew.notify_one();
+            self.inner.renew.notify_waiters();
         }
         closed
     }
 
-    /// Resolves when the lock must be renewed before the next heartbeat.
+    /// Resolves when the locks must be renewed before the next heartbeat.
     pub(super) async fn renewal_requested(&self) {
         self.inner.renew.notified().await;
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, Option<HeldLock>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, HeldLock>> {
         self.inner.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -104,17 +106,23 @@ mod tests {
         let at = |seconds: u64| *NOW.lock().unwrap() = Duration::from_secs(seconds);
         assert_eq!(fence.closed_for(), None, "no lock is held");
         at(100);
-        fence.hold(Duration::from_secs(30), fence.now());
+        fence.hold("a", Duration::from_secs(30), fence.now());
         at(119);
         assert_eq!(fence.closed_for(), None);
         // As after the sleep of a laptop: no timer has fired meanwhile.
         at(4000);
         assert_eq!(fence.closed_for(), Some(Duration::from_secs(3900)));
-        fence.renewed(fence.now());
+        fence.renewed("a", fence.now());
         assert_eq!(fence.closed_for(), None);
+        fence.hold("b", Duration::from_secs(30), fence.now());
         at(4021);
+        fence.renewed("a", fence.now());
+        assert_eq!(fence.closed_for(), Some(Duration::from_secs(21)), "the other lock was not renewed");
+        fence.leave("b");
+        assert_eq!(fence.closed_for(), None);
+        at(4051);
         assert!(fence.closed_for().is_some());
-        fence.leave();
+        fence.leave("a");
         assert_eq!(fence.closed_for(), None);
     }
 

@@ -17,6 +17,9 @@ pub const TAILSCALE_NAMESPACE: &str = "tailscale";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Its value, and the name of the Lease.
 pub const TAILWATCH: &str = "tailwatch";
+/// Namespace and name of the Lease for all stacks of the cluster, which share CRDs and cluster-scoped objects. Every
+/// cluster has this namespace, and no distribution reserves it.
+pub const CLUSTER_LOCK: (&str, &str) = ("default", "tailwatch-cluster");
 /// Annotation of a namespace that tailwatch created.
 pub const MADE_BY_US: &str = "tailwatch.dev/created";
 

@@ -5,14 +5,15 @@ use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use backon::Retryable as _;
+use futures::FutureExt as _;
 
 use crate::check::preflight::conflicts;
-use crate::cluster::{Cluster, HostLiveness as _, Lease, LeaseRequest};
-use crate::engine::{self, EngineContext, EngineError};
+use crate::cluster::{Cluster, ClusterError, HostLiveness, Lease, LeaseRequest};
+use crate::engine::{self, EngineContext, EngineError, HostLock};
 use crate::error::{self, Error};
 use crate::plan::{Plan, PlanError, PlannedState, taken_by};
 use crate::session::Session;
-use crate::stack::TAILWATCH;
+use crate::stack::{CLUSTER_LOCK, TAILWATCH};
 
 /// Duration of the lease without a heartbeat.
 const LOCK_TTL: Duration = Duration::from_secs(20);
@@ -29,7 +30,8 @@ where
     work.retry(engine::pauses(context.timeout)).when(Error::is_unreachable).await
 }
 
-/// Acquires the lock in an existing namespace; retries while another run holds it, up to the timeout.
+/// Acquires the locks of the stack's namespace, which exists, and of the cluster; retries while another run holds one, up
+/// to the timeout.
 pub(crate) async fn acquire(
     session: &Session,
     context: &EngineContext,
@@ -40,11 +42,18 @@ pub(crate) async fn acquire(
     let holder = format!("{}@{}/{:08x}", std::process::id(), host_name(), rand::random::<u32>());
     let host = context.machine.as_ref();
     let wait_limit = context.timeout;
-    let request = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, wait_limit, host };
+    let of_stack = LeaseRequest { namespace, name: TAILWATCH, holder: &holder, duration: LOCK_TTL, wait_limit, host };
+    // The host lock is that of one namespace: it does not show that a run in another one has ended. The identity is known
+    // after the first look.
+    host.is_alone();
+    let machine = InNamespace { host, identity: format!("{}/{namespace}", host.identity()) };
+    let (place, name) = CLUSTER_LOCK;
+    let holder = format!("{holder} for the stack in namespace {namespace}");
+    let of_cluster = LeaseRequest { namespace: place, name, holder: &holder, host: &machine, ..of_stack };
     let until = Instant::now() + timeout;
     let mut reported = false;
     let try_once = async || {
-        let acquired = context.cluster.acquire_lease(request, &context.cancel).await;
+        let acquired = acquire_both(context, of_stack, of_cluster).await;
         acquired.map_err(|source| Error::from(EngineError::Lock { namespace: namespace.to_owned(), source }))
     };
     loop {
@@ -58,8 +67,66 @@ pub(crate) async fn acquire(
                 }
                 tokio::time::sleep(AGAIN).await;
             }
-            ended => return ended,
+            ended => {
+                let (lease, refusal) = ended?;
+                if let Some(refusal) = refusal {
+                    session.notice(format!(
+                        "no lock of the cluster: a run on a stack in another namespace can change the cluster at the same \
+                         time: {refusal}"
+                    ));
+                }
+                return Ok(lease);
+            }
         }
+    }
+}
+
+/// Waits for both locks at once: each may have to wait until an expired one has expired for sure. Acquires that of the
+/// stack first: of two runs on the same stack one acquires both. Also returns why the API server refuses that of the
+/// cluster: a missing permission, or an admission policy for its namespace.
+async fn acquire_both(
+    EngineContext { cluster, cancel, .. }: &EngineContext,
+    of_stack: LeaseRequest<'_>,
+    of_cluster: LeaseRequest<'_>,
+) -> Result<(Lease, Option<ClusterError>), ClusterError> {
+    let waits = (cluster.until_free(of_stack), cluster.until_free(of_cluster).map(unless_refused));
+    let (free, beside) = futures::try_join!(waits.0, waits.1)?;
+    let lease = cluster.acquire_lease(of_stack, free, cancel).await?;
+    let beside = match beside {
+        Ok(free) => unless_refused(cluster.acquire_lease(of_cluster, free, cancel).await),
+        Err(refusal) => Ok(Err(refusal)),
+    };
+    match beside {
+        Ok(Ok(beside)) => Ok((lease.with(beside), None)),
+        Ok(Err(refusal)) => Ok((lease, Some(refusal))),
+        Err(error) => {
+            lease.release().await;
+            Err(error)
+        }
+    }
+}
+
+/// Keeps a refusal as a value.
+fn unless_refused<T>(result: Result<T, ClusterError>) -> Result<Result<T, ClusterError>, ClusterError> {
+    match result {
+        Err(refusal @ (ClusterError::Forbidden { .. } | ClusterError::Rejected { .. })) => Ok(Err(refusal)),
+        result => result.map(Ok),
+    }
+}
+
+/// The host lock of one namespace.
+struct InNamespace<'a> {
+    host: &'a HostLock,
+    identity: String,
+}
+
+impl HostLiveness for InNamespace<'_> {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn is_alone(&self) -> bool {
+        self.host.is_alone()
     }
 }
 

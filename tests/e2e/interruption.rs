@@ -1,6 +1,8 @@
 //! Interrupted, killed, doubled: the same command converges, and two never work at once.
 
-use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
 use support::{CommandOutput, Run, Sandbox, Signal, children, eventually, of_kind, outcomes, signal, verdicts};
 
 use crate::TAILWATCH;
@@ -138,6 +140,50 @@ fn a_second_signal_names_what_is_waited_for_a_third_leaves_and_a_stopped_process
     run.signal(Signal::SIGCONT);
     run.end().ended_with(0);
     sandbox.tailwatch(&["plan", "--exit-code"]).ended_with(0);
+}
+
+/// Two stacks of a cluster share CRDs and cluster-scoped objects.
+#[test]
+fn a_run_on_a_stack_in_another_namespace_holds_the_lock_of_the_cluster() {
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
+    let lease = |second: usize| {
+        let renewed = format!("2026-01-01T00:{:02}:{:02}.000000Z", second / 60, second % 60);
+        let spec = json!({"holderIdentity": "7@elsewhere/1 for the stack in namespace second",
+            "leaseDurationSeconds": 20, "acquireTime": "2026-01-01T00:00:00.000000Z", "renewTime": renewed});
+        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": "tailwatch-cluster", "namespace": "default"}, "spec": spec})
+    };
+    let file = sandbox.file("lease.json").display().to_string();
+    let ended = AtomicBool::new(false);
+    let renew = || {
+        for second in 0.. {
+            std::fs::write(&file, lease(second).to_string()).unwrap();
+            sandbox.kubectl(&["apply", "-f", &file]);
+            if ended.load(Ordering::Relaxed) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        }
+    };
+    let said = std::thread::scope(|scope| {
+        scope.spawn(renew);
+        let said = sandbox.install(&["--output", "json"]);
+        ended.store(true, Ordering::Relaxed);
+        said
+    });
+    let last = said.ended_with(7).run_finished();
+    assert_eq!(last["outcome"], "locked", "{last:#}");
+    assert!(last["error"].to_string().contains("stack in namespace second"), "{last:#}");
+    assert_eq!(sandbox.releases(), []);
+    let holder =
+        |namespace: &str, name: &str| sandbox.get(&["-n", namespace, "lease", name])["spec"]["holderIdentity"].clone();
+    assert!(!sandbox.kubectl(&["-n", "monitoring", "get", "leases", "-o", "name"]).contains("tailwatch"));
+
+    // Its holder ended without releasing it.
+    sandbox.install(&["--skip-verify"]).ended_with(0);
+    assert_eq!(holder("default", "tailwatch-cluster"), "");
+    sandbox.tailwatch(&["uninstall", "--yes"]).ended_with(0);
+    assert!(!sandbox.kubectl(&["-n", "default", "get", "leases", "-o", "name"]).contains("tailwatch"));
 }
 
 /// Another state folder is another machine: it cannot see whether the helm of the killed run has ended.
