@@ -254,6 +254,43 @@ pub enum LoginMethod {
     Device,
 }
 
+/// Flags of `rbac`.
+#[derive(Clone, Debug, Args)]
+pub struct RbacArgs {
+    /// Settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// The command that is to be run with the permissions; install and upgrade include verify, upgrade also changes of
+    /// the answers
+    #[arg(long = "for", value_enum, default_value_t = RbacCommand::Install, value_name = "COMMAND")]
+    pub command: RbacCommand,
+    /// The ServiceAccount that gets them [default: tailwatch in the namespace of the stack]
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "group")]
+    pub service_account: Option<String>,
+    /// The group that gets them, instead of a ServiceAccount
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// With --for uninstall: permissions for `uninstall --delete-data`, too
+    #[arg(long)]
+    pub delete_data: bool,
+    /// With --for uninstall: permissions for `uninstall --delete-crds`, too
+    #[arg(long)]
+    pub delete_crds: bool,
+}
+
+/// A command with permissions of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RbacCommand {
+    /// The first installation, and its repetition.
+    Install,
+    /// Other versions and answers, too.
+    Upgrade,
+    /// The checks of the installed stack.
+    Verify,
+    /// The removal.
+    Uninstall,
+}
+
 /// Subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -284,6 +321,8 @@ pub enum Command {
     },
     /// Run every check of the installed stack
     Verify(VerifyArgs),
+    /// Print the roles with exactly the permissions that a command needs; change nothing
+    Rbac(RbacArgs),
     /// Show installed releases, versions, readiness and address
     Status,
     /// Diagnose the installed stack: report causes and next steps

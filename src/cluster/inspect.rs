@@ -16,7 +16,7 @@ use crate::cluster::views::{
 use crate::cluster::watch::cache::ObjectCache;
 use crate::cluster::watch::release::TrackedRelease;
 use crate::cluster::watch::watcher::kinds_of;
-use crate::cluster::{Cluster, ClusterError, ObjectRef};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, permitted};
 use crate::event::Diagnosis;
 
 /// Result of a diagnosis.
@@ -107,7 +107,7 @@ impl Cluster {
         }
         let now = jiff::Timestamp::now();
         if asks_for_nodes(cache, now) {
-            cache.nodes = Some(self.nodes().await?);
+            cache.nodes = permitted(self.nodes().await)?;
         }
         self.read_logs(cache).await;
         let objects = cache.objects.len();
@@ -124,11 +124,13 @@ impl Cluster {
         Ok(())
     }
 
-    /// Objects of no release that a release depends on: classes, webhooks, the Tailscale operator and its proxies.
+    /// Objects of no release that a release depends on: classes, webhooks, the Tailscale operator and its proxies, as far
+    /// as this context may read them.
     async fn surroundings(&self, cache: &mut ObjectCache) -> Result<TrackedRelease, ClusterError> {
         let mut around = TrackedRelease { namespace: "tailscale".to_owned(), ..TrackedRelease::default() };
         for (api_version, kind) in CLUSTER_WIDE {
-            for object in self.objects(api_version, kind, None, &ListParams::default()).await? {
+            let objects = permitted(self.objects(api_version, kind, None, &ListParams::default()).await)?;
+            for object in objects.unwrap_or_default() {
                 if let Object::WebhookConfiguration(configuration) = &object {
                     self.load_services(cache, configuration).await?;
                 }
@@ -136,10 +138,12 @@ impl Cluster {
                 cache.insert(object);
             }
         }
-        let mut pods = self.objects("v1", "Pod", None, &ListParams::default().labels(PROXIES)).await?;
+        let proxies = self.objects("v1", "Pod", None, &ListParams::default().labels(PROXIES)).await;
+        let mut pods = permitted(proxies)?.unwrap_or_default();
         let labelled = ListParams::default().labels(OPERATOR);
         for operator in self.operators().await?.unwrap_or_default().tailscale {
-            pods.extend(self.objects("v1", "Pod", Some(&operator.namespace), &labelled).await?);
+            let found = self.objects("v1", "Pod", Some(&operator.namespace), &labelled).await;
+            pods.extend(permitted(found)?.unwrap_or_default());
             around.namespace = operator.namespace;
         }
         for pod in pods {
@@ -165,7 +169,7 @@ impl Cluster {
                 namespace: Some(namespace.to_owned()),
                 name: name.to_owned(),
             };
-            if let Some(service) = self.view::<Service>(&reference).await? {
+            if let Some(service) = permitted(self.view::<Service>(&reference).await)?.flatten() {
                 cache.insert(service.into());
             }
         }
@@ -177,7 +181,7 @@ impl Cluster {
         if release.wait_for.is_empty() {
             return Ok(());
         }
-        let versions = self.crd_versions().await?.into_iter();
+        let versions = permitted(self.crd_versions().await)?.unwrap_or_default().into_iter();
         for (name, version) in versions.filter(|(name, _)| name.ends_with(OPERATOR_GROUP)) {
             let annotations = Annotations { operator_version: version.unwrap_or_default(), ..Annotations::default() };
             let metadata = Metadata { name, annotations, ..Metadata::default() };

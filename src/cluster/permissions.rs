@@ -26,6 +26,8 @@ pub struct Permission {
     pub resource: Resource,
     /// In which namespace; `None`: in the whole cluster.
     pub namespace: Option<String>,
+    /// On the object of this name; `None`: on every object. `create`, `list` and `watch` have no name.
+    pub name: Option<String>,
     /// e.g. `create`
     pub verb: String,
 }
@@ -65,6 +67,7 @@ impl Cluster {
             resource: Some(name.to_owned()),
             subresource: subresource.map(str::to_owned),
             namespace: permission.namespace.clone(),
+            name: permission.name.clone(),
             ..ResourceAttributes::default()
         };
         let review = SelfSubjectAccessReview {

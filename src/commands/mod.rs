@@ -9,6 +9,7 @@ mod install;
 mod man;
 mod plan;
 mod preflight;
+mod rbac;
 mod status;
 mod uninstall;
 mod upgrade;
@@ -35,6 +36,7 @@ fn dispatch(session: &Session, command: Option<Command>) -> Result<u8, Error> {
             session.drive(preflight::preflight(session, &settings, planner::ownership(adopt)))
         }
         Some(Command::Verify(arguments)) => session.drive(verify::verify(session, &arguments)),
+        Some(Command::Rbac(arguments)) => session.drive(rbac::rbac(session, &arguments)),
         Some(Command::Diagnose) => session.drive(diagnose::diagnose(session)),
         Some(Command::Status) => session.drive(status::status(session)),
         Some(Command::Explain { id }) => explain::explain(session, &id),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, ClusterError, RecordedRelease, ReleaseHead, RevisionRecord, installed_names, permitted};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::plan::PlanError;
-use crate::stack::HelmDriver;
+use crate::stack::{CatalogueEntry, HelmDriver};
 
 /// An installed release, with the contents of its current revision.
 #[derive(Clone, Debug)]
@@ -80,6 +80,28 @@ pub async fn installed_releases<'a>(
     };
     let (both, other_only) = of_other.into_iter().partition(is_listed);
     Err(PlanError::OtherDriver { uses: driver, other_only, both })
+}
+
+/// The same for the catalogue's rows. Without the permission to read the namespace of an optional one, this user has not
+/// installed it.
+pub async fn installed_rows(
+    cluster: &Cluster,
+    driver: HelmDriver,
+    rows: &[CatalogueEntry],
+) -> Result<Vec<Installed>, PlanError> {
+    let named = |optional: bool| {
+        let rows = rows.iter().filter(move |row| row.optional == optional);
+        rows.map(|row| (row.name.as_str(), row.namespace.as_str()))
+    };
+    let (required, optional) = futures::join!(
+        installed_releases(cluster, driver, named(false)),
+        installed_releases(cluster, driver, named(true)),
+    );
+    let optional = match optional {
+        Err(PlanError::Cluster(ClusterError::Forbidden { .. })) => Vec::new(),
+        optional => optional?,
+    };
+    Ok([required?, optional].concat())
 }
 
 /// (release, namespace) that the other driver's records list as installed. Without the permission to read them, this

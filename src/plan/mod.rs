@@ -31,7 +31,7 @@ pub use available_versions::{Mirror, Offer};
 pub use diff::{SecretPlaces, StepDiff, diffs};
 pub use drift::Drifted;
 pub use error::{PlanError, RejectedValues};
-pub use installed_releases::{Installed, installed_releases, releases_everywhere};
+pub use installed_releases::{Installed, installed_releases, installed_rows, releases_everywhere};
 pub use observe::{Observed, PendingOwner, Surroundings, observe, surroundings, tailscale_operator};
 pub use planner::{Planner, unidentified};
 pub use preconditions::{Precondition, check_preconditions};

@@ -80,15 +80,17 @@ pub async fn surroundings(
     let places = [namespace, TAILSCALE_NAMESPACE].map(ObjectRef::of_namespace);
     let (mut secrets, tailscale, place, of_tailscale, classes, operators, nodes, is_ipv6_first) = futures::try_join!(
         cluster.secrets(namespace, [OAUTH2_PROXY_SECRET, GRAFANA_SECRET, webhook]),
-        cluster.get(&secret),
+        // The check of the permissions reports it if the operator will be installed.
+        async { permitted(cluster.get(&secret).await) },
         async { permitted(cluster.get(&places[0]).await) },
-        cluster.get(&places[1]),
+        async { permitted(cluster.get(&places[1]).await) },
         cluster.tailscale_classes(),
         cluster.operators(),
         // The check of the permissions reports that this context may not list nodes.
         async { permitted(cluster.node_states_for(namespace).await) },
         async { permitted(cluster.is_ipv6_first().await) },
     )?;
+    let (tailscale, of_tailscale) = (tailscale.flatten(), of_tailscale.flatten());
     let is_ours = is_ours_by(tailscale.as_ref(), of_tailscale.as_ref());
     let answered = settings.tailscale.ingress_class.as_ref().map(|class| class.as_str());
     let tailscale_operator =
@@ -254,12 +256,13 @@ impl Observed {
 /// Whether tailwatch installed the Tailscale operator.
 pub(super) async fn tailscale_is_ours(cluster: &Cluster) -> Result<bool, PlanError> {
     let (secret, place) = (tailscale_secret(), ObjectRef::of_namespace(TAILSCALE_NAMESPACE));
-    let (secret, place) = futures::try_join!(cluster.get(&secret), cluster.get(&place))?;
+    let (secret, place) = futures::join!(cluster.get(&secret), cluster.get(&place));
+    let (secret, place) = (permitted(secret)?.flatten(), permitted(place)?.flatten());
     Ok(is_ours_by(secret.as_ref(), place.as_ref()))
 }
 
 /// Tailscale's own instructions create a release of the same name in the same namespace: only the Secret or the
-/// annotation of the namespace shows that tailwatch installed it.
+/// annotation of the namespace shows that tailwatch installed it. A context that may read neither has not installed it.
 fn is_ours_by(secret: Option<&Value>, namespace: Option<&Value>) -> bool {
     secret.is_some_and(|secret| PartialObject::of(secret).is_ours())
         || namespace.is_some_and(|namespace| PartialObject::of(namespace).is_created_by_us())

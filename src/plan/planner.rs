@@ -6,7 +6,7 @@ use crate::event::ActionKind;
 use crate::helm::Helm;
 use crate::plan::available_versions::{mark_no_rollback, untried};
 use crate::plan::decide::build;
-use crate::plan::observe::{observe, removals};
+use crate::plan::observe::{Observed, observe, removals};
 use crate::plan::predict::predict;
 use crate::plan::render::{crd_ownership, render};
 use crate::plan::{Plan, PlanError, deselected};
@@ -46,6 +46,13 @@ impl Planner<'_> {
         let unmanaged = plan.unmanaged.iter();
         notices.extend(unmanaged.map(|name| format!("tailwatch did not install {name}; --adopt adopts it")));
         Ok(Plan { notices, ..plan })
+    }
+
+    /// The rendered plan of a first installation, whatever is installed: its objects are those of every release.
+    pub async fn first_installation(&self, desired: Vec<Release>) -> Result<Plan, PlanError> {
+        let mut plan = build(desired, &Observed::default())?;
+        render(self.cluster, self.helm, &mut plan).await?;
+        Ok(plan)
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::cluster::{Cluster, ObjectRef, ReleaseReadiness, TrackedRelease};
 use crate::event::{Diagnosis, Severity, StatusRow};
 use crate::helm::ReleaseInfo;
-use crate::plan::{Installed, PlanError, installed_releases};
+use crate::plan::{Installed, PlanError, installed_rows};
 use crate::stack::{CatalogueEntry, ComponentRules, HelmDriver};
 
 /// The state of each release; of an optional one only if it is installed.
@@ -14,8 +14,7 @@ pub async fn status(
     driver: HelmDriver,
     rows: &[CatalogueEntry],
 ) -> Result<Vec<StatusRow>, PlanError> {
-    let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let installed = installed_releases(cluster, driver, named).await?;
+    let installed = installed_rows(cluster, driver, rows).await?;
     let found = |row: &CatalogueEntry| installed.iter().find(|found| found.info.is_of(row));
     let tracked = |(row, found): (&CatalogueEntry, &Installed)| {
         TrackedRelease::new(&row.name, &row.namespace, &found.manifest).waiting_for(&row.wait_for)
@@ -66,8 +65,7 @@ pub async fn tracked_releases(
     driver: HelmDriver,
     rows: &[CatalogueEntry],
 ) -> Result<Vec<(ReleaseInfo, TrackedRelease)>, PlanError> {
-    let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let installed = installed_releases(cluster, driver, named).await?;
+    let installed = installed_rows(cluster, driver, rows).await?;
     let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "grafana"}});
     let tracked = rows.iter().filter_map(|row| {
         let Installed { info, manifest, .. } = installed.iter().find(|found| found.info.is_of(row))?;

@@ -23,8 +23,7 @@ pub(crate) async fn installed(
 ) -> Result<Versions, Error> {
     let namespace = draft.namespace();
     let rows = catalogue.overview(&namespace);
-    let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let releases = plan::installed_releases(cluster, helm.driver(), named).await?;
+    let releases = plan::installed_rows(cluster, helm.driver(), &rows).await?;
     let found: Versions = rows
         .iter()
         .filter_map(|row| {

@@ -9,6 +9,7 @@ pub(crate) mod durations;
 pub(crate) mod execute;
 pub(crate) mod install_run;
 pub(crate) mod lock;
+pub(crate) mod permissions;
 pub(crate) mod plan_file;
 pub(crate) mod planner;
 pub(crate) mod prompts;

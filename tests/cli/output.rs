@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::host::{Host, PROGRAM, fixture};
 
 /// Every command, as words after the program's name.
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 18] = [
     &[],
     &["install"],
     &["upgrade"],
@@ -15,6 +15,7 @@ const COMMANDS: [&[&str]; 17] = [
     &["plan"],
     &["preflight"],
     &["verify"],
+    &["rbac"],
     &["status"],
     &["diagnose"],
     &["explain"],

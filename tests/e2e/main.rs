@@ -21,6 +21,7 @@ mod kubeconfigs;
 mod least_privilege;
 mod loki_data;
 mod nodes;
+mod permissions;
 mod preflight;
 mod preflight_conflicts;
 mod preflight_oidc;

@@ -7,11 +7,31 @@ pub mod prerequisites;
 mod tailscale_proxy;
 pub mod target;
 
-use crate::check::row::{Row, Run};
+use crate::check::row::{Finding, Row, Run};
+use crate::cluster::ClusterError;
 
 /// A row about facts that are read before it runs.
 const fn fact<C>(id: &'static str, statement: &'static str, run: Run<C>) -> Row<C> {
     Row::new(id, "preflight", statement, run).within(0)
+}
+
+/// What a check reads; an error is the API server's refusal.
+type Permitted<T> = Result<T, String>;
+
+/// Keeps a missing permission as the reason that a check is not made.
+fn unless_forbidden<T>(read: Result<T, ClusterError>) -> Result<Permitted<T>, ClusterError> {
+    match read {
+        Err(ClusterError::Forbidden { message }) => Ok(Err(message)),
+        read => read.map(Ok),
+    }
+}
+
+/// The finding about what was read, or that it is not checked.
+fn judged<T>(read: &Permitted<T>, judge: impl FnOnce(&T) -> Finding) -> Finding {
+    match read {
+        Ok(found) => judge(found),
+        Err(refusal) => Finding::skip(format!("not checked: {refusal}")),
+    }
 }
 
 #[cfg(test)]

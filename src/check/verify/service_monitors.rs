@@ -86,7 +86,7 @@ async fn pools(
     let endpoints = monitor.pointer(endpoints).and_then(Value::as_array).cloned().unwrap_or_default();
     let labels = selector(&monitor["spec"]["selector"]);
     let mut pools = Vec::new();
-    for selected in namespaces(monitor, namespace) {
+    for selected in monitored_namespaces(monitor, namespace) {
         let selected = selected.as_deref();
         let addresses = if is_of_pods {
             pods(&context.cluster.list("v1", "Pod", selected, Some(&labels)).await?)
@@ -106,7 +106,7 @@ async fn pools(
 }
 
 /// The namespaces that a monitor selects; `None`: all.
-fn namespaces(monitor: &Value, own: &str) -> Vec<Option<String>> {
+pub(in crate::check) fn monitored_namespaces(monitor: &Value, own: &str) -> Vec<Option<String>> {
     let chosen = &monitor["spec"]["namespaceSelector"];
     if chosen["any"] == true {
         return vec![None];

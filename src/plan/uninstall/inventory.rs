@@ -54,12 +54,11 @@ async fn read(cluster: &Cluster, scope: &UninstallScope) -> Result<LiveObjects, 
     names.push(&scope.namespace);
     names.sort_unstable_by_key(|name| (*name == scope.namespace, *name));
     names.dedup();
-    let existing = cluster.partial_objects("v1", "Namespace", None).await?;
     let mut live = LiveObjects::default();
     for name in names {
-        let Some(namespace) = existing.iter().find(|found| found.name() == name) else { continue };
+        let Some(namespace) = cluster.get(&ObjectRef::of_namespace(name)).await? else { continue };
         let (contents, claims_in_use) = futures::try_join!(cluster.contents(name), cluster.claims_in_use(name))?;
-        live.namespaces.push(NamespaceInventory { namespace: namespace.clone(), contents, claims_in_use });
+        live.namespaces.push(NamespaceInventory { namespace: PartialObject::of(&namespace), contents, claims_in_use });
     }
     let crds = cluster.partial_objects("apiextensions.k8s.io/v1", "CustomResourceDefinition", None);
     let (crds, objects) = futures::try_join!(crds, cluster.of_group(PROMETHEUS_GROUP))?;

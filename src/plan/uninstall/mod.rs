@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, ObjectRef, PartialObject, is_ours};
 use crate::event::{ActionKind, Effects, PlannedStep, RetainedObject};
 use crate::helm::ReleaseStatus;
-use crate::plan::installed_releases::{Installed, installed_releases};
+use crate::plan::installed_releases::{Installed, installed_rows};
 use crate::plan::list::name_some;
 use crate::plan::observe::tailscale_is_ours;
 use crate::plan::uninstall::dependents::{describe, operator_users};
@@ -142,8 +142,7 @@ pub async fn uninstall(
     (namespace, rows): (&str, Vec<CatalogueEntry>),
     options: UninstallOptions,
 ) -> Result<Uninstall, PlanError> {
-    let named = rows.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let installed = installed_releases(cluster, driver, named).await?;
+    let installed = installed_rows(cluster, driver, &rows).await?;
     let mut scope =
         UninstallScope { namespace: namespace.to_owned(), rows, options, retains_operator: false, confirmed: None };
     let mut also_retained = Vec::new();

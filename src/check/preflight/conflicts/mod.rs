@@ -9,13 +9,15 @@ mod own_objects;
 mod ownership;
 mod releases;
 
+use futures::FutureExt as _;
+
 use data_sources::Source;
 pub use intent::Intent;
 use intent::release_of;
 use operators::Operator;
 pub use ownership::OWNERSHIP;
 
-use crate::check::preflight::fact;
+use crate::check::preflight::{Permitted, fact, judged, unless_forbidden};
 use crate::check::row::{Finding, Row, known};
 use crate::check::runner::{self, Subject};
 use crate::cluster::{Cluster, ClusterError, ManagedObject, Operators};
@@ -75,19 +77,27 @@ pub struct Findings {
 }
 
 /// What exists in the cluster.
-#[derive(Default)]
 struct Existing {
-    releases: Vec<ReleaseInfo>,
-    crds: Vec<ManagedObject>,
-    objects: Vec<ownership::Existing>,
-    /// `None`: this context may not list them.
-    operators: Option<Vec<Operator>>,
-    data_sources: Vec<Source>,
+    releases: Permitted<Vec<ReleaseInfo>>,
+    crds: Permitted<Vec<ManagedObject>>,
+    objects: Permitted<Vec<ownership::Existing>>,
+    operators: Permitted<Vec<Operator>>,
+    data_sources: Permitted<Vec<Source>>,
+}
+
+impl Existing {
+    const NONE: Existing = Existing {
+        releases: Ok(Vec::new()),
+        crds: Ok(Vec::new()),
+        objects: Ok(Vec::new()),
+        operators: Ok(Vec::new()),
+        data_sources: Ok(Vec::new()),
+    };
 }
 
 /// If helm installs and changes nothing: only the row `object-conflict`, for own objects.
 pub async fn of_own_objects(helm: &Helm, intent: &Intent<'_>) -> Findings {
-    let (facts, takeovers) = compare(helm, intent, &Existing::default());
+    let (facts, takeovers) = compare(helm, intent, &Existing::NONE);
     let rows = ROWS.iter().filter(|row| row.id == OWNERSHIP);
     Findings { checks: runner::run(rows, &facts, None).await, takeovers }
 }
@@ -100,29 +110,37 @@ pub async fn run(
     operators: Option<&Operators>,
 ) -> Result<Findings, ClusterError> {
     let (releases, crds, objects, data_sources) = futures::try_join!(
-        releases_everywhere(cluster, helm.driver()),
-        crds::read(cluster, &intent.incoming),
-        ownership::read(cluster, &intent.incoming),
-        data_sources::read(cluster, intent),
+        releases_everywhere(cluster, helm.driver()).map(unless_forbidden),
+        crds::read(cluster, &intent.incoming).map(unless_forbidden),
+        ownership::read(cluster, &intent.incoming).map(unless_forbidden),
+        data_sources::read(cluster, intent).map(unless_forbidden),
     )?;
     let operators = operators.map(|found| found.prometheus.iter().filter_map(Operator::of).collect());
+    let operators = operators.ok_or_else(|| "this context may not list deployments.apps in all namespaces".to_owned());
     let existing = Existing { releases, crds, objects, operators, data_sources };
     let (facts, takeovers) = compare(helm, intent, &existing);
     Ok(Findings { checks: runner::run(ROWS, &facts, None).await, takeovers })
 }
 
 fn compare(helm: &Helm, intent: &Intent<'_>, existing: &Existing) -> (Facts, Vec<Takeover>) {
-    let (crds, mut takeovers) = crds::judge(intent, &existing.crds, &existing.releases);
-    let (objects, more) = ownership::judge(&existing.objects, &intent.own, intent.ownership, helm.version());
-    takeovers.extend(more);
+    let mut takeovers = Vec::new();
+    let mut keeping = |(finding, more): (Finding, Vec<Takeover>)| {
+        takeovers.extend(more);
+        finding
+    };
+    let releases = existing.releases.as_deref().unwrap_or_default();
+    let crds = judged(&existing.crds, |crds| keeping(crds::judge(intent, crds, releases)));
+    let objects = judged(&existing.objects, |objects| {
+        keeping(ownership::judge(objects, &intent.own, intent.ownership, helm.version()))
+    });
     let namespace = release_of(&intent.desired, KUBE_PROMETHEUS_STACK).map_or("", |stack| &stack.namespace).to_owned();
     let facts = Facts {
         namespace,
-        releases: releases::judge(&intent.desired, &existing.releases),
+        releases: judged(&existing.releases, |releases| releases::judge(&intent.desired, releases)),
         crds,
         objects,
-        operators: operators::judge(&intent.desired, existing.operators.as_deref()),
-        data_sources: data_sources::judge(&intent.desired, &existing.data_sources),
+        operators: judged(&existing.operators, |operators| operators::judge(&intent.desired, operators)),
+        data_sources: judged(&existing.data_sources, |sources| data_sources::judge(&intent.desired, sources)),
     };
     (facts, takeovers)
 }

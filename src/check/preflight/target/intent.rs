@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::check::preflight::target::tailnet_status::TailnetStatus;
-use crate::cluster::{ObjectRef, Resource};
+use crate::cluster::{Cluster, ClusterError, ObjectRef, Resource};
 use crate::config::Settings;
 use crate::plan::PlannedRelease;
 use crate::stack::{HelmDriver, NodeStates, Release};
@@ -62,4 +62,16 @@ pub(super) type Kinds = BTreeMap<(String, String), Resource>;
 pub(super) fn kind_of(object: &Value) -> (String, String) {
     let text = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
     (text("apiVersion"), text("kind"))
+}
+
+/// The served resources, and those of the CRDs that the plan applies.
+pub(super) async fn kinds(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Kinds, ClusterError> {
+    let mut known = cluster.resources().await?;
+    let rendered = incoming.iter().flat_map(|incoming| incoming.crds.iter().chain(incoming.rendered));
+    for crd in rendered.filter(|object| object["kind"] == "CustomResourceDefinition") {
+        for (kind, resource) in Resource::of_crd(crd) {
+            known.entry(kind).or_insert(resource);
+        }
+    }
+    Ok(known)
 }

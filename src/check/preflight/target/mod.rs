@@ -10,10 +10,13 @@ mod dry_run;
 mod host_ports;
 mod intent;
 mod namespaces;
+mod needed;
 mod permissions;
 mod pods;
 mod quotas;
+mod roles;
 mod room;
+mod rules;
 mod schema;
 mod tailnet;
 mod tailnet_status;
@@ -25,10 +28,12 @@ mod workload_namespaces;
 
 use std::collections::BTreeMap;
 
-use crate::check::preflight::fact;
+use futures::FutureExt as _;
+
+use crate::check::preflight::{Permitted, fact, judged, unless_forbidden};
 use crate::check::row::{Row, known};
 use crate::check::runner::{self, Subject};
-use crate::cluster::{Cluster, ClusterError, PodsByNode, Resource, UnavailableApi, Used};
+use crate::cluster::{Cluster, ClusterError, PodsByNode, UnavailableApi, Used};
 use crate::event::CheckResult;
 use crate::plan::PlannedRelease;
 use crate::stack::NodeStates;
@@ -38,11 +43,13 @@ use claims::Differing;
 use deletions::Deletions;
 use dry_run::DryRuns;
 use host_ports::{NeededPort, Ports};
-use intent::Kinds;
+use intent::kinds;
 pub use intent::{Intent, PlannedRemoval, Proof};
 use permissions::Permissions;
 use quotas::Quotas;
+pub use roles::{Grantee, Grants, grants};
 use room::Need;
+pub use rules::Purpose;
 use tailnet::Tailnet;
 pub use tailnet_status::TailnetStatus;
 use webhooks::Blocking;
@@ -52,9 +59,12 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
     fact("permissions", "the current context has all required permissions", |facts: &Facts| {
         known(permissions::judge(&facts.permissions))
     })
-    .hint("use a context with cluster-admin permissions, or ask an administrator to grant the reported ones"),
+    .hint(
+        "use a context with cluster-admin permissions, or ask an administrator to grant the reported ones: `tailwatch rbac` \
+         prints them as manifests",
+    ),
     fact("pending-deletions", "no namespace or CRD of the stack is being deleted", |facts: &Facts| {
-        known(deletions::judge(&facts.deletions))
+        known(judged(&facts.deletions, deletions::judge))
     })
     .hint("wait until the deletion ends, then run the same command again"),
     fact("api-services", "every APIService is available", |facts: &Facts| {
@@ -71,7 +81,7 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
     })
     .hint("change the objects under `values:` in the answers, or the policy that rejects them"),
     fact("service-addresses", "the Services that the stack's values and Ingress name exist", |facts: &Facts| {
-        known(addresses::judge(&facts.unserved))
+        known(judged(&facts.unserved, |unserved| addresses::judge(unserved)))
     })
     .hint("set the address of an existing Service under `values:` in the answers"),
     fact("workload-namespaces", "every workload is in the namespace of its release", |facts: &Facts| {
@@ -79,24 +89,24 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
     })
     .hint("remove the namespace from the values of the chart; the answer namespace moves the whole stack"),
     fact("volume-claims", "existing PersistentVolumeClaims fit the stack", |facts: &Facts| {
-        known(claims::judge(&facts.claims))
+        known(judged(&facts.claims, |claims| claims::judge(claims)))
     })
     .hint("set storage.class to that of the claims, or delete them"),
     fact("host-ports", "the host ports that the stack needs are free", |facts: &Facts| {
-        known(host_ports::judge(&facts.ports))
+        known(judged(&facts.on_nodes, |(ports, _)| host_ports::judge(ports)))
     })
     .hint("remove the other pod, or set another port under `values:`"),
     fact("node-room", "the nodes have room for the pods of the stack", |facts: &Facts| {
-        known(room::judge(&facts.nodes, &facts.used, &facts.needs))
+        known(judged(&facts.on_nodes, |(_, used)| room::judge(&facts.nodes, used, &facts.needs)))
     })
     .warns()
     .hint("lower the requests under `values:`, add a node, raise maxPods of the kubelet, or move other pods"),
-    fact("quotas", "the ResourceQuotas leave room for the stack", |facts: &Facts| known(quotas::judge(&facts.quotas)))
-        .hint(
-            "raise the quota (`kubectl -n NAMESPACE describe quota`), or lower replicas and requests under `values:`",
-        ),
+    fact("quotas", "the ResourceQuotas leave room for the stack", |facts: &Facts| {
+        known(judged(&facts.quotas, quotas::judge))
+    })
+    .hint("raise the quota (`kubectl -n NAMESPACE describe quota`), or lower replicas and requests under `values:`"),
     fact("tailnet", "the tailnet has the configured name and HTTPS certificates", |facts: &Facts| {
-        known(tailnet::judge(&facts.tailnet))
+        known(judged(&facts.tailnet, tailnet::judge))
     })
     .hint("compare the answer `tailnet` with the DNS page of the Tailscale admin console"),
 ];
@@ -105,22 +115,21 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
 pub(in crate::check) struct Facts {
     namespace: String,
     permissions: Permissions,
-    deletions: Deletions,
+    deletions: Permitted<Deletions>,
     /// `None`: this context may not list them.
     unavailable_apis: Option<Vec<UnavailableApi>>,
     /// `None`: this context may not list them.
     webhooks: Option<Vec<Blocking>>,
     dry_runs: DryRuns,
-    unserved: Vec<Unserved>,
+    unserved: Permitted<Vec<Unserved>>,
     elsewhere: Vec<Elsewhere>,
-    claims: Vec<Differing>,
-    ports: Ports,
+    claims: Permitted<Vec<Differing>>,
+    /// The host ports, and what the pods of each node take of it.
+    on_nodes: Permitted<(Ports, BTreeMap<String, Used>)>,
     nodes: NodeStates,
-    /// What the pods of each node take of it.
-    used: BTreeMap<String, Used>,
     needs: Vec<Need>,
-    quotas: Quotas,
-    tailnet: Tailnet,
+    quotas: Permitted<Quotas>,
+    tailnet: Permitted<Tailnet>,
 }
 
 impl Subject for Facts {
@@ -135,28 +144,17 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
     let needs: Vec<Need> = intent.incoming.iter().flat_map(room::needs).collect();
     let trials = trial::of_plan(intent, &kinds);
     let namespaces = namespaces::read(cluster, &trials).await?;
-    let (
-        permissions,
-        deletions,
-        unavailable_apis,
-        webhooks,
-        dry_runs,
-        unserved,
-        claims,
-        (ports, used),
-        quotas,
-        tailnet,
-    ) = futures::try_join!(
-        permissions::read(cluster, intent, &kinds),
-        deletions::read(cluster, &intent.incoming),
+    let (permissions, deletions, unavailable_apis, webhooks, dry_runs, unserved, claims, on_nodes, quotas, tailnet) = futures::try_join!(
+        permissions::read(cluster, intent, &kinds, &namespaces),
+        deletions::read(cluster, &intent.incoming).map(unless_forbidden),
         cluster.unavailable_apis(),
         webhooks::read(cluster, &trials, &kinds, &namespaces),
         dry_run::read(cluster, intent, &trials, &namespaces),
-        addresses::read(cluster, intent),
-        claims::read(cluster, &intent.incoming),
-        pods_by_node(cluster, &intent.incoming, &needs),
-        quotas::read(cluster, &intent.incoming, (&kinds, intent.nodes)),
-        tailnet::read(cluster, intent),
+        addresses::read(cluster, intent).map(unless_forbidden),
+        claims::read(cluster, &intent.incoming).map(unless_forbidden),
+        pods_by_node(cluster, &intent.incoming, &needs).map(unless_forbidden),
+        quotas::read(cluster, &intent.incoming, (&kinds, intent.nodes)).map(unless_forbidden),
+        tailnet::read(cluster, intent).map(unless_forbidden),
     )?;
     let facts = Facts {
         namespace: intent.settings.namespace.to_string(),
@@ -168,9 +166,8 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
         unserved,
         elsewhere: workload_namespaces::find(intent),
         claims,
-        ports,
+        on_nodes,
         nodes: intent.nodes.clone(),
-        used,
         needs,
         quotas,
         tailnet,
@@ -188,15 +185,4 @@ async fn pods_by_node(
     let is_needed = !(ports.is_empty() && needs.is_empty());
     let pods = if is_needed { cluster.pods_by_node().await? } else { PodsByNode::default() };
     Ok((host_ports::compare(ports, &pods.ports), pods.used))
-}
-
-async fn kinds(cluster: &Cluster, incoming: &[PlannedRelease<'_>]) -> Result<Kinds, ClusterError> {
-    let mut known = cluster.resources().await?;
-    let rendered = incoming.iter().flat_map(|incoming| incoming.crds.iter().chain(incoming.rendered));
-    for crd in rendered.filter(|object| object["kind"] == "CustomResourceDefinition") {
-        for (kind, resource) in Resource::of_crd(crd) {
-            known.entry(kind).or_insert(resource);
-        }
-    }
-    Ok(known)
 }

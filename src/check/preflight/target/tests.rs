@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::check::preflight::conflicts::fixtures::release;
+use crate::check::preflight::target::intent::Kinds;
 use crate::check::row::{Finding, State};
-use crate::cluster::{DeletionReason, HostPort, TerminatingCrd, UnavailableApi};
+use crate::cluster::{DeletionReason, HostPort, Resource, TerminatingCrd, UnavailableApi};
 use crate::plan::PlannedRelease;
 use crate::stack::{HelmDriver, NodeStates, OwnObject};
 
@@ -178,7 +179,7 @@ fn the_permissions_are_those_of_the_rendered_objects() {
         assert!(all.iter().any(|found| found == permission), "{permission} is missing in {all:#?}");
     }
     assert!(!all.iter().any(|found| found.contains("daemonsets") && found.contains("create")), "{all:#?}");
-    assert!(!needed(Proof::None).iter().any(|found| found.contains("portforward") || found == "list nodes"));
+    assert!(!needed(Proof::None).iter().any(|found| found.contains("portforward")));
 }
 
 /// An uninstall deletes all objects but kept ones, and lists their dependents.
