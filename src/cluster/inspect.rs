@@ -118,9 +118,14 @@ impl Cluster {
         let lists = kinds.into_iter().map(|(api_version, kind, place)| async move {
             let warnings = ListParams::default().fields("type=Warning");
             let parameters = if kind == "Event" { warnings } else { ListParams::default() };
-            self.objects(api_version, kind, Some(place).filter(|place| !place.is_empty()), &parameters).await
+            match place {
+                // Classes, which only explain why a claim waits.
+                "" => Ok(permitted(self.objects(api_version, kind, None, &parameters).await)?.unwrap_or_default()),
+                place => self.objects(api_version, kind, Some(place), &parameters).await,
+            }
         });
-        try_join_all(lists).await?.into_iter().flatten().for_each(|object| cache.insert(object));
+        let listed: Vec<Vec<Object>> = try_join_all(lists).await?;
+        listed.into_iter().flatten().for_each(|object| cache.insert(object));
         Ok(())
     }
 

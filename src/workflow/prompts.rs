@@ -2,7 +2,7 @@
 
 use crate::check::preflight::target::TailnetStatus;
 use crate::cli::InstallArgs;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, permitted};
 use crate::config::Draft;
 use crate::error::Error;
 use crate::plan;
@@ -41,19 +41,19 @@ pub(crate) async fn ask(
     let namespace = draft.namespace();
     let tailscale_operator = plan::tailscale_operator(cluster).await?;
     let (storage_classes, client, operator) = tokio::try_join!(
-        cluster.storage_classes(),
+        async { permitted(cluster.storage_classes().await) },
         cluster.secret(&namespace, OAUTH2_PROXY_SECRET),
-        cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET),
+        async { permitted(cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET).await) },
     )?;
     let machine = TailnetStatus::read(environment).await;
     let keep = secrets == Secrets::Keep;
     tokio::task::block_in_place(|| {
         let detected = Detected {
             tailnet: machine.map(|machine| machine.suffix),
-            storage_classes,
+            storage_classes: storage_classes.unwrap_or_default(),
             tailscale_operator,
             kept_oidc_client: client.filter(|_| keep).as_ref().and_then(stack::stored_oidc_client),
-            kept_operator_client: operator.filter(|_| keep).as_ref().and_then(stack::stored_operator_client),
+            kept_operator_client: operator.flatten().filter(|_| keep).as_ref().and_then(stack::stored_operator_client),
         };
         wizard::ask(draft, &detected, scope, &mut wizard::Terminal)
     })?;

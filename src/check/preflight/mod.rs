@@ -38,7 +38,18 @@ fn judged<T>(read: &Permitted<T>, judge: impl FnOnce(&T) -> Finding) -> Finding 
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::*;
+    use crate::check::row::State;
     use crate::check::texts;
+
+    #[test]
+    fn what_this_context_may_not_read_is_not_checked() {
+        let read: Result<(), ClusterError> = Err(ClusterError::Forbidden { message: "cannot list x".into() });
+        let finding = judged(&unless_forbidden(read).unwrap(), |()| Finding::fail(""));
+        assert_eq!((finding.state, finding.detail.as_str()), (State::Skip, "not checked: cannot list x"));
+        let read: Result<(), ClusterError> = Err(ClusterError::Rejected { what: "x".into(), message: "y".into() });
+        assert!(unless_forbidden(read).is_err());
+    }
 
     #[test]
     fn ids_are_unique_and_each_row_has_a_hint() {

@@ -1,8 +1,10 @@
 //! Checks that do not need the plan.
 
+use futures::FutureExt as _;
+
 use crate::check::node_coverage;
-use crate::check::preflight::fact;
 use crate::check::preflight::tailscale_proxy::{self, Configured};
+use crate::check::preflight::{Permitted, fact, judged, unless_forbidden};
 use crate::check::row::{Finding, Row, known};
 use crate::check::runner::{self, Subject};
 use crate::cluster::{ClassFault, Cluster, ClusterError, Storage, default_class};
@@ -21,10 +23,10 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
     .hint("upgrade the cluster to Kubernetes 1.25 or later"),
     fact("storage-class", "the volumes have a StorageClass", |facts: &Facts| {
         let configured = facts.settings.storage.class.as_ref().map(|class| class.as_str());
-        known(match &facts.class_fault {
-            Some(fault) => storage_fault(&facts.storage_classes, fault),
-            None => storage(&facts.storage_classes, configured),
-        })
+        known(judged(&facts.storage, |(classes, fault)| match fault {
+            Some(fault) => storage_fault(classes, fault),
+            None => storage(classes, configured),
+        }))
     })
     .hint("set storage.class to one that the cluster has, or install a storage provisioner"),
     fact("ingress-class", "an IngressClass of the Tailscale operator exists or will be installed", |facts: &Facts| {
@@ -47,10 +49,7 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
 pub(in crate::check) struct Facts {
     settings: Settings,
     kubernetes: String,
-    /// Name, and whether it is the default.
-    storage_classes: Vec<(String, bool)>,
-    /// The class of the volumes and why it provides none.
-    class_fault: Option<(String, ClassFault)>,
+    storage: Permitted<Storage>,
     operator: OperatorPlan,
     ingress_class: IngressClass,
     proxy: Vec<Configured>,
@@ -86,7 +85,7 @@ impl Subject for Rendered {}
 
 /// What only these checks read of the cluster.
 pub struct Resources {
-    storage: Storage,
+    storage: Permitted<Storage>,
     proxy: Vec<Configured>,
 }
 
@@ -94,7 +93,7 @@ pub struct Resources {
 pub async fn read(cluster: &Cluster, settings: &Settings) -> Result<Resources, ClusterError> {
     let configured = settings.storage.class.as_ref().map(|class| class.as_str());
     let (storage, proxy) = futures::try_join!(
-        cluster.storage(configured, settings.namespace.as_str()),
+        cluster.storage(configured, settings.namespace.as_str()).map(unless_forbidden),
         tailscale_proxy::read(cluster, &settings.tailscale)
     )?;
     Ok(Resources { storage, proxy })
@@ -107,12 +106,11 @@ pub async fn run(
     facts: &ClusterFacts,
     resources: Resources,
 ) -> Vec<CheckResult> {
-    let Resources { storage: (storage_classes, class_fault), proxy } = resources;
+    let Resources { storage, proxy } = resources;
     let facts = Facts {
         settings: settings.clone(),
         kubernetes: cluster.version().to_owned(),
-        storage_classes,
-        class_fault,
+        storage,
         operator: facts.tailscale_operator,
         ingress_class: facts.ingress_class.clone(),
         proxy,

@@ -57,7 +57,7 @@ use workload_namespaces::Elsewhere;
 
 pub(in crate::check) const ROWS: &[Row<Facts>] = &[
     fact("permissions", "the current context has all required permissions", |facts: &Facts| {
-        known(permissions::judge(&facts.permissions))
+        known(judged(&facts.permissions, permissions::judge))
     })
     .hint(
         "use a context with cluster-admin permissions, or ask an administrator to grant the reported ones: `tailwatch rbac` \
@@ -114,7 +114,7 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
 /// What was read, each with several requests that the rows share.
 pub(in crate::check) struct Facts {
     namespace: String,
-    permissions: Permissions,
+    permissions: Permitted<Permissions>,
     deletions: Permitted<Deletions>,
     /// `None`: this context may not list them.
     unavailable_apis: Option<Vec<UnavailableApi>>,
@@ -145,7 +145,7 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
     let trials = trial::of_plan(intent, &kinds);
     let namespaces = namespaces::read(cluster, &trials).await?;
     let (permissions, deletions, unavailable_apis, webhooks, dry_runs, unserved, claims, on_nodes, quotas, tailnet) = futures::try_join!(
-        permissions::read(cluster, intent, &kinds, &namespaces),
+        permissions::read(cluster, intent, &kinds, &namespaces).map(unless_forbidden),
         deletions::read(cluster, &intent.incoming).map(unless_forbidden),
         cluster.unavailable_apis(),
         webhooks::read(cluster, &trials, &kinds, &namespaces),
@@ -158,7 +158,10 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
     )?;
     let facts = Facts {
         namespace: intent.settings.namespace.to_string(),
-        dry_runs: dry_runs.without_reported(&permissions),
+        dry_runs: match &permissions {
+            Ok(permissions) => dry_runs.without_reported(permissions),
+            Err(_) => dry_runs,
+        },
         permissions,
         deletions,
         unavailable_apis,

@@ -74,7 +74,9 @@ fn identity() -> Permission {
 impl Needed {
     fn of_the_plan(&mut self, intent: &Intent<'_>, kinds: &Kinds) {
         OF_THE_PLAN.into_iter().for_each(|rule| self.add_rule(rule, None));
-        self.add_named(&resource("", "services"), (Some("default"), "kubernetes"), &["get"]);
+        let services = resource("", "services");
+        let kubernetes = named(&services, (Some("default"), "kubernetes"), &["get"]);
+        self.optional.extend(kubernetes.map(|permission| (permission, "the IP family of the Services")));
         for namespace in namespaces(intent) {
             for (group, plural) in EXPLAINING {
                 self.add_rule((group, plural, &["list"]), Some(namespace));
@@ -106,7 +108,6 @@ impl Needed {
         for (rule, checks) in OPTIONAL {
             self.add_optional(rule, None, checks);
         }
-        self.add_rule(("storage.k8s.io", "storageclasses", &["watch"]), None);
         for incoming in &intent.incoming {
             let namespace = incoming.release.namespace.as_str();
             self.add_records(intent.driver, namespace);

@@ -116,9 +116,9 @@ async fn exceeding(
     }
     let tries = stream::iter(roles).map(|role| async move {
         match cluster.would_create(role).await {
-            Err(ClusterError::Forbidden { message }) => Ok(Some((role, message))),
-            // `AlreadyExists` comes after the authorization.
-            Err(ClusterError::Rejected { .. }) | Ok(()) => Ok(None),
+            Err(ClusterError::Forbidden { message }) if is_escalation(&message) => Ok(Some((role, message))),
+            // `AlreadyExists` comes after the authorization; the check `dry-run` reports admission policies.
+            Err(ClusterError::Forbidden { .. } | ClusterError::Rejected { .. }) | Ok(()) => Ok(None),
             Err(error) => Err(error),
         }
     });
@@ -130,6 +130,14 @@ async fn exceeding(
         exceeding.rules.extend(message.lines().filter(|line| line.starts_with('{')).map(str::to_owned));
     }
     Ok(exceeding)
+}
+
+/// In the words of the API server (kubernetes, pkg/registry/rbac/validation/rule.go, ConfirmNoEscalation, and
+/// pkg/registry/rbac/clusterrole/policybased/storage.go).
+fn is_escalation(message: &str) -> bool {
+    ["attempting to grant RBAC permissions not currently held", "to use the aggregationRule"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 pub(super) fn judge(permissions: &Permissions) -> Finding {
@@ -179,4 +187,18 @@ pub(super) fn needed_for_tests(intent: &Intent<'_>, kinds: &Kinds) -> Vec<String
     let absent = [intent.settings.namespace.to_string()].into();
     let Needed { required, .. } = needed(intent, kinds, Purpose::Install, &absent);
     required.into_iter().map(|permission| describe(&[permission])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_admission_policy_that_rejects_a_role_is_no_missing_permission() {
+        let escalation = "clusterroles.rbac.authorization.k8s.io \"loki\" is forbidden: user \"ci\" (groups=[\"a\"]) is \
+                          attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"]}";
+        assert!(is_escalation(escalation));
+        assert!(is_escalation("is forbidden: must have cluster-admin privileges to use the aggregationRule"));
+        assert!(!is_escalation("admission webhook \"x\" denied the request: no ClusterRoles"));
+    }
 }

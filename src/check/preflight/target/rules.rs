@@ -27,11 +27,8 @@ pub(super) const NAMED: [&str; 4] = ["get", "patch", "update", "delete"];
 /// Reads of every command in each namespace of the stack: own Secrets, saved answers, notes, helm's records.
 pub(super) const OF_EVERY_COMMAND: [Rule; 2] = [("", "secrets", READ), ("", "configmaps", READ)];
 /// Reads of the plan, and of `verify`, which compares the installed stack with its plan.
-pub(super) const OF_THE_PLAN: [Rule; 3] = [
-    ("", "nodes", &["list"]),
-    ("networking.k8s.io", "ingressclasses", &["list"]),
-    ("storage.k8s.io", "storageclasses", READ),
-];
+pub(super) const OF_THE_PLAN: [Rule; 2] =
+    [("", "nodes", &["list"]), ("networking.k8s.io", "ingressclasses", &["list"])];
 /// What a diagnosis reads in each namespace of the stack; a run watches it.
 pub(super) const EXPLAINING: [(&str, &str); 8] = [
     ("", "pods"),
@@ -68,7 +65,8 @@ pub(super) const MONITORED: [Rule; 3] =
 /// (permission in all namespaces, checks that are not made without it); `verify` needs the Tailscale operator's namespace.
 pub(super) const OPERATORS: (Rule, &str) = (("apps", "deployments", READ), "prometheus-operator-conflict");
 /// The same, of the preflight.
-pub(super) const OPTIONAL: [(Rule, &str); 10] = [
+pub(super) const OPTIONAL: [(Rule, &str); 11] = [
+    (("storage.k8s.io", "storageclasses", &["list", "watch"]), "storage-class, volume-claims"),
     (("", "pods", &["list"]), "host-ports, node-room"),
     (("networking.k8s.io", "ingresses", &["list"]), "tailnet"),
     (("admissionregistration.k8s.io", "validatingwebhookconfigurations", &["list"]), "admission-webhooks"),
