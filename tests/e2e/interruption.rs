@@ -189,7 +189,8 @@ fn a_run_on_a_stack_in_another_namespace_holds_the_lock_of_the_cluster() {
 /// Another state folder is another machine: it cannot see whether the helm of the killed run has ended.
 #[test]
 fn a_pending_release_of_another_machine_is_awaited_until_the_limit_of_its_helm() {
-    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
+    // helm waits for its hook.
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1", "--fault", "image-pull=kube-prometheus-stack-admission"]);
     let answers = sandbox.answers();
     let install = ["install", "--answers", &answers, "--yes", "--skip-verify", "--output", "json", "--timeout", "45s"];
     let mut run = Run::start(&mut sandbox.tailwatch_command(&install)).until(helm_works_on("kube-prometheus-stack"));
@@ -205,6 +206,7 @@ fn a_pending_release_of_another_machine_is_awaited_until_the_limit_of_its_helm()
     }
     run.end();
     assert!(pending());
+    sandbox.fault("image-pull", "off");
 
     let other = tempfile::tempdir().unwrap();
     let mut command = sandbox.tailwatch_command(&install);
