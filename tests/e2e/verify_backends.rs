@@ -25,7 +25,7 @@ const LATE_TARGETS: [Found; 2] = [
 ];
 
 #[rustfmt::skip]
-const WORLDS: [Scenario; 30] = [
+const WORLDS: [Scenario; 31] = [
     Scenario { fault: "network=policies-ignored", hop: Some("oauth2-proxy-grafana"),
         found: &[("grafana-network-policy", "fail", "does not enforce NetworkPolicies")] },
     Scenario { fault: "metrics=target-missing", hop: Some("targets-prometheus"),
@@ -62,6 +62,8 @@ const WORLDS: [Scenario; 30] = [
         found: &[("grafana-dashboards", "fail", "missing: Cluster")] },
     Scenario { fault: "grafana=proxy-open", hop: None,
         found: &[("grafana-loki-read-only", "fail", "expected 403")] },
+    Scenario { fault: "grafana=features-on", hop: None,
+        found: &[("grafana-features-off", "fail", "public_dashboards.enabled is true, expected false")] },
     Scenario { fault: "grafana=role-admin", hop: None,
         found: &[("grafana-role", "fail", "it is Admin")] },
     Scenario { fault: "logs=lost-before-alloy", hop: Some("pods-alloy"),

@@ -67,8 +67,16 @@ struct Columns {
     values: Vec<Vec<IgnoredAny>>,
 }
 
-/// By section and key.
-type Settings = BTreeMap<String, BTreeMap<String, String>>;
+/// The effective settings, by section and key.
+#[derive(Deserialize)]
+pub(in crate::check) struct GrafanaSettings(BTreeMap<String, BTreeMap<String, String>>);
+
+impl GrafanaSettings {
+    /// Empty for a setting that this version does not have.
+    pub(in crate::check) fn get(&self, section: &str, key: &str) -> &str {
+        self.0.get(section).and_then(|section| section.get(key)).map_or("", String::as_str)
+    }
+}
 
 impl Grafana<'_> {
     /// State of its database, e.g. `ok`.
@@ -86,10 +94,8 @@ impl Grafana<'_> {
         self.as_admin(ORGANISATION).await
     }
 
-    /// An effective setting (`GET /api/admin/settings`).
-    pub(in crate::check) async fn setting(&self, (section, key): (&str, &str)) -> Result<String, String> {
-        let settings: Settings = json(NAME, &self.as_admin("/api/admin/settings").await?)?;
-        Ok(settings.get(section).and_then(|section| section.get(key)).cloned().unwrap_or_default())
+    pub(in crate::check) async fn settings(&self) -> Result<GrafanaSettings, String> {
+        json(NAME, &self.as_admin("/api/admin/settings").await?)
     }
 
     pub(in crate::check) async fn data_sources(&self) -> Result<Vec<DataSource>, String> {

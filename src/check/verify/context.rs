@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use crate::check::api::alertmanager::Alertmanager;
 use crate::check::api::alloy::Alloy;
-use crate::check::api::grafana::Grafana;
+use crate::check::api::grafana::{Grafana, GrafanaSettings};
 use crate::check::api::loki::Loki;
 use crate::check::api::port_forward::PortForward;
 use crate::check::api::prometheus::{Prometheus, Target};
@@ -24,8 +24,8 @@ use crate::stack::{ChartNames, NodeStates, Release};
 /// How long the API server may not answer: long enough for a restart.
 const SILENCE_LIMIT: Duration = Duration::from_secs(25);
 
-/// How long the targets of Prometheus are used again: less than the pause between two tries.
-const TARGETS: Duration = Duration::from_millis(400);
+/// How long an answer is used again for several checks: less than the pause between two tries.
+const SHARED: Duration = Duration::from_millis(400);
 /// How long the expected targets are used again: they take many requests, and a check that fails computes them again.
 const EXPECTED: Duration = Duration::from_secs(5);
 
@@ -50,6 +50,7 @@ pub struct StackContext {
     pub(super) selection: Selection,
     pub(super) targets: Recent<Vec<Target>>,
     pub(super) expected: Recent<Expected>,
+    pub(super) grafana_settings: Recent<GrafanaSettings>,
     pub(super) probes: Probes,
     /// Nodes with a probe job that writes a line.
     pub(super) nodes: OnceCell<Vec<String>>,
@@ -115,8 +116,9 @@ impl StackContext {
             settings,
             installed,
             selection,
-            targets: Recent::within(TARGETS),
+            targets: Recent::within(SHARED),
             expected: Recent::within(EXPECTED),
+            grafana_settings: Recent::within(SHARED),
             probes: Probes::default(),
             nodes: OnceCell::new(),
             node_states: OnceCell::new(),

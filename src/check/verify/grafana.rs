@@ -2,10 +2,11 @@
 //! and its dashboards.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::check::api::grafana::DataSource;
+use crate::check::api::grafana::{DataSource, GrafanaSettings};
 use crate::check::api::port_forward::answered;
 use crate::check::row::{Finding, Row};
 use crate::check::some_of;
@@ -85,6 +86,13 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .within(15)
     .of("loki")
     .hint("check grafana.ini security.data_source_proxy_whitelist under `values:`; without it every user of Grafana can push to Loki and stop its ingester"),
+    Row::new("grafana-features-off", GROUP, "external snapshots, public dashboards and plugin administration are off in Grafana", |context| {
+        Box::pin(features_off(context))
+    })
+    .with(&[GRAFANA])
+    .needs(&["grafana-admin"])
+    .within(15)
+    .hint("check snapshots, public_dashboards and plugins of grafana.ini under `values:`: every user is an anonymous one and could use them"),
     Row::new("grafana-dashboards", GROUP, "every dashboard of the charts is in Grafana", |context| {
         Box::pin(dashboards(context))
     })
@@ -130,15 +138,11 @@ async fn admin(context: &StackContext) -> Result<Finding, String> {
 async fn role(context: &StackContext) -> Result<Finding, String> {
     let expected = context.value(KUBE_PROMETHEUS_STACK, "/grafana/grafana.ini/auth.anonymous/org_role");
     let expected = expected.and_then(Value::as_str).unwrap_or("Viewer");
-    let found = context.grafana().setting(("auth.anonymous", "org_role")).await;
-    found.map(|found| match found == expected {
-        true => Finding::pass(found),
-        false => Finding::fail(format!("it is {found}, expected {expected}")),
-    })
+    Ok(judge_setting(settings(context).await?.get("auth.anonymous", "org_role"), expected))
 }
 
 async fn login_form(context: &StackContext) -> Result<Finding, String> {
-    context.grafana().setting(("auth", "disable_login_form")).await.map(|found| match found.as_str() {
+    Ok(match settings(context).await?.get("auth", "disable_login_form") {
         "true" => Finding::pass(""),
         _ => Finding::fail("auth.disable_login_form is off"),
     })
@@ -146,10 +150,41 @@ async fn login_form(context: &StackContext) -> Result<Finding, String> {
 
 async fn root_url(context: &StackContext) -> Result<Finding, String> {
     let expected = format!("https://{}/", context.settings.grafana_fqdn());
-    context.grafana().setting(("server", "root_url")).await.map(|found| match found == expected {
+    Ok(judge_setting(settings(context).await?.get("server", "root_url"), &expected))
+}
+
+async fn settings(context: &StackContext) -> Result<Arc<GrafanaSettings>, String> {
+    context.grafana_settings.get_or_request(context.grafana().settings()).await
+}
+
+fn judge_setting(found: &str, expected: &str) -> Finding {
+    match found == expected {
         true => Finding::pass(found),
         false => Finding::fail(format!("it is {found}, expected {expected}")),
-    })
+    }
+}
+
+/// Settings that every user could use (Grafana 12.3, conf/defaults.ini): section and key.
+const FEATURES: [(&str, &str); 3] =
+    [("snapshots", "external_enabled"), ("public_dashboards", "enabled"), ("plugins", "plugin_admin_enabled")];
+
+/// As the values have them: the user's may switch a feature on.
+async fn features_off(context: &StackContext) -> Result<Finding, String> {
+    let settings = settings(context).await?;
+    for (section, key) in FEATURES {
+        let expected = context.value(KUBE_PROMETHEUS_STACK, &format!("/grafana/grafana.ini/{section}/{key}"));
+        let expected = match expected {
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => continue,
+        };
+        let found = settings.get(section, key);
+        // Empty in a version without the feature.
+        if !found.is_empty() && found != expected {
+            return Ok(Finding::fail(format!("{section}.{key} is {found}, expected {expected}")));
+        }
+    }
+    Ok(Finding::pass(""))
 }
 
 async fn default_source(context: &StackContext) -> Result<Finding, String> {
