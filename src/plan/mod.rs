@@ -28,6 +28,7 @@ mod uninstall;
 mod volume_expansion;
 
 pub use available_versions::{Mirror, Offer};
+pub use compare::{MissingField, drift};
 pub use diff::{SecretPlaces, StepDiff, diffs};
 pub use drift::Drifted;
 pub use error::{PlanError, RejectedValues};

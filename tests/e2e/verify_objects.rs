@@ -36,7 +36,7 @@ const OAUTH2_PROXY_DOWN: [Found; 7] = [
     ("prometheus-samples-fresh", "skip", "prometheus-targets-up"),
 ];
 
-const WORLDS: [Scenario; 16] = [
+const WORLDS: [Scenario; 18] = [
     Scenario {
         name: "the operator does not reconcile Prometheus",
         break_it: |sandbox| prometheus_is_paused(sandbox, true),
@@ -170,6 +170,24 @@ const WORLDS: [Scenario; 16] = [
         ],
     },
     Scenario {
+        name: "the Ingress is open to the internet",
+        break_it: |sandbox| ingress_has(sandbox, r#"{"metadata":{"annotations":{"tailscale.com/funnel":"true"}}}"#),
+        fix_it: |sandbox| ingress_has(sandbox, r#"{"metadata":{"annotations":{"tailscale.com/funnel":null}}}"#),
+        found: &[("ingress-exact", "fail", "it has annotation tailscale.com/funnel")],
+    },
+    Scenario {
+        name: "a rule of the Ingress leads past oauth2-proxy",
+        break_it: |sandbox| {
+            ingress_has(
+                sandbox,
+                r#"{"spec":{"rules":[{"http":{"paths":[{"path":"/x","pathType":"Prefix","backend":{"service":
+                   {"name":"kube-prometheus-stack-grafana","port":{"number":80}}}}]}}]}}"#,
+            )
+        },
+        fix_it: |sandbox| ingress_has(sandbox, r#"{"spec":{"rules":null}}"#),
+        found: &[("ingress-exact", "fail", "it has spec.rules")],
+    },
+    Scenario {
         name: "the tailnet has another device of the name",
         break_it: |sandbox| address_is(sandbox, "grafana-1.tail1a2b.ts.net"),
         fix_it: |sandbox| address_is(sandbox, "grafana.tail1a2b.ts.net"),
@@ -216,6 +234,16 @@ fn namespaced<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     let mut all = vec!["-n", "monitoring"];
     all.extend(arguments);
     all
+}
+
+/// What is wrong with the Ingress is drift, too: the plan repairs it.
+fn ingress_has(sandbox: &Sandbox, patch: &str) {
+    sandbox.kubectl(&namespaced(&["patch", "ingress", "grafana", "--type", "merge", "-p", patch]));
+    let planned = sandbox.tailwatch(&["plan", "--output", "json"]).ended_with(0).json();
+    let steps = planned["steps"].as_array().unwrap();
+    let step = steps.iter().find(|step| step["component"] == "oauth2-proxy").unwrap();
+    let is_open = patch.contains("true") || patch.contains("backend");
+    assert_eq!(step["reason"].as_str().unwrap().contains("Ingress grafana has "), is_open, "{step}");
 }
 
 fn prometheus_is_paused(sandbox: &Sandbox, paused: bool) {

@@ -13,8 +13,9 @@ use crate::check::verify::context::StackContext;
 use crate::check::verify::oauth2_proxy::GROUP;
 use crate::check::verify::parts::GRAFANA as GRAFANA_PART;
 use crate::check::verify::probe_jobs::{ProbeJob, ended, reason};
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, PreviousOwner, surplus};
 use crate::event::Hop;
+use crate::plan::{MissingField, drift};
 
 /// Days left below which a renewal has failed: certificates of the tailnet are valid for 90 days and are renewed with
 /// 30 left (tailscale, ipn/ipnlocal/cert.go).
@@ -31,6 +32,12 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .within(60)
     .at(Hop::Oauth2ProxyGrafana)
     .hint("any pod that reaches Grafana's port has access: use a network plugin that enforces NetworkPolicies (Calico, Cilium, …), and see `kubectl -n NAMESPACE get networkpolicies`"),
+    Row::new("ingress-exact", GROUP, "the Ingress of Grafana has one TLS host, leads to oauth2-proxy only, and is not public", |context| {
+        Box::pin(exact(context))
+    })
+    .within(15)
+    .at(Hop::BrowserTailnet)
+    .hint("`tailwatch plan --diff` shows the change, `tailwatch install` restores the Ingress: a rule bypasses oauth2-proxy, and tailscale.com/funnel opens the address to the internet"),
     Row::new("address-assigned", GROUP, "the Ingress of Grafana has its address on the tailnet", |context| {
         Box::pin(address(context))
     })
@@ -89,6 +96,26 @@ async fn request_from_pod(context: &StackContext) -> Result<(), ClusterError> {
         template: &template,
     };
     context.probes.create(&context.cluster, context.namespace(), &[probe_job]).await
+}
+
+/// Compares the live Ingress with the planned one; fields of others that do not change who reaches it are left out.
+async fn exact(context: &StackContext) -> Result<Finding, String> {
+    let objects = context.installed.releases.iter().flat_map(|release| &release.objects);
+    let Some(planned) = objects.map(|own| &own.manifest).find(|object| object["kind"] == "Ingress") else {
+        return Ok(Finding::skip("the stack has no Ingress"));
+    };
+    let live = match context.live("networking.k8s.io/v1", "Ingress", name_of(planned)).await {
+        Ok(Some(live)) => live,
+        Ok(None) => return Ok(Finding::fail(format!("there is no Ingress {}", name_of(planned)))),
+        Err(ClusterError::Forbidden { message }) => return Ok(Finding::skip(format!("permission denied: {message}"))),
+        Err(error) => return Err(error.to_string()),
+    };
+    let more = surplus(&live, planned, PreviousOwner::Ours);
+    Ok(match drift(&live, planned, MissingField::Differs) {
+        Some(path) => Finding::fail(format!("it differs at {path}")),
+        None if !more.is_empty() => Finding::fail(format!("it has {}", more.join(", "))),
+        None => Finding::pass(format!("class {}", planned["spec"]["ingressClassName"].as_str().unwrap_or_default())),
+    })
 }
 
 /// A stale device of the same name makes it `grafana-1`; the issuer then rejects the callback URL.

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -8,7 +7,7 @@ use crate::check::preflight::target::intent::Kinds;
 use crate::check::row::{Finding, State};
 use crate::cluster::{DeletionReason, HostPort, Resource, TerminatingCrd, UnavailableApi};
 use crate::plan::PlannedRelease;
-use crate::stack::{HelmDriver, NodeStates, OwnObject};
+use crate::stack::{HelmDriver, NodeStates};
 
 /// No violation.
 const NOTHING: [&str; 0] = [];
@@ -143,10 +142,7 @@ fn a_quota_reports_containers_without_a_required_limit() {
 #[test]
 fn the_permissions_are_those_of_the_rendered_objects() {
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "a"}});
-    let mut stack = release("loki");
-    let granted = json!([{"apiGroups": [""], "resources": ["endpoints"], "verbs": ["watch"]}]);
-    let manifest = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": granted});
-    stack.objects.push(OwnObject { manifest, secret_data: BTreeMap::new() });
+    let stack = release("loki");
     let settings = crate::config::settings_for_tests();
     let needed = |proof: Proof| {
         let rendered = [loki(), role.clone()];
@@ -172,7 +168,7 @@ fn the_permissions_are_those_of_the_rendered_objects() {
         "patch clusterroles.rbac.authorization.k8s.io",
         "update secrets in namespace monitoring",
         "create pods/portforward in namespace monitoring",
-        "watch endpoints in namespace monitoring",
+        "get ingresses.networking.k8s.io in namespace monitoring",
         "create namespaces",
         "list nodes",
     ] {
