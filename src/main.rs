@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tailwatch::{cli::Cli, commands, report, session};
+use tailwatch::{cli::Cli, commands, process, report, session};
 
 fn main() -> ExitCode {
+    process::forbid_core_dumps();
     report::keep_panics();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -13,7 +13,7 @@ use cycles::cycles;
 
 /// A module of the crate, and the modules that it may depend on.
 const DEPENDENCIES: [(&str, &[&str]); 27] = [
-    ("main", &["cli", "commands", "report", "session"]),
+    ("main", &["cli", "commands", "process", "report", "session"]),
     ("lib", &[]),
     ("cli", &[]),
     (

@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::Child;
@@ -27,6 +28,12 @@ pub use capture::Output;
 pub use children::{Children, Running};
 pub use cluster_access::{ClusterAccess, Need};
 pub use environment::Environment;
+
+/// This process and its children leave no core dump: it would hold the secrets.
+pub fn forbid_core_dumps() {
+    // To lower a limit needs no permission.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+}
 
 /// A child's stdin.
 #[derive(Clone, Debug)]

@@ -120,10 +120,12 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A temporary file in the folder of the target, deleted unless persisted. The umask limits who may read it.
+/// A temporary file in the folder of the target, deleted unless persisted. The umask limits who may read it, and so do the
+/// permissions of the file that it replaces.
 fn temporary_file(target: &Path) -> io::Result<NamedTempFile> {
+    let mode = std::fs::metadata(target).map_or(0o666, |replaced| replaced.permissions().mode() & 0o666);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".tailwatch-").permissions(Permissions::from_mode(0o666)).tempfile_in(folder(target))
+    builder.prefix(".tailwatch-").permissions(Permissions::from_mode(mode)).tempfile_in(folder(target))
 }
 
 fn replace(target: &Path, text: &str) -> io::Result<()> {
@@ -164,6 +166,7 @@ mod tests {
         let path = folder.path().join("report.xml");
         let link = folder.path().join("link.xml");
         std::fs::write(&path, "old").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
         let page = folder.path().join("page.html");
         let arguments = ["--junit", link.to_str().unwrap(), "--html", page.to_str().unwrap()];
@@ -174,6 +177,7 @@ mod tests {
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("<?xml"));
         assert!(std::fs::read_to_string(&page).unwrap().starts_with("<!DOCTYPE html>"));
         assert!(link.is_symlink());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }

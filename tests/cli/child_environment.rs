@@ -81,6 +81,18 @@ fn helm_gets_no_secret_of_ours_and_all_of_others() {
     }
 }
 
+/// A core dump holds the secrets in memory.
+#[test]
+fn helm_may_leave_no_core_dump() {
+    let server = Server::start(healthy);
+    let machine = Host::new();
+    machine.kubeconfig(server.address());
+    let limit = machine.path("limit");
+    machine.program("helm", &format!("ulimit -H -c > '{}'\n{HELM}", limit.display()));
+    machine.run(&["verify", "--set", "tailnet=tail1a2b.ts.net"]);
+    assert_eq!(std::fs::read_to_string(limit).unwrap(), "0\n");
+}
+
 /// A cluster that keeps answers which name one more variable.
 fn keeping(path: &str) -> (u16, String) {
     let resource = |name: &str, kind: &str| json!({"name": name, "kind": kind, "namespaced": name == "secrets"});
