@@ -2,14 +2,17 @@
 
 use std::fmt;
 
-/// A value that must reach only its Kubernetes Secret. Debug is redacted; there is no Display and no Serialize.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret<T>(T);
+use zeroize::{Zeroize, Zeroizing};
 
-impl<T> Secret<T> {
+/// A value that must reach only its Kubernetes Secret. Debug is redacted; there is no Display and no Serialize. Its memory
+/// is overwritten when it is dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret<T: Zeroize>(Zeroizing<T>);
+
+impl<T: Zeroize> Secret<T> {
     /// Wraps a value.
     pub fn new(value: T) -> Self {
-        Secret(value)
+        Secret(Zeroizing::new(value))
     }
 
     /// The value; every call is a place to review.
@@ -18,7 +21,7 @@ impl<T> Secret<T> {
     }
 }
 
-impl<T> fmt::Debug for Secret<T> {
+impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("[redacted]")
     }
