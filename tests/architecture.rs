@@ -379,3 +379,22 @@ fn every_kind_of_module_cycle_is_noticed() {
         assert_eq!(found.len(), usize::from(is_cycle), "{first} {second}: {found:?}");
     }
 }
+
+/// `suite::file::test`; a unit test has its path below `src`.
+fn has_test(root: &Path, name: &str) -> bool {
+    let Some((module, test)) = name.rsplit_once("::") else { return false };
+    let file = module.replace("::", "/") + ".rs";
+    let file = if module.starts_with("src::") { file } else { format!("tests/{file}") };
+    std::fs::read_to_string(root.join(file)).is_ok_and(|code| code.contains(&format!("fn {test}(")))
+}
+
+#[test]
+fn each_test_that_the_threat_model_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(!has_test(root, "e2e::install::nothing_of_this_name"));
+    let text = std::fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let names: Vec<&str> = text.split('`').filter(|part| part.matches("::").count() > 1).collect();
+    assert!(names.len() > 10, "{names:?}");
+    let missing: Vec<&&str> = names.iter().filter(|name| !has_test(root, name)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
