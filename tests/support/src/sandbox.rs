@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{CommandOutput, repository};
 
@@ -103,6 +103,25 @@ impl Sandbox {
         let said = CommandOutput::of(self.command(&program).args(arguments).output().expect("kubectl runs"));
         assert_eq!(said.code, Some(0), "kubectl {}: {}", arguments.join(" "), said.stderr);
         said.stdout
+    }
+
+    /// Whether the API server permits each request: a user and `resourceAttributes` of a SubjectAccessReview.
+    #[track_caller]
+    pub fn permits(&self, requests: &[(String, Value)]) -> Vec<bool> {
+        let review = |(user, attributes): &(String, Value)| {
+            json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+                "spec": {"user": user, "resourceAttributes": attributes}})
+        };
+        let items: Vec<Value> = requests.iter().map(review).collect();
+        let file = self.file("reviews.json");
+        std::fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()).unwrap();
+        let created = self.kubectl(&["create", "-f", &file.display().to_string(), "-o", "json"]);
+        let reviews = serde_json::Deserializer::from_str(&created).into_iter::<Value>().map(Result::unwrap);
+        // Either one document for each, or a list of all.
+        let reviews = reviews.flat_map(|one| one["items"].as_array().cloned().unwrap_or_else(|| vec![one]));
+        let answers: Vec<bool> = reviews.map(|review| review["status"]["allowed"] == true).collect();
+        assert_eq!(answers.len(), requests.len());
+        answers
     }
 
     /// `kubectl get … -o json`
