@@ -114,7 +114,8 @@ impl StepRun<'_> {
         self.retry().retry_unreachable(work).await
     }
 
-    /// The namespaces before their objects.
+    /// The namespaces before their objects, and a role before its binding: the API server reads it to judge whether this
+    /// user may grant its permissions (kubernetes, pkg/registry/rbac/rolebinding/policybased/storage.go).
     async fn apply_objects(&self) -> Result<(), StepError> {
         let adopted = self.plan.adopted();
         let apply = async |object: &OwnObject| {
@@ -126,11 +127,13 @@ impl StepRun<'_> {
             })
         };
         let is_namespace = |object: &&OwnObject| object.manifest["kind"] == "Namespace";
+        let is_binding = |object: &&OwnObject| object.manifest["roleRef"].is_object();
         let (namespaces, others): (Vec<_>, Vec<_>) = self.step.release.objects.iter().partition(is_namespace);
-        for namespace in namespaces {
-            apply(namespace).await?;
+        let (bindings, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_binding);
+        for objects in [namespaces, others, bindings] {
+            futures::stream::iter(objects).map(&apply).buffered(OBJECTS_AT_ONCE).try_collect::<()>().await?;
         }
-        futures::stream::iter(others).map(apply).buffered(OBJECTS_AT_ONCE).try_collect().await
+        Ok(())
     }
 
     async fn repair(&self, objects: &[Drifted]) -> Result<(), StepError> {
