@@ -143,7 +143,7 @@ pub const API_ERRORS: &[KnownError] = &[
         id: "api-forbidden",
         phrases: &["is forbidden: User", "cannot be authorized", "attempting to grant RBAC permissions"],
         cause: "RBAC does not permit this request",
-        hint: "use a context with cluster-admin rights, or have the permission in the message granted",
+        hint: "use a context with cluster-admin permissions, or ask an administrator to apply the output of `tailwatch rbac`",
     },
     KnownError {
         id: "cluster-unreachable",

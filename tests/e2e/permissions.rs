@@ -40,7 +40,7 @@ fn the_printed_permissions_suffice_for_each_command() {
     assert!(refused(&sandbox, "verifier").is_subset(&of_the_operator), "{:#?}", refused(&sandbox, "verifier"));
     let more = ["--set", "logs=none", "--kubeconfig", &verifier];
     let detail = sandbox.install(&more).ended_with(4);
-    assert!(detail.stderr.contains("permissions"), "{}", detail.stderr);
+    assert!(detail.stderr.contains("tailwatch rbac"), "{}", detail.stderr);
 
     let upgrader = granted(&sandbox, "upgrade", "upgrader");
     let run = ["upgrade", "--to", "loki=6.55.0", "--yes", "--kubeconfig", &upgrader];
