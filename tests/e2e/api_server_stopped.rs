@@ -70,38 +70,37 @@ fn phase(component: &'static str, phase: &'static str) -> impl Fn(&Value) -> boo
 fn a_run_ends_within_its_limits_and_by_a_signal_in_every_phase_and_then_converges() {
     let sandbox = Sandbox::up(TAILWATCH, &[]);
     let answers = sandbox.answers();
-    let install = ["install", "--answers", &answers, "--yes", "--timeout", "15s"];
+    let install = ["install", "--answers", &answers, "--yes"];
+    let soon = [&install[..], &["--timeout", "15s"]].concat();
 
     let stopped = Stopped::new(&sandbox);
-    ended_with(end(start(&sandbox, &install)), 4, "preflight-failed");
+    ended_with(end(start(&sandbox, &soon)), 4, "preflight-failed");
     drop(stopped);
 
     // Each interrupted run begins at the component where the one before it was stopped. What is waited for: a request of
     // ours, helm, the watches.
     let first = "kube-prometheus-stack";
-    for phase_name in ["applying", "helm", "waiting"] {
-        let run = start(&sandbox, &install).until(phase(first, phase_name));
+    for (component, phase_name) in [(first, "applying"), (first, "helm"), (first, "waiting"), ("loki", "helm")] {
+        let run = start(&sandbox, &install).until(phase(component, phase_name));
         let stopped = Stopped::new(&sandbox);
         run.signal(Signal::SIGTERM);
         ended_with(end(run), 130, "cancelled");
         drop(stopped);
     }
 
-    let run = start(&sandbox, &install).until(phase("loki", "helm"));
+    let run = start(&sandbox, &soon).until(phase("loki", "helm"));
     let stopped = Stopped::new(&sandbox);
     let ended = end(run);
     drop(stopped);
     ended_for_silence(ended);
 
-    let run =
-        start(&sandbox, &["install", "--answers", &answers, "--yes"]).until(|event| event["event"] == "checks-started");
+    let run = start(&sandbox, &install).until(|event| event["event"] == "checks-started");
     let stopped = Stopped::new(&sandbox);
     run.signal(Signal::SIGTERM);
     ended_with(end(run), 130, "cancelled");
     drop(stopped);
 
-    let run =
-        start(&sandbox, &["install", "--answers", &answers, "--yes"]).until(|event| event["event"] == "checks-started");
+    let run = start(&sandbox, &install).until(|event| event["event"] == "checks-started");
     let stopped = Stopped::new(&sandbox);
     let ended = end(run);
     let last = ended.run_finished();

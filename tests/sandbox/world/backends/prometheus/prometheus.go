@@ -206,7 +206,7 @@ func (p *prometheus) shortenIntervals(section map[string]any) {
 		return
 	}
 	// Each node has several targets, and one machine scrapes them all.
-	interval := min(3+p.network.Nodes/36, 30)
+	interval := min(6+p.network.Nodes/40, 30)
 	for _, key := range []string{"scrape_interval", "evaluation_interval"} {
 		if _, ok := section[key]; ok {
 			section[key] = fmt.Sprintf("%ds", interval)
