@@ -42,7 +42,6 @@ mod verify_backends;
 mod verify_cleanup;
 mod verify_objects;
 mod wizard;
-mod worlds;
 
 /// The message of a command that finds no stack.
 fn nothing_installed() -> String {

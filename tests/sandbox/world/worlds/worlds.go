@@ -81,7 +81,7 @@ type Exec struct {
 	Failure string `json:"failure"`
 }
 
-// Run is how scripts/worlds runs the world; tests/e2e/worlds.rs documents the keys and reads them.
+// Run is how scripts/worlds runs the world; tests/worlds/main.rs documents the keys and reads them.
 type Run struct {
 	InSuite   bool              `json:"inSuite"`
 	Answers   map[string]any    `json:"answers"`

@@ -11,6 +11,8 @@
 //!
 //! `TAILWATCH_WORLDS=name,name` runs these worlds instead.
 
+#![allow(missing_docs, clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::Mutex;
@@ -20,8 +22,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use support::{CommandOutput, Sandbox, of_kind, repository, verdicts};
 
-use crate::TAILWATCH;
-
+/// The program under test.
+const TAILWATCH: &str = env!("CARGO_BIN_EXE_tailwatch");
 /// Worlds at the same time.
 const AT_ONCE: usize = 2;
 /// Checks that do not pass in any sandbox.
