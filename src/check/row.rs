@@ -159,6 +159,11 @@ impl Finding {
         Finding::new(State::Skip, detail)
     }
 
+    /// Not checked: the API server refuses a request.
+    pub(super) fn forbidden(message: &str) -> Finding {
+        Finding::skip(format!("permission denied: {message}"))
+    }
+
     pub(super) fn at(mut self, hop: Hop) -> Finding {
         self.hop = Some(hop);
         self

@@ -44,9 +44,7 @@ impl RevisionRecord {
     pub fn object(&self) -> (&ObjectRef, &str) {
         (&self.object.0, &self.object.1)
     }
-}
 
-impl RevisionRecord {
     /// How long helm may still work on this pending revision, if another machine than this one started it. `waited`: since
     /// this was first asked, in case the clocks differ. `None` for a rollback: helm gives it the labels of the revision that
     /// it restores (pkg/action/rollback.go), which can be of another machine.

@@ -69,11 +69,11 @@ pub struct LeaseRequest<'a> {
     pub host: &'a dyn HostLiveness,
 }
 
-/// What is known of a lock that nobody holds.
+/// What is known of a free lock.
 pub struct FreeLease(Option<LeaseObject>);
 
 impl Cluster {
-    /// Waits until nobody holds the lock, or returns its holder. With a heartbeat of the holder the lock stays its own;
+    /// Waits until the lock is free, or returns its holder. With a heartbeat of the holder the lock stays its own;
     /// without one for the lock's duration, measured by the local clock, the lock has expired. Timestamps of another
     /// machine are never compared with the local clock. A holder on this machine has ended as soon as the host lock is
     /// free; until then the lock is not free, because a helm process of the killed run can still be running; after

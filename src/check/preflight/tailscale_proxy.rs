@@ -43,7 +43,7 @@ pub(super) fn judge(configured: &[Configured]) -> Finding {
     let mut described = Vec::new();
     for Configured { kind, name, live } in configured {
         match live {
-            Err(why) => return Finding::skip(format!("permission denied: {why}")),
+            Err(why) => return Finding::forbidden(why),
             Ok(None) => {
                 return Finding::fail(format!("there is no {kind} {name}")).hinting(format!(
                     "create it, or remove tailscale.{} from the answers",

@@ -22,7 +22,7 @@ const LINGER: u32 = 120;
 pub(super) async fn written(context: &StackContext) -> Result<Finding, String> {
     match context.nodes.get_or_try_init(|| create(context)).await {
         Ok(nodes) => judge_written(context, nodes).await.map_err(|error| error.to_string()),
-        Err(ClusterError::Forbidden { message }) => Ok(Finding::skip(format!("permission denied: {message}"))),
+        Err(ClusterError::Forbidden { message }) => Ok(Finding::forbidden(&message)),
         Err(error) => Err(error.to_string()),
     }
 }

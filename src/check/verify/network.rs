@@ -58,7 +58,7 @@ async fn blocked(context: &StackContext) -> Result<Finding, String> {
     let message = |error: ClusterError| error.to_string();
     match context.unauthorized_client.get_or_try_init(|| request_from_pod(context)).await {
         Ok(()) => {}
-        Err(ClusterError::Forbidden { message }) => return Ok(Finding::skip(format!("permission denied: {message}"))),
+        Err(ClusterError::Forbidden { message }) => return Ok(Finding::forbidden(&message)),
         Err(error) => return Err(error.to_string()),
     }
     let pods = context.probes.pods(&context.cluster, context.namespace()).await.map_err(message)?;
@@ -107,7 +107,7 @@ async fn exact(context: &StackContext) -> Result<Finding, String> {
     let live = match context.live("networking.k8s.io/v1", "Ingress", name_of(planned)).await {
         Ok(Some(live)) => live,
         Ok(None) => return Ok(Finding::fail(format!("there is no Ingress {}", name_of(planned)))),
-        Err(ClusterError::Forbidden { message }) => return Ok(Finding::skip(format!("permission denied: {message}"))),
+        Err(ClusterError::Forbidden { message }) => return Ok(Finding::forbidden(&message)),
         Err(error) => return Err(error.to_string()),
     };
     let more = surplus(&live, planned, PreviousOwner::Ours);

@@ -22,7 +22,7 @@ pub(super) const ROWS: &[Row<StackContext>] =
 async fn covered(context: &StackContext) -> Result<Finding, String> {
     match context.node_states().await {
         Ok(nodes) => Ok(node_coverage::judge(nodes)),
-        Err(ClusterError::Forbidden { message }) => Ok(Finding::skip(format!("permission denied: {message}"))),
+        Err(ClusterError::Forbidden { message }) => Ok(Finding::forbidden(&message)),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -86,7 +86,7 @@ impl Needed {
         self.add_optional(OPERATORS.0, None, OPERATORS.1);
         for incoming in &intent.incoming {
             for object in objects(incoming) {
-                self.add_object(incoming, object, kinds, READ);
+                self.add_object((object, incoming.namespace_of(object)), kinds, READ);
             }
         }
     }
@@ -128,7 +128,9 @@ impl Needed {
                 (incoming.hooks.iter().collect(), OF_HOOKS),
                 (own(incoming).collect(), APPLIED),
             ] {
-                objects.into_iter().for_each(|object| self.add_object(incoming, object, kinds, verbs));
+                for object in objects {
+                    self.add_object((object, incoming.namespace_of(object)), kinds, verbs);
+                }
             }
         }
         self.of_the_bindings(intent);
@@ -142,7 +144,7 @@ impl Needed {
     fn of_the_bindings(&mut self, intent: &Intent<'_>) {
         for incoming in &intent.incoming {
             let roles: Vec<Value> = roles_of(incoming);
-            for binding in created(incoming).filter(|object| object["roleRef"].is_object()) {
+            for binding in incoming.everything().filter(|object| object["roleRef"].is_object()) {
                 let (kind, name) =
                     (&binding["roleRef"]["kind"], binding["roleRef"]["name"].as_str().unwrap_or_default());
                 if roles.iter().any(|role| role["kind"] == *kind && name_of(role) == name) {
@@ -183,11 +185,7 @@ impl Needed {
             self.add(resource, Some(removed.namespace), &["list"]);
         }
         for object in removed.objects.iter().filter(|object| !PartialObject::of(object).has_keep_policy()) {
-            let Some(resource) = kinds.get(&kind_of(object)) else { continue };
-            match resource.is_namespaced {
-                true => self.add(resource, Some(namespace_of(object, removed.namespace)), OF_REMOVALS),
-                false => self.add_cluster_scoped(resource, name_of(object), OF_REMOVALS),
-            }
+            self.add_object((object, namespace_of(object, removed.namespace)), kinds, OF_REMOVALS);
         }
     }
 
@@ -244,10 +242,11 @@ impl Needed {
         self.add(&resource("", &plural(driver.other())), Some(namespace), &["list"]);
     }
 
-    fn add_object(&mut self, incoming: &PlannedRelease<'_>, object: &Value, kinds: &Kinds, verbs: &[&str]) {
+    /// The namespace counts only for a namespaced kind.
+    fn add_object(&mut self, (object, namespace): (&Value, &str), kinds: &Kinds, verbs: &[&str]) {
         let Some(resource) = kinds.get(&kind_of(object)) else { return };
         match resource.is_namespaced {
-            true => self.add(resource, Some(incoming.namespace_of(object)), verbs),
+            true => self.add(resource, Some(namespace), verbs),
             false => self.add_cluster_scoped(resource, name_of(object), verbs),
         }
     }
@@ -280,18 +279,13 @@ impl Needed {
 
 /// The ClusterRoles and Roles of a release and of its own objects; a Role has its namespace.
 pub(super) fn roles_of(incoming: &PlannedRelease<'_>) -> Vec<Value> {
-    let of_kind = |kind: &'static str| created(incoming).filter(move |role| role["kind"] == kind);
+    let of_kind = |kind: &'static str| incoming.everything().filter(move |role| role["kind"] == kind);
     let namespaced = of_kind("Role").map(|found| {
         let mut role = found.clone();
         role["metadata"]["namespace"] = incoming.namespace_of(found).into();
         role
     });
     of_kind("ClusterRole").cloned().chain(namespaced).collect()
-}
-
-/// The rendered objects and hooks of a release, and its own objects.
-fn created<'a>(incoming: &'a PlannedRelease<'_>) -> impl Iterator<Item = &'a Value> {
-    incoming.rendered.iter().chain(incoming.hooks).chain(own(incoming))
 }
 
 /// The rendered and the installed objects of a release, and its own objects.
