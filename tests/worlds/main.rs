@@ -6,7 +6,8 @@
 //! - `without`: the checks that fail in a preflight without these answers, which ends with exit code 4.
 //! - `checks`: every check that does not pass, and its verdict.
 //! - `notices`: a part of each notice, e.g. the name of a node.
-//! - `diagnoses`: the id of each diagnosis.
+//! - `diagnoses`: the id of each diagnosis. Others of severity `deadline` may be named, too: they tell what a rollout
+//!   waits for at the moment, which depends on the load of the machine.
 //! - `exitCodes`: the exit code of each command that does not end with 0.
 //!
 //! `TAILWATCH_WORLDS=name,name` runs these worlds instead.
@@ -24,8 +25,6 @@ use support::{CommandOutput, Sandbox, of_kind, repository, verdicts};
 
 /// The program under test.
 const TAILWATCH: &str = env!("CARGO_BIN_EXE_tailwatch");
-/// Worlds at the same time.
-const AT_ONCE: usize = 2;
 /// Checks that do not pass in any sandbox.
 const ALWAYS: [(&str, &str); 1] = [("tailnet", "skip")];
 
@@ -59,7 +58,7 @@ fn every_world_is_installed_upgraded_and_uninstalled() {
     let worlds = Mutex::new(chosen().into_iter().rev().collect::<Vec<_>>());
     let wrong = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once() {
             scope.spawn(|| {
                 loop {
                     let Some((name, expected)) = worlds.lock().unwrap().pop() else { return };
@@ -72,6 +71,11 @@ fn every_world_is_installed_upgraded_and_uninstalled() {
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "worlds with another outcome than their rows have: {}", wrong.join(", "));
+}
+
+/// Worlds at the same time: the threads of the test harness.
+fn at_once() -> usize {
+    std::env::var("RUST_TEST_THREADS").map_or(2, |threads| threads.parse().unwrap())
 }
 
 /// The worlds of `TAILWATCH_WORLDS`, or of the suite.
@@ -125,7 +129,7 @@ impl Outcome {
 
     fn run(&mut self, sandbox: &Sandbox, expected: &Expected) {
         let answers = answers(sandbox, &expected.answers);
-        let (mut checks, mut notices, mut diagnoses) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut checks, mut notices, mut diagnoses) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         for (command, arguments) in [
             ("install", &["--answers", &answers, "--yes", "--timeout", "60s"][..]),
             ("upgrade", &["--latest", "--yes", "--skip-verify", "--timeout", "60s"]),
@@ -142,14 +146,11 @@ impl Outcome {
             for event in &events {
                 let several = event["findings"].as_array().into_iter().flatten();
                 let found = event.get("diagnosis").into_iter().chain(several);
-                diagnoses.extend(found.map(|diagnosis| text(&diagnosis["rule"])));
+                diagnoses.extend(found.map(|diagnosis| (text(&diagnosis["rule"]), text(&diagnosis["severity"]))));
             }
         }
         self.compare("checks", &checks, &expected.checks);
-        self.named.extend(diagnoses.iter().cloned());
-        if diagnoses != expected.diagnoses {
-            self.wrong.push(format!("diagnoses: {diagnoses:?} instead of {:?}", expected.diagnoses));
-        }
+        self.compare_diagnoses(&diagnoses, &expected.diagnoses);
         self.compare_notices(&notices, &expected.notices);
         let left = sandbox.releases();
         if !left.is_empty() {
@@ -172,6 +173,17 @@ impl Outcome {
         self.named.extend(named.iter().map(|(id, verdict)| format!("{id}={verdict}")));
         if named != *expected {
             self.wrong.push(format!("{what}: {named:?} instead of {expected:?}"));
+        }
+    }
+
+    /// `diagnoses` has the severity of each id.
+    fn compare_diagnoses(&mut self, diagnoses: &BTreeMap<String, String>, expected: &BTreeSet<String>) {
+        self.named.extend(diagnoses.keys().cloned());
+        let others = diagnoses.iter().filter(|(id, severity)| !expected.contains(*id) && *severity != "deadline");
+        let others: Vec<_> = others.map(|(id, _)| id).collect();
+        let missing: Vec<_> = expected.iter().filter(|id| !diagnoses.contains_key(*id)).collect();
+        if !others.is_empty() || !missing.is_empty() {
+            self.wrong.push(format!("diagnoses: not expected {others:?}, missing {missing:?}"));
         }
     }
 
