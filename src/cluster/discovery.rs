@@ -1,13 +1,15 @@
 //! Discovery of the served API: in two requests, or one for each group version of an older server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use kube::core::ApiResource;
 use kube::core::discovery::v2::{
     APIGroupDiscovery, APIGroupDiscoveryList, APIResourceDiscovery, APIVersionDiscovery, GroupVersionKind,
 };
 
+use kube::discovery::verbs;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, Resource};
@@ -39,6 +41,27 @@ impl Cluster {
             }
         }
         Ok(known)
+    }
+
+    /// Every namespaced kind that can be listed and deleted, except events, in one version: the first of its group.
+    pub(super) async fn deletable_kinds(&self) -> Result<Vec<ApiResource>, ClusterError> {
+        let mut seen = BTreeSet::new();
+        let mut kinds = Vec::new();
+        for (group, api_version, version) in self.versions().await? {
+            for served in version.resources {
+                let kind = served.response_kind.and_then(|kind| kind.kind);
+                let (Some(plural), Some(kind)) = (served.resource, kind) else { continue };
+                let can = |verb: &str| served.verbs.iter().any(|served| served == verb);
+                let counts = can(verbs::LIST) && can(verbs::DELETE) && kind != "Event";
+                let is_namespaced = served.scope.as_deref() == Some("Namespaced");
+                if counts && is_namespaced && seen.insert((group.clone(), kind.clone())) {
+                    let version = version.version.clone().unwrap_or_default();
+                    let api_version = api_version.clone();
+                    kinds.push(ApiResource { group: group.clone(), version, api_version, kind, plural });
+                }
+            }
+        }
+        Ok(kinds)
     }
 
     /// Every version of every group: the group, the apiVersion, and its resources. Kubernetes before 1.27, and gateways

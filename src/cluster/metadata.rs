@@ -6,7 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ListParams};
 use kube::core::{ApiResource, DynamicObject};
-use kube::discovery::{self, Discovery, Scope, verbs};
+use kube::discovery::{self, Scope, verbs};
 use serde_json::Value;
 
 use crate::cluster::dynamic::PAGE;
@@ -159,16 +159,7 @@ impl Cluster {
 
     /// Every object of a namespace that can be listed and deleted, except events.
     pub async fn contents(&self, namespace: &str) -> Result<Vec<PartialObject>, ClusterError> {
-        let discovered = Discovery::new(self.client.clone()).run_aggregated().await;
-        let discovered = discovered.map_err(|error| ClusterError::from_kube("cannot discover the API", error))?;
-        let mut kinds = Vec::new();
-        for (resource, capabilities) in discovered.groups().flat_map(|group| group.resources_by_stability()) {
-            let can = |verb| capabilities.supports_operation(verb);
-            let counts = can(verbs::LIST) && can(verbs::DELETE) && resource.kind != "Event";
-            if counts && capabilities.scope == Scope::Namespaced {
-                kinds.push(resource);
-            }
-        }
+        let kinds = self.deletable_kinds().await?;
         let lists = stream::iter(&kinds).map(|resource| self.partial_objects_of(resource, Some(namespace)));
         Ok(lists.buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?.concat())
     }

@@ -492,6 +492,9 @@ impl Table<'_> {
         ] {
             from_environment(name, works, &far, &[("HTTPS_PROXY", proxy.clone()), ("NO_PROXY", list)]);
         }
+        let refused = self.add("variable-refused", false, &config(far, user));
+        refused.variables = one("HTTPS_PROXY", "http://127.0.0.1:1").to_vec();
+        refused.names = "through the proxy http://127.0.0.1:1 (HTTPS_PROXY)";
     }
 }
 
@@ -523,18 +526,25 @@ fn the_cluster_is_reached_exactly_where_kubectl_reaches_it() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), table.shapes.len(), wrong.join("\n"));
-    an_install_works_without_aggregated_discovery(&world);
+    every_command_works_without_aggregated_discovery(&world);
 }
 
 /// A server that ignores the Accept header of aggregated discovery answers group by group.
-fn an_install_works_without_aggregated_discovery(world: &Scenario) {
+fn every_command_works_without_aggregated_discovery(world: &Scenario) {
+    let sandbox = &world.sandbox;
     let server = format!("http://127.0.0.1:{}/k8s/cluster", world.port("old"));
     let kubeconfig = world.write("old.json", &config(json!({ "server": server }), json!({})).to_string());
     let old = world.gateways.iter().find(|gateway| gateway.name == "old").unwrap();
     old.take();
-    world.sandbox.install(&["--kubeconfig", &kubeconfig, "--skip-verify"]).ended_with(0);
-    assert!(!world.sandbox.releases().is_empty());
+    sandbox.install(&["--kubeconfig", &kubeconfig, "--skip-verify"]).ended_with(0);
+    assert!(!sandbox.releases().is_empty());
     // One request for each group of the API at the least.
-    let groups = world.sandbox.kubectl(&["api-versions"]).lines().count();
+    let groups = sandbox.kubectl(&["api-versions"]).lines().count();
     assert!(old.take() > groups);
+    sandbox.tailwatch(&["verify", "--kubeconfig", &kubeconfig]).ended_with(0);
+    sandbox.tailwatch(&["upgrade", "--latest", "--yes", "--skip-verify", "--kubeconfig", &kubeconfig]).ended_with(0);
+    sandbox.kubectl(&["create", "configmap", "foreign", "-n", "monitoring"]);
+    sandbox.tailwatch(&["uninstall", "--delete-data", "--yes", "--kubeconfig", &kubeconfig]).ended_with(0);
+    let left = sandbox.kubectl(&["get", "configmap", "foreign", "-n", "monitoring", "-o", "name"]);
+    assert_eq!((left.trim(), sandbox.releases().len()), ("configmap/foreign", 0));
 }
