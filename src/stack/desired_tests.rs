@@ -191,7 +191,11 @@ fn pods_are_kept_off_nodes_that_cannot_run_them() {
         ..NodeState::default()
     };
     facts.nodes = NodeStates(vec![node("a", "amd64"), node("b", "s390x")]);
-    let releases = desired_releases(&settings_for_tests(), &facts);
+    facts.tailscale_operator = OperatorPlan::Install;
+    let mut settings = settings_for_tests();
+    settings.tailscale.oauth_client_id = Some("id".into());
+    settings.tailscale.oauth_client_secret = Some(Secret::new("s".into()));
+    let releases = desired_releases(&settings, &facts);
     let mut found = Vec::new();
     releases.iter().for_each(|release| selectors(&release.values, release.component.as_str(), &mut found));
     assert!(found.iter().all(|(_, selector)| *selector == json!({"kubernetes.io/os": "linux"})), "{found:?}");
@@ -206,6 +210,7 @@ fn pods_are_kept_off_nodes_that_cannot_run_them() {
         "oauth2-proxy",
         "loki/singleBinary",
         "alloy/controller",
+        "tailscale-operator/operatorConfig",
     ] {
         assert!(found.iter().any(|(path, _)| *path == format!("{workload}/nodeSelector")), "{workload}");
         if workload.ends_with("/patch") {
@@ -218,6 +223,39 @@ fn pods_are_kept_off_nodes_that_cannot_run_them() {
         assert!(affinity.contains("kubernetes.io/arch"), "{workload}: {affinity}");
         let is_daemon_set = workload.ends_with("node-exporter") || component == "alloy";
         assert_eq!(affinity.contains("virtual-kubelet"), is_daemon_set, "{workload}");
+    }
+}
+
+#[test]
+fn proxy_group_and_class_are_on_the_ingress() {
+    let mut settings = settings_for_tests();
+    settings.tailscale.proxy_group = Some("proxies".parse().unwrap());
+    settings.tailscale.proxy_class = Some("small".parse().unwrap());
+    let releases = desired_releases(&settings, &facts());
+    let objects = releases.iter().flat_map(|release| &release.objects);
+    let ingress = objects.map(|object| &object.manifest).find(|object| object["kind"] == "Ingress").unwrap();
+    assert_eq!(ingress["metadata"]["annotations"]["tailscale.com/proxy-group"], "proxies");
+    assert_eq!(ingress["metadata"]["labels"]["tailscale.com/proxy-class"], "small");
+}
+
+#[test]
+fn an_organization_is_part_of_every_sign_in() {
+    let mut settings = settings_for_tests();
+    let config = |settings: &Settings| {
+        let releases = desired_releases(settings, &facts());
+        release(&releases, "oauth2-proxy").values["config"]["configFile"].as_str().unwrap().to_owned()
+    };
+    assert!(!config(&settings).contains("skip_oidc_discovery"));
+    settings.auth0.organization = Some("org_a1".parse().unwrap());
+    let lines = config(&settings);
+    let issuer = settings.auth0.issuer.as_str();
+    for line in [
+        "skip_oidc_discovery = true".to_owned(),
+        format!("login_url = \"{issuer}authorize?organization=org_a1\""),
+        format!("redeem_url = \"{issuer}oauth/token\""),
+        format!("oidc_jwks_url = \"{issuer}.well-known/jwks.json\""),
+    ] {
+        assert!(lines.lines().any(|found| found == line), "{line} is not in\n{lines}");
     }
 }
 
