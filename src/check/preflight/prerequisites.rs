@@ -30,7 +30,7 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
     })
     .hint("set storage.class to one that the cluster has, or install a storage provisioner"),
     fact("ingress-class", "an IngressClass of the Tailscale operator exists or will be installed", |facts: &Facts| {
-        known(ingress((facts.operator, &facts.ingress_class), facts.has_operator_client))
+        known(ingress((facts.operator, &facts.ingress_class), facts.has_operator_client, &facts.tailscale_namespaces))
     })
     .hint("install the Tailscale operator, or set tailscale.operator to install"),
     fact("tailscale-proxy", "the configured ProxyGroup and ProxyClass exist and are ready", |facts: &Facts| {
@@ -52,6 +52,8 @@ pub(in crate::check) struct Facts {
     storage: Permitted<Storage>,
     operator: OperatorPlan,
     ingress_class: IngressClass,
+    /// Namespaces of the Tailscale operators.
+    tailscale_namespaces: Vec<String>,
     proxy: Vec<Configured>,
     /// Whether there is an OAuth client for the Tailscale operator.
     has_operator_client: bool,
@@ -113,6 +115,7 @@ pub async fn run(
         storage,
         operator: facts.tailscale_operator,
         ingress_class: facts.ingress_class.clone(),
+        tailscale_namespaces: facts.tailscale_namespaces.clone(),
         proxy,
         has_operator_client: OperatorClient::resolve(&settings.tailscale, facts.tailscale.as_ref()).is_ok(),
         nodes: facts.nodes.clone(),
@@ -186,7 +189,8 @@ fn storage_fault(classes: &[(String, bool)], (class, fault): &(String, ClassFaul
     }
 }
 
-fn ingress((operator, class): (OperatorPlan, &IngressClass), credentials: bool) -> Finding {
+/// `namespaces`: of the operators, whose proxies the NetworkPolicy of oauth2-proxy admits.
+fn ingress((operator, class): (OperatorPlan, &IngressClass), credentials: bool, namespaces: &[String]) -> Finding {
     match class {
         IngressClass::Chosen(_) => {}
         IngressClass::Missing(name, existing) => {
@@ -205,7 +209,9 @@ fn ingress((operator, class): (OperatorPlan, &IngressClass), credentials: bool) 
         }
     }
     match (operator, credentials) {
-        (OperatorPlan::Use, _) => Finding::pass(format!("IngressClass {}", class.name())),
+        (OperatorPlan::Use, _) => {
+            Finding::pass(format!("IngressClass {}, proxies in namespace {}", class.name(), namespaces.join(", ")))
+        }
         (OperatorPlan::Install, true) => Finding::pass("the Tailscale operator will be installed"),
         (OperatorPlan::Install, false) => {
             let hint = "set tailscale.oauth.clientId and tailscale.oauth.clientSecret, or install the operator yourself \
@@ -244,12 +250,14 @@ mod tests {
             (OperatorPlan::Missing, true, State::Fail),
         ] {
             let usual = IngressClass::Chosen("tailscale".into());
-            assert_eq!(ingress((operator, &usual), credentials).state, state, "{operator:?} {credentials}");
+            assert_eq!(ingress((operator, &usual), credentials, &[]).state, state, "{operator:?} {credentials}");
         }
-        let class = |class: IngressClass| ingress((OperatorPlan::Use, &class), true);
+        let class = |class: IngressClass| ingress((OperatorPlan::Use, &class), true, &["networking".into()]);
         assert_eq!(class(IngressClass::Missing("ts".into(), Vec::new())).state, State::Fail);
         assert!(class(IngressClass::Ambiguous(vec!["a".into(), "b".into()])).hint.unwrap().contains("ingressClass"));
-        let detail = ingress((OperatorPlan::Install, &IngressClass::Chosen("tailscale".into())), false).detail;
+        let usual = || IngressClass::Chosen("tailscale".into());
+        assert_eq!(class(usual()).detail, "IngressClass tailscale, proxies in namespace networking");
+        let detail = ingress((OperatorPlan::Install, &usual()), false, &[]).detail;
         assert!(!detail.contains("IngressClass"), "an IngressClass may exist: {detail}");
     }
 
