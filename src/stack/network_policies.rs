@@ -178,7 +178,11 @@ mod tests {
         let policy = oauth2_proxy_policy("m", &["networking".into()], &ChartNames::of(|_| None));
         for peer in policy["spec"]["ingress"][0]["from"].as_array().unwrap() {
             assert_eq!(peer["namespaceSelector"]["matchExpressions"][0]["values"], json!(["networking"]));
-            assert!(peer["podSelector"]["matchLabels"].is_object(), "{peer}");
         }
+        let peers: Vec<_> = policy["spec"]["ingress"][0]["from"].as_array().unwrap().iter().collect();
+        let labels: Vec<_> = peers.iter().map(|peer| &peer["podSelector"]["matchLabels"]).collect();
+        let own = json!({"tailscale.com/parent-resource": "grafana", "tailscale.com/parent-resource-ns": "m"});
+        let group = json!({"tailscale.com/managed": "true", "tailscale.com/parent-resource-type": "proxygroup"});
+        assert_eq!(labels, [&own, &group]);
     }
 }

@@ -197,6 +197,14 @@ mod tests {
     }
 
     #[test]
+    fn autopilot_is_recognized_by_the_names_of_its_nodes() {
+        let autopilot = node("gk3-production-pool-1-8f3a2b1c-x1", "linux", "amd64");
+        let standard = node("gke-production-pool-1-8f3a2b1c-x1", "linux", "amd64");
+        assert!(NodeStates(vec![standard.clone(), autopilot]).has_autopilot());
+        assert!(!NodeStates(vec![standard]).has_autopilot());
+    }
+
+    #[test]
     fn nodes_that_cannot_run_the_pods_are_left_out_with_the_reason() {
         let fargate = NodeState { virtual_by: Some(VirtualBy::Label), ..node("fargate", "linux", "amd64") };
         let nodes = NodeStates(vec![

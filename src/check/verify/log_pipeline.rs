@@ -122,12 +122,16 @@ pub(super) async fn collected(context: &StackContext) -> Result<Finding, String>
     } else {
         let finding = Finding::not_yet(format!("Alloy has not read the probe's log on {}", some_of(&unread)));
         let nodes = context.node_states().await.map_err(|error| error.to_string())?;
-        let docker = nodes.docker();
-        match docker.iter().any(|name| unread.contains(&format!("node {name}"))) {
-            true => finding.hinting(SYMLINKS),
-            false => finding,
-        }
+        hint_of_docker(finding, &unread, &nodes.docker())
     })
+}
+
+/// `unread`, as reported, and the nodes with Docker.
+fn hint_of_docker(finding: Finding, unread: &[String], docker: &[&str]) -> Finding {
+    match docker.iter().any(|name| unread.contains(&format!("node {name}"))) {
+        true => finding.hinting(SYMLINKS),
+        false => finding,
+    }
 }
 
 /// The next step where the runtime of an unread node is Docker.
@@ -314,6 +318,13 @@ mod tests {
         bare.remove("node");
         let wrong = "label node of pod probe-b is missing, not `node-1`";
         assert_eq!(judged(&[&a, &bare]), Delivery::Labels(wrong.into()));
+    }
+
+    #[test]
+    fn symlinks_are_named_if_docker_is_the_runtime_of_an_unread_node() {
+        let hint = |docker: &[&str]| hint_of_docker(Finding::not_yet(""), &["node node-1".into()], docker).hint;
+        assert!(hint(&["node-0", "node-1"]).unwrap().contains("alloy.mounts.dockercontainers"));
+        assert_eq!(hint(&["node-0"]), None);
     }
 
     #[test]
