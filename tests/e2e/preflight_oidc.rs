@@ -62,10 +62,10 @@ fn dependents(kind: &str, id: &str) -> &'static [&'static str] {
 fn a_single_wrong_fact_of_the_identity_provider_is_named_before_the_first_object() {
     let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     let before = objects(&sandbox);
-    assert_eq!(provider(&preflight(&sandbox, 0)), ROWS.map(|id| (id.to_owned(), "pass".to_owned())).into());
+    assert_eq!(provider(&preflight(&sandbox, 0, &[])), ROWS.map(|id| (id.to_owned(), "pass".to_owned())).into());
     for (kind, id, verdict, part) in WRONGS {
         sandbox.fault(&format!("issuer={kind}"), "on");
-        let checks = preflight(&sandbox, if verdict == "fail" { 4 } else { 0 });
+        let checks = preflight(&sandbox, if verdict == "fail" { 4 } else { 0 }, &[]);
         let expected = ROWS.into_iter().map(|row| {
             let found = if row == id {
                 verdict
@@ -84,10 +84,27 @@ fn a_single_wrong_fact_of_the_identity_provider_is_named_before_the_first_object
         assert!(check["hint"].is_string() && check["group"] == "identity provider", "{kind}: {check:#}");
         sandbox.fault("issuer", "off");
     }
+    an_organization_needs_the_endpoints_of_auth0(&sandbox);
     install_stops_likewise(&sandbox);
     assert_eq!(objects(&sandbox), before);
     assert!(sandbox.releases().is_empty());
     where_nothing_of_the_oauth2_proxy_changes_the_identity_provider_need_not_answer(&sandbox);
+}
+
+/// The endpoints of another product are right without an organization.
+fn an_organization_needs_the_endpoints_of_auth0(sandbox: &Sandbox) {
+    let organization = ["--set", "auth0.organization=org_a1"];
+    let all = ROWS.map(|id| (id.to_owned(), "pass".to_owned()));
+    assert_eq!(provider(&preflight(sandbox, 0, &organization)), all.clone().into());
+    sandbox.fault("issuer=other-endpoints", "on");
+    assert_eq!(provider(&preflight(sandbox, 0, &[])), all.clone().into());
+    let checks = preflight(sandbox, 4, &organization);
+    let mut expected = BTreeMap::from(all);
+    expected.insert("issuer-organization".into(), "fail".into());
+    assert_eq!(provider(&checks), expected, "{checks:#}");
+    let check = checks.as_array().unwrap().iter().find(|check| check["id"] == "issuer-organization").unwrap();
+    assert!(check["detail"].as_str().unwrap().starts_with("jwks_uri is "), "{check:#}");
+    sandbox.fault("issuer", "off");
 }
 
 /// The same in `install`, with the next step.
@@ -101,8 +118,10 @@ fn install_stops_likewise(sandbox: &Sandbox) {
 }
 
 #[track_caller]
-fn preflight(sandbox: &Sandbox, code: i32) -> Value {
-    let said = sandbox.tailwatch(&["preflight", "--output", "json", "--answers", &sandbox.answers()]).ended_with(code);
+fn preflight(sandbox: &Sandbox, code: i32, more: &[&str]) -> Value {
+    let answers = sandbox.answers();
+    let arguments = [&["preflight", "--output", "json", "--answers", &answers], more].concat();
+    let said = sandbox.tailwatch(&arguments).ended_with(code);
     let secret = sandbox.variable("AUTH0_CLIENT_SECRET");
     assert!(!said.stdout.contains(secret) && !said.stderr.contains(secret), "the secret is shown");
     said.json()["checks"].clone()

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
@@ -22,13 +22,11 @@ pub struct RecordingIssuer {
 
 impl RecordingIssuer {
     pub fn start(sandbox: &Sandbox) -> RecordingIssuer {
+        // As `openssl req -x509` makes it: the server's certificate is the authority, too.
         let key = KeyPair::generate().unwrap();
-        let mut authority = CertificateParams::new(Vec::new()).unwrap();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = authority.self_signed(&key).unwrap();
-        let own_key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        let leaf = leaf.signed_by(&own_key, &Issuer::new(authority, &key)).unwrap();
+        let mut root = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = root.self_signed(&key).unwrap();
         let trust = sandbox.file("recording-issuer.crt");
         let others = std::fs::read_to_string(sandbox.variable("SSL_CERT_FILE")).unwrap();
         std::fs::write(&trust, format!("{others}\n{}", root.pem())).unwrap();
@@ -38,8 +36,8 @@ impl RecordingIssuer {
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(
-                vec![leaf.der().clone()],
-                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own_key.serialize_der())),
+                vec![root.der().clone()],
+                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
             )
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

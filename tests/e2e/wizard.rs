@@ -26,7 +26,7 @@ const PREFILLED: [&str; 11] = [
 ];
 
 /// A command that gets no variable but its own, in a pseudo-terminal where Ctrl-C counts even if the suite itself was
-/// started in the background, with SIGINT ignored.
+/// started in the background, with SIGINT ignored. It has 0 columns and rows, as with `docker run -t` or `kubectl exec`.
 pub fn drive(command: Command) -> PtySession {
     let mut foreground = Command::new("/usr/bin/env");
     foreground.arg("--default-signal=INT,HUP").arg(command.get_program()).args(command.get_args()).env_clear();
@@ -46,6 +46,13 @@ pub fn exit_code(session: PtySession) -> i32 {
         rexpect::process::WaitStatus::Exited(_, code) => code,
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn the_terminal_has_no_size() {
+    let mut stty = Command::new("/usr/bin/env");
+    stty.args(["stty", "size"]);
+    assert_eq!(drive(stty).exp_eof().unwrap().trim(), "0 0");
 }
 
 #[test]

@@ -29,6 +29,9 @@ var issuerEndpoints = op.Endpoints{
 	JwksURI: op.NewEndpoint("/.well-known/jwks.json"), DeviceAuthorization: op.NewEndpoint("/oauth/device/code"),
 }
 
+// keycloakKeys is the path of the keys at Keycloak.
+var keycloakKeys = op.NewEndpoint("/protocol/openid-connect/certs")
+
 // New registers one client with that secret; fault is asked with each request.
 func New(secret string, fault func() string) (*issuer, error) {
 	tenant, err := newTenant(secret, fault)
@@ -63,6 +66,9 @@ func New(secret string, fault func() string) (*issuer, error) {
 func (i *issuer) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
 	isDiscovery := request.URL.Path == oidc.DiscoveryEndpoint
 	switch fault := i.tenant.fault(); {
+	case fault == "other-endpoints" && request.URL.Path == keycloakKeys.Relative():
+		request.URL.Path = issuerEndpoints.JwksURI.Relative()
+		i.pages.ServeHTTP(answer, request)
 	case fault == "unreachable":
 		panic(http.ErrAbortHandler)
 	case fault == "no-response":
@@ -135,6 +141,8 @@ func (s *issuerServer) Discovery(ctx context.Context, request *op.Request[struct
 		document.Issuer = strings.TrimSuffix(document.Issuer, "/")
 	case "no-pkce":
 		document.CodeChallengeMethodsSupported = nil
+	case "other-endpoints":
+		document.JwksURI = keycloakKeys.Absolute(strings.TrimSuffix(document.Issuer, "/"))
 	case "no-code":
 		document.ResponseTypesSupported = []string{string(oidc.ResponseTypeIDTokenOnly)}
 	}

@@ -291,6 +291,11 @@ func TestFaultsChangeAnswersAndEnd(t *testing.T) {
 			location := b.get(authorization(url.Values{"prompt": {"none"}, "redirect_uri": {"https://grafana.tail1a2b.ts.net/oauth2/callback"}})).location
 			return location.Query().Get("error")
 		}, "invalid_request"},
+		"other-endpoints": {func(b *browser) any {
+			location, _ := url.Parse(discovery("jwks_uri")(b).(string))
+			keys, _ := b.get(location.Path).json(b.t)["keys"].([]any)
+			return []any{location.Path, len(keys)}
+		}, []any{"/protocol/openid-connect/certs", 1}},
 		"secret-wrong": {func(b *browser) any { return b.post("/oauth/token", exchange("bogus")).status }, 401},
 		"no-groups": {func(b *browser) any {
 			code := newBrowser(b.t, b.issuer).signIn("member@acme.example").Query().Get("code")

@@ -28,7 +28,7 @@ var faultKinds = []faultKind{
 }
 
 // issuerFaults are the faults of an Auth0 tenant and of its application.
-const issuerFaults = "unreachable|no-response|not-found|html|other-issuer|no-trailing-slash|no-pkce|no-rs256|no-code|jwks-not-found|jwks-empty|client-unknown|organization-required|" +
+const issuerFaults = "unreachable|no-response|not-found|html|other-issuer|no-trailing-slash|no-pkce|no-rs256|no-code|jwks-not-found|jwks-empty|client-unknown|organization-required|other-endpoints|" +
 	"callback-rejected|secret-wrong|no-groups|certificate-untrusted|certificate-expired"
 
 type faultKind struct {
