@@ -6,6 +6,7 @@
 //! - `without`: the checks that fail in a preflight without these answers, which ends with exit code 4.
 //! - `checks`: every check that does not pass, and its verdict.
 //! - `notices`: a part of each notice, e.g. the name of a node.
+//! - `contains`: by object, e.g. `deployment/oauth2-proxy`, a text that it has after the installation.
 //! - `diagnoses`: the id of each diagnosis. Others of severity `deadline` may be named, too: they tell what a rollout
 //!   waits for at the moment, which depends on the load of the machine.
 //! - `exitCodes`: the exit code of each command that does not end with 0.
@@ -42,6 +43,7 @@ struct Expected {
     without: BTreeMap<String, String>,
     checks: BTreeMap<String, String>,
     notices: Vec<String>,
+    contains: BTreeMap<String, String>,
     diagnoses: BTreeSet<String>,
     exit_codes: BTreeMap<String, i32>,
 }
@@ -139,6 +141,9 @@ impl Outcome {
             if !self.ended(&said, command, expected.exit_codes.get(command).copied().unwrap_or(0)) {
                 break;
             }
+            if command == "install" {
+                self.compare_objects(sandbox, &expected.contains);
+            }
             let events = said.events();
             checks.extend(troubled(&Value::from_iter(of_kind(&events, "check-finished").into_iter().cloned())));
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -173,6 +178,16 @@ impl Outcome {
         self.named.extend(named.iter().map(|(id, verdict)| format!("{id}={verdict}")));
         if named != *expected {
             self.wrong.push(format!("{what}: {named:?} instead of {expected:?}"));
+        }
+    }
+
+    fn compare_objects(&mut self, sandbox: &Sandbox, contains: &BTreeMap<String, String>) {
+        for (object, text) in contains {
+            let found = sandbox.kubectl(&["-n", "monitoring", "get", object, "-o", "json"]);
+            match found.contains(text) {
+                true => drop(self.named.insert(text.clone())),
+                false => self.wrong.push(format!("{object} does not contain {text:?}")),
+            }
         }
     }
 

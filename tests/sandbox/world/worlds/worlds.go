@@ -88,6 +88,7 @@ type Run struct {
 	Without   map[string]string `json:"without"`
 	Checks    map[string]string `json:"checks"`
 	Notices   []string          `json:"notices"`
+	Contains  map[string]string `json:"contains"`
 	Diagnoses []string          `json:"diagnoses"`
 	ExitCodes map[string]int    `json:"exitCodes"`
 }
