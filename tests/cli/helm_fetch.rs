@@ -146,6 +146,14 @@ const REFUSALS: [(&str, &str); 13] = [
     ("x509: certificate is valid for a.example, not b.example", "repository-certificate-invalid"),
 ];
 
+/// The answer that the hint of a cause names.
+const ANSWERS: [(&str, &str); 4] = [
+    ("repository-without-tls", "charts.plainHttp: true"),
+    ("repository-unknown-authority", "charts.caFile"),
+    ("repository-unauthorized", "charts.username and charts.password"),
+    ("repository-certificate-invalid", "charts.repository"),
+];
+
 #[tokio::test]
 async fn a_repository_that_refuses_is_reported_with_its_cause() {
     let source = source("https://charts.acme.example", None);
@@ -155,6 +163,8 @@ async fn a_repository_that_refuses_is_reported_with_its_cause() {
         let error = machine.helm(&script).await.fetch(&source).await.unwrap_err();
         assert_eq!(error.known_error().unwrap().0.id, id, "{error}");
         assert!(!error.to_string().contains("helm repo update"), "the user's helm does not know our list: {error}");
+        let answer = ANSWERS.iter().find(|(of, _)| *of == id).map_or("", |(_, answer)| answer);
+        assert!(error.hint().unwrap().contains(answer), "{id}: {:?}", error.hint());
     }
     let machine = Host::new();
     let error = machine.helm("exit 0").await.fetch(&source).await.unwrap_err();

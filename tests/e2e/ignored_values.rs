@@ -13,7 +13,8 @@ fn notices(sandbox: &Sandbox, values: &str) -> Vec<String> {
     plan["notices"].as_array().unwrap().iter().map(text).collect()
 }
 
-fn answers(sandbox: &Sandbox, values: &str) -> String {
+/// An answers file of the sandbox with this line below `values:`.
+pub fn answers(sandbox: &Sandbox, values: &str) -> String {
     let file = sandbox.file("own-values.yaml");
     let answers = std::fs::read_to_string(sandbox.answers()).unwrap();
     std::fs::write(&file, format!("{answers}values:\n  {values}\n")).unwrap();

@@ -42,6 +42,7 @@ fn main_job(helm: &str) {
     assert_eq!(sandbox.releases(), expected);
     the_client_secret_is_in_one_place(&sandbox, &installed.stdout, &installed.stderr);
     nothing_is_left_beside(&sandbox);
+    no_address_depends_on_the_domain_of_the_cluster(&sandbox);
 
     let before = sandbox.changes().len();
     let again = sandbox.install(&["--output", "json"]).ended_with(0);
@@ -60,6 +61,15 @@ fn main_job(helm: &str) {
     objects_are_read_by_lists(&sandbox);
     the_reading_commands_agree(&sandbox);
     no_packet_left_loopback(&sandbox);
+}
+
+/// Of what the charts rendered and what the operator made of it: the domain is not `cluster.local` everywhere.
+fn no_address_depends_on_the_domain_of_the_cluster(sandbox: &Sandbox) {
+    let kinds = "configmaps,deployments,statefulsets,daemonsets,prometheuses,alertmanagers";
+    let found = sandbox.get(&["-n", "monitoring", kinds]);
+    let texts = found["items"].as_array().unwrap().iter().map(Value::to_string);
+    let dependent: Vec<_> = texts.filter(|text| text.contains("svc.cluster.local")).collect();
+    assert!(dependent.is_empty(), "{dependent:#?}");
 }
 
 fn the_events_tell_the_whole_run(events: &[Value]) {

@@ -4,6 +4,7 @@ use serde_json::Value;
 use support::{CommandOutput, Inventory, Run, Sandbox, Signal, children, eventually, named, of_kind, outcomes, signal};
 
 use crate::TAILWATCH;
+use crate::ignored_values::answers;
 use crate::rerun::{claims, secret};
 use crate::wizard::{answer, drive, exit_code};
 
@@ -369,10 +370,20 @@ fn the_operator_that_carries_the_api_is_retained(sandbox: &Sandbox) {
     let current = sandbox.kubectl(&["config", "current-context"]);
     let device = "tailscale-operator.tail1a2b.ts.net";
     sandbox.kubectl(&["config", "rename-context", current.trim(), device, "--kubeconfig", &through]);
+    let file = answers(sandbox, "tailscale-operator: { operatorConfig: { logging: debug } }");
+    let id = "tailscale.oauth.clientId=k";
+    let mut command = sandbox.tailwatch_command(&["plan", "--output", "json", "--answers", &file, "--set", id]);
+    let output = command.env("KUBECONFIG", &through).output().unwrap();
+    let plan = CommandOutput::of(output).ended_with(0).json();
+    let notices = plan["notices"].as_array().unwrap();
+    let breaks = |notice: &&Value| notice.as_str().unwrap().contains("Deployment operator in namespace tailscale");
+    assert_eq!(notices.iter().filter(breaks).count(), 1, "{plan:#}");
     let mut command = sandbox.tailwatch_command(&[&["uninstall"], &EVERYTHING[..]].concat());
     let output = command.env("KUBECONFIG", &through).output().unwrap();
     let retained = retained(&CommandOutput::of(output).ended_with(0).events());
-    assert!(names(&retained).contains(&"Release tailscale-operator"), "{retained:#?}");
+    let is_kept =
+        |(name, reason): &&(String, String)| name == "Release tailscale-operator" && reason.contains("another context");
+    assert_eq!(retained.iter().filter(is_kept).count(), 1, "{retained:#?}");
     assert_eq!(sandbox.releases().len(), 1);
 }
 
