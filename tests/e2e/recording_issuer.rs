@@ -22,28 +22,14 @@ pub struct RecordingIssuer {
 
 impl RecordingIssuer {
     pub fn start(sandbox: &Sandbox) -> RecordingIssuer {
-        // As `openssl req -x509` makes it: the server's certificate is the authority, too.
-        let key = KeyPair::generate().unwrap();
-        let mut root = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = root.self_signed(&key).unwrap();
+        let (config, root) = server_that_is_its_own_root();
         let trust = sandbox.file("recording-issuer.crt");
         let others = std::fs::read_to_string(sandbox.variable("SSL_CERT_FILE")).unwrap();
-        std::fs::write(&trust, format!("{others}\n{}", root.pem())).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![root.der().clone()],
-                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-            )
-            .unwrap();
+        std::fs::write(&trust, format!("{others}\n{root}")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}/", listener.local_addr().unwrap());
         let received = Arc::new(Mutex::new(Vec::new()));
-        let (issuer, record, config) = (url.clone(), received.clone(), Arc::new(config));
+        let (issuer, record) = (url.clone(), received.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (issuer, record, config) = (issuer.clone(), record.clone(), config.clone());
@@ -57,6 +43,21 @@ impl RecordingIssuer {
     pub fn received(&self) -> String {
         self.received.lock().unwrap().join("\n")
     }
+}
+
+/// A TLS server at 127.0.0.1 as `openssl req -x509` makes it, whose certificate is the authority, too; with its PEM.
+pub fn server_that_is_its_own_root() -> (Arc<ServerConfig>, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut root = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = root.self_signed(&key).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![root.der().clone()], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
+        .unwrap();
+    (Arc::new(config), root.pem())
 }
 
 /// One request; a client that does not trust the certificate sends none.
