@@ -81,10 +81,10 @@ pub fn unfit_for_appending(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Opens a file for appending. A pipe without a reader is an error, and writes to a full one are lost: a log never
+/// Opens a file for appending; only the owner may read one that this creates. A pipe without a reader is an error, and writes to a full one are lost: a log never
 /// blocks a run (open(2), O_NONBLOCK).
 pub fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
+    OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
 }
 
 /// The kind of file, unless it is readable.

@@ -16,7 +16,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Files of a chart by their path inside it, e.g. `values.yaml`, `charts/grafana/Chart.yaml`.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// Bytes of an unpacked archive, far above any chart.
+/// Bytes of an unpacked archive with all that is packed inside it, far above any chart.
 const MAX_BYTES: u64 = 64 << 20;
 /// Levels of charts packed inside charts.
 const MAX_DEPTH: usize = 8;
@@ -43,7 +43,10 @@ struct Dependency {
 /// The values of a .tgz without overrides: `values.yaml`, the values of each packed chart under its alias or name, and
 /// every path of a `condition` or a tag in `Chart.yaml`, as null without a default.
 pub fn default_values(archive: &Path) -> Result<Value, HelmError> {
-    let read = || -> Result<Value, Failure> { values_of(&unpacked(std::fs::File::open(archive)?)?, 0) };
+    let read = || -> Result<Value, Failure> {
+        let mut budget = MAX_BYTES;
+        values_of(&unpacked(std::fs::File::open(archive)?, &mut budget)?, &mut budget, 0)
+    };
     read().map_err(|error| HelmError::Local {
         what: format!("read the values of chart archive {}", archive.display()),
         source: std::io::Error::other(error),
@@ -52,7 +55,7 @@ pub fn default_values(archive: &Path) -> Result<Value, HelmError> {
 
 /// `appVersion` of a .tgz, a text or a number.
 pub fn app_version(archive: &Path) -> Option<String> {
-    let files = unpacked(std::fs::File::open(archive).ok()?).ok()?;
+    let files = unpacked(std::fs::File::open(archive).ok()?, &mut MAX_BYTES.clone()).ok()?;
     match yaml::<Metadata>(&files, "Chart.yaml").ok()??.app_version? {
         Value::String(text) => Some(text),
         Value::Number(number) => Some(number.to_string()),
@@ -60,10 +63,20 @@ pub fn app_version(archive: &Path) -> Option<String> {
     }
 }
 
-/// Unpacks values and metadata only. Paths are relative to the archive's top folder.
-fn unpacked(archive: impl Read) -> Result<Files, Failure> {
+/// Unpacks values and metadata only. Paths are relative to the archive's top folder. All bytes are taken from the budget.
+fn unpacked(archive: impl Read, budget: &mut u64) -> Result<Files, Failure> {
+    let mut bytes = GzDecoder::new(archive).take(*budget);
+    let files = files_of(&mut bytes);
+    *budget = bytes.limit();
+    if *budget == 0 {
+        return Err(format!("it unpacks to more than {} MiB", MAX_BYTES >> 20).into());
+    }
+    files
+}
+
+fn files_of(bytes: impl Read) -> Result<Files, Failure> {
     let mut files = Files::new();
-    for entry in tar::Archive::new(GzDecoder::new(archive).take(MAX_BYTES)).entries()? {
+    for entry in tar::Archive::new(bytes).entries()? {
         let mut entry = entry?;
         let path: PathBuf = entry.path()?.components().skip(1).collect();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -77,7 +90,7 @@ fn unpacked(archive: impl Read) -> Result<Files, Failure> {
     Ok(files)
 }
 
-fn values_of(files: &Files, depth: usize) -> Result<Value, Failure> {
+fn values_of(files: &Files, budget: &mut u64, depth: usize) -> Result<Value, Failure> {
     if depth > MAX_DEPTH {
         return Err("charts are packed inside each other without end".into());
     }
@@ -87,9 +100,9 @@ fn values_of(files: &Files, depth: usize) -> Result<Value, Failure> {
         None => None,
     };
     let mut values = values.filter(Value::is_object).unwrap_or_else(|| json!({}));
-    for inner in packed(files)? {
+    for inner in packed(files, budget)? {
         let name = yaml::<Metadata>(&inner, "Chart.yaml")?.unwrap_or_default().name;
-        let inner_values = values_of(&inner, depth + 1)?;
+        let inner_values = values_of(&inner, budget, depth + 1)?;
         if let Some(global) = inner_values.get("global") {
             add_missing(&mut values, &json!({ "global": global }));
         }
@@ -114,7 +127,7 @@ fn values_of(files: &Files, depth: usize) -> Result<Value, Failure> {
 }
 
 /// The charts in `charts/`, as folders or as archives.
-fn packed(files: &Files) -> Result<Vec<Files>, Failure> {
+fn packed(files: &Files, budget: &mut u64) -> Result<Vec<Files>, Failure> {
     let mut folders: BTreeMap<PathBuf, Files> = BTreeMap::new();
     let mut charts = Vec::new();
     for (path, bytes) in files {
@@ -122,7 +135,7 @@ fn packed(files: &Files) -> Result<Vec<Files>, Failure> {
         let mut rest = inside.components();
         let Some(first) = rest.next() else { continue };
         if rest.as_path().as_os_str().is_empty() {
-            charts.push(unpacked(bytes.as_slice())?);
+            charts.push(unpacked(bytes.as_slice(), budget)?);
         } else {
             let folder = folders.entry(Path::new(first.as_os_str()).to_owned()).or_default();
             folder.insert(rest.as_path().to_owned(), bytes.clone());
@@ -205,7 +218,9 @@ mod tests {
             ("top/charts/grafana/charts/deep/values.yaml", b"depth: 3\n"),
             ("top/charts/cache-1.0.0.tgz", &inner),
         ]);
-        let values = values_of(&unpacked(chart.as_slice()).unwrap(), 0).unwrap();
+        let mut budget = MAX_BYTES;
+        let files = unpacked(chart.as_slice(), &mut budget).unwrap();
+        let values = values_of(&files, &mut budget, 0).unwrap();
         assert_eq!(
             values,
             json!({
@@ -218,6 +233,24 @@ mod tests {
                 "tags": {"caching": null},
             })
         );
+    }
+
+    #[test]
+    fn all_packed_archives_have_one_limit() {
+        let zeros = vec![b'#'; 9 << 20];
+        let inner = archive(&[("inner/Chart.yaml", b"name: inner\n"), ("inner/values.yaml", &zeros)]);
+        let names: Vec<String> = (0..8).map(|number| format!("top/charts/{number}.tgz")).collect();
+        let mut files: Vec<(&str, &[u8])> = vec![("top/Chart.yaml", b"name: top\n")];
+        files.extend(names.iter().map(|name| (name.as_str(), inner.as_slice())));
+        let folder = tempfile::tempdir().unwrap();
+        let read = |files: &[(&str, &[u8])]| {
+            let path = folder.path().join("top.tgz");
+            std::fs::write(&path, archive(files)).unwrap();
+            default_values(&path)
+        };
+        assert!(read(&files[..4]).is_ok());
+        let error = read(&files).unwrap_err();
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("64 MiB"), "{error:?}");
     }
 
     #[test]

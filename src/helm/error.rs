@@ -123,6 +123,14 @@ pub enum HelmError {
         /// The archive's name.
         file: String,
     },
+    /// Another user could change the charts in the cache.
+    #[error("the cache folder {} {why}", folder.display())]
+    ForeignCache {
+        /// The folder.
+        folder: PathBuf,
+        /// Owner or mode.
+        why: String,
+    },
     /// The archive of a chart version has another digest than before.
     #[error("{0}")]
     DigestChanged(Box<DigestChange>),
@@ -249,6 +257,10 @@ impl HelmError {
             HelmError::Sandboxed { .. } => {
                 "this helm runs in a sandbox with other files (snap, container): set TAILWATCH_CACHE, TAILWATCH_STATE \
                  and XDG_RUNTIME_DIR to folders that it can read, or select another helm with --helm PATH"
+                    .into()
+            }
+            HelmError::ForeignCache { .. } => {
+                "set TAILWATCH_CACHE to a folder that only you can write; tailwatch creates one that does not exist"
                     .into()
             }
             HelmError::NoArchive { .. } => "copy the archive there, or correct charts.repository".into(),

@@ -1,14 +1,18 @@
 //! Chart archives: fetched once into the user's cache, with every digest compared with the lock. A chart without a
-//! digest in the catalogue is pinned on first use.
+//! digest in the catalogue is pinned on first use. helm gets a copy in the private folder of the run, made of the bytes
+//! whose digest was compared: a later change of the cache has no effect.
 
 use std::collections::BTreeMap;
-use std::fs::TryLockError;
+use std::fs::{DirBuilder, Permissions, TryLockError};
 use std::io::Write as _;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
+use url::{Host, Url};
 
 use crate::config::RepositoryAccess;
 use crate::helm::error::DigestChange;
@@ -27,6 +31,7 @@ const MAX_BYTES: u64 = 256 << 20;
 impl Helm {
     /// Fetches a chart (cache, digest lock); sends no request to the cluster.
     pub async fn fetch(&self, source: &ChartSource) -> Result<FetchedChart, HelmError> {
+        trusted(&self.cache)?;
         let file = format!("{}-{}.tgz", source.name, source.version);
         let repository = source.repository.as_str();
         let locked = match &source.digest {
@@ -35,12 +40,12 @@ impl Helm {
         };
         let folder = self.cache.join(&hex(repository.as_bytes())[..16]);
         let cached = folder.join(&file);
-        if let (Some(locked), Ok(found)) = (&locked, digest_of(&cached))
-            && *locked == found
+        if let (Some(locked), Ok(bytes)) = (&locked, archive_of(&cached))
+            && *locked == hex(&bytes)
             && repository.contains("://")
             && !is_loopback(repository)
         {
-            return Ok(FetchedChart { path: cached, digest: found });
+            return self.private(&file, &bytes);
         }
         let download = self.fresh_folder()?;
         let archive = if repository.contains("://") {
@@ -49,10 +54,11 @@ impl Helm {
         } else {
             Path::new(repository).join(&file)
         };
-        let found = digest_of(&archive).map_err(|_| match repository.contains("://") {
+        let bytes = archive_of(&archive).map_err(|_| match repository.contains("://") {
             true => HelmError::NotFetched { repository: repository.to_owned(), file: file.clone() },
             false => HelmError::NoArchive { folder: repository.into(), file: file.clone() },
         })?;
+        let found = hex(&bytes);
         if let Some(locked) = locked.as_ref().filter(|locked| **locked != found) {
             return Err(HelmError::DigestChanged(Box::new(DigestChange {
                 chart: source.name.clone(),
@@ -62,15 +68,26 @@ impl Helm {
                 found,
             })));
         }
-        store(&archive, &folder, &cached)?;
+        store(&bytes, &folder, (&cached, 0o600))?;
         if locked.is_none() {
             self.pin(source, &found).await?;
         }
-        Ok(FetchedChart { path: cached, digest: found })
+        self.private(&file, &bytes)
+    }
+
+    /// The copy for helm, which nothing writes any more.
+    fn private(&self, file: &str, bytes: &[u8]) -> Result<FetchedChart, HelmError> {
+        let digest = hex(bytes);
+        let folder = self.access.folder().join("charts").join(&digest[..16]);
+        let path = folder.join(file);
+        if !path.exists() {
+            store(bytes, &folder, (&path, 0o400))?;
+        }
+        Ok(FetchedChart { path, digest })
     }
 
     pub(super) fn fresh_folder(&self) -> Result<tempfile::TempDir, HelmError> {
-        std::fs::create_dir_all(&self.cache)
+        create_private(&self.cache)
             .and_then(|()| tempfile::tempdir_in(&self.cache))
             .map_err(|source| HelmError::Local { what: format!("write into {}", self.cache.display()), source })
     }
@@ -129,7 +146,13 @@ fn entry(source: &ChartSource) -> String {
 
 /// A repository on this machine: not cached, since its archives change during development.
 pub(super) fn is_loopback(repository: &str) -> bool {
-    repository.contains("://127.") || repository.contains("://localhost")
+    let host = Url::parse(repository).ok().and_then(|url| Host::parse(url.host_str()?).ok());
+    match host {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// Whether a registry is read by HTTP without TLS. As with docker, a registry on this machine is, unless it has a CA.
@@ -137,27 +160,61 @@ pub(super) fn is_plain(repository: &str, access: &RepositoryAccess) -> bool {
     access.plain_http || (is_loopback(repository) && access.ca_file.is_none())
 }
 
-fn digest_of(path: &Path) -> std::io::Result<String> {
-    Ok(hex(&crate::input_file::read(path, MAX_BYTES).map_err(InputError::into_io)?))
+fn archive_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    crate::input_file::read(path, MAX_BYTES).map_err(InputError::into_io)
 }
 
 fn hex(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-/// Copies the complete archive to its final name.
-fn store(archive: &Path, folder: &Path, cached: &Path) -> Result<(), HelmError> {
+/// Writes the complete archive to its final name, with this mode.
+fn store(bytes: &[u8], folder: &Path, (path, mode): (&PathBuf, u32)) -> Result<(), HelmError> {
     let failed = |source| HelmError::Local { what: format!("store the chart in {}", folder.display()), source };
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut copy = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    copy.write_all(&std::fs::read(archive).map_err(failed)?).map_err(failed)?;
-    copy.persist(cached).map_err(|error| failed(error.error))?;
+    create_private(folder).map_err(failed)?;
+    let permissions = Permissions::from_mode(mode);
+    let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(folder).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+fn create_private(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// An error if another user could change what the cache has: charts are applied with the rights of this one.
+fn trusted(cache: &Path) -> Result<(), HelmError> {
+    let Ok(facts) = std::fs::metadata(cache) else { return Ok(()) };
+    let why = if ![geteuid().as_raw(), 0].contains(&facts.uid()) {
+        format!("belongs to the user with uid {}", facts.uid())
+    } else if facts.mode() & 0o022 != 0 {
+        format!("is writable by other users (mode {:04o})", facts.mode() & 0o7777)
+    } else {
+        return Ok(());
+    };
+    Err(HelmError::ForeignCache { folder: cache.to_owned(), why })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loopback_repository_is_known_by_its_parsed_host() {
+        for (repository, expected) in [
+            ("oci://127.0.0.1:5000/charts", true),
+            ("http://127.8.9.10/charts", true),
+            ("oci://[::1]:5000/charts", true),
+            ("https://localhost:8443", true),
+            ("oci://127.evil.example/charts", false),
+            ("oci://localhost.evil.example/charts", false),
+            ("https://charts.example/?from=http://127.0.0.1", false),
+            ("/srv/charts", false),
+        ] {
+            assert_eq!(is_loopback(repository), expected, "{repository}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_for_a_lock_file_ends_with_an_error() {

@@ -189,7 +189,7 @@ impl HelmProgram {
     pub fn on(self, access: ClusterAccess) -> Helm {
         let HelmProgram { program, version, options } = self;
         let HelmOptions { driver, log_file, environment, writes, .. } = options;
-        let cache = options.cache.or_else(cache_folder).unwrap_or_else(|| std::env::temp_dir().join("tailwatch"));
+        let cache = options.cache.or_else(cache_folder).unwrap_or_else(|| access.folder().join("cache"));
         let children = Children::default();
         Helm {
             program,

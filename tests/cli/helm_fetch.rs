@@ -1,6 +1,8 @@
 //! Chart archives: fetched, pinned on first use, refused when their bytes change.
 
-use std::path::Path;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use tailwatch::config::{RepositoryAccess, Secret};
 use tailwatch::helm::HelmError;
@@ -99,10 +101,54 @@ async fn a_damaged_archive_in_the_cache_is_fetched_again() {
     machine.file("served", "one");
     let helm = machine.helm(PULL).await;
     let source = source("https://charts.acme.example", None);
-    let kept = helm.fetch(&source).await.unwrap().path;
+    helm.fetch(&source).await.unwrap();
+    let kept = cached(&machine);
     std::fs::write(&kept, "on").unwrap();
     assert_eq!(helm.fetch(&source).await.unwrap().digest, ONE);
     assert_eq!(std::fs::read(&kept).unwrap(), b"one");
+}
+
+/// The one archive in the cache.
+fn cached(machine: &Host) -> PathBuf {
+    let folders = std::fs::read_dir(machine.path("cache")).unwrap().map(|entry| entry.unwrap().path());
+    let archives: Vec<_> = folders.map(|folder| folder.join("demo-1.0.0.tgz")).filter(|file| file.exists()).collect();
+    let [archive] = archives.try_into().expect("one archive");
+    archive
+}
+
+#[tokio::test]
+async fn helm_gets_the_compared_bytes_whatever_happens_to_the_cache() {
+    let machine = Host::new();
+    machine.file("served", "one");
+    let helm = machine.helm(PULL).await;
+    let source = source("https://charts.acme.example", None);
+    for _ in 0..2 {
+        let chart = helm.fetch(&source).await.unwrap();
+        assert!(!chart.path.starts_with(machine.path("cache")), "{}", chart.path.display());
+        std::fs::write(cached(&machine), "another chart").unwrap();
+        assert_eq!(std::fs::read(&chart.path).unwrap(), b"one");
+        assert_eq!(std::fs::metadata(&chart.path).unwrap().permissions().mode() & 0o777, 0o400);
+    }
+}
+
+#[tokio::test]
+async fn a_cache_that_others_can_write_is_rejected() {
+    let machine = Host::new();
+    machine.file("served", "one");
+    let helm = machine.helm(PULL).await;
+    let source = source("https://charts.acme.example", None);
+    std::fs::create_dir(machine.path("cache")).unwrap();
+    let set = |mode| std::fs::set_permissions(machine.path("cache"), Permissions::from_mode(mode)).unwrap();
+    for mode in [0o777, 0o1777, 0o770] {
+        set(mode);
+        let error = helm.fetch(&source).await.unwrap_err();
+        assert!(matches!(error, HelmError::ForeignCache { .. }), "{error}");
+        assert!(error.to_string().contains(&format!("{mode:04o}")), "{error}");
+        assert!(error.hint().unwrap().contains("TAILWATCH_CACHE"));
+    }
+    assert_eq!(lines(&machine.path("pulls")), 0);
+    set(0o755);
+    helm.fetch(&source).await.unwrap();
 }
 
 #[tokio::test]
