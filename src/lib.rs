@@ -24,6 +24,7 @@ pub mod error;
 pub mod event;
 pub mod exit_code;
 mod explanations;
+mod foreign_text;
 pub mod helm;
 pub mod input_file;
 pub mod known_errors;

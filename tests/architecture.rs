@@ -12,7 +12,7 @@ use std::path::Path;
 use cycles::cycles;
 
 /// A module of the crate, and the modules that it may depend on.
-const DEPENDENCIES: [(&str, &[&str]); 27] = [
+const DEPENDENCIES: [(&str, &[&str]); 28] = [
     ("main", &["cli", "commands", "process", "report", "session"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -62,8 +62,8 @@ const DEPENDENCIES: [(&str, &[&str]); 27] = [
     ),
     ("explanations", &["check", "cluster", "config", "error", "event", "exit_code", "helm", "known_errors"]),
     ("session", &["cli", "cluster", "config", "engine", "error", "event", "helm", "report", "write_record"]),
-    ("wizard", &["config"]),
-    ("report", &["event", "cli", "error", "input_file", "redaction"]),
+    ("wizard", &["config", "foreign_text"]),
+    ("report", &["event", "cli", "error", "foreign_text", "input_file", "redaction"]),
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "known_errors", "exit_code"]),
     ("check", &["list", "plan", "helm", "cluster", "process", "proxy", "trust", "stack", "config", "event"]),
     ("plan", &["list", "helm", "cluster", "stack", "config", "event", "redaction"]),
@@ -91,6 +91,7 @@ const DEPENDENCIES: [(&str, &[&str]); 27] = [
     ("proxy", &[]),
     ("list", &[]),
     ("redaction", &["config"]),
+    ("foreign_text", &[]),
     ("trust", &[]),
     ("input_file", &[]),
     ("event", &["exit_code"]),
@@ -103,7 +104,8 @@ const DEPENDENCIES: [(&str, &[&str]); 27] = [
 const DEPENDENCIES_OF_ERROR: &[&str] =
     &["wizard", "engine", "plan", "helm", "cluster", "stack", "config", "event", "write_record", "exit_code"];
 /// The modules that print or prompt.
-const MAY_PRINT: [&str; 3] = ["main", "report", "wizard"];
+// foreign_text prints nothing: console parses its escapes.
+const MAY_PRINT: [&str; 4] = ["main", "report", "wizard", "foreign_text"];
 const PRINTS: [&str; 8] =
     ["println!", "print!(", "eprintln!", "eprint!(", "dbg!(", "indicatif", "dialoguer", "console::"];
 /// What starts a child outside of `process`; `clap::Command` starts none.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
 use crate::event::{Event, EventStream, TimedEvent};
+use crate::foreign_text::printable_json;
 use crate::input_file;
 use crate::redaction::{redacted_json, without_secrets};
 use crate::report::lines::Lines;
@@ -175,5 +176,5 @@ impl Reporter for Quiet {
 
 /// One line of JSON without the secrets of the run.
 fn json_of(value: &impl Serialize) -> String {
-    redacted_json(&serde_json::to_string(value).unwrap_or_default())
+    printable_json(&redacted_json(&serde_json::to_string(value).unwrap_or_default())).into_owned()
 }

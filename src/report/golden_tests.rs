@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use serde_json::Value;
 
 use super::event_reporter::Json;
 use super::lines::Lines;
@@ -19,6 +20,7 @@ use super::{checks_table, error_message, html, junit, retained_table};
 use crate::engine::{EngineError, StepError};
 use crate::error::{CommandError, Error};
 use crate::event::{Event, RunOutcome, StepOutcome, TimedEvent};
+use crate::foreign_text::{HOSTILE, assert_harmless, printable};
 use crate::helm::HelmError;
 use crate::known_errors::{self, API_ERRORS};
 use crate::write_record::ClusterState;
@@ -182,6 +184,63 @@ fn the_measured_remaining_time_counts_down() {
         "{}",
         lines.written()
     );
+}
+
+/// An event of which each text that the cluster, helm or a repository wrote is hostile.
+fn hostile(mut event: Value) -> Value {
+    const FOREIGN: [&str; 11] =
+        ["message", "waiting", "cause", "causes", "evidence", "hint", "detail", "reason", "log", "removal", "object"];
+    fn replace(value: &mut Value, is_foreign: bool) {
+        match value {
+            Value::String(text) if is_foreign => text.push_str(HOSTILE),
+            Value::Array(items) => items.iter_mut().for_each(|item| replace(item, is_foreign)),
+            Value::Object(map) => {
+                map.iter_mut().for_each(|(key, value)| replace(value, FOREIGN.contains(&key.as_str())))
+            }
+            _ => {}
+        }
+    }
+    replace(&mut event, false);
+    event
+}
+
+#[test]
+fn hostile_text_is_harmless_in_every_reporter() {
+    for run in names() {
+        let parsed = recorded(run)
+            .lines()
+            .map(|line| serde_json::from_str::<TimedEvent>(&hostile(line.parse().unwrap()).to_string()))
+            .collect::<Result<Vec<_>, _>>();
+        let events = parsed.unwrap();
+        let until = events.last().unwrap().time;
+        let lines = Memory::new(SIZES[0]);
+        replay(&mut Lines::new(Style { color: true }, Box::new(lines.clone())), &mut events.iter().peekable(), until);
+        assert_harmless(&lines.written());
+
+        let bars = Memory::new(SIZES[0]);
+        replay(&mut Bars::new(Style { color: true }, Box::new(bars.clone())), &mut events.iter().peekable(), until);
+        assert_harmless(&bars.all());
+        for control in ["\u{1b}]", "\u{1b}[2J", "\u{1b}[8m", "\u{9b}", "\u{202e}"] {
+            assert!(!bars.written().contains(control), "{run}: {control:?}");
+        }
+
+        let mut json = Json(Vec::new());
+        events.iter().for_each(|timed| json.event(timed));
+        assert_harmless(&String::from_utf8(json.0).unwrap());
+
+        // What `main` writes at the end, by the functions that write to stdout and stderr.
+        let text = printable(&final_output(&events, SIZES[0]));
+        assert_harmless(&text);
+
+        let record = Record::new("install");
+        events.iter().for_each(|timed| record.event(timed));
+        let ended = failed(&events).map_or(Ok(0), Err);
+        record.conclude(&ended);
+        let facts = record.facts();
+        // No CI runner reads commands from these files.
+        let files = [html::page(&facts), junit::document(&facts).unwrap()];
+        files.iter().for_each(|text| assert_harmless(&text.replace("::", "").replace("##", "")));
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::event::{Diagnosis, Event, Phase, Severity, TimedEvent, Verdict};
+use crate::foreign_text::printable;
 use crate::report::checks_table::how_many;
 use crate::report::diagnosis_table::{Others, same_finding};
 use crate::report::labels::{action_label, ending, phase_label, verdict_label, verdict_tone};
@@ -81,13 +82,17 @@ impl Lines {
     }
 
     /// A closed stderr must not stop the run.
+    fn write(&mut self, text: &str) {
+        let _ = self.terminal.write_all(printable(text).as_bytes());
+    }
+
     fn line(&mut self, now: Timestamp, text: &str) {
         let elapsed = now.duration_since(*self.started.get_or_insert(now)).as_secs_f64();
-        let _ = self.terminal.write_all(format!("[{elapsed:6.1}s] {text}\n").as_bytes());
+        self.write(&format!("[{elapsed:6.1}s] {text}\n"));
     }
 
     fn below(&mut self, label: &str, text: &str) {
-        let _ = self.terminal.write_all(format!("          {label}: {}\n", one_line(text)).as_bytes());
+        self.write(&format!("          {label}: {}\n", one_line(text)));
     }
 
     fn progress(&mut self, now: Timestamp, event: &Event) {
@@ -196,6 +201,6 @@ impl Reporter for Lines {
 
     fn end(&mut self) {
         let others = self.others.text(self.style, self.terminal.text_width());
-        let _ = self.terminal.write_all(others.as_bytes());
+        self.write(&others);
     }
 }

@@ -1,26 +1,28 @@
-//! Writes to stdout and stderr, without the secrets of the run.
+//! Writes to stdout and stderr, without the secrets of the run, and without what foreign text could do to a terminal.
 
 use std::io::Write as _;
 
 use serde::Serialize;
 
+use crate::foreign_text::{printable, printable_json};
 use crate::redaction::{redacted, redacted_json};
 use crate::report::live::region::{Stderr, Terminal as _};
 
 /// Writes data; a closed pipe is not an error.
 pub fn write_stdout(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(redacted(text).as_bytes()).and_then(|()| stdout.flush());
+    let _ = stdout.write_all(printable(&redacted(text)).as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// Writes messages.
 pub(super) fn write_stderr(text: &str) {
-    let _ = std::io::stderr().lock().write_all(redacted(text).as_bytes());
+    let _ = std::io::stderr().lock().write_all(printable(&redacted(text)).as_bytes());
 }
 
 /// One JSON document on stdout.
 pub(super) fn json_document(document: &impl Serialize) {
     let json = redacted_json(&(serde_json::to_string_pretty(document).unwrap_or_default() + "\n"));
+    let json = printable_json(&json);
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(json.as_bytes()).and_then(|()| stdout.flush());
 }

@@ -6,6 +6,8 @@ use jiff::fmt::friendly::{FractionalUnit, SpanPrinter};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, SpanRound, Timestamp, Unit};
 
+use crate::foreign_text::push;
+
 /// The current time and its zone.
 #[derive(Clone, Debug)]
 pub(super) struct Clock {
@@ -44,10 +46,13 @@ pub(super) fn took(seconds: f64) -> String {
     SpanPrinter::new().fractional(Some(FractionalUnit::Second)).precision(Some(1)).duration_to_string(&duration)
 }
 
-/// Without escapes and control characters; a tab becomes a space.
+/// Without escapes and control characters; a tab becomes a space, an invisible character its number.
 pub(super) fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
     let plain = console::strip_ansi_codes(text);
-    plain.chars().filter_map(|c| if c == '\t' { Some(' ') } else { (!c.is_control()).then_some(c) }).collect()
+    let visible = plain.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control());
+    visible.for_each(|c| push(c, &mut shown));
+    shown
 }
 
 /// The same on one line, with single spaces.

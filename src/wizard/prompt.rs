@@ -5,6 +5,7 @@ use std::io::Write as _;
 use dialoguer::theme::SimpleTheme;
 use dialoguer::{Input, MultiSelect, Password, Select};
 
+use crate::foreign_text::printable;
 use crate::wizard::WizardError;
 
 /// Reply to a prompt.
@@ -57,7 +58,7 @@ impl Prompt for Terminal {
         let columns = console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns));
         let indent = " ".repeat(text.trim_start_matches('\n').chars().take_while(|c| *c == ' ').count().min(20));
         let options = textwrap::Options::new(columns.clamp(40, 120)).subsequent_indent(&indent).break_words(false);
-        let _ = writeln!(std::io::stderr(), "{}", textwrap::fill(text, options));
+        let _ = std::io::stderr().write_all(printable(&(textwrap::fill(text, options) + "\n")).as_bytes());
     }
 
     fn text(&mut self, label: &str, default: Option<&str>, validate: Validate<'_>) -> Result<Reply, WizardError> {

@@ -5,6 +5,7 @@
 
 use std::io::Write;
 
+use crate::foreign_text::printable;
 use crate::report::live::layout::Size;
 
 /// Where frames are drawn.
@@ -93,7 +94,7 @@ impl Screen {
         if lines.is_empty() {
             return;
         }
-        self.write(&format!("{ERASE_FRAME}{}", lines.replace('\n', "\r\n")));
+        self.write(&format!("{ERASE_FRAME}{}", printable(lines).replace('\n', "\r\n")));
         self.drawn.clear();
     }
 
