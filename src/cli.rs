@@ -42,7 +42,7 @@ pub struct GlobalArgs {
     /// When to use colours
     #[arg(long, global = true, env = "TAILWATCH_COLOR", value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
-    /// Report duration, memory and requests to the API server at the end of a run
+    /// At the end of a run, list every check, and report duration, memory and requests to the API server
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
     /// Write only errors to stderr and do not prompt; changes to the cluster then need --yes

@@ -85,7 +85,7 @@ pub(super) async fn plan(session: &Session, arguments: &PlanArgs) -> Result<u8, 
         let texts =
             diffs.flat_map(|step| [&step.diff].into_iter().chain(step.objects.iter().map(|object| &object.diff)));
         let diffs: String = texts.map(|text| report::diff_text(text, style)).collect();
-        report::plan_table(steps, style, width) + &sign_in.line() + &diffs
+        report::plan_table(steps, style, width) + &sign_in.planned(width) + &diffs
     });
     if !session.ui.writes_json() {
         session.notices(&document.notices);

@@ -1,4 +1,4 @@
-//! The table of check results: one line per check, grouped; warnings and failures with every field.
+//! The table of check results: one line per check or per group; warnings and failures with every field.
 
 use crate::event::{CheckResult, Verdict};
 use crate::redaction::without_secrets;
@@ -42,15 +42,38 @@ pub fn checks_table(checks: &[CheckResult], style: &Style, width: usize) -> Stri
             text += &check_text(check, *style, width);
         }
     }
-    text += &format!(
-        "\n{}: {} pass, {} warn, {} fail, {} skip\n",
+    text + &format!("\n{}\n", totals(checks))
+}
+
+/// A line per group with the number of its checks that pass, and below it each check that does not; then the number of
+/// each verdict.
+pub fn checks_overview(checks: &[CheckResult], style: &Style, width: usize) -> String {
+    let checks = &without_secrets(checks.to_vec());
+    let groups = groups(checks);
+    let longest = groups.iter().map(|(group, _)| console::measure_text_width(group)).max().unwrap_or_default();
+    let mut text = String::from("\n");
+    for (group, members) in groups {
+        let others: Vec<_> = members.iter().filter(|check| check.verdict != Verdict::Pass).collect();
+        let worst = [Verdict::Fail, Verdict::Warn, Verdict::Skip];
+        let worst = worst.into_iter().find(|verdict| others.iter().any(|check| check.verdict == *verdict));
+        let worst = worst.unwrap_or(Verdict::Pass);
+        let verdict = style.paint(verdict_tone(worst), verdict_label(worst));
+        let passed = members.len() - others.len();
+        text += &format!("  {verdict}  {group:longest$}  {passed} of {}\n", members.len());
+        others.into_iter().for_each(|check| text += &check_text(check, *style, width));
+    }
+    text + &wrap(&format!("\n{}; --verbose lists each", totals(checks)), "", width) + "\n"
+}
+
+fn totals(checks: &[CheckResult]) -> String {
+    format!(
+        "{}: {} pass, {} warn, {} fail, {} skip",
         how_many(checks.len()),
         count(checks, Verdict::Pass),
         count(checks, Verdict::Warn),
         count(checks, Verdict::Fail),
         count(checks, Verdict::Skip),
-    );
-    text
+    )
 }
 
 /// `1 check`, `38 checks`
@@ -158,6 +181,13 @@ pub(super) mod tests {
     #[test]
     fn checks_are_grouped_at_120_columns() {
         insta::assert_snapshot!(table(120));
+    }
+
+    #[test]
+    fn the_overview_has_a_line_per_group_and_what_does_not_pass() {
+        let overview = checks_overview(&mixed(), &Style { color: false }, 80);
+        assert!(overview.lines().all(|line| console::measure_text_width(line) <= 80), "{overview}");
+        insta::assert_snapshot!(overview);
     }
 
     #[test]

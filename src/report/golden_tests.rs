@@ -16,7 +16,7 @@ use super::replay_tests::{Memory, events, recorded, replay};
 use super::reporter::Reporter;
 use super::style::Style;
 use super::wrap::Clock;
-use super::{checks_table, error_message, html, junit, retained_table};
+use super::{checks_overview, error_message, html, junit, retained_table};
 use crate::engine::{EngineError, StepError};
 use crate::error::{CommandError, Error};
 use crate::event::{Event, RunOutcome, StepOutcome, TimedEvent};
@@ -53,7 +53,7 @@ fn final_output(events: &[TimedEvent], size: Size) -> String {
     match failed(events) {
         None if retained.is_some() => retained.unwrap(),
         Some(error) => error_message::text(&error, PLAIN, size.columns, &Clock { now, zone: TimeZone::UTC }),
-        None => checks_table(&summary.checks, &PLAIN, size.columns),
+        None => checks_overview(&summary.checks, &PLAIN, size.columns),
     }
 }
 

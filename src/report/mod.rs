@@ -35,7 +35,7 @@ mod uninstall_table;
 mod upgrade_table;
 mod wrap;
 
-pub use checks_table::checks_table;
+pub use checks_table::{checks_overview, checks_table};
 pub use diagnosis_table::{Examined, findings_table};
 pub use error_message::run_error;
 pub use event_reporter::EventReporter;

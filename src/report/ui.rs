@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::{ColorChoice, GlobalArgs, Output};
 use crate::error::{CommandError, Error};
 use crate::event::{CheckResult, RunSummary};
-use crate::report::checks_table::checks_table;
+use crate::report::checks_table::{checks_overview, checks_table};
 use crate::report::error_message;
 use crate::report::output::{json_document, width, write_stderr, write_stdout};
 use crate::report::saved_terminal::is_in_foreground;
@@ -151,10 +151,11 @@ impl Ui {
         }
     }
 
-    /// The end of a run: every verdict on stdout; with `--verbose` duration, memory and API requests.
+    /// The end of a run: the verdicts on stdout by group; with `--verbose` each, and duration, memory and API requests.
     pub fn summary(&self, summary: &RunSummary) {
         if !summary.checks.is_empty() {
-            self.data(|style, width| checks_table(&summary.checks, style, width));
+            let table = if self.verbose { checks_table } else { checks_overview };
+            self.data(|style, width| table(&summary.checks, style, width));
         }
         if self.verbose {
             let verbs: Vec<String> =

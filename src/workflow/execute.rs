@@ -21,6 +21,7 @@ use crate::workflow::connect::Target;
 use crate::workflow::lock;
 use crate::workflow::plan_file::Reviewed;
 use crate::workflow::planner;
+use crate::workflow::sign_in_plan::SignIn;
 
 /// Options of an install.
 #[derive(Clone, Copy)]
@@ -76,7 +77,11 @@ pub(crate) async fn execute(
     if matches!(summary.outcome, RunOutcome::Failed | RunOutcome::VerificationFailed) {
         emit_diagnosis(&run.context, plan).await;
     }
+    let took = Duration::from_secs_f64(summary.seconds);
     run.finish(RunSummary { steps, checks: checks.unwrap_or_default(), ..summary }).await;
+    if ended.is_ok() && plan.has_changes() {
+        session.ui.preview(|_, width| SignIn::of(settings).reached(took, width));
+    }
     ended.map_err(|error| *error.error)
 }
 

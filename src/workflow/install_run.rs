@@ -89,7 +89,9 @@ async fn confirm_and_execute(
     if let Some(reviewed) = options.reviewed {
         reviewed.confirm(&plan_file::reviewed(&target.cluster, settings, &plan, options.ownership()))?;
     }
-    session.ui.preview(|style, width| report::plan_table(&plan.steps(), style, width) + &SignIn::of(settings).line());
+    session
+        .ui
+        .preview(|style, width| report::plan_table(&plan.steps(), style, width) + &SignIn::of(settings).planned(width));
     session.notices(&plan.notices);
     if interaction == Interaction::None && !options.arguments.allow_unverified && !plan.untried.is_empty() {
         let versions = plan.untried.iter().map(ToString::to_string).collect();

@@ -1,4 +1,6 @@
-//! Who may sign in, and for how long, as the plan shows it.
+//! Who may sign in, and for how long, as the plan and the end of a run show it.
+
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -23,9 +25,42 @@ impl SignIn {
         }
     }
 
-    /// One line below the steps.
-    pub(crate) fn line(&self) -> String {
+    /// Below the steps of the plan.
+    pub(crate) fn planned(&self, width: usize) -> String {
         let SignIn { address, groups, session_lifetime } = self;
-        format!("  {address} for {}; a session lasts {session_lifetime}\n\n", groups.join(", "))
+        let text = format!("  {address} for {}; a session lasts {session_lifetime}", groups.join(", "));
+        wrapped(&text, width) + "\n"
+    }
+
+    /// The end of a run that changed the stack.
+    pub(crate) fn reached(&self, took: Duration, width: usize) -> String {
+        let SignIn { address, groups, .. } = self;
+        let lines = [
+            format!("Done in {} s. {address} is open to {}.", took.as_secs(), groups.join(", ")),
+            "Next: `tailwatch status` shows the stack, `tailwatch verify` tests it again, `tailwatch upgrade` looks for newer \
+             charts."
+                .to_owned(),
+        ];
+        format!("\n{}", lines.map(|line| wrapped(&line, width)).concat())
+    }
+}
+
+fn wrapped(text: &str, width: usize) -> String {
+    let options = textwrap::Options::new(width).subsequent_indent("  ").break_words(false);
+    textwrap::fill(text, options) + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings_for_tests;
+
+    #[test]
+    fn the_address_and_the_next_commands_fit_the_terminal() {
+        let sign_in = SignIn::of(&settings_for_tests());
+        for text in [sign_in.planned(60), sign_in.reached(Duration::from_secs(32), 60)] {
+            assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+        }
+        insta::assert_snapshot!(sign_in.reached(Duration::from_secs(32), 80));
     }
 }
