@@ -8,7 +8,6 @@ use kube::core::ApiResource;
 use kube::core::discovery::v2::{
     APIGroupDiscovery, APIGroupDiscoveryList, APIResourceDiscovery, APIVersionDiscovery, GroupVersionKind,
 };
-
 use kube::discovery::verbs;
 use serde_json::Value;
 
