@@ -194,8 +194,10 @@ fn a_pending_release_of_another_machine_is_awaited_until_the_limit_of_its_helm()
     let answers = sandbox.answers();
     let install = ["install", "--answers", &answers, "--yes", "--skip-verify", "--output", "json", "--timeout", "45s"];
     let mut run = Run::start(&mut sandbox.tailwatch_command(&install)).until(helm_works_on("kube-prometheus-stack"));
+    // oauth2-proxy, which is installed beside it, is pending for a moment, too.
     let pending = || {
-        let records = sandbox.get(&["-n", "monitoring", "secrets", "-l", "owner=helm,status=pending-install"]);
+        let labels = "owner=helm,status=pending-install,name=kube-prometheus-stack";
+        let records = sandbox.get(&["-n", "monitoring", "secrets", "-l", labels]);
         records["items"].as_array().is_some_and(|records| !records.is_empty())
     };
     eventually("a pending release", || pending() || run.has_ended());

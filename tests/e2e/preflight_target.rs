@@ -156,7 +156,8 @@ fn claims_classes_and_records_of_earlier_stacks_are_judged_by_name() {
     let hint = claims["hint"].as_str().unwrap();
     assert!(hint.contains("storage.class to local") && hint.contains("delete pvc storage-loki-0"), "{hint}");
     let class = judged(&sandbox, "ingress-class", &[], 0);
-    assert_eq!((&class["verdict"], &class["detail"]), (&json!("pass"), &json!("IngressClass ts-prod")));
+    let found = json!("IngressClass ts-prod, proxies in namespace tailscale");
+    assert_eq!((&class["verdict"], &class["detail"]), (&json!("pass"), &found));
     let class = judged(&sandbox, "storage-class", &["--set", "storage.class=local"], 4);
     assert_eq!(class["verdict"], "fail");
     let class = judged(&sandbox, "storage-class", &["--set", "storage.class=gp2"], 0);
