@@ -13,9 +13,10 @@ pub fn printable(text: &str) -> String {
     for (part, is_escape) in AnsiCodeIterator::new(text) {
         match is_escape {
             true => shown += if is_colour(part) { part } else { "" },
-            false => {
-                part.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).for_each(|c| push(c, &mut shown))
-            }
+            false => part
+                .chars()
+                .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
+                .for_each(|c| push_visible(c, &mut shown)),
         }
     }
     if !shown.contains("::") && !shown.contains("##") {
@@ -24,7 +25,7 @@ pub fn printable(text: &str) -> String {
     shown.split_inclusive('\n').map(without_command).collect()
 }
 
-/// The same for JSON, whose strings keep their value: escapes of JSON instead of the characters.
+/// Writes these characters of a JSON document as `\uXXXX`; the values of its strings do not change.
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     let is_special = |c: char| is_invisible(c) || ('\u{7f}'..='\u{9f}').contains(&c);
     if !json.contains(is_special) && !json.contains("##") {
@@ -43,7 +44,7 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
 }
 
 /// A character, or its number if it is invisible.
-pub(crate) fn push(c: char, shown: &mut String) {
+pub(crate) fn push_visible(c: char, shown: &mut String) {
     match is_invisible(c) {
         true => *shown += &format!("<U+{:04X}>", u32::from(c)),
         false => shown.push(c),

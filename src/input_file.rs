@@ -81,8 +81,8 @@ pub fn unfit_for_appending(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Opens a file for appending; only the owner may read one that this creates. A pipe without a reader is an error, and writes to a full one are lost: a log never
-/// blocks a run (open(2), O_NONBLOCK).
+/// Opens a file for appending; only the owner may read one that this creates. A pipe without a reader is an error, and
+/// writes to a full one are lost: a log never blocks a run (open(2), O_NONBLOCK).
 pub fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)
 }

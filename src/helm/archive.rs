@@ -55,7 +55,8 @@ pub fn default_values(archive: &Path) -> Result<Value, HelmError> {
 
 /// `appVersion` of a .tgz, a text or a number.
 pub fn app_version(archive: &Path) -> Option<String> {
-    let files = unpacked(std::fs::File::open(archive).ok()?, &mut MAX_BYTES.clone()).ok()?;
+    let mut budget = MAX_BYTES;
+    let files = unpacked(std::fs::File::open(archive).ok()?, &mut budget).ok()?;
     match yaml::<Metadata>(&files, "Chart.yaml").ok()??.app_version? {
         Value::String(text) => Some(text),
         Value::Number(number) => Some(number.to_string()),

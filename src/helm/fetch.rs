@@ -1,6 +1,6 @@
 //! Chart archives: fetched once into the user's cache, with every digest compared with the lock. A chart without a
 //! digest in the catalogue is pinned on first use. helm gets a copy in the private folder of the run, made of the bytes
-//! whose digest was compared: a later change of the cache has no effect.
+//! whose digest was compared, and does not read the cache.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, Permissions, TryLockError};
@@ -41,11 +41,12 @@ impl Helm {
         let folder = self.cache.join(&hex(repository.as_bytes())[..16]);
         let cached = folder.join(&file);
         if let (Some(locked), Ok(bytes)) = (&locked, archive_of(&cached))
-            && *locked == hex(&bytes)
+            && let digest = hex(&bytes)
+            && *locked == digest
             && repository.contains("://")
             && !is_loopback(repository)
         {
-            return self.private(&file, &bytes);
+            return self.private(&file, &bytes, digest);
         }
         let download = self.fresh_folder()?;
         let archive = if repository.contains("://") {
@@ -72,12 +73,11 @@ impl Helm {
         if locked.is_none() {
             self.pin(source, &found).await?;
         }
-        self.private(&file, &bytes)
+        self.private(&file, &bytes, found)
     }
 
-    /// The copy for helm, which nothing writes any more.
-    fn private(&self, file: &str, bytes: &[u8]) -> Result<FetchedChart, HelmError> {
-        let digest = hex(bytes);
+    /// The read-only copy for helm. `digest`: of these bytes.
+    fn private(&self, file: &str, bytes: &[u8], digest: String) -> Result<FetchedChart, HelmError> {
         let folder = self.access.folder().join("charts").join(&digest[..16]);
         let path = folder.join(file);
         if !path.exists() {

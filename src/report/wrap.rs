@@ -6,7 +6,7 @@ use jiff::fmt::friendly::{FractionalUnit, SpanPrinter};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, SpanRound, Timestamp, Unit};
 
-use crate::foreign_text::push;
+use crate::foreign_text::push_visible;
 
 /// The current time and its zone.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ pub(super) fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let plain = console::strip_ansi_codes(text);
     let visible = plain.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !c.is_control());
-    visible.for_each(|c| push(c, &mut shown));
+    visible.for_each(|c| push_visible(c, &mut shown));
     shown
 }
 
@@ -69,7 +69,7 @@ pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
 
 /// Wraps at spaces and indents all lines but the first. Keeps line breaks, and texts in backticks that fit on a line,
 /// for copying.
-pub(super) fn wrap(text: &str, indent: &str, width: usize) -> String {
+pub fn wrap(text: &str, indent: &str, width: usize) -> String {
     let options = textwrap::Options::new(width).subsequent_indent(indent).break_words(false);
     let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
     let parts: Vec<&str> = text.split('`').collect();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::config::Settings;
+use crate::report::wrap;
 
 /// The answers about the sign-in.
 #[derive(Serialize)]
@@ -29,7 +30,7 @@ impl SignIn {
     pub(crate) fn planned(&self, width: usize) -> String {
         let SignIn { address, groups, session_lifetime } = self;
         let text = format!("  {address} for {}; a session lasts {session_lifetime}", groups.join(", "));
-        wrapped(&text, width) + "\n"
+        wrap(&text, "  ", width) + "\n\n"
     }
 
     /// The end of a run that changed the stack.
@@ -41,13 +42,8 @@ impl SignIn {
              charts."
                 .to_owned(),
         ];
-        format!("\n{}", lines.map(|line| wrapped(&line, width)).concat())
+        format!("\n{}", lines.map(|line| wrap(&line, "  ", width) + "\n").concat())
     }
-}
-
-fn wrapped(text: &str, width: usize) -> String {
-    let options = textwrap::Options::new(width).subsequent_indent("  ").break_words(false);
-    textwrap::fill(text, options) + "\n"
 }
 
 #[cfg(test)]

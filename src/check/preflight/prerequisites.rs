@@ -189,7 +189,7 @@ fn storage_fault(classes: &[(String, bool)], (class, fault): &(String, ClassFaul
     }
 }
 
-/// `namespaces`: of the operators, whose proxies the NetworkPolicy of oauth2-proxy admits.
+/// `namespaces`: the namespaces of the Tailscale operators. The NetworkPolicy of oauth2-proxy admits their proxies.
 fn ingress((operator, class): (OperatorPlan, &IngressClass), credentials: bool, namespaces: &[String]) -> Finding {
     match class {
         IngressClass::Chosen(_) => {}
