@@ -55,19 +55,19 @@ fn foreign(kind: &str, name: &str) -> Value {
     }
 }
 
-fn create(sandbox: &Sandbox, object: &Value) {
+pub fn create(sandbox: &Sandbox, object: &Value) {
     let file = sandbox.file("foreign.json");
     std::fs::write(&file, object.to_string()).unwrap();
     sandbox.kubectl(&["create", "-f", &file.display().to_string()]);
 }
 
-fn outcome_of(events: &[Value], component: &str) -> String {
+pub fn outcome_of(events: &[Value], component: &str) -> String {
     let steps = of_kind(events, "step-finished");
     let step = steps.into_iter().find(|step| step["component"] == component).expect("its step");
     step["outcome"].as_str().unwrap().to_owned()
 }
 
-fn live(sandbox: &Sandbox, kind: &str, name: &str) -> Value {
+pub fn live(sandbox: &Sandbox, kind: &str, name: &str) -> Value {
     sandbox.get(&["-n", "monitoring", kind, name, "--show-managed-fields"])
 }
 

@@ -1,8 +1,11 @@
 //! Existing releases, CRDs, objects, operators and data sources of other owners that conflict with the stack.
 
-use support::{Sandbox, of_kind};
+use std::time::Duration;
+
+use support::{Sandbox, Signal, eventually, named, of_kind};
 
 use crate::TAILWATCH;
+use crate::interruption::install_until;
 use crate::uninstall::DEAD_API_SERVICE;
 
 /// (verdict, detail) of a row of `preflight`, with more arguments.
@@ -182,6 +185,33 @@ fn a_pending_deletion_is_reported_with_what_holds_it(sandbox: &Sandbox) {
     sandbox.kubectl(&["wait", "--for=delete", crd, "--timeout=30s"]);
     assert_eq!(row(sandbox, "pending-deletions", &[]).0, "pass");
     assert_eq!(row(sandbox, "api-services", &[]).0, "pass");
+}
+
+/// Something else deletes a CRD between preflight and the first step.
+#[test]
+fn a_crd_that_is_being_deleted_is_applied_once_it_no_longer_exists() {
+    const CRD: &str = "prometheusrules.monitoring.coreos.com";
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
+    let crds = sandbox.helm(&["show", "crds", &chart(&sandbox)]).ended_with(0);
+    let file = sandbox.file("crds.yaml").display().to_string();
+    std::fs::write(&file, format!("{}\n---\n{HELD}", crds.stdout)).unwrap();
+    eventually("the CRDs serve their kinds", || {
+        let mut kubectl = sandbox.command(&sandbox.file("bin/kubectl"));
+        kubectl.args(["apply", "--server-side", "-f", &file]).output().unwrap().status.success()
+    });
+    let old = sandbox.get(&["crd", CRD])["metadata"]["uid"].clone();
+
+    let run = install_until(&sandbox, |event| event["id"] == "pending-deletions" && event["verdict"] == "pass");
+    run.signal(Signal::SIGSTOP);
+    sandbox.kubectl(&["delete", "crd", CRD, "--wait=false"]);
+    run.signal(Signal::SIGCONT);
+    let mut run = run.until(named("step-started", "kube-prometheus-stack"));
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!run.has_ended());
+    let patch = r#"{"metadata":{"finalizers":null}}"#;
+    sandbox.kubectl(&["patch", "prometheusrule", "old", "--type=merge", "-p", patch]);
+    run.end().ended_with(0);
+    assert_ne!(sandbox.get(&["crd", CRD])["metadata"]["uid"], old);
 }
 
 const HELD: &str = "apiVersion: monitoring.coreos.com/v1

@@ -22,7 +22,7 @@ pub struct RecordingIssuer {
 
 impl RecordingIssuer {
     pub fn start(sandbox: &Sandbox) -> RecordingIssuer {
-        let (config, root) = server_that_is_its_own_root();
+        let (config, root) = server_that_is_its_own_root("127.0.0.1");
         let trust = sandbox.file("recording-issuer.crt");
         let others = std::fs::read_to_string(sandbox.variable("SSL_CERT_FILE")).unwrap();
         std::fs::write(&trust, format!("{others}\n{root}")).unwrap();
@@ -46,9 +46,9 @@ impl RecordingIssuer {
 }
 
 /// A TLS server at 127.0.0.1 as `openssl req -x509` makes it, whose certificate is the authority, too; with its PEM.
-pub fn server_that_is_its_own_root() -> (Arc<ServerConfig>, String) {
+pub fn server_that_is_its_own_root(host: &str) -> (Arc<ServerConfig>, String) {
     let key = KeyPair::generate().unwrap();
-    let mut root = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let mut root = CertificateParams::new(vec![host.to_owned()]).unwrap();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = root.self_signed(&key).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))

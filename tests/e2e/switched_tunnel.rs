@@ -20,13 +20,13 @@ fn identity(sandbox: &Sandbox) -> String {
 }
 
 /// `kubectl proxy` of a sandbox: its API server as an administrator, by plain HTTP.
-struct Proxy {
+pub struct Proxy {
     process: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Proxy {
-    fn of(sandbox: &Sandbox) -> Proxy {
+    pub fn of(sandbox: &Sandbox) -> Proxy {
         let mut command = sandbox.command(&sandbox.file("bin/kubectl"));
         let mut process = command.args(["proxy", "--port", "0"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -45,23 +45,23 @@ impl Drop for Proxy {
 
 /// What becomes of the connections that a switched tunnel has carried so far.
 #[derive(Clone, Copy, Debug)]
-enum OpenConnections {
+pub enum OpenConnections {
     Cut,
     Kept,
 }
 
 /// A forwarder on the loopback that can be switched to another target.
 #[derive(Clone)]
-struct Tunnel {
+pub struct Tunnel {
     port: u16,
     target: Arc<Mutex<SocketAddr>>,
     carried: Arc<Mutex<Vec<TcpStream>>>,
     /// Switches at the first request with this text.
-    trigger: Arc<Mutex<Option<(&'static str, SocketAddr)>>>,
+    pub trigger: Arc<Mutex<Option<(&'static str, SocketAddr)>>>,
 }
 
 impl Tunnel {
-    fn to(target: SocketAddr) -> Tunnel {
+    pub fn to(target: SocketAddr) -> Tunnel {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let tunnel =
@@ -96,17 +96,17 @@ impl Tunnel {
         let _ = to.shutdown(Shutdown::Write);
     }
 
-    fn write_kubeconfig(&self, path: &Path) {
+    pub fn write_kubeconfig(&self, context: &str, path: &Path) {
         let document = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "tunnel",
-            "contexts": [{"name": "tunnel", "context": {"cluster": "tunnel", "user": "tunnel"}}],
+            "apiVersion": "v1", "kind": "Config", "current-context": context,
+            "contexts": [{"name": context, "context": {"cluster": "tunnel", "user": "tunnel"}}],
             "clusters": [{"name": "tunnel", "cluster": {"server": format!("http://127.0.0.1:{}", self.port)}}],
             "users": [{"name": "tunnel", "user": {}}],
         });
         std::fs::write(path, document.to_string()).unwrap();
     }
 
-    fn switch(&self, target: SocketAddr, connection: OpenConnections) {
+    pub fn switch(&self, target: SocketAddr, connection: OpenConnections) {
         *self.target.lock().unwrap() = target;
         let carried = std::mem::take(&mut *self.carried.lock().unwrap());
         match connection {
@@ -133,7 +133,7 @@ fn a_run_that_waits_ends((here, there): (&Sandbox, &Sandbox), (first, second): &
         [(OpenConnections::Cut, "retention.logs=8d"), (OpenConnections::Kept, "retention.logs=9d")]
     {
         let tunnel = Tunnel::to(first.address);
-        tunnel.write_kubeconfig(&kubeconfig);
+        tunnel.write_kubeconfig("tunnel", &kubeconfig);
         let arguments = ["install", "--answers", &answers, "--yes", "--output", "json", "--set", change];
         let mut command = here.tailwatch_command(&arguments);
         command.env("KUBECONFIG", &kubeconfig).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -235,7 +235,7 @@ fn each_command_ends_and_stops_helm((here, there): (&Sandbox, &Sandbox), (first,
     // No helm starts for these: the tunnel is switched when helm's records are read.
     for arguments in [&["status", "--output", "json"][..], &["diagnose"]] {
         let tunnel = Tunnel::to(first.address);
-        tunnel.write_kubeconfig(&kubeconfig);
+        tunnel.write_kubeconfig("tunnel", &kubeconfig);
         *tunnel.trigger.lock().unwrap() = Some(("owner%3Dhelm", second.address));
         let mut command = here.tailwatch_command(arguments);
         let said = CommandOutput::of(command.env("KUBECONFIG", &kubeconfig).output().unwrap()).ended_with(4);
@@ -248,7 +248,7 @@ fn each_command_ends_and_stops_helm((here, there): (&Sandbox, &Sandbox), (first,
             [OpenConnections::Cut, OpenConnections::Kept].into_iter().take(if changes.is_empty() { 1 } else { 2 });
         for connection in connections {
             let tunnel = Tunnel::to(first.address);
-            tunnel.write_kubeconfig(&kubeconfig);
+            tunnel.write_kubeconfig("tunnel", &kubeconfig);
             gate.set(reads, changes);
             let mut command = here.tailwatch_command(arguments);
             let said = gate.run(command.env("KUBECONFIG", &kubeconfig), |_| tunnel.switch(second.address, connection));
