@@ -26,7 +26,7 @@ fn a_large_cluster_costs_hardly_more_than_a_small_one() {
         drop(sandbox);
         let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1000"]);
         let many = install(&sandbox);
-        let upgrade = ["--output", "json", "--timeout", "60s", "--set", "versions.alloy=1.11.1"];
+        let upgrade = ["--output", "json", "--set", "versions.alloy=1.11.1"];
         (few, many, sandbox.install(&upgrade).ended_with(0).events())
     };
     let verified = peak(&rolled);
