@@ -242,6 +242,16 @@ impl EventStream {
     }
 }
 
+/// A chart archive, as it was fetched.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ChartArchive {
+    /// Address or folder of the repository, without credentials.
+    pub repository: String,
+    /// sha256, hex.
+    pub sha256: String,
+}
+
 /// State of one component, as `status` shows it.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -258,6 +268,8 @@ pub struct StatusRow {
     pub chart_version: Option<String>,
     /// Version of the application that the chart names.
     pub app_version: Option<String>,
+    /// Repository and sha256 of the chart archive that a run last applied in this version; `None`: not recorded.
+    pub chart_archive: Option<ChartArchive>,
     /// Revision of the release.
     pub revision: Option<u32>,
     /// Workloads and conditions that are ready.

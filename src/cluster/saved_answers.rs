@@ -1,20 +1,21 @@
-//! Saved answers: the answers in a Secret, and a record of the security-relevant ones in an annotation of the
-//! namespace, which the permission to write its Secrets does not allow to change.
+//! Saved answers: the answers in a Secret, and records of the security-relevant ones and of the applied charts in
+//! annotations of the namespace, which the permission to write its Secrets does not allow to change.
 
 use serde_json::{Value, json};
 
 use crate::cluster::apply::ApplyMode;
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
 use crate::config::{SAVED_ANSWERS, SAVED_FILE, SavedState, Secret, Settings, record};
-use crate::stack::{ANSWERS_RECORD, SALT, WRITTEN_BY};
+use crate::stack::{ANSWERS_RECORD, CHARTS_RECORD, RecordedChart, RecordedCharts, SALT, WRITTEN_BY};
 
-/// Field manager of the record: no other apply of the namespace removes it.
+/// Field manager of the records: no other apply of the namespace removes it.
 const RECORDER: &str = "tailwatch-answers";
 
 impl Cluster {
     /// The saved answers of the last run; `None`: there are none.
     pub async fn saved_state(&self, namespace: &str) -> Result<Option<SavedState>, ClusterError> {
-        let (read, record) = futures::join!(self.secret(namespace, SAVED_ANSWERS), self.answers_record(namespace));
+        let (read, record) =
+            futures::join!(self.secret(namespace, SAVED_ANSWERS), self.annotation(namespace, ANSWERS_RECORD));
         let Some(mut data) = read.map_err(|error| unreadable(namespace, error))? else { return Ok(None) };
         let Some(answers) = data.remove(SAVED_FILE) else { return Ok(None) };
         let text = |bytes: &Secret<Vec<u8>>| String::from_utf8_lossy(bytes.expose()).into_owned();
@@ -34,14 +35,27 @@ impl Cluster {
         Ok(kept.unwrap_or_else(|| Secret::new(rand::random::<[u8; 32]>().to_vec())))
     }
 
-    /// Records the answers of a run in its namespace. The caller saves the answers themselves with the same salt.
-    pub async fn record_answers(&self, settings: &Settings, salt: &Secret<Vec<u8>>) -> Result<(), ClusterError> {
-        let annotations = json!({ANSWERS_RECORD: record(settings, salt)});
-        self.annotate(settings.namespace.as_str(), annotations).await
+    /// Records the answers and charts of a run in its namespace. The caller saves the answers themselves with the same
+    /// salt.
+    pub async fn record_run(
+        &self,
+        settings: &Settings,
+        salt: &Secret<Vec<u8>>,
+        applied: Vec<RecordedChart>,
+    ) -> Result<(), ClusterError> {
+        let namespace = settings.namespace.as_str();
+        let charts = self.recorded_charts(namespace).await?.after(applied);
+        self.annotate(namespace, json!({ANSWERS_RECORD: record(settings, salt), CHARTS_RECORD: charts.write()})).await
     }
 
-    /// Removes the record from a retained namespace.
-    pub async fn remove_answers_record(&self, namespace: &str) -> Result<(), ClusterError> {
+    /// The charts that the runs of a stack applied; empty without a record.
+    pub async fn recorded_charts(&self, namespace: &str) -> Result<RecordedCharts, ClusterError> {
+        let text = self.annotation(namespace, CHARTS_RECORD).await?;
+        Ok(RecordedCharts::read(text.as_deref().unwrap_or_default()))
+    }
+
+    /// Removes both records from a retained namespace.
+    pub async fn remove_records(&self, namespace: &str) -> Result<(), ClusterError> {
         self.annotate(namespace, json!({})).await
     }
 
@@ -51,10 +65,10 @@ impl Cluster {
         self.apply_value(&manifest, ApplyMode::force(RECORDER)).await.map(drop)
     }
 
-    async fn answers_record(&self, namespace: &str) -> Result<Option<String>, ClusterError> {
+    async fn annotation(&self, namespace: &str, key: &str) -> Result<Option<String>, ClusterError> {
         let reference = ObjectRef::of_namespace(namespace);
         let found = self.get(&reference).await?.unwrap_or_default();
-        let annotation = found.pointer("/metadata/annotations").and_then(|all| all.get(ANSWERS_RECORD));
+        let annotation = found.pointer("/metadata/annotations").and_then(|all| all.get(key));
         Ok(annotation.and_then(Value::as_str).map(str::to_owned))
     }
 }

@@ -21,8 +21,9 @@ struct StatusDocument {
 
 pub(super) async fn status(session: &Session) -> Result<u8, Error> {
     let Stack { cluster, driver, namespace, rows } = connect_to_stack(session).await?;
+    let stack = (namespace.as_str(), rows.as_slice());
     let read =
-        async { Ok(tokio::try_join!(plan::status(&cluster, driver, &rows), plan::address(&cluster, &namespace))?) };
+        async { Ok(tokio::try_join!(plan::status(&cluster, driver, stack), plan::address(&cluster, &namespace))?) };
     let (releases, address) = of_one_cluster(&cluster, read).await?;
     if releases.iter().all(|row| row.status.is_none()) && !session.ui.writes_json() {
         return Err(PlanError::NothingInstalled { namespace }.into());

@@ -75,7 +75,7 @@ async fn delete_own_objects(
                 let remove_labels = async || {
                     cluster.remove_labels(&namespace).await?;
                     // The record is removed with the saved answers.
-                    if plan.scope.options.data { cluster.remove_answers_record(&namespace.name).await } else { Ok(()) }
+                    if plan.scope.options.data { cluster.remove_records(&namespace.name).await } else { Ok(()) }
                 };
                 let removed = run.retry().retry_unreachable(remove_labels).await;
                 removed.map_err(|source| StepError::Object {

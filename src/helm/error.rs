@@ -6,6 +6,7 @@ use crate::config::Secret;
 use crate::helm::helm_errors::{CLASSES, FETCHING, SCHEMA_INVALID, VAGUE};
 use crate::helm::schema;
 use crate::known_errors::{self, API_ERRORS, KnownError};
+use crate::stack::{CHARTS_RECORD, DigestSource, KnownDigest};
 
 /// A helm call failed.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +132,7 @@ pub enum HelmError {
         /// Owner or mode.
         why: String,
     },
-    /// The archive of a chart version has another digest than before.
+    /// The archive of a chart version has another digest than the known one.
     #[error("{0}")]
     DigestChanged(Box<DigestChange>),
 }
@@ -146,15 +147,38 @@ pub struct DigestChange {
     /// Repository.
     pub repository: String,
     /// Expected digest.
-    pub locked: String,
+    pub expected: KnownDigest,
     /// Digest of the fetched archive.
     pub found: String,
 }
 
 impl std::fmt::Display for DigestChange {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let DigestChange { chart, version, repository, locked, found } = self;
-        write!(formatter, "chart {chart} {version} from {repository} has sha256 {found}, expected {locked}")
+        let DigestChange { chart, version, repository, expected: KnownDigest { sha256, source }, found } = self;
+        write!(formatter, "chart {chart} {version} from {repository} has sha256 {found}, expected {sha256}, ")?;
+        match source {
+            DigestSource::Catalogue => formatter.write_str("that of its publisher"),
+            DigestSource::Cluster { namespace } => {
+                write!(formatter, "recorded by an earlier run in annotation {CHARTS_RECORD} of namespace {namespace}")
+            }
+            DigestSource::Machine => formatter.write_str("recorded at its first use on this machine"),
+        }
+    }
+}
+
+impl DigestChange {
+    fn hint(&self) -> String {
+        let record = match &self.expected.source {
+            DigestSource::Catalogue => return "fetch the chart from its publisher".into(),
+            DigestSource::Cluster { namespace } => {
+                format!("record with `kubectl annotate namespace {namespace} {CHARTS_RECORD}-`")
+            }
+            DigestSource::Machine => "line from digests.json in tailwatch's cache folder".into(),
+        };
+        format!(
+            "the archive of a released version was replaced: ask its publisher why; if the change is legitimate, \
+             remove the {record}"
+        )
     }
 }
 
@@ -264,11 +288,7 @@ impl HelmError {
                     .into()
             }
             HelmError::NoArchive { .. } => "copy the archive there, or correct charts.repository".into(),
-            HelmError::DigestChanged(_) => {
-                "the archive of a released version was replaced: ask its publisher why; if the \
-                change is legitimate, remove the line from digests.json in tailwatch's cache folder"
-                    .into()
-            }
+            HelmError::DigestChanged(change) => change.hint(),
             HelmError::TimedOut { .. } => "check that the cluster and the chart repository are reachable".into(),
             HelmError::Local { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
                 "restore the file, or remove it: charts are then pinned again at the next fetch".into()

@@ -1,5 +1,5 @@
 //! Chart archives: fetched once into the user's cache, with every digest compared with the lock. A chart without a
-//! digest in the catalogue is pinned on first use. helm gets a copy in the private folder of the run, made of the bytes
+//! digest in the catalogue is pinned on first use, and compared with what earlier runs from any machine applied. helm gets a copy in the private folder of the run, made of the bytes
 //! whose digest was compared, and does not read the cache.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use crate::config::RepositoryAccess;
 use crate::helm::error::DigestChange;
 use crate::helm::{FetchedChart, Helm, HelmError};
 use crate::input_file::InputError;
-use crate::stack::ChartSource;
+use crate::stack::{ChartSource, DigestSource, KnownDigest};
 
 const LOCK: &str = "digests.json";
 /// How long to wait for the file lock of another process.
@@ -34,15 +34,13 @@ impl Helm {
         trusted(&self.cache)?;
         let file = format!("{}-{}.tgz", source.name, source.version);
         let repository = source.repository.as_str();
-        let locked = match &source.digest {
-            Some(digest) => Some(digest.clone()),
-            None => self.pinned(source)?,
-        };
+        let known = self.known_digests(source)?;
         let folder = self.cache.join(&hex(repository.as_bytes())[..16]);
         let cached = folder.join(&file);
-        if let (Some(locked), Ok(bytes)) = (&locked, archive_of(&cached))
+        if !known.is_empty()
+            && let Ok(bytes) = archive_of(&cached)
             && let digest = hex(&bytes)
-            && *locked == digest
+            && known.iter().all(|known| known.sha256 == digest)
             && repository.contains("://")
             && !is_loopback(repository)
         {
@@ -60,17 +58,17 @@ impl Helm {
             false => HelmError::NoArchive { folder: repository.into(), file: file.clone() },
         })?;
         let found = hex(&bytes);
-        if let Some(locked) = locked.as_ref().filter(|locked| **locked != found) {
+        if let Some(expected) = known.iter().find(|known| known.sha256 != found) {
             return Err(HelmError::DigestChanged(Box::new(DigestChange {
                 chart: source.name.clone(),
                 version: source.version.to_string(),
                 repository: repository.to_owned(),
-                locked: locked.clone(),
+                expected: expected.clone(),
                 found,
             })));
         }
         store(&bytes, &folder, (&cached, 0o600))?;
-        if locked.is_none() {
+        if !known.iter().any(|known| matches!(known.source, DigestSource::Catalogue | DigestSource::Machine)) {
             self.pin(source, &found).await?;
         }
         self.private(&file, &bytes, found)
@@ -90,6 +88,16 @@ impl Helm {
         create_private(&self.cache)
             .and_then(|()| tempfile::tempdir_in(&self.cache))
             .map_err(|source| HelmError::Local { what: format!("write into {}", self.cache.display()), source })
+    }
+
+    /// The publisher's digest, or those of earlier runs from any machine and of this one.
+    fn known_digests(&self, source: &ChartSource) -> Result<Vec<KnownDigest>, HelmError> {
+        let mut known: Vec<KnownDigest> = source.digest.iter().cloned().collect();
+        if !known.iter().any(|known| known.source == DigestSource::Catalogue) {
+            let pinned = self.pinned(source)?;
+            known.extend(pinned.map(|sha256| KnownDigest { sha256, source: DigestSource::Machine }));
+        }
+        Ok(known)
     }
 
     fn pinned(&self, source: &ChartSource) -> Result<Option<String>, HelmError> {

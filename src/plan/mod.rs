@@ -56,7 +56,7 @@ use serde_json::Value;
 
 use crate::cluster::ObjectRef;
 use crate::event::{ActionKind, PlannedStep};
-use crate::stack::Release;
+use crate::stack::{RecordedChart, Release};
 
 /// The steps of a run, in waves. The plan that is confirmed is the plan that is executed. It does not change after
 /// [`Plan::taking_over`].
@@ -117,6 +117,12 @@ impl Plan {
     /// Objects of every release after the run, by component.
     pub fn manifests(&self) -> BTreeMap<String, Vec<Value>> {
         self.each_step().map(|step| (step.release.component.to_string(), step.manifest().to_vec())).collect()
+    }
+
+    /// The archives that helm will apply.
+    pub fn charts(&self) -> Vec<RecordedChart> {
+        let fetched = self.each_step().filter_map(|step| Some((step, step.rendered.as_ref()?)));
+        fetched.map(|(step, rendered)| step.release.chart.recorded(&rendered.chart.digest)).collect()
     }
 
     /// The releases that helm will install or change.

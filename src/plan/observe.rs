@@ -16,8 +16,8 @@ use crate::plan::installed_releases::{Installed, installed_releases};
 use crate::plan::revision_notes::{Healthy, rollback_key};
 use crate::plan::{PlanError, Removal};
 use crate::stack::{
-    Catalogue, CatalogueEntry, ClusterFacts, GRAFANA_SECRET, HelmDriver, LEVELS, OAUTH2_PROXY_SECRET, Release,
-    TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET,
+    CHARTS_RECORD, Catalogue, CatalogueEntry, ClusterFacts, GRAFANA_SECRET, HelmDriver, LEVELS, OAUTH2_PROXY_SECRET,
+    RecordedCharts, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET,
 };
 
 /// Observed state of the catalogue's releases.
@@ -103,12 +103,18 @@ pub async fn surroundings(
         grafana: secrets.remove(GRAFANA_SECRET),
         webhook: secrets.remove(webhook),
         tailscale: tailscale.as_ref().map(data_of),
+        charts: recorded_charts(place.as_ref().and_then(Option::as_ref)),
         foreign_levels: foreign_levels([place.flatten(), of_tailscale]),
         nodes: nodes.unwrap_or_default(),
         is_ipv6_first: is_ipv6_first.unwrap_or_default(),
         now: jiff::Timestamp::now(),
     };
     Ok(Surroundings { facts, operators })
+}
+
+/// The charts that earlier runs applied, by an annotation of the stack's namespace.
+fn recorded_charts(namespace: Option<&Value>) -> RecordedCharts {
+    namespace.map(|found| RecordedCharts::read(PartialObject::of(found).annotation(CHARTS_RECORD))).unwrap_or_default()
 }
 
 /// (namespace, label) of each Pod Security level that another field manager has set to another value than the stack's.

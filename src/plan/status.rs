@@ -2,19 +2,20 @@
 
 use serde_json::json;
 
-use crate::cluster::{Cluster, ObjectRef, ReleaseReadiness, TrackedRelease};
-use crate::event::{Diagnosis, Severity, StatusRow};
+use crate::cluster::{Cluster, ObjectRef, ReleaseReadiness, TrackedRelease, permitted};
+use crate::event::{ChartArchive, Diagnosis, Severity, StatusRow};
 use crate::helm::ReleaseInfo;
 use crate::plan::{Installed, PlanError, installed_rows};
-use crate::stack::{CatalogueEntry, ComponentRules, HelmDriver};
+use crate::stack::{CatalogueEntry, ComponentRules, HelmDriver, RecordedCharts};
 
-/// The state of each release; of an optional one only if it is installed.
+/// The state of each release of a stack in this namespace; of an optional one only if it is installed.
 pub async fn status(
     cluster: &Cluster,
     driver: HelmDriver,
-    rows: &[CatalogueEntry],
+    (namespace, rows): (&str, &[CatalogueEntry]),
 ) -> Result<Vec<StatusRow>, PlanError> {
     let installed = installed_rows(cluster, driver, rows).await?;
+    let charts = permitted(cluster.recorded_charts(namespace).await)?.unwrap_or_default();
     let found = |row: &CatalogueEntry| installed.iter().find(|found| found.info.is_of(row));
     let tracked = |(row, found): (&CatalogueEntry, &Installed)| {
         TrackedRelease::new(&row.name, &row.namespace, &found.manifest).waiting_for(&row.wait_for)
@@ -22,13 +23,14 @@ pub async fn status(
     let releases: Vec<TrackedRelease> = rows.iter().filter_map(|row| Some(tracked((row, found(row)?)))).collect();
     let mut readiness = cluster.readiness(&releases).await?.into_iter();
     let shown = rows.iter().filter(|row| found(row).is_some() || !row.optional);
-    Ok(shown.map(|row| status_of(row, found(row), &mut readiness)).collect())
+    Ok(shown.map(|row| status_of(row, found(row), &charts, &mut readiness)).collect())
 }
 
 /// `readiness` is that of the installed releases, in their order.
 fn status_of(
     row: &CatalogueEntry,
     found: Option<&Installed>,
+    charts: &RecordedCharts,
     readiness: &mut impl Iterator<Item = ReleaseReadiness>,
 ) -> StatusRow {
     let info = found.map(|found| &found.info);
@@ -40,6 +42,10 @@ fn status_of(
         status: info.map(|info| info.status.words().to_owned()),
         chart_version: info.map(|info| info.chart_version.to_string()),
         app_version: info.map(|info| info.app_version.clone()),
+        chart_archive: info.and_then(|info| {
+            let applied = charts.last_applied(&info.chart, &info.chart_version.to_string())?;
+            Some(ChartArchive { repository: applied.repository.clone(), sha256: applied.sha256.clone() })
+        }),
         revision: info.map(|info| info.revision),
         ready: readiness.ready,
         desired: readiness.desired,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::config::{IngressClass, OperatorPlan};
-use crate::stack::{NodeStates, SecretData};
+use crate::stack::{NodeStates, RecordedCharts, SecretData};
 
 /// Facts from the cluster that the desired state depends on.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct ClusterFacts {
     pub webhook: Option<SecretData>,
     /// Data of [`TAILSCALE_SECRET`].
     pub tailscale: Option<SecretData>,
+    /// The charts of earlier runs; empty if the namespace cannot be read.
+    pub charts: RecordedCharts,
     /// (namespace, label) of each Pod Security level of [`LEVELS`](crate::stack::LEVELS) that another field manager has set.
     pub foreign_levels: BTreeSet<(String, String)>,
     /// Every node; empty if they cannot be listed.

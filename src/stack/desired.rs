@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::config::{
-    Auth0, ChartValues, LOKI, LogsMode, OAUTH2_PROXY, OperatorPlan, Quantity, RetentionPeriod, Settings,
+    Auth0, ChartRepository, ChartValues, LOKI, LogsMode, OAUTH2_PROXY, OperatorPlan, Quantity, RetentionPeriod,
+    Settings,
 };
 use crate::stack::catalogue::{Component, Part, When};
 use crate::stack::certificate::webhook_certificate;
@@ -13,7 +14,8 @@ use crate::stack::chart_names::{ALERTMANAGER, GRAFANA, PROMETHEUS, PROMETHEUS_OP
 use crate::stack::component_rules::{ComponentRules, Source};
 use crate::stack::template::{Fillings, fill};
 use crate::stack::{
-    Catalogue, ChartSource, ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, OwnObject, Release, StackError, secrets,
+    Catalogue, ChartSource, ClusterFacts, DigestSource, GRAFANA_SECRET, KnownDigest, OAUTH2_PROXY_SECRET, OwnObject,
+    Release, StackError, secrets,
 };
 use crate::yaml::merge;
 
@@ -40,7 +42,7 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts)
             continue;
         }
         let objects = (ComponentRules::of(component.name.as_str()).own_objects)(&source)?;
-        releases.push(release(component, settings, &fillings, objects)?);
+        releases.push(release(component, &source, &fillings, objects)?);
     }
     releases.sort_by_key(|release| release.wave);
     Ok(releases)
@@ -51,11 +53,11 @@ const DERIVED: [&str; 2] = ["webhook.caBundle", "checksum.oauth2Proxy"];
 
 fn release(
     component: &Component,
-    settings: &Settings,
+    source: &Source<'_>,
     fillings: &Fillings,
     objects: Vec<OwnObject>,
 ) -> Result<Release, StackError> {
-    let row = &component.row;
+    let (row, settings) = (&component.row, source.settings);
     let mut values = fill(&row.values, &component.values, fillings)?;
     if settings.logs == LogsMode::None {
         drop_data_source(&mut values, "loki");
@@ -79,8 +81,7 @@ fn release(
     let namespace = fill("stack.yaml", &Value::String(row.namespace.clone()), fillings)?;
     let version = component.version(settings).clone();
     let repository = component.repository(&version, settings.charts.repository.as_ref())?;
-    // Digests of the catalogue hold for the catalogue's own repository only.
-    let digest = row.digests.get(&version.to_string()).filter(|_| repository == component.own_repository(&version));
+    let digest = digest(component, source, (&version, &repository));
     Ok(Release {
         component: component.name.clone(),
         wave: row.wave,
@@ -91,7 +92,7 @@ fn release(
             repository,
             access: settings.charts.access.clone(),
             version,
-            digest: digest.cloned().flatten(),
+            digest,
         },
         values,
         defaults,
@@ -105,6 +106,22 @@ fn release(
         switched_off: off.iter().map(|part| part.key.clone()).collect(),
         expect,
     })
+}
+
+/// The known digest of a chart's archive: the publisher's, else that of an earlier run.
+fn digest(
+    component: &Component,
+    Source { settings, facts, .. }: &Source<'_>,
+    (version, repository): (&semver::Version, &ChartRepository),
+) -> Option<KnownDigest> {
+    // Digests of the catalogue hold for the catalogue's own repository only.
+    let is_official = *repository == component.own_repository(version);
+    let published = component.row.digests.get(&version.to_string()).filter(|_| is_official).cloned().flatten();
+    let recorded = facts.charts.sha256((&component.row.chart, version), repository);
+    let namespace = settings.namespace.to_string();
+    published
+        .map(|sha256| KnownDigest { sha256, source: DigestSource::Catalogue })
+        .or_else(|| Some(KnownDigest { sha256: recorded?.to_owned(), source: DigestSource::Cluster { namespace } }))
 }
 
 /// The user's values that may need any permission that the chart grants, and the values with its `rbac`.

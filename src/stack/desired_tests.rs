@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::config::{ChartValues, IngressClass, OperatorPlan, Secret, settings_for_tests};
 use crate::stack::{
-    GRAFANA_SECRET, NodeState, NodeStates, OAUTH2_PROXY_SECRET, TAILSCALE_NAMESPACE, WEBHOOK_SECRET, manifests,
+    GRAFANA_SECRET, NodeState, NodeStates, OAUTH2_PROXY_SECRET, RecordedCharts, TAILSCALE_NAMESPACE, WEBHOOK_SECRET,
+    manifests,
 };
 
 fn facts() -> ClusterFacts {
@@ -15,6 +16,7 @@ fn facts() -> ClusterFacts {
         grafana: None,
         webhook: None,
         tailscale: None,
+        charts: RecordedCharts::default(),
         foreign_levels: BTreeSet::default(),
         nodes: NodeStates::default(),
         is_ipv6_first: false,
@@ -110,6 +112,22 @@ fn the_catalogues_digest_is_for_its_own_repository_only() {
     let releases = desired_releases(&settings, &facts());
     assert_eq!(release(&releases, "loki").chart.digest, None);
     assert_eq!(release(&releases, "alloy").chart.repository.as_str(), "https://mirror.example/charts");
+}
+
+#[test]
+fn the_record_of_earlier_runs_is_compared_where_the_catalogue_has_no_digest() {
+    let settings = settings_for_tests();
+    let sources = |facts: &ClusterFacts| -> Vec<_> {
+        let digests = desired_releases(&settings, facts).into_iter().map(|release| release.chart.digest);
+        digests.map(|digest| digest.map(|known| (known.sha256, known.source))).collect()
+    };
+    let of_catalogue = sources(&facts());
+    let mut later = facts();
+    let charts = desired_releases(&settings, &later).into_iter().map(|release| release.chart.recorded("aa"));
+    later.charts = RecordedCharts::default().after(charts.collect());
+    let recorded = Some(("aa".to_owned(), DigestSource::Cluster { namespace: "monitoring".into() }));
+    assert_eq!(sources(&later)[0], recorded);
+    assert_eq!((of_catalogue[0].as_ref(), &sources(&later)[1..]), (None, &of_catalogue[1..]));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod network_policies;
 mod nodes;
 mod oauth_clients;
 mod own_object;
+mod recorded_charts;
 mod release;
 mod secrets;
 mod template;
@@ -32,13 +33,14 @@ pub use error::StackError;
 pub use helm_driver::HelmDriver;
 pub use manifests::{ENFORCED_LEVEL, LEVELS, note_on_releases, saved_answers_object};
 pub use names::{
-    ANSWERS_RECORD, CLUSTER_LOCK, DASHBOARDS_ROLE, GRAFANA_SECRET, LIMIT_LABEL, MACHINE_LABEL, MADE_BY_US, MANAGED_BY,
-    OAUTH2_PROXY_SECRET, REVISIONS, RUN_LABEL, SALT, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, TAILWATCH, WEBHOOK_SECRET,
-    WRITTEN_BY,
+    ANSWERS_RECORD, CHARTS_RECORD, CLUSTER_LOCK, DASHBOARDS_ROLE, GRAFANA_SECRET, LIMIT_LABEL, MACHINE_LABEL,
+    MADE_BY_US, MANAGED_BY, OAUTH2_PROXY_SECRET, REVISIONS, RUN_LABEL, SALT, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
+    TAILWATCH, WEBHOOK_SECRET, WRITTEN_BY,
 };
 pub use nodes::{Effect, NodeProblem, NodeState, NodeStates, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
 pub use oauth_clients::{OidcClient, OperatorClient, stored_oidc_client, stored_operator_client};
 pub use own_object::{OwnObject, SecretData};
+pub use recorded_charts::{DigestSource, KnownDigest, RecordedChart, RecordedCharts};
 pub use release::{ChartSource, CrdPolicy, Release, WaitFor};
 pub use upgrades::{UpgradePath, UpgradeStep, ValueChange};
 

@@ -25,6 +25,8 @@ pub const MADE_BY_US: &str = "tailwatch.dev/created";
 
 /// Annotation of the stack's namespace: the security-relevant answers of the last run.
 pub const ANSWERS_RECORD: &str = "tailwatch.dev/answers";
+/// The same: the applied charts with their digests, see [`RecordedCharts`](crate::stack::RecordedCharts).
+pub const CHARTS_RECORD: &str = "tailwatch.dev/charts";
 /// Further keys of the Secret with the saved answers: the version of tailwatch that wrote them, and random bytes.
 pub const WRITTEN_BY: &str = "written-by";
 /// See [`WRITTEN_BY`].

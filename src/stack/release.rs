@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::config::{ChartRepository, ComponentName, RepositoryAccess, Secret};
-use crate::stack::{ComponentRules, OwnObject};
+use crate::stack::{ComponentRules, KnownDigest, OwnObject, RecordedChart};
 
 /// A desired release.
 #[derive(Clone, Debug)]
@@ -94,8 +94,20 @@ pub struct ChartSource {
     pub access: RepositoryAccess,
     /// Version.
     pub version: semver::Version,
-    /// sha256 (hex) of the .tgz at that repository and version; `None`: pinned on first use.
-    pub digest: Option<String>,
+    /// What the .tgz of that version must have; `None`: pinned on first use.
+    pub digest: Option<KnownDigest>,
+}
+
+impl ChartSource {
+    /// The record of its archive, with this sha256 (hex).
+    pub fn recorded(&self, sha256: &str) -> RecordedChart {
+        RecordedChart {
+            chart: self.name.clone(),
+            version: self.version.to_string(),
+            repository: self.repository.to_string(),
+            sha256: sha256.to_owned(),
+        }
+    }
 }
 
 /// How CRDs are applied.

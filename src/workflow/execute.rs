@@ -116,7 +116,7 @@ async fn lock(run: &ChangingRun<'_>, settings: &Settings, plan: &Plan) -> Result
 /// confirms those that did not change.
 async fn save_answers(context: &EngineContext, settings: &Settings, plan: &Plan) -> Result<(), ClusterError> {
     let salt = context.cluster.answers_salt(settings.namespace.as_str()).await?;
-    context.cluster.record_answers(settings, &salt).await?;
+    context.cluster.record_run(settings, &salt, plan.charts()).await?;
     let mut answers = stack::saved_answers_object(settings);
     answers.secret_data.insert(stack::SALT.to_owned(), salt);
     context.cluster.apply(&answers, &plan.adopted()).await.map(drop)

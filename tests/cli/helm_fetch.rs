@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tailwatch::config::{RepositoryAccess, Secret};
 use tailwatch::helm::HelmError;
-use tailwatch::stack::ChartSource;
+use tailwatch::stack::{ChartSource, DigestSource, KnownDigest};
 
 use crate::host::Host;
 
@@ -20,7 +20,7 @@ fn source(repository: &str, digest: Option<&str>) -> ChartSource {
         repository: repository.parse().unwrap(),
         access: RepositoryAccess::default(),
         version: "1.0.0".parse().unwrap(),
-        digest: digest.map(str::to_owned),
+        digest: digest.map(|sha256| KnownDigest { sha256: sha256.to_owned(), source: DigestSource::Catalogue }),
     }
 }
 
@@ -44,7 +44,7 @@ async fn a_folder_of_archives_is_pinned_on_first_use_and_a_changed_archive_refus
 
     machine.file("charts/demo-1.0.0.tgz", "two");
     let error = helm.fetch(&source(&folder, None)).await.unwrap_err();
-    assert!(matches!(&error, HelmError::DigestChanged(change) if change.locked == ONE && change.found != ONE));
+    assert!(matches!(&error, HelmError::DigestChanged(change) if change.expected.sha256 == ONE && change.found != ONE));
     assert!(error.hint().unwrap().contains("digests.json"), "{error}");
     assert_eq!(std::fs::read(&first.path).unwrap(), b"one", "the kept archive was replaced");
     // The hint's way out.
@@ -61,6 +61,27 @@ async fn the_digest_of_the_catalogue_is_stronger_than_what_was_seen() {
     machine.file("charts/demo-1.0.0.tgz", "one");
     assert_eq!(machine.helm("exit 9").await.fetch(&source(&folder, Some(ONE))).await.unwrap().digest, ONE);
     assert!(!machine.path("cache/digests.json").exists(), "a locked chart needs no pin");
+}
+
+#[tokio::test]
+async fn the_record_of_another_machine_is_compared_also_at_first_use_on_this_one() {
+    let machine = Host::new();
+    let folder = machine.file("charts/demo-1.0.0.tgz", "two").parent().unwrap().display().to_string();
+    let helm = machine.helm("exit 9").await;
+    let recorded = KnownDigest { sha256: ONE.into(), source: DigestSource::Cluster { namespace: "metrics".into() } };
+    let source = ChartSource { digest: Some(recorded), ..source(&folder, None) };
+    let error = helm.fetch(&source).await.unwrap_err();
+    assert!(matches!(error, HelmError::DigestChanged(_)) && error.to_string().contains("metrics"), "{error}");
+    assert!(error.hint().unwrap().contains("kubectl annotate namespace metrics tailwatch.dev/charts-"));
+    assert!(!machine.path("cache/digests.json").exists(), "a rejected archive is not recorded");
+
+    machine.file("charts/demo-1.0.0.tgz", "one");
+    assert_eq!(helm.fetch(&source).await.unwrap().digest, ONE);
+    // The record of this machine is compared as well.
+    machine.file("charts/demo-1.0.0.tgz", "two");
+    let without_record = ChartSource { digest: None, ..source };
+    let error = helm.fetch(&without_record).await.unwrap_err();
+    assert!(error.hint().unwrap().contains("digests.json"), "{error}");
 }
 
 #[tokio::test]

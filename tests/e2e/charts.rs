@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::Sandbox;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use support::{CommandOutput, Sandbox, outcomes};
 
 use crate::TAILWATCH;
 
@@ -80,4 +82,69 @@ fn the_stand_in_of_loki_fails_where_loki_fails(sandbox: &Sandbox) {
             && whole.contains("whenDeleted: Delete"),
         "{whole}"
     );
+}
+
+/// A machine of its own with this chart repository: an empty home, cache and state.
+fn on_another_machine(sandbox: &Sandbox, (machine, charts): (&str, &str), arguments: &[&str]) -> CommandOutput {
+    let mut command = sandbox.tailwatch_command(arguments);
+    command.env("TAILWATCH_CHART_REPOSITORY", charts).env("HOME", sandbox.file(machine));
+    command.env("TAILWATCH_CACHE", sandbox.file(&format!("{machine}/cache")));
+    command.env("TAILWATCH_STATE", sandbox.file(&format!("{machine}/state")));
+    std::fs::create_dir_all(sandbox.file(machine)).unwrap();
+    CommandOutput::of(command.output().unwrap())
+}
+
+/// Ends with exit code 4 and these words before anything is changed.
+fn refused(run: CommandOutput, words: &[&str]) {
+    let last = run.ended_with(4).run_finished();
+    assert_eq!(last["clusterChanged"], false, "{last:#}");
+    let error = last["error"].to_string();
+    assert!(words.iter().all(|words| error.contains(words)), "{words:?}: {error}");
+}
+
+/// Repository and sha256 of Loki's archive, as `status` shows them.
+fn loki(sandbox: &Sandbox) -> Value {
+    let status = sandbox.tailwatch(&["status", "--output", "json"]).ended_with(0).json();
+    let releases = status["releases"].as_array().unwrap();
+    releases.iter().find(|release| release["component"] == "loki").unwrap()["chartArchive"].clone()
+}
+
+#[test]
+fn an_archive_that_differs_from_the_applied_one_is_refused_on_every_machine() {
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
+    let charts = sandbox.file("charts");
+    let archive = charts.join("loki-6.46.0.tgz");
+    let original = std::fs::read(&archive).unwrap();
+    let mut flipped = original.clone();
+    // The time in the header of gzip: helm unpacks the same chart.
+    flipped[4] ^= 1;
+    let (answers, folder) = (sandbox.answers(), charts.display().to_string());
+    let install = |machine: &str, more: &[&str]| {
+        let all = ["install", "--answers", &answers, "--yes", "--skip-verify", "--output", "json"];
+        on_another_machine(&sandbox, (machine, &folder), &[&all[..], more].concat())
+    };
+    let recorded = |bytes: &[u8]| {
+        let sha256 = format!("{:x}", Sha256::digest(bytes));
+        serde_json::json!({"repository": folder, "sha256": sha256})
+    };
+    install("laptop", &[]).ended_with(0);
+    assert_eq!(loki(&sandbox), recorded(&original));
+
+    std::fs::write(&archive, &flipped).unwrap();
+    let other_values = ["--set", "retention.logs=14d"];
+    let words = ["loki 6.46.0", "tailwatch.dev/charts", "kubectl annotate namespace monitoring"];
+    refused(install("ci", &other_values), &words);
+    assert_eq!(loki(&sandbox), recorded(&original));
+
+    std::fs::write(&archive, &original).unwrap();
+    let accepted = install("ci", &other_values).ended_with(0).events();
+    assert!(outcomes(&accepted).contains(&"upgraded"), "{accepted:?}");
+
+    // The command of the hint.
+    std::fs::write(&archive, &flipped).unwrap();
+    sandbox.kubectl(&["annotate", "namespace", "monitoring", "tailwatch.dev/charts-"]);
+    install("third", &["--set", "retention.logs=9d"]).ended_with(0);
+    assert_eq!(loki(&sandbox), recorded(&flipped));
+    // Another version is another archive.
+    install("fourth", &["--set", "versions.loki=6.55.0"]).ended_with(0);
 }
