@@ -1,4 +1,5 @@
-//! The default values of a chart archive and of all charts packed inside it, as one tree.
+//! Name, version and default values of a chart archive; the values with those of all charts packed inside it, as one
+//! tree.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -24,6 +25,8 @@ const MAX_DEPTH: usize = 8;
 #[derive(Default, Deserialize)]
 struct Metadata {
     name: String,
+    #[serde(default)]
+    version: Option<Value>,
     #[serde(default, rename = "appVersion")]
     app_version: Option<Value>,
     #[serde(default)]
@@ -53,11 +56,26 @@ pub fn default_values(archive: &Path) -> Result<Value, HelmError> {
     })
 }
 
+/// The chart in the bytes of a .tgz, e.g. `chart loki 6.46.0`: helm takes name and version from `Chart.yaml`, not from
+/// the name of the archive or from the repository's index.
+pub(super) fn chart_of(bytes: &[u8]) -> String {
+    let mut budget = MAX_BYTES;
+    match unpacked(bytes, &mut budget).and_then(|files| yaml::<Metadata>(&files, "Chart.yaml")) {
+        Ok(Some(Metadata { name, version, .. })) => format!("chart {name} {}", text(version).unwrap_or_default()),
+        Ok(None) => "an archive without Chart.yaml".into(),
+        Err(error) => format!("an unreadable archive ({error})"),
+    }
+}
+
 /// `appVersion` of a .tgz, a text or a number.
 pub fn app_version(archive: &Path) -> Option<String> {
     let mut budget = MAX_BYTES;
     let files = unpacked(std::fs::File::open(archive).ok()?, &mut budget).ok()?;
-    match yaml::<Metadata>(&files, "Chart.yaml").ok()??.app_version? {
+    text(yaml::<Metadata>(&files, "Chart.yaml").ok()??.app_version)
+}
+
+fn text(value: Option<Value>) -> Option<String> {
+    match value? {
         Value::String(text) => Some(text),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
@@ -197,6 +215,15 @@ mod tests {
             assert_eq!(app_version(&path).as_deref(), expected);
         }
         assert_eq!(app_version(&folder.path().join("gone.tgz")), None);
+    }
+
+    #[test]
+    fn an_archive_has_the_chart_of_its_own_chart_yaml() {
+        let packed: (&str, &[u8]) = ("top/charts/grafana/Chart.yaml", b"name: grafana\nversion: 9.0.0\n");
+        let chart = archive(&[packed, ("other/Chart.yaml", b"version: 1.2.3+a\nname: top\n"), packed]);
+        assert_eq!(chart_of(&chart), "chart top 1.2.3+a");
+        assert_eq!(chart_of(&archive(&[packed])), "an archive without Chart.yaml");
+        assert!(chart_of(b"404 page not found").starts_with("an unreadable archive ("));
     }
 
     #[test]

@@ -124,6 +124,16 @@ pub enum HelmError {
         /// The archive's name.
         file: String,
     },
+    /// The archive has another chart, or another version of it.
+    #[error("{repository} has {found} as {requested}")]
+    OtherChart {
+        /// Its address.
+        repository: String,
+        /// e.g. `chart loki 6.46.0`
+        requested: String,
+        /// The same of the archive, or why it is no chart.
+        found: String,
+    },
     /// Another user could change the charts in the cache.
     #[error("the cache folder {} {why}", folder.display())]
     ForeignCache {
@@ -285,6 +295,11 @@ impl HelmError {
             }
             HelmError::ForeignCache { .. } => {
                 "set TAILWATCH_CACHE to a folder that only you can write; tailwatch creates one that does not exist"
+                    .into()
+            }
+            HelmError::OtherChart { .. } => {
+                "report it to the administrator of the repository, whose index or archive is wrong, or set \
+                 charts.repository to another"
                     .into()
             }
             HelmError::NoArchive { .. } => "copy the archive there, or correct charts.repository".into(),

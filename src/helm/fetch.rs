@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use url::{Host, Url};
 
 use crate::config::RepositoryAccess;
+use crate::helm::archive;
 use crate::helm::error::DigestChange;
 use crate::helm::{FetchedChart, Helm, HelmError};
 use crate::input_file::InputError;
@@ -43,6 +44,7 @@ impl Helm {
             && known.iter().all(|known| known.sha256 == digest)
             && repository.contains("://")
             && !is_loopback(repository)
+            && check_chart(source, &bytes).is_ok()
         {
             return self.private(&file, &bytes, digest);
         }
@@ -67,6 +69,7 @@ impl Helm {
                 found,
             })));
         }
+        check_chart(source, &bytes)?;
         store(&bytes, &folder, (&cached, 0o600))?;
         if !known.iter().any(|known| matches!(known.source, DigestSource::Catalogue | DigestSource::Machine)) {
             self.pin(source, &found).await?;
@@ -145,6 +148,16 @@ async fn lock_file(file: &std::fs::File) -> std::io::Result<()> {
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
+    }
+}
+
+/// An error if the archive has another chart or version than was requested: helm compares neither with the index, nor
+/// the digest there (helm 3.19 and 4.2, `helm pull`).
+fn check_chart(source: &ChartSource, bytes: &[u8]) -> Result<(), HelmError> {
+    let (requested, found) = (format!("chart {} {}", source.name, source.version), archive::chart_of(bytes));
+    match found == requested {
+        true => Ok(()),
+        false => Err(HelmError::OtherChart { repository: source.repository.to_string(), requested, found }),
     }
 }
 

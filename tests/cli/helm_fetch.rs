@@ -3,7 +3,9 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
+use sha2::{Digest as _, Sha256};
 use tailwatch::config::{RepositoryAccess, Secret};
 use tailwatch::helm::HelmError;
 use tailwatch::stack::{ChartSource, DigestSource, KnownDigest};
@@ -28,57 +30,81 @@ fn lines(path: &Path) -> usize {
     std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
 }
 
-/// sha256 of `one`.
-const ONE: &str = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed";
+/// The archive of a chart with this text in it; the same arguments give the same bytes.
+fn archive((name, version): (&str, &str), text: &str) -> Vec<u8> {
+    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    let metadata = format!("apiVersion: v2\nname: {name}\nversion: {version}\n");
+    for (file, content) in [("Chart.yaml", metadata.as_str()), ("values.yaml", text)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, format!("{name}/{file}"), content.as_bytes()).unwrap();
+    }
+    builder.into_inner().unwrap().finish().unwrap()
+}
+
+/// Two archives of demo 1.0.0.
+fn one() -> Vec<u8> {
+    archive(("demo", "1.0.0"), "one: 1")
+}
+
+fn two() -> Vec<u8> {
+    archive(("demo", "1.0.0"), "two: 2")
+}
+
+/// sha256 of [`one`].
+static ONE: LazyLock<String> = LazyLock::new(|| format!("{:x}", Sha256::digest(one())));
 
 #[tokio::test]
 async fn a_folder_of_archives_is_pinned_on_first_use_and_a_changed_archive_refused() {
     let machine = Host::new();
-    let folder = machine.file("charts/demo-1.0.0.tgz", "one").parent().unwrap().display().to_string();
+    let folder = machine.file("charts/demo-1.0.0.tgz", one()).parent().unwrap().display().to_string();
     let helm = machine.helm("exit 9").await;
     let first = helm.fetch(&source(&folder, None)).await.unwrap();
-    assert_eq!((first.digest.as_str(), std::fs::read(&first.path).unwrap()), (ONE, b"one".to_vec()));
+    assert_eq!((&first.digest, std::fs::read(&first.path).unwrap()), (&*ONE, one()));
     assert_eq!(helm.fetch(&source(&folder, None)).await.unwrap(), first);
     let lock = std::fs::read_to_string(machine.path("cache/digests.json")).unwrap();
-    assert!(lock.contains(ONE) && lock.contains("|demo|1.0.0"), "{lock}");
+    assert!(lock.contains(&*ONE) && lock.contains("|demo|1.0.0"), "{lock}");
 
-    machine.file("charts/demo-1.0.0.tgz", "two");
+    machine.file("charts/demo-1.0.0.tgz", two());
     let error = helm.fetch(&source(&folder, None)).await.unwrap_err();
-    assert!(matches!(&error, HelmError::DigestChanged(change) if change.expected.sha256 == ONE && change.found != ONE));
+    assert!(
+        matches!(&error, HelmError::DigestChanged(change) if change.expected.sha256 == *ONE && change.found != *ONE)
+    );
     assert!(error.hint().unwrap().contains("digests.json"), "{error}");
-    assert_eq!(std::fs::read(&first.path).unwrap(), b"one", "the kept archive was replaced");
+    assert_eq!(std::fs::read(&first.path).unwrap(), one(), "the kept archive was replaced");
     // The hint's way out.
     std::fs::remove_file(machine.path("cache/digests.json")).unwrap();
-    assert_ne!(helm.fetch(&source(&folder, None)).await.unwrap().digest, ONE);
+    assert_ne!(helm.fetch(&source(&folder, None)).await.unwrap().digest, *ONE);
 }
 
 #[tokio::test]
 async fn the_digest_of_the_catalogue_is_stronger_than_what_was_seen() {
     let machine = Host::new();
-    let folder = machine.file("charts/demo-1.0.0.tgz", "two").parent().unwrap().display().to_string();
-    let error = machine.helm("exit 9").await.fetch(&source(&folder, Some(ONE))).await.unwrap_err();
+    let folder = machine.file("charts/demo-1.0.0.tgz", two()).parent().unwrap().display().to_string();
+    let error = machine.helm("exit 9").await.fetch(&source(&folder, Some(&ONE))).await.unwrap_err();
     assert!(matches!(error, HelmError::DigestChanged(_)), "{error}");
-    machine.file("charts/demo-1.0.0.tgz", "one");
-    assert_eq!(machine.helm("exit 9").await.fetch(&source(&folder, Some(ONE))).await.unwrap().digest, ONE);
+    machine.file("charts/demo-1.0.0.tgz", one());
+    assert_eq!(machine.helm("exit 9").await.fetch(&source(&folder, Some(&ONE))).await.unwrap().digest, *ONE);
     assert!(!machine.path("cache/digests.json").exists(), "a locked chart needs no pin");
 }
 
 #[tokio::test]
 async fn the_record_of_another_machine_is_compared_also_at_first_use_on_this_one() {
     let machine = Host::new();
-    let folder = machine.file("charts/demo-1.0.0.tgz", "two").parent().unwrap().display().to_string();
+    let folder = machine.file("charts/demo-1.0.0.tgz", two()).parent().unwrap().display().to_string();
     let helm = machine.helm("exit 9").await;
-    let recorded = KnownDigest { sha256: ONE.into(), source: DigestSource::Cluster { namespace: "metrics".into() } };
+    let recorded = KnownDigest { sha256: ONE.clone(), source: DigestSource::Cluster { namespace: "metrics".into() } };
     let source = ChartSource { digest: Some(recorded), ..source(&folder, None) };
     let error = helm.fetch(&source).await.unwrap_err();
     assert!(matches!(error, HelmError::DigestChanged(_)) && error.to_string().contains("metrics"), "{error}");
     assert!(error.hint().unwrap().contains("kubectl annotate namespace metrics tailwatch.dev/charts-"));
     assert!(!machine.path("cache/digests.json").exists(), "a rejected archive is not recorded");
 
-    machine.file("charts/demo-1.0.0.tgz", "one");
-    assert_eq!(helm.fetch(&source).await.unwrap().digest, ONE);
+    machine.file("charts/demo-1.0.0.tgz", one());
+    assert_eq!(helm.fetch(&source).await.unwrap().digest, *ONE);
     // The record of this machine is compared as well.
-    machine.file("charts/demo-1.0.0.tgz", "two");
+    machine.file("charts/demo-1.0.0.tgz", two());
     let without_record = ChartSource { digest: None, ..source };
     let error = helm.fetch(&without_record).await.unwrap_err();
     assert!(error.hint().unwrap().contains("digests.json"), "{error}");
@@ -97,18 +123,18 @@ async fn a_folder_without_the_archive_is_reported_with_both_names() {
 #[tokio::test]
 async fn a_remote_archive_is_pulled_once_and_a_local_one_every_time() {
     let machine = Host::new();
-    machine.file("served", "one");
+    machine.file("served", one());
     let helm = machine.helm(PULL).await;
     for (repository, pulls) in [("https://charts.acme.example", 1), ("oci://127.0.0.1:5000/charts", 3)] {
         for _ in 0..2 {
-            assert_eq!(helm.fetch(&source(repository, None)).await.unwrap().digest, ONE);
+            assert_eq!(helm.fetch(&source(repository, None)).await.unwrap().digest, *ONE);
         }
         assert_eq!(lines(&machine.path("pulls")), pulls, "{repository}");
     }
     let pulls = std::fs::read_to_string(machine.path("pulls")).unwrap();
     assert!(pulls.contains("pull demo --repo https://charts.acme.example --version 1.0.0 -d "), "{pulls}");
     assert!(pulls.contains("pull oci://127.0.0.1:5000/charts/demo --plain-http --version 1.0.0 -d "), "{pulls}");
-    machine.file("served", "two");
+    machine.file("served", two());
     let error = helm.fetch(&source("oci://127.0.0.1:5000/charts", None)).await.unwrap_err();
     assert!(matches!(error, HelmError::DigestChanged(_)), "{error}");
     let entries: Vec<_> =
@@ -119,14 +145,35 @@ async fn a_remote_archive_is_pulled_once_and_a_local_one_every_time() {
 #[tokio::test]
 async fn a_damaged_archive_in_the_cache_is_fetched_again() {
     let machine = Host::new();
-    machine.file("served", "one");
+    machine.file("served", one());
     let helm = machine.helm(PULL).await;
     let source = source("https://charts.acme.example", None);
     helm.fetch(&source).await.unwrap();
     let kept = cached(&machine);
     std::fs::write(&kept, "on").unwrap();
-    assert_eq!(helm.fetch(&source).await.unwrap().digest, ONE);
-    assert_eq!(std::fs::read(&kept).unwrap(), b"one");
+    assert_eq!(helm.fetch(&source).await.unwrap().digest, *ONE);
+    assert_eq!(std::fs::read(&kept).unwrap(), one());
+}
+
+#[tokio::test]
+async fn an_archive_of_another_chart_or_version_is_rejected_and_not_recorded() {
+    let machine = Host::new();
+    let helm = machine.helm(PULL).await;
+    for (served, named) in [
+        (archive(("other", "1.0.0"), ""), "chart other 1.0.0 as chart demo 1.0.0"),
+        (archive(("demo", "2.0.0"), ""), "chart demo 2.0.0 as chart demo 1.0.0"),
+        (b"404 page not found".to_vec(), "unreadable archive"),
+    ] {
+        machine.file("served", &served);
+        machine.file("folder/demo-1.0.0.tgz", &served);
+        for repository in ["https://charts.acme.example", &machine.path("folder").display().to_string()] {
+            let error = helm.fetch(&source(repository, None)).await.unwrap_err();
+            assert!(matches!(&error, HelmError::OtherChart { .. }), "{error}");
+            assert!(error.to_string().contains(named) && error.to_string().contains(repository), "{error}");
+            assert!(error.hint().unwrap().contains("charts.repository"));
+            assert!(!machine.path("cache/digests.json").exists(), "{named} was recorded");
+        }
+    }
 }
 
 /// The one archive in the cache.
@@ -140,14 +187,14 @@ fn cached(machine: &Host) -> PathBuf {
 #[tokio::test]
 async fn helm_gets_the_compared_bytes_whatever_happens_to_the_cache() {
     let machine = Host::new();
-    machine.file("served", "one");
+    machine.file("served", one());
     let helm = machine.helm(PULL).await;
     let source = source("https://charts.acme.example", None);
     for _ in 0..2 {
         let chart = helm.fetch(&source).await.unwrap();
         assert!(!chart.path.starts_with(machine.path("cache")), "{}", chart.path.display());
         std::fs::write(cached(&machine), "another chart").unwrap();
-        assert_eq!(std::fs::read(&chart.path).unwrap(), b"one");
+        assert_eq!(std::fs::read(&chart.path).unwrap(), one());
         assert_eq!(std::fs::metadata(&chart.path).unwrap().permissions().mode() & 0o777, 0o400);
     }
 }
@@ -155,7 +202,7 @@ async fn helm_gets_the_compared_bytes_whatever_happens_to_the_cache() {
 #[tokio::test]
 async fn a_cache_that_others_can_write_is_rejected() {
     let machine = Host::new();
-    machine.file("served", "one");
+    machine.file("served", one());
     let helm = machine.helm(PULL).await;
     let source = source("https://charts.acme.example", None);
     std::fs::create_dir(machine.path("cache")).unwrap();
@@ -175,7 +222,7 @@ async fn a_cache_that_others_can_write_is_rejected() {
 #[tokio::test]
 async fn a_broken_digest_lock_is_reported_and_never_taken_for_an_empty_one() {
     let machine = Host::new();
-    let folder = machine.file("charts/demo-1.0.0.tgz", "one").parent().unwrap().display().to_string();
+    let folder = machine.file("charts/demo-1.0.0.tgz", one()).parent().unwrap().display().to_string();
     machine.file("cache/digests.json", "{ half of a li");
     let error = machine.helm("exit 9").await.fetch(&source(&folder, None)).await.unwrap_err();
     assert!(error.to_string().contains("digests.json") && error.hint().is_some(), "{error}");
@@ -256,12 +303,12 @@ fn access(ca: Option<&Path>) -> RepositoryAccess {
 #[tokio::test]
 async fn a_private_repository_gets_its_login_in_a_private_file_that_is_gone_afterwards() {
     let machine = Host::new();
-    machine.file("served", "one");
+    machine.file("served", one());
     let ca = machine.file("ca.pem", "a CA");
     let helm = machine.helm(&format!("{PRIVATE}{PULL}")).await;
     let read = |name: &str| std::fs::read_to_string(machine.path(name)).unwrap();
     let https = ChartSource { access: access(Some(&ca)), ..source("https://charts.acme.example", None) };
-    assert_eq!(helm.fetch(&https).await.unwrap().digest, ONE);
+    assert_eq!(helm.fetch(&https).await.unwrap().digest, *ONE);
     let file: serde_json::Value = serde_json::from_str(&read("repositories")).unwrap();
     let expected = serde_json::json!({
         "name": "charts", "url": "https://charts.acme.example", "username": "ci", "password": "hunter2",
@@ -271,7 +318,7 @@ async fn a_private_repository_gets_its_login_in_a_private_file_that_is_gone_afte
     assert!(read("pulls").starts_with("pull charts/demo --version 1.0.0 -d "), "{}", read("pulls"));
 
     let oci = ChartSource { access: access(Some(&ca)), ..source("oci://127.0.0.1:5000/charts", None) };
-    assert_eq!(helm.fetch(&oci).await.unwrap().digest, ONE);
+    assert_eq!(helm.fetch(&oci).await.unwrap().digest, *ONE);
     let login: serde_json::Value = serde_json::from_str(&read("registry")).unwrap();
     assert_eq!(login, serde_json::json!({"auths": {"127.0.0.1:5000": {"auth": "Y2k6aHVudGVyMg=="}}}));
     let pull = format!("pull oci://127.0.0.1:5000/charts/demo --ca-file {} --registry-config ", ca.display());
@@ -284,7 +331,7 @@ async fn a_private_repository_gets_its_login_in_a_private_file_that_is_gone_afte
 #[tokio::test]
 async fn a_registry_is_read_without_tls_if_the_answers_say_so() {
     let machine = Host::new();
-    machine.file("served", "one");
+    machine.file("served", one());
     let plain = RepositoryAccess { plain_http: true, ..RepositoryAccess::default() };
     let source = ChartSource { access: plain, ..source("oci://10.0.0.5:5000/charts", None) };
     machine.helm(PULL).await.fetch(&source).await.unwrap();

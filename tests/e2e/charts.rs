@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use support::{CommandOutput, Sandbox, outcomes};
 
 use crate::TAILWATCH;
+use crate::private_repository::serve;
 
 fn render(helm: &Path, chart: &Path, more: &[&str]) -> Result<String, String> {
     let output = Command::new(helm)
@@ -147,4 +148,45 @@ fn an_archive_that_differs_from_the_applied_one_is_refused_on_every_machine() {
     assert_eq!(loki(&sandbox), recorded(&flipped));
     // Another version is another archive.
     install("fourth", &["--set", "versions.loki=6.55.0"]).ended_with(0);
+}
+
+#[test]
+fn a_repository_that_serves_another_chart_than_its_index_says_is_refused() {
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
+    let charts = sandbox.file("charts");
+    let read = |file: &str| std::fs::read(charts.join(file)).unwrap();
+    let write = |file: &str, bytes: &[u8]| std::fs::write(charts.join(file), bytes).unwrap();
+    sandbox.helm(&["repo", "index", &charts.display().to_string()]).ended_with(0);
+    let address = serve(charts.clone(), None);
+    let answers = sandbox.answers();
+    let secret = sandbox.file("charts-password");
+    std::fs::write(&secret, "hunter2").unwrap();
+    let secret = format!("charts.password={{ file: {} }}", secret.display());
+    let login = ["--set", "charts.username=ci", "--set", &secret];
+    let run = |machine: &str, command: &[&str]| {
+        let all = [command, &["--answers", &answers, "--output", "json"], &login].concat();
+        on_another_machine(&sandbox, (machine, &address), &all)
+    };
+    let install = |machine: &str| run(machine, &["install", "--yes", "--skip-verify"]);
+
+    let (index, original) = (read("index.yaml"), read("loki-6.46.0.tgz"));
+    write("loki-6.46.0.tgz", &read("alloy-1.4.0.tgz"));
+    refused(install("other-chart"), &["chart alloy 1.4.0 as chart loki 6.46.0"]);
+    write("loki-6.46.0.tgz", &read("loki-6.55.0.tgz"));
+    refused(install("other-version"), &["chart loki 6.55.0 as chart loki 6.46.0"]);
+    write("loki-6.46.0.tgz", &original);
+    let swapped = String::from_utf8(index.clone()).unwrap().replace("- loki-6.46.0.tgz", "- loki-6.55.0.tgz");
+    assert_ne!(swapped.as_bytes(), index);
+    write("index.yaml", swapped.as_bytes());
+    refused(install("other-address"), &["helm did not fetch loki-6.46.0.tgz"]);
+    write("index.yaml", &index);
+
+    // Between a reviewed plan and its installation.
+    let file = sandbox.file("plan.json").display().to_string();
+    run("laptop", &["plan", "--out", &file]).ended_with(0);
+    let mut flipped = original.clone();
+    flipped[4] ^= 1;
+    write("loki-6.46.0.tgz", &flipped);
+    refused(run("ci", &["install", "--plan", &file]), &["the chart archive of loki differs"]);
+    refused(run("laptop", &["install", "--plan", &file]), &["digests.json"]);
 }

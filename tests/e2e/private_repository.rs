@@ -70,7 +70,7 @@ fn a_private_repository_is_read_by_the_answers_or_the_users_own_list() {
 }
 
 /// Serves a folder to the clients with the credentials, with TLS or without it, until the test process ends.
-fn serve(folder: PathBuf, tls: Option<Arc<ServerConfig>>) -> String {
+pub fn serve(folder: PathBuf, tls: Option<Arc<ServerConfig>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = format!("{scheme}://{}", listener.local_addr().unwrap());
