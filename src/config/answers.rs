@@ -248,6 +248,10 @@ pub static ROWS: &[Row] = &[
         .or("false")
         .shaped(Shape::Flag)
         .security(),
+    row("charts.repacked", "the charts in charts.repository are not the publishers' archives", "true", flag)
+        .or("false")
+        .shaped(Shape::Flag)
+        .security(),
 ];
 
 /// Free-form keys, by component.

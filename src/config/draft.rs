@@ -279,7 +279,11 @@ impl Draft {
                 oauth_client_secret: self.secret("tailscale.oauth.clientSecret", &mut problems),
             },
             versions: without_sources(&self.versions),
-            charts: Charts { repository: self.optional("charts.repository")?, access: self.access(&mut problems) },
+            charts: Charts {
+                repository: self.optional("charts.repository")?,
+                repacked: self.is_set("charts.repacked"),
+                access: self.access(&mut problems),
+            },
             values: self.resolved_values(&mut problems),
         };
         problems.extend(self.contradictions());

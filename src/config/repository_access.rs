@@ -14,13 +14,18 @@ impl Draft {
         }
     }
 
+    /// Whether a flag is `true`.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.text(key).is_some_and(|(text, _)| text == "true")
+    }
+
     pub(super) fn access(&self, problems: &mut Vec<Problem>) -> RepositoryAccess {
         let text = |key: &str| self.text(key).map(|(text, _)| text);
         let access = RepositoryAccess {
             username: text("charts.username").and_then(|text| text.parse().ok()),
             password: self.secret("charts.password", problems),
             ca_file: text("charts.caFile").map(PathBuf::from),
-            plain_http: text("charts.plainHttp").as_deref() == Some("true"),
+            plain_http: self.is_set("charts.plainHttp"),
         };
         let repository: Option<ChartRepository> = text("charts.repository").and_then(|text| text.parse().ok());
         let from = |key: &str| self.answers.get(key).map(|(_, from)| from.clone());

@@ -114,6 +114,7 @@ fn answer(settings: &Settings, key: &str) -> Option<Value> {
         "charts.username" => charts.access.username.as_ref()?.as_str(),
         "charts.caFile" => return Some(charts.access.ca_file.as_ref()?.display().to_string().into()),
         "charts.plainHttp" if charts.access.plain_http => return Some(true.into()),
+        "charts.repacked" if charts.repacked => return Some(true.into()),
         _ => return None,
     };
     Some(text.into())

@@ -112,6 +112,8 @@ pub struct Tailscale {
 pub struct Charts {
     /// Replaces every repository's address: `https://…`, `http://…`, `oci://…`, or a folder of .tgz files.
     pub repository: Option<ChartRepository>,
+    /// Its archives are not those of the publishers: the catalogue's digests do not apply to them.
+    pub repacked: bool,
     /// How repositories are read.
     pub access: RepositoryAccess,
 }

@@ -179,7 +179,11 @@ impl std::fmt::Display for DigestChange {
 impl DigestChange {
     fn hint(&self) -> String {
         let record = match &self.expected.source {
-            DigestSource::Catalogue => return "fetch the chart from its publisher".into(),
+            DigestSource::Catalogue => {
+                return "fetch the chart from its publisher, or set charts.repacked: true if charts.repository has \
+                        archives of its own"
+                    .into();
+            }
             DigestSource::Cluster { namespace } => {
                 format!("record with `kubectl annotate namespace {namespace} {CHARTS_RECORD}-`")
             }

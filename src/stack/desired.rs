@@ -114,9 +114,9 @@ fn digest(
     Source { settings, facts, .. }: &Source<'_>,
     (version, repository): (&semver::Version, &ChartRepository),
 ) -> Option<KnownDigest> {
-    // Digests of the catalogue hold for the catalogue's own repository only.
-    let is_official = *repository == component.own_repository(version);
-    let published = component.row.digests.get(&version.to_string()).filter(|_| is_official).cloned().flatten();
+    // A mirror has the archives of the publisher, unless the answers say otherwise.
+    let is_published = !settings.charts.repacked || *repository == component.own_repository(version);
+    let published = component.row.digests.get(&version.to_string()).filter(|_| is_published).cloned().flatten();
     let recorded = facts.charts.sha256((&component.row.chart, version), repository);
     let namespace = settings.namespace.to_string();
     published

@@ -105,12 +105,18 @@ fn own_values_that_need_more_have_the_permissions_of_the_chart() {
 }
 
 #[test]
-fn the_catalogues_digest_is_for_its_own_repository_only() {
+fn a_mirror_has_the_archives_of_the_publisher_unless_the_answers_say_otherwise() {
     let mut settings = settings_for_tests();
-    assert!(release(&desired_releases(&settings, &facts()), "loki").chart.digest.is_some());
+    let loki = |settings: &Settings| release(&desired_releases(settings, &facts()), "loki").chart.digest.clone();
+    let published = loki(&settings);
+    assert!(published.as_ref().is_some_and(|known| known.source == DigestSource::Catalogue));
+    settings.charts.repacked = true;
+    assert_eq!(loki(&settings), published, "the publisher's own repository");
     settings.charts.repository = Some("https://mirror.example/charts".parse().unwrap());
+    assert_eq!(loki(&settings), None);
+    settings.charts.repacked = false;
+    assert_eq!(loki(&settings), published);
     let releases = desired_releases(&settings, &facts());
-    assert_eq!(release(&releases, "loki").chart.digest, None);
     assert_eq!(release(&releases, "alloy").chart.repository.as_str(), "https://mirror.example/charts");
 }
 

@@ -84,6 +84,7 @@ async fn the_digest_of_the_catalogue_is_stronger_than_what_was_seen() {
     let folder = machine.file("charts/demo-1.0.0.tgz", two()).parent().unwrap().display().to_string();
     let error = machine.helm("exit 9").await.fetch(&source(&folder, Some(&ONE))).await.unwrap_err();
     assert!(matches!(error, HelmError::DigestChanged(_)), "{error}");
+    assert!(error.hint().unwrap().contains("charts.repacked: true"), "{:?}", error.hint());
     machine.file("charts/demo-1.0.0.tgz", one());
     assert_eq!(machine.helm("exit 9").await.fetch(&source(&folder, Some(&ONE))).await.unwrap().digest, *ONE);
     assert!(!machine.path("cache/digests.json").exists(), "a locked chart needs no pin");

@@ -181,6 +181,11 @@ fn a_repository_that_serves_another_chart_than_its_index_says_is_refused() {
     refused(install("other-address"), &["helm did not fetch loki-6.46.0.tgz"]);
     write("index.yaml", &index);
 
+    // A mirror has the archives of the publishers, which these are not.
+    let mut mirror = sandbox.tailwatch_command(&["install", "--yes", "--answers", &answers, "--output", "json"]);
+    mirror.env_remove("TAILWATCH_CHARTS_REPACKED");
+    refused(CommandOutput::of(mirror.output().unwrap()), &["that of its publisher", "charts.repacked: true"]);
+
     // Between a reviewed plan and its installation.
     let file = sandbox.file("plan.json").display().to_string();
     run("laptop", &["plan", "--out", &file]).ended_with(0);

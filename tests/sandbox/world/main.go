@@ -253,6 +253,9 @@ func env(arguments []string) error {
 		{"HELM_CONFIG_HOME", s.Path("helm", "config")},
 		{"HELM_DATA_HOME", s.Path("helm", "data")},
 	}
+	if s.RealCharts == "" {
+		pairs = append(pairs, [2]string{"TAILWATCH_CHARTS_REPACKED", "true"})
+	}
 	if exec := s.World.Kubeconfig.Exec; exec != nil {
 		pairs = append(pairs, [2]string{exec.Requires, "sandbox"})
 	}
