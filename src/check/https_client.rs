@@ -77,6 +77,12 @@ fn describe(error: &rustls::Error) -> String {
     }
 }
 
+/// An address of the discovery document, which must be https.
+pub(super) fn endpoint(name: &str, text: &str) -> Result<reqwest::Url, String> {
+    let url = reqwest::Url::parse(text).ok().filter(|url| url.scheme() == "https");
+    url.ok_or_else(|| format!("the {name} of its document is {text:?}, expected an https URL"))
+}
+
 /// An error with its causes, in one line.
 pub(super) fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut parts = vec![error.to_string()];

@@ -58,12 +58,6 @@ impl AuthorizationRequest {
             request = request.add_extra_param("organization", organization.as_str());
         }
         let (address, state, nonce) = request.url();
-        if !matches!(address.scheme(), "https" | "http") {
-            return Err(LoginError::Provider {
-                what,
-                why: format!("the authorization endpoint has the scheme {}", address.scheme()),
-            });
-        }
         Ok(AuthorizationRequest { provider, redirect, address: address.into(), state, nonce, verifier })
     }
 

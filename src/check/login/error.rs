@@ -23,6 +23,9 @@ pub enum LoginError {
     /// The `issuer` of the discovery document is another one.
     #[error("the discovery document does not match the issuer: {0}")]
     Issuer(String),
+    /// The discovery document has an endpoint without TLS.
+    #[error("the issuer is not usable: {0}")]
+    Endpoint(String),
     /// The issuer has no device authorization endpoint.
     #[error("the issuer offers no device flow")]
     NoDeviceFlow,
@@ -67,6 +70,9 @@ impl LoginError {
             }
             LoginError::Issuer(_) => {
                 format!("set auth0.issuer to the `issuer` of {}, byte for byte, with its slash", document(settings))
+            }
+            LoginError::Endpoint(_) => {
+                format!("the client secret and tokens are sent over https only: correct {}", document(settings))
             }
             LoginError::NoDeviceFlow => {
                 "leave =device out: `tailwatch verify --login` signs in with the browser of this machine".into()

@@ -77,7 +77,7 @@ pub(super) struct Provider {
 }
 
 impl Client<'_> {
-    /// Reads the discovery document, which must have the configured issuer, and its keys.
+    /// Reads the discovery document, which must have the configured issuer and https endpoints, and its keys.
     pub(super) async fn discover(&self) -> Result<Provider, LoginError> {
         let what = "read the discovery document";
         let http = https_client::client(EXCHANGE).map_err(|why| LoginError::Provider { what, why })?;
@@ -88,9 +88,26 @@ impl Client<'_> {
             DiscoveryError::Validation(why) => LoginError::Issuer(why),
             other => LoginError::Provider { what, why: with_causes(&other) },
         })?;
+        let metadata = with_tls(metadata)?;
         let client_id = ClientId::new(self.oidc.id().to_string());
         Ok(Provider { metadata, client_id, secret: ClientSecret::new(self.oidc.secret().expose().clone()), http })
     }
+}
+
+/// The secret, the code and the tokens are sent to no endpoint without TLS.
+fn with_tls(metadata: Metadata) -> Result<Metadata, LoginError> {
+    let device = metadata.additional_metadata().device_authorization_endpoint.as_ref();
+    let endpoints = [
+        ("authorization_endpoint", Some(metadata.authorization_endpoint().url())),
+        ("token_endpoint", metadata.token_endpoint().map(|endpoint| endpoint.url())),
+        ("userinfo_endpoint", metadata.userinfo_endpoint().map(|endpoint| endpoint.url())),
+        ("jwks_uri", Some(metadata.jwks_uri().url())),
+        ("device_authorization_endpoint", device.map(|endpoint| endpoint.url())),
+    ];
+    for (name, url) in endpoints.into_iter().filter_map(|(name, url)| Some((name, url?))) {
+        https_client::endpoint(name, url.as_str()).map_err(LoginError::Endpoint)?;
+    }
+    Ok(metadata)
 }
 
 /// The expected nonce of an id token.
@@ -207,4 +224,37 @@ async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpRespon
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn no_endpoint_without_tls_is_used() {
+        let mut document = json!({"issuer": "https://acme.example/", "response_types_supported": ["code"],
+            "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["RS256"]});
+        let names = [
+            "authorization_endpoint",
+            "token_endpoint",
+            "userinfo_endpoint",
+            "jwks_uri",
+            "device_authorization_endpoint",
+        ];
+        for name in names {
+            document[name] = json!(format!("https://acme.example/{name}"));
+        }
+        let checked = |document: &Value| with_tls(serde_json::from_value(document.clone()).unwrap());
+        assert!(checked(&document).is_ok());
+        for name in names {
+            for scheme in ["http", "ftp"] {
+                let mut changed = document.clone();
+                changed[name] = json!(format!("{scheme}://acme.example/{name}"));
+                let error = checked(&changed).map(drop).unwrap_err().to_string();
+                let expected = format!("the {name} of its document is \"{scheme}://acme.example/{name}\"");
+                assert!(error.contains(&expected), "{error}");
+            }
+        }
+    }
 }

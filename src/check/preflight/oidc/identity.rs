@@ -157,8 +157,7 @@ fn unreachable(error: reqwest::Error) -> Unreachable {
 
 /// An address of the document, which must be https.
 pub(super) fn endpoint(name: &str, text: &str) -> Result<Url, Unreachable> {
-    let url = Url::parse(text).ok().filter(|url| url.scheme() == "https");
-    url.ok_or_else(|| Unreachable::Invalid(format!("the {name} of its document is {text:?}, expected an https URL")))
+    https_client::endpoint(name, text).map_err(Unreachable::Invalid)
 }
 
 #[cfg(test)]
