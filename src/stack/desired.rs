@@ -10,7 +10,7 @@ use crate::config::{
 };
 use crate::stack::catalogue::{Component, Part, When};
 use crate::stack::certificate::webhook_certificate;
-use crate::stack::chart_names::{ALERTMANAGER, GRAFANA, PROMETHEUS, PROMETHEUS_OPERATOR};
+use crate::stack::chart_names::{GRAFANA, PROMETHEUS, PROMETHEUS_OPERATOR};
 use crate::stack::component_rules::{ComponentRules, Source};
 use crate::stack::template::{Fillings, fill};
 use crate::stack::{
@@ -60,15 +60,12 @@ fn release(
     let (row, settings) = (&component.row, source.settings);
     let mut values = fill(&row.values, &component.values, fillings)?;
     if settings.logs == LogsMode::None {
-        drop_data_source(&mut values, "loki");
+        drop_loki_data_source(&mut values);
     }
     let overrides = component.answered_values(settings).map_or_else(|| json!({}), |(over, _)| over);
     let mut merged = values.clone();
     merge(&mut merged, &overrides);
     let off: Vec<&Part> = row.parts.iter().filter(|part| part.is_off(&merged)).collect();
-    if off.iter().any(|part| part.key == "alertmanager.enabled") {
-        drop_data_source(&mut values, "alertmanager");
-    }
     let defaults = values.clone();
     leave_permissions_to_chart(&mut values, &overrides);
     merge(&mut values, &overrides);
@@ -136,18 +133,12 @@ fn leave_permissions_to_chart(values: &mut Value, overrides: &Value) {
     }
 }
 
-/// Without its program a data source is left out: every dashboard would show its errors.
-fn drop_data_source(values: &mut Value, kind: &str) {
+/// Without Loki its data source is left out: every dashboard would show its errors.
+fn drop_loki_data_source(values: &mut Value) {
     let sources = values.pointer_mut("/grafana/datasources/datasources.yaml/datasources");
-    let Some(Value::Array(sources)) = sources else { return };
-    let urls: Vec<Value> =
-        sources.extract_if(.., |source| source["type"] == kind).map(|source| source["url"].clone()).collect();
-    let Some(Value::String(proxied)) = values.pointer_mut("/grafana/grafana.ini/security/data_source_proxy_whitelist")
-    else {
-        return;
-    };
-    let is_dropped = |address: &str| urls.iter().any(|url| *url == format!("http://{address}"));
-    *proxied = proxied.split(' ').filter(|address| !is_dropped(address)).collect::<Vec<_>>().join(" ");
+    if let Some(Value::Array(sources)) = sources {
+        sources.retain(|source| source["type"] != "loki");
+    }
 }
 
 fn fillings(source: &Source<'_>) -> Fillings {
@@ -184,7 +175,6 @@ fn fillings(source: &Source<'_>) -> Fillings {
         ("storage.grafana", json!(storage.grafana.as_str())),
         ("address.grafana", address((GRAFANA, 80))),
         ("address.prometheus", address((PROMETHEUS, 9090))),
-        ("address.alertmanager", address((ALERTMANAGER, 9093))),
         ("address.loki", address((LOKI, 3100))),
         ("webhook.caBundle", json!(authority)),
         ("checksum.oauth2Proxy", json!(secrets::checksum(oauth2_proxy))),

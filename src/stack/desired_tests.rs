@@ -327,6 +327,23 @@ fn no_address_depends_on_the_domain_of_the_cluster() {
 }
 
 #[test]
+fn grafana_forwards_requests_to_prometheus_alone() {
+    let releases = desired_releases(&settings_for_tests(), &facts());
+    let stack = release(&releases, "kube-prometheus-stack");
+    let grafana = &stack.values["grafana"];
+    let prometheus = "kube-prometheus-stack-prometheus.monitoring.svc:9090";
+    assert_eq!(grafana["grafana.ini"]["security"]["data_source_proxy_whitelist"], prometheus);
+    let sources = grafana["datasources"]["datasources.yaml"]["datasources"].as_array().unwrap();
+    let kinds: Vec<&str> = sources.iter().map(|source| source["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["prometheus", "loki"]);
+    let mut objects = stack.objects.iter().map(|object| &object.manifest);
+    let policy = objects.find(|object| object["metadata"]["name"] == "tailwatch-alertmanager").unwrap();
+    let rules = policy["spec"]["ingress"].as_array().unwrap().iter();
+    let peers = rules.map(|rule| &rule["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/name"]);
+    assert_eq!(peers.collect::<Vec<_>>(), ["prometheus"]);
+}
+
+#[test]
 fn parts_that_are_off_and_other_names_are_followed() {
     let mut settings = settings_for_tests();
     let stack = json!({"alertmanager": {"enabled": false}, "nodeExporter": {"enabled": false}, "fullnameOverride": "mon",

@@ -48,10 +48,7 @@ const ROWS: &[Row] = &[
     Row {
         name: "tailwatch-alertmanager",
         selects: ALERTMANAGER,
-        admits: &[
-            Admission { from: Some(PROMETHEUS), ports: &[9093, 8080] },
-            Admission { from: Some(GRAFANA), ports: &[9093] },
-        ],
+        admits: &[Admission { from: Some(PROMETHEUS), ports: &[9093, 8080] }],
     },
     Row {
         name: "tailwatch-loki",

@@ -25,7 +25,7 @@ const LATE_TARGETS: [Found; 2] = [
 ];
 
 #[rustfmt::skip]
-const WORLDS: [Scenario; 31] = [
+const WORLDS: [Scenario; 32] = [
     Scenario { fault: "network=policies-ignored", hop: Some("oauth2-proxy-grafana"),
         found: &[("grafana-network-policy", "fail", "does not enforce NetworkPolicies")] },
     Scenario { fault: "metrics=target-missing", hop: Some("targets-prometheus"),
@@ -51,7 +51,7 @@ const WORLDS: [Scenario; 31] = [
     Scenario { fault: "grafana=two-defaults", hop: None,
         found: &[("grafana-default-source", "fail", "several: Prometheus, Loki")] },
     Scenario { fault: "grafana=no-default", hop: None,
-        found: &[("grafana-default-source", "fail", "none of 3")] },
+        found: &[("grafana-default-source", "fail", "none of 2")] },
     Scenario { fault: "grafana=loki-url-wrong", hop: Some("loki-grafana"),
         found: &[("grafana-reads-loki", "fail", "400"), ("logs-in-grafana", "skip", "grafana-reads-loki")] },
     Scenario { fault: "grafana=login-form", hop: None,
@@ -62,6 +62,8 @@ const WORLDS: [Scenario; 31] = [
         found: &[("grafana-dashboards", "fail", "missing: Cluster")] },
     Scenario { fault: "grafana=proxy-open", hop: None,
         found: &[("grafana-loki-read-only", "fail", "expected 403")] },
+    Scenario { fault: "grafana=alertmanager-open", hop: None,
+        found: &[("grafana-alertmanager-read-only", "fail", "its data source Alertmanager is answered")] },
     Scenario { fault: "grafana=features-on", hop: None,
         found: &[("grafana-features-off", "fail", "public_dashboards.enabled is true, expected false")] },
     Scenario { fault: "grafana=role-admin", hop: None,

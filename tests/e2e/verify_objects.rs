@@ -76,6 +76,7 @@ const WORLDS: [Scenario; 18] = [
             grafana_reads(sandbox, "[auth.anonymous]\\nenabled = false", "[auth.anonymous]\\nenabled = true")
         },
         found: &[
+            ("grafana-alertmanager-read-only", "skip", "grafana-anonymous"),
             ("grafana-anonymous", "fail", "requires its own login"),
             ("grafana-dashboards", "skip", "grafana-anonymous"),
             ("grafana-loki-read-only", "skip", "grafana-anonymous"),

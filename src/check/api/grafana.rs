@@ -27,7 +27,12 @@ struct Health {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(in crate::check) struct DataSource {
+    pub(in crate::check) uid: String,
     pub(in crate::check) name: String,
+    /// Id of its plugin, e.g. `alertmanager`.
+    #[serde(rename = "type")]
+    pub(in crate::check) kind: String,
+    pub(in crate::check) url: String,
     pub(in crate::check) is_default: bool,
 }
 
@@ -132,6 +137,12 @@ impl Grafana<'_> {
     pub(in crate::check) async fn push_to_loki(&self) -> Result<ForwardResponse, String> {
         let path = "/api/datasources/proxy/uid/loki/loki/api/v1/push";
         self.0.post(SERVICE, path, &json!({"streams": []})).await
+    }
+
+    /// Grafana's answer to a silence through the proxy of a data source. Alertmanager rejects it: it lacks every field.
+    pub(in crate::check) async fn invalid_silence(&self, uid: &str) -> Result<ForwardResponse, String> {
+        let path = format!("/api/datasources/proxy/uid/{uid}/api/v2/silences");
+        self.0.post(SERVICE, &path, &json!({})).await
     }
 
     /// GET as the admin user.

@@ -11,7 +11,7 @@ use crate::check::api::port_forward::answered;
 use crate::check::row::{Finding, Row};
 use crate::check::some_of;
 use crate::check::verify::context::StackContext;
-use crate::check::verify::parts::{GRAFANA, PROMETHEUS};
+use crate::check::verify::parts::{ALERTMANAGER, GRAFANA, PROMETHEUS};
 use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::event::Hop;
 
@@ -86,6 +86,13 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .within(15)
     .of("loki")
     .hint("check grafana.ini security.data_source_proxy_whitelist under `values:`; without it every user of Grafana can push to Loki and stop its ingester"),
+    Row::new("grafana-alertmanager-read-only", GROUP, "Grafana forwards no silence or alert to Alertmanager", |context| {
+        Box::pin(alertmanager_read_only(context))
+    })
+    .with(&[GRAFANA, ALERTMANAGER])
+    .needs(&["grafana-admin", "grafana-anonymous"])
+    .within(15)
+    .hint("check grafana.ini security.data_source_proxy_whitelist and the data sources under `values:`; every Editor of Grafana can silence all alerts, and nothing records who did"),
     Row::new("grafana-features-off", GROUP, "external snapshots, public dashboards and plugin administration are off in Grafana", |context| {
         Box::pin(features_off(context))
     })
@@ -107,6 +114,38 @@ async fn loki_read_only(context: &StackContext) -> Result<Finding, String> {
         403 => Finding::pass("a push through its data source proxy is answered 403"),
         status => Finding::fail(format!("a push through its data source proxy is answered {status}, expected 403")),
     })
+}
+
+/// `HOST:PORT`s, separated by spaces; without any, Grafana forwards to all (conf/defaults.ini).
+const FORWARDED: &str = "/grafana/grafana.ini/security/data_source_proxy_whitelist";
+
+async fn alertmanager_read_only(context: &StackContext) -> Result<Finding, String> {
+    let forwarded = context.value(KUBE_PROMETHEUS_STACK, FORWARDED).and_then(Value::as_str).unwrap_or_default();
+    let mut answers = Vec::new();
+    for source in context.grafana().data_sources().await? {
+        if source.kind == "alertmanager" {
+            let status = context.grafana().invalid_silence(&source.uid).await?.status;
+            answers.push((source, status));
+        }
+    }
+    Ok(judge_silences(&answers, forwarded))
+}
+
+/// The user's values may open the proxy for a data source.
+fn judge_silences(answers: &[(DataSource, u16)], forwarded: &str) -> Finding {
+    let is_allowed = |source: &DataSource| {
+        forwarded.split_whitespace().any(|address| source.url.trim_end_matches('/').ends_with(&format!("//{address}")))
+    };
+    let (allowed, others): (Vec<_>, Vec<_>) = answers.iter().partition(|(source, _)| is_allowed(source));
+    match (others.iter().find(|(_, status)| *status != 403), allowed.first()) {
+        (Some((source, status)), _) => Finding::fail(format!(
+            "a silence through the proxy of its data source {} is answered {status}, expected 403",
+            source.name
+        )),
+        (None, Some((source, _))) => Finding::pass(format!("the values allow it for its data source {}", source.name)),
+        (None, None) if answers.is_empty() => Finding::pass("it has no data source of Alertmanager"),
+        (None, None) => Finding::pass("a silence through its data source proxy is answered 403"),
+    }
 }
 
 async fn healthy(context: &StackContext) -> Result<Finding, String> {
@@ -243,11 +282,13 @@ fn titles(config: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::row::State;
     use serde_json::json;
 
     #[test]
     fn exactly_one_default_passes() {
-        let source = |name: &str, is_default: bool| DataSource { name: name.into(), is_default };
+        let source =
+            |name: &str, is_default: bool| DataSource { name: name.into(), is_default, ..DataSource::default() };
         assert_eq!(
             judge_defaults(&[source("Prometheus", true), source("Loki", false)]),
             Finding::pass("Prometheus, of 2")
@@ -255,6 +296,24 @@ mod tests {
         assert_eq!(judge_defaults(&[source("Loki", false)]), Finding::fail("none of 1"));
         let two = [source("Prometheus", true), source("Mimir", true)];
         assert_eq!(judge_defaults(&two), Finding::fail("several: Prometheus, Mimir"));
+    }
+
+    #[test]
+    fn a_silence_is_forwarded_only_where_the_values_allow_it() {
+        let source = |name: &str, status| {
+            let url = format!("http://{name}:9093/");
+            (DataSource { name: name.into(), url, ..DataSource::default() }, status)
+        };
+        let closed = "prometheus:9090";
+        assert_eq!(judge_silences(&[], closed), Finding::pass("it has no data source of Alertmanager"));
+        for (status, state) in [(403, State::Pass), (400, State::Fail), (404, State::Fail), (502, State::Fail)] {
+            assert_eq!(judge_silences(&[source("ours", status)], closed).state, state, "{status}");
+        }
+        let allowed = judge_silences(&[source("ours", 400)], "prometheus:9090 ours:9093");
+        assert_eq!(allowed, Finding::pass("the values allow it for its data source ours"));
+        let both = judge_silences(&[source("ours", 400), source("other", 400)], "prometheus:9090 ours:9093");
+        assert!(both.state == State::Fail && both.detail.contains("data source other"), "{both:?}");
+        assert_eq!(judge_silences(&[source("ours", 400)], "").state, State::Fail);
     }
 
     #[test]

@@ -95,6 +95,10 @@ func (g *server) running() (map[string]string, []dataSource) {
 		settings["auth.anonymous.org_role"] = "Admin"
 	case "proxy-open":
 		settings["security.data_source_proxy_whitelist"] = ""
+	case "alertmanager-open":
+		const address = "kube-prometheus-stack-alertmanager.monitoring.svc:9093"
+		sources = append(sources, dataSource{Name: "Alertmanager", UID: "alertmanager", Type: "alertmanager", Access: "proxy", URL: "http://" + address})
+		settings["security.data_source_proxy_whitelist"] += " " + address
 	case "features-on":
 		settings["public_dashboards.enabled"] = defaults["public_dashboards.enabled"]
 	case "login-form":
