@@ -6,6 +6,7 @@ mod api;
 mod docs_tests;
 mod https_client;
 pub mod login;
+mod monitor_tokens;
 pub mod node_coverage;
 pub mod preflight;
 mod row;

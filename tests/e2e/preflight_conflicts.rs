@@ -65,6 +65,9 @@ fn crds_of_no_one_are_taken_over_and_newer_or_foreign_ones_are_not() {
         assert_eq!(found, verdict, "{detail}");
         assert!(detail.contains("release prom in namespace metrics"), "{detail}");
     }
+    let (verdict, detail) = row(&sandbox, "service-monitor-tokens", &["--adopt"]);
+    assert_eq!(verdict, "warn", "{detail}");
+    assert!(detail.contains("ServiceMonitor prom-kube-prometheus-stack-kubelet in namespace metrics"), "{detail}");
     let (verdict, detail) = row(&sandbox, "prometheus-operator-conflict", &["--adopt"]);
     assert_eq!(verdict, "fail", "{detail}");
     assert!(detail.contains("Deployment prom-kube-prometheus-stack-operator in namespace metrics"), "{detail}");

@@ -25,6 +25,10 @@ const GROUPS: &str = "/groups";
 const ISSUER: &str = "auth0.com/\\\"\\noidc_groups";
 const COOKIE: &str = "cookie-secret";
 
+const TOKEN_MONITOR: &str = r#"{"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor",
+    "metadata": {"name": "sends-token", "namespace": "default"}, "spec": {"selector": {"matchLabels": {"app": "none"}},
+    "endpoints": [{"port": "http", "bearerTokenFile": "/var/run/secrets/kubernetes.io/serviceaccount/token"}]}}"#;
+
 /// oauth2-proxy does not start: nothing can be asked of it, and Prometheus is not answered either.
 const OAUTH2_PROXY_DOWN: [Found; 7] = [
     ("oauth2-proxy-healthy", "fail", ""),
@@ -36,12 +40,22 @@ const OAUTH2_PROXY_DOWN: [Found; 7] = [
     ("prometheus-samples-fresh", "skip", "prometheus-targets-up"),
 ];
 
-const WORLDS: [Scenario; 18] = [
+const WORLDS: [Scenario; 19] = [
     Scenario {
         name: "the operator does not reconcile Prometheus",
         break_it: |sandbox| prometheus_is_paused(sandbox, true),
         fix_it: |sandbox| prometheus_is_paused(sandbox, false),
         found: &[("operator-reconciles", "fail", "Prometheus kube-prometheus-stack-prometheus")],
+    },
+    Scenario {
+        name: "a ServiceMonitor of another namespace names the token of Prometheus",
+        break_it: |sandbox| {
+            let file = sandbox.file("monitor.json");
+            std::fs::write(&file, TOKEN_MONITOR).unwrap();
+            sandbox.kubectl(&["apply", "-f", &file.display().to_string()]);
+        },
+        fix_it: |sandbox| drop(sandbox.kubectl(&["-n", "default", "delete", "servicemonitor", "sends-token"])),
+        found: &[("prometheus-token-private", "warn", "ServiceMonitor sends-token in namespace default")],
     },
     Scenario {
         name: "Prometheus keeps less than asked",

@@ -11,8 +11,8 @@ use crate::check::runner::Subject as _;
 use crate::check::verify::context::StackContext;
 use crate::check::verify::parts::{OPERATOR, PROMETHEUS, WEBHOOKS};
 use crate::check::verify::scrape_targets;
-use crate::check::{name_of, some_of};
-use crate::cluster::ObjectRef;
+use crate::check::{monitor_tokens, name_of, some_of};
+use crate::cluster::{ClusterError, ObjectRef};
 use crate::config::{KUBE_PROMETHEUS_STACK, RetentionPeriod};
 use crate::event::Hop;
 
@@ -75,6 +75,12 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     })
     .with(&[OPERATOR])
     .hint("set `paused: false` in prometheus.prometheusSpec and alertmanager.alertmanagerSpec under `values:`, then run `tailwatch install` again"),
+    Row::new("prometheus-token-private", METRICS, "no ServiceMonitor of another namespace is sent the token of Prometheus", |context| {
+        Box::pin(token_private(context))
+    })
+    .with(&[PROMETHEUS])
+    .warns()
+    .hint(monitor_tokens::HINT),
     Row::new("rules-admitted", METRICS, "the admission webhook accepts a valid PrometheusRule and rejects an invalid one", |context| {
         Box::pin(admission(context))
     })
@@ -173,6 +179,18 @@ async fn reconciled(context: &StackContext) -> Result<Finding, String> {
     } else {
         Finding::fail(format!("spec.paused is true, so changes have no effect: {}", paused.join(", ")))
     })
+}
+
+async fn token_private(context: &StackContext) -> Result<Finding, String> {
+    let mut found = Vec::new();
+    for (namespace, prometheus) in context.objects("Prometheus") {
+        match monitor_tokens::read(&context.cluster, (prometheus, namespace)).await {
+            Ok(monitors) => found.extend(monitors),
+            Err(ClusterError::Forbidden { message }) => return Ok(Finding::forbidden(&message)),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(monitor_tokens::judge(&found))
 }
 
 /// The webhook's failurePolicy is Ignore: only a rejection proves that the API server reaches it.

@@ -26,7 +26,7 @@ use crate::config::nearest;
 use crate::event::{CheckResult, Event, Events};
 
 pub use context::{Installed, StackContext};
-pub(in crate::check) use service_monitors::monitored_namespaces;
+pub(in crate::check) use service_monitors::{label_selector, monitored_namespaces};
 
 /// How long the API server may take to answer after the checks, if it may be unreachable.
 const ANSWER: Duration = Duration::from_secs(1);

@@ -84,7 +84,7 @@ async fn pools(
     let (prefix, endpoints) =
         if is_of_pods { ("podMonitor", "/spec/podMetricsEndpoints") } else { ("serviceMonitor", "/spec/endpoints") };
     let endpoints = monitor.pointer(endpoints).and_then(Value::as_array).cloned().unwrap_or_default();
-    let labels = selector(&monitor["spec"]["selector"]);
+    let labels = label_selector(&monitor["spec"]["selector"]);
     let mut pools = Vec::new();
     for selected in monitored_namespaces(monitor, namespace) {
         let selected = selected.as_deref();
@@ -117,7 +117,7 @@ pub(in crate::check) fn monitored_namespaces(monitor: &Value, own: &str) -> Vec<
 }
 
 /// A label selector in the syntax of the API's query parameter.
-fn selector(selector: &Value) -> String {
+pub(in crate::check) fn label_selector(selector: &Value) -> String {
     let labels = selector["matchLabels"].as_object().into_iter().flatten();
     let mut terms: Vec<String> =
         labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn selectors_are_written_in_the_syntax_of_the_api() {
-        let found = selector(&json!({"matchLabels": {"app": "loki"}, "matchExpressions": [
+        let found = label_selector(&json!({"matchLabels": {"app": "loki"}, "matchExpressions": [
             {"key": "variant", "operator": "NotIn", "values": ["headless"]},
             {"key": "x", "operator": "Exists"}, {"key": "y", "operator": "DoesNotExist"}]}));
         assert_eq!(found, "app=loki,variant notin (headless),x,!y");

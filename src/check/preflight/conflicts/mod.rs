@@ -17,6 +17,7 @@ use intent::release_of;
 use operators::Operator;
 pub use ownership::OWNERSHIP;
 
+use crate::check::monitor_tokens;
 use crate::check::preflight::{Permitted, fact, judged, unless_forbidden};
 use crate::check::row::{Finding, Row, known};
 use crate::check::runner::{self, Subject};
@@ -50,6 +51,13 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
         known(facts.data_sources.clone())
     })
     .hint("set `isDefault: false` there, or remove its label"),
+    fact(
+        "service-monitor-tokens",
+        "no ServiceMonitor of another namespace will be sent the token of Prometheus",
+        |facts: &Facts| known(facts.token_monitors.clone()),
+    )
+    .warns()
+    .hint(monitor_tokens::HINT),
 ];
 
 /// The existing objects, compared with the plan; two of the comparisons yield the takeovers, too.
@@ -60,6 +68,7 @@ pub(in crate::check) struct Facts {
     objects: Finding,
     operators: Finding,
     data_sources: Finding,
+    token_monitors: Finding,
 }
 
 impl Subject for Facts {
@@ -83,6 +92,7 @@ struct Existing {
     objects: Permitted<Vec<ownership::Existing>>,
     operators: Permitted<Vec<Operator>>,
     data_sources: Permitted<Vec<Source>>,
+    token_monitors: Permitted<Vec<String>>,
 }
 
 impl Existing {
@@ -92,6 +102,7 @@ impl Existing {
         objects: Ok(Vec::new()),
         operators: Ok(Vec::new()),
         data_sources: Ok(Vec::new()),
+        token_monitors: Ok(Vec::new()),
     };
 }
 
@@ -109,17 +120,28 @@ pub async fn run(
     intent: &Intent<'_>,
     operators: Option<&Operators>,
 ) -> Result<Findings, ClusterError> {
-    let (releases, crds, objects, data_sources) = futures::try_join!(
+    let (releases, crds, objects, data_sources, token_monitors) = futures::try_join!(
         releases_everywhere(cluster, helm.driver()).map(unless_forbidden),
         crds::read(cluster, &intent.incoming).map(unless_forbidden),
         ownership::read(cluster, &intent.incoming).map(unless_forbidden),
         data_sources::read(cluster, intent).map(unless_forbidden),
+        token_monitors(cluster, intent).map(unless_forbidden),
     )?;
     let operators = operators.map(|found| found.prometheus.iter().filter_map(Operator::of).collect());
     let operators = operators.ok_or_else(|| "this context may not list deployments.apps in all namespaces".to_owned());
-    let existing = Existing { releases, crds, objects, operators, data_sources };
+    let existing = Existing { releases, crds, objects, operators, data_sources, token_monitors };
     let (facts, takeovers) = compare(helm, intent, &existing);
     Ok(Findings { checks: runner::run(ROWS, &facts, None).await, takeovers })
+}
+
+async fn token_monitors(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<String>, ClusterError> {
+    let mut found = Vec::new();
+    for incoming in &intent.incoming {
+        for prometheus in incoming.rendered.iter().filter(|object| object["kind"] == "Prometheus") {
+            found.extend(monitor_tokens::read(cluster, (prometheus, incoming.namespace_of(prometheus))).await?);
+        }
+    }
+    Ok(found)
 }
 
 fn compare(helm: &Helm, intent: &Intent<'_>, existing: &Existing) -> (Facts, Vec<Takeover>) {
@@ -141,6 +163,7 @@ fn compare(helm: &Helm, intent: &Intent<'_>, existing: &Existing) -> (Facts, Vec
         objects,
         operators: judged(&existing.operators, |operators| operators::judge(&intent.desired, operators)),
         data_sources: judged(&existing.data_sources, |sources| data_sources::judge(&intent.desired, sources)),
+        token_monitors: judged(&existing.token_monitors, |found| monitor_tokens::judge(found)),
     };
     (facts, takeovers)
 }

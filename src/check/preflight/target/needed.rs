@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::check::name_of;
 use crate::check::preflight::target::intent::{Intent, Kinds, PlannedRemoval, Proof, kind_of};
 use crate::check::preflight::target::rules::{
-    APPLIED, CONTENTS, EXPLAINING, LOCK, LOGS, MONITORED, NAMED, OF_EVERY_COMMAND, OF_HOOKS, OF_RECORDS, OF_RELEASES,
-    OF_REMOVALS, OF_THE_CHECKS, OF_THE_KUBELET_SERVICE, OF_THE_PLAN, OF_THE_RUN, OPERATORS, OPTIONAL,
+    APPLIED, CONTENTS, EXPLAINING, LOCK, LOGS, MONITORED, MONITORS, NAMED, OF_EVERY_COMMAND, OF_HOOKS, OF_RECORDS,
+    OF_RELEASES, OF_REMOVALS, OF_THE_CHECKS, OF_THE_KUBELET_SERVICE, OF_THE_PLAN, OF_THE_RUN, OPERATORS, OPTIONAL,
     OPTIONAL_IN_NAMESPACES, OWN_REMOVALS, Purpose, RBAC, READ, Rule, USERS, USERS_OF_THE_OPERATOR,
 };
 use crate::check::verify::monitored_namespaces;
@@ -83,7 +83,9 @@ impl Needed {
             }
             self.add_rule(LOGS, Some(namespace));
         }
-        self.add_optional(OPERATORS.0, None, OPERATORS.1);
+        for (rule, checks) in [OPERATORS, MONITORS] {
+            self.add_optional(rule, None, checks);
+        }
         for incoming in &intent.incoming {
             for object in objects(incoming) {
                 self.add_object((object, incoming.namespace_of(object)), kinds, READ);

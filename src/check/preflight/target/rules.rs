@@ -64,6 +64,9 @@ pub(super) const MONITORED: [Rule; 3] =
 
 /// (permission in all namespaces, checks that are not made without it); `verify` needs the Tailscale operator's namespace.
 pub(super) const OPERATORS: (Rule, &str) = (("apps", "deployments", READ), "prometheus-operator-conflict");
+/// The same, of both.
+pub(super) const MONITORS: (Rule, &str) =
+    (("monitoring.coreos.com", "servicemonitors", &["list"]), "service-monitor-tokens, prometheus-token-private");
 /// The same, of the preflight.
 pub(super) const OPTIONAL: [(Rule, &str); 11] = [
     (("storage.k8s.io", "storageclasses", &["list", "watch"]), "storage-class, volume-claims"),
