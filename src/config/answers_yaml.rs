@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::config::error::quoted;
-use crate::yaml::{self, Position, YamlError};
+use crate::yaml::{self, KeyPath, Position, YamlError};
 
 /// A node with its position.
 #[derive(Clone, Debug)]
@@ -63,12 +63,12 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
     let documents = yaml::parse_documents(text, MAX_LEVELS)?;
     match &documents[..] {
         [] => Ok(None),
-        [(_, root)] => strict(root, "").map(Some),
+        [(_, root)] => strict(root, &KeyPath::Root("")).map(Some),
         [_, (second, _), ..] => Err(YamlError::new(*second, "", "a second document", "one document")),
     }
 }
 
-fn strict(node: &yaml::Node, key: &str) -> Result<Node, YamlError> {
+fn strict(node: &yaml::Node, key: &KeyPath<'_>) -> Result<Node, YamlError> {
     let at = node.at;
     if node.anchor.is_some() {
         return Err(YamlError::new(
@@ -94,7 +94,7 @@ fn strict(node: &yaml::Node, key: &str) -> Result<Node, YamlError> {
         yaml::Content::List(items) => {
             let items = items.iter().enumerate();
             Content::List(
-                items.map(|(index, item)| strict(item, &format!("{key}[{index}]"))).collect::<Result<_, _>>()?,
+                items.map(|(index, item)| strict(item, &KeyPath::Item(key, index))).collect::<Result<_, _>>()?,
             )
         }
         yaml::Content::Map(entries) => Content::Map(mapping(entries, key)?),
@@ -102,24 +102,25 @@ fn strict(node: &yaml::Node, key: &str) -> Result<Node, YamlError> {
     Ok(Node { at, content })
 }
 
-fn mapping(entries: &[(yaml::Node, yaml::Node)], key: &str) -> Result<Vec<(Key, Node)>, YamlError> {
+fn mapping(entries: &[(yaml::Node, yaml::Node)], key: &KeyPath<'_>) -> Result<Vec<(Key, Node)>, YamlError> {
     let mut lines: HashMap<&str, usize> = HashMap::new();
     let mut checked = Vec::with_capacity(entries.len());
     for (name, value) in entries {
         let Content::Scalar { text, .. } = strict(name, key)?.content else {
             return Err(YamlError::new(name.at, key, "a key that is not a text", "a word as key"));
         };
-        let path = if key.is_empty() { text.clone() } else { format!("{key}.{text}") };
+        let path = KeyPath::Entry(key, &text);
         if text == "<<" {
-            return Err(YamlError::new(name.at, &path, "a merge key", "the values themselves"));
+            return Err(YamlError::new(name.at, path, "a merge key", "the values themselves"));
         }
         if let yaml::Content::Scalar { text, .. } = &name.content
             && let Some(first) = lines.insert(text, name.at.line)
         {
             let found = format!("the key a second time (first in line {first})");
-            return Err(YamlError::new(name.at, &path, found, "each key once"));
+            return Err(YamlError::new(name.at, path, found, "each key once"));
         }
-        let is_free = path == FREE && matches!(value.content, yaml::Content::Map(_));
+        let is_free =
+            matches!(path, KeyPath::Entry(KeyPath::Root(_), FREE)) && matches!(value.content, yaml::Content::Map(_));
         let value = match is_free {
             true => Node { at: value.at, content: Content::Values(value.clone()) },
             false => strict(value, &path)?,

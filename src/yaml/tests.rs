@@ -115,3 +115,36 @@ fn marks_are_those_of_the_final_values() {
     let paths: Vec<String> = marked.keys().map(|path| path.join("/")).collect();
     assert_eq!(paths, ["base/url", "kept/url"]);
 }
+
+/// With a copy of its path for each node, this would take many seconds.
+#[test]
+fn the_path_of_a_node_is_written_for_an_error_only() {
+    let text = format!("? {}\n: [{}1]", "k".repeat(1_000_000), "1,".repeat(30_000));
+    assert_eq!(parse(&text, LIMITS.levels).unwrap().len(), 1);
+    assert_eq!(parse("a:\n- b: [1, [", LIMITS.levels).unwrap_err().key, "");
+    assert_eq!(parse("a:\n- b: [1, [[2]]]", 4).unwrap_err().key, "a[0].b[1]");
+}
+
+#[test]
+fn aliases_of_all_documents_share_one_limit() {
+    let document = format!("a: &a {}\nb: [{}]\n---\n", "x".repeat(1 << 20), "*a,".repeat(9));
+    assert_eq!(documents(&document).map(|found| found.len()), Ok(2));
+    assert!(documents(&document.repeat(2)).is_err_and(|error| error.found.contains("every alias expanded")));
+}
+
+#[test]
+fn a_text_has_a_limit_of_nodes() {
+    let nodes = |limit| tree::parse_within("a: [1, 2]", 9, limit).map(|found| found.len());
+    assert_eq!(nodes(5), Ok(1));
+    assert!(nodes(4).is_err_and(|error| error.found == "too many keys and values"));
+}
+
+/// With a comparison of each key with every marked mapping, this would take many seconds.
+#[test]
+fn only_a_key_that_is_replaced_removes_marks() {
+    let many: String = (0..20_000).map(|number| format!("k{number}: {{ e: 1 }}\n")).collect();
+    let roots = parse(&format!("{many}k0: {{ f: 1 }}\n"), 9).unwrap();
+    let limits = Limits { duplicates: Duplicates::LastCounts, bytes: 8 << 20, ..LIMITS };
+    let (_, marked) = value((&roots[0], &roots[0]), "", limits, &|_, map| map.contains_key("e")).unwrap();
+    assert_eq!(marked.len(), 19_999);
+}

@@ -1,5 +1,7 @@
 //! A YAML text as a tree with positions, anchors, aliases and tags as written, not expanded.
 
+use std::fmt;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
 /// The start of a node; both from 1.
@@ -57,10 +59,41 @@ pub struct YamlError {
 
 impl YamlError {
     /// A flaw at a node.
-    pub fn new(at: Position, key: &str, found: impl Into<String>, expected: impl Into<String>) -> YamlError {
-        YamlError { at, key: key.into(), found: found.into(), expected: expected.into() }
+    pub fn new(
+        at: Position,
+        key: impl fmt::Display,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> YamlError {
+        YamlError { at, key: key.to_string(), found: found.into(), expected: expected.into() }
     }
 }
+
+/// Keys and indexes from the root, written as `a.b[0]`. A node refers to the path above it: the copies of a long path would
+/// otherwise take more than the text.
+#[derive(Clone, Copy, Debug)]
+pub enum KeyPath<'a> {
+    /// The path of the root, may be empty.
+    Root(&'a str),
+    /// An entry of a mapping.
+    Entry(&'a KeyPath<'a>, &'a str),
+    /// An item of a list.
+    Item(&'a KeyPath<'a>, usize),
+}
+
+impl fmt::Display for KeyPath<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyPath::Root(path) => formatter.write_str(path),
+            KeyPath::Entry(KeyPath::Root(""), name) => formatter.write_str(name),
+            KeyPath::Entry(above, name) => write!(formatter, "{above}.{name}"),
+            KeyPath::Item(above, index) => write!(formatter, "{above}[{index}]"),
+        }
+    }
+}
+
+/// Nodes of a text, far above those of any chart or kubeconfig; each takes a hundred bytes.
+const MAX_NODES: usize = 1 << 20;
 
 /// Phrases of the parser's messages, with the found and the expected text.
 const MESSAGES: [(&str, &str, &str); 6] = [
@@ -81,7 +114,12 @@ fn readable(info: &str) -> (String, String) {
 
 /// The root of each document, with the position of the document; `levels` limits the nesting.
 pub fn parse_documents(text: &str, levels: usize) -> Result<Vec<(Position, Node)>, YamlError> {
-    let mut reader = Reader { parser: Parser::new_from_str(text), depth: 0, levels };
+    parse_within(text, levels, MAX_NODES)
+}
+
+/// The same with a limit of nodes.
+pub(super) fn parse_within(text: &str, levels: usize, nodes: usize) -> Result<Vec<(Position, Node)>, YamlError> {
+    let mut reader = Reader { parser: Parser::new_from_str(text), depth: 0, levels, left: nodes };
     let mut documents = Vec::new();
     let mut begin = Position { line: 1, column: 1 };
     loop {
@@ -90,7 +128,7 @@ pub fn parse_documents(text: &str, levels: usize) -> Result<Vec<(Position, Node)
             Event::StreamEnd => return Ok(documents),
             Event::DocumentStart(_) => begin = position(span),
             Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
-            event => documents.push((begin, reader.node(event, span, "")?)),
+            event => documents.push((begin, reader.node(event, span, &KeyPath::Root(""))?)),
         }
     }
 }
@@ -104,6 +142,8 @@ struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     depth: usize,
     levels: usize,
+    /// Nodes that may follow.
+    left: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -113,7 +153,7 @@ impl<'a> Reader<'a> {
             Some(Err(error)) => {
                 let at = Position { line: error.marker().line().max(1), column: error.marker().col() + 1 };
                 if error.info().contains("recursion limit") {
-                    return Err(too_deep(at, "", self.levels));
+                    return Err(too_deep(at, &KeyPath::Root(""), self.levels));
                 }
                 let (found, expected) = readable(error.info());
                 Err(YamlError { at, key: String::new(), found, expected })
@@ -122,8 +162,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, key: &str) -> Result<Node, YamlError> {
+    fn node(&mut self, event: Event<'a>, span: Span, key: &KeyPath<'_>) -> Result<Node, YamlError> {
         let at = position(span);
+        let Some(left) = self.left.checked_sub(1) else {
+            return Err(YamlError::new(at, key, "too many keys and values", "a smaller text"));
+        };
+        self.left = left;
         let node = |anchor, tag: Option<std::borrow::Cow<'_, Tag>>, content| {
             let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
             Node { at, anchor: (anchor > 0).then_some(anchor), tag, content }
@@ -149,7 +193,7 @@ impl<'a> Reader<'a> {
     fn nested<T>(
         &mut self,
         at: Position,
-        key: &str,
+        key: &KeyPath<'_>,
         read: impl FnOnce(&mut Self) -> Result<T, YamlError>,
     ) -> Result<T, YamlError> {
         self.depth += 1;
@@ -161,20 +205,20 @@ impl<'a> Reader<'a> {
         content
     }
 
-    fn list(&mut self, key: &str) -> Result<Vec<Node>, YamlError> {
+    fn list(&mut self, key: &KeyPath<'_>) -> Result<Vec<Node>, YamlError> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
                 (Event::SequenceEnd, _) => return Ok(items),
                 (event, span) => {
-                    let path = format!("{key}[{}]", items.len());
-                    items.push(self.node(event, span, &path)?);
+                    let item = self.node(event, span, &KeyPath::Item(key, items.len()))?;
+                    items.push(item);
                 }
             }
         }
     }
 
-    fn map(&mut self, key: &str) -> Result<Vec<(Node, Node)>, YamlError> {
+    fn map(&mut self, key: &KeyPath<'_>) -> Result<Vec<(Node, Node)>, YamlError> {
         let mut entries = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -183,8 +227,8 @@ impl<'a> Reader<'a> {
             }
             let name = self.node(event, span, key)?;
             let path = match &name.content {
-                Content::Scalar { text, .. } => below(key, text),
-                _ => key.to_owned(),
+                Content::Scalar { text, .. } => KeyPath::Entry(key, text),
+                _ => *key,
             };
             let (event, span) = self.next()?;
             let value = self.node(event, span, &path)?;
@@ -193,12 +237,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `a.b`
-pub(super) fn below(key: &str, name: &str) -> String {
-    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
-}
-
-pub(super) fn too_deep(at: Position, key: &str, levels: usize) -> YamlError {
+pub(super) fn too_deep(at: Position, key: &KeyPath<'_>, levels: usize) -> YamlError {
     YamlError::new(at, key, format!("more than {levels} levels"), format!("at most {levels} levels of nesting"))
 }
 

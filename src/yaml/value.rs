@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde_json::{Map, Number, Value};
 
 use crate::yaml::resolve::{self, Scalar};
-use crate::yaml::tree::{Content, Node, Position, YamlError, below, too_deep};
+use crate::yaml::tree::{Content, KeyPath, Node, Position, YamlError, too_deep};
 use crate::yaml::write::json_line;
 
 /// How to treat a duplicate key of a mapping.
@@ -42,17 +42,23 @@ pub type Mark<'a> = dyn Fn(&[String], &Map<String, Value>) -> bool + 'a;
 pub type Marked = BTreeMap<Vec<String>, Position>;
 
 /// The JSON of a node, and its marked mappings. `key` is the node's path for messages; `scope` has the anchors.
-pub fn value(
+pub fn value(nodes: (&Node, &Node), key: &str, limits: Limits, mark: &Mark<'_>) -> Result<(Value, Marked), YamlError> {
+    read(nodes, key, (limits, &mut 0), mark)
+}
+
+/// The same, of several documents with one limit; `used`: its bytes that are used.
+pub(super) fn read(
     (node, scope): (&Node, &Node),
     key: &str,
-    limits: Limits,
+    (limits, used): (Limits, &mut usize),
     mark: &Mark<'_>,
 ) -> Result<(Value, Marked), YamlError> {
     let mut anchors = HashMap::new();
     collect(scope, &mut anchors);
     let (marked, expanding, path) = (Marked::new(), HashSet::new(), Vec::new());
-    let mut reader = Reader { anchors, limits, mark, marked, used: 0, expanding, depth: 0, path };
-    let value = reader.value(node, key)?;
+    let mut reader = Reader { anchors, limits, mark, marked, used: *used, expanding, depth: 0, path };
+    let value = reader.value(node, &KeyPath::Root(key))?;
+    *used = reader.used;
     Ok((value, reader.marked))
 }
 
@@ -82,7 +88,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn value(&mut self, node: &'a Node, key: &str) -> Result<Value, YamlError> {
+    fn value(&mut self, node: &'a Node, key: &KeyPath<'_>) -> Result<Value, YamlError> {
         self.spend(node, key, NODE)?;
         match &node.content {
             Content::Alias(anchor) => {
@@ -103,7 +109,7 @@ impl<'a> Reader<'a> {
                 let mut list = Vec::with_capacity(items.len());
                 for (index, item) in items.iter().enumerate() {
                     reader.path.push(index.to_string());
-                    list.push(reader.value(item, &format!("{key}[{index}]"))?);
+                    list.push(reader.value(item, &KeyPath::Item(key, index))?);
                     reader.path.pop();
                 }
                 Ok(Value::Array(list))
@@ -119,7 +125,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn spend(&mut self, node: &Node, key: &str, bytes: usize) -> Result<(), YamlError> {
+    fn spend(&mut self, node: &Node, key: &KeyPath<'_>, bytes: usize) -> Result<(), YamlError> {
         self.used = self.used.saturating_add(bytes);
         if self.used <= self.limits.bytes {
             return Ok(());
@@ -132,7 +138,7 @@ impl<'a> Reader<'a> {
     fn nested<T>(
         &mut self,
         node: &'a Node,
-        key: &str,
+        key: &KeyPath<'_>,
         read: impl FnOnce(&mut Self) -> Result<T, YamlError>,
     ) -> Result<T, YamlError> {
         self.depth += 1;
@@ -149,7 +155,7 @@ impl<'a> Reader<'a> {
     fn entries(
         &mut self,
         entries: &'a [(Node, Node)],
-        key: &str,
+        key: &KeyPath<'_>,
         map: &mut Map<String, Value>,
     ) -> Result<(), YamlError> {
         let mut lines: HashMap<String, usize> = HashMap::new();
@@ -159,17 +165,19 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let text = self.key(name, key)?;
-            let path = below(key, &text);
+            let path = KeyPath::Entry(key, &text);
             self.spend(name, &path, text.len())?;
             if let Some(first) = lines.insert(text.clone(), name.at.line)
                 && self.limits.duplicates == Duplicates::Rejected
             {
                 let found = format!("the key a second time (first in line {first})");
-                return Err(YamlError::new(name.at, &path, found, "each key once"));
+                return Err(YamlError::new(name.at, path, found, "each key once"));
             }
             self.path.push(text.clone());
-            let replaced = &self.path;
-            self.marked.retain(|marked, _| !marked.starts_with(replaced));
+            if map.contains_key(&text) {
+                let replaced = &self.path;
+                self.marked.retain(|marked, _| !marked.starts_with(replaced));
+            }
             let child = self.value(child, &path)?;
             self.path.pop();
             map.insert(text, child);
@@ -177,7 +185,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn merge(&mut self, node: &'a Node, key: &str, map: &mut Map<String, Value>) -> Result<(), YamlError> {
+    fn merge(&mut self, node: &'a Node, key: &KeyPath<'_>, map: &mut Map<String, Value>) -> Result<(), YamlError> {
         match &node.content {
             Content::Map(_) | Content::Alias(_) => self.merge_one(node, key, map),
             // Earlier ones have precedence.
@@ -186,7 +194,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn merge_one(&mut self, node: &'a Node, key: &str, map: &mut Map<String, Value>) -> Result<(), YamlError> {
+    fn merge_one(&mut self, node: &'a Node, key: &KeyPath<'_>, map: &mut Map<String, Value>) -> Result<(), YamlError> {
         self.spend(node, key, NODE)?;
         let (anchor, target) = match &node.content {
             Content::Alias(anchor) => {
@@ -207,7 +215,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Numbers and booleans become texts, as in helm; other types are errors.
-    fn key(&mut self, name: &'a Node, key: &str) -> Result<String, YamlError> {
+    fn key(&mut self, name: &'a Node, key: &KeyPath<'_>) -> Result<String, YamlError> {
         let (node, text, plain) = match &name.content {
             Content::Scalar { text, plain } => (name, text, *plain),
             Content::Alias(anchor) => {
@@ -244,7 +252,7 @@ fn is_merge(name: &Node) -> bool {
     text == "<<" && is_marked
 }
 
-fn outside(at: Position, key: &str) -> YamlError {
+fn outside(at: Position, key: &KeyPath<'_>) -> YamlError {
     YamlError::new(
         at,
         key,
@@ -253,7 +261,7 @@ fn outside(at: Position, key: &str) -> YamlError {
     )
 }
 
-fn not_mergeable(at: Position, key: &str) -> YamlError {
+fn not_mergeable(at: Position, key: &KeyPath<'_>) -> YamlError {
     YamlError::new(
         at,
         key,
@@ -262,11 +270,11 @@ fn not_mergeable(at: Position, key: &str) -> YamlError {
     )
 }
 
-fn no_key(at: Position, key: &str) -> YamlError {
+fn no_key(at: Position, key: &KeyPath<'_>) -> YamlError {
     YamlError::new(at, key, "a key that is not a text", "a word as key")
 }
 
-fn scalar(node: &Node, text: &str, plain: bool, key: &str) -> Result<Scalar, YamlError> {
+fn scalar(node: &Node, text: &str, plain: bool, key: &KeyPath<'_>) -> Result<Scalar, YamlError> {
     match node.tag.as_deref() {
         None if plain => Ok(resolve::plain(text)),
         None => Ok(Scalar::Text(text.to_owned())),
@@ -281,7 +289,7 @@ fn scalar(node: &Node, text: &str, plain: bool, key: &str) -> Result<Scalar, Yam
 }
 
 /// A float without a fraction becomes an integer, as in helm.
-fn number_or_text(scalar: Scalar, at: Position, key: &str) -> Result<Value, YamlError> {
+fn number_or_text(scalar: Scalar, at: Position, key: &KeyPath<'_>) -> Result<Value, YamlError> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     Ok(match scalar {
         Scalar::Null => Value::Null,
