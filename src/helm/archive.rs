@@ -19,6 +19,10 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// Bytes of an unpacked archive with all that is packed inside it, far above any chart.
 const MAX_BYTES: u64 = 64 << 20;
+/// Bytes of one file, as in helm (pkg/chart/loader/archive, MaxDecompressedFileSize).
+const MAX_FILE: u64 = 5 << 20;
+/// Keys of a path of values.
+const MAX_KEYS: usize = 100;
 /// Levels of charts packed inside charts.
 const MAX_DEPTH: usize = 8;
 
@@ -46,14 +50,16 @@ struct Dependency {
 /// The values of a .tgz without overrides: `values.yaml`, the values of each packed chart under its alias or name, and
 /// every path of a `condition` or a tag in `Chart.yaml`, as null without a default.
 pub fn default_values(archive: &Path) -> Result<Value, HelmError> {
-    let read = || -> Result<Value, Failure> {
-        let mut budget = MAX_BYTES;
-        values_of(&unpacked(std::fs::File::open(archive)?, &mut budget)?, &mut budget, 0)
-    };
-    read().map_err(|error| HelmError::Local {
+    let read = std::fs::File::open(archive).map_err(Failure::from).and_then(values_in);
+    read.map_err(|error| HelmError::Local {
         what: format!("read the values of chart archive {}", archive.display()),
         source: std::io::Error::other(error),
     })
+}
+
+pub(super) fn values_in(archive: impl Read) -> Result<Value, Failure> {
+    let mut budget = MAX_BYTES;
+    values_of(&unpacked(archive, &mut budget)?, &mut budget, 0)
 }
 
 /// The chart in the bytes of a .tgz, e.g. `chart loki 6.46.0`: helm takes name and version from `Chart.yaml`, not from
@@ -102,7 +108,11 @@ fn files_of(bytes: impl Read) -> Result<Files, Failure> {
         let in_charts = path.parent().is_some_and(|folder| folder.ends_with("charts"));
         if matches!(name, "Chart.yaml" | "values.yaml") || (in_charts && name.ends_with(".tgz")) {
             let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes)?;
+            // A sparse file has more bytes than the archive.
+            (&mut entry).take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 > MAX_FILE {
+                return Err(format!("{name} has more than {} MiB", MAX_FILE >> 20).into());
+            }
             files.insert(path, bytes);
         }
     }
@@ -137,7 +147,8 @@ fn values_of(files: &Files, budget: &mut u64, depth: usize) -> Result<Value, Fai
     for dependency in &metadata.dependencies {
         let conditions = dependency.condition.iter().flat_map(|condition| condition.split(','));
         let tags = dependency.tags.iter().map(|tag| format!("tags.{tag}"));
-        for path in conditions.map(|path| path.trim().to_owned()).chain(tags) {
+        let paths = conditions.map(|path| path.trim().to_owned()).chain(tags);
+        for path in paths.filter(|path| path.matches('.').count() < MAX_KEYS) {
             let nested = path.rsplit('.').fold(Value::Null, |inner, key| json!({ key: inner }));
             add_missing(&mut values, &nested);
         }
@@ -165,10 +176,9 @@ fn packed(files: &Files, budget: &mut u64) -> Result<Vec<Files>, Failure> {
 }
 
 fn yaml<T: serde::de::DeserializeOwned>(files: &Files, name: &str) -> Result<Option<T>, Failure> {
-    match files.get(Path::new(name)) {
-        Some(text) => Ok(serde_yaml::from_slice(text).map(Some)?),
-        None => Ok(None),
-    }
+    let Some(text) = files.get(Path::new(name)) else { return Ok(None) };
+    let document = documents(std::str::from_utf8(text)?)?.into_iter().next();
+    Ok(document.map(serde_json::from_value).transpose()?)
 }
 
 /// A chart's own values take precedence over those of its packed charts.
@@ -265,9 +275,9 @@ mod tests {
 
     #[test]
     fn all_packed_archives_have_one_limit() {
-        let zeros = vec![b'#'; 9 << 20];
+        let zeros = vec![b'#'; 5 << 20];
         let inner = archive(&[("inner/Chart.yaml", b"name: inner\n"), ("inner/values.yaml", &zeros)]);
-        let names: Vec<String> = (0..8).map(|number| format!("top/charts/{number}.tgz")).collect();
+        let names: Vec<String> = (0..14).map(|number| format!("top/charts/{number}.tgz")).collect();
         let mut files: Vec<(&str, &[u8])> = vec![("top/Chart.yaml", b"name: top\n")];
         files.extend(names.iter().map(|name| (name.as_str(), inner.as_slice())));
         let folder = tempfile::tempdir().unwrap();
@@ -276,9 +286,45 @@ mod tests {
             std::fs::write(&path, archive(files)).unwrap();
             default_values(&path)
         };
-        assert!(read(&files[..4]).is_ok());
+        assert!(read(&files[..8]).is_ok());
         let error = read(&files).unwrap_err();
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("64 MiB"), "{error:?}");
+    }
+
+    /// The end of a sparse file takes no bytes of the archive (GNU tar manual, "Old GNU Format").
+    #[test]
+    fn a_sparse_file_has_the_limit_of_every_file() {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("top/values.yaml").unwrap();
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        header.set_size(0);
+        let gnu = header.as_gnu_mut().unwrap();
+        gnu.realsize = *b"01000000000\0";
+        gnu.sparse[0].offset = gnu.realsize;
+        gnu.sparse[0].numbytes = *b"00000000000\0";
+        header.set_cksum();
+        let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        builder.append(&header, std::io::empty()).unwrap();
+        let archive = builder.into_inner().unwrap().finish().unwrap();
+        assert!(archive.len() < 1000);
+        let error = values_in(archive.as_slice()).unwrap_err();
+        assert_eq!(error.to_string(), "values.yaml has more than 5 MiB");
+    }
+
+    #[test]
+    fn aliases_in_the_metadata_are_limited() {
+        let list = format!("a: &a [{}]\nb: [{}]\n", "1,".repeat(3000), "*a,".repeat(3000));
+        let chart = archive(&[("top/Chart.yaml", format!("name: top\n{list}").as_bytes())]);
+        assert!(values_in(chart.as_slice()).unwrap_err().to_string().contains("every alias expanded"));
+    }
+
+    /// Values that are nested deeper would overflow the stack.
+    #[test]
+    fn a_condition_of_too_many_keys_is_left_out() {
+        let deep = "a.".repeat(200_000);
+        let metadata = format!("name: top\ndependencies:\n- {{ name: b, condition: '{deep}, b.enabled' }}\n");
+        let chart = archive(&[("top/Chart.yaml", metadata.as_bytes())]);
+        assert_eq!(values_in(chart.as_slice()).unwrap(), json!({"b": {"enabled": null}}));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Parses the output of helm 3 and helm 4. Pure.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::yaml;
@@ -33,18 +35,18 @@ pub(super) fn documents(text: &[u8]) -> Result<Vec<Value>, Failure> {
 /// starts a new document.
 fn separated(text: &str) -> String {
     let mut whole = String::with_capacity(text.len());
-    let mut keys: Vec<&str> = Vec::new();
+    let mut keys = HashSet::new();
     for line in text.split_inclusive('\n') {
         let key =
             line.split_once(':').map(|(key, _)| key).filter(|_| line.starts_with(|c: char| c.is_ascii_alphabetic()));
         if line.starts_with("---") {
             keys.clear();
         } else if let Some(key) = key {
-            if keys.contains(&key) {
+            if keys.contains(key) {
                 whole.push_str("---\n");
                 keys.clear();
             }
-            keys.push(key);
+            keys.insert(key);
         }
         whole.push_str(line);
     }
@@ -64,6 +66,13 @@ mod tests {
             .map(|object| object["kind"].as_str().unwrap().to_owned())
             .collect();
         assert_eq!(kinds, ["A", "B", "C"]);
+    }
+
+    /// With a comparison of each key with all keys above it, this would take minutes.
+    #[test]
+    fn a_document_may_have_many_keys() {
+        let many: String = (0..100_000).map(|number| format!("k{number}:\n")).collect();
+        assert_eq!(documents(many.as_bytes()).unwrap().len(), 1);
     }
 
     #[test]
