@@ -10,6 +10,7 @@ use kube::api::ListParams;
 use kube::core::DynamicObject;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
@@ -19,7 +20,9 @@ use crate::stack::HelmDriver;
 use crate::yaml;
 
 /// Of a decoded record, far above any chart: helm's own limit is 1 MiB for the compressed record.
-const MAX_BYTES: u64 = 256 << 20;
+const MAX_BYTES: u64 = 64 << 20;
+/// Of its values as JSON; parsed, a mapping takes a hundred times as much.
+const MAX_VALUES: usize = 8 << 20;
 /// Start of gzip data; records of the first helm 3 versions are not compressed.
 const GZIP: [u8; 3] = [0x1f, 0x8b, 0x08];
 
@@ -66,7 +69,7 @@ struct Stored {
     info: Info,
     chart: Chart,
     #[serde(default)]
-    config: Option<Map<String, Value>>,
+    config: Option<Box<RawValue>>,
     #[serde(default)]
     manifest: String,
 }
@@ -109,15 +112,19 @@ fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
     })
 }
 
-fn decode(text: &[u8]) -> Result<RecordedRelease, Failure> {
+pub(super) fn decode(text: &[u8]) -> Result<RecordedRelease, Failure> {
     let Stored { info, chart: Chart { metadata }, config, manifest } = parse(text)?;
+    let config = config.as_ref().map_or("{}", |config| config.get());
+    if config.len() > MAX_VALUES {
+        return Err(format!("it has values of more than {} MiB", MAX_VALUES >> 20).into());
+    }
     let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
     Ok(RecordedRelease {
         chart: metadata.name,
         chart_version: semver::Version::parse(&metadata.version)?,
         app_version: metadata.app_version,
         status: info.status,
-        values: Value::Object(config.unwrap_or_default()),
+        values: Value::Object(serde_json::from_str::<Option<_>>(config)?.unwrap_or_default()),
         manifest: yaml::documents(&manifest)?.into_iter().filter(|value| !is_empty(value)).collect(),
     })
 }
@@ -291,5 +298,12 @@ mod tests {
         assert!(decode(&cut).is_err());
         assert!(decode(b"not base64!").is_err());
         assert!(decode(&compressed(&json!({"name": "loki"}))).is_err());
+    }
+
+    #[test]
+    fn values_and_records_have_a_limit() {
+        let mut large = record();
+        large["config"] = json!({"list": vec![json!({}); MAX_VALUES / 3]});
+        assert!(decode(&compressed(&large)).unwrap_err().to_string().contains("values of more than 8 MiB"));
     }
 }
