@@ -65,7 +65,7 @@ const DEPENDENCIES: [(&str, &[&str]); 28] = [
     ("wizard", &["config", "foreign_text"]),
     ("report", &["event", "cli", "error", "foreign_text", "input_file", "redaction"]),
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "known_errors", "exit_code"]),
-    ("check", &["list", "plan", "helm", "cluster", "process", "proxy", "trust", "stack", "config", "event"]),
+    ("check", &["list", "plan", "helm", "cluster", "process", "proxy", "trust", "stack", "config", "event", "yaml"]),
     ("plan", &["list", "helm", "cluster", "stack", "config", "event", "redaction"]),
     ("helm", &["process", "stack", "config", "event", "known_errors", "write_record", "yaml", "input_file"]),
     (

@@ -8,6 +8,7 @@ use crate::check::row::Finding;
 use crate::cluster::{Cluster, ClusterError, ObjectRef};
 use crate::config::KUBE_PROMETHEUS_STACK;
 use crate::stack::Release;
+use crate::yaml;
 
 const SIDECAR: &str = "/grafana/sidecar/datasources";
 
@@ -108,7 +109,7 @@ fn is_of(object: &Value, release: &Release) -> bool {
 }
 
 /// The default data sources in an object's provisioning files.
-fn defaults(object: &Value) -> Vec<Source> {
+pub(super) fn defaults(object: &Value) -> Vec<Source> {
     use base64::Engine as _;
     let text = |value: &Value| -> Option<String> {
         let text = value.as_str()?;
@@ -122,7 +123,8 @@ fn defaults(object: &Value) -> Vec<Source> {
     let texts = files.flat_map(|(files, encoded)| {
         files.values().filter_map(move |value| if encoded { text(value) } else { value.as_str().map(str::to_owned) })
     });
-    let read = texts.filter_map(|text| serde_yaml::from_str::<Provisioning>(&text).ok());
+    let documents = texts.filter_map(|text| yaml::documents(&text).ok()?.into_iter().next());
+    let read = documents.filter_map(|document| serde_json::from_value::<Provisioning>(document).ok());
     let entries = read.flat_map(|file| file.datasources).filter(|entry| entry.is_default);
     entries.map(|entry| Source { object: ObjectRef::of(object), name: entry.name }).collect()
 }
@@ -171,6 +173,15 @@ mod tests {
         assert_eq!(label(&stack(json!({"label": "x", "labelValue": "1"}))), "x=1");
         let labelled = json!({"metadata": {"labels": {"x": "1"}}});
         assert!(has_label(&labelled, "x=1") && has_label(&labelled, "x") && !has_label(&labelled, "x=2"));
+    }
+
+    /// Any client of the cluster may write such a file; Grafana does not load it.
+    #[test]
+    fn a_file_with_too_many_aliases_is_not_read() {
+        let bomb = format!("a: &a [{}]\nb: [{}]\n", "1,".repeat(3000), "*a,".repeat(3000));
+        let file = format!("datasources: [{{ name: Mine, isDefault: true }}]\n{bomb}");
+        let map = json!({"kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a.yaml": file}});
+        assert_eq!(defaults(&map), []);
     }
 
     #[test]
