@@ -12,6 +12,8 @@ use crate::trust::{Roots, Verifications, Verifier};
 
 /// The timeout of one exchange.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a body; a page of an identity provider has a hundred kilobytes.
+const LARGEST: usize = 4 << 20;
 
 /// A client with this timeout for each exchange that follows no redirects.
 pub(super) fn client(wait_limit: Duration) -> Result<reqwest::Client, String> {
@@ -42,6 +44,27 @@ pub(super) fn recording_client(wait_limit: Duration) -> Result<(reqwest::Client,
         .build()
         .map_err(|error| with_causes(&error))?;
     Ok((client, verifications))
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RequestError {
+    #[error(transparent)]
+    Failed(#[from] reqwest::Error),
+    #[error("its answer has more than {} MiB", LARGEST >> 20)]
+    TooLarge,
+}
+
+/// The body of a response.
+pub(super) async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, RequestError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > LARGEST {
+            return Err(RequestError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// Why the certificate was rejected; `None`: another error.
@@ -95,4 +118,34 @@ pub(super) fn with_causes(error: &(dyn Error + 'static)) -> String {
         cause = current.source();
     }
     parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// A server that answers one request with this many bytes.
+    async fn answer_of(bytes: usize) -> Result<usize, String> {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n");
+            // The client may close the connection before the end.
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.write_all(&vec![b'x'; bytes]).await;
+        });
+        let found = body(client(TIMEOUT).unwrap().get(address).send().await.unwrap()).await;
+        served.abort();
+        found.map(|body| body.len()).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_limit() {
+        assert_eq!(answer_of(1000).await, Ok(1000));
+        assert_eq!(answer_of(LARGEST + 1).await, Err("its answer has more than 4 MiB".into()));
+    }
 }

@@ -18,7 +18,7 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::check::https_client::{self, with_causes};
+use crate::check::https_client::{self, RequestError, with_causes};
 use crate::check::login::LoginError;
 use crate::check::login::claims::Claims;
 use crate::config::Settings;
@@ -145,7 +145,7 @@ impl Provider {
     }
 
     /// Sends one request of the crate.
-    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
+    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, RequestError> {
         send(&self.http, request).await
     }
 
@@ -191,7 +191,7 @@ impl Provider {
 }
 
 /// All claims of a verified token.
-fn payload(token: &CoreIdToken) -> Result<Map<String, Value>, LoginError> {
+pub(super) fn payload(token: &CoreIdToken) -> Result<Map<String, Value>, LoginError> {
     let unreadable = || LoginError::Token("its claims are no JSON object".into());
     let text = token.to_string();
     let part = text.split('.').nth(1).ok_or_else(unreadable)?;
@@ -217,10 +217,10 @@ pub(super) fn reported(error: &str, description: Option<&str>) -> String {
     }
 }
 
-async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
+async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpResponse, RequestError> {
     let answer = http.execute(request.try_into()?).await?;
     let (status, headers) = (answer.status(), answer.headers().clone());
-    let mut response = HttpResponse::new(answer.bytes().await?.to_vec());
+    let mut response = HttpResponse::new(https_client::body(answer).await?);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)

@@ -4,7 +4,7 @@ use reqwest::{Client, RequestBuilder, Url};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
 
-use crate::check::https_client;
+use crate::check::https_client::{self, RequestError};
 use crate::check::row::Finding;
 use crate::check::runner::Subject;
 use crate::config::Settings;
@@ -129,7 +129,11 @@ impl Identity {
         let status = response.status().as_u16();
         let location = response.headers().get("location").and_then(|value| value.to_str().ok());
         let location = location.and_then(|text| response.url().join(text).ok());
-        Ok(HttpReply { status, location, body: response.text().await.map_err(unreachable)? })
+        let body = https_client::body(response).await.map_err(|error| match error {
+            RequestError::Failed(error) => unreachable(error),
+            RequestError::TooLarge => Unreachable::Invalid(error.to_string()),
+        })?;
+        Ok(HttpReply { status, location, body: String::from_utf8_lossy(&body).into_owned() })
     }
 
     /// The answer to a GET at the end of its redirects.
