@@ -73,7 +73,8 @@ struct Pods {
 impl Progress {
     fn count(&mut self, (kind, metadata): (&str, &Metadata), revision: &str, what: &'static str, count: i64) {
         let milestone = (kind.to_owned(), metadata.name.clone(), revision.to_owned(), what);
-        *self.counts.entry(milestone).or_default() += count;
+        let total = self.counts.entry(milestone).or_default();
+        *total = total.saturating_add(count);
     }
 
     fn add(&mut self, cache: &ObjectCache, live: &Object) {
@@ -116,14 +117,14 @@ impl Progress {
 
     fn add_rollout(&mut self, object: (&str, &Metadata), observed: i64, pods: &Pods) {
         let generation = object.1.generation;
-        self.desired_pods += u32::try_from(pods.desired).unwrap_or_default();
+        self.desired_pods = self.desired_pods.saturating_add(u32::try_from(pods.desired).unwrap_or_default());
         if observed < generation {
             return;
         }
         // Of the available pods those of an earlier revision are subtracted, as if all of them were available.
-        let old = (pods.current - pods.updated).max(0);
-        let updated_and_available = (pods.available - old).clamp(0, pods.desired);
-        self.updated_pods += u32::try_from(updated_and_available).unwrap_or_default();
+        let old = pods.current.saturating_sub(pods.updated).max(0);
+        let updated_and_available = pods.available.saturating_sub(old).min(pods.desired).max(0);
+        self.updated_pods = self.updated_pods.saturating_add(u32::try_from(updated_and_available).unwrap_or_default());
         let generation = generation.to_string();
         self.count(object, &generation, "observed", 1);
         self.count(object, &generation, "updated", pods.updated);

@@ -146,3 +146,15 @@ fn pods_of_the_new_revision_are_counted() {
     assert_eq!(counts(daemon_set(2, [2, 4, 6])), (2, 8));
     assert_eq!(counts(daemon_set(2, [2, 8, 8])), (8, 8));
 }
+
+#[test]
+fn any_number_in_a_status_is_accepted() {
+    for number in [i64::MIN, -1, i64::MAX] {
+        let mut object = daemon_set(1, [1, number, i64::MIN]);
+        for field in ["desiredNumberScheduled", "currentNumberScheduled"] {
+            object["status"][field] = number.into();
+        }
+        let release = TrackedRelease::new("x", "m", &manifest("DaemonSet"));
+        assert_eq!(progress(&cache(&[object]), &release).updated_pods, 0, "{number}");
+    }
+}

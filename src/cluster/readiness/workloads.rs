@@ -104,7 +104,7 @@ fn deployment(live: &Deployment) -> Counts {
         desired: live.spec.replicas.unwrap_or(1),
         updated: status.updated_replicas,
         available: status.available_replicas,
-        old: (status.replicas - status.updated_replicas).max(0),
+        old: status.replicas.saturating_sub(status.updated_replicas).max(0),
     }
 }
 
@@ -127,8 +127,8 @@ fn daemon_set(cache: &ObjectCache, live: &Object, set: &DaemonSet) -> Counts {
     let undeleted = lost.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     Counts {
-        desired: status.desired_number_scheduled - count(nodes.len()),
-        updated: status.updated_number_scheduled - count(undeleted.count()),
+        desired: status.desired_number_scheduled.saturating_sub(count(nodes.len())),
+        updated: status.updated_number_scheduled.saturating_sub(count(undeleted.count())),
         available: status.number_available,
         old: 0,
     }
