@@ -46,12 +46,24 @@ impl SlowStepTimer {
     }
 
     pub(super) fn is_long(&self) -> bool {
-        let usual = self.usual_seconds.map_or(USUAL, |seconds| (seconds + seconds / 2).max(15));
+        let usual = self.usual_seconds.map_or(USUAL, |seconds| seconds.saturating_add(seconds / 2).max(15));
         self.started.elapsed() > Duration::from_secs(usual)
     }
 
     /// Whether this is reported for the first time.
     pub(super) fn first_time(&mut self, what: &str) -> bool {
         self.reported.insert(what.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_duration_of_a_journal_is_accepted() {
+        for usual in [0, 10, u64::MAX / 2, u64::MAX] {
+            assert!(!SlowStepTimer::new(Some(usual)).is_long(), "{usual}");
+        }
     }
 }
