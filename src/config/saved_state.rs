@@ -178,31 +178,38 @@ impl Draft {
         let before = record.values.iter().filter(|(path, _)| !overridden.contains(component(path).as_str()));
         let before: BTreeMap<&String, &String> = before.collect();
         let paths: BTreeSet<&String> = before.keys().copied().chain(now.keys()).collect();
+        let sources = self.sources_by_path();
         let masked = |exists: bool| exists.then(|| MASKED.to_owned());
         let differ = paths.into_iter().filter(|path| before.get(path).copied() != now.get(*path));
         let reported = differ.map(|path| Unconfirmed {
             key: format!("values.{path}"),
             recorded: masked(before.contains_key(path)),
-            saved: self.sources_at(path).or_else(|| masked(now.contains_key(path))),
+            saved: sources_at(&sources, path).or_else(|| masked(now.contains_key(path))),
         });
         reported.collect()
     }
 }
 
 impl Draft {
-    /// The sources on this machine (variables, files) that a confirmed path of chart values would read.
-    fn sources_at(&self, path: &str) -> Option<String> {
+    /// The sources on this machine (variables, files) of chart values.
+    fn sources_by_path(&self) -> BTreeMap<String, String> {
         let sources = self.values.iter().flat_map(|(name, (values, _))| {
             values.sources().map(move |(keys, source)| {
                 let keys: String = keys.iter().map(|key| format!(".{}", quoted_key(key))).collect();
                 (format!("{name}{keys}"), source)
             })
         });
-        let is_below =
-            |other: &str| other.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        let found: Vec<String> = sources.filter(|(path, _)| is_below(path)).map(|(_, source)| source).collect();
-        (!found.is_empty()).then(|| format!("{MASKED} with {}", found.join(" and ")))
+        sources.collect()
     }
+}
+
+/// The sources that a confirmed path of chart values would read.
+fn sources_at(sources: &BTreeMap<String, String>, path: &str) -> Option<String> {
+    let begins =
+        sources.range(path.to_owned()..).map_while(|(other, source)| Some((other.strip_prefix(path)?, source)));
+    let below = begins.filter(|(rest, _)| rest.is_empty() || rest.starts_with('.'));
+    let found: Vec<&str> = below.map(|(_, source)| source.as_str()).collect();
+    (!found.is_empty()).then(|| format!("{MASKED} with {}", found.join(" and ")))
 }
 
 fn version_key(component: &str) -> String {
