@@ -7,7 +7,7 @@ use std::fs::{DirBuilder, Permissions, TryLockError};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
@@ -26,6 +26,8 @@ const LOCK: &str = "digests.json";
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Age of what only an interrupted fetch leaves.
+const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Limit of a chart archive, in bytes.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -88,6 +90,7 @@ impl Helm {
     }
 
     pub(super) fn fresh_folder(&self) -> Result<tempfile::TempDir, HelmError> {
+        sweep(&self.cache, SystemTime::now());
         create_private(&self.cache)
             .and_then(|()| tempfile::tempdir_in(&self.cache))
             .map_err(|source| HelmError::Local { what: format!("write into {}", self.cache.display()), source })
@@ -204,6 +207,22 @@ fn create_private(folder: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
+/// Removes the temporary files and folders of interrupted fetches from the cache and the folders of its repositories.
+fn sweep(cache: &Path, now: SystemTime) {
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = entries(cache).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    for entry in folders.flat_map(|folder| entries(&folder.path())).chain(entries(cache)) {
+        // The prefix of the crate tempfile.
+        let is_temporary = entry.file_name().as_encoded_bytes().starts_with(b".tmp");
+        let changed = entry.metadata().and_then(|facts| facts.modified());
+        if is_temporary && changed.is_ok_and(|changed| now.duration_since(changed).is_ok_and(|age| age > LEFT_OVER)) {
+            let path = entry.path();
+            // Another run may have removed it.
+            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        }
+    }
+}
+
 /// An error if another user could change what the cache has: charts are applied with the rights of this one.
 fn trusted(cache: &Path) -> Result<(), HelmError> {
     let Ok(facts) = std::fs::metadata(cache) else { return Ok(()) };
@@ -235,6 +254,33 @@ mod tests {
         ] {
             assert_eq!(is_loopback(repository), expected, "{repository}");
         }
+    }
+
+    #[test]
+    fn leftovers_of_interrupted_fetches_are_removed() {
+        let cache = tempfile::tempdir().unwrap();
+        let path = |name: &str| cache.path().join(name);
+        std::fs::create_dir_all(path("0123456789abcdef")).unwrap();
+        std::fs::create_dir_all(path(".tmpA1b2C3")).unwrap();
+        for name in [".tmpA1b2C3/x.tgz", "0123456789abcdef/.tmpd4E5f6", "0123456789abcdef/loki-1.0.0.tgz", LOCK] {
+            std::fs::write(path(name), "x").unwrap();
+        }
+        std::os::unix::fs::symlink(path(LOCK), path(".tmplink")).unwrap();
+        let found = || {
+            let mut found: Vec<String> = Vec::new();
+            for folder in [path(""), path("0123456789abcdef")] {
+                let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+                found.extend(entries.map(|name| name.into_string().unwrap()));
+            }
+            found.sort();
+            found
+        };
+        let now = SystemTime::now();
+        sweep(cache.path(), now + LEFT_OVER / 2);
+        assert_eq!(found().len(), 6, "another fetch may use them");
+        sweep(cache.path(), now + LEFT_OVER * 2);
+        assert_eq!(found(), ["0123456789abcdef", LOCK, "loki-1.0.0.tgz"]);
+        sweep(&path("missing"), now);
     }
 
     #[tokio::test(start_paused = true)]
