@@ -33,6 +33,9 @@ pub use environment::Environment;
 pub fn forbid_core_dumps() {
     // To lower a limit needs no permission.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    // A program that collects dumps gets one despite the limit (core(5), "Piping core dumps to a program").
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_dumpable(false);
 }
 
 /// A child's stdin.

@@ -109,3 +109,11 @@ async fn a_missing_program_is_distinguished() {
     let folder = Call { program: "/".into(), ..shell("", Input::Nothing) };
     assert!(matches!(output(folder).await, Err(ProcessError::Local { .. })));
 }
+
+#[test]
+fn a_process_with_secrets_leaves_no_dump() {
+    forbid_core_dumps();
+    assert_eq!(nix::sys::resource::getrlimit(Resource::RLIMIT_CORE).unwrap().0, 0);
+    #[cfg(target_os = "linux")]
+    assert_eq!(nix::sys::prctl::get_dumpable(), Ok(false));
+}
