@@ -3,16 +3,32 @@
 //! [`printable_json`].
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use console::AnsiCodeIterator;
 
-/// Without control characters and escapes but the colours of `report::style`; line breaks and tabs stay.
-/// Invisible characters are shown by number, and commands of CI runners are broken.
+/// Numbers in the escapes of [`styled`]; text of others cannot have them. A number of an escape has at most four digits
+/// (console, ansi.rs).
+static KEY: LazyLock<String> =
+    LazyLock::new(|| (0..4).map(|_| format!("{:04};", rand::random_range(0..10_000_u16))).collect());
+
+/// Text in a style that [`printable`] keeps; `codes`: the parameters of SGR (ECMA-48, section 8.3.117).
+pub fn styled(text: &str, codes: &str) -> String {
+    format!("\x1b[{key}{codes}m{text}\x1b[{key}0m", key = *KEY)
+}
+
+/// Without control characters and escapes but those of [`styled`]; line breaks and tabs stay. Invisible characters are
+/// shown by number, and commands of CI runners are broken.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for (part, is_escape) in AnsiCodeIterator::new(text) {
         match is_escape {
-            true => shown += if is_colour(part) { part } else { "" },
+            true => {
+                if let Some(codes) = part.strip_prefix("\x1b[").and_then(|rest| rest.strip_prefix(KEY.as_str())) {
+                    shown += "\x1b[";
+                    shown += codes;
+                }
+            }
             false => part
                 .chars()
                 .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
@@ -59,6 +75,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Whether it only sets a colour, bold or dim, or resets.
+#[cfg(test)]
 fn is_colour(escape: &str) -> bool {
     let numbers = escape.strip_prefix("\x1b[").and_then(|rest| rest.strip_suffix('m'));
     numbers.is_some_and(|numbers| {
@@ -85,7 +102,7 @@ fn without_command(line: &str) -> Cow<'_, str> {
 
 /// What a neighbour in the cluster or a repository may answer.
 #[cfg(test)]
-pub(crate) const HOSTILE: &str = "ok\u{1b}]0;title\u{7}\u{1b}[2J\u{1b}]52;c;cm0gLXJm\u{7}\u{1b}[8mhidden\u{9b}2J\u{0}\u{8}\r\n\
+pub(crate) const HOSTILE: &str = "ok\u{1b}]0;title\u{7}\u{1b}[2J\u{1b}]52;c;cm0gLXJm\u{7}\u{1b}[8mhidden\u{1b}[31mred\u{1b}[0m\u{9b}2J\u{0}\u{8}\r\n\
     ::stop-commands::x\n  ::add-mask::y\n##[error]z and ##vso[task.setvariable]w\n\u{202e}cba\u{2066}\u{200b}\u{2028}\u{feff}\u{e0041}end";
 
 /// Fails if the text could control a terminal, mislead a reader or command a runner.
@@ -117,8 +134,16 @@ mod tests {
         {
             assert!(shown.contains(part), "{part} is not in {shown:?}");
         }
-        let own = "\u{1b}[31m\u{1b}[1merror:\u{1b}[0m\ta\n  ::1 is the address, ü 日本 🦀\n";
+        assert!(!shown.contains('\u{1b}'), "{shown:?}");
+        let own = "\ta\n  ::1 is the address, ü 日本 🦀\n";
         assert_eq!(printable(own), own);
+    }
+
+    #[test]
+    fn only_own_styles_are_shown() {
+        let text = styled("error: \u{1b}[32minstalled\u{1b}[0m", "31;1") + " \u{1b}[1m\u{1b}[1;31mbad";
+        assert_eq!(printable(&text), "\u{1b}[31;1merror: installed\u{1b}[0m bad");
+        assert_eq!(console::strip_ansi_codes(&styled("error:", "1")), "error:");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Colours: only the terminal's sixteen and bold, which follow its theme. Colour never carries the only meaning.
 
+use crate::foreign_text::styled;
+
 /// How text is drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
@@ -20,15 +22,14 @@ pub(super) enum Tone {
 
 impl Style {
     pub(super) fn paint(self, tone: Tone, text: &str) -> String {
-        let style = console::Style::new().force_styling(self.color);
-        let style = match tone {
-            Tone::Good => style.green(),
-            Tone::Warning => style.yellow(),
-            Tone::Bad => style.red().bold(),
-            Tone::Strong => style.bold(),
-            Tone::Faint => style.dim(),
-            Tone::Plain => style,
+        let codes = match tone {
+            Tone::Good => "32",
+            Tone::Warning => "33",
+            Tone::Bad => "31;1",
+            Tone::Strong => "1",
+            Tone::Faint => "2",
+            Tone::Plain => return text.to_owned(),
         };
-        style.apply_to(text).to_string()
+        if self.color { styled(text, codes) } else { text.to_owned() }
     }
 }

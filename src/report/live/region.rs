@@ -126,6 +126,6 @@ impl Drop for Screen {
 
 /// Overwrites the old lines: erasing first would flicker.
 fn text(frame: &[String]) -> String {
-    let lines: Vec<String> = frame.iter().map(|line| format!("{line}{ERASE_REST_OF_LINE}")).collect();
+    let lines: Vec<String> = frame.iter().map(|line| printable(line) + ERASE_REST_OF_LINE).collect();
     lines.join("\r\n") + ERASE_BELOW
 }
