@@ -25,6 +25,8 @@ pub mod event;
 pub mod exit_code;
 mod explanations;
 mod foreign_text;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod helm;
 pub mod input_file;
 pub mod known_errors;

@@ -12,7 +12,7 @@ use std::path::Path;
 use cycles::cycles;
 
 /// A module of the crate, and the modules that it may depend on.
-const DEPENDENCIES: [(&str, &[&str]); 28] = [
+const DEPENDENCIES: [(&str, &[&str]); 29] = [
     ("main", &["cli", "commands", "process", "report", "session"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -98,6 +98,7 @@ const DEPENDENCIES: [(&str, &[&str]); 28] = [
     ("known_errors", &["event"]),
     ("write_record", &[]),
     ("exit_code", &[]),
+    ("fuzzing", &["check", "cluster", "config", "engine", "helm", "plan", "yaml"]),
 ];
 
 /// Gathers every module's error and maps it to an exit code.

@@ -4,6 +4,8 @@
 mod api;
 #[cfg(test)]
 mod docs_tests;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod https_client;
 pub mod login;
 mod monitor_tokens;

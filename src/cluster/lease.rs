@@ -213,7 +213,7 @@ async fn acquire(
 
 /// Holder of a lock, and its last heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Holding {
+pub(super) struct Holding {
     holder: String,
     /// RFC 3339.
     since: String,
@@ -221,7 +221,7 @@ struct Holding {
     machine: Option<String>,
 }
 
-fn holding(lease: &LeaseObject) -> Option<Holding> {
+pub(super) fn holding(lease: &LeaseObject) -> Option<Holding> {
     let spec = lease.spec.as_ref()?;
     let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty())?;
     let renewed = spec.renew_time.as_ref().map(|time| time.0);

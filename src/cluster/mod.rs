@@ -18,6 +18,8 @@ mod field_conflicts;
 mod find;
 mod foreign_fields;
 mod forwards;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod helm_revisions;
 mod inspect;
 mod kinds;

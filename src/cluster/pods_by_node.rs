@@ -55,7 +55,7 @@ impl Add for Used {
 }
 
 #[derive(Clone, Deserialize)]
-struct Pod {
+pub(super) struct Pod {
     metadata: Metadata,
     spec: PodSpec,
     #[serde(default)]
@@ -111,7 +111,7 @@ impl Cluster {
 
 impl PodsByNode {
     /// Adds nothing for a pod that has ended or has no node.
-    fn add(&mut self, pod: Pod) {
+    pub(super) fn add(&mut self, pod: Pod) {
         let has_ended = matches!(pod.status.phase.as_str(), "Succeeded" | "Failed");
         let Some(node) = pod.spec.node_name.clone().filter(|_| !has_ended) else { return };
         let used = self.used.entry(node.clone()).or_default();

@@ -86,7 +86,7 @@ enum ServiceState {
 }
 
 /// The webhooks of a configuration that call a Service and must answer.
-fn required_webhooks(configuration: &Value) -> Vec<BrokenWebhook> {
+pub(super) fn required_webhooks(configuration: &Value) -> Vec<BrokenWebhook> {
     let reference = ObjectRef::of(configuration);
     let entries = configuration["webhooks"].as_array().into_iter().flatten();
     // A mutating webhook has the fields of a validating one.

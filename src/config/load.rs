@@ -43,16 +43,16 @@ pub fn load_despite_problems(sources: &Sources) -> Draft {
 /// The valid saved answers alone, to find their secrets; these are read from the environment of `draft`.
 pub fn load_saved_only(draft: &Draft, text: &str) -> Draft {
     let draft = Draft { environment: draft.environment.clone(), ..Draft::default() };
-    let mut loader = Loader { draft, problems: Vec::new() };
+    let mut loader = Loader::new(draft);
     loader.document(SAVED_FILE, text, |_| Provenance::Saved);
     loader.draft
 }
 
 fn read_sources(sources: &Sources) -> Result<Loader, ConfigError> {
     let draft = Draft { environment: sources.environment.clone(), ..Draft::default() };
-    let mut loader = Loader { draft, problems: Vec::new() };
+    let mut loader = Loader::new(draft);
     if let Some(path) = &sources.answers {
-        let text = read(path)?;
+        let text = text_of(path, read(path)?)?;
         loader.document(&path.display().to_string(), &text, |line| Provenance::File(path.clone(), line));
         loader.draft.from_file = true;
     }
@@ -69,7 +69,7 @@ fn read_sources(sources: &Sources) -> Result<Loader, ConfigError> {
 /// Adds the saved answers of an earlier run; only defaults have a lower precedence. With an answers file, saved chart
 /// values that it does not have are dropped with a notice.
 pub fn add_saved(draft: Draft, text: &str) -> Result<Draft, ConfigError> {
-    let mut loader = Loader { draft, problems: Vec::new() };
+    let mut loader = Loader::new(draft);
     loader.document(SAVED_FILE, text, |_| Provenance::Saved);
     if loader.draft.from_file {
         let is_saved = |(_, from): &(_, Provenance)| *from == Provenance::Saved;
@@ -84,14 +84,18 @@ pub fn add_saved(draft: Draft, text: &str) -> Result<Draft, ConfigError> {
     loader.end()
 }
 
-fn read(path: &Path) -> Result<String, ConfigError> {
+fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
     let not_answers = |found: String| ConfigError::NotAnswers { path: path.to_owned(), found };
-    let bytes = input_file::read(path, MAX_BYTES).map_err(|error| match error {
+    input_file::read(path, MAX_BYTES).map_err(|error| match error {
         InputError::Unreadable(source) => ConfigError::Unreadable { path: path.to_owned(), source },
         InputError::Other(found) => not_answers(found.to_owned()),
         InputError::TooLarge { found: Some(bytes), .. } => not_answers(format!("{bytes} bytes")),
         InputError::TooLarge { .. } => not_answers("more than that".into()),
-    })?;
+    })
+}
+
+pub(super) fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, ConfigError> {
+    let not_answers = |found: String| ConfigError::NotAnswers { path: path.to_owned(), found };
     if bytes.contains(&0) {
         return Err(not_answers("binary data".into()));
     }
@@ -109,7 +113,11 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    fn end(mut self) -> Result<Draft, ConfigError> {
+    pub(super) fn new(draft: Draft) -> Loader {
+        Loader { draft, problems: Vec::new() }
+    }
+
+    pub(super) fn end(mut self) -> Result<Draft, ConfigError> {
         self.problems.extend(self.draft.contradictions());
         if self.problems.is_empty() { Ok(self.draft) } else { Err(ConfigError::Invalid { problems: self.problems }) }
     }
@@ -123,7 +131,7 @@ impl Loader {
         });
     }
 
-    fn document(&mut self, file: &str, text: &str, from: impl Fn(usize) -> Provenance) {
+    pub(super) fn document(&mut self, file: &str, text: &str, from: impl Fn(usize) -> Provenance) {
         let root = match answers_yaml::parse(text) {
             Ok(Some(root)) => root,
             Ok(None) => {

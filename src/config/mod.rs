@@ -8,6 +8,8 @@ mod chart_values;
 mod draft;
 mod env;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod load;
 mod repository_access;
 mod saved_answers;
@@ -30,6 +32,8 @@ pub use chart_values::ChartValues;
 pub use draft::{Draft, Entry, Provenance};
 pub use env::is_known_variable;
 pub use error::{ConfigError, Problem};
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzzing::settings_for_tests;
 pub use load::{Sources, add_saved, load, load_despite_problems, load_saved_only};
 pub use saved_answers::saved_answers;
 pub use saved_secret::{SAVED_ANSWERS, SAVED_FILE, SavedState};
@@ -48,19 +52,3 @@ pub use types::{
 };
 pub use units::{Quantity, RetentionPeriod, SessionLifetime};
 pub use value_path::child;
-
-/// The settings of the documented example.
-#[cfg(test)]
-pub(crate) fn settings_for_tests() -> Settings {
-    let mut draft = Draft::default();
-    for (key, text) in [
-        ("tailnet", "tail1a2b.ts.net"),
-        ("auth0.issuer", "https://acme.eu.auth0.com/"),
-        ("auth0.clientId", "client-1"),
-        ("auth0.groupsClaim", "https://acme.example/groups"),
-    ] {
-        draft.set(key, text, Provenance::Set).unwrap();
-    }
-    draft.set_secret("auth0.clientSecret", Secret::new("s3cret".into()));
-    draft.finish().unwrap()
-}

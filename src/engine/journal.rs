@@ -11,6 +11,9 @@ use sha2::{Digest as _, Sha256};
 use crate::cluster::ClusterIdentity;
 use crate::event::{ActionKind, PlannedStep, StepOutcome, StepResult};
 
+/// Component -> action -> seconds of the last success.
+type Usual = BTreeMap<String, BTreeMap<String, u64>>;
+
 /// The file, version 1.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -19,9 +22,8 @@ struct Document {
     /// The UID of namespace `kube-system`, or the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cluster: Option<String>,
-    /// Component -> action -> seconds of the last success.
     #[serde(default)]
-    usual: BTreeMap<String, BTreeMap<String, u64>>,
+    usual: Usual,
 }
 
 /// The journal of one namespace of one cluster.
@@ -50,8 +52,7 @@ impl Journal {
 
     fn at(path: Option<PathBuf>, cluster: Option<String>) -> Journal {
         let read = path.as_deref().and_then(|path| std::fs::read(path).ok());
-        let document = read.and_then(|text| serde_json::from_slice::<Document>(&text).ok());
-        let usual = document.filter(|document| document.version == VERSION).unwrap_or_default().usual;
+        let usual = read.map(|text| usual_in(&text)).unwrap_or_default();
         let document = Document { version: VERSION, cluster, usual };
         Journal { path, state: Mutex::new(State { document, ..State::default() }) }
     }
@@ -82,6 +83,12 @@ impl Journal {
             let _ = write(path, &state.document);
         }
     }
+}
+
+/// The durations in a file; none in one that cannot be read.
+pub(super) fn usual_in(text: &[u8]) -> Usual {
+    let document = serde_json::from_slice::<Document>(text).ok();
+    document.filter(|document| document.version == VERSION).unwrap_or_default().usual
 }
 
 fn key(action: ActionKind) -> String {

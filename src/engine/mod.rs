@@ -7,6 +7,8 @@
 
 mod deletion;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod helm_call;
 mod host_lock;
 mod journal;

@@ -14,6 +14,8 @@ mod commands;
 mod credentials;
 mod error;
 mod fetch;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod helm_errors;
 mod parse;
 mod registry;

@@ -113,7 +113,7 @@ fn user_file() -> Option<PathBuf> {
     variable("HELM_REPOSITORY_CONFIG").or_else(folder)
 }
 
-fn find_entry(text: &str, address: &str) -> Option<Map<String, Value>> {
+pub(super) fn find_entry(text: &str, address: &str) -> Option<Map<String, Value>> {
     let document = crate::yaml::documents(text).ok()?.into_iter().next()?;
     let wanted = normalized(address)?;
     let entries = document["repositories"].as_array()?.iter().filter_map(Value::as_object);

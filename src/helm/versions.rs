@@ -80,7 +80,7 @@ impl Helm {
     }
 }
 
-fn of_index(text: &str, charts: &[String]) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
+pub(super) fn of_index(text: &str, charts: &[String]) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
     let index: Index = serde_yaml::from_str(text)
         .map_err(|error| HelmError::Output { command: "helm repo add".into(), source: error.into() })?;
     let versions = |chart: &String| {

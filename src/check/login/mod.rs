@@ -6,6 +6,8 @@ mod callback_server;
 mod claims;
 mod device_flow;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(in crate::check) mod fuzzing;
 mod oidc_client;
 mod result_page;
 mod rules;

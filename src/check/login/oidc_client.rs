@@ -44,7 +44,7 @@ pub(super) struct DeviceEndpoint {
 
 impl AdditionalProviderMetadata for DeviceEndpoint {}
 
-type Metadata = ProviderMetadata<
+pub(super) type Metadata = ProviderMetadata<
     DeviceEndpoint,
     CoreAuthDisplay,
     CoreClientAuthMethod,
@@ -64,7 +64,7 @@ pub(super) type OidcClient =
 
 /// The claims that the crate has no field for.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct Others(Map<String, Value>);
+pub(super) struct Others(Map<String, Value>);
 
 impl AdditionalClaims for Others {}
 

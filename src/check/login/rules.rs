@@ -81,7 +81,7 @@ fn token(claims: &Claims, settings: &Settings) -> Finding {
 
 /// oauth2-proxy (providers/provider_data.go) requires an address and rejects one with `email_verified` false; it accepts
 /// an address without this claim.
-fn email(claims: &Claims, _: &Settings) -> Finding {
+pub(super) fn email(claims: &Claims, _: &Settings) -> Finding {
     let Some(address) = claims.text("email") else {
         return fail(
             format!("neither the token nor the userinfo has an e-mail address{}", userinfo_failure(claims)),
@@ -102,7 +102,7 @@ fn email(claims: &Claims, _: &Settings) -> Finding {
     }
 }
 
-fn groups(claims: &Claims, settings: &Settings) -> Finding {
+pub(super) fn groups(claims: &Claims, settings: &Settings) -> Finding {
     let claim = settings.auth0.groups_claim.as_str();
     if let Some(value) = claims.get(claim) {
         return Finding::pass(match texts(value) {
@@ -178,7 +178,7 @@ fn is_allowed(group: &str, settings: &Settings) -> bool {
     settings.auth0.allowed_groups.iter().any(|allowed| allowed.as_str() == group)
 }
 
-fn admitted(claims: &Claims, settings: &Settings) -> Finding {
+pub(super) fn admitted(claims: &Claims, settings: &Settings) -> Finding {
     let claim = settings.auth0.groups_claim.as_str();
     let groups = claims.get(claim).map(texts).unwrap_or_default();
     let allowed: Vec<String> = settings.auth0.allowed_groups.iter().map(ToString::to_string).collect();

@@ -56,7 +56,11 @@ impl Access {
         if name.is_empty() {
             return in_cluster(Path::new(ACCOUNT)).unwrap_or_else(|| Err(no_current(&kubeconfig)));
         }
-        let chosen = choose(&kubeconfig, name)?;
+        Access::of_context(&kubeconfig, name)
+    }
+
+    pub(super) fn of_context(kubeconfig: &Kubeconfig, name: &str) -> Result<Access, ClusterError> {
+        let chosen = choose(kubeconfig, name)?;
         Access::from_entries(kubeconfig.place(), Some(name.to_owned()), chosen)
     }
 

@@ -134,7 +134,7 @@ impl Plugin {
         own.chain([("KUBERNETES_EXEC_INFO".into(), info.to_string().into())]).collect()
     }
 
-    fn read(&self, stdout: &[u8]) -> Result<Printed, PluginError> {
+    pub(super) fn read(&self, stdout: &[u8]) -> Result<Printed, PluginError> {
         let next = "run it by hand and compare its output with an ExecCredential";
         // kubectl accepts YAML, too.
         let credential: Credential = serde_yaml::from_slice(stdout)

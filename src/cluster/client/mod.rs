@@ -5,6 +5,8 @@ mod client_certificate;
 mod connect_error;
 mod credentials;
 mod exec_plugin;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod kubeconfig;
 mod kubeconfig_schema;
 mod kubeconfig_snapshot;

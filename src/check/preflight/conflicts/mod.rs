@@ -3,6 +3,8 @@
 
 mod crds;
 mod data_sources;
+#[cfg(any(test, fuzzing))]
+pub(in crate::check) mod fuzzing;
 mod intent;
 mod operators;
 mod own_objects;

@@ -38,7 +38,7 @@ const NO_CLIENT: [&str; 6] =
 const NO_CALLBACK: [&str; 4] = ["callback url", "redirect_uri", "redirect uri", "redirect url"];
 
 impl Reaction {
-    fn of(callback: &str, reply: &HttpReply) -> Reaction {
+    pub(super) fn of(callback: &str, reply: &HttpReply) -> Reaction {
         let redirect = reply.location.as_ref().filter(|_| (300..400).contains(&reply.status));
         if let Some(url) = redirect.filter(|url| is_at(url, callback)) {
             return Reaction::of_callback(url);
@@ -243,7 +243,7 @@ const VERIFIER: &str = "tailwatch-probe-tailwatch-probe-tailwatch-probe";
 
 /// The token endpoint's verdict on the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Accepted,
     Wrong,
     /// The client may not exchange codes at all.
@@ -275,7 +275,7 @@ async fn secret(identity: &Identity) -> Finding {
 }
 
 /// Auth0 answers `access_denied` instead of `invalid_client` (RFC 6749).
-fn judge_exchange(reply: &HttpReply) -> Verdict {
+pub(super) fn judge_exchange(reply: &HttpReply) -> Verdict {
     let answer: Value = serde_json::from_str(&reply.body).unwrap_or_default();
     match (reply.status, answer["error"].as_str().unwrap_or_default()) {
         (_, "invalid_grant") => Verdict::Accepted,

@@ -75,7 +75,7 @@ impl Identity {
     }
 }
 
-fn read(reply: &HttpReply) -> Result<Document, Unreachable> {
+pub(super) fn read(reply: &HttpReply) -> Result<Document, Unreachable> {
     let wrong = |what: String| Err(Unreachable::Invalid(what));
     match reply.status {
         200 => {}
@@ -121,7 +121,7 @@ fn identical(configured: &str, found: &str) -> Finding {
 }
 
 /// Auth0 serves custom domains, too, so the document decides whether its rules hold.
-fn groups_claim(document: &Document, claim: &GroupsClaim) -> Finding {
+pub(super) fn groups_claim(document: &Document, claim: &GroupsClaim) -> Finding {
     let is_auth0 = document.mfa_challenge_endpoint.is_some();
     match claim.reason_dropped_by_auth0().filter(|_| is_auth0) {
         Some(reason) => Finding::fail(format!("{claim}: {reason}")),
@@ -130,7 +130,7 @@ fn groups_claim(document: &Document, claim: &GroupsClaim) -> Finding {
 }
 
 /// With an organization, oauth2-proxy uses the addresses of Auth0 instead of the document's.
-fn organization(document: &Document, auth0: &Auth0) -> Finding {
+pub(super) fn organization(document: &Document, auth0: &Auth0) -> Finding {
     let Some(organization) = &auth0.organization else { return Finding::pass("auth0.organization is not set") };
     let expected = Auth0Endpoints::of(auth0);
     let compared = [
@@ -162,7 +162,7 @@ async fn keys(identity: &Identity) -> Finding {
     answer.map_or_else(|error| error.finding(), |reply| judge_keys(&document.jwks_uri, &reply))
 }
 
-fn judge_keys(address: &str, reply: &HttpReply) -> Finding {
+pub(super) fn judge_keys(address: &str, reply: &HttpReply) -> Finding {
     if reply.status != 200 {
         return Finding::fail(format!("{address} answers {}", reply.summary()));
     }

@@ -3,6 +3,8 @@
 
 mod client;
 mod discovery;
+#[cfg(any(test, fuzzing))]
+pub(in crate::check) mod fuzzing;
 mod identity;
 
 use tokio::sync::OnceCell;

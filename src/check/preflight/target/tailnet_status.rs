@@ -44,7 +44,7 @@ impl TailnetStatus {
     }
 
     /// From its JSON (tailscale, ipn/ipnstate/ipnstate.go). Its DNS names end with a dot.
-    fn of(status: &Value) -> Option<TailnetStatus> {
+    pub(in crate::check) fn of(status: &Value) -> Option<TailnetStatus> {
         let name = |value: &Value| value.as_str().map(|text| text.trim_end_matches('.').to_owned());
         let suffix = name(&status["MagicDNSSuffix"]).or_else(|| name(&status["CurrentTailnet"]["MagicDNSSuffix"]))?;
         let is_running = status["BackendState"].as_str().is_none_or(|state| state == "Running");
