@@ -67,7 +67,7 @@ fn crds_of_no_one_are_taken_over_and_newer_or_foreign_ones_are_not() {
     }
     let (verdict, detail) = row(&sandbox, "service-monitor-tokens", &["--adopt"]);
     assert_eq!(verdict, "warn", "{detail}");
-    assert!(detail.contains("ServiceMonitor prom-kube-prometheus-stack-kubelet in namespace metrics"), "{detail}");
+    assert!(detail.contains("ServiceMonitor prom-kube-prometheus-stack-apiserver in namespace metrics"), "{detail}");
     let (verdict, detail) = row(&sandbox, "prometheus-operator-conflict", &["--adopt"]);
     assert_eq!(verdict, "fail", "{detail}");
     assert!(detail.contains("Deployment prom-kube-prometheus-stack-operator in namespace metrics"), "{detail}");
