@@ -244,6 +244,8 @@ func env(arguments []string) error {
 		{"TAILWATCH_SANDBOX_DIR", s.Dir},
 		{"TAILWATCH_HELM", s.HelmBinary()},
 		{"TAILWATCH_CHART_REPOSITORY", "http://" + sandbox.Loopback(s.Ports.Charts)},
+		// Neither the stand-ins nor charts packed from their sources have the publishers' digests.
+		{"TAILWATCH_CHARTS_REPACKED", "true"},
 		{"TAILWATCH_CACHE", s.Path("cache")},
 		{"AUTH0_CLIENT_SECRET", s.Canary},
 		{"HTTPS_PROXY", "http://" + sandbox.Loopback(s.Ports.ExternalProxy)},
@@ -252,9 +254,6 @@ func env(arguments []string) error {
 		{"HELM_CACHE_HOME", s.Path("helm", "cache")},
 		{"HELM_CONFIG_HOME", s.Path("helm", "config")},
 		{"HELM_DATA_HOME", s.Path("helm", "data")},
-	}
-	if s.RealCharts == "" {
-		pairs = append(pairs, [2]string{"TAILWATCH_CHARTS_REPACKED", "true"})
 	}
 	if exec := s.World.Kubeconfig.Exec; exec != nil {
 		pairs = append(pairs, [2]string{exec.Requires, "sandbox"})
