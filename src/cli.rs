@@ -332,6 +332,14 @@ pub enum Command {
         /// The id from a report, e.g. image-not-found, or an exit code, e.g. 4.
         id: String,
     },
+    /// Show a recorded run again, from --output json or a log file
+    Replay {
+        /// The file.
+        file: PathBuf,
+        /// How many times as fast, on live bars
+        #[arg(long, default_value_t = 1, value_name = "FACTOR", value_parser = clap::value_parser!(u16).range(1..=1000))]
+        speed: u16,
+    },
     /// Work with the answers file
     Answers {
         /// The subcommand.

@@ -10,6 +10,7 @@ mod man;
 mod plan;
 mod preflight;
 mod rbac;
+mod replay;
 mod status;
 mod uninstall;
 mod upgrade;
@@ -40,6 +41,7 @@ fn dispatch(session: &Session, command: Option<Command>) -> Result<u8, Error> {
         Some(Command::Diagnose) => session.drive(diagnose::diagnose(session)),
         Some(Command::Status) => session.drive(status::status(session)),
         Some(Command::Explain { id }) => explain::explain(session, &id),
+        Some(Command::Replay { file, speed }) => session.drive(replay::replay(session, &file, speed)),
         Some(Command::Answers { command }) => answers::answers(session, command),
         Some(Command::Completions { shell }) => Ok(completions::completions(shell)),
         Some(Command::Man) => man::man(),

@@ -16,15 +16,22 @@ pub(super) fn render(error: &CommandError, style: &Style) {
 }
 
 pub(super) fn text(error: &CommandError, style: Style, width: usize, clock: &Clock) -> String {
-    // Otherwise a path longer than the line would leave `error:` alone on it.
-    let headline = format!("{}{UNBROKEN}{error}", style.paint(Tone::Bad, "error:"));
-    let headline = wrap(&headline, "       ", width) + "\n";
-    let Some(diagnosis) = error.diagnosis() else { return headline + &causes(error, style, width) };
+    let headline = headline(&error.to_string(), style, width);
+    let Some(diagnosis) = error.diagnosis() else {
+        let next = [("hint:", error.hint()), ("safe:", error.safe())];
+        return headline + &reasons(&chain(error), next, style, width);
+    };
     let diagnosis = without_secrets(diagnosis.clone());
     let Rows { place, since, cause, log, next, docs } = Rows::of(&diagnosis, clock);
     let what = Row::new("what", &what(error, &diagnosis));
     let safe = Row::new("safe", &error.safe().unwrap_or_default());
     headline + &Block { style, width, indent: 2 }.text(&[what, place, since, cause, log, next, safe, docs])
+}
+
+/// The error of a recorded run, whose diagnosis is in an event of its step.
+pub(super) fn recorded(error: &RunError, style: Style, width: usize) -> String {
+    let next = [("hint:", error.hint.clone())];
+    headline(&error.message, style, width) + &reasons(&error.causes, next, style, width)
 }
 
 /// The error as data for events and reports.
@@ -70,10 +77,17 @@ pub(super) fn chain(error: &CommandError) -> Vec<String> {
     causes
 }
 
-fn causes(error: &CommandError, style: Style, width: usize) -> String {
+fn headline(error: &str, style: Style, width: usize) -> String {
+    // Otherwise a path longer than the line would leave `error:` alone on it.
+    let text = format!("{}{UNBROKEN}{error}", style.paint(Tone::Bad, "error:"));
+    wrap(&text, "       ", width) + "\n"
+}
+
+/// The causes, and the labelled lines below them.
+fn reasons<const N: usize>(causes: &[String], next: [(&str, Option<String>); N], style: Style, width: usize) -> String {
     let because = |cause: &String| wrap(&format!("  because: {cause}"), "           ", width) + "\n";
-    let mut lines: String = chain(error).iter().map(because).collect();
-    for (label, text) in [("hint:", error.hint()), ("safe:", error.safe())] {
+    let mut lines: String = causes.iter().map(because).collect();
+    for (label, text) in next {
         if let Some(text) = text {
             lines += &(wrap(&format!("{} {text}", style.paint(Tone::Strong, label)), "      ", width) + "\n");
         }

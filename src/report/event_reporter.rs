@@ -77,6 +77,25 @@ impl EventReporter {
         }
     }
 
+    /// Receives the events of a recorded run; on live bars, `speed` times as fast as they happened.
+    pub async fn replay(&self, run: &[TimedEvent], speed: u16) {
+        let step = TICK * u32::from(speed);
+        let is_live = self.inner().ui.mode == Mode::Bars;
+        let mut now = run.first().map(|first| first.time);
+        for timed in run {
+            while let Some(before) = now.filter(|now| is_live && *now < timed.time) {
+                tokio::time::sleep(TICK).await;
+                let later = before.saturating_add(step).unwrap_or(timed.time).min(timed.time);
+                if let Some(reporter) = &mut self.inner().reporter {
+                    reporter.tick(later);
+                }
+                now = Some(later);
+            }
+            self.inner().receive(timed.clone());
+        }
+        self.inner().end();
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::{ColorChoice, GlobalArgs, Output};
 use crate::error::{CommandError, Error};
-use crate::event::{CheckResult, RunSummary};
+use crate::event::{CheckResult, RunError, RunSummary};
 use crate::report::checks_table::{checks_overview, checks_table};
 use crate::report::error_message;
 use crate::report::output::{json_document, width, write_stderr, write_stdout};
@@ -169,6 +169,11 @@ impl Ui {
     /// The error that ends a command.
     pub fn error(&self, error: &CommandError) {
         error_message::render(error, &self.style);
+    }
+
+    /// The error that ended a recorded run.
+    pub fn recorded_error(&self, error: &RunError) {
+        self.message(|style, width| error_message::recorded(error, *style, width));
     }
 
     /// A prompt needs a terminal that shows the plan: not with `--quiet` or `--output json`.

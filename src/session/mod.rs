@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::cli::{Command, GlobalArgs, SettingsArgs};
 use crate::config::Sources;
 use crate::error::{CommandError, Error};
-use crate::event::{self, CheckResult, Event, Events, Verdict};
+use crate::event::{self, CheckResult, Event, Events, TimedEvent, Verdict};
 use crate::report::{self, EventReporter, Files, Format, Record, Reports, SavedTerminal, Ui};
 use crate::write_record::Writes;
 
@@ -49,6 +49,7 @@ fn outputs(command: Option<&Command>) -> (&'static str, Format, Reports) {
         Some(Command::Install { .. }) => ("install", Format::Events, Reports::Written),
         Some(Command::Upgrade(_)) => ("upgrade", Format::Events, Reports::Written),
         Some(Command::Uninstall(_)) => ("uninstall", Format::Events, Reports::None),
+        Some(Command::Replay { .. }) => ("replay", Format::Events, Reports::None),
         Some(Command::Preflight { .. }) => ("preflight", Format::Document, Reports::Written),
         Some(Command::Verify(_)) => ("verify", Format::Document, Reports::Written),
         Some(_) => ("tailwatch", Format::Document, Reports::None),
@@ -149,6 +150,11 @@ impl Session {
     /// Sends an event that no run sends: before or after it, or in a command without one.
     pub(crate) fn send(&self, event: Event) {
         self.reporter.send(event);
+    }
+
+    /// Shows the events of a recorded run.
+    pub(crate) async fn replay(&self, run: &[TimedEvent], speed: u16) {
+        self.reporter.replay(run, speed).await;
     }
 
     /// Sends a notice.

@@ -13,6 +13,7 @@ pub(crate) mod permissions;
 pub(crate) mod plan_file;
 pub(crate) mod planner;
 pub(crate) mod prompts;
+pub(crate) mod recorded_runs;
 pub(crate) mod report_files;
 pub(crate) mod saved_answers;
 pub(crate) mod secrets;

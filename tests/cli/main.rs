@@ -20,4 +20,5 @@ mod interruption;
 mod json_events;
 mod kubeconfig_snapshot;
 mod output;
+mod replay;
 mod report_files;

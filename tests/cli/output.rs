@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::host::{Host, PROGRAM, fixture};
 
 /// Every command, as words after the program's name.
-const COMMANDS: [&[&str]; 18] = [
+const COMMANDS: [&[&str]; 19] = [
     &[],
     &["install"],
     &["upgrade"],
@@ -19,6 +19,7 @@ const COMMANDS: [&[&str]; 18] = [
     &["status"],
     &["diagnose"],
     &["explain"],
+    &["replay"],
     &["answers"],
     &["answers", "init"],
     &["answers", "check"],
