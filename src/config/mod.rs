@@ -32,7 +32,7 @@ pub use chart_values::ChartValues;
 pub use draft::{Draft, Entry, Provenance};
 pub use env::is_known_variable;
 pub use error::{ConfigError, Problem};
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub(crate) use fuzzing::settings_for_tests;
 pub use load::{Sources, add_saved, load, load_despite_problems, load_saved_only};
 pub use saved_answers::saved_answers;
