@@ -302,7 +302,7 @@ impl HelmError {
                     .into()
             }
             HelmError::OtherChart { .. } => {
-                "report it to the administrator of the repository, whose index or archive is wrong, or set \
+                "ask the administrator of the repository to correct its index or the archive, or set \
                  charts.repository to another"
                     .into()
             }

@@ -1,6 +1,6 @@
 //! Chart archives: fetched once into the user's cache, with every digest compared with the lock. A chart without a
-//! digest in the catalogue is pinned on first use, and compared with what earlier runs from any machine applied. helm gets a copy in the private folder of the run, made of the bytes
-//! whose digest was compared, and does not read the cache.
+//! digest in the catalogue is pinned on first use, and compared with what earlier runs from any machine applied. helm
+//! gets a copy of the compared bytes in the private folder of the run, and does not read the cache.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, Permissions, TryLockError};

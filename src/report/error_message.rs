@@ -28,7 +28,7 @@ pub(super) fn text(error: &CommandError, style: Style, width: usize, clock: &Clo
     headline + &Block { style, width, indent: 2 }.text(&[what, place, since, cause, log, next, safe, docs])
 }
 
-/// The error of a recorded run, whose diagnosis is in an event of its step.
+/// The error of a recorded run. Its diagnosis is in an event of the failed step.
 pub(super) fn recorded(error: &RunError, style: Style, width: usize) -> String {
     let next = [("hint:", error.hint.clone())];
     headline(&error.message, style, width) + &reasons(&error.causes, next, style, width)
