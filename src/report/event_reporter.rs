@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -79,13 +80,12 @@ impl EventReporter {
 
     /// Receives the events of a recorded run; on live bars, `speed` times as fast as they happened.
     pub async fn replay(&self, run: &[TimedEvent], speed: u16) {
-        let step = TICK * u32::from(speed);
         let is_live = self.inner().ui.mode == Mode::Bars;
         let mut now = run.first().map(|first| first.time);
         for timed in run {
             while let Some(before) = now.filter(|now| is_live && *now < timed.time) {
-                tokio::time::sleep(TICK).await;
-                let later = before.saturating_add(step).unwrap_or(timed.time).min(timed.time);
+                let (pause, later) = next_tick((before, timed.time), speed);
+                tokio::time::sleep(pause).await;
                 if let Some(reporter) = &mut self.inner().reporter {
                     reporter.tick(later);
                 }
@@ -146,6 +146,16 @@ impl Inner {
     }
 }
 
+/// How long a replay waits, and the recorded time after it: a tick, or less if the next event is nearer.
+fn next_tick((now, next): (Timestamp, Timestamp), speed: u16) -> (Duration, Timestamp) {
+    let speed = u32::from(speed);
+    let left = next.duration_since(now).unsigned_abs();
+    match left > TICK * speed {
+        true => (TICK, now.saturating_add(TICK * speed).unwrap_or(next)),
+        false => (left / speed, next),
+    }
+}
+
 fn reporter(ui: &Ui) -> Box<dyn Reporter> {
     match ui.mode {
         Mode::Bars => Box::new(Bars::new(ui.style(), Box::new(Stderr::new()))),
@@ -196,4 +206,21 @@ impl Reporter for Quiet {
 /// One line of JSON without the secrets of the run.
 fn json_of(value: &impl Serialize) -> String {
     printable_json(&redacted_json(&serde_json::to_string(value).unwrap_or_default())).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_waits_as_long_as_the_run_did_or_a_part_of_it() {
+        let start = Timestamp::UNIX_EPOCH;
+        for (gap, speed, pause, passed) in
+            [(3, 1, 3, 3), (250, 1, 100, 100), (1000, 20, 50, 1000), (9000, 20, 100, 2000)]
+        {
+            let after = |milliseconds| start + Duration::from_millis(milliseconds);
+            let found = next_tick((start, after(gap)), speed);
+            assert_eq!(found, (Duration::from_millis(pause), after(passed)), "{gap} ms, {speed} times as fast");
+        }
+    }
 }
