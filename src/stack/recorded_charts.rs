@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ChartRepository;
 
-/// Recorded charts; older ones are dropped. All annotations of an object together may have 256 KiB (Kubernetes,
-/// ValidateAnnotationsSize), and one chart takes some 200 bytes.
-const MAX: usize = 50;
+/// Recorded archives of a chart; older ones are dropped. All annotations of an object together may have 256 KiB
+/// (Kubernetes, ValidateAnnotationsSize), and one archive takes some 200 bytes.
+const MAX_PER_CHART: usize = 12;
 
 /// A digest that an archive must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,8 @@ pub struct RecordedChart {
     pub sha256: String,
 }
 
-/// The charts that runs applied, the last applied first: one entry for each chart, version and repository.
+/// The charts that runs applied, by name, the last applied archive of each first: one entry for each chart, version and
+/// repository. An interrupted run and the one that continues it record what an undisturbed run does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RecordedCharts(Vec<RecordedChart>);
@@ -80,7 +81,10 @@ impl RecordedCharts {
             applied.iter().any(|new| new.is_of(&known.chart, &known.version) && new.repository == known.repository)
         };
         let retained: Vec<RecordedChart> = self.0.into_iter().filter(|known| !is_replaced(known)).collect();
-        RecordedCharts(applied.into_iter().chain(retained).take(MAX).collect())
+        let mut charts = [applied, retained].concat();
+        charts.sort_by(|one, other| one.chart.cmp(&other.chart));
+        let by_chart = charts.chunk_by(|one, other| one.chart == other.chart);
+        RecordedCharts(by_chart.flat_map(|archives| archives.iter().take(MAX_PER_CHART)).cloned().collect())
     }
 }
 
@@ -127,10 +131,20 @@ mod tests {
             assert_eq!(RecordedCharts::read(text), RecordedCharts::default(), "{text}");
         }
         let mut charts = RecordedCharts::default();
-        for number in 0..=MAX {
+        for number in 0..=MAX_PER_CHART {
             charts = charts.after(vec![chart(&format!("{number}.0.0"), "https://one.example", "a")]);
         }
-        assert_eq!(charts.0.len(), MAX);
-        assert_eq!((charts.0[0].version.as_str(), charts.0[MAX - 1].version.as_str()), ("50.0.0", "1.0.0"));
+        assert_eq!(charts.0.len(), MAX_PER_CHART);
+        assert_eq!((charts.0[0].version.as_str(), charts.0[MAX_PER_CHART - 1].version.as_str()), ("12.0.0", "1.0.0"));
+    }
+
+    #[test]
+    fn a_run_that_continues_another_records_what_one_run_would() {
+        let [loki, alloy] = ["loki", "alloy"]
+            .map(|name| RecordedChart { chart: name.into(), ..chart("1.0.0", "https://one.example", "a") });
+        let whole = RecordedCharts::default().after(vec![loki.clone(), alloy.clone()]);
+        for applied in [&loki, &alloy] {
+            assert_eq!(whole.clone().after(vec![applied.clone()]), whole, "{applied:?}");
+        }
     }
 }
