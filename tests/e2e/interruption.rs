@@ -54,10 +54,18 @@ fn killed(sandbox: &Sandbox, component: &str, helm_dies: bool) {
         helms = children(run.pid());
         !helms.is_empty() || run.has_ended()
     });
-    run.signal(Signal::SIGKILL);
-    for pid in helms.into_iter().filter(|_| helm_dies) {
-        signal(pid, Signal::SIGKILL);
+    if helm_dies {
+        return kill_with_helms(run, &helms);
     }
+    run.signal(Signal::SIGKILL);
+    run.end();
+}
+
+/// Kills a run and its helms; stopped ones cannot record that the run ended.
+fn kill_with_helms(run: Run, helms: &[u32]) {
+    helms.iter().for_each(|pid| _ = signal(*pid, Signal::SIGSTOP));
+    run.signal(Signal::SIGKILL);
+    helms.iter().for_each(|pid| _ = signal(*pid, Signal::SIGKILL));
     run.end();
 }
 
@@ -192,8 +200,10 @@ fn a_pending_release_of_another_machine_is_awaited_until_the_limit_of_its_helm()
     // helm waits for its hook.
     let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1", "--fault", "image-pull=kube-prometheus-stack-admission"]);
     let answers = sandbox.answers();
-    let install = ["install", "--answers", &answers, "--yes", "--skip-verify", "--output", "json", "--timeout", "45s"];
-    let mut run = Run::start(&mut sandbox.tailwatch_command(&install)).until(helm_works_on("kube-prometheus-stack"));
+    let install = ["install", "--answers", &answers, "--yes", "--skip-verify", "--output", "json"];
+    let interrupted = [&install[..], &["--timeout", "60s"]].concat();
+    let mut run =
+        Run::start(&mut sandbox.tailwatch_command(&interrupted)).until(helm_works_on("kube-prometheus-stack"));
     // oauth2-proxy, which is installed beside it, is pending for a moment, too.
     let pending = || {
         let labels = "owner=helm,status=pending-install,name=kube-prometheus-stack";
@@ -202,16 +212,12 @@ fn a_pending_release_of_another_machine_is_awaited_until_the_limit_of_its_helm()
     };
     eventually("a pending release", || pending() || run.has_ended());
     let helms = children(run.pid());
-    run.signal(Signal::SIGKILL);
-    for pid in helms {
-        signal(pid, Signal::SIGKILL);
-    }
-    run.end();
+    kill_with_helms(run, &helms);
     assert!(pending());
     sandbox.fault("image-pull", "off");
 
     let other = tempfile::tempdir().unwrap();
-    let mut command = sandbox.tailwatch_command(&install);
+    let mut command = sandbox.tailwatch_command(&[&install[..], &["--timeout", "180s"]].concat());
     let output = command.env("TAILWATCH_STATE", other.path()).output().unwrap();
     let events = CommandOutput::of(output).ended_with(0).events();
     let notices = of_kind(&events, "notice");
