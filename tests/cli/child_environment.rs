@@ -81,6 +81,20 @@ fn helm_gets_no_secret_of_ours_and_all_of_others() {
     }
 }
 
+/// helm works for a moment: unless the user decides otherwise, its runtime collects garbage less often.
+#[test]
+fn helm_gets_the_users_percentage_of_garbage_collection_or_a_high_one() {
+    let server = Server::start(healthy);
+    for (of_user, expected) in [(None, "GOGC=400"), (Some("50"), "GOGC=50")] {
+        let machine = of_user.into_iter().fold(Host::new(), |machine, percentage| machine.with("GOGC", percentage));
+        machine.kubeconfig(server.address());
+        let helm = dumping(&machine, "helm", HELM);
+        machine.run(&["verify", "--set", "tailnet=tail1a2b.ts.net"]);
+        let seen = std::fs::read_to_string(helm).unwrap();
+        assert!(seen.lines().any(|line| line == expected), "{seen}");
+    }
+}
+
 /// A core dump holds the secrets in memory.
 #[test]
 fn helm_may_leave_no_core_dump() {
