@@ -306,7 +306,7 @@ impl Loader {
 
     fn setting(&mut self, setting: &str) {
         let Some((key, value)) = setting.split_once('=') else {
-            return self.problem("--set", "", quoted(setting), "expected KEY=VALUE, such as retention.logs=14d");
+            return self.problem("--set", "", "a text without =", "expected KEY=VALUE, such as retention.logs=14d");
         };
         if let Some((free, _)) = key.split_once('.').filter(|(section, _)| FREE.contains(section)) {
             let nested = key.split('.').rev().fold(value.to_owned(), |inner, name| format!("{{ {name}: {inner} }}"));
@@ -317,7 +317,7 @@ impl Loader {
                 _ => self.problem(
                     "--set",
                     key,
-                    quoted(value),
+                    if free == "versions" { quoted(value) } else { "a chart value".into() },
                     "expected chart values in the answers file, below `values:` or `valuesFiles:`",
                 ),
             };

@@ -90,6 +90,8 @@ fn settings_by_flag_are_validated_like_the_file() {
         ("retention.logs", "KEY=VALUE"),
         ("retention.log=7d", "did you mean logs?"),
         ("auth0.clientSecret=hunter2", "never the secret"),
+        ("auth0.clientSecret hunter2", "KEY=VALUE"),
+        ("values.loki.password=hunter2", "answers file"),
         ("auth0.allowedGroups=[]", "at least one"),
     ] {
         let error = set(wrong).unwrap_err().to_string();
