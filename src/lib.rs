@@ -24,6 +24,7 @@ pub mod error;
 pub mod event;
 pub mod exit_code;
 mod explanations;
+pub mod export;
 mod foreign_text;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

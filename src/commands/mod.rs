@@ -4,6 +4,7 @@ mod answers;
 mod completions;
 mod diagnose;
 mod explain;
+mod export;
 mod guided;
 mod install;
 mod man;
@@ -38,6 +39,7 @@ fn dispatch(session: &Session, command: Option<Command>) -> Result<u8, Error> {
         }
         Some(Command::Verify(arguments)) => session.drive(verify::verify(session, &arguments)),
         Some(Command::Rbac(arguments)) => session.drive(rbac::rbac(session, &arguments)),
+        Some(Command::Export(arguments)) => session.drive(export::export(session, &arguments)),
         Some(Command::Diagnose) => session.drive(diagnose::diagnose(session)),
         Some(Command::Status) => session.drive(status::status(session)),
         Some(Command::Explain { id }) => explain::explain(session, &id),

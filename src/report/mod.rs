@@ -34,6 +34,7 @@ mod ui;
 mod uninstall_table;
 mod upgrade_table;
 mod wrap;
+mod written_files;
 
 pub use checks_table::{checks_overview, checks_table};
 pub use diagnosis_table::{Examined, findings_table};
@@ -53,3 +54,4 @@ pub use ui::{Format, Interaction, Ui, in_ci};
 pub use uninstall_table::{removal_table, retained_table};
 pub use upgrade_table::upgrade_table;
 pub use wrap::wrap;
+pub use written_files::written_files;

@@ -1,6 +1,8 @@
 //! What tailwatch does for each component beyond its chart: own objects, and rules of its install and its removal. No
 //! other module compares names of components.
 
+use serde_json::Value;
+
 use crate::config::{ALLOY, KUBE_PROMETHEUS_STACK, OAUTH2_PROXY, Settings, TAILSCALE_OPERATOR};
 use crate::stack::network_policies::network_policies;
 use crate::stack::{
@@ -21,6 +23,8 @@ pub struct ComponentRules {
     pub omissions: &'static [Omission],
     /// How a second release of its chart in the cluster interferes with it.
     pub interference: Option<&'static str>,
+    /// Leaves what is derived from own Secrets out of its values.
+    pub(super) without_own_secrets: fn(&mut Value),
     pub(super) own_objects: fn(&Source<'_>) -> Result<Vec<OwnObject>, StackError>,
 }
 
@@ -94,6 +98,13 @@ const ROWS: [(&str, ComponentRules); 4] = [
                 "both run a node-exporter on port 9100 of every node, and each operator reconciles the other's \
                  Prometheus",
             ),
+            // Jobs of the chart then create the certificate, and write its authority into the webhook's configuration.
+            without_own_secrets: |values| {
+                if let Some(Value::Object(webhooks)) = values.pointer_mut("/prometheusOperator/admissionWebhooks") {
+                    webhooks.remove("caBundle");
+                    webhooks["patch"]["enabled"] = true.into();
+                }
+            },
             own_objects: |source| Ok(of_kube_prometheus_stack(source)),
             ..ComponentRules::BLANK
         },
@@ -102,6 +113,11 @@ const ROWS: [(&str, ComponentRules); 4] = [
         OAUTH2_PROXY,
         ComponentRules {
             signs_users_in: true,
+            without_own_secrets: |values| {
+                if let Some(Value::Object(annotations)) = values.pointer_mut("/podAnnotations") {
+                    annotations.remove("tailwatch/secret-sha");
+                }
+            },
             own_objects: |source| Ok(of_oauth2_proxy(source)),
             ..ComponentRules::BLANK
         },
@@ -123,6 +139,7 @@ impl ComponentRules {
         leaves_kubelet_service: false,
         omissions: &[],
         interference: None,
+        without_own_secrets: |_| {},
         own_objects: |_| Ok(Vec::new()),
     };
 

@@ -16,6 +16,7 @@ mod network_policies;
 mod nodes;
 mod oauth_clients;
 mod own_object;
+mod own_secrets;
 mod recorded_charts;
 mod release;
 mod secrets;
@@ -40,6 +41,7 @@ pub use names::{
 pub use nodes::{Effect, NodeProblem, NodeState, NodeStates, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
 pub use oauth_clients::{OidcClient, OperatorClient, stored_oidc_client, stored_operator_client};
 pub use own_object::{OwnObject, SecretData};
+pub use own_secrets::OwnSecret;
 pub use recorded_charts::{DigestSource, KnownDigest, RecordedChart, RecordedCharts};
 pub use release::{ChartSource, CrdPolicy, Release, WaitFor};
 pub use upgrades::{UpgradePath, UpgradeStep, ValueChange};

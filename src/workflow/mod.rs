@@ -7,6 +7,7 @@ pub(crate) mod chosen_versions;
 pub(crate) mod connect;
 pub(crate) mod durations;
 pub(crate) mod execute;
+pub(crate) mod export;
 pub(crate) mod install_run;
 pub(crate) mod lock;
 pub(crate) mod permissions;

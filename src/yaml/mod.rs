@@ -1,5 +1,6 @@
 //! YAML as helm reads it (YAML 1.1): a tree with positions, and its JSON. Independent of answers, charts and files.
 
+mod block;
 mod merge;
 mod resolve;
 mod tree;
@@ -8,6 +9,7 @@ mod write;
 
 use serde_json::Value;
 
+pub use block::block;
 pub use merge::merge;
 pub use tree::{Content, KeyPath, Node, Position, YamlError, parse, parse_documents};
 pub use value::{Duplicates, Limits, value};

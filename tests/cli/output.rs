@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::host::{Host, PROGRAM, fixture};
 
 /// Every command, as words after the program's name.
-const COMMANDS: [&[&str]; 19] = [
+const COMMANDS: [&[&str]; 20] = [
     &[],
     &["install"],
     &["upgrade"],
@@ -16,6 +16,7 @@ const COMMANDS: [&[&str]; 19] = [
     &["preflight"],
     &["verify"],
     &["rbac"],
+    &["export"],
     &["status"],
     &["diagnose"],
     &["explain"],

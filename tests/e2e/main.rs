@@ -10,6 +10,7 @@ mod confined_helm;
 mod diagnosis;
 mod drift_and_rollback;
 mod exec_plugins;
+mod export;
 mod foreign_objects;
 mod gateway;
 mod generated_values;

@@ -1,22 +1,9 @@
-//! clap types of the command line. No logic beyond value parsing.
+//! The flags of the subcommands.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-
-/// Guided installer for the observability stack of a Kubernetes cluster on a tailnet.
-#[derive(Debug, Parser)]
-#[command(name = "tailwatch", version, about, max_term_width = 100)]
-pub struct Cli {
-    /// Flags of every subcommand.
-    #[command(flatten)]
-    pub global: GlobalArgs,
-    /// The subcommand; without one: the guided installation.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-}
+use clap::{Args, ValueEnum};
 
 /// Flags of every subcommand.
 #[derive(Clone, Debug, Args)]
@@ -152,23 +139,6 @@ pub fn from_environment<T: Args>() -> Result<T, clap::Error> {
     T::from_arg_matches(&matches)
 }
 
-/// The command of an invalid command line, if its output is one JSON event per line: clap stops at the first error.
-pub fn streaming_command(line: impl IntoIterator<Item = OsString>) -> Option<&'static str> {
-    let line: Vec<OsString> = line.into_iter().skip(1).collect();
-    let root = Cli::command();
-    let named = line.iter().find_map(|word| root.find_subcommand(word)).map(clap::Command::get_name);
-    let command = match named? {
-        "install" => "install",
-        "upgrade" => "upgrade",
-        "uninstall" => "uninstall",
-        _ => return None,
-    };
-    let is_flag = |word: &OsString| word == "--output" || word.to_string_lossy().starts_with("--output=");
-    let is_named = line.contains(&"--output=json".into()) || line.windows(2).any(|pair| pair == ["--output", "json"]);
-    let by_environment = || std::env::var_os("TAILWATCH_OUTPUT").is_some_and(|format| format == "json");
-    (is_named || (!line.iter().any(is_flag) && by_environment())).then_some(command)
-}
-
 /// Flags of `upgrade`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct UpgradeArgs {
@@ -278,6 +248,47 @@ pub struct RbacArgs {
     pub delete_crds: bool,
 }
 
+/// Flags of `export`.
+#[derive(Clone, Debug, Args)]
+pub struct ExportArgs {
+    /// The tool that is to install the stack
+    #[arg(value_enum, value_name = "TOOL")]
+    pub tool: ExportTool,
+    /// A new or empty folder for the files
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// Kind of the templates for Secrets, which the files leave to you
+    #[arg(long, value_enum, default_value_t = SecretTemplate::Kubernetes, value_name = "KIND")]
+    pub secrets: SecretTemplate,
+    /// Settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// A tool that installs the exported files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportTool {
+    /// Argo CD: an Application for each release, with sync waves.
+    Argocd,
+    /// Flux: a HelmRelease for each release, with dependsOn.
+    Flux,
+    /// helmfile: a helmfile.yaml with the values of each release.
+    Helmfile,
+    /// kubectl: the rendered objects.
+    Manifests,
+}
+
+/// Kind of the template for a Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SecretTemplate {
+    /// A Secret.
+    Kubernetes,
+    /// An ExternalSecret of the External Secrets Operator.
+    ExternalSecrets,
+    /// A SealedSecret of Sealed Secrets.
+    SealedSecrets,
+}
+
 /// A command with permissions of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RbacCommand {
@@ -289,112 +300,4 @@ pub enum RbacCommand {
     Verify,
     /// The removal.
     Uninstall,
-}
-
-/// Subcommands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Install or update the stack, wave by wave, and verify it
-    Install {
-        /// Options of the run.
-        #[command(flatten)]
-        run: InstallArgs,
-        /// Execute exactly the plan of `tailwatch plan --out FILE`, without a prompt, with the same answers; fail if
-        /// the plan is stale
-        #[arg(long, value_name = "FILE")]
-        plan: Option<PathBuf>,
-    },
-    /// Show newer chart versions and what they change, and upgrade to the chosen ones
-    Upgrade(UpgradeArgs),
-    /// Remove the stack, last wave first; retain data and CRDs by default
-    Uninstall(UninstallArgs),
-    /// Show what install would do and why, without changing anything
-    Plan(PlanArgs),
-    /// Run the checks that precede an installation; change nothing
-    Preflight {
-        /// Settings.
-        #[command(flatten)]
-        settings: SettingsArgs,
-        /// Check as `install --adopt` does
-        #[arg(long, env = "TAILWATCH_ADOPT", value_parser = FalseyValueParser::new())]
-        adopt: bool,
-    },
-    /// Run every check of the installed stack
-    Verify(VerifyArgs),
-    /// Print the roles with exactly the permissions that a command needs; change nothing
-    Rbac(RbacArgs),
-    /// Show installed releases, versions, readiness and address
-    Status,
-    /// Diagnose the installed stack: report causes and next steps
-    Diagnose,
-    /// Explain a check, a diagnosis or an exit code, with the next step
-    Explain {
-        /// The id from a report, e.g. image-not-found, or an exit code, e.g. 4.
-        id: String,
-    },
-    /// Show a recorded run again, from --output json or a log file
-    Replay {
-        /// The file.
-        file: PathBuf,
-        /// How many times as fast, on live bars
-        #[arg(long, default_value_t = 1, value_name = "FACTOR", value_parser = clap::value_parser!(u16).range(1..=1000))]
-        speed: u16,
-    },
-    /// Work with the answers file
-    Answers {
-        /// The subcommand.
-        #[command(subcommand)]
-        command: AnswersCommand,
-    },
-    /// Print a completion script
-    Completions {
-        /// The shell.
-        shell: clap_complete::Shell,
-    },
-    /// Print the manual page
-    Man,
-}
-
-/// Subcommands of `answers`.
-#[derive(Debug, Subcommand)]
-pub enum AnswersCommand {
-    /// Print a commented template
-    Init,
-    /// Check an answers file without a cluster
-    Check {
-        /// The file.
-        file: PathBuf,
-    },
-    /// Show the effective answers and the source of each; secrets are redacted
-    Show {
-        /// Settings.
-        #[command(flatten)]
-        settings: SettingsArgs,
-    },
-    /// Print the JSON Schema of the answers file
-    Schema,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_invalid_line_has_its_streaming_command() {
-        for (line, expected) in [
-            ("install --output json --nonsense", Some("install")),
-            ("install --nonsense --output=json", Some("install")),
-            ("--output json uninstall --lock-timeout", Some("uninstall")),
-            ("uninstall --lock-timeout --output json", Some("uninstall")),
-            ("upgrade --output json --to", Some("upgrade")),
-            ("install --nonsense", None),
-            ("install --output yaml", None),
-            ("verify --output json --nonsense", None),
-            ("--nonsense uninstall --output json", Some("uninstall")),
-            ("--nonsense --output json", None),
-        ] {
-            let words = std::iter::once("tailwatch").chain(line.split(' ')).map(OsString::from);
-            assert_eq!(streaming_command(words), expected, "{line}");
-        }
-    }
 }
