@@ -36,6 +36,7 @@ mod pods_by_node;
 mod port_forward;
 mod quantity;
 mod readiness;
+mod reconciler;
 mod release_records;
 mod request_metrics;
 mod request_timeout;
@@ -86,6 +87,7 @@ pub use port_forward::{ForwardRequest, ForwardResponse, ForwardTarget, Forwarded
 pub use quantity::{Quantity, holds_quantity, quantity, same_quantity};
 pub use readiness::progress::{HighestCounts, Progress};
 pub use readiness::{Readiness, ReleaseReadiness};
+pub use reconciler::Reconciler;
 pub use release_records::{RecordedRelease, ReleaseHead};
 pub use storage_classes::{ClassFault, Storage};
 pub use tailscale::OperatorDeployment;

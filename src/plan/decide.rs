@@ -44,7 +44,11 @@ pub(super) fn build(desired: Vec<Release>, observed: &Observed) -> Result<Plan, 
     waves.sort_by_key(|wave| wave.number);
     let unmanaged = observed.unmanaged_releases.iter().filter_map(|name| observed.releases.get(name));
     let unmanaged = unmanaged.map(|info| format!("release {} in namespace {}", info.name, info.namespace));
-    Ok(Plan { waves, unmanaged: unmanaged.collect(), ..Plan::default() })
+    let reconciled = observed.drift.iter().filter_map(|(name, drift)| {
+        let ReleaseInfo { name, namespace, .. } = observed.releases.get(name)?;
+        Some(format!("{} reconciles release {name} in namespace {namespace}", drift.reconciler.as_ref()?))
+    });
+    Ok(Plan { waves, unmanaged: unmanaged.collect(), reconciled: reconciled.collect(), ..Plan::default() })
 }
 
 impl From<&ReleaseInfo> for InstalledRelease {

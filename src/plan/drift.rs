@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, namespace_of, permitted};
+use crate::cluster::{Cluster, PartialObject, Reconciler, namespace_of, permitted};
 use crate::plan::PlanError;
 use crate::plan::differences::{ONLY_EXISTENCE, difference, name, own_difference, with_masked_data};
 use crate::stack::OwnObject;
@@ -37,6 +37,8 @@ pub struct ReleaseDrift {
     pub manifest: Drift,
     /// From the own objects.
     pub own: Drift,
+    /// What reconciles its objects, if it still exists.
+    pub reconciler: Option<Reconciler>,
 }
 
 /// The objects that a release should have.
@@ -62,6 +64,13 @@ struct Wanted<'a> {
     own: Option<(&'a OwnObject, usize)>,
 }
 
+/// What an expected object is compared to.
+struct Compared<'a> {
+    release: usize,
+    difference: Option<Difference<'a>>,
+    reconciler: Option<Reconciler>,
+}
+
 /// How an object differs.
 struct Difference<'a> {
     wanted: Wanted<'a>,
@@ -79,16 +88,28 @@ pub async fn of_releases(cluster: &Cluster, releases: &[Expected<'_>]) -> Result
         kinds.entry((text("apiVersion"), text("kind"))).or_default().push(wanted);
     }
     let compared = kinds.into_iter().map(|(kind, wanted)| of_kind(cluster, kind, wanted));
-    let mut found: Vec<Difference<'_>> = try_join_all(compared).await?.into_iter().flatten().collect();
+    let mut drift = vec![ReleaseDrift::default(); releases.len()];
+    let mut found = Vec::new();
+    for Compared { release, difference, reconciler } in try_join_all(compared).await?.into_iter().flatten() {
+        let known = &mut drift[release].reconciler;
+        *known = known.take().or(reconciler);
+        found.extend(difference);
+    }
     // Those of a manifest are reported by kind, the own objects in their order.
     found.sort_by_key(|difference| difference.wanted.own.map(|(_, position)| position));
-    let mut drift = vec![ReleaseDrift::default(); releases.len()];
     for Difference { wanted, reason, object } in found {
         let of_release = &mut drift[wanted.release];
         let drift = if wanted.own.is_some() { &mut of_release.own } else { &mut of_release.manifest };
         drift.kinds_missing |= object.is_none();
         drift.reasons.push(reason);
         drift.objects.extend(object);
+    }
+    for ReleaseDrift { reconciler, .. } in &mut drift {
+        if let Some(found) = reconciler
+            && !cluster.reconciles(found).await?
+        {
+            *reconciler = None;
+        }
     }
     Ok(drift)
 }
@@ -117,8 +138,15 @@ async fn of_kind<'a>(
     cluster: &Cluster,
     kind: (&str, &str),
     wanted: Vec<Wanted<'a>>,
-) -> Result<Vec<Difference<'a>>, PlanError> {
-    let Some(is_namespaced) = cluster.is_namespaced(kind).await? else { return Ok(of_unserved(kind, wanted)) };
+) -> Result<Vec<Compared<'a>>, PlanError> {
+    let Some(is_namespaced) = cluster.is_namespaced(kind).await? else {
+        let unserved = of_unserved(kind, wanted).into_iter().map(|difference| Compared {
+            release: difference.wanted.release,
+            difference: Some(difference),
+            reconciler: None,
+        });
+        return Ok(unserved.collect());
+    };
     let mut places: BTreeMap<Option<&str>, Vec<Wanted<'_>>> = BTreeMap::new();
     for wanted in wanted {
         places.entry(wanted.place.filter(|_| is_namespaced)).or_default().push(wanted);
@@ -126,8 +154,12 @@ async fn of_kind<'a>(
     let compared = places.into_iter().map(async |(place, wanted)| {
         let live = live(cluster, kind, place, &wanted).await?;
         let live: BTreeMap<&str, &Value> = live.iter().map(|live| (name(live), live)).collect();
-        let compare = |wanted: Wanted<'a>| differs(wanted, live.get(name(wanted.object)).copied());
-        Ok::<_, PlanError>(wanted.into_iter().filter_map(compare).collect::<Vec<_>>())
+        let compare = |wanted: Wanted<'a>| {
+            let live = live.get(name(wanted.object)).copied();
+            let reconciler = live.and_then(|live| PartialObject::of(live).reconciler());
+            Compared { release: wanted.release, difference: differs(wanted, live), reconciler }
+        };
+        Ok::<_, PlanError>(wanted.into_iter().map(compare).collect::<Vec<_>>())
     });
     Ok(try_join_all(compared).await?.into_iter().flatten().collect())
 }

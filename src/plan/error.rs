@@ -55,6 +55,12 @@ pub enum PlanError {
         /// `release loki in namespace monitoring`; never empty.
         releases: Vec<String>,
     },
+    /// Another tool reconciles releases of the stack: it would undo a change.
+    #[error("{}", reconciled.join("; "))]
+    Reconciled {
+        /// `Application loki of Argo CD reconciles release loki in namespace monitoring`; never empty.
+        reconciled: Vec<String>,
+    },
     /// A volume would have to shrink.
     #[error("{claim} has {current}, the answers have {requested}; volumes never shrink")]
     Shrink {
@@ -171,6 +177,11 @@ impl PlanError {
             )),
             PlanError::UnmanagedReleases { .. } => Some(
                 "`tailwatch plan --diff` shows what would change; --adopt adopts it, --namespace selects another namespace"
+                    .into(),
+            ),
+            PlanError::Reconciled { .. } => Some(
+                "change the files of that tool, e.g. by `tailwatch export`; `tailwatch verify` checks the stack, and --adopt \
+                 changes it nevertheless"
                     .into(),
             ),
             PlanError::Shrink { current, .. } => {

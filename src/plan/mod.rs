@@ -72,6 +72,9 @@ pub struct Plan {
     pub takeovers: Vec<Takeover>,
     /// Installed releases with our names that tailwatch did not install, e.g. `release loki in namespace monitoring`.
     pub unmanaged: Vec<String>,
+    /// Installed releases that another tool reconciles, e.g. `Application loki of Argo CD reconciles release loki in
+    /// namespace monitoring`.
+    pub reconciled: Vec<String>,
     /// Steps that need an explicit yes.
     pub untried: Vec<Untried>,
     /// Unexpected contents of the charts and of their values.

@@ -45,6 +45,7 @@ impl Planner<'_> {
         notices.extend(migrations(catalogue, settings, &plan));
         let unmanaged = plan.unmanaged.iter();
         notices.extend(unmanaged.map(|name| format!("tailwatch did not install {name}; --adopt adopts it")));
+        notices.extend(plan.reconciled.iter().cloned());
         Ok(Plan { notices, ..plan })
     }
 

@@ -163,11 +163,19 @@ fn warnings<'a>(checks: impl Iterator<Item = &'a CheckResult>, conflicts: &Findi
     with_topic.chain(of_conflicts.map(|check| check.detail.clone())).collect()
 }
 
-/// An error if releases of the stack's names were not installed by tailwatch and may not be taken over.
+/// An error if tailwatch did not install releases of the stack's names or another tool reconciles them, and they may not
+/// be taken over.
 pub(crate) fn check_unmanaged(plan: &Plan, ownership: Ownership) -> Result<(), Error> {
-    match ownership == Ownership::Respect && !plan.unmanaged.is_empty() {
-        true => Err(PlanError::UnmanagedReleases { releases: plan.unmanaged.clone() }.into()),
-        false => Ok(()),
+    let Plan { unmanaged, reconciled, .. } = plan;
+    if ownership == Ownership::Take {
+        return Ok(());
+    }
+    if !reconciled.is_empty() {
+        return Err(PlanError::Reconciled { reconciled: reconciled.clone() }.into());
+    }
+    match unmanaged.is_empty() {
+        true => Ok(()),
+        false => Err(PlanError::UnmanagedReleases { releases: unmanaged.clone() }.into()),
     }
 }
 

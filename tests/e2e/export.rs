@@ -209,11 +209,48 @@ fn an_export_installs_what_an_install_installs_and_has_no_secret() {
     assert!(said.stderr.contains("kube-prometheus-stack.grafana.adminPassword"), "{}", said.stderr);
     assert!(!said.stderr.contains("s3cret-words") && !sandbox.file("refused").exists());
 
+    another_tool_is_respected_while_it_exists(&sandbox);
     let mut certificate = sandbox.get(&["-n", "monitoring", "secret", "kube-prometheus-stack-admission"]);
     certificate["metadata"] = json!({"name": "kube-prometheus-stack-admission"});
     std::fs::write(sandbox.file("certificate.json"), certificate.to_string()).unwrap();
     sandbox.tailwatch(&["uninstall", "--delete-data", "--delete-crds", "--yes"]).ended_with(0);
     kubectl_installs_it(&sandbox, &export("manifests", "fresh"));
+}
+
+/// Argo CD's mark outlives its Application.
+fn another_tool_is_respected_while_it_exists(sandbox: &Sandbox) {
+    let apply = |name: &str, object: Value| {
+        let file = sandbox.file(name).display().to_string();
+        std::fs::write(&file, object.to_string()).unwrap();
+        sandbox.kubectl(&["apply", "--server-side", "-f", &file]);
+    };
+    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+    apply(
+        "crd.json",
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": "applications.argoproj.io"},
+            "spec": {
+                "group": "argoproj.io", "scope": "Namespaced",
+                "names": {"plural": "applications", "singular": "application", "kind": "Application"},
+                "versions": [{"name": "v1alpha1", "served": true, "storage": true, "schema": schema}],
+            },
+        }),
+    );
+    sandbox.kubectl(&["wait", "--for=condition=Established", "crd/applications.argoproj.io", "--timeout=60s"]);
+    let metadata = json!({"name": "logs", "namespace": "default"});
+    apply(
+        "application.json",
+        json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": metadata}),
+    );
+    let mark = "argocd.argoproj.io/tracking-id=logs:apps/StatefulSet:monitoring/loki";
+    sandbox.kubectl(&["-n", "monitoring", "annotate", "statefulset/loki", mark]);
+    let ended = sandbox.install(&["--output", "json", "--skip-verify"]).ended_with(4).run_finished();
+    let error = ended["error"].to_string();
+    assert!(error.contains("Application logs of Argo CD reconciles release loki"), "{ended:#}");
+    sandbox.install(&["--skip-verify", "--adopt"]).ended_with(0);
+    sandbox.kubectl(&["-n", "default", "delete", "applications.argoproj.io/logs"]);
+    sandbox.install(&["--skip-verify"]).ended_with(0);
 }
 
 /// Values of a Secret that are random or of the user.
