@@ -79,6 +79,8 @@ pub enum Command {
         #[command(subcommand)]
         command: AnswersCommand,
     },
+    /// Show this build and the chart versions that it installs; needs no cluster
+    Version,
     /// Print a completion script
     Completions {
         /// The shell.

@@ -16,6 +16,7 @@ mod status;
 mod uninstall;
 mod upgrade;
 mod verify;
+mod version;
 
 use crate::cli::{Cli, Command};
 use crate::error::Error;
@@ -46,6 +47,7 @@ fn dispatch(session: &Session, command: Option<Command>) -> Result<u8, Error> {
         Some(Command::Replay { file, speed }) => session.drive(replay::replay(session, &file, speed)),
         Some(Command::Answers { command }) => answers::answers(session, command),
         Some(Command::Completions { shell }) => Ok(completions::completions(shell)),
+        Some(Command::Version) => version::version(session),
         Some(Command::Man) => man::man(),
     }
 }

@@ -148,7 +148,7 @@ pub struct Capabilities {
 }
 
 /// The oldest helm with all flags that we use.
-const OLDEST: semver::Version = semver::Version::new(3, 14, 0);
+pub const OLDEST_HELM: semver::Version = semver::Version::new(3, 14, 0);
 /// The oldest helm that has `--take-ownership` for upgrades and installs.
 pub const OLDEST_WITH_TAKE_OWNERSHIP: semver::Version = semver::Version::new(3, 17, 0);
 
@@ -181,8 +181,8 @@ impl HelmProgram {
             };
             return Err(HelmError::NotHelm { program, answer });
         };
-        if version < OLDEST {
-            return Err(HelmError::TooOld { found: version, oldest: OLDEST });
+        if version < OLDEST_HELM {
+            return Err(HelmError::TooOld { found: version, oldest: OLDEST_HELM });
         }
         Ok(HelmProgram { program, version, options })
     }

@@ -123,7 +123,7 @@ async fn reach(session: &Session, draft: &Draft, once: KubeconfigOnce) -> Result
 }
 
 /// The catalogue of `--values-dir`, or the built-in one.
-fn catalogue(global: &GlobalArgs) -> Result<Catalogue, Error> {
+pub(crate) fn catalogue(global: &GlobalArgs) -> Result<Catalogue, Error> {
     Ok(match &global.values_dir {
         Some(folder) => Catalogue::from_dir(folder)?,
         None => Catalogue::embedded()?,

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::host::{Host, PROGRAM, fixture};
 
 /// Every command, as words after the program's name.
-const COMMANDS: [&[&str]; 20] = [
+const COMMANDS: [&[&str]; 21] = [
     &[],
     &["install"],
     &["upgrade"],
@@ -26,6 +26,7 @@ const COMMANDS: [&[&str]; 20] = [
     &["answers", "check"],
     &["answers", "show"],
     &["answers", "schema"],
+    &["version"],
     &["completions"],
     &["man"],
 ];
@@ -66,6 +67,20 @@ fn every_help_fits_a_narrow_window_and_lists_every_command() {
         COMMANDS.iter().map(|command| command.join(" ")).chain(["help".into(), "answers help".into()]).collect();
     listed.insert(String::new());
     assert_eq!(listed, known, "COMMANDS of this test and the program differ");
+}
+
+#[test]
+fn the_version_lists_the_charts_of_the_catalogue() {
+    let machine = Host::new();
+    let document = machine.run(&["version", "--output", "json"]).ended_with(0).json();
+    let listed =
+        document["charts"].as_array().unwrap().iter().map(|chart| chart["version"].as_str().unwrap().to_owned());
+    let catalogue = tailwatch::stack::Catalogue::embedded().unwrap();
+    let expected: Vec<String> = catalogue.versions().map(|(_, version)| version.to_string()).collect();
+    assert_eq!(listed.collect::<Vec<_>>(), expected);
+    let shown = machine.run(&["version"]).ended_with(0).stdout;
+    let named = ["oldestKubernetes", "oldestHelm"].map(|key| document[key].as_str().unwrap());
+    assert!(expected.iter().map(String::as_str).chain(named).all(|text| shown.contains(text)), "{shown}");
 }
 
 /// Help, hints and messages name no command, flag or variable that does not exist.

@@ -14,7 +14,7 @@ use crate::helm::Helm;
 use crate::stack::{ClusterFacts, NodeStates, OperatorClient};
 
 /// The oldest Kubernetes that every chart of the catalogue supports (kube-prometheus-stack: >=1.25.0-0).
-const OLDEST: (u64, u64) = (1, 25);
+pub const OLDEST_KUBERNETES: (u64, u64) = (1, 25);
 
 pub(in crate::check) const ROWS: &[Row<Facts>] = &[
     fact("kubernetes-version", "Kubernetes is new enough for every chart", |facts: &Facts| {
@@ -131,7 +131,7 @@ pub async fn charts_rendered(count: usize, notices: &[String]) -> Vec<CheckResul
 
 fn version(found: &str) -> Finding {
     match semver::Version::parse(found).ok().map(|version| (version.major, version.minor)) {
-        Some(version) if version >= OLDEST => Finding::pass(found),
+        Some(version) if version >= OLDEST_KUBERNETES => Finding::pass(found),
         Some(_) => Finding::fail(found),
         None => Finding::warn(found),
     }
