@@ -197,9 +197,11 @@ fn a_run_on_a_stack_in_another_namespace_holds_the_lock_of_the_cluster() {
 /// Another state folder is another machine: it cannot see whether the helm of the killed run has ended.
 #[test]
 fn a_pending_release_of_another_machine_is_awaited_until_the_limit_of_its_helm() {
-    // helm waits for its hook.
+    // helm waits for its hook, which the values switch on: without one the release is pending for a moment only.
     let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1", "--fault", "image-pull=kube-prometheus-stack-admission"]);
     let answers = sandbox.answers();
+    let hooks = "values: { kube-prometheus-stack: { prometheusOperator: { admissionWebhooks: { patch: { enabled: true } } } } }\n";
+    std::fs::write(&answers, std::fs::read_to_string(&answers).unwrap() + hooks).unwrap();
     let install = ["install", "--answers", &answers, "--yes", "--skip-verify", "--output", "json"];
     let interrupted = [&install[..], &["--timeout", "60s"]].concat();
     let mut run =
