@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::cluster::{Cluster, ClusterError, PartialObject, permitted};
+use serde_json::Value;
+
+use crate::cluster::{Cluster, ClusterError, permitted};
 
 /// The object of such a tool that has others as its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,16 +32,20 @@ const FLUX: [(&str, &str, &str); 2] = [
 /// namespace is `NAMESPACE_APP` (argo-cd, docs/user-guide/resource_tracking.md).
 const ARGOCD: [&str; 2] = ["argocd.argoproj.io/tracking-id", "argocd.argoproj.io/instance"];
 
-impl PartialObject {
-    /// What reconciles it, by its labels and annotations, which outlive that object.
-    pub fn reconciler(&self) -> Option<Reconciler> {
+impl Reconciler {
+    /// What reconciles an object, by its labels and annotations, which outlive that object.
+    pub fn of(object: &Value) -> Option<Reconciler> {
+        let text = |field: &str, key: &str| object["metadata"][field][key].as_str().unwrap_or_default();
         let of_flux = FLUX.into_iter().find_map(|(group, api_version, kind)| {
-            let [name, namespace] = ["name", "namespace"].map(|key| self.label(&format!("{group}/{key}")).to_owned());
+            let [name, namespace] =
+                ["name", "namespace"].map(|key| text("labels", &format!("{group}/{key}")).to_owned());
             let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
             (!name.is_empty()).then_some(Reconciler { tool: "Flux", api_version, kind, namespace, name })
         });
         of_flux.or_else(|| {
-            let mark = [self.annotation(ARGOCD[0]), self.label(ARGOCD[1])].into_iter().find(|mark| !mark.is_empty())?;
+            let mark = [text("annotations", ARGOCD[0]), text("labels", ARGOCD[1])]
+                .into_iter()
+                .find(|mark| !mark.is_empty())?;
             let application = mark.split(':').next().unwrap_or_default();
             let (namespace, name) = match application.split_once('_') {
                 Some((namespace, name)) => (Some(namespace.to_owned()), name),
@@ -68,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_reconciler_is_read_from_its_marks() {
-        let of = |more| PartialObject::for_tests("Deployment", "a", more).reconciler().map(|found| found.to_string());
+        let of = |more: Value| Reconciler::of(&json!({"metadata": more})).map(|found| found.to_string());
         let flux = json!({"labels": {"helm.toolkit.fluxcd.io/name": "loki", "helm.toolkit.fluxcd.io/namespace": "m"}});
         assert_eq!(of(flux).as_deref(), Some("HelmRelease loki of Flux"));
         let kustomization = json!({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}});

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, PartialObject, Reconciler, namespace_of, permitted};
+use crate::cluster::{Cluster, Reconciler, namespace_of, permitted};
 use crate::plan::PlanError;
 use crate::plan::differences::{ONLY_EXISTENCE, difference, name, own_difference, with_masked_data};
 use crate::stack::OwnObject;
@@ -156,7 +156,7 @@ async fn of_kind<'a>(
         let live: BTreeMap<&str, &Value> = live.iter().map(|live| (name(live), live)).collect();
         let compare = |wanted: Wanted<'a>| {
             let live = live.get(name(wanted.object)).copied();
-            let reconciler = live.and_then(|live| PartialObject::of(live).reconciler());
+            let reconciler = live.and_then(Reconciler::of);
             Compared { release: wanted.release, difference: differs(wanted, live), reconciler }
         };
         Ok::<_, PlanError>(wanted.into_iter().map(compare).collect::<Vec<_>>())
