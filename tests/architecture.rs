@@ -61,7 +61,7 @@ const DEPENDENCIES: [(&str, &[&str]); 30] = [
             "export",
         ],
     ),
-    ("export", &["cli", "stack", "yaml"]),
+    ("export", &["cli", "config", "stack", "yaml"]),
     ("explanations", &["check", "cluster", "config", "error", "event", "exit_code", "helm", "known_errors"]),
     ("session", &["cli", "cluster", "config", "engine", "error", "event", "helm", "report", "write_record"]),
     ("wizard", &["config", "foreign_text"]),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::export::exported::{ExportedFile, ExportedRelease, Unreachable, address, documents};
+use crate::export::exported::{ExportedFile, ExportedRelease, Place, Unreachable, documents, own_objects};
 
 /// Annotation that orders the objects of an Application (argo-cd, docs/user-guide/sync-waves.md).
 const SYNC_WAVE: &str = "argocd.argoproj.io/sync-wave";
@@ -12,7 +12,7 @@ pub(super) fn files(releases: &[ExportedRelease]) -> Result<Vec<ExportedFile>, U
     for release in releases {
         let folder = release.folder();
         let own: Vec<Value> = release.objects.iter().map(|object| in_wave(object, release.wave)).collect();
-        files.extend(ExportedRelease { objects: own, ..release.clone() }.own_objects(format!("{folder}/objects.yaml")));
+        files.extend(own_objects(format!("{folder}/objects.yaml"), &own));
         let text = documents([&application(release)?]);
         files.push(ExportedFile { path: format!("{folder}/application.yaml"), text });
     }
@@ -21,8 +21,10 @@ pub(super) fn files(releases: &[ExportedRelease]) -> Result<Vec<ExportedFile>, U
 
 fn application(release: &ExportedRelease) -> Result<Value, Unreachable> {
     let ExportedRelease { name, namespace, chart, values, .. } = release;
-    // A registry has no scheme here.
-    let (repository, _) = address(chart, "Argo CD")?;
+    let repository = match Place::of(&chart.repository) {
+        Place::Registry(address) | Place::Address(address) => address,
+        Place::Folder(folder) => return Err(Unreachable::folder(chart, folder, "Argo CD")),
+    };
     let application = json!({
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Application",

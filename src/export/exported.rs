@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::config::ChartRepository;
 use crate::stack::{ChartSource, CrdPolicy, OwnSecret};
 use crate::yaml::block;
 
@@ -53,11 +54,6 @@ impl ExportedRelease {
     pub(super) fn folder(&self) -> String {
         format!("stack/{}-{}", self.wave, self.name)
     }
-
-    /// The file with its own objects, if it has some.
-    pub(super) fn own_objects(&self, path: String) -> Option<ExportedFile> {
-        (!self.objects.is_empty()).then(|| ExportedFile { path, text: documents(&self.objects) })
-    }
 }
 
 /// A repository that a tool in the cluster cannot read.
@@ -72,14 +68,38 @@ pub struct Unreachable {
     pub tool: &'static str,
 }
 
-/// Address of the repository of a chart, and whether it is a registry: then without `oci://`.
-pub(super) fn address<'a>(chart: &'a ChartSource, tool: &'static str) -> Result<(&'a str, bool), Unreachable> {
-    let address = chart.repository.as_str();
-    match address.strip_prefix("oci://") {
-        Some(registry) => Ok((registry, true)),
-        None if address.contains("://") => Ok((address, false)),
-        None => Err(Unreachable { chart: chart.name.clone(), folder: address.to_owned(), tool }),
+/// Where a repository is.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// An OCI registry, without `oci://`.
+    Registry(&'a str),
+    /// An http or https address.
+    Address(&'a str),
+    /// A folder of .tgz files on this machine.
+    Folder(&'a str),
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn of(repository: &'a ChartRepository) -> Place<'a> {
+        let text = repository.as_str();
+        match text.strip_prefix("oci://") {
+            Some(registry) => Place::Registry(registry),
+            None if text.contains("://") => Place::Address(text),
+            None => Place::Folder(text),
+        }
     }
+}
+
+impl Unreachable {
+    /// That this tool cannot read the folder of a chart.
+    pub(super) fn folder(chart: &ChartSource, folder: &str, tool: &'static str) -> Unreachable {
+        Unreachable { chart: chart.name.clone(), folder: folder.to_owned(), tool }
+    }
+}
+
+/// The file with own objects, if there are some.
+pub(super) fn own_objects(path: String, objects: &[Value]) -> Option<ExportedFile> {
+    (!objects.is_empty()).then(|| ExportedFile { path, text: documents(objects) })
 }
 
 /// YAML documents, each with its separator.

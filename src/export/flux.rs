@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::export::exported::{ExportedFile, ExportedRelease, Unreachable, address, documents};
+use crate::export::exported::{ExportedFile, ExportedRelease, Place, Unreachable, documents, own_objects};
 use crate::stack::CrdPolicy;
 
 /// How often Flux compares and looks for changes.
@@ -16,7 +16,7 @@ pub(super) fn files(releases: &[ExportedRelease]) -> Result<Vec<ExportedFile>, U
     let mut repositories = BTreeMap::new();
     for release in releases {
         let folder = release.folder();
-        files.extend(release.own_objects(format!("{folder}/objects.yaml")));
+        files.extend(own_objects(format!("{folder}/objects.yaml"), &release.objects));
         let repository = repository(release)?;
         let text = documents([&helm_release(release, &repository)]);
         files.push(ExportedFile { path: format!("{folder}/release.yaml"), text });
@@ -28,18 +28,22 @@ pub(super) fn files(releases: &[ExportedRelease]) -> Result<Vec<ExportedFile>, U
 
 /// In the namespace of the release, which may be the only one that Flux reads for it.
 fn repository(release: &ExportedRelease) -> Result<Value, Unreachable> {
-    let (address, is_registry) = address(&release.chart, "Flux")?;
+    let chart = &release.chart;
+    let address = chart.repository.as_str();
+    let mut spec = match Place::of(&chart.repository) {
+        Place::Registry(_) => json!({"type": "oci"}),
+        Place::Address(_) => json!({}),
+        Place::Folder(folder) => return Err(Unreachable::folder(chart, folder, "Flux")),
+    };
+    spec["url"] = address.into();
+    spec["interval"] = INTERVAL.into();
+    // An answer for registries alone.
+    if chart.access.plain_http {
+        spec["insecure"] = true.into();
+    }
     let host_and_path = address.split_once("://").map_or(address, |(_, rest)| rest).to_lowercase();
     let words = host_and_path.split(|character: char| !character.is_ascii_alphanumeric());
     let name: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    let mut spec = match is_registry {
-        true => json!({"type": "oci", "url": format!("oci://{address}")}),
-        false => json!({"url": address}),
-    };
-    spec["interval"] = INTERVAL.into();
-    if is_registry && release.chart.access.plain_http {
-        spec["insecure"] = true.into();
-    }
     Ok(json!({
         "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "HelmRepository",
         "metadata": {"name": name.join("-"), "namespace": release.namespace},

@@ -4,22 +4,24 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::export::exported::{ExportedFile, ExportedRelease};
+use crate::config::ChartRepository;
+use crate::export::exported::{ExportedFile, ExportedRelease, Place, own_objects};
 use crate::stack::{ChartSource, CrdPolicy};
 use crate::yaml::block;
 
 pub(super) fn files(releases: &[ExportedRelease]) -> Vec<ExportedFile> {
     let mut files = Vec::new();
-    let mut repositories: BTreeMap<&str, String> = BTreeMap::new();
+    let mut repositories: BTreeMap<&ChartRepository, String> = BTreeMap::new();
     for release in releases {
-        files.extend(release.own_objects(objects(release)));
+        files.extend(own_objects(objects(release), &release.objects));
         files.push(ExportedFile { path: values(release), text: block(&release.values) });
         let number = repositories.len() + 1;
-        repositories.entry(release.chart.repository.as_str()).or_insert_with(|| format!("stack-{number}"));
+        repositories.entry(&release.chart.repository).or_insert_with(|| format!("stack-{number}"));
     }
-    let remote = repositories.iter().filter(|(address, _)| address.contains("://"));
+    let plain_http = releases.iter().any(|release| release.chart.access.plain_http);
+    let remote = repositories.iter().filter_map(|(place, name)| repository(place, name, plain_http));
     let document = json!({
-        "repositories": remote.map(|(address, name)| repository(address, name, releases)).collect::<Value>(),
+        "repositories": remote.collect::<Value>(),
         "releases": releases.iter().map(|release| entry(release, &repositories)).collect::<Value>(),
     });
     files.push(ExportedFile { path: "helmfile.yaml".into(), text: block(&document) });
@@ -34,16 +36,22 @@ fn objects(release: &ExportedRelease) -> String {
     format!("objects/{}.yaml", release.name)
 }
 
-fn repository(address: &str, name: &str, releases: &[ExportedRelease]) -> Value {
-    let plain_http = releases.iter().any(|release| release.chart.access.plain_http);
-    match address.strip_prefix("oci://") {
-        Some(registry) if plain_http => json!({"name": name, "url": registry, "oci": true, "plainHttp": true}),
-        Some(registry) => json!({"name": name, "url": registry, "oci": true}),
-        None => json!({"name": name, "url": address}),
+/// `None` for a folder: its charts are named by their files.
+fn repository(place: &ChartRepository, name: &str, plain_http: bool) -> Option<Value> {
+    match Place::of(place) {
+        Place::Registry(registry) => {
+            let mut repository = json!({"name": name, "url": registry, "oci": true});
+            if plain_http {
+                repository["plainHttp"] = true.into();
+            }
+            Some(repository)
+        }
+        Place::Address(address) => Some(json!({"name": name, "url": address})),
+        Place::Folder(_) => None,
     }
 }
 
-fn entry(release: &ExportedRelease, repositories: &BTreeMap<&str, String>) -> Value {
+fn entry(release: &ExportedRelease, repositories: &BTreeMap<&ChartRepository, String>) -> Value {
     let ExportedRelease { name, namespace, chart, needs, .. } = release;
     let needs: Vec<String> = needs.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect();
     let mut hooks = Vec::new();
@@ -54,26 +62,25 @@ fn entry(release: &ExportedRelease, repositories: &BTreeMap<&str, String>) -> Va
         let crds = format!("helm show crds {} | kubectl apply --server-side --force-conflicts -f -", shown(chart));
         hooks.push(hook("sh", &["-c", &crds]));
     }
-    let mut entry = json!({
+    let named = match Place::of(&chart.repository) {
+        Place::Folder(_) => archive(chart),
+        Place::Registry(_) | Place::Address(_) => format!("{}/{}", repositories[&chart.repository], chart.name),
+    };
+    json!({
         "name": name, "namespace": namespace, "createNamespace": false,
-        "chart": format!("{}/{}", repositories[chart.repository.as_str()], chart.name),
-        "version": chart.version.to_string(),
+        "chart": named, "version": chart.version.to_string(),
         "needs": needs, "values": [values(release)], "wait": true, "timeout": 600, "hooks": hooks,
-    });
-    if !chart.repository.as_str().contains("://") {
-        entry["chart"] = archive(chart).into();
-    }
-    entry
+    })
 }
 
 /// The arguments of `helm show crds` that name a chart.
 fn shown(chart: &ChartSource) -> String {
-    let (address, name, version) = (chart.repository.as_str(), &chart.name, &chart.version);
-    match address.starts_with("oci://") {
-        true if chart.access.plain_http => format!("{address}/{name} --version {version} --plain-http"),
-        true => format!("{address}/{name} --version {version}"),
-        false if address.contains("://") => format!("{name} --repo {address} --version {version}"),
-        false => archive(chart),
+    let ChartSource { name, repository, version, access, .. } = chart;
+    match Place::of(repository) {
+        Place::Registry(_) if access.plain_http => format!("{repository}/{name} --version {version} --plain-http"),
+        Place::Registry(_) => format!("{repository}/{name} --version {version}"),
+        Place::Address(address) => format!("{name} --repo {address} --version {version}"),
+        Place::Folder(_) => archive(chart),
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::cli::{ExportTool, SecretTemplate};
+use crate::cluster::namespace_of;
 use crate::config::{Settings, secret_texts};
 use crate::error::Error;
 use crate::export::{ExportedFile, ExportedRelease, Rendered, export};
@@ -120,8 +121,8 @@ async fn with_namespaces(
         let mut object = object.clone();
         let text = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
         let is_namespaced = cluster.is_namespaced((&text("apiVersion"), &text("kind"))).await?;
-        if object["metadata"]["namespace"].is_null() && is_namespaced.or(scope_of(&object["kind"])) == Some(true) {
-            object["metadata"]["namespace"] = release.namespace.as_str().into();
+        if is_namespaced.or(scope_of(&object["kind"])) == Some(true) {
+            object["metadata"]["namespace"] = namespace_of(&object, &release.namespace).into();
         }
         objects.push(object);
     }
