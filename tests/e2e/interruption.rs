@@ -54,11 +54,7 @@ fn killed(sandbox: &Sandbox, component: &str, helm_dies: bool) {
         helms = children(run.pid());
         !helms.is_empty() || run.has_ended()
     });
-    if helm_dies {
-        return kill_with_helms(run, &helms);
-    }
-    run.signal(Signal::SIGKILL);
-    run.end();
+    kill_with_helms(run, if helm_dies { &helms } else { &[] });
 }
 
 /// Kills a run and its helms; stopped ones cannot record that the run ended.
