@@ -110,7 +110,7 @@ impl Cluster {
             cache.nodes = permitted(self.nodes().await)?;
         }
         self.read_logs(cache).await;
-        let objects = cache.objects.len();
+        let objects = cache.len();
         Ok(Findings { diagnoses: snapshot.diagnoses(&releases, now), rules: diagnose::count(), objects })
     }
 

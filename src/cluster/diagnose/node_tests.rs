@@ -4,16 +4,21 @@ use serde_json::json;
 
 use super::tests::{cache, event, first, found, now};
 use super::*;
-use crate::cluster::views::Object;
+use crate::cluster::views::Pod;
 use crate::cluster::watch::cache::Nodes;
+
+fn put_on_node(cache: &mut ObjectCache, node: &str) {
+    let mut pod = cache.everywhere::<Pod>().next().unwrap().clone();
+    pod.spec.node_name = node.into();
+    cache.insert(pod.into());
+}
 
 /// The containers of such a pod look as if they started normally.
 #[test]
 fn a_pod_of_a_node_that_is_not_ready_is_reported_with_the_node() {
     let mut cache =
         cache(json!({"phase": "Running", "containerStatuses": [{"name": "loki", "state": {"running": {}}}]}));
-    let Some(Object::Pod(pod)) = cache.objects.values_mut().find(|object| object.kind() == "Pod") else { panic!() };
-    pod.spec.node_name = "n".into();
+    put_on_node(&mut cache, "n");
     assert_eq!(first(&cache), "");
     let problems = [("n".to_owned(), "node n is not ready".to_owned())].into();
     cache.nodes = Some(Nodes { total: 1, problems, ..Nodes::default() });
@@ -31,8 +36,7 @@ fn the_node_that_cannot_start_a_pod_is_reported() {
         let status = json!({"phase": "Pending", "containerStatuses": [{"name": "loki", "state": creating}]});
         let mut cache = cache(status);
         cache.insert_json(event(("Pod", "loki-0"), reason, "rpc error"));
-        let Some(Object::Pod(pod)) = cache.objects.values_mut().find(|object| object.kind() == "Pod") else { panic!() };
-        pod.spec.node_name = "worker-7".into();
+        put_on_node(&mut cache, "worker-7");
         let found = found(&cache);
         assert_eq!(found[0].rule, rule);
         assert!(found[0].cause.contains("worker-7"), "{}", found[0].cause);

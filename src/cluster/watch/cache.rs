@@ -1,6 +1,7 @@
 //! The state that readiness and diagnosis are judged from: objects, logs of containers that failed, taints of the
 //! nodes.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
@@ -26,7 +27,9 @@ pub(in crate::cluster) struct Nodes {
 /// Objects by kind, namespace and name, and what was read besides.
 #[derive(Debug, Default)]
 pub(in crate::cluster) struct ObjectCache {
-    pub(in crate::cluster) objects: BTreeMap<Key, Object>,
+    objects: BTreeMap<Key, Object>,
+    /// Names of the events about an object, by its kind, namespace and name.
+    events: HashMap<Key, BTreeSet<String>>,
     /// Last lines of a container's log, by namespace, pod and container.
     pub(in crate::cluster) logs: HashMap<Key, Vec<String>>,
     /// `None` until they are read.
@@ -38,14 +41,54 @@ pub(in crate::cluster) fn key(kind: &str, metadata: &Metadata) -> Key {
     (kind.to_owned(), metadata.namespace.clone(), metadata.name.clone())
 }
 
+/// The object of an event, which is in the namespace of the event.
+fn about(event: &Event) -> Key {
+    let involved = &event.involved_object;
+    (involved.kind.clone(), event.metadata.namespace.clone(), involved.name.clone())
+}
+
 impl ObjectCache {
     pub(in crate::cluster) fn insert(&mut self, object: Object) {
-        self.objects.insert(key(object.kind(), object.metadata()), object);
+        let key = key(object.kind(), object.metadata());
+        self.remove(&key);
+        if let Object::Event(event) = &object {
+            self.events.entry(about(event)).or_default().insert(event.metadata.name.clone());
+        }
+        self.objects.insert(key, object);
+    }
+
+    /// Drops an object.
+    pub(in crate::cluster) fn remove(&mut self, key: &Key) {
+        let Some(Object::Event(event)) = self.objects.remove(key) else { return };
+        if let Entry::Occupied(mut names) = self.events.entry(about(&event)) {
+            names.get_mut().remove(&event.metadata.name);
+            if names.get().is_empty() {
+                names.remove();
+            }
+        }
+    }
+
+    /// Drops the objects of a kind and namespace that have none of the names.
+    pub(in crate::cluster) fn keep(&mut self, kind: &str, namespace: &str, names: &BTreeSet<String>) {
+        let of_kind = self.from(kind, namespace).map(|(key, _)| key);
+        let of_kind = of_kind.take_while(|(found, place, _)| found == kind && place == namespace);
+        let dropped: Vec<Key> = of_kind.filter(|(.., name)| !names.contains(name)).cloned().collect();
+        dropped.iter().for_each(|key| self.remove(key));
+    }
+
+    /// How many objects there are.
+    pub(in crate::cluster) fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// The object of a key.
+    pub(in crate::cluster) fn by_key(&self, key: &Key) -> Option<&Object> {
+        self.objects.get(key)
     }
 
     /// One object of any kind.
     pub(in crate::cluster) fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<&Object> {
-        self.objects.get(&(kind.to_owned(), namespace.to_owned(), name.to_owned()))
+        self.by_key(&(kind.to_owned(), namespace.to_owned(), name.to_owned()))
     }
 
     /// The object of a reference.
@@ -86,11 +129,12 @@ impl ObjectCache {
     /// uid decides.
     pub(in crate::cluster) fn events(&self, kind: &str, object: &Metadata) -> Vec<&Event> {
         let is_about = |event: &&Event| {
-            let involved = &event.involved_object;
-            let same = involved.uid.is_empty() || object.uid.is_empty() || involved.uid == object.uid;
-            same && involved.kind == kind && involved.name == object.name
+            let uid = &event.involved_object.uid;
+            uid.is_empty() || object.uid.is_empty() || *uid == object.uid
         };
-        let mut events: Vec<&Event> = self.all(&object.namespace).filter(is_about).collect();
+        let names = self.events.get(&key(kind, object)).into_iter().flatten();
+        let events = names.filter_map(|name| self.get::<Event>(&object.namespace, name));
+        let mut events: Vec<&Event> = events.filter(is_about).collect();
         events.sort_by_key(|event| std::cmp::Reverse((event.last_seen(), event.metadata.version())));
         events
     }
@@ -140,5 +184,32 @@ impl ObjectCache {
 impl ObjectCache {
     pub(in crate::cluster) fn insert_json(&mut self, json: serde_json::Value) {
         self.insert(Object::from_json(json));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_events_of_an_object_follow_what_is_inserted_and_dropped() {
+        let event = |name: &str, pod: &str| {
+            json!({"kind": "Event", "metadata": {"name": name, "namespace": "m"},
+                "involvedObject": {"kind": "Pod", "name": pod, "namespace": "m"}, "lastTimestamp": "2026-01-01T00:00:00Z"})
+        };
+        let names = |cache: &ObjectCache, pod: &str| -> Vec<String> {
+            let pod = Metadata { name: pod.into(), namespace: "m".into(), ..Metadata::default() };
+            cache.events("Pod", &pod).into_iter().map(|event| event.metadata.name.clone()).collect()
+        };
+        let mut cache = ObjectCache::default();
+        [("e1", "a"), ("e2", "a"), ("e3", "b")].into_iter().for_each(|(name, pod)| cache.insert_json(event(name, pod)));
+        assert_eq!((names(&cache, "a"), names(&cache, "b")), (vec!["e1".into(), "e2".into()], vec!["e3".into()]));
+        cache.insert_json(event("e1", "b"));
+        assert_eq!((names(&cache, "a"), names(&cache, "b")), (vec!["e2".into()], vec!["e1".into(), "e3".into()]));
+        cache.keep("Event", "m", &["e1".to_owned()].into());
+        assert_eq!((names(&cache, "a"), names(&cache, "b")), (Vec::new(), vec!["e1".into()]));
+        cache.remove(&("Event".into(), "m".into(), "e1".into()));
+        assert!(cache.events.is_empty() && cache.len() == 0);
     }
 }

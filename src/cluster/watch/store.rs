@@ -70,11 +70,11 @@ impl Store {
         let key = key(object.kind(), object.metadata());
         let mut cache = self.cache();
         if !self.is_of_releases(&cache, &object) {
-            cache.objects.remove(&key);
+            cache.remove(&key);
             return Vec::new();
         }
         let version = object.metadata().version();
-        if cache.objects.get(&key).is_some_and(|kept| kept.metadata().version() > version) {
+        if cache.by_key(&key).is_some_and(|kept| kept.metadata().version() > version) {
             return Vec::new();
         }
         let logs = match &mut object {
@@ -88,7 +88,7 @@ impl Store {
             }
             _ => Vec::new(),
         };
-        cache.objects.insert(key, object);
+        cache.insert(object);
         logs
     }
 
@@ -111,20 +111,18 @@ impl Store {
     pub(in crate::cluster) fn remove(&self, object: &Object) {
         let key = key(object.kind(), object.metadata());
         let mut cache = self.cache();
-        let is_failed_hook = cache.objects.get(&key).is_some_and(|kept| match kept {
+        let is_failed_hook = cache.by_key(&key).is_some_and(|kept| match kept {
             Object::Job(job) => !job.metadata.annotations.hook.is_empty() && job.status.conditions.is_true("Failed"),
             _ => false,
         });
         if !is_failed_hook {
-            cache.objects.remove(&key);
+            cache.remove(&key);
         }
     }
 
     /// After a list: drops the objects of a kind and namespace that are not in it.
     pub(in crate::cluster) fn keep(&self, kind: &str, namespace: &str, names: &BTreeSet<String>) {
-        self.cache()
-            .objects
-            .retain(|(found, place, name), _| found != kind || place != namespace || names.contains(name));
+        self.cache().keep(kind, namespace, names);
         self.emit();
     }
 
@@ -148,7 +146,7 @@ fn drop_old_events(cache: &mut ObjectCache) {
     }
     events.sort_unstable();
     for (_, key) in events.iter().take(events.len() / 2) {
-        cache.objects.remove(key);
+        cache.remove(key);
     }
 }
 
@@ -190,7 +188,7 @@ mod tests {
         store.put(pod("stranger"));
         store.put(pod("agent"));
         let cache = store.cache();
-        assert_eq!(cache.objects.len(), 1);
+        assert_eq!(cache.len(), 1);
         let kept = cache.get::<Pod>("m", "agent-1").unwrap();
         assert!(kept.is_ready());
         assert_eq!((kept.status.conditions.0.len(), kept.containers().count(), kept.claims().count()), (1, 0, 0));
@@ -220,7 +218,7 @@ mod tests {
                 "lastTimestamp": format!("2026-01-01T00:00:00.{number:06}Z")})));
         }
         let cache = store.cache();
-        assert!(cache.objects.len() <= EVENTS);
+        assert!(cache.len() <= EVENTS);
         assert!(cache.get::<Event>("m", &format!("e{:05}", EVENTS * 2 - 1)).is_some());
     }
 }
