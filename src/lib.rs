@@ -14,6 +14,8 @@
 //! The confirmed plan is the executed plan. The cluster is the only source of what is installed. The verification
 //! decides the exit code.
 
+#[cfg(any(test, feature = "benchmarks"))]
+pub mod benchmarks;
 pub mod check;
 pub mod cli;
 pub mod cluster;

@@ -12,7 +12,7 @@ use std::path::Path;
 use cycles::cycles;
 
 /// A module of the crate, and the modules that it may depend on.
-const DEPENDENCIES: [(&str, &[&str]); 30] = [
+const DEPENDENCIES: [(&str, &[&str]); 31] = [
     ("main", &["cli", "commands", "process", "report", "session"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -100,6 +100,7 @@ const DEPENDENCIES: [(&str, &[&str]); 30] = [
     ("known_errors", &["event"]),
     ("write_record", &[]),
     ("exit_code", &[]),
+    ("benchmarks", &["cluster", "plan", "yaml"]),
     ("fuzzing", &["check", "cluster", "config", "engine", "helm", "plan", "yaml"]),
 ];
 

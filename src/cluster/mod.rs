@@ -2,6 +2,8 @@
 //! Must not know of helm, print or prompt.
 
 mod apply;
+#[cfg(any(test, feature = "benchmarks"))]
+pub(crate) mod benchmarks;
 mod body;
 mod client;
 mod cluster_identity;

@@ -2,6 +2,8 @@
 //! decides, renders and predicts. Reads only. Must not print or prompt.
 
 mod available_versions;
+#[cfg(any(test, feature = "benchmarks"))]
+pub(crate) mod benchmarks;
 mod compare;
 mod decide;
 mod deselected;

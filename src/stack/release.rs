@@ -51,9 +51,10 @@ impl Release {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "benchmarks"))]
+#[allow(clippy::unwrap_used)]
 impl Release {
-    /// One for tests, in wave 30 of namespace monitoring, of a chart with the component's name.
+    /// One for tests and benchmarks, in wave 30 of namespace monitoring, of a chart with the component's name.
     pub(crate) fn for_tests(component: &str, version: &str) -> Release {
         let empty = || Value::Object(Default::default());
         Release {

@@ -145,7 +145,8 @@ macro_rules! only_read {
 
 only_read!(Node, Namespace, ApiService, EndpointSlice);
 
-#[cfg(test)]
+#[cfg(any(test, feature = "benchmarks"))]
+#[allow(clippy::unwrap_used)]
 impl Object {
     /// From JSON that has its kind.
     pub(in crate::cluster) fn from_json(json: serde_json::Value) -> Object {
