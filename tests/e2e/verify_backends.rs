@@ -25,7 +25,7 @@ const LATE_TARGETS: [Found; 2] = [
 ];
 
 #[rustfmt::skip]
-const WORLDS: [Scenario; 32] = [
+const WORLDS: [Scenario; 33] = [
     Scenario { fault: "network=policies-ignored", hop: Some("oauth2-proxy-grafana"),
         found: &[("grafana-network-policy", "fail", "does not enforce NetworkPolicies")] },
     Scenario { fault: "metrics=target-missing", hop: Some("targets-prometheus"),
@@ -66,6 +66,8 @@ const WORLDS: [Scenario; 32] = [
         found: &[("grafana-alertmanager-read-only", "fail", "its data source Alertmanager is answered")] },
     Scenario { fault: "grafana=features-on", hop: None,
         found: &[("grafana-features-off", "fail", "public_dashboards.enabled is true, expected false")] },
+    Scenario { fault: "grafana=alerting-on", hop: None,
+        found: &[("grafana-features-off", "fail", "unified_alerting.enabled is true, expected false")] },
     Scenario { fault: "grafana=role-admin", hop: None,
         found: &[("grafana-role", "fail", "it is Admin")] },
     Scenario { fault: "logs=lost-before-alloy", hop: Some("pods-alloy"),

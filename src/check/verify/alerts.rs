@@ -39,7 +39,7 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
         .needs(&["prometheus-rules-loaded"])
         .within(1)
         .warns()
-        .hint("open Alerting in Grafana, or https://runbooks.prometheus-operator.dev/ for the runbook of each alert"),
+        .hint("query `ALERTS{alertstate=\"firing\"}` in Explore of Grafana; https://runbooks.prometheus-operator.dev/ has the runbook of each alert"),
 ];
 
 async fn connected(context: &StackContext) -> Result<Finding, String> {

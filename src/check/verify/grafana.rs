@@ -93,13 +93,13 @@ pub(super) const ROWS: &[Row<StackContext>] = &[
     .needs(&["grafana-admin", "grafana-anonymous"])
     .within(15)
     .hint("check grafana.ini security.data_source_proxy_whitelist and the data sources under `values:`; every Editor of Grafana can silence all alerts, and nothing records who did"),
-    Row::new("grafana-features-off", GROUP, "external snapshots, public dashboards and plugin administration are off in Grafana", |context| {
+    Row::new("grafana-features-off", GROUP, "external snapshots, public dashboards, plugin administration and Grafana's own alerts are off", |context| {
         Box::pin(features_off(context))
     })
     .with(&[GRAFANA])
     .needs(&["grafana-admin"])
     .within(15)
-    .hint("check snapshots, public_dashboards and plugins of grafana.ini under `values:`: every user is an anonymous one and could use them"),
+    .hint("check snapshots, public_dashboards, plugins and unified_alerting of grafana.ini under `values:`: every user is an anonymous one and could use them"),
     Row::new("grafana-dashboards", GROUP, "every dashboard of the charts is in Grafana", |context| {
         Box::pin(dashboards(context))
     })
@@ -203,22 +203,27 @@ fn judge_setting(found: &str, expected: &str) -> Finding {
     }
 }
 
-/// Settings that every user could use (Grafana 12.3, conf/defaults.ini): section and key.
-const FEATURES: [(&str, &str); 3] =
-    [("snapshots", "external_enabled"), ("public_dashboards", "enabled"), ("plugins", "plugin_admin_enabled")];
+/// Settings that every user could use (Grafana 12.3, conf/defaults.ini): section, key, and what an empty text means; `""`: a
+/// version without the feature.
+const FEATURES: [(&str, &str, &str); 4] = [
+    ("snapshots", "external_enabled", ""),
+    ("public_dashboards", "enabled", ""),
+    ("plugins", "plugin_admin_enabled", ""),
+    // pkg/setting/setting_unified_alerting.go
+    ("unified_alerting", "enabled", "true"),
+];
 
 /// As the values have them: the user's may switch a feature on.
 async fn features_off(context: &StackContext) -> Result<Finding, String> {
     let settings = settings(context).await?;
-    for (section, key) in FEATURES {
+    for (section, key, empty) in FEATURES {
         let expected = context.value(KUBE_PROMETHEUS_STACK, &format!("/grafana/grafana.ini/{section}/{key}"));
         let expected = match expected {
             Some(Value::String(text)) => text.clone(),
             Some(value) => value.to_string(),
             None => continue,
         };
-        let found = settings.get(section, key);
-        // Empty in a version without the feature.
+        let found = Some(settings.get(section, key)).filter(|found| !found.is_empty()).unwrap_or(empty);
         if !found.is_empty() && found != expected {
             return Ok(Finding::fail(format!("{section}.{key} is {found}, expected {expected}")));
         }

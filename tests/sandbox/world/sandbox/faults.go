@@ -17,7 +17,7 @@ var faultKinds = []faultKind{
 	{"network", "policies-ignored", false},
 	{"metrics", "target-missing|no-alertmanager|config-invalid|webhook-unreachable|alertmanager-drops-alerts", false},
 	{"oauth2-proxy", "wrong-client|wrong-redirect|trusts-headers|no-pkce|wrong-issuer", false},
-	{"grafana", "two-defaults|no-default|loki-url-wrong|login-form|root-url|no-dashboards|role-admin|proxy-open|alertmanager-open|features-on", false},
+	{"grafana", "two-defaults|no-default|loki-url-wrong|login-form|root-url|no-dashboards|role-admin|proxy-open|alertmanager-open|features-on|alerting-on", false},
 	{"logs", "lost-before-alloy|lost-in-alloy|duplicated|read-only|lost-in-loki|wrong-labels|delayed", false},
 	{"pods", "PREFIX@FILE", true}, {"image-pull", "[PREFIX]", true}, {"crash-loop", "[PREFIX]", true},
 	{"never-ready", "[PREFIX]", true}, {"slow-start", "[PREFIX]", true}, {"node-not-ready", "NODE", true},

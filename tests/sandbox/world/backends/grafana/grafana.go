@@ -44,7 +44,7 @@ var defaults = map[string]string{
 	"auth.disable_login_form": "false", "auth.disable_signout_menu": "false", "auth.basic.enabled": "true", "auth.proxy.enabled": "false",
 	"auth.anonymous.enabled": "false", "auth.anonymous.org_name": "Main Org.", "auth.anonymous.org_role": "Viewer", "auth.anonymous.hide_version": "false",
 	"security.admin_user": "admin", "security.admin_password": "admin", "security.cookie_secure": "false", "users.allow_sign_up": "false",
-	"snapshots.external_enabled": "true", "public_dashboards.enabled": "true", "plugins.plugin_admin_enabled": "true",
+	"snapshots.external_enabled": "true", "public_dashboards.enabled": "true", "plugins.plugin_admin_enabled": "true", "unified_alerting.enabled": "",
 }
 
 func newServer(n *network.Network, pod *core.Pod, ini, provisioned string) (*server, error) {
@@ -101,6 +101,8 @@ func (g *server) running() (map[string]string, []dataSource) {
 		settings["security.data_source_proxy_whitelist"] += " " + address
 	case "features-on":
 		settings["public_dashboards.enabled"] = defaults["public_dashboards.enabled"]
+	case "alerting-on":
+		settings["unified_alerting.enabled"] = defaults["unified_alerting.enabled"]
 	case "login-form":
 		settings["auth.disable_login_form"] = "false"
 	case "root-url":
