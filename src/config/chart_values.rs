@@ -1,13 +1,12 @@
 //! Chart values of the answers, as `helm -f` reads them, with references in place of secrets.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
 use crate::config::answers_yaml::MAX_LEVELS;
 use crate::config::secret_detection::looks_secret;
-use crate::config::secret_source::{Lines, SecretSource};
+use crate::config::secret_source::{EnvironmentVariables, Lines, SecretSource};
 use crate::config::value_path::{at_path, at_path_mut, leaves};
 use crate::config::{Problem, Secret};
 use crate::yaml::{self, Duplicates, Limits, Node, Position, YamlError};
@@ -161,7 +160,7 @@ impl ChartValues {
     pub(super) fn resolved(
         &self,
         component: &str,
-        environment: &BTreeMap<String, String>,
+        environment: &EnvironmentVariables,
         problems: &mut Vec<Problem>,
     ) -> ChartValues {
         let mut resolved = self.clone();
@@ -288,14 +287,14 @@ mod tests {
     fn secrets_replace_their_references_once_they_are_read() {
         let values = read("a: [{ url: { env: SLACK_URL } }]\nb: { env: prod }\n");
         assert_eq!(values.exposed(), json!({"a": [{"url": {"env": "SLACK_URL"}}], "b": {"env": "prod"}}));
-        let environment = BTreeMap::from([("SLACK_URL".to_owned(), "line 1\nline 2\n".to_owned())]);
+        let environment = EnvironmentVariables::from([("SLACK_URL".to_owned(), "line 1\nline 2\n".to_owned().into())]);
         let mut problems = Vec::new();
         let resolved = values.resolved("x", &environment, &mut problems);
         assert!(problems.is_empty());
         assert_eq!(resolved.exposed()["a"][0]["url"], "line 1\nline 2\n");
         assert!(!format!("{resolved:?}").contains("line 1"));
         assert_eq!(values.variables().collect::<Vec<_>>(), ["SLACK_URL"]);
-        values.resolved("x", &BTreeMap::new(), &mut problems);
+        values.resolved("x", &EnvironmentVariables::new(), &mut problems);
         assert_eq!((problems[0].place.as_str(), problems[0].key.as_str()), ("a.yaml:1", "values.x.a.0.url"));
         assert!(problems[0].found.contains("no variable SLACK_URL"));
     }

@@ -12,7 +12,7 @@ use crate::config::error::quoted;
 use crate::config::saved_answers::saved_answers;
 use crate::config::saved_secret::MAX_SAVED;
 use crate::config::secret_detection::secret_texts;
-use crate::config::secret_source::{Lines, SecretSource};
+use crate::config::secret_source::{EnvironmentVariables, Lines, SecretSource};
 use crate::config::{
     Auth0, ChartValues, Charts, ComponentName, ConfigError, Grafana, GroupsClaim, Invalid, IssuerUrl, Problem,
     Retention, SavedState, Secret, Settings, Storage, Tailscale,
@@ -94,7 +94,7 @@ pub struct Draft {
     pub(super) answers: BTreeMap<&'static str, (Answer, Provenance)>,
     pub(super) versions: BTreeMap<ComponentName, (semver::Version, Provenance)>,
     pub(super) values: BTreeMap<ComponentName, (ChartValues, Provenance)>,
-    pub(super) environment: BTreeMap<String, String>,
+    pub(super) environment: EnvironmentVariables,
     pub(super) notices: Vec<String>,
     /// Variables with secrets, from all sources, including overridden ones.
     pub(super) secret_variables: BTreeSet<String>,

@@ -1,6 +1,5 @@
 //! Reads every source into a [`Draft`]. Reports all problems of all sources at once.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::answers::{FREE, ROWS, Row, Shape, find_row};
@@ -8,7 +7,7 @@ use crate::config::answers_yaml::{self, Content, Key, Node};
 use crate::config::draft::{Answer, validate_list};
 use crate::config::env::{FLAG_VARIABLES, environment_names};
 use crate::config::error::quoted;
-use crate::config::secret_source::SecretSource;
+use crate::config::secret_source::{EnvironmentVariables, SecretSource};
 use crate::config::types::nearest;
 use crate::config::{ComponentName, ConfigError, Draft, Problem, Provenance, SAVED_FILE};
 use crate::input_file::{self, InputError};
@@ -24,7 +23,7 @@ pub struct Sources {
     /// `--namespace`
     pub namespace_flag: Option<String>,
     /// The process' environment.
-    pub environment: BTreeMap<String, String>,
+    pub environment: EnvironmentVariables,
 }
 
 /// Bytes; a larger file is rejected unread.
@@ -272,7 +271,7 @@ impl Loader {
         self.draft.insert(row, Answer::Secret(source), from);
     }
 
-    fn environment(&mut self, environment: &BTreeMap<String, String>) {
+    fn environment(&mut self, environment: &EnvironmentVariables) {
         for (row, name) in environment_names() {
             let Some(text) = environment.get(&name).filter(|text| !text.is_empty()) else { continue };
             if row.shape == Shape::Secret {

@@ -8,7 +8,7 @@ fn loaded(text: &str) -> Result<Draft, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.yaml");
     std::fs::write(&file, text).unwrap();
-    let environment = BTreeMap::from([("SECRET".to_owned(), "s3cret".to_owned())]);
+    let environment = EnvironmentVariables::from([("SECRET".to_owned(), "s3cret".to_owned().into())]);
     load(&Sources { answers: Some(file), environment, ..Sources::default() })
 }
 
@@ -27,7 +27,7 @@ fn the_source_with_precedence_is_used_and_shown() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.yaml");
     std::fs::write(&file, format!("{GOOD}retention: {{ logs: 3d, metrics: 4d }}\nnamespace: from-file\n")).unwrap();
-    let environment = BTreeMap::from([("TAILWATCH_RETENTION_LOGS".to_owned(), "5d".to_owned())]);
+    let environment = EnvironmentVariables::from([("TAILWATCH_RETENTION_LOGS".to_owned(), "5d".to_owned().into())]);
     let sources = Sources {
         answers: Some(file),
         set: vec!["retention.metrics=6d".into()],
@@ -112,7 +112,7 @@ fn the_template_is_valid_except_for_required_answers() {
 
 #[test]
 fn a_misspelt_variable_is_noticed() {
-    let environment = BTreeMap::from([("TAILWATCH_TAILNETT".to_owned(), "x".to_owned())]);
+    let environment = EnvironmentVariables::from([("TAILWATCH_TAILNETT".to_owned(), "x".to_owned().into())]);
     let draft = load(&Sources { environment, ..Sources::default() }).unwrap();
     assert!(draft.notices()[0].contains("did you mean TAILWATCH_TAILNET?"), "{:?}", draft.notices());
 }
@@ -320,7 +320,7 @@ fn values_files_are_merged_in_order_below_the_values_and_are_saved() {
     write("two.yaml", "b: 2\nc: 2\n");
     let load_with = |text: &str| {
         write("a.yaml", &format!("{GOOD}{text}"));
-        let environment = BTreeMap::from([("SECRET".to_owned(), "s3cret".to_owned())]);
+        let environment = EnvironmentVariables::from([("SECRET".to_owned(), "s3cret".to_owned().into())]);
         load(&Sources { answers: Some(folder.path().join("a.yaml")), environment, ..Sources::default() })
     };
     let draft =

@@ -41,6 +41,7 @@ pub use saved_state::{Unconfirmed, add_state, record};
 pub use schema::schema;
 pub use secret::Secret;
 pub use secret_detection::secret_texts;
+pub use secret_source::EnvironmentVariables;
 pub use settings::{Auth0, Charts, Grafana, RepositoryAccess, Retention, Settings, Storage, Tailscale};
 pub use tailscale_operator::{INGRESS_CLASS, IngressClass, OperatorPlan, TailscaleOperator};
 pub use template::template;

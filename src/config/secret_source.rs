@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use crate::config::Secret;
 use crate::input_file;
+
+/// Name and text of the environment variables, some of which are secrets: no copy outlives its use.
+pub type EnvironmentVariables = BTreeMap<String, Zeroizing<String>>;
 
 /// Bytes of a file with a secret.
 const MAX_BYTES: u64 = 64 << 10;
@@ -61,37 +66,36 @@ impl SecretSource {
     /// Reads it; the error is (found, expected).
     pub(super) fn read(
         &self,
-        environment: &BTreeMap<String, String>,
+        environment: &EnvironmentVariables,
         lines: Lines,
     ) -> Result<Secret<String>, (String, String)> {
         let is_invalid = |c: char| c.is_control() && !(lines == Lines::Many && matches!(c, '\n' | '\r' | '\t'));
-        let text = match self {
+        let mut text = match self {
             SecretSource::Environment(name) => environment.get(name).cloned().ok_or_else(|| {
                 (format!("no variable {name} in the environment"), format!("export {name} before the run"))
             })?,
             SecretSource::File(path) => read_file(path)?,
             SecretSource::Typed(secret) => return Ok(secret.clone()),
         };
-        match text {
-            empty if empty.trim().is_empty() => {
-                Err((format!("an empty secret in {}", self.describe()), "expected the secret".into()))
-            }
-            invalid if invalid.chars().any(is_invalid) => Err((
-                format!("line breaks or control characters in {}", self.describe()),
-                "expected the secret alone on one line".into(),
-            )),
-            text => Ok(Secret::new(text)),
+        if text.trim().is_empty() {
+            return Err((format!("an empty secret in {}", self.describe()), "expected the secret".into()));
         }
+        if text.chars().any(is_invalid) {
+            let found = format!("line breaks or control characters in {}", self.describe());
+            return Err((found, "expected the secret alone on one line".into()));
+        }
+        Ok(Secret::new(std::mem::take(&mut *text)))
     }
 }
 
-fn read_file(path: &Path) -> Result<String, (String, String)> {
+fn read_file(path: &Path) -> Result<Zeroizing<String>, (String, String)> {
     let text = input_file::read_text(path, MAX_BYTES).map_err(|error| {
         let expected = "expected a readable text file of at most 64 KiB".into();
         (format!("a file {} that cannot be read ({error})", path.display()), expected)
     })?;
+    let text = Zeroizing::new(text);
     let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned().into())
 }
 
 #[cfg(test)]
@@ -100,7 +104,8 @@ mod tests {
 
     #[test]
     fn secrets_come_from_variables_and_files_and_are_never_shown() {
-        let environment = BTreeMap::from([("A".to_owned(), "s3cret".to_owned()), ("E".to_owned(), " ".to_owned())]);
+        let environment =
+            [("A", "s3cret"), ("E", " ")].map(|(name, text)| (name.to_owned(), text.to_owned().into())).into();
         let read = |source: SecretSource| source.read(&environment, Lines::One);
         assert_eq!(read(SecretSource::Environment("A".into())).unwrap().expose(), "s3cret");
         assert!(read(SecretSource::Environment("B".into())).unwrap_err().0.contains("no variable B"));

@@ -137,7 +137,7 @@ impl Session {
             set: arguments.set.clone(),
             namespace_flag: self.global.namespace.clone(),
             environment: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?.into())))
                 .collect(),
         }
     }
