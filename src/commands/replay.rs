@@ -17,10 +17,10 @@ pub(super) async fn replay(session: &Session, file: &Path, speed: u16) -> Result
             match &timed.event {
                 Event::Retained { objects } => retained = Some(objects),
                 Event::RunFinished(summary) => {
+                    session.ui.summary(summary);
                     if let Some(objects) = retained {
                         session.ui.data(|style, width| report::retained_table(objects, style, width));
                     }
-                    session.ui.summary(summary);
                     summary.error.iter().for_each(|error| session.ui.recorded_error(error));
                 }
                 _ => {}

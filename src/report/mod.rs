@@ -28,6 +28,7 @@ mod replay_tests;
 mod reporter;
 mod saved_terminal;
 mod sign_in_prompt;
+mod steps_summary;
 mod style;
 mod summary_line;
 mod ui;

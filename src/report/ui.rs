@@ -11,6 +11,7 @@ use crate::report::checks_table::{checks_overview, checks_table};
 use crate::report::error_message;
 use crate::report::output::{json_document, width, write_stderr, write_stdout};
 use crate::report::saved_terminal::is_in_foreground;
+use crate::report::steps_summary::steps_summary;
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::wrap;
 
@@ -151,7 +152,8 @@ impl Ui {
         }
     }
 
-    /// The end of a run: the verdicts on stdout by group; with `--verbose` each, and duration, memory and API requests.
+    /// The end of a run: the verdicts on stdout by group; with `--verbose` each, and duration, memory and API requests. On
+    /// stderr what became of the components, unless all are installed.
     pub fn summary(&self, summary: &RunSummary) {
         if !summary.checks.is_empty() {
             let table = if self.verbose { checks_table } else { checks_overview };
@@ -164,6 +166,7 @@ impl Ui {
             let cost = format!("took {:.1} s and {memory} MiB; requests to the API server: {verbs}\n", summary.seconds);
             self.message(|_, _| cost);
         }
+        self.preview(|_, width| steps_summary(summary, width));
     }
 
     /// The error that ends a command.
