@@ -89,7 +89,7 @@ fn judge_shown(silences: &[Silence], inhibited_by: &[String]) -> Finding {
         return Finding::pass(shown);
     }
     Finding::warn(format!("{shown}; receivers get no alert that is matched by {}", reasons.join(" or ")))
-        .hinting("open Alerting, Silences in Grafana and expire the silence, or narrow inhibit_rules")
+        .hinting("expire the silence at http://localhost:9093/#/silences after `kubectl -n NAMESPACE port-forward svc/kube-prometheus-stack-alertmanager 9093`, or narrow inhibit_rules")
 }
 
 async fn post(context: &StackContext, run: &str, (starts_at, ends_at): (Timestamp, Timestamp)) -> Result<(), String> {
