@@ -28,8 +28,8 @@ pub(in crate::cluster) struct Nodes {
 #[derive(Debug, Default)]
 pub(in crate::cluster) struct ObjectCache {
     objects: BTreeMap<Key, Object>,
-    /// Names of the events about an object, by its kind, namespace and name.
-    events: HashMap<Key, BTreeSet<String>>,
+    /// Keys of the events about an object, by its key.
+    events: HashMap<Key, BTreeSet<Key>>,
     /// Last lines of a container's log, by namespace, pod and container.
     pub(in crate::cluster) logs: HashMap<Key, Vec<String>>,
     /// `None` until they are read.
@@ -50,9 +50,10 @@ fn about(event: &Event) -> Key {
 impl ObjectCache {
     pub(in crate::cluster) fn insert(&mut self, object: Object) {
         let key = key(object.kind(), object.metadata());
-        self.remove(&key);
         if let Object::Event(event) = &object {
-            self.events.entry(about(event)).or_default().insert(event.metadata.name.clone());
+            // It may have been about another object.
+            self.remove(&key);
+            self.events.entry(about(event)).or_default().insert(key.clone());
         }
         self.objects.insert(key, object);
     }
@@ -60,18 +61,17 @@ impl ObjectCache {
     /// Drops an object.
     pub(in crate::cluster) fn remove(&mut self, key: &Key) {
         let Some(Object::Event(event)) = self.objects.remove(key) else { return };
-        if let Entry::Occupied(mut names) = self.events.entry(about(&event)) {
-            names.get_mut().remove(&event.metadata.name);
-            if names.get().is_empty() {
-                names.remove();
+        if let Entry::Occupied(mut events) = self.events.entry(about(&event)) {
+            events.get_mut().remove(key);
+            if events.get().is_empty() {
+                events.remove();
             }
         }
     }
 
     /// Drops the objects of a kind and namespace that have none of the names.
     pub(in crate::cluster) fn keep(&mut self, kind: &str, namespace: &str, names: &BTreeSet<String>) {
-        let of_kind = self.from(kind, namespace).map(|(key, _)| key);
-        let of_kind = of_kind.take_while(|(found, place, _)| found == kind && place == namespace);
+        let of_kind = self.in_namespace(kind, namespace).map(|(key, _)| key);
         let dropped: Vec<Key> = of_kind.filter(|(.., name)| !names.contains(name)).cloned().collect();
         dropped.iter().for_each(|key| self.remove(key));
     }
@@ -103,14 +103,17 @@ impl ObjectCache {
 
     /// Objects of a kind in a namespace, by name.
     pub(in crate::cluster) fn all<V: Stored>(&self, namespace: &str) -> impl Iterator<Item = &V> {
-        self.from(V::KIND, namespace)
-            .take_while(move |((kind, found, _), _)| kind == V::KIND && found == namespace)
-            .filter_map(|(_, object)| V::of(object))
+        self.in_namespace(V::KIND, namespace).filter_map(|(_, object)| V::of(object))
     }
 
     /// Objects of a kind in all namespaces.
     pub(in crate::cluster) fn everywhere<V: Stored>(&self) -> impl Iterator<Item = &V> {
         self.from(V::KIND, "").take_while(|((kind, _, _), _)| kind == V::KIND).filter_map(|(_, object)| V::of(object))
+    }
+
+    /// Objects of a kind in a namespace, in the order of their keys.
+    fn in_namespace(&self, kind: &str, namespace: &str) -> impl Iterator<Item = (&Key, &Object)> {
+        self.from(kind, namespace).take_while(move |((found, place, _), _)| found == kind && place == namespace)
     }
 
     /// Objects in the order of their keys, from the first of a kind and namespace.
@@ -132,8 +135,8 @@ impl ObjectCache {
             let uid = &event.involved_object.uid;
             uid.is_empty() || object.uid.is_empty() || *uid == object.uid
         };
-        let names = self.events.get(&key(kind, object)).into_iter().flatten();
-        let events = names.filter_map(|name| self.get::<Event>(&object.namespace, name));
+        let keys = self.events.get(&key(kind, object)).into_iter().flatten();
+        let events = keys.filter_map(|key| Event::of(self.by_key(key)?));
         let mut events: Vec<&Event> = events.filter(is_about).collect();
         events.sort_by_key(|event| std::cmp::Reverse((event.last_seen(), event.metadata.version())));
         events
@@ -167,8 +170,7 @@ impl ObjectCache {
     /// StatefulSets that an operator created for its resource.
     pub(in crate::cluster) fn stateful_sets_of(&self, resource: &OperatorResource) -> impl Iterator<Item = &Object> {
         let Metadata { uid, namespace, .. } = &resource.metadata;
-        self.from(StatefulSet::KIND, namespace)
-            .take_while(move |((kind, found, _), _)| kind == StatefulSet::KIND && found == namespace)
+        self.in_namespace(StatefulSet::KIND, namespace)
             .map(|(_, object)| object)
             .filter(move |set| set.metadata().is_owned_by(uid))
     }
