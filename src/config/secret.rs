@@ -21,6 +21,12 @@ impl<T: Zeroize> Secret<T> {
     }
 }
 
+impl<T: Zeroize> From<Zeroizing<T>> for Secret<T> {
+    fn from(value: Zeroizing<T>) -> Self {
+        Secret(value)
+    }
+}
+
 impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("[redacted]")

@@ -70,7 +70,7 @@ impl SecretSource {
         lines: Lines,
     ) -> Result<Secret<String>, (String, String)> {
         let is_invalid = |c: char| c.is_control() && !(lines == Lines::Many && matches!(c, '\n' | '\r' | '\t'));
-        let mut text = match self {
+        let text = match self {
             SecretSource::Environment(name) => environment.get(name).cloned().ok_or_else(|| {
                 (format!("no variable {name} in the environment"), format!("export {name} before the run"))
             })?,
@@ -84,7 +84,7 @@ impl SecretSource {
             let found = format!("line breaks or control characters in {}", self.describe());
             return Err((found, "expected the secret alone on one line".into()));
         }
-        Ok(Secret::new(std::mem::take(&mut *text)))
+        Ok(text.into())
     }
 }
 
