@@ -223,7 +223,10 @@ async fn features_off(context: &StackContext) -> Result<Finding, String> {
             Some(value) => value.to_string(),
             None => continue,
         };
-        let found = Some(settings.get(section, key)).filter(|found| !found.is_empty()).unwrap_or(empty);
+        let found = match settings.get(section, key) {
+            "" => empty,
+            found => found,
+        };
         if !found.is_empty() && found != expected {
             return Ok(Finding::fail(format!("{section}.{key} is {found}, expected {expected}")));
         }
