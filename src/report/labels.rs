@@ -15,9 +15,8 @@ pub(super) fn phase_label(phase: Phase) -> &'static str {
     }
 }
 
-/// How a step ended and how long it took, e.g. `installed in 13s`.
-pub(super) fn ending(outcome: StepOutcome, seconds: f64, style: Style) -> String {
-    let (words, tone) = match outcome {
+pub(super) fn outcome_label(outcome: StepOutcome) -> (&'static str, Tone) {
+    match outcome {
         StepOutcome::Installed => ("installed", Tone::Good),
         StepOutcome::Upgraded => ("upgraded", Tone::Good),
         StepOutcome::Repaired => ("repaired", Tone::Good),
@@ -26,7 +25,12 @@ pub(super) fn ending(outcome: StepOutcome, seconds: f64, style: Style) -> String
         StepOutcome::Skipped => ("not started", Tone::Faint),
         StepOutcome::Failed => ("failed", Tone::Bad),
         StepOutcome::Cancelled => ("cancelled", Tone::Warning),
-    };
+    }
+}
+
+/// How a step ended and how long it took, e.g. `installed in 13s`.
+pub(super) fn ending(outcome: StepOutcome, seconds: f64, style: Style) -> String {
+    let (words, tone) = outcome_label(outcome);
     let words = style.paint(tone, words);
     match outcome {
         StepOutcome::Installed | StepOutcome::Upgraded | StepOutcome::Repaired | StepOutcome::Removed => {

@@ -2,36 +2,36 @@
 //! names the address instead.
 
 use crate::event::{RunOutcome, RunSummary, StepOutcome};
-use crate::report::wrap::{took, wrap};
+use crate::report::labels::outcome_label;
+use crate::report::wrap::{capitalised, took, wrap};
 
-const GROUPS: [(StepOutcome, &str); 8] = [
-    (StepOutcome::Installed, "Installed"),
-    (StepOutcome::Upgraded, "Upgraded"),
-    (StepOutcome::Repaired, "Repaired"),
-    (StepOutcome::Removed, "Removed"),
-    (StepOutcome::Unchanged, "Unchanged"),
-    (StepOutcome::Failed, "Failed"),
-    (StepOutcome::Cancelled, "Cancelled"),
-    (StepOutcome::Skipped, "Not started"),
+const ORDER: [StepOutcome; 8] = [
+    StepOutcome::Installed,
+    StepOutcome::Upgraded,
+    StepOutcome::Repaired,
+    StepOutcome::Removed,
+    StepOutcome::Unchanged,
+    StepOutcome::Failed,
+    StepOutcome::Cancelled,
+    StepOutcome::Skipped,
 ];
 
 /// The duration and the components by outcome; empty after an installation, and if no plan was executed.
 pub(super) fn steps_summary(summary: &RunSummary, width: usize) -> String {
-    let of = |outcome| summary.steps.iter().filter(move |step| step.outcome == outcome);
-    let word = match summary.outcome {
+    let RunSummary { outcome, steps, seconds, .. } = summary;
+    let word = match outcome {
+        _ if steps.is_empty() => return String::new(),
         RunOutcome::Failed | RunOutcome::VerificationFailed => "Failed after",
         RunOutcome::Cancelled => "Interrupted after",
-        RunOutcome::Succeeded if of(StepOutcome::Removed).count() == summary.steps.len() => "Done in",
+        RunOutcome::Succeeded if steps.iter().all(|step| step.outcome == StepOutcome::Removed) => "Done in",
         _ => return String::new(),
     };
-    if summary.steps.is_empty() {
-        return String::new();
-    }
-    let mut text = format!("{word} {}.", took(summary.seconds));
-    for (outcome, label) in GROUPS {
-        let names: Vec<&str> = of(outcome).map(|step| step.component.as_str()).collect();
+    let mut text = format!("{word} {}.", took(*seconds));
+    for outcome in ORDER {
+        let of_outcome = steps.iter().filter(|step| step.outcome == outcome);
+        let names: Vec<&str> = of_outcome.map(|step| step.component.as_str()).collect();
         if !names.is_empty() {
-            text += &format!(" {label}: {}.", names.join(", "));
+            text += &format!(" {}: {}.", capitalised(outcome_label(outcome).0), names.join(", "));
         }
     }
     format!("\n{}\n", wrap(&text, "  ", width))

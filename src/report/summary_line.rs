@@ -5,7 +5,7 @@ use crate::report::checks_table::count;
 use crate::report::data_path;
 use crate::report::record::{Ending, Facts, Failure};
 use crate::report::style::Tone;
-use crate::report::wrap::{cut, one_line};
+use crate::report::wrap::{capitalised, cut, one_line};
 
 /// Columns of a check's detail in the sentence.
 const LONGEST: usize = 120;
@@ -26,11 +26,6 @@ pub(super) fn headline(facts: &Facts) -> (Tone, String) {
 fn message(failure: &Failure) -> String {
     let cause = failure.causes.last().filter(|cause| !failure.message.contains(*cause));
     one_line(&cause.map_or_else(|| failure.message.clone(), |cause| format!("{}: {cause}", failure.message)))
-}
-
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn checks_run(facts: &Facts) -> String {

@@ -46,6 +46,12 @@ pub(super) fn took(seconds: f64) -> String {
     SpanPrinter::new().fractional(Some(FractionalUnit::Second)).precision(Some(1)).duration_to_string(&duration)
 }
 
+/// With a capital first letter.
+pub(super) fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// Without escapes and control characters; a tab becomes a space, an invisible character its number.
 pub(super) fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
