@@ -3,7 +3,7 @@
 #![allow(missing_docs)]
 
 use divan::Bencher;
-use tailwatch::benchmarks::{Benchmark, Call, benchmarks};
+use tailwatch::benchmarks::{Call, benchmarks};
 
 fn main() {
     divan::main();
@@ -11,22 +11,22 @@ fn main() {
 
 /// A function with an input of one size.
 struct Input {
-    benchmark: Benchmark,
+    name: &'static str,
     size: usize,
+    prepare: fn(usize) -> Call,
 }
 
 impl std::fmt::Display for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.benchmark.0, self.size)
+        write!(f, "{} {}", self.name, self.size)
     }
 }
 
 fn inputs() -> impl Iterator<Item = Input> {
-    benchmarks().flat_map(|benchmark| benchmark.1.map(|size| Input { benchmark, size }))
+    benchmarks().flat_map(|(name, sizes, prepare)| sizes.map(|size| Input { name, size, prepare }))
 }
 
 #[divan::bench(args = inputs())]
 fn functions(bencher: Bencher<'_, '_>, input: &Input) {
-    let mut call: Call = (input.benchmark.2)(input.size);
-    bencher.bench_local(move || call());
+    bencher.bench_local((input.prepare)(input.size));
 }
