@@ -10,6 +10,8 @@ mod hop;
 mod planned;
 mod result;
 mod retained;
+#[cfg(test)]
+mod schema_tests;
 mod sign_in;
 mod summary;
 mod upgrade;
@@ -32,6 +34,7 @@ pub use upgrade::{PathRow, UpgradeRow};
 
 /// One line of `--output json`: an event and when it happened (RFC 3339, UTC).
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TimedEvent {
     /// When the event was sent.
     pub time: jiff::Timestamp,
@@ -49,6 +52,7 @@ impl TimedEvent {
 
 /// An event of a run. Tagged `event` in kebab-case, fields in camelCase.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Event {
     /// First event of a run; lists every step in the order of the waves.
@@ -180,6 +184,7 @@ pub enum Event {
 
 /// Phase of a step.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// The chart is fetched and rendered.

@@ -6,6 +6,7 @@ use crate::event::Explanation;
 
 /// Severity of a diagnosis.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// It does not recover without the user's action: the step fails now.
@@ -18,6 +19,7 @@ pub enum Severity {
 
 /// The objects of a diagnosis.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq, Hash)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DiagnosedObject {
     /// The affected release.
@@ -38,6 +40,7 @@ pub struct DiagnosedObject {
 
 /// Why something is not ready, as found by a rule.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Diagnosis {
     /// Id of the rule, e.g. `image-not-found`.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// From one part of the data path to the next.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Hop {
     /// The pods' logs are read on every node.

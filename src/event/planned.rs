@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A planned step.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedStep {
     /// Component name = release name.
@@ -34,6 +35,7 @@ pub struct PlannedStep {
 /// Effects of a step, predicted from the installed and the rendered manifest. Every entry begins with kind and name,
 /// e.g. `Deployment oauth2-proxy`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Effects {
     /// Objects that will be created.
@@ -71,6 +73,7 @@ impl Effects {
 
 /// Action of a step.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ActionKind {
     /// No release is installed.
@@ -87,6 +90,7 @@ pub enum ActionKind {
 
 /// Rollback of a release after its step failed.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Rollback {
     /// The last healthy revision is restored and ready.

@@ -6,6 +6,7 @@ use crate::event::Hop;
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum StepOutcome {
     /// A new release is installed and ready.
@@ -28,6 +29,7 @@ pub enum StepOutcome {
 
 /// The end of a step, repeated in the last event.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StepResult {
     /// Component name.
@@ -42,6 +44,7 @@ pub struct StepResult {
 
 /// Verdict of a check.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// The statement is true.
@@ -56,6 +59,7 @@ pub enum Verdict {
 
 /// A check's verdict and measurement.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CheckResult {
     /// Stable id, e.g. `prometheus-targets-known`.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A retained object, the reason, and what removes it.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RetainedObject {
     /// Kind, e.g. `PersistentVolumeClaim`; `Directory` for a folder on the nodes, `Release` for a helm release.

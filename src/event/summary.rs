@@ -9,6 +9,7 @@ use crate::exit_code;
 
 /// How a run ended, by exit code.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {
     /// Everything was done and verified, or the verification was skipped by a flag (exit code 0).
@@ -44,6 +45,7 @@ impl RunOutcome {
 
 /// Why a run failed: what `main` writes to stderr.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RunError {
     /// One sentence fragment.
@@ -60,6 +62,7 @@ pub struct RunError {
 
 /// The end of a run.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RunSummary {
     /// How it ended.

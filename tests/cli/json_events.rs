@@ -14,7 +14,7 @@ use crate::host::{Host, PROGRAM, fixture};
 /// The events on stdout; there are a first and a last one and nothing else.
 #[track_caller]
 fn first_and_last(stdout: &str, command: &str) -> [Value; 2] {
-    let events: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<Value> = stdout.lines().map(support::event).collect();
     let kinds: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["run-started", "run-finished"], "{stdout}");
     assert_eq!(events[0]["command"], command, "{stdout}");

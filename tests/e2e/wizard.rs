@@ -67,6 +67,7 @@ fn a_person_is_led_from_questions_to_a_verified_stack() {
         changes.iter().filter(|(agent, ..)| !agent.starts_with("kube-") && !agent.starts_with("kwok")).collect();
     assert!(ours.iter().all(|(_, _, resource)| resource == "selfsubjectaccessreviews"), "{ours:#?}");
     a_person_who_agrees_gets_the_stack(&sandbox);
+    a_rerun_shows_the_stack_and_asks_nothing_that_it_knows(&sandbox);
 }
 
 fn a_person_who_declines_changes_nothing(sandbox: &Sandbox) {
@@ -80,16 +81,20 @@ fn a_person_who_declines_changes_nothing(sandbox: &Sandbox) {
     session.exp_string("[tail1a2b.ts.net]").expect("the question before, with what was answered");
     session.send_line("").unwrap();
     answer(&mut session, "Grafana's name on the tailnet", "");
+    session.exp_string("https://grafana.tail1a2b.ts.net/oauth2/callback").expect("the callback URL to register");
+    answer(&mut session, "Auth0 issuer URL", "");
+    session.exp_string("an answer is required").expect("the reason");
     answer(&mut session, "Auth0 issuer URL", "https://acme.eu.auth0.com");
     answer(&mut session, "Auth0 client id", "tailwatch-sandbox");
     answer(&mut session, "Auth0 client secret", sandbox.variable("AUTH0_CLIENT_SECRET"));
     answer(&mut session, "Groups claim", "groups");
     session.exp_string("drops a claim with this name").expect("the reason");
     answer(&mut session, "Groups claim", "https://acme.example/groups");
+    session.exp_string("setCustomClaim(\"https://acme.example/groups\"").expect("the Action for Auth0");
     for label in ["Allowed groups", "Retention of metrics", "Retention of logs", "StorageClass", "Volume for metrics"] {
         answer(&mut session, label, "");
     }
-    let asked = session.exp_string("Your answers:").expect("the summary");
+    let asked = session.exp_string("Review of your answers:").expect("the summary");
     assert!(!asked.contains(sandbox.variable("AUTH0_CLIENT_SECRET")), "the secret was shown while it was typed");
     let summary = session.exp_string("continue to the plan").expect("the choice");
     assert!(summary.contains("https://acme.eu.auth0.com/") && summary.contains("typed"), "{summary}");
@@ -162,4 +167,28 @@ fn a_person_who_agrees_gets_the_stack(sandbox: &Sandbox) {
     assert!(report.contains("0 fail, 0 skip"), "{report}");
     assert_eq!(exit_code(session), 0);
     assert_eq!(sandbox.releases().len(), 4);
+}
+
+fn a_rerun_shows_the_stack_and_asks_nothing_that_it_knows(sandbox: &Sandbox) {
+    let file = sandbox.file("from-the-review.yaml");
+    let mut command = sandbox.tailwatch_command(&[]);
+    command.env_remove("AUTH0_CLIENT_SECRET");
+    let mut session = drive(command);
+    let state = session.exp_string("Review of your answers:").expect("the review");
+    assert!(state.contains("Installed in the namespace monitoring") && state.contains("deployed"), "{state}");
+    session.exp_string("continue to the plan").expect("the choice");
+    // Down twice, to the file.
+    session.send("jj").unwrap();
+    session.send_line("").unwrap();
+    answer(&mut session, "File", &file.display().to_string());
+    session.exp_string("is written").expect("the file");
+    answer(&mut session, "continue to the plan", "");
+    answer(&mut session, "Sign in now", "no");
+    let end = session.exp_eof().expect("the end");
+    assert!(!end.contains("as planned?"), "{end}");
+    assert_eq!(exit_code(session), 0);
+    let checked = sandbox.tailwatch(&["answers", "check", &file.display().to_string()]).ended_with(0);
+    assert!(checked.stdout.contains("/oauth2/callback"), "{}", checked.stdout);
+    let plan = sandbox.tailwatch(&["plan", "--exit-code", "--answers", &file.display().to_string()]);
+    plan.ended_with(0);
 }

@@ -1,6 +1,25 @@
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use jsonschema::Validator;
 use serde_json::Value;
+
+use crate::repository;
+
+/// The published schema of the events.
+static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
+    let text = std::fs::read(repository().join("docs/events.schema.json")).expect("the schema of the events");
+    jsonschema::validator_for(&serde_json::from_slice(&text).expect("JSON")).expect("a JSON Schema")
+});
+
+/// An event from its line, which is valid by the published schema.
+#[track_caller]
+pub fn event(line: &str) -> Value {
+    let event = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let problems: Vec<String> = SCHEMA.iter_errors(&event).map(|error| error.to_string()).collect();
+    assert_eq!(problems, [""; 0], "{line}");
+    event
+}
 
 /// The events of one kind.
 pub fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {

@@ -12,7 +12,7 @@ mod sandbox;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub use events::{check, named, of_kind, outcomes, verdicts};
+pub use events::{check, event, named, of_kind, outcomes, verdicts};
 pub use inventory::Inventory;
 pub use messages::REDACTIONS;
 pub use output::CommandOutput;

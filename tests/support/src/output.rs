@@ -2,6 +2,8 @@ use std::process::Output;
 
 use serde_json::Value;
 
+use crate::event;
+
 /// The end of a command.
 pub struct CommandOutput {
     /// `None` after a signal.
@@ -35,10 +37,9 @@ impl CommandOutput {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
     }
 
-    /// stdout as one JSON event a line.
+    /// stdout as one JSON event a line, each valid by the published schema.
     #[track_caller]
     pub fn events(&self) -> Vec<Value> {
-        let event = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.stdout.lines().map(event).collect()
     }
 

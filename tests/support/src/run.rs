@@ -3,7 +3,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::{CommandOutput, Signal, signal};
+use crate::{CommandOutput, Signal, event, signal};
 
 /// A running command with `--output json`; its events go to a pipe.
 pub struct Run {
@@ -30,10 +30,7 @@ impl Run {
 
     /// The events from here on.
     pub fn events(&mut self) -> impl Iterator<Item = Value> {
-        self.lines.by_ref().map(|line| {
-            let line = line.expect("its stdout");
-            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
-        })
+        self.lines.by_ref().map(|line| event(&line.expect("its stdout")))
     }
 
     pub fn pid(&self) -> u32 {
