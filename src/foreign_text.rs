@@ -59,6 +59,17 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     MARKERS.iter().fold(shown, |shown, marker| shown.replace(marker, &format!("\\u0023{}", &marker[1..]))).into()
 }
 
+/// A workflow command of GitHub Actions, a line of its own (actions/toolkit, packages/core/src/command.ts). Its title, which
+/// may be empty, and its message can have text of others.
+pub fn workflow_command(name: &str, title: &str, message: &str) -> String {
+    let data = |text: &str| printable(text).replace('%', "%25").replace('\n', "%0A");
+    let title = match title {
+        "" => String::new(),
+        title => format!(" title={}", data(title).replace(':', "%3A").replace(',', "%2C")),
+    };
+    format!("::{name}{title}::{}\n", data(message))
+}
+
 /// A character, or its number if it is invisible.
 pub(crate) fn push_visible(c: char, shown: &mut String) {
     match is_invisible(c) {
@@ -137,6 +148,17 @@ mod tests {
         assert!(!shown.contains('\u{1b}'), "{shown:?}");
         let own = "\ta\n  ::1 is the address, ü 日本 🦀\n";
         assert_eq!(printable(own), own);
+    }
+
+    #[test]
+    fn text_of_others_stays_within_its_workflow_command() {
+        assert_eq!(workflow_command("group", "", "wave 30: loki"), "::group::wave 30: loki\n");
+        let escaped = "::error title=a%3Ab%2Cc::100%25%0A: :error::x\n";
+        assert_eq!(workflow_command("error", "a:b,c", "100%\r\n::error::x"), escaped);
+        let command = workflow_command("error", HOSTILE, HOSTILE);
+        let (line, rest) = command.split_once('\n').unwrap();
+        assert_eq!(rest, "");
+        assert_harmless(line.trim_start_matches(':'));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::event::{Event, EventStream, TimedEvent};
 use crate::foreign_text::printable_json;
 use crate::input_file;
 use crate::redaction::{redacted_json, without_secrets};
+use crate::report::github_actions::GithubActions;
 use crate::report::lines::Lines;
 use crate::report::live::bars::Bars;
 use crate::report::live::region::Stderr;
@@ -157,9 +158,11 @@ fn next_tick((now, next): (Timestamp, Timestamp), speed: u16) -> (Duration, Time
 }
 
 fn reporter(ui: &Ui) -> Box<dyn Reporter> {
+    let lines = || Lines::new(ui.style(), Box::new(Stderr::new()));
     match ui.mode {
         Mode::Bars => Box::new(Bars::new(ui.style(), Box::new(Stderr::new()))),
-        Mode::Lines => Box::new(Lines::new(ui.style(), Box::new(Stderr::new()))),
+        Mode::Lines if ui.in_github_actions => Box::new(GithubActions::new(lines(), Box::new(Stderr::new()))),
+        Mode::Lines => Box::new(lines()),
         Mode::Json => Box::new(Json(std::io::stdout())),
         Mode::Quiet => Box::new(Quiet),
     }

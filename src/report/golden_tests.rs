@@ -187,7 +187,7 @@ fn the_measured_remaining_time_counts_down() {
 }
 
 /// An event of which each text that the cluster, helm or a repository wrote is hostile.
-fn hostile(mut event: Value) -> Value {
+pub(super) fn hostile(mut event: Value) -> Value {
     const FOREIGN: [&str; 11] =
         ["message", "waiting", "cause", "causes", "evidence", "hint", "detail", "reason", "log", "removal", "object"];
     fn replace(value: &mut Value, is_foreign: bool) {

@@ -8,6 +8,7 @@ mod error_message;
 mod event_reporter;
 mod explanation;
 mod files;
+mod github_actions;
 #[cfg(test)]
 mod golden_tests;
 mod html;

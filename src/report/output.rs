@@ -19,6 +19,11 @@ pub(super) fn write_stderr(text: &str) {
     let _ = std::io::stderr().lock().write_all(printable(&redacted(text)).as_bytes());
 }
 
+/// Writes a workflow command to stderr; its text is printable already.
+pub(super) fn write_workflow_command(command: &str) {
+    let _ = std::io::stderr().lock().write_all(redacted(command).as_bytes());
+}
+
 /// One JSON document on stdout.
 pub(super) fn json_document(document: &impl Serialize) {
     let json = redacted_json(&(serde_json::to_string_pretty(document).unwrap_or_default() + "\n"));

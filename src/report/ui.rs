@@ -8,8 +8,9 @@ use crate::cli::{ColorChoice, GlobalArgs, Output};
 use crate::error::{CommandError, Error};
 use crate::event::{CheckResult, RunError, RunSummary};
 use crate::report::checks_table::{checks_overview, checks_table};
-use crate::report::error_message;
-use crate::report::output::{json_document, width, write_stderr, write_stdout};
+use crate::report::error_message::{self, run_error};
+use crate::report::github_actions;
+use crate::report::output::{json_document, width, write_stderr, write_stdout, write_workflow_command};
 use crate::report::saved_terminal::is_in_foreground;
 use crate::report::steps_summary::steps_summary;
 use crate::report::style::{Style, Tone};
@@ -45,6 +46,8 @@ pub struct Ui {
     quiet: bool,
     verbose: bool,
     pub(super) mode: Mode,
+    /// Whether annotations are read.
+    pub(super) in_github_actions: bool,
 }
 
 #[derive(Serialize)]
@@ -73,14 +76,26 @@ impl Ui {
             (Output::Human, _) if std::io::stderr().is_terminal() && !in_ci() && !dumb => Mode::Bars,
             (Output::Human, _) => Mode::Lines,
         };
-        let style = Style { color: is_coloured(global.color) };
-        Ui { style, output: global.output, quiet: global.quiet, verbose: global.verbose, mode }
+        Ui {
+            style: Style { color: is_coloured(global.color) },
+            output: global.output,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            mode,
+            in_github_actions: github_actions::is_github_actions(),
+        }
     }
 
     /// For a command line that clap rejected: its flags are unknown.
     pub fn of_events() -> Ui {
-        let style = Style { color: false };
-        Ui { style, output: Output::Json, quiet: false, verbose: false, mode: Mode::Json }
+        Ui {
+            style: Style { color: false },
+            output: Output::Json,
+            quiet: false,
+            verbose: false,
+            mode: Mode::Json,
+            in_github_actions: github_actions::is_github_actions(),
+        }
     }
 
     /// Whether stdout has one event per line.
@@ -150,6 +165,9 @@ impl Ui {
         if !checks.is_empty() {
             self.message(|style, width| checks_table(checks, style, width));
         }
+        if self.in_github_actions {
+            checks.iter().for_each(|check| write_workflow_command(&github_actions::of_check(check)));
+        }
     }
 
     /// The end of a run: the verdicts on stdout by group; with `--verbose` each, and duration, memory and API requests. On
@@ -172,6 +190,9 @@ impl Ui {
     /// The error that ends a command.
     pub fn error(&self, error: &CommandError) {
         error_message::render(error, &self.style);
+        if self.in_github_actions {
+            write_workflow_command(&github_actions::of_error(&run_error(error)));
+        }
     }
 
     /// The error that ended a recorded run.
