@@ -35,9 +35,13 @@ fn check(session: &Session, file: PathBuf) -> Result<u8, Error> {
     session.notices(draft.notices());
     let settings = draft.finish()?;
     report::write_stdout(&format!("{} is valid\n\n", file.display()));
-    report::write_stdout(&format!("  Grafana's address    https://{}/\n", settings.grafana_fqdn()));
-    report::write_stdout(&format!("  callback URL         {}\n", settings.callback_url()));
-    report::write_stdout("  The application in Auth0 must allow exactly this callback URL.\n");
+    report::write_stdout(&format!(
+        "Grafana's address: https://{}/\nThe application in Auth0:\n",
+        settings.grafana_fqdn()
+    ));
+    for (setting, value) in config::application_settings(&settings.grafana_fqdn()) {
+        report::write_stdout(&format!("  {setting:<21}  {value}\n"));
+    }
     Ok(error::OK)
 }
 

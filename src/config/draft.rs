@@ -64,7 +64,7 @@ impl fmt::Display for Provenance {
             Provenance::Environment(name) => formatter.write_str(name),
             Provenance::Flag(name) => formatter.write_str(name),
             Provenance::Set => formatter.write_str("--set"),
-            Provenance::Prompt => formatter.write_str("prompt"),
+            Provenance::Prompt => formatter.write_str("typed"),
         }
     }
 }

@@ -2,7 +2,9 @@
 //! Owns answers, flags, environment, defaults and their precedence; must not talk to a cluster, print or prompt.
 
 mod answers;
+mod answers_file;
 mod answers_yaml;
+mod auth0_application;
 mod by_component;
 mod chart_values;
 mod draft;
@@ -28,6 +30,7 @@ mod units;
 mod value_path;
 
 pub use answers::{ROWS, Row, Shape, environment_name, find_row};
+pub use auth0_application::{application_settings, post_login_action};
 pub use chart_values::ChartValues;
 pub use draft::{Draft, Entry, Provenance};
 pub use env::is_known_variable;

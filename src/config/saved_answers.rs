@@ -11,6 +11,11 @@ use crate::yaml::json_line;
 
 /// The answers as YAML of the answers file's format.
 pub fn saved_answers(settings: &Settings) -> String {
+    written(settings, document(settings))
+}
+
+/// Without the sources of secrets.
+pub(super) fn document(settings: &Settings) -> Value {
     let mut document = json!({"version": 1});
     for row in ROWS {
         if let Some(value) = answer(settings, row.key) {
@@ -22,6 +27,11 @@ pub fn saved_answers(settings: &Settings) -> String {
     if !versions.is_empty() {
         document["versions"] = Value::Object(versions);
     }
+    document
+}
+
+/// As the answers file is written, with the chart values of the settings.
+pub(super) fn written(settings: &Settings, document: Value) -> String {
     let mut text = serde_yaml::to_string(&document).unwrap_or_default();
     let values = values_section(settings);
     // The keys are in order: `values` and `versions` come before `version`.
@@ -75,7 +85,7 @@ fn written_key(key: &str) -> String {
 }
 
 /// The value at a key path, created if missing.
-fn at<'a>(document: &'a mut Value, key: &str) -> &'a mut Value {
+pub(super) fn at<'a>(document: &'a mut Value, key: &str) -> &'a mut Value {
     key.split('.').fold(document, |value, name| &mut value[name])
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::config::auth0_application::callback_url;
 use crate::config::{
     AnonymousRole, ChartRepository, ChartValues, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, IssuerUrl,
     LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, Secret, SessionLifetime,
@@ -146,6 +147,6 @@ impl Settings {
 
     /// `https://grafana.tail1a2b.ts.net/oauth2/callback`, the exact callback URL to register.
     pub fn callback_url(&self) -> String {
-        format!("https://{}/oauth2/callback", self.grafana_fqdn())
+        callback_url(&self.grafana_fqdn())
     }
 }

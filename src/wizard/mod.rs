@@ -1,4 +1,4 @@
-//! Prompts for answers: a table of questions and one loop with defaults, validation and a step back. Depends only on
+//! Prompts for answers: a table of questions and one loop with defaults, validation, a step back and a review. Depends only on
 //! the configuration; facts of the cluster and this machine are passed as [`Detected`].
 
 mod detected;
@@ -7,13 +7,38 @@ mod prompt;
 mod questions;
 #[cfg(test)]
 mod scripted;
+mod sections;
+mod summary;
 mod upgrades;
+
+use crate::config::Draft;
+use crate::wizard::questions::{ask_each, asked_by};
+use crate::wizard::summary::summary;
 
 pub use detected::Detected;
 pub use error::WizardError;
 pub use prompt::{Prompt, Reply, Terminal};
-pub use questions::{Scope, ask};
+pub use questions::Scope;
 pub use upgrades::{Trust, UpgradeChoice, choose_upgrades};
+
+/// Asks the questions until each has a valid answer in the draft.
+pub fn ask(draft: &mut Draft, detected: &Detected, scope: Scope, prompt: &mut dyn Prompt) -> Result<(), WizardError> {
+    let all = asked_by(scope, draft, detected);
+    if all.is_empty() {
+        return Ok(());
+    }
+    let mut asked = if scope == Scope::Review { asked_by(Scope::OnlyMissing, draft, detected) } else { all.clone() };
+    if !asked.is_empty() {
+        prompt.print("Enter accepts the value in brackets, < goes back, Ctrl-C stops. Nothing is changed before you confirm the plan.");
+    }
+    loop {
+        ask_each(&asked, draft, detected, prompt)?;
+        if scope == Scope::OnlyMissing || summary(&all, draft, detected, prompt)? {
+            return Ok(());
+        }
+        asked.clone_from(&all);
+    }
+}
 
 /// Prompts for the context; with fewer than two, the kubeconfig's current context is used.
 pub fn choose_context(

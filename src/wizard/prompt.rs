@@ -1,6 +1,8 @@
 //! Prompts on the terminal. Plain text without colours, for every theme and for screen readers.
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
 
 use dialoguer::theme::SimpleTheme;
 use dialoguer::{Input, MultiSelect, Password, Select};
@@ -35,6 +37,8 @@ pub trait Prompt {
     fn choose(&mut self, label: &str, options: &[String], default: usize) -> Result<Reply, WizardError>;
     /// Prompts for any number of options, each with its initial state; returns the indices, or `None` for "back".
     fn choose_some(&mut self, label: &str, options: &[(String, bool)]) -> Result<Option<Vec<usize>>, WizardError>;
+    /// Writes a new file; an existing one is an error.
+    fn save(&mut self, path: &Path, text: &str) -> io::Result<()>;
 }
 
 /// dialoguer on stderr.
@@ -44,7 +48,7 @@ pub struct Terminal;
 fn failed(error: dialoguer::Error) -> WizardError {
     let dialoguer::Error::IO(error) = error;
     match error.kind() {
-        std::io::ErrorKind::Interrupted | std::io::ErrorKind::UnexpectedEof => WizardError::Interrupted,
+        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => WizardError::Interrupted,
         _ => WizardError::Terminal(error),
     }
 }
@@ -58,12 +62,14 @@ impl Prompt for Terminal {
         let columns = console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns));
         let indent = " ".repeat(text.trim_start_matches('\n').chars().take_while(|c| *c == ' ').count().min(20));
         let options = textwrap::Options::new(columns.clamp(40, 120)).subsequent_indent(&indent).break_words(false);
-        let _ = std::io::stderr().write_all(printable(&(textwrap::fill(text, options) + "\n")).as_bytes());
+        let _ = io::stderr().write_all(printable(&(textwrap::fill(text, options) + "\n")).as_bytes());
     }
 
     fn text(&mut self, label: &str, default: Option<&str>, validate: Validate<'_>) -> Result<Reply, WizardError> {
         let mut input = Input::<String>::with_theme(&SimpleTheme)
             .with_prompt(label)
+            // Validated, too: otherwise an empty answer is rejected without a reason.
+            .allow_empty(true)
             .validate_with(|text: &String| if text.trim() == BACK { Ok(()) } else { validate(text.trim()) });
         if let Some(default) = default {
             input = input.default(default.to_owned());
@@ -87,5 +93,9 @@ impl Prompt for Terminal {
     fn choose_some(&mut self, label: &str, options: &[(String, bool)]) -> Result<Option<Vec<usize>>, WizardError> {
         let select = MultiSelect::with_theme(&SimpleTheme).with_prompt(label).items_checked(options.iter().cloned());
         select.interact_opt().map_err(failed)
+    }
+
+    fn save(&mut self, path: &Path, text: &str) -> io::Result<()> {
+        File::create_new(path)?.write_all(text.as_bytes())
     }
 }

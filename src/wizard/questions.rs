@@ -1,6 +1,7 @@
 //! The questions and the loop that asks them.
 
 use crate::config::{Draft, Provenance, Row, Secret, find_row};
+use crate::wizard::sections::{Section, groups_action};
 use crate::wizard::{Detected, Prompt, Reply, WizardError};
 
 /// Which questions are asked.
@@ -8,19 +9,22 @@ use crate::wizard::{Detected, Prompt, Reply, WizardError};
 pub enum Scope {
     /// All, with known answers as defaults, and a summary at the end.
     Everything,
+    /// Those that are missing, and a summary that leads to all: the answers of an earlier run are known.
+    Review,
     /// Only required answers that are missing.
     OnlyMissing,
 }
 
 /// The prompt for one answer.
-struct Question {
-    key: &'static str,
-    label: &'static str,
-    kind: Kind,
+pub(super) struct Question {
+    pub(super) key: &'static str,
+    pub(super) label: &'static str,
+    section: Section,
+    pub(super) kind: Kind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Text,
     /// The Auth0 client secret.
     ClientSecret,
@@ -32,66 +36,56 @@ enum Kind {
     OperatorSecret,
 }
 
-const fn question(key: &'static str, label: &'static str, kind: Kind) -> Question {
-    Question { key, label, kind }
+const fn question(section: Section, key: &'static str, label: &'static str, kind: Kind) -> Question {
+    Question { key, label, section, kind }
 }
 
-static QUESTIONS: [Question; 13] = [
-    question("tailnet", "Tailnet domain", Kind::Text),
-    question("grafana.hostname", "Grafana's name on the tailnet", Kind::Text),
-    question("auth0.issuer", "Auth0 issuer URL", Kind::Text),
-    question("auth0.clientId", "Auth0 client id", Kind::Text),
-    question("auth0.clientSecret", "Auth0 client secret", Kind::ClientSecret),
-    question("auth0.groupsClaim", "Groups claim", Kind::Text),
-    question("auth0.allowedGroups", "Allowed groups", Kind::Text),
-    question("retention.metrics", "Retention of metrics", Kind::Text),
-    question("retention.logs", "Retention of logs", Kind::Text),
-    question("storage.class", "StorageClass", Kind::StorageClass),
-    question("storage.prometheus", "Volume for metrics", Kind::Text),
-    question("tailscale.oauth.clientId", "Tailscale OAuth client id", Kind::OperatorText),
-    question("tailscale.oauth.clientSecret", "Tailscale OAuth client secret", Kind::OperatorSecret),
+/// Section by section.
+pub(super) static QUESTIONS: [Question; 13] = [
+    question(Section::Tailnet, "tailnet", "Tailnet domain", Kind::Text),
+    question(Section::Tailnet, "grafana.hostname", "Grafana's name on the tailnet", Kind::Text),
+    question(Section::Tailnet, "tailscale.oauth.clientId", "Tailscale OAuth client id", Kind::OperatorText),
+    question(Section::Tailnet, "tailscale.oauth.clientSecret", "Tailscale OAuth client secret", Kind::OperatorSecret),
+    question(Section::SignIn, "auth0.issuer", "Auth0 issuer URL", Kind::Text),
+    question(Section::SignIn, "auth0.clientId", "Auth0 client id", Kind::Text),
+    question(Section::SignIn, "auth0.clientSecret", "Auth0 client secret", Kind::ClientSecret),
+    question(Section::SignIn, "auth0.groupsClaim", "Groups claim", Kind::Text),
+    question(Section::SignIn, "auth0.allowedGroups", "Allowed groups", Kind::Text),
+    question(Section::Storage, "retention.metrics", "Retention of metrics", Kind::Text),
+    question(Section::Storage, "retention.logs", "Retention of logs", Kind::Text),
+    question(Section::Storage, "storage.class", "StorageClass", Kind::StorageClass),
+    question(Section::Storage, "storage.prometheus", "Volume for metrics", Kind::Text),
 ];
 
-/// Asks the questions in order, with a step back, until each has a valid answer in the draft.
-pub fn ask(draft: &mut Draft, detected: &Detected, scope: Scope, prompt: &mut dyn Prompt) -> Result<(), WizardError> {
-    let chosen: Vec<&Question> =
-        QUESTIONS.iter().filter(|question| is_asked(question, draft, detected, scope)).collect();
-    if chosen.is_empty() {
-        return Ok(());
-    }
-    prompt.print("Enter accepts the value in brackets, < goes back, Ctrl-C stops. Nothing is changed before you confirm the plan.");
-    loop {
-        ask_each(&chosen, draft, detected, prompt)?;
-        if scope == Scope::OnlyMissing || summary(&chosen, draft, detected, prompt)? {
-            return Ok(());
-        }
-    }
+/// Those of a scope.
+pub(super) fn asked_by(scope: Scope, draft: &Draft, detected: &Detected) -> Vec<&'static Question> {
+    QUESTIONS.iter().filter(|question| is_asked(question, draft, detected, scope)).collect()
 }
 
 fn is_asked(question: &Question, draft: &Draft, detected: &Detected, scope: Scope) -> bool {
     let known = draft.has(question.key);
     let installs_operator = detected.installs_operator(draft);
     match question.kind {
-        Kind::ClientSecret => !known && (scope == Scope::Everything || !is_kept(question, draft, detected)),
+        Kind::ClientSecret => !known && (scope != Scope::OnlyMissing || !is_kept(question, draft, detected)),
         Kind::OperatorSecret => {
-            installs_operator && !known && (scope == Scope::Everything || !is_kept(question, draft, detected))
+            installs_operator && !known && (scope != Scope::OnlyMissing || !is_kept(question, draft, detected))
         }
         Kind::OperatorText => {
             let needed = !known && !detected.keeps_operator_secret(draft);
-            installs_operator && (needed || scope == Scope::Everything)
+            installs_operator && (needed || scope != Scope::OnlyMissing)
         }
         Kind::StorageClass => {
             let has_default = detected.storage_classes.iter().any(|(_, default)| *default);
             let needed = !known && !has_default;
-            !detected.storage_classes.is_empty() && (needed || scope == Scope::Everything)
+            !detected.storage_classes.is_empty() && (needed || scope != Scope::OnlyMissing)
         }
-        Kind::Text if scope == Scope::Everything => true,
+        Kind::Text if scope != Scope::OnlyMissing => true,
         Kind::Text => !known && find_row(question.key).is_some_and(|row| row.required),
     }
 }
 
 /// Whether the cluster stores the secret for the answers so far.
-fn is_kept(question: &Question, draft: &Draft, detected: &Detected) -> bool {
+pub(super) fn is_kept(question: &Question, draft: &Draft, detected: &Detected) -> bool {
     match question.kind {
         Kind::ClientSecret => detected.keeps_client_secret(draft),
         Kind::OperatorSecret => detected.keeps_operator_secret(draft),
@@ -99,15 +93,20 @@ fn is_kept(question: &Question, draft: &Draft, detected: &Detected) -> bool {
     }
 }
 
-fn ask_each(
+/// Asks the questions in order, with a step back.
+pub(super) fn ask_each(
     chosen: &[&Question],
     draft: &mut Draft,
     detected: &Detected,
     prompt: &mut dyn Prompt,
 ) -> Result<(), WizardError> {
-    let (mut position, mut goes_back) = (0, false);
+    let (mut position, mut goes_back, mut section) = (0, false, None);
     while let Some(question) = chosen.get(position) {
         let counter = format!("{}/{}", position + 1, chosen.len());
+        if section.replace(question.section) != Some(question.section) {
+            prompt.print(&format!("\n{}", question.section.title()));
+            question.section.introduction(draft).iter().for_each(|line| prompt.print(line));
+        }
         // Depends on the issuer and client id, which may have changed by the previous answers.
         if !is_kept(question, draft, detected) || draft.has(question.key) {
             goes_back = matches!(ask_one(question, &counter, draft, detected, prompt)?, Reply::Back);
@@ -118,9 +117,9 @@ fn ask_each(
 }
 
 /// The option without a class: the PersistentVolumeClaim gets the cluster's default StorageClass.
-const CLUSTER_DEFAULT: &str = "the cluster's default";
+pub(super) const CLUSTER_DEFAULT: &str = "the cluster's default";
 
-fn ask_one(
+pub(super) fn ask_one(
     question: &Question,
     counter: &str,
     draft: &mut Draft,
@@ -144,13 +143,21 @@ fn ask_one(
         }
         Kind::StorageClass => choose_class(question, draft, detected, prompt),
         Kind::Text | Kind::OperatorText => {
-            let default = draft.text(question.key).map(|(text, _)| text);
-            let default = default.or_else(|| detected.tailnet.clone().filter(|_| question.key == "tailnet"));
-            let validate = |text: &str| validate(draft, question.key, text);
-            let reply = prompt.text(question.label, default.as_deref(), &validate)?;
+            let found = detected.tailnet.clone().filter(|_| question.key == "tailnet");
+            let known = draft.text(question.key).or_else(|| Some((found?, Provenance::Detected)));
+            if let Some((_, from)) = known.as_ref().filter(|(_, from)| *from != Provenance::Default) {
+                prompt.print(&format!("In brackets: {from}"));
+            }
+            let default = known.as_ref().map(|(text, _)| text.as_str());
+            let validate = |text: &str| validate(draft, row, text);
+            let reply = prompt.text(question.label, default, &validate)?;
             if let Reply::Answer(text) = &reply {
+                let accepted = known.filter(|(default, _)| default == text).map(|(_, from)| from);
                 // Validated by the prompt.
-                let _ = draft.set(question.key, text, Provenance::Prompt);
+                let _ = draft.set(question.key, text, accepted.unwrap_or(Provenance::Prompt));
+                if question.key == "auth0.groupsClaim" {
+                    groups_action(draft).iter().for_each(|line| prompt.print(line));
+                }
             }
             Ok(reply)
         }
@@ -170,7 +177,11 @@ fn sentence(question: &Question, row: &Row) -> String {
     }
 }
 
-fn validate(draft: &Draft, key: &str, text: &str) -> Result<(), String> {
+fn validate(draft: &Draft, row: &Row, text: &str) -> Result<(), String> {
+    let key = row.key;
+    if text.is_empty() {
+        return Err(format!("an answer is required, e.g. {}", row.example));
+    }
     let mut answered = draft.clone();
     answered.set(key, text, Provenance::Prompt).map_err(|invalid| invalid.to_string())?;
     match answered.contradictions().into_iter().find(|problem| problem.key == key) {
@@ -199,45 +210,6 @@ fn choose_class(
         Reply::Back => {}
     }
     Ok(reply)
-}
-
-const CONTINUE: &str = "continue to the plan";
-const CHANGE: &str = "change an answer";
-const STOP: &str = "stop";
-
-/// Shows every answer; `false` asks them again.
-fn summary(
-    chosen: &[&Question],
-    draft: &mut Draft,
-    detected: &Detected,
-    prompt: &mut dyn Prompt,
-) -> Result<bool, WizardError> {
-    loop {
-        prompt.print("\nYour answers:");
-        for question in &QUESTIONS {
-            if let Some((text, from)) = draft.text(question.key) {
-                prompt.print(&format!("  {:<30} {text}  ({from})", question.label));
-            } else if is_kept(question, draft, detected) {
-                prompt.print(&format!("  {:<30} stored in the cluster", question.label));
-            } else if question.kind == Kind::StorageClass {
-                prompt.print(&format!("  {:<30} {CLUSTER_DEFAULT}", question.label));
-            }
-        }
-        prompt.print("");
-        match prompt.choose("Next", &[CONTINUE, CHANGE, STOP].map(str::to_owned), 0)? {
-            Reply::Answer(next) if next == CONTINUE => return Ok(true),
-            Reply::Answer(next) if next == STOP => return Err(WizardError::Interrupted),
-            Reply::Back => return Ok(false),
-            Reply::Answer(_) => {
-                let labels: Vec<String> = chosen.iter().map(|question| question.label.to_owned()).collect();
-                if let Reply::Answer(label) = prompt.choose("Which", &labels, 0)?
-                    && let Some(question) = chosen.iter().find(|question| question.label == label)
-                {
-                    ask_one(question, "change", draft, detected, prompt)?;
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use super::*;
 use crate::config::TailscaleOperator;
+use crate::wizard::ask;
 use crate::wizard::scripted::scripted;
+use crate::wizard::summary::CONTINUE;
 
 fn cluster() -> Detected {
     Detected {
@@ -72,7 +74,7 @@ fn a_stored_secret_is_prompted_for_only_with_another_issuer_or_client() {
         (&kept, &[("auth0.clientId", "d")], &["Auth0 client secret"]),
         (&kept, &[("tailscale.oauth.clientId", "k1")], &[]),
         (&kept, &[("tailscale.oauth.clientId", "k2")], &["Tailscale OAuth client secret"]),
-        (&none, &[], &["Auth0 client secret", "Tailscale OAuth client id", "Tailscale OAuth client secret"]),
+        (&none, &[], &["Tailscale OAuth client id", "Tailscale OAuth client secret", "Auth0 client secret"]),
     ] {
         let mut draft = Draft::default();
         for (key, text) in [
@@ -159,4 +161,69 @@ fn stopping_is_an_interruption() {
     let mut prompt = scripted(&["tail1.ts.net"]);
     let error = ask(&mut Draft::default(), &cluster(), Scope::Everything, &mut prompt).unwrap_err();
     assert!(matches!(error, WizardError::Interrupted));
+}
+
+/// Lines of the review's menu.
+const SAVE: &str = "save the answers as a file, e.g. for CI";
+
+fn answered(from: &Provenance) -> Draft {
+    let mut draft = Draft::default();
+    for (key, text) in [
+        ("tailnet", "tail1.ts.net"),
+        ("auth0.issuer", "https://acme.eu.auth0.com/"),
+        ("auth0.clientId", "c"),
+        ("auth0.groupsClaim", "https://acme.example/groups"),
+    ] {
+        draft.set(key, text, from.clone()).unwrap();
+    }
+    draft
+}
+
+#[test]
+fn known_answers_are_reviewed_without_questions() {
+    let kept_oidc_client = Some(("https://acme.eu.auth0.com/".into(), "c".into()));
+    let kept = Detected { kept_oidc_client, ..cluster() };
+    for (detected, replies, asked) in [
+        (&kept, &[CONTINUE][..], &["Next"][..]),
+        (
+            &kept,
+            &["change an answer", "Retention of logs", "14d", CONTINUE],
+            &["Next", "Which", "Retention of logs", "Next"],
+        ),
+        (&cluster(), &["s3cret", CONTINUE], &["Auth0 client secret", "Next"]),
+    ] {
+        let mut prompt = scripted(replies);
+        ask(&mut answered(&Provenance::Saved), detected, Scope::Review, &mut prompt).unwrap();
+        assert_eq!(prompt.asked, asked);
+    }
+}
+
+#[test]
+fn a_review_saves_the_answers_as_a_file() {
+    let mut draft = answered(&Provenance::Prompt);
+    draft.set_secret("auth0.clientSecret", Secret::new("s3cret".into()));
+    let mut prompt = scripted(&[SAVE, "", SAVE, "", CONTINUE]);
+    ask(&mut draft, &cluster(), Scope::Review, &mut prompt).unwrap();
+    let [(path, text)] = prompt.saved.into_iter().collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(path.to_str(), Some("answers.yaml"));
+    assert_eq!(text, draft.answers_file().unwrap());
+    assert!(prompt.said.iter().any(|line| line.starts_with("answers.yaml cannot be written")), "{:?}", prompt.said);
+}
+
+/// The settings of the application come before the answers that it has, the Action after the claim.
+#[test]
+fn the_auth0_side_is_shown_where_it_is_needed() {
+    let replies =
+        ["", "", "https://acme.eu.auth0.com/", "c", "s3cret", "https://acme.example/groups", "", "", "", "", ""];
+    let mut prompt = scripted(&[&replies[..], &[CONTINUE]].concat());
+    ask(&mut Draft::default(), &cluster(), Scope::Everything, &mut prompt).unwrap();
+    let said = prompt.said.join("\n");
+    insta::assert_snapshot!("guided", said);
+    let mut other = scripted(&["https://acme.example/groups"]);
+    let mut keycloak = answered(&Provenance::Set);
+    keycloak.set("auth0.issuer", "https://sso.acme.example/realms/x", Provenance::Set).unwrap();
+    keycloak.unset("auth0.groupsClaim");
+    let kept_oidc_client = Some(("https://sso.acme.example/realms/x".into(), "c".into()));
+    ask(&mut keycloak, &Detected { kept_oidc_client, ..cluster() }, Scope::OnlyMissing, &mut other).unwrap();
+    assert!(!other.said.join("\n").contains("onExecutePostLogin"), "{:?}", other.said);
 }

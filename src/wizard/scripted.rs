@@ -1,6 +1,8 @@
 //! Prompts with scripted replies, for tests.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::wizard::WizardError;
 use crate::wizard::prompt::{Prompt, Reply, Validate};
@@ -11,6 +13,8 @@ pub(super) struct Scripted {
     replies: VecDeque<&'static str>,
     pub(super) said: Vec<String>,
     pub(super) asked: Vec<String>,
+    /// Files by path.
+    pub(super) saved: BTreeMap<PathBuf, String>,
 }
 
 impl Scripted {
@@ -47,6 +51,13 @@ impl Prompt for Scripted {
 
     fn choose(&mut self, label: &str, options: &[String], default: usize) -> Result<Reply, WizardError> {
         self.next(label, Some(&options[default]))
+    }
+
+    fn save(&mut self, path: &Path, text: &str) -> io::Result<()> {
+        match self.saved.insert(path.to_owned(), text.to_owned()) {
+            Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            None => Ok(()),
+        }
     }
 
     /// The indices, separated by commas.

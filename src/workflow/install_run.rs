@@ -119,6 +119,19 @@ pub(crate) fn environment_flags<T: clap::Args>() -> Result<T, Error> {
     cli::from_environment().map_err(|error| Error::Usage { message: error.to_string().trim().to_owned(), hint: None })
 }
 
+/// The state of the installed stack, before its answers.
+async fn show_installed(session: &Session, target: &Target, namespace: &str) -> Result<(), Error> {
+    let Target { cluster, helm, catalogue } = target;
+    let rows = catalogue.overview(namespace);
+    let reading = async { Ok(plan::status(cluster, helm.driver(), (namespace, &rows)).await?) };
+    let releases = connect::of_one_cluster(cluster, reading).await?;
+    if releases.iter().any(|row| row.status.is_some()) {
+        let title = format!("Installed in the namespace {namespace}:\n");
+        session.ui.preview(|style, width| title + &report::status_table(&releases, style, width));
+    }
+    Ok(())
+}
+
 /// How a run begins.
 pub(crate) struct Run<'a> {
     pub(crate) scope: Scope,
@@ -134,10 +147,16 @@ pub(crate) async fn proceed(session: &Session, draft: Draft, run: Run<'_>) -> Re
     let login: LoginArgs = environment_flags()?;
     session.notices(draft.notices());
     let reported = draft.notices().len();
-    let Connected { target, draft, .. } = connect::connect_by(session, &draft, kubeconfig).await?;
+    let Connected { target, draft, kept } = connect::connect_by(session, &draft, kubeconfig).await?;
     let (mut draft, Target { cluster, helm, .. }) = (draft?, &target);
     session.notices(&draft.notices()[reported..]);
     if session.ui.interaction() == Interaction::Prompts {
+        // Those of an earlier run.
+        let is_known = kept.is_some() && draft.missing().is_empty();
+        let scope = if scope == Scope::Everything && is_known { Scope::Review } else { scope };
+        if scope == Scope::Review {
+            show_installed(session, &target, &draft.namespace()).await?;
+        }
         ask((cluster, helm.environment()), &mut draft, scope, Secrets::of(arguments)).await?;
     }
     saved_answers::confirm(session, arguments, &draft)?;

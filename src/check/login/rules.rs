@@ -8,7 +8,7 @@ use crate::check::login::LoginError;
 use crate::check::login::claims::{Claims, texts};
 use crate::check::row::{Finding, Row, Run, known};
 use crate::check::runner::{self, Subject};
-use crate::config::{GroupName, GroupsClaim, Settings, nearest};
+use crate::config::{GroupName, GroupsClaim, Settings, nearest, post_login_action};
 use crate::event::{CheckResult, Hop};
 use crate::list::first_of;
 
@@ -164,13 +164,10 @@ fn claim_hint(settings: &Settings) -> String {
              client; Okta, Entra ID: the groups claim of the application; Auth0 with a custom domain: a Post-Login Action)"
         );
     }
-    let name = serde_json::Value::from(claim);
     format!(
         "add this Post-Login Action in Auth0 under Actions > Library, deploy it and drag it into the Login flow \
-         (Actions > Triggers > post-login); it adds the user's Auth0 roles:\n\
-         exports.onExecutePostLogin = async (event, api) => {{\n\
-         api.idToken.setCustomClaim({name}, event.authorization?.roles ?? []);\n\
-         }};"
+         (Actions > Triggers > post-login); it adds the user's Auth0 roles:\n{}",
+        post_login_action(claim)
     )
 }
 

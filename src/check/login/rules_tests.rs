@@ -79,7 +79,7 @@ fn of_very_many_groups_the_first_are_reported() {
 
 #[test]
 fn a_missing_claim_is_reported_with_the_action_and_the_alternative() {
-    let action = "exports.onExecutePostLogin = async (event, api) => {\n\
+    let action = "exports.onExecutePostLogin = async (event, api) => {\n  \
                   api.idToken.setCustomClaim(\"https://acme.example/groups\", event.authorization?.roles ?? []);\n};";
     for (other, value, reported, take) in [
         ("picture", json!("infra-admins"), None, false),
