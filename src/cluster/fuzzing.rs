@@ -9,8 +9,8 @@ use crate::cluster::snapshot::Snapshot;
 use crate::cluster::views::{Object, by_kind};
 use crate::cluster::watch::release::TrackedRelease;
 use crate::cluster::{
-    ManagedObject, PartialObject, PodsByNode, Quantity, client, deletion_reason, discovery, lacks_room, lease,
-    readiness, release_records, requests_of, webhooks,
+    ManagedObject, ManifestObjects, PartialObject, PodsByNode, Quantity, client, deletion_reason, discovery,
+    lacks_room, lease, readiness, release_records, requests_of, webhooks,
 };
 
 type Parse = fn(&[u8]);
@@ -19,8 +19,10 @@ type Parse = fn(&[u8]);
 pub(crate) const PARSERS: &[(&str, Parse)] = &[
     ("objects", objects),
     ("quantity", |bytes| drop(Quantity::parse(&String::from_utf8_lossy(bytes)).map(|found| found.to_string()))),
-    ("release-record", |bytes| drop(release_records::decode(bytes))),
-    ("release-record-contents", |bytes| drop(release_records::decode(STANDARD.encode(bytes).as_bytes()))),
+    ("release-record", |bytes| drop(release_records::decode(bytes, ManifestObjects::All))),
+    ("release-record-contents", |bytes| {
+        drop(release_records::decode(STANDARD.encode(bytes).as_bytes(), ManifestObjects::WithReadiness))
+    }),
     ("lease", |bytes| drop(serde_json::from_slice::<Lease>(bytes).map(|live| lease::holding(&live)))),
     ("kubeconfig", client::fuzzing::kubeconfig),
     ("exec-credential", client::fuzzing::exec_credential),

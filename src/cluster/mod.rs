@@ -90,7 +90,7 @@ pub use quantity::{Quantity, holds_quantity, quantity, same_quantity};
 pub use readiness::progress::{HighestCounts, Progress};
 pub use readiness::{Readiness, ReleaseReadiness};
 pub use reconciler::Reconciler;
-pub use release_records::{RecordedRelease, ReleaseHead};
+pub use release_records::{ManifestObjects, RecordedRelease, ReleaseHead};
 pub use storage_classes::{ClassFault, Storage};
 pub use tailscale::OperatorDeployment;
 pub use watch::release::TrackedRelease;

@@ -46,6 +46,19 @@ pub struct ReleaseHead {
     pub status: String,
 }
 
+/// Which objects of a release's manifest are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManifestObjects {
+    /// Every one.
+    All,
+    /// Those that can have a readiness. Dashboards and rules are most of the text of kube-prometheus-stack, and reading YAML
+    /// is most of the work of `status`.
+    WithReadiness,
+}
+
+/// Kinds without a readiness that have long objects.
+const LONG: [&str; 4] = ["ConfigMap", "Secret", "PrometheusRule", "ServiceMonitor"];
+
 /// The contents of one record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordedRelease {
@@ -112,12 +125,16 @@ fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
     })
 }
 
-pub(super) fn decode(text: &[u8]) -> Result<RecordedRelease, Failure> {
+pub(super) fn decode(text: &[u8], objects: ManifestObjects) -> Result<RecordedRelease, Failure> {
     let Stored { info, chart: Chart { metadata }, config, manifest } = parse(text)?;
     let config = config.as_ref().map_or("{}", |config| config.get());
     if config.len() > MAX_VALUES {
         return Err(format!("it has values of more than {} MiB", MAX_VALUES >> 20).into());
     }
+    let documents = match objects {
+        ManifestObjects::All => yaml::documents(&manifest)?,
+        ManifestObjects::WithReadiness => yaml::documents_without(&manifest, &LONG)?,
+    };
     let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
     Ok(RecordedRelease {
         chart: metadata.name,
@@ -125,7 +142,7 @@ pub(super) fn decode(text: &[u8]) -> Result<RecordedRelease, Failure> {
         app_version: metadata.app_version,
         status: info.status,
         values: Value::Object(serde_json::from_str::<Option<_>>(config)?.unwrap_or_default()),
-        manifest: yaml::documents(&manifest)?.into_iter().filter(|value| !is_empty(value)).collect(),
+        manifest: documents.into_iter().filter(|value| !is_empty(value)).collect(),
     })
 }
 
@@ -159,9 +176,9 @@ impl Cluster {
     /// record is read by its name.
     pub async fn releases(
         &self,
-        namespace: &str,
-        driver: HelmDriver,
+        (namespace, driver): (&str, HelmDriver),
         names: &BTreeSet<&str>,
+        objects: ManifestObjects,
     ) -> Result<Vec<(Vec<RevisionRecord>, RecordedRelease)>, ClusterError> {
         let listed = names.iter().copied().collect::<Vec<_>>().join(",");
         let labels = format!("owner=helm,status=deployed,name in ({listed})");
@@ -178,8 +195,8 @@ impl Cluster {
             let own: Vec<RevisionRecord> = revisions_of(&records, name).into_iter().cloned().collect();
             Some(async move {
                 let recorded = match live {
-                    Some(live) => Some(contents(current, live).await?),
-                    None => self.recorded(current).await?,
+                    Some(live) => Some(contents(current, live, objects).await?),
+                    None => self.record_contents(current, objects).await?,
                 };
                 Ok::<_, ClusterError>((own, recorded))
             })
@@ -231,16 +248,28 @@ impl Cluster {
 
     /// The contents of a record; `None`: it was deleted meanwhile.
     pub async fn recorded(&self, record: &RevisionRecord) -> Result<Option<RecordedRelease>, ClusterError> {
+        self.record_contents(record, ManifestObjects::All).await
+    }
+
+    async fn record_contents(
+        &self,
+        record: &RevisionRecord,
+        objects: ManifestObjects,
+    ) -> Result<Option<RecordedRelease>, ClusterError> {
         let Some(live) = self.get(record.object().0).await? else { return Ok(None) };
-        contents(record, live).await.map(Some)
+        contents(record, live, objects).await.map(Some)
     }
 }
 
-async fn contents(record: &RevisionRecord, mut live: Value) -> Result<RecordedRelease, ClusterError> {
+async fn contents(
+    record: &RevisionRecord,
+    mut live: Value,
+    objects: ManifestObjects,
+) -> Result<RecordedRelease, ClusterError> {
     let Some(data) = take_data(&mut live) else { return Err(unreadable(record, "it has no key release")) };
     let kind = record.object().0.kind.clone();
     // Charts are megabytes: several records are decoded in parallel.
-    match tokio::task::spawn_blocking(move || decode(&text_of(&kind, data)?)).await {
+    match tokio::task::spawn_blocking(move || decode(&text_of(&kind, data)?, objects)).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(unreadable(record, &error.to_string())),
         Err(stopped) => Err(unreadable(record, &stopped.to_string())),
@@ -280,30 +309,53 @@ mod tests {
 
     #[test]
     fn records_of_every_helm_are_decoded() {
-        let found = decode(&compressed(&record())).unwrap();
+        let found = decode(&compressed(&record()), ManifestObjects::All).unwrap();
         assert_eq!((found.chart.as_str(), found.chart_version.to_string()), ("loki", "6.46.0".into()));
         assert_eq!((found.app_version.as_str(), found.status.as_str()), ("3.5.7", "deployed"));
         assert_eq!((found.values.clone(), found.manifest.len()), (json!({"size": 1.5}), 1));
         let plain = STANDARD.encode(record().to_string()).into_bytes();
-        assert_eq!(decode(&plain).unwrap(), found, "records of the first helm 3 versions are not compressed");
+        assert_eq!(
+            decode(&plain, ManifestObjects::All).unwrap(),
+            found,
+            "records of the first helm 3 versions are not compressed"
+        );
         let mut bare = record();
         bare["config"] = Value::Null;
-        assert_eq!(decode(&compressed(&bare)).unwrap().values, json!({}));
+        assert_eq!(decode(&compressed(&bare), ManifestObjects::All).unwrap().values, json!({}));
+    }
+
+    #[test]
+    fn long_objects_without_a_readiness_can_be_left_out() {
+        let mut record = record();
+        let long = LONG.map(|kind| format!("---\nkind: {kind}\nmetadata:\n  name: x\n")).concat();
+        record["manifest"] = format!("{long}---\nkind: DaemonSet\nmetadata:\n  name: x\n").into();
+        let count = |objects| decode(&compressed(&record), objects).unwrap().manifest.len();
+        assert_eq!((count(ManifestObjects::All), count(ManifestObjects::WithReadiness)), (LONG.len() + 1, 1));
+        let has_readiness = |kind: &&str| crate::cluster::watch::release::ROOTS.iter().any(|(_, root)| root == kind);
+        assert!(!LONG.iter().any(has_readiness));
+        let catalogue = crate::stack::Catalogue::embedded().unwrap();
+        let rows = catalogue.overview("monitoring");
+        assert!(!rows.iter().flat_map(|row| &row.wait_for).any(|wanted| LONG.contains(&wanted.kind.as_str())));
     }
 
     #[test]
     fn damaged_records_are_errors() {
         let mut cut = compressed(&record());
         cut.truncate(40);
-        assert!(decode(&cut).is_err());
-        assert!(decode(b"not base64!").is_err());
-        assert!(decode(&compressed(&json!({"name": "loki"}))).is_err());
+        assert!(decode(&cut, ManifestObjects::All).is_err());
+        assert!(decode(b"not base64!", ManifestObjects::All).is_err());
+        assert!(decode(&compressed(&json!({"name": "loki"})), ManifestObjects::All).is_err());
     }
 
     #[test]
     fn values_and_records_have_a_limit() {
         let mut large = record();
         large["config"] = json!({"list": vec![json!({}); MAX_VALUES / 3]});
-        assert!(decode(&compressed(&large)).unwrap_err().to_string().contains("values of more than 8 MiB"));
+        assert!(
+            decode(&compressed(&large), ManifestObjects::All)
+                .unwrap_err()
+                .to_string()
+                .contains("values of more than 8 MiB")
+        );
     }
 }

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError, RecordedRelease, ReleaseHead, RevisionRecord, installed_names, permitted};
+use crate::cluster::{
+    Cluster, ClusterError, ManifestObjects, RecordedRelease, ReleaseHead, RevisionRecord, installed_names, permitted,
+};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
 use crate::plan::PlanError;
 use crate::stack::{CatalogueEntry, HelmDriver};
@@ -18,7 +20,7 @@ pub struct Installed {
     pub info: ReleaseInfo,
     /// User-supplied values.
     pub values: Value,
-    /// Its objects, without hooks.
+    /// Its objects, without hooks: all or those with a readiness.
     pub manifest: Vec<Value>,
     /// Every revision of it, the oldest first.
     pub records: Vec<RevisionRecord>,
@@ -57,6 +59,7 @@ pub async fn installed_releases<'a>(
     cluster: &Cluster,
     driver: HelmDriver,
     desired: impl IntoIterator<Item = (&'a str, &'a str)>,
+    objects: ManifestObjects,
 ) -> Result<Vec<Installed>, PlanError> {
     let mut desired_in: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, namespace) in desired {
@@ -64,7 +67,7 @@ pub async fn installed_releases<'a>(
     }
     let read = desired_in.iter().map(async |(namespace, names)| {
         let (found, of_other) = futures::try_join!(
-            cluster.releases(namespace, driver, names),
+            cluster.releases((namespace, driver), names, objects),
             elsewhere(cluster, driver, namespace, names)
         )?;
         let found = found.into_iter().filter_map(|(records, recorded)| Installed::new(records, recorded));
@@ -88,14 +91,15 @@ pub async fn installed_rows(
     cluster: &Cluster,
     driver: HelmDriver,
     rows: &[CatalogueEntry],
+    objects: ManifestObjects,
 ) -> Result<Vec<Installed>, PlanError> {
     let named = |optional: bool| {
         let rows = rows.iter().filter(move |row| row.optional == optional);
         rows.map(|row| (row.name.as_str(), row.namespace.as_str()))
     };
     let (required, optional) = futures::join!(
-        installed_releases(cluster, driver, named(false)),
-        installed_releases(cluster, driver, named(true)),
+        installed_releases(cluster, driver, named(false), objects),
+        installed_releases(cluster, driver, named(true), objects),
     );
     let optional = match optional {
         Err(PlanError::Cluster(ClusterError::Forbidden { .. })) => Vec::new(),

@@ -6,7 +6,8 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::cluster::{
-    Cluster, ClusterError, ObjectRef, Operators, PartialObject, RevisionRecord, data_of, is_ours, permitted,
+    Cluster, ClusterError, ManifestObjects, ObjectRef, Operators, PartialObject, RevisionRecord, data_of, is_ours,
+    permitted,
 };
 use crate::config::{IngressClass, OperatorPlan, Settings, TailscaleOperator};
 use crate::helm::{ReleaseInfo, ReleaseStatus};
@@ -151,7 +152,8 @@ pub async fn observe(cluster: &Cluster, driver: HelmDriver, desired: &[Release])
             .map(async |namespace| Ok::<_, ClusterError>((namespace, cluster.notes(namespace).await?)));
         Ok(try_join_all(read).await?.into_iter().collect::<BTreeMap<_, _>>())
     };
-    let (installed, notes) = futures::try_join!(installed_releases(cluster, driver, named), notes)?;
+    let (installed, notes) =
+        futures::try_join!(installed_releases(cluster, driver, named, ManifestObjects::All), notes)?;
     let mut observed = Observed::default();
     for Installed { info, values, manifest, records } in installed {
         let name = info.name.clone();
@@ -200,7 +202,7 @@ pub(super) async fn removals(
     left_out: &[CatalogueEntry],
 ) -> Result<Vec<Removal>, PlanError> {
     let named = left_out.iter().map(|row| (row.name.as_str(), row.namespace.as_str()));
-    let installed = installed_releases(cluster, driver, named).await?;
+    let installed = installed_releases(cluster, driver, named, ManifestObjects::All).await?;
     let removal = |row: &CatalogueEntry| {
         let found = installed.iter().find(|found| found.info.is_of(row))?;
         // A release that tailwatch did not install has another owner.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::cluster::{Cluster, ObjectRef, ReleaseReadiness, TrackedRelease, permitted};
+use crate::cluster::{Cluster, ManifestObjects, ObjectRef, ReleaseReadiness, TrackedRelease, permitted};
 use crate::event::{ChartArchive, Diagnosis, Severity, StatusRow};
 use crate::helm::ReleaseInfo;
 use crate::plan::{Installed, PlanError, installed_rows};
@@ -14,8 +14,10 @@ pub async fn status(
     driver: HelmDriver,
     (namespace, rows): (&str, &[CatalogueEntry]),
 ) -> Result<Vec<StatusRow>, PlanError> {
-    let installed = installed_rows(cluster, driver, rows).await?;
-    let charts = permitted(cluster.recorded_charts(namespace).await)?.unwrap_or_default();
+    let (installed, charts) =
+        futures::try_join!(installed_rows(cluster, driver, rows, ManifestObjects::WithReadiness), async {
+            Ok(permitted(cluster.recorded_charts(namespace).await)?.unwrap_or_default())
+        },)?;
     let found = |row: &CatalogueEntry| installed.iter().find(|found| found.info.is_of(row));
     let tracked = |(row, found): (&CatalogueEntry, &Installed)| {
         TrackedRelease::new(&row.name, &row.namespace, &found.manifest).waiting_for(&row.wait_for)
@@ -71,7 +73,7 @@ pub async fn tracked_releases(
     driver: HelmDriver,
     rows: &[CatalogueEntry],
 ) -> Result<Vec<(ReleaseInfo, TrackedRelease)>, PlanError> {
-    let installed = installed_rows(cluster, driver, rows).await?;
+    let installed = installed_rows(cluster, driver, rows, ManifestObjects::WithReadiness).await?;
     let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "grafana"}});
     let tracked = rows.iter().filter_map(|row| {
         let Installed { info, manifest, .. } = installed.iter().find(|found| found.info.is_of(row))?;

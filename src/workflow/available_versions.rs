@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::try_join_all;
 use semver::Version;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ManifestObjects};
 use crate::config::{ChartRepository, ComponentName, Draft};
 use crate::error::Error;
 use crate::helm::Helm;
@@ -23,7 +23,7 @@ pub(crate) async fn installed(
 ) -> Result<Versions, Error> {
     let namespace = draft.namespace();
     let rows = catalogue.overview(&namespace);
-    let releases = plan::installed_rows(cluster, helm.driver(), &rows).await?;
+    let releases = plan::installed_rows(cluster, helm.driver(), &rows, ManifestObjects::WithReadiness).await?;
     let found: Versions = rows
         .iter()
         .filter_map(|row| {

@@ -1,7 +1,7 @@
 //! The permissions of a command on a whole stack, whatever of it is installed. Reads only.
 
 use crate::check::preflight::target::{self, Grantee, Grants, PlannedRemoval, Proof, Purpose};
-use crate::cluster::is_ours;
+use crate::cluster::{ManifestObjects, is_ours};
 use crate::config::Settings;
 use crate::engine;
 use crate::error::Error;
@@ -22,7 +22,7 @@ pub(crate) async fn grants(
     secrets::hide_planned(&desired);
     let plan = Planner { cluster, helm, catalogue }.first_installation(desired).await?;
     let rows = catalogue.overview(settings.namespace.as_str());
-    let mut installed = installed_rows(cluster, helm.driver(), &rows).await?;
+    let mut installed = installed_rows(cluster, helm.driver(), &rows, ManifestObjects::All).await?;
     installed.retain(|found| is_ours(&found.records, &found.info.name));
     let dependents = &engine::DEPENDENTS[..];
     let rendered = plan.each_step().map(|step| PlannedRemoval {

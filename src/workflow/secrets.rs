@@ -1,7 +1,7 @@
 //! The only place that registers secrets with [`redaction`], for every command: from the answers, the saved answers,
 //! our own Secrets, and the values of the installed releases at the paths where the saved answers have a secret.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ManifestObjects};
 use crate::config::{Draft, Secret, child};
 use crate::plan::{self, SecretPlaces};
 use crate::redaction;
@@ -70,7 +70,8 @@ async fn of_releases(
     let places = kept.secret_paths();
     let rows = rows.iter().filter(|row| places.contains_key(row.name.as_str()));
     let named: Vec<(&str, &str)> = rows.map(|row| (row.name.as_str(), row.namespace.as_str())).collect();
-    let installed = plan::installed_releases(cluster, driver, named).await.unwrap_or_default();
+    let installed =
+        plan::installed_releases(cluster, driver, named, ManifestObjects::WithReadiness).await.unwrap_or_default();
     let texts = installed.iter().flat_map(|found| {
         let paths = places.get(found.info.name.as_str()).into_iter().flatten();
         paths.filter_map(|path| path.iter().try_fold(&found.values, |value, key| child(value, key))?.as_str())

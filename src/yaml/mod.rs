@@ -35,5 +35,36 @@ pub fn documents(text: &str) -> Result<Vec<Value>, YamlError> {
     roots.iter().map(read).collect()
 }
 
+/// As [`documents`], but does not read the documents whose only line `kind: …` at the start of a line names one of these
+/// kinds. Of another notation a document is read, whatever its kind is.
+pub fn documents_without(text: &str, kinds: &[&str]) -> Result<Vec<Value>, YamlError> {
+    let mut read = String::new();
+    for document in split(text) {
+        let mut named = document.lines().filter_map(|line| line.strip_prefix("kind:"));
+        let kind = named.next().filter(|_| named.next().is_none()).map(|kind| kind.trim().trim_matches(['"', '\'']));
+        if !kind.is_some_and(|kind| kinds.contains(&kind)) {
+            read.push_str(document);
+        }
+    }
+    documents(&read)
+}
+
+/// The documents of a text, each with its marker. In YAML a line `---` starts a document wherever it is (1.2, section 9.1.2).
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let next = rest
+            .match_indices("\n---")
+            .map(|(at, _)| at + 1)
+            .find(|at| rest[at + 3..].chars().next().is_none_or(char::is_whitespace));
+        let (document, after) = rest.split_at(next.unwrap_or(rest.len()));
+        rest = after;
+        Some(document)
+    })
+}
+
 #[cfg(test)]
 mod tests;

@@ -148,3 +148,19 @@ fn only_a_key_that_is_replaced_removes_marks() {
     let (_, marked) = value((&roots[0], &roots[0]), "", limits, &|_, map| map.contains_key("e")).unwrap();
     assert_eq!(marked.len(), 19_999);
 }
+
+#[test]
+fn documents_of_some_kinds_are_not_read() {
+    let text = "kind: A\n---\n# Source: x\napiVersion: v1\nkind: \"ConfigMap\"\ndata:\n  x: |\n    ---\n    kind: A\n  bad: [\n\
+                --- \nkind: B\n---\n{kind: ConfigMap}\n---\nkind: ConfigMap\nkind: C\n---\nkind: ConfigMap # x\n----\n";
+    let kinds = |text, skipped: &[&str]| -> Result<Vec<String>, YamlError> {
+        let found = documents_without(text, skipped)?;
+        Ok(found.iter().map(|one| one["kind"].as_str().unwrap_or_default().to_owned()).collect())
+    };
+    let readable = text.replace("  bad: [\n", "").replace("----\n", "");
+    assert_eq!(kinds(&readable, &["ConfigMap"]).unwrap(), ["A", "B", "ConfigMap", "C", "ConfigMap"]);
+    assert_eq!(kinds(&readable, &[]).unwrap().len(), documents(&readable).unwrap().len());
+    assert!(documents_without(text, &["Secret"]).is_err(), "what is read must be valid");
+    assert_eq!(kinds("kind: A\n---\nkind: ConfigMap\nx: [\n", &["ConfigMap"]).unwrap(), ["A"]);
+    assert_eq!(kinds("", &["ConfigMap"]).unwrap(), [""; 0]);
+}

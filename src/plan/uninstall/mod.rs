@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ObjectRef, PartialObject, is_ours};
+use crate::cluster::{Cluster, ManifestObjects, ObjectRef, PartialObject, is_ours};
 use crate::event::{ActionKind, Effects, PlannedStep, RetainedObject};
 use crate::helm::ReleaseStatus;
 use crate::plan::installed_releases::{Installed, installed_rows};
@@ -142,7 +142,7 @@ pub async fn uninstall(
     (namespace, rows): (&str, Vec<CatalogueEntry>),
     options: UninstallOptions,
 ) -> Result<Uninstall, PlanError> {
-    let installed = installed_rows(cluster, driver, &rows).await?;
+    let installed = installed_rows(cluster, driver, &rows, ManifestObjects::All).await?;
     let mut scope =
         UninstallScope { namespace: namespace.to_owned(), rows, options, retains_operator: false, confirmed: None };
     let mut also_retained = Vec::new();
