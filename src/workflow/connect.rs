@@ -71,9 +71,11 @@ pub(crate) async fn connect_to_stack(session: &Session) -> Result<Stack, Error> 
     let draft = config::load(&session.sources(&SettingsArgs::default()))?;
     let namespace = draft.namespace();
     let Reached { cluster, options, catalogue, kept, .. } = reach(session, &draft, KubeconfigOnce::default()).await?;
-    secrets::hide_known((&cluster, options.driver), (&draft, kept.as_ref()), &catalogue).await;
     session.record.place(cluster.context(), &namespace);
     let rows = catalogue.overview(&namespace);
+    if let Some(saved) = &kept {
+        secrets::hide_saved((&cluster, options.driver), saved, &rows).await;
+    }
     Ok(Stack { cluster, driver: options.driver, namespace, rows })
 }
 
@@ -81,7 +83,12 @@ pub(crate) async fn connect_to_stack(session: &Session) -> Result<Stack, Error> 
 pub(crate) async fn connect_by(session: &Session, draft: &Draft, once: KubeconfigOnce) -> Result<Connected, Error> {
     let Reached { cluster, options, catalogue, merged, kept } = reach(session, draft, once).await?;
     let access = access(&cluster)?;
-    let hiding = secrets::hide_known((&cluster, options.driver), (draft, kept.as_ref()), &catalogue);
+    let hiding = async {
+        if let Some(saved) = &kept {
+            let rows = catalogue.overview(&draft.namespace());
+            secrets::hide_saved((&cluster, options.driver), saved, &rows).await;
+        }
+    };
     let (program, ()) = futures::join!(HelmProgram::discover(options.clone()), hiding);
     let helm = program?.on(access);
     Ok(Connected { target: Target { cluster, helm, catalogue }, draft: merged, kept })
@@ -104,7 +111,8 @@ async fn reach(session: &Session, draft: &Draft, once: KubeconfigOnce) -> Result
     [draft, &beside].into_iter().for_each(secrets::hide_answers);
     let target = ClusterTarget { writes: writes.clone(), once, ..target(global, &environment) };
     let cluster = Cluster::connect(&target).await?;
-    let state = saved_answers::state(draft, &cluster).await;
+    let namespace = draft.namespace();
+    let (state, ()) = futures::join!(saved_answers::state(draft, &cluster), secrets::hide_stored(&cluster, &namespace));
     let kept = state.as_ref().ok().and_then(Option::as_ref).map(|state| config::load_saved_only(draft, &state.text));
     let merged = match state {
         Ok(Some(state)) => config::add_state(draft.clone(), &state).map_err(Error::from),

@@ -6,37 +6,28 @@ use crate::config::{Draft, Secret, child};
 use crate::plan::{self, SecretPlaces};
 use crate::redaction;
 use crate::stack::{
-    Catalogue, CatalogueEntry, GRAFANA_SECRET, HelmDriver, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE,
-    TAILSCALE_SECRET,
+    CatalogueEntry, GRAFANA_SECRET, HelmDriver, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
 };
 
 /// Keys of our own Secrets with a secret value; the others have client ids, issuers and user names.
 const KEYS: [&str; 4] = ["client-secret", "cookie-secret", "admin-password", "client_secret"];
 
-/// Registers the secrets that are known before the first output. `kept` are the saved answers alone. Secrets that
-/// cannot be read are skipped; the command that needs them reports the error.
-pub(crate) async fn hide_known(
-    (cluster, driver): (&Cluster, HelmDriver),
-    (draft, kept): (&Draft, Option<&Draft>),
-    catalogue: &Catalogue,
-) {
-    let namespace = draft.namespace();
-    let own = cluster.secrets(&namespace, [OAUTH2_PROXY_SECRET, GRAFANA_SECRET]);
+/// Registers the stored secrets of the stack in this namespace, and of the Tailscale operator. Those that cannot be read are
+/// skipped; the command that needs them reports the error.
+pub(crate) async fn hide_stored(cluster: &Cluster, namespace: &str) {
+    let own = cluster.secrets(namespace, [OAUTH2_PROXY_SECRET, GRAFANA_SECRET]);
     let of_operator = cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET);
-    let installed = async {
-        match kept {
-            Some(kept) => of_releases((cluster, driver), kept, &catalogue.overview(&namespace)).await,
-            None => Vec::new(),
-        }
-    };
-    let (own, of_operator, installed) = futures::join!(own, of_operator, installed);
+    let (own, of_operator) = futures::join!(own, of_operator);
     let own = own.unwrap_or_default().into_values().chain(of_operator.ok().flatten()).flatten();
     let own = own.filter(|(key, _)| KEYS.contains(&key.as_str()));
     let own: Vec<Secret<String>> = own.filter_map(|(_, value)| text(&value)).collect();
-    redaction::hide(own.iter().chain(&installed));
-    if let Some(kept) = kept {
-        hide_answers(kept);
-    }
+    redaction::hide(&own);
+}
+
+/// Registers the secrets of the saved answers, and those that only the installed releases still have.
+pub(crate) async fn hide_saved(cluster: (&Cluster, HelmDriver), saved: &Draft, rows: &[CatalogueEntry]) {
+    redaction::hide(&of_releases(cluster, saved, rows).await);
+    hide_answers(saved);
 }
 
 /// Registers the secrets of the answers, including those from prompts.
