@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use support::{CommandOutput, Sandbox};
 
 use crate::TAILWATCH;
@@ -276,29 +276,13 @@ fn install(sandbox: &Sandbox) -> Result<(), String> {
     if code == Some(0) { Ok(()) } else { Err(stderr) }
 }
 
-/// The sandbox's answers with values. The StorageClass is explicit, since a fault removes the default one; Alloy's
-/// minReadySeconds is shortened.
+/// The sandbox's answers with values. The StorageClass is explicit, since a fault removes the default one.
 fn write_answers(sandbox: &Sandbox, file: &str, values: Value) {
     let text = std::fs::read_to_string(sandbox.answers()).unwrap();
     let mut answers: Value = serde_yaml::from_str(&text).unwrap();
     answers["storage"] = json!({"class": "standard"});
-    let mut all = json!({"alloy": {"controller": {"minReadySeconds": 0}}});
-    merge(&mut all, values);
-    answers["values"] = all;
+    answers["values"] = values;
     std::fs::write(file, answers.to_string()).unwrap();
-}
-
-fn merge(base: &mut Value, over: Value) {
-    match (base, over) {
-        (Value::Object(base), Value::Object(over)) => merge_maps(base, over),
-        (base, over) => *base = over,
-    }
-}
-
-fn merge_maps(base: &mut Map<String, Value>, over: Map<String, Value>) {
-    for (key, value) in over {
-        merge(base.entry(key).or_insert(Value::Null), value);
-    }
 }
 
 /// The first rejected request of helm or the binary with an error that contains the text: time and error.
