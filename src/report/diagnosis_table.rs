@@ -80,7 +80,7 @@ impl Others {
             wrap(&line, "    ", width) + "\n"
         };
         let lines: String = others.map(line).collect();
-        if lines.is_empty() { lines } else { format!("also found:\n{lines}\n") }
+        if lines.is_empty() { lines } else { format!("also found:\n{lines}") }
     }
 }
 
@@ -182,6 +182,6 @@ pub(super) mod tests {
         assert_eq!(others.text(Style { color: false }, 80), "");
         others.apply(&Event::Diagnosed { findings: vec![later, node()] });
         let reported = others.text(Style { color: false }, 80);
-        assert_eq!(reported, "also found:\n  node-pressure: Node node-1 runs out of disk; next: free space on it\n\n");
+        assert_eq!(reported, "also found:\n  node-pressure: Node node-1 runs out of disk; next: free space on it\n");
     }
 }

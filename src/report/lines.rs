@@ -1,6 +1,6 @@
 //! One plain line per transition, for logs and screen readers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -37,11 +37,13 @@ struct Reported {
     held: Option<String>,
     /// Why it takes longer than usual.
     delay: Option<Diagnosis>,
+    /// Rules that a progress event had.
+    rules: BTreeSet<String>,
 }
 
 impl Reported {
     fn new(now: Timestamp) -> Reported {
-        Reported { ready: 0, at: now, texts: BTreeMap::new(), held: None, delay: None }
+        Reported { ready: 0, at: now, texts: BTreeMap::new(), held: None, delay: None, rules: BTreeSet::new() }
     }
 
     /// Whether to write the text now; remembers it if so.
@@ -65,7 +67,7 @@ impl Reported {
 enum Change {
     /// Another reason or phase.
     Minor,
-    /// More or fewer workloads are ready.
+    /// More or fewer workloads are ready, or another rule of the diagnosis matches.
     Major,
 }
 
@@ -114,7 +116,9 @@ impl Lines {
         let remaining = remaining_seconds.and_then(|seconds| i64::try_from(seconds).ok());
         let left = remaining.map(|seconds| format!(", about {} left", whole(SignedDuration::from_secs(seconds))));
         let text = format!("{component}: {}{counts}{reason}{}", phase_label(*phase), left.unwrap_or_default());
-        let change = if reported.ready != *ready && ready < desired { Change::Major } else { Change::Minor };
+        let is_new_rule = diagnosis.as_ref().is_some_and(|found| reported.rules.insert(found.rule.clone()));
+        let is_major = is_new_rule || (reported.ready != *ready && ready < desired);
+        let change = if is_major { Change::Major } else { Change::Minor };
         if reported.is_due(now, &text, change) {
             reported.ready = *ready;
             self.line(now, &text);
