@@ -55,5 +55,5 @@ pub use style::Style;
 pub use ui::{Format, Interaction, Ui, in_ci};
 pub use uninstall_table::{removal_table, retained_table};
 pub use upgrade_table::upgrade_table;
-pub use wrap::wrap;
+pub use wrap::{took, wrap};
 pub use written_files::written_files;

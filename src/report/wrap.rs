@@ -38,7 +38,7 @@ pub(super) fn whole(duration: SignedDuration) -> String {
 }
 
 /// `5.1s`; from ten seconds as [`whole`].
-pub(super) fn took(seconds: f64) -> String {
+pub fn took(seconds: f64) -> String {
     let duration = SignedDuration::try_from_secs_f64(seconds).unwrap_or_default();
     if duration.as_secs() >= 10 {
         return whole(duration);

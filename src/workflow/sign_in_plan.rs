@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::config::Settings;
-use crate::report::wrap;
+use crate::report::{self, wrap};
 
 /// The answers about the sign-in.
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ impl SignIn {
     pub(crate) fn reached(&self, took: Duration, width: usize) -> String {
         let SignIn { address, groups, .. } = self;
         let lines = [
-            format!("Done in {} s. {address} is open to {}.", took.as_secs(), groups.join(", ")),
+            format!("Done in {}. {address} is open to {}.", report::took(took.as_secs_f64()), groups.join(", ")),
             "Next: `tailwatch status` shows the stack, `tailwatch verify` tests it again, `tailwatch upgrade` looks for newer \
              charts."
                 .to_owned(),
