@@ -33,10 +33,17 @@ pub fn ask(draft: &mut Draft, detected: &Detected, scope: Scope, prompt: &mut dy
     }
     loop {
         ask_each(&asked, draft, detected, prompt)?;
-        if scope == Scope::OnlyMissing || summary(&all, draft, detected, prompt)? {
+        if scope == Scope::OnlyMissing {
             return Ok(());
         }
-        asked.clone_from(&all);
+        match summary(&all, draft, detected, prompt)? {
+            false => asked.clone_from(&all),
+            // Another issuer or client needs another secret.
+            true => asked = asked_by(Scope::OnlyMissing, draft, detected),
+        }
+        if asked.is_empty() {
+            return Ok(());
+        }
     }
 }
 

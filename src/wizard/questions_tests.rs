@@ -2,7 +2,7 @@ use super::*;
 use crate::config::TailscaleOperator;
 use crate::wizard::ask;
 use crate::wizard::scripted::scripted;
-use crate::wizard::summary::CONTINUE;
+use crate::wizard::summary::{CONTINUE, SAVE};
 
 fn cluster() -> Detected {
     Detected {
@@ -12,6 +12,19 @@ fn cluster() -> Detected {
         kept_oidc_client: None,
         kept_operator_client: None,
     }
+}
+
+fn answered(from: &Provenance) -> Draft {
+    let mut draft = Draft::default();
+    for (key, text) in [
+        ("tailnet", "tail1.ts.net"),
+        ("auth0.issuer", "https://acme.eu.auth0.com/"),
+        ("auth0.clientId", "c"),
+        ("auth0.groupsClaim", "https://acme.example/groups"),
+    ] {
+        draft.set(key, text, from.clone()).unwrap();
+    }
+    draft
 }
 
 #[test]
@@ -76,16 +89,8 @@ fn a_stored_secret_is_prompted_for_only_with_another_issuer_or_client() {
         (&kept, &[("tailscale.oauth.clientId", "k2")], &["Tailscale OAuth client secret"]),
         (&none, &[], &["Tailscale OAuth client id", "Tailscale OAuth client secret", "Auth0 client secret"]),
     ] {
-        let mut draft = Draft::default();
-        for (key, text) in [
-            ("tailnet", "tail1.ts.net"),
-            ("auth0.issuer", "https://acme.eu.auth0.com/"),
-            ("auth0.clientId", "c"),
-            ("auth0.groupsClaim", "https://acme.example/groups"),
-        ]
-        .iter()
-        .chain(set)
-        {
+        let mut draft = answered(&Provenance::Set);
+        for (key, text) in set {
             draft.set(key, text, Provenance::Set).unwrap();
         }
         let mut prompt = scripted(&["given", "given", "given"]);
@@ -163,22 +168,6 @@ fn stopping_is_an_interruption() {
     assert!(matches!(error, WizardError::Interrupted));
 }
 
-/// Lines of the review's menu.
-const SAVE: &str = "save the answers as a file, e.g. for CI";
-
-fn answered(from: &Provenance) -> Draft {
-    let mut draft = Draft::default();
-    for (key, text) in [
-        ("tailnet", "tail1.ts.net"),
-        ("auth0.issuer", "https://acme.eu.auth0.com/"),
-        ("auth0.clientId", "c"),
-        ("auth0.groupsClaim", "https://acme.example/groups"),
-    ] {
-        draft.set(key, text, from.clone()).unwrap();
-    }
-    draft
-}
-
 #[test]
 fn known_answers_are_reviewed_without_questions() {
     let kept_oidc_client = Some(("https://acme.eu.auth0.com/".into(), "c".into()));
@@ -191,6 +180,11 @@ fn known_answers_are_reviewed_without_questions() {
             &["Next", "Which", "Retention of logs", "Next"],
         ),
         (&cluster(), &["s3cret", CONTINUE], &["Auth0 client secret", "Next"]),
+        (
+            &kept,
+            &["change an answer", "Auth0 client id", "d", CONTINUE, "s3cret", CONTINUE],
+            &["Next", "Which", "Auth0 client id", "Next", "Auth0 client secret", "Next"],
+        ),
     ] {
         let mut prompt = scripted(replies);
         ask(&mut answered(&Provenance::Saved), detected, Scope::Review, &mut prompt).unwrap();

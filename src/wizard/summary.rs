@@ -6,7 +6,7 @@ use crate::wizard::{Detected, Prompt, Reply, WizardError};
 
 pub(super) const CONTINUE: &str = "continue to the plan";
 const CHANGE: &str = "change an answer";
-const SAVE: &str = "save the answers as a file, e.g. for CI";
+pub(super) const SAVE: &str = "save the answers as a file, e.g. for CI";
 const STOP: &str = "stop";
 
 /// Shows every answer; `false` asks `asked` again.
