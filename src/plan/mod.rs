@@ -35,7 +35,7 @@ pub use diff::{SecretPlaces, StepDiff, diffs};
 pub use drift::Drifted;
 pub use error::{PlanError, RejectedValues};
 pub use installed_releases::{Installed, installed_releases, installed_rows, releases_everywhere};
-pub use observe::{Observed, PendingOwner, Surroundings, observe, surroundings, tailscale_operator};
+pub use observe::{Observed, PendingOwner, Surroundings, observe_releases, surroundings, tailscale_operator};
 pub use planner::{Planner, unidentified};
 pub use preconditions::{Precondition, check_preconditions};
 pub use render::rendered_release::{PlannedRelease, RenderedRelease};

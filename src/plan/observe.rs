@@ -30,7 +30,7 @@ pub struct Observed {
     pub values: BTreeMap<String, Value>,
     /// Objects of the last deployed revision of each release.
     pub manifests: BTreeMap<String, Vec<Value>>,
-    /// Drift of the deployed releases.
+    /// Drift of the deployed releases, if it was read.
     pub drift: BTreeMap<String, ReleaseDrift>,
     /// Installed releases that tailwatch did not install.
     pub unmanaged_releases: Vec<String>,
@@ -144,7 +144,18 @@ fn tailscale_namespaces(operators: Option<&Operators>, plan: OperatorPlan) -> Ve
 }
 
 /// Reads releases, their values and manifests, and finds drift.
-pub async fn observe(cluster: &Cluster, driver: HelmDriver, desired: &[Release]) -> Result<Observed, PlanError> {
+pub(super) async fn observe(cluster: &Cluster, driver: HelmDriver, desired: &[Release]) -> Result<Observed, PlanError> {
+    let mut observed = observe_releases(cluster, driver, desired).await?;
+    observed.drift = drift_of(cluster, desired, &observed).await?;
+    Ok(observed)
+}
+
+/// The same without drift, which needs a read of every object.
+pub async fn observe_releases(
+    cluster: &Cluster,
+    driver: HelmDriver,
+    desired: &[Release],
+) -> Result<Observed, PlanError> {
     let named = desired.iter().map(|release| (release.component.as_str(), release.namespace.as_str()));
     let notes = async {
         let read = namespaces(desired)
@@ -177,7 +188,6 @@ pub async fn observe(cluster: &Cluster, driver: HelmDriver, desired: &[Release])
         observed.manifests.insert(name.clone(), manifest);
         observed.releases.insert(name, info);
     }
-    observed.drift = drift_of(cluster, desired, &observed).await?;
     Ok(observed)
 }
 

@@ -8,7 +8,7 @@ use crate::cli::VerifyArgs;
 use crate::config::Settings;
 use crate::error::Error;
 use crate::helm::ReleaseStatus;
-use crate::plan::{PlanError, Surroundings, observe, surroundings};
+use crate::plan::{PlanError, Surroundings, observe_releases, surroundings};
 use crate::session::Session;
 use crate::stack;
 use crate::workflow::connect::Target;
@@ -25,7 +25,7 @@ pub(crate) async fn installed(
     report_files::note_surroundings(&session.record, cluster, helm, &settings);
     let Surroundings { facts, .. } = surroundings(cluster, catalogue, &settings).await?;
     let releases = stack::desired(catalogue, &settings, &facts)?;
-    let observed = observe(cluster, helm.driver(), &releases).await?;
+    let observed = observe_releases(cluster, helm.driver(), &releases).await?;
     report_files::note_installed(&session.record, &observed, &releases);
     let is_deployed = |name: &str| observed.releases.get(name).is_some_and(|one| one.status == ReleaseStatus::Deployed);
     if !releases.iter().any(|release| is_deployed(release.component.as_str())) {
