@@ -9,6 +9,7 @@ mod charts;
 mod confined_helm;
 mod diagnosis;
 mod drift_and_rollback;
+mod examples;
 mod exec_plugins;
 mod export;
 mod foreign_objects;
