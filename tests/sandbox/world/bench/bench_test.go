@@ -58,6 +58,26 @@ func TestAWaveTakesItsSlowestApplyAndItsPods(t *testing.T) {
 	}
 }
 
+func TestAFailureOfAnotherToolIsReported(t *testing.T) {
+	said := output{}
+	_, _ = said.Write([]byte("ERROR:\n  exit status 1\n  Error: UPGRADE FAILED: no CRD\nCOMBINED OUTPUT:\n\n"))
+	failed := result{World: "upgrade-all", Tool: "helmfile", figures: figures{Returned: 24, Failed: said.last()}}
+	o := options{worlds: []string{"upgrade-all"}, tools: []string{"helmfile"}}
+	for _, results := range [][]result{{failed}, {failed, {World: "upgrade-all", Tool: "helmfile", figures: figures{Returned: 50, Ready: 51}}}} {
+		var text strings.Builder
+		printTable(&text, o, results)
+		if !strings.Contains(text.String(), "upgrade-all, helmfile: failed after 24.00 s: Error: UPGRADE FAILED: no CRD\n") {
+			t.Error(text.String())
+		}
+		if shown := strings.Contains(text.String(), "50.00"); shown != (len(results) == 2) {
+			t.Error(text.String())
+		}
+	}
+	if said := (&output{}); said.last() != "" {
+		t.Error(said.last())
+	}
+}
+
 func TestTheFirstStateOfAPodCounts(t *testing.T) {
 	w := &podWatch{pods: map[string]*seenPod{}}
 	event := podEvent{}

@@ -29,6 +29,8 @@ type figures struct {
 	// Requests to the API server by verb, and bytes in both directions.
 	Requests map[string]int `json:"requests"`
 	Bytes    int64          `json:"bytes"`
+	// The end of the output, if the tool failed.
+	Failed string `json:"failed,omitempty"`
 	// Only of the world failing-image and of the limit.
 	Failing *failing    `json:"failing,omitempty"`
 	Waves   []waveLimit `json:"waves,omitempty"`
@@ -118,7 +120,8 @@ func measure(s *sandbox, command *exec.Cmd) (figures, error) {
 		case err := <-r.ended:
 			found = r.returned()
 			if err != nil {
-				return figures{}, r.describe(err.Error())
+				found.Failed = r.said.last()
+				return found, r.describe(err.Error())
 			}
 			continue
 		case <-time.After(pollInterval):
@@ -192,6 +195,28 @@ func (o *output) Write(text []byte) (int, error) {
 		}
 	}
 	return len(text), nil
+}
+
+// longest is the number of characters of a reason in the tables.
+const longest = 400
+
+// last is the last line with an error, or else the last line.
+func (o *output) last() string {
+	var last, problem string
+	for line := range strings.Lines(o.text.String()) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		last = line
+		if strings.HasPrefix(strings.ToLower(line), "error:") {
+			problem = line
+		}
+	}
+	if problem != "" {
+		last = problem
+	}
+	return last[:min(len(last), longest)]
 }
 
 // requestsSince counts what the tools sent since this offset of the audit log.

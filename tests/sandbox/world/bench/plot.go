@@ -41,7 +41,7 @@ func linesOf(o options, results []result, world string, by axis) []line {
 	for _, tool := range o.tools {
 		found := line{tool: tool}
 		for _, size := range o.sizes() {
-			of := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.World != world || r.Tool != tool || r.size() != size })
+			of := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.World != world || r.Tool != tool || r.size() != size || r.Failed != "" })
 			if by.fixed(size) && len(of) > 0 {
 				found.points = append(found.points, point{by.x(size), median(of, figure)})
 			}

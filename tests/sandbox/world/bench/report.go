@@ -41,6 +41,11 @@ func printTable(to io.Writer, o options, results []result) {
 	for _, world := range o.worlds {
 		for _, tool := range o.tools {
 			of := slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.World != world || r.Tool != tool })
+			failed := slices.IndexFunc(of, func(r result) bool { return r.Failed != "" })
+			if failed >= 0 {
+				fmt.Fprintf(&notes, "%s, %s: failed after %.2f s: %s\n", world, tool, of[failed].Returned, of[failed].Failed)
+			}
+			of = slices.DeleteFunc(of, func(r result) bool { return r.Failed != "" })
 			if len(of) == 0 {
 				continue
 			}

@@ -176,12 +176,21 @@ func helmTimeout(w world) time.Duration {
 	return 10 * time.Minute
 }
 
+// withCRDs has a command before the upgrade of a chart whose CRDs helm does not upgrade, as its UPGRADE.md says; empty for the others.
+func withCRDs(release string, known charts, w world) string {
+	if release != "kube-prometheus-stack" || !slices.Contains(w.upgraded, release) {
+		return ""
+	}
+	return fmt.Sprintf("helm show crds '%s' | kubectl apply --server-side --force-conflicts -f -", known.of(release, w))
+}
+
 // helmScript is what a person writes: one release after the other.
 func helmScript(s *sandbox, name, values string, known charts, prepare func() error) tool {
 	return tool{name: name, prepare: prepare, command: func(w world) *exec.Cmd {
 		var script strings.Builder
 		script.WriteString("set -e\n")
 		for _, release := range releases {
+			fmt.Fprintln(&script, withCRDs(release, known, w))
 			fmt.Fprintf(&script, "helm upgrade --install %s '%s' -n %s --wait --timeout %s -f '%s/%s.yaml'\n",
 				release, known.of(release, w), namespace, helmTimeout(w), values, release)
 		}
@@ -206,6 +215,9 @@ func helmfileTool(s *sandbox, name, helmfile, values string, known charts, prepa
 				fmt.Fprintf(&text, "%s/%s, ", namespace, need)
 			}
 			text.WriteString("]\n")
+			if before := withCRDs(release, known, w); before != "" {
+				fmt.Fprintf(&text, "  hooks: [{ events: [presync], command: /bin/sh, args: [-c, %q] }]\n", before)
+			}
 		}
 		file := filepath.Join(s.work, name+".yaml")
 		if err := os.WriteFile(file, []byte(text.String()), 0o644); err != nil {
