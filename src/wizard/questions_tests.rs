@@ -121,15 +121,7 @@ fn a_guided_run_prompts_for_the_secret_of_another_client() {
 #[test]
 fn the_default_class_replaces_a_class_of_the_answers() {
     for from in [Provenance::File("answers.yaml".into(), 3), Provenance::Saved, Provenance::Set] {
-        let mut draft = Draft::default();
-        for (key, text) in [
-            ("tailnet", "tail1.ts.net"),
-            ("auth0.issuer", "https://acme.eu.auth0.com/"),
-            ("auth0.clientId", "c"),
-            ("auth0.groupsClaim", "https://acme.example/groups"),
-        ] {
-            draft.set(key, text, Provenance::Set).unwrap();
-        }
+        let mut draft = answered(&Provenance::Set);
         draft.set("storage.class", "fast", from.clone()).unwrap();
         let question = QUESTIONS.iter().find(|question| question.kind == Kind::StorageClass).unwrap();
         let mut kept = draft.clone();

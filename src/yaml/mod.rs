@@ -35,8 +35,8 @@ pub fn documents(text: &str) -> Result<Vec<Value>, YamlError> {
     roots.iter().map(read).collect()
 }
 
-/// As [`documents`], but does not read the documents whose only line `kind: …` at the start of a line names one of these
-/// kinds. Of another notation a document is read, whatever its kind is.
+/// As [`documents`], without the documents of these kinds, which it does not read: exactly one of their lines starts with
+/// `kind:`, and names such a kind. A document in another notation is read, whatever its kind is.
 pub fn documents_without(text: &str, kinds: &[&str]) -> Result<Vec<Value>, YamlError> {
     let mut read = String::new();
     for document in split(text) {
