@@ -62,13 +62,16 @@ fn killed_at_any_moment_the_same_command_converges() {
     assert!(tally.wrong.is_empty() && tally.converged == kills, "{}", tally.wrong.join("\n"));
 }
 
-/// Each pair has something to change, so both want the lock.
+/// Each pair has something to change, so both want the lock. The one that works takes longer than the pause between two
+/// heartbeats of its lock: only a renewed lock shows the other one that its holder is alive.
 #[test]
 fn of_two_started_at_once_exactly_one_works() {
     let pairs = std::env::var("TAILWATCH_PAIRS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     let sandbox = Sandbox::up(TAILWATCH, &[]);
-    let answers = sandbox.answers();
-    sandbox.install(&["--skip-verify"]).ended_with(0);
+    let answers = sandbox.file("slow-answers.yaml").display().to_string();
+    let text = std::fs::read_to_string(sandbox.answers()).unwrap();
+    std::fs::write(&answers, text + "\nvalues: { alloy: { controller: { minReadySeconds: 10 } } }\n").unwrap();
+    sandbox.tailwatch(&["install", "--answers", &answers, "--yes", "--skip-verify"]).ended_with(0);
     for pair in 0..pairs {
         let change = format!("retention.logs={}d", 10 + pair);
         let arguments = ["install", "--answers", &answers, "--yes", "--skip-verify", "--set", &change];
