@@ -19,9 +19,10 @@ pub(super) fn write_stderr(text: &str) {
     let _ = std::io::stderr().lock().write_all(printable(&redacted(text)).as_bytes());
 }
 
-/// Writes a workflow command to stderr; its text is printable already.
+/// Writes a workflow command to stderr; its text is printable and has no secrets: the escapes of a command hide them from
+/// [`redacted`].
 pub(super) fn write_workflow_command(command: &str) {
-    let _ = std::io::stderr().lock().write_all(redacted(command).as_bytes());
+    let _ = std::io::stderr().lock().write_all(command.as_bytes());
 }
 
 /// One JSON document on stdout.
