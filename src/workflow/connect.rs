@@ -73,9 +73,7 @@ pub(crate) async fn connect_to_stack(session: &Session) -> Result<Stack, Error> 
     let Reached { cluster, options, catalogue, kept, .. } = reach(session, &draft, KubeconfigOnce::default()).await?;
     session.record.place(cluster.context(), &namespace);
     let rows = catalogue.overview(&namespace);
-    if let Some(saved) = &kept {
-        secrets::hide_saved((&cluster, options.driver), saved, &rows).await;
-    }
+    secrets::hide_saved((&cluster, options.driver), kept.as_ref(), &rows).await;
     Ok(Stack { cluster, driver: options.driver, namespace, rows })
 }
 
@@ -83,12 +81,8 @@ pub(crate) async fn connect_to_stack(session: &Session) -> Result<Stack, Error> 
 pub(crate) async fn connect_by(session: &Session, draft: &Draft, once: KubeconfigOnce) -> Result<Connected, Error> {
     let Reached { cluster, options, catalogue, merged, kept } = reach(session, draft, once).await?;
     let access = access(&cluster)?;
-    let hiding = async {
-        if let Some(saved) = &kept {
-            let rows = catalogue.overview(&draft.namespace());
-            secrets::hide_saved((&cluster, options.driver), saved, &rows).await;
-        }
-    };
+    let rows = catalogue.overview(&draft.namespace());
+    let hiding = secrets::hide_saved((&cluster, options.driver), kept.as_ref(), &rows);
     let (program, ()) = futures::join!(HelmProgram::discover(options.clone()), hiding);
     let helm = program?.on(access);
     Ok(Connected { target: Target { cluster, helm, catalogue }, draft: merged, kept })

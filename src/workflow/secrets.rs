@@ -25,7 +25,8 @@ pub(crate) async fn hide_stored(cluster: &Cluster, namespace: &str) {
 }
 
 /// Registers the secrets of the saved answers, and those that only the installed releases still have.
-pub(crate) async fn hide_saved(cluster: (&Cluster, HelmDriver), saved: &Draft, rows: &[CatalogueEntry]) {
+pub(crate) async fn hide_saved(cluster: (&Cluster, HelmDriver), saved: Option<&Draft>, rows: &[CatalogueEntry]) {
+    let Some(saved) = saved else { return };
     redaction::hide(&of_releases(cluster, saved, rows).await);
     hide_answers(saved);
 }
