@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::cluster::discovery::served_kinds;
-use crate::cluster::views::CustomResourceDefinition;
 use crate::cluster::{Cluster, ClusterError, DeletionReason, FIELD_MANAGER, ObjectRef};
 use crate::yaml::json_line;
 
@@ -99,8 +98,10 @@ impl Cluster {
         api.patch_metadata(&reference.name, &parameters, &patch).await.map(drop).map_err(failed)
     }
 
-    /// Server-side apply of CRDs, once no earlier one of the same name is being deleted; then waits until each is
-    /// Established and its kind is in discovery, which helm needs. A downgrade of the operator's version annotation is an error before any apply.
+    /// Server-side apply of CRDs, once no earlier one of the same name is being deleted; then waits until the kind of each is
+    /// in discovery, which helm needs. The API server adds it there once the CRD is Established (apiextensions-apiserver
+    /// pkg/apiserver/customresource_discovery_controller.go); a CRD itself, of up to a megabyte, is too large to be read again
+    /// and again. A downgrade of the operator's version annotation is an error before any apply.
     pub async fn apply_crds(&self, crds: &[Value], timeout: Duration) -> Result<(), ClusterError> {
         let live = self.crd_versions().await?;
         for crd in crds {
@@ -118,11 +119,7 @@ impl Cluster {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         let mode = ApplyMode::force(FIELD_MANAGER);
-        let apply = async |crd: &Value| {
-            self.apply_value(crd, mode).await?;
-            self.until_established(crd, until).await
-        };
-        let applied = futures::stream::iter(crds).map(apply).buffered(CRDS_AT_ONCE);
+        let applied = futures::stream::iter(crds).map(|crd| self.apply_value(crd, mode)).buffer_unordered(CRDS_AT_ONCE);
         applied.collect::<Vec<Result<(), ClusterError>>>().await.into_iter().collect::<Result<(), _>>()?;
         loop {
             let Some(name) = self.first_unserved(crds).await? else { return Ok(()) };
@@ -137,21 +134,6 @@ impl Cluster {
     pub async fn crd_versions(&self) -> Result<BTreeMap<String, Option<String>>, ClusterError> {
         let live = self.annotations("apiextensions.k8s.io/v1", "CustomResourceDefinition").await?;
         Ok(live.into_iter().map(|(name, mut annotations)| (name, annotations.remove(OPERATOR_VERSION))).collect())
-    }
-
-    /// Discovery follows `Established` a moment later.
-    async fn until_established(&self, crd: &Value, until: Instant) -> Result<(), ClusterError> {
-        let reference = ObjectRef::of(crd);
-        loop {
-            let live: CustomResourceDefinition = self.view(&reference).await?.unwrap_or_default();
-            if live.status.conditions.is_true("Established") {
-                return Ok(());
-            }
-            if Instant::now() >= until {
-                return Err(ClusterError::CrdNotEstablished { name: reference.name });
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
     }
 
     async fn first_unserved(&self, crds: &[Value]) -> Result<Option<String>, ClusterError> {
