@@ -160,6 +160,10 @@ func tailwatch(s *sandbox, answers string, known charts) tool {
 				return s.command(os.Getenv("BENCH_TAILWATCH"), w.ours)
 			}
 			words := []string{"install", "--answers", answers, "--yes", "--skip-verify", "--allow-unverified"}
+			if known != nil {
+				// The same archives as the others have.
+				words = append(words, "--set", "charts.repository="+filepath.Dir(known.of(releases[0], w)))
+			}
 			for _, release := range w.upgraded {
 				words = append(words, "--set", "versions."+release+"="+known.version(release, 1))
 			}
