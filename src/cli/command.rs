@@ -7,7 +7,8 @@ use clap::builder::FalseyValueParser;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cli::{
-    ExportArgs, GlobalArgs, InstallArgs, PlanArgs, RbacArgs, SettingsArgs, UninstallArgs, UpgradeArgs, VerifyArgs,
+    ExportArgs, GlobalArgs, InstallArgs, PlanArgs, RbacArgs, SettingsArgs, StatusArgs, UninstallArgs,
+    UpgradeArgs, VerifyArgs,
 };
 
 /// Guided installer for the observability stack of a Kubernetes cluster on a tailnet.
@@ -57,7 +58,7 @@ pub enum Command {
     /// Write the stack as files for Argo CD, Flux, helmfile or kubectl, without secrets
     Export(ExportArgs),
     /// Show installed releases, versions, readiness and address
-    Status,
+    Status(StatusArgs),
     /// Diagnose the installed stack: report causes and next steps
     Diagnose,
     /// Explain a check, a diagnosis or an exit code, with the next step

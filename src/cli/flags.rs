@@ -265,6 +265,14 @@ pub struct ExportArgs {
     pub settings: SettingsArgs,
 }
 
+/// Flags of `status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// Ask the chart repositories for newer versions, too
+    #[arg(long)]
+    pub check_updates: bool,
+}
+
 /// A tool that installs the exported files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportTool {

@@ -42,7 +42,7 @@ fn dispatch(session: &Session, command: Option<Command>) -> Result<u8, Error> {
         Some(Command::Rbac(arguments)) => session.drive(rbac::rbac(session, &arguments)),
         Some(Command::Export(arguments)) => session.drive(export::export(session, &arguments)),
         Some(Command::Diagnose) => session.drive(diagnose::diagnose(session)),
-        Some(Command::Status) => session.drive(status::status(session)),
+        Some(Command::Status(arguments)) => session.drive(status::status(session, &arguments)),
         Some(Command::Explain { id }) => explain::explain(session, &id),
         Some(Command::Replay { file, speed }) => session.drive(replay::replay(session, &file, speed)),
         Some(Command::Answers { command }) => answers::answers(session, command),

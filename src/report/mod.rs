@@ -47,7 +47,7 @@ pub use files::{Files, Reports, judge_log, write_file};
 pub use manifests::manifests;
 pub use output::write_stdout;
 pub use panic::{keep_panics, last_panic};
-pub use plan_table::{diff_text, plan_table, status_table};
+pub use plan_table::{diff_text, plan_table, status_table, updates};
 pub use record::{Component, ComponentState, Record, RunEnvironment};
 pub use saved_terminal::SavedTerminal;
 pub use sign_in_prompt::sign_in_prompt;

@@ -1,5 +1,7 @@
 //! The plan, the status and a diff as text. Colour and width never carry the only meaning.
 
+use std::collections::BTreeMap;
+
 use crate::event::{ActionKind, PlannedStep, StatusRow};
 use crate::redaction::without_secrets;
 use crate::report::labels::action_label;
@@ -84,6 +86,20 @@ pub fn status_table(rows: &[StatusRow], style: &Style, width: usize) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The newer chart versions of installed releases, a line each, and how to install them; `newest` by component.
+pub fn updates(rows: &[StatusRow], newest: &BTreeMap<String, String>) -> String {
+    let newer = rows.iter().filter_map(|row| {
+        let (installed, newest) = (row.chart_version.as_deref()?, newest.get(&row.component)?);
+        (installed != newest).then(|| format!("{} {installed} -> {newest}", row.component))
+    });
+    let mut lines: Vec<String> = newer.collect();
+    lines.push(match lines.is_empty() {
+        true => "every chart has its newest version".to_owned(),
+        false => "`tailwatch upgrade` shows what they change".to_owned(),
+    });
+    format!("  Updates  {}\n", lines.join("\n           "))
 }
 
 /// A unified diff with its lines coloured.

@@ -216,6 +216,11 @@ fn the_reading_commands_agree(sandbox: &Sandbox) {
     for release in status["releases"].as_array().unwrap() {
         assert_eq!((&release["status"], &release["ready"]), (&"deployed".into(), &release["desired"]), "{release}");
     }
+    assert_eq!(status["newest"], Value::Null, "not asked for");
+    let checked = sandbox.tailwatch(&["status", "--check-updates", "--output", "json"]).ended_with(0).json();
+    assert_eq!((&checked["newest"]["loki"], &checked["releases"]), (&"6.55.0".into(), &status["releases"]));
+    let shown = sandbox.tailwatch(&["status", "--check-updates"]).ended_with(0).stdout;
+    assert!(shown.contains("loki 6.46.0 -> 6.55.0"), "{shown}");
     // Without the answers file: the cluster keeps what a later run needs.
     let verified = sandbox.tailwatch(&["verify", "--output", "json"]).ended_with(0).json();
     assert!(verdicts(&verified["checks"]).values().all(|verdict| verdict == "pass"), "{verified:#}");
