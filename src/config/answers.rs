@@ -2,9 +2,9 @@
 //! `answers show` use this table.
 
 use crate::config::{
-    AnonymousRole, ChartRepository, ClientId, GroupName, GroupsClaim, Hostname, Invalid, IssuerUrl, LogsMode,
-    Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, SessionLifetime, StorageClassName, TailnetDomain,
-    TailscaleResource, TailscaleTag, UserName,
+    AnonymousRole, ChartRepository, ClientId, GroupName, GroupsClaim, Hostname, ImageRegistry, Invalid, IssuerUrl,
+    LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, SessionLifetime, StorageClassName,
+    TailnetDomain, TailscaleResource, TailscaleTag, UserName,
 };
 
 /// The shape of an answer's value.
@@ -252,6 +252,13 @@ pub static ROWS: &[Row] = &[
         .or("false")
         .shaped(Shape::Flag)
         .security(),
+    row(
+        "images.registry",
+        "replaces the registry of every image, e.g. quay.io; the rest of its name stays",
+        "registry.acme.example/mirror",
+        normal::<ImageRegistry>,
+    )
+    .security(),
 ];
 
 /// Free-form keys, by component.

@@ -284,6 +284,7 @@ impl Draft {
                 repacked: self.is_set("charts.repacked"),
                 access: self.access(&mut problems),
             },
+            image_registry: self.optional("images.registry")?,
             values: self.resolved_values(&mut problems),
         };
         problems.extend(self.contradictions());

@@ -51,8 +51,8 @@ pub use template::template;
 pub(crate) use types::nearest;
 pub use types::{
     ALLOY, AnonymousRole, COMPONENTS, ChartRepository, ClientId, ComponentName, GroupName, GroupsClaim, Hostname,
-    Invalid, IssuerUrl, KUBE_PROMETHEUS_STACK, LOKI, LogsMode, Namespace, OAUTH2_PROXY, OperatorMode, Organization,
-    StorageClassName, TAILSCALE_OPERATOR, TailnetDomain, TailscaleResource, TailscaleTag, UserName,
+    ImageRegistry, Invalid, IssuerUrl, KUBE_PROMETHEUS_STACK, LOKI, LogsMode, Namespace, OAUTH2_PROXY, OperatorMode,
+    Organization, StorageClassName, TAILSCALE_OPERATOR, TailnetDomain, TailscaleResource, TailscaleTag, UserName,
 };
 pub use units::{Quantity, RetentionPeriod, SessionLifetime};
 pub use value_path::child;

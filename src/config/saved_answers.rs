@@ -125,6 +125,7 @@ fn answer(settings: &Settings, key: &str) -> Option<Value> {
         "charts.caFile" => return Some(charts.access.ca_file.as_ref()?.display().to_string().into()),
         "charts.plainHttp" if charts.access.plain_http => return Some(true.into()),
         "charts.repacked" if charts.repacked => return Some(true.into()),
+        "images.registry" => settings.image_registry.as_ref()?.as_str(),
         _ => return None,
     };
     Some(text.into())

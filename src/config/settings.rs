@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use crate::config::auth0_application::callback_url;
 use crate::config::{
-    AnonymousRole, ChartRepository, ChartValues, ClientId, ComponentName, GroupName, GroupsClaim, Hostname, IssuerUrl,
-    LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, Secret, SessionLifetime,
-    StorageClassName, TailnetDomain, TailscaleResource, TailscaleTag, UserName,
+    AnonymousRole, ChartRepository, ChartValues, ClientId, ComponentName, GroupName, GroupsClaim, Hostname,
+    ImageRegistry, IssuerUrl, LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, Secret,
+    SessionLifetime, StorageClassName, TailnetDomain, TailscaleResource, TailscaleTag, UserName,
 };
 
 /// All settings of the stack; each field is valid by its type.
@@ -33,6 +33,8 @@ pub struct Settings {
     pub versions: BTreeMap<ComponentName, semver::Version>,
     /// The source of charts.
     pub charts: Charts,
+    /// Replaces the registry of every image; `None`: the registries of the charts.
+    pub image_registry: Option<ImageRegistry>,
     /// Merged last into a chart's values, by component.
     pub values: BTreeMap<ComponentName, ChartValues>,
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use oci_client::Reference;
+
 /// Why a text is invalid: the expected value, as a fragment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -50,6 +52,7 @@ text_newtype!(/** Auth0 organization: its id or its name. */ Organization, organ
 text_newtype!(/** Name of a ProxyGroup or ProxyClass, a DNS subdomain. */ TailscaleResource, dns_subdomain);
 text_newtype!(/** Tailscale tag, with its `tag:` prefix. */ TailscaleTag, tailscale_tag);
 text_newtype!(/** Address of a chart repository, or a folder of .tgz files. */ ChartRepository, chart_repository);
+text_newtype!(/** Registry of container images, may have a path, e.g. `registry.acme.example/mirror`. */ ImageRegistry, image_registry);
 text_newtype!(/** Name of a component, which is its release name too, e.g. `loki`. */ ComponentName, component_name);
 
 /// The components of the catalogue.
@@ -76,6 +79,19 @@ fn no_template(text: &str) -> Result<(), Invalid> {
         return invalid("expected no {{ or }}, which helm runs as a template");
     }
     Ok(())
+}
+
+/// As the names of images have it: a first part without a dot and a port is a path on Docker Hub (distribution/reference,
+/// normalize.go).
+fn image_registry(text: &str) -> Result<String, Invalid> {
+    let prefix = text.trim_end_matches('/');
+    let host = prefix.split('/').next().unwrap_or_default();
+    match Reference::try_from(format!("{prefix}/image:tag")) {
+        Ok(image) if image.registry() == host => Ok(prefix.to_owned()),
+        _ => {
+            invalid("expected a registry with an optional path, without https://, such as registry.acme.example/mirror")
+        }
+    }
 }
 
 /// RFC 1123 label.

@@ -55,6 +55,20 @@ fn names_that_fail_later_are_rejected() {
     rejected::<TailscaleTag>(&["k8s", "tag:", "tag:1x", "tag:a b"]);
     rejected::<ChartRepository>(&["", "ftp://x", "https://user:pass@x", " https://x"]);
     accepted::<ChartRepository>(&[("https://x.example/charts/", "https://x.example/charts"), ("./charts", "./charts")]);
+    accepted::<ImageRegistry>(&[
+        ("registry.acme.example", "registry.acme.example"),
+        ("registry.acme.example:5000/mirror/", "registry.acme.example:5000/mirror"),
+        ("localhost/a/b", "localhost/a/b"),
+    ]);
+    rejected::<ImageRegistry>(&[
+        "",
+        "/",
+        "mirror",
+        "acme/mirror",
+        "https://registry.acme.example",
+        "registry.acme.example/A",
+    ]);
+    rejected::<ImageRegistry>(&["registry.acme.example/mirror:1", "registry.acme.example/{{ .x }}", "a.b/x@sha256:0"]);
     assert!("lokii".parse::<ComponentName>().unwrap_err().0.contains("did you mean loki?"));
     assert!("Admin".parse::<AnonymousRole>().unwrap_err().0.contains("data sources"));
 }

@@ -30,6 +30,8 @@ const MANIFESTS: &str = "\
      case \"$file\" in *crds.yaml) kubectl wait --for=condition=Established --timeout=60s -f \"$file\" ;; esac
    done
    ```
+
+`images.txt` lists the images.
 ";
 
 pub(super) fn file(tool: ExportTool, template: SecretTemplate, releases: &[ExportedRelease]) -> ExportedFile {

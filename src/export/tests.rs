@@ -26,7 +26,9 @@ fn releases(repository: &str) -> Vec<ExportedRelease> {
     };
     let rendered = |kind: &str| Rendered {
         crds: vec![json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"})],
-        objects: vec![json!({"apiVersion": "v1", "kind": kind})],
+        objects: vec![
+            json!({"apiVersion": "v1", "kind": kind, "spec": {"image": format!("acme/{}:1", kind.to_lowercase())}}),
+        ],
     };
     vec![
         ExportedRelease {

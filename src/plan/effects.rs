@@ -8,6 +8,7 @@ use crate::cluster::{operator_version, prometheus_operator};
 use crate::event::Effects;
 use crate::plan::Drifted;
 use crate::plan::compare::{MissingField, drift};
+use crate::stack;
 
 /// (kind, namespace, name); another apiVersion is the same object.
 pub(super) type Key<'a> = (&'a str, &'a str, &'a str);
@@ -155,25 +156,8 @@ fn images<'a>(old: impl Iterator<Item = &'a Value>, new: impl Iterator<Item = &'
 
 fn tags<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
     let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    let mut waiting: Vec<&Value> = objects.collect();
-    while let Some(value) = waiting.pop() {
-        match value {
-            Value::Object(map) => {
-                if let Some((repository, tag)) = map.get("image").and_then(Value::as_str).and_then(split) {
-                    found.entry(repository).or_default().insert(tag);
-                }
-                waiting.extend(map.values());
-            }
-            Value::Array(items) => waiting.extend(items),
-            Value::String(text) => {
-                // A flag of the operator sets the reloader's image.
-                let flag = text.strip_prefix("--prometheus-config-reloader=").and_then(split);
-                if let Some((repository, tag)) = flag {
-                    found.entry(repository).or_default().insert(tag);
-                }
-            }
-            _ => {}
-        }
+    for (repository, tag) in objects.flat_map(stack::images).filter_map(split) {
+        found.entry(repository).or_default().insert(tag);
     }
     found
 }

@@ -148,6 +148,8 @@ fn fillings(source: &Source<'_>) -> Fillings {
     let storage = &settings.storage;
     let address = |service| json!(names.address(service, settings.namespace.as_str()));
     let listening = |port| json!(format!("[::]:{}", names.port(OAUTH2_PROXY, port)));
+    let registry = settings.image_registry.as_ref();
+    let image = |repository: &str| json!(registry.map(|registry| format!("{registry}/{repository}")));
     let ipv6 = |value: Value| if facts.is_ipv6_first { value } else { Value::Null };
     Fillings::from([
         ("namespace", json!(settings.namespace.as_str())),
@@ -185,6 +187,9 @@ fn fillings(source: &Source<'_>) -> Fillings {
         ("node.daemonSetAffinity", facts.nodes.daemon_set_affinity()),
         ("node.maxUnavailable", facts.nodes.max_unavailable()),
         ("node.isDocker", json!(!facts.nodes.docker().is_empty())),
+        ("images.registry", json!(registry.map(|registry| registry.as_str()))),
+        ("images.tailscaleOperator", image("tailscale/k8s-operator")),
+        ("images.tailscaleProxy", image("tailscale/tailscale")),
         ("ipv6.address", ipv6(json!("[::]"))),
         ("ipv6.lokiRing", ipv6(json!({"instance_enable_ipv6": true, "kvstore": {"store": "memberlist"}}))),
         ("ipv6.lokiMemberlist", ipv6(json!(["::"]))),

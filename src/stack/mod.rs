@@ -10,6 +10,7 @@ mod component_rules;
 mod desired;
 mod error;
 mod helm_driver;
+mod images;
 mod manifests;
 mod names;
 mod network_policies;
@@ -32,6 +33,7 @@ pub use component_rules::{ComponentRules, Omission};
 pub use desired::{Auth0Endpoints, desired};
 pub use error::StackError;
 pub use helm_driver::HelmDriver;
+pub use images::{RELOADER, image_names, images};
 pub use manifests::{ENFORCED_LEVEL, LEVELS, note_on_releases, saved_answers_object};
 pub use names::{
     ANSWERS_RECORD, CHARTS_RECORD, CLUSTER_LOCK, DASHBOARDS_ROLE, GRAFANA_SECRET, LIMIT_LABEL, MACHINE_LABEL,

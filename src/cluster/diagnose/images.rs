@@ -10,7 +10,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "image-rate-limited",
         cause: "the registry limits the rate of pulls and rejects {image} for now",
-        hint: "wait, set a pull secret, or set a mirror for the image under values.{component} in the answers",
+        hint: "wait, set a pull secret under values.{component}, or images.registry to a registry with copies, in the answers",
         ..pull(&["429", "toomanyrequests", "rate limit"])
     },
     Rule {
@@ -25,7 +25,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "image-registry-unreachable",
         lasts: 20,
         cause: "the node of pod {name} cannot reach the registry of {image}",
-        hint: "check DNS, proxy and firewall of the nodes, or set a mirror for the image under values.{component} in the answers",
+        hint: "check DNS, proxy and firewall of the nodes, or set images.registry in the answers to a registry with copies",
         ..pull(&[
             "no such host",
             "i/o timeout",

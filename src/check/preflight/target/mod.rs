@@ -8,6 +8,7 @@ mod claims;
 mod deletions;
 mod dry_run;
 mod host_ports;
+mod images;
 mod intent;
 mod namespaces;
 mod needed;
@@ -43,6 +44,7 @@ use claims::Differing;
 use deletions::Deletions;
 use dry_run::DryRuns;
 use host_ports::{NeededPort, Ports};
+use images::Images;
 use intent::kinds;
 pub use intent::{Intent, PlannedRemoval, Proof};
 use permissions::Permissions;
@@ -88,6 +90,11 @@ pub(in crate::check) const ROWS: &[Row<Facts>] = &[
         known(workload_namespaces::judge(&facts.elsewhere))
     })
     .hint("remove the namespace from the values of the chart; the answer namespace moves the whole stack"),
+    fact("image-registry", "every image is in the registry of the answers", |facts: &Facts| {
+        known(images::judge(&facts.images))
+    })
+    .warns()
+    .hint("set the registry of these images under `values:` in the answers"),
     fact("volume-claims", "existing PersistentVolumeClaims fit the stack", |facts: &Facts| {
         known(judged(&facts.claims, |claims| claims::judge(claims)))
     })
@@ -123,6 +130,7 @@ pub(in crate::check) struct Facts {
     dry_runs: DryRuns,
     unserved: Permitted<Vec<Unserved>>,
     elsewhere: Vec<Elsewhere>,
+    images: Images,
     claims: Permitted<Vec<Differing>>,
     /// The host ports, and what the pods of each node take of it.
     on_nodes: Permitted<(Ports, BTreeMap<String, Used>)>,
@@ -168,6 +176,7 @@ pub async fn run(cluster: &Cluster, intent: &Intent<'_>) -> Result<Vec<CheckResu
         webhooks,
         unserved,
         elsewhere: workload_namespaces::find(intent),
+        images: images::find(intent),
         claims,
         on_nodes,
         nodes: intent.nodes.clone(),

@@ -7,6 +7,7 @@ use crate::check::name_of;
 use crate::check::preflight::target::answers::Part;
 use crate::cluster::containers;
 use crate::plan::{PlannedRelease, managed_services};
+use crate::stack::RELOADER;
 
 /// Kinds of the Prometheus operator that it creates pods for, with the name of their container.
 const OF_OPERATOR: [(&str, &str); 2] = [("Prometheus", "prometheus"), ("Alertmanager", "alertmanager")];
@@ -24,8 +25,6 @@ const COPIED: [&str; 11] = [
     "topologySpreadConstraints",
     "volumes",
 ];
-/// Option of the operator: the image of a container in each of its pods.
-const RELOADER: &str = "--prometheus-config-reloader=";
 
 /// The pods with their workloads and the names that findings use, without ServiceAccounts, which do not exist yet.
 pub(super) fn pods<'a>(
