@@ -35,6 +35,7 @@ const DEPENDENCIES: [(&str, &[&str]); 31] = [
             "workflow",
             "explanations",
             "helm",
+            "export",
         ],
     ),
     (

@@ -7,7 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::cli::{
-    ExportArgs, GlobalArgs, InstallArgs, PlanArgs, RbacArgs, SettingsArgs, StatusArgs, UninstallArgs,
+    BundleArgs, ExportArgs, GlobalArgs, InstallArgs, PlanArgs, RbacArgs, SettingsArgs, StatusArgs, UninstallArgs,
     UpgradeArgs, VerifyArgs,
 };
 
@@ -57,6 +57,8 @@ pub enum Command {
     Rbac(RbacArgs),
     /// Write the stack as files for Argo CD, Flux, helmfile or kubectl, without secrets
     Export(ExportArgs),
+    /// Write charts and a list of images for a cluster without internet; needs no cluster
+    Bundle(BundleArgs),
     /// Show installed releases, versions, readiness and address
     Status(StatusArgs),
     /// Diagnose the installed stack: report causes and next steps

@@ -273,6 +273,17 @@ pub struct StatusArgs {
     pub check_updates: bool,
 }
 
+/// Flags of `bundle`.
+#[derive(Clone, Debug, Args)]
+pub struct BundleArgs {
+    /// A new or empty folder for the files
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// Settings.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
 /// A tool that installs the exported files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportTool {

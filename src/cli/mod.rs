@@ -5,7 +5,7 @@ mod flags;
 
 pub use command::{AnswersCommand, Cli, Command, streaming_command};
 pub use flags::{
-    ColorChoice, ExportArgs, ExportTool, GlobalArgs, InstallArgs, LoginArgs, LoginMethod, Output, PlanArgs,
+    BundleArgs, ColorChoice, ExportArgs, ExportTool, GlobalArgs, InstallArgs, LoginArgs, LoginMethod, Output, PlanArgs,
     RbacArgs, RbacCommand, SecretTemplate, SettingsArgs, StatusArgs, UninstallArgs, UpgradeArgs, VerifyArgs,
     from_environment,
 };

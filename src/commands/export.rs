@@ -9,7 +9,7 @@ use crate::report;
 use crate::session::Session;
 use crate::stack::OwnSecret;
 use crate::workflow::connect::{self, Connected};
-use crate::workflow::{export, saved_answers, secrets};
+use crate::workflow::{export, new_folder, saved_answers, secrets};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,7 +37,7 @@ pub(super) async fn export(session: &Session, arguments: &ExportArgs) -> Result<
     };
     let (answers, releases) = connect::of_one_cluster(&target.cluster, reading).await?;
     let files = export::files(arguments.tool, arguments.secrets, &releases)?;
-    export::write(&arguments.out, &files)?;
+    new_folder::write(&arguments.out, files.iter().map(|file| (file.path.as_str(), file.text.as_bytes())))?;
     let secrets: Vec<&OwnSecret> = releases.iter().flat_map(|release| &release.secrets).collect();
     let missing = secrets.iter().filter(|secret| !secret.exists).map(|secret| {
         format!("Secret {} in namespace {} has to be created before the stack", secret.name, secret.namespace)

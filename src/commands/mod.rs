@@ -1,6 +1,7 @@
 //! One file for each subcommand. Wiring only; rules are in the modules below.
 
 mod answers;
+mod bundle;
 mod completions;
 mod diagnose;
 mod explain;
@@ -41,6 +42,7 @@ fn dispatch(session: &Session, command: Option<Command>) -> Result<u8, Error> {
         Some(Command::Verify(arguments)) => session.drive(verify::verify(session, &arguments)),
         Some(Command::Rbac(arguments)) => session.drive(rbac::rbac(session, &arguments)),
         Some(Command::Export(arguments)) => session.drive(export::export(session, &arguments)),
+        Some(Command::Bundle(arguments)) => session.drive(bundle::bundle(session, &arguments)),
         Some(Command::Diagnose) => session.drive(diagnose::diagnose(session)),
         Some(Command::Status(arguments)) => session.drive(status::status(session, &arguments)),
         Some(Command::Explain { id }) => explain::explain(session, &id),

@@ -1,7 +1,8 @@
-//! The stack as files from which another tool installs it: Argo CD, Flux, helmfile or kubectl. No file has a secret. Pure:
-//! workflow renders the charts and writes the files.
+//! The stack as files from which another tool installs it: Argo CD, Flux, helmfile or kubectl; and the texts of a bundle. No
+//! file has a secret. Pure: workflow renders the charts and writes the files.
 
 mod argocd;
+mod bundle;
 mod exported;
 mod flux;
 mod helmfile;
@@ -10,6 +11,7 @@ mod readme;
 mod secret_templates;
 mod tools;
 
+pub use bundle::bundle;
 pub use exported::{ExportedFile, ExportedRelease, Rendered, Unreachable};
 pub use tools::export;
 

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::{ExportTool, SecretTemplate};
-use crate::stack::{ChartSource, CrdPolicy, OwnSecret};
+use crate::stack::{ChartSource, CrdPolicy, OwnSecret, RecordedChart};
 use crate::yaml;
 
 const TOOLS: [ExportTool; 4] = [ExportTool::Argocd, ExportTool::Flux, ExportTool::Helmfile, ExportTool::Manifests];
@@ -56,6 +56,17 @@ fn releases(repository: &str) -> Vec<ExportedRelease> {
             rendered: Some(Rendered { crds: Vec::new(), ..rendered("Deployment") }),
         },
     ]
+}
+
+#[test]
+fn a_bundle_names_its_charts_and_images() {
+    let chart = RecordedChart {
+        chart: "loki".into(),
+        version: "6.46.0".into(),
+        repository: "https://grafana.github.io/helm-charts".into(),
+        sha256: "0a".into(),
+    };
+    insta::assert_snapshot!(listing(&bundle(&[chart], &["docker.io/grafana/loki:3.5.7".into()])));
 }
 
 /// All files, one after the other.

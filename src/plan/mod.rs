@@ -38,6 +38,7 @@ pub use installed_releases::{Installed, installed_releases, installed_rows, rele
 pub use observe::{Observed, PendingOwner, Surroundings, observe_releases, surroundings, tailscale_operator};
 pub use planner::{Planner, unidentified};
 pub use preconditions::{Precondition, check_preconditions};
+pub use render::render_without_cluster;
 pub use render::rendered_release::{PlannedRelease, RenderedRelease};
 pub use reviewed::{FORMAT, Review, ReviewedPlan, ReviewedRelease};
 pub use revision_notes::{Healthy, rollback_key};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{IngressClass, OperatorPlan};
-use crate::stack::{NodeStates, RecordedCharts, SecretData};
+use crate::config::{IngressClass, OperatorMode, OperatorPlan, TailscaleOperator};
+use crate::stack::{NodeStates, RecordedCharts, SecretData, TAILSCALE_NAMESPACE};
 
 /// Facts from the cluster that the desired state depends on.
 #[derive(Clone, Debug)]
@@ -32,4 +32,24 @@ pub struct ClusterFacts {
     pub is_ipv6_first: bool,
     /// Now, for the certificate's age.
     pub now: jiff::Timestamp,
+}
+
+impl ClusterFacts {
+    /// Of a cluster that cannot be read, with nothing installed.
+    pub fn unknown(operator: OperatorMode) -> ClusterFacts {
+        ClusterFacts {
+            tailscale_operator: operator.plan(TailscaleOperator { has_class: false, is_ours: false }),
+            ingress_class: IngressClass::choose(None, &[]),
+            tailscale_namespaces: vec![TAILSCALE_NAMESPACE.into()],
+            oauth2_proxy: None,
+            grafana: None,
+            webhook: None,
+            tailscale: None,
+            charts: RecordedCharts::default(),
+            foreign_levels: BTreeSet::new(),
+            nodes: NodeStates::default(),
+            is_ipv6_first: false,
+            now: jiff::Timestamp::now(),
+        }
+    }
 }

@@ -1,27 +1,12 @@
-use std::collections::BTreeSet;
-
 use super::*;
-use crate::config::{ChartValues, IngressClass, OperatorPlan, Secret, settings_for_tests};
+use crate::config::{ChartValues, OperatorMode, OperatorPlan, Secret, settings_for_tests};
 use crate::stack::{
-    GRAFANA_SECRET, NodeState, NodeStates, OAUTH2_PROXY_SECRET, RecordedCharts, TAILSCALE_NAMESPACE, WEBHOOK_SECRET,
-    manifests,
+    GRAFANA_SECRET, NodeState, NodeStates, OAUTH2_PROXY_SECRET, RecordedCharts, WEBHOOK_SECRET, manifests,
 };
 
 fn facts() -> ClusterFacts {
-    ClusterFacts {
-        tailscale_operator: OperatorPlan::Use,
-        ingress_class: IngressClass::Chosen("tailscale".into()),
-        tailscale_namespaces: vec![TAILSCALE_NAMESPACE.into()],
-        oauth2_proxy: None,
-        grafana: None,
-        webhook: None,
-        tailscale: None,
-        charts: RecordedCharts::default(),
-        foreign_levels: BTreeSet::default(),
-        nodes: NodeStates::default(),
-        is_ipv6_first: false,
-        now: jiff::Timestamp::from_second(1_800_000_000).unwrap(),
-    }
+    let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+    ClusterFacts { now, ..ClusterFacts::unknown(OperatorMode::Present) }
 }
 
 fn release<'a>(releases: &'a [Release], name: &str) -> &'a Release {

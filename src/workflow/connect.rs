@@ -148,6 +148,20 @@ pub(crate) async fn of_one_cluster<T>(
     ended
 }
 
+/// helm for a command without a cluster, with the variables of the answers removed from its environment.
+pub(crate) async fn helm_without_cluster(session: &Session, draft: &Draft) -> Result<Helm, Error> {
+    let failed = |source| Error::Local { what: "write the empty kubeconfig that helm gets".into(), source };
+    secrets::hide_answers(draft);
+    let options = HelmOptions {
+        program: session.global.helm.clone(),
+        log_file: session.global.log_file.clone(),
+        environment: Environment::without(draft.secret_variables()),
+        ..HelmOptions::default()
+    };
+    let access = ClusterAccess::write("", "", &run_folders()).map_err(failed)?;
+    Ok(HelmProgram::discover(options).await?.on(access))
+}
+
 /// Writes the kubeconfig for every helm process of this run.
 fn access(cluster: &Cluster) -> Result<ClusterAccess, Error> {
     let failed = |source| Error::Local { what: "write the kubeconfig that helm gets".into(), source };

@@ -1,8 +1,6 @@
 //! The stack as files for another tool: collects what is exported, and writes the folder.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 
 use serde_json::Value;
 
@@ -133,68 +131,4 @@ async fn with_namespaces(
 fn runs_at_install(hook: &Value) -> bool {
     let events = hook.pointer("/metadata/annotations/helm.sh~1hook").and_then(Value::as_str).unwrap_or_default();
     events.split(',').any(|event| matches!(event.trim(), "pre-install" | "post-install"))
-}
-
-/// Writes the files: all of them, or nothing.
-pub(crate) fn write(folder: &Path, files: &[ExportedFile]) -> Result<(), Error> {
-    let rejected = |found: String, hint: &str| Error::Usage {
-        message: format!("--out {}: {found}", folder.display()),
-        hint: Some(hint.to_owned()),
-    };
-    match folder.read_dir().map(|mut entries| entries.next().is_some()) {
-        Ok(true) => return Err(rejected("the folder is not empty".into(), "choose a new or an empty folder")),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return Err(rejected("it is not a folder".into(), "choose a new or an empty folder"));
-        }
-        _ => {}
-    }
-    write_all(folder, files)
-        .map_err(|error| rejected(format!("cannot be written: {error}"), "choose a folder with write permission"))
-}
-
-fn write_all(folder: &Path, files: &[ExportedFile]) -> io::Result<()> {
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::Builder::new().prefix(".tailwatch-export-").tempdir_in(parent)?;
-    // The umask decides who may read it; a temporary folder is private.
-    let complete = temporary.path().join("export");
-    for file in files {
-        let path = complete.join(&file.path);
-        path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        std::fs::write(path, &file.text)?;
-    }
-    std::fs::rename(complete, folder)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(path: &str) -> ExportedFile {
-        ExportedFile { path: path.into(), text: "a".into() }
-    }
-
-    #[test]
-    fn a_folder_has_all_files_or_is_left_as_it_is() {
-        let home = tempfile::tempdir().unwrap();
-        for name in ["new", "empty"] {
-            let folder = home.path().join(name);
-            if name == "empty" {
-                std::fs::create_dir(&folder).unwrap();
-            }
-            write(&folder, &[file("README.md"), file("stack/a/b.yaml")]).unwrap();
-            assert_eq!(std::fs::read_to_string(folder.join("stack/a/b.yaml")).unwrap(), "a");
-            let again = write(&folder, &[file("other.yaml")]).unwrap_err();
-            assert!(again.to_string().contains("not empty"), "{again}");
-            assert!(!folder.join("other.yaml").exists());
-        }
-        let taken = home.path().join("file");
-        std::fs::write(&taken, "mine").unwrap();
-        write(&taken, &[file("README.md")]).unwrap_err();
-        assert_eq!(std::fs::read_to_string(&taken).unwrap(), "mine");
-        // A file where a folder has to be: nothing is left of the attempt.
-        write(&home.path().join("broken"), &[file("a"), file("a/b")]).unwrap_err();
-        let mut left: Vec<_> = home.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["empty", "file", "new"]);
-    }
 }

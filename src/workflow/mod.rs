@@ -2,6 +2,7 @@
 //! `plan`, `check`, `engine` and `wizard`, which do not know one another.
 
 pub(crate) mod available_versions;
+pub(crate) mod bundle;
 pub(crate) mod changing_run;
 pub(crate) mod chosen_versions;
 pub(crate) mod connect;
@@ -10,6 +11,7 @@ pub(crate) mod execute;
 pub(crate) mod export;
 pub(crate) mod install_run;
 pub(crate) mod lock;
+pub(crate) mod new_folder;
 pub(crate) mod permissions;
 pub(crate) mod plan_file;
 pub(crate) mod planner;

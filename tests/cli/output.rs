@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::host::{Host, PROGRAM, fixture};
 
 /// Every command, as words after the program's name.
-const COMMANDS: [&[&str]; 21] = [
+const COMMANDS: [&[&str]; 22] = [
     &[],
     &["install"],
     &["upgrade"],
@@ -17,6 +17,7 @@ const COMMANDS: [&[&str]; 21] = [
     &["verify"],
     &["rbac"],
     &["export"],
+    &["bundle"],
     &["status"],
     &["diagnose"],
     &["explain"],

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::zombie_processes)]
 
+mod air_gap;
 mod api_server_stopped;
 mod browser;
 mod chart_values;

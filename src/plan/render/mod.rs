@@ -18,6 +18,9 @@ use crate::plan::render::unused_values::{ignored_keys, rejected_values};
 use crate::plan::{Plan, PlanError, Step, Work};
 use crate::stack::{CrdPolicy, Release};
 
+/// A version that every chart supports.
+const SOME_KUBERNETES: &str = "1.34.0";
+
 /// Fetches and renders the charts of all steps with helm. Returns notices about the charts and their values.
 pub(super) async fn render(cluster: &Cluster, helm: &Helm, plan: &mut Plan) -> Result<Vec<String>, PlanError> {
     let by_helm = |step: &&Step| matches!(step.work, Work::Helm);
@@ -27,7 +30,7 @@ pub(super) async fn render(cluster: &Cluster, helm: &Helm, plan: &mut Plan) -> R
     let mut api_versions = cluster.api_versions().await?;
     api_versions.extend(plan.releases().flat_map(|release| release.api_versions.iter().cloned()));
     let capabilities = Capabilities { kube_version: cluster.version().to_owned(), api_versions };
-    let work = plan.each_step().filter(by_helm).map(|step| render_step(helm, step, &capabilities));
+    let work = plan.each_step().filter(by_helm).map(|step| render_release(helm, &step.release, &capabilities));
     let rendered = try_join_all(work).await?;
     let mut notices = Vec::new();
     let steps = plan.waves.iter_mut().flat_map(|wave| &mut wave.steps).filter(|step| by_helm(&&**step));
@@ -46,8 +49,18 @@ pub(super) async fn render(cluster: &Cluster, helm: &Helm, plan: &mut Plan) -> R
     Ok(notices)
 }
 
-async fn render_step(helm: &Helm, step: &Step, capabilities: &Capabilities) -> Result<RenderedRelease, PlanError> {
-    let release = &step.release;
+/// Fetches and renders the charts of all releases for a cluster that cannot be read.
+pub async fn render_without_cluster(helm: &Helm, releases: &[Release]) -> Result<Vec<RenderedRelease>, PlanError> {
+    let api_versions = releases.iter().flat_map(|release| release.api_versions.iter().cloned()).collect();
+    let capabilities = Capabilities { kube_version: SOME_KUBERNETES.into(), api_versions };
+    try_join_all(releases.iter().map(|release| render_release(helm, release, &capabilities))).await
+}
+
+async fn render_release(
+    helm: &Helm,
+    release: &Release,
+    capabilities: &Capabilities,
+) -> Result<RenderedRelease, PlanError> {
     let name = format!("{} {}", release.chart.name, release.chart.version);
     let failed = |verb: &str| {
         let what = format!("cannot {verb} chart {name}");

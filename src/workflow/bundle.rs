@@ -1,0 +1,48 @@
+//! The charts and images of a stack for a cluster without internet. Reads no cluster: the images do not depend on it.
+
+use std::path::PathBuf;
+
+use crate::config::{Draft, Provenance, Secret};
+use crate::error::Error;
+use crate::helm::Helm;
+use crate::plan;
+use crate::stack::{self, Catalogue, ClusterFacts, RecordedChart, image_names};
+
+/// What a stack needs from the internet.
+pub(crate) struct Needed {
+    /// The archives of the charts.
+    pub(crate) archives: Vec<PathBuf>,
+    /// Their versions, repositories and digests.
+    pub(crate) charts: Vec<RecordedChart>,
+    /// The publishers' images.
+    pub(crate) images: Vec<String>,
+}
+
+/// Fetches and renders the charts of the answers; with the Tailscale operator, unless the answers say that it is present.
+pub(crate) async fn needed(helm: &Helm, catalogue: &Catalogue, draft: &Draft) -> Result<Needed, Error> {
+    let settings = with_placeholders(draft.clone()).finish()?;
+    let releases = stack::desired(catalogue, &settings, &ClusterFacts::unknown(settings.tailscale.operator))?;
+    let rendered = plan::render_without_cluster(helm, &releases).await?;
+    let objects = rendered.iter().flat_map(|rendered| rendered.manifest.iter().chain(&rendered.hooks));
+    let charts =
+        releases.iter().zip(&rendered).map(|(release, rendered)| release.chart.recorded(&rendered.chart.digest));
+    Ok(Needed {
+        images: image_names(objects).into_iter().collect(),
+        charts: charts.collect(),
+        archives: rendered.into_iter().map(|rendered| rendered.chart.path).collect(),
+    })
+}
+
+/// Without the registry of the cluster without internet, and with secrets that nothing reads: the machine that fetches
+/// the charts needs no secret.
+fn with_placeholders(mut draft: Draft) -> Draft {
+    draft.unset("images.registry");
+    for key in ["auth0.clientSecret", "tailscale.oauth.clientSecret"] {
+        draft.set_secret(key, Secret::new("not used".to_owned()));
+    }
+    if draft.text("tailscale.oauth.clientId").is_none() {
+        // The text is a valid answer.
+        let _ = draft.set("tailscale.oauth.clientId", "not-used", Provenance::Default);
+    }
+    draft
+}
