@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use semver::Version;
 use serde::Serialize;
 
 use crate::cli::{SettingsArgs, StatusArgs};
@@ -23,7 +24,7 @@ struct StatusDocument {
     address: Option<String>,
     releases: Vec<StatusRow>,
     /// The newest chart version of each installed release; `None`: not asked for.
-    newest: Option<BTreeMap<String, String>>,
+    newest: Option<BTreeMap<String, Version>>,
 }
 
 pub(super) async fn status(session: &Session, arguments: &StatusArgs) -> Result<u8, Error> {
@@ -43,15 +44,15 @@ pub(super) async fn status(session: &Session, arguments: &StatusArgs) -> Result<
 async fn newest(
     Target { cluster, helm, catalogue }: &Target,
     draft: &Draft,
-) -> Result<BTreeMap<String, String>, Error> {
+) -> Result<BTreeMap<String, Version>, Error> {
     saved_answers::repository_confirmed(draft.unconfirmed())?;
     let installed = available_versions::installed((cluster, helm), catalogue, draft).await?;
     let offers = available_versions::offers(helm, catalogue, draft, installed).await?;
-    let newest = offers.iter().map(|offer| Some((offer.component.to_string(), offer.newest()?.to_string())));
+    let newest = offers.iter().map(|offer| Some((offer.component.to_string(), offer.newest()?.clone())));
     Ok(newest.flatten().collect())
 }
 
-async fn show(session: &Session, stack: Stack, newest: Option<BTreeMap<String, String>>) -> Result<u8, Error> {
+async fn show(session: &Session, stack: Stack, newest: Option<BTreeMap<String, Version>>) -> Result<u8, Error> {
     let Stack { cluster, driver, namespace, rows } = stack;
     let stack = (namespace.as_str(), rows.as_slice());
     let read =

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use semver::Version;
+
 use crate::event::{ActionKind, PlannedStep, StatusRow};
 use crate::redaction::without_secrets;
 use crate::report::labels::action_label;
@@ -89,10 +91,11 @@ pub fn status_table(rows: &[StatusRow], style: &Style, width: usize) -> String {
 }
 
 /// The newer chart versions of installed releases, a line each, and how to install them; `newest` by component.
-pub fn updates(rows: &[StatusRow], newest: &BTreeMap<String, String>) -> String {
+pub fn updates(rows: &[StatusRow], newest: &BTreeMap<String, Version>) -> String {
     let newer = rows.iter().filter_map(|row| {
-        let (installed, newest) = (row.chart_version.as_deref()?, newest.get(&row.component)?);
-        (installed != newest).then(|| format!("{} {installed} -> {newest}", row.component))
+        let installed = Version::parse(row.chart_version.as_deref()?).ok()?;
+        let newest = newest.get(&row.component).filter(|newest| **newest > installed)?;
+        Some(format!("{} {installed} -> {newest}", row.component))
     });
     let mut lines: Vec<String> = newer.collect();
     lines.push(match lines.is_empty() {
@@ -133,6 +136,24 @@ mod tests {
         let table = plan_table(&[step], &Style { color: false }, 60);
         assert!(table.lines().all(|line| line.len() <= 60), "{table}");
         assert_eq!(table.trim().lines().count(), 4, "{table}");
+    }
+
+    #[test]
+    fn only_newer_versions_are_updates() {
+        let row = |component: &str| -> StatusRow {
+            let row = serde_json::json!({"component": component, "wave": 30, "namespace": "monitoring",
+                "chartVersion": "9.0.0", "ready": 1, "desired": 1});
+            serde_json::from_value(row).unwrap()
+        };
+        let newest = |versions: [&str; 2]| {
+            let named = ["loki", "alloy"].map(str::to_owned).into_iter();
+            updates(&[row("loki"), row("alloy")], &named.zip(versions.map(|text| text.parse().unwrap())).collect())
+        };
+        insta::assert_snapshot!(newest(["10.0.0", "8.9.0"]), @r"
+          Updates  loki 9.0.0 -> 10.0.0
+                   `tailwatch upgrade` shows what they change
+        ");
+        insta::assert_snapshot!(newest(["9.0.0", "8.9.0"]), @"  Updates  every chart has its newest version");
     }
 
     #[test]
