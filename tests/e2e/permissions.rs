@@ -29,6 +29,9 @@ fn the_printed_permissions_suffice_for_each_command() {
     let skipped = verdicts(&checks).into_iter().filter(|(_, verdict)| verdict == "skip").map(|(id, _)| id);
     assert_eq!(skipped.collect::<BTreeSet<_>>(), ["tailnet"].map(str::to_owned).into());
     sandbox.install(&["--kubeconfig", &installer]).ended_with(0);
+    sandbox.tailwatch(&["status", "--check-updates", "--kubeconfig", &installer]).ended_with(0);
+    let folder = sandbox.file("export").display().to_string();
+    sandbox.tailwatch(&["export", "manifests", "--out", &folder, "--kubeconfig", &installer]).ended_with(0);
     assert_eq!(refused(&sandbox, "tailwatch"), BTreeSet::new());
     // The namespace is not tailwatch's own.
     sandbox.install(&["--kubeconfig", &installer]).ended_with(0);
