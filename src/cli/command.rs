@@ -111,6 +111,11 @@ pub enum AnswersCommand {
     },
     /// Print the JSON Schema of the answers file
     Schema,
+    /// Write charts.lock beside an answers file: the sha256 of each chart archive
+    Lock {
+        /// The answers file.
+        file: PathBuf,
+    },
 }
 
 /// The command of an invalid command line, if its output is one JSON event per line: clap stops at the first error.

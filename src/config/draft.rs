@@ -14,8 +14,8 @@ use crate::config::saved_secret::MAX_SAVED;
 use crate::config::secret_detection::secret_texts;
 use crate::config::secret_source::{EnvironmentVariables, Lines, SecretSource};
 use crate::config::{
-    Auth0, ChartValues, Charts, ComponentName, ConfigError, Grafana, GroupsClaim, Invalid, IssuerUrl, Problem,
-    Retention, SavedState, Secret, Settings, Storage, Tailscale,
+    Auth0, ChartValues, Charts, ChartsLock, ComponentName, ConfigError, Grafana, GroupsClaim, Invalid, IssuerUrl,
+    Problem, Retention, SavedState, Secret, Settings, Storage, Tailscale,
 };
 
 /// The source of an answer; a later one in this list takes precedence.
@@ -100,6 +100,8 @@ pub struct Draft {
     pub(super) secret_variables: BTreeSet<String>,
     /// The saved state of the last run, once it was read.
     pub(super) saved: Option<SavedState>,
+    /// The lock file beside the answers file.
+    pub(super) charts_lock: Option<ChartsLock>,
     /// Whether an answers file was read: its `values` then replace all saved ones.
     pub(super) from_file: bool,
 }
@@ -192,6 +194,12 @@ impl Draft {
     }
 
     /// Sets a secret that was typed.
+    /// Without the digests of the lock file, to write it anew.
+    pub fn unlock_charts(&mut self) {
+        self.charts_lock = None;
+    }
+
+    /// Sets a secret.
     pub fn set_secret(&mut self, key: &str, secret: Secret<String>) {
         if let Some(row) = find_row(key) {
             self.insert(row, Answer::Secret(SecretSource::Typed(secret)), Provenance::Prompt);
@@ -283,6 +291,7 @@ impl Draft {
                 repository: self.optional("charts.repository")?,
                 repacked: self.is_set("charts.repacked"),
                 access: self.access(&mut problems),
+                lock: self.charts_lock.clone(),
             },
             image_registry: self.optional("images.registry")?,
             values: self.resolved_values(&mut problems),

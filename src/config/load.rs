@@ -9,7 +9,7 @@ use crate::config::env::{FLAG_VARIABLES, environment_names};
 use crate::config::error::quoted;
 use crate::config::secret_source::{EnvironmentVariables, SecretSource};
 use crate::config::types::nearest;
-use crate::config::{ComponentName, ConfigError, Draft, Problem, Provenance, SAVED_FILE};
+use crate::config::{ChartsLock, ComponentName, ConfigError, Draft, Problem, Provenance, SAVED_FILE};
 use crate::input_file::{self, InputError};
 use crate::yaml::{Position, YamlError};
 
@@ -54,6 +54,10 @@ fn read_sources(sources: &Sources) -> Result<Loader, ConfigError> {
         let text = text_of(path, read(path)?)?;
         loader.document(&path.display().to_string(), &text, |line| Provenance::File(path.clone(), line));
         loader.draft.from_file = true;
+        match ChartsLock::beside(path) {
+            Ok(lock) => loader.draft.charts_lock = lock,
+            Err(problem) => loader.problems.push(problem),
+        }
     }
     loader.environment(&sources.environment);
     if let Some(namespace) = &sources.namespace_flag {

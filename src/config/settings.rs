@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::auth0_application::callback_url;
 use crate::config::{
-    AnonymousRole, ChartRepository, ChartValues, ClientId, ComponentName, GroupName, GroupsClaim, Hostname,
+    AnonymousRole, ChartRepository, ChartValues, ChartsLock, ClientId, ComponentName, GroupName, GroupsClaim, Hostname,
     ImageRegistry, IssuerUrl, LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, Secret,
     SessionLifetime, StorageClassName, TailnetDomain, TailscaleResource, TailscaleTag, UserName,
 };
@@ -119,6 +119,8 @@ pub struct Charts {
     pub repacked: bool,
     /// How repositories are read.
     pub access: RepositoryAccess,
+    /// The lock file beside the answers file.
+    pub lock: Option<ChartsLock>,
 }
 
 /// Credentials and trust of chart repositories.

@@ -14,7 +14,8 @@ fn releases(repository: &str) -> Vec<ExportedRelease> {
         repository: repository.parse().unwrap(),
         access: Default::default(),
         version: version.parse().unwrap(),
-        digest: None,
+        digests: Vec::new(),
+        missing_in: None,
     };
     let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": {"name": "grafana", "namespace": "monitoring"}, "spec": {"podSelector": {}}});

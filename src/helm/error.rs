@@ -142,6 +142,14 @@ pub enum HelmError {
         /// Owner or mode.
         why: String,
     },
+    /// The lock file beside the answers has no archive of a chart.
+    #[error("{} has no sha256 of {chart}", lock.display())]
+    NotLocked {
+        /// The lock file.
+        lock: PathBuf,
+        /// e.g. `chart loki 6.46.0 from https://grafana.github.io/helm-charts`
+        chart: String,
+    },
     /// The archive of a chart version has another digest than the known one.
     #[error("{0}")]
     DigestChanged(Box<DigestChange>),
@@ -171,6 +179,7 @@ impl std::fmt::Display for DigestChange {
             DigestSource::Cluster { namespace } => {
                 write!(formatter, "recorded by an earlier run in annotation {CHARTS_RECORD} of namespace {namespace}")
             }
+            DigestSource::Lock { path } => write!(formatter, "that in {}", path.display()),
             DigestSource::Machine => formatter.write_str("recorded at its first use on this machine"),
         }
     }
@@ -187,6 +196,7 @@ impl DigestChange {
             DigestSource::Cluster { namespace } => {
                 format!("record with `kubectl annotate namespace {namespace} {CHARTS_RECORD}-`")
             }
+            DigestSource::Lock { path } => format!("entry from {}", path.display()),
             DigestSource::Machine => "line from digests.json in tailwatch's cache folder".into(),
         };
         format!(
@@ -307,6 +317,7 @@ impl HelmError {
                     .into()
             }
             HelmError::NoArchive { .. } => "copy the archive there, or correct charts.repository".into(),
+            HelmError::NotLocked { .. } => "`tailwatch answers lock FILE` adds it: FILE is the answers file".into(),
             HelmError::DigestChanged(change) => change.hint(),
             HelmError::TimedOut { .. } => "check that the cluster and the chart repository are reachable".into(),
             HelmError::Local { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {

@@ -35,6 +35,10 @@ impl Helm {
     /// Fetches a chart (cache, digest lock); sends no request to the cluster.
     pub async fn fetch(&self, source: &ChartSource) -> Result<FetchedChart, HelmError> {
         trusted(&self.cache)?;
+        if let Some(lock) = &source.missing_in {
+            let chart = format!("chart {} {} from {}", source.name, source.version, source.repository);
+            return Err(HelmError::NotLocked { lock: lock.clone(), chart });
+        }
         let file = format!("{}-{}.tgz", source.name, source.version);
         let repository = source.repository.as_str();
         let known = self.known_digests(source)?;
@@ -96,9 +100,9 @@ impl Helm {
             .map_err(|source| HelmError::Local { what: format!("write into {}", self.cache.display()), source })
     }
 
-    /// The publisher's digest, or those of earlier runs from any machine and of this one.
+    /// The publisher's digest, or those of earlier runs from any machine and of this one; and that of the lock file.
     fn known_digests(&self, source: &ChartSource) -> Result<Vec<KnownDigest>, HelmError> {
-        let mut known: Vec<KnownDigest> = source.digest.iter().cloned().collect();
+        let mut known: Vec<KnownDigest> = source.digests.clone();
         if !known.iter().any(|known| known.source == DigestSource::Catalogue) {
             let pinned = self.pinned(source)?;
             known.extend(pinned.map(|sha256| KnownDigest { sha256, source: DigestSource::Machine }));

@@ -78,7 +78,9 @@ fn release(
     let namespace = fill("stack.yaml", &Value::String(row.namespace.clone()), fillings)?;
     let version = component.version(settings).clone();
     let repository = component.repository(&version, settings.charts.repository.as_ref())?;
-    let digest = digest(component, source, (&version, &repository));
+    let digests = digests(component, source, (&version, &repository));
+    let is_locked = digests.iter().any(|known| matches!(known.source, DigestSource::Lock { .. }));
+    let lock = settings.charts.lock.as_ref().filter(|_| !is_locked);
     Ok(Release {
         component: component.name.clone(),
         wave: row.wave,
@@ -89,7 +91,8 @@ fn release(
             repository,
             access: settings.charts.access.clone(),
             version,
-            digest,
+            digests,
+            missing_in: lock.map(|lock| lock.path.clone()),
         },
         values,
         defaults,
@@ -105,20 +108,26 @@ fn release(
     })
 }
 
-/// The known digest of a chart's archive: the publisher's, else that of an earlier run.
-fn digest(
+/// The known digests of a chart's archive: the publisher's, else that of an earlier run; and that of the lock file.
+fn digests(
     component: &Component,
     Source { settings, facts, .. }: &Source<'_>,
     (version, repository): (&semver::Version, &ChartRepository),
-) -> Option<KnownDigest> {
+) -> Vec<KnownDigest> {
+    let (chart, charts) = (component.row.chart.as_str(), &settings.charts);
     // A mirror has the archives of the publisher, unless the answers say otherwise.
-    let is_published = !settings.charts.repacked || *repository == component.own_repository(version);
+    let is_published = !charts.repacked || *repository == component.own_repository(version);
     let published = component.row.digests.get(&version.to_string()).filter(|_| is_published).cloned().flatten();
-    let recorded = facts.charts.sha256((&component.row.chart, version), repository);
-    let namespace = settings.namespace.to_string();
-    published
-        .map(|sha256| KnownDigest { sha256, source: DigestSource::Catalogue })
-        .or_else(|| Some(KnownDigest { sha256: recorded?.to_owned(), source: DigestSource::Cluster { namespace } }))
+    let of_publisher = published.map(|sha256| KnownDigest { sha256, source: DigestSource::Catalogue });
+    let of_cluster = || {
+        let sha256 = facts.charts.sha256((chart, version), repository)?.to_owned();
+        Some(KnownDigest { sha256, source: DigestSource::Cluster { namespace: settings.namespace.to_string() } })
+    };
+    let of_lock = charts.lock.as_ref().and_then(|lock| {
+        let sha256 = lock.sha256(chart, &version.to_string())?.to_owned();
+        Some(KnownDigest { sha256, source: DigestSource::Lock { path: lock.path.clone() } })
+    });
+    of_publisher.or_else(of_cluster).into_iter().chain(of_lock).collect()
 }
 
 /// The user's values that may need any permission that the chart grants, and the values with its `rbac`.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{ChartValues, OperatorMode, OperatorPlan, Secret, settings_for_tests};
+use crate::config::{ChartValues, ChartsLock, LockedChart, OperatorMode, OperatorPlan, Secret, settings_for_tests};
 use crate::stack::{
     GRAFANA_SECRET, NodeState, NodeStates, OAUTH2_PROXY_SECRET, RecordedCharts, WEBHOOK_SECRET, manifests,
 };
@@ -92,13 +92,13 @@ fn own_values_that_need_more_have_the_permissions_of_the_chart() {
 #[test]
 fn a_mirror_has_the_archives_of_the_publisher_unless_the_answers_say_otherwise() {
     let mut settings = settings_for_tests();
-    let loki = |settings: &Settings| release(&desired_releases(settings, &facts()), "loki").chart.digest.clone();
+    let loki = |settings: &Settings| release(&desired_releases(settings, &facts()), "loki").chart.digests.clone();
     let published = loki(&settings);
-    assert!(published.as_ref().is_some_and(|known| known.source == DigestSource::Catalogue));
+    assert!(published.iter().any(|known| known.source == DigestSource::Catalogue));
     settings.charts.repacked = true;
     assert_eq!(loki(&settings), published, "the publisher's own repository");
     settings.charts.repository = Some("https://mirror.example/charts".parse().unwrap());
-    assert_eq!(loki(&settings), None);
+    assert_eq!(loki(&settings), []);
     settings.charts.repacked = false;
     assert_eq!(loki(&settings), published);
     let releases = desired_releases(&settings, &facts());
@@ -111,17 +111,42 @@ fn the_record_of_earlier_runs_is_compared_where_the_catalogue_has_no_digest() {
     let mut repacked = published.clone();
     repacked.charts.repacked = true;
     repacked.charts.repository = Some("https://mirror.example/charts".parse().unwrap());
-    let with_record = |settings: &Settings| -> Vec<Option<KnownDigest>> {
+    let with_record = |settings: &Settings| -> Vec<Vec<KnownDigest>> {
         let mut facts = facts();
         let charts = desired_releases(settings, &facts).into_iter().map(|release| release.chart.recorded("aa"));
         facts.charts = RecordedCharts::default().after(charts.collect());
-        desired_releases(settings, &facts).into_iter().map(|release| release.chart.digest).collect()
+        desired_releases(settings, &facts).into_iter().map(|release| release.chart.digests).collect()
     };
-    let is_from = |found: Vec<Option<KnownDigest>>, source: DigestSource| {
-        found.iter().all(|digest| digest.as_ref().is_some_and(|known| known.source == source))
+    let is_from = |found: Vec<Vec<KnownDigest>>, source: DigestSource| {
+        found.iter().all(|known| matches!(&known[..], [known] if known.source == source))
     };
     assert!(is_from(with_record(&published), DigestSource::Catalogue));
     assert!(is_from(with_record(&repacked), DigestSource::Cluster { namespace: "monitoring".into() }));
+}
+
+#[test]
+fn the_lock_file_counts_beside_the_publisher_and_names_what_it_lacks() {
+    let mut settings = settings_for_tests();
+    let path = std::path::PathBuf::from("charts.lock");
+    let chart = desired_releases(&settings, &facts()).remove(2).chart;
+    let locked = LockedChart {
+        chart: chart.name.clone(),
+        version: chart.version.to_string(),
+        repository: chart.repository.to_string(),
+        sha256: "0a".into(),
+    };
+    settings.charts.lock = Some(ChartsLock { path: path.clone(), charts: vec![locked] });
+    let releases = desired_releases(&settings, &facts());
+    for release in &releases {
+        let sources: Vec<&DigestSource> = release.chart.digests.iter().map(|known| &known.source).collect();
+        let lock = DigestSource::Lock { path: path.clone() };
+        match release.chart.name == chart.name {
+            true => assert_eq!((sources, &release.chart.missing_in), (vec![&DigestSource::Catalogue, &lock], &None)),
+            false => {
+                assert_eq!((sources, &release.chart.missing_in), (vec![&DigestSource::Catalogue], &Some(path.clone())))
+            }
+        }
+    }
 }
 
 #[test]

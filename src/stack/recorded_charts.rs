@@ -1,6 +1,8 @@
 //! Digests of chart archives that are known before they are fetched, and the record of the applied charts in an
 //! annotation of the stack's namespace. Pure: the cluster module reads and writes it.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::ChartRepository;
@@ -27,6 +29,11 @@ pub enum DigestSource {
     Cluster {
         /// Namespace with the annotation.
         namespace: String,
+    },
+    /// The lock file beside the answers file.
+    Lock {
+        /// The file.
+        path: PathBuf,
     },
     /// Its first use on this machine, in the cache folder.
     Machine,

@@ -1,6 +1,7 @@
 //! Desired releases.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -67,7 +68,8 @@ impl Release {
                 repository: "https://charts.example".parse().unwrap(),
                 access: RepositoryAccess::default(),
                 version: version.parse().unwrap(),
-                digest: None,
+                digests: Vec::new(),
+                missing_in: None,
             },
             values: empty(),
             defaults: empty(),
@@ -95,8 +97,10 @@ pub struct ChartSource {
     pub access: RepositoryAccess,
     /// Version.
     pub version: semver::Version,
-    /// What the .tgz of that version must have; `None`: pinned on first use.
-    pub digest: Option<KnownDigest>,
+    /// What the .tgz of that version must have, each of them; none: pinned on first use.
+    pub digests: Vec<KnownDigest>,
+    /// A lock file that does not have it.
+    pub missing_in: Option<PathBuf>,
 }
 
 impl ChartSource {

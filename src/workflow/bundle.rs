@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use futures::future::try_join_all;
+
 use crate::config::{Draft, Provenance, Secret};
 use crate::error::Error;
 use crate::helm::Helm;
-use crate::plan;
-use crate::stack::{self, Catalogue, ClusterFacts, RecordedChart, image_names};
+use crate::plan::{self, PlanError};
+use crate::stack::{self, Catalogue, ClusterFacts, RecordedChart, Release, image_names};
 
 /// What a stack needs from the internet.
 pub(crate) struct Needed {
@@ -20,8 +22,7 @@ pub(crate) struct Needed {
 
 /// Fetches and renders the charts of the answers; with the Tailscale operator, unless the answers say that it is present.
 pub(crate) async fn needed(helm: &Helm, catalogue: &Catalogue, draft: &Draft) -> Result<Needed, Error> {
-    let settings = with_placeholders(draft.clone()).finish()?;
-    let releases = stack::desired(catalogue, &settings, &ClusterFacts::unknown(settings.tailscale.operator))?;
+    let releases = releases(catalogue, draft)?;
     let rendered = plan::render_without_cluster(helm, &releases).await?;
     let objects = rendered.iter().flat_map(|rendered| rendered.manifest.iter().chain(&rendered.hooks));
     let charts =
@@ -31,6 +32,22 @@ pub(crate) async fn needed(helm: &Helm, catalogue: &Catalogue, draft: &Draft) ->
         charts: charts.collect(),
         archives: rendered.into_iter().map(|rendered| rendered.chart.path).collect(),
     })
+}
+
+/// Fetches the same charts.
+pub(crate) async fn charts(helm: &Helm, catalogue: &Catalogue, draft: &Draft) -> Result<Vec<RecordedChart>, Error> {
+    let releases = releases(catalogue, draft)?;
+    let fetch = async |release: &Release| {
+        let what = format!("cannot fetch chart {} {}", release.chart.name, release.chart.version);
+        let fetched = helm.fetch(&release.chart).await.map_err(|source| PlanError::Helm { what, source })?;
+        Ok::<_, Error>(release.chart.recorded(&fetched.digest))
+    };
+    try_join_all(releases.iter().map(fetch)).await
+}
+
+fn releases(catalogue: &Catalogue, draft: &Draft) -> Result<Vec<Release>, Error> {
+    let settings = with_placeholders(draft.clone()).finish()?;
+    Ok(stack::desired(catalogue, &settings, &ClusterFacts::unknown(settings.tailscale.operator))?)
 }
 
 /// Without the registry of the cluster without internet, and with secrets that nothing reads: the machine that fetches

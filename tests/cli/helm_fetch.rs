@@ -22,7 +22,11 @@ fn source(repository: &str, digest: Option<&str>) -> ChartSource {
         repository: repository.parse().unwrap(),
         access: RepositoryAccess::default(),
         version: "1.0.0".parse().unwrap(),
-        digest: digest.map(|sha256| KnownDigest { sha256: sha256.to_owned(), source: DigestSource::Catalogue }),
+        digests: digest
+            .map(|sha256| KnownDigest { sha256: sha256.to_owned(), source: DigestSource::Catalogue })
+            .into_iter()
+            .collect(),
+        missing_in: None,
     }
 }
 
@@ -96,7 +100,7 @@ async fn the_record_of_another_machine_is_compared_also_at_first_use_on_this_one
     let folder = machine.file("charts/demo-1.0.0.tgz", two()).parent().unwrap().display().to_string();
     let helm = machine.helm("exit 9").await;
     let recorded = KnownDigest { sha256: ONE.clone(), source: DigestSource::Cluster { namespace: "metrics".into() } };
-    let source = ChartSource { digest: Some(recorded), ..source(&folder, None) };
+    let source = ChartSource { digests: vec![recorded], ..source(&folder, None) };
     let error = helm.fetch(&source).await.unwrap_err();
     assert!(matches!(error, HelmError::DigestChanged(_)) && error.to_string().contains("metrics"), "{error}");
     assert!(error.hint().unwrap().contains("kubectl annotate namespace metrics tailwatch.dev/charts-"));
@@ -106,9 +110,25 @@ async fn the_record_of_another_machine_is_compared_also_at_first_use_on_this_one
     assert_eq!(helm.fetch(&source).await.unwrap().digest, *ONE);
     // The record of this machine is compared as well.
     machine.file("charts/demo-1.0.0.tgz", two());
-    let without_record = ChartSource { digest: None, ..source };
+    let without_record = ChartSource { digests: Vec::new(), ..source };
     let error = helm.fetch(&without_record).await.unwrap_err();
     assert!(error.hint().unwrap().contains("digests.json"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lock_file_rejects_another_archive_and_a_chart_that_it_lacks() {
+    let machine = Host::new();
+    let folder = machine.file("charts/demo-1.0.0.tgz", two()).parent().unwrap().display().to_string();
+    let helm = machine.helm("exit 9").await;
+    let locked = KnownDigest { sha256: ONE.clone(), source: DigestSource::Lock { path: "charts.lock".into() } };
+    let source = ChartSource { digests: vec![locked], ..source(&folder, None) };
+    let error = helm.fetch(&source).await.unwrap_err();
+    assert!(matches!(error, HelmError::DigestChanged(_)) && error.to_string().contains("charts.lock"), "{error}");
+    let lacking = ChartSource { digests: Vec::new(), missing_in: Some("charts.lock".into()), ..source };
+    let error = helm.fetch(&lacking).await.unwrap_err();
+    assert!(matches!(error, HelmError::NotLocked { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("tailwatch answers lock"), "{error}");
+    assert!(!machine.path("cache/digests.json").exists(), "a rejected archive is not recorded");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::host::{Host, PROGRAM, fixture};
 
 /// Every command, as words after the program's name.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 23] = [
     &[],
     &["install"],
     &["upgrade"],
@@ -27,6 +27,7 @@ const COMMANDS: [&[&str]; 22] = [
     &["answers", "check"],
     &["answers", "show"],
     &["answers", "schema"],
+    &["answers", "lock"],
     &["version"],
     &["completions"],
     &["man"],

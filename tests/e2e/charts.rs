@@ -151,6 +151,40 @@ fn an_archive_that_differs_from_the_applied_one_is_refused_on_every_machine() {
 }
 
 #[test]
+fn a_lock_beside_the_answers_names_the_archives() {
+    let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
+    let (answers, lock) = (sandbox.answers(), sandbox.file("charts.lock"));
+    let mut command = sandbox.tailwatch_command(&["answers", "lock", &answers]);
+    command.env("KUBECONFIG", "/nowhere").env_remove("AUTH0_CLIENT_SECRET");
+    CommandOutput::of(command.output().unwrap()).ended_with(0);
+    let written = std::fs::read_to_string(&lock).unwrap();
+    let charts: Vec<Value> = serde_json::from_str(&written).unwrap();
+    assert_eq!(charts.len(), 5, "{written}");
+    let install =
+        || sandbox.tailwatch(&["install", "--answers", &answers, "--yes", "--skip-verify", "--output", "json"]);
+    let is_loki = |chart: &Value| chart["chart"] == "loki";
+    let write = |charts: &[Value]| std::fs::write(&lock, Value::from(charts.to_vec()).to_string()).unwrap();
+
+    let mut other = charts.clone();
+    other.iter_mut().filter(|chart| is_loki(chart)).for_each(|loki| loki["sha256"] = "0".repeat(64).into());
+    write(&other);
+    refused(install(), &["loki 6.46.0", "charts.lock"]);
+    other.retain(|chart| !is_loki(chart));
+    write(&other);
+    refused(install(), &["loki 6.46.0", "charts.lock", "tailwatch answers lock"]);
+    std::fs::write(&lock, "[1]").unwrap();
+    sandbox.tailwatch(&["plan", "--answers", &answers]).ended_with(3).tells(&["charts.lock:1:", "answers lock"]);
+    assert_eq!(sandbox.releases(), []);
+
+    std::fs::write(&lock, &written).unwrap();
+    install().ended_with(0);
+    // What is installed is not fetched: neither the plan nor the checks need the lock.
+    other.clear();
+    write(&other);
+    sandbox.tailwatch(&["plan", "--exit-code", "--answers", &answers]).ended_with(0);
+}
+
+#[test]
 fn a_repository_that_serves_another_chart_than_its_index_says_is_refused() {
     let sandbox = Sandbox::up(TAILWATCH, &["--nodes", "1"]);
     let charts = sandbox.file("charts");
