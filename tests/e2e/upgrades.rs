@@ -224,8 +224,10 @@ fn catalogue_with_a_move(sandbox: &Sandbox) -> PathBuf {
     };
     edit("stack.yaml", &|line| match line.trim_start().split_once(": ") {
         Some(("repository", _)) => format!("  repository: {}", text(&left)),
-        // The locks are those of the real archives.
+        // The digests, below their versions, are those of the real archives.
         Some(("digests", _)) => String::new(),
+        Some((version, _)) if version.starts_with(|first: char| first.is_ascii_digit()) => String::new(),
+        _ if line.trim() == "digests:" => String::new(),
         _ => line.to_owned(),
     });
     edit("upgrades/loki.yaml", &|line| match line.trim_start().split_once(": ") {
