@@ -1,6 +1,6 @@
 //! The resource of a kind. Those of Kubernetes itself are known. One request discovers every kind of another group
 //! version. An unknown kind is discovered again by each later call: CRDs are created during a run. Calls that wait at the
-//! same time share an answer: a dry run of a hundred objects, whose CRDs do not exist yet, would wait for as many answers.
+//! same time share an answer: a dry run of a hundred objects would otherwise wait for a hundred answers about missing CRDs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -193,13 +193,12 @@ impl Draft {
         self.answers.remove(key);
     }
 
-    /// Sets a secret that was typed.
     /// Without the digests of the lock file, to write it anew.
     pub fn unlock_charts(&mut self) {
         self.charts_lock = None;
     }
 
-    /// Sets a secret.
+    /// Sets a secret that was typed.
     pub fn set_secret(&mut self, key: &str, secret: Secret<String>) {
         if let Some(row) = find_row(key) {
             self.insert(row, Answer::Secret(SecretSource::Typed(secret)), Provenance::Prompt);
