@@ -177,7 +177,9 @@ impl Helm {
         let failed = |source| HelmError::Local { what: "write the values to a temporary file".into(), source };
         let mut builder = tempfile::Builder::new();
         let mut file = builder.prefix("values-").suffix(".json").tempfile_in(self.access.folder()).map_err(failed)?;
-        file.write_all(json_line(values).as_bytes()).and_then(|()| file.flush()).map_err(failed)?;
+        // helm's reader of lines drops a last line of a multiple of 4096 bytes that no line break ends, and then takes
+        // the chart's defaults (LineReader of k8s.io/apimachinery/pkg/util/yaml).
+        writeln!(file, "{}", json_line(values)).and_then(|()| file.flush()).map_err(failed)?;
         Ok(file)
     }
 

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use serde_json::{Map, Value, json};
 use support::{Sandbox, check};
+use tailwatch::helm::{Capabilities, HelmOptions, HelmProgram, Ownership, ReleaseRequest};
+use tailwatch::process::ClusterAccess;
 
 use crate::TAILWATCH;
 use crate::generated_values::{Generator, as_yaml};
@@ -131,8 +133,42 @@ fn nulls_take_defaults_away(sandbox: &Sandbox) {
     }
 }
 
+/// helm reads the values in pieces of 4096 bytes: none may be lost where the text ends with a piece.
+fn values_of_any_length_reach_helm(sandbox: &Sandbox) {
+    const PIECE: usize = 4096;
+    let folder = tempfile::tempdir().unwrap();
+    let chart = folder.path().join("demo");
+    std::fs::create_dir_all(chart.join("templates")).unwrap();
+    std::fs::write(chart.join("Chart.yaml"), "apiVersion: v2\nname: demo\nversion: 1.0.0\n").unwrap();
+    std::fs::write(chart.join("templates/length.yaml"), "length: {{ len .Values.text }}\n").unwrap();
+    std::fs::write(chart.join("values.yaml"), "text: default\n").unwrap();
+    let program = Some(sandbox.file("bin/helm"));
+    let access = ClusterAccess::write("{}", "offline", &[folder.path().join("runs")]).unwrap();
+    let rendered = async {
+        let helm = HelmProgram::discover(HelmOptions { program, ..HelmOptions::default() }).await.unwrap().on(access);
+        let mut rendered = Vec::new();
+        for whole in [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE - 1, 3 * PIECE] {
+            let length = whole - json!({ "text": "" }).to_string().len();
+            let request = ReleaseRequest {
+                release: "demo",
+                namespace: "monitoring",
+                chart: &chart,
+                values: &json!({ "text": "x".repeat(length) }),
+                secrets: &[],
+                ownership: Ownership::Respect,
+            };
+            rendered.push((helm.template(&request, &Capabilities::default()).await.unwrap(), length));
+        }
+        rendered
+    };
+    for (documents, length) in tokio::runtime::Runtime::new().unwrap().block_on(rendered) {
+        assert_eq!(documents, [json!({ "length": length })]);
+    }
+}
+
 fn survives(helm: &str) {
     let sandbox = Sandbox::up(TAILWATCH, &["--helm", helm]);
+    values_of_any_length_reach_helm(&sandbox);
     let answers = sandbox.answers();
     let text = std::fs::read_to_string(&answers).unwrap();
     assert!(!text.contains("\nvalues:"), "{text}");
