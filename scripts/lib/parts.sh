@@ -34,6 +34,7 @@ part_recipe() {
       echo "kwok sigs.k8s.io/kwok/cmd/kwok"
       echo "helm4 helm.sh/helm/v4/cmd/helm"
       echo "prometheus github.com/prometheus/prometheus/cmd/prometheus"
+      echo "promtool github.com/prometheus/prometheus/cmd/promtool"
       echo "oauth2-proxy github.com/oauth2-proxy/oauth2-proxy/v7"
       echo "operator github.com/prometheus-operator/prometheus-operator/cmd/operator"
       echo "tags remove_all_sd,enable_kubernetes_sd"

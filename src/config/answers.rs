@@ -191,6 +191,9 @@ pub static ROWS: &[Row] = &[
     row("logs", "install, or none for a stack without Loki and Alloy", "install", as_written::<LogsMode>)
         .or("install")
         .security(),
+    row("selfMonitoring", "add alert rules and dashboards for the stack itself", "true", flag)
+        .or("true")
+        .shaped(Shape::Flag),
     row("retention.metrics", "how long Prometheus keeps samples", "15d", as_written::<RetentionPeriod>).or("15d"),
     row("retention.logs", "how long Loki keeps logs", "7d", logs_period).or("7d"),
     row(

@@ -268,6 +268,7 @@ impl Draft {
                 session_lifetime: self.value("auth0.sessionLifetime")?,
             },
             logs: self.value("logs")?,
+            self_monitoring: self.is_set("selfMonitoring"),
             retention: Retention { metrics: self.value("retention.metrics")?, logs: self.value("retention.logs")? },
             storage: Storage {
                 class: self.optional("storage.class")?,

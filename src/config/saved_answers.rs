@@ -107,6 +107,7 @@ fn answer(settings: &Settings, key: &str) -> Option<Value> {
         }
         "auth0.allowedGroups" => return Some(texts(auth0.allowed_groups.iter().map(|one| one.as_str()).collect())),
         "logs" if *logs != LogsMode::Install => logs.as_str(),
+        "selfMonitoring" if !settings.self_monitoring => return Some(false.into()),
         "retention.metrics" => return Some(retention.metrics.to_string().into()),
         "retention.logs" => return Some(retention.logs.to_string().into()),
         "storage.class" => storage.class.as_ref()?.as_str(),
@@ -151,6 +152,7 @@ mod tests {
             "auth0.allowedGroups" => "one,two",
             "auth0.sessionLifetime" => "4h",
             "logs" => "none",
+            "selfMonitoring" => "false",
             "retention.metrics" => "30d",
             "retention.logs" => "14d",
             "storage.prometheus" | "storage.loki" => "60Gi",

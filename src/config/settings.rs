@@ -23,6 +23,8 @@ pub struct Settings {
     pub auth0: Auth0,
     /// Whether logs are collected.
     pub logs: LogsMode,
+    /// Whether alert rules and dashboards for the stack itself are added.
+    pub self_monitoring: bool,
     /// How long data is kept.
     pub retention: Retention,
     /// Volumes.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::config::{ChartRepository, ComponentName, LogsMode, Settings};
 use crate::input_file;
+use crate::stack::self_monitoring::{self, Document as SelfMonitoringDocument};
 use crate::stack::yaml::{parse, values};
 use crate::stack::{ChartNames, CrdPolicy, StackError, UpgradePath, WaitFor};
 use crate::yaml::merge;
@@ -15,13 +16,14 @@ use crate::yaml::merge;
 /// Size limit of a file.
 const LARGEST: u64 = 4 << 20;
 /// The files in the binary.
-const EMBEDDED: [(&str, &str); 11] = [
+const EMBEDDED: [(&str, &str); 12] = [
     ("stack.yaml", include_str!("../../values/stack.yaml")),
     ("tailscale-operator.yaml", include_str!("../../values/tailscale-operator.yaml")),
     ("kube-prometheus-stack.yaml", include_str!("../../values/kube-prometheus-stack.yaml")),
     ("oauth2-proxy.yaml", include_str!("../../values/oauth2-proxy.yaml")),
     ("loki.yaml", include_str!("../../values/loki.yaml")),
     ("alloy.yaml", include_str!("../../values/alloy.yaml")),
+    (self_monitoring::FILE, include_str!("../../values/self-monitoring.yaml")),
     ("upgrades/tailscale-operator.yaml", include_str!("../../values/upgrades/tailscale-operator.yaml")),
     ("upgrades/kube-prometheus-stack.yaml", include_str!("../../values/upgrades/kube-prometheus-stack.yaml")),
     ("upgrades/oauth2-proxy.yaml", include_str!("../../values/upgrades/oauth2-proxy.yaml")),
@@ -33,6 +35,8 @@ const EMBEDDED: [(&str, &str); 11] = [
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     pub(super) components: Vec<Component>,
+    /// `None`: the folder has no such file.
+    pub(super) self_monitoring: Option<SelfMonitoringDocument>,
 }
 
 /// One component of the catalogue.
@@ -212,7 +216,9 @@ impl Catalogue {
             let path = upgrade_path(&name, &row.version, &file)?;
             components.push(Component { name, row, after, repository, values, path });
         }
-        Ok(Catalogue { components })
+        let self_monitoring = optional(&file, self_monitoring::FILE)?;
+        let self_monitoring = self_monitoring.map(|text| SelfMonitoringDocument::read(&text)).transpose()?;
+        Ok(Catalogue { components, self_monitoring })
     }
 }
 
@@ -236,12 +242,17 @@ fn upgrade_path(
     file: &impl Fn(&str) -> Result<String, StackError>,
 ) -> Result<UpgradePath, StackError> {
     let name = format!("upgrades/{component}.yaml");
-    match file(&name) {
-        Ok(text) => UpgradePath::read(&name, component, &text),
-        Err(StackError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            Ok(UpgradePath { verified: version.major, steps: Vec::new() })
-        }
-        Err(error) => Err(error),
+    match optional(file, &name)? {
+        Some(text) => UpgradePath::read(&name, component, &text),
+        None => Ok(UpgradePath { verified: version.major, steps: Vec::new() }),
+    }
+}
+
+/// The text of a file that a folder may lack.
+fn optional(file: &impl Fn(&str) -> Result<String, StackError>, name: &str) -> Result<Option<String>, StackError> {
+    match file(name) {
+        Err(StackError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
     }
 }
 

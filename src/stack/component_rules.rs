@@ -1,6 +1,8 @@
 //! What tailwatch does for each component beyond its chart: own objects, and rules of its install and its removal. No
 //! other module compares names of components.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::config::{ALLOY, KUBE_PROMETHEUS_STACK, OAUTH2_PROXY, Settings, TAILSCALE_OPERATOR};
@@ -76,6 +78,8 @@ pub(super) struct Source<'a> {
     pub(super) names: ChartNames,
     pub(super) oauth2_proxy: SecretData,
     pub(super) webhook: SecretData,
+    /// File name -> JSON.
+    pub(super) dashboards: BTreeMap<String, String>,
 }
 
 /// The components with rules of their own.
@@ -172,6 +176,7 @@ fn of_kube_prometheus_stack(source: &Source<'_>) -> Vec<OwnObject> {
         manifests::secret(namespace, GRAFANA_SECRET, secrets::grafana_admin(facts)),
         manifests::secret(namespace, names.object(WEBHOOK_SECRET), webhook.clone()),
     ];
+    objects.push(manifests::dashboards(namespace, &source.dashboards));
     objects.extend(manifests::dashboards_access(namespace, names.grafana_account()));
     // Before the first pod: Grafana must never accept connections from other pods.
     objects.extend(network_policies(settings, facts, names));

@@ -1,17 +1,20 @@
 //! The desired releases, from catalogue, settings and live facts.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::config::{
-    Auth0, ChartRepository, ChartValues, LOKI, LogsMode, OAUTH2_PROXY, OperatorPlan, Quantity, RetentionPeriod,
+    ALLOY, Auth0, ChartRepository, ChartValues, LOKI, LogsMode, OAUTH2_PROXY, OperatorPlan, Quantity, RetentionPeriod,
     Settings,
 };
 use crate::stack::catalogue::{Component, Part, When};
 use crate::stack::certificate::webhook_certificate;
 use crate::stack::chart_names::{GRAFANA, PROMETHEUS, PROMETHEUS_OPERATOR};
 use crate::stack::component_rules::{ComponentRules, Source};
+use crate::stack::self_monitoring::{PLACEHOLDER, SelfMonitoring, move_rules_to_list};
 use crate::stack::template::{Fillings, fill};
 use crate::stack::{
     Catalogue, ChartSource, ClusterFacts, DigestSource, GRAFANA_SECRET, KnownDigest, OAUTH2_PROXY_SECRET, OwnObject,
@@ -23,14 +26,18 @@ use crate::yaml::merge;
 pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts) -> Result<Vec<Release>, StackError> {
     let names = catalogue.chart_names(settings);
     let webhook_host = format!("{}.{}.svc", names.object(PROMETHEUS_OPERATOR), settings.namespace);
-    let source = Source {
+    let mut source = Source {
         settings,
         facts,
         names,
         oauth2_proxy: secrets::oauth2_proxy(settings, facts)?,
         webhook: webhook_certificate(&webhook_host, facts.webhook.as_ref(), facts.now)?,
+        dashboards: BTreeMap::new(),
     };
-    let fillings = fillings(&source);
+    let mut fillings = fillings(&source);
+    let self_monitoring = SelfMonitoring::of(catalogue.self_monitoring.as_ref(), settings, &fillings)?;
+    fillings.insert(PLACEHOLDER, self_monitoring.rules);
+    source.dashboards = self_monitoring.dashboards;
     let mut releases = Vec::new();
     for component in &catalogue.components {
         let is_desired = match component.row.when {
@@ -69,6 +76,7 @@ fn release(
     let defaults = values.clone();
     leave_permissions_to_chart(&mut values, &overrides);
     merge(&mut values, &overrides);
+    move_rules_to_list(&mut values, &overrides);
     let mut expect = row.expect.clone();
     for part in &row.parts {
         for (kind, count) in &part.expect {
@@ -151,11 +159,14 @@ fn drop_loki_data_source(values: &mut Value) {
 }
 
 fn fillings(source: &Source<'_>) -> Fillings {
-    let Source { settings, facts, names, oauth2_proxy, webhook } = source;
+    let Source { settings, facts, names, oauth2_proxy, webhook, .. } = source;
     let groups: Vec<&str> = settings.auth0.allowed_groups.iter().map(|group| group.as_str()).collect();
     let authority = webhook.get("ca").map(|pem| STANDARD.encode(pem.expose())).unwrap_or_default();
     let storage = &settings.storage;
     let address = |service| json!(names.address(service, settings.namespace.as_str()));
+    let name = |object| json!(names.object(object));
+    let select =
+        |service| json!(format!("namespace=\"{}\", service=\"{}\"", settings.namespace, names.object(service)));
     let listening = |port| json!(format!("[::]:{}", names.port(OAUTH2_PROXY, port)));
     let registry = settings.image_registry.as_ref();
     let image = |repository: &str| json!(registry.map(|registry| format!("{registry}/{repository}")));
@@ -187,6 +198,15 @@ fn fillings(source: &Source<'_>) -> Fillings {
         ("address.grafana", address((GRAFANA, 80))),
         ("address.prometheus", address((PROMETHEUS, 9090))),
         ("address.loki", address((LOKI, 3100))),
+        ("name.grafana", name(GRAFANA)),
+        ("name.oauth2Proxy", name(OAUTH2_PROXY)),
+        ("name.loki", name(LOKI)),
+        ("name.alloy", name(ALLOY)),
+        ("select.grafana", select(GRAFANA)),
+        ("select.oauth2Proxy", select(OAUTH2_PROXY)),
+        ("select.prometheus", select(PROMETHEUS)),
+        ("select.loki", select(LOKI)),
+        ("select.alloy", select(ALLOY)),
         ("webhook.caBundle", json!(authority)),
         ("checksum.oauth2Proxy", json!(secrets::checksum(oauth2_proxy))),
         ("secret.oauth2Proxy", json!(OAUTH2_PROXY_SECRET)),
@@ -262,4 +282,4 @@ fn one_hour_less(period: RetentionPeriod) -> String {
 
 #[cfg(test)]
 #[path = "desired_tests.rs"]
-mod tests;
+pub(super) mod tests;

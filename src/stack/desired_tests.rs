@@ -4,16 +4,16 @@ use crate::stack::{
     GRAFANA_SECRET, NodeState, NodeStates, OAUTH2_PROXY_SECRET, RecordedCharts, WEBHOOK_SECRET, manifests,
 };
 
-fn facts() -> ClusterFacts {
+pub(in crate::stack) fn facts() -> ClusterFacts {
     let now = jiff::Timestamp::from_second(1_800_000_000).unwrap();
     ClusterFacts { now, ..ClusterFacts::unknown(OperatorMode::Present) }
 }
 
-fn release<'a>(releases: &'a [Release], name: &str) -> &'a Release {
+pub(in crate::stack) fn release<'a>(releases: &'a [Release], name: &str) -> &'a Release {
     releases.iter().find(|release| release.component.as_str() == name).unwrap()
 }
 
-fn desired_releases(settings: &Settings, facts: &ClusterFacts) -> Vec<Release> {
+pub(in crate::stack) fn desired_releases(settings: &Settings, facts: &ClusterFacts) -> Vec<Release> {
     desired(&Catalogue::embedded().unwrap(), settings, facts).unwrap()
 }
 

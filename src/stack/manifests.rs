@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::config::{SAVED_FILE, Secret, Settings, saved_answers};
 use crate::stack::{
-    ClusterFacts, DASHBOARDS_ROLE, MANAGED_BY, OwnObject, REVISIONS, SAVED_ANSWERS, SecretData, TAILWATCH, WRITTEN_BY,
+    ClusterFacts, DASHBOARDS, MANAGED_BY, OwnObject, REVISIONS, SAVED_ANSWERS, SecretData, TAILWATCH, WRITTEN_BY,
 };
 
 /// Labels of every own object.
@@ -53,6 +53,15 @@ pub(super) fn notes(namespace: &str) -> OwnObject {
     plain(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}))
 }
 
+/// The dashboards of the stack itself, in the ConfigMap that Grafana's sidecar loads by its label (grafana 10.3.0,
+/// sidecar.dashboards.label). It is empty without them: no run deletes an own object.
+pub(super) fn dashboards(namespace: &str, files: &BTreeMap<String, String>) -> OwnObject {
+    let mut labels = labels();
+    labels["grafana_dashboard"] = "1".into();
+    let metadata = json!({"name": DASHBOARDS, "namespace": namespace, "labels": labels});
+    plain(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": files}))
+}
+
 /// The Role of Grafana's sidecar and its RoleBinding: ConfigMaps of the namespace. The chart's own roles include Secrets
 /// (grafana 10.3.0, templates/role.yaml); to use another role, its RoleBinding would have to be re-created.
 pub(super) fn dashboards_access(namespace: &str, account: &str) -> [OwnObject; 2] {
@@ -60,12 +69,12 @@ pub(super) fn dashboards_access(namespace: &str, account: &str) -> [OwnObject; 2
     let object = |kind: &str| {
         json!({
             "apiVersion": format!("{GROUP}/v1"), "kind": kind,
-            "metadata": {"name": DASHBOARDS_ROLE, "namespace": namespace, "labels": labels()},
+            "metadata": {"name": DASHBOARDS, "namespace": namespace, "labels": labels()},
         })
     };
     let (mut role, mut binding) = (object("Role"), object("RoleBinding"));
     role["rules"] = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}]);
-    binding["roleRef"] = json!({"apiGroup": GROUP, "kind": "Role", "name": DASHBOARDS_ROLE});
+    binding["roleRef"] = json!({"apiGroup": GROUP, "kind": "Role", "name": DASHBOARDS});
     binding["subjects"] = json!([{"kind": "ServiceAccount", "name": account, "namespace": namespace}]);
     [plain(role), plain(binding)]
 }

@@ -21,6 +21,7 @@ mod own_secrets;
 mod recorded_charts;
 mod release;
 mod secrets;
+mod self_monitoring;
 mod template;
 mod upgrades;
 mod yaml;
@@ -36,9 +37,9 @@ pub use helm_driver::HelmDriver;
 pub use images::{RELOADER, image_names, images};
 pub use manifests::{ENFORCED_LEVEL, LEVELS, note_on_releases, saved_answers_object};
 pub use names::{
-    ANSWERS_RECORD, CHARTS_RECORD, CLUSTER_LOCK, DASHBOARDS_ROLE, GRAFANA_SECRET, LIMIT_LABEL, MACHINE_LABEL,
-    MADE_BY_US, MANAGED_BY, OAUTH2_PROXY_SECRET, REVISIONS, RUN_LABEL, SALT, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
-    TAILWATCH, WEBHOOK_SECRET, WRITTEN_BY,
+    ANSWERS_RECORD, CHARTS_RECORD, CLUSTER_LOCK, DASHBOARDS, GRAFANA_SECRET, LIMIT_LABEL, MACHINE_LABEL, MADE_BY_US,
+    MANAGED_BY, OAUTH2_PROXY_SECRET, REVISIONS, RUN_LABEL, SALT, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, TAILWATCH,
+    WEBHOOK_SECRET, WRITTEN_BY,
 };
 pub use nodes::{Effect, NodeProblem, NodeState, NodeStates, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
 pub use oauth_clients::{OidcClient, OperatorClient, stored_oidc_client, stored_operator_client};

@@ -4,8 +4,8 @@
 pub const OAUTH2_PROXY_SECRET: &str = "oauth2-proxy-auth0";
 /// Name of the Secret with Grafana's admin password.
 pub const GRAFANA_SECRET: &str = "grafana-admin";
-/// Name of the Role of Grafana's sidecar, and of its RoleBinding.
-pub const DASHBOARDS_ROLE: &str = "tailwatch-dashboards";
+/// Name of the ConfigMap with dashboards, and of the Role and RoleBinding of Grafana's sidecar.
+pub const DASHBOARDS: &str = "tailwatch-dashboards";
 /// Name of the Secret with the operator's webhook certificate; the chart fixes it, without overrides to this one.
 pub const WEBHOOK_SECRET: &str = "kube-prometheus-stack-admission";
 /// Name of the Secret with the Tailscale operator's OAuth client; the chart fixes it.

@@ -65,7 +65,11 @@ impl Loki<'_> {
     }
 
     pub fn push_line(&self, age: &str, hours: i64) {
-        assert_eq!(self.ask(PUSH, Some(&line(age, hours))).0, 204);
+        assert_eq!(self.push_status(age, hours), 204);
+    }
+
+    pub fn push_status(&self, age: &str, hours: i64) -> u16 {
+        self.ask(PUSH, Some(&line(age, hours))).0
     }
 
     pub fn flush(&self) {

@@ -38,6 +38,7 @@ mod run_outcome;
 mod sandbox;
 mod saved_state;
 mod secrets;
+mod self_monitoring;
 mod sign_in;
 mod switched_tunnel;
 mod tailscale_proxies;

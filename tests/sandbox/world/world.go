@@ -121,7 +121,8 @@ func newWorld(s *sandbox.Sandbox) (*world, error) {
 
 // linkPrograms fills the folder that `scripts/sandbox env` puts on the PATH.
 func linkPrograms(c *cluster.Cluster) error {
-	for link, target := range map[string]string{"kubectl": c.Binary("kubectl"), "helm": c.HelmBinary()} {
+	programs := map[string]string{"kubectl": c.Binary("kubectl"), "promtool": c.Binary("promtool"), "helm": c.HelmBinary()}
+	for link, target := range programs {
 		if err := os.Symlink(target, c.Path("bin", link)); err != nil {
 			return err
 		}
