@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::event::{CheckResult, Event, RunError, TimedEvent, Verdict};
 use crate::foreign_text::workflow_command;
+use crate::redaction::redacted;
 use crate::report::lines::Lines;
 use crate::report::live::region::Terminal;
 use crate::report::reporter::Reporter;
@@ -99,6 +100,7 @@ pub(super) fn of_error(error: &RunError) -> String {
     annotation(("error", "tailwatch"), [&error.message].into_iter().chain(&error.causes), error.hint.as_deref())
 }
 
+/// Without secrets: the escapes of a command would hide them from a later redaction.
 fn annotation<'a>(
     (level, title): (&str, &str),
     found: impl IntoIterator<Item = &'a String>,
@@ -106,12 +108,13 @@ fn annotation<'a>(
 ) -> String {
     let next = next.map(|next| format!("next: {next}"));
     let lines: Vec<String> = found.into_iter().cloned().chain(next).collect();
-    workflow_command(level, title, &lines.join("\n"))
+    workflow_command(level, title, &redacted(&lines.join("\n")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
     use crate::foreign_text::assert_harmless;
     use crate::report::golden_tests::{hostile, names};
     use crate::report::live::layout::Size;
@@ -156,6 +159,17 @@ mod tests {
         let annotation =
             "::error title=tailwatch::loki failed in wave 32%0Aimage x does not exist%0Anext: correct its tag\n";
         assert_eq!(of_error(&error), annotation);
+    }
+
+    #[test]
+    fn a_secret_that_a_command_escapes_is_redacted() {
+        let secret = "37% of\na-secret-of-two-lines";
+        crate::redaction::hide([&Secret::new(secret.to_owned())]);
+        let mut check = crate::report::checks_table::tests::check("loki-ready", "logs", Verdict::Fail);
+        check.detail = format!("found {secret}");
+        let error = RunError { message: "failed".into(), causes: vec![secret.into()], hint: None, exit_code: 5 };
+        assert!(of_check(&check).starts_with("::error title=loki-ready::found ***"), "{}", of_check(&check));
+        assert_eq!(of_error(&error), "::error title=tailwatch::failed%0A***\n");
     }
 
     #[test]

@@ -19,8 +19,7 @@ pub(super) fn write_stderr(text: &str) {
     let _ = std::io::stderr().lock().write_all(printable(&redacted(text)).as_bytes());
 }
 
-/// Writes a workflow command to stderr; its text is printable and has no secrets: the escapes of a command hide them from
-/// [`redacted`].
+/// Writes a workflow command to stderr; its text is printable and has no secrets.
 pub(super) fn write_workflow_command(command: &str) {
     let _ = std::io::stderr().lock().write_all(command.as_bytes());
 }

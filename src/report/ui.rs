@@ -7,7 +7,6 @@ use serde::Serialize;
 use crate::cli::{ColorChoice, GlobalArgs, Output};
 use crate::error::{CommandError, Error};
 use crate::event::{CheckResult, RunError, RunSummary};
-use crate::redaction::without_secrets;
 use crate::report::checks_table::{checks_overview, checks_table};
 use crate::report::error_message::{self, run_error};
 use crate::report::github_actions;
@@ -167,7 +166,6 @@ impl Ui {
             self.message(|style, width| checks_table(checks, style, width));
         }
         if self.in_github_actions {
-            let checks = without_secrets(checks.to_vec());
             checks.iter().for_each(|check| write_workflow_command(&github_actions::of_check(check)));
         }
     }
