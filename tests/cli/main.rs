@@ -9,6 +9,7 @@ mod answers_invalid;
 mod answers_valid;
 mod api_server;
 mod child_environment;
+mod docs;
 mod exit_codes;
 mod helm_child;
 mod helm_fetch;

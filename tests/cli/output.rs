@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::host::{Host, PROGRAM, fixture};
 
 /// Every command, as words after the program's name.
-const COMMANDS: [&[&str]; 23] = [
+pub const COMMANDS: [&[&str]; 23] = [
     &[],
     &["install"],
     &["upgrade"],
@@ -33,7 +33,7 @@ const COMMANDS: [&[&str]; 23] = [
     &["man"],
 ];
 
-fn help(machine: &Host, command: &[&str], flag: &str) -> String {
+pub fn help(machine: &Host, command: &[&str], flag: &str) -> String {
     let said = machine.run(&[command, &[flag]].concat()).ended_with(0);
     assert!(said.stderr.is_empty(), "{}", said.stderr);
     said.stdout
