@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::config::{ChartRepository, ComponentName, LogsMode, Settings};
 use crate::input_file;
 use crate::stack::self_monitoring::{self, Document as SelfMonitoringDocument};
-use crate::stack::yaml::{parse, values};
+use crate::stack::yaml::{is_false, parse, values};
 use crate::stack::{ChartNames, CrdPolicy, StackError, UpgradePath, WaitFor};
 use crate::yaml::merge;
 
@@ -98,8 +98,7 @@ pub(super) struct Part {
 impl Part {
     /// Whether values of the chart switch it off.
     pub(super) fn is_off(&self, values: &Value) -> bool {
-        let mut keys = self.key.split('.');
-        keys.try_fold(values, |value, key| value.get(key)) == Some(&Value::Bool(false))
+        is_false(values, &self.key)
     }
 }
 
@@ -165,6 +164,12 @@ impl Catalogue {
 
     /// The names of the charts' objects with the values of the answers.
     pub fn chart_names(&self, settings: &Settings) -> ChartNames {
+        let values = self.merged_values(settings);
+        ChartNames::of(|component| values.get(component))
+    }
+
+    /// The values of each component with those of the answers, with unfilled placeholders.
+    pub(super) fn merged_values(&self, settings: &Settings) -> BTreeMap<&str, Value> {
         let mut values: BTreeMap<&str, Value> = BTreeMap::new();
         for component in &self.components {
             let merged = values.entry(component.name.as_str()).or_insert_with(|| component.values.clone());
@@ -172,7 +177,7 @@ impl Catalogue {
                 merge(merged, &over);
             }
         }
-        ChartNames::of(|component| values.get(component))
+        values
     }
 
     /// Every part that a value switches off, `COMPONENT.KEY`.

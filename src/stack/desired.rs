@@ -35,7 +35,8 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts)
         dashboards: BTreeMap::new(),
     };
     let mut fillings = fillings(&source);
-    let self_monitoring = SelfMonitoring::of(catalogue.self_monitoring.as_ref(), settings, &fillings)?;
+    let values = catalogue.merged_values(settings);
+    let self_monitoring = SelfMonitoring::of(catalogue.self_monitoring.as_ref(), &values, settings, &fillings)?;
     fillings.insert(PLACEHOLDER, self_monitoring.rules);
     source.dashboards = self_monitoring.dashboards;
     let mut releases = Vec::new();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::config::{LogsMode, Settings};
 use crate::stack::StackError;
 use crate::stack::template::{Fillings, fill};
-use crate::stack::yaml::parse;
+use crate::stack::yaml::{is_false, parse};
 
 /// The file, below `values/`.
 pub(super) const FILE: &str = "self-monitoring.yaml";
@@ -43,6 +43,9 @@ struct Section {
 #[serde(deny_unknown_fields)]
 struct Rule {
     alert: String,
+    /// Component -> paths of values. With one of them `false`, nothing would end the alert.
+    #[serde(default, skip_serializing)]
+    switches: BTreeMap<String, Vec<String>>,
     expr: String,
     #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
     pending: Option<String>,
@@ -126,15 +129,24 @@ pub(super) struct SelfMonitoring {
 }
 
 impl SelfMonitoring {
-    /// Empty if the answers switch it off, or if the folder of the catalogue has no such file.
+    /// From the values of each component. Empty if the answers switch it off, or if the folder of the catalogue has no such
+    /// file.
     pub(super) fn of(
         document: Option<&Document>,
+        values: &BTreeMap<&str, Value>,
         settings: &Settings,
         fillings: &Fillings,
     ) -> Result<SelfMonitoring, StackError> {
-        let Some(document) = document.filter(|_| settings.self_monitoring) else {
+        let Some(mut document) = document.filter(|_| settings.self_monitoring).cloned() else {
             return Ok(SelfMonitoring::default());
         };
+        let is_off = |(component, keys): (&String, &Vec<String>)| {
+            let values = values.get(component.as_str()).unwrap_or(&Value::Null);
+            keys.iter().any(|key| is_false(values, key))
+        };
+        for section in [&mut document.metrics, &mut document.logs] {
+            section.rules.retain(|rule| !rule.switches.iter().any(is_off));
+        }
         let Document { metrics, logs, .. } = document.filled(fillings)?;
         let sections =
             [("metrics", Some(metrics)), ("logs", Some(logs).filter(|_| settings.logs == LogsMode::Install))];

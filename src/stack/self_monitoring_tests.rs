@@ -44,6 +44,25 @@ fn rules_and_dashboards_are_of_what_is_installed() {
 }
 
 #[test]
+fn what_is_not_scraped_has_no_alert_of_its_absence() {
+    for (component, path, alert) in [
+        (STACK, "grafana.enabled", "GrafanaAbsent"),
+        (STACK, "grafana.serviceMonitor.enabled", "GrafanaAbsent"),
+        ("oauth2-proxy", "metrics.enabled", "Oauth2ProxyAbsent"),
+        ("oauth2-proxy", "metrics.serviceMonitor.enabled", "Oauth2ProxyAbsent"),
+        ("loki", "monitoring.serviceMonitor.enabled", "LokiAbsent"),
+    ] {
+        let mut settings = settings_for_tests();
+        let off = path.rsplit('.').fold(json!(false), |value, key| json!({key: value}));
+        settings.values.insert(component.parse().unwrap(), ChartValues::literal(off));
+        let rules = release(&desired_releases(&settings, &facts()), STACK).values[RULES_MAP][NAME]["groups"].clone();
+        assert!(!alerts(&rules).contains(&alert), "{path}");
+        assert!(!rules.to_string().contains("switches"), "{rules}");
+        assert_eq!(alerts(&rules).len(), 9, "{path}: {rules}");
+    }
+}
+
+#[test]
 fn renamed_services_are_in_rules_and_dashboards() {
     let mut settings = settings_for_tests();
     settings.values.insert("loki".parse().unwrap(), ChartValues::literal(json!({"fullnameOverride": "lines"})));
@@ -95,7 +114,8 @@ fn the_page_has_every_alert_and_dashboard() {
     let mut page = "# Alerts and dashboards for the stack itself\n\n\
         With `selfMonitoring: true`, the default, Tailwatch adds alert rules and dashboards for the stack. The rules are in the\n\
         PrometheusRule `kube-prometheus-stack-tailwatch`, the dashboards in the ConfigMap `tailwatch-dashboards`; both follow\n\
-        the names in your values. `logs: none` leaves out those of Loki and Alloy, `selfMonitoring: false` all of them.\n\
+        the names in your values. `logs: none` leaves out those of Loki and Alloy, `selfMonitoring: false` all of them. What your\n\
+        values switch off, or do not let Prometheus scrape, has no alert of its absence.\n\
         `values/self-monitoring.yaml` has their texts and queries.\n\n\
         The charts' own rules alert on volumes that will be full within four days (`KubePersistentVolumeFillingUp`), on targets\n\
         that are down (`TargetDown`) and on pods that are not ready. No component of the stack has a metric of the certificate on\n\

@@ -16,3 +16,8 @@ pub(super) fn values(file: &str, text: &str) -> Result<Value, StackError> {
     let documents = documents.map_err(|source| StackError::Malformed { file: file.into(), source: source.into() })?;
     Ok(documents.into_iter().next().unwrap_or_default())
 }
+
+/// Whether the value at a path, e.g. `alertmanager.enabled`, is `false`.
+pub(super) fn is_false(values: &Value, path: &str) -> bool {
+    path.split('.').try_fold(values, |value, key| value.get(key)) == Some(&Value::Bool(false))
+}
