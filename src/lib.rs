@@ -41,6 +41,7 @@ pub mod redaction;
 pub mod report;
 pub mod session;
 pub mod stack;
+mod terminal;
 pub mod trust;
 pub mod wizard;
 mod workflow;

@@ -12,7 +12,7 @@ use std::path::Path;
 use cycles::cycles;
 
 /// A module of the crate, and the modules that it may depend on.
-const DEPENDENCIES: [(&str, &[&str]); 31] = [
+const DEPENDENCIES: [(&str, &[&str]); 32] = [
     ("main", &["cli", "commands", "process", "report", "session"]),
     ("lib", &[]),
     ("cli", &[]),
@@ -65,8 +65,8 @@ const DEPENDENCIES: [(&str, &[&str]); 31] = [
     ("export", &["cli", "config", "stack", "yaml"]),
     ("explanations", &["check", "cluster", "config", "error", "event", "exit_code", "helm", "known_errors"]),
     ("session", &["cli", "cluster", "config", "engine", "error", "event", "helm", "report", "write_record"]),
-    ("wizard", &["config", "foreign_text"]),
-    ("report", &["event", "cli", "error", "foreign_text", "input_file", "redaction"]),
+    ("wizard", &["config", "foreign_text", "terminal"]),
+    ("report", &["event", "cli", "error", "foreign_text", "input_file", "redaction", "terminal"]),
     ("engine", &["check", "plan", "helm", "cluster", "stack", "config", "event", "known_errors", "exit_code"]),
     ("check", &["list", "plan", "helm", "cluster", "process", "proxy", "trust", "stack", "config", "event", "yaml"]),
     ("plan", &["list", "helm", "cluster", "stack", "config", "event", "redaction"]),
@@ -95,6 +95,7 @@ const DEPENDENCIES: [(&str, &[&str]); 31] = [
     ("list", &[]),
     ("redaction", &["config"]),
     ("foreign_text", &[]),
+    ("terminal", &[]),
     ("trust", &[]),
     ("input_file", &[]),
     ("event", &["exit_code"]),

@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::unistd::{getpgrp, tcgetpgrp};
 
+use crate::terminal::is_sequential;
+
 /// Restores the terminal's settings when dropped; does nothing without a terminal.
 #[derive(Debug)]
 pub struct SavedTerminal {
@@ -26,7 +28,9 @@ impl SavedTerminal {
         if let Some(settings) = &*self.settings.lock().unwrap_or_else(PoisonError::into_inner) {
             // A closed terminal needs no restore.
             let _ = tcsetattr(stdin(), SetArg::TCSANOW, settings);
-            let _ = console::Term::stderr().show_cursor();
+            if !is_sequential() {
+                let _ = console::Term::stderr().show_cursor();
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::report::saved_terminal::is_in_foreground;
 use crate::report::steps_summary::steps_summary;
 use crate::report::style::{Style, Tone};
 use crate::report::wrap::wrap;
+use crate::terminal::is_sequential;
 
 /// What `--output json` of a command is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +69,11 @@ pub enum Interaction {
 impl Ui {
     /// From the flags, the environment and the terminals.
     pub fn new(global: &GlobalArgs, format: Format) -> Ui {
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let mode = match (global.output, format) {
             (Output::Json, Format::Events) => Mode::Json,
             (Output::Json, Format::Document) => Mode::Quiet,
             (Output::Human, _) if global.quiet => Mode::Quiet,
-            (Output::Human, _) if std::io::stderr().is_terminal() && !in_ci() && !dumb => Mode::Bars,
+            (Output::Human, _) if std::io::stderr().is_terminal() && !in_ci() && !is_sequential() => Mode::Bars,
             (Output::Human, _) => Mode::Lines,
         };
         Ui {

@@ -12,3 +12,12 @@ pub enum WizardError {
     #[error("the terminal cannot be read")]
     Terminal(#[source] io::Error),
 }
+
+impl From<io::Error> for WizardError {
+    fn from(error: io::Error) -> WizardError {
+        match error.kind() {
+            io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => WizardError::Interrupted,
+            _ => WizardError::Terminal(error),
+        }
+    }
+}

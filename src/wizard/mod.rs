@@ -8,7 +8,9 @@ mod questions;
 #[cfg(test)]
 mod scripted;
 mod sections;
+mod sequential;
 mod summary;
+mod terminal;
 mod upgrades;
 
 use crate::config::Draft;
@@ -17,8 +19,9 @@ use crate::wizard::summary::summary;
 
 pub use detected::Detected;
 pub use error::WizardError;
-pub use prompt::{Prompt, Reply, Terminal};
+pub use prompt::{Prompt, Reply};
 pub use questions::Scope;
+pub use terminal::Terminal;
 pub use upgrades::{Trust, UpgradeChoice, choose_upgrades};
 
 /// Asks the questions until each has a valid answer in the draft.

@@ -37,8 +37,7 @@ pub fn choose_upgrades(
         (format!("{:widest$}  {from} -> {to}{untried}", component.as_str()), *trust == Trust::Tried)
     };
     let options: Vec<(String, bool)> = choices.iter().map(option).collect();
-    let label = "Select upgrades (space toggles, Enter confirms)";
-    let Some(chosen) = prompt.choose_some(label, &options)? else { return Err(WizardError::Interrupted) };
+    let Some(chosen) = prompt.choose_some("Select upgrades", &options)? else { return Err(WizardError::Interrupted) };
     Ok(choices.into_iter().enumerate().filter(|(at, _)| chosen.contains(at)).map(|(_, choice)| choice).collect())
 }
 

@@ -68,6 +68,7 @@ fn a_person_is_led_from_questions_to_a_verified_stack() {
     assert!(ours.iter().all(|(_, _, resource)| resource == "selfsubjectaccessreviews"), "{ours:#?}");
     a_person_who_agrees_gets_the_stack(&sandbox);
     a_rerun_shows_the_stack_and_asks_nothing_that_it_knows(&sandbox);
+    a_terminal_without_a_cursor_is_enough(&sandbox);
 }
 
 fn a_person_who_declines_changes_nothing(sandbox: &Sandbox) {
@@ -191,4 +192,26 @@ fn a_rerun_shows_the_stack_and_asks_nothing_that_it_knows(sandbox: &Sandbox) {
     assert!(checked.stdout.contains("/oauth2/callback"), "{}", checked.stdout);
     let plan = sandbox.tailwatch(&["plan", "--exit-code", "--answers", &file.display().to_string()]);
     plan.ended_with(0);
+}
+
+/// Options are chosen by their numbers, and nothing that was written is drawn again.
+fn a_terminal_without_a_cursor_is_enough(sandbox: &Sandbox) {
+    for (variable, value) in [("TERM", "dumb"), ("ACCESSIBLE", "1")] {
+        let mut command = sandbox.tailwatch_command(&["--color", "never"]);
+        command.env(variable, value);
+        let mut session = drive(command);
+        let mut shown = session.exp_string("1. continue to the plan").expect("the options");
+        answer(&mut session, "Next [1]: ", "2");
+        answer(&mut session, "Which [1]: ", "one");
+        shown += &session.exp_string("expected a number from 1 to 10").expect("the reason");
+        answer(&mut session, "Which [1]: ", "8");
+        shown += &session.exp_string("Retention of logs [7d]: ").expect("the question");
+        session.send_line("6d").unwrap();
+        answer(&mut session, "Next [1]: ", "");
+        shown += &session.exp_string("as planned? [no]: ").expect("the confirmation");
+        session.send_line("").unwrap();
+        shown += &session.exp_eof().expect("the end");
+        assert!(!shown.contains('\u{1b}'), "{shown:?}");
+        assert_eq!(exit_code(session), 130);
+    }
 }
