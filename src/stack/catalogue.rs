@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::config::{ChartRepository, ComponentName, LogsMode, Settings};
 use crate::input_file;
-use crate::stack::self_monitoring::{self, Document as SelfMonitoringDocument};
+use crate::stack::self_monitoring;
 use crate::stack::yaml::{is_false, parse, values};
 use crate::stack::{ChartNames, CrdPolicy, StackError, UpgradePath, WaitFor};
 use crate::yaml::merge;
@@ -36,7 +36,7 @@ const EMBEDDED: [(&str, &str); 12] = [
 pub struct Catalogue {
     pub(super) components: Vec<Component>,
     /// `None`: the folder has no such file.
-    pub(super) self_monitoring: Option<SelfMonitoringDocument>,
+    pub(super) self_monitoring: Option<self_monitoring::Document>,
 }
 
 /// One component of the catalogue.
@@ -222,7 +222,7 @@ impl Catalogue {
             components.push(Component { name, row, after, repository, values, path });
         }
         let self_monitoring = optional(&file, self_monitoring::FILE)?;
-        let self_monitoring = self_monitoring.map(|text| SelfMonitoringDocument::read(&text)).transpose()?;
+        let self_monitoring = self_monitoring.map(|text| parse(self_monitoring::FILE, &text)).transpose()?;
         Ok(Catalogue { components, self_monitoring })
     }
 }

@@ -17,14 +17,15 @@ use crate::stack::component_rules::{ComponentRules, Source};
 use crate::stack::self_monitoring::{PLACEHOLDER, SelfMonitoring, move_rules_to_list};
 use crate::stack::template::{Fillings, fill};
 use crate::stack::{
-    Catalogue, ChartSource, ClusterFacts, DigestSource, GRAFANA_SECRET, KnownDigest, OAUTH2_PROXY_SECRET, OwnObject,
-    Release, StackError, secrets,
+    Catalogue, ChartNames, ChartSource, ClusterFacts, DigestSource, GRAFANA_SECRET, KnownDigest, OAUTH2_PROXY_SECRET,
+    OwnObject, Release, StackError, secrets,
 };
 use crate::yaml::merge;
 
 /// The releases in wave order, with final values and own objects.
 pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts) -> Result<Vec<Release>, StackError> {
-    let names = catalogue.chart_names(settings);
+    let values = catalogue.merged_values(settings);
+    let names = ChartNames::of(|component| values.get(component));
     let webhook_host = format!("{}.{}.svc", names.object(PROMETHEUS_OPERATOR), settings.namespace);
     let mut source = Source {
         settings,
@@ -35,7 +36,6 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts)
         dashboards: BTreeMap::new(),
     };
     let mut fillings = fillings(&source);
-    let values = catalogue.merged_values(settings);
     let self_monitoring = SelfMonitoring::of(catalogue.self_monitoring.as_ref(), &values, settings, &fillings)?;
     fillings.insert(PLACEHOLDER, self_monitoring.rules);
     source.dashboards = self_monitoring.dashboards;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::config::{LogsMode, Settings};
 use crate::stack::StackError;
 use crate::stack::template::{Fillings, fill};
-use crate::stack::yaml::{is_false, parse};
+use crate::stack::yaml::is_false;
 
 /// The file, below `values/`.
 pub(super) const FILE: &str = "self-monitoring.yaml";
@@ -23,9 +23,8 @@ pub(super) const PLACEHOLDER: &str = "selfMonitoring.rules";
 
 /// The file, with unfilled placeholders.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Document {
-    api_version: String,
     metrics: Section,
     /// Left out with `logs: none`.
     logs: Section,
@@ -97,6 +96,7 @@ fn without_unit() -> String {
     "short".into()
 }
 
+/// Grafana's id of a type of panel.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum PanelKind {
@@ -107,11 +107,6 @@ enum PanelKind {
 }
 
 impl Document {
-    /// Reads the file.
-    pub(super) fn read(text: &str) -> Result<Document, StackError> {
-        parse(FILE, text)
-    }
-
     fn filled(&self, fillings: &Fillings) -> Result<Document, StackError> {
         let malformed = |source: serde_json::Error| StackError::Malformed { file: FILE.into(), source: source.into() };
         let filled = fill(FILE, &serde_json::to_value(self).map_err(malformed)?, fillings)?;
@@ -147,7 +142,7 @@ impl SelfMonitoring {
         for section in [&mut document.metrics, &mut document.logs] {
             section.rules.retain(|rule| !rule.switches.iter().any(is_off));
         }
-        let Document { metrics, logs, .. } = document.filled(fillings)?;
+        let Document { metrics, logs } = document.filled(fillings)?;
         let sections =
             [("metrics", Some(metrics)), ("logs", Some(logs).filter(|_| settings.logs == LogsMode::Install))];
         let (mut groups, mut dashboards) = (Vec::new(), BTreeMap::new());
@@ -201,7 +196,7 @@ impl Dashboard {
             json!({"refId": name.to_string(), "datasource": self.source.json(), "expr": query, "legendFormat": legend})
         });
         json!({
-            "id": id, "title": panel.title, "type": panel.kind.name(), "gridPos": position,
+            "id": id, "title": panel.title, "type": panel.kind, "gridPos": position,
             "datasource": self.source.json(), "targets": targets.collect::<Vec<_>>(),
             "fieldConfig": {"defaults": {"unit": panel.unit}, "overrides": []},
         })
@@ -223,21 +218,11 @@ impl Dashboard {
 
 impl DataSource {
     fn json(self) -> Value {
-        let name = if self == DataSource::Loki { "loki" } else { "prometheus" };
-        json!({"type": name, "uid": name})
+        json!({"type": self, "uid": self})
     }
 }
 
 impl PanelKind {
-    /// Grafana's id of the panel.
-    fn name(self) -> &'static str {
-        match self {
-            PanelKind::TimeSeries => "timeseries",
-            PanelKind::Stat => "stat",
-            PanelKind::Logs => "logs",
-        }
-    }
-
     /// Width of Grafana's 24 columns, and height.
     fn size(self) -> (u32, u32) {
         match self {

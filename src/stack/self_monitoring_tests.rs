@@ -16,6 +16,10 @@ fn dashboards(releases: &[Release]) -> BTreeMap<String, Value> {
     files.map(|(file, text)| (file.clone(), serde_json::from_str(text.as_str().unwrap()).unwrap())).collect()
 }
 
+fn groups(releases: &[Release]) -> Value {
+    release(releases, STACK).values[RULES_MAP][NAME]["groups"].clone()
+}
+
 fn alerts(groups: &Value) -> Vec<&str> {
     let rules = groups.as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array().unwrap());
     rules.map(|rule| rule["alert"].as_str().unwrap()).collect()
@@ -24,16 +28,15 @@ fn alerts(groups: &Value) -> Vec<&str> {
 #[test]
 fn rules_and_dashboards_are_of_what_is_installed() {
     let mut settings = settings_for_tests();
-    let rules = |releases: &[Release]| release(releases, STACK).values[RULES_MAP][NAME]["groups"].clone();
     let releases = desired_releases(&settings, &facts());
-    let all = rules(&releases);
+    let all = groups(&releases);
     assert!(alerts(&all).contains(&"GrafanaAbsent") && alerts(&all).contains(&"LokiAbsent"), "{all}");
     assert!(!all.to_string().contains("${"), "{all}");
     assert_eq!(dashboards(&releases).len(), 3);
 
     settings.logs = LogsMode::None;
     let releases = desired_releases(&settings, &facts());
-    let without_logs = rules(&releases);
+    let without_logs = groups(&releases);
     assert!(alerts(&without_logs).contains(&"GrafanaAbsent") && !alerts(&without_logs).contains(&"LokiAbsent"));
     assert_eq!(dashboards(&releases).keys().collect::<Vec<_>>(), ["tailwatch-metrics.json"]);
 
@@ -55,7 +58,7 @@ fn what_is_not_scraped_has_no_alert_of_its_absence() {
         let mut settings = settings_for_tests();
         let off = path.rsplit('.').fold(json!(false), |value, key| json!({key: value}));
         settings.values.insert(component.parse().unwrap(), ChartValues::literal(off));
-        let rules = release(&desired_releases(&settings, &facts()), STACK).values[RULES_MAP][NAME]["groups"].clone();
+        let rules = groups(&desired_releases(&settings, &facts()));
         assert!(!alerts(&rules).contains(&alert), "{path}");
         assert!(!rules.to_string().contains("switches"), "{rules}");
         assert_eq!(alerts(&rules).len(), 9, "{path}: {rules}");
@@ -122,8 +125,7 @@ fn the_page_has_every_alert_and_dashboard() {
         the tailnet: the check `grafana-from-tailnet` of `tailwatch verify` reads it.\n\n\
         ## Alerts\n\n| alert | severity | after | meaning and next step |\n|---|---|---|---|\n"
         .to_owned();
-    let rules = release(&releases, STACK).values[RULES_MAP][NAME]["groups"].clone();
-    for rule in rules.as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap()) {
+    for rule in groups(&releases).as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap()) {
         let text = |path: &str| rule.pointer(path).and_then(Value::as_str).unwrap_or("0m");
         let (name, severity, pending) = (text("/alert"), text("/labels/severity"), text("/for"));
         let (summary, next) = (text("/annotations/summary"), text("/annotations/description"));
