@@ -15,6 +15,9 @@ use crate::workflow::connect;
 struct VersionDocument {
     version: u8,
     tailwatch: &'static str,
+    /// The commit that a release was built from; `-changed` follows if files differed from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'static str>,
     /// Operating system and architecture of this build, e.g. `linux x86_64`.
     platform: String,
     /// The oldest Kubernetes.
@@ -45,17 +48,19 @@ pub(super) fn version(session: &Session) -> Result<u8, Error> {
     let document = VersionDocument {
         version: 1,
         tailwatch: env!("CARGO_PKG_VERSION"),
+        commit: option_env!("TAILWATCH_COMMIT"),
         platform: format!("{OS} {ARCH}"),
         oldest_kubernetes: format!("{major}.{minor}"),
         oldest_helm: OLDEST_HELM.to_string(),
         charts: charts.collect(),
     };
     session.ui.document(&document, |document, _, _| {
-        let VersionDocument { tailwatch, platform, oldest_kubernetes, oldest_helm, charts, .. } = document;
+        let VersionDocument { tailwatch, commit, platform, oldest_kubernetes, oldest_helm, charts, .. } = document;
+        let commit = commit.map(|commit| format!(" of commit {commit}")).unwrap_or_default();
         let charts: String =
             charts.iter().map(|Chart { wave, chart, version }| format!("wave {wave}  {chart} {version}\n")).collect();
         format!(
-            "tailwatch {tailwatch}, {platform}\nneeds Kubernetes {oldest_kubernetes} or later, helm {oldest_helm} or later\n\
+            "tailwatch {tailwatch}{commit}, {platform}\nneeds Kubernetes {oldest_kubernetes} or later, helm {oldest_helm} or later\n\
              {charts}"
         )
     });

@@ -21,5 +21,6 @@ mod interruption;
 mod json_events;
 mod kubeconfig_snapshot;
 mod output;
+mod packaging;
 mod replay;
 mod report_files;
