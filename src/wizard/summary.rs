@@ -28,7 +28,7 @@ pub(super) fn summary(
                 if let Reply::Answer(label) = prompt.choose("Which", &labels, 0)?
                     && let Some(question) = asked.iter().find(|question| question.label == label)
                 {
-                    ask_one(question, "change", draft, detected, prompt)?;
+                    ask_one(question, question.label, draft, detected, prompt)?;
                 }
             }
         }
