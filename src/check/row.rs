@@ -24,6 +24,8 @@ pub(super) struct Row<C> {
     pub(super) deadline: Duration,
     pub(super) hop: Option<Hop>,
     pub(super) hint: &'static str,
+    /// It has an effect outside of the cluster: it runs only if its id is selected.
+    pub(super) on_request: bool,
     /// A page about it; otherwise its `explain` command.
     page: Option<&'static str>,
     pub(super) run: Run<C>,
@@ -45,6 +47,7 @@ impl<C> Row<C> {
             deadline: Duration::from_secs(30),
             hop: None,
             hint: "",
+            on_request: false,
             page: None,
             run,
         }
@@ -84,6 +87,11 @@ impl<C> Row<C> {
     /// The next step if it is false; the runner replaces `NAMESPACE`.
     pub(super) const fn hint(mut self, text: &'static str) -> Row<C> {
         self.hint = text;
+        self
+    }
+
+    pub(super) const fn on_request(mut self) -> Row<C> {
+        self.on_request = true;
         self
     }
 

@@ -128,7 +128,7 @@ fn selected<C>(mut rows: Vec<&'static Row<C>>, only: &[String]) -> Vec<&'static 
             rows.iter().filter(|row| ids.contains(row.id)).flat_map(|row| row.needs.iter().copied()).collect();
         ids.extend(needs);
     }
-    rows.retain(|row| only.is_empty() || ids.contains(row.id));
+    rows.retain(|row| if only.is_empty() { !row.on_request } else { ids.contains(row.id) });
     rows
 }
 

@@ -61,6 +61,9 @@ fn text<C>(row: &Row<C>) -> CheckText {
         seconds => format!(", after a timeout of {seconds} s"),
     };
     let mut facts = vec![format!("Path: {}. If it is false: {severity}{time}.", row.group)];
+    if row.on_request {
+        facts.push(format!("Runs only with `--check {}`.", row.id));
+    }
     if let Some(hop) = row.hop {
         facts.push(format!("Hop: {}.", hop.title()));
     }

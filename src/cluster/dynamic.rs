@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, ObjectRef, metadata};
 use crate::config::{INGRESS_CLASS, Secret};
-use crate::stack::SecretData;
+use crate::stack::{ALERTS_SECRET, SecretData};
 
 /// Objects per page: the metadata of a thousand nodes alone are megabytes.
 pub(super) const PAGE: u32 = 250;
@@ -205,7 +205,8 @@ impl Cluster {
         names: impl IntoIterator<Item = &'a str>,
     ) -> Result<BTreeMap<String, SecretData>, ClusterError> {
         let names = names.into_iter().collect();
-        let found = self.find("v1", "Secret", Some(namespace), &names).await?.unwrap_or_default();
+        let found = self.find_labelled(("v1", "Secret"), Some(namespace), &names, &[ALERTS_SECRET]).await?;
+        let found = found.unwrap_or_default();
         Ok(found.iter().map(|secret| (ObjectRef::of(secret).name, data_of(secret))).collect())
     }
 

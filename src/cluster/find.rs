@@ -31,6 +31,18 @@ impl Cluster {
         namespace: Option<&str>,
         names: &BTreeSet<&str>,
     ) -> Result<Option<Vec<Value>>, ClusterError> {
+        self.find_labelled((api_version, kind), namespace, names, &[]).await
+    }
+
+    /// As [`Cluster::find`]; objects with a name of `labelled` have the label wherever they exist, so those that the list
+    /// lacks are not read by name.
+    pub(super) async fn find_labelled(
+        &self,
+        (api_version, kind): (&str, &str),
+        namespace: Option<&str>,
+        names: &BTreeSet<&str>,
+        labelled: &[&str],
+    ) -> Result<Option<Vec<Value>>, ClusterError> {
         let Some(api) = self.api(api_version, kind, namespace).await? else { return Ok(None) };
         let managed = format!("{MANAGED_BY} in (Helm,{TAILWATCH})");
         let is_namespaced = self.is_namespaced((api_version, kind)).await? == Some(true);
@@ -50,6 +62,7 @@ impl Cluster {
             if permitted(self.pages(&api, kind, parameters, keep).await)?.is_none() {
                 break;
             }
+            rest.retain(|name| !labelled.contains(name));
         }
         let failed = |error| ClusterError::from_kube(&format!("cannot read {kind} objects"), error);
         let each = futures::stream::iter(rest).map(|name| api.get_opt(name)).buffered(AT_ONCE);
@@ -73,6 +86,16 @@ mod tests {
 
     /// The names that are found with this state of the cluster, and the requests.
     async fn found(kind: &str, live: Live, may_list: bool, names: &[&str]) -> (Vec<String>, Vec<String>) {
+        found_labelled(kind, live, may_list, names, &[]).await
+    }
+
+    async fn found_labelled(
+        kind: &str,
+        live: Live,
+        may_list: bool,
+        names: &[&str],
+        labelled: &[&str],
+    ) -> (Vec<String>, Vec<String>) {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let sent = Arc::clone(&requests);
         let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -104,7 +127,7 @@ mod tests {
         let client = kube::Client::new(service, "m");
         let cluster = Cluster::for_tests(client, Default::default(), Default::default());
         let names = names.iter().copied().collect();
-        let found = cluster.find("v1", kind, Some("m"), &names).await.unwrap().unwrap();
+        let found = cluster.find_labelled(("v1", kind), Some("m"), &names, labelled).await.unwrap().unwrap();
         let mut found: Vec<String> =
             found.iter().map(|object| object["metadata"]["name"].as_str().unwrap().to_owned()).collect();
         found.sort();
@@ -126,6 +149,15 @@ mod tests {
         let (names, requests) = found("Service", live, true, &["a", "c", "d"]).await;
         let lists = vec!["services by label".to_owned(), "services".into(), "d".into()];
         assert_eq!((names.len(), requests), (2, lists), "a namespace has few of them");
+    }
+
+    #[tokio::test]
+    async fn an_object_that_has_the_label_wherever_it_exists_is_not_read_by_its_name() {
+        let live = &[("a", true), ("b", true)];
+        let (names, requests) = found_labelled("Secret", live, true, &["a", "b", "c"], &["c"]).await;
+        assert_eq!((names.len(), requests), (2, vec!["secrets by label".into()]));
+        let (_, requests) = found_labelled("Secret", live, false, &["b", "c"], &["c"]).await;
+        assert_eq!(requests, ["secrets by label", "b", "c"], "the list is not permitted");
     }
 
     #[tokio::test]

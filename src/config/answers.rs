@@ -2,9 +2,9 @@
 //! `answers show` use this table.
 
 use crate::config::{
-    AnonymousRole, ChartRepository, ClientId, GroupName, GroupsClaim, Hostname, ImageRegistry, Invalid, IssuerUrl,
-    LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, SessionLifetime, StorageClassName,
-    TailnetDomain, TailscaleResource, TailscaleTag, UserName,
+    AlertReceiver, AnonymousRole, ChartRepository, ClientId, GroupName, GroupsClaim, Hostname, ImageRegistry, Invalid,
+    IssuerUrl, LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, SessionLifetime,
+    StorageClassName, TailnetDomain, TailscaleResource, TailscaleTag, UserName,
 };
 
 /// The shape of an answer's value.
@@ -194,6 +194,14 @@ pub static ROWS: &[Row] = &[
     row("selfMonitoring", "add alert rules and dashboards for the stack itself", "true", flag)
         .or("true")
         .shaped(Shape::Flag),
+    row(
+        "alerts.receiver",
+        "where Alertmanager sends alerts: none, slack, pagerduty, opsgenie, msteams or webhook",
+        "slack",
+        as_written::<AlertReceiver>,
+    )
+    .or("none"),
+    row("alerts.secret", "source of the receiver's URL or key", "{ env: ALERTS_SECRET }", secret).shaped(Shape::Secret),
     row("retention.metrics", "how long Prometheus keeps samples", "15d", as_written::<RetentionPeriod>).or("15d"),
     row("retention.logs", "how long Loki keeps logs", "7d", logs_period).or("7d"),
     row(

@@ -14,8 +14,8 @@ use crate::config::saved_secret::MAX_SAVED;
 use crate::config::secret_detection::secret_texts;
 use crate::config::secret_source::{EnvironmentVariables, Lines, SecretSource};
 use crate::config::{
-    Auth0, ChartValues, Charts, ChartsLock, ComponentName, ConfigError, Grafana, GroupsClaim, Invalid, IssuerUrl,
-    Problem, Retention, SavedState, Secret, Settings, Storage, Tailscale,
+    Alerts, Auth0, ChartValues, Charts, ChartsLock, ComponentName, ConfigError, Grafana, Invalid, Problem, Retention,
+    SavedState, Secret, Settings, Storage, Tailscale,
 };
 
 /// The source of an answer; a later one in this list takes precedence.
@@ -157,20 +157,6 @@ impl Draft {
         }
     }
 
-    /// Answers that are valid by themselves, but not with the others: a claim that the issuer, one of Auth0's hosts, puts
-    /// into no token.
-    pub fn contradictions(&self) -> Vec<Problem> {
-        const KEY: &str = "auth0.groupsClaim";
-        let (Some((issuer, _)), Some((claim, from))) = (self.text("auth0.issuer"), self.text(KEY)) else {
-            return Vec::new();
-        };
-        let is_auth0 = issuer.parse().is_ok_and(|issuer: IssuerUrl| issuer.is_auth0_host());
-        let dropped = claim.parse::<GroupsClaim>().ok().and_then(|claim| claim.reason_dropped_by_auth0());
-        let expected = dropped.filter(|_| is_auth0).map(str::to_owned);
-        let problem = |expected| Problem { place: from.to_string(), key: KEY.into(), found: quoted(&claim), expected };
-        expected.map(problem).into_iter().collect()
-    }
-
     /// Whether any source has it.
     pub fn has(&self, key: &str) -> bool {
         self.answers.contains_key(key)
@@ -269,6 +255,10 @@ impl Draft {
             },
             logs: self.value("logs")?,
             self_monitoring: self.is_set("selfMonitoring"),
+            alerts: Alerts {
+                receiver: self.value("alerts.receiver")?,
+                secret: self.secret("alerts.secret", &mut problems),
+            },
             retention: Retention { metrics: self.value("retention.metrics")?, logs: self.value("retention.logs")? },
             storage: Storage {
                 class: self.optional("storage.class")?,

@@ -1,6 +1,7 @@
 //! Settings: parsed once into types that are valid by construction, each with its provenance.
 //! Owns answers, flags, environment, defaults and their precedence; must not talk to a cluster, print or prompt.
 
+mod alerts;
 mod answers;
 mod answers_file;
 mod answers_yaml;
@@ -8,6 +9,7 @@ mod auth0_application;
 mod by_component;
 mod chart_values;
 mod charts_lock;
+mod contradictions;
 mod draft;
 mod env;
 mod error;
@@ -30,6 +32,7 @@ mod types;
 mod units;
 mod value_path;
 
+pub use alerts::{AlertReceiver, Alerts};
 pub use answers::{ROWS, Row, Shape, environment_name, find_row};
 pub use auth0_application::{application_settings, post_login_action};
 pub use chart_values::ChartValues;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use crate::config::answers::ROWS;
-use crate::config::{ChartValues, LogsMode, OperatorMode, SessionLifetime, Settings};
+use crate::config::{AlertReceiver, ChartValues, LogsMode, OperatorMode, SessionLifetime, Settings};
 use crate::yaml::json_line;
 
 /// The answers as YAML of the answers file's format.
@@ -108,6 +108,7 @@ fn answer(settings: &Settings, key: &str) -> Option<Value> {
         "auth0.allowedGroups" => return Some(texts(auth0.allowed_groups.iter().map(|one| one.as_str()).collect())),
         "logs" if *logs != LogsMode::Install => logs.as_str(),
         "selfMonitoring" if !settings.self_monitoring => return Some(false.into()),
+        "alerts.receiver" if settings.alerts.receiver != AlertReceiver::None => settings.alerts.receiver.as_str(),
         "retention.metrics" => return Some(retention.metrics.to_string().into()),
         "retention.logs" => return Some(retention.logs.to_string().into()),
         "storage.class" => storage.class.as_ref()?.as_str(),
@@ -153,6 +154,7 @@ mod tests {
             "auth0.sessionLifetime" => "4h",
             "logs" => "none",
             "selfMonitoring" => "false",
+            "alerts.receiver" => "pagerduty",
             "retention.metrics" => "30d",
             "retention.logs" => "14d",
             "storage.prometheus" | "storage.loki" => "60Gi",

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use crate::config::auth0_application::callback_url;
 use crate::config::{
-    AnonymousRole, ChartRepository, ChartValues, ChartsLock, ClientId, ComponentName, GroupName, GroupsClaim, Hostname,
-    ImageRegistry, IssuerUrl, LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod, Secret,
-    SessionLifetime, StorageClassName, TailnetDomain, TailscaleResource, TailscaleTag, UserName,
+    Alerts, AnonymousRole, ChartRepository, ChartValues, ChartsLock, ClientId, ComponentName, GroupName, GroupsClaim,
+    Hostname, ImageRegistry, IssuerUrl, LogsMode, Namespace, OperatorMode, Organization, Quantity, RetentionPeriod,
+    Secret, SessionLifetime, StorageClassName, TailnetDomain, TailscaleResource, TailscaleTag, UserName,
 };
 
 /// All settings of the stack; each field is valid by its type.
@@ -25,6 +25,8 @@ pub struct Settings {
     pub logs: LogsMode,
     /// Whether alert rules and dashboards for the stack itself are added.
     pub self_monitoring: bool,
+    /// Where Alertmanager sends alerts.
+    pub alerts: Alerts,
     /// How long data is kept.
     pub retention: Retention,
     /// Volumes.

@@ -17,8 +17,8 @@ use crate::plan::installed_releases::{Installed, installed_releases};
 use crate::plan::revision_notes::{Healthy, rollback_key};
 use crate::plan::{PlanError, Removal};
 use crate::stack::{
-    CHARTS_RECORD, Catalogue, CatalogueEntry, ClusterFacts, GRAFANA_SECRET, HelmDriver, LEVELS, OAUTH2_PROXY_SECRET,
-    RecordedCharts, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET,
+    ALERTS_SECRET, CHARTS_RECORD, Catalogue, CatalogueEntry, ClusterFacts, GRAFANA_SECRET, HelmDriver, LEVELS,
+    OAUTH2_PROXY_SECRET, RecordedCharts, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET,
 };
 
 /// Observed state of the catalogue's releases.
@@ -80,7 +80,7 @@ pub async fn surroundings(
     let secret = tailscale_secret();
     let places = [namespace, TAILSCALE_NAMESPACE].map(ObjectRef::of_namespace);
     let (mut secrets, tailscale, place, of_tailscale, classes, operators, nodes, is_ipv6_first) = futures::try_join!(
-        cluster.secrets(namespace, [OAUTH2_PROXY_SECRET, GRAFANA_SECRET, webhook]),
+        cluster.secrets(namespace, [OAUTH2_PROXY_SECRET, GRAFANA_SECRET, ALERTS_SECRET, webhook]),
         // The check of the permissions reports it if the operator will be installed.
         async { permitted(cluster.get(&secret).await) },
         async { permitted(cluster.get(&places[0]).await) },
@@ -102,6 +102,7 @@ pub async fn surroundings(
         tailscale_namespaces: tailscale_namespaces(operators.as_ref(), tailscale_operator),
         oauth2_proxy: secrets.remove(OAUTH2_PROXY_SECRET),
         grafana: secrets.remove(GRAFANA_SECRET),
+        alerts: secrets.remove(ALERTS_SECRET),
         webhook: secrets.remove(webhook),
         tailscale: tailscale.as_ref().map(data_of),
         charts: recorded_charts(place.as_ref().and_then(Option::as_ref)),

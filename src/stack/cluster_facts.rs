@@ -18,6 +18,8 @@ pub struct ClusterFacts {
     pub oauth2_proxy: Option<SecretData>,
     /// Data of [`GRAFANA_SECRET`].
     pub grafana: Option<SecretData>,
+    /// Data of [`ALERTS_SECRET`](crate::stack::ALERTS_SECRET).
+    pub alerts: Option<SecretData>,
     /// Data of [`WEBHOOK_SECRET`].
     pub webhook: Option<SecretData>,
     /// Data of [`TAILSCALE_SECRET`].
@@ -43,6 +45,7 @@ impl ClusterFacts {
             tailscale_namespaces: vec![TAILSCALE_NAMESPACE.into()],
             oauth2_proxy: None,
             grafana: None,
+            alerts: None,
             webhook: None,
             tailscale: None,
             charts: RecordedCharts::default(),

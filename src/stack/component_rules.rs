@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::config::{ALLOY, KUBE_PROMETHEUS_STACK, OAUTH2_PROXY, Settings, TAILSCALE_OPERATOR};
 use crate::stack::network_policies::network_policies;
 use crate::stack::{
-    ChartNames, ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, OperatorClient, OwnObject, SecretData, StackError,
-    TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET, manifests, secrets,
+    ALERTS_SECRET, ChartNames, ClusterFacts, GRAFANA_SECRET, OAUTH2_PROXY_SECRET, OperatorClient, OwnObject,
+    SecretData, StackError, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, WEBHOOK_SECRET, manifests, secrets,
 };
 
 /// The rules of one component.
@@ -77,6 +77,8 @@ pub(super) struct Source<'a> {
     pub(super) facts: &'a ClusterFacts,
     pub(super) names: ChartNames,
     pub(super) oauth2_proxy: SecretData,
+    /// Data of [`ALERTS_SECRET`]; `None`: there is none.
+    pub(super) alerts: Option<SecretData>,
     pub(super) webhook: SecretData,
     /// File name -> JSON.
     pub(super) dashboards: BTreeMap<String, String>,
@@ -176,6 +178,7 @@ fn of_kube_prometheus_stack(source: &Source<'_>) -> Vec<OwnObject> {
         manifests::secret(namespace, GRAFANA_SECRET, secrets::grafana_admin(facts)),
         manifests::secret(namespace, names.object(WEBHOOK_SECRET), webhook.clone()),
     ];
+    objects.extend(source.alerts.clone().map(|data| manifests::secret(namespace, ALERTS_SECRET, data)));
     objects.push(manifests::dashboards(namespace, &source.dashboards));
     objects.extend(manifests::dashboards_access(namespace, names.grafana_account()));
     // Before the first pod: Grafana must never accept connections from other pods.

@@ -18,7 +18,7 @@ use crate::stack::self_monitoring::{PLACEHOLDER, SelfMonitoring, move_rules_to_l
 use crate::stack::template::{Fillings, fill};
 use crate::stack::{
     Catalogue, ChartNames, ChartSource, ClusterFacts, DigestSource, GRAFANA_SECRET, KnownDigest, OAUTH2_PROXY_SECRET,
-    OwnObject, Release, StackError, secrets,
+    OwnObject, Release, StackError, alert_receiver, secrets,
 };
 use crate::yaml::merge;
 
@@ -32,6 +32,7 @@ pub fn desired(catalogue: &Catalogue, settings: &Settings, facts: &ClusterFacts)
         facts,
         names,
         oauth2_proxy: secrets::oauth2_proxy(settings, facts)?,
+        alerts: alert_receiver::secret(&settings.alerts, facts)?,
         webhook: webhook_certificate(&webhook_host, facts.webhook.as_ref(), facts.now)?,
         dashboards: BTreeMap::new(),
     };
@@ -187,6 +188,8 @@ fn fillings(source: &Source<'_>) -> Fillings {
         ("auth0.allowedGroups", json!(groups)),
         // A JSON list of plain strings is a TOML list of the same strings.
         ("auth0.allowedGroupsToml", json!(json!(groups).to_string())),
+        ("alerts.config", alert_receiver::config(&settings.alerts)),
+        ("alerts.secrets", alert_receiver::mounted(&settings.alerts)),
         ("retention.metrics", json!(settings.retention.metrics.to_string())),
         ("retention.metricsSize", json!(metrics_size(&storage.prometheus))),
         ("retention.logs", json!(settings.retention.logs.as_hours())),

@@ -61,6 +61,12 @@ pub enum StackError {
         /// Why the stored one is not used; never a secret.
         reason: String,
     },
+    /// Neither the answers nor the cluster have the URL or key of the receiver of alerts.
+    #[error("alerts.secret has no source, and the cluster has none for the receiver {receiver}")]
+    AlertSecretMissing {
+        /// The answer `alerts.receiver`.
+        receiver: &'static str,
+    },
     /// The operator must be installed, and its OAuth client is missing.
     #[error("the Tailscale operator must be installed, but {reason}")]
     OperatorCredentialsMissing {
@@ -100,6 +106,11 @@ impl StackError {
                 "export AUTH0_CLIENT_SECRET, write `clientSecret: { file: PATH }` \
                 below `auth0:` in the answers, or add --ask-secrets on a terminal; a stored secret is only used for \
                 its own issuer and client id"
+                    .into()
+            }
+            StackError::AlertSecretMissing { .. } => {
+                "write `secret: { env: NAME }` or `{ file: PATH }` below `alerts:` in \
+                the answers: the URL of the incoming webhook, or the integration's key"
                     .into()
             }
             StackError::OperatorCredentialsMissing { .. } => "set tailscale.oauth.clientId and \

@@ -1,6 +1,7 @@
 //! The catalogue and the desired state: releases from `values/`, typed placeholders filled in the parsed document, the
 //! merge of values, and the manifests of the own objects. Pure: no cluster, no helm, no output.
 
+mod alert_receiver;
 mod catalogue;
 mod certificate;
 mod chart_names;
@@ -26,6 +27,7 @@ mod template;
 mod upgrades;
 mod yaml;
 
+pub use alert_receiver::{TEST_ALERT, receiver_name};
 pub use catalogue::{Catalogue, CatalogueEntry};
 pub use chart_names::{ALERTMANAGER, ChartNames, GRAFANA, PROMETHEUS};
 pub use chart_sources::ChartPlace;
@@ -37,9 +39,9 @@ pub use helm_driver::HelmDriver;
 pub use images::{RELOADER, image_names, images};
 pub use manifests::{ENFORCED_LEVEL, LEVELS, note_on_releases, saved_answers_object};
 pub use names::{
-    ANSWERS_RECORD, CHARTS_RECORD, CLUSTER_LOCK, DASHBOARDS, GRAFANA_SECRET, LIMIT_LABEL, MACHINE_LABEL, MADE_BY_US,
-    MANAGED_BY, OAUTH2_PROXY_SECRET, REVISIONS, RUN_LABEL, SALT, TAILSCALE_NAMESPACE, TAILSCALE_SECRET, TAILWATCH,
-    WEBHOOK_SECRET, WRITTEN_BY,
+    ALERTS_SECRET, ANSWERS_RECORD, CHARTS_RECORD, CLUSTER_LOCK, DASHBOARDS, GRAFANA_SECRET, LIMIT_LABEL, MACHINE_LABEL,
+    MADE_BY_US, MANAGED_BY, OAUTH2_PROXY_SECRET, REVISIONS, RUN_LABEL, SALT, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
+    TAILWATCH, WEBHOOK_SECRET, WRITTEN_BY,
 };
 pub use nodes::{Effect, NodeProblem, NodeState, NodeStates, VIRTUAL_LABELS, VIRTUAL_TAINT, VirtualBy};
 pub use oauth_clients::{OidcClient, OperatorClient, stored_oidc_client, stored_operator_client};

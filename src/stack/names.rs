@@ -4,6 +4,8 @@
 pub const OAUTH2_PROXY_SECRET: &str = "oauth2-proxy-auth0";
 /// Name of the Secret with Grafana's admin password.
 pub const GRAFANA_SECRET: &str = "grafana-admin";
+/// Name of the Secret with the URL or key of the receiver of alerts.
+pub const ALERTS_SECRET: &str = "tailwatch-alerts";
 /// Name of the ConfigMap with dashboards, and of the Role and RoleBinding of Grafana's sidecar.
 pub const DASHBOARDS: &str = "tailwatch-dashboards";
 /// Name of the Secret with the operator's webhook certificate; the chart fixes it, without overrides to this one.

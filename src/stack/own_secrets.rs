@@ -49,7 +49,7 @@ fn is_secret(object: &OwnObject) -> bool {
 }
 
 fn exists(object: &OwnObject, facts: &ClusterFacts) -> bool {
-    let live = [&facts.oauth2_proxy, &facts.grafana, &facts.webhook, &facts.tailscale];
+    let live = [&facts.oauth2_proxy, &facts.grafana, &facts.alerts, &facts.webhook, &facts.tailscale];
     live.into_iter().flatten().any(|data| {
         let same = |(key, value): (&String, _)| data.get(key).is_some_and(|found| found == value);
         object.secret_data.iter().all(same)

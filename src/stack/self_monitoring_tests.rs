@@ -119,7 +119,8 @@ fn the_page_has_every_alert_and_dashboard() {
         PrometheusRule `kube-prometheus-stack-tailwatch`, the dashboards in the ConfigMap `tailwatch-dashboards`; both follow\n\
         the names in your values. `logs: none` leaves out those of Loki and Alloy, `selfMonitoring: false` all of them. What your\n\
         values switch off, or do not let Prometheus scrape, has no alert of its absence.\n\
-        `values/self-monitoring.yaml` has their texts and queries.\n\n\
+        `values/self-monitoring.yaml` has their texts and queries. The answer `alerts.receiver` sends alerts to a person or a\n\
+        channel: [answers.md](answers.md#where-alerts-go).\n\n\
         The charts' own rules alert on volumes that will be full within four days (`KubePersistentVolumeFillingUp`), on targets\n\
         that are down (`TargetDown`) and on pods that are not ready. No component of the stack has a metric of the certificate on\n\
         the tailnet: the check `grafana-from-tailnet` of `tailwatch verify` reads it.\n\n\

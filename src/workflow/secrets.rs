@@ -6,16 +6,17 @@ use crate::config::{Draft, Secret, child};
 use crate::plan::{self, SecretPlaces};
 use crate::redaction;
 use crate::stack::{
-    CatalogueEntry, GRAFANA_SECRET, HelmDriver, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE, TAILSCALE_SECRET,
+    ALERTS_SECRET, CatalogueEntry, GRAFANA_SECRET, HelmDriver, OAUTH2_PROXY_SECRET, Release, TAILSCALE_NAMESPACE,
+    TAILSCALE_SECRET,
 };
 
 /// Keys of our own Secrets with a secret value; the others have client ids, issuers and user names.
-const KEYS: [&str; 4] = ["client-secret", "cookie-secret", "admin-password", "client_secret"];
+const KEYS: [&str; 5] = ["receiver-secret", "client-secret", "cookie-secret", "admin-password", "client_secret"];
 
 /// Registers the stored secrets of the stack in this namespace, and of the Tailscale operator. Those that cannot be read are
 /// skipped; the command that needs them reports the error.
 pub(crate) async fn hide_stored(cluster: &Cluster, namespace: &str) {
-    let own = cluster.secrets(namespace, [OAUTH2_PROXY_SECRET, GRAFANA_SECRET]);
+    let own = cluster.secrets(namespace, [OAUTH2_PROXY_SECRET, GRAFANA_SECRET, ALERTS_SECRET]);
     let of_operator = cluster.secret(TAILSCALE_NAMESPACE, TAILSCALE_SECRET);
     let (own, of_operator) = futures::join!(own, of_operator);
     let own = own.unwrap_or_default().into_values().chain(of_operator.ok().flatten()).flatten();

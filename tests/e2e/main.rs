@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::zombie_processes)]
 
 mod air_gap;
+mod alert_receiver;
 mod api_server_stopped;
 mod browser;
 mod chart_values;
@@ -52,6 +53,12 @@ mod wizard;
 /// The message of a command that finds no stack.
 fn nothing_installed() -> String {
     tailwatch::plan::PlanError::NothingInstalled { namespace: "monitoring".into() }.to_string()
+}
+
+/// The verdicts of a stack without a problem: of every check that runs without being selected.
+fn every_check_passes() -> std::collections::BTreeMap<String, String> {
+    let ids = tailwatch::check::verify::ids().into_iter().filter(|id| *id != "alert-delivered");
+    ids.map(|id| (id.to_owned(), "pass".to_owned())).collect()
 }
 
 /// The program under test.

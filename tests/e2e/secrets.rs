@@ -99,7 +99,7 @@ struct Canary {
     reaches_helm: bool,
 }
 
-fn canaries(sandbox: &Sandbox) -> [Canary; 4] {
+fn canaries(sandbox: &Sandbox) -> [Canary; 5] {
     let canary = |variable, secret: &str, secrets, reaches_helm| Canary {
         variable,
         secret: secret.into(),
@@ -109,6 +109,7 @@ fn canaries(sandbox: &Sandbox) -> [Canary; 4] {
     [
         canary("SIGN_IN_KEY", sandbox.variable("AUTH0_CLIENT_SECRET"), &["oauth2-proxy-auth0"], false),
         canary("OPERATOR_KEY", "tskey-client-canary", &["operator-oauth"], false),
+        canary("ALERTS_KEY", "words-of-a-receiver", &["tailwatch-alerts"], false),
         canary("CHARTS_KEY", "hunter2", &[], true),
         // The chart renders it, and helm records what it rendered.
         canary("HOOK_LINK", "words-of-a-hook", &["hook", "sh.helm.release.v1.oauth2-proxy.v1"], true),
@@ -165,6 +166,8 @@ fn a_secret_of_an_answer_is_only_in_its_own_secret() {
         "charts.username=ci",
         "charts.password={ env: CHARTS_KEY }",
         "auth0.clientSecret={ env: SIGN_IN_KEY }",
+        "alerts.receiver=pagerduty",
+        "alerts.secret={ env: ALERTS_KEY }",
         "tailscale.oauth.clientId=k",
         "tailscale.oauth.clientSecret={ env: OPERATOR_KEY }",
     ];

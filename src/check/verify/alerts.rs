@@ -11,7 +11,7 @@ use crate::check::verify::context::StackContext;
 use crate::check::verify::parts::{ALERTMANAGER, PROMETHEUS};
 use crate::event::Hop;
 
-const GROUP: &str = "alerts";
+pub(super) const GROUP: &str = "alerts";
 /// Fires always (kube-prometheus, general.rules): its absence shows a broken path.
 const WATCHDOG: &str = "Watchdog";
 /// Fire by design: to inhibit other alerts or to prove the path.

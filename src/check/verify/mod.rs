@@ -1,6 +1,7 @@
 //! The checks of the installed stack, with real requests: through the API server's port-forward, and over the tailnet
 //! if this machine is on it.
 
+mod alert_receiver;
 mod alerts;
 mod cached;
 mod context;
@@ -33,8 +34,16 @@ const ANSWER: Duration = Duration::from_secs(1);
 
 /// The rows, in the order of the report.
 pub(super) fn rows() -> Vec<&'static Row<StackContext>> {
-    let groups =
-        [workloads::ROWS, metrics::ROWS, alerts::ROWS, logs::ROWS, grafana::ROWS, oauth2_proxy::ROWS, network::ROWS];
+    let groups = [
+        workloads::ROWS,
+        metrics::ROWS,
+        alerts::ROWS,
+        alert_receiver::ROWS,
+        logs::ROWS,
+        grafana::ROWS,
+        oauth2_proxy::ROWS,
+        network::ROWS,
+    ];
     groups.into_iter().flatten().collect()
 }
 

@@ -15,7 +15,7 @@ import (
 // volume, which a new pod mounts again; all other folders are the pod's own.
 type Mounts map[string]string
 
-// MountVolumes makes the folders of a container's mounts, and writes the files of its ConfigMaps.
+// MountVolumes makes the folders of a container's mounts, and writes the files of its ConfigMaps and Secrets.
 func MountVolumes(c *cluster.Cluster, v *cluster.Objects, pod *core.Pod, container *core.Container) (Mounts, error) {
 	volumes := map[string]core.VolumeSource{}
 	for _, volume := range pod.Spec.Volumes {
@@ -37,20 +37,42 @@ func MountVolumes(c *cluster.Cluster, v *cluster.Objects, pod *core.Pod, contain
 			return nil, err
 		}
 		mounts[mount.MountPath] = folder
-		if source.ConfigMap == nil {
-			continue
-		}
-		config, err := v.ConfigMaps.ConfigMaps(pod.Namespace).Get(source.ConfigMap.Name)
+		files, err := mountedFiles(v, pod.Namespace, source)
 		if err != nil {
 			return nil, err
 		}
-		for file, text := range config.Data {
-			if err := os.WriteFile(filepath.Join(folder, file), []byte(text), 0o600); err != nil {
+		for file, content := range files {
+			if err := os.WriteFile(filepath.Join(folder, file), content, 0o600); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return mounts, nil
+}
+
+// mountedFiles are those of a ConfigMap or Secret.
+func mountedFiles(v *cluster.Objects, namespace string, source core.VolumeSource) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	switch {
+	case source.ConfigMap != nil:
+		config, err := v.ConfigMaps.ConfigMaps(namespace).Get(source.ConfigMap.Name)
+		if err != nil {
+			return nil, err
+		}
+		for file, text := range config.Data {
+			files[file] = []byte(text)
+		}
+	case source.Secret != nil:
+		secret, err := v.Secrets.Secrets(namespace).Get(source.Secret.SecretName)
+		if err != nil {
+			if source.Secret.Optional != nil && *source.Secret.Optional {
+				return files, nil
+			}
+			return nil, err
+		}
+		return secret.Data, nil
+	}
+	return files, nil
 }
 
 // Path is the file of the sandbox for a path in the container. Elsewhere its root file system is read-only.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 
 	core "k8s.io/api/core/v1"
@@ -22,6 +23,10 @@ type alertmanager struct {
 	current *process.Process
 	// config is the configuration that the process has loaded.
 	config string
+	// secrets replaces the folders of the container's Secrets by those of the sandbox.
+	secrets *strings.Replacer
+	// versions are those of the mounted objects that are written to files.
+	versions string
 }
 
 // Backend runs the real Alertmanager.
@@ -53,6 +58,13 @@ func (a *alertmanager) desired(v *cluster.Objects) *backends.Desired {
 		if err != nil {
 			return nil, err
 		}
+		folders := []string{}
+		for path, folder := range mounts {
+			if strings.HasPrefix(path, "/etc/alertmanager/secrets/") {
+				folders = append(folders, path+"/", folder+"/")
+			}
+		}
+		a.secrets = strings.NewReplacer(folders...)
 		if a.config, err = a.rewrite(v, pod); err != nil {
 			return nil, err
 		}
@@ -75,9 +87,15 @@ func (a *alertmanager) desired(v *cluster.Objects) *backends.Desired {
 
 // refresh reloads changed configuration, as the config-reloader does.
 func (a *alertmanager) refresh(v *cluster.Objects) {
-	pod, _ := a.pod(v)
+	pod, container := a.pod(v)
 	if pod == nil {
 		return
+	}
+	if versions := v.MountedVersions(pod); versions != a.versions {
+		// As the kubelet does; Alertmanager reads a file of a secret for each notification.
+		if _, err := backends.MountVolumes(a.network.Cluster, v, pod, container); err == nil {
+			a.versions = versions
+		}
 	}
 	config, err := a.rewrite(v, pod)
 	if err != nil || config == a.config {
@@ -93,7 +111,7 @@ func (a *alertmanager) file() string { return a.network.Path("alertmanager.yaml"
 
 func (a *alertmanager) write() error { return os.WriteFile(a.file(), []byte(a.config), 0o600) }
 
-// rewrite gives the operator's configuration, with the loopback proxy for every receiver.
+// rewrite gives the operator's configuration, with the loopback proxy for every receiver and the sandbox's files of secrets.
 func (a *alertmanager) rewrite(v *cluster.Objects, pod *core.Pod) (string, error) {
 	text := v.MountedGzip(pod, "alertmanager.yaml.gz")
 	if text == "" {
@@ -106,7 +124,7 @@ func (a *alertmanager) rewrite(v *cluster.Objects, pod *core.Pod) (string, error
 	backends.Section(backends.Section(config, "global"), "http_config")
 	setProxy(config, a.network.ProxyFor(pod))
 	rewritten, err := yaml.Marshal(config)
-	return string(rewritten), err
+	return a.secrets.Replace(string(rewritten)), err
 }
 
 // setProxy sets the proxy of each http_config.
