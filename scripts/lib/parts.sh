@@ -78,6 +78,9 @@ part_recipe() {
   esac
 }
 
+# part_setting PART NAME: the ldflags or tags of its recipe.
+part_setting() { part_recipe "$1" | sed -n "s/^$2 //p"; }
+
 packages() { printf '%s\n' "$1" | sed '/^ldflags /d; /^tags /d; s/^[^ ]* //'; }
 
 # fetch_modules PART…: downloads the modules of missing parts, while another part is being built.
@@ -86,7 +89,7 @@ fetch_modules() {
   for part in "$@"; do
     recipe=$(part_recipe "$part")
     [ -d "$(part_folder "$part")" ] || (cd "$(part_source "$part")" && packages "$recipe" |
-      CGO_ENABLED=0 xargs go list -deps -tags "$(printf '%s\n' "$recipe" | sed -n 's/^tags //p')") >/dev/null 2>&1 || true
+      CGO_ENABLED=0 xargs go list -deps -tags "$(part_setting "$part" tags)") >/dev/null 2>&1 || true
   done
 }
 
@@ -120,8 +123,8 @@ ensure_part() {
   if [ ! -d "$folder" ]; then
     source=$(part_source "$part")
     recipe=$(part_recipe "$part")
-    ldflags="-s -w $(printf '%s\n' "$recipe" | sed -n 's/^ldflags //p')"
-    tags=$(printf '%s\n' "$recipe" | sed -n 's/^tags //p')
+    ldflags="-s -w $(part_setting "$part" ldflags)"
+    tags=$(part_setting "$part" tags)
     mkdir -p "$parts_cache"
     building=$(mktemp -d "$parts_cache/.building-$part-XXXXXX")
     trap "rm -rf $(printf %q "$building")" EXIT

@@ -10,7 +10,7 @@ use tailwatch::config::{RepositoryAccess, Secret};
 use tailwatch::helm::HelmError;
 use tailwatch::stack::{ChartSource, DigestSource, KnownDigest};
 
-use crate::host::Host;
+use crate::host::{self, Host};
 
 /// Counts its calls and copies the files of `served` to the requested folder.
 const PULL: &str = "echo \"$*\" >> \"$home/pulls\"\nfor argument; do [ \"$last\" = -d ] && folder=$argument; last=$argument; \
@@ -34,17 +34,11 @@ fn lines(path: &Path) -> usize {
     std::fs::read_to_string(path).map_or(0, |text| text.lines().count())
 }
 
-/// The archive of a chart with this text in it; the same arguments give the same bytes.
+/// The archive of a chart with this text in it.
 fn archive((name, version): (&str, &str), text: &str) -> Vec<u8> {
-    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     let metadata = format!("apiVersion: v2\nname: {name}\nversion: {version}\n");
-    for (file, content) in [("Chart.yaml", metadata.as_str()), ("values.yaml", text)] {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, format!("{name}/{file}"), content.as_bytes()).unwrap();
-    }
-    builder.into_inner().unwrap().finish().unwrap()
+    let files = [("Chart.yaml", metadata.as_str()), ("values.yaml", text)];
+    host::archive(files.map(|(file, content)| (format!("{name}/{file}"), 0o644, content)))
 }
 
 /// Two archives of demo 1.0.0.

@@ -9,25 +9,18 @@ use std::process::Command;
 use sha2::{Digest as _, Sha256};
 use support::{CommandOutput, repository};
 
-use crate::host::Host;
+use crate::host::{self, Host};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const TARGETS: [&str; 4] =
     ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl", "aarch64-apple-darwin", "x86_64-apple-darwin"];
 
-/// Files of an archive; the program is a script that names its target.
+/// An archive of a release; its program is a script that names its target.
 fn archive(target: &str) -> Vec<u8> {
-    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     let program = format!("#!/bin/sh\necho {target}\n");
-    for (name, mode, content) in
-        [("bin/tailwatch", 0o755, program.as_str()), ("share/man/man1/tailwatch.1", 0o644, ".TH tailwatch 1\n")]
-    {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(mode);
-        builder.append_data(&mut header, format!("tailwatch-{VERSION}-{target}/{name}"), content.as_bytes()).unwrap();
-    }
-    builder.into_inner().unwrap().finish().unwrap()
+    let files =
+        [("bin/tailwatch", 0o755, program.as_str()), ("share/man/man1/tailwatch.1", 0o644, ".TH tailwatch 1\n")];
+    host::archive(files.map(|(name, mode, content)| (format!("tailwatch-{VERSION}-{target}/{name}"), mode, content)))
 }
 
 /// Serves the files of this folder on loopback until the test process ends.
