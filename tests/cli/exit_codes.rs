@@ -119,9 +119,9 @@ fn what_the_api_server_answers_decides_what_is_reported() {
         let server = Server::start(answers);
         let machine = connected(&server, CURRENT_HELM);
         let said = reported(&machine, install(&machine, &[]));
-        // In parallel: either can be the first.
-        let asked: Vec<String> = server.asked().into_iter().filter(|one| one != IDENTITY).collect();
-        assert_eq!(asked, ["GET /version"]);
+        // In parallel: each can be the first, and several connections are opened.
+        let asked: BTreeSet<String> = server.asked().into_iter().filter(|one| one != IDENTITY).collect();
+        assert_eq!(asked, BTreeSet::from(["GET /version".to_owned()]));
         said
     });
     assert_wording!(messages.join("\n"));

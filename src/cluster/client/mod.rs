@@ -42,6 +42,8 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::process::Environment;
 
 const USER_AGENT: &str = concat!("tailwatch/", env!("CARGO_PKG_VERSION"));
+/// Connections that are opened beside the first two.
+const CONNECTIONS: usize = 4;
 /// Timeout of the first request.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -64,6 +66,7 @@ impl Cluster {
             .with_layer(&TimeLimits::new(&server, &fence, &answers))
             .with_layer(&SameCluster(probe.clone()))
             .build();
+        open_connections(&client);
         let authority = access.cluster.authority();
         let (version, identity) = futures::join!(
             tokio::time::timeout(TIMEOUT, client.apiserver_version()),
@@ -98,6 +101,15 @@ impl Cluster {
             forwards,
             compared: Arc::new(AtomicU64::new(u64::MAX)),
         })
+    }
+}
+
+/// Opens connections beside those of the first two requests: the reads that follow are parallel, and a connection takes two
+/// round trips before its first request. What goes wrong is reported by the other requests.
+fn open_connections(client: &Client) {
+    for _ in 0..CONNECTIONS {
+        let client = client.clone();
+        tokio::spawn(async move { client.apiserver_version().await.is_ok() });
     }
 }
 
