@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 
 use crate::check::api::loki::{Labels, Logs};
@@ -16,6 +17,8 @@ use crate::config::ALLOY;
 use crate::event::Hop;
 use crate::stack::NodeState;
 
+/// Nodes whose pods are read in parallel.
+const PARALLEL: usize = 4;
 /// Seconds that a probe runs after it has written: Alloy tails only the logs of existing pods.
 const LINGER: u32 = 120;
 
@@ -60,17 +63,18 @@ fn line(context: &StackContext) -> String {
 
 async fn judge_written(context: &StackContext, nodes: &[String]) -> Result<Finding, ClusterError> {
     let pods = context.probes.pods(&context.cluster, context.namespace()).await?;
+    let read: Vec<_> = nodes.iter().map(|node| has_written(context, node, &pods)).collect();
+    let read: Vec<Option<(&Value, bool)>> = futures::stream::iter(read).buffered(PARALLEL).try_collect().await?;
     let mut writers = Vec::new();
     let mut missing = Vec::new();
     let mut full = Vec::new();
-    for node in nodes {
-        let Some(pod) = pods.iter().find(|pod| is_for(pod, node)) else {
+    for (node, found) in nodes.iter().zip(read) {
+        let Some((pod, has_written)) = found else {
             missing.push(format!("node {node}: no pod was created"));
             continue;
         };
-        let name = name_of(pod);
-        if context.cluster.log_of(context.namespace(), name).await?.contains(&line(context)) {
-            writers.push(Writer { node: node.clone(), pod: name.to_owned() });
+        if has_written {
+            writers.push(Writer { node: node.clone(), pod: name_of(pod).to_owned() });
         } else if let Some(lacking) = lacks_room(pod) {
             full.push(format!("node {node} has no room for a probe pod: {lacking}"));
         } else {
@@ -95,6 +99,17 @@ async fn judge_written(context: &StackContext, nodes: &[String]) -> Result<Findi
     Ok(Finding::pass(detail))
 }
 
+/// The pod of the probe on a node, and whether its line is in its log; `None` without a pod.
+async fn has_written<'a>(
+    context: &StackContext,
+    node: &str,
+    pods: &'a [Value],
+) -> Result<Option<(&'a Value, bool)>, ClusterError> {
+    let Some(pod) = pods.iter().find(|pod| is_for(pod, node)) else { return Ok(None) };
+    let log = context.cluster.log_of(context.namespace(), name_of(pod)).await?;
+    Ok(Some((pod, log.contains(&line(context)))))
+}
+
 /// Whether a pod's affinity selects a node, scheduled or not.
 fn is_for(pod: &Value, node: &str) -> bool {
     let terms = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0";
@@ -106,17 +121,10 @@ fn writers(context: &StackContext) -> &[Writer] {
 }
 
 pub(super) async fn collected(context: &StackContext) -> Result<Finding, String> {
-    let mut unread = Vec::new();
-    let pods = context.alloy_pods();
-    for writer in writers(context) {
-        let in_namespace = (context.namespace(), pods.as_str());
-        let alloy = context.cluster.pod_on(&writer.node, in_namespace).await.map_err(|error| error.to_string())?;
-        let alloy = alloy.ok_or_else(|| format!("no Alloy pod is on node {}", writer.node))?;
-        let metrics = context.alloy().metrics(&alloy).await?;
-        if lines_read(&metrics, context.namespace(), &writer.pod) == 0.0 {
-            unread.push(format!("node {}", writer.node));
-        }
-    }
+    let read: Vec<_> = writers(context).iter().map(|writer| has_read(context, writer)).collect();
+    let read: Vec<bool> = futures::stream::iter(read).buffered(PARALLEL).try_collect().await?;
+    let unread = writers(context).iter().zip(read).filter(|(_, is_read)| !is_read);
+    let unread: Vec<String> = unread.map(|(writer, _)| format!("node {}", writer.node)).collect();
     Ok(if unread.is_empty() {
         Finding::pass(format!("{} of {}", writers(context).len(), writers(context).len()))
     } else {
@@ -124,6 +132,16 @@ pub(super) async fn collected(context: &StackContext) -> Result<Finding, String>
         let nodes = context.node_states().await.map_err(|error| error.to_string())?;
         hint_of_docker(finding, &unread, &nodes.docker())
     })
+}
+
+/// Whether Alloy has read the probe's log on a node.
+async fn has_read(context: &StackContext, writer: &Writer) -> Result<bool, String> {
+    let pods = context.alloy_pods();
+    let alloy = context.cluster.pod_on(&writer.node, (context.namespace(), &pods)).await;
+    let alloy = alloy.map_err(|error| error.to_string())?;
+    let alloy = alloy.ok_or_else(|| format!("no Alloy pod is on node {}", writer.node))?;
+    let metrics = context.alloy().metrics(&alloy).await?;
+    Ok(lines_read(&metrics, context.namespace(), &writer.pod) > 0.0)
 }
 
 /// `unread`, as reported, and the nodes with Docker.

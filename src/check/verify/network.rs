@@ -64,15 +64,15 @@ async fn blocked(context: &StackContext) -> Result<Finding, String> {
     let pods = context.probes.pods(&context.cluster, context.namespace()).await.map_err(message)?;
     let of_client = |pod: &&Value| name_of(pod).contains(UNAUTHORIZED_CLIENT);
     let Some(pod) = pods.iter().find(of_client) else { return Err("no pod was created".into()) };
+    let Some(code) = ended(pod) else { return Ok(Finding::not_yet(reason(pod))) };
     let log = context.cluster.log_of(context.namespace(), name_of(pod)).await.map_err(message)?;
-    Ok(match ended(pod) {
-        None => Finding::not_yet(reason(pod)),
-        Some(_) if log.contains(REACHED) => Finding::fail(
+    Ok(match code {
+        _ if log.contains(REACHED) => Finding::fail(
             "a probe pod reached it: the cluster's network plugin does not enforce NetworkPolicies, or another policy allows it",
         ),
-        Some(_) if log.contains("bad address") => Finding::skip("the probe pod could not resolve the Service's name"),
-        Some(0) if log.contains(BLOCKED) => Finding::pass("the probe pod did not reach it"),
-        Some(code) => Finding::fail(format!("the probe pod ended with exit code {code}: {}", log.trim())),
+        _ if log.contains("bad address") => Finding::skip("the probe pod could not resolve the Service's name"),
+        0 if log.contains(BLOCKED) => Finding::pass("the probe pod did not reach it"),
+        _ => Finding::fail(format!("the probe pod ended with exit code {code}: {}", log.trim())),
     })
 }
 
