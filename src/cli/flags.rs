@@ -76,6 +76,9 @@ pub struct SettingsArgs {
     /// Set one answer, e.g. --set retention.logs=14d; overrides the file
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Read the charts from a bundle instead of their repositories; sets charts.repository
+    #[arg(long, env = "TAILWATCH_BUNDLE", value_name = "PATH")]
+    pub bundle: Option<PathBuf>,
     /// Accept security-bearing saved answers that changed in the cluster since the last run; --yes does not
     #[arg(long, env = "TAILWATCH_ACCEPT_SAVED", value_parser = FalseyValueParser::new())]
     pub accept_saved: bool,
@@ -276,9 +279,12 @@ pub struct StatusArgs {
 /// Flags of `bundle`.
 #[derive(Clone, Debug, Args)]
 pub struct BundleArgs {
-    /// A new or empty folder for the files
-    #[arg(long, value_name = "FOLDER")]
+    /// A new or empty folder, or a new archive that ends in .tar.gz or .tgz
+    #[arg(long, value_name = "PATH")]
     pub out: PathBuf,
+    /// List the images without digests; no registry of images is read
+    #[arg(long, env = "TAILWATCH_WITHOUT_DIGESTS", value_parser = FalseyValueParser::new())]
+    pub without_digests: bool,
     /// Settings.
     #[command(flatten)]
     pub settings: SettingsArgs,

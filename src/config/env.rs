@@ -3,7 +3,7 @@
 use crate::config::answers::{ROWS, Row, environment_name};
 
 /// Variables of command line flags.
-pub(super) const FLAG_VARIABLES: [&str; 29] = [
+pub(super) const FLAG_VARIABLES: [&str; 31] = [
     "TAILWATCH_ANSWERS",
     "TAILWATCH_CONTEXT",
     "TAILWATCH_KUBECONFIG",
@@ -17,6 +17,7 @@ pub(super) const FLAG_VARIABLES: [&str; 29] = [
     "TAILWATCH_YES",
     "TAILWATCH_SKIP_VERIFY",
     "TAILWATCH_ACCEPT_SAVED",
+    "TAILWATCH_BUNDLE",
     "TAILWATCH_ADOPT",
     "TAILWATCH_DELETE_DATA",
     "TAILWATCH_DELETE_CRDS",
@@ -28,6 +29,7 @@ pub(super) const FLAG_VARIABLES: [&str; 29] = [
     "TAILWATCH_LOCK_TIMEOUT",
     "TAILWATCH_ASK_SECRETS",
     "TAILWATCH_WITHIN",
+    "TAILWATCH_WITHOUT_DIGESTS",
     "TAILWATCH_PROBE_NODES",
     "TAILWATCH_LOGIN",
     "TAILWATCH_LOGIN_PORT",

@@ -22,6 +22,8 @@ pub struct Sources {
     pub set: Vec<String>,
     /// `--namespace`
     pub namespace_flag: Option<String>,
+    /// `--bundle`: the archive, or the folder with its charts.
+    pub bundle: Option<String>,
     /// The process' environment.
     pub environment: EnvironmentVariables,
 }
@@ -62,6 +64,9 @@ fn read_sources(sources: &Sources) -> Result<Loader, ConfigError> {
     loader.environment(&sources.environment);
     if let Some(namespace) = &sources.namespace_flag {
         loader.text("--namespace", "namespace", namespace, Provenance::Flag("--namespace"));
+    }
+    if let Some(bundle) = &sources.bundle {
+        loader.text("--bundle", "charts.repository", bundle, Provenance::Flag("--bundle"));
     }
     for setting in &sources.set {
         loader.setting(setting);

@@ -32,6 +32,7 @@ fn the_source_with_precedence_is_used_and_shown() {
         answers: Some(file),
         set: vec!["retention.metrics=6d".into()],
         namespace_flag: Some("from-flag".into()),
+        bundle: Some("/srv/bundle.tar.gz".into()),
         environment,
     };
     let mut draft = load(&sources).unwrap();
@@ -39,6 +40,7 @@ fn the_source_with_precedence_is_used_and_shown() {
     assert_eq!(shown(&draft, "retention.logs"), ("5d".into(), "TAILWATCH_RETENTION_LOGS".into()));
     assert_eq!(shown(&draft, "retention.metrics"), ("6d".into(), "--set".into()));
     assert_eq!(shown(&draft, "namespace"), ("from-flag".into(), "--namespace".into()));
+    assert_eq!(shown(&draft, "charts.repository"), ("/srv/bundle.tar.gz".into(), "--bundle".into()));
     assert_eq!(shown(&draft, "storage.loki"), ("50Gi".into(), "default".into()));
     draft.set("namespace", "typed", Provenance::Prompt).unwrap();
     assert_eq!(shown(&draft, "namespace").0, "typed");

@@ -58,6 +58,7 @@ pub use types::{
     ALLOY, AnonymousRole, COMPONENTS, ChartRepository, ClientId, ComponentName, GroupName, GroupsClaim, Hostname,
     ImageRegistry, Invalid, IssuerUrl, KUBE_PROMETHEUS_STACK, LOKI, LogsMode, Namespace, OAUTH2_PROXY, OperatorMode,
     Organization, StorageClassName, TAILSCALE_OPERATOR, TailnetDomain, TailscaleResource, TailscaleTag, UserName,
+    is_bundle,
 };
 pub use units::{Quantity, RetentionPeriod, SessionLifetime};
 pub use value_path::child;

@@ -51,9 +51,24 @@ text_newtype!(/** StorageClass name, a DNS subdomain. */ StorageClassName, dns_s
 text_newtype!(/** Auth0 organization: its id or its name. */ Organization, organization);
 text_newtype!(/** Name of a ProxyGroup or ProxyClass, a DNS subdomain. */ TailscaleResource, dns_subdomain);
 text_newtype!(/** Tailscale tag, with its `tag:` prefix. */ TailscaleTag, tailscale_tag);
-text_newtype!(/** Address of a chart repository, or a folder of .tgz files. */ ChartRepository, chart_repository);
+text_newtype!(/** Address of a chart repository, a folder of .tgz files, or a bundle. */ ChartRepository, chart_repository);
 text_newtype!(/** Registry of container images, may have a path, e.g. `registry.acme.example/mirror`. */ ImageRegistry, image_registry);
 text_newtype!(/** Name of a component, which is its release name too, e.g. `loki`. */ ComponentName, component_name);
+
+/// Endings of an archive of `tailwatch bundle`.
+const BUNDLE: [&str; 2] = [".tar.gz", ".tgz"];
+
+/// Whether a path names the archive of a bundle.
+pub fn is_bundle(path: &str) -> bool {
+    BUNDLE.iter().any(|ending| path.ends_with(ending))
+}
+
+impl ChartRepository {
+    /// Whether it is a bundle in one archive.
+    pub fn is_bundle(&self) -> bool {
+        !self.as_str().contains("://") && is_bundle(self.as_str())
+    }
+}
 
 /// The components of the catalogue.
 pub const COMPONENTS: [&str; 5] = [TAILSCALE_OPERATOR, KUBE_PROMETHEUS_STACK, OAUTH2_PROXY, LOKI, ALLOY];
@@ -248,7 +263,7 @@ fn chart_repository(text: &str) -> Result<String, Invalid> {
     }
     let Some((scheme, _)) = text.split_once("://") else { return Ok(text.to_owned()) };
     if !matches!(scheme, "https" | "http" | "oci") {
-        return invalid("expected https://, http://, oci:// or a folder of .tgz files");
+        return invalid("expected https://, http://, oci://, a folder of .tgz files or a bundle");
     }
     match url::Url::parse(text) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {

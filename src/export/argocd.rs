@@ -23,7 +23,7 @@ fn application(release: &ExportedRelease) -> Result<Value, Unreachable> {
     let ExportedRelease { name, namespace, chart, values, .. } = release;
     let repository = match Place::of(&chart.repository) {
         Place::Registry(address) | Place::Address(address) => address,
-        Place::Folder(folder) => return Err(Unreachable::folder(chart, folder, "Argo CD")),
+        Place::Folder(place) | Place::Bundle(place) => return Err(Unreachable::new(chart, place, "Argo CD")),
     };
     let application = json!({
         "apiVersion": "argoproj.io/v1alpha1",

@@ -58,12 +58,12 @@ impl ExportedRelease {
 
 /// A repository that a tool in the cluster cannot read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("chart {chart} is in the folder {folder}, which {tool} cannot read")]
+#[error("chart {chart} is in {place} on this machine, which {tool} cannot read")]
 pub struct Unreachable {
     /// The chart.
     pub chart: String,
-    /// The folder.
-    pub folder: String,
+    /// The folder or the bundle.
+    pub place: String,
     /// The tool.
     pub tool: &'static str,
 }
@@ -77,6 +77,8 @@ pub(super) enum Place<'a> {
     Address(&'a str),
     /// A folder of .tgz files on this machine.
     Folder(&'a str),
+    /// A bundle in one archive on this machine.
+    Bundle(&'a str),
 }
 
 impl<'a> Place<'a> {
@@ -85,15 +87,16 @@ impl<'a> Place<'a> {
         match text.strip_prefix("oci://") {
             Some(registry) => Place::Registry(registry),
             None if text.contains("://") => Place::Address(text),
+            None if repository.is_bundle() => Place::Bundle(text),
             None => Place::Folder(text),
         }
     }
 }
 
 impl Unreachable {
-    /// That this tool cannot read the folder of a chart.
-    pub(super) fn folder(chart: &ChartSource, folder: &str, tool: &'static str) -> Unreachable {
-        Unreachable { chart: chart.name.clone(), folder: folder.to_owned(), tool }
+    /// That this tool cannot read the place of a chart.
+    pub(super) fn new(chart: &ChartSource, place: &str, tool: &'static str) -> Unreachable {
+        Unreachable { chart: chart.name.clone(), place: place.to_owned(), tool }
     }
 }
 

@@ -33,7 +33,7 @@ fn repository(release: &ExportedRelease) -> Result<Value, Unreachable> {
     let mut spec = match Place::of(&chart.repository) {
         Place::Registry(_) => json!({"type": "oci"}),
         Place::Address(_) => json!({}),
-        Place::Folder(folder) => return Err(Unreachable::folder(chart, folder, "Flux")),
+        Place::Folder(place) | Place::Bundle(place) => return Err(Unreachable::new(chart, place, "Flux")),
     };
     spec["url"] = address.into();
     spec["interval"] = INTERVAL.into();

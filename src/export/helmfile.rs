@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::config::ChartRepository;
-use crate::export::exported::{ExportedFile, ExportedRelease, Place, own_objects};
+use crate::export::exported::{ExportedFile, ExportedRelease, Place, Unreachable, own_objects};
 use crate::stack::{ChartSource, CrdPolicy};
 use crate::yaml::block;
 
-pub(super) fn files(releases: &[ExportedRelease]) -> Vec<ExportedFile> {
+pub(super) fn files(releases: &[ExportedRelease]) -> Result<Vec<ExportedFile>, Unreachable> {
     let mut files = Vec::new();
     let mut repositories: BTreeMap<&ChartRepository, String> = BTreeMap::new();
     for release in releases {
+        if let Place::Bundle(place) = Place::of(&release.chart.repository) {
+            return Err(Unreachable::new(&release.chart, place, "helmfile"));
+        }
         files.extend(own_objects(objects(release), &release.objects));
         files.push(ExportedFile { path: values(release), text: block(&release.values) });
         let number = repositories.len() + 1;
@@ -25,7 +28,7 @@ pub(super) fn files(releases: &[ExportedRelease]) -> Vec<ExportedFile> {
         "releases": releases.iter().map(|release| entry(release, &repositories)).collect::<Value>(),
     });
     files.push(ExportedFile { path: "helmfile.yaml".into(), text: block(&document) });
-    files
+    Ok(files)
 }
 
 fn values(release: &ExportedRelease) -> String {
@@ -47,7 +50,7 @@ fn repository(place: &ChartRepository, name: &str, plain_http: bool) -> Option<V
             Some(repository)
         }
         Place::Address(address) => Some(json!({"name": name, "url": address})),
-        Place::Folder(_) => None,
+        Place::Folder(_) | Place::Bundle(_) => None,
     }
 }
 
@@ -63,7 +66,7 @@ fn entry(release: &ExportedRelease, repositories: &BTreeMap<&ChartRepository, St
         hooks.push(hook("sh", &["-c", &crds]));
     }
     let named = match Place::of(&chart.repository) {
-        Place::Folder(_) => archive(chart),
+        Place::Folder(_) | Place::Bundle(_) => archive(chart),
         Place::Registry(_) | Place::Address(_) => format!("{}/{}", repositories[&chart.repository], chart.name),
     };
     json!({
@@ -80,7 +83,7 @@ fn shown(chart: &ChartSource) -> String {
         Place::Registry(_) if access.plain_http => format!("{repository}/{name} --version {version} --plain-http"),
         Place::Registry(_) => format!("{repository}/{name} --version {version}"),
         Place::Address(address) => format!("{name} --repo {address} --version {version}"),
-        Place::Folder(_) => archive(chart),
+        Place::Folder(_) | Place::Bundle(_) => archive(chart),
     }
 }
 

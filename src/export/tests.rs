@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::{ExportTool, SecretTemplate};
-use crate::stack::{ChartSource, CrdPolicy, OwnSecret, RecordedChart};
+use crate::stack::{ChartSource, CrdPolicy, OwnSecret, PublishedImage, RecordedChart};
 use crate::yaml;
 
 const TOOLS: [ExportTool; 4] = [ExportTool::Argocd, ExportTool::Flux, ExportTool::Helmfile, ExportTool::Manifests];
@@ -67,7 +67,14 @@ fn a_bundle_names_its_charts_and_images() {
         repository: "https://grafana.github.io/helm-charts".into(),
         sha256: "0a".into(),
     };
-    insta::assert_snapshot!(listing(&bundle(&[chart], &["docker.io/grafana/loki:3.5.7".into()])));
+    let image =
+        |image: &str, digest: Option<&str>| PublishedImage { image: image.into(), digest: digest.map(str::to_owned) };
+    let images = [
+        image("docker.io/grafana/loki:3.5.7", Some("sha256:0b")),
+        image("quay.io/acme/pinned:1@sha256:0c", Some("sha256:0c")),
+        image("quay.io/acme/without:1", None),
+    ];
+    insta::assert_snapshot!(listing(&bundle(&[chart], &images)));
 }
 
 /// All files, one after the other.
@@ -100,18 +107,21 @@ fn a_registry_is_named_as_each_tool_names_it() {
 }
 
 #[test]
-fn a_folder_of_archives_is_for_tools_on_this_machine() {
+fn a_folder_of_archives_is_for_tools_on_this_machine_and_a_bundle_for_none() {
+    let exported = |tool, place: &str| export(tool, SecretTemplate::Kubernetes, &releases(place));
     for tool in TOOLS {
-        let files = export(tool, SecretTemplate::Kubernetes, &releases("/srv/charts"));
-        match tool {
-            ExportTool::Argocd | ExportTool::Flux => {
-                let error = files.unwrap_err();
-                assert_eq!((error.chart.as_str(), error.folder.as_str()), ("kube-prometheus-stack", "/srv/charts"));
+        for place in ["/srv/charts", "/srv/bundle.tar.gz"] {
+            match tool {
+                ExportTool::Manifests => assert!(exported(tool, place).is_ok()),
+                ExportTool::Helmfile if place == "/srv/charts" => {
+                    let files = listing(&exported(tool, place).unwrap());
+                    assert!(files.contains("chart: /srv/charts/oauth2-proxy-10.7.0.tgz"));
+                }
+                _ => {
+                    let error = exported(tool, place).unwrap_err();
+                    assert_eq!((error.chart.as_str(), error.place.as_str()), ("kube-prometheus-stack", place));
+                }
             }
-            ExportTool::Helmfile => {
-                assert!(listing(&files.unwrap()).contains("chart: /srv/charts/oauth2-proxy-10.7.0.tgz"));
-            }
-            ExportTool::Manifests => assert!(files.is_ok()),
         }
     }
 }

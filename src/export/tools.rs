@@ -13,7 +13,7 @@ pub fn export(
     let mut files = match tool {
         ExportTool::Argocd => argocd::files(releases)?,
         ExportTool::Flux => flux::files(releases)?,
-        ExportTool::Helmfile => helmfile::files(releases),
+        ExportTool::Helmfile => helmfile::files(releases)?,
         ExportTool::Manifests => manifests::files(releases),
     };
     files.extend(secret_templates::files(template, releases));

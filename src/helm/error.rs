@@ -65,6 +65,14 @@ pub enum HelmError {
         /// Why.
         message: String,
     },
+    /// The digest of an image cannot be read.
+    #[error("the registry reports no digest of {image}: {message}")]
+    Image {
+        /// The image.
+        image: String,
+        /// Why.
+        message: String,
+    },
     /// helm did not end in time.
     #[error("`{command}` did not answer within {seconds} s")]
     TimedOut {
@@ -116,13 +124,22 @@ pub enum HelmError {
         /// The archive's name.
         file: String,
     },
-    /// The archive is not in the folder.
-    #[error("the folder {} has no {file}", folder.display())]
+    /// The archive is not in the folder or the bundle.
+    #[error("{} has no {file}", place.display())]
     NoArchive {
-        /// The folder.
-        folder: PathBuf,
+        /// The folder or the bundle.
+        place: PathBuf,
         /// The archive's name.
         file: String,
+    },
+    /// A bundle cannot be read.
+    #[error("cannot read the bundle {}", path.display())]
+    Bundle {
+        /// The archive of `tailwatch bundle`.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
     },
     /// The archive has another chart, or another version of it.
     #[error("{repository} has {found} as {requested}")]
@@ -316,7 +333,10 @@ impl HelmError {
                  charts.repository to another"
                     .into()
             }
-            HelmError::NoArchive { .. } => "copy the archive there, or correct charts.repository".into(),
+            HelmError::NoArchive { .. } => {
+                "copy the archive there, write the bundle again for these versions, or correct charts.repository".into()
+            }
+            HelmError::Bundle { .. } => "correct the path, copy the bundle again, or write it again".into(),
             HelmError::NotLocked { .. } => "`tailwatch answers lock FILE` adds it: FILE is the answers file".into(),
             HelmError::DigestChanged(change) => change.hint(),
             HelmError::TimedOut { .. } => "check that the cluster and the chart repository are reachable".into(),
@@ -330,6 +350,11 @@ impl HelmError {
             }
             HelmError::Registry { .. } => {
                 "check the address and that the registry is reachable, or set charts.repository to another".into()
+            }
+            HelmError::Image { .. } => {
+                "check that this machine reaches the registry, log in with `helm registry login` or `docker login` if it \
+                 asks for credentials, or use --without-digests"
+                    .into()
             }
             HelmError::Failed { .. } | HelmError::Output { .. } => return None,
         })

@@ -15,10 +15,9 @@ use tokio::time::{Instant, sleep};
 use url::{Host, Url};
 
 use crate::config::RepositoryAccess;
-use crate::helm::archive;
 use crate::helm::error::DigestChange;
-use crate::helm::{FetchedChart, Helm, HelmError};
-use crate::input_file::InputError;
+use crate::helm::local_charts::archive_of;
+use crate::helm::{FetchedChart, Helm, HelmError, archive, local_charts};
 use crate::stack::{ChartSource, DigestSource, KnownDigest};
 
 const LOCK: &str = "digests.json";
@@ -28,8 +27,6 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Age of what only an interrupted fetch leaves.
 const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
-/// Limit of a chart archive, in bytes.
-const MAX_BYTES: u64 = 256 << 20;
 
 impl Helm {
     /// Fetches a chart (cache, digest lock); sends no request to the cluster.
@@ -54,17 +51,14 @@ impl Helm {
         {
             return self.private(&file, &bytes, digest);
         }
-        let download = self.fresh_folder()?;
-        let archive = if repository.contains("://") {
+        let bytes = if repository.contains("://") {
+            let download = self.fresh_folder()?;
             self.pull(source, download.path()).await?;
-            download.path().join(&file)
+            archive_of(&download.path().join(&file))
+                .map_err(|_| HelmError::NotFetched { repository: repository.to_owned(), file: file.clone() })?
         } else {
-            Path::new(repository).join(&file)
+            local_charts::read(&source.repository, &file)?
         };
-        let bytes = archive_of(&archive).map_err(|_| match repository.contains("://") {
-            true => HelmError::NotFetched { repository: repository.to_owned(), file: file.clone() },
-            false => HelmError::NoArchive { folder: repository.into(), file: file.clone() },
-        })?;
         let found = hex(&bytes);
         if let Some(expected) = known.iter().find(|known| known.sha256 != found) {
             return Err(HelmError::DigestChanged(Box::new(DigestChange {
@@ -186,10 +180,6 @@ pub(super) fn is_loopback(repository: &str) -> bool {
 /// Whether a registry is read by HTTP without TLS. As with docker, a registry on this machine is, unless it has a CA.
 pub(super) fn is_plain(repository: &str, access: &RepositoryAccess) -> bool {
     access.plain_http || (is_loopback(repository) && access.ca_file.is_none())
-}
-
-fn archive_of(path: &Path) -> std::io::Result<Vec<u8>> {
-    crate::input_file::read(path, MAX_BYTES).map_err(InputError::into_io)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -17,6 +17,7 @@ mod fetch;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod helm_errors;
+mod local_charts;
 mod parse;
 mod registry;
 mod release_info;

@@ -1,11 +1,12 @@
-//! Tags of charts in an OCI registry, which helm does not list; oci-client implements the distribution API. Credentials
-//! are those of `helm registry login`, otherwise docker's.
+//! Tags of charts in an OCI registry, which helm does not list, and digests of images; oci-client implements the
+//! distribution API. Credentials are those of `helm registry login`, otherwise docker's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use futures::{StreamExt as _, TryStreamExt as _};
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
@@ -20,6 +21,8 @@ use crate::process::Environment;
 /// Tags per page; a registry may return fewer.
 const PAGE: usize = 1000;
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Images whose digests are read in parallel.
+const AT_ONCE: usize = 8;
 
 /// Versions of each chart below `address` (without `oci://`), in no order.
 pub(super) async fn tags(
@@ -46,6 +49,29 @@ pub(super) async fn tags(
     let lists =
         lists.map_err(|_| HelmError::TimedOut { command: format!("oci://{address}"), seconds: TIMEOUT.as_secs() })?;
     Ok(lists?.into_iter().collect())
+}
+
+/// The digest of each image in its registry, in their order. That of an index, where an image has several platforms.
+pub(super) async fn digests(
+    images: &[String],
+    (config, environment): (Option<&Path>, &Environment),
+) -> Result<Vec<String>, HelmError> {
+    let read = images.iter().map(|image| async move {
+        let failed = |message: String| HelmError::Image { image: image.clone(), message };
+        let reference = Reference::try_from(image.as_str()).map_err(|error| failed(error.to_string()))?;
+        if let Some(digest) = reference.digest() {
+            return Ok(digest.to_owned());
+        }
+        let host = reference.registry();
+        let read = async {
+            let auth = credentials::of_host(host, config, environment).await;
+            client(host, &RepositoryAccess::default())?.fetch_manifest_digest(&reference, &auth).await
+        };
+        let digest = tokio::time::timeout(TIMEOUT, read).await;
+        let digest = digest.map_err(|_| failed(format!("no answer within {} s", TIMEOUT.as_secs())))?;
+        digest.map_err(|error| failed(with_causes(&error)))
+    });
+    futures::stream::iter(read).buffered(AT_ONCE).try_collect().await
 }
 
 /// A tag cannot hold the `+` of build metadata, so helm writes `_` there (helm pkg/registry).
@@ -99,15 +125,19 @@ fn is_absent(error: &OciDistributionError) -> bool {
     }
 }
 
-/// With all causes, since the outermost is the least specific.
 fn registry_error(address: &str, error: &OciDistributionError) -> HelmError {
+    HelmError::of_registry(format!("oci://{address}"), with_causes(error))
+}
+
+/// The outermost is the least specific.
+fn with_causes(error: &OciDistributionError) -> String {
     let mut message = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         message = format!("{message}: {cause}");
         source = cause.source();
     }
-    HelmError::of_registry(format!("oci://{address}"), message)
+    message
 }
 
 #[cfg(test)]

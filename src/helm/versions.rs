@@ -1,15 +1,14 @@
 //! The chart versions of a repository: from an index that helm downloads with its own proxy and CA handling, from the
-//! names of archives in a folder, or from the tags of an OCI registry.
+//! names of archives in a folder or a bundle, or from the tags of an OCI registry.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use semver::Version;
 use serde::Deserialize;
 
 use crate::config::{ChartRepository, RepositoryAccess};
 use crate::helm::repositories::Repository;
-use crate::helm::{Helm, HelmError, commands, registry};
+use crate::helm::{Helm, HelmError, commands, local_charts, registry};
 
 /// The used fields of an index. <https://helm.sh/docs/topics/chart_repository/#the-index-file>
 #[derive(Deserialize)]
@@ -42,13 +41,20 @@ impl Helm {
                 registry::tags((address, access), charts, (config.as_deref(), &self.environment)).await?
             }
             Some(_) => self.indexed(&Repository::new(repository.as_str(), access), charts).await?,
-            None => archived(Path::new(repository.as_str()), charts)?,
+            None => archived(&local_charts::names(repository)?, charts),
         };
         for versions in found.values_mut() {
             versions.sort_by(|one, other| other.cmp(one));
             versions.dedup();
         }
         Ok(found)
+    }
+
+    /// The digest of each image in its registry, e.g. `sha256:…`, in their order; read with the credentials of
+    /// `helm registry login`, otherwise docker's.
+    pub async fn image_digests(&self, images: &[String]) -> Result<Vec<String>, HelmError> {
+        let config = self.registry_config().await;
+        registry::digests(images, (config.as_deref(), &self.environment)).await
     }
 
     /// Lets helm download the index into an own folder, which leaves the user's repositories unchanged, and reads it:
@@ -91,16 +97,13 @@ pub(super) fn of_index(text: &str, charts: &[String]) -> Result<BTreeMap<String,
 }
 
 /// `NAME-VERSION.tgz`
-fn archived(folder: &Path, charts: &[&str]) -> Result<BTreeMap<String, Vec<Version>>, HelmError> {
-    let failed = |source| HelmError::Local { what: format!("read the folder {}", folder.display()), source };
-    let entries = std::fs::read_dir(folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    let files: Vec<String> = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+fn archived(files: &[String], charts: &[&str]) -> BTreeMap<String, Vec<Version>> {
     let version = |file: &String, chart: &str| {
         let rest = file.strip_prefix(chart)?.strip_prefix('-')?.strip_suffix(".tgz")?;
         Version::parse(rest).ok()
     };
     let versions = |chart: &&str| ((*chart).to_owned(), files.iter().filter_map(|file| version(file, chart)).collect());
-    Ok(charts.iter().map(versions).collect())
+    charts.iter().map(versions).collect()
 }
 
 #[cfg(test)]
@@ -123,15 +126,10 @@ mod tests {
 
     #[test]
     fn a_folder_has_the_versions_of_its_archives() {
-        let folder = tempfile::tempdir().unwrap();
-        for file in ["loki-6.46.0.tgz", "loki-6.46.0.tgz.prov", "loki-stack-2.0.0.tgz", "loki-7.0.0-rc.1.tgz", "x"] {
-            std::fs::write(folder.path().join(file), "").unwrap();
-        }
-        let mut found = archived(folder.path(), &["loki", "alloy"]).unwrap();
+        let files = ["loki-6.46.0.tgz", "loki-6.46.0.tgz.prov", "loki-stack-2.0.0.tgz", "loki-7.0.0-rc.1.tgz", "x"];
+        let mut found = archived(&files.map(str::to_owned), &["loki", "alloy"]);
         found.get_mut("loki").unwrap().sort();
         assert_eq!(texts(&found["loki"]), ["6.46.0", "7.0.0-rc.1"]);
         assert!(found["alloy"].is_empty());
-        let error = archived(&folder.path().join("gone"), &["loki"]).unwrap_err();
-        assert!(error.to_string().contains("gone"), "{error}");
     }
 }

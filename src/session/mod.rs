@@ -6,6 +6,7 @@ mod process_status;
 mod signals;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -136,6 +137,7 @@ impl Session {
             answers: arguments.answers.clone(),
             set: arguments.set.clone(),
             namespace_flag: self.global.namespace.clone(),
+            bundle: arguments.bundle.as_deref().map(charts_of),
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?.into())))
                 .collect(),
@@ -188,6 +190,14 @@ impl Session {
         let (events, stream) = event::channel();
         (events, tokio::spawn(self.reporter.clone().drain(stream)))
     }
+}
+
+/// The place of the charts of a bundle: the archive itself, or a folder in it. Absolute, since later runs read the saved
+/// answer in other folders.
+fn charts_of(bundle: &Path) -> String {
+    let bundle = std::path::absolute(bundle).unwrap_or_else(|_| bundle.to_owned());
+    let charts = bundle.join("charts");
+    if charts.is_dir() { charts } else { bundle }.display().to_string()
 }
 
 #[expect(clippy::exit, reason = "the command blocks its thread and cannot return")]

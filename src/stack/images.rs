@@ -32,6 +32,25 @@ pub fn images(object: &Value) -> Vec<&str> {
     found
 }
 
+/// An image of the publisher, as it was when its digest was read.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PublishedImage {
+    /// With registry and tag, e.g. `quay.io/prometheus/prometheus:v3.7.3`.
+    pub image: String,
+    /// e.g. `sha256:…`; `None`: not read.
+    pub digest: Option<String>,
+}
+
+impl std::fmt::Display for PublishedImage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let PublishedImage { image, digest } = self;
+        match digest {
+            Some(digest) if !image.contains('@') => write!(formatter, "{image}@{digest}"),
+            _ => formatter.write_str(image),
+        }
+    }
+}
+
 /// The images of all objects, each with its registry, as a tool that copies images needs it.
 pub fn image_names<'a>(objects: impl IntoIterator<Item = &'a Value>) -> BTreeSet<String> {
     let whole = |image: &str| Reference::try_from(image).map_or_else(|_| image.to_owned(), |image| image.whole());

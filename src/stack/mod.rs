@@ -36,7 +36,7 @@ pub use component_rules::{ComponentRules, Omission};
 pub use desired::{Auth0Endpoints, desired};
 pub use error::StackError;
 pub use helm_driver::HelmDriver;
-pub use images::{RELOADER, image_names, images};
+pub use images::{PublishedImage, RELOADER, image_names, images};
 pub use manifests::{ENFORCED_LEVEL, LEVELS, note_on_releases, saved_answers_object};
 pub use names::{
     ALERTS_SECRET, ANSWERS_RECORD, CHARTS_RECORD, CLUSTER_LOCK, DASHBOARDS, GRAFANA_SECRET, LIMIT_LABEL, MACHINE_LABEL,

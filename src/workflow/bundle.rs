@@ -8,7 +8,7 @@ use crate::config::{Draft, Provenance, Secret};
 use crate::error::Error;
 use crate::helm::Helm;
 use crate::plan::{self, PlanError};
-use crate::stack::{self, Catalogue, ClusterFacts, RecordedChart, Release, image_names};
+use crate::stack::{self, Catalogue, ClusterFacts, PublishedImage, RecordedChart, Release, image_names};
 
 /// What a stack needs from the internet.
 pub(crate) struct Needed {
@@ -32,6 +32,21 @@ pub(crate) async fn needed(helm: &Helm, catalogue: &Catalogue, draft: &Draft) ->
         charts: charts.collect(),
         archives: rendered.into_iter().map(|rendered| rendered.chart.path).collect(),
     })
+}
+
+/// The images, with the digests that their registries have for them.
+pub(crate) async fn with_digests(
+    helm: &Helm,
+    images: Vec<String>,
+    is_wanted: bool,
+) -> Result<Vec<PublishedImage>, Error> {
+    if !is_wanted {
+        return Ok(images.into_iter().map(|image| PublishedImage { image, digest: None }).collect());
+    }
+    let read = helm.image_digests(&images).await;
+    let digests =
+        read.map_err(|source| PlanError::Helm { what: "cannot read the digests of the images".into(), source })?;
+    Ok(images.into_iter().zip(digests).map(|(image, digest)| PublishedImage { image, digest: Some(digest) }).collect())
 }
 
 /// Fetches the same charts.

@@ -11,6 +11,7 @@ pub(crate) mod execute;
 pub(crate) mod export;
 pub(crate) mod install_run;
 pub(crate) mod lock;
+pub(crate) mod new_archive;
 pub(crate) mod new_folder;
 pub(crate) mod permissions;
 pub(crate) mod plan_file;

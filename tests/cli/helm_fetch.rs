@@ -136,6 +136,36 @@ async fn a_folder_without_the_archive_is_reported_with_both_names() {
 }
 
 #[tokio::test]
+async fn a_bundle_in_one_archive_is_read_like_its_folder() {
+    let machine = Host::new();
+    let helm = machine.helm("exit 9").await;
+    let bundle = |charts: &[(&str, Vec<u8>)]| {
+        let files = charts.iter().map(|(name, bytes)| (format!("bundle/{name}"), 0o644, bytes.clone()));
+        machine.file("bundle.tar.gz", host::archive(files)).display().to_string()
+    };
+    let path =
+        bundle(&[("README.md", b"a".into()), ("charts/other-1.0.0.tgz", two()), ("charts/demo-1.0.0.tgz", one())]);
+    let first = helm.fetch(&source(&path, None)).await.unwrap();
+    assert_eq!((&first.digest, std::fs::read(&first.path).unwrap()), (&*ONE, one()));
+    let versions = helm.versions((&path.parse().unwrap(), &Default::default()), &["demo", "none"]).await.unwrap();
+    assert_eq!((versions["demo"].len(), versions["none"].len()), (1, 0));
+
+    bundle(&[("charts/demo-1.0.0.tgz", two())]);
+    let error = helm.fetch(&source(&path, None)).await.unwrap_err();
+    assert!(matches!(error, HelmError::DigestChanged(_)), "{error}");
+    // Only `charts/` has charts.
+    bundle(&[("demo-1.0.0.tgz", one())]);
+    let error = helm.fetch(&source(&path, None)).await.unwrap_err();
+    assert!(matches!(&error, HelmError::NoArchive { file, .. } if file == "demo-1.0.0.tgz"), "{error}");
+    let whole = std::fs::read(&path).unwrap();
+    for broken in [&whole[..whole.len() / 2], b"", b"no archive"] {
+        std::fs::write(&path, broken).unwrap();
+        let error = helm.fetch(&source(&path, None)).await.unwrap_err();
+        assert!(matches!(error, HelmError::Bundle { .. }) && error.hint().is_some(), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_remote_archive_is_pulled_once_and_a_local_one_every_time() {
     let machine = Host::new();
     machine.file("served", one());

@@ -1,5 +1,6 @@
 //! Which versions a repository has: by its index, its folder, its tags.
 
+use sha2::{Digest as _, Sha256};
 use tailwatch::config::{RepositoryAccess, Secret};
 use tailwatch::helm::{Helm, HelmError};
 
@@ -62,6 +63,30 @@ async fn a_repository_that_cannot_be_read_is_reported() {
     machine.file("index", "entries: [");
     let error = versions(&machine.helm(REPO_ADD).await, "https://x.example", "loki").await.unwrap_err();
     assert!(matches!(error, HelmError::Output { .. }), "{error}");
+}
+
+/// A registry with one image.
+fn image_registry(path: &str) -> (u16, String) {
+    match path {
+        "/v2/" => (200, "{}".into()),
+        "/v2/acme/one/manifests/1.0" => (200, "one".into()),
+        _ => (404, serde_json::json!({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "m"}]}).to_string()),
+    }
+}
+
+#[tokio::test]
+async fn the_digest_of_an_image_is_that_of_its_registry() {
+    let machine = Host::new();
+    let server = Server::start(image_registry);
+    let helm = machine.helm("exit 1").await;
+    let image = |name: &str| format!("{}/acme/{name}", server.address().replace("http://", ""));
+    let pinned = format!("sha256:{}", "0a".repeat(32));
+    let found = helm.image_digests(&[image(&format!("two@{pinned}")), image("one:1.0")]).await.unwrap();
+    let expected = format!("sha256:{:x}", Sha256::digest("one"));
+    assert_eq!(found, [pinned, expected]);
+    let error = helm.image_digests(&[image("one:1.0"), image("two:2.0")]).await.unwrap_err();
+    assert!(matches!(&error, HelmError::Image { image, .. } if image.ends_with("/acme/two:2.0")), "{error}");
+    assert!(error.hint().unwrap().contains("--without-digests"));
 }
 
 /// A registry of two pages, with a chart that it refuses.

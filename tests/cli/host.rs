@@ -124,13 +124,14 @@ pub fn fixtures(folder: &str) -> Vec<PathBuf> {
 }
 
 /// A tar.gz of files: path, permissions, content. The same arguments give the same bytes.
-pub fn archive<'a>(files: impl IntoIterator<Item = (String, u32, &'a str)>) -> Vec<u8> {
+pub fn archive(files: impl IntoIterator<Item = (String, u32, impl AsRef<[u8]>)>) -> Vec<u8> {
     let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     for (path, mode, content) in files {
+        let content = content.as_ref();
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(mode);
-        builder.append_data(&mut header, path, content.as_bytes()).unwrap();
+        builder.append_data(&mut header, path, content).unwrap();
     }
     builder.into_inner().unwrap().finish().unwrap()
 }
